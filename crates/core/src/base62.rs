@@ -1,0 +1,73 @@
+//! Base62: the digits `0-9A-Za-z`, in that order, which is also their order in ASCII.
+
+/// Number of digits.
+pub(crate) const RADIX: u8 = 62;
+
+/// The character of a digit below [`RADIX`].
+pub(crate) const fn character(digit: u8) -> u8 {
+    match digit {
+        0..=9 => b'0' + digit,
+        10..=35 => b'A' + (digit - 10),
+        _ => b'a' + (digit - 36),
+    }
+}
+
+/// The digit that a character stands for.
+pub(crate) const fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'A'..=b'Z' => Some(character - b'A' + 10),
+        b'a'..=b'z' => Some(character - b'a' + 36),
+        _ => None,
+    }
+}
+
+/// Whether every byte is a base62 character.
+pub(crate) fn is_base62(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_alphanumeric)
+}
+
+/// Writes `value` big-endian, padded on the left with `0`. What does not fit is cut off on the left.
+pub(crate) fn encode<const N: usize>(mut value: u64) -> [u8; N] {
+    let mut out = [b'0'; N];
+    for place in out.iter_mut().rev() {
+        // The remainder is below 62, so nothing is lost.
+        *place = character((value % u64::from(RADIX)) as u8);
+        value /= u64::from(RADIX);
+    }
+    out
+}
+
+/// Reads a big-endian number; `None` on another character or on overflow.
+pub(crate) fn decode(characters: &[u8]) -> Option<u64> {
+    characters.iter().try_fold(0u64, |value, &character| {
+        value
+            .checked_mul(u64::from(RADIX))?
+            .checked_add(u64::from(digit(character)?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_and_characters_are_one_to_one_and_in_ascii_order() {
+        let all: Vec<u8> = (0..RADIX).map(character).collect();
+        assert!(all.is_sorted());
+        for (index, &c) in all.iter().enumerate() {
+            assert_eq!(digit(c), Some(index as u8));
+        }
+        assert_eq!((0..=255).filter_map(digit).count(), 62);
+    }
+
+    #[test]
+    fn numbers_are_padded_on_the_left() {
+        assert_eq!(&encode::<6>(0), b"000000");
+        assert_eq!(&encode::<6>(61), b"00000z");
+        assert_eq!(&encode::<6>(62), b"000010");
+        assert_eq!(decode(b"000010"), Some(62));
+        assert_eq!(decode(b"zzzzzzzzzzzz"), None);
+        assert_eq!(decode(b"00-0"), None);
+    }
+}

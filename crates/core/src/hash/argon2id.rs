@@ -1,0 +1,122 @@
+//! Argon2id.
+
+use std::{collections::TryReserveError, fmt};
+
+use argon2::{Algorithm, Argon2, AssociatedData, Block, Params, ParamsBuilder, Version};
+
+use super::{Binding, StoredHash};
+use crate::token::Secret;
+
+/// The cost of Argon2id. The default is OWASP's: 19456 KiB, 2 passes, 1 lane, which is about 13 ms
+/// of one core.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Argon2Params {
+    memory_kib: u32,
+    passes: u32,
+    lanes: u32,
+}
+
+impl Argon2Params {
+    /// Most memory: 256 MiB.
+    pub const MAX_MEMORY_KIB: u32 = 256 * 1024;
+    /// Most passes.
+    pub const MAX_PASSES: u32 = 16;
+    /// Most lanes. They are computed one after the other.
+    pub const MAX_LANES: u32 = 16;
+
+    /// Memory in KiB, at least 8 for each lane; passes over it, at least 1; lanes, at least 1. The
+    /// caps bound what a hostile row in the database can cost.
+    ///
+    /// # Errors
+    ///
+    /// [`Argon2ParamsError`] if one is out of its range.
+    pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self, Argon2ParamsError> {
+        let in_range = memory_kib <= Self::MAX_MEMORY_KIB
+            && (1..=Self::MAX_PASSES).contains(&passes)
+            && (1..=Self::MAX_LANES).contains(&lanes)
+            && memory_kib >= 8 * lanes;
+        if in_range { Ok(Self { memory_kib, passes, lanes }) } else { Err(Argon2ParamsError) }
+    }
+
+    /// Memory in KiB.
+    #[must_use]
+    pub const fn memory_kib(self) -> u32 {
+        self.memory_kib
+    }
+
+    /// Passes over the memory.
+    #[must_use]
+    pub const fn passes(self) -> u32 {
+        self.passes
+    }
+
+    /// Lanes.
+    #[must_use]
+    pub const fn lanes(self) -> u32 {
+        self.lanes
+    }
+
+    fn with_binding(self, binding: &Binding) -> Result<Params, argon2::Error> {
+        ParamsBuilder::new()
+            .m_cost(self.memory_kib)
+            .t_cost(self.passes)
+            .p_cost(self.lanes)
+            .output_len(StoredHash::OUTPUT_LENGTH)
+            .data(AssociatedData::new(binding.as_bytes())?)
+            .build()
+    }
+}
+
+impl Default for Argon2Params {
+    fn default() -> Self {
+        Self { memory_kib: 19 * 1024, passes: 2, lanes: 1 }
+    }
+}
+
+/// The parameters are out of range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Argon2ParamsError;
+
+impl fmt::Display for Argon2ParamsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("argon2 takes 8 KiB a lane to 256 MiB, 1 to 16 passes and 1 to 16 lanes")
+    }
+}
+
+impl std::error::Error for Argon2ParamsError {}
+
+/// The memory that one thread uses for run after run.
+#[derive(Default)]
+pub(super) struct Memory(Vec<Block>);
+
+impl Memory {
+    fn blocks(&mut self, count: usize) -> Result<&mut [Block], TryReserveError> {
+        if self.0.len() != count {
+            self.0 = Vec::new();
+            self.0.try_reserve_exact(count)?;
+            self.0.resize(count, Block::new());
+        }
+        Ok(&mut self.0)
+    }
+}
+
+/// Hashes a secret. The binding is Argon2's associated data, the pepper its secret input.
+pub(super) fn hash(
+    cost: Argon2Params,
+    pepper: Option<&[u8]>,
+    binding: &Binding,
+    salt: &[u8],
+    secret: &Secret,
+    memory: &mut Memory,
+) -> Result<[u8; StoredHash::OUTPUT_LENGTH], Box<dyn std::error::Error + Send + Sync>> {
+    let params = cost.with_binding(binding)?;
+    let blocks = memory.blocks(params.block_count())?;
+    let argon2 = match pepper {
+        Some(key) => Argon2::new_with_secret(key, Algorithm::Argon2id, Version::V0x13, params)?,
+        None => Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+    };
+    let mut output = [0; StoredHash::OUTPUT_LENGTH];
+    argon2.hash_password_into_with_memory(secret.expose(), salt, &mut output, blocks)?;
+    Ok(output)
+}

@@ -1,0 +1,27 @@
+//! What a hash is bound to.
+
+use sha2::{Digest, Sha256};
+
+use crate::{Environment, KeyId, Workspace};
+
+/// A digest of the id, the workspace and the environment of a key. It goes into the hash of the
+/// secret, is rebuilt from the record at each verification and is never stored: a hash that was
+/// copied to another row, or a row that was moved to another workspace, does not verify.
+pub(crate) struct Binding([u8; 32]);
+
+impl Binding {
+    pub(crate) fn new(id: &KeyId, workspace: &Workspace, environment: Environment) -> Self {
+        let mut digest = Sha256::new();
+        let parts = [id.as_bytes(), workspace.as_str().as_bytes(), environment.as_str().as_bytes()];
+        for part in parts {
+            // Each part has at most 64 bytes.
+            digest.update([part.len().to_le_bytes()[0]]);
+            digest.update(part);
+        }
+        Self(digest.finalize().into())
+    }
+
+    pub(super) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}

@@ -1,0 +1,150 @@
+//! One place that knows every scheme and every pepper.
+
+use std::{collections::BTreeMap, fmt, io, sync::Arc};
+
+use subtle::ConstantTimeEq;
+
+use super::{
+    Binding, Credential, Pepper, PepperId, PepperRing, Scheme, StoredHash, argon2id,
+    hmac_sha256::Keyed,
+    pool::{Pool, PoolError},
+};
+use crate::{
+    KeyId,
+    token::Secret,
+};
+
+/// Makes credentials by one scheme and the newest pepper, and verifies those of all schemes and
+/// peppers. Argon2 runs on threads of its own.
+pub(crate) struct Hasher {
+    scheme: Scheme,
+    newest: Option<PepperId>,
+    keys: BTreeMap<Option<PepperId>, HashKey>,
+    pool: Pool,
+}
+
+/// A pepper, or none, ready for use.
+struct HashKey {
+    pepper: Option<Arc<Pepper>>,
+    mac: Keyed,
+}
+
+impl HashKey {
+    fn new(pepper: Option<Arc<Pepper>>) -> Self {
+        let mac = Keyed::new(pepper.as_deref().map(Pepper::key));
+        Self { pepper, mac }
+    }
+}
+
+impl Hasher {
+    pub(crate) fn start(scheme: Scheme, ring: &PepperRing, queue: usize) -> io::Result<Self> {
+        let peppered = ring
+            .iter()
+            .map(|pepper| (Some(pepper.id().clone()), HashKey::new(Some(Arc::clone(pepper)))));
+        Ok(Self {
+            scheme,
+            newest: ring.newest().cloned(),
+            keys: peppered.chain([(None, HashKey::new(None))]).collect(),
+            pool: Pool::start(queue)?,
+        })
+    }
+
+    fn key(&self, pepper: &Option<PepperId>) -> Result<&HashKey, HashError> {
+        self.keys.get(pepper).ok_or(HashError::UnknownPepper)
+    }
+
+    /// Makes the hash and the tag of a new secret.
+    pub(crate) async fn credential(
+        &self,
+        id: &KeyId,
+        binding: Binding,
+        salt: [u8; StoredHash::SALT_LENGTH],
+        secret: Secret,
+    ) -> Result<Credential, HashError> {
+        let key = self.key(&self.newest)?;
+        let tag = key.mac.tag(id, secret.expose());
+        let output = self.run(self.scheme, key, binding, salt, secret).await?;
+        let hash = StoredHash { scheme: self.scheme, pepper: self.newest.clone(), salt, output };
+        Ok(Credential::new(hash, tag))
+    }
+
+    /// Whether the tag belongs to the secret. It costs nanoseconds; only what passes is worth
+    /// [`proves`](Self::proves).
+    pub(crate) fn tag_matches(
+        &self,
+        credential: &Credential,
+        id: &KeyId,
+        secret: &[u8; Secret::LENGTH],
+    ) -> Result<bool, HashError> {
+        let key = self.key(&credential.hash.pepper)?;
+        Ok(key.mac.tag(id, secret).ct_eq(&credential.tag).into())
+    }
+
+    /// Whether the hash belongs to the secret.
+    pub(crate) async fn proves(
+        &self,
+        hash: &StoredHash,
+        binding: Binding,
+        secret: Secret,
+    ) -> Result<bool, HashError> {
+        let key = self.key(&hash.pepper)?;
+        let output = self.run(hash.scheme, key, binding, hash.salt, secret).await?;
+        Ok(output.ct_eq(&hash.output).into())
+    }
+
+    async fn run(
+        &self,
+        scheme: Scheme,
+        key: &HashKey,
+        binding: Binding,
+        salt: [u8; StoredHash::SALT_LENGTH],
+        secret: Secret,
+    ) -> Result<[u8; StoredHash::OUTPUT_LENGTH], HashError> {
+        match scheme {
+            Scheme::HmacSha256 => Ok(key.mac.hash(&binding, &salt, secret.expose())),
+            Scheme::Argon2id(cost) => {
+                let pepper = key.pepper.clone();
+                let run = self.pool.run(move |memory| {
+                    let pepper = pepper.as_deref().map(Pepper::key);
+                    argon2id::hash(cost, pepper, &binding, &salt, &secret, memory)
+                });
+                match run.await {
+                    Ok(output) => output.map_err(HashError::Failed),
+                    Err(PoolError::Full) => Err(HashError::Busy),
+                    Err(PoolError::Lost) => Err(HashError::Failed("the run was lost".into())),
+                }
+            }
+        }
+    }
+}
+
+/// Why a secret could not be hashed: nothing is known about it then.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HashError {
+    /// As many runs of Argon2 are waiting as may wait. It will pass.
+    Busy,
+    /// The hash names a pepper that is not in the ring.
+    UnknownPepper,
+    /// Argon2 failed, for want of memory most likely.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl fmt::Display for HashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "too many hashes are waiting to be computed",
+            Self::UnknownPepper => "the hash names a pepper that is not in the ring",
+            Self::Failed(_) => "the hash could not be computed",
+        })
+    }
+}
+
+impl std::error::Error for HashError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Failed(source) => Some(&**source),
+            Self::Busy | Self::UnknownPepper => None,
+        }
+    }
+}

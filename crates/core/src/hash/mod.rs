@@ -1,0 +1,19 @@
+//! How secrets are hashed, and how a presented secret is held against a hash.
+
+mod argon2id;
+mod binding;
+mod credential;
+mod hasher;
+mod hmac_sha256;
+mod pepper;
+mod pool;
+mod stored;
+
+pub use self::{
+    argon2id::{Argon2Params, Argon2ParamsError},
+    credential::{Credential, Tag},
+    hasher::HashError,
+    pepper::{Pepper, PepperError, PepperId, PepperRing},
+    stored::{Scheme, StoredHash, StoredHashError},
+};
+pub(crate) use self::{binding::Binding, hasher::Hasher};

@@ -1,0 +1,137 @@
+//! Peppers: keys that are kept outside the database, so that the database alone proves nothing.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use zeroize::Zeroizing;
+
+/// Names a pepper inside the stored hashes: 1 to 8 of `a-z0-9`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PepperId(Box<str>);
+
+impl PepperId {
+    /// Reads the id of a pepper.
+    ///
+    /// # Errors
+    ///
+    /// [`PepperError::Id`] if it is anything but 1 to 8 of `a-z0-9`.
+    pub fn parse(text: &str) -> Result<Self, PepperError> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        if (1..=8).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.into()))
+        } else {
+            Err(PepperError::Id)
+        }
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PepperId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+crate::text::parsed_text!(PepperId, PepperError);
+
+/// One pepper: an id and a key of 32 to 64 bytes, wiped from memory on drop.
+pub struct Pepper {
+    id: PepperId,
+    key: Zeroizing<Vec<u8>>,
+}
+
+impl Pepper {
+    /// Fewest bytes of a key.
+    pub const MIN_LENGTH: usize = 32;
+    /// Most bytes of a key.
+    pub const MAX_LENGTH: usize = 64;
+
+    /// A pepper with this key.
+    ///
+    /// # Errors
+    ///
+    /// [`PepperError::Length`] if the key has fewer than 32 or more than 64 bytes.
+    pub fn new(id: PepperId, key: &[u8]) -> Result<Self, PepperError> {
+        if !(Self::MIN_LENGTH..=Self::MAX_LENGTH).contains(&key.len()) {
+            return Err(PepperError::Length);
+        }
+        Ok(Self { id, key: Zeroizing::new(key.to_vec()) })
+    }
+
+    pub(super) const fn id(&self) -> &PepperId {
+        &self.id
+    }
+
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pepper").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// All peppers that stored hashes may name. New hashes are made with the newest; all of them
+/// verify. The empty ring makes hashes without a pepper.
+#[derive(Clone, Debug, Default)]
+pub struct PepperRing {
+    peppers: BTreeMap<PepperId, Arc<Pepper>>,
+    newest: Option<PepperId>,
+}
+
+impl PepperRing {
+    /// The same ring with one more pepper, which is now the newest.
+    ///
+    /// # Errors
+    ///
+    /// [`PepperError::Duplicate`] if the ring has a pepper of this id.
+    pub fn with_newest(mut self, pepper: Pepper) -> Result<Self, PepperError> {
+        let id = pepper.id.clone();
+        if self.peppers.contains_key(&id) {
+            return Err(PepperError::Duplicate);
+        }
+        self.peppers.insert(id.clone(), Arc::new(pepper));
+        self.newest = Some(id);
+        Ok(self)
+    }
+
+    /// All peppers of the ring.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Pepper>> {
+        self.peppers.values()
+    }
+
+    /// The pepper that new hashes are made with.
+    pub(super) const fn newest(&self) -> Option<&PepperId> {
+        self.newest.as_ref()
+    }
+}
+
+/// Why a pepper cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PepperError {
+    /// The id is not 1 to 8 of `a-z0-9`.
+    Id,
+    /// The key has fewer than 32 or more than 64 bytes.
+    Length,
+    /// The ring has a pepper of this id.
+    Duplicate,
+}
+
+impl fmt::Display for PepperError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Id => "the id of a pepper is 1 to 8 of a-z and 0-9",
+            Self::Length => "the key of a pepper has 32 to 64 bytes",
+            Self::Duplicate => "two peppers have the same id",
+        })
+    }
+}
+
+impl std::error::Error for PepperError {}

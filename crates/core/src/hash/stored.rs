@@ -1,0 +1,187 @@
+//! The text of a hash, as a store keeps it.
+
+use std::fmt;
+
+use phc::{Output, ParamsString, PasswordHash, Salt};
+
+use super::{Argon2Params, PepperId};
+
+/// How a secret is hashed. Secrets have 256 random bits, so both are equally strong at rest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// Argon2id, version 1.3 ([RFC 9106](https://www.rfc-editor.org/rfc/rfc9106)).
+    Argon2id(Argon2Params),
+    /// HMAC-SHA-256 ([RFC 2104](https://www.rfc-editor.org/rfc/rfc2104)).
+    HmacSha256,
+}
+
+impl Default for Scheme {
+    fn default() -> Self {
+        Self::Argon2id(Argon2Params::default())
+    }
+}
+
+/// The hash of a secret in
+/// [PHC string format](https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md):
+///
+/// ```text
+/// $argon2id$v=19$m=19456,t=2,p=1[,keyid=PEPPER]$SALT$HASH
+/// $hmac-sha256[$keyid=PEPPER]$SALT$HASH
+/// ```
+///
+/// with a salt of 16 bytes and a hash of 32. One hash has one spelling.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredHash {
+    pub(super) scheme: Scheme,
+    pub(super) pepper: Option<PepperId>,
+    pub(super) salt: [u8; StoredHash::SALT_LENGTH],
+    pub(super) output: [u8; StoredHash::OUTPUT_LENGTH],
+}
+
+impl StoredHash {
+    pub(super) const SALT_LENGTH: usize = 16;
+    pub(super) const OUTPUT_LENGTH: usize = 32;
+
+    const ARGON2_VERSION: u32 = 0x13;
+
+    /// Reads a stored hash. The parameters are held against their caps here, before anything could
+    /// be allocated for them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoredHashError`] on anything that [`Display`](fmt::Display) does not write.
+    pub fn parse(text: &str) -> Result<Self, StoredHashError> {
+        Self::parse_phc(text)
+            // The PHC parser takes more spellings than one; what was written has just one.
+            .filter(|stored| stored.to_string() == text)
+            .ok_or(StoredHashError)
+    }
+
+    fn parse_phc(text: &str) -> Option<Self> {
+        let phc = PasswordHash::new(text).ok()?;
+        let scheme = match phc.algorithm.as_str() {
+            "argon2id" if phc.version? == Self::ARGON2_VERSION => {
+                let [m, t, p] = ["m", "t", "p"].map(|name| phc.params.get_decimal(name));
+                Scheme::Argon2id(Argon2Params::new(m?, t?, p?).ok()?)
+            }
+            "hmac-sha256" if phc.version.is_none() => Scheme::HmacSha256,
+            _ => return None,
+        };
+        let pepper = match phc.params.get_str("keyid") {
+            Some(id) => Some(PepperId::parse(id).ok()?),
+            None => None,
+        };
+        let salt: &[u8] = phc.salt.as_ref()?.as_ref();
+        Some(Self {
+            scheme,
+            pepper,
+            salt: salt.try_into().ok()?,
+            output: phc.hash?.as_bytes().try_into().ok()?,
+        })
+    }
+
+    fn to_phc(&self) -> phc::Result<PasswordHash> {
+        let mut params = ParamsString::new();
+        let (algorithm, version) = match self.scheme {
+            Scheme::Argon2id(cost) => {
+                params.add_decimal("m", cost.memory_kib())?;
+                params.add_decimal("t", cost.passes())?;
+                params.add_decimal("p", cost.lanes())?;
+                ("argon2id", Some(Self::ARGON2_VERSION))
+            }
+            Scheme::HmacSha256 => ("hmac-sha256", None),
+        };
+        if let Some(pepper) = &self.pepper {
+            params.add_str("keyid", pepper.as_str())?;
+        }
+        Ok(PasswordHash {
+            algorithm: algorithm.parse()?,
+            version,
+            params,
+            salt: Some(Salt::new(&self.salt)?),
+            hash: Some(Output::new(&self.output)?),
+        })
+    }
+
+    /// How it was made.
+    #[must_use]
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+}
+
+impl fmt::Display for StoredHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.to_phc().map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for StoredHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredHash")
+            .field("scheme", &self.scheme)
+            .field("pepper", &self.pepper)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The text is no stored hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredHashError;
+
+impl fmt::Display for StoredHashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the stored hash is malformed or its parameters are beyond their caps")
+    }
+}
+
+impl std::error::Error for StoredHashError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SALT: &str = "AAECAwQFBgcICQoLDA0ODw";
+    const HASH: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+    #[test]
+    fn both_schemes_with_and_without_pepper_are_read_and_written() {
+        for start in [
+            "$argon2id$v=19$m=19456,t=2,p=1",
+            "$argon2id$v=19$m=19456,t=2,p=1,keyid=2026",
+            "$hmac-sha256",
+            "$hmac-sha256$keyid=a",
+        ] {
+            let text = format!("{start}${SALT}${HASH}");
+            assert_eq!(StoredHash::parse(&text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_read() {
+        let hash = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg";
+        for text in [
+            String::new(),
+            format!("$argon2id$v=16$m=19456,t=2,p=1${SALT}${HASH}"),
+            format!("$argon2id$m=19456,t=2,p=1${SALT}${HASH}"),
+            format!("$argon2id$v=19$m=19456,t=2${SALT}${HASH}"),
+            format!("$argon2id$v=19$t=2,m=19456,p=1${SALT}${HASH}"),
+            format!("$argon2id$v=19$m=19456,t=2,p=1,x=1${SALT}${HASH}"),
+            format!("$argon2id$v=19$m=019456,t=2,p=1${SALT}${HASH}"),
+            format!("$argon2id$v=19$m=4294967295,t=2,p=1${SALT}${HASH}"),
+            format!("$argon2id$v=19$m=19456,t=4294967295,p=1${SALT}${HASH}"),
+            format!("$argon2id$v=19$m=19456,t=2,p=1,keyid=NO${SALT}${HASH}"),
+            format!("$argon2i$v=19$m=19456,t=2,p=1${SALT}${HASH}"),
+            format!("$hmac-sha256$v=1${SALT}${HASH}"),
+            format!("$hmac-sha256${SALT}${hash}"),
+            format!("$hmac-sha256${HASH}"),
+            format!("$hmac-sha256${SALT}${HASH}="),
+            format!("$hmac-sha256${SALT}${HASH}$"),
+            format!("$hmac-sha256$AAECAwQFBgcICQoLDA0ODx${HASH}"),
+        ] {
+            assert_eq!(StoredHash::parse(&text), Err(StoredHashError), "{text}");
+        }
+    }
+}

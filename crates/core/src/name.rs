@@ -1,0 +1,102 @@
+//! The name that people give a key.
+
+use std::fmt;
+
+/// The name of a key: 1 to 255 characters, without white space at either end and without control
+/// characters. Everything else is kept byte for byte.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Name(Box<str>);
+
+impl Name {
+    /// Longest name, in characters (Unicode scalar values).
+    pub const MAX_LENGTH: usize = 255;
+
+    /// Takes a name, without the white space around it.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`] if what remains is empty, too long, or holds a control character.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let name = text.trim();
+        if name.is_empty() {
+            Err(NameError::Empty)
+        } else if name.chars().nth(Self::MAX_LENGTH).is_some() {
+            Err(NameError::TooLong)
+        } else if name.contains(char::is_control) {
+            Err(NameError::ControlCharacter)
+        } else {
+            Ok(Self(name.into()))
+        }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a search compares: the text without the difference between upper and lower case, for all of
+/// Unicode. `Straße` and `STRASSE` are the same, `Ä` and `ä` too.
+#[must_use]
+pub fn fold_case(text: &str) -> String {
+    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+crate::text::parsed_text!(Name, NameError);
+
+/// Why a text is no name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameError {
+    /// Nothing but white space.
+    Empty,
+    /// More than [`Name::MAX_LENGTH`] characters.
+    TooLong,
+    /// A control character (Unicode category Cc) inside.
+    ControlCharacter,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "name should not be empty",
+            Self::TooLong => "name must be 255 characters or shorter",
+            Self::ControlCharacter => "name must not contain control characters",
+        })
+    }
+}
+
+impl std::error::Error for NameError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn length_counts_characters_after_trimming() {
+        assert_eq!(Name::parse(&format!("  {}\n", "é".repeat(255))).unwrap().as_str().len(), 510);
+        assert_eq!(Name::parse(&"é".repeat(256)), Err(NameError::TooLong));
+        assert_eq!(Name::parse(" \u{3000}\t"), Err(NameError::Empty));
+        assert_eq!(Name::parse("a\u{0}b"), Err(NameError::ControlCharacter));
+        assert_eq!(Name::parse("a\u{85}b"), Err(NameError::ControlCharacter));
+    }
+
+    #[test]
+    fn emoji_and_right_to_left_text_stay_as_they_are() {
+        let text = "👩‍👩‍👧 مفتاح e\u{301}";
+        assert_eq!(Name::parse(text).unwrap().as_str(), text);
+    }
+
+    #[test]
+    fn folding_is_for_all_of_unicode() {
+        assert_eq!(fold_case("ÄÖÜ Straße"), fold_case("äöü STRASSE"));
+        assert_eq!(fold_case("ΟΔΟΣ"), fold_case("οδος"));
+    }
+}

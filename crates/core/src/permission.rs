@@ -1,0 +1,246 @@
+//! What a key may do.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// One permission: `*`, or 1 to 4 segments of `[a-z0-9_.-]{1,32}` joined by `:`, of which the last
+/// may be `*`; at most 64 bytes. The names are the host's own, but for `api_keys:…`, which are the
+/// permissions for this library's endpoints.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Permission(Box<str>);
+
+impl Permission {
+    /// Longest permission, in bytes.
+    pub const MAX_LENGTH: usize = 64;
+
+    const MAX_SEGMENTS: usize = 4;
+    const MAX_SEGMENT_LENGTH: usize = 32;
+
+    /// Reads a permission.
+    ///
+    /// # Errors
+    ///
+    /// [`PermissionError::Malformed`] on anything else.
+    pub fn parse(text: &str) -> Result<Self, PermissionError> {
+        let named = |segment: &str| {
+            (1..=Self::MAX_SEGMENT_LENGTH).contains(&segment.len())
+                && segment.bytes().all(|byte| {
+                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte)
+                })
+        };
+        let (path, last) = match text.rsplit_once(':') {
+            Some((path, last)) => (Some(path), last),
+            None => (None, text),
+        };
+        let well_formed = text.len() <= Self::MAX_LENGTH
+            && text.split(':').count() <= Self::MAX_SEGMENTS
+            && path.is_none_or(|path| path.split(':').all(named))
+            && (last == "*" || named(last));
+        if well_formed { Ok(Self(text.into())) } else { Err(PermissionError::Malformed) }
+    }
+
+    /// The permission as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether whoever has this permission has the other one too: `*` covers everything, `calls:*`
+    /// whatever begins with `calls:`, anything else itself.
+    ///
+    /// ```
+    /// use keywright_core::Permission;
+    ///
+    /// let calls = Permission::parse("calls:*")?;
+    /// assert!(calls.covers(&Permission::parse("calls:read")?));
+    /// assert!(!calls.covers(&Permission::parse("*")?));
+    /// # Ok::<(), keywright_core::PermissionError>(())
+    /// ```
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(stem) => other.0.starts_with(stem),
+            None => self == other,
+        }
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+crate::text::parsed_text!(Permission, PermissionError);
+
+/// A set of at most 64 permissions, in alphabetical order. The empty set allows nothing.
+///
+/// ```
+/// use keywright_core::Permissions;
+///
+/// let caller: Permissions = "calls:*,api_keys:write".parse()?;
+/// let wanted: Permissions = "calls:read".parse()?;
+/// assert_eq!(caller.first_not_covered(&wanted), None);
+/// # Ok::<(), keywright_core::PermissionError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Permissions(Box<[Permission]>);
+
+impl Permissions {
+    /// Most permissions in a set.
+    pub const MAX_COUNT: usize = 64;
+
+    /// Makes a set; what is named twice counts once.
+    ///
+    /// # Errors
+    ///
+    /// [`PermissionError::TooMany`] if more than [`MAX_COUNT`](Self::MAX_COUNT) remain.
+    pub fn new(permissions: impl IntoIterator<Item = Permission>) -> Result<Self, PermissionError> {
+        let mut set: Vec<Permission> = permissions.into_iter().collect();
+        set.sort();
+        set.dedup();
+        if set.len() > Self::MAX_COUNT {
+            return Err(PermissionError::TooMany);
+        }
+        Ok(Self(set.into()))
+    }
+
+    /// The set of `*` alone, which covers everything.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(Box::new([Permission("*".into())]))
+    }
+
+    /// Whether one of the set covers the permission.
+    #[must_use]
+    pub fn covers(&self, wanted: &Permission) -> bool {
+        self.0.iter().any(|permission| permission.covers(wanted))
+    }
+
+    /// The first permission of another set that none of this one covers.
+    #[must_use]
+    pub fn first_not_covered<'a>(&self, wanted: &'a Self) -> Option<&'a Permission> {
+        wanted.0.iter().find(|permission| !self.covers(permission))
+    }
+
+    /// The permissions, in alphabetical order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Permission> {
+        self.0.iter()
+    }
+}
+
+impl FromStr for Permissions {
+    type Err = PermissionError;
+
+    /// Reads a list with commas between, as on a command line; the empty text is the empty set.
+    fn from_str(text: &str) -> Result<Self, PermissionError> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let list: Result<Vec<_>, _> = text.split(',').map(Permission::parse).collect();
+        Self::new(list?)
+    }
+}
+
+impl fmt::Display for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, permission) in self.0.iter().enumerate() {
+            write!(f, "{}{permission}", if index > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Permissions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Permissions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(Vec::<Permission>::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+/// Why something is no permission, or no set of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PermissionError {
+    /// Not of the form of a permission.
+    Malformed,
+    /// More than [`Permissions::MAX_COUNT`].
+    TooMany,
+}
+
+impl fmt::Display for PermissionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => {
+                "a permission is * or up to 4 segments of a-z 0-9 _ . - joined by : of at most 64 bytes"
+            }
+            Self::TooMany => "a key has at most 64 permissions",
+        })
+    }
+}
+
+impl std::error::Error for PermissionError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permission(text: &str) -> Permission {
+        Permission::parse(text).unwrap()
+    }
+
+    #[test]
+    fn grammar() {
+        let longest = format!("{}:{}", "a".repeat(31), "b".repeat(32));
+        for good in ["*", "a", "calls:read", "a:b:c:d", "a:b:c:*", "x_y.z-0:9", &longest] {
+            assert!(Permission::parse(good).is_ok(), "{good}");
+        }
+        let long_segment = "a".repeat(33);
+        let long = format!("{}:{}:a", "a".repeat(31), "b".repeat(31));
+        for bad in [
+            "", ":", "a:", ":a", "a::b", "*:a", "a:*:b", "a*", "A", "a b", "a,b", "a:b:c:d:e", "é",
+            "**", &long_segment, &long,
+        ] {
+            assert!(Permission::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn covering() {
+        for (has, wants) in [
+            ("*", "*"), ("*", "a"), ("*", "a:*"), ("a:*", "a:b"), ("a:*", "a:b:c"), ("a:*", "a:*"),
+            ("a:*", "a:b:*"), ("a", "a"), ("a:b", "a:b"),
+        ] {
+            assert!(permission(has).covers(&permission(wants)), "{has} covers {wants}");
+        }
+        for (has, wants) in [
+            ("a:*", "a"), ("a:*", "ab:c"), ("a:*", "*"), ("a", "a:b"), ("a", "*"), ("a:b", "a:*"),
+            ("a:b:*", "a:*"),
+        ] {
+            assert!(!permission(has).covers(&permission(wants)), "{has} does not cover {wants}");
+        }
+    }
+
+    #[test]
+    fn a_set_is_sorted_without_repeats_and_at_most_64() {
+        let set: Permissions = "b,a,b".parse().unwrap();
+        assert_eq!(set.to_string(), "a,b");
+        let many = |count| Permissions::new((0..count).map(|n| permission(&format!("p{n}"))));
+        assert!(many(64).is_ok());
+        assert_eq!(many(65), Err(PermissionError::TooMany));
+    }
+
+    #[test]
+    fn the_empty_set_covers_nothing_and_is_covered_by_all() {
+        let none = Permissions::default();
+        assert!(!none.covers(&permission("a")));
+        assert_eq!(none.first_not_covered(&none), None);
+        assert_eq!(none.first_not_covered(&Permissions::all()), Some(&permission("*")));
+    }
+}

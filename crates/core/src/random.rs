@@ -1,0 +1,132 @@
+//! Random characters and salts. There is no long-lived generator: each key that is issued seeds one
+//! with 32 bytes of the operating system, draws what it needs, and drops it, so that neither
+//! threads nor forked processes can ever share a state.
+
+use std::{error::Error, fmt, hint::black_box};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use zeroize::Zeroizing;
+
+use crate::base62;
+
+/// Where seeds come from. The default is [`OsEntropy`]; a host with a hardware source of its own can
+/// put that in.
+pub trait Entropy: Send + Sync + 'static {
+    /// Fills `seed` with bytes that nobody can predict, new ones at every call.
+    ///
+    /// # Errors
+    ///
+    /// [`RandomError`] if the source fails: then no key is issued and nothing is stored.
+    fn fill(&self, seed: &mut [u8; 32]) -> Result<(), RandomError>;
+}
+
+/// The generator of the operating system (`getrandom(2)` on Linux).
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    fn fill(&self, seed: &mut [u8; 32]) -> Result<(), RandomError> {
+        getrandom::fill(seed).map_err(RandomError::new)
+    }
+}
+
+/// The source of random bytes failed.
+#[derive(Debug)]
+pub struct RandomError(Box<dyn Error + Send + Sync>);
+
+impl RandomError {
+    /// Wraps the error of a source.
+    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(source.into())
+    }
+}
+
+impl fmt::Display for RandomError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the source of random bytes failed")
+    }
+}
+
+impl Error for RandomError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// The generator of one key: ChaCha20 under a seed of its own, wiped on drop.
+pub(crate) struct Generator(ChaCha20Rng);
+
+impl Generator {
+    pub(crate) fn seeded(entropy: &dyn Entropy) -> Result<Self, RandomError> {
+        let mut seed = Zeroizing::new([0; 32]);
+        entropy.fill(&mut seed)?;
+        Ok(Self(ChaCha20Rng::from_seed(*seed)))
+    }
+
+    pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.0.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// Draws base62 characters uniformly: six bits at a time, and the two values that are no digit
+    /// are thrown away.
+    pub(crate) fn base62<const N: usize>(&mut self) -> [u8; N] {
+        let mut characters = [b'0'; N];
+        let mut places = characters.iter_mut();
+        loop {
+            let draw: Zeroizing<[u8; 64]> = Zeroizing::new(self.bytes());
+            for digit in draw.iter().map(|byte| byte & 0x3f).filter(|&digit| digit < base62::RADIX) {
+                match places.next() {
+                    Some(place) => *place = base62::character(digit),
+                    None => return characters,
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Generator {
+    fn drop(&mut self) {
+        // ChaCha20Rng does not wipe itself, so all of it is overwritten: its key, its position and
+        // the bytes it has ready.
+        self.0 = ChaCha20Rng::from_seed([0; 32]);
+        black_box(&mut self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Broken;
+
+    impl Entropy for Broken {
+        fn fill(&self, _: &mut [u8; 32]) -> Result<(), RandomError> {
+            Err(RandomError::new("no bytes today"))
+        }
+    }
+
+    #[test]
+    fn a_failing_source_is_an_error() {
+        let error = Generator::seeded(&Broken).map(|_| ()).unwrap_err();
+        assert_eq!(error.source().unwrap().to_string(), "no bytes today");
+    }
+
+    #[test]
+    fn all_62_characters_come_up_and_about_equally_often() {
+        let mut random = Generator::seeded(&OsEntropy).unwrap();
+        let mut counts = [0u32; 256];
+        for _ in 0..2_000 {
+            for character in random.base62::<62>() {
+                counts[usize::from(character)] += 1;
+            }
+        }
+        let drawn: Vec<u32> = counts.into_iter().filter(|&count| count > 0).collect();
+        assert_eq!(drawn.len(), 62);
+        // 2,000 expected; ten standard deviations are 444.
+        assert!(drawn.iter().all(|count| (1_556..=2_444).contains(count)), "{drawn:?}");
+    }
+}

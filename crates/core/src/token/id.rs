@@ -1,0 +1,164 @@
+//! The public id of a key.
+
+use std::fmt;
+
+use crate::{
+    Timestamp, base62,
+    random::{Generator, RandomError},
+};
+
+/// The public id of a key: 16 base62 characters, of which 8 are the time of creation (Unix
+/// milliseconds, big-endian), 3 the routing tag and 5 random. As bytes it sorts by that time.
+///
+/// Inside a token it stands bare; everywhere else it is written with `key_` before it, and that is
+/// what `Display` and [`parse`](Self::parse) speak.
+///
+/// ```
+/// use keywright_core::KeyId;
+///
+/// let id = KeyId::parse("key_0U5lKtf600000000")?;
+/// assert_eq!(id.created_at().to_string(), "2024-03-01T10:00:00.000Z");
+/// # Ok::<(), keywright_core::KeyIdError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId([u8; KeyId::LENGTH]);
+
+impl KeyId {
+    /// Length in bytes, without `key_`.
+    pub const LENGTH: usize = 16;
+
+    const TIME_LENGTH: usize = 8;
+    const TAG_LENGTH: usize = 3;
+    const MARK: &'static str = "key_";
+
+    /// Draws an id for a key that is created now, with a routing tag of its own.
+    pub(crate) fn generate(now: Timestamp, random: &mut Generator) -> Self {
+        Self::with_tail(now, random.base62())
+    }
+
+    /// Draws an id for the successor of this key: the routing tag is the same, so that a store
+    /// that spreads keys over machines finds both on one.
+    pub(crate) fn successor(&self, now: Timestamp, random: &mut Generator) -> Self {
+        let mut tail: [u8; Self::LENGTH - Self::TIME_LENGTH] = random.base62();
+        for (place, character) in tail.iter_mut().zip(self.routing_tag()) {
+            *place = *character;
+        }
+        Self::with_tail(now, tail)
+    }
+
+    fn with_tail(now: Timestamp, tail: [u8; Self::LENGTH - Self::TIME_LENGTH]) -> Self {
+        let time: [u8; Self::TIME_LENGTH] = base62::encode(now.as_millis().unsigned_abs());
+        let mut id = [0; Self::LENGTH];
+        for (place, character) in id.iter_mut().zip(time.iter().chain(&tail)) {
+            *place = *character;
+        }
+        Self(id)
+    }
+
+    /// Reads `key_` and 16 base62 characters.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyIdError`] on anything else.
+    pub fn parse(text: &str) -> Result<Self, KeyIdError> {
+        let bare = text.strip_prefix(Self::MARK).ok_or(KeyIdError)?;
+        Self::from_bytes(bare.as_bytes())
+    }
+
+    /// Reads the bare form, as it stands in a token and in a store.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyIdError`] if these are not 16 base62 characters.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyIdError> {
+        let id: [u8; Self::LENGTH] = bytes.try_into().map_err(|_| KeyIdError)?;
+        if base62::is_base62(&id) { Ok(Self(id)) } else { Err(KeyIdError) }
+    }
+
+    /// The bare form: 16 ASCII characters.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
+        &self.0
+    }
+
+    /// The three characters that a successor shares with its predecessor.
+    #[must_use]
+    pub fn routing_tag(&self) -> &[u8] {
+        self.0
+            .get(Self::TIME_LENGTH..Self::TIME_LENGTH + Self::TAG_LENGTH)
+            .unwrap_or_default()
+    }
+
+    /// When the key was created.
+    #[must_use]
+    pub fn created_at(&self) -> Timestamp {
+        let time = self.0.get(..Self::TIME_LENGTH).and_then(base62::decode);
+        // Eight base62 digits end in the year 8889, which a Timestamp holds.
+        time.and_then(|millis| i64::try_from(millis).ok())
+            .and_then(|millis| Timestamp::from_millis(millis).ok())
+            .unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::MARK)?;
+        self.0.iter().try_for_each(|&byte| fmt::Write::write_char(f, char::from(byte)))
+    }
+}
+
+crate::text::parsed_text!(KeyId, KeyIdError);
+
+/// The text is no key id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyIdError;
+
+impl fmt::Display for KeyIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key id is key_ and 16 letters and digits")
+    }
+}
+
+impl std::error::Error for KeyIdError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::OsEntropy;
+
+    fn generator() -> Result<Generator, RandomError> {
+        Generator::seeded(&OsEntropy)
+    }
+
+    #[test]
+    fn sorts_by_time_of_creation() {
+        let mut random = generator().unwrap();
+        let ids: Vec<KeyId> = [0, 1, 61, 62, 1_709_287_200_000, 253_402_300_799_999 / 2]
+            .map(|millis| KeyId::generate(Timestamp::from_millis(millis).unwrap(), &mut random))
+            .to_vec();
+        assert!(ids.is_sorted());
+        assert_eq!(ids[4].created_at().as_millis(), 1_709_287_200_000);
+    }
+
+    #[test]
+    fn a_successor_keeps_the_routing_tag_and_nothing_else() {
+        let mut random = generator().unwrap();
+        let now = Timestamp::from_millis(1_709_287_200_000).unwrap();
+        let first = KeyId::generate(now, &mut random);
+        let second = first.successor(now, &mut random);
+        assert_eq!(first.routing_tag(), second.routing_tag());
+        assert_eq!(first.routing_tag().len(), 3);
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn only_the_one_spelling_is_read() {
+        for bad in [
+            "", "key_", "0U5lKtf600000000", "key_0U5lKtf60000000", "key_0U5lKtf6000000000",
+            "KEY_0U5lKtf600000000", "key_0U5lKtf6000-0000", "key_0U5lKtf60000000é",
+        ] {
+            assert!(KeyId::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The token: `{prefix}_{environment}_{id}_{secret}{checksum}`, made and read.
+
+mod checksum;
+mod environment;
+mod id;
+mod prefix;
+mod secret;
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+pub use self::{
+    environment::{Environment, EnvironmentError},
+    id::{KeyId, KeyIdError},
+    prefix::{Prefix, PrefixError},
+    secret::Secret,
+};
+use crate::base62;
+
+/// A whole token, as its owner gets it, once. It is wiped from memory on drop and has no `Debug`,
+/// `Display`, `Clone`, `PartialEq` or `Serialize`; the one way to the text is
+/// [`expose`](Self::expose).
+#[expect(missing_debug_implementations, reason = "a secret is never printed")]
+pub struct Token(Zeroizing<String>);
+
+impl Token {
+    /// Length in bytes of every token with this prefix.
+    #[must_use]
+    pub fn length(prefix: &Prefix) -> usize {
+        prefix.as_str().len() + "_live_".len() + KeyId::LENGTH + 1 + Secret::LENGTH + checksum::LENGTH
+    }
+
+    /// Puts a token together from its parts and adds the checksum.
+    #[must_use]
+    pub fn assemble(prefix: &Prefix, environment: Environment, id: &KeyId, secret: &Secret) -> Self {
+        // The buffer never grows: a reallocation would leave the secret in freed memory.
+        let mut text = Zeroizing::new(String::with_capacity(Self::length(prefix)));
+        text.push_str(prefix.as_str());
+        text.push('_');
+        text.push_str(environment.as_str());
+        text.push('_');
+        text.extend(id.as_bytes().iter().copied().map(char::from));
+        text.push('_');
+        text.extend(secret.expose().iter().copied().map(char::from));
+        let checksum = checksum::of(text.as_bytes());
+        text.extend(checksum.map(char::from));
+        Self(text)
+    }
+
+    /// The text of the token. Whoever calls this answers for where it goes.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A token as a client presented it: well formed and with the right checksum, which says nothing
+/// of whether its key exists. It borrows the client's bytes, and like [`Token`] it can be neither
+/// printed nor compared.
+///
+/// ```
+/// use keywright_core::{Prefix, TokenRef};
+///
+/// let prefix = Prefix::parse("sk")?;
+/// let text = b"sk_live_0U5lKtf600000000_000000000000000000000000000000000000000000032Ts3u";
+/// let token = TokenRef::parse(text, &prefix)?;
+/// assert_eq!(token.id().to_string(), "key_0U5lKtf600000000");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[expect(missing_debug_implementations, reason = "a secret is never printed")]
+pub struct TokenRef<'a> {
+    environment: Environment,
+    id: KeyId,
+    secret: &'a [u8; Secret::LENGTH],
+}
+
+impl<'a> TokenRef<'a> {
+    /// Reads a token. It touches no store and no hash, and one token has one spelling.
+    ///
+    /// # Errors
+    ///
+    /// A [`TokenError`] for each way in which the bytes are no token of this prefix.
+    pub fn parse(text: &'a [u8], prefix: &Prefix) -> Result<Self, TokenError> {
+        if text.len() != Token::length(prefix) {
+            return Err(TokenError::Length);
+        }
+        let (body, checksum) = text
+            .split_last_chunk::<{ checksum::LENGTH }>()
+            .ok_or(TokenError::Length)?;
+        let rest = body
+            .strip_prefix(prefix.as_str().as_bytes())
+            .and_then(|rest| rest.strip_prefix(b"_"))
+            .ok_or(TokenError::Prefix)?;
+        let (environment, rest) = if let Some(rest) = rest.strip_prefix(b"live_") {
+            (Environment::Live, rest)
+        } else if let Some(rest) = rest.strip_prefix(b"test_") {
+            (Environment::Test, rest)
+        } else {
+            return Err(TokenError::Environment);
+        };
+        let (id, rest) = rest.split_first_chunk::<{ KeyId::LENGTH }>().ok_or(TokenError::Length)?;
+        let id = KeyId::from_bytes(id).map_err(|_| TokenError::Alphabet)?;
+        let secret: &[u8; Secret::LENGTH] = rest
+            .strip_prefix(b"_")
+            .ok_or(TokenError::Alphabet)?
+            .try_into()
+            .map_err(|_| TokenError::Length)?;
+        if !base62::is_base62(secret) {
+            return Err(TokenError::Alphabet);
+        }
+        if checksum::of(body) != *checksum {
+            return Err(TokenError::Checksum);
+        }
+        Ok(Self { environment, id, secret })
+    }
+
+    /// The environment that the token names.
+    #[must_use]
+    pub const fn environment(&self) -> Environment {
+        self.environment
+    }
+
+    /// The public id.
+    #[must_use]
+    pub const fn id(&self) -> &KeyId {
+        &self.id
+    }
+
+    /// A copy of the secret, for what outlives the client's bytes.
+    #[must_use]
+    pub fn secret(&self) -> Secret {
+        Secret::copied(self.secret)
+    }
+}
+
+/// Why some bytes are no token. It holds none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// Too short or too long.
+    Length,
+    /// Another prefix.
+    Prefix,
+    /// Neither `live` nor `test`.
+    Environment,
+    /// A character that is not base62 in the id or the secret, or no underscore between them.
+    Alphabet,
+    /// The checksum does not belong to what stands before it.
+    Checksum,
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Length => "the token has the wrong length",
+            Self::Prefix => "the token has another prefix",
+            Self::Environment => "the token names no environment",
+            Self::Alphabet => "the token holds a character that no token has",
+            Self::Checksum => "the token has a wrong checksum",
+        })
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        Timestamp,
+        random::{Generator, OsEntropy},
+    };
+
+    static_assertions::assert_not_impl_any!(
+        Token: fmt::Debug, fmt::Display, Clone, PartialEq, serde::Serialize, std::ops::Deref, AsRef<str>);
+    static_assertions::assert_not_impl_any!(
+        Secret: fmt::Debug, fmt::Display, Clone, PartialEq, serde::Serialize, std::ops::Deref, AsRef<[u8]>);
+    static_assertions::assert_not_impl_any!(
+        TokenRef<'static>: fmt::Debug, fmt::Display, PartialEq, serde::Serialize, std::ops::Deref);
+
+    fn mint(prefix: &Prefix, environment: Environment) -> Token {
+        let mut random = Generator::seeded(&OsEntropy).unwrap();
+        let now = Timestamp::from_millis(1_709_287_200_000).unwrap();
+        let id = KeyId::generate(now, &mut random);
+        Token::assemble(prefix, environment, &id, &Secret::generate(&mut random))
+    }
+
+    #[test]
+    fn what_was_assembled_parses_to_its_parts() {
+        for prefix in ["sk", "acme", "a23456789012"] {
+            let prefix = Prefix::parse(prefix).unwrap();
+            for environment in [Environment::Live, Environment::Test] {
+                let token = mint(&prefix, environment);
+                assert_eq!(token.expose().len(), Token::length(&prefix));
+                let parsed = TokenRef::parse(token.expose().as_bytes(), &prefix).unwrap();
+                assert_eq!(parsed.environment(), environment);
+                let again =
+                    Token::assemble(&prefix, parsed.environment(), parsed.id(), &parsed.secret());
+                assert_eq!(again.expose(), token.expose());
+            }
+        }
+    }
+
+    #[test]
+    fn every_single_changed_byte_and_every_cut_is_found() {
+        let prefix = Prefix::parse("sk").unwrap();
+        let token = mint(&prefix, Environment::Live);
+        let text = token.expose().as_bytes();
+        for index in 0..text.len() {
+            for byte in 0..=255u8 {
+                if text[index] != byte {
+                    let mut changed = text.to_vec();
+                    changed[index] = byte;
+                    assert!(TokenRef::parse(&changed, &prefix).is_err(), "{index} {byte}");
+                }
+            }
+            assert!(TokenRef::parse(&text[..index], &prefix).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
+            let prefix = Prefix::parse("sk").unwrap();
+            let _ = TokenRef::parse(&bytes, &prefix);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The prefix of a host's tokens.
+
+use std::fmt;
+
+/// What every token of a host begins with: `[a-z][a-z0-9]{1,11}`. It tells whose token it is, to
+/// people and to secret scanners; once keys are out it never changes.
+///
+/// ```
+/// use keywright_core::Prefix;
+///
+/// assert_eq!(Prefix::parse("acme")?.as_str(), "acme");
+/// assert!(Prefix::parse("Acme").is_err());
+/// # Ok::<(), keywright_core::PrefixError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Prefix(Box<str>);
+
+impl Prefix {
+    /// Longest prefix, in bytes.
+    pub const MAX_LENGTH: usize = 12;
+
+    /// Reads a prefix.
+    ///
+    /// # Errors
+    ///
+    /// [`PrefixError`] if it is anything but 2 to 12 of `a-z0-9`, a letter first.
+    pub fn parse(text: &str) -> Result<Self, PrefixError> {
+        let well_formed = (2..=Self::MAX_LENGTH).contains(&text.len())
+            && text.starts_with(|first: char| first.is_ascii_lowercase())
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        if well_formed { Ok(Self(text.into())) } else { Err(PrefixError) }
+    }
+
+    /// The prefix as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+crate::text::parsed_text!(Prefix, PrefixError);
+
+/// The text is no prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PrefixError;
+
+impl fmt::Display for PrefixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a prefix is 2 to 12 of a-z and 0-9, beginning with a letter")
+    }
+}
+
+impl std::error::Error for PrefixError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_two_to_twelve_lower_case_letters_and_digits() {
+        for good in ["sk", "s0", "acme", "a23456789012"] {
+            assert!(Prefix::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "s", "0k", "Sk", "s_k", "s-k", "sk ", "a234567890123", "ské"] {
+            assert!(Prefix::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The workspace that a key belongs to.
+
+use std::fmt;
+
+/// The tenant that a key belongs to: 1 to 64 of `A-Za-z0-9` and `._:@/-`, the host's own name for it.
+/// A key never leaves its workspace, and nobody outside it learns that the key exists.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Workspace(Box<str>);
+
+impl Workspace {
+    /// Longest name, in bytes.
+    pub const MAX_LENGTH: usize = 64;
+
+    /// Reads the name of a workspace.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkspaceError`] if it is empty, too long, or holds another character.
+    pub fn parse(text: &str) -> Result<Self, WorkspaceError> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@/-".contains(&byte);
+        if (1..=Self::MAX_LENGTH).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.into()))
+        } else {
+            Err(WorkspaceError)
+        }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Workspace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+crate::text::parsed_text!(Workspace, WorkspaceError);
+
+/// The text names no workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkspaceError;
+
+impl fmt::Display for WorkspaceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a workspace is named by 1 to 64 letters, digits and . _ : @ / -")
+    }
+}
+
+impl std::error::Error for WorkspaceError {}
