@@ -31,8 +31,8 @@ pub(crate) fn is_base62(bytes: &[u8]) -> bool {
 pub(crate) fn encode<const N: usize>(mut value: u64) -> [u8; N] {
     let mut out = [b'0'; N];
     for place in out.iter_mut().rev() {
-        // The remainder is below 62, so nothing is lost.
-        *place = character((value % u64::from(RADIX)) as u8);
+        let [digit, ..] = (value % u64::from(RADIX)).to_le_bytes();
+        *place = character(digit);
         value /= u64::from(RADIX);
     }
     out
@@ -55,8 +55,8 @@ mod tests {
     fn digits_and_characters_are_one_to_one_and_in_ascii_order() {
         let all: Vec<u8> = (0..RADIX).map(character).collect();
         assert!(all.is_sorted());
-        for (index, &c) in all.iter().enumerate() {
-            assert_eq!(digit(c), Some(index as u8));
+        for (value, &c) in (0..RADIX).zip(&all) {
+            assert_eq!(digit(c), Some(value));
         }
         assert_eq!((0..=255).filter_map(digit).count(), 62);
     }

@@ -25,7 +25,13 @@ impl Caller {
     /// A caller of the `live` environment that is no key and does not expire.
     #[must_use]
     pub fn new(workspace: Workspace, permissions: Permissions) -> Self {
-        Self { workspace, permissions, environment: Environment::Live, key: None, expires_at: None }
+        Self {
+            workspace,
+            permissions,
+            environment: Environment::Live,
+            key: None,
+            expires_at: None,
+        }
     }
 
     /// The same in another environment. A `test` caller sees and creates `test` keys only.

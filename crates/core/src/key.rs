@@ -80,7 +80,10 @@ impl Key {
 
 /// Whether a key opens anything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "the wire contract has these three and no other")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the wire contract has these three and no other"
+)]
 pub enum Status {
     /// It does.
     Active,
@@ -125,6 +128,10 @@ impl Record {
     /// The record of a new key.
     #[must_use]
     pub fn new(key: Key, credential: Credential) -> Self {
-        Self { key, credential, version: 1 }
+        Self {
+            key,
+            credential,
+            version: 1,
+        }
     }
 }

@@ -1,11 +1,39 @@
-//! API keys for Rust services.
+//! API keys for Rust services: the token format, the generation of secrets, hashing, constant-time
+//! verification, and the [contract](KeyStore) that a store of keys keeps. It knows no async
+//! runtime, no HTTP and no database.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use keywright_core::{Caller, Config, Keywright, MemoryStore, Name, NewKey, Permissions, Prefix, Workspace};
+//!
+//! # futures_executor::block_on(async {
+//! let config = Config::new(Prefix::parse("acme")?);
+//! let keys = Keywright::open(config, Arc::new(MemoryStore::new())).await?;
+//!
+//! let operator = Caller::new(Workspace::parse("default")?, Permissions::all());
+//! let issued = keys.issuer().create(&operator, NewKey::named(Name::parse("CI")?)).await?;
+//!
+//! let verified = keys.verifier().verify(issued.token.expose().as_bytes()).await?;
+//! assert_eq!(verified.key().id, issued.key.id);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! * [`Keywright`] opens the library over a store; [`Issuer`] creates keys for a [`Caller`],
+//!   [`Verifier`] verifies tokens.
+//! * [`Token`] and [`Secret`] are wiped from memory on drop and cannot be printed, compared or
+//!   serialised; a [`Record`] holds a [`Credential`], never a token.
+//! * Whoever writes a store implements [`KeyStore`] and runs the suite of the feature `conformance`.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
 mod base62;
 mod caller;
+mod config;
 mod hash;
+mod issuer;
 mod key;
 mod metadata;
 mod name;
@@ -15,15 +43,18 @@ mod store;
 mod text;
 mod time;
 mod token;
+mod verifier;
 mod workspace;
 
 // The public interface is:
 pub use crate::{
     caller::Caller,
+    config::{Config, Keywright, OpenError},
     hash::{
         Argon2Params, Argon2ParamsError, Credential, HashError, Pepper, PepperError, PepperId,
         PepperRing, Scheme, StoredHash, StoredHashError, Tag,
     },
+    issuer::{Expiry, IssueError, Issued, Issuer, Minted, NewKey},
     key::{Key, Record, Status},
     metadata::{Metadata, MetadataError},
     name::{Name, NameError, fold_case},
@@ -38,5 +69,6 @@ pub use crate::{
         Environment, EnvironmentError, KeyId, KeyIdError, Prefix, PrefixError, Secret, Token,
         TokenError, TokenRef,
     },
+    verifier::{Denied, Undecided, Verified, Verifier, VerifyError},
     workspace::{Workspace, WorkspaceError},
 };

@@ -91,13 +91,20 @@ mod tests {
         let over = format!(r#"{{"a":"{}"}}"#, "x".repeat(4096 - 7));
         assert_eq!(Metadata::parse(&over), Err(MetadataError::TooLarge));
         for bad in ["", "[]", "1", "{", "null", "{} {}"] {
-            assert_eq!(Metadata::parse(bad), Err(MetadataError::NotAnObject), "{bad}");
+            assert_eq!(
+                Metadata::parse(bad),
+                Err(MetadataError::NotAnObject),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn serialises_as_the_object_itself() {
         let metadata = Metadata::parse(r#"{"team":"a","n":[1,{"b":null}]}"#).unwrap();
-        assert_eq!(serde_json::to_string(&metadata).unwrap(), metadata.as_json());
+        assert_eq!(
+            serde_json::to_string(&metadata).unwrap(),
+            metadata.as_json()
+        );
     }
 }

@@ -40,7 +40,10 @@ impl Name {
 /// Unicode. `Straße` and `STRASSE` are the same, `Ä` and `ä` too.
 #[must_use]
 pub fn fold_case(text: &str) -> String {
-    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+    text.chars()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 impl fmt::Display for Name {
@@ -81,7 +84,13 @@ mod tests {
 
     #[test]
     fn length_counts_characters_after_trimming() {
-        assert_eq!(Name::parse(&format!("  {}\n", "é".repeat(255))).unwrap().as_str().len(), 510);
+        assert_eq!(
+            Name::parse(&format!("  {}\n", "é".repeat(255)))
+                .unwrap()
+                .as_str()
+                .len(),
+            510
+        );
         assert_eq!(Name::parse(&"é".repeat(256)), Err(NameError::TooLong));
         assert_eq!(Name::parse(" \u{3000}\t"), Err(NameError::Empty));
         assert_eq!(Name::parse("a\u{0}b"), Err(NameError::ControlCharacter));

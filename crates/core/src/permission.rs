@@ -1,6 +1,6 @@
 //! What a key may do.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -8,9 +8,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// may be `*`; at most 64 bytes. The names are the host's own, but for `api_keys:…`, which are the
 /// permissions for this library's endpoints.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Permission(Box<str>);
+pub struct Permission(Cow<'static, str>);
 
 impl Permission {
+    /// Everything: `*`.
+    pub const ALL: Self = Self(Cow::Borrowed("*"));
+    /// To list keys and look at them: `api_keys:read`.
+    pub const API_KEYS_READ: Self = Self(Cow::Borrowed("api_keys:read"));
+    /// To ask whether a token is valid: `api_keys:verify`.
+    pub const API_KEYS_VERIFY: Self = Self(Cow::Borrowed("api_keys:verify"));
+    /// To create, rename, rotate and revoke keys: `api_keys:write`.
+    pub const API_KEYS_WRITE: Self = Self(Cow::Borrowed("api_keys:write"));
+
     /// Longest permission, in bytes.
     pub const MAX_LENGTH: usize = 64;
 
@@ -37,7 +46,11 @@ impl Permission {
             && text.split(':').count() <= Self::MAX_SEGMENTS
             && path.is_none_or(|path| path.split(':').all(named))
             && (last == "*" || named(last));
-        if well_formed { Ok(Self(text.into())) } else { Err(PermissionError::Malformed) }
+        if well_formed {
+            Ok(Self(Cow::Owned(text.into())))
+        } else {
+            Err(PermissionError::Malformed)
+        }
     }
 
     /// The permission as text.
@@ -60,7 +73,7 @@ impl Permission {
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         match self.0.strip_suffix('*') {
-            Some(stem) => other.0.starts_with(stem),
+            Some(stem) => other.as_str().starts_with(stem),
             None => self == other,
         }
     }
@@ -109,7 +122,7 @@ impl Permissions {
     /// The set of `*` alone, which covers everything.
     #[must_use]
     pub fn all() -> Self {
-        Self(Box::new([Permission("*".into())]))
+        Self(Box::new([Permission::ALL]))
     }
 
     /// Whether one of the set covers the permission.
@@ -198,14 +211,36 @@ mod tests {
     #[test]
     fn grammar() {
         let longest = format!("{}:{}", "a".repeat(31), "b".repeat(32));
-        for good in ["*", "a", "calls:read", "a:b:c:d", "a:b:c:*", "x_y.z-0:9", &longest] {
+        for good in [
+            "*",
+            "a",
+            "calls:read",
+            "a:b:c:d",
+            "a:b:c:*",
+            "x_y.z-0:9",
+            &longest,
+        ] {
             assert!(Permission::parse(good).is_ok(), "{good}");
         }
         let long_segment = "a".repeat(33);
         let long = format!("{}:{}:a", "a".repeat(31), "b".repeat(31));
         for bad in [
-            "", ":", "a:", ":a", "a::b", "*:a", "a:*:b", "a*", "A", "a b", "a,b", "a:b:c:d:e", "é",
-            "**", &long_segment, &long,
+            "",
+            ":",
+            "a:",
+            ":a",
+            "a::b",
+            "*:a",
+            "a:*:b",
+            "a*",
+            "A",
+            "a b",
+            "a,b",
+            "a:b:c:d:e",
+            "é",
+            "**",
+            &long_segment,
+            &long,
         ] {
             assert!(Permission::parse(bad).is_err(), "{bad}");
         }
@@ -214,16 +249,34 @@ mod tests {
     #[test]
     fn covering() {
         for (has, wants) in [
-            ("*", "*"), ("*", "a"), ("*", "a:*"), ("a:*", "a:b"), ("a:*", "a:b:c"), ("a:*", "a:*"),
-            ("a:*", "a:b:*"), ("a", "a"), ("a:b", "a:b"),
+            ("*", "*"),
+            ("*", "a"),
+            ("*", "a:*"),
+            ("a:*", "a:b"),
+            ("a:*", "a:b:c"),
+            ("a:*", "a:*"),
+            ("a:*", "a:b:*"),
+            ("a", "a"),
+            ("a:b", "a:b"),
         ] {
-            assert!(permission(has).covers(&permission(wants)), "{has} covers {wants}");
+            assert!(
+                permission(has).covers(&permission(wants)),
+                "{has} covers {wants}"
+            );
         }
         for (has, wants) in [
-            ("a:*", "a"), ("a:*", "ab:c"), ("a:*", "*"), ("a", "a:b"), ("a", "*"), ("a:b", "a:*"),
+            ("a:*", "a"),
+            ("a:*", "ab:c"),
+            ("a:*", "*"),
+            ("a", "a:b"),
+            ("a", "*"),
+            ("a:b", "a:*"),
             ("a:b:*", "a:*"),
         ] {
-            assert!(!permission(has).covers(&permission(wants)), "{has} does not cover {wants}");
+            assert!(
+                !permission(has).covers(&permission(wants)),
+                "{has} does not cover {wants}"
+            );
         }
     }
 
@@ -241,6 +294,9 @@ mod tests {
         let none = Permissions::default();
         assert!(!none.covers(&permission("a")));
         assert_eq!(none.first_not_covered(&none), None);
-        assert_eq!(none.first_not_covered(&Permissions::all()), Some(&permission("*")));
+        assert_eq!(
+            none.first_not_covered(&Permissions::all()),
+            Some(&permission("*"))
+        );
     }
 }

@@ -78,7 +78,11 @@ impl Generator {
         let mut places = characters.iter_mut();
         loop {
             let draw: Zeroizing<[u8; 64]> = Zeroizing::new(self.bytes());
-            for digit in draw.iter().map(|byte| byte & 0x3f).filter(|&digit| digit < base62::RADIX) {
+            for digit in draw
+                .iter()
+                .map(|byte| byte & 0x3f)
+                .filter(|&digit| digit < base62::RADIX)
+            {
                 match places.next() {
                     Some(place) => *place = base62::character(digit),
                     None => return characters,
@@ -127,6 +131,9 @@ mod tests {
         let drawn: Vec<u32> = counts.into_iter().filter(|&count| count > 0).collect();
         assert_eq!(drawn.len(), 62);
         // 2,000 expected; ten standard deviations are 444.
-        assert!(drawn.iter().all(|count| (1_556..=2_444).contains(count)), "{drawn:?}");
+        assert!(
+            drawn.iter().all(|count| (1_556..=2_444).contains(count)),
+            "{drawn:?}"
+        );
     }
 }

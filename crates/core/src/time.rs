@@ -26,7 +26,11 @@ impl Timestamp {
     ///
     /// [`TimestampError`] before 1970 or after 9999.
     pub const fn from_millis(millis: i64) -> Result<Self, TimestampError> {
-        if millis >= 0 && millis <= Self::MAX.0 { Ok(Self(millis)) } else { Err(TimestampError) }
+        if millis >= 0 && millis <= Self::MAX.0 {
+            Ok(Self(millis))
+        } else {
+            Err(TimestampError)
+        }
     }
 
     /// Unix milliseconds.
@@ -44,7 +48,9 @@ impl Timestamp {
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
         let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimestampError)?;
         let millis = time.unix_timestamp_nanos().div_euclid(1_000_000);
-        i64::try_from(millis).map_err(|_| TimestampError).and_then(Self::from_millis)
+        i64::try_from(millis)
+            .map_err(|_| TimestampError)
+            .and_then(Self::from_millis)
     }
 
     /// This time and a span after it, at most [`MAX`](Self::MAX).
@@ -59,7 +65,10 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
             .map_err(|_| fmt::Error)?;
-        let text = time.to_offset(UtcOffset::UTC).format(FORMAT).map_err(|_| fmt::Error)?;
+        let text = time
+            .to_offset(UtcOffset::UTC)
+            .format(FORMAT)
+            .map_err(|_| fmt::Error)?;
         f.write_str(&text)
     }
 }
@@ -110,7 +119,10 @@ mod tests {
         let time = Timestamp::from_millis(1_709_287_200_000).unwrap();
         assert_eq!(time.to_string(), "2024-03-01T10:00:00.000Z");
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999Z");
-        assert_eq!(Timestamp::from_millis(0).unwrap().to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(
+            Timestamp::from_millis(0).unwrap().to_string(),
+            "1970-01-01T00:00:00.000Z"
+        );
     }
 
     #[test]
@@ -120,11 +132,22 @@ mod tests {
             ("2024-03-01T11:00:00.0019+01:00", 1_709_287_200_001),
             ("2024-03-01t10:00:00z", 1_709_287_200_000),
         ] {
-            assert_eq!(Timestamp::parse(text).map(Timestamp::as_millis), Ok(millis), "{text}");
+            assert_eq!(
+                Timestamp::parse(text).map(Timestamp::as_millis),
+                Ok(millis),
+                "{text}"
+            );
         }
         for bad in [
-            "", "tomorrow", "2024-03-01", "2024-03-01T10:00:00", "2024-02-30T10:00:00Z",
-            "1969-12-31T23:59:59Z", "1709287200000", "2024-03-01T10:00:00Z ", "+2024-03-01T10:00:00Z",
+            "",
+            "tomorrow",
+            "2024-03-01",
+            "2024-03-01T10:00:00",
+            "2024-02-30T10:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "1709287200000",
+            "2024-03-01T10:00:00Z ",
+            "+2024-03-01T10:00:00Z",
         ] {
             assert!(Timestamp::parse(bad).is_err(), "{bad}");
         }

@@ -35,7 +35,15 @@ impl Argon2Params {
             && (1..=Self::MAX_PASSES).contains(&passes)
             && (1..=Self::MAX_LANES).contains(&lanes)
             && memory_kib >= 8 * lanes;
-        if in_range { Ok(Self { memory_kib, passes, lanes }) } else { Err(Argon2ParamsError) }
+        if in_range {
+            Ok(Self {
+                memory_kib,
+                passes,
+                lanes,
+            })
+        } else {
+            Err(Argon2ParamsError)
+        }
     }
 
     /// Memory in KiB.
@@ -69,7 +77,11 @@ impl Argon2Params {
 
 impl Default for Argon2Params {
     fn default() -> Self {
-        Self { memory_kib: 19 * 1024, passes: 2, lanes: 1 }
+        Self {
+            memory_kib: 19 * 1024,
+            passes: 2,
+            lanes: 1,
+        }
     }
 }
 

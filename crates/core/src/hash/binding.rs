@@ -12,7 +12,11 @@ pub(crate) struct Binding([u8; 32]);
 impl Binding {
     pub(crate) fn new(id: &KeyId, workspace: &Workspace, environment: Environment) -> Self {
         let mut digest = Sha256::new();
-        let parts = [id.as_bytes(), workspace.as_str().as_bytes(), environment.as_str().as_bytes()];
+        let parts = [
+            id.as_bytes(),
+            workspace.as_str().as_bytes(),
+            environment.as_str().as_bytes(),
+        ];
         for part in parts {
             // Each part has at most 64 bytes.
             digest.update([part.len().to_le_bytes()[0]]);

@@ -9,10 +9,7 @@ use super::{
     hmac_sha256::Keyed,
     pool::{Pool, PoolError},
 };
-use crate::{
-    KeyId,
-    token::Secret,
-};
+use crate::{KeyId, token::Secret};
 
 /// Makes credentials by one scheme and the newest pepper, and verifies those of all schemes and
 /// peppers. Argon2 runs on threads of its own.
@@ -38,9 +35,12 @@ impl HashKey {
 
 impl Hasher {
     pub(crate) fn start(scheme: Scheme, ring: &PepperRing, queue: usize) -> io::Result<Self> {
-        let peppered = ring
-            .iter()
-            .map(|pepper| (Some(pepper.id().clone()), HashKey::new(Some(Arc::clone(pepper)))));
+        let peppered = ring.iter().map(|pepper| {
+            (
+                Some(pepper.id().clone()),
+                HashKey::new(Some(Arc::clone(pepper))),
+            )
+        });
         Ok(Self {
             scheme,
             newest: ring.newest().cloned(),
@@ -64,7 +64,12 @@ impl Hasher {
         let key = self.key(&self.newest)?;
         let tag = key.mac.tag(id, secret.expose());
         let output = self.run(self.scheme, key, binding, salt, secret).await?;
-        let hash = StoredHash { scheme: self.scheme, pepper: self.newest.clone(), salt, output };
+        let hash = StoredHash {
+            scheme: self.scheme,
+            pepper: self.newest.clone(),
+            salt,
+            output,
+        };
         Ok(Credential::new(hash, tag))
     }
 
@@ -88,7 +93,9 @@ impl Hasher {
         secret: Secret,
     ) -> Result<bool, HashError> {
         let key = self.key(&hash.pepper)?;
-        let output = self.run(hash.scheme, key, binding, hash.salt, secret).await?;
+        let output = self
+            .run(hash.scheme, key, binding, hash.salt, secret)
+            .await?;
         Ok(output.ct_eq(&hash.output).into())
     }
 

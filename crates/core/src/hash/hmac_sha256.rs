@@ -21,7 +21,8 @@ pub(super) struct Keyed(Hmac<Sha256>);
 impl Keyed {
     pub(super) fn new(pepper: Option<&[u8]>) -> Self {
         #[expect(clippy::expect_used, reason = "an HMAC takes a key of any length")]
-        let mac = KeyInit::new_from_slice(pepper.unwrap_or(NO_PEPPER)).expect("a key of any length");
+        let mac =
+            KeyInit::new_from_slice(pepper.unwrap_or(NO_PEPPER)).expect("a key of any length");
         Self(mac)
     }
 

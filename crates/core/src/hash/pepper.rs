@@ -59,7 +59,10 @@ impl Pepper {
         if !(Self::MIN_LENGTH..=Self::MAX_LENGTH).contains(&key.len()) {
             return Err(PepperError::Length);
         }
-        Ok(Self { id, key: Zeroizing::new(key.to_vec()) })
+        Ok(Self {
+            id,
+            key: Zeroizing::new(key.to_vec()),
+        })
     }
 
     pub(super) const fn id(&self) -> &PepperId {
@@ -73,7 +76,9 @@ impl Pepper {
 
 impl fmt::Debug for Pepper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pepper").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Pepper")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 

@@ -27,13 +27,15 @@ impl Pool {
         let (sender, receiver) = crossbeam_channel::bounded::<Job>(queue);
         for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
             let receiver = receiver.clone();
-            thread::Builder::new().name("keywright-hash".into()).spawn(move || {
-                let mut memory = Memory::default();
-                for job in receiver {
-                    // A panic ends this job, whose caller is told, and not the thread.
-                    let _ = std::panic::catch_unwind(AssertUnwindSafe(|| job(&mut memory)));
-                }
-            })?;
+            thread::Builder::new()
+                .name("keywright-hash".into())
+                .spawn(move || {
+                    let mut memory = Memory::default();
+                    for job in receiver {
+                        // A panic ends this job, whose caller is told, and not the thread.
+                        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| job(&mut memory)));
+                    }
+                })?;
         }
         Ok(Self(sender))
     }
@@ -57,56 +59,32 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::Pin,
+        task::{Context, Poll, Waker},
+    };
+
     use futures_executor::block_on;
 
     use super::*;
 
     #[test]
-    fn a_full_queue_is_told_at_once() {
-        let pool = Pool::start(1).unwrap();
+    fn a_full_queue_is_told_at_once_and_what_was_taken_is_done() {
+        let pool = Pool::start(2).unwrap();
         let (release, blocked) = crossbeam_channel::bounded::<()>(0);
-        let threads = thread::available_parallelism().unwrap().get();
-        thread::scope(|scope| {
-            // All threads at work, then one in the queue: the next finds it full.
-            let running: Vec<_> = (0..=threads)
-                .map(|_| {
-                    let blocked = blocked.clone();
-                    let pool = &pool;
-                    scope.spawn(move || loop {
-                        let blocked = blocked.clone();
-                        match block_on(pool.run(move |_| blocked.recv())) {
-                            Err(PoolError::Full) => thread::yield_now(),
-                            other => break other.is_ok(),
-                        }
-                    })
-                })
-                .collect();
-            while !pool.0.is_full() {
-                thread::yield_now();
+        let mut taken: Vec<Pin<Box<dyn Future<Output = _>>>> = Vec::new();
+        loop {
+            let blocked = blocked.clone();
+            let mut job = Box::pin(pool.run(move |_| blocked.recv().is_err()));
+            match job.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => taken.push(job),
+                Poll::Ready(refused) => break assert!(matches!(refused, Err(PoolError::Full))),
             }
-            // The queue may still drain into a thread that has not picked up its first job.
-            let full = loop {
-                match block_on(async {
-                    let probe = pool.run(|_| ());
-                    futures_poll_once(probe).await
-                }) {
-                    Some(Err(PoolError::Full)) => break true,
-                    _ => thread::yield_now(),
-                }
-            };
-            assert!(full);
-            drop(release);
-            assert!(running.into_iter().all(|thread| thread.join().unwrap()));
-        });
-    }
-
-    async fn futures_poll_once<F: Future>(future: F) -> Option<F::Output> {
-        let mut future = std::pin::pin!(future);
-        std::future::poll_fn(|context| match future.as_mut().poll(context) {
-            std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
-            std::task::Poll::Pending => std::task::Poll::Ready(None),
-        })
-        .await
+        }
+        let threads = thread::available_parallelism().unwrap().get();
+        assert!((2..=2 + threads).contains(&taken.len()));
+        drop(release);
+        assert!(taken.into_iter().all(|job| block_on(job).unwrap()));
     }
 
     #[test]

@@ -14,7 +14,11 @@ impl StoreError {
     /// An error of a backend (`"sqlite"`, `"redis"`, …).
     #[must_use]
     pub const fn new(kind: StoreErrorKind, backend: &'static str) -> Self {
-        Self { kind, backend, source: None }
+        Self {
+            kind,
+            backend,
+            source: None,
+        }
     }
 
     /// The same with what caused it.
@@ -45,7 +49,9 @@ impl fmt::Display for StoreError {
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
     }
 }
 

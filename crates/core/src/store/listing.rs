@@ -22,13 +22,22 @@ impl Listing {
     /// The newest keys that an environment sees, without a filter.
     #[must_use]
     pub const fn newest(visible_to: Environment, limit: u32) -> Self {
-        Self { visible_to, status: None, search: None, start: Start::Offset(0), limit }
+        Self {
+            visible_to,
+            status: None,
+            search: None,
+            start: Start::Offset(0),
+            limit,
+        }
     }
 }
 
 /// Where a page starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "a store must handle each; a third is a new contract")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a store must handle each; a third is a new contract"
+)]
 pub enum Start {
     /// After that many keys of the same listing. The page tells the total; that costs O(keys).
     Offset(u64),
@@ -56,7 +65,11 @@ impl Page {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = keys.len() > limit;
         keys.truncate(limit);
-        let next = if more { keys.last().map(|key| key.id) } else { None };
+        let next = if more {
+            keys.last().map(|key| key.id)
+        } else {
+            None
+        };
         Self { keys, next, total }
     }
 }

@@ -71,7 +71,10 @@ impl Contents {
                 .records
                 .values()
                 .flat_map(|Record { key, .. }| {
-                    let child = key.parent.filter(|parent| family.contains(parent)).map(|_| key.id);
+                    let child = key
+                        .parent
+                        .filter(|parent| family.contains(parent))
+                        .map(|_| key.id);
                     let successor = key.successor.filter(|_| family.contains(&key.id));
                     [child, successor]
                 })
@@ -105,7 +108,10 @@ impl KeyStore for MemoryStore {
         if contents.records.contains_key(&key.id) {
             return Err(error(StoreErrorKind::AlreadyExists));
         }
-        if key.parent.is_some_and(|parent| !contents.is_active(&key.workspace, &parent, now)) {
+        if key
+            .parent
+            .is_some_and(|parent| !contents.is_active(&key.workspace, &parent, now))
+        {
             return Err(error(StoreErrorKind::Conflict));
         }
         contents.records.insert(key.id, record.clone());
@@ -119,22 +125,41 @@ impl KeyStore for MemoryStore {
     async fn list(&self, workspace: &Workspace, listing: &Listing) -> Result<Page, StoreError> {
         let contents = self.contents();
         let search = listing.search.as_deref().map(fold_case);
-        let matching = contents.records.values().rev().map(|record| &record.key).filter(|key| {
-            key.workspace == *workspace
-                && listing.visible_to.covers(key.environment)
-                && listing.status.is_none_or(|(status, now)| key.status(now) == status)
-                && search.as_ref().is_none_or(|text| fold_case(key.name.as_str()).contains(text))
-        });
-        let size = usize::try_from(listing.limit).unwrap_or(usize::MAX).saturating_add(1);
+        let matching = contents
+            .records
+            .values()
+            .rev()
+            .map(|record| &record.key)
+            .filter(|key| {
+                key.workspace == *workspace
+                    && listing.visible_to.covers(key.environment)
+                    && listing
+                        .status
+                        .is_none_or(|(status, now)| key.status(now) == status)
+                    && search
+                        .as_ref()
+                        .is_none_or(|text| fold_case(key.name.as_str()).contains(text))
+            });
+        let size = usize::try_from(listing.limit)
+            .unwrap_or(usize::MAX)
+            .saturating_add(1);
         let (keys, total): (Vec<Key>, _) = match listing.start {
             Start::Offset(offset) => {
                 let total = matching.clone().count();
                 let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-                (matching.skip(offset).take(size).cloned().collect(), Some(total as u64))
+                (
+                    matching.skip(offset).take(size).cloned().collect(),
+                    Some(total as u64),
+                )
             }
-            Start::After(id) => {
-                (matching.filter(|key| key.id < id).take(size).cloned().collect(), None)
-            }
+            Start::After(id) => (
+                matching
+                    .filter(|key| key.id < id)
+                    .take(size)
+                    .cloned()
+                    .collect(),
+                None,
+            ),
         };
         Ok(Page::cut(keys, listing.limit, total))
     }
@@ -167,7 +192,11 @@ impl KeyStore for MemoryStore {
         now: Timestamp,
     ) -> Result<Revocation, StoreError> {
         let mut contents = self.contents();
-        let first = contents.in_workspace(workspace, id)?.key.revoked_at.is_none();
+        let first = contents
+            .in_workspace(workspace, id)?
+            .key
+            .revoked_at
+            .is_none();
         let reached = match reach {
             Reach::Key => HashSet::from([*id]),
             Reach::Descendants => contents.family(*id),
@@ -204,13 +233,19 @@ impl KeyStore for MemoryStore {
         match rotation.retire {
             Retire::Now => record.key.revoked_at = Some(now),
             Retire::At(end) => {
-                record.key.expires_at =
-                    Some(record.key.expires_at.map_or(end, |earlier| earlier.min(end)));
+                record.key.expires_at = Some(
+                    record
+                        .key
+                        .expires_at
+                        .map_or(end, |earlier| earlier.min(end)),
+                );
             }
         }
         record.key.successor = Some(rotation.successor.key.id);
         record.version += 1;
-        contents.records.insert(rotation.successor.key.id, rotation.successor.clone());
+        contents
+            .records
+            .insert(rotation.successor.key.id, rotation.successor.clone());
         Ok(())
     }
 
@@ -221,7 +256,10 @@ impl KeyStore for MemoryStore {
         credential: &Credential,
     ) -> Result<(), StoreError> {
         let mut contents = self.contents();
-        let record = contents.records.get_mut(id).ok_or(error(StoreErrorKind::NotFound))?;
+        let record = contents
+            .records
+            .get_mut(id)
+            .ok_or(error(StoreErrorKind::NotFound))?;
         check_unchanged(record, version)?;
         record.credential = credential.clone();
         record.version += 1;
@@ -244,13 +282,21 @@ impl KeyStore for MemoryStore {
         now: Timestamp,
     ) -> Result<Reserved, StoreError> {
         let mut contents = self.contents();
-        contents.reservations.retain(|_, earlier| earlier.until > now);
-        if let Some(Reservation { id, fingerprint, .. }) =
-            contents.reservations.get(&reservation.key)
+        contents
+            .reservations
+            .retain(|_, earlier| earlier.until > now);
+        if let Some(Reservation {
+            id, fingerprint, ..
+        }) = contents.reservations.get(&reservation.key)
         {
-            return Ok(Reserved::Earlier { id: *id, fingerprint: *fingerprint });
+            return Ok(Reserved::Earlier {
+                id: *id,
+                fingerprint: *fingerprint,
+            });
         }
-        contents.reservations.insert(reservation.key, reservation.clone());
+        contents
+            .reservations
+            .insert(reservation.key, reservation.clone());
         Ok(Reserved::New)
     }
 
@@ -259,7 +305,11 @@ impl KeyStore for MemoryStore {
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
-        Ok(self.contents().prefix.get_or_insert_with(|| prefix.clone()).clone())
+        Ok(self
+            .contents()
+            .prefix
+            .get_or_insert_with(|| prefix.clone())
+            .clone())
     }
 
     fn durability(&self) -> Durability {

@@ -13,9 +13,7 @@ pub use self::{
     listing::{Listing, Page, Start},
     memory::MemoryStore,
 };
-use crate::{
-    Key, KeyId, Metadata, Name, Prefix, Record, Timestamp, Workspace, hash::Credential,
-};
+use crate::{Key, KeyId, Metadata, Name, Prefix, Record, Timestamp, Workspace, hash::Credential};
 
 /// Where keys are kept.
 ///
@@ -199,7 +197,10 @@ pub enum Durability {
 
 /// How far a revocation reaches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "a store must handle each; a third is a new contract")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a store must handle each; a third is a new contract"
+)]
 pub enum Reach {
     /// The key alone; what it created lives on.
     Key,
@@ -261,13 +262,21 @@ impl Rotation {
     /// A rotation of the key that was read in this version.
     #[must_use]
     pub const fn new(predecessor: KeyId, version: u64, retire: Retire, successor: Record) -> Self {
-        Self { predecessor, version, retire, successor }
+        Self {
+            predecessor,
+            version,
+            retire,
+            successor,
+        }
     }
 }
 
 /// What becomes of a key that is rotated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "a store must handle each; a third is a new contract")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a store must handle each; a third is a new contract"
+)]
 pub enum Retire {
     /// It is revoked at once.
     Now,
@@ -293,7 +302,12 @@ impl Reservation {
     /// Binds `id` to `key` until the given time.
     #[must_use]
     pub const fn new(key: [u8; 32], fingerprint: [u8; 32], id: KeyId, until: Timestamp) -> Self {
-        Self { key, fingerprint, id, until }
+        Self {
+            key,
+            fingerprint,
+            id,
+            until,
+        }
     }
 }
 

@@ -4,7 +4,10 @@ use std::fmt;
 
 /// Which of a host's two worlds a key opens. A `test` caller sees and manages `test` keys only.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "the token format has these two and no other")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the token format has these two and no other"
+)]
 pub enum Environment {
     /// Real data.
     Live,

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use crate::{
-    Timestamp, base62,
-    random::{Generator, RandomError},
-};
+use crate::{Timestamp, base62, random::Generator};
 
 /// The public id of a key: 16 base62 characters, of which 8 are the time of creation (Unix
 /// milliseconds, big-endian), 3 the routing tag and 5 random. As bytes it sorts by that time.
@@ -33,21 +30,8 @@ impl KeyId {
 
     /// Draws an id for a key that is created now, with a routing tag of its own.
     pub(crate) fn generate(now: Timestamp, random: &mut Generator) -> Self {
-        Self::with_tail(now, random.base62())
-    }
-
-    /// Draws an id for the successor of this key: the routing tag is the same, so that a store
-    /// that spreads keys over machines finds both on one.
-    pub(crate) fn successor(&self, now: Timestamp, random: &mut Generator) -> Self {
-        let mut tail: [u8; Self::LENGTH - Self::TIME_LENGTH] = random.base62();
-        for (place, character) in tail.iter_mut().zip(self.routing_tag()) {
-            *place = *character;
-        }
-        Self::with_tail(now, tail)
-    }
-
-    fn with_tail(now: Timestamp, tail: [u8; Self::LENGTH - Self::TIME_LENGTH]) -> Self {
         let time: [u8; Self::TIME_LENGTH] = base62::encode(now.as_millis().unsigned_abs());
+        let tail: [u8; Self::LENGTH - Self::TIME_LENGTH] = random.base62();
         let mut id = [0; Self::LENGTH];
         for (place, character) in id.iter_mut().zip(time.iter().chain(&tail)) {
             *place = *character;
@@ -72,7 +56,11 @@ impl KeyId {
     /// [`KeyIdError`] if these are not 16 base62 characters.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyIdError> {
         let id: [u8; Self::LENGTH] = bytes.try_into().map_err(|_| KeyIdError)?;
-        if base62::is_base62(&id) { Ok(Self(id)) } else { Err(KeyIdError) }
+        if base62::is_base62(&id) {
+            Ok(Self(id))
+        } else {
+            Err(KeyIdError)
+        }
     }
 
     /// The bare form: 16 ASCII characters.
@@ -81,7 +69,8 @@ impl KeyId {
         &self.0
     }
 
-    /// The three characters that a successor shares with its predecessor.
+    /// The three random characters that tell a store which keys belong on one machine: a key that
+    /// is created has its own, a key that replaces another has that one's.
     #[must_use]
     pub fn routing_tag(&self) -> &[u8] {
         self.0
@@ -103,7 +92,9 @@ impl KeyId {
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Self::MARK)?;
-        self.0.iter().try_for_each(|&byte| fmt::Write::write_char(f, char::from(byte)))
+        self.0
+            .iter()
+            .try_for_each(|&byte| fmt::Write::write_char(f, char::from(byte)))
     }
 }
 
@@ -127,13 +118,9 @@ mod tests {
     use super::*;
     use crate::random::OsEntropy;
 
-    fn generator() -> Result<Generator, RandomError> {
-        Generator::seeded(&OsEntropy)
-    }
-
     #[test]
     fn sorts_by_time_of_creation() {
-        let mut random = generator().unwrap();
+        let mut random = Generator::seeded(&OsEntropy).unwrap();
         let ids: Vec<KeyId> = [0, 1, 61, 62, 1_709_287_200_000, 253_402_300_799_999 / 2]
             .map(|millis| KeyId::generate(Timestamp::from_millis(millis).unwrap(), &mut random))
             .to_vec();
@@ -142,21 +129,16 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_keeps_the_routing_tag_and_nothing_else() {
-        let mut random = generator().unwrap();
-        let now = Timestamp::from_millis(1_709_287_200_000).unwrap();
-        let first = KeyId::generate(now, &mut random);
-        let second = first.successor(now, &mut random);
-        assert_eq!(first.routing_tag(), second.routing_tag());
-        assert_eq!(first.routing_tag().len(), 3);
-        assert_ne!(first, second);
-    }
-
-    #[test]
     fn only_the_one_spelling_is_read() {
         for bad in [
-            "", "key_", "0U5lKtf600000000", "key_0U5lKtf60000000", "key_0U5lKtf6000000000",
-            "KEY_0U5lKtf600000000", "key_0U5lKtf6000-0000", "key_0U5lKtf60000000é",
+            "",
+            "key_",
+            "0U5lKtf600000000",
+            "key_0U5lKtf60000000",
+            "key_0U5lKtf6000000000",
+            "KEY_0U5lKtf600000000",
+            "key_0U5lKtf6000-0000",
+            "key_0U5lKtf60000000é",
         ] {
             assert!(KeyId::parse(bad).is_err(), "{bad}");
         }

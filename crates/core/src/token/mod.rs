@@ -28,12 +28,22 @@ impl Token {
     /// Length in bytes of every token with this prefix.
     #[must_use]
     pub fn length(prefix: &Prefix) -> usize {
-        prefix.as_str().len() + "_live_".len() + KeyId::LENGTH + 1 + Secret::LENGTH + checksum::LENGTH
+        prefix.as_str().len()
+            + "_live_".len()
+            + KeyId::LENGTH
+            + 1
+            + Secret::LENGTH
+            + checksum::LENGTH
     }
 
     /// Puts a token together from its parts and adds the checksum.
     #[must_use]
-    pub fn assemble(prefix: &Prefix, environment: Environment, id: &KeyId, secret: &Secret) -> Self {
+    pub fn assemble(
+        prefix: &Prefix,
+        environment: Environment,
+        id: &KeyId,
+        secret: &Secret,
+    ) -> Self {
         // The buffer never grows: a reallocation would leave the secret in freed memory.
         let mut text = Zeroizing::new(String::with_capacity(Self::length(prefix)));
         text.push_str(prefix.as_str());
@@ -99,7 +109,9 @@ impl<'a> TokenRef<'a> {
         } else {
             return Err(TokenError::Environment);
         };
-        let (id, rest) = rest.split_first_chunk::<{ KeyId::LENGTH }>().ok_or(TokenError::Length)?;
+        let (id, rest) = rest
+            .split_first_chunk::<{ KeyId::LENGTH }>()
+            .ok_or(TokenError::Length)?;
         let id = KeyId::from_bytes(id).map_err(|_| TokenError::Alphabet)?;
         let secret: &[u8; Secret::LENGTH] = rest
             .strip_prefix(b"_")
@@ -112,7 +124,11 @@ impl<'a> TokenRef<'a> {
         if checksum::of(body) != *checksum {
             return Err(TokenError::Checksum);
         }
-        Ok(Self { environment, id, secret })
+        Ok(Self {
+            environment,
+            id,
+            secret,
+        })
     }
 
     /// The environment that the token names.
@@ -214,7 +230,10 @@ mod tests {
                 if text[index] != byte {
                     let mut changed = text.to_vec();
                     changed[index] = byte;
-                    assert!(TokenRef::parse(&changed, &prefix).is_err(), "{index} {byte}");
+                    assert!(
+                        TokenRef::parse(&changed, &prefix).is_err(),
+                        "{index} {byte}"
+                    );
                 }
             }
             assert!(TokenRef::parse(&text[..index], &prefix).is_err());

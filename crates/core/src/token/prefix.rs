@@ -27,8 +27,14 @@ impl Prefix {
     pub fn parse(text: &str) -> Result<Self, PrefixError> {
         let well_formed = (2..=Self::MAX_LENGTH).contains(&text.len())
             && text.starts_with(|first: char| first.is_ascii_lowercase())
-            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        if well_formed { Ok(Self(text.into())) } else { Err(PrefixError) }
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        if well_formed {
+            Ok(Self(text.into()))
+        } else {
+            Err(PrefixError)
+        }
     }
 
     /// The prefix as text.
@@ -68,7 +74,17 @@ mod tests {
         for good in ["sk", "s0", "acme", "a23456789012"] {
             assert!(Prefix::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "s", "0k", "Sk", "s_k", "s-k", "sk ", "a234567890123", "ské"] {
+        for bad in [
+            "",
+            "s",
+            "0k",
+            "Sk",
+            "s_k",
+            "s-k",
+            "sk ",
+            "a234567890123",
+            "ské",
+        ] {
             assert!(Prefix::parse(bad).is_err(), "{bad}");
         }
     }

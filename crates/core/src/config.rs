@@ -1,0 +1,206 @@
+//! What a host chooses, and how the library is opened with it.
+
+use std::{fmt, io, sync::Arc};
+
+use crate::{
+    Clock, Entropy, Issuer, KeyStore, OsEntropy, PepperRing, Prefix, Scheme, StoreError,
+    SystemClock, Verifier, hash::Hasher,
+};
+
+/// What a host chooses. Only the prefix must be chosen.
+///
+/// | | default |
+/// | --- | --- |
+/// | [`with_scheme`](Self::with_scheme) | Argon2id, 19456 KiB, 2 passes, 1 lane |
+/// | [`with_peppers`](Self::with_peppers) | none |
+/// | [`with_hash_queue`](Self::with_hash_queue) | 256 |
+/// | [`with_entropy`](Self::with_entropy) | the operating system's |
+/// | [`with_clock`](Self::with_clock) | the operating system's |
+#[must_use]
+pub struct Config {
+    prefix: Prefix,
+    scheme: Scheme,
+    peppers: PepperRing,
+    hash_queue: usize,
+    entropy: Arc<dyn Entropy>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Config {
+    /// The defaults, for tokens that begin with `prefix`. It should be the host's own (`acme`): it
+    /// is what people and secret scanners know its tokens by, and once keys are out it never
+    /// changes.
+    pub fn new(prefix: Prefix) -> Self {
+        Self {
+            prefix,
+            scheme: Scheme::default(),
+            peppers: PepperRing::default(),
+            hash_queue: 256,
+            entropy: Arc::new(OsEntropy),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// How the secrets of new keys are hashed. Keys that were hashed otherwise verify all the same.
+    pub fn with_scheme(mut self, scheme: Scheme) -> Self {
+        self.scheme = scheme;
+        self
+    }
+
+    /// The peppers that hashes are keyed with. A key whose pepper is missing cannot be verified.
+    pub fn with_peppers(mut self, peppers: PepperRing) -> Self {
+        self.peppers = peppers;
+        self
+    }
+
+    /// How many runs of Argon2 may wait for a core, at least 1; one more is refused as
+    /// [`HashError::Busy`](crate::HashError::Busy). A run takes about 13 ms.
+    pub fn with_hash_queue(mut self, runs: usize) -> Self {
+        self.hash_queue = runs.max(1);
+        self
+    }
+
+    /// Where random bytes come from.
+    pub fn with_entropy(mut self, entropy: impl Entropy) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// What time it is.
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("prefix", &self.prefix)
+            .field("scheme", &self.scheme)
+            .field("peppers", &self.peppers)
+            .field("hash_queue", &self.hash_queue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The library, opened over a store: what issues keys and what verifies them. Cloning is cheap, and
+/// all clones are one.
+#[derive(Clone, Debug)]
+pub struct Keywright {
+    issuer: Issuer,
+    verifier: Verifier,
+}
+
+impl Keywright {
+    /// Opens the library over a store and claims the store for the prefix.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the store belongs to another prefix or cannot be reached, or if no threads
+    /// can be started.
+    pub async fn open(config: Config, store: Arc<dyn KeyStore>) -> Result<Self, OpenError> {
+        let Config {
+            prefix,
+            scheme,
+            peppers,
+            hash_queue,
+            entropy,
+            clock,
+        } = config;
+        let claimed = store
+            .claim_prefix(&prefix)
+            .await
+            .map_err(OpenError::Store)?;
+        if claimed != prefix {
+            return Err(OpenError::Prefix {
+                store: claimed,
+                wanted: prefix,
+            });
+        }
+        let hasher = Hasher::start(scheme, &peppers, hash_queue).map_err(OpenError::Threads)?;
+        let shared = Arc::new(Shared {
+            prefix,
+            store,
+            hasher,
+            entropy,
+            clock,
+        });
+        Ok(Self {
+            issuer: Issuer(Arc::clone(&shared)),
+            verifier: Verifier(shared),
+        })
+    }
+
+    /// What creates keys.
+    #[must_use]
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// What verifies tokens.
+    #[must_use]
+    pub const fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+}
+
+/// What issuer and verifier have in common.
+pub(crate) struct Shared {
+    pub(crate) prefix: Prefix,
+    pub(crate) store: Arc<dyn KeyStore>,
+    pub(crate) hasher: Hasher,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("prefix", &self.prefix)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the library could not be opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The store's keys have another prefix.
+    Prefix {
+        /// The prefix that the store was first used with.
+        store: Prefix,
+        /// The prefix of the configuration.
+        wanted: Prefix,
+    },
+    /// The store failed.
+    Store(StoreError),
+    /// The threads for hashing could not be started.
+    Threads(io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix { store, wanted } => {
+                write!(
+                    f,
+                    "the store's keys begin with {store}_, not with {wanted}_"
+                )
+            }
+            Self::Store(_) => f.write_str("the store could not be opened"),
+            Self::Threads(_) => f.write_str("the threads for hashing could not be started"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Prefix { .. } => None,
+            Self::Store(source) => Some(source),
+            Self::Threads(source) => Some(source),
+        }
+    }
+}

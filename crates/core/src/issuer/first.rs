@@ -1,0 +1,51 @@
+//! The first key of an empty store.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::{IssueError, Issued, Issuer, NewKey, create::Draft};
+use crate::{
+    Caller, KeyId, Permissions, Reservation, Reserved, StoreErrorKind, Workspace, random::Generator,
+};
+
+/// How long servers that start on the same empty store find each other's reservation.
+const RESERVED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Issuer {
+    /// Creates the first key of a store, with the permissions `*` unless others are asked for.
+    /// `None` if the store has keys already. Of any number of servers that do this at once over one
+    /// store, one gets the key and all others get `None`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create`](Self::create).
+    pub async fn create_first(
+        &self,
+        workspace: Workspace,
+        new: NewKey,
+    ) -> Result<Option<Issued>, IssueError> {
+        if !self.0.store.is_empty().await? {
+            return Ok(None);
+        }
+        let now = self.0.clock.now();
+        let draft = Draft::new(&Caller::new(workspace, Permissions::all()), new, now)?;
+        let own = KeyId::generate(now, &mut Generator::seeded(&*self.0.entropy)?);
+        let purpose = Sha256::digest(b"keywright: the first key of an empty store").into();
+        let until = now.saturating_add(RESERVED_FOR);
+        let reservation = Reservation::new(purpose, purpose, own, until);
+        let id = match self.0.store.reserve(&reservation, now).await? {
+            Reserved::New => own,
+            // Another server was first. It may have crashed before it made the key, so this one
+            // tries to make it too: under the same id, only one of them can.
+            Reserved::Earlier { id, .. } => id,
+        };
+        match self.create_draft(&draft, Some(id), now).await {
+            Ok(issued) => Ok(Some(issued)),
+            Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::AlreadyExists => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

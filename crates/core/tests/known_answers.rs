@@ -1,0 +1,135 @@
+//! The frozen answers: tokens and hashes that must be read for ever.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use keywright_core::{
+    Clock, Config, Credential, Denied, Environment, Key, KeyStore, Keywright, MemoryStore, Name,
+    Pepper, PepperId, PepperRing, Permissions, Prefix, Record, StoredHash, Tag, Timestamp, Token,
+    TokenRef, VerifyError, Workspace,
+};
+
+fn rows(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
+    file.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(' ').collect())
+}
+
+#[test]
+fn tokens() {
+    let mut count = 0;
+    for row in rows(include_str!("known_answers/tokens.txt")) {
+        let [prefix, answer, text] = row[..] else {
+            panic!("three columns")
+        };
+        let prefix = Prefix::parse(prefix).unwrap();
+        let parsed = TokenRef::parse(text.as_bytes(), &prefix);
+        if answer == "rejected" {
+            assert!(parsed.is_err(), "{text}");
+        } else {
+            let token = parsed.map_err(|error| format!("{text}: {error}")).unwrap();
+            assert_eq!(token.id().created_at().to_string(), answer);
+            let again = Token::assemble(&prefix, token.environment(), token.id(), &token.secret());
+            assert_eq!(again.expose(), text);
+        }
+        count += 1;
+    }
+    assert_eq!(count, 6);
+}
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> Timestamp {
+        Timestamp::parse("2026-01-01T00:00:00Z").unwrap()
+    }
+}
+
+/// What the verifier says of a token over a store that holds this hash and tag for it.
+fn verify(
+    text: &str,
+    workspace: &str,
+    environment: Environment,
+    peppers: PepperRing,
+    credential: Credential,
+) -> Result<(), VerifyError> {
+    let prefix = Prefix::parse("sk").unwrap();
+    let id = *TokenRef::parse(text.as_bytes(), &prefix)
+        .map_err(|e| e.to_string())
+        .unwrap()
+        .id();
+    let workspace = Workspace::parse(workspace).unwrap();
+    let name = Name::parse("known answer").unwrap();
+    let key = Key::new(id, workspace, environment, name, Permissions::all());
+    let store = MemoryStore::new();
+    block_on(async {
+        store
+            .insert(&Record::new(key, credential), Stopped.now())
+            .await
+            .unwrap();
+        let config = Config::new(prefix)
+            .with_peppers(peppers)
+            .with_clock(Stopped);
+        let keys = Keywright::open(config, Arc::new(store)).await.unwrap();
+        keys.verifier().verify(text.as_bytes()).await.map(|_| ())
+    })
+}
+
+#[test]
+fn hashes() {
+    let mut count = 0;
+    for row in rows(include_str!("known_answers/hashes.txt")) {
+        let [text, workspace, pepper_id, pepper, tag, hash] = row[..] else {
+            panic!("six columns")
+        };
+        let environment = if text.starts_with("sk_live") {
+            Environment::Live
+        } else {
+            Environment::Test
+        };
+        let peppers = || match pepper_id {
+            "-" => PepperRing::default(),
+            id => {
+                let pepper = Pepper::new(PepperId::parse(id).unwrap(), &from_hex(pepper)).unwrap();
+                PepperRing::default().with_newest(pepper).unwrap()
+            }
+        };
+        let tag = Tag::from_bytes(from_hex(tag).try_into().unwrap());
+        let credential = || Credential::new(StoredHash::parse(hash).unwrap(), tag);
+
+        let answer = verify(text, workspace, environment, peppers(), credential());
+        assert!(answer.is_ok(), "{hash}: {answer:?}");
+
+        // The same hash in a row of another workspace: the tag still fits, the hash does not.
+        let moved = verify(text, "elsewhere", environment, peppers(), credential());
+        assert!(
+            matches!(moved, Err(VerifyError::Denied(Denied::WrongSecret))),
+            "{moved:?}"
+        );
+
+        if pepper_id != "-" {
+            let missing = verify(
+                text,
+                workspace,
+                environment,
+                PepperRing::default(),
+                credential(),
+            );
+            assert!(
+                matches!(missing, Err(VerifyError::Undecided(_))),
+                "{missing:?}"
+            );
+        }
+        count += 1;
+    }
+    assert_eq!(count, 12);
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
