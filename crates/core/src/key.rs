@@ -65,12 +65,18 @@ impl Key {
         self.id.created_at()
     }
 
+    /// Whether its time is over at the time `now`, revoked or not.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
     /// Whether it opens anything at the time `now`. Revoked comes before expired.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {
         if self.revoked_at.is_some() {
             Status::Revoked
-        } else if self.expires_at.is_some_and(|end| end <= now) {
+        } else if self.is_expired(now) {
             Status::Expired
         } else {
             Status::Active

@@ -3,8 +3,8 @@
 use std::{error::Error, fmt, sync::Arc};
 
 use crate::{
-    Caller, HashError, Key, Secret, Status, StoreError, TokenError, TokenRef, config::Shared,
-    hash::Binding,
+    Caller, HashError, Key, KeyId, Secret, Status, StoreError, TokenError, TokenRef,
+    config::Shared, hash::Binding,
 };
 
 /// Verifies tokens. Each call asks the store, so that a revoked key is refused by every call that
@@ -28,22 +28,22 @@ impl Verifier {
             .store
             .find(token.id())
             .await?
-            .ok_or(Denied::Unknown)?;
+            .ok_or(Denied::Unknown(*token.id()))?;
         let key = record.key;
         if key.environment != token.environment() {
-            return Err(Denied::Unknown.into());
+            return Err(Denied::Unknown(key.id).into());
         }
         let secret: Secret = token.secret();
         if !shared
             .hasher
             .tag_matches(&record.credential, &key.id, secret.expose())?
         {
-            return Err(Denied::WrongSecret.into());
+            return Err(Denied::WrongSecret(key.id).into());
         }
         match key.status(shared.clock.now()) {
             Status::Active => {}
-            Status::Expired => return Err(Denied::Expired.into()),
-            Status::Revoked => return Err(Denied::Revoked.into()),
+            Status::Expired => return Err(Denied::Expired(key.id).into()),
+            Status::Revoked => return Err(Denied::Revoked(key.id).into()),
         }
         let binding = Binding::new(&key.id, &key.workspace, key.environment);
         if !shared
@@ -51,7 +51,7 @@ impl Verifier {
             .proves(&record.credential.hash, binding, secret)
             .await?
         {
-            return Err(Denied::WrongSecret.into());
+            return Err(Denied::WrongSecret(key.id).into());
         }
         Ok(Verified(Arc::new(key)))
     }
@@ -96,13 +96,26 @@ pub enum Denied {
     /// It is no token of this host.
     Malformed(TokenError),
     /// There is no such key.
-    Unknown,
+    Unknown(KeyId),
     /// There is such a key, and this is not its secret.
-    WrongSecret,
+    WrongSecret(KeyId),
     /// Its key was revoked.
-    Revoked,
+    Revoked(KeyId),
     /// Its key has expired.
-    Expired,
+    Expired(KeyId),
+}
+
+impl Denied {
+    /// The id that the token named, if it was one; there need not be such a key.
+    #[must_use]
+    pub const fn id(&self) -> Option<&KeyId> {
+        match self {
+            Self::Malformed(_) => None,
+            Self::Unknown(id) | Self::WrongSecret(id) | Self::Revoked(id) | Self::Expired(id) => {
+                Some(id)
+            }
+        }
+    }
 }
 
 /// Why nothing could be found out about a token.
@@ -137,10 +150,10 @@ impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed(_) => "it is no token",
-            Self::Unknown => "there is no such key",
-            Self::WrongSecret => "the secret is wrong",
-            Self::Revoked => "the key was revoked",
-            Self::Expired => "the key has expired",
+            Self::Unknown(_) => "there is no such key",
+            Self::WrongSecret(_) => "the secret is wrong",
+            Self::Revoked(_) => "the key was revoked",
+            Self::Expired(_) => "the key has expired",
         })
     }
 }

@@ -1,1 +1,42 @@
-//! x
+//! API keys over HTTP as [tower] services, for any server: [`ApiKeys`] serves the endpoints,
+//! [`AuthLayer`] guards a host's own routes. It depends on `http`, `http-body` and tower's traits,
+//! and on no framework; axum, hyper and tonic all take it as it is.
+//!
+//! ```
+//! use axum::{Extension, Router, routing::get};
+//! use keywright_core::{Caller, Keywright};
+//! use keywright_http_tower::{ApiKeys, AuthLayer};
+//!
+//! fn app(keys: &Keywright) -> Result<Router, Box<dyn std::error::Error>> {
+//!     let readers = AuthLayer::new(keys.verifier().clone()).require("calls:read".parse()?);
+//!     Ok(Router::new()
+//!         .route("/calls", get(calls).layer(readers))
+//!         .nest_service("/v1/api-keys", ApiKeys::new(keys, "/v1/api-keys")))
+//! }
+//!
+//! async fn calls(Extension(caller): Extension<Caller>) -> String {
+//!     format!("the calls of {}", caller.workspace())
+//! }
+//! ```
+//!
+//! [tower]: https://docs.rs/tower
+
+mod api;
+mod auth;
+mod error;
+mod item;
+mod request_id;
+
+/// The programs of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
+// The public interface is:
+pub use crate::{
+    api::{ApiKeys, issued_json},
+    auth::{Auth, AuthLayer, RealmError, ResponseFuture},
+    error::error_response,
+    item::Item,
+    request_id::request_id,
+};

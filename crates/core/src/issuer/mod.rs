@@ -4,6 +4,8 @@ mod create;
 mod error;
 mod first;
 mod mint;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -1,0 +1,196 @@
+//! Clause 14: errors tell what went wrong, and where.
+
+use super::{
+    Harness,
+    fixture::{
+        assert_refused, at, child_of, credential, name, now, record, record_in, successor_of,
+    },
+    handle::Handle,
+};
+use crate::{
+    Environment, Listing, Reach, Record, Rename, Retire, Start, StoreError, StoreErrorKind,
+};
+
+/// Clause 14, errors.
+pub fn errors(harness: &impl Harness) {
+    let store = Handle::open(harness);
+    kinds_and_backend(&store);
+    damaged_records_are_corrupt(harness, &store);
+}
+
+fn kinds_and_backend<H: Harness>(store: &Handle<'_, H>) {
+    let key = store.add(record("key"));
+    let unknown = record("never inserted");
+    let rename = Rename::new(Some(name("new")), None);
+    let stale = Record {
+        version: 2,
+        ..key.clone()
+    };
+    let errors = [
+        (
+            store.insert(&key, now()).err(),
+            StoreErrorKind::AlreadyExists,
+        ),
+        (
+            store.insert(&child_of(&unknown), now()).err(),
+            StoreErrorKind::Conflict,
+        ),
+        (
+            store.rename(&stale, &rename).err(),
+            StoreErrorKind::Conflict,
+        ),
+        (
+            store.rename(&unknown, &rename).err(),
+            StoreErrorKind::NotFound,
+        ),
+        (
+            store.rehash(&stale, &credential(3)).err(),
+            StoreErrorKind::Conflict,
+        ),
+        (
+            store.rehash(&unknown, &credential(3)).err(),
+            StoreErrorKind::NotFound,
+        ),
+        (
+            store.revoke(&unknown, Reach::Key, now()).err(),
+            StoreErrorKind::NotFound,
+        ),
+        (
+            rotate(store, &stale, &successor_of(&key)).err(),
+            StoreErrorKind::Conflict,
+        ),
+        (
+            rotate(store, &unknown, &successor_of(&unknown)).err(),
+            StoreErrorKind::NotFound,
+        ),
+        (
+            rotate(store, &key, &key).err(),
+            StoreErrorKind::AlreadyExists,
+        ),
+    ];
+    let mut backends = Vec::new();
+    for (error, kind) in errors {
+        let error = error.expect("each of these is refused");
+        assert_eq!(error.kind(), kind, "the kind of {error:?}");
+        assert_well_formed(&error);
+        backends.push(error.backend());
+    }
+    backends.dedup();
+    assert_eq!(backends.len(), 1, "a store has one name: {backends:?}");
+}
+
+fn rotate<H: Harness>(
+    store: &Handle<'_, H>,
+    predecessor: &Record,
+    successor: &Record,
+) -> Result<(), StoreError> {
+    store.rotate(predecessor, Retire::At(at(500)), successor, now())
+}
+
+/// Fails unless an error and all its causes fit into a line of a log.
+#[track_caller]
+fn assert_well_formed(error: &StoreError) {
+    assert!(
+        !error.backend().is_empty(),
+        "an error without its backend's name: {error:?}"
+    );
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        assert!(!text.is_empty(), "an error without a text: {error:?}");
+        assert_eq!(
+            text.lines().count(),
+            1,
+            "the text of an error is one line: {text:?}"
+        );
+        cause = error.source();
+    }
+}
+
+fn damaged_records_are_corrupt<H: Harness>(harness: &H, store: &Handle<'_, H>) {
+    let older = store.add(record_in("damaged", "older"));
+    let damaged = store.add(record_in("damaged", "damaged"));
+    let newer = store.add(record_in("damaged", "newer"));
+    let foreign = store.add(record_in("undamaged", "foreign"));
+    // A handle may have read the record before: it must not remember it for ever.
+    assert_eq!(
+        store.read(&damaged.key.id),
+        damaged,
+        "a record before it is damaged"
+    );
+    if !harness.damage(&damaged.key.id) {
+        return;
+    }
+
+    let kind = StoreErrorKind::Corrupt;
+    let everything = Listing::newest(Environment::Live, 10);
+    let after = Listing {
+        start: Start::After(newer.key.id),
+        ..everything.clone()
+    };
+    let later = Handle::open(harness);
+    for store in [store, &later] {
+        let found = store.wait(store.store().find(&damaged.key.id));
+        if let Err(error) = &found {
+            assert_well_formed(error);
+        }
+        assert_refused(found, kind, "a find of a damaged record");
+        for listing in [&everything, &after] {
+            let listed = store.wait(store.store().list(&damaged.key.workspace, listing));
+            assert_refused(listed, kind, "a list with a damaged record on it");
+        }
+        for record in [&older, &newer, &foreign] {
+            assert_eq!(
+                store.read(&record.key.id),
+                *record,
+                "a record beside a damaged one"
+            );
+        }
+        let page = store.list(&foreign.key.workspace, &everything);
+        assert_eq!(
+            page.keys,
+            [foreign.key.clone()],
+            "a list without a damaged record on it"
+        );
+    }
+
+    writes_to_a_damaged_record(store, &damaged);
+    for record in [&older, &newer, &foreign] {
+        assert_eq!(
+            store.read(&record.key.id),
+            *record,
+            "writes to a damaged record hit another"
+        );
+    }
+}
+
+/// Some stores can carry out a write without reading the record; none may panic, nor forget that
+/// the record is there.
+fn writes_to_a_damaged_record<H: Harness>(store: &Handle<'_, H>, damaged: &Record) {
+    #[track_caller]
+    fn assert_known<T>(answer: Result<T, StoreError>, what: &str) {
+        let kind = answer.err().map(|error| error.kind());
+        assert_ne!(
+            kind,
+            Some(StoreErrorKind::NotFound),
+            "{what} does not find a damaged record"
+        );
+    }
+    let answer = store.insert(damaged, now());
+    assert!(answer.is_err(), "an insert has replaced a damaged record");
+    let answer = store.insert(&child_of(damaged), now());
+    assert!(
+        answer.is_err(),
+        "a damaged parent is not known to be active"
+    );
+    store.touch(&[(damaged.key.id, at(1))]);
+    assert_known(
+        store.rename(damaged, &Rename::new(Some(name("new")), None)),
+        "a rename",
+    );
+    assert_known(store.rehash(damaged, &credential(3)), "a rehash");
+    assert_known(rotate(store, damaged, &successor_of(damaged)), "a rotation");
+    for reach in [Reach::Key, Reach::Descendants] {
+        assert_known(store.revoke(damaged, reach, now()), "a revocation");
+    }
+}

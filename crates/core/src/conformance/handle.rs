@@ -1,0 +1,199 @@
+//! A handle of the store that is tried, and races over several of them.
+
+use std::{
+    panic,
+    sync::{Arc, Barrier},
+    thread,
+};
+
+use super::{Harness, fixture::now};
+use crate::{
+    Credential, Durability, Key, KeyId, KeyStore, Listing, Page, Prefix, Reach, Record, Rename,
+    Reservation, Reserved, Retire, Revocation, Rotation, StoreError, Timestamp, Workspace,
+};
+
+/// One handle. Each method waits for the store; what works on a record takes its workspace, id and
+/// version from the record as it was read.
+pub(super) struct Handle<'h, H> {
+    harness: &'h H,
+    store: Arc<dyn KeyStore>,
+}
+
+impl<'h, H: Harness> Handle<'h, H> {
+    pub(super) fn open(harness: &'h H) -> Self {
+        Self {
+            harness,
+            store: harness.open(),
+        }
+    }
+
+    /// Several handles of one store.
+    pub(super) fn open_three(harness: &'h H) -> [Self; 3] {
+        [(); 3].map(|()| Self::open(harness))
+    }
+
+    /// A handle after a restart, if this one was the last; after that of a store which ends with
+    /// its process, just another handle.
+    pub(super) fn reopened(self) -> Self {
+        let Self { harness, store } = self;
+        if store.durability() == Durability::Process {
+            return Self::open(harness);
+        }
+        drop(store);
+        Self::open(harness)
+    }
+
+    pub(super) fn store(&self) -> &dyn KeyStore {
+        &*self.store
+    }
+
+    pub(super) fn wait<T: Send>(&self, future: impl Future<Output = T> + Send) -> T {
+        self.harness.block_on(future)
+    }
+
+    /// Inserts a record that must be admitted.
+    #[track_caller]
+    pub(super) fn add(&self, record: Record) -> Record {
+        match self.insert(&record, now()) {
+            Ok(()) => record,
+            Err(error) => panic!("the store does not admit a new key: {error:?}"),
+        }
+    }
+
+    /// Revokes a key that must be there.
+    #[track_caller]
+    pub(super) fn withdraw(&self, record: &Record) {
+        if let Err(error) = self.revoke(record, Reach::Key, now()) {
+            panic!("the store does not revoke a key: {error:?}");
+        }
+    }
+
+    /// Finds a record that must be there.
+    #[track_caller]
+    pub(super) fn read(&self, id: &KeyId) -> Record {
+        match self.find(id) {
+            Some(record) => record,
+            None => panic!("the store has lost {id}"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn find(&self, id: &KeyId) -> Option<Record> {
+        match self.wait(self.store.find(id)) {
+            Ok(found) => found,
+            Err(error) => panic!("the store does not find {id}: {error:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn list(&self, workspace: &Workspace, listing: &Listing) -> Page {
+        match self.wait(self.store.list(workspace, listing)) {
+            Ok(page) => page,
+            Err(error) => panic!("the store does not list {workspace}: {error:?}"),
+        }
+    }
+
+    pub(super) fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
+        self.wait(self.store.insert(record, now))
+    }
+
+    pub(super) fn rename(&self, record: &Record, rename: &Rename) -> Result<Key, StoreError> {
+        let key = &record.key;
+        self.wait(
+            self.store
+                .rename(&key.workspace, &key.id, record.version, rename),
+        )
+    }
+
+    pub(super) fn revoke(
+        &self,
+        record: &Record,
+        reach: Reach,
+        now: Timestamp,
+    ) -> Result<Revocation, StoreError> {
+        self.wait(
+            self.store
+                .revoke(&record.key.workspace, &record.key.id, reach, now),
+        )
+    }
+
+    pub(super) fn rotate(
+        &self,
+        predecessor: &Record,
+        retire: Retire,
+        successor: &Record,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Record { key, version, .. } = predecessor;
+        let rotation = Rotation::new(key.id, *version, retire, successor.clone());
+        self.wait(self.store.rotate(&key.workspace, &rotation, now))
+    }
+
+    pub(super) fn rehash(
+        &self,
+        record: &Record,
+        credential: &Credential,
+    ) -> Result<(), StoreError> {
+        self.wait(
+            self.store
+                .rehash(&record.key.id, record.version, credential),
+        )
+    }
+
+    pub(super) fn touch(&self, uses: &[(KeyId, Timestamp)]) {
+        if let Err(error) = self.wait(self.store.touch(uses)) {
+            panic!("the store does not note uses: {error:?}");
+        }
+    }
+
+    pub(super) fn reserve(&self, reservation: &Reservation, now: Timestamp) -> Reserved {
+        match self.wait(self.store.reserve(reservation, now)) {
+            Ok(reserved) => reserved,
+            Err(error) => panic!("the store does not reserve: {error:?}"),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self.wait(self.store.is_empty()) {
+            Ok(empty) => empty,
+            Err(error) => panic!("the store does not tell whether it is empty: {error:?}"),
+        }
+    }
+
+    pub(super) fn claim_prefix(&self, prefix: &Prefix) -> Prefix {
+        match self.wait(self.store.claim_prefix(prefix)) {
+            Ok(claimed) => claimed,
+            Err(error) => panic!("the store does not take a prefix: {error:?}"),
+        }
+    }
+}
+
+/// Does something in several threads at once, over the handles in turn, and tells what each thread
+/// has got.
+pub(super) fn race<H: Harness, T: Send>(
+    handles: &[Handle<'_, H>],
+    threads: usize,
+    work: impl Fn(usize, &Handle<'_, H>) -> T + Sync,
+) -> Vec<T> {
+    let start = Barrier::new(threads);
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .zip(handles.iter().cycle())
+            .map(|(number, handle)| {
+                let (start, work) = (&start, &work);
+                scope.spawn(move || {
+                    start.wait();
+                    work(number, handle)
+                })
+            })
+            .collect();
+        running
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| panic::resume_unwind(panic))
+            })
+            .collect()
+    })
+}

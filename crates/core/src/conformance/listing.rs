@@ -1,0 +1,588 @@
+//! Clause 10: pages of keys.
+
+use super::{
+    Harness,
+    fixture::{at, expiring, name, now, record_in, successor_of, unused_id, workspace},
+    handle::Handle,
+};
+use crate::{
+    Environment, Key, KeyId, Listing, Page, Record, Retire, Start, Status, Timestamp, Workspace,
+};
+
+/// Clause 10, listing. That a page by cursor costs O(page) is for a benchmark to show.
+pub fn listing(harness: &impl Harness) {
+    let [store, other, _] = &Handle::open_three(harness);
+    newest_first(store);
+    ids_are_compared_as_bytes(store);
+    pages_by_cursor(store);
+    pages_while_keys_come_and_go(store, other);
+    cursors_need_no_key(store);
+    pages_by_offset(store);
+    environments(store);
+    statuses(store);
+    searches(store);
+    filters_together(store);
+}
+
+/// Everything in a workspace, on one page.
+fn everything() -> Listing {
+    Listing::newest(Environment::Live, 1_000)
+}
+
+fn ids<'k>(keys: impl IntoIterator<Item = &'k Key>) -> Vec<KeyId> {
+    keys.into_iter().map(|key| key.id).collect()
+}
+
+/// Keys of a workspace that the rest of the suite does not use, the newest first.
+fn add_keys<H: Harness>(store: &Handle<'_, H>, tenant: &str, count: usize) -> Vec<Key> {
+    let mut records: Vec<Record> = (0..count).map(|_| record_in(tenant, "key")).collect();
+    // Inserted in another order than they were made in.
+    for start in 0..3 {
+        for record in records.iter().skip(start).step_by(3) {
+            store.add(record.clone());
+        }
+    }
+    records.reverse();
+    records.into_iter().map(|record| record.key).collect()
+}
+
+/// All pages from one on, each begun by the cursor of the one before.
+fn walk<H: Harness>(
+    store: &Handle<'_, H>,
+    tenant: &Workspace,
+    listing: &Listing,
+    mut between: impl FnMut(&Page),
+) -> Vec<Key> {
+    let mut listing = listing.clone();
+    let mut keys = Vec::new();
+    loop {
+        let page = store.list(tenant, &listing);
+        let by_offset = matches!(listing.start, Start::Offset(_));
+        assert_eq!(
+            page.total.is_some(),
+            by_offset,
+            "a total is told by offset only: {listing:?}"
+        );
+        assert!(
+            page.keys.len() <= listing.limit as usize,
+            "a page is longer than its limit"
+        );
+        between(&page);
+        let last = page.keys.last().map(|key| key.id);
+        keys.extend(page.keys);
+        let Some(next) = page.next else { return keys };
+        assert_eq!(
+            Some(next),
+            last,
+            "the next page starts after the last key of this one"
+        );
+        listing.start = Start::After(next);
+    }
+}
+
+fn newest_first<H: Harness>(store: &Handle<'_, H>) {
+    let keys = add_keys(store, "order", 7);
+    let page = store.list(&workspace("order"), &everything());
+    assert_eq!(
+        page.keys, keys,
+        "a list has all keys, the newest first, as they were inserted"
+    );
+    assert_eq!(
+        (page.next, page.total),
+        (None, Some(7)),
+        "one page holds them all"
+    );
+}
+
+fn ids_are_compared_as_bytes<H: Harness>(store: &Handle<'_, H>) {
+    // Of one millisecond, and in the order of ASCII: digits, upper case, lower case.
+    let newest_first = [
+        b"0U5lKtf6aaa0000b",
+        b"0U5lKtf6aaa0000a",
+        b"0U5lKtf6aaa0000B",
+        b"0U5lKtf6aaa00009",
+        b"0U5lKtf6AAA0000z",
+        b"0U5lKtf60000000z",
+    ]
+    .map(|id| KeyId::from_bytes(id).unwrap());
+    for index in [3, 0, 5, 2, 4, 1] {
+        let mut record = record_in("bytes", "key");
+        record.key.id = newest_first[index];
+        store.add(record);
+    }
+    for limit in [1, 100] {
+        let listing = Listing {
+            limit,
+            ..everything()
+        };
+        let keys = walk(store, &workspace("bytes"), &listing, |_| ());
+        assert_eq!(
+            ids(&keys),
+            newest_first,
+            "ids are ordered as bytes, for pages of {limit}"
+        );
+    }
+}
+
+fn pages_by_cursor<H: Harness>(store: &Handle<'_, H>) {
+    let tenant = workspace("cursor");
+    let keys = add_keys(store, "cursor", 12);
+    // 1, 3, 6 and 12 end with a full page.
+    for limit in [1, 3, 5, 6, 11, 12, 13, u32::MAX] {
+        let listing = Listing {
+            limit,
+            ..everything()
+        };
+        let mut pages = 0;
+        let walked = walk(store, &tenant, &listing, |_| pages += 1);
+        assert_eq!(walked, keys, "pages of {limit} show each key exactly once");
+        assert_eq!(
+            pages,
+            12u32.div_ceil(limit),
+            "the last of the pages of {limit} has no next"
+        );
+    }
+    for (index, key) in keys.iter().enumerate() {
+        let listing = Listing {
+            start: Start::After(key.id),
+            limit: 3,
+            ..everything()
+        };
+        let page = store.list(&tenant, &listing);
+        let expected: Vec<Key> = keys.iter().skip(index + 1).take(3).cloned().collect();
+        assert_eq!(
+            page.keys, expected,
+            "a page holds the keys after its cursor"
+        );
+    }
+}
+
+fn pages_while_keys_come_and_go<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
+    let tenant = workspace("changing");
+    let keys = ids(&add_keys(store, "changing", 10));
+    let mut shown = 0;
+    let walked = walk(
+        store,
+        &tenant,
+        &Listing {
+            limit: 3,
+            ..everything()
+        },
+        |page| {
+            // One newer key, and a revocation on this page (the cursor itself) and on the next.
+            other.add(record_in("changing", "newer"));
+            shown += page.keys.len();
+            for id in [shown - 1, shown + 1]
+                .into_iter()
+                .filter_map(|index| keys.get(index))
+            {
+                other.withdraw(&other.read(id));
+            }
+        },
+    );
+    assert_eq!(
+        ids(&walked),
+        keys,
+        "keys that come and go between pages make others come and go"
+    );
+    let walked = walk(
+        store,
+        &tenant,
+        &Listing {
+            limit: 3,
+            ..everything()
+        },
+        |_| (),
+    );
+    assert_eq!(
+        walked.len(),
+        14,
+        "what came between the pages is listed by the next walk"
+    );
+
+    // Under a filter what is revoked leaves, and all others are still shown once.
+    let active = Listing {
+        status: Some((Status::Active, now())),
+        limit: 2,
+        ..everything()
+    };
+    let before = store
+        .list(
+            &tenant,
+            &Listing {
+                limit: 1_000,
+                ..active.clone()
+            },
+        )
+        .keys;
+    let walked = walk(store, &tenant, &active, |page| {
+        if let Some(last) = page.keys.last() {
+            other.withdraw(&other.read(&last.id));
+        }
+    });
+    assert_eq!(
+        ids(&walked),
+        ids(&before),
+        "a revoked cursor still tells where to go on"
+    );
+}
+
+fn cursors_need_no_key<H: Harness>(store: &Handle<'_, H>) {
+    let tenant = workspace("gaps");
+    let oldest = unused_id();
+    let first = store.add(record_in("gaps", "first")).key;
+    let between = unused_id();
+    let second = store.add(record_in("gaps", "second")).key;
+    let newest = unused_id();
+    let elsewhere = store
+        .add(record_in("gaps/other", "of another workspace"))
+        .key
+        .id;
+    for (cursor, expected) in [
+        (elsewhere, vec![second.id, first.id]),
+        (newest, vec![second.id, first.id]),
+        (second.id, vec![first.id]),
+        (between, vec![first.id]),
+        (first.id, vec![]),
+        (oldest, vec![]),
+        (
+            KeyId::from_bytes(&[b'z'; 16]).unwrap(),
+            vec![second.id, first.id],
+        ),
+        (KeyId::from_bytes(&[b'0'; 16]).unwrap(), vec![]),
+    ] {
+        let page = store.list(
+            &tenant,
+            &Listing {
+                start: Start::After(cursor),
+                ..everything()
+            },
+        );
+        assert_eq!(
+            ids(&page.keys),
+            expected,
+            "a cursor is a place, not a key: after {cursor}"
+        );
+        assert_eq!((page.next, page.total), (None, None), "after {cursor}");
+    }
+}
+
+fn pages_by_offset<H: Harness>(store: &Handle<'_, H>) {
+    let tenant = workspace("offset");
+    let keys = add_keys(store, "offset", 6);
+    for (offset, limit) in [
+        (0, 2),
+        (0, 6),
+        (1, 5),
+        (2, 3),
+        (4, 2),
+        (5, 1),
+        (5, 9),
+        (3, u32::MAX),
+    ] {
+        let listing = Listing {
+            start: Start::Offset(offset as u64),
+            limit,
+            ..everything()
+        };
+        let page = store.list(&tenant, &listing);
+        let rest = &keys[offset..];
+        let cut = rest.len().min(limit as usize);
+        assert_eq!(page.keys, rest[..cut], "a page by offset, for {listing:?}");
+        assert_eq!(
+            page.total,
+            Some(6),
+            "the total is that of all pages, for {listing:?}"
+        );
+        let next = (cut < rest.len()).then(|| rest[cut - 1].id);
+        assert_eq!(
+            page.next, next,
+            "a page by offset tells where the next one starts: {listing:?}"
+        );
+    }
+    for beyond in [6, 7, 1_000, i64::MAX as u64, u64::MAX] {
+        let page = store.list(
+            &tenant,
+            &Listing {
+                start: Start::Offset(beyond),
+                ..everything()
+            },
+        );
+        assert_eq!(page.keys, [], "offset {beyond} is beyond the end");
+        assert_eq!(
+            (page.next, page.total),
+            (None, Some(6)),
+            "offset {beyond} is beyond the end"
+        );
+    }
+}
+
+fn environments<H: Harness>(store: &Handle<'_, H>) {
+    let tenant = workspace("environments");
+    let mut all = Vec::new();
+    for index in 0..6 {
+        let mut record = record_in("environments", "key");
+        if index % 2 == 0 {
+            record.key.environment = Environment::Test;
+        }
+        all.insert(0, store.add(record).key);
+    }
+    let of_test: Vec<Key> = all
+        .iter()
+        .filter(|key| key.environment == Environment::Test)
+        .cloned()
+        .collect();
+    for (visible_to, expected) in [(Environment::Live, all), (Environment::Test, of_test)] {
+        for limit in [1, 2, 100] {
+            let listing = Listing {
+                visible_to,
+                limit,
+                ..everything()
+            };
+            let walked = walk(store, &tenant, &listing, |_| ());
+            assert_eq!(
+                walked, expected,
+                "what {visible_to} sees on pages of {limit}"
+            );
+            let total = store.list(&tenant, &listing).total;
+            assert_eq!(
+                total,
+                Some(expected.len() as u64),
+                "how many keys {visible_to} sees"
+            );
+        }
+    }
+}
+
+fn statuses<H: Harness>(store: &Handle<'_, H>) {
+    let tenant = workspace("statuses");
+    let without_end = store.add(record_in("statuses", "without end"));
+    let ending = store.add(expiring(record_in("statuses", "ending"), at(100)));
+    let revoked = store.add(record_in("statuses", "revoked"));
+    let revoked_and_ending = store.add(expiring(record_in("statuses", "both"), at(100)));
+    let rotated = store.add(record_in("statuses", "rotated"));
+    let successor = successor_of(&rotated);
+    store
+        .rotate(&rotated, Retire::At(at(200)), &successor, now())
+        .expect("a key is rotated");
+    store.withdraw(&revoked);
+    store.withdraw(&revoked_and_ending);
+
+    let far = Timestamp::MAX;
+    let [without_end, ending, revoked, both, rotated, successor] = [
+        without_end,
+        ending,
+        revoked,
+        revoked_and_ending,
+        rotated,
+        successor,
+    ]
+    .map(|it| it.key.id);
+    for (status, time, expected) in [
+        (
+            Status::Active,
+            at(99),
+            vec![successor, rotated, ending, without_end],
+        ),
+        (
+            Status::Active,
+            at(100),
+            vec![successor, rotated, without_end],
+        ),
+        (Status::Active, far, vec![successor, without_end]),
+        (Status::Expired, at(99), vec![]),
+        (Status::Expired, at(100), vec![ending]),
+        (Status::Expired, at(200), vec![rotated, ending]),
+        (Status::Expired, far, vec![rotated, ending]),
+        // Revoked comes before expired.
+        (Status::Revoked, at(-100), vec![both, revoked]),
+        (Status::Revoked, at(99), vec![both, revoked]),
+        (Status::Revoked, far, vec![both, revoked]),
+    ] {
+        for limit in [1, 2, 100] {
+            let listing = Listing {
+                status: Some((status, time)),
+                limit,
+                ..everything()
+            };
+            let walked = walk(store, &tenant, &listing, |_| ());
+            assert_eq!(
+                ids(&walked),
+                expected,
+                "the {status} keys at {time}, pages of {limit}"
+            );
+            let total = store.list(&tenant, &listing).total;
+            assert_eq!(
+                total,
+                Some(expected.len() as u64),
+                "how many are {status} at {time}"
+            );
+        }
+    }
+}
+
+fn searches<H: Harness>(store: &Handle<'_, H>) {
+    const NAMES: [&str; 16] = [
+        "Ärger",
+        "mein ÄRGER",
+        "Arger",
+        "A\u{308}rger",
+        "100%",
+        "1000",
+        "a_b",
+        "axb",
+        "a\\b",
+        "it's",
+        "say \"hi\"",
+        "Straße 5",
+        "STRASSE 6",
+        "ΟΔΟΣ",
+        "key*?[x]",
+        "ключ 🔑",
+    ];
+    let tenant = workspace("searches");
+    for text in NAMES {
+        store.add(record_in("searches", text));
+    }
+    // Names that the fold does not take for equal stay apart: it does not compose characters.
+    for (text, expected) in [
+        ("ärger", vec!["Ärger", "mein ÄRGER"]),
+        ("ÄRGER", vec!["Ärger", "mein ÄRGER"]),
+        ("arger", vec!["Arger"]),
+        ("a\u{308}RGER", vec!["A\u{308}rger"]),
+        ("%", vec!["100%"]),
+        ("0%", vec!["100%"]),
+        ("1%0", vec![]),
+        ("_", vec!["a_b"]),
+        ("A_B", vec!["a_b"]),
+        ("\\", vec!["a\\b"]),
+        ("\\_", vec![]),
+        ("'", vec!["it's"]),
+        ("' OR 1=1 --", vec![]),
+        ("\"hi\"", vec!["say \"hi\""]),
+        ("strasse", vec!["Straße 5", "STRASSE 6"]),
+        ("STRAßE", vec!["Straße 5", "STRASSE 6"]),
+        ("οδος", vec!["ΟΔΟΣ"]),
+        ("*", vec!["key*?[x]"]),
+        ("?", vec!["key*?[x]"]),
+        ("[x]", vec!["key*?[x]"]),
+        ("КЛЮЧ", vec!["ключ 🔑"]),
+        ("🔑", vec!["ключ 🔑"]),
+        (
+            " ",
+            vec![
+                "mein ÄRGER",
+                "say \"hi\"",
+                "Straße 5",
+                "STRASSE 6",
+                "ключ 🔑",
+            ],
+        ),
+        ("", NAMES.to_vec()),
+        ("no such name", vec![]),
+    ] {
+        for limit in [1, 100] {
+            let listing = Listing {
+                search: Some(text.into()),
+                limit,
+                ..everything()
+            };
+            let walked = walk(store, &tenant, &listing, |_| ());
+            let mut found: Vec<&str> = walked.iter().map(|key| key.name.as_str()).collect();
+            found.reverse();
+            assert_eq!(
+                found, expected,
+                "the names that hold {text:?}, on pages of {limit}"
+            );
+            let total = store.list(&tenant, &listing).total;
+            assert_eq!(
+                total,
+                Some(expected.len() as u64),
+                "how many names hold {text:?}"
+            );
+        }
+    }
+}
+
+fn filters_together<H: Harness>(store: &Handle<'_, H>) {
+    let tenant = workspace("filters");
+    // Every second key is of test, every third has another name, every fifth is expired.
+    let mut expected = Vec::new();
+    for index in 0..30 {
+        let mut record = record_in("filters", "Übung");
+        if index % 2 == 0 {
+            record.key.environment = Environment::Test;
+        }
+        if index % 3 == 0 {
+            record.key.name = name("other");
+        }
+        if index % 5 == 0 {
+            record = expiring(record, at(-1));
+        }
+        let record = store.add(record);
+        if index % 2 == 0 && index % 3 != 0 && index % 5 != 0 {
+            expected.insert(0, record.key.id);
+        }
+    }
+    assert_eq!(
+        expected.len(),
+        8,
+        "the filters leave 2, 4, 8, 14, 16, 22, 26 and 28"
+    );
+    let listing = Listing {
+        visible_to: Environment::Test,
+        status: Some((Status::Active, now())),
+        search: Some("ÜBUNG".into()),
+        ..everything()
+    };
+    for (offset, limit) in [
+        (0, 3),
+        (0, 8),
+        (2, 3),
+        (5, 3),
+        (6, 3),
+        (7, 1),
+        (8, 3),
+        (9, 1),
+    ] {
+        let listing = Listing {
+            start: Start::Offset(offset as u64),
+            limit,
+            ..listing.clone()
+        };
+        let page = store.list(&tenant, &listing);
+        let rest: Vec<KeyId> = expected.iter().skip(offset).copied().collect();
+        let shown: Vec<KeyId> = rest.iter().take(limit as usize).copied().collect();
+        assert_eq!(
+            ids(&page.keys),
+            shown,
+            "offset {offset} and limit {limit} count what is left"
+        );
+        assert_eq!(
+            page.total,
+            Some(8),
+            "offset {offset} and limit {limit}: the total is of the rest"
+        );
+        assert_eq!(
+            page.next.is_some(),
+            shown.len() < rest.len(),
+            "offset {offset}, limit {limit}"
+        );
+    }
+    for limit in [1, 3, 4, 8] {
+        let walked = walk(
+            store,
+            &tenant,
+            &Listing {
+                limit,
+                ..listing.clone()
+            },
+            |_| (),
+        );
+        assert_eq!(
+            ids(&walked),
+            expected,
+            "all filters at once, on pages of {limit}"
+        );
+    }
+}

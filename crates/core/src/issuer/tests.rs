@@ -1,0 +1,209 @@
+use std::sync::{Arc, Mutex};
+
+use futures_executor::block_on;
+
+use super::*;
+use crate::{
+    Clock, Config, Denied, Entropy, Environment, Expiry, KeyId, KeyStore, Keywright, MemoryStore,
+    Name, NewKey, Permissions, Prefix, RandomError, Reach, Scheme, VerifyError, Workspace,
+};
+
+/// A clock that is set by hand.
+#[derive(Clone)]
+struct Hand(Arc<Mutex<i64>>);
+
+impl Hand {
+    fn at(millis: i64) -> Self {
+        Self(Arc::new(Mutex::new(millis)))
+    }
+
+    fn set(&self, millis: i64) {
+        *self.0.lock().unwrap() = millis;
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        time(*self.0.lock().unwrap())
+    }
+}
+
+fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis).unwrap()
+}
+
+fn open(clock: Hand) -> (Keywright, Arc<MemoryStore>) {
+    let store = Arc::new(MemoryStore::new());
+    let config = Config::new(Prefix::parse("sk").unwrap())
+        .with_scheme(Scheme::HmacSha256)
+        .with_clock(clock);
+    let keys = block_on(Keywright::open(
+        config,
+        Arc::clone(&store) as Arc<dyn KeyStore>,
+    ))
+    .unwrap();
+    (keys, store)
+}
+
+fn workspace() -> Workspace {
+    Workspace::parse("acme").unwrap()
+}
+
+fn operator() -> Caller {
+    Caller::new(workspace(), Permissions::all())
+}
+
+fn new_key() -> NewKey {
+    NewKey::named(Name::parse("n").unwrap())
+}
+
+#[test]
+fn a_child_is_admitted_only_while_its_parent_is_active() {
+    let clock = Hand::at(1_000);
+    let (keys, store) = open(clock.clone());
+    let parent = block_on(keys.issuer().create(&operator(), new_key())).unwrap();
+    // Verified before the revocation, creating after it.
+    let caller = Caller::from(&parent.key);
+    assert!(block_on(keys.issuer().create(&caller, new_key())).is_ok());
+    block_on(store.revoke(&workspace(), &parent.key.id, Reach::Key, time(1_000))).unwrap();
+    let refused = block_on(keys.issuer().create(&caller, new_key()));
+    assert!(matches!(refused, Err(IssueError::CallerInactive)));
+}
+
+#[test]
+fn expiry_follows_the_clock_to_the_millisecond() {
+    let clock = Hand::at(1_000);
+    let (keys, _) = open(clock.clone());
+    let mut new = new_key();
+    new.expiry = Expiry::At(time(2_000));
+    let issued = block_on(keys.issuer().create(&operator(), new)).unwrap();
+    let verify = || block_on(keys.verifier().verify(issued.token.expose().as_bytes()));
+    clock.set(1_999);
+    assert!(verify().is_ok());
+    clock.set(2_000);
+    assert!(matches!(
+        verify(),
+        Err(VerifyError::Denied(Denied::Expired(_)))
+    ));
+    // Back again: expiry is no revocation.
+    clock.set(1_999);
+    assert!(verify().is_ok());
+    let caller = Caller::from(&issued.key);
+    for (now, at, refused) in [
+        (1_500, 1_500, "expires_at must be in the future"),
+        (
+            1_500,
+            2_001,
+            "expires_at must not be later than the caller's own expiry",
+        ),
+        (2_000, 3_000, "the caller has expired or was revoked"),
+    ] {
+        clock.set(now);
+        let mut new = new_key();
+        new.expiry = Expiry::At(time(at));
+        let error = block_on(keys.issuer().create(&caller, new))
+            .map(|_| ())
+            .unwrap_err();
+        assert_eq!(error.to_string(), refused);
+    }
+}
+
+#[test]
+fn revoked_is_refused_and_told_apart_only_with_the_right_secret() {
+    let (keys, store) = open(Hand::at(1_000));
+    let [one, two] =
+        [(); 2].map(|()| block_on(keys.issuer().create(&operator(), new_key())).unwrap());
+    block_on(store.revoke(&workspace(), &one.key.id, Reach::Key, time(1_000))).unwrap();
+    let verify = |token: &str| block_on(keys.verifier().verify(token.as_bytes()));
+    let denied = |token: &str| match verify(token) {
+        Err(VerifyError::Denied(denied)) => denied,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(denied(one.token.expose()), Denied::Revoked(one.key.id));
+    // The revoked key's id with the other key's secret.
+    let prefix = Prefix::parse("sk").unwrap();
+    let secret = crate::TokenRef::parse(two.token.expose().as_bytes(), &prefix)
+        .unwrap()
+        .secret();
+    let wrong = crate::Token::assemble(&prefix, Environment::Live, &one.key.id, &secret);
+    assert_eq!(denied(wrong.expose()), Denied::WrongSecret(one.key.id));
+    let nobody = KeyId::parse("key_0000000000000000").unwrap();
+    let unknown = crate::Token::assemble(&prefix, Environment::Live, &nobody, &secret);
+    assert_eq!(denied(unknown.expose()), Denied::Unknown(nobody));
+    let elsewhere = crate::Token::assemble(&prefix, Environment::Test, &two.key.id, &secret);
+    assert_eq!(denied(elsewhere.expose()), Denied::Unknown(two.key.id));
+}
+
+#[test]
+fn one_of_many_servers_makes_the_first_key() {
+    let store: Arc<dyn KeyStore> = Arc::new(MemoryStore::new());
+    let made: usize = std::thread::scope(|scope| {
+        let servers: Vec<_> = (0..16)
+            .map(|_| {
+                let store = Arc::clone(&store);
+                scope.spawn(|| {
+                    let config =
+                        Config::new(Prefix::parse("sk").unwrap()).with_scheme(Scheme::HmacSha256);
+                    let keys = block_on(Keywright::open(config, store)).unwrap();
+                    let first = keys.issuer().create_first(workspace(), new_key());
+                    usize::from(block_on(first).unwrap().is_some())
+                })
+            })
+            .collect();
+        servers
+            .into_iter()
+            .map(|server| server.join().unwrap())
+            .sum()
+    });
+    assert_eq!(made, 1);
+}
+
+#[test]
+fn a_server_that_died_after_its_reservation_does_not_keep_the_first_key_from_being_made() {
+    let (keys, store) = open(Hand::at(1_000));
+    let purpose: [u8; 32] = {
+        use sha2::Digest;
+        sha2::Sha256::digest(b"keywright: the first key of an empty store").into()
+    };
+    let id = KeyId::parse("key_0000000000000001").unwrap();
+    let reservation = crate::Reservation::new(purpose, purpose, id, time(9_000));
+    block_on(store.reserve(&reservation, time(1_000))).unwrap();
+    let first = block_on(keys.issuer().create_first(workspace(), new_key()))
+        .unwrap()
+        .unwrap();
+    assert_eq!(first.key.id, id);
+    assert!(block_on(keys.verifier().verify(first.token.expose().as_bytes())).is_ok());
+}
+
+struct Dry;
+
+impl Entropy for Dry {
+    fn fill(&self, _: &mut [u8; 32]) -> Result<(), RandomError> {
+        Err(RandomError::new("dry"))
+    }
+}
+
+#[test]
+fn without_random_bytes_nothing_is_stored() {
+    let store = Arc::new(MemoryStore::new());
+    let config = Config::new(Prefix::parse("sk").unwrap()).with_entropy(Dry);
+    let keys = block_on(Keywright::open(
+        config,
+        Arc::clone(&store) as Arc<dyn KeyStore>,
+    ))
+    .unwrap();
+    let refused = block_on(keys.issuer().create(&operator(), new_key()));
+    assert!(matches!(refused, Err(IssueError::Random(_))));
+    assert!(block_on(store.is_empty()).unwrap());
+}
+
+#[test]
+fn a_store_keeps_the_prefix_that_it_was_first_used_with() {
+    let (_, store) = open(Hand::at(1_000));
+    let config = Config::new(Prefix::parse("acme").unwrap());
+    let error = block_on(Keywright::open(config, store)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the store's keys begin with sk_, not with acme_"
+    );
+}

@@ -1,0 +1,40 @@
+//! An axum service with API keys: `GET /calls` for keys that have `calls:read`, and the endpoints for
+//! keys below `/v1/api-keys`. Run it with `cargo run -p keywright-http-tower --example axum`; it
+//! prints its first key, once.
+
+use std::sync::Arc;
+
+use axum::{Extension, Router, routing::get};
+use keywright_core::{Caller, Config, Keywright, Name, NewKey, Prefix, Workspace};
+use keywright_http_tower::{ApiKeys, AuthLayer};
+use keywright_store_sqlite::SqliteStore;
+
+type Error = Box<dyn std::error::Error>;
+
+/// The service: one guarded route of the host's own, and the endpoints for keys.
+fn app(keys: &Keywright) -> Result<Router, Error> {
+    let readers = AuthLayer::new(keys.verifier().clone()).require("calls:read".parse()?);
+    Ok(Router::new()
+        .route("/calls", get(calls).layer(readers))
+        .nest_service("/v1/api-keys", ApiKeys::new(keys, "/v1/api-keys")))
+}
+
+async fn calls(Extension(caller): Extension<Caller>) -> String {
+    format!("the calls of {}", caller.workspace())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let store = Arc::new(SqliteStore::open("acme.db")?);
+    let keys = Keywright::open(Config::new(Prefix::parse("acme")?), store).await?;
+    let first = NewKey::named(Name::parse("First key")?);
+    if let Some(issued) = keys
+        .issuer()
+        .create_first(Workspace::parse("default")?, first)
+        .await?
+    {
+        println!("{}", issued.token.expose());
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    Ok(axum::serve(listener, app(&keys)?).await?)
+}

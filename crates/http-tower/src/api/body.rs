@@ -1,0 +1,76 @@
+//! Reading the body of a request.
+
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, StatusCode, header};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::{Map, Value};
+
+use super::json;
+use crate::error::ApiError;
+
+/// Largest body, in bytes.
+const MAX_LENGTH: usize = 16 * 1024;
+
+/// Reads a JSON object. A body that is too long is not read to its end.
+pub(super) async fn object<B>(headers: &HeaderMap, body: B) -> Result<Map<String, Value>, ApiError>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if body.size_hint().lower() > MAX_LENGTH as u64 {
+        return Err(too_large());
+    }
+    if !body.is_end_stream() && !is_json(headers) {
+        return Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "the body must be sent as application/json",
+        ));
+    }
+    let bytes = read(body).await?;
+    let object = if bytes.is_empty() {
+        Err("a JSON body is needed".into())
+    } else {
+        json::object(&bytes)
+    };
+    object.map_err(|message| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message))
+}
+
+async fn read<B>(body: B) -> Result<Bytes, ApiError>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match Limited::new(body, MAX_LENGTH).collect().await {
+        Ok(collected) => {
+            let mut buffer = collected.aggregate();
+            Ok(buffer.copy_to_bytes(buffer.remaining()))
+        }
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "unreadable_body",
+            "the body could not be read to its end",
+        )),
+    }
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "payload_too_large",
+        "the body must be at most 16 KiB",
+    )
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let essence = types
+        .next()
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
+    types.next().is_none()
+        && essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+}

@@ -1,0 +1,130 @@
+//! JSON without repeated members: which one of two `expires_at` counts must not be left to a parser.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Number, Value};
+
+/// A JSON value in which no object, at any depth, has two members of one name.
+pub(super) struct Strict(pub(super) Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("not a number"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Strict(item)) = items.next_element()? {
+            array.push(item);
+        }
+        Ok(array.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if object.contains_key(&name) {
+                return Err(A::Error::custom(REPEATED));
+            }
+            let Strict(value) = members.next_value()?;
+            object.insert(name, value);
+        }
+        Ok(object.into())
+    }
+}
+
+const REPEATED: &str = "a property is given twice";
+
+/// Reads a JSON object. The error is a sentence that holds no byte of the text.
+pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, String> {
+    match serde_json::from_slice(text) {
+        Ok(Strict(Value::Object(object))) => Ok(object),
+        Ok(Strict(_)) => Err("the body must be a JSON object".into()),
+        Err(error) => {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            if error.is_data() && error.to_string().starts_with(REPEATED) {
+                Err(format!("{REPEATED} ({place})"))
+            } else {
+                Err(format!("the body is not valid JSON ({place})"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_members_are_refused_at_any_depth() {
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"m":{"x":[{"y":1,"y":2}]}}"#,
+            r#"{"a":1,"\u0061":2}"#,
+        ] {
+            assert!(
+                object(text.as_bytes()).unwrap_err().starts_with(REPEATED),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn everything_else_is_read_as_it_is() {
+        let text = r#"{"a":[null,true,-1,18446744073709551615,1.5,"x"],"b":{"c":{}}}"#;
+        let value: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(Value::Object(object(text.as_bytes()).unwrap()), value);
+    }
+
+    #[test]
+    fn errors_say_where_and_not_what() {
+        assert_eq!(object(b"[]").unwrap_err(), "the body must be a JSON object");
+        let error = object(b"{\"secret\": hunter2}").unwrap_err();
+        assert_eq!(error, "the body is not valid JSON (line 1, column 12)");
+        assert!(object(&b"[".repeat(100_000)).is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! Who is calling, by the headers of a request.
+
+use http::{HeaderMap, HeaderName, header, request::Parts};
+use keywright_core::{Caller, Permission, Verifier};
+
+use crate::error::{ApiError, Challenge};
+
+/// Largest header that may hold a token, in bytes.
+const MAX_HEADER_LENGTH: usize = 512;
+
+/// Finds out who is calling, and whether they have the permission that is demanded.
+#[derive(Debug, Clone)]
+pub(crate) struct Authenticator {
+    pub(super) verifier: Verifier,
+    pub(super) header: HeaderName,
+    pub(super) required: Option<Permission>,
+    pub(super) challenge: Challenge,
+}
+
+impl Authenticator {
+    pub(crate) const fn challenge(&self) -> &Challenge {
+        &self.challenge
+    }
+
+    /// Puts the [`Caller`] into the request's extensions, unless the host has put one there: then
+    /// that counts, and the header is not looked at.
+    pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<(), ApiError> {
+        if request.extensions.get::<Caller>().is_none() {
+            let token = self.token(&request.headers)?;
+            let verified = self
+                .verifier
+                .verify(token)
+                .await
+                .map_err(|error| self.challenge.verification(&error))?;
+            request.extensions.insert(verified.caller());
+            request.extensions.insert(verified);
+        }
+        match (&self.required, request.extensions.get::<Caller>()) {
+            (Some(permission), Some(caller)) if !caller.may(permission) => {
+                Err(self.challenge.insufficient_scope(permission))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn token<'a>(&self, headers: &'a HeaderMap) -> Result<&'a [u8], ApiError> {
+        let mut values = headers.get_all(&self.header).iter();
+        let value = values
+            .next()
+            .ok_or_else(|| self.challenge.missing_token())?
+            .as_bytes();
+        if values.next().is_some() {
+            return Err(self
+                .challenge
+                .invalid_request("more than one API key was sent"));
+        }
+        if value.len() > MAX_HEADER_LENGTH {
+            return Err(self
+                .challenge
+                .invalid_request("the header with the API key is too long"));
+        }
+        if self.header == header::AUTHORIZATION {
+            bearer(value).ok_or_else(|| self.challenge.invalid_token())
+        } else {
+            Ok(value)
+        }
+    }
+}
+
+/// The token of `Bearer <token>` (RFC 6750, section 2.1); the scheme is case-insensitive.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_first_chunk::<6>()?;
+    let token = rest.trim_ascii_start();
+    (scheme.eq_ignore_ascii_case(b"bearer") && token.len() < rest.len()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_has_any_case_and_a_space_after_it() {
+        for good in ["Bearer x", "bearer x", "BEARER   x", "beaRer \tx"] {
+            assert_eq!(bearer(good.as_bytes()), Some(&b"x"[..]), "{good}");
+        }
+        for bad in ["", "Bearer", "Bearerx", "Basic x", "Bear er x", " Bearer x"] {
+            assert_eq!(bearer(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! A library over memory, and requests to a service without a network between.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use http::{HeaderMap, Request, Response, StatusCode};
+use keywright_core::{
+    Caller, Config, Issued, Keywright, MemoryStore, Name, NewKey, Prefix, Scheme, Workspace,
+};
+use serde_json::Value;
+use tower::{Service, ServiceExt};
+
+pub(crate) async fn library() -> Keywright {
+    let config = Config::new(Prefix::parse("sk").unwrap()).with_scheme(Scheme::HmacSha256);
+    Keywright::open(config, Arc::new(MemoryStore::new()))
+        .await
+        .unwrap()
+}
+
+/// A key of the workspace `acme` with these permissions, made by an operator.
+pub(crate) async fn issue(keys: &Keywright, permissions: &str) -> Issued {
+    let caller = Caller::new(Workspace::parse("acme").unwrap(), "*".parse().unwrap());
+    let mut new = NewKey::named(Name::parse("parent").unwrap());
+    new.permissions = Some(permissions.parse().unwrap());
+    keys.issuer().create(&caller, new).await.unwrap()
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+pub(crate) async fn send<S, B>(service: S, request: Request<Body>) -> Answer
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: std::fmt::Debug,
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (parts, body) = service.oneshot(request).await.unwrap().into_parts();
+    let bytes = to_bytes(Body::new(body), usize::MAX).await.unwrap();
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        text,
+    }
+}
+
+/// `POST /` with a bearer token and a JSON body.
+pub(crate) fn post(token: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post("/")
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(body.into())
+        .unwrap()
+}

@@ -1,0 +1,8 @@
+//! The services, asked without a network between.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
+mod auth;
+mod axum_example;
+mod common;
+mod create;
