@@ -12,7 +12,7 @@ use keywright_store_sqlite::SqliteStore;
 type Error = Box<dyn std::error::Error>;
 
 /// The service: one guarded route of the host's own, and the endpoints for keys.
-fn app(keys: &Keywright) -> Result<Router, Error> {
+pub(crate) fn app(keys: &Keywright) -> Result<Router, Error> {
     let readers = AuthLayer::new(keys.verifier().clone()).require("calls:read".parse()?);
     Ok(Router::new()
         .route("/calls", get(calls).layer(readers))

@@ -1,5 +1,7 @@
 //! Reading the body of a request.
 
+use std::borrow::Cow;
+
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
@@ -18,23 +20,28 @@ where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    if body.size_hint().lower() > MAX_LENGTH as u64 {
+    // A body that another layer has wrapped may not know its length any more; the header does.
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced = announced.and_then(|length| length.parse().ok()).unwrap_or(0);
+    if body.size_hint().lower().max(announced) > MAX_LENGTH as u64 {
         return Err(too_large());
     }
-    if !body.is_end_stream() && !is_json(headers) {
+    let bytes = read(body).await?;
+    if bytes.is_empty() {
+        return Err(invalid_json("a JSON body is needed"));
+    }
+    if !is_json(headers) {
         return Err(ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
             "the body must be sent as application/json",
         ));
     }
-    let bytes = read(body).await?;
-    let object = if bytes.is_empty() {
-        Err("a JSON body is needed".into())
-    } else {
-        json::object(&bytes)
-    };
-    object.map_err(|message| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message))
+    json::object(&bytes).map_err(invalid_json)
+}
+
+fn invalid_json(message: impl Into<Cow<'static, str>>) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message)
 }
 
 async fn read<B>(body: B) -> Result<Bytes, ApiError>

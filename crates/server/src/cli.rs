@@ -1,0 +1,239 @@
+//! The command line.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use keywright_core::{Environment, Name, Permissions, Prefix, Scheme, Workspace};
+
+/// API keys: a server, and the operator's way in.
+///
+/// Without a command it serves the API on http://127.0.0.1:8080 and keeps the keys in the file
+/// keywright.db. The first start on a terminal prints the first key, once:
+///
+///   keywright
+///   curl -X POST http://127.0.0.1:8080/v1/api-keys \
+///     -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
+///     -d '{"name": "Production Server"}'
+///
+/// Every option can also be given as an environment variable.
+#[derive(Parser)]
+#[command(name = "keywright", version, verbatim_doc_comment)]
+struct Parsed {
+    #[command(flatten)]
+    library: LibraryOptions,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What the user has asked for.
+pub(crate) struct Cli {
+    pub(crate) library: LibraryOptions,
+    pub(crate) command: Command,
+}
+
+#[derive(Args)]
+pub(crate) struct LibraryOptions {
+    /// Where keys are kept: sqlite:PATH or memory:
+    #[arg(
+        long,
+        env = "KEYWRIGHT_STORE",
+        value_name = "URL",
+        default_value = "sqlite:keywright.db",
+        hide_env_values = true,
+        global = true
+    )]
+    pub(crate) store: String,
+
+    /// What every token begins with; your own, and never changed once keys are out
+    #[arg(long, env = "KEYWRIGHT_PREFIX", default_value = "sk", global = true)]
+    pub(crate) prefix: Prefix,
+
+    /// How the secrets of new keys are hashed; older keys verify all the same
+    #[arg(long, env = "KEYWRIGHT_HASH", value_enum, default_value_t = Hash::Argon2id, global = true)]
+    pub(crate) hash: Hash,
+
+    /// File with the peppers: a line `ID HEX-KEY` for each, the newest last, keys of 32 to 64 bytes
+    #[arg(
+        long,
+        env = "KEYWRIGHT_PEPPER_FILE",
+        value_name = "PATH",
+        global = true
+    )]
+    pub(crate) pepper_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Hash {
+    /// Argon2id, 19 MiB, 2 passes: about 13 ms at creation and at the first use in each process
+    Argon2id,
+    /// HMAC-SHA-256: less than a microsecond, and as strong for secrets of 256 random bits
+    HmacSha256,
+}
+
+impl From<Hash> for Scheme {
+    fn from(hash: Hash) -> Self {
+        match hash {
+            Hash::Argon2id => Self::default(),
+            Hash::HmacSha256 => Self::HmacSha256,
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve the API (this is what happens without a command)
+    Serve(ServeOptions),
+    /// Manage keys as the operator: needs no key, works beside a running server
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+#[derive(Args)]
+pub(crate) struct ServeOptions {
+    /// Address and port to listen on
+    #[arg(
+        long,
+        env = "KEYWRIGHT_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub(crate) listen: SocketAddr,
+
+    /// Whether an empty store gets a first key (workspace `default`, permissions `*`), printed once
+    /// alone on a line of standard output
+    #[arg(long, env = "KEYWRIGHT_FIRST_KEY", value_enum, default_value_t = FirstKey::Auto)]
+    pub(crate) first_key: FirstKey,
+
+    /// Form of the log on standard error
+    #[arg(long, env = "KEYWRIGHT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+
+    /// Least level that is logged
+    #[arg(long, env = "KEYWRIGHT_LOG_LEVEL", value_enum, default_value_t = LogLevel::Info)]
+    pub(crate) log_level: LogLevel,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FirstKey {
+    /// Only where standard output is a terminal, so that it never ends up in a collected log
+    Auto,
+    /// Always
+    Print,
+    /// Never
+    None,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// A JSON object on each line
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Create a key and print its token, alone on a line of standard output
+    Create(CreateOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct CreateOptions {
+    /// What the key is called: 1 to 255 characters
+    #[arg(long)]
+    pub(crate) name: Name,
+
+    /// The workspace that it belongs to
+    #[arg(long, default_value = "default")]
+    pub(crate) workspace: Workspace,
+
+    /// What it may do: permissions with commas between; `` is none, `*` everything
+    #[arg(long, default_value = "*", value_name = "LIST")]
+    pub(crate) permissions: Permissions,
+
+    /// live or test
+    #[arg(long, default_value = "live")]
+    pub(crate) environment: Environment,
+
+    /// How long it lives, such as 90d or 12h; without it, for ever
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    pub(crate) expires_in: Option<Duration>,
+
+    /// Print the whole answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Reads the command line; without a command, `serve` is meant.
+///
+/// # Errors
+///
+/// What to exit with, once help, version or a line about a mistake has been printed.
+pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, ExitCode> {
+    let mut arguments: Vec<OsString> = arguments.collect();
+    let mut parsed = parse_once(&arguments)?;
+    if parsed.command.is_none() {
+        arguments.push("serve".into());
+        parsed = parse_once(&arguments)?;
+    }
+    let Parsed { library, command } = parsed;
+    // With `serve` at the end there is a command.
+    command
+        .map(|command| Cli { library, command })
+        .ok_or(ExitCode::FAILURE)
+}
+
+fn parse_once(arguments: &[OsString]) -> Result<Parsed, ExitCode> {
+    Parsed::command()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Parsed::from_arg_matches(&matches))
+        .map_err(|error| report(&error))
+}
+
+/// Prints help and version as they are, and a mistake as one line.
+fn report(error: &clap::Error) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        // A reader that has gone away has seen enough.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let sentence: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    eprintln!("{}; see keywright --help", sentence.join(" "));
+    ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Parsed::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_serve_also_with_options() {
+        for arguments in [&["keywright"][..], &["keywright", "--prefix", "acme"]] {
+            let cli = parse(arguments.iter().map(OsString::from)).unwrap();
+            assert!(matches!(cli.command, Command::Serve(_)));
+        }
+    }
+}

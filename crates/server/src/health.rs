@@ -1,0 +1,29 @@
+//! Whether the server runs, and whether it can do its work.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use http::{HeaderMap, StatusCode};
+use keywright_core::KeyStore;
+use keywright_http_tower::error_response;
+
+/// The process answers.
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// The store answers too.
+pub(crate) async fn readyz(
+    State(store): State<Arc<dyn KeyStore>>,
+    headers: HeaderMap,
+) -> Result<&'static str, Response> {
+    match store.is_empty().await {
+        Ok(_) => Ok("ok\n"),
+        Err(error) => {
+            tracing::error!(%error, "not ready");
+            let message = "the key store cannot be reached";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Err(error_response(status, "unavailable", message, &headers).map(axum::body::Body::new))
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `keywright`: an API-key server over one SQLite file, and the command line for it.
+
+mod cli;
+mod health;
+mod keys;
+mod logging;
+mod observe;
+mod peppers;
+mod serve;
+mod store;
+mod whoami;
+
+use std::process::ExitCode;
+
+use crate::cli::{Command, KeysCommand};
+
+fn main() -> ExitCode {
+    let cli = match cli::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
+    let done = match cli.command {
+        Command::Serve(options) => serve::run(&cli.library, options),
+        Command::Keys(KeysCommand::Create(options)) => keys::create(&cli.library, options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line with all its causes, and never a backtrace.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Opening the library over the store of a URL.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use keywright_core::{Config, KeyStore, Keywright, MemoryStore, OpenError};
+use keywright_store_sqlite::SqliteStore;
+
+use crate::{cli::LibraryOptions, peppers};
+
+/// A store as a URL names it.
+pub(crate) enum StoreUrl<'a> {
+    Sqlite(&'a str),
+    Memory,
+}
+
+impl<'a> StoreUrl<'a> {
+    pub(crate) fn parse(url: &'a str) -> Result<Self> {
+        match url.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path)),
+            Some(("memory", "")) => Ok(Self::Memory),
+            // What follows the scheme may hold a password.
+            _ => bail!("the store URL is not known: use sqlite:PATH or memory:"),
+        }
+    }
+
+    fn open(&self) -> Result<Arc<dyn KeyStore>> {
+        Ok(match self {
+            Self::Sqlite(path) => Arc::new(SqliteStore::open(path)?),
+            Self::Memory => Arc::new(MemoryStore::new()),
+        })
+    }
+}
+
+/// The library, and the store that it was opened over.
+pub(crate) struct Opened {
+    pub(crate) keys: Keywright,
+    pub(crate) store: Arc<dyn KeyStore>,
+}
+
+pub(crate) async fn open(url: &StoreUrl<'_>, options: &LibraryOptions) -> Result<Opened> {
+    let mut config = Config::new(options.prefix.clone()).with_scheme(options.hash.into());
+    if let Some(path) = &options.pepper_file {
+        let ring = peppers::read(path)
+            .with_context(|| format!("cannot use the pepper file {}", path.display()))?;
+        config = config.with_peppers(ring);
+    }
+    let store = url.open()?;
+    match Keywright::open(config, Arc::clone(&store)).await {
+        Ok(keys) => Ok(Opened { keys, store }),
+        Err(error @ OpenError::Prefix { .. }) => {
+            let OpenError::Prefix { store, .. } = &error else {
+                return Err(error.into());
+            };
+            let hint = format!("start with --prefix {store}, or choose another store");
+            Err(anyhow::anyhow!("{error}: {hint}"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

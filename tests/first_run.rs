@@ -1,0 +1,194 @@
+//! The first start on an empty store.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::fs::PermissionsExt,
+    process::Stdio,
+    thread,
+};
+
+use tempfile::tempdir;
+
+use crate::support::{Server, assert_nowhere_in, keywright, secret_of};
+
+#[test]
+fn the_first_key_is_printed_once_and_stays_valid() {
+    let folder = tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--first-key", "print"]);
+    let (status, printed, log) = server.stop();
+    assert!(status.success(), "{log}");
+    let token = printed.strip_suffix('\n').unwrap();
+    assert!(
+        token.starts_with("sk_live_") && token.len() == 74,
+        "{printed:?}"
+    );
+
+    let server = Server::start(folder.path(), &["--first-key", "print"]);
+    let me = server.whoami(token);
+    assert_eq!(me.status, 200, "{me:?}");
+    assert_eq!(me.json()["name"], "First key");
+    assert_eq!(me.json()["permissions"], serde_json::json!(["*"]));
+    let (_, printed, log_of_second) = server.stop();
+    assert_eq!(printed, "");
+
+    for log in [log, log_of_second] {
+        assert!(!log.contains(secret_of(token)), "{log}");
+    }
+    assert_nowhere_in(folder.path(), token);
+    let mode = fs::metadata(folder.path().join("keywright.db"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn where_output_is_collected_no_key_is_printed_and_the_log_says_how_to_make_one() {
+    let folder = tempdir().unwrap();
+    let (_, printed, log) = Server::start(folder.path(), &[]).stop();
+    assert_eq!(printed, "");
+    assert!(log.contains("keywright keys create --name"), "{log}");
+    let (_, printed, log) = Server::start(folder.path(), &["--first-key", "none"]).stop();
+    assert_eq!(printed, "");
+    assert!(!log.contains("keys create"), "{log}");
+}
+
+#[test]
+fn on_a_terminal_the_first_key_is_printed_without_being_asked_for() {
+    let folder = tempdir().unwrap();
+    let terminal = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR).unwrap();
+    rustix::pty::grantpt(&terminal).unwrap();
+    rustix::pty::unlockpt(&terminal).unwrap();
+    let name = rustix::pty::ptsname(&terminal, Vec::new()).unwrap();
+    let other_end = fs::File::options()
+        .write(true)
+        .open(name.to_str().unwrap())
+        .unwrap();
+    let mut child = keywright(folder.path(), &["--store", "memory:"])
+        .env("KEYWRIGHT_LISTEN", "127.0.0.1:0")
+        .stdout(other_end)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(fs::File::from(terminal))
+        .read_line(&mut line)
+        .unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        line.starts_with("sk_live_") && line.trim_end().len() == 74,
+        "{line:?}"
+    );
+}
+
+#[test]
+fn two_servers_that_start_on_one_empty_store_make_one_first_key() {
+    for _ in 0..10 {
+        let folder = tempdir().unwrap();
+        let start = || {
+            Server::start(
+                folder.path(),
+                &["--first-key", "print", "--hash", "hmac-sha256"],
+            )
+        };
+        let (one, other) = thread::scope(|scope| {
+            let one = scope.spawn(start);
+            (start(), one.join().unwrap())
+        });
+        let third = start();
+        let printed: Vec<String> = [one, other].map(|server| server.stop().1).into();
+        let tokens: Vec<&str> = printed.iter().flat_map(|text| text.lines()).collect();
+        assert_eq!(tokens.len(), 1, "{printed:?}");
+        assert_eq!(third.whoami(tokens[0]).status, 200);
+    }
+}
+
+#[test]
+fn the_prefix_and_the_settings_can_come_from_the_environment() {
+    let folder = tempdir().unwrap();
+    let mut command = keywright(folder.path(), &["--first-key", "print"]);
+    command
+        .env("KEYWRIGHT_STORE", "sqlite:acme.db")
+        .env("KEYWRIGHT_PREFIX", "acme")
+        .env("KEYWRIGHT_HASH", "hmac-sha256")
+        .env("KEYWRIGHT_LISTEN", "127.0.0.1:0")
+        .env("KEYWRIGHT_LOG_FORMAT", "json");
+    // Without a command it serves, but then the option of `serve` needs the word.
+    assert!(!command.output().unwrap().status.success());
+    let mut command = keywright(folder.path(), &["serve", "--first-key", "print"]);
+    command
+        .env("KEYWRIGHT_STORE", "sqlite:acme.db")
+        .env("KEYWRIGHT_PREFIX", "acme")
+        .env("KEYWRIGHT_HASH", "hmac-sha256")
+        .env("KEYWRIGHT_LISTEN", "127.0.0.1:0");
+    let (_, printed, _) = Server::spawn(&mut command).stop();
+    assert!(printed.starts_with("acme_live_"), "{printed}");
+    assert!(folder.path().join("acme.db").exists());
+}
+
+#[test]
+fn the_log_has_a_line_for_each_request_with_its_id_and_no_token() {
+    let folder = tempdir().unwrap();
+    let token = crate::support::operator_key(folder.path(), &[]);
+    let server = Server::start(
+        folder.path(),
+        &["--log-format", "json", "--log-level", "trace"],
+    );
+    let request = format!(
+        "GET /v1/{token}?key={token} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         x-request-id: find-me\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    let answer = server.raw(request);
+    assert_eq!(
+        (answer.status, answer.header("x-request-id")),
+        (404, "find-me")
+    );
+    assert_eq!(server.whoami(&token).status, 200);
+    assert_eq!(server.whoami(&format!("{}0", &token[..73])).status, 401);
+    assert_eq!(server.create(&token, r#"{"name":"n"}"#).status, 201);
+    let (_, _, log) = server.stop();
+    let found = log
+        .lines()
+        .filter(|line| line.contains("find-me"))
+        .collect::<Vec<_>>();
+    assert_eq!(found.len(), 1, "{log}");
+    let line: serde_json::Value = serde_json::from_str(found[0]).unwrap();
+    assert_eq!(line["status"], 404);
+    for piece in secret_of(&token).as_bytes().windows(16) {
+        assert!(!log.contains(str::from_utf8(piece).unwrap()), "{log}");
+    }
+}
+
+#[test]
+fn health_and_readiness_answer_without_a_key() {
+    let folder = tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    for path in ["/healthz", "/readyz"] {
+        let answer = server.raw(format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        ));
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, "ok\n"),
+            "{path}"
+        );
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert!(!answer.header("x-request-id").is_empty());
+    }
+    // One connection, several requests.
+    let mut stream = server.connect();
+    for _ in 0..3 {
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            .unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200");
+        let mut rest = [0; 1024];
+        while !rest.windows(4).any(|window| window == b"ok\n\0") {
+            assert!(stream.read(&mut rest).unwrap() > 0);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What somebody who can write to the database gains.
+
+use rusqlite::Connection;
+use tempfile::tempdir;
+
+use crate::support::{Server, operator_key};
+
+fn bare_id(token: &str) -> &str {
+    token.split('_').nth(2).unwrap()
+}
+
+#[test]
+fn a_hash_copied_to_another_row_does_not_verify() {
+    for hash in ["argon2id", "hmac-sha256"] {
+        let folder = tempdir().unwrap();
+        let [mine, victim] = ["mine", "victim"].map(|workspace| {
+            operator_key(folder.path(), &["--hash", hash, "--workspace", workspace])
+        });
+        let database = Connection::open(folder.path().join("keywright.db")).unwrap();
+        let copied = database
+            .execute(
+                "UPDATE keys SET (hash, tag) = (SELECT hash, tag FROM keys WHERE id = ?1) WHERE id = ?2",
+                [bare_id(&mine).as_bytes(), bare_id(&victim).as_bytes()],
+            )
+            .unwrap();
+        assert_eq!(copied, 1);
+        let server = Server::start(folder.path(), &[]);
+        assert_eq!(server.whoami(&mine).status, 200);
+        // The victim's id with my secret, and a checksum that fits.
+        let forged = with_checksum(&format!("{}{}", &victim[..25], &mine[25..68]));
+        assert_eq!(server.whoami(&forged).status, 401);
+        assert_eq!(server.whoami(&victim).status, 401);
+    }
+}
+
+#[test]
+fn a_row_moved_to_another_workspace_or_environment_does_not_verify() {
+    for hash in ["argon2id", "hmac-sha256"] {
+        for change in ["workspace = 'elsewhere'", "environment = 1 - environment"] {
+            let folder = tempdir().unwrap();
+            let token = operator_key(folder.path(), &["--hash", hash]);
+            let database = Connection::open(folder.path().join("keywright.db")).unwrap();
+            assert_eq!(
+                database
+                    .execute(&format!("UPDATE keys SET {change}"), [])
+                    .unwrap(),
+                1
+            );
+            let server = Server::start(folder.path(), &[]);
+            assert_eq!(server.whoami(&token).status, 401, "{hash} {change}");
+            let other = with_checksum(&token[..68].replace("live", "test"));
+            assert_eq!(server.whoami(&other).status, 401, "{hash} {change}");
+        }
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_read_back_is_500_and_never_accepted() {
+    let folder = tempdir().unwrap();
+    let token = operator_key(folder.path(), &["--hash", "hmac-sha256"]);
+    for damage in [
+        "hash = '$hmac-sha256$AAAA$AAAA'",
+        "hash = '$argon2id$v=19$m=4294967295,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8'",
+        "permissions = 'A B'",
+        "workspace = ''",
+    ] {
+        let path = folder.path().join("keywright.db");
+        let kept = folder.path().join("kept.db");
+        std::fs::copy(&path, &kept).unwrap();
+        let database = Connection::open(&path).unwrap();
+        assert_eq!(
+            database
+                .execute(&format!("UPDATE keys SET {damage}"), [])
+                .unwrap(),
+            1
+        );
+        drop(database);
+        let server = Server::start(folder.path(), &[]);
+        let answer = server.whoami(&token);
+        assert_eq!(
+            (answer.status, answer.text("code").as_str()),
+            (500, "corrupt"),
+            "{damage}"
+        );
+        server.stop();
+        std::fs::rename(&kept, &path).unwrap();
+    }
+    assert_eq!(Server::start(folder.path(), &[]).whoami(&token).status, 200);
+}
+
+/// The token with this beginning.
+fn with_checksum(body: &str) -> String {
+    let mut rest = crc32fast::hash(body.as_bytes());
+    let mut checksum = String::new();
+    for _ in 0..6 {
+        let digit = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+            .chars()
+            .nth((rest % 62) as usize)
+            .unwrap();
+        checksum.insert(0, digit);
+        rest /= 62;
+    }
+    format!("{body}{checksum}")
+}

@@ -1,0 +1,266 @@
+//! The program, started and stopped, and a plain HTTP client.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+/// Longest that anything in a story may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program with these arguments, in a folder, without the environment's settings for it.
+pub(crate) fn keywright(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
+    command
+        .current_dir(folder)
+        .args(arguments)
+        .stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KEYWRIGHT_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
+    keywright(folder, arguments).output().unwrap()
+}
+
+/// A key that the operator creates on the command line.
+pub(crate) fn operator_key(folder: &Path, arguments: &[&str]) -> String {
+    let mut all = vec!["keys", "create", "--name", "from the operator"];
+    all.extend(arguments);
+    let output = run(folder, &all);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim_end()
+        .to_owned()
+}
+
+/// A running server; killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    log: Arc<Mutex<String>>,
+    log_reader: Option<thread::JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts a server on a free port and waits until it listens.
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::spawn(keywright(folder, &["serve", "--listen", "127.0.0.1:0"]).args(arguments))
+    }
+
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(String::new()));
+        let (sender, listening) = mpsc::channel();
+        let log_reader = thread::spawn({
+            let log = Arc::clone(&log);
+            move || {
+                for line in stderr.lines().map_while(Result::ok) {
+                    if let Some((_, rest)) = line.split_once("listening on http://") {
+                        // A log line in JSON goes on after the address.
+                        let address = rest.split('"').next().unwrap_or(rest);
+                        let _ = sender.send(address.parse().unwrap());
+                    }
+                    let mut log = log.lock().unwrap();
+                    log.push_str(&line);
+                    log.push('\n');
+                }
+            }
+        });
+        let address = listening.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            let _ = child.kill();
+            panic!("the server does not listen: {}", log.lock().unwrap())
+        });
+        Self {
+            child,
+            address,
+            log,
+            log_reader: Some(log_reader),
+        }
+    }
+
+    /// Sends SIGTERM or another signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Kills the process without a word: kill -9.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for the end; what it printed and what it logged.
+    pub(crate) fn end(mut self) -> (ExitStatus, String, String) {
+        let mut printed = String::new();
+        self.child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut printed)
+            .unwrap();
+        let status = self.child.wait().unwrap();
+        self.log_reader.take().unwrap().join().unwrap();
+        let log = self.log.lock().unwrap().clone();
+        (status, printed, log)
+    }
+
+    /// Asks it to stop, and waits.
+    pub(crate) fn stop(self) -> (ExitStatus, String, String) {
+        self.signal("TERM");
+        self.end()
+    }
+
+    /// `POST /v1/api-keys` with a JSON body.
+    pub(crate) fn create(&self, token: &str, body: &str) -> Answer {
+        self.send("POST", "/v1/api-keys", token, body)
+    }
+
+    /// `GET /v1/whoami`.
+    pub(crate) fn whoami(&self, token: &str) -> Answer {
+        self.send("GET", "/v1/whoami", token, "")
+    }
+
+    pub(crate) fn send(&self, method: &str, path: &str, token: &str, body: &str) -> Answer {
+        self.raw(&format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    }
+
+    /// Sends bytes as they are, and reads the answer to its end.
+    pub(crate) fn raw(&self, request: impl AsRef<[u8]>) -> Answer {
+        let mut stream = self.connect();
+        // A server that refuses a request before its end closes the connection under the writer.
+        let _ = stream.write_all(request.as_ref());
+        Answer::read(&mut stream).unwrap()
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// The same request, where the server may be dying: `None` unless an answer came whole.
+    pub(crate) fn try_create(address: SocketAddr, token: &str, body: &str) -> Option<Answer> {
+        let mut stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let request = format!(
+            "POST /v1/api-keys HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).ok()?;
+        Answer::read(&mut stream)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// Reads one answer by its `Content-Length`.
+    pub(crate) fn read(stream: &mut TcpStream) -> Option<Self> {
+        let mut reader = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut head).ok()? == 0 {
+                return None;
+            }
+        }
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        let mut answer = Self {
+            status,
+            head,
+            body: String::new(),
+        };
+        let mut body = vec![0; answer.header("content-length").parse().ok()?];
+        reader.read_exact(&mut body).ok()?;
+        answer.body = String::from_utf8(body).ok()?;
+        Some(answer)
+    }
+
+    /// The value of a header, or nothing.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map_or("", |(_, value)| value)
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    /// A member of the answer that is a string.
+    pub(crate) fn text(&self, member: &str) -> String {
+        self.json()[member]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {member}: {self:?}"))
+            .to_owned()
+    }
+}
+
+/// Asserts that no file of a folder holds any 16 bytes in a row of a token's secret.
+pub(crate) fn assert_nowhere_in(folder: &Path, token: &str) {
+    let secret = secret_of(token);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let contents = std::fs::read(&path).unwrap();
+        for piece in secret.as_bytes().windows(16) {
+            let found = contents.windows(16).any(|window| window == piece);
+            assert!(!found, "a piece of the secret is in {}", path.display());
+        }
+    }
+}
+
+/// The 43 characters of the secret.
+pub(crate) fn secret_of(token: &str) -> &str {
+    let tail = token.rsplit_once('_').unwrap().1;
+    &tail[..43]
+}
