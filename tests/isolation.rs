@@ -1,13 +1,10 @@
 //! What somebody who can write to the database gains.
 
+use keywright_core::Environment;
 use rusqlite::Connection;
 use tempfile::tempdir;
 
-use crate::support::{Server, operator_key};
-
-fn bare_id(token: &str) -> &str {
-    token.split('_').nth(2).unwrap()
-}
+use crate::support::{Server, forge, operator_key, parse};
 
 #[test]
 fn a_hash_copied_to_another_row_does_not_verify() {
@@ -20,14 +17,18 @@ fn a_hash_copied_to_another_row_does_not_verify() {
         let copied = database
             .execute(
                 "UPDATE keys SET (hash, tag) = (SELECT hash, tag FROM keys WHERE id = ?1) WHERE id = ?2",
-                [bare_id(&mine).as_bytes(), bare_id(&victim).as_bytes()],
+                [parse(&mine).id().as_bytes(), parse(&victim).id().as_bytes()],
             )
             .unwrap();
         assert_eq!(copied, 1);
         let server = Server::start(folder.path(), &[]);
         assert_eq!(server.whoami(&mine).status, 200);
         // The victim's id with my secret, and a checksum that fits.
-        let forged = with_checksum(&format!("{}{}", &victim[..25], &mine[25..68]));
+        let forged = forge(
+            Environment::Live,
+            parse(&victim).id(),
+            &parse(&mine).secret(),
+        );
         assert_eq!(server.whoami(&forged).status, 401);
         assert_eq!(server.whoami(&victim).status, 401);
     }
@@ -48,7 +49,11 @@ fn a_row_moved_to_another_workspace_or_environment_does_not_verify() {
             );
             let server = Server::start(folder.path(), &[]);
             assert_eq!(server.whoami(&token).status, 401, "{hash} {change}");
-            let other = with_checksum(&token[..68].replace("live", "test"));
+            let other = forge(
+                Environment::Test,
+                parse(&token).id(),
+                &parse(&token).secret(),
+            );
             assert_eq!(server.whoami(&other).status, 401, "{hash} {change}");
         }
     }
@@ -86,19 +91,4 @@ fn a_record_that_cannot_be_read_back_is_500_and_never_accepted() {
         std::fs::rename(&kept, &path).unwrap();
     }
     assert_eq!(Server::start(folder.path(), &[]).whoami(&token).status, 200);
-}
-
-/// The token with this beginning.
-fn with_checksum(body: &str) -> String {
-    let mut rest = crc32fast::hash(body.as_bytes());
-    let mut checksum = String::new();
-    for _ in 0..6 {
-        let digit = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-            .chars()
-            .nth((rest % 62) as usize)
-            .unwrap();
-        checksum.insert(0, digit);
-        rest /= 62;
-    }
-    format!("{body}{checksum}")
 }

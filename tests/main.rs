@@ -1,6 +1,11 @@
 //! Stories across the crates: the real program, real files, real sockets.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test"
+)]
 
 mod bad_requests;
 mod command_line;

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use keywright_core::{Environment, KeyId, Prefix, Secret, Token, TokenRef};
 use serde_json::Value;
 
 /// Longest that anything in a story may take.
@@ -149,12 +150,7 @@ impl Server {
     }
 
     pub(crate) fn send(&self, method: &str, path: &str, token: &str, body: &str) -> Answer {
-        self.raw(&format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
-             authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        ))
+        self.raw(request(method, path, token, body))
     }
 
     /// Sends bytes as they are, and reads the answer to its end.
@@ -172,19 +168,24 @@ impl Server {
         stream
     }
 
-    /// The same request, where the server may be dying: `None` unless an answer came whole.
+    /// Creates a key where the server may be dying: `None` unless an answer came whole.
     pub(crate) fn try_create(address: SocketAddr, token: &str, body: &str) -> Option<Answer> {
         let mut stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        let request = format!(
-            "POST /v1/api-keys HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
-             authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).ok()?;
+        stream
+            .write_all(request("POST", "/v1/api-keys", token, body).as_bytes())
+            .ok()?;
         Answer::read(&mut stream)
     }
+}
+
+fn request(method: &str, path: &str, token: &str, body: &str) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 impl Drop for Server {
@@ -263,4 +264,20 @@ pub(crate) fn assert_nowhere_in(folder: &Path, token: &str) {
 pub(crate) fn secret_of(token: &str) -> &str {
     let tail = token.rsplit_once('_').unwrap().1;
     &tail[..43]
+}
+
+/// The parts of a token with the prefix `sk`.
+pub(crate) fn parse(token: &str) -> TokenRef<'_> {
+    let prefix = Prefix::parse("sk").unwrap();
+    TokenRef::parse(token.as_bytes(), &prefix)
+        .map_err(|error| error.to_string())
+        .unwrap()
+}
+
+/// A token with the prefix `sk` of parts that do not belong together, with the right checksum.
+pub(crate) fn forge(environment: Environment, id: &KeyId, secret: &Secret) -> String {
+    let prefix = Prefix::parse("sk").unwrap();
+    Token::assemble(&prefix, environment, id, secret)
+        .expose()
+        .to_owned()
 }

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use keywright_core::{IssueError, Permission, StoreError, StoreErrorKind, Undecided, VerifyError};
 use serde::Serialize;
 
-use crate::request_id;
+use crate::request_id::{self, request_id};
 
 /// How long a client should wait before it asks again after a 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -93,8 +93,8 @@ impl ApiError {
         }
     }
 
-    /// The answer, as JSON of the wire contract or, where the client prefers it, of RFC 9457.
-    pub(crate) fn into_response(self, request: &HeaderMap) -> Response<Full<Bytes>> {
+    /// The answer, as JSON of the wire contract or, where the client accepts it, of RFC 9457.
+    pub(crate) fn into_response(self, form: &AnswerForm) -> Response<Full<Bytes>> {
         let Answer {
             status,
             code,
@@ -103,17 +103,15 @@ impl ApiError {
             header,
         } = *self.0;
         let title = status.canonical_reason().unwrap_or("Error");
-        let request_id = request_id(request);
-        let id = request_id.to_str().unwrap_or_default();
-        let problem = accepts_problem_json(request);
-        let body = if problem {
+        let request_id = form.request_id.to_str().unwrap_or_default();
+        let body = if form.problem {
             serde_json::to_vec(&Problem {
                 r#type: "about:blank",
                 title,
                 status: status.as_u16(),
                 detail: &message,
                 code,
-                request_id: id,
+                request_id,
                 errors: &fields,
             })
         } else {
@@ -122,24 +120,44 @@ impl ApiError {
                 message: &message,
                 error: title,
                 code,
-                request_id: id,
+                request_id,
                 errors: &fields,
             })
         };
         // Strings and numbers alone: this serialises.
         let mut response = Response::new(Full::from(body.unwrap_or_default()));
         *response.status_mut() = status;
-        let media_type = if problem {
+        let media_type = if form.problem {
             "application/problem+json"
         } else {
             "application/json"
         };
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(request_id::HEADER, request_id);
         headers.extend(header);
+        form.mark(headers);
         response
+    }
+}
+
+/// What the headers of a request say about the form of its answer.
+pub(crate) struct AnswerForm {
+    request_id: HeaderValue,
+    problem: bool,
+}
+
+impl AnswerForm {
+    pub(crate) fn of(request: &HeaderMap) -> Self {
+        Self {
+            request_id: request_id(request),
+            problem: accepts_problem_json(request),
+        }
+    }
+
+    /// Adds what every answer has.
+    pub(crate) fn mark(&self, headers: &mut HeaderMap) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(request_id::HEADER, self.request_id.clone());
     }
 }
 
@@ -153,7 +171,7 @@ pub fn error_response(
     message: impl Into<Cow<'static, str>>,
     request: &HeaderMap,
 ) -> Response<Full<Bytes>> {
-    ApiError::new(status, code, message).into_response(request)
+    ApiError::new(status, code, message).into_response(&AnswerForm::of(request))
 }
 
 #[derive(Serialize)]

@@ -65,7 +65,7 @@ mod tests {
     fn a_mistake_names_the_line_and_no_byte_of_the_key() {
         let key = "ab".repeat(32);
         for bad in [
-            format!("{key}"),
+            key.clone(),
             format!("a {}", "ab".repeat(31)),
             format!("a {}", "ab".repeat(65)),
             format!("a {key}a"),

@@ -41,6 +41,8 @@ const GRACE: Duration = Duration::from_secs(20);
 #[tokio::main]
 pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Result<()> {
     logging::start(options.log_format, options.log_level);
+    // From here on a signal stops the server as it should be stopped, whatever it is doing.
+    let stop = stop_signal()?;
     let opened = store::open(&StoreUrl::parse(&library.store)?, library).await?;
     // Before the first key is made: a server that cannot listen must not use it up.
     let listener = TcpListener::bind(options.listen).await.with_context(|| {
@@ -52,7 +54,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Resu
     first_key(&opened.keys, options.first_key).await?;
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}");
-    serve(listener, router(&opened)).await
+    serve(listener, router(&opened), stop).await
 }
 
 /// Makes the first key of an empty store and prints it, or says how to make one.
@@ -108,16 +110,25 @@ fn router(opened: &Opened) -> Router {
         .layer(middleware::from_fn(observe::observe))
 }
 
-/// Accepts connections until told to stop, then finishes what is in flight.
-async fn serve(listener: TcpListener, router: Router) -> Result<()> {
+/// Resolves on the first SIGTERM or Ctrl-C after this call.
+fn stop_signal() -> Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut stop = pin!(async move {
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    });
+    })
+}
+
+/// Accepts connections until told to stop, then finishes what is in flight.
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let mut stop = pin!(stop);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(READ_TIMEOUT);

@@ -21,8 +21,12 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     // A body that another layer has wrapped may not know its length any more; the header does.
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let announced = announced.and_then(|length| length.parse().ok()).unwrap_or(0);
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    let announced = announced
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
     if body.size_hint().lower().max(announced) > MAX_LENGTH as u64 {
         return Err(too_large());
     }

@@ -16,8 +16,7 @@ use tower_service::Service;
 use super::{body, create};
 use crate::{
     auth::{AuthLayer, Authenticator, ResponseFuture},
-    error::ApiError,
-    request_id::{self, request_id},
+    error::{AnswerForm, ApiError},
 };
 
 /// The endpoints of API keys, as one tower service over any body.
@@ -96,16 +95,13 @@ impl Endpoints {
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        // The headers are kept for an error, whose form depends on them.
-        let headers = request.headers().clone();
+        let form = AnswerForm::of(request.headers());
         match self.route(request).await {
             Ok(mut response) => {
-                let answer = response.headers_mut();
-                answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-                answer.insert(request_id::HEADER, request_id(&headers));
+                form.mark(response.headers_mut());
                 response
             }
-            Err(error) => error.into_response(&headers),
+            Err(error) => error.into_response(&form),
         }
     }
 

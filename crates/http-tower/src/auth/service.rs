@@ -13,6 +13,7 @@ use http_body_util::{Either, Full};
 use tower_service::Service;
 
 use super::{Authenticator, ResponseFuture};
+use crate::error::AnswerForm;
 
 /// A service behind [`AuthLayer`](super::AuthLayer).
 #[derive(Debug, Clone)]
@@ -57,7 +58,9 @@ where
                     let response = inner.call(Request::from_parts(parts, body)).await?;
                     Ok(response.map(Either::Right))
                 }
-                Err(error) => Ok(error.into_response(&parts.headers).map(Either::Left)),
+                Err(error) => Ok(error
+                    .into_response(&AnswerForm::of(&parts.headers))
+                    .map(Either::Left)),
             }
         })
     }

@@ -1,6 +1,6 @@
 //! The services, asked without a network between.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 mod auth;
 mod axum_example;
