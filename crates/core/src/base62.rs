@@ -3,13 +3,14 @@
 /// Number of digits.
 pub(crate) const RADIX: u8 = 62;
 
-/// The character of a digit below [`RADIX`].
+/// The character of a digit below [`RADIX`], without a branch or a table that would take a time that
+/// depends on the digit: digits of secrets come this way.
 pub(crate) const fn character(digit: u8) -> u8 {
-    match digit {
-        0..=9 => b'0' + digit,
-        10..=35 => b'A' + (digit - 10),
-        _ => b'a' + (digit - 36),
-    }
+    const FROM_DIGITS_TO_UPPER: u8 = b'A' - b'0' - 10;
+    const FROM_UPPER_TO_LOWER: u8 = b'a' - b'A' - 26;
+    b'0' + digit
+        + FROM_DIGITS_TO_UPPER * (digit >= 10) as u8
+        + FROM_UPPER_TO_LOWER * (digit >= 36) as u8
 }
 
 /// The digit that a character stands for.

@@ -55,40 +55,60 @@ impl Error for RandomError {
     }
 }
 
+/// Stands for a draw that is no digit.
+const REJECTED: u8 = 0;
+
 /// The generator of one key: ChaCha20 under a seed of its own, wiped on drop.
-pub(crate) struct Generator(ChaCha20Rng);
+pub(crate) struct Generator {
+    stream: ChaCha20Rng,
+    /// Characters that were drawn, [`REJECTED`] ones among them, and how many of them are used.
+    drawn: Zeroizing<[u8; 64]>,
+    used: usize,
+}
 
 impl Generator {
     pub(crate) fn seeded(entropy: &dyn Entropy) -> Result<Self, RandomError> {
         let mut seed = Zeroizing::new([0; 32]);
         entropy.fill(&mut seed)?;
-        Ok(Self(ChaCha20Rng::from_seed(*seed)))
+        let drawn = Zeroizing::new([REJECTED; 64]);
+        Ok(Self {
+            stream: ChaCha20Rng::from_seed(*seed),
+            used: drawn.len(),
+            drawn,
+        })
     }
 
     pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.0.fill_bytes(&mut bytes);
+        self.stream.fill_bytes(&mut bytes);
         bytes
     }
 
     /// Draws base62 characters uniformly: six bits at a time, and the two values that are no digit
-    /// are thrown away.
+    /// are passed over.
     pub(crate) fn base62<const N: usize>(&mut self) -> [u8; N] {
-        let mut characters = [b'0'; N];
-        let mut places = characters.iter_mut();
-        loop {
-            let draw: Zeroizing<[u8; 64]> = Zeroizing::new(self.bytes());
-            for digit in draw
-                .iter()
-                .map(|byte| byte & 0x3f)
-                .filter(|&digit| digit < base62::RADIX)
-            {
-                match places.next() {
-                    Some(place) => *place = base62::character(digit),
-                    None => return characters,
-                }
-            }
+        let mut characters = [0; N];
+        let mut filled = 0;
+        while let Some(place) = characters.get_mut(filled) {
+            let Some(&character) = self.drawn.get(self.used) else {
+                self.draw();
+                continue;
+            };
+            self.used += 1;
+            // What was rejected is written over by the next.
+            *place = character;
+            filled += usize::from(character != REJECTED);
         }
+        characters
+    }
+
+    fn draw(&mut self) {
+        self.stream.fill_bytes(&mut *self.drawn);
+        for byte in self.drawn.iter_mut() {
+            let digit = *byte & 0x3f;
+            *byte = base62::character(digit) * u8::from(digit < base62::RADIX);
+        }
+        self.used = 0;
     }
 }
 
@@ -96,8 +116,8 @@ impl Drop for Generator {
     fn drop(&mut self) {
         // ChaCha20Rng does not wipe itself, so all of it is overwritten: its key, its position and
         // the bytes it has ready.
-        self.0 = ChaCha20Rng::from_seed([0; 32]);
-        black_box(&mut self.0);
+        self.stream = ChaCha20Rng::from_seed([0; 32]);
+        black_box(&mut self.stream);
     }
 }
 

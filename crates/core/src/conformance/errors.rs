@@ -3,7 +3,8 @@
 use super::{
     Harness,
     fixture::{
-        assert_refused, at, child_of, credential, name, now, record, record_in, successor_of,
+        assert_refused, at, child_of, credential, in_version, name, now, record, record_in,
+        successor_of,
     },
     handle::Handle,
 };
@@ -14,65 +15,31 @@ use crate::{
 /// Clause 14, errors.
 pub fn errors(harness: &impl Harness) {
     let store = Handle::open(harness);
-    kinds_and_backend(&store);
+    texts_and_backend(&store);
     damaged_records_are_corrupt(harness, &store);
 }
 
-fn kinds_and_backend<H: Harness>(store: &Handle<'_, H>) {
+fn texts_and_backend<H: Harness>(store: &Handle<'_, H>) {
     let key = store.add(record("key"));
     let unknown = record("never inserted");
     let rename = Rename::new(Some(name("new")), None);
-    let stale = Record {
-        version: 2,
-        ..key.clone()
-    };
+    let other = in_version(9, &key);
     let errors = [
-        (
-            store.insert(&key, now()).err(),
-            StoreErrorKind::AlreadyExists,
-        ),
-        (
-            store.insert(&child_of(&unknown), now()).err(),
-            StoreErrorKind::Conflict,
-        ),
-        (
-            store.rename(&stale, &rename).err(),
-            StoreErrorKind::Conflict,
-        ),
-        (
-            store.rename(&unknown, &rename).err(),
-            StoreErrorKind::NotFound,
-        ),
-        (
-            store.rehash(&stale, &credential(3)).err(),
-            StoreErrorKind::Conflict,
-        ),
-        (
-            store.rehash(&unknown, &credential(3)).err(),
-            StoreErrorKind::NotFound,
-        ),
-        (
-            store.revoke(&unknown, Reach::Key, now()).err(),
-            StoreErrorKind::NotFound,
-        ),
-        (
-            rotate(store, &stale, &successor_of(&key)).err(),
-            StoreErrorKind::Conflict,
-        ),
-        (
-            rotate(store, &unknown, &successor_of(&unknown)).err(),
-            StoreErrorKind::NotFound,
-        ),
-        (
-            rotate(store, &key, &key).err(),
-            StoreErrorKind::AlreadyExists,
-        ),
+        rotate(store, &key, &key).err(),
+        store.insert(&key, now()).err(),
+        store.insert(&child_of(&unknown), now()).err(),
+        store.rename(&other, &rename).err(),
+        store.rename(&unknown, &rename).err(),
+        store.rehash(&other, &credential(3)).err(),
+        store.rehash(&unknown, &credential(3)).err(),
+        store.revoke(&unknown, Reach::Key, now()).err(),
+        rotate(store, &other, &successor_of(&key)).err(),
+        rotate(store, &unknown, &successor_of(&unknown)).err(),
     ];
-    let mut backends = Vec::new();
-    for (error, kind) in errors {
-        let error = error.expect("each of these is refused");
-        assert_eq!(error.kind(), kind, "the kind of {error:?}");
-        assert_well_formed(&error);
+    // That each of these is refused, and as what, is for the clauses to show that say so.
+    let mut backends: Vec<&str> = Vec::new();
+    for error in errors.iter().flatten() {
+        assert_well_formed(error);
         backends.push(error.backend());
     }
     backends.dedup();
@@ -148,8 +115,8 @@ fn damaged_records_are_corrupt<H: Harness>(harness: &H, store: &Handle<'_, H>) {
         }
         let page = store.list(&foreign.key.workspace, &everything);
         assert_eq!(
-            page.keys,
-            [foreign.key.clone()],
+            page.keys.iter().collect::<Vec<_>>(),
+            [&foreign.key],
             "a list without a damaged record on it"
         );
     }
@@ -183,7 +150,8 @@ fn writes_to_a_damaged_record<H: Harness>(store: &Handle<'_, H>, damaged: &Recor
         answer.is_err(),
         "a damaged parent is not known to be active"
     );
-    store.touch(&[(damaged.key.id, at(1))]);
+    let touched = store.wait(store.store().touch(&[(damaged.key.id, at(1))]));
+    assert_known(touched, "a touch");
     assert_known(
         store.rename(damaged, &Rename::new(Some(name("new")), None)),
         "a rename",

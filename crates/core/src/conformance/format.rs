@@ -244,9 +244,14 @@ fn changed_values_come_back<H: Harness>(
         let mut child = store.add(child_of(&parent));
         assert_kept(other, &child);
 
-        store.touch(&[(child.key.id, time)]);
-        child.key.last_used_at = Some(time);
-        assert_kept(other, &child);
+        let mut used = store.add(record("used")).key;
+        store.touch(&[(used.id, time)]);
+        used.last_used_at = Some(time);
+        let found = other.read(&used.id);
+        assert_eq!(
+            found.key, used,
+            "a time of last use was changed by the store"
+        );
 
         let successor = successor_of(&child);
         store
@@ -262,8 +267,8 @@ fn changed_values_come_back<H: Harness>(
             .expect("a key is revoked");
         child.key.revoked_at = Some(time);
         child.version = 3;
-        assert_kept(other, &child);
-        ids.extend([parent.key.id, child.key.id, successor.key.id]);
+        assert_kept(store, &child);
+        ids.extend([parent.key.id, used.id, child.key.id, successor.key.id]);
     }
     let of_acme = store.list(&workspace("acme"), &Listing::newest(Environment::Live, 100));
     assert!(

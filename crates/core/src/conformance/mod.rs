@@ -1,4 +1,51 @@
 //! The conformance suite: one function for each clause of the contract of [`KeyStore`].
+//!
+//! Whoever writes a store turns on the feature `conformance` of this crate among the
+//! dev-dependencies, tells by a [`Harness`] how a store is opened, and calls
+//! [`conformance_tests!`](crate::conformance_tests) in a file under `tests/`. A store is done when
+//! all of these tests pass, and stays so when it runs them again with each release of this crate.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use keywright_core::{KeyId, KeyStore, MemoryStore, conformance::Harness, conformance_tests};
+//!
+//! #[derive(Default)]
+//! struct InMemory(Arc<MemoryStore>);
+//!
+//! impl Harness for InMemory {
+//!     fn open(&self) -> Arc<dyn KeyStore> {
+//!         Arc::clone(&self.0) as Arc<dyn KeyStore>
+//!     }
+//!
+//!     fn damage(&self, _: &KeyId) -> bool {
+//!         false
+//!     }
+//! }
+//!
+//! conformance_tests!(InMemory::default());
+//! #
+//! # fn main() {
+//! #     keywright_core::conformance::atomic_insert(&InMemory::default());
+//! # }
+//! ```
+//!
+//! A function panics on the first violation that it meets, with a message that says which promise
+//! was not kept. Those about concurrency use real threads and several handles, and repeat what
+//! depends on luck; a store whose every write waits for a disk runs each of them in seconds.
+//!
+//! Not tried here, since no harness could: what a crash of the host leaves behind (clause 3), what
+//! a page costs (clause 10), and how a format grows old (clause 15). A store has tests of its own for
+//! these.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "these are tests: they are there to panic"
+)]
 
 mod cascade;
 mod clock;
@@ -52,8 +99,9 @@ pub trait Harness: Sync {
     }
 }
 
-/// Makes a `#[test]` of each function of the suite. The expression makes a [`Harness`] with a
-/// store of its own, and is evaluated once for each test.
+/// Makes a `#[test]` of each function of the [conformance suite](crate::conformance). The expression
+/// makes a [`Harness`](crate::conformance::Harness) with an empty store of its own, and is evaluated
+/// anew in each test.
 #[macro_export]
 macro_rules! conformance_tests {
     ($harness:expr) => {

@@ -1,6 +1,10 @@
 //! Clauses 4 and 5: a revocation is for ever, and once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use super::{
     Harness,
@@ -20,7 +24,9 @@ pub fn monotone_revocation(harness: &impl Harness) {
         every_handle_shows_it(&handles, Reach::Descendants),
     ];
     nothing_undoes_it(&handles, &revoked);
-    revoked.extend((0..15).map(|_| late_writes_do_not_undo_it(&handles)));
+    // At different moments of the writes.
+    let delays = (0..15).map(|round| Duration::from_micros(200 * round));
+    revoked.extend(delays.map(|delay| late_writes_do_not_undo_it(&handles, delay)));
 
     let [store, others @ ..] = handles;
     drop(others);
@@ -119,46 +125,56 @@ fn nothing_undoes_it<H: Harness>(handles: &[Handle<'_, H>], revoked: &[KeyId]) {
 }
 
 /// Revokes a key in the midst of writes, each of which has read the record a moment before.
-fn late_writes_do_not_undo_it<H: Harness>(handles: &[Handle<'_, H>]) -> KeyId {
-    const WRITES: u16 = 4;
-    const READS: u16 = 50;
+fn late_writes_do_not_undo_it<H: Harness>(handles: &[Handle<'_, H>], delay: Duration) -> KeyId {
     let [store, ..] = handles else { unreachable!() };
     let key = store.add(record("hammered"));
     let id = key.key.id;
     let revoked = AtomicBool::new(false);
-    race(handles, 7, |thread, store| {
-        for round in 0..WRITES {
-            match thread {
-                0 if round == 0 => {
-                    let answer = store.revoke(&key, Reach::Key, now());
-                    revoked.store(true, Ordering::SeqCst);
-                    answer.expect("a key is revoked");
-                }
-                // Each may be refused, but none may undo anything.
-                1 => drop(store.rename(&store.read(&id), &Rename::new(Some(name("late")), None))),
-                2 => drop(store.rehash(&store.read(&id), &credential(round))),
-                3 => store.touch(&[(id, at(i64::from(round)))]),
-                4 if round == 0 => {
-                    let read = store.read(&id);
-                    drop(store.rotate(&read, Retire::At(at(500)), &successor_of(&read), now()));
-                }
-                _ => {
-                    for _ in 0..READS {
-                        let revoked_before = revoked.load(Ordering::SeqCst);
-                        let active = store.read(&id).key.revoked_at.is_none();
-                        assert!(
-                            !(revoked_before && active),
-                            "a find shows a revoked key as active"
-                        );
-                    }
-                }
-            }
+    // Each write may be refused, but none may undo anything.
+    race(handles, 7, |number, store| match number {
+        0 => {
+            thread::sleep(delay);
+            let answer = store.revoke(&key, Reach::Key, now());
+            revoked.store(true, Ordering::SeqCst);
+            answer.expect("a key is revoked");
         }
+        1 => until_after(&revoked, |_| {
+            let late = Rename::new(Some(name("late")), None);
+            drop(store.rename(&store.read(&id), &late));
+        }),
+        2 => until_after(&revoked, |round| {
+            drop(store.rehash(&store.read(&id), &credential(round)));
+        }),
+        3 => until_after(&revoked, |round| store.touch(&[(id, at(i64::from(round)))])),
+        4 => {
+            let read = store.read(&id);
+            drop(store.rotate(&read, Retire::At(at(500)), &successor_of(&read), now()));
+        }
+        _ => until_after(&revoked, |_| {
+            let revoked_before = revoked.load(Ordering::SeqCst);
+            let active = store.read(&id).key.revoked_at.is_none();
+            assert!(
+                !(revoked_before && active),
+                "a find that started after a revocation shows the key as active"
+            );
+        }),
     });
     for handle in handles {
         assert_revoked(handle, &id, "after writes during its revocation");
     }
     id
+}
+
+/// Does something again and again, the last time after the key is revoked.
+fn until_after(revoked: &AtomicBool, mut work: impl FnMut(u16)) {
+    // The limit is for a revocation that panics.
+    for round in 0..10_000 {
+        let last = revoked.load(Ordering::SeqCst);
+        work(round);
+        if last {
+            break;
+        }
+    }
 }
 
 /// Clause 5, idempotent revoke.

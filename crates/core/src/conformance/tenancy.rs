@@ -124,21 +124,27 @@ fn strangers_find_nothing_to_change<H: Harness>(store: &Handle<'_, H>, keys: &[[
 }
 
 fn verifiers_go_by_id<H: Harness>(store: &Handle<'_, H>, keys: &[[Record; 2]]) {
-    let all: Vec<&Record> = keys.iter().flatten().collect();
-    let uses: Vec<_> = all.iter().map(|record| (record.key.id, at(1))).collect();
-    store.touch(&uses);
-    for record in all {
-        store
-            .rehash(record, &credential(3))
-            .expect("a key of any workspace is rehashed");
-        let mut expected = Record::new(record.key.clone(), credential(3));
-        expected.key.last_used_at = Some(at(1));
-        expected.version = 2;
-        assert_eq!(
-            store.read(&record.key.id),
-            expected,
-            "find, touch and rehash go by id"
+    for record in keys.iter().flatten() {
+        let answer = store.rehash(record, &credential(3));
+        assert!(
+            answer.is_ok(),
+            "a key of any workspace is rehashed, but: {answer:?}"
         );
+    }
+    let uses: Vec<_> = keys
+        .iter()
+        .flatten()
+        .map(|record| (record.key.id, at(1)))
+        .collect();
+    store.touch(&uses);
+    for record in keys.iter().flatten() {
+        let found = store.read(&record.key.id);
+        assert_eq!(
+            found.credential.hash,
+            credential(3).hash,
+            "rehash goes by id"
+        );
+        assert_eq!(found.key.last_used_at, Some(at(1)), "touch goes by id");
     }
 }
 

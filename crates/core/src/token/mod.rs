@@ -46,15 +46,19 @@ impl Token {
     ) -> Self {
         // The buffer never grows: a reallocation would leave the secret in freed memory.
         let mut text = Zeroizing::new(String::with_capacity(Self::length(prefix)));
-        text.push_str(prefix.as_str());
-        text.push('_');
-        text.push_str(environment.as_str());
-        text.push('_');
-        text.extend(id.as_bytes().iter().copied().map(char::from));
-        text.push('_');
-        text.extend(secret.expose().iter().copied().map(char::from));
+        for part in [
+            prefix.as_str(),
+            "_",
+            environment.as_str(),
+            "_",
+            ascii(id.as_bytes()),
+            "_",
+        ] {
+            text.push_str(part);
+        }
+        text.push_str(ascii(secret.expose()));
         let checksum = checksum::of(text.as_bytes());
-        text.extend(checksum.map(char::from));
+        text.push_str(ascii(&checksum));
         Self(text)
     }
 
@@ -63,6 +67,12 @@ impl Token {
     pub fn expose(&self) -> &str {
         &self.0
     }
+}
+
+/// Base62 characters as text.
+fn ascii(characters: &[u8]) -> &str {
+    debug_assert!(base62::is_base62(characters));
+    str::from_utf8(characters).unwrap_or_default()
 }
 
 /// A token as a client presented it: well formed and with the right checksum, which says nothing

@@ -1,0 +1,80 @@
+//! Clause 12 broken.
+
+use std::{collections::HashMap, future::poll_fn, task::Poll};
+
+use async_trait::async_trait;
+use keywright_core::{
+    Clock, KeyId, KeyStore, Listing, MemoryStore, Page, Record, Rotation, StoreError, SystemClock,
+    Timestamp, Workspace,
+};
+
+use crate::{
+    caught::assert_caught,
+    fault::{Fault, Shared},
+};
+
+/// Looks at a clock of its own to see which keys have expired.
+#[derive(Clone, Debug, Default)]
+struct OwnClock;
+
+#[async_trait]
+impl Fault for OwnClock {
+    async fn list(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        listing: &Listing,
+    ) -> Result<Page, StoreError> {
+        let mut listing = listing.clone();
+        listing.status = listing
+            .status
+            .map(|(status, _)| (status, SystemClock::default().now()));
+        inner.list(workspace, &listing).await
+    }
+}
+
+#[test]
+fn a_clock_of_its_own_is_caught() {
+    // The list by status is then wrong as well.
+    assert_caught::<OwnClock>(&["listing", "clock_cancellation_secrets"]);
+}
+
+/// Inserts the successor, waits, and then changes the predecessor.
+#[derive(Clone, Debug, Default)]
+struct RotatesInTwoSteps(Shared<HashMap<KeyId, Record>>);
+
+#[async_trait]
+impl Fault for RotatesInTwoSteps {
+    async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
+        let found = inner.find(id).await?;
+        Ok(found.or_else(|| self.0.with(|early| early.get(id).cloned())))
+    }
+
+    async fn rotate(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let id = rotation.successor.key.id;
+        self.0
+            .with(|early| early.insert(id, rotation.successor.clone()));
+        let mut waited = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut waited, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        self.0.with(|early| early.remove(&id));
+        inner.rotate(workspace, rotation, now).await
+    }
+}
+
+#[test]
+fn a_rotation_that_is_dropped_half_way_is_caught() {
+    assert_caught::<RotatesInTwoSteps>(&["clock_cancellation_secrets"]);
+}

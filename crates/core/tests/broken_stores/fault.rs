@@ -1,0 +1,287 @@
+//! A store in memory with a fault in it.
+
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use keywright_core::{
+    Credential, Durability, Environment, Key, KeyId, KeyStore, Listing, MemoryStore, Page, Prefix,
+    Reach, Record, Rename, Reservation, Reserved, Retire, Revocation, Rotation, StoreError,
+    Timestamp, Workspace, conformance::Harness,
+};
+
+/// What a broken store does otherwise than the one in memory: nothing, for methods that a fault does
+/// not name. Each handle has a clone of it.
+#[async_trait]
+pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
+    async fn insert(
+        &self,
+        inner: &MemoryStore,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        inner.insert(record, now).await
+    }
+
+    async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
+        inner.find(id).await
+    }
+
+    async fn list(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        listing: &Listing,
+    ) -> Result<Page, StoreError> {
+        inner.list(workspace, listing).await
+    }
+
+    async fn rename(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        id: &KeyId,
+        version: u64,
+        rename: &Rename,
+    ) -> Result<Key, StoreError> {
+        inner.rename(workspace, id, version, rename).await
+    }
+
+    async fn revoke(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        id: &KeyId,
+        reach: Reach,
+        now: Timestamp,
+    ) -> Result<Revocation, StoreError> {
+        inner.revoke(workspace, id, reach, now).await
+    }
+
+    async fn rotate(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        inner.rotate(workspace, rotation, now).await
+    }
+
+    async fn rehash(
+        &self,
+        inner: &MemoryStore,
+        id: &KeyId,
+        version: u64,
+        credential: &Credential,
+    ) -> Result<(), StoreError> {
+        inner.rehash(id, version, credential).await
+    }
+
+    async fn touch(
+        &self,
+        inner: &MemoryStore,
+        uses: &[(KeyId, Timestamp)],
+    ) -> Result<(), StoreError> {
+        inner.touch(uses).await
+    }
+
+    async fn reserve(
+        &self,
+        inner: &MemoryStore,
+        reservation: &Reservation,
+        now: Timestamp,
+    ) -> Result<Reserved, StoreError> {
+        inner.reserve(reservation, now).await
+    }
+
+    async fn claim_prefix(
+        &self,
+        inner: &MemoryStore,
+        prefix: &Prefix,
+    ) -> Result<Prefix, StoreError> {
+        inner.claim_prefix(prefix).await
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Process
+    }
+
+    /// As [`Harness::damage`].
+    fn damage(&self, _: &KeyId) -> bool {
+        false
+    }
+}
+
+/// No fault at all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sound;
+
+impl Fault for Sound {}
+
+/// One handle of a broken store.
+#[derive(Debug)]
+pub(crate) struct Broken<F> {
+    pub(crate) inner: Arc<MemoryStore>,
+    pub(crate) fault: F,
+}
+
+#[async_trait]
+impl<F: Fault> KeyStore for Broken<F> {
+    async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
+        self.fault.insert(&self.inner, record, now).await
+    }
+
+    async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
+        self.fault.find(&self.inner, id).await
+    }
+
+    async fn list(&self, workspace: &Workspace, listing: &Listing) -> Result<Page, StoreError> {
+        self.fault.list(&self.inner, workspace, listing).await
+    }
+
+    async fn rename(
+        &self,
+        workspace: &Workspace,
+        id: &KeyId,
+        version: u64,
+        rename: &Rename,
+    ) -> Result<Key, StoreError> {
+        self.fault
+            .rename(&self.inner, workspace, id, version, rename)
+            .await
+    }
+
+    async fn revoke(
+        &self,
+        workspace: &Workspace,
+        id: &KeyId,
+        reach: Reach,
+        now: Timestamp,
+    ) -> Result<Revocation, StoreError> {
+        self.fault
+            .revoke(&self.inner, workspace, id, reach, now)
+            .await
+    }
+
+    async fn rotate(
+        &self,
+        workspace: &Workspace,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.fault
+            .rotate(&self.inner, workspace, rotation, now)
+            .await
+    }
+
+    async fn rehash(
+        &self,
+        id: &KeyId,
+        version: u64,
+        credential: &Credential,
+    ) -> Result<(), StoreError> {
+        self.fault
+            .rehash(&self.inner, id, version, credential)
+            .await
+    }
+
+    async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        self.fault.touch(&self.inner, uses).await
+    }
+
+    async fn reserve(
+        &self,
+        reservation: &Reservation,
+        now: Timestamp,
+    ) -> Result<Reserved, StoreError> {
+        self.fault.reserve(&self.inner, reservation, now).await
+    }
+
+    async fn is_empty(&self) -> Result<bool, StoreError> {
+        self.inner.is_empty().await
+    }
+
+    async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
+        self.fault.claim_prefix(&self.inner, prefix).await
+    }
+
+    fn durability(&self) -> Durability {
+        self.fault.durability()
+    }
+}
+
+/// A broken store, which lives as long as this.
+#[derive(Debug, Default)]
+pub(crate) struct Trial<F> {
+    inner: Arc<MemoryStore>,
+    fault: F,
+}
+
+impl<F: Fault> Harness for Trial<F> {
+    fn open(&self) -> Arc<dyn KeyStore> {
+        Arc::new(Broken {
+            inner: Arc::clone(&self.inner),
+            fault: self.fault.clone(),
+        })
+    }
+
+    fn damage(&self, id: &KeyId) -> bool {
+        self.fault.damage(id)
+    }
+}
+
+/// What all handles of a fault share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared<T>(Arc<Mutex<T>>);
+
+impl<T> Shared<T> {
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// Stores a record without a look at its parent: as the successor of a decoy, in a workspace that
+/// the suite does not use.
+pub(crate) async fn force(
+    inner: &MemoryStore,
+    record: &Record,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let decoys = Workspace::parse("decoys").unwrap();
+    let mut decoy = record.clone();
+    let mut id = *record.key.id.as_bytes();
+    // No id of the suite was made in that time.
+    id[..8].fill(b'y');
+    decoy.key.id = KeyId::from_bytes(&id).unwrap();
+    decoy.key.workspace = decoys.clone();
+    decoy.key.parent = None;
+    decoy.key.expires_at = None;
+    inner.insert(&decoy, now).await?;
+    let rotation = Rotation::new(decoy.key.id, 1, Retire::Now, record.clone());
+    inner.rotate(&decoys, &rotation, now).await
+}
+
+/// The gap between a look and a leap, in which another thread may act.
+pub(crate) fn gap() {
+    std::thread::sleep(std::time::Duration::from_millis(1));
+}
+
+/// All keys of a workspace.
+pub(crate) async fn all_keys(
+    inner: &MemoryStore,
+    workspace: &Workspace,
+) -> Result<Vec<Key>, StoreError> {
+    Ok(inner
+        .list(workspace, &Listing::newest(Environment::Live, u32::MAX))
+        .await?
+        .keys)
+}

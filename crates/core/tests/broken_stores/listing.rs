@@ -1,0 +1,181 @@
+//! Clause 10 broken.
+
+use async_trait::async_trait;
+use keywright_core::{KeyStore, Listing, MemoryStore, Page, Start, StoreError, Workspace};
+
+use crate::{caught::assert_caught, fault::Fault};
+
+/// Says of each full page that another one follows.
+#[derive(Clone, Debug, Default)]
+struct AlwaysNext;
+
+#[async_trait]
+impl Fault for AlwaysNext {
+    async fn list(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        listing: &Listing,
+    ) -> Result<Page, StoreError> {
+        let mut page = inner.list(workspace, listing).await?;
+        if page.keys.len() == listing.limit as usize {
+            page.next = page.keys.last().map(|key| key.id);
+        }
+        Ok(page)
+    }
+}
+
+#[test]
+fn an_empty_last_page_is_caught() {
+    assert_caught::<AlwaysNext>(&["listing"]);
+}
+
+/// Begins anew after a key that is not there.
+#[derive(Clone, Debug, Default)]
+struct CursorNeedsKey;
+
+#[async_trait]
+impl Fault for CursorNeedsKey {
+    async fn list(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        listing: &Listing,
+    ) -> Result<Page, StoreError> {
+        let mut listing = listing.clone();
+        if let Start::After(id) = listing.start
+            && inner.find(&id).await?.is_none()
+        {
+            listing.start = Start::Offset(0);
+            let mut page = inner.list(workspace, &listing).await?;
+            page.total = None;
+            return Ok(page);
+        }
+        inner.list(workspace, &listing).await
+    }
+}
+
+#[test]
+fn a_cursor_that_needs_a_key_is_caught() {
+    assert_caught::<CursorNeedsKey>(&["listing"]);
+}
+
+/// Takes a cursor for a number of keys, which moves when keys are inserted.
+#[derive(Clone, Debug, Default)]
+struct CursorIsOffset;
+
+#[async_trait]
+impl Fault for CursorIsOffset {
+    async fn list(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        listing: &Listing,
+    ) -> Result<Page, StoreError> {
+        let page = inner.list(workspace, listing).await?;
+        // Under a filter the cursor is looked up among what the filter leaves.
+        let Start::After(id) = listing.start else {
+            return Ok(page);
+        };
+        let mut filtered = listing.clone();
+        filtered.start = Start::Offset(0);
+        filtered.limit = u32::MAX;
+        let keys = inner.list(workspace, &filtered).await?.keys;
+        match keys.iter().position(|key| key.id == id) {
+            Some(_) => Ok(page),
+            None => Ok(Page::cut(Vec::new(), listing.limit, None)),
+        }
+    }
+}
+
+#[test]
+fn a_cursor_that_is_lost_when_its_key_is_revoked_is_caught() {
+    // One of the lists that tenancy makes begins at an id that no key has, too.
+    assert_caught::<CursorIsOffset>(&["tenancy", "listing"]);
+}
+
+/// Counts without the filters.
+#[derive(Clone, Debug, Default)]
+struct CountsAll;
+
+#[async_trait]
+impl Fault for CountsAll {
+    async fn list(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        listing: &Listing,
+    ) -> Result<Page, StoreError> {
+        let mut page = inner.list(workspace, listing).await?;
+        if page.total.is_some() {
+            let mut unfiltered = listing.clone();
+            unfiltered.status = None;
+            page.total = inner.list(workspace, &unfiltered).await?.total;
+        }
+        Ok(page)
+    }
+}
+
+#[test]
+fn a_total_of_other_keys_is_caught() {
+    assert_caught::<CountsAll>(&["listing"]);
+}
+
+/// Folds letters of ASCII alone.
+#[derive(Clone, Debug, Default)]
+struct AsciiSearch;
+
+#[async_trait]
+impl Fault for AsciiSearch {
+    async fn list(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        listing: &Listing,
+    ) -> Result<Page, StoreError> {
+        let mut page = inner.list(workspace, listing).await?;
+        if let Some(search) = &listing.search {
+            let search = search.to_ascii_lowercase();
+            page.keys
+                .retain(|key| key.name.as_str().to_ascii_lowercase().contains(&search));
+        }
+        Ok(page)
+    }
+}
+
+#[test]
+fn a_search_for_ascii_alone_is_caught() {
+    assert_caught::<AsciiSearch>(&["listing"]);
+}
+
+/// Shows the oldest keys first.
+#[derive(Clone, Debug, Default)]
+struct OldestFirst;
+
+#[async_trait]
+impl Fault for OldestFirst {
+    async fn list(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        listing: &Listing,
+    ) -> Result<Page, StoreError> {
+        let mut page = inner.list(workspace, listing).await?;
+        // Where ids tell the same time: the others are right.
+        page.keys
+            .sort_by_key(|key| std::cmp::Reverse(key.id.created_at()));
+        let time = |key: &keywright_core::Key| key.id.created_at();
+        for same in page
+            .keys
+            .chunk_by_mut(|one, other| time(one) == time(other))
+        {
+            same.reverse();
+        }
+        Ok(page)
+    }
+}
+
+#[test]
+fn keys_of_one_millisecond_in_another_order_are_caught() {
+    assert_caught::<OldestFirst>(&["listing"]);
+}

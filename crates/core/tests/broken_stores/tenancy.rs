@@ -1,0 +1,150 @@
+//! Clause 9 broken.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use keywright_core::{
+    Key, KeyId, KeyStore, Listing, MemoryStore, Page, Reach, Record, Rename, Revocation, Rotation,
+    Start, StoreError, Timestamp, Workspace,
+};
+
+use crate::{
+    caught::assert_caught,
+    fault::{Fault, Shared},
+};
+
+/// The workspace that a key really belongs to.
+async fn owner(
+    inner: &MemoryStore,
+    id: &KeyId,
+    stranger: &Workspace,
+) -> Result<Workspace, StoreError> {
+    let found = inner.find(id).await?;
+    Ok(found.map_or_else(|| stranger.clone(), |record| record.key.workspace))
+}
+
+/// Lists by names that are compared without regard to case, as some databases do.
+#[derive(Clone, Debug, Default)]
+struct ListsFolded(Shared<BTreeSet<Workspace>>);
+
+#[async_trait]
+impl Fault for ListsFolded {
+    async fn insert(
+        &self,
+        inner: &MemoryStore,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.0
+            .with(|known| known.insert(record.key.workspace.clone()));
+        inner.insert(record, now).await
+    }
+
+    async fn list(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        listing: &Listing,
+    ) -> Result<Page, StoreError> {
+        let mut everything = listing.clone();
+        everything.start = Start::Offset(0);
+        everything.limit = u32::MAX;
+        let mut keys = Vec::new();
+        for other in self.0.with(|known| known.clone()) {
+            if other.as_str().eq_ignore_ascii_case(workspace.as_str()) {
+                keys.extend(inner.list(&other, &everything).await?.keys);
+            }
+        }
+        keys.sort_by_key(|key| std::cmp::Reverse(key.id));
+        let total = keys.len() as u64;
+        match listing.start {
+            Start::After(id) => {
+                keys.retain(|key| key.id < id);
+                Ok(Page::cut(keys, listing.limit, None))
+            }
+            Start::Offset(offset) => {
+                let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+                let keys = keys.into_iter().skip(offset).collect();
+                Ok(Page::cut(keys, listing.limit, Some(total)))
+            }
+        }
+    }
+}
+
+#[test]
+fn a_list_of_two_workspaces_is_caught() {
+    assert_caught::<ListsFolded>(&["tenancy"]);
+}
+
+/// Renames keys of any workspace.
+#[derive(Clone, Debug, Default)]
+struct RenamesAny;
+
+#[async_trait]
+impl Fault for RenamesAny {
+    async fn rename(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        id: &KeyId,
+        version: u64,
+        rename: &Rename,
+    ) -> Result<Key, StoreError> {
+        inner
+            .rename(&owner(inner, id, workspace).await?, id, version, rename)
+            .await
+    }
+}
+
+#[test]
+fn a_rename_by_a_stranger_is_caught() {
+    assert_caught::<RenamesAny>(&["tenancy"]);
+}
+
+/// Revokes keys of any workspace.
+#[derive(Clone, Debug, Default)]
+struct RevokesAny;
+
+#[async_trait]
+impl Fault for RevokesAny {
+    async fn revoke(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        id: &KeyId,
+        reach: Reach,
+        now: Timestamp,
+    ) -> Result<Revocation, StoreError> {
+        inner
+            .revoke(&owner(inner, id, workspace).await?, id, reach, now)
+            .await
+    }
+}
+
+#[test]
+fn a_revocation_by_a_stranger_is_caught() {
+    assert_caught::<RevokesAny>(&["tenancy"]);
+}
+
+/// Rotates keys of any workspace.
+#[derive(Clone, Debug, Default)]
+struct RotatesAny;
+
+#[async_trait]
+impl Fault for RotatesAny {
+    async fn rotate(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let owner = owner(inner, &rotation.predecessor, workspace).await?;
+        inner.rotate(&owner, rotation, now).await
+    }
+}
+
+#[test]
+fn a_rotation_by_a_stranger_is_caught() {
+    assert_caught::<RotatesAny>(&["tenancy"]);
+}
