@@ -1,1 +1,52 @@
-//! x
+//! API keys in one SQLite file: durable, shared between processes, and written by many callers in
+//! one transaction.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use keywright_core::{Caller, Config, Keywright, Name, NewKey, Permissions, Prefix, Workspace};
+//! use keywright_store_sqlite::SqliteStore;
+//!
+//! # futures_executor::block_on(async {
+//! # let folder = tempfile::tempdir()?;
+//! let store = SqliteStore::open(folder.path().join("keys.db"))?;
+//! let keys = Keywright::open(Config::new(Prefix::parse("acme")?), Arc::new(store)).await?;
+//!
+//! let operator = Caller::new(Workspace::parse("default")?, Permissions::all());
+//! let issued = keys.issuer().create(&operator, NewKey::named(Name::parse("CI")?)).await?;
+//! assert!(keys.verifier().verify(issued.token.expose().as_bytes()).await.is_ok());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! * **Durable.** What is answered with `Ok` has been synced to the disk: it survives a crash of the
+//!   host, as far as its disk keeps what it says that it has.
+//! * **Group commit.** One thread writes. It commits whatever is waiting in one transaction, so that
+//!   concurrent callers share one sync, and answers each of them only after it.
+//! * **Readers never wait** for the writer, nor do they run on the caller's thread: there is one
+//!   thread to find keys and one to list them. The crate needs no async runtime.
+//! * **Bounded.** 1024 jobs may wait for each thread; one more is `Unavailable` at once.
+//! * **Shared.** Any number of handles and processes on one host may have the file open. It must not
+//!   lie on a network file system: SQLite's write-ahead log needs shared memory.
+//! * **Private.** The file is created for its owner alone (mode 0600), and so are the two that SQLite
+//!   keeps beside it, with `-wal` and `-shm` after its name.
+
+mod backup;
+mod connection;
+mod error;
+mod file;
+mod open;
+mod operations;
+mod reader;
+mod record;
+mod schema;
+mod store;
+mod worker;
+mod writer;
+
+#[cfg(test)]
+#[path = "../tests/sqlite/sample.rs"]
+mod sample;
+
+// The public interface is:
+pub use crate::{error::OpenError, store::SqliteStore};

@@ -1,0 +1,46 @@
+//! Files that nobody but their owner may read.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+/// Creates an empty file with mode 0600, and fails if there is a file already.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Creates the file unless there is one, and makes its name durable.
+pub(crate) fn create_if_missing(path: &Path) -> io::Result<()> {
+    // Closing a file gives up all POSIX locks that the process has on it. The file must be closed
+    // before another thread, which finds that it exists, can have SQLite lock it.
+    static CREATING: Mutex<()> = Mutex::new(());
+    let _creating = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
+    match create(path) {
+        Ok(file) => drop(file),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    sync_name(path)
+}
+
+/// Makes the name of a new file durable.
+#[cfg(unix)]
+pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Elsewhere a directory cannot be synced, and need not be.
+#[cfg(not(unix))]
+pub(crate) fn sync_name(_: &Path) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! Opening a file as a store: whose it is, the write-ahead log, and the newest schema.
+
+use std::{
+    path::{self, Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+
+use crate::{
+    connection::{self, BUSY_TIMEOUT},
+    error::OpenError,
+    file,
+    schema::{self, Identity},
+};
+
+/// The first SQLite without a bug of the write-ahead log that corrupts the file when two
+/// connections checkpoint or restart it at once (<https://sqlite.org/wal.html#walresetbug>).
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How often the file is tried to be switched to its write-ahead log, and the pause between.
+const SWITCH_ATTEMPTS: u32 = 100;
+const SWITCH_PAUSE: Duration = Duration::from_millis(50);
+
+/// The path of the file, absolute: SQLite takes one that begins with `file:` for a URI, and the
+/// process may go to another directory while it has the file open.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
+    if path.as_os_str().is_empty() || path == Path::new(":memory:") {
+        return Err(OpenError::NoFile);
+    }
+    path::absolute(path).map_err(|source| OpenError::Create {
+        path: path.into(),
+        source,
+    })
+}
+
+/// Opens the file for writing, and makes it a store if it is new or empty.
+pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(OpenError::OldSqlite {
+            version: rusqlite::version(),
+        });
+    }
+    file::create_if_missing(path).map_err(|source| OpenError::Create {
+        path: path.into(),
+        source,
+    })?;
+    Opening { path }.run()
+}
+
+struct Opening<'a> {
+    path: &'a Path,
+}
+
+impl Opening<'_> {
+    fn run(&self) -> Result<Connection, OpenError> {
+        let connection = self.sqlite(connection::open(self.path))?;
+        let version = self.version(&connection, TransactionBehavior::Deferred)?.0;
+        if self.sqlite(connection.is_readonly("main"))? {
+            return Err(OpenError::NotWritable {
+                path: self.path.into(),
+            });
+        }
+        self.sqlite(connection::configure(&connection))?;
+        if !self.sqlite(switch_to_wal(&connection))? {
+            return Err(OpenError::NoWriteAheadLog {
+                path: self.path.into(),
+            });
+        }
+        if version < schema::VERSION {
+            // Another process may have been faster, hence the second look inside the transaction.
+            let (version, transaction) =
+                self.version(&connection, TransactionBehavior::Immediate)?;
+            self.sqlite(schema::migrate(&connection, version))?;
+            self.sqlite(transaction.commit())?;
+        }
+        Ok(connection)
+    }
+
+    /// The version of the schema, 0 for an empty file, and the transaction in which it has it.
+    fn version<'a>(
+        &self,
+        connection: &'a Connection,
+        behavior: TransactionBehavior,
+    ) -> Result<(i64, Transaction<'a>), OpenError> {
+        let transaction = self.sqlite(Transaction::new_unchecked(connection, behavior))?;
+        let path = || self.path.into();
+        match self.sqlite(schema::identify(connection))? {
+            Identity::Empty => Ok((0, transaction)),
+            Identity::Store { version } if version <= schema::VERSION => Ok((version, transaction)),
+            Identity::Store { version } => Err(OpenError::NewerSchema {
+                path: path(),
+                found: version,
+                known: schema::VERSION,
+            }),
+            Identity::Foreign => Err(OpenError::Foreign { path: path() }),
+        }
+    }
+
+    fn sqlite<T>(&self, outcome: rusqlite::Result<T>) -> Result<T, OpenError> {
+        outcome.map_err(|source| OpenError::sqlite(self.path.into(), source))
+    }
+}
+
+/// Whether the file has a write-ahead log now. That is kept in the file and switched once.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    // SQLite does not always wait for the lock that this needs, so the waiting is done here.
+    connection.busy_timeout(Duration::ZERO)?;
+    let mut switched = try_switch_to_wal(connection);
+    for _ in 1..SWITCH_ATTEMPTS {
+        match switched {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                thread::sleep(SWITCH_PAUSE);
+                switched = try_switch_to_wal(connection);
+            }
+            _ => break,
+        }
+    }
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    switched
+}
+
+fn try_switch_to_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |row| {
+        Ok(row.get_ref(0)?.as_str()? == "wal")
+    })
+}

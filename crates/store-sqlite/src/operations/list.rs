@@ -1,0 +1,187 @@
+//! Listing the keys of a workspace.
+
+use keywright_core::{Environment, Key, Listing, Page, Start, Status, Workspace, fold_case};
+use rusqlite::{Connection, params_from_iter, types::Value};
+
+use crate::{
+    error::Result,
+    record::{self, key_columns},
+};
+
+/// One page of the keys of a workspace.
+pub(crate) fn list(
+    connection: &Connection,
+    workspace: &Workspace,
+    listing: &Listing,
+) -> Result<Page> {
+    // The total and the page are of one state of the file.
+    let transaction = connection.unchecked_transaction()?;
+    let total = match listing.start {
+        Start::Offset(_) => Some(total(connection, &Query::new(workspace, listing))?),
+        Start::After(_) => None,
+    };
+    let keys = page(connection, Query::new(workspace, listing).page(listing))?;
+    transaction.commit()?;
+    Ok(Page::cut(keys, listing.limit, total))
+}
+
+fn total(connection: &Connection, query: &Query) -> Result<u64> {
+    let sql = format!("SELECT count(*) FROM keys WHERE {}", query.conditions);
+    let total: i64 = connection
+        .prepare_cached(&sql)?
+        .query_one(params_from_iter(&query.parameters), |row| row.get(0))?;
+    Ok(total.unsigned_abs())
+}
+
+fn page(connection: &Connection, query: Query) -> Result<Vec<Key>> {
+    let keys = connection
+        .prepare_cached(&query.page_sql())?
+        .query_map(params_from_iter(query.parameters), record::key)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(keys)
+}
+
+/// Which keys are meant: conditions, and what is bound in them.
+struct Query {
+    conditions: String,
+    parameters: Vec<Value>,
+}
+
+impl Query {
+    /// All that the listing shows, from any start.
+    fn new(workspace: &Workspace, listing: &Listing) -> Self {
+        let mut query = Self {
+            conditions: "workspace = ?".into(),
+            parameters: vec![Value::Text(workspace.as_str().into())],
+        };
+        if listing.visible_to == Environment::Test {
+            query.and("environment = 1");
+        }
+        if let Some((status, now)) = listing.status {
+            let now = Value::Integer(now.as_millis());
+            match status {
+                Status::Active => query.and_with(
+                    "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)",
+                    now,
+                ),
+                Status::Expired => query.and_with("revoked_at IS NULL AND expires_at <= ?", now),
+                Status::Revoked => query.and("revoked_at IS NOT NULL"),
+            }
+        }
+        if let Some(text) = &listing.search {
+            query.and_with("instr(fold(name), ?) > 0", Value::Text(fold_case(text)));
+        }
+        query
+    }
+
+    /// One page of them and one more.
+    fn page(mut self, listing: &Listing) -> Self {
+        let offset = match listing.start {
+            Start::After(id) => {
+                self.and_with("id < ?", Value::Blob(id.as_bytes().into()));
+                0
+            }
+            Start::Offset(offset) => i64::try_from(offset).unwrap_or(i64::MAX),
+        };
+        let limit = i64::from(listing.limit) + 1;
+        self.parameters
+            .extend([Value::Integer(limit), Value::Integer(offset)]);
+        self
+    }
+
+    /// What is passed over is passed over in the index; only the rows of the page are looked at.
+    fn page_sql(&self) -> String {
+        format!(
+            concat!(
+                "SELECT ",
+                key_columns!(),
+                " FROM keys WHERE id IN (SELECT id FROM keys WHERE {} ",
+                "ORDER BY id DESC LIMIT ? OFFSET ?) ORDER BY id DESC"
+            ),
+            self.conditions
+        )
+    }
+
+    fn and(&mut self, condition: &str) {
+        self.conditions.push_str(" AND ");
+        self.conditions.push_str(condition);
+    }
+
+    fn and_with(&mut self, condition: &str, parameter: Value) {
+        self.and(condition);
+        self.parameters.push(parameter);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keywright_core::{KeyId, Timestamp};
+
+    use super::*;
+    use crate::{connection, file, schema};
+
+    fn plan(connection: &Connection, sql: &str, parameters: &[Value]) -> String {
+        connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap()
+            .query_map(params_from_iter(parameters), |row| row.get("detail"))
+            .unwrap()
+            .collect::<rusqlite::Result<Vec<String>>>()
+            .unwrap()
+            .join("\n")
+    }
+
+    #[test]
+    fn pages_and_totals_come_from_an_index_without_sorting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.db");
+        file::create_if_missing(&path).unwrap();
+        let connection = connection::open(&path).unwrap();
+        connection::configure(&connection).unwrap();
+        schema::migrate(&connection, 0).unwrap();
+
+        let workspace = Workspace::parse("default").unwrap();
+        let now = Timestamp::from_millis(0).unwrap();
+        let cursor = KeyId::parse("key_0U5lKtf600000000").unwrap();
+        for (visible_to, index) in [
+            (Environment::Live, "keys_live"),
+            (Environment::Test, "keys_test"),
+        ] {
+            for status in [
+                None,
+                Some((Status::Active, now)),
+                Some((Status::Expired, now)),
+                Some((Status::Revoked, now)),
+            ] {
+                for start in [Start::Offset(0), Start::After(cursor)] {
+                    let mut listing = Listing::newest(visible_to, 20);
+                    listing.status = status;
+                    listing.start = start;
+
+                    let query = Query::new(&workspace, &listing);
+                    let total = format!("SELECT count(*) FROM keys WHERE {}", query.conditions);
+                    assert_eq!(
+                        plan(&connection, &total, &query.parameters),
+                        format!("SEARCH keys USING COVERING INDEX {index} (workspace=?)"),
+                        "{listing:?}"
+                    );
+
+                    let query = query.page(&listing);
+                    let range = match start {
+                        Start::Offset(_) => "(workspace=?)",
+                        Start::After(_) => "(workspace=? AND id<?)",
+                    };
+                    assert_eq!(
+                        plan(&connection, &query.page_sql(), &query.parameters),
+                        format!(
+                            "SEARCH keys USING PRIMARY KEY (id=?)\n\
+                             LIST SUBQUERY 1\n\
+                             SEARCH keys USING COVERING INDEX {index} {range}"
+                        ),
+                        "{listing:?}"
+                    );
+                }
+            }
+        }
+    }
+}

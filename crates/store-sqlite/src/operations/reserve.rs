@@ -1,0 +1,50 @@
+//! Reserving an id.
+
+use keywright_core::{Reservation, Reserved, Timestamp};
+use rusqlite::{Connection, params};
+
+use crate::{error::Result, record};
+
+/// Takes away some of those that have run out, so that each new one pays for old ones. That is right
+/// whatever becomes of the new one.
+const PRUNE: &str = "
+    DELETE FROM reservations WHERE key IN (
+        SELECT key FROM reservations WHERE until <= ?1 ORDER BY until LIMIT 8
+    )";
+
+const RESERVE: &str = "
+    INSERT INTO reservations (key, fingerprint, id, until) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (key) DO UPDATE
+        SET fingerprint = excluded.fingerprint, id = excluded.id, until = excluded.until
+        WHERE until <= ?5";
+
+const EARLIER: &str = "SELECT id, fingerprint FROM reservations WHERE key = ?1";
+
+/// Binds a reservation, or tells of the earlier binding.
+pub(crate) fn reserve(
+    connection: &Connection,
+    reservation: &Reservation,
+    now: Timestamp,
+) -> Result<Reserved> {
+    let now = now.as_millis();
+    connection.prepare_cached(PRUNE)?.execute([now])?;
+    let bound = connection.prepare_cached(RESERVE)?.execute(params![
+        reservation.key,
+        reservation.fingerprint,
+        reservation.id.as_bytes(),
+        reservation.until.as_millis(),
+        now,
+    ])?;
+    if bound > 0 {
+        return Ok(Reserved::New);
+    }
+    let earlier = connection
+        .prepare_cached(EARLIER)?
+        .query_one([reservation.key], |row| {
+            Ok(Reserved::Earlier {
+                id: record::cell(row, 0, record::id)?,
+                fingerprint: row.get(1)?,
+            })
+        })?;
+    Ok(earlier)
+}

@@ -1,0 +1,50 @@
+//! Revoking a key, alone or with all that descends from it.
+
+use keywright_core::{KeyId, Reach, Revocation, StoreErrorKind, Timestamp, Workspace};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::Result;
+
+const IS_NOT_REVOKED: &str = "
+    SELECT revoked_at IS NULL FROM keys WHERE id = ?1 AND workspace = ?2";
+
+const REVOKE: &str = "
+    UPDATE keys SET revoked_at = ?2, version = version + 1
+    WHERE id = ?1 AND revoked_at IS NULL";
+
+/// Walks through keys that are revoked already: those below them may not be.
+const REVOKE_FAMILY: &str = "
+    WITH RECURSIVE family (id) AS (
+        VALUES (?1)
+        UNION
+        SELECT keys.id FROM family JOIN keys ON keys.parent = family.id
+        UNION
+        SELECT keys.successor FROM family JOIN keys ON keys.id = family.id
+        WHERE keys.successor IS NOT NULL
+    )
+    UPDATE keys SET revoked_at = ?2, version = version + 1
+    WHERE id IN (SELECT id FROM family) AND revoked_at IS NULL";
+
+/// Revokes what is not revoked yet. It reads no more of a row than it must, so that a key whose row
+/// is damaged can be revoked all the same.
+pub(crate) fn revoke(
+    connection: &Connection,
+    workspace: &Workspace,
+    id: &KeyId,
+    reach: Reach,
+    now: Timestamp,
+) -> Result<Revocation> {
+    let first = connection
+        .prepare_cached(IS_NOT_REVOKED)?
+        .query_one(params![id.as_bytes(), workspace.as_str()], |row| row.get(0))
+        .optional()?
+        .ok_or(StoreErrorKind::NotFound)?;
+    let sql = match reach {
+        Reach::Key => REVOKE,
+        Reach::Descendants => REVOKE_FAMILY,
+    };
+    let count = connection
+        .prepare_cached(sql)?
+        .execute(params![id.as_bytes(), now.as_millis()])?;
+    Ok(Revocation::new(first, count as u64))
+}

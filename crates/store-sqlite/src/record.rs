@@ -1,0 +1,190 @@
+//! Records as rows of the table `keys`, and back.
+
+use std::error::Error;
+
+use keywright_core::{
+    Credential, Environment, Key, KeyId, Metadata, Name, Permissions, Record, StoredHash, Tag,
+    Timestamp, Workspace,
+};
+use rusqlite::{Connection, Row, params, types::ValueRef};
+
+/// The columns that [`key`] reads.
+macro_rules! key_columns {
+    () => {
+        "id, workspace, environment, name, permissions, parent, successor, expires_at, \
+         revoked_at, last_used_at, metadata"
+    };
+}
+pub(crate) use key_columns;
+
+const SELECT: &str = concat!(
+    "SELECT ",
+    key_columns!(),
+    ", hash, tag, version FROM keys WHERE id = ?1"
+);
+
+const INSERT: &str = concat!(
+    "INSERT INTO keys (",
+    key_columns!(),
+    ", hash, tag, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+);
+
+/// The record of an id.
+pub(crate) fn find(connection: &Connection, id: &KeyId) -> rusqlite::Result<Option<Record>> {
+    let mut select = connection.prepare_cached(SELECT)?;
+    let mut rows = select.query([id.as_bytes()])?;
+    rows.next()?.map(record).transpose()
+}
+
+/// Reads the columns of a whole record.
+fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    let hash = cell(row, 11, |value| Ok(StoredHash::parse(value.as_str()?)?))?;
+    let tag = cell(row, 12, |value| Ok(value.as_blob()?.try_into()?))?;
+    let version = cell(row, 13, |value| Ok(value.as_i64()?.try_into()?))?;
+    let credential = Credential::new(hash, Tag::from_bytes(tag));
+    let mut record = Record::new(key(row)?, credential);
+    record.version = version;
+    Ok(record)
+}
+
+/// Reads the columns of a key.
+pub(crate) fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
+    let mut key = Key::new(
+        cell(row, 0, id)?,
+        cell(row, 1, |value| Ok(Workspace::parse(value.as_str()?)?))?,
+        cell(row, 2, environment)?,
+        cell(row, 3, name)?,
+        cell(row, 4, |value| {
+            Ok(value.as_str()?.parse::<Permissions>()?)
+        })?,
+    );
+    key.parent = optional(row, 5, id)?;
+    key.successor = optional(row, 6, id)?;
+    key.expires_at = optional(row, 7, time)?;
+    key.revoked_at = optional(row, 8, time)?;
+    key.last_used_at = optional(row, 9, time)?;
+    key.metadata = optional(row, 10, |value| Ok(Metadata::parse(value.as_str()?)?))?;
+    Ok(key)
+}
+
+type Unreadable = Box<dyn Error + Send + Sync>;
+
+/// Reads a column. What `read` does not take is an error of SQLite's own kind for that.
+pub(crate) fn cell<T>(
+    row: &Row<'_>,
+    column: usize,
+    read: impl FnOnce(ValueRef<'_>) -> Result<T, Unreadable>,
+) -> rusqlite::Result<T> {
+    let value = row.get_ref(column)?;
+    read(value).map_err(|source| {
+        rusqlite::Error::FromSqlConversionFailure(column, value.data_type(), source)
+    })
+}
+
+fn optional<T>(
+    row: &Row<'_>,
+    column: usize,
+    read: impl FnOnce(ValueRef<'_>) -> Result<T, Unreadable>,
+) -> rusqlite::Result<Option<T>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => cell(row, column, read).map(Some),
+    }
+}
+
+/// Reads an id.
+pub(crate) fn id(value: ValueRef<'_>) -> Result<KeyId, Unreadable> {
+    Ok(KeyId::from_bytes(value.as_blob()?)?)
+}
+
+fn time(value: ValueRef<'_>) -> Result<Timestamp, Unreadable> {
+    Ok(Timestamp::from_millis(value.as_i64()?)?)
+}
+
+/// Reads a name, of which `parse` would also take one that was never written.
+fn name(value: ValueRef<'_>) -> Result<Name, Unreadable> {
+    let text = value.as_str()?;
+    let name = Name::parse(text)?;
+    if name.as_str() == text {
+        Ok(name)
+    } else {
+        Err("a name has no white space around it".into())
+    }
+}
+
+fn environment(value: ValueRef<'_>) -> Result<Environment, Unreadable> {
+    match value.as_i64()? {
+        0 => Ok(Environment::Live),
+        1 => Ok(Environment::Test),
+        _ => Err("an environment is 0 or 1".into()),
+    }
+}
+
+/// A new record as its columns are bound. It is made on the caller's thread, to spare the writer's.
+pub(crate) struct NewRow {
+    pub(crate) id: KeyId,
+    pub(crate) workspace: Workspace,
+    pub(crate) parent: Option<KeyId>,
+    environment: i64,
+    name: Name,
+    permissions: String,
+    successor: Option<KeyId>,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
+    metadata: Option<Metadata>,
+    hash: String,
+    tag: Tag,
+    version: i64,
+}
+
+impl NewRow {
+    pub(crate) fn new(record: &Record) -> rusqlite::Result<Self> {
+        let Record {
+            key,
+            credential,
+            version,
+            ..
+        } = record;
+        Ok(Self {
+            id: key.id,
+            workspace: key.workspace.clone(),
+            parent: key.parent,
+            environment: match key.environment {
+                Environment::Live => 0,
+                Environment::Test => 1,
+            },
+            name: key.name.clone(),
+            permissions: key.permissions.to_string(),
+            successor: key.successor,
+            expires_at: key.expires_at,
+            revoked_at: key.revoked_at,
+            last_used_at: key.last_used_at,
+            metadata: key.metadata.clone(),
+            hash: credential.hash.to_string(),
+            tag: credential.tag,
+            version: i64::try_from(*version)
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?,
+        })
+    }
+
+    pub(crate) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.prepare_cached(INSERT)?.execute(params![
+            self.id.as_bytes(),
+            self.workspace.as_str(),
+            self.environment,
+            self.name.as_str(),
+            self.permissions,
+            self.parent.as_ref().map(KeyId::as_bytes),
+            self.successor.as_ref().map(KeyId::as_bytes),
+            self.expires_at.map(Timestamp::as_millis),
+            self.revoked_at.map(Timestamp::as_millis),
+            self.last_used_at.map(Timestamp::as_millis),
+            self.metadata.as_ref().map(Metadata::as_json),
+            self.hash,
+            self.tag.as_bytes(),
+            self.version,
+        ])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! The store: what its threads are given to do.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use keywright_core::{
+    Credential, Durability, Key, KeyId, KeyStore, Listing, Page, Prefix, Reach, Record, Rename,
+    Reservation, Reserved, Revocation, Rotation, StoreError, Timestamp, Workspace,
+};
+
+use crate::{
+    connection,
+    error::{Error, OpenError},
+    open, operations,
+    operations::Predecessor,
+    reader::Readers,
+    record::NewRow,
+    writer::Writer,
+};
+
+/// Keys in one SQLite file. Its durability is [`Durability::HostCrash`].
+///
+/// Dropping it blocks until what was submitted is done; the last handle of a file that is dropped
+/// writes the log back into it.
+#[derive(Debug)]
+pub struct SqliteStore {
+    // Readers end first, so that the writer's is the connection that writes the log back.
+    readers: Readers,
+    writer: Writer,
+    path: PathBuf,
+}
+
+impl SqliteStore {
+    /// Opens a file, creates it if there is none (mode 0600, in a directory that exists), and brings
+    /// its schema to this program's version.
+    ///
+    /// This blocks, for milliseconds as a rule, and for up to 5 seconds while others lock the file.
+    ///
+    /// # Errors
+    ///
+    /// An [`OpenError`] for each way in which the file cannot be a store. A file of another program
+    /// is left byte for byte as it is.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = open::absolute(path.as_ref())?;
+        let writer = open::open(&path)?;
+        let reader = || {
+            connection::open_reader(&path).map_err(|source| OpenError::sqlite(path.clone(), source))
+        };
+        let readers = [reader()?, reader()?];
+        Ok(Self {
+            readers: Readers::start(readers).map_err(OpenError::Threads)?,
+            writer: Writer::start(writer).map_err(OpenError::Threads)?,
+            path,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn writer(&self) -> &Writer {
+        &self.writer
+    }
+}
+
+#[async_trait]
+impl KeyStore for SqliteStore {
+    async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
+        let row = NewRow::new(record).map_err(Error::from)?;
+        self.writer
+            .run(move |connection| operations::insert(connection, &row, now))
+            .await
+    }
+
+    async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
+        let id = *id;
+        self.readers
+            .find(move |connection| operations::find(connection, &id))
+            .await
+    }
+
+    async fn list(&self, workspace: &Workspace, listing: &Listing) -> Result<Page, StoreError> {
+        let workspace = workspace.clone();
+        let listing = listing.clone();
+        self.readers
+            .list(move |connection| operations::list(connection, &workspace, &listing))
+            .await
+    }
+
+    async fn rename(
+        &self,
+        workspace: &Workspace,
+        id: &KeyId,
+        version: u64,
+        rename: &Rename,
+    ) -> Result<Key, StoreError> {
+        let workspace = workspace.clone();
+        let id = *id;
+        let rename = rename.clone();
+        self.writer
+            .run(move |connection| operations::rename(connection, &workspace, &id, version, rename))
+            .await
+    }
+
+    async fn revoke(
+        &self,
+        workspace: &Workspace,
+        id: &KeyId,
+        reach: Reach,
+        now: Timestamp,
+    ) -> Result<Revocation, StoreError> {
+        let workspace = workspace.clone();
+        let id = *id;
+        self.writer
+            .run(move |connection| operations::revoke(connection, &workspace, &id, reach, now))
+            .await
+    }
+
+    async fn rotate(
+        &self,
+        workspace: &Workspace,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let workspace = workspace.clone();
+        let successor = NewRow::new(&rotation.successor).map_err(Error::from)?;
+        let predecessor = Predecessor {
+            id: rotation.predecessor,
+            version: rotation.version,
+            retire: rotation.retire,
+        };
+        self.writer
+            .run(move |connection| {
+                operations::rotate(connection, &workspace, &predecessor, &successor, now)
+            })
+            .await
+    }
+
+    async fn rehash(
+        &self,
+        id: &KeyId,
+        version: u64,
+        credential: &Credential,
+    ) -> Result<(), StoreError> {
+        let id = *id;
+        let credential = credential.clone();
+        self.writer
+            .run(move |connection| operations::rehash(connection, &id, version, &credential))
+            .await
+    }
+
+    async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        let uses = uses.to_vec();
+        self.writer
+            .run(move |connection| operations::touch(connection, &uses))
+            .await
+    }
+
+    async fn reserve(
+        &self,
+        reservation: &Reservation,
+        now: Timestamp,
+    ) -> Result<Reserved, StoreError> {
+        let reservation = reservation.clone();
+        self.writer
+            .run(move |connection| operations::reserve(connection, &reservation, now))
+            .await
+    }
+
+    async fn is_empty(&self) -> Result<bool, StoreError> {
+        self.readers.find(operations::is_empty).await
+    }
+
+    async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
+        let prefix = prefix.clone();
+        self.writer
+            .run(move |connection| operations::claim_prefix(connection, &prefix))
+            .await
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::HostCrash
+    }
+}

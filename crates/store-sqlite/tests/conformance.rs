@@ -1,0 +1,41 @@
+//! The store keeps the contract.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+use std::{path::PathBuf, sync::Arc};
+
+use keywright_core::{KeyId, KeyStore, conformance::Harness, conformance_tests};
+use keywright_store_sqlite::SqliteStore;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+struct InFolder(TempDir);
+
+impl InFolder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("keys.db")
+    }
+}
+
+impl Harness for InFolder {
+    fn open(&self) -> Arc<dyn KeyStore> {
+        Arc::new(SqliteStore::open(self.path()).unwrap())
+    }
+
+    fn damage(&self, id: &KeyId) -> bool {
+        Connection::open(self.path())
+            .unwrap()
+            .execute(
+                "UPDATE keys SET permissions = 'no, permissions' WHERE id = ?1",
+                [id.as_bytes()],
+            )
+            .unwrap()
+            == 1
+    }
+}
+
+conformance_tests!(InFolder::new());

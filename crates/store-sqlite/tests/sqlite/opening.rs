@@ -1,0 +1,250 @@
+//! Opening: files that may become a store, and files that must not.
+
+use std::fs;
+
+use futures_executor::block_on;
+use keywright_core::{KeyStore, StoreErrorKind};
+use keywright_store_sqlite::{OpenError, SqliteStore};
+use rusqlite::Connection;
+
+use crate::{Folder, insert, sample, story};
+
+#[cfg(unix)]
+#[test]
+fn files_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = Folder::new();
+    let store = folder.store();
+    insert(&store, &sample::record(1)).unwrap();
+    for name in ["keys.db", "keys.db-wal", "keys.db-shm"] {
+        let mode = fs::metadata(folder.0.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[test]
+fn an_empty_file_becomes_a_store() {
+    let folder = Folder::new();
+    fs::write(folder.file(), []).unwrap();
+    insert(&folder.store(), &sample::record(1)).unwrap();
+    folder.assert_sound();
+}
+
+#[test]
+fn the_file_is_set_up_as_the_contract_says() {
+    let folder = Folder::new();
+    let _store = folder.store();
+    let sqlite = folder.sqlite();
+    let pragma = |name: &str| -> String {
+        sqlite
+            .query_one(
+                &format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}"),
+                (),
+                |row| row.get(0),
+            )
+            .unwrap()
+    };
+    assert_eq!(pragma("journal_mode"), "wal");
+    assert_eq!(pragma("application_id"), 0x4b57_5247.to_string());
+    assert_eq!(pragma("user_version"), "1");
+    let lax: i64 = sqlite
+        .query_one(
+            "SELECT count(*) FROM pragma_table_list
+             WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%' AND NOT strict",
+            (),
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(lax, 0);
+}
+
+#[test]
+fn what_was_written_is_there_again_after_reopening() {
+    let folder = Folder::new();
+    let record = sample::record(1);
+    insert(&folder.store(), &record).unwrap();
+    assert_eq!(
+        fs::read_dir(folder.0.path()).unwrap().count(),
+        1,
+        "the log was not written back"
+    );
+    let again = folder.store();
+    assert_eq!(block_on(again.find(&record.key.id)).unwrap(), Some(record));
+}
+
+#[test]
+fn a_relative_path_and_one_that_looks_like_a_uri_are_files() {
+    let folder = Folder::new();
+    let odd = folder.0.path().join("file:odd?mode=memory#%41");
+    insert(&SqliteStore::open(&odd).unwrap(), &sample::record(1)).unwrap();
+    assert!(odd.is_file());
+    // This one is relative to where the tests are run, and its directory does not exist.
+    let refused = SqliteStore::open("file:no such directory/keys.db");
+    assert!(matches!(refused, Err(OpenError::Create { .. })));
+}
+
+#[test]
+fn what_names_no_file_is_refused() {
+    for path in ["", ":memory:"] {
+        assert!(matches!(SqliteStore::open(path), Err(OpenError::NoFile)));
+    }
+    let folder = Folder::new();
+    let missing = SqliteStore::open(folder.0.path().join("missing/keys.db"));
+    assert!(matches!(missing, Err(OpenError::Create { .. })));
+    let directory = SqliteStore::open(folder.0.path());
+    assert!(matches!(directory, Err(OpenError::Open { .. })));
+}
+
+#[test]
+fn the_database_of_another_program_is_left_byte_for_byte() {
+    for set_up in [
+        "CREATE TABLE notes (text)",
+        "PRAGMA application_id = 7; PRAGMA user_version = 1",
+        "PRAGMA user_version = 1; CREATE TABLE t (a); DROP TABLE t",
+        "PRAGMA journal_mode = wal; CREATE TABLE keys (id BLOB PRIMARY KEY)",
+    ] {
+        let folder = Folder::new();
+        let other = folder.sqlite();
+        other.execute_batch(set_up).unwrap();
+        // Both while the other program has the file open, with a log that is not written back…
+        let before = fs::read(folder.file()).unwrap();
+        let refused = SqliteStore::open(folder.file());
+        assert!(
+            matches!(refused, Err(OpenError::Foreign { .. })),
+            "{set_up}"
+        );
+        assert_eq!(fs::read(folder.file()).unwrap(), before, "{set_up}");
+        // …and when it has closed it.
+        drop(other);
+        let before = fs::read(folder.file()).unwrap();
+        let refused = SqliteStore::open(folder.file());
+        assert!(
+            matches!(refused, Err(OpenError::Foreign { .. })),
+            "{set_up}"
+        );
+        assert_eq!(fs::read(folder.file()).unwrap(), before, "{set_up}");
+    }
+}
+
+#[test]
+fn the_log_of_another_program_that_crashed_is_left_where_it_is() {
+    let live = Folder::new();
+    let other = live.sqlite();
+    other
+        .execute_batch("PRAGMA journal_mode = wal; CREATE TABLE notes (text)")
+        .unwrap();
+    let crashed = Folder::new();
+    for name in ["keys.db", "keys.db-wal"] {
+        fs::copy(live.0.path().join(name), crashed.0.path().join(name)).unwrap();
+    }
+    let refused = SqliteStore::open(crashed.file());
+    assert!(matches!(refused, Err(OpenError::Foreign { .. })));
+    for name in ["keys.db", "keys.db-wal"] {
+        assert_eq!(
+            fs::read(live.0.path().join(name)).unwrap(),
+            fs::read(crashed.0.path().join(name)).unwrap(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_database_is_refused_and_left_alone() {
+    for garbage in [
+        "hello".repeat(1000),
+        "xy".into(),
+        "SQLite format 3\0 or so".repeat(100),
+    ] {
+        let folder = Folder::new();
+        fs::write(folder.file(), &garbage).unwrap();
+        let refused = SqliteStore::open(folder.file());
+        assert!(
+            matches!(refused, Err(OpenError::NotADatabase { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(fs::read(folder.file()).unwrap(), garbage.as_bytes());
+    }
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_left_alone() {
+    let folder = Folder::new();
+    drop(folder.store());
+    folder
+        .sqlite()
+        .execute_batch("PRAGMA user_version = 2")
+        .unwrap();
+    let before = fs::read(folder.file()).unwrap();
+    let refused = SqliteStore::open(folder.file()).unwrap_err();
+    assert!(matches!(
+        refused,
+        OpenError::NewerSchema {
+            found: 2,
+            known: 1,
+            ..
+        }
+    ));
+    assert!(refused.to_string().contains("version 2"), "{refused}");
+    assert_eq!(fs::read(folder.file()).unwrap(), before);
+}
+
+#[test]
+fn nothing_is_written_where_a_newer_program_has_migrated_meanwhile() {
+    let folder = Folder::new();
+    let store = folder.store();
+    insert(&store, &sample::record(1)).unwrap();
+    folder
+        .sqlite()
+        .execute_batch("PRAGMA user_version = 2")
+        .unwrap();
+    let refused = insert(&store, &sample::record(2)).unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+    assert!(story(&refused).contains("newer program"), "{refused:?}");
+    assert!(block_on(store.find(&sample::id(1))).unwrap().is_some());
+    assert!(block_on(store.find(&sample::id(2))).unwrap().is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_may_not_be_written_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = Folder::new();
+    drop(folder.store());
+    fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o400)).unwrap();
+    if fs::OpenOptions::new()
+        .write(true)
+        .open(folder.file())
+        .is_ok()
+    {
+        return; // The superuser may write anything.
+    }
+    let refused = SqliteStore::open(folder.file());
+    assert!(matches!(refused, Err(OpenError::NotWritable { .. })));
+}
+
+#[test]
+fn a_file_that_stays_locked_is_busy() {
+    let folder = Folder::new();
+    let other = Connection::open(folder.file()).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let busy = SqliteStore::open(folder.file());
+    assert!(matches!(busy, Err(OpenError::Busy { .. })), "{busy:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    drop(folder.store());
+}
+
+#[test]
+fn each_error_is_one_line_that_names_the_file() {
+    let folder = Folder::new();
+    fs::write(folder.file(), "no database at all").unwrap();
+    let error = SqliteStore::open(folder.file()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with(&*folder.file().to_string_lossy()));
+    assert!(!text.contains('\n'));
+    assert!(story(&error).len() > text.len(), "there is no source");
+}

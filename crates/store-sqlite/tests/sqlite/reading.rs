@@ -1,0 +1,212 @@
+//! Reading: pages, searches, and rows that cannot be read.
+
+use std::fs;
+
+use futures_executor::block_on;
+use keywright_core::{
+    Environment, KeyId, KeyStore, Listing, Reach, Start, Status, StoreErrorKind, Timestamp,
+};
+use keywright_store_sqlite::SqliteStore;
+
+use crate::{Folder, insert, insert_all, sample, story};
+
+fn list(store: &SqliteStore, listing: &Listing) -> keywright_core::Page {
+    block_on(store.list(&sample::workspace(), listing)).unwrap()
+}
+
+/// All ids of a listing, page by page.
+fn walk(store: &SqliteStore, mut listing: Listing) -> Vec<KeyId> {
+    let mut ids = Vec::new();
+    loop {
+        let page = list(store, &listing);
+        ids.extend(page.keys.iter().map(|key| key.id));
+        match page.next {
+            Some(next) => listing.start = Start::After(next),
+            None => return ids,
+        }
+    }
+}
+
+#[test]
+fn pages_by_cursor_and_by_offset_show_each_key_once_newest_first() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let end = Timestamp::from_millis(sample::now().as_millis() - 1).unwrap();
+    let records: Vec<_> = (0..1000)
+        .map(|number| {
+            let mut record = sample::record(number);
+            if number % 3 == 0 {
+                record.key.environment = Environment::Test;
+            }
+            if number % 5 == 0 {
+                record.key.expires_at = Some(end);
+            }
+            record
+        })
+        .collect();
+    assert!(insert_all(&store, &records).iter().all(Result::is_ok));
+    for number in (0..1000).step_by(7) {
+        let id = sample::id(number);
+        block_on(store.revoke(&sample::workspace(), &id, Reach::Key, sample::now())).unwrap();
+    }
+
+    for environment in [Environment::Live, Environment::Test] {
+        for status in [
+            None,
+            Some(Status::Active),
+            Some(Status::Expired),
+            Some(Status::Revoked),
+        ] {
+            let expected: Vec<KeyId> = (0..1000)
+                .rev()
+                .filter(|number| environment == Environment::Live || number % 3 == 0)
+                .filter(|number| {
+                    status.is_none_or(|status| {
+                        status
+                            == match (number % 7, number % 5) {
+                                (0, _) => Status::Revoked,
+                                (_, 0) => Status::Expired,
+                                _ => Status::Active,
+                            }
+                    })
+                })
+                .map(sample::id)
+                .collect();
+            let mut listing = Listing::newest(environment, 13);
+            listing.status = status.map(|status| (status, sample::now()));
+            assert_eq!(walk(&store, listing.clone()), expected);
+
+            let total = u64::try_from(expected.len()).unwrap();
+            for offset in [0, 1, total / 2, total - 1, total, total + 1, u64::MAX] {
+                listing.start = Start::Offset(offset);
+                let page = list(&store, &listing);
+                let rest = expected.iter().skip(usize::try_from(offset).unwrap());
+                assert!(page.keys.iter().map(|key| &key.id).eq(rest.take(13)));
+                assert_eq!(page.total, Some(total));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_search_takes_every_character_for_itself() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let names = [
+        "100% sure",
+        "snake_case",
+        "it's \"quoted\"",
+        "Ärger mit Straße",
+        r"C:\path",
+        "ΟΔΟΣ",
+        "emoji 🔑",
+    ];
+    for (number, name) in (0..).zip(names) {
+        insert(&store, &sample::named(number, name)).unwrap();
+    }
+    let search = |text: &str| -> Vec<String> {
+        let mut listing = Listing::newest(Environment::Live, 100);
+        listing.search = Some(text.into());
+        let page = list(&store, &listing);
+        assert_eq!(page.total, Some(page.keys.len() as u64));
+        page.keys.iter().map(|key| key.name.to_string()).collect()
+    };
+    for (text, found) in [
+        ("%", "100% sure"),
+        ("_", "snake_case"),
+        ("'", "it's \"quoted\""),
+        ("\"QUOTED\"", "it's \"quoted\""),
+        ("äRGER", "Ärger mit Straße"),
+        ("strasse", "Ärger mit Straße"),
+        (r"\", r"C:\path"),
+        ("οδοσ", "ΟΔΟΣ"),
+        ("🔑", "emoji 🔑"),
+    ] {
+        assert_eq!(search(text), [found], "{text}");
+    }
+    assert_eq!(search("").len(), names.len());
+    for nothing in ["\0", "100%\0", "*", "?", "A\u{308}rger", "';--"] {
+        assert!(search(nothing).is_empty(), "{nothing}");
+    }
+}
+
+#[test]
+fn a_row_that_cannot_be_read_back_is_corrupt_and_says_nothing_of_what_is_in_it() {
+    for (damage, in_lists) in [
+        (
+            "workspace = 'default', name = char(10) || 'confidential'",
+            true,
+        ),
+        ("name = CAST(x'ff' AS TEXT) || 'confidential'", true),
+        ("environment = 7", true),
+        ("permissions = 'confidential!'", true),
+        ("parent = CAST('confidential' AS BLOB)", true),
+        ("successor = x''", true),
+        ("expires_at = -1", true),
+        ("revoked_at = 9223372036854775807", true),
+        ("last_used_at = -1", true),
+        ("metadata = '[\"confidential\"]'", true),
+        ("hash = '$confidential'", false),
+        ("tag = CAST('confidential' AS BLOB)", false),
+        ("version = -1", false),
+    ] {
+        let folder = Folder::new();
+        let store = folder.store();
+        insert(&store, &sample::record(1)).unwrap();
+        insert(&store, &sample::record(2)).unwrap();
+        folder
+            .sqlite()
+            .execute(
+                &format!("UPDATE keys SET {damage} WHERE id = ?1"),
+                [sample::id(1).as_bytes()],
+            )
+            .unwrap();
+
+        let error = block_on(store.find(&sample::id(1))).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{damage}");
+        let story = story(&error);
+        assert!(!story.contains("confidential"), "{story}");
+        assert!(std::error::Error::source(&error).is_some(), "{damage}");
+        assert!(block_on(store.find(&sample::id(2))).unwrap().is_some());
+
+        let mut listings = vec![Listing::newest(Environment::Live, 10)];
+        if damage.starts_with("name") {
+            let mut search = Listing::newest(Environment::Live, 10);
+            search.search = Some("key 2".into());
+            listings.push(search);
+        }
+        for listing in listings {
+            let listed = block_on(store.list(&sample::workspace(), &listing));
+            let kind = listed.err().map(|error| error.kind());
+            assert_eq!(
+                kind,
+                in_lists.then_some(StoreErrorKind::Corrupt),
+                "{damage}"
+            );
+        }
+
+        // It can be revoked all the same.
+        let revoked = block_on(store.revoke(
+            &sample::workspace(),
+            &sample::id(1),
+            Reach::Descendants,
+            sample::now(),
+        ));
+        assert!(revoked.is_ok(), "{damage}");
+    }
+}
+
+#[test]
+fn a_damaged_page_of_the_file_is_corrupt() {
+    let folder = Folder::new();
+    insert(&folder.store(), &sample::record(1)).unwrap();
+    let mut bytes = fs::read(folder.file()).unwrap();
+    bytes[4096..].fill(0xff);
+    fs::write(folder.file(), bytes).unwrap();
+
+    let store = folder.store();
+    let found = block_on(store.find(&sample::id(1))).unwrap_err();
+    assert_eq!(found.kind(), StoreErrorKind::Corrupt);
+    let inserted = insert(&store, &sample::record(2)).unwrap_err();
+    assert_eq!(inserted.kind(), StoreErrorKind::Corrupt);
+}

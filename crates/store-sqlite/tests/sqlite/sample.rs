@@ -1,0 +1,37 @@
+//! Records to try a store with.
+
+use keywright_core::{
+    Credential, Environment, Key, KeyId, Name, Record, StoredHash, Tag, Timestamp, Workspace,
+};
+
+const HASH: &str =
+    "$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+pub(crate) fn workspace() -> Workspace {
+    Workspace::parse("default").unwrap()
+}
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_millis(1_709_287_200_000).unwrap()
+}
+
+/// The ids grow with the number.
+pub(crate) fn id(number: u32) -> KeyId {
+    KeyId::parse(&format!("key_0U5lKt{number:010}")).unwrap()
+}
+
+pub(crate) fn record(number: u32) -> Record {
+    named(number, &format!("key {number}"))
+}
+
+pub(crate) fn named(number: u32, name: &str) -> Record {
+    let key = Key::new(
+        id(number),
+        workspace(),
+        Environment::Live,
+        Name::parse(name).unwrap(),
+        "calls:read,calls:write".parse().unwrap(),
+    );
+    let hash = StoredHash::parse(HASH).unwrap();
+    Record::new(key, Credential::new(hash, Tag::from_bytes([7; 8])))
+}

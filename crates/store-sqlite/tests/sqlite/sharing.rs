@@ -1,0 +1,145 @@
+//! Several handles, threads and processes over one file.
+
+use std::{
+    env,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use futures_executor::block_on;
+use keywright_core::{KeyStore, Prefix, Reach};
+use keywright_store_sqlite::SqliteStore;
+
+use crate::{Folder, insert, insert_all, sample};
+
+const FILE: &str = "KEYWRIGHT_TEST_FILE";
+const NUMBER: &str = "KEYWRIGHT_TEST_NUMBER";
+
+fn open_and_insert(file: impl AsRef<Path>, number: u32) {
+    let store = SqliteStore::open(file).unwrap();
+    let prefix = Prefix::parse("acme").unwrap();
+    assert_eq!(block_on(store.claim_prefix(&prefix)).unwrap(), prefix);
+    insert(&store, &sample::record(number)).unwrap();
+}
+
+#[test]
+#[ignore = "it is what the processes of the next test run"]
+fn another_process() {
+    if let (Ok(file), Ok(number)) = (env::var(FILE), env::var(NUMBER)) {
+        open_and_insert(file, number.parse().unwrap());
+    }
+}
+
+#[test]
+fn threads_and_processes_open_a_new_file_at_once() {
+    for _ in 0..3 {
+        let folder = Folder::new();
+        let processes: Vec<_> = (0..4)
+            .map(|number: u32| {
+                Command::new(env::current_exe().unwrap())
+                    .args(["--exact", "sharing::another_process", "--ignored"])
+                    .env(FILE, folder.file())
+                    .env(NUMBER, number.to_string())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        let file = &folder.file();
+        thread::scope(|scope| {
+            for number in 4..8 {
+                scope.spawn(move || open_and_insert(file, number));
+            }
+        });
+        for mut process in processes {
+            assert!(process.wait().unwrap().success());
+        }
+        let store = folder.store();
+        for number in 0..8 {
+            assert!(block_on(store.find(&sample::id(number))).unwrap().is_some());
+        }
+        folder.assert_sound();
+    }
+}
+
+#[test]
+fn a_revocation_through_one_handle_is_seen_through_all() {
+    let folder = Folder::new();
+    let handles = [folder.store(), folder.store(), folder.store()];
+    for (number, handle) in (0..30).zip(handles.iter().cycle()) {
+        let key = sample::record(number).key;
+        insert(handle, &sample::record(number)).unwrap();
+        block_on(handle.revoke(&key.workspace, &key.id, Reach::Key, sample::now())).unwrap();
+        for handle in &handles {
+            let found = block_on(handle.find(&key.id)).unwrap().unwrap();
+            assert_eq!(found.key.revoked_at, Some(sample::now()));
+        }
+    }
+}
+
+#[test]
+fn a_find_that_shares_a_transaction_with_earlier_ones_sees_what_was_revoked_before_it() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    block_on(store.find(&sample::id(0))).unwrap();
+                }
+            });
+        }
+        for number in 0..200 {
+            let key = sample::record(number).key;
+            insert(&store, &sample::record(number)).unwrap();
+            block_on(store.revoke(&key.workspace, &key.id, Reach::Key, sample::now())).unwrap();
+            let found = block_on(store.find(&key.id)).unwrap().unwrap();
+            if found.key.revoked_at.is_none() {
+                done.store(true, Ordering::Relaxed);
+                panic!("key {number} was revoked and found active");
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn handles_write_at_once() {
+    let folder = Folder::new();
+    let handles = [folder.store(), folder.store(), folder.store()];
+    thread::scope(|scope| {
+        for (handle, first) in handles.iter().zip([0, 1000, 2000]) {
+            scope.spawn(move || {
+                let records: Vec<_> = (first..first + 200).map(sample::record).collect();
+                assert!(insert_all(handle, &records).iter().all(Result::is_ok));
+            });
+        }
+    });
+    let count: u32 = folder
+        .sqlite()
+        .query_one("SELECT count(*) FROM keys", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(count, 600);
+    folder.assert_sound();
+}
+
+#[test]
+fn readers_do_not_wait_for_a_writer_and_a_writer_waits_for_its_turn() {
+    let folder = Folder::new();
+    let store = folder.store();
+    insert(&store, &sample::record(1)).unwrap();
+    let other = folder.sqlite();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| insert(&store, &sample::record(2)));
+        for _ in 0..100 {
+            assert!(block_on(store.find(&sample::id(1))).unwrap().is_some());
+            assert!(block_on(store.find(&sample::id(2))).unwrap().is_none());
+        }
+        other.execute_batch("COMMIT").unwrap();
+        writer.join().unwrap().unwrap();
+    });
+    assert!(block_on(store.find(&sample::id(2))).unwrap().is_some());
+}
