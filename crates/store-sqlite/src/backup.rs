@@ -32,7 +32,7 @@ impl SqliteStore {
         let (caller, answer) = oneshot::channel();
         // A copy takes as long as the file is large, for which no reader can be spared.
         thread::Builder::new()
-            .name("keywright-sqlite-backup".into())
+            .name("kw-sqlite-copy".into())
             .spawn(move || caller.send(copy(&from, &to)))
             .map_err(Error::from)?;
         Ok(answer.await.unwrap_or(Err(Error::Lost))?)

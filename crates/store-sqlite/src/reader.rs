@@ -30,10 +30,9 @@ pub(crate) struct Readers {
 
 impl Readers {
     pub(crate) fn start([finds, lists]: [Connection; 2]) -> io::Result<Self> {
-        let name = "keywright-sqlite-reader";
         Ok(Self {
-            finds: Worker::start(name, finds, serve_together)?,
-            lists: Worker::start(name, lists, serve_one_by_one)?,
+            finds: Worker::start("kw-sqlite-find", finds, serve_together)?,
+            lists: Worker::start("kw-sqlite-list", lists, serve_one_by_one)?,
         })
     }
 

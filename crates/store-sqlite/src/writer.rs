@@ -26,7 +26,7 @@ pub(crate) struct Writer(Worker<Box<dyn Job>>);
 
 impl Writer {
     pub(crate) fn start(connection: Connection) -> io::Result<Self> {
-        Worker::start("keywright-sqlite-writer", connection, serve).map(Self)
+        Worker::start("kw-sqlite-write", connection, serve).map(Self)
     }
 
     /// Does the work in a transaction that others may share, and returns when it is on the disk.

@@ -28,7 +28,7 @@ impl Pool {
         for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
             let receiver = receiver.clone();
             thread::Builder::new()
-                .name("keywright-hash".into())
+                .name("kw-hash".into())
                 .spawn(move || {
                     let mut memory = Memory::default();
                     for job in receiver {

@@ -45,8 +45,8 @@ use crate::{Key, KeyId, Metadata, Name, Prefix, Record, Timestamp, Workspace, ha
 ///    workspace; an id of another workspace is `NotFound`. `find`, `touch` and `rehash` are the
 ///    verifier's own and go by id.
 /// 10. **Listing.** Newest first by id, which begins with the time of creation; a cursor is stable
-///     while keys are inserted and revoked; without `search`, a page by cursor costs O(page) at any
-///     depth in a workspace of any size.
+///     while keys are inserted and revoked; without `search` and `status`, a page by cursor costs
+///     O(page) at any depth in a workspace of any size, also for a `test` caller among `live` keys.
 /// 11. **Reservation.** An idempotency key is bound to an id once, atomically, with a fingerprint of
 ///     the request, until a given time; the same call tells of an earlier binding. Bootstrapping an
 ///     empty store uses it: of two servers starting at once, one makes the first key.
@@ -254,7 +254,8 @@ pub struct Rotation {
     pub version: u64,
     /// What becomes of it.
     pub retire: Retire,
-    /// The record of the new key. It has the predecessor's parent, which need not be active.
+    /// The record of the new key. It has the predecessor's workspace and parent, and the parent need
+    /// not be active: that is for whoever makes the rotation to see to.
     pub successor: Record,
 }
 

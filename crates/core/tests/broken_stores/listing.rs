@@ -1,7 +1,7 @@
 //! Clause 10 broken.
 
 use async_trait::async_trait;
-use keywright_core::{KeyStore, Listing, MemoryStore, Page, Start, StoreError, Workspace};
+use keywright_core::{Key, KeyStore, Listing, MemoryStore, Page, Start, StoreError, Workspace};
 
 use crate::{caught::assert_caught, fault::Fault};
 
@@ -60,12 +60,12 @@ fn a_cursor_that_needs_a_key_is_caught() {
     assert_caught::<CursorNeedsKey>(&["listing"]);
 }
 
-/// Takes a cursor for a number of keys, which moves when keys are inserted.
+/// Loses its place when the filter no longer leaves the key that the cursor names.
 #[derive(Clone, Debug, Default)]
-struct CursorIsOffset;
+struct CursorNeedsMatch;
 
 #[async_trait]
-impl Fault for CursorIsOffset {
+impl Fault for CursorNeedsMatch {
     async fn list(
         &self,
         inner: &MemoryStore,
@@ -73,7 +73,6 @@ impl Fault for CursorIsOffset {
         listing: &Listing,
     ) -> Result<Page, StoreError> {
         let page = inner.list(workspace, listing).await?;
-        // Under a filter the cursor is looked up among what the filter leaves.
         let Start::After(id) = listing.start else {
             return Ok(page);
         };
@@ -91,7 +90,7 @@ impl Fault for CursorIsOffset {
 #[test]
 fn a_cursor_that_is_lost_when_its_key_is_revoked_is_caught() {
     // One of the lists that tenancy makes begins at an id that no key has, too.
-    assert_caught::<CursorIsOffset>(&["tenancy", "listing"]);
+    assert_caught::<CursorNeedsMatch>(&["tenancy", "listing"]);
 }
 
 /// Counts without the filters.
@@ -148,12 +147,12 @@ fn a_search_for_ascii_alone_is_caught() {
     assert_caught::<AsciiSearch>(&["listing"]);
 }
 
-/// Shows the oldest keys first.
+/// Shows keys of one millisecond in the order in which they sort, and not the other way round.
 #[derive(Clone, Debug, Default)]
-struct OldestFirst;
+struct TiesReversed;
 
 #[async_trait]
-impl Fault for OldestFirst {
+impl Fault for TiesReversed {
     async fn list(
         &self,
         inner: &MemoryStore,
@@ -177,5 +176,5 @@ impl Fault for OldestFirst {
 
 #[test]
 fn keys_of_one_millisecond_in_another_order_are_caught() {
-    assert_caught::<OldestFirst>(&["listing"]);
+    assert_caught::<TiesReversed>(&["listing"]);
 }

@@ -41,12 +41,12 @@ fn a_predecessor_that_lives_on_is_caught() {
     ]);
 }
 
-/// Revokes at once also where the predecessor was to have some time left.
+/// Takes an end at this very moment for a revocation.
 #[derive(Clone, Debug, Default)]
-struct NoGrace;
+struct EndIsRevocation;
 
 #[async_trait]
-impl Fault for NoGrace {
+impl Fault for EndIsRevocation {
     async fn rotate(
         &self,
         inner: &MemoryStore,
@@ -67,7 +67,7 @@ impl Fault for NoGrace {
 
 #[test]
 fn a_revocation_instead_of_an_end_is_caught() {
-    assert_caught::<NoGrace>(&["atomic_rotate"]);
+    assert_caught::<EndIsRevocation>(&["atomic_rotate"]);
 }
 
 /// Looks whether the key can be rotated, and then rotates, whatever has happened in between.
