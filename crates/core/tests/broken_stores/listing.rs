@@ -160,10 +160,7 @@ impl Fault for TiesReversed {
         listing: &Listing,
     ) -> Result<Page, StoreError> {
         let mut page = inner.list(workspace, listing).await?;
-        // Where ids tell the same time: the others are right.
-        page.keys
-            .sort_by_key(|key| std::cmp::Reverse(key.id.created_at()));
-        let time = |key: &keywright_core::Key| key.id.created_at();
+        let time = |key: &Key| key.id.created_at();
         for same in page
             .keys
             .chunk_by_mut(|one, other| time(one) == time(other))
