@@ -26,7 +26,8 @@ use crate::{Key, KeyId, Metadata, Name, Prefix, Record, Timestamp, Workspace, ha
 ///    untouched. Of any number of concurrent inserts of one id one wins. A record with a parent is
 ///    admitted only while the parent is active, in the same step, else `Conflict`.
 /// 2. **Atomic rotate.** Successor inserted, predecessor's expiry or revocation set and linked: all
-///    or nothing. Of two rotations of one key exactly one wins, the other is `Conflict`.
+///    or nothing. Of two rotations of one key exactly one wins, the other is `Conflict`, or `NotFound`
+///    where the winner has revoked the key.
 /// 3. **Durable.** What `Ok` promises after a crash of the process and of the host. A store that
 ///    promises less says so in its docs and in [`durability`](Self::durability).
 /// 4. **Monotone revocation.** After `revoke` returned, no `find` that starts later, through any

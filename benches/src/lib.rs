@@ -1,0 +1,41 @@
+//! How the benches measure: ours and its reference take turns.
+
+use std::time::Duration;
+
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, measurement::WallTime};
+
+/// How often each subject has its turn. Machines drift over minutes, so a ratio is taken within a
+/// turn, and the table shows the median over the turns, of which there is an odd number.
+pub const TURNS: usize = 5;
+
+/// One side of a comparison: its name, and what benches it as the given benchmark. It is called
+/// once a turn, and so can begin each turn with new data.
+pub type Subject<'a> = (
+    &'static str,
+    &'a mut dyn FnMut(&mut BenchmarkGroup<'_, WallTime>, BenchmarkId),
+);
+
+/// Benches all subjects, then all of them again, as often as there are [`TURNS`]. The results are
+/// called `row/subject/turn`.
+pub fn in_turn(criterion: &mut Criterion, row: &str, subjects: &mut [Subject<'_>]) {
+    let mut group = criterion.benchmark_group(row);
+    group
+        .sampling_mode(SamplingMode::Flat)
+        .sample_size(20)
+        .nresamples(10_000)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
+    for turn in 1..=TURNS {
+        for (subject, bench) in &mut *subjects {
+            bench(&mut group, BenchmarkId::new(*subject, turn));
+        }
+    }
+    group.finish();
+}
+
+/// Runs a bench as a program, with criterion's options.
+pub fn run(bench: impl FnOnce(&mut Criterion)) {
+    let mut criterion = Criterion::default().configure_from_args();
+    bench(&mut criterion);
+    criterion.final_summary();
+}

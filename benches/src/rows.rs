@@ -1,0 +1,159 @@
+//! The rows of the table: what is compared with what, and what must come out.
+
+use crate::estimates::Estimates;
+
+/// One row. The names of benches are criterion's, without the turn.
+pub(crate) struct Row {
+    number: &'static str,
+    work: &'static str,
+    ours: &'static str,
+    reference: Bench,
+    beside: Option<Bench>,
+    target: Target,
+}
+
+/// A bench of something that is not ours, and what the table calls it.
+struct Bench {
+    label: &'static str,
+    name: &'static str,
+}
+
+/// A bound of the ratio of ours to the reference.
+#[derive(Clone, Copy)]
+pub(crate) enum Target {
+    /// Of the times: at most this.
+    Time(f64),
+    /// Of the rates: at least this.
+    Rate(f64),
+}
+
+impl Target {
+    /// Ours by the reference's, from their times.
+    fn ratio(self, ours: f64, reference: f64) -> f64 {
+        match self {
+            Self::Time(_) => ours / reference,
+            Self::Rate(_) => reference / ours,
+        }
+    }
+
+    pub(crate) fn is_met_by(self, ratio: f64) -> bool {
+        match self {
+            Self::Time(most) => ratio <= most,
+            Self::Rate(least) => ratio >= least,
+        }
+    }
+}
+
+/// One row with its figures; times are in nanoseconds.
+pub(crate) struct Outcome {
+    pub(crate) number: &'static str,
+    pub(crate) work: &'static str,
+    pub(crate) ours: f64,
+    pub(crate) references: Vec<(&'static str, f64)>,
+    pub(crate) ratio: f64,
+    pub(crate) target: Target,
+}
+
+const API_KEYS_SIMPLIFIED: &str = "api-keys-simplified 0.5.1";
+
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        number: "4",
+        work: "mint a token, with the `hmac-sha256` hash and tag of its secret",
+        ours: "mint/keywright",
+        reference: Bench {
+            label: "prefixed-api-key 0.3.0",
+            name: "mint/prefixed-api-key",
+        },
+        beside: Some(Bench {
+            label: API_KEYS_SIMPLIFIED,
+            name: "mint/api-keys-simplified",
+        }),
+        target: Target::Time(0.5),
+    },
+    Row {
+        number: "6",
+        work: "first verification of a key, `argon2id`",
+        ours: "first-verification/keywright",
+        reference: Bench {
+            label: "argon2, memory reused",
+            name: "first-verification/argon2",
+        },
+        beside: Some(Bench {
+            label: API_KEYS_SIMPLIFIED,
+            name: "first-verification/api-keys-simplified",
+        }),
+        target: Target::Time(1.05),
+    },
+    Row {
+        number: "7",
+        work: "durable create on SQLite, `hmac-sha256`, 1 caller",
+        ours: "durable-create/keywright-1",
+        reference: Bench {
+            label: "rusqlite, one `INSERT` a transaction",
+            name: "durable-create/rusqlite",
+        },
+        beside: None,
+        target: Target::Time(1.5),
+    },
+    Row {
+        number: "7",
+        work: "the same, 64 callers",
+        ours: "durable-create/keywright-64",
+        reference: Bench {
+            label: "the same, one thread",
+            name: "durable-create/rusqlite",
+        },
+        beside: None,
+        target: Target::Rate(12.0),
+    },
+];
+
+impl Row {
+    pub(crate) fn result(&self, estimates: &Estimates) -> Result<Outcome, String> {
+        let ours = estimates.means(self.ours)?;
+        let reference = estimates.means(self.reference.name)?;
+        let ratios = ours
+            .iter()
+            .zip(reference)
+            .map(|(&ours, reference)| self.target.ratio(ours, reference));
+        let ratio = median(ratios.collect());
+        let mut references = vec![(self.reference.label, median(reference.to_vec()))];
+        if let Some(bench) = &self.beside {
+            references.push((bench.label, median(estimates.means(bench.name)?.to_vec())));
+        }
+        Ok(Outcome {
+            number: self.number,
+            work: self.work,
+            ours: median(ours.to_vec()),
+            references,
+            ratio,
+            target: self.target,
+        })
+    }
+}
+
+/// The middle one; of an even number, the upper of both; of none, no number.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_the_time_is_twice_the_rate() {
+        let (time, rate) = (Target::Time(0.5), Target::Rate(2.0));
+        assert!(time.is_met_by(time.ratio(50.0, 100.0)));
+        assert!(rate.is_met_by(rate.ratio(50.0, 100.0)));
+        assert!(!time.is_met_by(time.ratio(51.0, 100.0)));
+        assert!(!rate.is_met_by(rate.ratio(51.0, 100.0)));
+    }
+
+    #[test]
+    fn one_slow_turn_does_not_move_the_median() {
+        assert_eq!(median(vec![3.0, 900.0, 1.0]), 3.0);
+    }
+}
