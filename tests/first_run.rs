@@ -5,12 +5,13 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::fs::PermissionsExt,
     process::Stdio,
+    sync::mpsc,
     thread,
 };
 
 use tempfile::tempdir;
 
-use crate::support::{Server, assert_nowhere_in, keywright, secret_of};
+use crate::support::{PATIENCE, Server, assert_nowhere_in, keywright, secret_of};
 
 #[test]
 fn the_first_key_is_printed_once_and_stays_valid() {
@@ -71,12 +72,16 @@ fn on_a_terminal_the_first_key_is_printed_without_being_asked_for() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    BufReader::new(fs::File::from(terminal))
-        .read_line(&mut line)
-        .unwrap();
+    let (sender, printed) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let _ = BufReader::new(fs::File::from(terminal)).read_line(&mut line);
+        let _ = sender.send(line);
+    });
+    let line = printed.recv_timeout(PATIENCE);
     child.kill().unwrap();
     child.wait().unwrap();
+    let line = line.unwrap();
     assert!(
         line.starts_with("sk_live_") && line.trim_end().len() == 74,
         "{line:?}"

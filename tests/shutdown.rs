@@ -50,3 +50,25 @@ fn an_idle_connection_does_not_hold_the_server_up() {
     assert!(status.success(), "{log}");
     assert!(!log.contains("not finished in time"), "{log}");
 }
+
+#[test]
+fn a_second_signal_stops_at_once_and_says_so() {
+    let folder = tempdir().unwrap();
+    let first = operator_key(folder.path(), &[]);
+    let server = Server::start(folder.path(), &[]);
+    let mut stuck = server.connect();
+    let request = format!(
+        "POST /v1/api-keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {first}\r\n\
+         content-type: application/json\r\ncontent-length: 9\r\n\r\n{{"
+    );
+    stuck.write_all(request.as_bytes()).unwrap();
+    assert_eq!(server.whoami(&first).status, 200);
+    server.signal("INT");
+    while std::net::TcpStream::connect(server.address).is_ok() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    server.signal("INT");
+    let (status, _, log) = server.end();
+    assert!(!status.success());
+    assert!(log.contains("stopped at once"), "{log}");
+}

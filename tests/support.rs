@@ -14,7 +14,7 @@ use keywright_core::{Environment, KeyId, Prefix, Secret, Token, TokenRef};
 use serde_json::Value;
 
 /// Longest that anything in a story may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program with these arguments, in a folder, without the environment's settings for it.
 pub(crate) fn keywright(folder: &Path, arguments: &[&str]) -> Command {

@@ -78,6 +78,12 @@ impl Caller {
         self.expires_at
     }
 
+    /// Whether its time is not over yet at the time `now`.
+    #[must_use]
+    pub fn is_current(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+
     /// Whether it has a permission.
     #[must_use]
     pub fn may(&self, permission: &Permission) -> bool {

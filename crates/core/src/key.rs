@@ -30,7 +30,7 @@ pub struct Key {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// When it was last used, to within a minute.
+    /// When it was last used, as far as that was noted with [`KeyStore::touch`](crate::KeyStore::touch).
     pub last_used_at: Option<Timestamp>,
 }
 

@@ -19,23 +19,23 @@ impl Metadata {
     ///
     /// # Errors
     ///
-    /// [`MetadataError`] if that is too large.
+    /// [`MetadataError`] if that is too large, or nested deeper than 127 levels.
     pub fn new(object: &Map<String, Value>) -> Result<Self, MetadataError> {
-        let text = serde_json::to_string(object).map_err(|_| MetadataError::NotAnObject)?;
-        if text.len() > Self::MAX_LENGTH {
-            return Err(MetadataError::TooLarge);
-        }
-        Ok(Self(text.into()))
+        // What is nested too deep is written, but not read back.
+        Self::parse(&serde_json::to_string(object).map_err(|_| MetadataError::NotAnObject)?)
     }
 
-    /// Reads a JSON object.
+    /// Takes a JSON object as it is written.
     ///
     /// # Errors
     ///
     /// [`MetadataError`] if it is none, or too large.
     pub fn parse(json: &str) -> Result<Self, MetadataError> {
-        let object = serde_json::from_str(json).map_err(|_| MetadataError::NotAnObject)?;
-        Self::new(&object)
+        if json.len() > Self::MAX_LENGTH {
+            return Err(MetadataError::TooLarge);
+        }
+        serde_json::from_str::<Map<String, Value>>(json).map_err(|_| MetadataError::NotAnObject)?;
+        Ok(Self(json.into()))
     }
 
     /// The serialised object.
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn is_an_object_of_at_most_4_kib() {
-        let fits = format!(r#"{{ "a" : "{}" }}"#, "x".repeat(4096 - 8));
+        let fits = format!(r#"{{"a":"{}"}}"#, "x".repeat(4096 - 8));
         assert_eq!(Metadata::parse(&fits).unwrap().as_json().len(), 4096);
         let over = format!(r#"{{"a":"{}"}}"#, "x".repeat(4096 - 7));
         assert_eq!(Metadata::parse(&over), Err(MetadataError::TooLarge));
@@ -96,6 +96,29 @@ mod tests {
                 Err(MetadataError::NotAnObject),
                 "{bad}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_to_be_read_back_is_not_taken() {
+        let mut value = Value::Null;
+        for _ in 0..300 {
+            value = Value::Object(Map::from_iter([("a".to_owned(), value)]));
+        }
+        let Value::Object(object) = value else {
+            unreachable!()
+        };
+        assert_eq!(Metadata::new(&object), Err(MetadataError::NotAnObject));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn numbers_do_not_drift_from_reading_to_reading(number: f64) {
+            let object = Map::from_iter([("n".to_owned(), Value::from(number))]);
+            let metadata = Metadata::new(&object).unwrap();
+            let again: Map<String, Value> = serde_json::from_str(metadata.as_json()).unwrap();
+            assert_eq!(again, object);
+            assert_eq!(Metadata::parse(metadata.as_json()).unwrap(), metadata);
         }
     }
 

@@ -60,7 +60,7 @@ const REJECTED: u8 = 0;
 
 /// The generator of one key: ChaCha20 under a seed of its own, wiped on drop.
 pub(crate) struct Generator {
-    stream: ChaCha20Rng,
+    stream: Box<ChaCha20Rng>,
     /// Characters that were drawn, [`REJECTED`] ones among them, and how many of them are used.
     drawn: Zeroizing<[u8; 64]>,
     used: usize,
@@ -72,7 +72,7 @@ impl Generator {
         entropy.fill(&mut seed)?;
         let drawn = Zeroizing::new([REJECTED; 64]);
         Ok(Self {
-            stream: ChaCha20Rng::from_seed(*seed),
+            stream: Box::new(ChaCha20Rng::from_seed(*seed)),
             used: drawn.len(),
             drawn,
         })
@@ -86,8 +86,7 @@ impl Generator {
 
     /// Draws base62 characters uniformly: six bits at a time, and the two values that are no digit
     /// are passed over.
-    pub(crate) fn base62<const N: usize>(&mut self) -> [u8; N] {
-        let mut characters = [0; N];
+    pub(crate) fn fill_base62(&mut self, characters: &mut [u8]) {
         let mut filled = 0;
         while let Some(place) = characters.get_mut(filled) {
             let Some(&character) = self.drawn.get(self.used) else {
@@ -99,7 +98,6 @@ impl Generator {
             *place = character;
             filled += usize::from(character != REJECTED);
         }
-        characters
     }
 
     fn draw(&mut self) {
@@ -116,7 +114,7 @@ impl Drop for Generator {
     fn drop(&mut self) {
         // ChaCha20Rng does not wipe itself, so all of it is overwritten: its key, its position and
         // the bytes it has ready.
-        self.stream = ChaCha20Rng::from_seed([0; 32]);
+        *self.stream = ChaCha20Rng::from_seed([0; 32]);
         black_box(&mut self.stream);
     }
 }
@@ -144,7 +142,9 @@ mod tests {
         let mut random = Generator::seeded(&OsEntropy).unwrap();
         let mut counts = [0u32; 256];
         for _ in 0..2_000 {
-            for character in random.base62::<62>() {
+            let mut characters = [0; 62];
+            random.fill_base62(&mut characters);
+            for character in characters {
                 counts[usize::from(character)] += 1;
             }
         }

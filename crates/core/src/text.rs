@@ -1,7 +1,7 @@
-//! What the types that are made only by parsing a text have in common: Display, Debug, FromStr
-//! and serde, all by the one spelling of the value.
+//! What the types that are made only by parsing a text have in common: `FromStr`, `Debug` and serde,
+//! all by the one spelling of the value.
 
-/// Implements `FromStr`, `TryFrom<String>`, `Debug`, `Serialize` and `Deserialize` for a type that has
+/// Implements `FromStr`, `Debug`, `Serialize` and `Deserialize` for a type that has
 /// `parse(&str) -> Result<Self, Error>` and `Display`.
 macro_rules! parsed_text {
     ($type:ty, $error:ty) => {

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, sync::Arc};
 
 use crate::{
-    Caller, HashError, Key, KeyId, Secret, Status, StoreError, TokenError, TokenRef,
+    Caller, HashError, Key, KeyId, Record, Scheme, Status, StoreError, TokenError, TokenRef,
     config::Shared, hash::Binding,
 };
 
@@ -24,36 +24,50 @@ impl Verifier {
     pub async fn verify(&self, token: &[u8]) -> Result<Verified, VerifyError> {
         let shared = &*self.0;
         let token = TokenRef::parse(token, &shared.prefix).map_err(Denied::Malformed)?;
-        let record = shared
-            .store
-            .find(token.id())
-            .await?
-            .ok_or(Denied::Unknown(*token.id()))?;
-        let key = record.key;
+        let Record {
+            key, credential, ..
+        } = self.find(token.id()).await?;
         if key.environment != token.environment() {
             return Err(Denied::Unknown(key.id).into());
         }
-        let secret: Secret = token.secret();
-        if !shared
-            .hasher
-            .tag_matches(&record.credential, &key.id, secret.expose())?
-        {
+        let secret = token.exposed_secret();
+        if !shared.hasher.tag_matches(&credential, &key.id, secret)? {
             return Err(Denied::WrongSecret(key.id).into());
         }
-        match key.status(shared.clock.now()) {
-            Status::Active => {}
-            Status::Expired => return Err(Denied::Expired(key.id).into()),
-            Status::Revoked => return Err(Denied::Revoked(key.id).into()),
-        }
+        self.check_active(&key)?;
         let binding = Binding::new(&key.id, &key.workspace, key.environment);
         if !shared
             .hasher
-            .proves(&record.credential.hash, binding, secret)
+            .proves(&credential.hash, binding, secret)
             .await?
         {
             return Err(Denied::WrongSecret(key.id).into());
         }
+        if matches!(credential.hash.scheme(), Scheme::HmacSha256) {
+            return Ok(Verified(Arc::new(key)));
+        }
+        // A run of Argon2 may have waited for others, and the key may have been revoked meanwhile.
+        let key = self.find(&key.id).await?.key;
+        self.check_active(&key)?;
         Ok(Verified(Arc::new(key)))
+    }
+
+    /// Whether a caller's time is not over yet.
+    #[must_use]
+    pub fn is_current(&self, caller: &Caller) -> bool {
+        caller.is_current(self.0.clock.now())
+    }
+
+    async fn find(&self, id: &KeyId) -> Result<Record, VerifyError> {
+        Ok(self.0.store.find(id).await?.ok_or(Denied::Unknown(*id))?)
+    }
+
+    fn check_active(&self, key: &Key) -> Result<(), Denied> {
+        match key.status(self.0.clock.now()) {
+            Status::Active => Ok(()),
+            Status::Expired => Err(Denied::Expired(key.id)),
+            Status::Revoked => Err(Denied::Revoked(key.id)),
+        }
     }
 }
 

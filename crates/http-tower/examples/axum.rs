@@ -16,7 +16,7 @@ pub(crate) fn app(keys: &Keywright) -> Result<Router, Error> {
     let readers = AuthLayer::new(keys.verifier().clone()).require("calls:read".parse()?);
     Ok(Router::new()
         .route("/calls", get(calls).layer(readers))
-        .nest_service("/v1/api-keys", ApiKeys::new(keys, "/v1/api-keys")))
+        .nest_service("/v1/api-keys", ApiKeys::nested(keys, "/v1/api-keys")))
 }
 
 async fn calls(Extension(caller): Extension<Caller>) -> String {

@@ -11,7 +11,7 @@
 //!     let readers = AuthLayer::new(keys.verifier().clone()).require("calls:read".parse()?);
 //!     Ok(Router::new()
 //!         .route("/calls", get(calls).layer(readers))
-//!         .nest_service("/v1/api-keys", ApiKeys::new(keys, "/v1/api-keys")))
+//!         .nest_service("/v1/api-keys", ApiKeys::nested(keys, "/v1/api-keys")))
 //! }
 //!
 //! async fn calls(Extension(caller): Extension<Caller>) -> String {
@@ -24,6 +24,7 @@
 mod api;
 mod auth;
 mod error;
+mod future;
 mod item;
 mod request_id;
 
@@ -34,9 +35,10 @@ struct Readme;
 
 // The public interface is:
 pub use crate::{
-    api::{ApiKeys, issued_json},
-    auth::{Auth, AuthLayer, RealmError, ResponseFuture},
+    api::{ApiKeys, IssuedJson},
+    auth::{Auth, AuthLayer, RealmError},
     error::error_response,
+    future::ResponseFuture,
     item::Item,
-    request_id::request_id,
+    request_id::{HEADER as REQUEST_ID, request_id},
 };

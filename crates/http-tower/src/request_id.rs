@@ -10,8 +10,8 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The header that carries it, in requests and answers.
-pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// The header that carries the id of a request, in requests and answers: `X-Request-Id`.
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 const MAX_LENGTH: usize = 64;
 

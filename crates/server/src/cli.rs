@@ -15,7 +15,7 @@ use keywright_core::{Environment, Name, Permissions, Prefix, Scheme, Workspace};
 ///     -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
 ///     -d '{"name": "Production Server"}'
 ///
-/// Every option can also be given as an environment variable.
+/// Options that name a variable in brackets can also be set by it in the environment.
 #[derive(Parser)]
 #[command(name = "keywright", version, verbatim_doc_comment)]
 struct Parsed {
@@ -64,7 +64,7 @@ pub(crate) struct LibraryOptions {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Hash {
-    /// Argon2id, 19 MiB, 2 passes: about 13 ms at creation and at the first use in each process
+    /// Argon2id, 19 MiB, 2 passes: about 13 ms of a core to create or to verify a key
     Argon2id,
     /// HMAC-SHA-256: less than a microsecond, and as strong for secrets of 256 random bits
     HmacSha256,
@@ -208,6 +208,10 @@ fn report(error: &clap::Error) -> ExitCode {
         // A reader that has gone away has seen enough.
         let _ = error.print();
         return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        eprintln!("error: a command is missing, such as `keys create`; see keywright --help");
+        return ExitCode::from(2);
     }
     let text = error.render().to_string();
     let sentence: Vec<&str> = text

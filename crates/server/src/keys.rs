@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 
 use anyhow::{Result, bail};
 use keywright_core::{Caller, Clock, Expiry, NewKey, Permissions, SystemClock};
-use keywright_http_tower::issued_json;
+use keywright_http_tower::IssuedJson;
 
 use crate::{
     cli::{CreateOptions, LibraryOptions},
@@ -16,7 +16,9 @@ use crate::{
 pub(crate) async fn create(library: &LibraryOptions, options: CreateOptions) -> Result<()> {
     let url = StoreUrl::parse(&library.store)?;
     if matches!(url, StoreUrl::Memory) {
-        bail!("a key in memory: ends with this command; use --store sqlite:PATH");
+        bail!(
+            "the store memory: ends with this command, and the key with it; use --store sqlite:PATH"
+        );
     }
     let opened = store::open(&url, library).await?;
     let mut new = NewKey::named(options.name);
@@ -29,7 +31,7 @@ pub(crate) async fn create(library: &LibraryOptions, options: CreateOptions) -> 
     let issued = opened.keys.issuer().create(&operator, new).await?;
     let mut out = stdout().lock();
     if options.json {
-        out.write_all(&issued_json(&issued))?;
+        out.write_all(IssuedJson::new(&issued)?.expose())?;
         writeln!(out)?;
     } else {
         writeln!(out, "{}", issued.token.expose())?;

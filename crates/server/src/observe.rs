@@ -1,19 +1,26 @@
-//! What every request has: an id, a line in the log, and an answer that is not cached.
+//! What every request has: an id, a line in the log, an end, and an answer that is not cached.
+
+use std::time::Duration;
 
 use axum::{
+    body::Body,
     extract::{MatchedPath, Request},
     middleware::Next,
     response::Response,
 };
-use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
-use keywright_http_tower::request_id;
+use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
+use keywright_http_tower::{REQUEST_ID, error_response, request_id};
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How long a request may take, from the end of its head to the beginning of the answer; a client
+/// that sends its body byte by byte gets no longer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
+    let headers = request.headers().clone();
     let span = tracing::info_span!(
         "request",
         id = id.to_str().unwrap_or_default(),
@@ -21,8 +28,13 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
         // The route and not the path: somebody will put a token into a path.
         route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str),
     );
-    let started = tokio::time::Instant::now();
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let started = now();
+    let answer = timeout(REQUEST_TIMEOUT, next.run(request).instrument(span.clone()));
+    let mut response = answer.await.unwrap_or_else(|_| {
+        let message = "the request took too long";
+        let status = StatusCode::REQUEST_TIMEOUT;
+        error_response(status, "request_timeout", message, &headers).map(Body::new)
+    });
     let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     span.in_scope(|| {
         tracing::info!(status = response.status().as_u16(), duration_us, "answered");
@@ -33,4 +45,12 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a span of time for the log, and no point in time"
+)]
+fn now() -> Instant {
+    Instant::now()
 }

@@ -2,12 +2,11 @@
 
 use std::{
     io::{IsTerminal, Write, stdout},
-    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use axum::{Router, middleware, routing::get};
 use http::{HeaderMap, StatusCode};
 use hyper::server::conn::http1;
@@ -16,13 +15,13 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use keywright_core::{Keywright, Name, NewKey, Workspace};
+use keywright_core::{Name, NewKey, Workspace};
 use keywright_http_tower::{ApiKeys, AuthLayer, error_response};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Semaphore,
 };
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::{
     cli::{FirstKey, LibraryOptions, ServeOptions},
@@ -31,8 +30,15 @@ use crate::{
     whoami,
 };
 
-/// How long a client may take to send the head of a request, and each piece of its body.
-const READ_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client may take to send the head of a request, and how long it may keep a connection
+/// without one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Largest head of a request, in bytes.
+const MAX_HEAD_LENGTH: usize = 128 * 1024;
+
+/// Most connections at a time; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 1000;
 
 /// How long requests that are in flight when the server is told to stop may still take.
 const GRACE: Duration = Duration::from_secs(20);
@@ -42,7 +48,7 @@ const GRACE: Duration = Duration::from_secs(20);
 pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Result<()> {
     logging::start(options.log_format, options.log_level);
     // From here on a signal stops the server as it should be stopped, whatever it is doing.
-    let stop = stop_signal()?;
+    let stop = Stop::listen()?;
     let opened = store::open(&StoreUrl::parse(&library.store)?, library).await?;
     // Before the first key is made: a server that cannot listen must not use it up.
     let listener = TcpListener::bind(options.listen).await.with_context(|| {
@@ -51,29 +57,32 @@ pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Resu
             options.listen
         )
     })?;
-    first_key(&opened.keys, options.first_key).await?;
+    first_key(&opened, options.first_key).await?;
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}");
     serve(listener, router(&opened), stop).await
 }
 
 /// Makes the first key of an empty store and prints it, or says how to make one.
-async fn first_key(keys: &Keywright, choice: FirstKey) -> Result<()> {
+async fn first_key(opened: &Opened, choice: FirstKey) -> Result<()> {
     let print = match choice {
         FirstKey::Print => true,
         FirstKey::Auto => stdout().is_terminal(),
         FirstKey::None => return Ok(()),
     };
     if !print {
-        tracing::info!("if there is no key yet, make one: keywright keys create --name NAME");
+        if opened.store.is_empty().await? {
+            tracing::info!("there is no key yet; make one: keywright keys create --name NAME");
+        }
         return Ok(());
     }
     let new = NewKey::named(Name::parse("First key")?);
-    if let Some(issued) = keys
+    let first = opened
+        .keys
         .issuer()
         .create_first(Workspace::parse("default")?, new)
-        .await?
-    {
+        .await?;
+    if let Some(issued) = first {
         tracing::info!(key = %issued.key.id, "this is the first key; it is shown this one time");
         let mut out = stdout().lock();
         writeln!(out, "{}", issued.token.expose())?;
@@ -85,7 +94,7 @@ async fn first_key(keys: &Keywright, choice: FirstKey) -> Result<()> {
 fn router(opened: &Opened) -> Router {
     let keys = &opened.keys;
     let base = "/v1/api-keys";
-    let endpoints = ApiKeys::new(keys, base);
+    let endpoints = ApiKeys::at(keys, base);
     let auth = AuthLayer::new(keys.verifier().clone());
     Router::new()
         .route_service(base, endpoints.clone())
@@ -106,37 +115,48 @@ fn router(opened: &Opened) -> Router {
             error_response(status, "method_not_allowed", message, &headers)
                 .map(axum::body::Body::new)
         })
-        .layer(RequestBodyTimeoutLayer::new(READ_TIMEOUT))
         .layer(middleware::from_fn(observe::observe))
 }
 
-/// Resolves on the first SIGTERM or Ctrl-C after this call.
-fn stop_signal() -> Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
+/// SIGTERM and Ctrl-C, from the moment that this is made.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-/// Accepts connections until told to stop, then finishes what is in flight.
-async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()>,
-) -> Result<()> {
-    let mut stop = pin!(stop);
+impl Stop {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next one.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Accepts connections until told to stop, then finishes what is in flight, until told again.
+async fn serve(listener: TcpListener, router: Router, mut stop: Stop) -> Result<()> {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(READ_TIMEOUT);
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_LENGTH);
     let connections = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await?;
+            anyhow::Ok((listener.accept().await?.0, place))
+        };
+        let (stream, place) = tokio::select! {
+            accepted = accepted => match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, most likely: connections that end give some back.
                     tracing::warn!(%error, "a connection was not accepted");
@@ -144,13 +164,13 @@ async fn serve(
                     continue;
                 }
             },
-            () = &mut stop => break,
+            () = stop.asked() => break,
         };
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
+            let _place = place;
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }
@@ -158,11 +178,9 @@ async fn serve(
     }
     drop(listener);
     tracing::info!("stopping");
-    if tokio::time::timeout(GRACE, connections.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!("some requests were not finished in time");
+    tokio::select! {
+        () = connections.shutdown() => Ok(()),
+        () = tokio::time::sleep(GRACE) => bail!("some requests were not finished in time"),
+        () = stop.asked() => bail!("stopped at once: some requests were not finished"),
     }
-    Ok(())
 }

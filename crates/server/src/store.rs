@@ -17,6 +17,9 @@ pub(crate) enum StoreUrl<'a> {
 impl<'a> StoreUrl<'a> {
     pub(crate) fn parse(url: &'a str) -> Result<Self> {
         match url.split_once(':') {
+            Some(("sqlite", path)) if path.starts_with("//") => {
+                bail!("the path of a store URL follows at once: sqlite:PATH, without //")
+            }
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path)),
             Some(("memory", "")) => Ok(Self::Memory),
             // What follows the scheme may hold a password.
@@ -48,13 +51,11 @@ pub(crate) async fn open(url: &StoreUrl<'_>, options: &LibraryOptions) -> Result
     let store = url.open()?;
     match Keywright::open(config, Arc::clone(&store)).await {
         Ok(keys) => Ok(Opened { keys, store }),
-        Err(error @ OpenError::Prefix { .. }) => {
-            let OpenError::Prefix { store, .. } = &error else {
-                return Err(error.into());
-            };
-            let hint = format!("start with --prefix {store}, or choose another store");
-            Err(anyhow::anyhow!("{error}: {hint}"))
-        }
-        Err(error) => Err(error.into()),
+        Err(error) => match &error {
+            OpenError::Prefix { store, .. } => {
+                bail!("{error}; start with --prefix {store}, or choose another store")
+            }
+            _ => Err(error.into()),
+        },
     }
 }

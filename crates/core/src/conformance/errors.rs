@@ -9,7 +9,8 @@ use super::{
     handle::Handle,
 };
 use crate::{
-    Environment, Listing, Reach, Record, Rename, Retire, Start, StoreError, StoreErrorKind,
+    Durability, Environment, Listing, Reach, Record, Rename, Retire, Start, StoreError,
+    StoreErrorKind,
 };
 
 /// Clause 14, errors.
@@ -86,6 +87,11 @@ fn damaged_records_are_corrupt<H: Harness>(harness: &H, store: &Handle<'_, H>) {
         "a record before it is damaged"
     );
     if !harness.damage(&damaged.key.id) {
+        assert_eq!(
+            store.store().durability(),
+            Durability::Process,
+            "a store that keeps anything can be damaged"
+        );
         return;
     }
 
@@ -100,6 +106,10 @@ fn damaged_records_are_corrupt<H: Harness>(harness: &H, store: &Handle<'_, H>) {
         let found = store.wait(store.store().find(&damaged.key.id));
         if let Err(error) = &found {
             assert_well_formed(error);
+            assert!(
+                std::error::Error::source(error).is_some(),
+                "what could not be read back is told"
+            );
         }
         assert_refused(found, kind, "a find of a damaged record");
         for listing in [&everything, &after] {

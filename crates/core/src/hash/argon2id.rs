@@ -98,7 +98,7 @@ impl fmt::Display for Argon2ParamsError {
 
 impl std::error::Error for Argon2ParamsError {}
 
-/// The memory that one thread uses for run after run.
+/// The memory of one run after another.
 #[derive(Default)]
 pub(super) struct Memory(Vec<Block>);
 

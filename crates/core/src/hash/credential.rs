@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use subtle::{Choice, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 
 use super::StoredHash;
 
@@ -27,6 +27,7 @@ impl Credential {
 /// The first 64 bits of an HMAC over id and secret, keyed by the pepper where there is one. It is
 /// compared before the hash, so that a wrong secret costs nanoseconds and never reaches Argon2. Of
 /// the secret's 256 bits it leaves 192 unknown, so it is of no use to a thief of the database.
+/// `==` compares records, not secrets: it takes a time that depends on the tags.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Tag([u8; Tag::LENGTH]);
 
@@ -40,16 +41,17 @@ impl Tag {
         Self(bytes)
     }
 
+    /// Whether both are of one secret, in constant time.
+    pub(super) fn matches(&self, other: &Self) -> bool {
+        u64::from_ne_bytes(self.0)
+            .ct_eq(&u64::from_ne_bytes(other.0))
+            .into()
+    }
+
     /// The bytes that a store keeps.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
         &self.0
-    }
-}
-
-impl ConstantTimeEq for Tag {
-    fn ct_eq(&self, other: &Self) -> Choice {
-        u64::from_ne_bytes(self.0).ct_eq(&u64::from_ne_bytes(other.0))
     }
 }
 

@@ -59,10 +59,10 @@ impl Hasher {
         id: &KeyId,
         binding: Binding,
         salt: [u8; StoredHash::SALT_LENGTH],
-        secret: Secret,
+        secret: &[u8; Secret::LENGTH],
     ) -> Result<Credential, HashError> {
         let key = self.key(&self.newest)?;
-        let tag = key.mac.tag(id, secret.expose());
+        let tag = key.mac.tag(id, secret);
         let output = self.run(self.scheme, key, binding, salt, secret).await?;
         let hash = StoredHash {
             scheme: self.scheme,
@@ -82,7 +82,7 @@ impl Hasher {
         secret: &[u8; Secret::LENGTH],
     ) -> Result<bool, HashError> {
         let key = self.key(&credential.hash.pepper)?;
-        Ok(key.mac.tag(id, secret).ct_eq(&credential.tag).into())
+        Ok(key.mac.tag(id, secret).matches(&credential.tag))
     }
 
     /// Whether the hash belongs to the secret.
@@ -90,7 +90,7 @@ impl Hasher {
         &self,
         hash: &StoredHash,
         binding: Binding,
-        secret: Secret,
+        secret: &[u8; Secret::LENGTH],
     ) -> Result<bool, HashError> {
         let key = self.key(&hash.pepper)?;
         let output = self
@@ -105,12 +105,13 @@ impl Hasher {
         key: &HashKey,
         binding: Binding,
         salt: [u8; StoredHash::SALT_LENGTH],
-        secret: Secret,
+        secret: &[u8; Secret::LENGTH],
     ) -> Result<[u8; StoredHash::OUTPUT_LENGTH], HashError> {
         match scheme {
-            Scheme::HmacSha256 => Ok(key.mac.hash(&binding, &salt, secret.expose())),
+            Scheme::HmacSha256 => Ok(key.mac.hash(&binding, &salt, secret)),
             Scheme::Argon2id(cost) => {
                 let pepper = key.pepper.clone();
+                let secret = Secret::copied(secret);
                 let run = self.pool.run(move |memory| {
                     let pepper = pepper.as_deref().map(Pepper::key);
                     argon2id::hash(cost, pepper, &binding, &salt, &secret, memory)

@@ -1,6 +1,12 @@
 //! The threads that Argon2 runs on.
 
-use std::{io, num::NonZero, panic::AssertUnwindSafe, thread};
+use std::{
+    io,
+    num::NonZero,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+};
 
 use crossbeam_channel::{Sender, TrySendError};
 use futures_channel::oneshot;
@@ -9,9 +15,51 @@ use super::argon2id::Memory;
 
 type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
-/// As many named threads as there are cores, each with memory of its own, behind one bounded queue.
-/// They end when the pool is dropped and what was queued is done.
-pub(super) struct Pool(Sender<Job>);
+/// As many named threads as there are cores, behind one bounded queue.
+/// When the pool is dropped they finish what they are at, and end.
+pub(super) struct Pool {
+    // The order matters: it is the end of the queue that ends the threads.
+    queue: Sender<Job>,
+    _threads: Vec<Thread>,
+}
+
+/// Memory for runs, at most one for each thread. What was used last is used next, by whichever thread:
+/// some of it may still be in the processor's cache.
+#[derive(Default)]
+struct Memories(Mutex<Vec<Memory>>);
+
+impl Memories {
+    fn take(&self) -> Memory {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+            .unwrap_or_default()
+    }
+
+    fn give_back(&self, memory: Memory) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(memory);
+    }
+}
+
+/// A thread that is waited for when this is dropped.
+struct Thread(Option<JoinHandle<()>>);
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // An answer may wake whoever drops the pool right there, on the thread that answers; a
+        // thread cannot wait for itself.
+        if let Some(thread) = self.0.take()
+            && thread.thread().id() != thread::current().id()
+        {
+            // It catches the panics of its jobs; there is nobody to tell of another one.
+            let _ = thread.join();
+        }
+    }
+}
 
 /// Why a job was not done.
 #[derive(Debug)]
@@ -24,20 +72,29 @@ pub(super) enum PoolError {
 
 impl Pool {
     pub(super) fn start(queue: usize) -> io::Result<Self> {
-        let (sender, receiver) = crossbeam_channel::bounded::<Job>(queue);
-        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
-            let receiver = receiver.clone();
-            thread::Builder::new()
+        let (queue, jobs) = crossbeam_channel::bounded::<Job>(queue);
+        let memories = Arc::new(Memories::default());
+        let start = |_| {
+            let jobs = jobs.clone();
+            let memories = Arc::clone(&memories);
+            let thread = thread::Builder::new()
                 .name("kw-hash".into())
                 .spawn(move || {
-                    let mut memory = Memory::default();
-                    for job in receiver {
+                    for job in jobs {
+                        let mut memory = memories.take();
                         // A panic ends this job, whose caller is told, and not the thread.
                         let _ = std::panic::catch_unwind(AssertUnwindSafe(|| job(&mut memory)));
+                        memories.give_back(memory);
                     }
                 })?;
-        }
-        Ok(Self(sender))
+            Ok(Thread(Some(thread)))
+        };
+        let count = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = (0..count).map(start).collect::<io::Result<_>>()?;
+        Ok(Self {
+            queue,
+            _threads: threads,
+        })
     }
 
     pub(super) async fn run<T: Send + 'static>(
@@ -46,10 +103,12 @@ impl Pool {
     ) -> Result<T, PoolError> {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(move |memory: &mut Memory| {
-            // Whoever asked may be gone; the work was done all the same.
-            let _ = answer.send(work(memory));
+            // What nobody waits for any more when its turn comes is not worth the core.
+            if !answer.is_canceled() {
+                let _ = answer.send(work(memory));
+            }
         });
-        match self.0.try_send(job) {
+        match self.queue.try_send(job) {
             Ok(()) => answered.await.map_err(|_| PoolError::Lost),
             Err(TrySendError::Full(_)) => Err(PoolError::Full),
             Err(TrySendError::Disconnected(_)) => Err(PoolError::Lost),

@@ -18,6 +18,8 @@ pub struct Minted {
 }
 
 impl Issuer {
+    // For the benches: it asks for nobody's permission.
+    #[doc(hidden)]
     /// Draws an id and a secret for a workspace and an environment, and hashes the secret. Nothing is
     /// stored and nobody's permission is asked: this is the step of
     /// [`create`](Self::create) for hosts that build records of their own.
@@ -43,17 +45,18 @@ impl Issuer {
         environment: Environment,
         id: impl FnOnce(&mut Generator) -> KeyId,
     ) -> Result<Minted, IssueError> {
-        let (id, secret, salt) = {
-            let mut random = Generator::seeded(&*self.0.entropy)?;
-            (
-                id(&mut random),
-                Secret::generate(&mut random),
-                random.bytes(),
-            )
-        };
+        let mut random = Generator::seeded(&*self.0.entropy)?;
+        let id = id(&mut random);
+        let secret = Secret::generate(&mut random);
+        let salt = random.bytes();
+        drop(random);
         let token = Token::assemble(&self.0.prefix, environment, &id, &secret);
         let binding = Binding::new(&id, workspace, environment);
-        let credential = self.0.hasher.credential(&id, binding, salt, secret).await?;
+        let credential = self
+            .0
+            .hasher
+            .credential(&id, binding, salt, secret.expose())
+            .await?;
         Ok(Minted {
             id,
             token,

@@ -33,7 +33,7 @@ impl Issuer {
 }
 
 fn authorize(caller: &Caller, permission: &Permission, now: Timestamp) -> Result<(), IssueError> {
-    if caller.expires_at().is_some_and(|end| end <= now) {
+    if !caller.is_current(now) {
         return Err(IssueError::CallerInactive);
     }
     if !caller.may(permission) {

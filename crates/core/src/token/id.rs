@@ -31,7 +31,8 @@ impl KeyId {
     /// Draws an id for a key that is created now, with a routing tag of its own.
     pub(crate) fn generate(now: Timestamp, random: &mut Generator) -> Self {
         let time: [u8; Self::TIME_LENGTH] = base62::encode(now.as_millis().unsigned_abs());
-        let tail: [u8; Self::LENGTH - Self::TIME_LENGTH] = random.base62();
+        let mut tail = [0; Self::LENGTH - Self::TIME_LENGTH];
+        random.fill_base62(&mut tail);
         let mut id = [0; Self::LENGTH];
         for (place, character) in id.iter_mut().zip(time.iter().chain(&tail)) {
             *place = *character;

@@ -153,6 +153,11 @@ impl<'a> TokenRef<'a> {
         &self.id
     }
 
+    /// The characters of the secret, where they are.
+    pub(crate) const fn exposed_secret(&self) -> &'a [u8; Secret::LENGTH] {
+        self.secret
+    }
+
     /// A copy of the secret, for what outlives the client's bytes.
     #[must_use]
     pub fn secret(&self) -> Secret {

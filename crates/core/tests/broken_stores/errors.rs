@@ -4,8 +4,8 @@ use std::{collections::HashSet, marker::PhantomData};
 
 use async_trait::async_trait;
 use keywright_core::{
-    KeyId, KeyStore, Listing, MemoryStore, Page, Record, StoreError, StoreErrorKind, Timestamp,
-    Workspace,
+    Durability, KeyId, KeyStore, Listing, MemoryStore, Page, Record, StoreError, StoreErrorKind,
+    Timestamp, Workspace,
 };
 
 use crate::{
@@ -18,6 +18,8 @@ trait Reading: Send + Sync + std::fmt::Debug + 'static {
     const SKIPS_IN_FIND: bool = false;
     const SKIPS_IN_LIST: bool = false;
     const BACKEND: &str = "memory";
+    const TELLS_THE_CAUSE: bool = true;
+    const DURABILITY: Durability = Durability::Process;
 }
 
 /// A store whose records can be damaged.
@@ -48,7 +50,12 @@ impl<R> Default for Damageable<R> {
 impl<R: Reading> Damageable<R> {
     fn check(&self, id: &KeyId) -> Result<(), StoreError> {
         if self.damaged.with(|damaged| damaged.contains(id)) {
-            return Err(StoreError::new(StoreErrorKind::Corrupt, R::BACKEND));
+            let corrupt = StoreError::new(StoreErrorKind::Corrupt, R::BACKEND);
+            return Err(if R::TELLS_THE_CAUSE {
+                corrupt.with_source("damaged on purpose")
+            } else {
+                corrupt
+            });
         }
         Ok(())
     }
@@ -93,6 +100,10 @@ impl<R: Reading> Fault for Damageable<R> {
         Ok(page)
     }
 
+    fn durability(&self) -> Durability {
+        R::DURABILITY
+    }
+
     fn damage(&self, id: &KeyId) -> bool {
         self.damaged.with(|damaged| damaged.insert(*id));
         true
@@ -107,6 +118,31 @@ impl Reading for TellsAll {}
 #[test]
 fn a_store_that_tells_of_damage_passes() {
     assert_caught::<Damageable<TellsAll>>(&[]);
+}
+
+/// Outlasts its process, as far as the suite can see: what is tried here lives as long as the harness.
+#[derive(Debug)]
+struct Outlasts;
+
+impl Reading for Outlasts {
+    const DURABILITY: Durability = Durability::HostCrash;
+}
+
+#[test]
+fn a_store_that_outlasts_its_process_passes() {
+    assert_caught::<Damageable<Outlasts>>(&[]);
+}
+
+#[derive(Debug)]
+struct HidesTheCause;
+
+impl Reading for HidesTheCause {
+    const TELLS_THE_CAUSE: bool = false;
+}
+
+#[test]
+fn a_store_that_does_not_tell_the_cause_is_caught() {
+    assert_caught::<Damageable<HidesTheCause>>(&["errors"]);
 }
 
 #[derive(Debug)]

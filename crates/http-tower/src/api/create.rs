@@ -6,71 +6,18 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use keywright_core::{
-    Environment, Expiry, Issued, KeyId, Metadata, Name, NameError, NewKey, Permission, Permissions,
+    Environment, Expiry, Issued, Metadata, Name, NameError, NewKey, Permission, Permissions,
     Timestamp,
 };
-use serde::Serialize;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
 
+use super::issued_json::IssuedJson;
 use crate::error::{ApiError, FieldError};
 
-/// What a client gets, once.
-#[derive(Serialize)]
-struct Created<'a> {
-    id: KeyId,
-    name: &'a Name,
-    secret: &'a str,
-    created_at: Timestamp,
-    environment: Environment,
-    permissions: &'a Permissions,
-    expires_at: Option<Timestamp>,
-    metadata: Option<&'a Metadata>,
-    parent_id: Option<KeyId>,
-}
-
-/// The body that answers the creation of a key, with the whole token in it: for hosts that create
-/// keys in a way of their own. It is wiped from memory on drop.
-#[must_use]
-pub fn issued_json(issued: &Issued) -> Zeroizing<Vec<u8>> {
-    let key = &issued.key;
-    let created = Created {
-        id: key.id,
-        name: &key.name,
-        secret: issued.token.expose(),
-        created_at: key.created_at(),
-        environment: key.environment,
-        permissions: &key.permissions,
-        expires_at: key.expires_at,
-        metadata: key.metadata.as_ref(),
-        parent_id: key.parent,
-    };
-    // The buffer never grows, since growing would leave the secret in freed memory. Escaping at most
-    // doubles a name, which has no control characters.
-    let capacity = 1024
-        + key.name.as_str().len() * 2
-        + key
-            .permissions
-            .iter()
-            .map(|permission| permission.as_str().len() + 3)
-            .sum::<usize>()
-        + key
-            .metadata
-            .as_ref()
-            .map_or(0, |metadata| metadata.as_json().len());
-    let mut body = Zeroizing::new(Vec::with_capacity(capacity));
-    if serde_json::to_writer(&mut *body, &created).is_err() {
-        // Strings and numbers alone: this serialises.
-        body.clear();
-    }
-    debug_assert!(body.capacity() == capacity, "the buffer has grown");
-    body
-}
-
 /// 201 with the whole token, which is seen nowhere else. `base` is where the service is mounted.
-pub(super) fn response(issued: &Issued, base: &str) -> Response<Full<Bytes>> {
-    let body = Bytes::from_owner(issued_json(issued));
-    let mut response = Response::new(Full::new(body));
+pub(super) fn response(issued: &Issued, base: &str) -> Result<Response<Full<Bytes>>, ApiError> {
+    let body = IssuedJson::new(issued).map_err(|_| ApiError::internal())?;
+    let mut response = Response::new(Full::new(body.into_bytes()));
     *response.status_mut() = StatusCode::CREATED;
     let headers = response.headers_mut();
     headers.insert(
@@ -80,7 +27,7 @@ pub(super) fn response(issued: &Issued, base: &str) -> Response<Full<Bytes>> {
     if let Ok(location) = HeaderValue::try_from(format!("{base}/{}", issued.key.id)) {
         headers.insert(header::LOCATION, location);
     }
-    response
+    Ok(response)
 }
 
 /// Reads the body's members into the key that is asked for; all that is wrong with them is told at

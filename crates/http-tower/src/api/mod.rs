@@ -2,7 +2,8 @@
 
 mod body;
 mod create;
+mod issued_json;
 mod json;
 mod service;
 
-pub use self::{create::issued_json, service::ApiKeys};
+pub use self::{issued_json::IssuedJson, service::ApiKeys};

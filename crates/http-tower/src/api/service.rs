@@ -15,8 +15,9 @@ use tower_service::Service;
 
 use super::{body, create};
 use crate::{
-    auth::{AuthLayer, Authenticator, ResponseFuture},
+    auth::{AuthLayer, Authenticator},
     error::{AnswerForm, ApiError},
+    future::ResponseFuture,
 };
 
 /// The endpoints of API keys, as one tower service over any body.
@@ -37,35 +38,59 @@ use crate::{
 /// # fn router(keys: &keywright_core::Keywright) -> axum::Router {
 /// use keywright_http_tower::ApiKeys;
 ///
-/// axum::Router::new().nest_service("/v1/api-keys", ApiKeys::new(keys, "/v1/api-keys"))
+/// axum::Router::new().nest_service("/v1/api-keys", ApiKeys::nested(keys, "/v1/api-keys"))
 /// # }
 /// ```
 #[derive(Debug, Clone)]
 pub struct ApiKeys(Arc<Endpoints>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Endpoints {
     issuer: Issuer,
     authenticator: Arc<Authenticator>,
     base: String,
+    paths: Paths,
+}
+
+/// What the paths of requests begin with.
+#[derive(Debug, Clone, Copy)]
+enum Paths {
+    /// A router has taken the base off.
+    BelowBase,
+    /// The base.
+    Whole,
 }
 
 impl ApiKeys {
-    /// The service for a mount at the path `base` (`"/v1/api-keys"`). It takes requests with that
-    /// path in front, and those from which a router has stripped it.
+    /// The service for a mount at the path `base` (`"/v1/api-keys"`) of a router that takes the base
+    /// off the path, as axum's `nest_service` does.
     #[must_use]
-    pub fn new(keys: &Keywright, base: &str) -> Self {
-        Self::with_auth(keys, base, AuthLayer::new(keys.verifier().clone()))
+    pub fn nested(keys: &Keywright, base: &str) -> Self {
+        Self::mounted(keys, base, Paths::BelowBase)
+    }
+
+    /// The service for requests with their whole path, which begins with `base`, as plain hyper and
+    /// axum's `route_service` hand them on.
+    #[must_use]
+    pub fn at(keys: &Keywright, base: &str) -> Self {
+        Self::mounted(keys, base, Paths::Whole)
+    }
+
+    fn mounted(keys: &Keywright, base: &str, paths: Paths) -> Self {
+        Self(Arc::new(Endpoints {
+            issuer: keys.issuer().clone(),
+            authenticator: AuthLayer::new(keys.verifier().clone()).into_authenticator(),
+            base: base.trim_end_matches('/').to_owned(),
+            paths,
+        }))
     }
 
     /// The same with authentication that was set up otherwise: another header, another realm.
     #[must_use]
-    pub fn with_auth(keys: &Keywright, base: &str, auth: AuthLayer) -> Self {
-        Self(Arc::new(Endpoints {
-            issuer: keys.issuer().clone(),
-            authenticator: auth.into_authenticator(),
-            base: base.trim_end_matches('/').to_owned(),
-        }))
+    pub fn with_auth(self, auth: AuthLayer) -> Self {
+        let mut endpoints = Arc::unwrap_or_clone(self.0);
+        endpoints.authenticator = auth.into_authenticator();
+        Self(Arc::new(endpoints))
     }
 }
 
@@ -111,17 +136,20 @@ impl Endpoints {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         match (self.relative(request.uri().path()), request.method()) {
-            ("" | "/", &Method::POST) => self.create(request).await,
-            ("" | "/", _) => Err(method_not_allowed("POST")),
+            (Some("" | "/"), &Method::POST) => self.create(request).await,
+            (Some("" | "/"), _) => Err(method_not_allowed("POST")),
             _ => Err(ApiError::not_found()),
         }
     }
 
-    /// The path below the mount.
-    fn relative<'a>(&self, path: &'a str) -> &'a str {
-        path.strip_prefix(self.base.as_str())
-            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
-            .unwrap_or(path)
+    /// The path below the mount; `None` if it is not below it.
+    fn relative<'a>(&self, path: &'a str) -> Option<&'a str> {
+        match self.paths {
+            Paths::BelowBase => Some(path),
+            Paths::Whole => path
+                .strip_prefix(self.base.as_str())
+                .filter(|rest| rest.is_empty() || rest.starts_with('/')),
+        }
     }
 
     async fn create<B>(&self, request: Request<B>) -> Result<Response<Full<Bytes>>, ApiError>
@@ -135,7 +163,7 @@ impl Endpoints {
         match self.issuer.create(&caller, new).await {
             Ok(issued) => {
                 tracing::info!(key = %issued.key.id, workspace = %issued.key.workspace, "API key created");
-                Ok(create::response(&issued, &self.base))
+                create::response(&issued, &self.base)
             }
             Err(error) => Err(self.authenticator.challenge().issue(&error)),
         }
@@ -143,15 +171,10 @@ impl Endpoints {
 
     /// Who is calling, if they have the permission.
     async fn caller(&self, parts: &mut Parts, permission: &Permission) -> Result<Caller, ApiError> {
-        let challenge = self.authenticator.challenge();
-        self.authenticator.authenticate(parts).await?;
-        let caller = parts
-            .extensions
-            .remove::<Caller>()
-            .ok_or_else(|| challenge.missing_token())?;
+        let caller = self.authenticator.authenticate(parts).await?;
         self.issuer
             .authorize(&caller, permission)
-            .map_err(|error| challenge.issue(&error))?;
+            .map_err(|error| self.authenticator.challenge().issue(&error))?;
         Ok(caller)
     }
 }

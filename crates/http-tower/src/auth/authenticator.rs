@@ -24,22 +24,29 @@ impl Authenticator {
 
     /// Puts the [`Caller`] into the request's extensions, unless the host has put one there: then
     /// that counts, and the header is not looked at.
-    pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<(), ApiError> {
-        if request.extensions.get::<Caller>().is_none() {
-            let token = self.token(&request.headers)?;
-            let verified = self
-                .verifier
-                .verify(token)
-                .await
-                .map_err(|error| self.challenge.verification(&error))?;
-            request.extensions.insert(verified.caller());
-            request.extensions.insert(verified);
+    pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<Caller, ApiError> {
+        if let Some(value) = request.headers.get_mut(&self.header) {
+            // Whoever prints the headers on their way to the host does not print the token.
+            value.set_sensitive(true);
         }
-        match (&self.required, request.extensions.get::<Caller>()) {
-            (Some(permission), Some(caller)) if !caller.may(permission) => {
+        let caller = match request.extensions.get::<Caller>() {
+            Some(caller) if self.verifier.is_current(caller) => caller.clone(),
+            Some(_) => return Err(self.challenge.invalid_token()),
+            None => {
+                let token = self.token(&request.headers)?;
+                let verified = self.verifier.verify(token).await;
+                let verified = verified.map_err(|error| self.challenge.verification(&error))?;
+                let caller = verified.caller();
+                request.extensions.insert(caller.clone());
+                request.extensions.insert(verified);
+                caller
+            }
+        };
+        match &self.required {
+            Some(permission) if !caller.may(permission) => {
                 Err(self.challenge.insufficient_scope(permission))
             }
-            _ => Ok(()),
+            _ => Ok(caller),
         }
     }
 

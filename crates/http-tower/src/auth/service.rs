@@ -12,8 +12,8 @@ use http_body::Body;
 use http_body_util::{Either, Full};
 use tower_service::Service;
 
-use super::{Authenticator, ResponseFuture};
-use crate::error::AnswerForm;
+use super::Authenticator;
+use crate::{error::AnswerForm, future::ResponseFuture};
 
 /// A service behind [`AuthLayer`](super::AuthLayer).
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ where
         ResponseFuture::new(async move {
             let (mut parts, body) = request.into_parts();
             match authenticator.authenticate(&mut parts).await {
-                Ok(()) => {
+                Ok(_) => {
                     let response = inner.call(Request::from_parts(parts, body)).await?;
                     Ok(response.map(Either::Right))
                 }

@@ -4,8 +4,8 @@ use crate::common::{Answer, issue, library, send};
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use keywright_core::{
-    Caller, Environment, Expiry, Keywright, Name, NewKey, Prefix, Token, TokenRef, Verified,
-    Workspace,
+    Caller, Environment, Expiry, Keywright, Name, NewKey, Prefix, Timestamp, Token, TokenRef,
+    Verified, Workspace,
 };
 use keywright_http_tower::AuthLayer;
 use tower::{Layer, service_fn};
@@ -190,6 +190,32 @@ async fn the_hosts_own_caller_counts_and_the_header_is_not_looked_at() {
             assert_eq!(answer.text, "signed-in false");
         }
     }
+}
+
+#[tokio::test]
+async fn the_hosts_own_caller_is_refused_once_its_time_is_over() {
+    let keys = library().await;
+    let workspace = Workspace::parse("signed-in").unwrap();
+    let over = Caller::new(workspace, "*".parse().unwrap())
+        .with_expires_at(Timestamp::from_millis(1).unwrap());
+    let mut request = request(&[]);
+    request.extensions_mut().insert(over);
+    let answer = through(&layer(&keys), request).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(answer.json()["code"], "invalid_token");
+}
+
+#[tokio::test]
+async fn the_token_is_marked_as_sensitive_for_whoever_prints_headers() {
+    let keys = library().await;
+    let issued = issue(&keys, "*").await;
+    let service = layer(&keys).layer(service_fn(async |request: Request<Body>| {
+        let text = format!("{:?}", request.headers());
+        Ok::<_, std::convert::Infallible>(Response::new(Body::from(text)))
+    }));
+    let value = format!("Bearer {}", issued.token.expose());
+    let answer = send(service, request(&[("authorization", value.as_bytes())])).await;
+    assert_eq!(answer.text, r#"{"authorization": Sensitive}"#);
 }
 
 #[tokio::test]

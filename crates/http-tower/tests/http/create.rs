@@ -2,7 +2,7 @@
 
 use crate::common::{Answer, issue, library, post, send};
 use axum::body::Body;
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use keywright_core::{Caller, Environment, Keywright, Timestamp, Workspace};
 use keywright_http_tower::ApiKeys;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 async fn create(keys: &Keywright, body: &Value) -> Answer {
     let parent = issue(keys, "*").await;
     let request = post(parent.token.expose(), body.to_string());
-    send(ApiKeys::new(keys, "/v1/api-keys"), request).await
+    send(ApiKeys::nested(keys, "/v1/api-keys"), request).await
 }
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn answers_the_contract_field_for_field() {
     let parent = issue(&keys, "api_keys:write,calls:*").await;
     let body = r#"{"name": "Production Server", "expire_now": false}"#;
     let answer = send(
-        ApiKeys::new(&keys, "/v1/api-keys/"),
+        ApiKeys::nested(&keys, "/v1/api-keys/"),
         post(parent.token.expose(), body),
     )
     .await;
@@ -120,7 +120,7 @@ async fn an_empty_list_of_permissions_is_a_key_that_may_do_nothing() {
     let answer = create(&keys, &json!({"name": "n", "permissions": []})).await;
     assert_eq!(answer.json()["permissions"], json!([]));
     let child = answer.json()["secret"].as_str().unwrap().to_owned();
-    let answer = send(ApiKeys::new(&keys, ""), post(&child, r#"{"name":"n"}"#)).await;
+    let answer = send(ApiKeys::nested(&keys, ""), post(&child, r#"{"name":"n"}"#)).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
 }
 
@@ -253,7 +253,7 @@ async fn a_body_that_is_no_json_object_is_refused() {
     let keys = library().await;
     let parent = issue(&keys, "*").await;
     let token = parent.token.expose();
-    let service = ApiKeys::new(&keys, "");
+    let service = ApiKeys::nested(&keys, "");
     for (body, message) in [
         ("", "a JSON body is needed"),
         ("{", "the body is not valid JSON (line 1, column 1)"),
@@ -288,13 +288,21 @@ async fn a_body_over_16_kib_is_refused_before_it_is_read() {
         r#"{{"name":"n","metadata":{{"a":"{}"}}}}"#,
         "x".repeat(1_000_000)
     );
-    let answer = send(ApiKeys::new(&keys, ""), post(parent.token.expose(), body)).await;
+    let answer = send(
+        ApiKeys::nested(&keys, ""),
+        post(parent.token.expose(), body),
+    )
+    .await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(answer.json()["code"], "payload_too_large");
 
     // Without a length: an endless body, of which only the first 16 KiB are taken.
     let (sender, body) = endless_body();
-    let answer = send(ApiKeys::new(&keys, ""), post(parent.token.expose(), body)).await;
+    let answer = send(
+        ApiKeys::nested(&keys, ""),
+        post(parent.token.expose(), body),
+    )
+    .await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(sender.load(std::sync::atomic::Ordering::Relaxed) <= 17);
 }
@@ -336,7 +344,7 @@ async fn only_json_is_taken() {
                 .headers_mut()
                 .insert("content-type", HeaderValue::from_static(media_type));
         }
-        let answer = send(ApiKeys::new(&keys, ""), request).await;
+        let answer = send(ApiKeys::nested(&keys, ""), request).await;
         assert_eq!(answer.status.as_u16(), status, "{media_type:?}");
     }
 }
@@ -344,22 +352,26 @@ async fn only_json_is_taken() {
 #[tokio::test]
 async fn other_paths_are_404_and_other_methods_405_with_allow() {
     let keys = library().await;
-    let service = ApiKeys::new(&keys, "/v1/api-keys");
-    for path in ["/v1/api-keys", "/v1/api-keys/", "/"] {
-        let request = Request::builder()
-            .method(Method::PUT)
-            .uri(path)
-            .body(Body::empty())
-            .unwrap();
+    let nested = ApiKeys::nested(&keys, "/v1/api-keys");
+    let whole = ApiKeys::at(&keys, "/v1/api-keys");
+    for (service, path) in [
+        (&nested, "/"),
+        (&whole, "/v1/api-keys"),
+        (&whole, "/v1/api-keys/"),
+    ] {
+        let request = Request::put(path).body(Body::empty()).unwrap();
         let answer = send(service.clone(), request).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
         assert_eq!(answer.header("allow"), "POST");
     }
-    for path in [
-        "/nowhere",
-        "/v1/api-keysx",
-        "/v1/api-keys/a/b/c",
-        "/v1/api-keys//",
+    for (service, path) in [
+        (&nested, "/nowhere"),
+        (&nested, "/v1/api-keys"),
+        (&whole, "/"),
+        (&whole, "/v1/api-keysx"),
+        (&whole, "/v1/api-keys/v1/api-keys"),
+        (&whole, "/v1/api-keys/a/b/c"),
+        (&whole, "/v1/api-keys//"),
     ] {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let answer = send(service.clone(), request).await;
@@ -372,7 +384,7 @@ async fn other_paths_are_404_and_other_methods_405_with_allow() {
 async fn a_child_can_do_no_more_than_its_parent() {
     let keys = library().await;
     let parent = issue(&keys, "api_keys:write,calls:*").await;
-    let service = ApiKeys::new(&keys, "");
+    let service = ApiKeys::nested(&keys, "");
     for (permissions, status) in [
         (json!(["calls:read"]), 201),
         (json!(["calls:*", "api_keys:write"]), 201),
@@ -408,7 +420,7 @@ async fn create_as(keys: &Keywright, caller: Caller, body: &Value) -> Answer {
         .body(Body::from(body.to_string()))
         .unwrap();
     request.extensions_mut().insert(caller);
-    send(ApiKeys::new(keys, ""), request).await
+    send(ApiKeys::nested(keys, ""), request).await
 }
 
 #[tokio::test]
@@ -468,7 +480,7 @@ async fn errors_come_as_rfc_9457_where_that_is_accepted() {
         request
             .headers_mut()
             .insert("x-request-id", HeaderValue::from_static("abc"));
-        let answer = send(ApiKeys::new(&keys, ""), request).await;
+        let answer = send(ApiKeys::nested(&keys, ""), request).await;
         assert_eq!(answer.header("content-type"), "application/problem+json");
         assert_eq!(
             answer.json(),

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-/// The answer of [`Auth`](super::Auth) and of [`ApiKeys`](crate::ApiKeys), to come.
+/// The answer of [`Auth`](crate::Auth) and of [`ApiKeys`](crate::ApiKeys), to come.
 pub struct ResponseFuture<T, E>(Pin<Box<dyn Future<Output = Result<T, E>> + Send>>);
 
 impl<T, E> ResponseFuture<T, E> {

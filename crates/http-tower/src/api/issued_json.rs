@@ -1,0 +1,80 @@
+//! The answer to whoever has a key issued.
+
+use bytes::Bytes;
+use keywright_core::{Environment, Issued, KeyId, Metadata, Name, Permissions, Timestamp};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+/// The JSON that answers the creation of a key, with the whole token in it: for hosts that create
+/// keys in a way of their own. It is wiped from memory on drop, and like the token it cannot be
+/// printed or copied; the one way to the text is [`expose`](Self::expose).
+#[expect(missing_debug_implementations, reason = "a secret is never printed")]
+pub struct IssuedJson(Zeroizing<Vec<u8>>);
+
+#[derive(Serialize)]
+struct Created<'a> {
+    id: KeyId,
+    name: &'a Name,
+    secret: &'a str,
+    created_at: Timestamp,
+    environment: Environment,
+    permissions: &'a Permissions,
+    expires_at: Option<Timestamp>,
+    metadata: Option<&'a Metadata>,
+    parent_id: Option<KeyId>,
+}
+
+impl IssuedJson {
+    /// Serialises a key and its token.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`serde_json`]; there is no key for which they are known to occur.
+    pub fn new(issued: &Issued) -> Result<Self, serde_json::Error> {
+        let key = &issued.key;
+        let created = Created {
+            id: key.id,
+            name: &key.name,
+            secret: issued.token.expose(),
+            created_at: key.created_at(),
+            environment: key.environment,
+            permissions: &key.permissions,
+            expires_at: key.expires_at,
+            metadata: key.metadata.as_ref(),
+            parent_id: key.parent,
+        };
+        // The buffer never grows, since growing would leave the secret in freed memory. Escaping at
+        // most doubles a name, which has no control characters.
+        let permissions = key.permissions.iter();
+        let capacity = 1024
+            + key.name.as_str().len() * 2
+            + permissions
+                .map(|permission| permission.as_str().len() + 3)
+                .sum::<usize>()
+            + key
+                .metadata
+                .as_ref()
+                .map_or(0, |metadata| metadata.as_json().len());
+        let mut json = Zeroizing::new(Vec::with_capacity(capacity));
+        serde_json::to_writer(&mut *json, &created)?;
+        debug_assert!(json.capacity() == capacity, "the buffer has grown");
+        Ok(Self(json))
+    }
+
+    /// The JSON, in UTF-8. Whoever calls this answers for where it goes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The same as the body of an answer, wiped when the server has sent it.
+    pub(super) fn into_bytes(self) -> Bytes {
+        struct Body(IssuedJson);
+        impl AsRef<[u8]> for Body {
+            fn as_ref(&self) -> &[u8] {
+                self.0.expose()
+            }
+        }
+        Bytes::from_owner(Body(self))
+    }
+}

@@ -1,0 +1,192 @@
+//! The one form of every error answer.
+
+mod challenge;
+mod form;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use keywright_core::{StoreError, StoreErrorKind};
+use serde::Serialize;
+
+pub(crate) use self::{challenge::Challenge, form::AnswerForm};
+
+/// How long a client should wait before it asks again after a 503, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// An answer that is not a success: a status, a stable code for machines and a sentence for people.
+#[derive(Debug)]
+pub(crate) struct ApiError(Box<Answer>);
+
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    code: &'static str,
+    message: Cow<'static, str>,
+    fields: Vec<FieldError>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// What is wrong with one field of the body or the query.
+#[derive(Debug, Serialize)]
+pub(crate) struct FieldError {
+    pub(crate) field: Cow<'static, str>,
+    pub(crate) message: String,
+}
+
+impl ApiError {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let message = message.into();
+        Self(Box::new(Answer {
+            status,
+            code,
+            message,
+            fields: Vec::new(),
+            header: None,
+        }))
+    }
+
+    /// 400 for fields that do not validate; the first one's message is the message of all.
+    pub(crate) fn validation(fields: Vec<FieldError>) -> Self {
+        let message = match fields.first() {
+            Some(first) => Cow::Owned(first.message.clone()),
+            None => Cow::Borrowed("the request does not validate"),
+        };
+        let mut error = Self::new(StatusCode::BAD_REQUEST, "validation_failed", message);
+        error.0.fields = fields;
+        error
+    }
+
+    fn field(field: &'static str, message: String) -> Self {
+        Self::validation(vec![FieldError {
+            field: field.into(),
+            message,
+        }])
+    }
+
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.header = Some((name, value));
+        self
+    }
+
+    /// 500: a defect of this program.
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "something went wrong",
+        )
+    }
+
+    /// 404, the same for what does not exist and for what the caller may not know of.
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
+    }
+
+    /// 503: nothing is known, and the client should ask again.
+    fn unavailable(message: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            .with_header(header::RETRY_AFTER, RETRY_AFTER)
+    }
+
+    /// 500 for what the store has and cannot read back, 503 for everything else that it reports.
+    pub(crate) fn store(error: &StoreError) -> Self {
+        if error.kind() == StoreErrorKind::Corrupt {
+            let message = "a stored key cannot be read back";
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "corrupt", message)
+        } else {
+            Self::unavailable("the key store cannot be reached")
+        }
+    }
+
+    /// The answer, as JSON of the wire contract or, where the client accepts it, of RFC 9457.
+    pub(crate) fn into_response(self, form: &AnswerForm) -> Response<Full<Bytes>> {
+        let Answer {
+            status,
+            code,
+            message,
+            fields,
+            header,
+        } = *self.0;
+        let title = status.canonical_reason().unwrap_or("Error");
+        let request_id = form.request_id.to_str().unwrap_or_default();
+        let body = if form.problem {
+            serde_json::to_vec(&Problem {
+                r#type: "about:blank",
+                title,
+                status: status.as_u16(),
+                detail: &message,
+                code,
+                request_id,
+                errors: &fields,
+            })
+        } else {
+            serde_json::to_vec(&Envelope {
+                status_code: status.as_u16(),
+                message: &message,
+                error: title,
+                code,
+                request_id,
+                errors: &fields,
+            })
+        };
+        // Strings and numbers alone: this serialises.
+        let mut response = Response::new(Full::from(body.unwrap_or_default()));
+        *response.status_mut() = status;
+        let media_type = if form.problem {
+            "application/problem+json"
+        } else {
+            "application/json"
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.extend(header);
+        form.mark(headers);
+        response
+    }
+}
+
+/// An error answer in the form of this API, for what a host answers beside it: its own 404, say.
+/// `code` is for machines and stable, `message` is for people; `request` are the headers of the
+/// request.
+#[must_use]
+pub fn error_response(
+    status: StatusCode,
+    code: &'static str,
+    message: impl Into<Cow<'static, str>>,
+    request: &HeaderMap,
+) -> Response<Full<Bytes>> {
+    ApiError::new(status, code, message).into_response(&AnswerForm::of(request))
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    #[serde(rename = "statusCode")]
+    status_code: u16,
+    message: &'a str,
+    error: &'a str,
+    code: &'a str,
+    #[serde(rename = "requestId")]
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    #[serde(rename = "requestId")]
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+}
