@@ -132,6 +132,7 @@ fn every_mistake_is_one_line_that_says_what_to_do() {
     assert_fails(path, &["--prefix", "SK"], &["SK", "a-z"]);
     assert_fails(path, &["serve", "--listen", "nowhere"], &["nowhere"]);
     assert_fails(path, &["--store", "sqlite://keys.db"], &["sqlite:PATH"]);
+    assert_fails(path, &["--store", "sqlite:k.db?mode=ro"], &["sqlite:PATH"]);
     assert_fails(path, &["keys"], &["keys create", "--help"]);
     assert_fails(path, &["keys", "create"], &["--name"]);
     assert_fails(path, &["keys", "create", "--name", " "], &["empty"]);
@@ -148,7 +149,7 @@ fn every_mistake_is_one_line_that_says_what_to_do() {
     assert_fails(
         path,
         &["keys", "create", "--name", "n", "--expires-in", "0s"],
-        &["future"],
+        &["--expires-in"],
     );
     assert_fails(
         path,

@@ -113,16 +113,8 @@ fn two_servers_that_start_on_one_empty_store_make_one_first_key() {
 #[test]
 fn the_prefix_and_the_settings_can_come_from_the_environment() {
     let folder = tempdir().unwrap();
+    // Without a command it serves, with the options of `serve` too.
     let mut command = keywright(folder.path(), &["--first-key", "print"]);
-    command
-        .env("KEYWRIGHT_STORE", "sqlite:acme.db")
-        .env("KEYWRIGHT_PREFIX", "acme")
-        .env("KEYWRIGHT_HASH", "hmac-sha256")
-        .env("KEYWRIGHT_LISTEN", "127.0.0.1:0")
-        .env("KEYWRIGHT_LOG_FORMAT", "json");
-    // Without a command it serves, but then the option of `serve` needs the word.
-    assert!(!command.output().unwrap().status.success());
-    let mut command = keywright(folder.path(), &["serve", "--first-key", "print"]);
     command
         .env("KEYWRIGHT_STORE", "sqlite:acme.db")
         .env("KEYWRIGHT_PREFIX", "acme")
@@ -142,7 +134,7 @@ fn the_log_has_a_line_for_each_request_with_its_id_and_no_token() {
         &["--log-format", "json", "--log-level", "trace"],
     );
     let request = format!(
-        "GET /v1/{token}?key={token} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+        "{token} /v1/{token}?key={token} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
          x-request-id: find-me\r\nauthorization: Bearer {token}\r\n\r\n"
     );
     let answer = server.raw(request);
@@ -196,4 +188,40 @@ fn health_and_readiness_answer_without_a_key() {
             assert!(stream.read(&mut rest).unwrap() > 0);
         }
     }
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_does_not_take_the_api_down() {
+    let folder = tempdir().unwrap();
+    let token = crate::support::operator_key(folder.path(), &["--hash", "hmac-sha256"]);
+    let mut server = Server::start(folder.path(), &["--hash", "hmac-sha256"]);
+    server.close_log();
+    for _ in 0..3 {
+        assert_eq!(server.whoami(&token).status, 200);
+        assert_eq!(server.create(&token, r#"{"name":"n"}"#).status, 201);
+    }
+    let (status, _, _) = server.stop();
+    assert!(status.success());
+}
+
+#[test]
+fn a_first_key_that_cannot_be_printed_is_named_in_the_error() {
+    let folder = tempdir().unwrap();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = keywright(
+        folder.path(),
+        &["--first-key", "print", "--listen", "127.0.0.1:0"],
+    )
+    .stdout(full)
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap()
+    .wait_with_output()
+    .unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(
+        log.contains("error: the first key key_") && !log.contains("is shown"),
+        "{log}"
+    );
 }

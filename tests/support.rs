@@ -5,7 +5,11 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{Arc, Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -56,6 +60,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     log: Arc<Mutex<String>>,
     log_reader: Option<thread::JoinHandle<()>>,
+    stop_reading: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -73,8 +78,10 @@ impl Server {
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Mutex::new(String::new()));
         let (sender, listening) = mpsc::channel();
+        let stop_reading = Arc::new(AtomicBool::new(false));
         let log_reader = thread::spawn({
             let log = Arc::clone(&log);
+            let stop_reading = Arc::clone(&stop_reading);
             move || {
                 for line in stderr.lines().map_while(Result::ok) {
                     if let Some((_, rest)) = line.split_once("listening on http://") {
@@ -85,6 +92,9 @@ impl Server {
                     let mut log = log.lock().unwrap();
                     log.push_str(&line);
                     log.push('\n');
+                    if stop_reading.load(Ordering::Relaxed) {
+                        break;
+                    }
                 }
             }
         });
@@ -97,6 +107,17 @@ impl Server {
             address,
             log,
             log_reader: Some(log_reader),
+            stop_reading,
+        }
+    }
+
+    /// Closes the other end of the log, as a collector that dies.
+    pub(crate) fn close_log(&mut self) {
+        self.stop_reading.store(true, Ordering::Relaxed);
+        // The reader looks when a line comes.
+        assert_eq!(self.send("GET", "/healthz", "x", "").status, 200);
+        if let Some(reader) = self.log_reader.take() {
+            reader.join().unwrap();
         }
     }
 
@@ -128,7 +149,9 @@ impl Server {
             .read_to_string(&mut printed)
             .unwrap();
         let status = self.child.wait().unwrap();
-        self.log_reader.take().unwrap().join().unwrap();
+        if let Some(reader) = self.log_reader.take() {
+            reader.join().unwrap();
+        }
         let log = self.log.lock().unwrap().clone();
         (status, printed, log)
     }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, value::RawValue};
 
 /// A JSON object of the host's own, at most 4 KiB when serialised. The library keeps it and reads
-/// nothing out of it. Numbers are kept as 64-bit integers or IEEE 754 doubles, members in no
-/// particular order.
+/// nothing out of it. What [`new`](Self::new) is given has numbers as 64-bit integers or IEEE 754
+/// doubles, and members in no particular order. It is read and written with `serde_json` alone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Metadata(Box<str>);
 
@@ -19,9 +19,8 @@ impl Metadata {
     ///
     /// # Errors
     ///
-    /// [`MetadataError`] if that is too large, or nested deeper than 127 levels.
+    /// [`MetadataError`] if that is too large.
     pub fn new(object: &Map<String, Value>) -> Result<Self, MetadataError> {
-        // What is nested too deep is written, but not read back.
         Self::parse(&serde_json::to_string(object).map_err(|_| MetadataError::NotAnObject)?)
     }
 
@@ -34,7 +33,13 @@ impl Metadata {
         if json.len() > Self::MAX_LENGTH {
             return Err(MetadataError::TooLarge);
         }
-        serde_json::from_str::<Map<String, Value>>(json).map_err(|_| MetadataError::NotAnObject)?;
+        // The syntax alone is checked: a parsed value would not be printed as it was written, and
+        // serde_json reads more than there is into some names of members.
+        let text =
+            serde_json::from_str::<&RawValue>(json).map_err(|_| MetadataError::NotAnObject)?;
+        if !text.get().starts_with('{') {
+            return Err(MetadataError::NotAnObject);
+        }
         Ok(Self(json.into()))
     }
 
@@ -55,7 +60,7 @@ impl Serialize for Metadata {
 
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(&Map::deserialize(deserializer)?).map_err(de::Error::custom)
+        Self::parse(Box::<RawValue>::deserialize(deserializer)?.get()).map_err(de::Error::custom)
     }
 }
 
@@ -100,15 +105,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_too_deep_to_be_read_back_is_not_taken() {
-        let mut value = Value::Null;
+    fn what_was_taken_is_read_back_however_deep_and_whatever_its_members_are_called() {
+        let mut value = Value::from(1.5);
         for _ in 0..300 {
             value = Value::Object(Map::from_iter([("a".to_owned(), value)]));
         }
-        let Value::Object(object) = value else {
+        let Value::Object(deep) = value else {
             unreachable!()
         };
-        assert_eq!(Metadata::new(&object), Err(MetadataError::NotAnObject));
+        let magic = "$serde_json::private::RawValue".to_owned();
+        let inner = Value::Object(Map::from_iter([(magic, Value::from("{"))]));
+        let odd = Map::from_iter([("a".to_owned(), inner)]);
+        for object in [deep, odd] {
+            let metadata = Metadata::new(&object).unwrap();
+            assert_eq!(Metadata::parse(metadata.as_json()).unwrap(), metadata);
+            assert_eq!(
+                serde_json::to_string(&metadata).unwrap(),
+                metadata.as_json()
+            );
+        }
     }
 
     proptest::proptest! {

@@ -46,6 +46,10 @@ impl Timestamp {
     ///
     /// [`TimestampError`] on anything else, before 1970, or after 9999.
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
+        // The parser takes any character between date and time.
+        if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
+            return Err(TimestampError);
+        }
         let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimestampError)?;
         let millis = time.unix_timestamp_nanos().div_euclid(1_000_000);
         i64::try_from(millis)
@@ -148,6 +152,8 @@ mod tests {
             "1709287200000",
             "2024-03-01T10:00:00Z ",
             "+2024-03-01T10:00:00Z",
+            "2024-03-01_10:00:00Z",
+            "2024-03-01 10:00:00Z",
         ] {
             assert!(Timestamp::parse(bad).is_err(), "{bad}");
         }

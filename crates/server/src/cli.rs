@@ -180,11 +180,18 @@ pub(crate) struct CreateOptions {
 /// What to exit with, once help, version or a line about a mistake has been printed.
 pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, ExitCode> {
     let mut arguments: Vec<OsString> = arguments.collect();
-    let mut parsed = parse_once(&arguments)?;
-    if parsed.command.is_none() {
-        arguments.push("serve".into());
-        parsed = parse_once(&arguments)?;
+    let mut parsed = parse_once(&arguments);
+    let unknown = |error: &clap::Error| error.kind() == ErrorKind::UnknownArgument;
+    if parsed
+        .as_ref()
+        .map_or_else(unknown, |parsed| parsed.command.is_none())
+    {
+        arguments.insert(arguments.len().min(1), "serve".into());
+        // An argument that `serve` does not know either is told as it was written.
+        parsed = parse_once(&arguments)
+            .or_else(|error| if unknown(&error) { parsed } else { Err(error) });
     }
+    let parsed = parsed.map_err(|error| report(&error))?;
     let Parsed { library, command } = parsed;
     // With `serve` at the end there is a command.
     command
@@ -192,11 +199,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Ex
         .ok_or(ExitCode::FAILURE)
 }
 
-fn parse_once(arguments: &[OsString]) -> Result<Parsed, ExitCode> {
+fn parse_once(arguments: &[OsString]) -> Result<Parsed, clap::Error> {
     Parsed::command()
         .try_get_matches_from(arguments)
         .and_then(|matches| Parsed::from_arg_matches(&matches))
-        .map_err(|error| report(&error))
 }
 
 /// Prints help and version as they are, and a mistake as one line.
@@ -235,7 +241,11 @@ mod tests {
 
     #[test]
     fn no_command_is_serve_also_with_options() {
-        for arguments in [&["keywright"][..], &["keywright", "--prefix", "acme"]] {
+        for arguments in [
+            &["keywright"][..],
+            &["keywright", "--prefix", "acme"],
+            &["keywright", "--listen", "[::1]:80", "--prefix", "acme"],
+        ] {
             let cli = parse(arguments.iter().map(OsString::from)).unwrap();
             assert!(matches!(cli.command, Command::Serve(_)));
         }

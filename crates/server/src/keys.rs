@@ -2,8 +2,8 @@
 
 use std::io::{Write, stdout};
 
-use anyhow::{Result, bail};
-use keywright_core::{Caller, Clock, Expiry, NewKey, Permissions, SystemClock};
+use anyhow::{Context, Result, bail};
+use keywright_core::{Caller, Clock, Expiry, NewKey, Permissions, SystemClock, Timestamp};
 use keywright_http_tower::IssuedJson;
 
 use crate::{
@@ -20,21 +20,31 @@ pub(crate) async fn create(library: &LibraryOptions, options: CreateOptions) -> 
             "the store memory: ends with this command, and the key with it; use --store sqlite:PATH"
         );
     }
-    let opened = store::open(&url, library).await?;
     let mut new = NewKey::named(options.name);
     new.permissions = Some(options.permissions);
     new.environment = Some(options.environment);
     if let Some(span) = options.expires_in {
-        new.expiry = Expiry::At(SystemClock::default().now().saturating_add(span));
+        // Before the store is opened: a mistake must not leave a new file behind.
+        let end = SystemClock::default().now().saturating_add(span);
+        if span.is_zero() || end == Timestamp::MAX {
+            bail!("--expires-in must be more than nothing, and end before the year 10000");
+        }
+        new.expiry = Expiry::At(end);
     }
+    let opened = store::open(&url, library).await?;
     let operator = Caller::new(options.workspace, Permissions::all());
     let issued = opened.keys.issuer().create(&operator, new).await?;
     let mut out = stdout().lock();
-    if options.json {
-        out.write_all(IssuedJson::new(&issued)?.expose())?;
-        writeln!(out)?;
+    let printed = if options.json {
+        out.write_all(IssuedJson::new(&issued)?.expose())
+            .and_then(|()| writeln!(out))
     } else {
-        writeln!(out, "{}", issued.token.expose())?;
-    }
-    Ok(())
+        writeln!(out, "{}", issued.token.expose())
+    };
+    printed.and_then(|()| out.flush()).with_context(|| {
+        format!(
+            "the key {} was made and could not be printed; make another one",
+            issued.key.id
+        )
+    })
 }

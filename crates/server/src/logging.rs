@@ -18,6 +18,8 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) {
     let log = tracing_subscriber::fmt()
         .with_writer(stderr)
         .with_max_level(level)
+        // A log that cannot be written must not take the API down: by default this panics.
+        .log_internal_errors(false)
         .with_target(false)
         .with_ansi(stderr().is_terminal());
     match format {

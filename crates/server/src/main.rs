@@ -10,7 +10,10 @@ mod serve;
 mod store;
 mod whoami;
 
-use std::process::ExitCode;
+use std::{
+    io::{Write, stderr},
+    process::ExitCode,
+};
 
 use crate::cli::{Command, KeysCommand};
 
@@ -27,7 +30,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line with all its causes, and never a backtrace.
-            eprintln!("error: {error:#}");
+            let _ = writeln!(stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
+use http::{HeaderValue, Method, StatusCode, header::CACHE_CONTROL};
 use keywright_http_tower::{REQUEST_ID, error_response, request_id};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
@@ -24,9 +24,12 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let span = tracing::info_span!(
         "request",
         id = id.to_str().unwrap_or_default(),
-        method = %request.method(),
+        method = known_method(request.method()),
         // The route and not the path: somebody will put a token into a path.
-        route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str),
+        route = request
+            .extensions()
+            .get::<MatchedPath>()
+            .map_or("", MatchedPath::as_str),
     );
     let started = now();
     let answer = timeout(REQUEST_TIMEOUT, next.run(request).instrument(span.clone()));
@@ -53,4 +56,22 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
 )]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// Somebody will put a token there, too.
+fn known_method(method: &Method) -> &str {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
+    if known.contains(method) {
+        method.as_str()
+    } else {
+        "OTHER"
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{IsTerminal, Write, stdout},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -22,6 +23,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Semaphore,
 };
+use tokio_io_timeout::TimeoutStream;
 
 use crate::{
     cli::{FirstKey, LibraryOptions, ServeOptions},
@@ -36,6 +38,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Largest head of a request, in bytes.
 const MAX_HEAD_LENGTH: usize = 128 * 1024;
+
+/// How long a client may leave an answer unread.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long after a stop connections still come in and may send their first request: clients that
+/// connected just before it get their answer.
+const LATECOMERS: Duration = Duration::from_millis(100);
 
 /// Most connections at a time; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 1000;
@@ -83,10 +92,14 @@ async fn first_key(opened: &Opened, choice: FirstKey) -> Result<()> {
         .create_first(Workspace::parse("default")?, new)
         .await?;
     if let Some(issued) = first {
-        tracing::info!(key = %issued.key.id, "this is the first key; it is shown this one time");
+        let id = issued.key.id;
         let mut out = stdout().lock();
-        writeln!(out, "{}", issued.token.expose())?;
-        out.flush()?;
+        writeln!(out, "{}", issued.token.expose())
+            .and_then(|()| out.flush())
+            .with_context(|| {
+                format!("the first key {id} was made and could not be printed; make another one with keywright keys create")
+            })?;
+        tracing::info!(key = %id, "this is the first key; it is shown this one time");
     }
     Ok(())
 }
@@ -118,10 +131,11 @@ fn router(opened: &Opened) -> Router {
         .layer(middleware::from_fn(observe::observe))
 }
 
-/// SIGTERM and Ctrl-C, from the moment that this is made.
+/// SIGTERM, SIGHUP and Ctrl-C, from the moment that this is made.
 struct Stop {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Stop {
@@ -129,6 +143,7 @@ impl Stop {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
@@ -137,50 +152,64 @@ impl Stop {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }
 
-/// Accepts connections until told to stop, then finishes what is in flight, until told again.
+/// Serves until told to stop, then finishes what is in flight, until told again.
 async fn serve(listener: TcpListener, router: Router, mut stop: Stop) -> Result<()> {
+    let connections = GracefulShutdown::new();
+    {
+        let mut accepting = pin!(accept_all(&listener, &router, &connections));
+        tokio::select! {
+            () = &mut accepting => {}
+            () = stop.asked() => {}
+        }
+        tracing::info!("stopping");
+        let _ = tokio::time::timeout(LATECOMERS, accepting).await;
+    }
+    drop(listener);
+    tokio::time::sleep(LATECOMERS).await;
+    tokio::select! {
+        () = connections.shutdown() => Ok(()),
+        () = tokio::time::sleep(GRACE) => bail!("some requests were not finished in time"),
+        () = stop.asked() => bail!("stopped at once: some requests were not finished"),
+    }
+}
+
+/// Accepts connections for ever, and serves each on a task of its own.
+async fn accept_all(listener: &TcpListener, router: &Router, connections: &GracefulShutdown) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_LENGTH);
-    let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await?;
             anyhow::Ok((listener.accept().await?.0, place))
         };
-        let (stream, place) = tokio::select! {
-            accepted = accepted => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of file descriptors, most likely: connections that end give some back.
-                    tracing::warn!(%error, "a connection was not accepted");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-            () = stop.asked() => break,
+        let (stream, place) = match accepted.await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: connections that end give some back.
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
         };
         let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let service = TowerToHyperService::new(router.clone());
-        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+        let connection = connections.watch(connection);
         tokio::spawn(async move {
             let _place = place;
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }
         });
-    }
-    drop(listener);
-    tracing::info!("stopping");
-    tokio::select! {
-        () = connections.shutdown() => Ok(()),
-        () = tokio::time::sleep(GRACE) => bail!("some requests were not finished in time"),
-        () = stop.asked() => bail!("stopped at once: some requests were not finished"),
     }
 }

@@ -20,6 +20,9 @@ impl<'a> StoreUrl<'a> {
             Some(("sqlite", path)) if path.starts_with("//") => {
                 bail!("the path of a store URL follows at once: sqlite:PATH, without //")
             }
+            Some(("sqlite", path)) if path.contains('?') => {
+                bail!("a store URL takes no parameters: use sqlite:PATH")
+            }
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path)),
             Some(("memory", "")) => Ok(Self::Memory),
             // What follows the scheme may hold a password.

@@ -25,16 +25,25 @@ impl AnswerForm {
     }
 }
 
+/// Whether `Accept` names RFC 9457's type, and not `application/json` with more weight (RFC 9110,
+/// section 12.5.1).
 fn accepts_problem_json(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|accept| accept.to_str().ok())
-        .flat_map(|accept| accept.split(','))
-        .filter_map(|range| range.split(';').next())
-        .any(|range| {
-            range
-                .trim()
-                .eq_ignore_ascii_case("application/problem+json")
-        })
+    let weight = |wanted: &str| {
+        let weights = headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .filter_map(|accept| accept.to_str().ok())
+            .flat_map(|accept| accept.split(','))
+            .filter_map(|range| {
+                let mut parts = range.split(';').map(str::trim);
+                let named = parts.next()?.eq_ignore_ascii_case(wanted);
+                let weight = parts
+                    .find_map(|part| part.strip_prefix("q="))
+                    .unwrap_or("1");
+                named.then(|| weight.parse().unwrap_or(0.0))
+            });
+        weights.fold(0.0, f32::max)
+    };
+    let problem = weight("application/problem+json");
+    problem > 0.0 && problem >= weight("application/json")
 }

@@ -13,6 +13,9 @@ use serde::Serialize;
 
 pub(crate) use self::{challenge::Challenge, form::AnswerForm};
 
+/// Most fields that an answer tells about.
+const MAX_FIELDS: usize = 32;
+
 /// How long a client should wait before it asks again after a 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
@@ -53,7 +56,8 @@ impl ApiError {
     }
 
     /// 400 for fields that do not validate; the first one's message is the message of all.
-    pub(crate) fn validation(fields: Vec<FieldError>) -> Self {
+    pub(crate) fn validation(mut fields: Vec<FieldError>) -> Self {
+        fields.truncate(MAX_FIELDS);
         let message = match fields.first() {
             Some(first) => Cow::Owned(first.message.clone()),
             None => Cow::Borrowed("the request does not validate"),
@@ -92,7 +96,6 @@ impl ApiError {
     /// 503: nothing is known, and the client should ask again.
     fn unavailable(message: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
-            .with_header(header::RETRY_AFTER, RETRY_AFTER)
     }
 
     /// 500 for what the store has and cannot read back, 503 for everything else that it reports.
@@ -146,6 +149,9 @@ impl ApiError {
         };
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
         headers.extend(header);
         form.mark(headers);
         response

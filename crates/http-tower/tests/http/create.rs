@@ -495,4 +495,53 @@ async fn errors_come_as_rfc_9457_where_that_is_accepted() {
             })
         );
     }
+    for accept in [
+        "application/problem+json;q=0",
+        "application/json, application/problem+json; q=0.1",
+        "*/*",
+    ] {
+        let mut request = post(parent.token.expose(), "{}");
+        request
+            .headers_mut()
+            .insert("accept", HeaderValue::from_static(accept));
+        let answer = send(ApiKeys::nested(&keys, ""), request).await;
+        assert_eq!(
+            answer.header("content-type"),
+            "application/json",
+            "{accept}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn metadata_comes_back_as_it_was_sent_whatever_its_members_are_called() {
+    let keys = library().await;
+    for metadata in [
+        json!({"a": {"$serde_json::private::RawValue": "{"}}),
+        json!({"a": {"$serde_json::private::Number": "1"}}),
+        json!({"v": 12.917521550408111, "w": 3.0161529128738007e-257, "x": u64::MAX}),
+    ] {
+        let answer = create(&keys, &json!({"name": "n", "metadata": metadata})).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{metadata}");
+        let sent = serde_json::to_string(&metadata).unwrap();
+        assert!(
+            answer.text.contains(&format!(r#""metadata":{sent},"#)),
+            "{}",
+            answer.text
+        );
+        // Not with a JSON parser: serde_json takes the first of these names for one of its own.
+        let secret = answer.text.split("\"secret\":\"").nth(1).unwrap();
+        let secret = secret.split('"').next().unwrap();
+        let verified = keys.verifier().verify(secret.as_bytes()).await.unwrap();
+        assert_eq!(verified.key().metadata.as_ref().unwrap().as_json(), sent);
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_a_thousand_mistakes_gets_a_short_answer() {
+    let keys = library().await;
+    let many: serde_json::Map<String, Value> =
+        (0..1000).map(|n| (format!("f{n}"), Value::Null)).collect();
+    let answer = create(&keys, &Value::Object(many)).await;
+    assert_eq!(answer.json()["errors"].as_array().unwrap().len(), 32);
 }
