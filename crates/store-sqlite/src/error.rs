@@ -24,6 +24,8 @@ pub(crate) enum Error {
     Lost,
     /// SQLite has undone the transaction, because of another write in it.
     RolledBack,
+    /// The file was removed, or there is another one in its place.
+    Replaced,
     /// A newer program has migrated the file.
     NewerSchema { found: i64, known: i64 },
 }
@@ -98,6 +100,9 @@ impl fmt::Display for Error {
             Self::QueueFull => f.write_str("too many operations are waiting"),
             Self::Lost => f.write_str("the operation panicked or the store was dropped"),
             Self::RolledBack => f.write_str("another write in the transaction has undone it"),
+            Self::Replaced => f.write_str(
+                "the file was removed or another one is in its place; restart the program",
+            ),
             Self::NewerSchema { found, known } => write!(
                 f,
                 "the schema has version {found} since a newer program migrated it, and this one knows {known}"

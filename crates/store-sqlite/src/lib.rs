@@ -28,6 +28,8 @@
 //! * **Bounded.** 1024 jobs may wait for each thread; one more is `Unavailable` at once.
 //! * **Shared.** Any number of handles and processes on one host may have the file open. It must not
 //!   lie on a network file system: SQLite's write-ahead log needs shared memory.
+//! * **Not fooled.** Once the file was removed or another one put in its place, every operation is
+//!   `Unavailable`: SQLite would go on with a file that nobody else can open.
 //! * **Private.** The file is created for its owner alone (mode 0600), and so are the two that SQLite
 //!   keeps beside it, with `-wal` and `-shm` after its name.
 

@@ -1,16 +1,18 @@
 //! The store: what its threads are given to do.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_trait::async_trait;
 use keywright_core::{
     Credential, Durability, Key, KeyId, KeyStore, Listing, Page, Prefix, Reach, Record, Rename,
     Reservation, Reserved, Revocation, Rotation, StoreError, Timestamp, Workspace,
 };
+use rusqlite::Connection;
 
 use crate::{
     connection,
-    error::{Error, OpenError},
+    error::{Error, OpenError, Result},
+    file::Place,
     open, operations,
     operations::Predecessor,
     reader::Readers,
@@ -27,7 +29,7 @@ pub struct SqliteStore {
     // Readers end first, so that the writer's is the connection that writes the log back.
     readers: Readers,
     writer: Writer,
-    path: PathBuf,
+    place: Place,
 }
 
 impl SqliteStore {
@@ -47,15 +49,30 @@ impl SqliteStore {
             connection::open_reader(&path).map_err(|source| OpenError::sqlite(path.clone(), source))
         };
         let readers = [reader()?, reader()?];
+        let place = Place::of(path.clone()).map_err(|source| OpenError::Create { path, source })?;
         Ok(Self {
             readers: Readers::start(readers).map_err(OpenError::Threads)?,
             writer: Writer::start(writer).map_err(OpenError::Threads)?,
-            path,
+            place,
         })
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        &self.place.path
+    }
+
+    /// The readers, while the file is where it was.
+    fn readers(&self) -> Result<&Readers, StoreError> {
+        self.place.check()?;
+        Ok(&self.readers)
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.place.check()?;
+        self.writer.run(work).await
     }
 
     #[cfg(test)]
@@ -68,14 +85,13 @@ impl SqliteStore {
 impl KeyStore for SqliteStore {
     async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
         let row = NewRow::new(record).map_err(Error::from)?;
-        self.writer
-            .run(move |connection| operations::insert(connection, &row, now))
+        self.write(move |connection| operations::insert(connection, &row, now))
             .await
     }
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
         let id = *id;
-        self.readers
+        self.readers()?
             .find(move |connection| operations::find(connection, &id))
             .await
     }
@@ -83,7 +99,7 @@ impl KeyStore for SqliteStore {
     async fn list(&self, workspace: &Workspace, listing: &Listing) -> Result<Page, StoreError> {
         let workspace = workspace.clone();
         let listing = listing.clone();
-        self.readers
+        self.readers()?
             .list(move |connection| operations::list(connection, &workspace, &listing))
             .await
     }
@@ -98,9 +114,10 @@ impl KeyStore for SqliteStore {
         let workspace = workspace.clone();
         let id = *id;
         let rename = rename.clone();
-        self.writer
-            .run(move |connection| operations::rename(connection, &workspace, &id, version, rename))
-            .await
+        self.write(move |connection| {
+            operations::rename(connection, &workspace, &id, version, rename)
+        })
+        .await
     }
 
     async fn revoke(
@@ -112,8 +129,7 @@ impl KeyStore for SqliteStore {
     ) -> Result<Revocation, StoreError> {
         let workspace = workspace.clone();
         let id = *id;
-        self.writer
-            .run(move |connection| operations::revoke(connection, &workspace, &id, reach, now))
+        self.write(move |connection| operations::revoke(connection, &workspace, &id, reach, now))
             .await
     }
 
@@ -130,11 +146,10 @@ impl KeyStore for SqliteStore {
             version: rotation.version,
             retire: rotation.retire,
         };
-        self.writer
-            .run(move |connection| {
-                operations::rotate(connection, &workspace, &predecessor, &successor, now)
-            })
-            .await
+        self.write(move |connection| {
+            operations::rotate(connection, &workspace, &predecessor, &successor, now)
+        })
+        .await
     }
 
     async fn rehash(
@@ -145,15 +160,13 @@ impl KeyStore for SqliteStore {
     ) -> Result<(), StoreError> {
         let id = *id;
         let credential = credential.clone();
-        self.writer
-            .run(move |connection| operations::rehash(connection, &id, version, &credential))
+        self.write(move |connection| operations::rehash(connection, &id, version, &credential))
             .await
     }
 
     async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
         let uses = uses.to_vec();
-        self.writer
-            .run(move |connection| operations::touch(connection, &uses))
+        self.write(move |connection| operations::touch(connection, &uses))
             .await
     }
 
@@ -163,19 +176,17 @@ impl KeyStore for SqliteStore {
         now: Timestamp,
     ) -> Result<Reserved, StoreError> {
         let reservation = reservation.clone();
-        self.writer
-            .run(move |connection| operations::reserve(connection, &reservation, now))
+        self.write(move |connection| operations::reserve(connection, &reservation, now))
             .await
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {
-        self.readers.find(operations::is_empty).await
+        self.readers()?.find(operations::is_empty).await
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
         let prefix = prefix.clone();
-        self.writer
-            .run(move |connection| operations::claim_prefix(connection, &prefix))
+        self.write(move |connection| operations::claim_prefix(connection, &prefix))
             .await
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_core::{KeyStore, Prefix, Reach};
+use keywright_core::{KeyStore, Prefix, Reach, StoreErrorKind};
 use keywright_store_sqlite::SqliteStore;
 
 use crate::{Folder, insert, insert_all, sample};
@@ -142,4 +142,24 @@ fn readers_do_not_wait_for_a_writer_and_a_writer_waits_for_its_turn() {
         writer.join().unwrap().unwrap();
     });
     assert!(block_on(store.find(&sample::id(2))).unwrap().is_some());
+}
+
+#[test]
+fn a_file_that_was_removed_or_replaced_is_neither_written_nor_read_any_more() {
+    for replaced in [false, true] {
+        let folder = Folder::new();
+        let store = SqliteStore::open(folder.file()).unwrap();
+        insert(&store, &sample::record(1)).unwrap();
+        std::fs::rename(folder.file(), folder.file().with_extension("old")).unwrap();
+        if replaced {
+            drop(SqliteStore::open(folder.file()).unwrap());
+        }
+        let unavailable = Some(StoreErrorKind::Unavailable);
+        let refused = insert(&store, &sample::record(2)).err();
+        assert_eq!(refused.map(|error| error.kind()), unavailable);
+        let unread = block_on(store.find(&sample::id(1))).err();
+        assert_eq!(unread.map(|error| error.kind()), unavailable);
+        let not_ready = block_on(store.is_empty()).err();
+        assert_eq!(not_ready.map(|error| error.kind()), unavailable);
+    }
 }
