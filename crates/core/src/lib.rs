@@ -54,7 +54,10 @@ pub use crate::{
         Argon2Params, Argon2ParamsError, Credential, HashError, Pepper, PepperError, PepperId,
         PepperRing, Scheme, StoredHash, StoredHashError, Tag,
     },
-    issuer::{Expiry, IssueError, Issued, Issuer, Minted, NewKey},
+    issuer::{
+        Expiry, IdempotencyKey, IdempotencyKeyError, IssueError, Issued, Issuer, ListKeys, Minted,
+        NewKey, NewRotation, Outcome,
+    },
     key::{Key, Record, Status},
     metadata::{Metadata, MetadataError},
     name::{Name, NameError, fold_case},

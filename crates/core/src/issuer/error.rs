@@ -1,10 +1,11 @@
-//! Why no key was issued.
+//! Why the issuer did not do what it was asked for.
 
 use std::{error::Error, fmt};
 
 use crate::{HashError, Permission, RandomError, StoreError};
 
-/// Why no key was issued. Nothing is stored then, unless the store could not tell.
+/// Why the issuer did not do what it was asked for. Nothing has changed then, unless the store
+/// could not tell.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum IssueError {
@@ -18,6 +19,13 @@ pub enum IssueError {
     ExpiryBeyondCaller,
     /// The caller has expired or was revoked.
     CallerInactive,
+    /// There is no such key in the caller's workspace that the caller's environment sees, or it is
+    /// revoked and the operation needs one that is not.
+    NotFound,
+    /// The key has expired or has a successor, and so cannot be rotated.
+    NotRotatable,
+    /// The idempotency key was used for another request.
+    IdempotencyMismatch,
     /// No random bytes.
     Random(RandomError),
     /// The secret could not be hashed.
@@ -38,6 +46,11 @@ impl fmt::Display for IssueError {
                 f.write_str("expires_at must not be later than the caller's own expiry")
             }
             Self::CallerInactive => f.write_str("the caller has expired or was revoked"),
+            Self::NotFound => f.write_str("there is no such key"),
+            Self::NotRotatable => f.write_str("the key has expired or was rotated before"),
+            Self::IdempotencyMismatch => {
+                f.write_str("the idempotency key was used for another request")
+            }
             Self::Random(_) => f.write_str("no random bytes could be had"),
             Self::Hash(_) => f.write_str("the secret could not be hashed"),
             Self::Store(_) => f.write_str("the store failed"),

@@ -1,9 +1,14 @@
-//! What creates keys.
+//! What creates, shows, renames, revokes and rotates keys, for callers.
 
 mod create;
 mod error;
 mod first;
+mod idempotency;
+mod list;
 mod mint;
+mod rename;
+mod revoke;
+mod rotate;
 #[cfg(test)]
 mod tests;
 
@@ -12,11 +17,15 @@ use std::sync::Arc;
 pub use self::{
     create::{Expiry, Issued, NewKey},
     error::IssueError,
+    idempotency::{IdempotencyKey, IdempotencyKeyError, Outcome},
+    list::ListKeys,
     mint::Minted,
+    rotate::NewRotation,
 };
-use crate::{Caller, Permission, Timestamp, config::Shared};
+use crate::{Caller, Permission, StoreError, StoreErrorKind, Timestamp, config::Shared};
 
-/// Creates keys for callers: none can do more than the caller that asked for it.
+/// Creates keys for callers, shows, renames, revokes and rotates them. None can do more than the
+/// caller that asked for it, and nobody sees keys of another workspace.
 #[derive(Clone, Debug)]
 pub struct Issuer(pub(crate) Arc<Shared>);
 
@@ -40,4 +49,12 @@ fn authorize(caller: &Caller, permission: &Permission, now: Timestamp) -> Result
         return Err(IssueError::NotPermitted(permission.clone()));
     }
     Ok(())
+}
+
+/// What a store's `NotFound` means for a caller.
+fn not_found(error: StoreError) -> IssueError {
+    match error.kind() {
+        StoreErrorKind::NotFound => IssueError::NotFound,
+        _ => IssueError::Store(error),
+    }
 }

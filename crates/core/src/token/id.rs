@@ -30,9 +30,24 @@ impl KeyId {
 
     /// Draws an id for a key that is created now, with a routing tag of its own.
     pub(crate) fn generate(now: Timestamp, random: &mut Generator) -> Self {
-        let time: [u8; Self::TIME_LENGTH] = base62::encode(now.as_millis().unsigned_abs());
         let mut tail = [0; Self::LENGTH - Self::TIME_LENGTH];
         random.fill_base62(&mut tail);
+        Self::with_tail(now, tail)
+    }
+
+    /// Draws an id for the key that replaces this one: the routing tag is the same, so that a store
+    /// that spreads keys over machines finds both on one.
+    pub(crate) fn successor(&self, now: Timestamp, random: &mut Generator) -> Self {
+        let mut tail = [0; Self::LENGTH - Self::TIME_LENGTH];
+        random.fill_base62(&mut tail);
+        for (place, character) in tail.iter_mut().zip(self.routing_tag()) {
+            *place = *character;
+        }
+        Self::with_tail(now, tail)
+    }
+
+    fn with_tail(now: Timestamp, tail: [u8; Self::LENGTH - Self::TIME_LENGTH]) -> Self {
+        let time: [u8; Self::TIME_LENGTH] = base62::encode(now.as_millis().unsigned_abs());
         let mut id = [0; Self::LENGTH];
         for (place, character) in id.iter_mut().zip(time.iter().chain(&tail)) {
             *place = *character;
@@ -127,6 +142,17 @@ mod tests {
             .to_vec();
         assert!(ids.is_sorted());
         assert_eq!(ids[4].created_at().as_millis(), 1_709_287_200_000);
+    }
+
+    #[test]
+    fn a_successor_keeps_the_routing_tag_and_nothing_else() {
+        let mut random = Generator::seeded(&OsEntropy).unwrap();
+        let now = Timestamp::from_millis(1_709_287_200_000).unwrap();
+        let first = KeyId::generate(now, &mut random);
+        let second = first.successor(now, &mut random);
+        assert_eq!(first.routing_tag(), second.routing_tag());
+        assert_eq!(first.routing_tag().len(), 3);
+        assert_ne!(first, second);
     }
 
     #[test]

@@ -1,0 +1,167 @@
+//! Doing a thing once, however often it is asked for.
+
+use std::{fmt, time::Duration};
+
+use sha2::{Digest, Sha256};
+
+use super::{IssueError, Issued, Issuer, NewKey, create::Draft};
+use crate::{
+    Caller, Key, KeyId, RandomError, Reservation, Reserved, StoreErrorKind, Timestamp,
+    random::Generator,
+};
+
+/// How long a repeat is known for one.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a client calls a request by, so that a repeat of it does nothing twice: 1 to 255 visible
+/// ASCII characters.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(Box<str>);
+
+impl IdempotencyKey {
+    /// Longest key, in bytes.
+    pub const MAX_LENGTH: usize = 255;
+
+    /// Reads an idempotency key.
+    ///
+    /// # Errors
+    ///
+    /// [`IdempotencyKeyError`] if it is empty, too long, or holds another character.
+    pub fn parse(text: &str) -> Result<Self, IdempotencyKeyError> {
+        let visible = |byte: u8| byte.is_ascii_graphic();
+        if (1..=Self::MAX_LENGTH).contains(&text.len()) && text.bytes().all(visible) {
+            Ok(Self(text.into()))
+        } else {
+            Err(IdempotencyKeyError)
+        }
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+crate::text::parsed_text!(IdempotencyKey, IdempotencyKeyError);
+
+/// The text is no idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IdempotencyKeyError;
+
+impl fmt::Display for IdempotencyKeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an idempotency key is 1 to 255 visible ASCII characters")
+    }
+}
+
+impl std::error::Error for IdempotencyKeyError {}
+
+/// What came of a request that may be a repeat.
+#[expect(missing_debug_implementations, reason = "a secret is never printed")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a request is the first or a repeat"
+)]
+pub enum Outcome {
+    /// It was the first: this is the key, with its token.
+    Issued(Issued),
+    /// It is a repeat: this is the key as it is now. Nobody has its token any more but who got the
+    /// first answer.
+    Replayed(Key),
+}
+
+/// What an idempotency key is bound to.
+pub(super) enum Bound {
+    /// To a key that exists.
+    Done(Key),
+    /// To the id of a key that has yet to be made: by this request, or by an earlier one that
+    /// crashed or is still at it.
+    To(KeyId),
+}
+
+impl Issuer {
+    /// [`create`](Self::create), once for an idempotency key of this caller: `request` is what must
+    /// be the same in a repeat, the body as a rule. A repeat within 24 hours gets the same key
+    /// without its token.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create`](Self::create), and [`IssueError::IdempotencyMismatch`] if the idempotency
+    /// key was used for another request.
+    pub async fn create_once(
+        &self,
+        caller: &Caller,
+        new: NewKey,
+        idempotency: &IdempotencyKey,
+        request: &[u8],
+    ) -> Result<Outcome, IssueError> {
+        let now = self.0.clock.now();
+        let draft = Draft::new(caller, new, now)?;
+        let own = self.draw_id(|random| KeyId::generate(now, random))?;
+        match self
+            .bind(caller, "create", idempotency, request, own, now)
+            .await?
+        {
+            Bound::Done(key) => Ok(Outcome::Replayed(key)),
+            Bound::To(id) => match self.create_draft(&draft, Some(id), now).await {
+                Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::AlreadyExists => {
+                    Ok(Outcome::Replayed(self.visible(caller, &id).await?.key))
+                }
+                done => Ok(Outcome::Issued(done?)),
+            },
+        }
+    }
+
+    /// Binds an idempotency key to the id `own`, or tells what it was bound to before.
+    pub(super) async fn bind(
+        &self,
+        caller: &Caller,
+        route: &str,
+        idempotency: &IdempotencyKey,
+        request: &[u8],
+        own: KeyId,
+        now: Timestamp,
+    ) -> Result<Bound, IssueError> {
+        let who = match caller.key() {
+            Some(key) => key.to_string(),
+            // The host's own callers have no id; those who may do the same are one.
+            None => format!("{} {}", caller.environment(), caller.permissions()),
+        };
+        let scope = [caller.workspace().as_str(), &who, route, &idempotency.0];
+        let fingerprint = digest([request]);
+        let until = now.saturating_add(KEPT_FOR);
+        let reservation =
+            Reservation::new(digest(scope.map(str::as_bytes)), fingerprint, own, until);
+        match self.0.store.reserve(&reservation, now).await? {
+            Reserved::New => Ok(Bound::To(own)),
+            Reserved::Earlier {
+                fingerprint: earlier,
+                ..
+            } if earlier != fingerprint => Err(IssueError::IdempotencyMismatch),
+            Reserved::Earlier { id, .. } => match self.visible(caller, &id).await {
+                Ok(record) => Ok(Bound::Done(record.key)),
+                Err(IssueError::NotFound) => Ok(Bound::To(id)),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    pub(super) fn draw_id(
+        &self,
+        draw: impl FnOnce(&mut Generator) -> KeyId,
+    ) -> Result<KeyId, RandomError> {
+        Ok(draw(&mut Generator::seeded(&*self.0.entropy)?))
+    }
+}
+
+/// A digest of parts, each with its length before it.
+fn digest<const N: usize>(parts: [&[u8]; N]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
+}
