@@ -55,8 +55,8 @@ pub use crate::{
         PepperRing, Scheme, StoredHash, StoredHashError, Tag,
     },
     issuer::{
-        Expiry, IdempotencyKey, IdempotencyKeyError, IssueError, Issued, Issuer, ListKeys, Minted,
-        NewKey, NewRotation, Outcome,
+        Expiry, IdempotencyKey, IdempotencyKeyError, Introspection, IssueError, Issued, Issuer,
+        ListKeys, Listed, Minted, NewKey, NewRotation, Outcome, Position,
     },
     key::{Key, Record, Status},
     metadata::{Metadata, MetadataError},

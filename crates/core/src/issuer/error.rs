@@ -24,6 +24,8 @@ pub enum IssueError {
     NotFound,
     /// The key has expired or has a successor, and so cannot be rotated.
     NotRotatable,
+    /// The cursor is none, or belongs to another list.
+    Cursor,
     /// The idempotency key was used for another request.
     IdempotencyMismatch,
     /// No random bytes.
@@ -48,6 +50,7 @@ impl fmt::Display for IssueError {
             Self::CallerInactive => f.write_str("the caller has expired or was revoked"),
             Self::NotFound => f.write_str("there is no such key"),
             Self::NotRotatable => f.write_str("the key has expired or was rotated before"),
+            Self::Cursor => f.write_str("cursor is none of this list"),
             Self::IdempotencyMismatch => {
                 f.write_str("the idempotency key was used for another request")
             }

@@ -2,9 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use sha2::{Digest, Sha256};
-
-use super::{IssueError, Issued, Issuer, NewKey, create::Draft};
+use super::{IssueError, Issued, Issuer, NewKey, create::Draft, digest};
 use crate::{
     Caller, Key, KeyId, RandomError, Reservation, Reserved, StoreErrorKind, Timestamp,
     random::Generator,
@@ -154,14 +152,4 @@ impl Issuer {
     ) -> Result<KeyId, RandomError> {
         Ok(draw(&mut Generator::seeded(&*self.0.entropy)?))
     }
-}
-
-/// A digest of parts, each with its length before it.
-fn digest<const N: usize>(parts: [&[u8]; N]) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update((part.len() as u64).to_le_bytes());
-        digest.update(part);
-    }
-    digest.finalize().into()
 }

@@ -4,6 +4,7 @@ mod create;
 mod error;
 mod first;
 mod idempotency;
+mod introspect;
 mod list;
 mod mint;
 mod rename;
@@ -14,11 +15,14 @@ mod tests;
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 pub use self::{
     create::{Expiry, Issued, NewKey},
     error::IssueError,
     idempotency::{IdempotencyKey, IdempotencyKeyError, Outcome},
-    list::ListKeys,
+    introspect::Introspection,
+    list::{ListKeys, Listed, Position},
     mint::Minted,
     rotate::NewRotation,
 };
@@ -57,4 +61,14 @@ fn not_found(error: StoreError) -> IssueError {
         StoreErrorKind::NotFound => IssueError::NotFound,
         _ => IssueError::Store(error),
     }
+}
+
+/// A digest of parts, each with its length before it.
+fn digest<const N: usize>(parts: [&[u8]; N]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
 }
