@@ -5,7 +5,10 @@ use crate::{Caller, Denied, Key, KeyId, Permission, Undecided, Verifier, VerifyE
 
 /// What a token is worth in the caller's workspace.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "the wire contract has these four and no other")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the wire contract has these four and no other"
+)]
 pub enum Introspection {
     /// It is valid, and this is its key.
     Valid(Key),
@@ -37,7 +40,11 @@ impl Issuer {
                 let key = verified.key().clone();
                 let visible = key.workspace == *caller.workspace()
                     && caller.environment().covers(key.environment);
-                Ok(if visible { Introspection::Valid(key) } else { Introspection::NotFound })
+                Ok(if visible {
+                    Introspection::Valid(key)
+                } else {
+                    Introspection::NotFound
+                })
             }
             Err(VerifyError::Denied(Denied::Expired(id))) => {
                 self.if_visible(caller, &id, Introspection::Expired).await

@@ -3,9 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::{IssueError, Issuer, authorize};
-use crate::{
-    Caller, Key, KeyId, Listing, Permission, Record, Start, Status, base62, fold_case,
-};
+use crate::{Caller, Key, KeyId, Listing, Permission, Record, Start, Status, base62, fold_case};
 
 /// Which keys of its workspace a caller wants to see.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,7 +26,12 @@ impl ListKeys {
     /// The first page of 20 keys, the newest first.
     #[must_use]
     pub const fn newest() -> Self {
-        Self { status: None, search: None, position: Position::Page(1), limit: 20 }
+        Self {
+            status: None,
+            search: None,
+            position: Position::Page(1),
+            limit: 20,
+        }
     }
 }
 
@@ -109,8 +112,7 @@ impl Issuer {
         let record = self.0.store.find(id).await?;
         record
             .filter(|Record { key, .. }| {
-                key.workspace == *caller.workspace()
-                    && caller.environment().covers(key.environment)
+                key.workspace == *caller.workspace() && caller.environment().covers(key.environment)
             })
             .ok_or(IssueError::NotFound)
     }
@@ -135,7 +137,12 @@ const DIGEST_LENGTH: usize = 11;
 /// A cursor is the id of the last key that was shown, and a digest of the list and that id. It holds
 /// no secret and proves nothing: it keeps honest clients from mixing lists up.
 fn write_cursor(last: &KeyId, filter: &[u8; 32]) -> String {
-    last.as_bytes().iter().chain(&cursor_digest(last, filter)).copied().map(char::from).collect()
+    last.as_bytes()
+        .iter()
+        .chain(&cursor_digest(last, filter))
+        .copied()
+        .map(char::from)
+        .collect()
 }
 
 fn read_cursor(text: &str, filter: &[u8; 32]) -> Option<KeyId> {
@@ -145,8 +152,11 @@ fn read_cursor(text: &str, filter: &[u8; 32]) -> Option<KeyId> {
 }
 
 fn cursor_digest(id: &KeyId, filter: &[u8; 32]) -> [u8; DIGEST_LENGTH] {
-    let digest: [u8; 32] =
-        Sha256::new().chain_update(filter).chain_update(id.as_bytes()).finalize().into();
+    let digest: [u8; 32] = Sha256::new()
+        .chain_update(filter)
+        .chain_update(id.as_bytes())
+        .finalize()
+        .into();
     let [a, b, c, d, e, f, g, h, ..] = digest;
     base62::encode(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }

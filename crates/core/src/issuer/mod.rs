@@ -34,6 +34,12 @@ use crate::{Caller, Permission, StoreError, StoreErrorKind, Timestamp, config::S
 pub struct Issuer(pub(crate) Arc<Shared>);
 
 impl Issuer {
+    /// What time it is for this issuer.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
     /// Whether a caller may ask for this at all.
     ///
     /// # Errors

@@ -14,8 +14,25 @@ use crate::error::ApiError;
 /// Largest body, in bytes.
 const MAX_LENGTH: usize = 16 * 1024;
 
-/// Reads a JSON object. A body that is too long is not read to its end.
-pub(super) async fn object<B>(headers: &HeaderMap, body: B) -> Result<Map<String, Value>, ApiError>
+/// Reads a JSON object, and the text of it. A body that is too long is not read to its end.
+pub(super) async fn object<B>(
+    headers: &HeaderMap,
+    body: B,
+) -> Result<(Map<String, Value>, Bytes), ApiError>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (object, text) = optional_object(headers, body).await?;
+    let object = object.ok_or_else(|| invalid_json("a JSON body is needed"))?;
+    Ok((object, text))
+}
+
+/// The same where the body may be left out.
+pub(super) async fn optional_object<B>(
+    headers: &HeaderMap,
+    body: B,
+) -> Result<(Option<Map<String, Value>>, Bytes), ApiError>
 where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -32,7 +49,7 @@ where
     }
     let bytes = read(body).await?;
     if bytes.is_empty() {
-        return Err(invalid_json("a JSON body is needed"));
+        return Ok((None, bytes));
     }
     if !is_json(headers) {
         return Err(ApiError::new(
@@ -41,7 +58,8 @@ where
             "the body must be sent as application/json",
         ));
     }
-    json::object(&bytes).map_err(invalid_json)
+    let object = json::object(&bytes).map_err(invalid_json)?;
+    Ok((Some(object), bytes))
 }
 
 fn invalid_json(message: impl Into<Cow<'static, str>>) -> ApiError {

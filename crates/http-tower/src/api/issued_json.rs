@@ -1,7 +1,9 @@
 //! The answer to whoever has a key issued.
 
 use bytes::Bytes;
-use keywright_core::{Environment, Issued, KeyId, Metadata, Name, Permissions, Timestamp};
+use keywright_core::{
+    Environment, Issued, Key, KeyId, Metadata, Name, Permissions, Timestamp, Token,
+};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -11,17 +13,34 @@ use zeroize::Zeroizing;
 #[expect(missing_debug_implementations, reason = "a secret is never printed")]
 pub struct IssuedJson(Zeroizing<Vec<u8>>);
 
+/// A key that was created; `secret` is `null` in the answer to a repeat.
 #[derive(Serialize)]
-struct Created<'a> {
+pub(super) struct Created<'a> {
     id: KeyId,
     name: &'a Name,
-    secret: &'a str,
+    secret: Option<&'a str>,
     created_at: Timestamp,
     environment: Environment,
     permissions: &'a Permissions,
     expires_at: Option<Timestamp>,
     metadata: Option<&'a Metadata>,
     parent_id: Option<KeyId>,
+}
+
+impl<'a> Created<'a> {
+    pub(super) fn new(key: &'a Key, token: Option<&'a Token>) -> Self {
+        Self {
+            id: key.id,
+            name: &key.name,
+            secret: token.map(Token::expose),
+            created_at: key.created_at(),
+            environment: key.environment,
+            permissions: &key.permissions,
+            expires_at: key.expires_at,
+            metadata: key.metadata.as_ref(),
+            parent_id: key.parent,
+        }
+    }
 }
 
 impl IssuedJson {
@@ -32,17 +51,7 @@ impl IssuedJson {
     /// Those of [`serde_json`]; there is no key for which they are known to occur.
     pub fn new(issued: &Issued) -> Result<Self, serde_json::Error> {
         let key = &issued.key;
-        let created = Created {
-            id: key.id,
-            name: &key.name,
-            secret: issued.token.expose(),
-            created_at: key.created_at(),
-            environment: key.environment,
-            permissions: &key.permissions,
-            expires_at: key.expires_at,
-            metadata: key.metadata.as_ref(),
-            parent_id: key.parent,
-        };
+        let created = Created::new(key, Some(&issued.token));
         // The buffer never grows, since growing would leave the secret in freed memory. Escaping at
         // most doubles a name, which has no control characters.
         let permissions = key.permissions.iter();

@@ -7,13 +7,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
-use keywright_core::{Caller, Issuer, Keywright, Permission};
+use keywright_core::{
+    Caller, IdempotencyKey, Introspection, IssueError, Issued, Issuer, KeyId, Keywright, Outcome,
+    Permission,
+};
 use tower_service::Service;
 
-use super::{body, create};
+use super::{
+    answer::{self, Answer},
+    bodies, body, create, query,
+};
 use crate::{
     auth::{AuthLayer, Authenticator},
     error::{AnswerForm, ApiError},
@@ -29,6 +35,15 @@ use crate::{
 /// | | needs | answers |
 /// | --- | --- | --- |
 /// | `POST /` | `api_keys:write` | 201 with the new key and its token |
+/// | `GET /?page=&limit=&search=&status=&cursor=` | `api_keys:read` | 200 with a page of keys |
+/// | `GET /{id}` | `api_keys:read` | 200 with the key |
+/// | `PATCH /{id}` | `api_keys:write` | 200 with the renamed key |
+/// | `DELETE /{id}?cascade=` | `api_keys:write` | 200; the key opens nothing any more |
+/// | `POST /{id}/rotate` | `api_keys:write` | 201 with the successor and its token |
+/// | `POST /verify` | `api_keys:verify` | 200 with what a token is worth |
+///
+/// `Idempotency-Key` on create and rotate makes a repeat within 24 hours do nothing: it answers 200
+/// with the key and without its token.
 ///
 /// Every answer has `Cache-Control: no-store` and `X-Request-Id`; errors are JSON
 /// (`statusCode`, `message`, `error`, `code`, `requestId`, and `errors` on validation), or RFC 9457
@@ -130,15 +145,26 @@ impl Endpoints {
         }
     }
 
-    async fn route<B>(&self, request: Request<B>) -> Result<Response<Full<Bytes>>, ApiError>
+    async fn route<B>(&self, request: Request<B>) -> Answer
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        match (self.relative(request.uri().path()), request.method()) {
-            (Some("" | "/"), &Method::POST) => self.create(request).await,
-            (Some("" | "/"), _) => Err(method_not_allowed("POST")),
-            _ => Err(ApiError::not_found()),
+        let (parts, body) = request.into_parts();
+        let route = self
+            .relative(parts.uri.path())
+            .and_then(Route::parse)
+            .ok_or_else(ApiError::not_found)?;
+        match (route, &parts.method) {
+            (Route::Keys, &Method::POST) => self.create(parts, body).await,
+            (Route::Keys, &(Method::GET | Method::HEAD)) => self.list(parts).await,
+            (Route::Verify, &Method::POST) => self.verify(parts, body).await,
+            (Route::Key(id), &(Method::GET | Method::HEAD)) => self.find(parts, id).await,
+            (Route::Key(id), &Method::PATCH) => self.rename(parts, body, id).await,
+            (Route::Key(id), &Method::DELETE) => self.revoke(parts, id).await,
+            (Route::Rotate(id), &Method::POST) => self.rotate(parts, body, id).await,
+            (route, &Method::OPTIONS) => Ok(options(route.allow())),
+            (route, _) => Err(method_not_allowed(route.allow())),
         }
     }
 
@@ -152,21 +178,115 @@ impl Endpoints {
         }
     }
 
-    async fn create<B>(&self, request: Request<B>) -> Result<Response<Full<Bytes>>, ApiError>
+    async fn create<B>(&self, mut parts: Parts, body: B) -> Answer
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (mut parts, body) = request.into_parts();
         let caller = self.caller(&mut parts, &Permission::API_KEYS_WRITE).await?;
-        let new = create::new_key(body::object(&parts.headers, body).await?)?;
-        match self.issuer.create(&caller, new).await {
-            Ok(issued) => {
-                tracing::info!(key = %issued.key.id, workspace = %issued.key.workspace, "API key created");
-                create::response(&issued, &self.base)
+        query::none(parts.uri.query())?;
+        let idempotency = idempotency_key(&parts.headers)?;
+        let (object, text) = body::object(&parts.headers, body).await?;
+        let new = create::new_key(object)?;
+        let outcome = match idempotency {
+            Some(key) => self.issuer.create_once(&caller, new, &key, &text).await,
+            None => self.issuer.create(&caller, new).await.map(Outcome::Issued),
+        };
+        let outcome = outcome.map_err(|error| self.told(&error))?;
+        log(&outcome, "API key created");
+        answer::issued(&outcome, &self.base)
+    }
+
+    async fn list(&self, mut parts: Parts) -> Answer {
+        let caller = self.caller(&mut parts, &Permission::API_KEYS_READ).await?;
+        let wanted = query::list(parts.uri.query())?;
+        let (position, limit) = (wanted.position.clone(), wanted.limit);
+        let listed = self.issuer.list(&caller, wanted).await;
+        let listed = listed.map_err(|error| self.told(&error))?;
+        answer::page(&listed, &position, limit, self.issuer.now())
+    }
+
+    async fn find(&self, mut parts: Parts, id: KeyId) -> Answer {
+        let caller = self.caller(&mut parts, &Permission::API_KEYS_READ).await?;
+        query::none(parts.uri.query())?;
+        let key = self.issuer.find(&caller, &id).await;
+        answer::item(&key.map_err(|error| self.told(&error))?, self.issuer.now())
+    }
+
+    async fn rename<B>(&self, mut parts: Parts, body: B, id: KeyId) -> Answer
+    where
+        B: Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let caller = self.caller(&mut parts, &Permission::API_KEYS_WRITE).await?;
+        query::none(parts.uri.query())?;
+        let (object, _) = body::object(&parts.headers, body).await?;
+        let rename = bodies::rename(object)?;
+        let key = self.issuer.rename(&caller, &id, &rename).await;
+        let key = key.map_err(|error| self.told(&error))?;
+        tracing::info!(key = %key.id, workspace = %key.workspace, "API key renamed");
+        answer::item(&key, self.issuer.now())
+    }
+
+    async fn revoke(&self, mut parts: Parts, id: KeyId) -> Answer {
+        let caller = self.caller(&mut parts, &Permission::API_KEYS_WRITE).await?;
+        let reach = query::revoke(parts.uri.query())?;
+        let revocation = self.issuer.revoke(&caller, &id, reach).await;
+        let revocation = revocation.map_err(|error| self.told(&error))?;
+        let count = revocation.count;
+        tracing::info!(key = %id, workspace = %caller.workspace(), count, "API key revoked");
+        answer::revoked(revocation, reach)
+    }
+
+    async fn rotate<B>(&self, mut parts: Parts, body: B, id: KeyId) -> Answer
+    where
+        B: Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let caller = self.caller(&mut parts, &Permission::API_KEYS_WRITE).await?;
+        query::none(parts.uri.query())?;
+        let idempotency = idempotency_key(&parts.headers)?;
+        let (object, text) = body::optional_object(&parts.headers, body).await?;
+        let rotation = bodies::rotation(object.unwrap_or_default())?;
+        let outcome = match idempotency {
+            Some(key) => {
+                self.issuer
+                    .rotate_once(&caller, &id, &rotation, &key, &text)
+                    .await
             }
-            Err(error) => Err(self.authenticator.challenge().issue(&error)),
+            None => self
+                .issuer
+                .rotate(&caller, &id, &rotation)
+                .await
+                .map(Outcome::Issued),
+        };
+        let outcome = outcome.map_err(|error| self.told(&error))?;
+        log(&outcome, "API key rotated");
+        answer::issued(&outcome, &self.base)
+    }
+
+    async fn verify<B>(&self, mut parts: Parts, body: B) -> Answer
+    where
+        B: Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let caller = self
+            .caller(&mut parts, &Permission::API_KEYS_VERIFY)
+            .await?;
+        query::none(parts.uri.query())?;
+        let (object, _) = body::object(&parts.headers, body).await?;
+        let token = bodies::presented(object)?;
+        let introspection = self.issuer.introspect(&caller, token.as_bytes()).await;
+        match introspection.map_err(|error| self.told(&error))? {
+            Introspection::Valid(key) => answer::valid(&key, self.issuer.now()),
+            Introspection::NotFound => answer::invalid("NOT_FOUND"),
+            Introspection::Expired => answer::invalid("EXPIRED"),
+            Introspection::Revoked => answer::invalid("REVOKED"),
         }
+    }
+
+    fn told(&self, error: &IssueError) -> ApiError {
+        self.authenticator.challenge().issue(error)
     }
 
     /// Who is calling, if they have the permission.
@@ -177,6 +297,72 @@ impl Endpoints {
             .map_err(|error| self.authenticator.challenge().issue(&error))?;
         Ok(caller)
     }
+}
+
+/// What a path names.
+#[derive(Clone, Copy)]
+enum Route {
+    Keys,
+    Verify,
+    Key(KeyId),
+    Rotate(KeyId),
+}
+
+impl Route {
+    /// `None` for what is not there, and for what has not the shape of an id.
+    fn parse(path: &str) -> Option<Self> {
+        match path {
+            "" | "/" => return Some(Self::Keys),
+            "/verify" => return Some(Self::Verify),
+            _ => {}
+        }
+        let path = path.strip_prefix('/')?;
+        match path.strip_suffix("/rotate") {
+            Some(id) => KeyId::parse(id).ok().map(Self::Rotate),
+            None => KeyId::parse(path).ok().map(Self::Key),
+        }
+    }
+
+    const fn allow(self) -> &'static str {
+        match self {
+            Self::Keys => "GET, HEAD, POST, OPTIONS",
+            Self::Verify | Self::Rotate(_) => "POST, OPTIONS",
+            Self::Key(_) => "GET, HEAD, PATCH, DELETE, OPTIONS",
+        }
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let key = value
+        .to_str()
+        .ok()
+        .and_then(|text| IdempotencyKey::parse(text).ok());
+    match (key, values.next()) {
+        (Some(key), None) => Ok(Some(key)),
+        _ => Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_idempotency_key",
+            "Idempotency-Key must be given once, as 1 to 255 visible ASCII characters",
+        )),
+    }
+}
+
+fn log(outcome: &Outcome, message: &'static str) {
+    if let Outcome::Issued(Issued { key, .. }) = outcome {
+        tracing::info!(key = %key.id, workspace = %key.workspace, "{message}");
+    }
+}
+
+fn options(allow: &'static str) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    let allow = HeaderValue::from_static(allow);
+    answer.headers_mut().insert(header::ALLOW, allow);
+    answer
 }
 
 fn method_not_allowed(allow: &'static str) -> ApiError {

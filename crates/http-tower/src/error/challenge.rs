@@ -3,7 +3,7 @@
 use std::{borrow::Cow, error::Error, fmt::Write as _};
 
 use http::{HeaderValue, StatusCode, header};
-use keywright_core::{IssueError, Permission, Undecided, VerifyError};
+use keywright_core::{IssueError, Permission, StoreErrorKind, Undecided, VerifyError};
 
 use super::ApiError;
 
@@ -118,6 +118,22 @@ impl Challenge {
                 ApiError::field("expires_at", error.to_string())
             }
             IssueError::CallerInactive => self.invalid_token(),
+            IssueError::NotFound => ApiError::not_found(),
+            IssueError::Cursor => ApiError::field("cursor", error.to_string()),
+            IssueError::NotRotatable => {
+                ApiError::new(StatusCode::CONFLICT, "not_rotatable", error.to_string())
+            }
+            IssueError::IdempotencyMismatch => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                ApiError::new(status, "idempotency_mismatch", error.to_string())
+            }
+            IssueError::Store(conflict) if conflict.kind() == StoreErrorKind::Conflict => {
+                ApiError::new(
+                    StatusCode::CONFLICT,
+                    "conflict",
+                    "the key is being changed by others",
+                )
+            }
             other => {
                 tracing::error!(error = causes(other), "API key could not be issued");
                 match other {

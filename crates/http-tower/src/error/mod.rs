@@ -67,7 +67,7 @@ impl ApiError {
         error
     }
 
-    fn field(field: &'static str, message: String) -> Self {
+    pub(crate) fn field(field: &'static str, message: String) -> Self {
         Self::validation(vec![FieldError {
             field: field.into(),
             message,

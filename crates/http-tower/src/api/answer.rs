@@ -1,0 +1,106 @@
+//! The answers that are not errors.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use keywright_core::{Issued, Key, Listed, Outcome, Position, Reach, Revocation, Timestamp};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::issued_json::{Created, IssuedJson};
+use crate::{error::ApiError, item::Item};
+
+pub(super) type Answer = Result<Response<Full<Bytes>>, ApiError>;
+
+/// 201 with the whole token, or 200 without it where the request was a repeat. `base` is where the
+/// service is mounted.
+pub(super) fn issued(outcome: &Outcome, base: &str) -> Answer {
+    match outcome {
+        Outcome::Issued(issued) => created(issued, base),
+        Outcome::Replayed(key) => {
+            let mut answer = json(StatusCode::OK, &Created::new(key, None))?;
+            let name = HeaderName::from_static("idempotency-replayed");
+            answer
+                .headers_mut()
+                .insert(name, HeaderValue::from_static("true"));
+            Ok(located(answer, key, base))
+        }
+    }
+}
+
+/// 201 with the whole token, which is seen nowhere else.
+fn created(issued: &Issued, base: &str) -> Answer {
+    let body = IssuedJson::new(issued).map_err(|_| ApiError::internal())?;
+    let answer = with_body(StatusCode::CREATED, body.into_bytes());
+    Ok(located(answer, &issued.key, base))
+}
+
+fn located(mut answer: Response<Full<Bytes>>, key: &Key, base: &str) -> Response<Full<Bytes>> {
+    if let Ok(location) = HeaderValue::try_from(format!("{base}/{}", key.id)) {
+        answer.headers_mut().insert(header::LOCATION, location);
+    }
+    answer
+}
+
+/// 200 with a key as it is.
+pub(super) fn item(key: &Key, now: Timestamp) -> Answer {
+    json(StatusCode::OK, &Item::new(key, now))
+}
+
+/// 200 with a page of keys.
+pub(super) fn page(listed: &Listed, position: &Position, limit: u32, now: Timestamp) -> Answer {
+    let data: Vec<Item<'_>> = listed.keys.iter().map(|key| Item::new(key, now)).collect();
+    let mut meta = json!({"limit": limit, "next_cursor": listed.next_cursor});
+    if let (Position::Page(page), Some(total), Value::Object(meta)) =
+        (position, listed.total, &mut meta)
+    {
+        meta.insert("page".into(), (*page).into());
+        meta.insert("total".into(), total.into());
+        meta.insert("totalPages".into(), total.div_ceil(u64::from(limit)).into());
+    }
+    #[derive(Serialize)]
+    struct Page<'a> {
+        data: Vec<Item<'a>>,
+        meta: Value,
+    }
+    json(StatusCode::OK, &Page { data, meta })
+}
+
+/// 200 with what was revoked.
+pub(super) fn revoked(revocation: Revocation, reach: Reach) -> Answer {
+    let mut body = json!({"message": "API key revoked."});
+    if let (Reach::Descendants, Value::Object(members)) = (reach, &mut body) {
+        members.insert("revoked".into(), revocation.count.into());
+    }
+    json(StatusCode::OK, &body)
+}
+
+/// 200 with what a token is worth.
+pub(super) fn valid(key: &Key, now: Timestamp) -> Answer {
+    #[derive(Serialize)]
+    struct Valid<'a> {
+        valid: bool,
+        #[serde(flatten)]
+        item: Item<'a>,
+    }
+    let item = Item::new(key, now);
+    json(StatusCode::OK, &Valid { valid: true, item })
+}
+
+/// 200 with why a token is worth nothing.
+pub(super) fn invalid(code: &'static str) -> Answer {
+    json(StatusCode::OK, &json!({"valid": false, "code": code}))
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+    let body = serde_json::to_vec(body).map_err(|_| ApiError::internal())?;
+    Ok(with_body(status, body.into()))
+}
+
+fn with_body(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(header::CONTENT_TYPE, json);
+    answer
+}

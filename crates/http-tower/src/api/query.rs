@@ -1,0 +1,113 @@
+//! Reading the query of a request.
+
+use std::borrow::Cow;
+
+use keywright_core::{ListKeys, Position, Reach, Status};
+
+use crate::error::{ApiError, FieldError};
+
+/// Longest text that is searched for, in bytes.
+const MAX_SEARCH_LENGTH: usize = 1024;
+
+/// `?page=&limit=&search=&status=&cursor=`.
+pub(super) fn list(query: Option<&str>) -> Result<ListKeys, ApiError> {
+    let mut wanted = ListKeys::newest();
+    let mut paged = false;
+    for_each(query, |name, value| {
+        match name {
+            "page" => {
+                let page = number(value, u32::MAX).ok_or("page must be a whole number from 1")?;
+                if matches!(wanted.position, Position::Cursor(_)) {
+                    return Err("page cannot be given with cursor");
+                }
+                wanted.position = Position::Page(page);
+                paged = true;
+            }
+            "limit" => {
+                let limit = number(value, ListKeys::MAX_LIMIT);
+                wanted.limit = limit.ok_or("limit must be a whole number from 1 to 100")?;
+            }
+            "search" if value.len() > MAX_SEARCH_LENGTH => {
+                return Err("search must be at most 1024 bytes");
+            }
+            "search" => wanted.search = Some(value.into()).filter(|text: &String| !text.is_empty()),
+            "status" => {
+                let all = [Status::Active, Status::Expired, Status::Revoked];
+                let status = all.into_iter().find(|status| status.as_str() == value);
+                wanted.status = Some(status.ok_or("status must be active, expired or revoked")?);
+            }
+            "cursor" if paged => return Err("cursor cannot be given with page"),
+            "cursor" => wanted.position = Position::Cursor(value.into()),
+            _ => return Err(UNKNOWN),
+        }
+        Ok(())
+    })?;
+    Ok(wanted)
+}
+
+/// `?cascade=`.
+pub(super) fn revoke(query: Option<&str>) -> Result<Reach, ApiError> {
+    let mut reach = Reach::Key;
+    for_each(query, |name, value| {
+        reach = match (name, value) {
+            ("cascade", "true") => Reach::Descendants,
+            ("cascade", "false") => Reach::Key,
+            ("cascade", _) => return Err("cascade must be true or false"),
+            _ => return Err(UNKNOWN),
+        };
+        Ok(())
+    })?;
+    Ok(reach)
+}
+
+/// No parameters at all.
+pub(super) fn none(query: Option<&str>) -> Result<(), ApiError> {
+    for_each(query, |_, _| Err(UNKNOWN))
+}
+
+const UNKNOWN: &str = "a query parameter that is not known should not exist";
+
+/// Hands on each parameter, once, and tells all that is wrong with them.
+fn for_each(
+    query: Option<&str>,
+    mut read: impl FnMut(&str, &str) -> Result<(), &'static str>,
+) -> Result<(), ApiError> {
+    let mut seen: Vec<Cow<'_, str>> = Vec::new();
+    let mut wrong = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        let message = if seen.contains(&name) {
+            Err("a query parameter is given twice")
+        } else {
+            read(&name, &value)
+        };
+        if let Err(message) = message {
+            // Only names that this module knows are sent back.
+            let known = ["page", "limit", "search", "status", "cursor", "cascade"];
+            let field = known
+                .into_iter()
+                .find(|known| *known == name)
+                .unwrap_or_default();
+            wrong.push(FieldError {
+                field: field.into(),
+                message: message.into(),
+            });
+        }
+        seen.push(name);
+        if seen.len() > 16 {
+            break;
+        }
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::validation(wrong))
+    }
+}
+
+/// A whole number from 1, in plain digits.
+fn number(text: &str, most: u32) -> Option<u32> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|number| digits && (1..=most).contains(number))
+}
