@@ -14,5 +14,6 @@ mod crash;
 mod create;
 mod first_run;
 mod isolation;
+mod lifecycle;
 mod shutdown;
 mod support;

@@ -161,10 +161,8 @@ fn one_of_many_servers_makes_the_first_key() {
 #[test]
 fn a_server_that_died_after_its_reservation_does_not_keep_the_first_key_from_being_made() {
     let (keys, store) = open(Hand::at(1_000));
-    let purpose: [u8; 32] = {
-        use sha2::Digest;
-        sha2::Sha256::digest(b"keywright: the first key of an empty store").into()
-    };
+    let purpose: [u8; 32] =
+        { Sha256::digest(b"keywright: the first key of an empty store").into() };
     let id = KeyId::parse("key_0000000000000001").unwrap();
     let reservation = crate::Reservation::new(purpose, purpose, id, time(9_000));
     block_on(store.reserve(&reservation, time(1_000))).unwrap();

@@ -7,6 +7,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use keywright_core::{
     Caller, Config, Issued, Keywright, MemoryStore, Name, NewKey, Prefix, Scheme, Workspace,
 };
+use keywright_http_tower::ApiKeys;
 use serde_json::Value;
 use tower::{Service, ServiceExt};
 
@@ -67,4 +68,70 @@ pub(crate) fn post(token: &str, body: impl Into<Body>) -> Request<Body> {
         .header("content-type", "application/json")
         .body(body.into())
         .unwrap()
+}
+
+/// A request with a bearer token and, where there is one, a JSON body.
+pub(crate) fn request(
+    method: &str,
+    path: &str,
+    token: &str,
+    body: Option<&Value>,
+) -> Request<Body> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {token}"));
+    match body {
+        Some(body) => request
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string())),
+        None => request.body(Body::empty()),
+    }
+    .unwrap()
+}
+
+/// A client with one token.
+pub(crate) struct Client {
+    service: ApiKeys,
+    pub(crate) token: String,
+}
+
+impl Client {
+    pub(crate) fn new(keys: &Keywright, token: &str) -> Self {
+        Self {
+            service: ApiKeys::nested(keys, ""),
+            token: token.to_owned(),
+        }
+    }
+
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        send(
+            self.service.clone(),
+            request(method, path, &self.token, body.as_ref()),
+        )
+        .await
+    }
+
+    /// Creates a key; its id and its token.
+    pub(crate) async fn create(&self, body: Value) -> (String, String) {
+        let answer = self.ask("POST", "/", Some(body)).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+        let created = answer.json();
+        let member = |name| {
+            created
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap()
+                .to_owned()
+        };
+        (member("id"), member("secret"))
+    }
+}
+
+/// A client with a key of the workspace `acme` that may do everything, and its library.
+pub(crate) async fn acme() -> (Keywright, Client) {
+    let keys = library().await;
+    let token = issue(&keys, "*").await.token.expose().to_owned();
+    let client = Client::new(&keys, &token);
+    (keys, client)
 }

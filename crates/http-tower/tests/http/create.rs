@@ -362,7 +362,7 @@ async fn other_paths_are_404_and_other_methods_405_with_allow() {
         let request = Request::put(path).body(Body::empty()).unwrap();
         let answer = send(service.clone(), request).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
-        assert_eq!(answer.header("allow"), "POST");
+        assert_eq!(answer.header("allow"), "GET, HEAD, POST, OPTIONS");
     }
     for (service, path) in [
         (&nested, "/nowhere"),

@@ -6,3 +6,6 @@ mod auth;
 mod axum_example;
 mod common;
 mod create;
+mod isolation;
+mod manage;
+mod rotate;

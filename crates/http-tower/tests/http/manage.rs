@@ -1,0 +1,290 @@
+//! List, get, rename and revoke.
+
+use std::collections::HashSet;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::common::acme;
+
+#[tokio::test]
+async fn a_list_has_pages_by_number_and_by_cursor() {
+    let (_, client) = acme().await;
+    for number in 0..45 {
+        client
+            .create(json!({"name": format!("key {number}")}))
+            .await;
+    }
+    let answer = client.ask("GET", "/?page=2&limit=20", None).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    let page = answer.json();
+    assert_eq!(page["data"].as_array().unwrap().len(), 20);
+    // 45, and the client's own.
+    let meta = &page["meta"];
+    assert_eq!(
+        [
+            &meta["page"],
+            &meta["limit"],
+            &meta["total"],
+            &meta["totalPages"]
+        ],
+        [&json!(2), &json!(20), &json!(46), &json!(3)]
+    );
+    let newest = client.ask("GET", "/", None).await.json();
+    // Keys of one millisecond are in the order of their ids.
+    let order = |key: &Value| (key["created_at"].to_string(), key["id"].to_string());
+    let first_page = newest["data"].as_array().unwrap();
+    assert!(first_page.iter().map(order).rev().is_sorted());
+    assert!(newest["data"][0].get("secret").is_none());
+
+    let mut seen = HashSet::new();
+    let mut next = newest["meta"]["next_cursor"].clone();
+    for key in newest["data"].as_array().unwrap() {
+        seen.insert(key["id"].as_str().unwrap().to_owned());
+    }
+    while let Some(cursor) = next.as_str() {
+        client.create(json!({"name": "meanwhile"})).await;
+        let page = client
+            .ask("GET", &format!("/?limit=20&cursor={cursor}"), None)
+            .await
+            .json();
+        for key in page["data"].as_array().unwrap() {
+            assert!(seen.insert(key["id"].as_str().unwrap().to_owned()));
+        }
+        let members: Vec<&String> = page["meta"].as_object().unwrap().keys().collect();
+        assert_eq!(members, ["limit", "next_cursor"]);
+        next = page["meta"]["next_cursor"].clone();
+    }
+    assert_eq!(seen.len(), 46);
+}
+
+#[tokio::test]
+async fn a_list_is_filtered_by_name_and_status() {
+    let (_, client) = acme().await;
+    client.create(json!({"name": "Ärger 100%"})).await;
+    client
+        .create(json!({"name": "ended", "expire_now": true}))
+        .await;
+    let (revoked, _) = client.create(json!({"name": "gone_"})).await;
+    client.ask("DELETE", &format!("/{revoked}"), None).await;
+    for (query, names) in [
+        ("search=%C3%A4RGER", vec!["Ärger 100%"]),
+        ("search=0%25", vec!["Ärger 100%"]),
+        ("search=_", vec!["gone_"]),
+        ("search=%27%22%00", vec![]),
+        ("status=expired", vec!["ended"]),
+        ("status=revoked", vec!["gone_"]),
+        ("status=active", vec!["parent", "Ärger 100%"]),
+        ("status=active&search=g", vec!["Ärger 100%"]),
+        ("search=", vec!["ended", "gone_", "parent", "Ärger 100%"]),
+    ] {
+        let answer = client.ask("GET", &format!("/?{query}"), None).await;
+        let page = answer.json();
+        let mut listed: Vec<&str> = page["data"]
+            .as_array()
+            .unwrap_or_else(|| unreachable!("{query}: {}", answer.text))
+            .iter()
+            .map(|key| key["name"].as_str().unwrap())
+            .collect();
+        // Keys of one millisecond are in any order.
+        listed.sort_unstable();
+        assert_eq!(listed, names, "{query}");
+        assert_eq!(page["meta"]["total"], names.len(), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_does_not_validate_is_refused() {
+    let (_, client) = acme().await;
+    client.create(json!({"name": "other"})).await;
+    let cursor = client.ask("GET", "/?limit=1", None).await.json()["meta"]["next_cursor"].clone();
+    let cursor = cursor.as_str().unwrap();
+    let mut damaged = cursor.to_owned();
+    damaged.replace_range(
+        3..4,
+        if cursor.as_bytes()[3] == b'a' {
+            "b"
+        } else {
+            "a"
+        },
+    );
+    for query in [
+        "page=0",
+        "page=-1",
+        "page=x",
+        "page=",
+        "page=1.5",
+        "page=%2B1",
+        "page=99999999999",
+        "limit=0",
+        "limit=101",
+        "limit=-1",
+        "limit=x",
+        "status=dead",
+        "status=",
+        "pages=1",
+        "page=1&page=1",
+        "cursor=",
+        "cursor=x",
+        &format!("cursor={damaged}"),
+        &format!("cursor={cursor}&page=1"),
+        &format!("page=1&cursor={cursor}"),
+        &format!("cursor={cursor}&search=x"),
+        &format!("cursor={cursor}&status=active"),
+        &format!("search={}", "x".repeat(10_000)),
+        "token=x",
+    ] {
+        let answer = client.ask("GET", &format!("/?{query}"), None).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
+        assert_eq!(answer.json()["code"], "validation_failed", "{query}");
+    }
+    let answer = client.ask("GET", &format!("/?cursor={cursor}"), None).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let far = client.ask("GET", "/?page=4294967295&limit=100", None).await;
+    assert_eq!(far.json()["data"], json!([]));
+}
+
+#[tokio::test]
+async fn a_key_is_renamed_and_nothing_else_changes() {
+    let (_, client) = acme().await;
+    let (id, _) = client
+        .create(json!({"name": "old", "metadata": {"a": 1}}))
+        .await;
+    let path = format!("/{id}");
+    let before = client.ask("GET", &path, None).await.json();
+    let name = "👩‍👩‍👧 مفتاح e\u{301}";
+    let renamed = client
+        .ask("PATCH", &path, Some(json!({"name": name})))
+        .await;
+    assert_eq!(renamed.status, StatusCode::OK, "{}", renamed.text);
+    let mut expected = before.clone();
+    expected["name"] = json!(name);
+    assert_eq!(renamed.json(), expected);
+    let renamed = client
+        .ask("PATCH", &path, Some(json!({"metadata": {"b": [2]}})))
+        .await;
+    expected["metadata"] = json!({"b": [2]});
+    assert_eq!(renamed.json(), expected);
+    assert_eq!(client.ask("GET", &path, None).await.json(), expected);
+    for body in [
+        json!({}),
+        json!({"name": ""}),
+        json!({"name": null}),
+        json!({"name": 1}),
+        json!({"name": "n", "permissions": ["*"]}),
+        json!({"name": "n", "expires_at": "2999-01-01T00:00:00Z"}),
+        json!({"metadata": []}),
+        json!({"metadata": null}),
+    ] {
+        let answer = client.ask("PATCH", &path, Some(body.clone())).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+    }
+    assert_eq!(client.ask("GET", &path, None).await.json(), expected);
+}
+
+#[tokio::test]
+async fn a_revoked_key_opens_nothing_is_still_shown_and_never_changes_again() {
+    let (keys, client) = acme().await;
+    let (id, secret) = client.create(json!({"name": "n"})).await;
+    let path = format!("/{id}");
+    let answer = client.ask("DELETE", &path, None).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.json(), json!({"message": "API key revoked."}));
+    assert!(keys.verifier().verify(secret.as_bytes()).await.is_err());
+    assert!(client.ask("GET", &path, None).await.json()["revoked_at"].is_string());
+    for (method, path, body) in [
+        ("DELETE", path.clone(), None),
+        ("DELETE", format!("{path}?cascade=true"), None),
+        ("PATCH", path.clone(), Some(json!({"name": "x"}))),
+        ("POST", format!("{path}/rotate"), None),
+    ] {
+        let answer = client.ask(method, &path, body).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}");
+    }
+    for query in [
+        "cascade=yes",
+        "cascade=",
+        "force=true",
+        "cascade=true&cascade=true",
+    ] {
+        let answer = client.ask("DELETE", &format!("{path}?{query}"), None).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_cascade_reaches_the_whole_tree_and_nothing_else() {
+    let (keys, root) = acme().await;
+    let client = |token: &str| crate::common::Client::new(&keys, token);
+    let (bystander, bystander_secret) = root.create(json!({"name": "bystander"})).await;
+    let (top, top_secret) = root.create(json!({"name": "top"})).await;
+    let (child, child_secret) = client(&top_secret).create(json!({"name": "child"})).await;
+    let rotated = root
+        .ask("POST", &format!("/{child}/rotate"), None)
+        .await
+        .json();
+    let successor = client(rotated["secret"].as_str().unwrap());
+    let (_, below) = successor
+        .create(json!({"name": "below the successor"}))
+        .await;
+    // A key on the way that is revoked already does not stop it.
+    root.ask("DELETE", &format!("/{child}"), None).await;
+
+    let answer = root
+        .ask("DELETE", &format!("/{top}?cascade=true"), None)
+        .await;
+    assert_eq!(
+        answer.json(),
+        json!({"message": "API key revoked.", "revoked": 3})
+    );
+    for token in [&top_secret, &child_secret, &successor.token, &below] {
+        assert!(keys.verifier().verify(token.as_bytes()).await.is_err());
+    }
+    for token in [&bystander_secret, &root.token] {
+        assert!(keys.verifier().verify(token.as_bytes()).await.is_ok());
+    }
+    assert_ne!(bystander, top);
+}
+
+#[tokio::test]
+async fn head_answers_as_get_and_options_tell_the_methods() {
+    let (_, client) = acme().await;
+    let (id, _) = client.create(json!({"name": "n"})).await;
+    for (path, allow) in [
+        ("/".to_owned(), "GET, HEAD, POST, OPTIONS"),
+        (format!("/{id}"), "GET, HEAD, PATCH, DELETE, OPTIONS"),
+        (format!("/{id}/rotate"), "POST, OPTIONS"),
+        ("/verify".to_owned(), "POST, OPTIONS"),
+    ] {
+        let options = client.ask("OPTIONS", &path, None).await;
+        assert_eq!(
+            (options.status, options.header("allow")),
+            (StatusCode::NO_CONTENT, allow)
+        );
+        let put = client.ask("PUT", &path, None).await;
+        assert_eq!(
+            (put.status, put.header("allow")),
+            (StatusCode::METHOD_NOT_ALLOWED, allow)
+        );
+        if allow.contains("HEAD") {
+            assert_eq!(client.ask("HEAD", &path, None).await.status, StatusCode::OK);
+        }
+    }
+    for path in [
+        "/key_1",
+        "/verify/",
+        "/key_0U5lKtf600000000/rotate/",
+        "/0U5lKtf600000000",
+    ] {
+        assert_eq!(
+            client.ask("GET", path, None).await.status,
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
+    }
+    let unknown: Value = client
+        .ask("GET", "/key_0U5lKtf600000000", None)
+        .await
+        .json();
+    assert_eq!(unknown["code"], "not_found");
+}

@@ -1,0 +1,212 @@
+//! Rotation, idempotency and introspection.
+
+use http::{HeaderValue, StatusCode};
+use keywright_core::{Keywright, Timestamp};
+use keywright_http_tower::ApiKeys;
+use serde_json::{Value, json};
+
+use crate::common::{Answer, Client, acme, issue, request, send};
+
+async fn works(keys: &Keywright, token: &str) -> bool {
+    keys.verifier().verify(token.as_bytes()).await.is_ok()
+}
+
+#[tokio::test]
+async fn both_keys_work_until_the_overlap_is_over() {
+    let (keys, client) = acme().await;
+    let body = json!({"name": "n", "permissions": ["a"], "metadata": {"x": 1}});
+    let (id, secret) = client.create(body).await;
+    let rotated = client.ask("POST", &format!("/{id}/rotate"), None).await;
+    assert_eq!(rotated.status, StatusCode::CREATED, "{}", rotated.text);
+    let successor = rotated.json();
+    assert_eq!(
+        rotated.header("location"),
+        format!("/{}", successor["id"].as_str().unwrap())
+    );
+    let old = client.ask("GET", &format!("/{id}"), None).await.json();
+    assert_eq!(old["successor_id"], successor["id"]);
+    for member in [
+        "name",
+        "permissions",
+        "environment",
+        "metadata",
+        "parent_id",
+    ] {
+        assert_eq!(successor[member], old[member], "{member}");
+    }
+    assert_eq!(successor["expires_at"], Value::Null);
+    // 24 hours, to the millisecond in which the successor was created.
+    let at = |value: &Value| {
+        Timestamp::parse(value.as_str().unwrap())
+            .unwrap()
+            .as_millis()
+    };
+    assert_eq!(
+        at(&old["expires_at"]) - at(&successor["created_at"]),
+        86_400_000
+    );
+    assert!(works(&keys, &secret).await);
+    assert!(works(&keys, successor["secret"].as_str().unwrap()).await);
+    let again = client.ask("POST", &format!("/{id}/rotate"), None).await;
+    assert_eq!(
+        (again.status, again.json()["code"].clone()),
+        (StatusCode::CONFLICT, json!("not_rotatable"))
+    );
+}
+
+#[tokio::test]
+async fn now_and_zero_revoke_the_old_key_at_once() {
+    let (keys, client) = acme().await;
+    for expire_previous in [json!("now"), json!(0)] {
+        let (id, secret) = client.create(json!({"name": "n"})).await;
+        let body = json!({"expire_previous": expire_previous});
+        let rotated = client
+            .ask("POST", &format!("/{id}/rotate"), Some(body))
+            .await;
+        assert_eq!(rotated.status, StatusCode::CREATED);
+        assert!(!works(&keys, &secret).await);
+        assert!(works(&keys, rotated.json()["secret"].as_str().unwrap()).await);
+    }
+}
+
+#[tokio::test]
+async fn bad_rotations_are_refused_and_change_nothing() {
+    let (keys, client) = acme().await;
+    let (id, secret) = client.create(json!({"name": "n"})).await;
+    for body in [
+        json!({"expire_previous": "later"}),
+        json!({"expire_previous": -1}),
+        json!({"expire_previous": 1.5}),
+        json!({"expire_previous": 2_592_001}),
+        json!({"expire_previous": null}),
+        json!({"expire_previous": "0"}),
+        json!({"expires_at": "2020-01-01T00:00:00Z"}),
+        json!({"name": "x"}),
+        json!([]),
+    ] {
+        let answer = client
+            .ask("POST", &format!("/{id}/rotate"), Some(body.clone()))
+            .await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+    }
+    // Who rotates receives a secret.
+    let weak = issue(&keys, "api_keys:write").await;
+    let weak = Client::new(&keys, weak.token.expose());
+    let answer = weak.ask("POST", &format!("/{id}/rotate"), None).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert!(works(&keys, &secret).await);
+    let (ended, _) = client
+        .create(json!({"name": "n", "expire_now": true}))
+        .await;
+    let answer = client.ask("POST", &format!("/{ended}/rotate"), None).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn no_key_lengthens_its_own_life() {
+    let (keys, client) = acme().await;
+    let body = json!({"name": "n", "expires_at": "2999-01-01T00:00:00Z"});
+    let (id, secret) = client.create(body).await;
+    let own = Client::new(&keys, &secret);
+    let later = json!({"expires_at": "2999-01-01T00:00:00.001Z"});
+    let refused = own.ask("POST", &format!("/{id}/rotate"), Some(later)).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let rotated = own.ask("POST", &format!("/{id}/rotate"), None).await.json();
+    assert_eq!(rotated["expires_at"], "2999-01-01T00:00:00.000Z");
+}
+
+async fn ask_once(keys: &Keywright, token: &str, path: &str, key: &str, body: &Value) -> Answer {
+    let mut request = request("POST", path, token, Some(body));
+    request
+        .headers_mut()
+        .insert("idempotency-key", HeaderValue::from_str(key).unwrap());
+    send(ApiKeys::nested(keys, ""), request).await
+}
+
+#[tokio::test]
+async fn a_repeat_with_an_idempotency_key_does_nothing_twice() {
+    let (keys, client) = acme().await;
+    let (id, _) = client.create(json!({"name": "to rotate"})).await;
+    let rotate = format!("/{id}/rotate");
+    for (path, body, other) in [
+        ("/", json!({"name": "n"}), json!({"name": "m"})),
+        (
+            rotate.as_str(),
+            json!({"expire_previous": 60}),
+            json!({"expire_previous": 61}),
+        ),
+    ] {
+        let first = ask_once(&keys, &client.token, path, "once", &body).await;
+        assert_eq!(first.status, StatusCode::CREATED, "{}", first.text);
+        let repeat = ask_once(&keys, &client.token, path, "once", &body).await;
+        assert_eq!(repeat.status, StatusCode::OK, "{}", repeat.text);
+        assert_eq!(repeat.header("idempotency-replayed"), "true");
+        assert_eq!(repeat.header("location"), first.header("location"));
+        let mut expected = first.json();
+        expected["secret"] = Value::Null;
+        assert_eq!(repeat.json(), expected);
+        let mismatch = ask_once(&keys, &client.token, path, "once", &other).await;
+        assert_eq!(mismatch.status, StatusCode::UNPROCESSABLE_ENTITY);
+        let another = issue(&keys, "*").await;
+        let elsewhere = ask_once(&keys, another.token.expose(), path, "once", &body).await;
+        assert_ne!(elsewhere.status, StatusCode::OK);
+    }
+    for bad in ["", " ", "ü", &"x".repeat(256)] {
+        let Ok(value) = HeaderValue::from_bytes(bad.as_bytes()) else {
+            continue;
+        };
+        let mut request = request("POST", "/", &client.token, Some(&json!({"name": "n"})));
+        request.headers_mut().insert("idempotency-key", value);
+        let answer = send(ApiKeys::nested(&keys, ""), request).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn introspection_tells_what_a_token_is_worth_here() {
+    let (keys, client) = acme().await;
+    let (_, good) = client.create(json!({"name": "good"})).await;
+    let (_, ended) = client
+        .create(json!({"name": "ended", "expire_now": true}))
+        .await;
+    let (id, revoked) = client.create(json!({"name": "revoked"})).await;
+    client.ask("DELETE", &format!("/{id}"), None).await;
+    let ask = async |token: &str| {
+        client
+            .ask("POST", "/verify", Some(json!({"key": token})))
+            .await
+    };
+    let valid = ask(&good).await.json();
+    assert_eq!(
+        (&valid["valid"], &valid["name"]),
+        (&json!(true), &json!("good"))
+    );
+    assert!(valid.get("secret").is_none());
+    for (token, code) in [
+        (ended.as_str(), "EXPIRED"),
+        (&revoked, "REVOKED"),
+        (&good[..70], "NOT_FOUND"),
+        ("", "NOT_FOUND"),
+    ] {
+        assert_eq!(
+            ask(token).await.json(),
+            json!({"valid": false, "code": code})
+        );
+    }
+    // To another workspace none of them exists.
+    let other = keywright_core::Caller::new(
+        keywright_core::Workspace::parse("other").unwrap(),
+        "*".parse().unwrap(),
+    );
+    for token in [&good, &ended, &revoked] {
+        let body = json!({"key": token});
+        let mut request = request("POST", "/verify", "x", Some(&body));
+        request.extensions_mut().insert(other.clone());
+        let answer = send(ApiKeys::nested(&keys, ""), request).await;
+        assert_eq!(answer.json(), json!({"valid": false, "code": "NOT_FOUND"}));
+    }
+    for body in [json!({}), json!({"key": 1}), json!({"key": "x", "more": 1})] {
+        let answer = client.ask("POST", "/verify", Some(body)).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    }
+}
