@@ -64,9 +64,9 @@ pub(crate) struct LibraryOptions {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Hash {
-    /// Argon2id, 19 MiB, 2 passes: about 13 ms of a core to create or to verify a key
+    /// Argon2id, 19 MiB, 2 passes: about 15 ms of a core to create or to verify a key
     Argon2id,
-    /// HMAC-SHA-256: less than a microsecond, and as strong for secrets of 256 random bits
+    /// HMAC-SHA-256: about a microsecond, and as strong for secrets of 256 random bits
     HmacSha256,
 }
 
