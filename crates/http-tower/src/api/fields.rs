@@ -84,8 +84,9 @@ impl Fields {
         });
     }
 
-    /// What was read, unless something is wrong. Members that nobody has read are; their names are
-    /// the client's text: only what looks like a name, and is too short for a token, is sent back.
+    /// What was read, unless something is wrong, and a member that nobody has read is. The names of
+    /// such members are the client's text: only what looks like a name, and is too short for a token,
+    /// is sent back.
     pub(super) fn finish<T>(mut self, read: Option<T>) -> Result<T, ApiError> {
         for name in std::mem::take(&mut self.members)
             .into_iter()
