@@ -1,6 +1,7 @@
 //! Opening a file as a store: whose it is, the write-ahead log, and the newest schema.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     path::{self, Path, PathBuf},
     thread,
     time::Duration,
@@ -19,8 +20,8 @@ use crate::{
 /// connections checkpoint or restart it at once (<https://sqlite.org/wal.html#walresetbug>).
 const OLDEST_SQLITE: i32 = 3_051_003;
 
-/// How often the file is tried to be switched to its write-ahead log, and the pause between.
-const SWITCH_ATTEMPTS: u32 = 100;
+/// How often the file is tried to be switched to its write-ahead log, and the longest pause between.
+const SWITCH_ATTEMPTS: u32 = 200;
 const SWITCH_PAUSE: Duration = Duration::from_millis(50);
 
 /// The path of the file, absolute: SQLite takes one that begins with `file:` for a URI, and the
@@ -111,7 +112,7 @@ fn switch_to_wal(connection: &Connection) -> rusqlite::Result<bool> {
     for _ in 1..SWITCH_ATTEMPTS {
         match switched {
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                thread::sleep(SWITCH_PAUSE);
+                thread::sleep(random_part_of(SWITCH_PAUSE));
                 switched = try_switch_to_wal(connection);
             }
             _ => break,
@@ -119,6 +120,12 @@ fn switch_to_wal(connection: &Connection) -> rusqlite::Result<bool> {
     }
     connection.busy_timeout(BUSY_TIMEOUT)?;
     switched
+}
+
+/// Two that try at once must not try again at once, and again, until both give up.
+fn random_part_of(pause: Duration) -> Duration {
+    let [random, ..] = RandomState::new().hash_one(()).to_le_bytes();
+    pause.mul_f64(f64::from(random) / 255.0)
 }
 
 fn try_switch_to_wal(connection: &Connection) -> rusqlite::Result<bool> {
