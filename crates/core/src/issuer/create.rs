@@ -1,6 +1,6 @@
 //! Creating a key for a caller.
 
-use super::{IssueError, Issuer, Minted, authorize};
+use super::{IssueError, Issuer, Minted, authorize, check_expiry};
 use crate::{
     Caller, Environment, Key, KeyId, Metadata, Name, Permission, Permissions, Record,
     StoreErrorKind, Timestamp, Token,
@@ -144,11 +144,10 @@ impl Draft {
         let expires_at = match new.expiry {
             Expiry::Inherited => caller.expires_at(),
             Expiry::Now => Some(now),
-            Expiry::At(end) if end <= now => return Err(IssueError::ExpiryPast),
-            Expiry::At(end) if caller.expires_at().is_some_and(|last| last < end) => {
-                return Err(IssueError::ExpiryBeyondCaller);
+            Expiry::At(end) => {
+                check_expiry(caller, end, now)?;
+                Some(end)
             }
-            Expiry::At(end) => Some(end),
         };
         Ok(Self {
             caller: caller.clone(),

@@ -61,6 +61,17 @@ fn authorize(caller: &Caller, permission: &Permission, now: Timestamp) -> Result
     Ok(())
 }
 
+/// Whether a caller may have a key end then: in the future, and not after its own end.
+fn check_expiry(caller: &Caller, end: Timestamp, now: Timestamp) -> Result<(), IssueError> {
+    if end <= now {
+        Err(IssueError::ExpiryPast)
+    } else if caller.expires_at().is_some_and(|last| last < end) {
+        Err(IssueError::ExpiryBeyondCaller)
+    } else {
+        Ok(())
+    }
+}
+
 /// What a store's `NotFound` means for a caller.
 fn not_found(error: StoreError) -> IssueError {
     match error.kind() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    IssueError, Issued, Issuer, Minted, authorize,
+    IssueError, Issued, Issuer, Minted, authorize, check_expiry,
     idempotency::{Bound, IdempotencyKey, Outcome},
     not_found,
     rename::CHANGE_ATTEMPTS,
@@ -124,13 +124,10 @@ impl Issuer {
         if key.successor.is_some() || key.status(now) != Status::Active {
             return Err(IssueError::NotRotatable);
         }
-        match rotation.expires_at {
-            Some(end) if end <= now => Err(IssueError::ExpiryPast),
-            Some(end) if caller.expires_at().is_some_and(|last| last < end) => {
-                Err(IssueError::ExpiryBeyondCaller)
-            }
-            _ => Ok(record),
+        if let Some(end) = rotation.expires_at {
+            check_expiry(caller, end, now)?;
         }
+        Ok(record)
     }
 
     async fn replace(
