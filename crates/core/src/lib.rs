@@ -40,6 +40,7 @@ mod name;
 mod permission;
 mod random;
 mod store;
+mod sync;
 mod text;
 mod time;
 mod token;
@@ -64,8 +65,8 @@ pub use crate::{
     permission::{Permission, PermissionError, Permissions},
     random::{Entropy, OsEntropy, RandomError},
     store::{
-        Durability, KeyStore, Listing, MemoryStore, Page, Reach, Rename, Reservation, Reserved,
-        Retire, Revocation, Rotation, Start, StoreError, StoreErrorKind,
+        Durability, KeyStore, Lease, Listing, MemoryStore, Page, Reach, Rename, Reservation,
+        Reserved, Retire, Revocation, Rotation, Stamp, Start, StoreError, StoreErrorKind,
     },
     time::{Clock, SystemClock, Timestamp, TimestampError},
     token::{

@@ -1,6 +1,9 @@
 //! Points in time, and the one clock.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use ::time::{
     OffsetDateTime, UtcOffset,
@@ -112,6 +115,12 @@ impl Clock for SystemClock {
             .unwrap_or_default();
         Timestamp(0).saturating_add(since)
     }
+}
+
+/// The clock for spans, which nobody can set.
+#[expect(clippy::disallowed_methods, reason = "this is the one clock for spans")]
+pub(crate) fn monotonic() -> Instant {
+    Instant::now()
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! The store: what its threads are given to do.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Durability, Key, KeyId, KeyStore, Listing, Page, Prefix, Reach, Record, Rename,
-    Reservation, Reserved, Revocation, Rotation, StoreError, Timestamp, Workspace,
+    Credential, Durability, Key, KeyId, KeyStore, Lease, Listing, Page, Prefix, Reach, Record,
+    Rename, Reservation, Reserved, Revocation, Rotation, StoreError, Timestamp, Workspace,
 };
 use rusqlite::Connection;
 
@@ -30,6 +30,7 @@ pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
     place: Place,
+    lease: Arc<Lease>,
 }
 
 impl SqliteStore {
@@ -54,6 +55,7 @@ impl SqliteStore {
             readers: Readers::start(readers).map_err(OpenError::Threads)?,
             writer: Writer::start(writer).map_err(OpenError::Threads)?,
             place,
+            lease: Arc::new(Lease::lapsed()),
         })
     }
 
@@ -192,5 +194,9 @@ impl KeyStore for SqliteStore {
 
     fn durability(&self) -> Durability {
         Durability::HostCrash
+    }
+
+    fn lease(&self) -> Arc<Lease> {
+        Arc::clone(&self.lease)
     }
 }

@@ -48,6 +48,7 @@
 )]
 
 mod cascade;
+mod changes;
 mod clock;
 mod durable;
 mod errors;
@@ -67,6 +68,7 @@ use std::sync::Arc;
 
 pub use self::{
     cascade::cascade,
+    changes::changes,
     clock::clock_cancellation_secrets,
     durable::durable,
     errors::errors,
@@ -119,6 +121,7 @@ macro_rules! conformance_tests {
             listing
             reservation
             clock_cancellation_secrets
+            changes
             errors
             format
         }

@@ -2,23 +2,27 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 
 use super::{
-    Durability, KeyStore, Listing, Page, Reach, Rename, Reservation, Reserved, Retire, Revocation,
-    Rotation, Start, StoreError, StoreErrorKind,
+    Durability, KeyStore, Lease, Listing, Page, Reach, Rename, Reservation, Reserved, Retire,
+    Revocation, Rotation, Start, StoreError, StoreErrorKind,
 };
 use crate::{
     Key, KeyId, Prefix, Record, Status, Timestamp, Workspace, hash::Credential, name::fold_case,
 };
 
 /// Keys in the memory of this process: for tests, for trying things out, and as the plainest reading
-/// of the contract. Its durability is [`Durability::Process`].
-#[derive(Debug, Default)]
-pub struct MemoryStore(Mutex<Contents>);
+/// of the contract. Its durability is [`Durability::Process`]. A key that was revoked is refused at
+/// once.
+#[derive(Debug)]
+pub struct MemoryStore {
+    contents: Mutex<Contents>,
+    lease: Arc<Lease>,
+}
 
 #[derive(Debug, Default)]
 struct Contents {
@@ -31,13 +35,22 @@ impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            contents: Mutex::default(),
+            lease: Arc::new(Lease::unlimited()),
+        }
     }
 
     /// Nothing here panics between two changes of one operation, so what a panicking thread has
     /// left behind is whole.
     fn contents(&self) -> MutexGuard<'_, Contents> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -181,7 +194,10 @@ impl KeyStore for MemoryStore {
             record.key.metadata = Some(metadata.clone());
         }
         record.version += 1;
-        Ok(record.key.clone())
+        let key = record.key.clone();
+        drop(contents);
+        self.lease.changed(id);
+        Ok(key)
     }
 
     async fn revoke(
@@ -201,17 +217,21 @@ impl KeyStore for MemoryStore {
             Reach::Key => HashSet::from([*id]),
             Reach::Descendants => contents.family(*id),
         };
-        let mut count = 0;
+        let mut revoked = Vec::new();
         for id in reached {
             if let Some(record) = contents.records.get_mut(&id)
                 && record.key.revoked_at.is_none()
             {
                 record.key.revoked_at = Some(now);
                 record.version += 1;
-                count += 1;
+                revoked.push(id);
             }
         }
-        Ok(Revocation::new(first, count))
+        drop(contents);
+        for id in &revoked {
+            self.lease.changed(id);
+        }
+        Ok(Revocation::new(first, revoked.len() as u64))
     }
 
     async fn rotate(
@@ -246,6 +266,8 @@ impl KeyStore for MemoryStore {
         contents
             .records
             .insert(rotation.successor.key.id, rotation.successor.clone());
+        drop(contents);
+        self.lease.changed(&rotation.predecessor);
         Ok(())
     }
 
@@ -263,6 +285,8 @@ impl KeyStore for MemoryStore {
         check_unchanged(record, version)?;
         record.credential = credential.clone();
         record.version += 1;
+        drop(contents);
+        self.lease.changed(id);
         Ok(())
     }
 
@@ -314,5 +338,9 @@ impl KeyStore for MemoryStore {
 
     fn durability(&self) -> Durability {
         Durability::Process
+    }
+
+    fn lease(&self) -> Arc<Lease> {
+        Arc::clone(&self.lease)
     }
 }

@@ -1,15 +1,18 @@
 //! The one seam between the library and a database: the [`KeyStore`] trait and its contract.
 
 mod error;
+mod lease;
 mod listing;
 mod memory;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
+pub(crate) use self::lease::Watch;
 pub use self::{
     error::{StoreError, StoreErrorKind},
+    lease::{Lease, Stamp},
     listing::{Listing, Page, Start},
     memory::MemoryStore,
 };
@@ -53,8 +56,12 @@ use crate::{Key, KeyId, Metadata, Name, Prefix, Record, Timestamp, Workspace, ha
 ///     empty store uses it: of two servers starting at once, one makes the first key.
 /// 12. **Clock, cancellation, secrets.** Times come in as Unix milliseconds: stores read no clock. A
 ///     dropped future is done or not done, never half. A store sees hashes, never a token.
-/// 13. **Changes.** Reserved for how a store tells verifiers with a cache which records have changed.
-///     Until then a verifier asks the store at every call.
+/// 13. **Changes.** Verifiers keep copies of records, and use them while the store's [`Lease`] holds.
+///     The store tells it of each change of a record that this handle makes (rename, revoke, each key
+///     of a cascade, a rotation's predecessor, rehash), after the commit and before the
+///     acknowledgement; of changes that others make within a bound that the store's docs state. An
+///     insert and a touch are no changes. Where the store cannot tell, the lease lapses by itself, or
+///     never holds, and each verification asks the store.
 /// 14. **Errors.** Each [`StoreError`] has a kind, the backend's name and the driver's error as
 ///     `source()`. A row that cannot be read back is `Corrupt`, never skipped, never a panic.
 /// 15. **Format.** Records carry a version; a program reads the version before its own, refuses a
@@ -182,6 +189,9 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
 
     /// What an `Ok` survives (clause 3).
     fn durability(&self) -> Durability;
+
+    /// The lease of this store's records, the same one at each call (clause 13).
+    fn lease(&self) -> Arc<Lease>;
 }
 
 /// What an acknowledged write survives.

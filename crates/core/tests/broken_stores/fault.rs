@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Durability, Environment, Key, KeyId, KeyStore, Listing, MemoryStore, Page, Prefix,
-    Reach, Record, Rename, Reservation, Reserved, Retire, Revocation, Rotation, StoreError,
+    Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, Listing, MemoryStore, Page,
+    Prefix, Reach, Record, Rename, Reservation, Reserved, Retire, Revocation, Rotation, StoreError,
     Timestamp, Workspace, conformance::Harness,
 };
 
@@ -107,6 +107,10 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
 
     fn durability(&self) -> Durability {
         Durability::Process
+    }
+
+    fn lease(&self, inner: &MemoryStore) -> Arc<Lease> {
+        inner.lease()
     }
 
     /// As [`Harness::damage`].
@@ -210,6 +214,10 @@ impl<F: Fault> KeyStore for Broken<F> {
 
     fn durability(&self) -> Durability {
         self.fault.durability()
+    }
+
+    fn lease(&self) -> Arc<Lease> {
+        self.fault.lease(&self.inner)
     }
 }
 

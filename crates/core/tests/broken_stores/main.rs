@@ -8,6 +8,7 @@
 mod caught;
 mod fault;
 
+mod changes;
 mod clock;
 mod durable;
 mod errors;

@@ -1,0 +1,225 @@
+//! Until when a store vouches for copies of its records, and which of them have changed.
+
+use std::{
+    fmt,
+    sync::Weak,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    KeyId,
+    sync::{AtomicU64, Ordering, PoisonError, RwLock, fence},
+    time::monotonic,
+};
+
+/// Number of generations. Two ids that share one only make a copy that is being taken at that very
+/// moment count for nothing.
+const STRIPES: usize = 256;
+
+/// The store vouches for nothing.
+const NEVER: u64 = 0;
+
+/// The store vouches until it tells otherwise.
+const ALWAYS: u64 = u64::MAX;
+
+/// What stands between a store and the copies that verifiers keep of its records (clause 13 of
+/// [`KeyStore`](super::KeyStore)). A store has one, for as long as it lives, and tells it of each
+/// change; verifiers use a copy only while the lease holds for it.
+///
+/// A change is told after it was committed and before it is acknowledged: [`changed`](Self::changed)
+/// for one record, [`changed_all`](Self::changed_all) where it is not known which. A store whose
+/// records others change too asks them, notes when it asked, tells of all that it has learnt, and
+/// only then [extends](Self::extend) the lease, from the time at which it asked.
+///
+/// All times are of the monotonic clock: setting the wall clock changes nothing.
+pub struct Lease {
+    origin: Instant,
+    /// Nanoseconds after `origin`.
+    until: AtomicU64,
+    epoch: AtomicU64,
+    generations: [AtomicU64; STRIPES],
+    watchers: RwLock<Vec<Weak<dyn Watch>>>,
+}
+
+/// Where copies are kept.
+pub(crate) trait Watch: Send + Sync {
+    /// The copy of this record must be taken anew before it is used again.
+    fn changed(&self, id: &KeyId);
+}
+
+/// The state of a record, as far as its lease knows, before a copy of it was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stamp {
+    epoch: u64,
+    generation: u64,
+}
+
+impl Stamp {
+    /// What all copies have in common that were taken since everything was told to have changed.
+    pub(crate) const fn epoch(self) -> u64 {
+        self.epoch
+    }
+}
+
+impl Lease {
+    /// The lease of a store that nobody else can change: it holds until a change is told.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self::until(ALWAYS)
+    }
+
+    /// A lease that holds for nothing until it is extended. A store that never extends it is asked
+    /// at each verification.
+    #[must_use]
+    pub fn lapsed() -> Self {
+        Self::until(NEVER)
+    }
+
+    fn until(until: u64) -> Self {
+        Self {
+            origin: monotonic(),
+            until: AtomicU64::new(until),
+            epoch: AtomicU64::new(0),
+            generations: [const { AtomicU64::new(0) }; STRIPES],
+            watchers: RwLock::default(),
+        }
+    }
+
+    /// The present time of the clock that leases are measured by.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        monotonic()
+    }
+
+    /// Lets the lease hold until then. What was told before is known to whoever sees it.
+    pub fn extend(&self, until: Instant) {
+        let nanos = nanos(until.saturating_duration_since(self.origin));
+        self.until.store(nanos, Ordering::Release);
+    }
+
+    /// Lets the lease hold for nothing any more: the store has lost touch with its records.
+    pub fn end(&self) {
+        self.until.store(NEVER, Ordering::Release);
+    }
+
+    /// Tells that a record has changed or is gone.
+    pub fn changed(&self, id: &KeyId) {
+        self.generation(id).fetch_add(1, Ordering::SeqCst);
+        // Whoever takes a copy notes it before it looks at the generation, and this looks for
+        // copies after it has changed the generation: one of the two sees the other.
+        fence(Ordering::SeqCst);
+        let watchers = self.watchers.read().unwrap_or_else(PoisonError::into_inner);
+        for watcher in watchers.iter().filter_map(Weak::upgrade) {
+            watcher.changed(id);
+        }
+    }
+
+    /// Tells that any record may have changed.
+    pub fn changed_all(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// To be taken before a copy is.
+    #[must_use]
+    pub fn stamp(&self, id: &KeyId) -> Stamp {
+        Stamp {
+            epoch: self.epoch.load(Ordering::SeqCst),
+            generation: self.generation(id).load(Ordering::SeqCst),
+        }
+    }
+
+    /// Whether a copy that was taken after this stamp may be used now.
+    #[must_use]
+    pub fn holds(&self, id: &KeyId, stamp: Stamp) -> bool {
+        self.vouches() && self.stamp(id) == stamp
+    }
+
+    /// Whether copies may be used now of which no change was told.
+    // Before any look at what was told: it is told before the lease is extended.
+    pub(crate) fn vouches(&self) -> bool {
+        match self.until.load(Ordering::Acquire) {
+            NEVER => false,
+            ALWAYS => true,
+            until => nanos(monotonic().saturating_duration_since(self.origin)) < until,
+        }
+    }
+
+    /// The epoch that copies must be of.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Has a place where copies are kept told of changes, until it is dropped.
+    pub(crate) fn watch(&self, watcher: Weak<dyn Watch>) {
+        let mut watchers = self
+            .watchers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        watchers.retain(|watcher| watcher.strong_count() > 0);
+        watchers.push(watcher);
+    }
+
+    fn generation(&self, id: &KeyId) -> &AtomicU64 {
+        // The last characters of an id are random.
+        let [.., a, b] = id.as_bytes();
+        let stripe = (usize::from(*a) * 62 + usize::from(*b)) % STRIPES;
+        #[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
+        &self.generations[stripe]
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    // Five centuries.
+    u64::try_from(span.as_nanos())
+        .unwrap_or(ALWAYS)
+        .clamp(NEVER + 1, ALWAYS - 1)
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("vouches", &self.vouches())
+            .field("epoch", &self.epoch())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> KeyId {
+        KeyId::parse("key_0U5lKtf600000000").unwrap()
+    }
+
+    #[test]
+    fn holds_until_its_end_and_not_after() {
+        let lease = Lease::lapsed();
+        let stamp = lease.stamp(&id());
+        assert!(!lease.holds(&id(), stamp));
+        lease.extend(lease.now() + Duration::from_secs(3600));
+        assert!(lease.holds(&id(), stamp));
+        // It has ended before anybody can look.
+        lease.extend(lease.now());
+        assert!(!lease.holds(&id(), stamp));
+        lease.extend(lease.now() + Duration::from_secs(3600));
+        assert!(lease.holds(&id(), stamp));
+        lease.end();
+        assert!(!lease.holds(&id(), stamp));
+    }
+
+    #[test]
+    fn a_change_ends_what_was_copied_before_it() {
+        let lease = Lease::unlimited();
+        for change in [
+            |lease: &Lease| lease.changed(&id()),
+            |lease: &Lease| lease.changed_all(),
+        ] {
+            let stamp = lease.stamp(&id());
+            assert!(lease.holds(&id(), stamp));
+            change(&lease);
+            assert!(!lease.holds(&id(), stamp));
+            assert!(lease.holds(&id(), lease.stamp(&id())));
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What threads share state by, in one place: the model check compiles this crate's own sources over
+//! primitives that try out every order.
+
+pub(crate) use std::sync::{
+    Mutex, MutexGuard, PoisonError, RwLock,
+    atomic::{AtomicU64, Ordering, fence},
+};
