@@ -179,6 +179,12 @@ pub enum OpenError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// Others have the file open, and one of them or this one wants it for itself
+    /// ([`Sharing::Exclusive`](crate::Sharing::Exclusive)).
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The SQLite that was linked is older than 3.51.3, and loses data when two connections
     /// checkpoint at once.
     OldSqlite {
@@ -248,6 +254,11 @@ impl fmt::Display for OpenError {
                 "{} was locked for 5 seconds: try again, or end what locks it",
                 path.display()
             ),
+            Self::InUse { path } => write!(
+                f,
+                "{} is in use, and not to be shared: end the other program, or open both as shared",
+                path.display()
+            ),
             Self::OldSqlite { version } => write!(
                 f,
                 "SQLite {version} is too old: build with the bundled one, or link 3.51.3 or later"
@@ -271,6 +282,7 @@ impl error::Error for OpenError {
             | Self::NoWriteAheadLog { .. }
             | Self::Foreign { .. }
             | Self::NewerSchema { .. }
+            | Self::InUse { .. }
             | Self::OldSqlite { .. } => None,
         }
     }

@@ -36,7 +36,7 @@ pub(crate) fn create_if_missing(path: &Path) -> io::Result<()> {
 }
 
 /// A file by its path and by what the system knows it by.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) path: PathBuf,
     id: Option<(u64, u64)>,

@@ -30,15 +30,21 @@
 //!   lie on a network file system: SQLite's write-ahead log needs shared memory.
 //! * **Not fooled.** Once the file was removed or another one put in its place, every operation is
 //!   `Unavailable`: SQLite would go on with a file that nobody else can open.
-//! * **Private.** The file is created for its owner alone (mode 0600), and so are the two that SQLite
-//!   keeps beside it, with `-wal` and `-shm` after its name.
+//! * **Told of changes.** A key that was revoked over this handle is refused at once, one that another
+//!   handle or process has revoked within 100 ms: one thread asks the file every 25 ms. [`Sharing`]
+//!   has two other choices. Whoever changes a row by hand adds its id to the table `changes`.
+//! * **Private.** The file is created for its owner alone (mode 0600), and so are those beside it, with
+//!   `-wal`, `-shm` and `-lock` after its name.
 
 mod backup;
+mod changes;
 mod connection;
 mod error;
 mod file;
+mod lock;
 mod open;
 mod operations;
+mod poller;
 mod reader;
 mod record;
 mod schema;
@@ -51,4 +57,4 @@ mod writer;
 mod sample;
 
 // The public interface is:
-pub use crate::{error::OpenError, store::SqliteStore};
+pub use crate::{error::OpenError, lock::Sharing, store::SqliteStore};

@@ -7,7 +7,7 @@ const APPLICATION_ID: i64 = 0x4b57_5247;
 
 /// Version `n` is what the first `n` of these make of an empty file. What was released never
 /// changes; a new version is one more.
-const MIGRATIONS: [&str; 1] = [V1];
+const MIGRATIONS: [&str; 2] = [V1, V2];
 
 /// The newest version that this program knows.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -51,6 +51,15 @@ const V1: &str = "
         name TEXT NOT NULL PRIMARY KEY,
         value TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
+";
+
+/// Which records have changed, in this order. The newest note is never deleted, so that no number
+/// comes twice.
+const V2: &str = "
+    CREATE TABLE changes (
+        seq INTEGER NOT NULL PRIMARY KEY,
+        id BLOB NOT NULL
+    ) STRICT;
 ";
 
 /// Whose file it is.

@@ -13,8 +13,10 @@ use crate::{
     connection,
     error::{Error, OpenError, Result},
     file::Place,
+    lock::{Lock, Sharing},
     open, operations,
     operations::Predecessor,
+    poller::Poller,
     reader::Readers,
     record::NewRow,
     writer::Writer,
@@ -31,6 +33,9 @@ pub struct SqliteStore {
     writer: Writer,
     place: Place,
     lease: Arc<Lease>,
+    _poller: Option<Poller>,
+    // Given up when the last connection is closed.
+    _lock: Lock,
 }
 
 impl SqliteStore {
@@ -44,18 +49,45 @@ impl SqliteStore {
     /// An [`OpenError`] for each way in which the file cannot be a store. A file of another program
     /// is left byte for byte as it is.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::open_with(path, Sharing::Shared)
+    }
+
+    /// The same, with a choice of who else may change the file while it is open.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and [`OpenError::InUse`].
+    pub fn open_with(path: impl AsRef<Path>, sharing: Sharing) -> Result<Self, OpenError> {
         let path = open::absolute(path.as_ref())?;
         let writer = open::open(&path)?;
+        // Only now: nothing is put beside what is not ours.
+        let lock = Lock::take(&path, sharing)?;
         let reader = || {
             connection::open_reader(&path).map_err(|source| OpenError::sqlite(path.clone(), source))
         };
         let readers = [reader()?, reader()?];
-        let place = Place::of(path.clone()).map_err(|source| OpenError::Create { path, source })?;
+        let place = Place::of(path.clone()).map_err(|source| OpenError::Create {
+            path: path.clone(),
+            source,
+        })?;
+        let lease = Arc::new(match sharing {
+            Sharing::Shared | Sharing::Strict => Lease::lapsed(),
+            Sharing::Exclusive => Lease::unlimited(),
+        });
+        let poller = match sharing {
+            Sharing::Shared => Some(
+                Poller::start(reader()?, place.clone(), Arc::clone(&lease))
+                    .map_err(OpenError::Threads)?,
+            ),
+            Sharing::Strict | Sharing::Exclusive => None,
+        };
         Ok(Self {
             readers: Readers::start(readers).map_err(OpenError::Threads)?,
-            writer: Writer::start(writer).map_err(OpenError::Threads)?,
+            writer: Writer::start(writer, Arc::clone(&lease)).map_err(OpenError::Threads)?,
             place,
-            lease: Arc::new(Lease::lapsed()),
+            lease,
+            _poller: poller,
+            _lock: lock,
         })
     }
 
@@ -75,6 +107,15 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         self.place.check()?;
         self.writer.run(work).await
+    }
+
+    /// The same for work that changes records: those who keep copies are told.
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.place.check()?;
+        self.writer.change(work).await
     }
 
     #[cfg(test)]
@@ -116,7 +157,7 @@ impl KeyStore for SqliteStore {
         let workspace = workspace.clone();
         let id = *id;
         let rename = rename.clone();
-        self.write(move |connection| {
+        self.change(move |connection| {
             operations::rename(connection, &workspace, &id, version, rename)
         })
         .await
@@ -131,7 +172,7 @@ impl KeyStore for SqliteStore {
     ) -> Result<Revocation, StoreError> {
         let workspace = workspace.clone();
         let id = *id;
-        self.write(move |connection| operations::revoke(connection, &workspace, &id, reach, now))
+        self.change(move |connection| operations::revoke(connection, &workspace, &id, reach, now))
             .await
     }
 
@@ -148,7 +189,7 @@ impl KeyStore for SqliteStore {
             version: rotation.version,
             retire: rotation.retire,
         };
-        self.write(move |connection| {
+        self.change(move |connection| {
             operations::rotate(connection, &workspace, &predecessor, &successor, now)
         })
         .await
@@ -162,7 +203,7 @@ impl KeyStore for SqliteStore {
     ) -> Result<(), StoreError> {
         let id = *id;
         let credential = credential.clone();
-        self.write(move |connection| operations::rehash(connection, &id, version, &credential))
+        self.change(move |connection| operations::rehash(connection, &id, version, &credential))
             .await
     }
 

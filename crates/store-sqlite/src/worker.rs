@@ -25,7 +25,7 @@ impl<J: Send + 'static> Worker<J> {
     pub(crate) fn start(
         name: &str,
         connection: Connection,
-        work: fn(&Connection, &Receiver<J>),
+        work: impl FnOnce(&Connection, &Receiver<J>) + Send + 'static,
     ) -> io::Result<Self> {
         let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
         let thread = thread::Builder::new()
@@ -33,7 +33,7 @@ impl<J: Send + 'static> Worker<J> {
             .spawn(move || work(&connection, &queue))?;
         Ok(Self {
             jobs,
-            _thread: Thread(Some(thread)),
+            _thread: Thread::new(thread),
         })
     }
 
@@ -54,7 +54,14 @@ impl<J> fmt::Debug for Worker<J> {
 }
 
 /// A thread that is waited for when this is dropped.
-struct Thread(Option<JoinHandle<()>>);
+#[derive(Debug)]
+pub(crate) struct Thread(Option<JoinHandle<()>>);
+
+impl Thread {
+    pub(crate) const fn new(thread: JoinHandle<()>) -> Self {
+        Self(Some(thread))
+    }
+}
 
 impl Drop for Thread {
     fn drop(&mut self) {

@@ -8,10 +8,11 @@ use std::{
 
 use crossbeam_channel::Receiver;
 use futures_channel::oneshot;
-use keywright_core::StoreError;
+use keywright_core::{Lease, StoreError};
 use rusqlite::Connection;
 
 use crate::{
+    changes::{self, Changed},
     error::{Error, Result},
     schema,
     worker::Worker,
@@ -25,8 +26,9 @@ const BATCH: usize = 256;
 pub(crate) struct Writer(Worker<Box<dyn Job>>);
 
 impl Writer {
-    pub(crate) fn start(connection: Connection) -> io::Result<Self> {
-        Worker::start("kw-sqlite-write", connection, serve).map(Self)
+    pub(crate) fn start(connection: Connection, lease: Arc<Lease>) -> io::Result<Self> {
+        let work = move |connection: &_, jobs: &_| serve(connection, jobs, &lease);
+        Worker::start("kw-sqlite-write", connection, work).map(Self)
     }
 
     /// Does the work in a transaction that others may share, and returns when it is on the disk.
@@ -36,9 +38,27 @@ impl Writer {
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.submit(work, Effect::Untold).await
+    }
+
+    /// The same for work that changes records: before it returns, those who keep copies are told
+    /// what it has [noted](changes::note).
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.submit(work, Effect::Told).await
+    }
+
+    async fn submit<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+        effect: Effect,
+    ) -> Result<T, StoreError> {
         let (caller, answer) = oneshot::channel();
         self.0.submit(Box::new(Write {
             work: Some(work),
+            effect,
             outcome: Err(Error::Lost),
             caller,
         }))?;
@@ -60,8 +80,17 @@ pub(crate) fn atomic<T>(connection: &Connection, work: impl FnOnce() -> Result<T
     outcome
 }
 
+/// Whether a write is one that those who keep copies must know of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Told,
+    Untold,
+}
+
 /// A write and whoever waits for it.
 trait Job: Send {
+    fn effect(&self) -> Effect;
+
     /// Does the work, in an open transaction.
     fn run(&mut self, connection: &Connection);
 
@@ -71,6 +100,7 @@ trait Job: Send {
 
 struct Write<W, T> {
     work: Option<W>,
+    effect: Effect,
     outcome: Result<T>,
     caller: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -80,6 +110,10 @@ where
     W: FnOnce(&Connection) -> Result<T> + Send,
     T: Send,
 {
+    fn effect(&self) -> Effect {
+        self.effect
+    }
+
     fn run(&mut self, connection: &Connection) {
         if let Some(work) = self.work.take() {
             self.outcome = work(connection);
@@ -98,13 +132,19 @@ where
     }
 }
 
-fn serve(connection: &Connection, jobs: &Receiver<Box<dyn Job>>) {
+fn serve(connection: &Connection, jobs: &Receiver<Box<dyn Job>>, lease: &Lease) {
     for job in jobs {
         let mut batch = vec![job];
-        let transaction = transact(connection, jobs, &mut batch).map_err(|error| {
-            roll_back(connection);
-            Arc::new(error)
-        });
+        let transaction = transact(connection, jobs, &mut batch);
+        // Committed, told, acknowledged: in this order.
+        match &transaction {
+            Ok(changed) => changed.tell(lease),
+            Err(_) => {
+                roll_back(connection);
+                lease.changed_all();
+            }
+        }
+        let transaction = transaction.map(|_| ()).map_err(Arc::new);
         for job in batch {
             // An answer wakes its caller, which may do anything on this thread.
             let _ = catch_unwind(AssertUnwindSafe(|| job.answer(&transaction)));
@@ -112,19 +152,24 @@ fn serve(connection: &Connection, jobs: &Receiver<Box<dyn Job>>) {
     }
 }
 
-/// Runs the batch, which grows by whatever else is waiting, in one transaction.
+/// Runs the batch, which grows by whatever else is waiting, in one transaction, and tells which records
+/// that has changed.
 fn transact(
     connection: &Connection,
     jobs: &Receiver<Box<dyn Job>>,
     batch: &mut Vec<Box<dyn Job>>,
-) -> Result<()> {
+) -> Result<Changed> {
     if let Err(error) = begin(connection) {
         // Others would wait as long for the same failure.
         batch.extend(jobs.try_iter().take(BATCH - 1));
         return Err(error);
     }
     let mut done = 0;
+    let mut noted_before = None;
     while let Some(job) = batch.get_mut(done) {
+        if noted_before.is_none() && job.effect() == Effect::Told {
+            noted_before = Some(changes::latest(connection)?);
+        }
         catch_unwind(AssertUnwindSafe(|| job.run(connection))).map_err(|_| Error::Lost)?;
         if connection.is_autocommit() {
             return Err(Error::RolledBack);
@@ -134,7 +179,16 @@ fn transact(
             batch.extend(jobs.try_recv());
         }
     }
-    execute(connection, "COMMIT")
+    let changed = match noted_before {
+        Some(number) => {
+            let changed = Changed::since(connection, number)?.0;
+            changes::prune(connection)?;
+            changed
+        }
+        None => Changed::Records(Vec::new()),
+    };
+    execute(connection, "COMMIT")?;
+    Ok(changed)
 }
 
 fn begin(connection: &Connection) -> Result<()> {

@@ -3,14 +3,15 @@
 use keywright_core::{KeyId, Reach, Revocation, StoreErrorKind, Timestamp, Workspace};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::error::Result;
+use crate::{changes, error::Result, record, writer::atomic};
 
 const IS_NOT_REVOKED: &str = "
     SELECT revoked_at IS NULL FROM keys WHERE id = ?1 AND workspace = ?2";
 
 const REVOKE: &str = "
     UPDATE keys SET revoked_at = ?2, version = version + 1
-    WHERE id = ?1 AND revoked_at IS NULL";
+    WHERE id = ?1 AND revoked_at IS NULL
+    RETURNING id";
 
 /// Walks through keys that are revoked already: those below them may not be.
 const REVOKE_FAMILY: &str = "
@@ -23,7 +24,8 @@ const REVOKE_FAMILY: &str = "
         WHERE keys.successor IS NOT NULL
     )
     UPDATE keys SET revoked_at = ?2, version = version + 1
-    WHERE id IN (SELECT id FROM family) AND revoked_at IS NULL";
+    WHERE id IN (SELECT id FROM family) AND revoked_at IS NULL
+    RETURNING id";
 
 /// Revokes what is not revoked yet. It reads no more of a row than it must, so that a key whose row
 /// is damaged can be revoked all the same.
@@ -43,8 +45,16 @@ pub(crate) fn revoke(
         Reach::Key => REVOKE,
         Reach::Descendants => REVOKE_FAMILY,
     };
-    let count = connection
-        .prepare_cached(sql)?
-        .execute(params![id.as_bytes(), now.as_millis()])?;
-    Ok(Revocation::new(first, count as u64))
+    atomic(connection, || {
+        let revoked = connection
+            .prepare_cached(sql)?
+            .query_map(params![id.as_bytes(), now.as_millis()], |row| {
+                record::cell(row, 0, record::id)
+            })?
+            .collect::<rusqlite::Result<Vec<KeyId>>>()?;
+        for id in &revoked {
+            changes::note(connection, id)?;
+        }
+        Ok(Revocation::new(first, revoked.len() as u64))
+    })
 }

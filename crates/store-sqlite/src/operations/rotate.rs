@@ -4,7 +4,7 @@ use keywright_core::{KeyId, Retire, Status, StoreErrorKind, Timestamp, Workspace
 use rusqlite::{Connection, params};
 
 use super::{find_unchanged_in, insert::insert_new};
-use crate::{error::Result, record::NewRow, writer::atomic};
+use crate::{changes, error::Result, record::NewRow, writer::atomic};
 
 const RETIRE: &str = "
     UPDATE keys
@@ -42,6 +42,6 @@ pub(crate) fn rotate(
             expires_at.map(Timestamp::as_millis),
             revoked_at.map(Timestamp::as_millis),
         ])?;
-        Ok(())
+        changes::note(connection, &key.id)
     })
 }

@@ -4,7 +4,7 @@ use keywright_core::{Credential, Key, KeyId, Metadata, Rename, Workspace};
 use rusqlite::{Connection, params};
 
 use super::{find_unchanged, find_unchanged_in};
-use crate::error::Result;
+use crate::{changes, error::Result};
 
 const RENAME: &str = "
     UPDATE keys SET name = ?2, metadata = ?3, version = version + 1 WHERE id = ?1";
@@ -32,6 +32,7 @@ pub(crate) fn rename(
         key.name.as_str(),
         key.metadata.as_ref().map(Metadata::as_json),
     ])?;
+    changes::note(connection, id)?;
     Ok(key)
 }
 
@@ -48,5 +49,5 @@ pub(crate) fn rehash(
         credential.hash.to_string(),
         credential.tag.as_bytes(),
     ])?;
-    Ok(())
+    changes::note(connection, id)
 }

@@ -32,7 +32,7 @@ fn a_backup_is_a_store_with_the_same_keys() {
         assert_eq!(mode & 0o777, 0o600);
     }
     let sqlite = Connection::open(&copy).unwrap();
-    for (pragma, value) in [("application_id", 0x4b57_5247), ("user_version", 1)] {
+    for (pragma, value) in [("application_id", 0x4b57_5247), ("user_version", 2)] {
         let copied: i64 = sqlite.pragma_query_one(None, pragma).unwrap();
         assert_eq!(copied, value, "{pragma}");
     }

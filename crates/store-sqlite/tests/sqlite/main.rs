@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod backup;
+mod changes;
 mod opening;
 mod reading;
 mod sample;

@@ -17,7 +17,7 @@ fn files_are_for_their_owner_alone() {
     let folder = Folder::new();
     let store = folder.store();
     insert(&store, &sample::record(1)).unwrap();
-    for name in ["keys.db", "keys.db-wal", "keys.db-shm"] {
+    for name in ["keys.db", "keys.db-wal", "keys.db-shm", "keys.db-lock"] {
         let mode = fs::metadata(folder.0.path().join(name))
             .unwrap()
             .permissions()
@@ -50,7 +50,7 @@ fn the_file_is_set_up_as_the_contract_says() {
     };
     assert_eq!(pragma("journal_mode"), "wal");
     assert_eq!(pragma("application_id"), 0x4b57_5247.to_string());
-    assert_eq!(pragma("user_version"), "1");
+    assert_eq!(pragma("user_version"), "2");
     let lax: i64 = sqlite
         .query_one(
             "SELECT count(*) FROM pragma_table_list
@@ -67,11 +67,10 @@ fn what_was_written_is_there_again_after_reopening() {
     let folder = Folder::new();
     let record = sample::record(1);
     insert(&folder.store(), &record).unwrap();
-    assert_eq!(
-        fs::read_dir(folder.0.path()).unwrap().count(),
-        1,
-        "the log was not written back"
-    );
+    for beside in ["keys.db-wal", "keys.db-shm"] {
+        let left = folder.0.path().join(beside).exists();
+        assert!(!left, "the log was not written back");
+    }
     let again = folder.store();
     assert_eq!(block_on(again.find(&record.key.id)).unwrap(), Some(record));
 }
@@ -176,20 +175,38 @@ fn a_newer_schema_is_refused_and_left_alone() {
     drop(folder.store());
     folder
         .sqlite()
-        .execute_batch("PRAGMA user_version = 2")
+        .execute_batch("PRAGMA user_version = 3")
         .unwrap();
     let before = fs::read(folder.file()).unwrap();
     let refused = SqliteStore::open(folder.file()).unwrap_err();
     assert!(matches!(
         refused,
         OpenError::NewerSchema {
-            found: 2,
-            known: 1,
+            found: 3,
+            known: 2,
             ..
         }
     ));
-    assert!(refused.to_string().contains("version 2"), "{refused}");
+    assert!(refused.to_string().contains("version 3"), "{refused}");
     assert_eq!(fs::read(folder.file()).unwrap(), before);
+}
+
+#[test]
+fn a_file_of_the_first_version_becomes_one_of_the_newest() {
+    let folder = Folder::new();
+    let record = sample::record(1);
+    insert(&folder.store(), &record).unwrap();
+    folder
+        .sqlite()
+        .execute_batch("DROP TABLE changes; PRAGMA user_version = 1")
+        .unwrap();
+    let store = folder.store();
+    assert_eq!(block_on(store.find(&record.key.id)).unwrap(), Some(record));
+    let changes: i64 = folder
+        .sqlite()
+        .query_one("SELECT count(*) FROM changes", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(changes, 0);
 }
 
 #[test]
@@ -199,7 +216,7 @@ fn nothing_is_written_where_a_newer_program_has_migrated_meanwhile() {
     insert(&store, &sample::record(1)).unwrap();
     folder
         .sqlite()
-        .execute_batch("PRAGMA user_version = 2")
+        .execute_batch("PRAGMA user_version = 3")
         .unwrap();
     let refused = insert(&store, &sample::record(2)).unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
