@@ -23,7 +23,7 @@ fn main() {
 
 fn first_verification(criterion: &mut Criterion) {
     // Nothing is cached, so that each verification is a first one.
-    let config = Config::new(Prefix::parse("acme").unwrap());
+    let config = Config::new(Prefix::parse("acme").unwrap()).with_cache(0);
     let keys = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
     let caller = Caller::new(Workspace::parse("default").unwrap(), Permissions::all());
     let new = NewKey::named(Name::parse("first verification").unwrap());

@@ -3,9 +3,14 @@
 use std::{fmt, io, sync::Arc};
 
 use crate::{
-    Clock, Entropy, Issuer, KeyStore, OsEntropy, PepperRing, Prefix, Scheme, StoreError,
-    SystemClock, Verifier, hash::Hasher,
+    Clock, Entropy, Issuer, KeyStore, Lease, OsEntropy, PepperRing, Prefix, RandomError, Scheme,
+    StoreError, SystemClock, Verifier,
+    hash::Hasher,
+    verifier::{Cache, Due, Memory, ProofKey, Upkeep, Uses, Writing},
 };
+
+/// How many keys are remembered unless the host chooses otherwise.
+const DEFAULT_CACHE: usize = 100_000;
 
 /// What a host chooses. Only the prefix must be chosen.
 ///
@@ -14,6 +19,7 @@ use crate::{
 /// | [`with_scheme`](Self::with_scheme) | Argon2id, 19456 KiB, 2 passes, 1 lane |
 /// | [`with_peppers`](Self::with_peppers) | none |
 /// | [`with_hash_queue`](Self::with_hash_queue) | 256 |
+/// | [`with_cache`](Self::with_cache) | 100,000 keys |
 /// | [`with_entropy`](Self::with_entropy) | the operating system's |
 /// | [`with_clock`](Self::with_clock) | the operating system's |
 #[must_use]
@@ -22,6 +28,7 @@ pub struct Config {
     scheme: Scheme,
     peppers: PepperRing,
     hash_queue: usize,
+    cache: usize,
     entropy: Arc<dyn Entropy>,
     clock: Arc<dyn Clock>,
 }
@@ -36,6 +43,7 @@ impl Config {
             scheme: Scheme::default(),
             peppers: PepperRing::default(),
             hash_queue: 256,
+            cache: DEFAULT_CACHE,
             entropy: Arc::new(OsEntropy),
             clock: Arc::new(SystemClock),
         }
@@ -60,6 +68,14 @@ impl Config {
         self
     }
 
+    /// How many keys that were verified are remembered; 0 for none, and each verification asks the
+    /// store and computes the hash. A key takes about 400 bytes, a name of 20 characters and three
+    /// permissions included. Those that were not used for longest make room for others.
+    pub fn with_cache(mut self, keys: usize) -> Self {
+        self.cache = keys;
+        self
+    }
+
     /// Where random bytes come from.
     pub fn with_entropy(mut self, entropy: impl Entropy) -> Self {
         self.entropy = Arc::new(entropy);
@@ -80,6 +96,7 @@ impl fmt::Debug for Config {
             .field("scheme", &self.scheme)
             .field("peppers", &self.peppers)
             .field("hash_queue", &self.hash_queue)
+            .field("cache", &self.cache)
             .finish_non_exhaustive()
     }
 }
@@ -105,6 +122,7 @@ impl Keywright {
             scheme,
             peppers,
             hash_queue,
+            cache,
             entropy,
             clock,
         } = config;
@@ -119,12 +137,24 @@ impl Keywright {
             });
         }
         let hasher = Hasher::start(scheme, &peppers, hash_queue).map_err(OpenError::Threads)?;
+        let proofs = ProofKey::generate(&*entropy).map_err(OpenError::Random)?;
+        let lease = store.lease();
+        let uses = Arc::new(Uses::new(cache.max(DEFAULT_CACHE)));
+        let writing = Writing {
+            uses: Arc::clone(&uses),
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+        };
         let shared = Arc::new(Shared {
             prefix,
             store,
+            memory: Memory::new(Cache::new(cache, Arc::clone(&lease)), uses, proofs),
+            lease,
             hasher,
             entropy,
             clock,
+            upkeep: Upkeep::start(writing.clone()).map_err(OpenError::Threads)?,
+            writing,
         });
         Ok(Self {
             issuer: Issuer(Arc::clone(&shared)),
@@ -138,6 +168,17 @@ impl Keywright {
         &self.issuer
     }
 
+    /// Writes when keys were last used, without the wait of up to a minute between two writes of one
+    /// key: for a host that is about to end. Dropping the last clone of this, of the issuer and of the
+    /// verifier does the same, and blocks for it.
+    ///
+    /// # Errors
+    ///
+    /// What the store reports. What was not written is tried again.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.verifier.0.writing.flush(Due::All).await
+    }
+
     /// What verifies tokens.
     #[must_use]
     pub const fn verifier(&self) -> &Verifier {
@@ -149,9 +190,13 @@ impl Keywright {
 pub(crate) struct Shared {
     pub(crate) prefix: Prefix,
     pub(crate) store: Arc<dyn KeyStore>,
+    pub(crate) lease: Arc<Lease>,
     pub(crate) hasher: Hasher,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) memory: Memory,
+    pub(crate) upkeep: Upkeep,
+    pub(crate) writing: Writing,
 }
 
 impl fmt::Debug for Shared {
@@ -159,6 +204,7 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared")
             .field("prefix", &self.prefix)
             .field("store", &self.store)
+            .field("memory", &self.memory)
             .finish_non_exhaustive()
     }
 }
@@ -176,7 +222,9 @@ pub enum OpenError {
     },
     /// The store failed.
     Store(StoreError),
-    /// The threads for hashing could not be started.
+    /// No random bytes.
+    Random(RandomError),
+    /// The threads for hashing and upkeep could not be started.
     Threads(io::Error),
 }
 
@@ -190,7 +238,10 @@ impl fmt::Display for OpenError {
                 )
             }
             Self::Store(_) => f.write_str("the store could not be opened"),
-            Self::Threads(_) => f.write_str("the threads for hashing could not be started"),
+            Self::Random(_) => f.write_str("no random bytes could be had"),
+            Self::Threads(_) => {
+                f.write_str("the threads for hashing and upkeep could not be started")
+            }
         }
     }
 }
@@ -200,6 +251,7 @@ impl std::error::Error for OpenError {
         match self {
             Self::Prefix { .. } => None,
             Self::Store(source) => Some(source),
+            Self::Random(source) => Some(source),
             Self::Threads(source) => Some(source),
         }
     }

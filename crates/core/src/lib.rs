@@ -42,6 +42,7 @@ mod random;
 mod store;
 mod sync;
 mod text;
+mod thread;
 mod time;
 mod token;
 mod verifier;

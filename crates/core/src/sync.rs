@@ -3,5 +3,5 @@
 
 pub(crate) use std::sync::{
     Mutex, MutexGuard, PoisonError, RwLock,
-    atomic::{AtomicU64, Ordering, fence},
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering, fence},
 };

@@ -85,18 +85,61 @@ impl Hasher {
         Ok(key.mac.tag(id, secret).matches(&credential.tag))
     }
 
-    /// Whether the hash belongs to the secret.
-    pub(crate) async fn proves(
+    /// Whether a hash is one that would be made today: by the scheme and with the newest pepper.
+    pub(crate) fn is_current(&self, hash: &StoredHash) -> bool {
+        hash.scheme == self.scheme && hash.pepper == self.newest
+    }
+
+    /// Whether a hash that takes no time belongs to the secret; `None` if it is Argon2's.
+    pub(crate) fn proves_at_once(
+        &self,
+        hash: &StoredHash,
+        binding: &Binding,
+        secret: &[u8; Secret::LENGTH],
+    ) -> Result<Option<bool>, HashError> {
+        let key = self.key(&hash.pepper)?;
+        Ok(match hash.scheme {
+            Scheme::HmacSha256 => {
+                let output = key.mac.hash(binding, &hash.salt, secret);
+                Some(output.ct_eq(&hash.output).into())
+            }
+            Scheme::Argon2id(_) => None,
+        })
+    }
+
+    /// Has a thread find out whether a hash belongs to the secret, and `done` told. When its turn
+    /// comes and it is not `wanted` any more, `done` is dropped.
+    pub(crate) fn submit(
         &self,
         hash: &StoredHash,
         binding: Binding,
         secret: &[u8; Secret::LENGTH],
-    ) -> Result<bool, HashError> {
-        let key = self.key(&hash.pepper)?;
-        let output = self
-            .run(hash.scheme, key, binding, hash.salt, secret)
-            .await?;
-        Ok(output.ct_eq(&hash.output).into())
+        wanted: impl FnOnce() -> bool + Send + 'static,
+        done: impl FnOnce(Result<bool, HashError>) + Send + 'static,
+    ) -> Result<(), HashError> {
+        let Scheme::Argon2id(cost) = hash.scheme else {
+            done(
+                self.proves_at_once(hash, &binding, secret)
+                    .map(Option::unwrap_or_default),
+            );
+            return Ok(());
+        };
+        let pepper = self.key(&hash.pepper)?.pepper.clone();
+        let secret = Secret::copied(secret);
+        let (salt, expected) = (hash.salt, hash.output);
+        let job = Box::new(move |memory: &mut argon2id::Memory| {
+            if !wanted() {
+                return;
+            }
+            let pepper = pepper.as_deref().map(Pepper::key);
+            let output = argon2id::hash(cost, pepper, &binding, &salt, &secret, memory);
+            drop(secret);
+            done(match output {
+                Ok(output) => Ok(output.ct_eq(&expected).into()),
+                Err(source) => Err(HashError::failed(source)),
+            });
+        });
+        Ok(self.pool.submit(job)?)
     }
 
     async fn run(
@@ -116,18 +159,14 @@ impl Hasher {
                     let pepper = pepper.as_deref().map(Pepper::key);
                     argon2id::hash(cost, pepper, &binding, &salt, &secret, memory)
                 });
-                match run.await {
-                    Ok(output) => output.map_err(HashError::Failed),
-                    Err(PoolError::Full) => Err(HashError::Busy),
-                    Err(PoolError::Lost) => Err(HashError::Failed("the run was lost".into())),
-                }
+                run.await?.map_err(HashError::failed)
             }
         }
     }
 }
 
 /// Why a secret could not be hashed: nothing is known about it then.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum HashError {
     /// As many runs of Argon2 are waiting as may wait. It will pass.
@@ -135,7 +174,22 @@ pub enum HashError {
     /// The hash names a pepper that is not in the ring.
     UnknownPepper,
     /// Argon2 failed, for want of memory most likely.
-    Failed(Box<dyn std::error::Error + Send + Sync>),
+    Failed(Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl HashError {
+    pub(crate) fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Failed(Arc::from(source.into()))
+    }
+}
+
+impl From<PoolError> for HashError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Full => Self::Busy,
+            PoolError::Lost => Self::failed("the run was lost"),
+        }
+    }
 }
 
 impl fmt::Display for HashError {

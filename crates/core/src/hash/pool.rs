@@ -5,15 +5,17 @@ use std::{
     num::NonZero,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
-    thread::{self, JoinHandle},
+    thread,
 };
 
 use crossbeam_channel::{Sender, TrySendError};
 use futures_channel::oneshot;
 
 use super::argon2id::Memory;
+use crate::thread::Thread;
 
-type Job = Box<dyn FnOnce(&mut Memory) + Send>;
+/// Work for a thread.
+pub(super) type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
 /// As many named threads as there are cores, behind one bounded queue.
 /// When the pool is dropped they finish what they are at, and end.
@@ -45,22 +47,6 @@ impl Memories {
     }
 }
 
-/// A thread that is waited for when this is dropped.
-struct Thread(Option<JoinHandle<()>>);
-
-impl Drop for Thread {
-    fn drop(&mut self) {
-        // An answer may wake whoever drops the pool right there, on the thread that answers; a
-        // thread cannot wait for itself.
-        if let Some(thread) = self.0.take()
-            && thread.thread().id() != thread::current().id()
-        {
-            // It catches the panics of its jobs; there is nobody to tell of another one.
-            let _ = thread.join();
-        }
-    }
-}
-
 /// Why a job was not done.
 #[derive(Debug)]
 pub(super) enum PoolError {
@@ -87,7 +73,7 @@ impl Pool {
                         memories.give_back(memory);
                     }
                 })?;
-            Ok(Thread(Some(thread)))
+            Ok(Thread::new(thread))
         };
         let count = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = (0..count).map(start).collect::<io::Result<_>>()?;
@@ -108,11 +94,21 @@ impl Pool {
                 let _ = answer.send(work(memory));
             }
         });
-        match self.queue.try_send(job) {
-            Ok(()) => answered.await.map_err(|_| PoolError::Lost),
-            Err(TrySendError::Full(_)) => Err(PoolError::Full),
-            Err(TrySendError::Disconnected(_)) => Err(PoolError::Lost),
-        }
+        self.submit(job)?;
+        answered.await.map_err(|_| PoolError::Lost)
+    }
+
+    /// Has a thread do a job.
+    pub(super) fn submit(&self, job: Job) -> Result<(), PoolError> {
+        self.queue.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => PoolError::Full,
+            TrySendError::Disconnected(_) => PoolError::Lost,
+        })
+    }
+
+    /// How many jobs wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The text of a hash, as a store keeps it.
 
-use std::fmt;
+use std::{fmt, hash::Hasher};
 
 use phc::{Output, ParamsString, PasswordHash, Salt};
 
@@ -102,6 +102,24 @@ impl StoredHash {
             salt: Some(Salt::new(&self.salt)?),
             hash: Some(Output::new(&self.output)?),
         })
+    }
+
+    /// Feeds all of it to a hasher.
+    pub(crate) fn feed(&self, hasher: &mut impl Hasher) {
+        match self.scheme {
+            Scheme::Argon2id(cost) => {
+                for part in [cost.memory_kib(), cost.passes(), cost.lanes()] {
+                    hasher.write_u32(part);
+                }
+            }
+            Scheme::HmacSha256 => hasher.write_u32(0),
+        }
+        let pepper = self.pepper.as_ref().map_or("", PepperId::as_str);
+        // No id of a pepper is empty, and none has this byte.
+        hasher.write(pepper.as_bytes());
+        hasher.write_u8(0xff);
+        hasher.write(&self.salt);
+        hasher.write(&self.output);
     }
 
     /// How it was made.

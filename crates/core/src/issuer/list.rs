@@ -88,7 +88,8 @@ impl Issuer {
             start,
             limit,
         };
-        let page = self.0.store.list(caller.workspace(), &listing).await?;
+        let mut page = self.0.store.list(caller.workspace(), &listing).await?;
+        self.0.memory.uses.overlay(&mut page.keys);
         Ok(Listed {
             next_cursor: page.next.map(|id| write_cursor(&id, &filter)),
             keys: page.keys,
@@ -110,11 +111,16 @@ impl Issuer {
     /// The record of a key that the caller sees.
     pub(super) async fn visible(&self, caller: &Caller, id: &KeyId) -> Result<Record, IssueError> {
         let record = self.0.store.find(id).await?;
-        record
+        let mut record = record
             .filter(|Record { key, .. }| {
                 key.workspace == *caller.workspace() && caller.environment().covers(key.environment)
             })
-            .ok_or(IssueError::NotFound)
+            .ok_or(IssueError::NotFound)?;
+        self.0
+            .memory
+            .uses
+            .overlay(std::slice::from_mut(&mut record.key));
+        Ok(record)
     }
 
     /// The record of a key that the caller sees and that is not revoked.

@@ -173,18 +173,23 @@ fn a_server_that_died_after_its_reservation_does_not_keep_the_first_key_from_bei
     assert!(block_on(keys.verifier().verify(first.token.expose().as_bytes())).is_ok());
 }
 
-struct Dry;
+/// Runs dry once the library was opened.
+#[derive(Default)]
+struct Dry(std::sync::atomic::AtomicBool);
 
 impl Entropy for Dry {
-    fn fill(&self, _: &mut [u8; 32]) -> Result<(), RandomError> {
-        Err(RandomError::new("dry"))
+    fn fill(&self, seed: &mut [u8; 32]) -> Result<(), RandomError> {
+        if self.0.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            return Err(RandomError::new("dry"));
+        }
+        crate::OsEntropy.fill(seed)
     }
 }
 
 #[test]
 fn without_random_bytes_nothing_is_stored() {
     let store = Arc::new(MemoryStore::new());
-    let config = Config::new(Prefix::parse("sk").unwrap()).with_entropy(Dry);
+    let config = Config::new(Prefix::parse("sk").unwrap()).with_entropy(Dry::default());
     let keys = block_on(Keywright::open(
         config,
         Arc::clone(&store) as Arc<dyn KeyStore>,
@@ -193,6 +198,9 @@ fn without_random_bytes_nothing_is_stored() {
     let refused = block_on(keys.issuer().create(&operator(), new_key()));
     assert!(matches!(refused, Err(IssueError::Random(_))));
     assert!(block_on(store.is_empty()).unwrap());
+    let config = Config::new(Prefix::parse("sk").unwrap()).with_entropy(Dry(true.into()));
+    let refused = block_on(Keywright::open(config, store));
+    assert!(matches!(refused, Err(crate::OpenError::Random(_))));
 }
 
 #[test]

@@ -1,91 +1,32 @@
-//! What verifies tokens.
+//! What comes of a verification.
 
 use std::{error::Error, fmt, sync::Arc};
 
-use crate::{
-    Caller, HashError, Key, KeyId, Record, Scheme, Status, StoreError, TokenError, TokenRef,
-    config::Shared, hash::Binding,
-};
-
-/// Verifies tokens. Each call asks the store, so that a revoked key is refused by every call that
-/// begins after the revocation was acknowledged.
-#[derive(Clone, Debug)]
-pub struct Verifier(pub(crate) Arc<Shared>);
-
-impl Verifier {
-    /// Verifies a token, from the cheapest check to the dearest: its form and checksum, its id, its
-    /// environment, the tag of its secret, whether its key is revoked or expired, and the hash of
-    /// its secret.
-    ///
-    /// # Errors
-    ///
-    /// [`VerifyError::Denied`] if the token opens nothing; [`VerifyError::Undecided`] if that could
-    /// not be found out, which is no statement about the token.
-    pub async fn verify(&self, token: &[u8]) -> Result<Verified, VerifyError> {
-        let shared = &*self.0;
-        let token = TokenRef::parse(token, &shared.prefix).map_err(Denied::Malformed)?;
-        let Record {
-            key, credential, ..
-        } = self.find(token.id()).await?;
-        if key.environment != token.environment() {
-            return Err(Denied::Unknown(key.id).into());
-        }
-        let secret = token.exposed_secret();
-        if !shared.hasher.tag_matches(&credential, &key.id, secret)? {
-            return Err(Denied::WrongSecret(key.id).into());
-        }
-        self.check_active(&key)?;
-        let binding = Binding::new(&key.id, &key.workspace, key.environment);
-        if !shared
-            .hasher
-            .proves(&credential.hash, binding, secret)
-            .await?
-        {
-            return Err(Denied::WrongSecret(key.id).into());
-        }
-        if matches!(credential.hash.scheme(), Scheme::HmacSha256) {
-            return Ok(Verified(Arc::new(key)));
-        }
-        // A run of Argon2 may have waited for others, and the key may have been revoked meanwhile.
-        let key = self.find(&key.id).await?.key;
-        self.check_active(&key)?;
-        Ok(Verified(Arc::new(key)))
-    }
-
-    /// Whether a caller's time is not over yet.
-    #[must_use]
-    pub fn is_current(&self, caller: &Caller) -> bool {
-        caller.is_current(self.0.clock.now())
-    }
-
-    async fn find(&self, id: &KeyId) -> Result<Record, VerifyError> {
-        Ok(self.0.store.find(id).await?.ok_or(Denied::Unknown(*id))?)
-    }
-
-    fn check_active(&self, key: &Key) -> Result<(), Denied> {
-        match key.status(self.0.clock.now()) {
-            Status::Active => Ok(()),
-            Status::Expired => Err(Denied::Expired(key.id)),
-            Status::Revoked => Err(Denied::Revoked(key.id)),
-        }
-    }
-}
+use super::known::Known;
+use crate::{Caller, HashError, Key, KeyId, StoreError, Timestamp, TokenError};
 
 /// A token that was verified: whose key it is, and what it may do.
 #[derive(Clone, Debug)]
-pub struct Verified(Arc<Key>);
+pub struct Verified(pub(super) Arc<Known>);
 
 impl Verified {
-    /// The key.
+    /// The key, as it was read from the store. Its uses since then are in
+    /// [`last_used_at`](Self::last_used_at) alone.
     #[must_use]
     pub fn key(&self) -> &Key {
-        &self.0
+        &self.0.key
+    }
+
+    /// When the key was last used, as far as this process knows: at this verification, or later.
+    #[must_use]
+    pub fn last_used_at(&self) -> Option<Timestamp> {
+        self.0.last_used_at()
     }
 
     /// The caller that presented the token.
     #[must_use]
     pub fn caller(&self) -> Caller {
-        Caller::from(&*self.0)
+        Caller::from(self.key())
     }
 }
 

@@ -1,0 +1,290 @@
+//! What verifies tokens.
+
+mod cache;
+mod flights;
+mod known;
+mod map;
+mod outcome;
+mod proof;
+mod rehash;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod uses;
+
+use std::{fmt, sync::Arc};
+
+pub use self::outcome::{Denied, Undecided, Verified, VerifyError};
+pub(crate) use self::{
+    cache::Cache,
+    proof::ProofKey,
+    upkeep::{Upkeep, Writing},
+    uses::{Due, Uses},
+};
+use self::{
+    cache::Entry,
+    flights::Flights,
+    known::Known,
+    proof::{Proof, TokenMac},
+    rehash::{Claims, Rehash},
+};
+use crate::{
+    Caller, HashError, Key, Record, Status, TokenRef, config::Shared, hash::Binding, store::Stamp,
+    sync::Ordering,
+};
+
+/// How often a record is read again because its hash was replaced while the secret was held against it.
+const ATTEMPTS: u32 = 4;
+
+/// Verifies tokens. What was verified lately is verified again in memory, while the store's
+/// [`Lease`](crate::Lease) holds for the copy of the key's record; in all other cases the store is
+/// asked. So a key that was revoked is refused by every call that begins after the store's bound: at
+/// once where it was revoked through this store.
+///
+/// Any number of clones are one verifier, with one cache.
+#[derive(Clone, Debug)]
+pub struct Verifier(pub(crate) Arc<Shared>);
+
+/// What verifiers have in common beside the store.
+pub(crate) struct Memory {
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) uses: Arc<Uses>,
+    proofs: ProofKey,
+    flights: Flights,
+    claims: Claims,
+}
+
+impl Memory {
+    pub(crate) fn new(cache: Arc<Cache>, uses: Arc<Uses>, proofs: ProofKey) -> Self {
+        Self {
+            cache,
+            uses,
+            proofs,
+            flights: Flights::default(),
+            claims: Claims::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory")
+            .field("cache", &self.cache)
+            .field("uses", &self.uses)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Verifier {
+    /// Verifies a token, from the cheapest check to the dearest: its form and checksum; then, in
+    /// memory, the proof of its secret and whether its key is revoked or expired; then, from the
+    /// store, its environment, the tag of its secret, whether its key is revoked or expired, and the
+    /// hash of its secret.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError::Denied`] if the token opens nothing; [`VerifyError::Undecided`] if that could
+    /// not be found out, which is no statement about the token.
+    pub async fn verify(&self, token: &[u8]) -> Result<Verified, VerifyError> {
+        let shared = &*self.0;
+        let parsed = TokenRef::parse(token, &shared.prefix).map_err(Denied::Malformed)?;
+        let mac = shared.memory.proofs.mac(token);
+        match self.verify_in_memory(&parsed, mac) {
+            Some(decided) => Ok(decided?),
+            // Boxed: it is large, and rare.
+            None => Box::pin(self.verify_in_store(&parsed, mac)).await,
+        }
+    }
+
+    /// Whether a caller's time is not over yet.
+    #[must_use]
+    pub fn is_current(&self, caller: &Caller) -> bool {
+        caller.is_current(self.0.clock.now())
+    }
+
+    /// Decides from a fresh copy of the record, if there is one.
+    fn verify_in_memory(
+        &self,
+        token: &TokenRef<'_>,
+        mac: TokenMac,
+    ) -> Option<Result<Verified, Denied>> {
+        let id = token.id();
+        let known = self.0.memory.cache.look_fresh(id, |entry| {
+            if entry.known.key.environment != token.environment() {
+                return Err(Denied::Unknown(*id));
+            }
+            // A key has one secret for as long as it lives.
+            if !entry.proof.token.matches(mac) {
+                return Err(Denied::WrongSecret(*id));
+            }
+            if entry.outdated.load(Ordering::Relaxed) {
+                self.replace_hash(entry, token, mac);
+            }
+            Ok(Arc::clone(&entry.known))
+        })?;
+        Some(known.and_then(|known| self.accept(known)))
+    }
+
+    /// Decides from the store.
+    async fn verify_in_store(
+        &self,
+        token: &TokenRef<'_>,
+        mac: TokenMac,
+    ) -> Result<Verified, VerifyError> {
+        let Shared {
+            store,
+            lease,
+            hasher,
+            memory,
+            ..
+        } = &*self.0;
+        let id = token.id();
+        let secret = token.exposed_secret();
+        let mut proven = None;
+        for _ in 0..ATTEMPTS {
+            let stamp = lease.stamp(id);
+            let record = store.find(id).await?.ok_or(Denied::Unknown(*id))?;
+            let Record {
+                key, credential, ..
+            } = &record;
+            if key.environment != token.environment() {
+                return Err(Denied::Unknown(*id).into());
+            }
+            let proof = Proof {
+                token: mac,
+                hash: memory.proofs.fingerprint(key, &credential.hash),
+            };
+            let mut known = proven == Some(proof.hash);
+            if !known {
+                let remembered = memory.cache.look(id, |entry| entry.proves(mac, proof.hash));
+                known = match remembered.flatten() {
+                    Some(true) => true,
+                    Some(false) => return Err(Denied::WrongSecret(*id).into()),
+                    None if hasher.tag_matches(credential, id, secret)? => false,
+                    None => return Err(Denied::WrongSecret(*id).into()),
+                };
+            }
+            if known {
+                return Ok(self.accept(self.remember(record, stamp, proof, token))?);
+            }
+            // Revoked and expired keys are refused before the hash.
+            self.check_active(key)?;
+            let binding = || Binding::new(id, &key.workspace, key.environment);
+            let at_once = hasher.proves_at_once(&credential.hash, &binding(), secret)?;
+            let proves = match at_once {
+                Some(proves) => proves,
+                None => {
+                    let question = (*id, mac, proof.hash);
+                    memory
+                        .flights
+                        .prove(hasher, question, &credential.hash, binding(), secret)
+                        .await?
+                }
+            };
+            if !proves {
+                return Err(Denied::WrongSecret(*id).into());
+            }
+            // A run of Argon2 may have waited for others, and the key may have been revoked meanwhile.
+            if at_once.is_some() || lease.holds(id, stamp) {
+                return Ok(self.accept(self.remember(record, stamp, proof, token))?);
+            }
+            proven = Some(proof.hash);
+        }
+        Err(HashError::Busy.into())
+    }
+
+    /// Takes what was read and proven into the cache.
+    fn remember(
+        &self,
+        record: Record,
+        stamp: Stamp,
+        proof: Proof,
+        token: &TokenRef<'_>,
+    ) -> Arc<Known> {
+        let Record {
+            key,
+            credential,
+            version,
+            ..
+        } = record;
+        let Shared {
+            lease,
+            hasher,
+            memory,
+            ..
+        } = &*self.0;
+        let id = key.id;
+        let known = self.known(key);
+        // While the store does not vouch, a new copy would not be used either.
+        let remembered = memory.cache.look(&id, |entry| {
+            Arc::ptr_eq(&entry.known, &known) && entry.proof.hash == proof.hash
+        });
+        if remembered == Some(true) && !lease.vouches() {
+            return known;
+        }
+        let outdated = !hasher.is_current(&credential.hash);
+        let entry = Entry::new(proof, Arc::clone(&known), version, outdated);
+        if outdated && known.key.status(self.0.clock.now()) == Status::Active {
+            self.replace_hash(&entry, token, proof.token);
+        }
+        memory.cache.fill(id, stamp, entry);
+        known
+    }
+
+    /// What is known of a key that was read just now: what was known before, if that is the same.
+    fn known(&self, key: Key) -> Arc<Known> {
+        let cache = &self.0.memory.cache;
+        let before = cache.look(&key.id, |entry| Arc::clone(&entry.known));
+        match before {
+            Some(known) if known.is(&key) => known,
+            before => {
+                let new = Known::new(key);
+                if let Some(before) = before {
+                    new.follow(&before);
+                }
+                Arc::new(new)
+            }
+        }
+    }
+
+    /// Has a hash replaced that would not be made any more.
+    #[cold]
+    fn replace_hash(&self, entry: &Entry, token: &TokenRef<'_>, mac: TokenMac) {
+        let Some(claim) = self.0.memory.claims.take(*token.id()) else {
+            return;
+        };
+        let queued = self.0.upkeep.rehash(Rehash {
+            shared: Arc::downgrade(&self.0),
+            known: Arc::clone(&entry.known),
+            version: entry.version,
+            token: mac,
+            secret: token.secret(),
+            claim,
+        });
+        if queued {
+            entry.outdated.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// The last check of a proven token, which each verification makes: whether its key opens
+    /// anything now.
+    fn accept(&self, known: Arc<Known>) -> Result<Verified, Denied> {
+        let now = self.0.clock.now();
+        match known.key.status(now) {
+            Status::Active => {
+                self.0.memory.uses.note(&known, now);
+                Ok(Verified(known))
+            }
+            Status::Expired => Err(Denied::Expired(known.key.id)),
+            Status::Revoked => Err(Denied::Revoked(known.key.id)),
+        }
+    }
+
+    fn check_active(&self, key: &Key) -> Result<(), Denied> {
+        match key.status(self.0.clock.now()) {
+            Status::Active => Ok(()),
+            Status::Expired => Err(Denied::Expired(key.id)),
+            Status::Revoked => Err(Denied::Revoked(key.id)),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Replacing hashes that would not be made any more, once their secrets have been proven.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Weak},
+};
+
+use super::{
+    Verifier,
+    cache::Entry,
+    known::Known,
+    proof::{Proof, TokenMac},
+};
+use crate::{
+    KeyId,
+    config::Shared,
+    hash::Binding,
+    random::Generator,
+    sync::{Mutex, PoisonError},
+    token::Secret,
+};
+
+/// A hash to be replaced.
+pub(super) struct Rehash {
+    /// Not kept alive by what waits.
+    pub(super) shared: Weak<Shared>,
+    pub(super) known: Arc<Known>,
+    pub(super) version: u64,
+    pub(super) token: TokenMac,
+    pub(super) secret: Secret,
+    pub(super) claim: Claim,
+}
+
+/// The keys whose hashes are being replaced: each once.
+#[derive(Clone, Default)]
+pub(super) struct Claims(Arc<Mutex<HashSet<KeyId>>>);
+
+/// One of them, until this is dropped.
+pub(super) struct Claim {
+    claims: Claims,
+    id: KeyId,
+}
+
+impl Claims {
+    /// `None` if somebody is at it.
+    pub(super) fn take(&self, id: KeyId) -> Option<Claim> {
+        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.insert(id).then(|| Claim {
+            claims: self.clone(),
+            id,
+        })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut claims = self.claims.0.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.remove(&self.id);
+    }
+}
+
+impl Rehash {
+    /// Makes the new hash and puts it in the place of the old one. Whatever goes wrong, the old one
+    /// stays, and the next verification that reads it tries again.
+    pub(super) async fn run(self) {
+        let Some(shared) = self.shared.upgrade() else {
+            return;
+        };
+        let verifier = Verifier(Arc::clone(&shared));
+        let memory = &shared.memory;
+        let key = &self.known.key;
+        let Ok(mut random) = Generator::seeded(&*shared.entropy) else {
+            return;
+        };
+        let salt = random.bytes();
+        drop(random);
+        let binding = Binding::new(&key.id, &key.workspace, key.environment);
+        let made = shared
+            .hasher
+            .credential(&key.id, binding, salt, self.secret.expose())
+            .await;
+        let Ok(credential) = made else {
+            return;
+        };
+        drop(self.secret);
+        let fingerprint = memory.proofs.fingerprint(key, &credential.hash);
+        // From the commit on others read the new hash, against which this token is proven.
+        let _assumed = memory.flights.assume(key.id, self.token, fingerprint);
+        if shared
+            .store
+            .rehash(&key.id, self.version, &credential)
+            .await
+            .is_err()
+        {
+            return;
+        }
+        let stamp = shared.lease.stamp(&key.id);
+        if let Ok(Some(record)) = shared.store.find(&key.id).await
+            && memory
+                .proofs
+                .fingerprint(&record.key, &record.credential.hash)
+                == fingerprint
+        {
+            let known = verifier.known(record.key);
+            let proof = Proof {
+                token: self.token,
+                hash: fingerprint,
+            };
+            let entry = Entry::new(proof, known, record.version, false);
+            memory.cache.fill(key.id, stamp, entry);
+        }
+        drop(self.claim);
+    }
+}

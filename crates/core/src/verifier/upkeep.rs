@@ -1,0 +1,93 @@
+//! What is done beside the verifications, on a thread of its own: last uses are written, and old
+//! hashes replaced.
+
+use std::{
+    fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use crossbeam_channel::{RecvTimeoutError, Sender};
+
+use super::{
+    rehash::Rehash,
+    uses::{Due, Uses},
+};
+use crate::{Clock, KeyStore, StoreError, thread::Thread, time::monotonic};
+
+/// How often last uses are written.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Most hashes that wait to be replaced. One that finds no place is replaced after another
+/// verification.
+const QUEUE: usize = 64;
+
+/// The thread. When this is dropped, what is not written yet is written, and the thread ends.
+pub(crate) struct Upkeep {
+    // The order matters: it is the end of the queue that ends the thread.
+    rehashes: Sender<Rehash>,
+    _thread: Thread,
+}
+
+/// What it takes to write last uses.
+#[derive(Clone)]
+pub(crate) struct Writing {
+    pub(crate) uses: Arc<Uses>,
+    pub(crate) store: Arc<dyn KeyStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Writing {
+    pub(crate) async fn flush(&self, due: Due) -> Result<(), StoreError> {
+        self.uses.flush(&*self.store, self.clock.now(), due).await
+    }
+}
+
+impl Upkeep {
+    pub(crate) fn start(writing: Writing) -> io::Result<Self> {
+        let (rehashes, queue) = crossbeam_channel::bounded::<Rehash>(QUEUE);
+        let thread = thread::Builder::new()
+            .name("kw-upkeep".into())
+            .spawn(move || {
+                // What the store does not take is tried again.
+                let flush = |due| drop(catching(|| pollster::block_on(writing.flush(due))));
+                let mut next = monotonic() + INTERVAL;
+                loop {
+                    match queue.recv_deadline(next) {
+                        Ok(rehash) => drop(catching(|| pollster::block_on(rehash.run()))),
+                        Err(RecvTimeoutError::Timeout) => {}
+                        Err(RecvTimeoutError::Disconnected) => break,
+                    }
+                    if monotonic() >= next {
+                        flush(Due::Spaced);
+                        next = monotonic() + INTERVAL;
+                    }
+                }
+                flush(Due::All);
+            })?;
+        Ok(Self {
+            rehashes,
+            _thread: Thread::new(thread),
+        })
+    }
+
+    /// Has a hash replaced; whether there was a place for it.
+    pub(super) fn rehash(&self, rehash: Rehash) -> bool {
+        self.rehashes.try_send(rehash).is_ok()
+    }
+}
+
+/// A panic of a store ends the task, and not the thread.
+fn catching<T>(work: impl FnOnce() -> T) -> thread::Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
+}
+
+impl fmt::Debug for Upkeep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upkeep")
+            .field("waiting", &self.rehashes.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,155 @@
+//! When keys were last used: noted in memory, and written beside the requests.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::known::Known;
+use crate::{
+    Key, KeyId, KeyStore, StoreError, Timestamp,
+    sync::{Mutex, MutexGuard, Ordering, PoisonError},
+};
+
+/// Shortest time between two writes of one key's last use.
+const SPACING: Duration = Duration::from_secs(60);
+
+/// Most keys of one call of the store.
+const BATCH: usize = 512;
+
+/// The uses that are not written yet: one entry for each key.
+pub(crate) struct Uses {
+    waiting: Mutex<HashMap<KeyId, Arc<Known>>>,
+    /// Most keys that may wait.
+    limit: usize,
+}
+
+/// Which uses are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Those of keys whose last write is a minute old.
+    Spaced,
+    /// All.
+    All,
+}
+
+impl Uses {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            limit,
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<KeyId, Arc<Known>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a use. If more keys wait than may, it is noted for those who list keys of this process
+    /// as long as the key stays in the cache, and never written.
+    pub(super) fn note(&self, known: &Arc<Known>, now: Timestamp) {
+        known.use_at(now);
+        // The use is noted first, and whoever writes takes the key off first and reads the use then:
+        // none is lost.
+        if !known.queued.load(Ordering::SeqCst) {
+            self.queue(known);
+        }
+    }
+
+    #[cold]
+    fn queue(&self, known: &Arc<Known>) {
+        let mut waiting = self.waiting();
+        let full = waiting.len() >= self.limit;
+        match waiting.entry(known.key.id) {
+            Entry::Occupied(mut other) => {
+                known.follow(other.get());
+                other.insert(Arc::clone(known));
+            }
+            Entry::Vacant(_) if full => return,
+            Entry::Vacant(place) => {
+                place.insert(Arc::clone(known));
+            }
+        }
+        known.queued.store(true, Ordering::SeqCst);
+    }
+
+    /// Puts what is not written yet into keys that were read from the store.
+    pub(crate) fn overlay(&self, keys: &mut [Key]) {
+        let waiting = self.waiting();
+        for key in keys {
+            if let Some(known) = waiting.get(&key.id) {
+                key.last_used_at = key.last_used_at.max(known.last_used_at());
+            }
+        }
+    }
+
+    /// Writes what is due. What the store does not take waits on.
+    pub(super) async fn flush(
+        &self,
+        store: &dyn KeyStore,
+        now: Timestamp,
+        due: Due,
+    ) -> Result<(), StoreError> {
+        let keys = self.due(now, due);
+        let mut outcome = Ok(());
+        for batch in keys.chunks(BATCH) {
+            let uses: Vec<(KeyId, Timestamp)> = batch
+                .iter()
+                .filter_map(|known| {
+                    known.queued.store(false, Ordering::SeqCst);
+                    Some((known.key.id, known.last_used_at()?))
+                })
+                .collect();
+            match store.touch(&uses).await {
+                Ok(()) => self.written(batch, now),
+                Err(error) => {
+                    for known in batch {
+                        known.queued.store(true, Ordering::SeqCst);
+                    }
+                    outcome = Err(error);
+                }
+            }
+        }
+        outcome
+    }
+
+    fn due(&self, now: Timestamp, due: Due) -> Vec<Arc<Known>> {
+        let spacing = i64::try_from(SPACING.as_millis()).unwrap_or(i64::MAX);
+        let is_due = |known: &Known| {
+            let written = known.written.load(Ordering::Relaxed);
+            // A clock that was set back must not keep a use from being written.
+            due == Due::All
+                || !(written..written.saturating_add(spacing)).contains(&now.as_millis())
+        };
+        self.waiting()
+            .values()
+            .filter(|known| is_due(known))
+            .cloned()
+            .collect()
+    }
+
+    fn written(&self, batch: &[Arc<Known>], now: Timestamp) {
+        let mut waiting = self.waiting();
+        for known in batch {
+            known.written.store(now.as_millis(), Ordering::Relaxed);
+            let again = known.queued.load(Ordering::SeqCst);
+            match waiting.get(&known.key.id) {
+                Some(other) if !Arc::ptr_eq(other, known) => other.follow(known),
+                Some(_) if !again => {
+                    waiting.remove(&known.key.id);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Uses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Uses")
+            .field("waiting", &self.waiting().len())
+            .finish_non_exhaustive()
+    }
+}
