@@ -64,8 +64,8 @@ pub use crate::{
     permission::{Permission, PermissionError, Permissions},
     random::{Entropy, OsEntropy, RandomError},
     store::{
-        Durability, KeyStore, Listing, MemoryStore, Page, Reach, Rename, Reservation, Reserved,
-        Retire, Revocation, Rotation, Start, StoreError, StoreErrorKind,
+        Durability, KeyStore, Listing, MemoryStore, Page, Purge, Reach, Rename, Reservation,
+        Reserved, Retire, Revocation, Rotation, Start, StoreError, StoreErrorKind,
     },
     time::{Clock, SystemClock, Timestamp, TimestampError},
     token::{

@@ -56,6 +56,7 @@ mod format;
 mod handle;
 mod insert;
 mod listing;
+mod purge;
 mod reservation;
 mod revocation;
 mod rotate;
@@ -73,6 +74,7 @@ pub use self::{
     format::format,
     insert::atomic_insert,
     listing::listing,
+    purge::purge,
     reservation::reservation,
     revocation::{idempotent_revoke, monotone_revocation},
     rotate::atomic_rotate,
@@ -121,6 +123,7 @@ macro_rules! conformance_tests {
             clock_cancellation_secrets
             errors
             format
+            purge
         }
     };
     ($harness:expr => $($clause:ident)+) => {
