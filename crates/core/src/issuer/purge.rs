@@ -1,5 +1,7 @@
 //! Deleting the records of keys that were revoked long ago.
 
+use std::time::Duration;
+
 use super::{IssueError, Issuer, idempotency::KEPT_FOR};
 use crate::{Purge, Timestamp, Workspace};
 
@@ -7,6 +9,9 @@ use crate::{Purge, Timestamp, Workspace};
 const BATCH: u32 = 500;
 
 impl Issuer {
+    /// How long the record of a key is kept at least after its revocation: 24 hours.
+    pub const KEPT_AFTER_REVOCATION: Duration = KEPT_FOR;
+
     /// Deletes the records of keys that were revoked before a time, in one workspace or in all of
     /// them, and tells how many. This is for the host itself and asks for nobody's permission.
     ///
@@ -25,7 +30,7 @@ impl Issuer {
         workspace: Option<Workspace>,
         revoked_before: Timestamp,
     ) -> Result<u64, IssueError> {
-        let kept = self.now().saturating_sub(KEPT_FOR);
+        let kept = self.now().saturating_sub(Self::KEPT_AFTER_REVOCATION);
         let mut purge = Purge::new(revoked_before.min(kept), BATCH);
         purge.workspace = workspace;
         let mut total = 0;
