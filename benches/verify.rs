@@ -45,7 +45,9 @@ impl Hot {
         let keys = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
         let caller = Caller::new(
             Workspace::parse("default").unwrap(),
-            "calls:read,calls:write,users:read".parse::<Permissions>().unwrap(),
+            "calls:read,calls:write,users:read"
+                .parse::<Permissions>()
+                .unwrap(),
         );
         let caller = Caller::new(caller.workspace().clone(), {
             let mut all = caller.permissions().clone();
@@ -168,9 +170,18 @@ fn verify(criterion: &mut Criterion) {
         let secret = other.map_err(drop).unwrap().secret();
         Token::assemble(&prefix, Environment::Live, id.unwrap().id(), &secret)
     };
-    assert!(matches!(few.refusal(malformed.as_bytes()), Denied::Malformed(_)));
-    assert!(matches!(few.refusal(bad_checksum.as_bytes()), Denied::Malformed(_)));
-    assert!(matches!(few.refusal(wrong_secret.expose().as_bytes()), Denied::WrongSecret(_)));
+    assert!(matches!(
+        few.refusal(malformed.as_bytes()),
+        Denied::Malformed(_)
+    ));
+    assert!(matches!(
+        few.refusal(bad_checksum.as_bytes()),
+        Denied::Malformed(_)
+    ));
+    assert!(matches!(
+        few.refusal(wrong_secret.expose().as_bytes()),
+        Denied::WrongSecret(_)
+    ));
 
     in_turn(
         criterion,

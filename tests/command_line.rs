@@ -87,7 +87,7 @@ fn help_tells_a_newcomer_what_to_do() {
 }
 
 /// Asserts that the program fails with one line on standard error that holds these words.
-fn assert_fails(folder: &Path, arguments: &[&str], words: &[&str]) {
+pub(crate) fn assert_fails(folder: &Path, arguments: &[&str], words: &[&str]) {
     let output = run(folder, arguments);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success(), "{arguments:?}");

@@ -14,6 +14,7 @@ mod crash;
 mod create;
 mod first_run;
 mod isolation;
+mod keys_command;
 mod lifecycle;
 mod shutdown;
 mod support;

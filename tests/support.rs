@@ -38,6 +38,19 @@ pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
     keywright(folder, arguments).output().unwrap()
 }
 
+/// Runs the program to its end, with this on its standard input.
+pub(crate) fn run_with_input(folder: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = keywright(folder, arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that does not read closes its end.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
 /// A key that the operator creates on the command line.
 pub(crate) fn operator_key(folder: &Path, arguments: &[&str]) -> String {
     let mut all = vec!["keys", "create", "--name", "from the operator"];

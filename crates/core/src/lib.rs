@@ -66,7 +66,7 @@ pub use crate::{
     permission::{Permission, PermissionError, Permissions},
     random::{Entropy, OsEntropy, RandomError},
     store::{
-        Durability, KeyStore, Lease, Listing, MemoryStore, Page, Reach, Rename, Reservation,
+        Durability, KeyStore, Lease, Listing, MemoryStore, Page, Purge, Reach, Rename, Reservation,
         Reserved, Retire, Revocation, Rotation, Stamp, Start, StoreError, StoreErrorKind,
     },
     time::{Clock, SystemClock, Timestamp, TimestampError},

@@ -66,6 +66,13 @@ impl Timestamp {
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis).min(Self::MAX.0))
     }
+
+    /// A span before this time, at least 1970.
+    #[must_use]
+    pub fn saturating_sub(self, span: Duration) -> Self {
+        let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis).max(0))
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -169,7 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn adding_stops_at_the_end() {
+    fn adding_and_subtracting_stop_at_the_ends() {
         assert_eq!(Timestamp::MAX.saturating_add(Duration::MAX), Timestamp::MAX);
+        let start = Timestamp::from_millis(0).unwrap();
+        assert_eq!(Timestamp::MAX.saturating_sub(Duration::MAX), start);
+        let span = Duration::from_secs(1);
+        assert_eq!(start.saturating_add(span).saturating_sub(span), start);
     }
 }

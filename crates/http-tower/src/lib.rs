@@ -26,7 +26,9 @@ mod auth;
 mod error;
 mod future;
 mod item;
+mod page;
 mod request_id;
+mod worth;
 
 /// The programs of the README.
 #[cfg(doctest)]
@@ -40,5 +42,7 @@ pub use crate::{
     error::error_response,
     future::ResponseFuture,
     item::Item,
+    page::PageOfItems,
     request_id::{HEADER as REQUEST_ID, request_id},
+    worth::Worth,
 };

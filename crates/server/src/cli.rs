@@ -1,9 +1,11 @@
 //! The command line.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, error::ErrorKind};
-use keywright_core::{Environment, Name, Permissions, Prefix, Scheme, Workspace};
+use keywright_core::{Prefix, Scheme};
+
+use crate::keys::KeysCommand;
 
 /// API keys: a server, and the operator's way in.
 ///
@@ -32,6 +34,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct LibraryOptions {
     /// Where keys are kept: sqlite:PATH or memory:
     #[arg(
@@ -88,6 +91,16 @@ pub(crate) enum Command {
     Keys(KeysCommand),
 }
 
+impl Command {
+    /// What to exit with if it could not be done. For `verify`, 1 is that a token is worth nothing.
+    pub(crate) fn exit_on_error(&self) -> ExitCode {
+        match self {
+            Self::Keys(KeysCommand::Verify(_)) => ExitCode::from(3),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct ServeOptions {
     /// Address and port to listen on
@@ -138,39 +151,6 @@ pub(crate) enum LogLevel {
     Info,
     Debug,
     Trace,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum KeysCommand {
-    /// Create a key and print its token, alone on a line of standard output
-    Create(CreateOptions),
-}
-
-#[derive(Args)]
-pub(crate) struct CreateOptions {
-    /// What the key is called: 1 to 255 characters
-    #[arg(long)]
-    pub(crate) name: Name,
-
-    /// The workspace that it belongs to
-    #[arg(long, default_value = "default")]
-    pub(crate) workspace: Workspace,
-
-    /// What it may do: permissions with commas between; `` is none, `*` everything
-    #[arg(long, default_value = "*", value_name = "LIST")]
-    pub(crate) permissions: Permissions,
-
-    /// live or test
-    #[arg(long, default_value = "live")]
-    pub(crate) environment: Environment,
-
-    /// How long it lives, such as 90d or 12h; without it, for ever
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
-    pub(crate) expires_in: Option<Duration>,
-
-    /// Print the whole answer as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Reads the command line; without a command, `serve` is meant.
@@ -226,8 +206,26 @@ fn report(error: &clap::Error) -> ExitCode {
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
         .filter(|line| !line.is_empty())
         .collect();
-    eprintln!("{}; see keywright --help", sentence.join(" "));
+    eprintln!("{}; see keywright --help", redacted(&sentence.join(" ")));
     ExitCode::from(2)
+}
+
+/// The text without what may be a token, which somebody has given as an argument: a log may keep
+/// what is said of it.
+fn redacted(text: &str) -> String {
+    let is_of_token = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let may_be_token =
+        |word: &str| word.len() >= 40 || word.contains("_live_") || word.contains("_test_");
+    text.split_inclusive(|character| !is_of_token(character))
+        .map(|piece| {
+            let word = piece.trim_end_matches(|character| !is_of_token(character));
+            if may_be_token(word) {
+                format!("…{}", piece.strip_prefix(word).unwrap_or_default())
+            } else {
+                piece.to_owned()
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -237,6 +235,16 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Parsed::command().debug_assert();
+    }
+
+    #[test]
+    fn a_token_in_a_mistake_is_not_repeated() {
+        let token = format!("acme_live_{}", "x".repeat(65));
+        assert_eq!(redacted(&format!("'{token}' is odd")), "'…' is odd");
+        assert_eq!(redacted("--id=sk_test_1; x"), "--id=…; x");
+        assert_eq!(redacted(&"x".repeat(40)), "…");
+        let harmless = "error: 'key_0U5lKtf600000000' is none";
+        assert_eq!(redacted(harmless), harmless);
     }
 
     #[test]

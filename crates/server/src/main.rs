@@ -15,23 +15,24 @@ use std::{
     process::ExitCode,
 };
 
-use crate::cli::{Command, KeysCommand};
+use crate::cli::Command;
 
 fn main() -> ExitCode {
     let cli = match cli::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
+    let exit_on_error = cli.command.exit_on_error();
     let done = match cli.command {
-        Command::Serve(options) => serve::run(&cli.library, options),
-        Command::Keys(KeysCommand::Create(options)) => keys::create(&cli.library, options),
+        Command::Serve(options) => serve::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
+        Command::Keys(command) => keys::run(&cli.library, command),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => exit,
         Err(error) => {
             // One line with all its causes, and never a backtrace.
             let _ = writeln!(stderr(), "error: {error:#}");
-            ExitCode::FAILURE
+            exit_on_error
         }
     }
 }

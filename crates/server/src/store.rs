@@ -1,6 +1,6 @@
 //! Opening the library over the store of a URL.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use keywright_core::{Config, KeyStore, Keywright, MemoryStore, OpenError};
@@ -27,6 +27,22 @@ impl<'a> StoreUrl<'a> {
             Some(("memory", "")) => Ok(Self::Memory),
             // What follows the scheme may hold a password.
             _ => bail!("the store URL is not known: use sqlite:PATH or memory:"),
+        }
+    }
+
+    /// Fails unless there is a store already.
+    pub(crate) fn require_existing(&self) -> Result<()> {
+        match self {
+            Self::Sqlite(path) if Path::new(path).try_exists().is_ok_and(|exists| !exists) => {
+                bail!("there is no file {path}; name the store with --store sqlite:PATH")
+            }
+            // What cannot be looked at is told when it is opened.
+            Self::Sqlite(_) => Ok(()),
+            Self::Memory => {
+                bail!(
+                    "the store memory: has no keys when a command starts; use --store sqlite:PATH"
+                )
+            }
         }
     }
 

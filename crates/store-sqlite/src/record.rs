@@ -81,7 +81,8 @@ pub(crate) fn cell<T>(
     })
 }
 
-fn optional<T>(
+/// Reads a column that may hold nothing.
+pub(crate) fn optional<T>(
     row: &Row<'_>,
     column: usize,
     read: impl FnOnce(ValueRef<'_>) -> Result<T, Unreadable>,

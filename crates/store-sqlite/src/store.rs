@@ -4,8 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Durability, Key, KeyId, KeyStore, Lease, Listing, Page, Prefix, Reach, Record,
-    Rename, Reservation, Reserved, Revocation, Rotation, StoreError, Timestamp, Workspace,
+    Credential, Durability, Key, KeyId, KeyStore, Lease, Listing, Page, Prefix, Purge, Reach,
+    Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError, Timestamp, Workspace,
 };
 use rusqlite::Connection;
 
@@ -221,6 +221,29 @@ impl KeyStore for SqliteStore {
         let reservation = reservation.clone();
         self.write(move |connection| operations::reserve(connection, &reservation, now))
             .await
+    }
+
+    /// A reader looks for what may go, through all keys of the workspace or of the file, for which
+    /// there is no index; the writer looks again and deletes, and is held up by no search.
+    async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
+        loop {
+            let wanted = purge.clone();
+            let ids = self
+                .readers()?
+                .list(move |connection| operations::purgeable(connection, &wanted))
+                .await?;
+            if ids.is_empty() {
+                return Ok(0);
+            }
+            let before = purge.revoked_before;
+            let count = self
+                .write(move |connection| operations::delete_purgeable(connection, &ids, before))
+                .await?;
+            // Others have purged the same meanwhile, but there may be more.
+            if count > 0 {
+                return Ok(count);
+            }
+        }
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {

@@ -8,8 +8,8 @@ use std::{
 
 use super::{Harness, fixture::now};
 use crate::{
-    Credential, Durability, Key, KeyId, KeyStore, Listing, Page, Prefix, Reach, Record, Rename,
-    Reservation, Reserved, Retire, Revocation, Rotation, StoreError, Timestamp, Workspace,
+    Credential, Durability, Key, KeyId, KeyStore, Listing, Page, Prefix, Purge, Reach, Record,
+    Rename, Reservation, Reserved, Retire, Revocation, Rotation, StoreError, Timestamp, Workspace,
 };
 
 /// One handle. Each method waits for the store; what works on a record takes its workspace, id and
@@ -150,6 +150,14 @@ impl<'h, H: Harness> Handle<'h, H> {
         match self.wait(self.store.reserve(reservation, now)) {
             Ok(reserved) => reserved,
             Err(error) => panic!("the store does not reserve: {error:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn purge(&self, purge: &Purge) -> u64 {
+        match self.wait(self.store.purge(purge)) {
+            Ok(count) => count,
+            Err(error) => panic!("the store does not purge: {error:?}"),
         }
     }
 

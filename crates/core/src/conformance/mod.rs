@@ -57,6 +57,7 @@ mod format;
 mod handle;
 mod insert;
 mod listing;
+mod purge;
 mod reservation;
 mod revocation;
 mod rotate;
@@ -75,6 +76,7 @@ pub use self::{
     format::format,
     insert::atomic_insert,
     listing::listing,
+    purge::purge,
     reservation::reservation,
     revocation::{idempotent_revoke, monotone_revocation},
     rotate::atomic_rotate,
@@ -124,6 +126,7 @@ macro_rules! conformance_tests {
             changes
             errors
             format
+            purge
         }
     };
     ($harness:expr => $($clause:ident)+) => {

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How long a repeat is known for one.
-const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a client calls a request by, so that a repeat of it does nothing twice: 1 to 255 visible
 /// ASCII characters.

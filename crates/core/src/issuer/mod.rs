@@ -7,6 +7,7 @@ mod idempotency;
 mod introspect;
 mod list;
 mod mint;
+mod purge;
 mod rename;
 mod revoke;
 mod rotate;

@@ -213,3 +213,45 @@ fn a_store_keeps_the_prefix_that_it_was_first_used_with() {
         "the store's keys begin with sk_, not with acme_"
     );
 }
+
+#[test]
+fn a_purge_keeps_what_a_repeat_of_the_creation_would_make_anew() {
+    const DAY: i64 = 24 * 60 * 60 * 1_000;
+    let clock = Hand::at(1_000);
+    let (keys, _) = open(clock.clone());
+    let issuer = keys.issuer();
+    let once = IdempotencyKey::parse("once").unwrap();
+    let create = || match block_on(issuer.create_once(&operator(), new_key(), &once, b"{}")) {
+        Ok(Outcome::Issued(issued)) => (issued.key.id, true),
+        Ok(Outcome::Replayed(key)) => (key.id, false),
+        Err(error) => panic!("{error}"),
+    };
+    let purge = || block_on(issuer.purge(None, Timestamp::MAX)).unwrap();
+    let (id, _) = create();
+    block_on(issuer.revoke(&operator(), &id, Reach::Key)).unwrap();
+    clock.set(1_000 + DAY - 1);
+    assert_eq!(purge(), 0);
+    assert_eq!(create(), (id, false));
+    clock.set(1_000 + DAY);
+    // Not before the reservation has run out to the millisecond.
+    assert_eq!(purge(), 0);
+    clock.set(1_001 + DAY);
+    assert_eq!(purge(), 1);
+    let (anew, issued) = create();
+    assert!(issued && anew != id);
+}
+
+#[test]
+fn a_purge_goes_through_more_than_one_step_takes() {
+    let clock = Hand::at(1_000);
+    let (keys, _) = open(clock.clone());
+    let issuer = keys.issuer();
+    for _ in 0..1_100 {
+        let issued = block_on(issuer.create(&operator(), new_key())).unwrap();
+        block_on(issuer.revoke(&operator(), &issued.key.id, Reach::Key)).unwrap();
+    }
+    clock.set(1_000_000_000);
+    let purge = |workspace| block_on(issuer.purge(Some(workspace), time(2_000))).unwrap();
+    assert_eq!(purge(Workspace::parse("other").unwrap()), 0);
+    assert_eq!(purge(workspace()), 1_100);
+}

@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Durability, KeyStore, Lease, Listing, Page, Reach, Rename, Reservation, Reserved, Retire,
-    Revocation, Rotation, Start, StoreError, StoreErrorKind,
+    Durability, KeyStore, Lease, Listing, Page, Purge, Reach, Rename, Reservation, Reserved,
+    Retire, Revocation, Rotation, Start, StoreError, StoreErrorKind,
 };
 use crate::{
     Key, KeyId, Prefix, Record, Status, Timestamp, Workspace, hash::Credential, name::fold_case,
@@ -99,6 +99,38 @@ impl Contents {
             }
             family.extend(next);
         }
+    }
+
+    /// From the newest to the oldest, since what descends from a key is newer: so whole families go
+    /// in one call.
+    fn purge(&mut self, purge: &Purge) -> u64 {
+        let mut children: HashMap<KeyId, u64> = HashMap::new();
+        for parent in self.records.values().filter_map(|record| record.key.parent) {
+            *children.entry(parent).or_default() += 1;
+        }
+        let candidates: Vec<_> = self
+            .records
+            .values()
+            .rev()
+            .filter(|record| purge.covers(&record.key))
+            .map(|Record { key, .. }| (key.id, key.parent, key.successor))
+            .collect();
+        let mut count = 0;
+        for (id, parent, successor) in candidates {
+            if count == u64::from(purge.limit) {
+                break;
+            }
+            let is_followed = successor.is_some_and(|heir| self.records.contains_key(&heir));
+            if is_followed || children.get(&id).is_some_and(|count| *count > 0) {
+                continue;
+            }
+            self.records.remove(&id);
+            if let Some(count) = parent.and_then(|parent| children.get_mut(&parent)) {
+                *count -= 1;
+            }
+            count += 1;
+        }
+        count
     }
 }
 
@@ -322,6 +354,10 @@ impl KeyStore for MemoryStore {
             .reservations
             .insert(reservation.key, reservation.clone());
         Ok(Reserved::New)
+    }
+
+    async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
+        Ok(self.contents().purge(purge))
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {

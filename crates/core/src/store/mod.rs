@@ -4,6 +4,7 @@ mod error;
 mod lease;
 mod listing;
 mod memory;
+mod purge;
 
 use std::{fmt, sync::Arc};
 
@@ -15,6 +16,7 @@ pub use self::{
     lease::{Lease, Stamp},
     listing::{Listing, Page, Start},
     memory::MemoryStore,
+    purge::Purge,
 };
 use crate::{Key, KeyId, Metadata, Name, Prefix, Record, Timestamp, Workspace, hash::Credential};
 
@@ -67,6 +69,11 @@ use crate::{Key, KeyId, Metadata, Name, Prefix, Record, Timestamp, Workspace, ha
 /// 15. **Format.** Records carry a version; a program reads the version before its own, refuses a
 ///     newer one, and an old program does not write where a newer one has migrated. The store keeps
 ///     the token prefix it was first used with.
+/// 16. **Purge.** `purge` deletes records of keys that were revoked before a given time: not at it,
+///     and never a key that is active or has only expired. A record stays as long as one that stays
+///     descends from it, by creation or by rotation, so that a cascade from above still reaches all
+///     of them. One call is one step, deletes no more than it is asked for, and answers 0 only once
+///     nothing is left that it may delete.
 ///
 /// No method has a default: a default that misleads becomes a security release later.
 ///
@@ -171,6 +178,14 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         reservation: &Reservation,
         now: Timestamp,
     ) -> Result<Reserved, StoreError>;
+
+    /// Deletes records of keys that were revoked long ago, and tells how many (clause 16). Whoever
+    /// wants all of them deleted calls it until it answers 0.
+    ///
+    /// # Errors
+    ///
+    /// Only the general ones.
+    async fn purge(&self, purge: &Purge) -> Result<u64, StoreError>;
 
     /// Whether there is no key in any workspace.
     ///

@@ -34,7 +34,7 @@ pub(crate) fn assert_fails<H: Harness + Default>(by: &[&str]) {
     let clauses = clauses_failed_by! { H:
         atomic_insert atomic_rotate durable monotone_revocation idempotent_revoke cascade
         conditional_update touch_is_no_write tenancy listing reservation
-        clock_cancellation_secrets changes errors format
+        clock_cancellation_secrets changes errors format purge
     };
     let failed: Vec<&str> = clauses
         .into_iter()

@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use keywright_core::{
     Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, Listing, MemoryStore, Page,
-    Prefix, Reach, Record, Rename, Reservation, Reserved, Retire, Revocation, Rotation, StoreError,
-    Timestamp, Workspace, conformance::Harness,
+    Prefix, Purge, Reach, Record, Rename, Reservation, Reserved, Retire, Revocation, Rotation,
+    StoreError, Timestamp, Workspace, conformance::Harness,
 };
 
 /// What a broken store does otherwise than the one in memory: nothing, for methods that a fault does
@@ -95,6 +95,10 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Reserved, StoreError> {
         inner.reserve(reservation, now).await
+    }
+
+    async fn purge(&self, inner: &MemoryStore, purge: &Purge) -> Result<u64, StoreError> {
+        inner.purge(purge).await
     }
 
     async fn claim_prefix(
@@ -202,6 +206,10 @@ impl<F: Fault> KeyStore for Broken<F> {
         now: Timestamp,
     ) -> Result<Reserved, StoreError> {
         self.fault.reserve(&self.inner, reservation, now).await
+    }
+
+    async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
+        self.fault.purge(&self.inner, purge).await
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {

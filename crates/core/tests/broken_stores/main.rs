@@ -15,6 +15,7 @@ mod errors;
 mod format;
 mod insert;
 mod listing;
+mod purge;
 mod reservation;
 mod revocation;
 mod rotate;

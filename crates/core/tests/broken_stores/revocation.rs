@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Key, KeyId, KeyStore, MemoryStore, Reach, Record, Rename, Revocation, Rotation,
-    StoreError, StoreErrorKind, Timestamp, Workspace,
+    Credential, Key, KeyId, KeyStore, MemoryStore, Purge, Reach, Record, Rename, Revocation,
+    Rotation, StoreError, StoreErrorKind, Timestamp, Workspace,
 };
 
 use crate::{
@@ -117,6 +117,12 @@ impl Fault for StaleCopies {
         uses: &[(KeyId, Timestamp)],
     ) -> Result<(), StoreError> {
         let answer = inner.touch(uses).await;
+        self.written();
+        answer
+    }
+
+    async fn purge(&self, inner: &MemoryStore, purge: &Purge) -> Result<u64, StoreError> {
+        let answer = inner.purge(purge).await;
         self.written();
         answer
     }

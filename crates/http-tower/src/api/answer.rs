@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use keywright_core::{Issued, Key, Listed, Outcome, Position, Reach, Revocation, Timestamp};
+use keywright_core::{
+    Introspection, Issued, Key, Listed, Outcome, Position, Reach, Revocation, Timestamp,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::issued_json::{Created, IssuedJson};
-use crate::{error::ApiError, item::Item};
+use crate::{error::ApiError, item::Item, page::PageOfItems, worth::Worth};
 
 pub(super) type Answer = Result<Response<Full<Bytes>>, ApiError>;
 
@@ -49,21 +51,8 @@ pub(super) fn item(key: &Key, now: Timestamp) -> Answer {
 
 /// 200 with a page of keys.
 pub(super) fn page(listed: &Listed, position: &Position, limit: u32, now: Timestamp) -> Answer {
-    let data: Vec<Item<'_>> = listed.keys.iter().map(|key| Item::new(key, now)).collect();
-    let mut meta = json!({"limit": limit, "next_cursor": listed.next_cursor});
-    if let (Position::Page(page), Some(total), Value::Object(meta)) =
-        (position, listed.total, &mut meta)
-    {
-        meta.insert("page".into(), (*page).into());
-        meta.insert("total".into(), total.into());
-        meta.insert("totalPages".into(), total.div_ceil(u64::from(limit)).into());
-    }
-    #[derive(Serialize)]
-    struct Page<'a> {
-        data: Vec<Item<'a>>,
-        meta: Value,
-    }
-    json(StatusCode::OK, &Page { data, meta })
+    let page = PageOfItems::new(listed, position, limit, now);
+    json(StatusCode::OK, &page)
 }
 
 /// 200 with what was revoked.
@@ -76,20 +65,8 @@ pub(super) fn revoked(revocation: Revocation, reach: Reach) -> Answer {
 }
 
 /// 200 with what a token is worth.
-pub(super) fn valid(key: &Key, now: Timestamp) -> Answer {
-    #[derive(Serialize)]
-    struct Valid<'a> {
-        valid: bool,
-        #[serde(flatten)]
-        item: Item<'a>,
-    }
-    let item = Item::new(key, now);
-    json(StatusCode::OK, &Valid { valid: true, item })
-}
-
-/// 200 with why a token is worth nothing.
-pub(super) fn invalid(code: &'static str) -> Answer {
-    json(StatusCode::OK, &json!({"valid": false, "code": code}))
+pub(super) fn introspected(introspection: &Introspection, now: Timestamp) -> Answer {
+    json(StatusCode::OK, &Worth::new(introspection, now))
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Answer {

@@ -11,8 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body::Body;
 use http_body_util::Full;
 use keywright_core::{
-    Caller, IdempotencyKey, Introspection, IssueError, Issued, Issuer, KeyId, Keywright, Outcome,
-    Permission,
+    Caller, IdempotencyKey, IssueError, Issued, Issuer, KeyId, Keywright, Outcome, Permission,
 };
 use tower_service::Service;
 
@@ -277,12 +276,8 @@ impl Endpoints {
         let (object, _) = body::object(&parts.headers, body).await?;
         let token = bodies::presented(object)?;
         let introspection = self.issuer.introspect(&caller, token.as_bytes()).await;
-        match introspection.map_err(|error| self.told(&error))? {
-            Introspection::Valid(key) => answer::valid(&key, self.issuer.now()),
-            Introspection::NotFound => answer::invalid("NOT_FOUND"),
-            Introspection::Expired => answer::invalid("EXPIRED"),
-            Introspection::Revoked => answer::invalid("REVOKED"),
-        }
+        let introspection = introspection.map_err(|error| self.told(&error))?;
+        answer::introspected(&introspection, self.issuer.now())
     }
 
     fn told(&self, error: &IssueError) -> ApiError {

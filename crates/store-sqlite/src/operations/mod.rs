@@ -4,6 +4,7 @@
 mod insert;
 mod list;
 mod prefix;
+mod purge;
 mod reserve;
 mod revoke;
 mod rotate;
@@ -17,6 +18,7 @@ pub(crate) use self::{
     insert::insert,
     list::list,
     prefix::claim_prefix,
+    purge::{delete_purgeable, purgeable},
     reserve::reserve,
     revoke::revoke,
     rotate::{Predecessor, rotate},

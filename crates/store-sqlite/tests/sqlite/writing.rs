@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_core::{KeyStore, Name, Rename, StoreError, StoreErrorKind};
+use keywright_core::{Key, KeyStore, Name, Purge, Reach, Rename, StoreError, StoreErrorKind};
 
 use crate::{Folder, insert, insert_all, sample};
 
@@ -174,4 +174,44 @@ fn a_file_after_many_kinds_of_writes_is_sound() {
     });
     drop(store);
     folder.assert_sound();
+}
+
+#[test]
+fn a_damaged_row_is_purged_like_any_other() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let record = sample::record(1);
+    insert(&store, &record).unwrap();
+    let Key { id, workspace, .. } = &record.key;
+    block_on(store.revoke(workspace, id, Reach::Key, sample::now())).unwrap();
+    folder
+        .sqlite()
+        .execute("UPDATE keys SET permissions = 'no, permissions'", ())
+        .unwrap();
+    let later = sample::now().saturating_add(Duration::from_secs(1));
+    let purge = Purge::new(later, 10);
+    assert_eq!(block_on(store.purge(&purge)).unwrap(), 1);
+    assert!(block_on(store.is_empty()).unwrap());
+    folder.assert_sound();
+}
+
+#[test]
+fn a_child_with_an_older_id_than_its_parent_is_purged_first() {
+    // The clock of another server went behind.
+    let folder = Folder::new();
+    let store = folder.store();
+    let parent = sample::record(2);
+    let mut child = sample::record(1);
+    child.key.parent = Some(parent.key.id);
+    for record in [&parent, &child] {
+        insert(&store, record).unwrap();
+    }
+    let Key { id, workspace, .. } = &parent.key;
+    block_on(store.revoke(workspace, id, Reach::Descendants, sample::now())).unwrap();
+    let later = sample::now().saturating_add(Duration::from_secs(1));
+    let purge = Purge::new(later, 10);
+    assert_eq!(block_on(store.purge(&purge)).unwrap(), 1);
+    assert!(block_on(store.find(id)).unwrap().is_some());
+    assert_eq!(block_on(store.purge(&purge)).unwrap(), 1);
+    assert_eq!(block_on(store.purge(&purge)).unwrap(), 0);
 }

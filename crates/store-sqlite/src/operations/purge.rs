@@ -1,0 +1,157 @@
+//! Deleting the rows of keys that were revoked long ago.
+
+use std::collections::HashSet;
+
+use keywright_core::{KeyId, Purge, Timestamp};
+use rusqlite::{Connection, params, params_from_iter, types::Value};
+
+use crate::{error::Result, record, writer::atomic};
+
+/// From the newest to the oldest, since what descends from a key is newer: so whole families go at
+/// once.
+const REVOKED: &str = "
+    SELECT id, successor FROM keys WHERE revoked_at < ? ORDER BY id DESC";
+
+const REVOKED_IN_WORKSPACE: &str = "
+    SELECT id, successor FROM keys WHERE id IN (
+        SELECT id FROM keys WHERE revoked_at < ? AND workspace = ?
+    ) ORDER BY id DESC";
+
+const CHILDREN: &str = "SELECT id FROM keys WHERE parent = ?1";
+
+const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keys WHERE id = ?1)";
+
+const DELETE: &str = "
+    DELETE FROM keys WHERE id = ?1 AND revoked_at < ?2
+        AND NOT EXISTS (SELECT 1 FROM keys AS child WHERE child.parent = keys.id)
+        AND NOT EXISTS (SELECT 1 FROM keys AS heir WHERE heir.id = keys.successor)";
+
+/// Which rows may go, each after all that descends from it. It reads no more of a row than it must,
+/// so that a damaged one can be purged all the same.
+pub(crate) fn purgeable(connection: &Connection, purge: &Purge) -> Result<Vec<KeyId>> {
+    // All that is read is of one state of the file.
+    let transaction = connection.unchecked_transaction()?;
+    let time = Value::Integer(purge.revoked_before.as_millis());
+    let (sql, parameters) = match &purge.workspace {
+        None => (REVOKED, vec![time]),
+        Some(workspace) => {
+            let workspace = Value::Text(workspace.as_str().into());
+            (REVOKED_IN_WORKSPACE, vec![time, workspace])
+        }
+    };
+    let limit = usize::try_from(purge.limit).unwrap_or(usize::MAX);
+    let mut going = Going::default();
+    let mut revoked = connection.prepare_cached(sql)?;
+    let mut rows = revoked.query(params_from_iter(parameters))?;
+    while let Some(row) = rows.next()? {
+        if going.in_order.len() == limit {
+            break;
+        }
+        let id = record::cell(row, 0, record::id)?;
+        let successor = record::optional(row, 1, record::id)?;
+        if !going.leaves_behind(connection, &id, successor)? {
+            going.in_order.push(id);
+            going.all.insert(id);
+        }
+    }
+    drop(rows);
+    drop(revoked);
+    transaction.commit()?;
+    Ok(going.in_order)
+}
+
+/// What is to be deleted.
+#[derive(Default)]
+struct Going {
+    in_order: Vec<KeyId>,
+    all: HashSet<KeyId>,
+}
+
+impl Going {
+    /// Whether something that stays descends from the key.
+    fn leaves_behind(
+        &self,
+        connection: &Connection,
+        id: &KeyId,
+        successor: Option<KeyId>,
+    ) -> rusqlite::Result<bool> {
+        if let Some(successor) = successor.filter(|successor| !self.all.contains(successor)) {
+            let exists = connection
+                .prepare_cached(EXISTS)?
+                .query_one([successor.as_bytes()], |row| row.get(0))?;
+            if exists {
+                return Ok(true);
+            }
+        }
+        let mut children = connection.prepare_cached(CHILDREN)?;
+        let mut rows = children.query([id.as_bytes()])?;
+        while let Some(row) = rows.next()? {
+            if !self.all.contains(&record::cell(row, 0, record::id)?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Deletes those of them that may still go, and tells how many.
+pub(crate) fn delete_purgeable(
+    connection: &Connection,
+    ids: &[KeyId],
+    revoked_before: Timestamp,
+) -> Result<u64> {
+    atomic(connection, || {
+        let mut delete = connection.prepare_cached(DELETE)?;
+        let mut count = 0;
+        for id in ids {
+            count += delete.execute(params![id.as_bytes(), revoked_before.as_millis()])? as u64;
+        }
+        Ok(count)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{connection, file, schema};
+
+    #[test]
+    fn only_the_search_reads_more_than_the_rows_it_needs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.db");
+        file::create_if_missing(&path).unwrap();
+        let connection = connection::open(&path).unwrap();
+        connection::configure(&connection).unwrap();
+        schema::migrate(&connection, 0).unwrap();
+
+        let plan = |sql: &str| {
+            connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                .unwrap()
+                .raw_query()
+                .mapped(|row| row.get("detail"))
+                .collect::<rusqlite::Result<Vec<String>>>()
+                .unwrap()
+                .join("\n")
+        };
+        assert_eq!(plan(REVOKED), "SCAN keys");
+        assert_eq!(
+            plan(REVOKED_IN_WORKSPACE),
+            "SEARCH keys USING PRIMARY KEY (id=?)\n\
+             LIST SUBQUERY 1\n\
+             SEARCH keys USING COVERING INDEX keys_live (workspace=?)"
+        );
+        assert_eq!(
+            plan(CHILDREN),
+            "SEARCH keys USING COVERING INDEX keys_parent (parent=?)"
+        );
+        assert_eq!(
+            plan(DELETE),
+            "SEARCH keys USING PRIMARY KEY (id=?)\n\
+             CORRELATED SCALAR SUBQUERY 1\n\
+             SEARCH child USING COVERING INDEX keys_parent (parent=?)\n\
+             CORRELATED SCALAR SUBQUERY 2\n\
+             SEARCH heir USING PRIMARY KEY (id=?)"
+        );
+    }
+}

@@ -1,0 +1,503 @@
+//! `keywright keys …`: the operator manages keys beside a running server.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use keywright_core::Environment;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+use crate::{
+    command_line::assert_fails,
+    support::{Server, forge, operator_key, parse, run, run_with_input, secret_of},
+};
+
+const FAST: [&str; 2] = ["--hash", "hmac-sha256"];
+
+/// Runs `keywright keys` with these arguments, which must succeed; what it printed.
+#[track_caller]
+fn keys(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, &[&["keys"], arguments].concat());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {told}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn keys_json(folder: &Path, arguments: &[&str]) -> Value {
+    serde_json::from_str(&keys(folder, &[arguments, &["--json"]].concat())).unwrap()
+}
+
+fn id_of(token: &str) -> String {
+    parse(token).id().to_string()
+}
+
+/// The exit code of `keys verify`, and what it printed. Neither output holds the secret.
+#[track_caller]
+fn verify(folder: &Path, token: &str, arguments: &[&str]) -> (i32, String) {
+    let all = [&["keys", "verify"], arguments].concat();
+    let output = run_with_input(folder, &all, &format!("{token}\n"));
+    let [printed, told] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    for text in [&printed, &told] {
+        assert!(!text.contains(secret_of(token)), "{text}");
+    }
+    (output.status.code().unwrap(), printed.trim_end().to_owned())
+}
+
+#[test]
+fn the_json_of_the_command_line_is_that_of_the_api() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let server = Server::start(path, &FAST);
+    let token = operator_key(path, &FAST);
+    for number in 0..5 {
+        let body = format!(r#"{{"name":"Key {number}","metadata":{{"n":{number}}}}}"#);
+        assert_eq!(server.create(&token, &body).status, 201);
+    }
+    let api = |query: &str| {
+        server
+            .send("GET", &format!("/v1/api-keys{query}"), &token, "")
+            .json()
+    };
+
+    assert_eq!(keys_json(path, &["list"]), api(""));
+    let second = keys_json(path, &["list", "--page", "2", "--limit", "2"]);
+    assert_eq!(second, api("?page=2&limit=2"));
+    assert_eq!(second["meta"]["totalPages"], 3);
+    let cursor = second["meta"]["next_cursor"].as_str().unwrap();
+    let third = keys_json(path, &["list", "--limit", "2", "--cursor", cursor]);
+    assert_eq!(third, api(&format!("?limit=2&cursor={cursor}")));
+    assert_eq!(third["data"].as_array().unwrap().len(), 2);
+    let found = keys_json(path, &["list", "--search", "kEY 3", "--status", "active"]);
+    assert_eq!(found, api("?search=key+3&status=active"));
+    assert_eq!(found["meta"]["total"], 1);
+    assert_eq!(
+        keys_json(path, &["list", "--status", "revoked"])["data"],
+        json!([])
+    );
+    assert_eq!(
+        keys_json(path, &["list", "--workspace", "other"])["data"],
+        json!([])
+    );
+
+    let id = id_of(&token);
+    assert_eq!(keys_json(path, &["get", &id]), api(&format!("/{id}")));
+    let (code, worth) = verify(path, &token, &["--json"]);
+    let body = json!({"key": token}).to_string();
+    let of_api = server.send("POST", "/v1/api-keys/verify", &token, &body);
+    assert_eq!(code, 0);
+    assert_eq!(
+        serde_json::from_str::<Value>(&worth).unwrap(),
+        of_api.json()
+    );
+}
+
+#[test]
+fn a_list_is_a_table_whose_columns_no_name_can_move() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let names = [
+        "plain",
+        "漢字 👩‍👩‍👧",
+        "مفتاح",
+        "key_0\u{202e}evitca\u{2028}x",
+        "a   b",
+    ];
+    for name in names {
+        keys(path, &[&["create", "--name", name], &FAST[..]].concat());
+    }
+    let table = keys(path, &["list"]);
+    assert!(!table.contains('\u{1b}'), "{table}");
+    let [header, rows @ ..] = &table.lines().collect::<Vec<_>>()[..] else {
+        panic!("{table}")
+    };
+    assert_eq!(rows.len(), names.len(), "{table}");
+    let column = header.find("NAME").unwrap();
+    for (row, name) in rows.iter().rev().zip(names) {
+        assert!(
+            row.starts_with("key_") && row[20..].starts_with("  active  live  "),
+            "{row}"
+        );
+        let shown = &row[column..];
+        if name.contains('\u{202e}') {
+            assert_eq!(shown, r"key_0\u{202e}evitca\u{2028}x");
+        } else {
+            assert_eq!(shown, name);
+        }
+    }
+    // Also in JSON, of which a terminal is shown the text.
+    let json = keys(path, &["list", "--json"]);
+    assert!(!json.contains(['\u{202e}', '\u{2028}']), "{json}");
+
+    let output = run(path, &["keys", "list", "--limit", "2"]);
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 3);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told, "5 keys in all; the next page: --page 2\n");
+    let output = run(path, &["keys", "list", "--workspace", "empty"]);
+    assert!(output.status.success() && output.stdout.is_empty());
+    assert!(String::from_utf8(output.stderr).unwrap().contains("empty"));
+}
+
+#[test]
+fn a_key_is_shown_and_renamed() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let server = Server::start(path, &FAST);
+    let token = operator_key(path, &FAST);
+    let id = id_of(&token);
+    let metadata = "{\"team\":\"\u{9b}31m\"}";
+    let shown = keys(
+        path,
+        &["rename", &id, "--name", " New ", "--metadata", metadata],
+    );
+    assert_eq!(shown, keys(path, &["get", &id]));
+    for line in ["name         New", "status       active", "permissions  *"] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}: {shown}");
+    }
+    assert!(!shown.contains('\u{9b}'), "{shown}");
+    let me = server.whoami(&token).json();
+    assert_eq!(me["name"], "New");
+    assert_eq!(me["metadata"]["team"], "\u{9b}31m");
+    // What is not named stays.
+    let renamed = keys_json(path, &["rename", &id, "--name", "Newer"]);
+    assert_eq!(renamed["metadata"], me["metadata"]);
+    assert_eq!(renamed, server.whoami(&token).json());
+    assert_fails(path, &["keys", "rename", &id], &["--name"]);
+}
+
+#[test]
+fn a_key_that_the_command_line_revokes_is_refused_by_the_server() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let server = Server::start(path, &FAST);
+    let [parent, other] = [(); 2].map(|()| operator_key(path, &FAST));
+    let child = server.create(&parent, r#"{"name":"child"}"#).text("secret");
+    let grandchild = server
+        .create(&child, r#"{"name":"grandchild"}"#)
+        .text("secret");
+    for token in [&parent, &child, &grandchild, &other] {
+        assert_eq!(server.whoami(token).status, 200);
+    }
+    assert_eq!(keys(path, &["revoke", &id_of(&parent)]), "revoked 1 key\n");
+    assert_eq!(server.whoami(&parent).status, 401);
+    assert_eq!(server.whoami(&child).status, 200);
+    assert_fails(path, &["keys", "revoke", &id_of(&parent)], &["revoked"]);
+    let cascade = keys_json(path, &["revoke", &id_of(&parent), "--cascade"]);
+    assert_eq!(cascade, json!({"revoked": 2}));
+    for token in [&parent, &child, &grandchild] {
+        assert_eq!(server.whoami(token).status, 401);
+        assert_eq!(verify(path, token, &[]), (1, "REVOKED".into()));
+    }
+    assert_eq!(server.whoami(&other).status, 200);
+}
+
+#[test]
+fn off_boarding_leaves_no_key_even_while_keys_are_created() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let server = Server::start(path, &FAST);
+    let workspace = ["--workspace", "leaving"];
+    let leaving = operator_key(path, &[&FAST[..], &workspace].concat());
+    let staying = operator_key(path, &FAST);
+    for number in 0..230 {
+        let expired = number % 3 == 0;
+        let body = format!(r#"{{"name":"n","expire_now":{expired}}}"#);
+        assert_eq!(server.create(&leaving, &body).status, 201);
+    }
+    let mut made = 231;
+    let done = AtomicBool::new(false);
+    let printed = thread::scope(|scope| {
+        // Each creates the next, until one finds itself revoked.
+        let creators = [(); 3].map(|()| {
+            scope.spawn(|| {
+                let (mut own, mut made) = (leaving.clone(), 0);
+                while !done.load(Ordering::SeqCst) {
+                    let answer = server.create(&own, r#"{"name":"late"}"#);
+                    if answer.status != 201 {
+                        break;
+                    }
+                    own = answer.text("secret");
+                    made += 1;
+                }
+                made
+            })
+        });
+        let printed = keys(path, &["revoke", "--all", "--workspace", "leaving"]);
+        done.store(true, Ordering::SeqCst);
+        for creator in creators {
+            made += creator.join().unwrap();
+        }
+        printed
+    });
+    assert_eq!(printed, format!("revoked {made} keys\n"));
+    for status in ["active", "expired"] {
+        let left = keys_json(
+            path,
+            &["list", "--workspace", "leaving", "--status", status],
+        );
+        assert_eq!(left["meta"]["total"], 0, "{status}");
+    }
+    assert_eq!(server.whoami(&leaving).status, 401);
+    assert_eq!(server.whoami(&staying).status, 200);
+    assert_eq!(
+        keys(path, &["revoke", "--all", "--workspace", "leaving"]),
+        "revoked 0 keys\n"
+    );
+}
+
+#[test]
+fn a_rotation_prints_the_new_token_alone_and_lets_the_old_one_end() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let server = Server::start(path, &FAST);
+    let rotate = |token: &str, arguments: &[&str]| {
+        let id = id_of(token);
+        let printed = keys(path, &[&["rotate", &id], arguments, &FAST].concat());
+        assert_eq!(printed.lines().count(), 1);
+        printed.trim_end().to_owned()
+    };
+    let first = operator_key(path, &[&FAST[..], &["--expires-in", "90d"]].concat());
+    let second = rotate(&first, &[]);
+    for token in [&first, &second] {
+        assert_eq!(server.whoami(token).status, 200);
+    }
+    let old = keys_json(path, &["get", &id_of(&first)]);
+    let new = keys_json(path, &["get", &id_of(&second)]);
+    assert_eq!(old["successor_id"], new["id"]);
+    assert!(old["expires_at"].as_str() < new["expires_at"].as_str());
+
+    let arguments = ["--expire-previous", "now", "--expires-in", "2h", "--json"];
+    let answer: Value = serde_json::from_str(&rotate(&second, &arguments)).unwrap();
+    let third = answer["secret"].as_str().unwrap();
+    assert_eq!(server.whoami(&second).status, 401);
+    assert_eq!(
+        server.whoami(third).json()["expires_at"],
+        answer["expires_at"]
+    );
+    assert!(answer["expires_at"].as_str() < new["expires_at"].as_str());
+
+    let first = id_of(&first);
+    assert_fails(path, &["keys", "rotate", &first], &["rotated before"]);
+    let second = id_of(&second);
+    assert_fails(path, &["keys", "rotate", &second], &["revoked"]);
+    for bad in ["31d", "soon"] {
+        let arguments = ["keys", "rotate", &id_of(third), "--expire-previous", bad];
+        assert_fails(path, &arguments, &["30d"]);
+    }
+}
+
+#[test]
+fn verify_answers_by_its_exit_code_and_repeats_no_token() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let token = operator_key(path, &[&FAST[..], &["--workspace", "acme"]].concat());
+    assert_eq!(verify(path, &token, &[]), (0, "valid".into()));
+    assert_eq!(verify(path, &token, &["--workspace", "acme"]).0, 0);
+    let elsewhere = verify(path, &token, &["--workspace", "default"]);
+    assert_eq!(elsewhere, (1, "NOT_FOUND".into()));
+    // With another end of the line, and without one.
+    for input in [format!("{token}\r\nmore\n"), token.clone()] {
+        let output = run_with_input(path, &["keys", "verify"], &input);
+        assert_eq!(output.status.code(), Some(0));
+    }
+    let stranger = operator_key(path, &FAST);
+    let secret = parse(&stranger).secret();
+    let wrong_secret = forge(Environment::Live, parse(&token).id(), &secret);
+    let long = format!("{token}{}", "x".repeat(5_000));
+    for wrong in [&wrong_secret, &long, &token[..60]] {
+        let output = run_with_input(path, &["keys", "verify", "--json"], wrong);
+        assert_eq!(output.status.code(), Some(1));
+        let worth: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(worth, json!({"valid": false, "code": "NOT_FOUND"}));
+    }
+    let file = Connection::open(path.join("keywright.db")).unwrap();
+    file.execute("UPDATE keys SET expires_at = 1000", ())
+        .unwrap();
+    assert_eq!(
+        verify(path, &token, &["--workspace", "acme"]),
+        (1, "EXPIRED".into())
+    );
+    assert_eq!(
+        verify(path, &token, &["--workspace", "other"]),
+        (1, "NOT_FOUND".into())
+    );
+
+    // It could not be found out.
+    file.execute("UPDATE keys SET permissions = '!'", ())
+        .unwrap();
+    assert_eq!(verify(path, &token, &[]), (3, String::new()));
+    assert_eq!(verify(path, &token, &["--store", "sqlite:nowhere.db"]).0, 3);
+    assert!(!path.join("nowhere.db").exists());
+    assert_eq!(run(path, &["keys", "verify"]).status.code(), Some(3));
+    assert_eq!(
+        run_with_input(path, &["keys", "verify"], " \n")
+            .status
+            .code(),
+        Some(3)
+    );
+}
+
+#[test]
+fn a_token_in_the_wrong_place_is_not_repeated() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let token = operator_key(path, &FAST);
+    for arguments in [
+        &["keys", "verify", &token][..],
+        &["keys", "get", &token],
+        &["keys", "revoke", &token],
+        &["keys", "list", &token],
+        &["keys", &token],
+        &[&token],
+        &["keys", "list", "--workspace", &format!("({token})")],
+    ] {
+        assert_fails(path, arguments, &[]);
+        let told = run(path, arguments).stderr;
+        let told = String::from_utf8(told).unwrap();
+        assert!(!told.contains(secret_of(&token)), "{told}");
+    }
+    assert_fails(path, &["keys", "verify", &token], &["standard input"]);
+}
+
+#[test]
+fn a_purge_takes_what_was_revoked_long_ago_and_what_nothing_descends_from() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let server = Server::start(path, &FAST);
+    let [parent, lonely, recent] = [(); 3].map(|()| operator_key(path, &FAST));
+    let elsewhere = operator_key(path, &[&FAST[..], &["--workspace", "other"]].concat());
+    let child = server.create(&parent, r#"{"name":"child"}"#).text("secret");
+    for token in [&parent, &lonely, &recent] {
+        keys(path, &["revoke", &id_of(token)]);
+    }
+    keys(path, &["revoke", "--all", "--workspace", "other"]);
+    let file = Connection::open(path.join("keywright.db")).unwrap();
+    let age = |token: &str, revoked_at: i64| {
+        let id = &id_of(token)[4..];
+        let sql = "UPDATE keys SET revoked_at = ?2 WHERE id = CAST(?1 AS BLOB)";
+        assert_eq!(file.execute(sql, (id, revoked_at)), Ok(1));
+    };
+    // 2024-03-01T10:00:00Z.
+    for token in [&parent, &lonely, &elsewhere] {
+        age(token, 1_709_287_200_000);
+    }
+    let purge =
+        |arguments: &[&str]| keys(path, &[&["purge", "--revoked-before"], arguments].concat());
+    assert_eq!(purge(&["2024-03-01"]), "purged 0 keys\n");
+    assert_eq!(purge(&["2024-03-01T11:00:00+01:00"]), "purged 0 keys\n");
+    let default = ["2024-03-01T10:00:00.001Z", "--workspace", "default"];
+    assert_eq!(purge(&default), "purged 1 key\n");
+    assert_fails(path, &["keys", "get", &id_of(&lonely)], &["no key"]);
+    assert_eq!(verify(path, &lonely, &[]), (1, "NOT_FOUND".into()));
+    assert_eq!(server.whoami(&lonely).status, 401);
+
+    // However late the date, what was just revoked stays, and what a living key descends from.
+    let output = run(
+        path,
+        &["keys", "purge", "--json", "--revoked-before", "9999-01-01"],
+    );
+    assert_eq!(output.stdout, b"{\"purged\":1}\n");
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("24 hours")
+    );
+    assert_fails(
+        path,
+        &["keys", "get", &id_of(&elsewhere), "--workspace", "other"],
+        &["other"],
+    );
+    assert_eq!(verify(path, &recent, &[]), (1, "REVOKED".into()));
+    assert_eq!(server.whoami(&child).status, 200);
+    assert_eq!(
+        keys(path, &["revoke", &id_of(&parent), "--cascade"]),
+        "revoked 1 key\n"
+    );
+    age(&child, 1_709_287_200_000);
+    assert_eq!(purge(&["2024-03-02"]), "purged 2 keys\n");
+}
+
+#[test]
+fn mistakes_are_one_line_and_leave_no_file_behind() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let id = "key_0U5lKtf600000000";
+    for arguments in [
+        &["keys", "list"][..],
+        &["keys", "get", id],
+        &["keys", "rename", id, "--name", "n"],
+        &["keys", "revoke", id],
+        &["keys", "revoke", "--all", "--workspace", "default"],
+        &["keys", "rotate", id],
+        &["keys", "verify"],
+        &["keys", "purge", "--revoked-before", "2024-01-01"],
+    ] {
+        assert_fails(path, arguments, &["keywright.db", "--store"]);
+        let memory = [&["--store", "memory:"], arguments].concat();
+        assert_fails(path, &memory, &["memory:", "--store"]);
+    }
+    assert!(!path.join("keywright.db").exists());
+
+    operator_key(path, &FAST);
+    for arguments in [
+        &["keys", "get", id][..],
+        &["keys", "rename", id, "--name", "n"],
+        &["keys", "revoke", id],
+        &["keys", "rotate", id],
+    ] {
+        let arguments = [arguments, &["--workspace", "acme"]].concat();
+        assert_fails(path, &arguments, &[id, "workspace acme"]);
+        assert_eq!(run(path, &arguments).status.code(), Some(1));
+    }
+    for (arguments, word) in [
+        (&["get"][..], "<ID>"),
+        (&["get", "key_1"], "key_"),
+        (&["revoke"], "<ID>"),
+        (&["revoke", "--all"], "--workspace"),
+        (&["revoke", id, "--all", "--workspace", "w"], "--all"),
+        (
+            &["revoke", "--all", "--cascade", "--workspace", "w"],
+            "--cascade",
+        ),
+        (&["rename", id, "--name", "\u{7}"], "control"),
+        (&["rename", id, "--metadata", "[]"], "object"),
+        (&["rotate", id, "--expires-in", "0s"], "--expires-in"),
+        (&["list", "--page", "0"], "--page"),
+        (&["list", "--limit", "101"], "--limit"),
+        (&["list", "--status", "old"], "revoked"),
+        (&["list", "--cursor", "x"], "cursor"),
+        (&["list", "--cursor", "x", "--page", "2"], "--page"),
+        (&["list", "--workspace", "a b"], "--workspace"),
+        (&["purge"], "--revoked-before"),
+        (&["purge", "--revoked-before", "yesterday"], "2026-01-31"),
+    ] {
+        assert_fails(path, &[&["keys"], arguments].concat(), &[word]);
+    }
+}
+
+#[test]
+fn each_command_says_what_it_does() {
+    let folder = tempdir().unwrap();
+    let all = keys(folder.path(), &["--help"]);
+    for command in [
+        "create", "list", "get", "rename", "revoke", "rotate", "verify", "purge",
+    ] {
+        assert!(all.contains(&format!("  {command} ")), "{all}");
+        let help = keys(folder.path(), &[command, "--help"]);
+        let about = help.lines().next().unwrap();
+        assert!(all.contains(about), "{about}");
+        assert!(
+            help.contains("--store") && help.contains("--json"),
+            "{help}"
+        );
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 110),
+            "{help}"
+        );
+    }
+}
