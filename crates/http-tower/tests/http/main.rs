@@ -8,4 +8,6 @@ mod common;
 mod create;
 mod isolation;
 mod manage;
+#[cfg(feature = "rate-limit")]
+mod rate_limit;
 mod rotate;
