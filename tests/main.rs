@@ -15,5 +15,6 @@ mod create;
 mod first_run;
 mod isolation;
 mod lifecycle;
+mod rate_limit;
 mod shutdown;
 mod support;
