@@ -131,6 +131,8 @@ fn every_mistake_is_one_line_that_says_what_to_do() {
     assert_fails(path, &["--hash", "md5"], &["md5", "argon2id, hmac-sha256"]);
     assert_fails(path, &["--prefix", "SK"], &["SK", "a-z"]);
     assert_fails(path, &["serve", "--listen", "nowhere"], &["nowhere"]);
+    assert_fails(path, &["--rate-limit", "-1"], &["-1", "--help"]);
+    assert_fails(path, &["--rate-limit", "few"], &["few", "--rate-limit"]);
     assert_fails(path, &["--store", "sqlite://keys.db"], &["sqlite:PATH"]);
     assert_fails(path, &["--store", "sqlite:k.db?mode=ro"], &["sqlite:PATH"]);
     assert_fails(path, &["keys"], &["keys create", "--help"]);

@@ -12,7 +12,8 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed_under_concurrent_creat
     let first = operator_key(folder.path(), &[]);
     let acknowledged = Mutex::new(Vec::new());
     for round in 0..5u64 {
-        let mut server = Server::start(folder.path(), &["--hash", "hmac-sha256"]);
+        let arguments = ["--hash", "hmac-sha256", "--rate-limit", "0"];
+        let mut server = Server::start(folder.path(), &arguments);
         let address = server.address;
         let before = acknowledged.lock().unwrap().len();
         thread::scope(|scope| {

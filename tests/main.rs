@@ -16,5 +16,6 @@ mod first_run;
 mod isolation;
 mod keys_command;
 mod lifecycle;
+mod rate_limit;
 mod shutdown;
 mod support;

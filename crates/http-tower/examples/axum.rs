@@ -1,6 +1,6 @@
 //! An axum service with API keys: `GET /calls` for keys that have `calls:read`, and the endpoints for
 //! keys below `/v1/api-keys`. Run it with `cargo run -p keywright-http-tower --example axum`; it
-//! prints its first key, once.
+//! prints its first key, once, and how to try it.
 
 use std::sync::Arc;
 
@@ -33,8 +33,12 @@ async fn main() -> Result<(), Error> {
         .create_first(Workspace::parse("default")?, first)
         .await?
     {
-        println!("{}", issued.token.expose());
+        println!("KEY={}", issued.token.expose());
     }
+    println!(
+        r#"curl http://127.0.0.1:3000/calls -H "Authorization: Bearer $KEY"
+curl http://127.0.0.1:3000/v1/api-keys -H "Authorization: Bearer $KEY""#
+    );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     Ok(axum::serve(listener, app(&keys)?).await?)
 }

@@ -19,6 +19,9 @@
 //! }
 //! ```
 //!
+//! `examples/` has the same on plain hyper, behind a session of the host's own, and in front of a gRPC
+//! service. The feature `rate-limit` adds `ApiKeys::with_rate_limit`: how often each caller may ask.
+//!
 //! [tower]: https://docs.rs/tower
 
 mod api;
@@ -26,6 +29,8 @@ mod auth;
 mod error;
 mod future;
 mod item;
+#[cfg(feature = "rate-limit")]
+mod limit;
 mod page;
 mod request_id;
 mod worth;
@@ -36,6 +41,8 @@ mod worth;
 struct Readme;
 
 // The public interface is:
+#[cfg(feature = "rate-limit")]
+pub use crate::limit::RateLimit;
 pub use crate::{
     api::{ApiKeys, IssuedJson},
     auth::{Auth, AuthLayer, RealmError},

@@ -112,6 +112,17 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) listen: SocketAddr,
 
+    /// Requests a minute that each caller may make to the management endpoints; `POST /verify` is not
+    /// among them; 0 is no limit
+    #[arg(
+        long,
+        env = "KEYWRIGHT_RATE_LIMIT",
+        value_name = "N",
+        default_value_t = 600,
+        allow_negative_numbers = true
+    )]
+    pub(crate) rate_limit: u32,
+
     /// Whether an empty store gets a first key (workspace `default`, permissions `*`), printed once
     /// alone on a line of standard output
     #[arg(long, env = "KEYWRIGHT_FIRST_KEY", value_enum, default_value_t = FirstKey::Auto)]

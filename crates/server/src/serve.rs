@@ -2,6 +2,7 @@
 
 use std::{
     io::{IsTerminal, Write, stdout},
+    num::NonZeroU32,
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -17,7 +18,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use keywright_core::{Name, NewKey, Workspace};
-use keywright_http_tower::{ApiKeys, AuthLayer, error_response};
+use keywright_http_tower::{ApiKeys, AuthLayer, RateLimit, error_response};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -69,7 +70,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Resu
     first_key(&opened, options.first_key).await?;
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}");
-    serve(listener, router(&opened), stop).await
+    serve(listener, router(&opened, options.rate_limit), stop).await
 }
 
 /// Makes the first key of an empty store and prints it, or says how to make one.
@@ -104,10 +105,14 @@ async fn first_key(opened: &Opened, choice: FirstKey) -> Result<()> {
     Ok(())
 }
 
-fn router(opened: &Opened) -> Router {
+/// Everything that is served; a rate limit of 0 is none.
+fn router(opened: &Opened, rate_limit: u32) -> Router {
     let keys = &opened.keys;
     let base = "/v1/api-keys";
-    let endpoints = ApiKeys::at(keys, base);
+    let mut endpoints = ApiKeys::at(keys, base);
+    if let Some(requests) = NonZeroU32::new(rate_limit) {
+        endpoints = endpoints.with_rate_limit(RateLimit::per_minute(requests));
+    }
     let auth = AuthLayer::new(keys.verifier().clone());
     Router::new()
         .route_service(base, endpoints.clone())

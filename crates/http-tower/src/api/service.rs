@@ -19,6 +19,8 @@ use super::{
     answer::{self, Answer},
     bodies, body, create, query,
 };
+#[cfg(feature = "rate-limit")]
+use crate::{RateLimit, limit::Budget};
 use crate::{
     auth::{AuthLayer, Authenticator},
     error::{AnswerForm, ApiError},
@@ -64,6 +66,8 @@ struct Endpoints {
     authenticator: Arc<Authenticator>,
     base: String,
     paths: Paths,
+    #[cfg(feature = "rate-limit")]
+    limit: Option<RateLimit>,
 }
 
 /// What the paths of requests begin with.
@@ -96,6 +100,8 @@ impl ApiKeys {
             authenticator: AuthLayer::new(keys.verifier().clone()).into_authenticator(),
             base: base.trim_end_matches('/').to_owned(),
             paths,
+            #[cfg(feature = "rate-limit")]
+            limit: None,
         }))
     }
 
@@ -104,6 +110,32 @@ impl ApiKeys {
     pub fn with_auth(self, auth: AuthLayer) -> Self {
         let mut endpoints = Arc::unwrap_or_clone(self.0);
         endpoints.authenticator = auth.into_authenticator();
+        Self(Arc::new(endpoints))
+    }
+
+    /// The same with a limit to how often each caller may ask; without it there is none. `POST
+    /// /verify` is not limited, and costs nothing.
+    ///
+    /// Every request counts that was authenticated and names an endpoint, whatever it is answered.
+    /// The answers tell: `X-RateLimit-Limit` is the limit, in requests a minute;
+    /// `X-RateLimit-Remaining` how many could follow at once; `X-RateLimit-Reset` after how many
+    /// seconds without a request, at most, the whole limit is there again. One request too many is
+    /// answered 429 with the code `rate_limited`, and `Retry-After`: in how many seconds the next one
+    /// is let through.
+    ///
+    /// ```
+    /// # fn service(keys: &keywright_core::Keywright) -> Option<keywright_http_tower::ApiKeys> {
+    /// use keywright_http_tower::{ApiKeys, RateLimit};
+    ///
+    /// let limit = RateLimit::per_minute(600.try_into().ok()?);
+    /// Some(ApiKeys::nested(keys, "/v1/api-keys").with_rate_limit(limit))
+    /// # }
+    /// ```
+    #[cfg(feature = "rate-limit")]
+    #[must_use]
+    pub fn with_rate_limit(self, limit: RateLimit) -> Self {
+        let mut endpoints = Arc::unwrap_or_clone(self.0);
+        endpoints.limit = Some(limit);
         Self(Arc::new(endpoints))
     }
 }
@@ -135,21 +167,22 @@ impl Endpoints {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let form = AnswerForm::of(request.headers());
-        match self.route(request).await {
-            Ok(mut response) => {
-                form.mark(response.headers_mut());
-                response
-            }
-            Err(error) => error.into_response(&form),
+        let (mut parts, body) = request.into_parts();
+        let answer = self.route(&mut parts, body).await;
+        let mut response = answer.unwrap_or_else(|error| error.into_response(&form));
+        form.mark(response.headers_mut());
+        #[cfg(feature = "rate-limit")]
+        if let Some(budget) = parts.extensions.get::<Budget>() {
+            budget.mark(response.headers_mut());
         }
+        response
     }
 
-    async fn route<B>(&self, request: Request<B>) -> Answer
+    async fn route<B>(&self, parts: &mut Parts, body: B) -> Answer
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (parts, body) = request.into_parts();
         let route = self
             .relative(parts.uri.path())
             .and_then(Route::parse)
@@ -177,12 +210,12 @@ impl Endpoints {
         }
     }
 
-    async fn create<B>(&self, mut parts: Parts, body: B) -> Answer
+    async fn create<B>(&self, parts: &mut Parts, body: B) -> Answer
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let caller = self.caller(&mut parts, &Permission::API_KEYS_WRITE).await?;
+        let caller = self.manager(parts, &Permission::API_KEYS_WRITE).await?;
         query::none(parts.uri.query())?;
         let idempotency = idempotency_key(&parts.headers)?;
         let (object, text) = body::object(&parts.headers, body).await?;
@@ -196,8 +229,8 @@ impl Endpoints {
         answer::issued(&outcome, &self.base)
     }
 
-    async fn list(&self, mut parts: Parts) -> Answer {
-        let caller = self.caller(&mut parts, &Permission::API_KEYS_READ).await?;
+    async fn list(&self, parts: &mut Parts) -> Answer {
+        let caller = self.manager(parts, &Permission::API_KEYS_READ).await?;
         let wanted = query::list(parts.uri.query())?;
         let (position, limit) = (wanted.position.clone(), wanted.limit);
         let listed = self.issuer.list(&caller, wanted).await;
@@ -205,19 +238,19 @@ impl Endpoints {
         answer::page(&listed, &position, limit, self.issuer.now())
     }
 
-    async fn find(&self, mut parts: Parts, id: KeyId) -> Answer {
-        let caller = self.caller(&mut parts, &Permission::API_KEYS_READ).await?;
+    async fn find(&self, parts: &mut Parts, id: KeyId) -> Answer {
+        let caller = self.manager(parts, &Permission::API_KEYS_READ).await?;
         query::none(parts.uri.query())?;
         let key = self.issuer.find(&caller, &id).await;
         answer::item(&key.map_err(|error| self.told(&error))?, self.issuer.now())
     }
 
-    async fn rename<B>(&self, mut parts: Parts, body: B, id: KeyId) -> Answer
+    async fn rename<B>(&self, parts: &mut Parts, body: B, id: KeyId) -> Answer
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let caller = self.caller(&mut parts, &Permission::API_KEYS_WRITE).await?;
+        let caller = self.manager(parts, &Permission::API_KEYS_WRITE).await?;
         query::none(parts.uri.query())?;
         let (object, _) = body::object(&parts.headers, body).await?;
         let rename = bodies::rename(object)?;
@@ -227,8 +260,8 @@ impl Endpoints {
         answer::item(&key, self.issuer.now())
     }
 
-    async fn revoke(&self, mut parts: Parts, id: KeyId) -> Answer {
-        let caller = self.caller(&mut parts, &Permission::API_KEYS_WRITE).await?;
+    async fn revoke(&self, parts: &mut Parts, id: KeyId) -> Answer {
+        let caller = self.manager(parts, &Permission::API_KEYS_WRITE).await?;
         let reach = query::revoke(parts.uri.query())?;
         let revocation = self.issuer.revoke(&caller, &id, reach).await;
         let revocation = revocation.map_err(|error| self.told(&error))?;
@@ -237,12 +270,12 @@ impl Endpoints {
         answer::revoked(revocation, reach)
     }
 
-    async fn rotate<B>(&self, mut parts: Parts, body: B, id: KeyId) -> Answer
+    async fn rotate<B>(&self, parts: &mut Parts, body: B, id: KeyId) -> Answer
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let caller = self.caller(&mut parts, &Permission::API_KEYS_WRITE).await?;
+        let caller = self.manager(parts, &Permission::API_KEYS_WRITE).await?;
         query::none(parts.uri.query())?;
         let idempotency = idempotency_key(&parts.headers)?;
         let (object, text) = body::optional_object(&parts.headers, body).await?;
@@ -264,14 +297,12 @@ impl Endpoints {
         answer::issued(&outcome, &self.base)
     }
 
-    async fn verify<B>(&self, mut parts: Parts, body: B) -> Answer
+    async fn verify<B>(&self, parts: &mut Parts, body: B) -> Answer
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let caller = self
-            .caller(&mut parts, &Permission::API_KEYS_VERIFY)
-            .await?;
+        let caller = self.caller(parts, &Permission::API_KEYS_VERIFY).await?;
         query::none(parts.uri.query())?;
         let (object, _) = body::object(&parts.headers, body).await?;
         let token = bodies::presented(object)?;
@@ -287,9 +318,29 @@ impl Endpoints {
     /// Who is calling, if they have the permission.
     async fn caller(&self, parts: &mut Parts, permission: &Permission) -> Result<Caller, ApiError> {
         let caller = self.authenticator.authenticate(parts).await?;
-        self.issuer
-            .authorize(&caller, permission)
-            .map_err(|error| self.authenticator.challenge().issue(&error))?;
+        self.authorize(caller, permission)
+    }
+
+    /// The same where the rate is limited. Nobody spends a budget before they have shown that it is
+    /// theirs.
+    async fn manager(
+        &self,
+        parts: &mut Parts,
+        permission: &Permission,
+    ) -> Result<Caller, ApiError> {
+        let caller = self.authenticator.authenticate(parts).await?;
+        #[cfg(feature = "rate-limit")]
+        if let Some(limit) = &self.limit {
+            let budget = limit.spend(&caller);
+            parts.extensions.insert(budget);
+            budget.check()?;
+        }
+        self.authorize(caller, permission)
+    }
+
+    fn authorize(&self, caller: Caller, permission: &Permission) -> Result<Caller, ApiError> {
+        let authorized = self.issuer.authorize(&caller, permission);
+        authorized.map_err(|error| self.told(&error))?;
         Ok(caller)
     }
 }

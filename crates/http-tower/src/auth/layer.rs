@@ -18,7 +18,9 @@ use crate::error::Challenge;
 ///
 /// Whoever is not let through gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
 /// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3); a token that is malformed,
-/// unknown, revoked or expired is refused with one and the same answer.
+/// unknown, revoked or expired is refused with one and the same answer. A gRPC call
+/// (`application/grpc`) gets the status `UNAUTHENTICATED`, `PERMISSION_DENIED`, `INVALID_ARGUMENT` or
+/// `UNAVAILABLE` instead, since gRPC clients cannot read JSON.
 ///
 /// ```
 /// use keywright_core::Verifier;

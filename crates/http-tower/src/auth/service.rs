@@ -13,7 +13,7 @@ use http_body_util::{Either, Full};
 use tower_service::Service;
 
 use super::Authenticator;
-use crate::{error::AnswerForm, future::ResponseFuture};
+use crate::future::ResponseFuture;
 
 /// A service behind [`AuthLayer`](super::AuthLayer).
 #[derive(Debug, Clone)]
@@ -58,9 +58,10 @@ where
                     let response = inner.call(Request::from_parts(parts, body)).await?;
                     Ok(response.map(Either::Right))
                 }
-                Err(error) => Ok(error
-                    .into_response(&AnswerForm::of(&parts.headers))
-                    .map(Either::Left)),
+                Err(error) => {
+                    let response = error.into_guard_response(&parts.headers);
+                    Ok(response.map(Either::Left))
+                }
             }
         })
     }

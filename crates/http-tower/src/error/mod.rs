@@ -2,6 +2,7 @@
 
 mod challenge;
 mod form;
+mod grpc;
 
 use std::borrow::Cow;
 

@@ -6,6 +6,11 @@ mod auth;
 mod axum_example;
 mod common;
 mod create;
+mod hyper_example;
 mod isolation;
 mod manage;
+#[cfg(feature = "rate-limit")]
+mod rate_limit;
 mod rotate;
+mod session_example;
+mod tonic_example;

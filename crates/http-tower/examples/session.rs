@@ -1,0 +1,153 @@
+//! An axum service whose users sign in with a session of the service's own and manage their API keys
+//! with it; the keys open `GET /calls`. Run it with `cargo run -p keywright-http-tower --example
+//! session`; it prints how to try it.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use axum::{
+    Extension, Json, Router,
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use keywright_core::{Caller, Config, Keywright, Prefix, Timestamp, Workspace};
+use keywright_http_tower::{ApiKeys, AuthLayer};
+use keywright_store_sqlite::SqliteStore;
+use serde::Deserialize;
+use subtle::ConstantTimeEq;
+use tokio::sync::Mutex;
+
+type Error = Box<dyn std::error::Error>;
+
+/// `__Host-`: a browser takes it only from this very host, with `Secure` and for all paths.
+const COOKIE: &str = "__Host-session";
+
+const LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// The service. People manage keys by their session, programs by a key that may.
+pub(crate) fn app(keys: &Keywright, password: String) -> Result<Router, Error> {
+    let site = Arc::new(Site {
+        keys: keys.clone(),
+        password,
+        sessions: Mutex::default(),
+    });
+    let readers = AuthLayer::new(keys.verifier().clone()).require("calls:read".parse()?);
+    Ok(Router::new()
+        .nest_service("/v1/api-keys", ApiKeys::nested(keys, "/v1/api-keys"))
+        // What stands above this line knows the session; what stands below takes keys alone.
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), session))
+        .route("/session", post(sign_in).delete(sign_out))
+        .route("/calls", get(calls).layer(readers))
+        .with_state(site))
+}
+
+struct Site {
+    keys: Keywright,
+    /// The password of `ada`, the one user; yours are in your database, with their hashes.
+    password: String,
+    sessions: Mutex<HashMap<String, Session>>,
+}
+
+#[derive(Clone)]
+struct Session {
+    caller: Caller,
+    end: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Login {
+    user: String,
+    password: String,
+}
+
+impl Site {
+    /// Who somebody is, if the password is right: where your own check stands. What it knows of the
+    /// user decides on workspace and permissions.
+    fn check(&self, login: &Login) -> Option<Caller> {
+        let right = login.password.as_bytes().ct_eq(self.password.as_bytes());
+        (login.user == "ada" && bool::from(right)).then_some(())?;
+        let workspace = Workspace::parse("acme").ok()?;
+        Some(Caller::new(workspace, "*".parse().ok()?))
+    }
+}
+
+/// Opens a session. `SameSite=Strict` keeps the cookie out of all requests that other sites cause
+/// (CSRF), `HttpOnly` out of the reach of scripts. Your subdomains are the same site: where you do not
+/// trust them, check `Origin` as well.
+async fn sign_in(
+    State(site): State<Arc<Site>>,
+    Json(login): Json<Login>,
+) -> Result<impl IntoResponse, StatusCode> {
+    let caller = site.check(&login).ok_or(StatusCode::UNAUTHORIZED)?;
+    let id = random().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let cookie = format!(
+        "{COOKIE}={id}; Path=/; Max-Age={}; Secure; HttpOnly; SameSite=Strict",
+        LIFETIME.as_secs()
+    );
+    let now = site.keys.issuer().now();
+    let end = now.saturating_add(LIFETIME);
+    let mut sessions = site.sessions.lock().await;
+    sessions.retain(|_, session| now < session.end);
+    sessions.insert(id, Session { caller, end });
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]))
+}
+
+async fn sign_out(State(site): State<Arc<Site>>, headers: HeaderMap) -> impl IntoResponse {
+    if let Some(id) = session_id(&headers) {
+        site.sessions.lock().await.remove(id);
+    }
+    let cookie = format!("{COOKIE}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict");
+    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)])
+}
+
+/// Says who is calling, where there is a session; where there is none, `ApiKeys` asks for a key.
+async fn session(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
+    if let Some(id) = session_id(request.headers()) {
+        // Locked for this line alone, and not while the request is answered.
+        let open = site.sessions.lock().await.get(id).cloned();
+        if let Some(session) = open.filter(|session| site.keys.issuer().now() < session.end) {
+            request.extensions_mut().insert(session.caller);
+        }
+    }
+    next.run(request).await
+}
+
+fn session_id(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|cookies| cookies.to_str().ok())
+        .flat_map(|cookies| cookies.split("; "))
+        .filter_map(|cookie| cookie.split_once('='))
+        .find_map(|(name, id)| (name == COOKIE).then_some(id))
+}
+
+/// 128 bits that nobody can guess.
+fn random() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
+async fn calls(Extension(caller): Extension<Caller>) -> String {
+    format!("the calls of {}\n", caller.workspace())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let store = Arc::new(SqliteStore::open("acme.db")?);
+    let keys = Keywright::open(Config::new(Prefix::parse("acme")?), store).await?;
+    let password = random()?;
+    println!(
+        r#"Sign in, make a key, and use it:
+  curl -i -c cookies http://127.0.0.1:3000/session -H 'Content-Type: application/json' \
+    -d '{{"user": "ada", "password": "{password}"}}'
+  curl -b cookies http://127.0.0.1:3000/v1/api-keys -H 'Content-Type: application/json' \
+    -d '{{"name": "reader", "permissions": ["calls:read"]}}'
+  curl http://127.0.0.1:3000/calls -H "Authorization: Bearer $SECRET""#
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    Ok(axum::serve(listener, app(&keys, password)?).await?)
+}
