@@ -1,0 +1,80 @@
+//! Row 11: creating a key over HTTP that is on the disk when the answer comes.
+
+#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+
+mod loopback;
+
+use std::{cell::RefCell, sync::Arc};
+
+use axum::{Json, Router, routing::post};
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
+use futures_executor::block_on;
+use http::StatusCode;
+use keywright_benches::{in_turn, run};
+use keywright_core::{Caller, Config, Keywright, Name, NewKey, Prefix, Scheme, Workspace};
+use keywright_http_tower::ApiKeys;
+use keywright_store_sqlite::SqliteStore;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use self::loopback::Loopback;
+
+const BODY: &str = r#"{"name":"a name of 20 letters","permissions":["calls:read","calls:write"]}"#;
+
+fn main() {
+    run(create_over_http);
+}
+
+fn create_over_http(criterion: &mut Criterion) {
+    // On the disk that is built on: `/tmp` is memory on many machines, where durability costs nothing.
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
+    let config = Config::new(Prefix::parse("acme").unwrap()).with_scheme(Scheme::HmacSha256);
+    let keys = block_on(Keywright::open(config, Arc::new(store))).unwrap();
+    let permissions = "api_keys:write,calls:*".parse().unwrap();
+    let operator = Caller::new(Workspace::parse("default").unwrap(), permissions);
+    let new = NewKey::named(Name::parse("the creator").unwrap());
+    let issued = block_on(keys.issuer().create(&operator, new)).unwrap();
+    let token = issued.token.expose();
+
+    let request = |path| -> Arc<str> {
+        let length = BODY.len();
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{BODY}"
+        )
+        .into()
+    };
+    let (create, echo) = (request("/v1/api-keys"), request("/v1/jsonecho"));
+    let endpoints = Router::new().route_service("/v1/api-keys", ApiKeys::at(&keys, "/v1/api-keys"));
+    let length = Loopback::serve(endpoints.clone()).body(&create).len();
+    let echoes = post(move |body| echoed(body, length));
+    let mut loopback = Loopback::serve(endpoints.route("/v1/jsonecho", echoes));
+    let lengths = [&create, &echo].map(|request| loopback.body(request).len());
+    assert_eq!(lengths[0], lengths[1], "answers of one size");
+    let loopback = RefCell::new(loopback);
+    let bench = |group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, request: &Arc<str>| {
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(id, |bencher| {
+            bencher.iter_custom(|requests| loopback.borrow_mut().time(request, requests));
+        });
+    };
+    in_turn(
+        criterion,
+        "create-over-http",
+        &mut [
+            ("keywright", &mut |group, id| bench(group, id, &create)),
+            ("axum-echo", &mut |group, id| bench(group, id, &echo)),
+        ],
+    );
+}
+
+/// The body, and as much beside it as makes the answer that long.
+async fn echoed(Json(body): Json<Value>, length: usize) -> (StatusCode, Json<Value>) {
+    let around = r#"{"body":,"rest":""}"#.len() + BODY.len();
+    let rest = "x".repeat(length.saturating_sub(around));
+    (
+        StatusCode::CREATED,
+        Json(json!({"body": body, "rest": rest})),
+    )
+}
