@@ -4,13 +4,12 @@
 
 mod loopback;
 
-use std::{cell::RefCell, sync::Arc};
+use std::sync::Arc;
 
-use axum::{Json, Router, routing::post};
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
+use axum::{Json, Router, http::StatusCode, routing::post};
+use criterion::Criterion;
 use futures_executor::block_on;
-use http::StatusCode;
-use keywright_benches::{in_turn, run};
+use keywright_benches::run;
 use keywright_core::{Caller, Config, Keywright, Name, NewKey, Prefix, Scheme, Workspace};
 use keywright_http_tower::ApiKeys;
 use keywright_store_sqlite::SqliteStore;
@@ -49,24 +48,9 @@ fn create_over_http(criterion: &mut Criterion) {
     let endpoints = Router::new().route_service("/v1/api-keys", ApiKeys::at(&keys, "/v1/api-keys"));
     let length = Loopback::serve(endpoints.clone()).body(&create).len();
     let echoes = post(move |body| echoed(body, length));
-    let mut loopback = Loopback::serve(endpoints.route("/v1/jsonecho", echoes));
-    let lengths = [&create, &echo].map(|request| loopback.body(request).len());
-    assert_eq!(lengths[0], lengths[1], "answers of one size");
-    let loopback = RefCell::new(loopback);
-    let bench = |group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, request: &Arc<str>| {
-        group.throughput(Throughput::Elements(1));
-        group.bench_function(id, |bencher| {
-            bencher.iter_custom(|requests| loopback.borrow_mut().time(request, requests));
-        });
-    };
-    in_turn(
-        criterion,
-        "create-over-http",
-        &mut [
-            ("keywright", &mut |group, id| bench(group, id, &create)),
-            ("axum-echo", &mut |group, id| bench(group, id, &echo)),
-        ],
-    );
+    let endpoints = endpoints.route("/v1/jsonecho", echoes);
+    let requests = [("keywright", create), ("axum-echo", echo)];
+    Loopback::serve(endpoints).compare(criterion, "create-over-http", requests);
 }
 
 /// The body, and as much beside it as makes the answer that long.

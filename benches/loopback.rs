@@ -1,6 +1,7 @@
 //! A server and its clients in one process, with real sockets between them.
 
 use std::{
+    cell::RefCell,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,7 +10,11 @@ use std::{
 };
 
 use axum::{Router, serve::ListenerExt};
-use criterion::measurement::{Measurement, WallTime};
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput,
+    measurement::{Measurement, WallTime},
+};
+use keywright_benches::in_turn;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -53,8 +58,34 @@ impl Loopback {
         }
     }
 
+    /// Benches two requests in turn, which are answered with as many bytes.
+    pub(crate) fn compare(
+        mut self,
+        criterion: &mut Criterion,
+        row: &str,
+        requests: [(&'static str, Arc<str>); 2],
+    ) {
+        let [(ours, request), (reference, other)] = requests;
+        assert_eq!(self.body(&request).len(), self.body(&other).len());
+        let loopback = RefCell::new(self);
+        let bench = |group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, request: &_| {
+            group.throughput(Throughput::Elements(1));
+            group.bench_function(id, |bencher| {
+                bencher.iter_custom(|count| loopback.borrow_mut().time(request, count));
+            });
+        };
+        in_turn(
+            criterion,
+            row,
+            &mut [
+                (ours, &mut |group, id| bench(group, id, &request)),
+                (reference, &mut |group, id| bench(group, id, &other)),
+            ],
+        );
+    }
+
     /// How long the clients take together for so many requests.
-    pub(crate) fn time(&mut self, request: &Arc<str>, requests: u64) -> Duration {
+    fn time(&mut self, request: &Arc<str>, requests: u64) -> Duration {
         let left = Arc::new(AtomicU64::new(requests));
         let start = WallTime.start();
         let tasks: Vec<_> = self

@@ -4,16 +4,16 @@
 
 mod loopback;
 
-use std::{cell::RefCell, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Extension, Json, Router,
     response::{IntoResponse, Response},
     routing::get,
 };
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
+use criterion::Criterion;
 use futures_executor::block_on;
-use keywright_benches::{in_turn, run};
+use keywright_benches::run;
 use keywright_core::{
     Caller, Clock, Config, Keywright, Name, NewKey, Prefix, Scheme, SystemClock, Verified,
     Workspace,
@@ -39,30 +39,16 @@ fn whoami(criterion: &mut Criterion) {
     let token = issued.token.expose();
     let verified = block_on(keys.verifier().verify(token.as_bytes())).unwrap();
 
-    let mut loopback = Loopback::serve(router(&keys, verified));
     // Both are sent the header, so that both have the same to read.
     let request = |path| -> Arc<str> {
         format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n")
             .into()
     };
-    let (guarded, open) = (request("/v1/whoami"), request("/v1/nobody"));
-    let lengths = [&guarded, &open].map(|request| loopback.body(request).len());
-    assert_eq!(lengths[0], lengths[1], "one answer");
-    let loopback = RefCell::new(loopback);
-    let bench = |group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, request: &Arc<str>| {
-        group.throughput(Throughput::Elements(1));
-        group.bench_function(id, |bencher| {
-            bencher.iter_custom(|requests| loopback.borrow_mut().time(request, requests));
-        });
-    };
-    in_turn(
-        criterion,
-        "whoami",
-        &mut [
-            ("keywright", &mut |group, id| bench(group, id, &guarded)),
-            ("no-layer", &mut |group, id| bench(group, id, &open)),
-        ],
-    );
+    let requests = [
+        ("keywright", request("/v1/whoami")),
+        ("no-layer", request("/v1/nobody")),
+    ];
+    Loopback::serve(router(&keys, verified)).compare(criterion, "whoami", requests);
 }
 
 /// The route behind the layer, and the same without it, for a key that is known beforehand.
