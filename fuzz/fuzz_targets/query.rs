@@ -71,40 +71,62 @@ fn answered(query: &Query) {
     }
 }
 
-/// A list has exactly what was asked for.
+/// A list has exactly what was asked for, and so has the page after it.
 fn listed(host: &Host, query: &Query) {
+    if let Some(cursor) = page(host, query) {
+        let next = format!("{}&cursor={cursor}", query.text);
+        let next = Query::new(next.as_bytes()).expect("a query");
+        page(host, &next);
+    }
+}
+
+/// Where the page after this one begins.
+fn page(host: &Host, query: &Query) -> Option<String> {
     let answer = host.send("GET", "", query, "");
     let Some(wanted) = query.list() else {
         assert_eq!(answer.status, 400, "{answer}");
-        return;
+        return None;
     };
-    if wanted.cursor && answer.status == 400 {
+    if wanted.cursor.is_some() && answer.status == 400 {
         assert_eq!(answer.json["errors"][0]["field"], "cursor", "{answer}");
-        return;
+        return None;
     }
     assert_eq!(answer.status, 200, "{answer}");
-    assert_eq!(answer.json["meta"]["limit"], wanted.limit, "{answer}");
-    let shown: Vec<_> = answer.json["data"].as_array().expect("a list").to_vec();
-    if wanted.cursor {
-        assert!(shown.len() as u64 <= wanted.limit, "{answer}");
-        return;
-    }
     let matching = host.newest_first.iter().filter(|key| {
         wanted.status.is_none_or(|status| status == key.status)
             && fold_case(key.name).contains(&fold_case(&wanted.search))
     });
     let total = matching.clone().count() as u64;
+    let after = matching.filter(|key| {
+        let shown = wanted.cursor.as_deref().map(str::as_bytes);
+        shown.is_none_or(|cursor| key.id.as_bytes()[..] < cursor[..KeyId::LENGTH])
+    });
+    let mut ids = after
+        .map(|key| Value::from(key.id.to_string()))
+        .skip(usize::try_from((wanted.page - 1) * wanted.limit).expect("a number"));
+    let limit = usize::try_from(wanted.limit).expect("a number");
+    let expected: Vec<Value> = ids.by_ref().take(limit).collect();
+    let data = answer.json["data"].as_array().expect("a list");
+    let shown: Vec<Value> = data.iter().map(|item| item["id"].clone()).collect();
+    assert_eq!(shown, expected, "{answer}");
+
     let meta = &answer.json["meta"];
-    assert_eq!(meta["total"], total, "{answer}");
-    assert_eq!(meta["page"], wanted.page, "{answer}");
-    assert_eq!(meta["totalPages"], total.div_ceil(wanted.limit), "{answer}");
-    let ids: Vec<Value> = matching
-        .map(|key| key.id.to_string().into())
-        .skip(usize::try_from((wanted.page - 1) * wanted.limit).expect("a number"))
-        .take(usize::try_from(wanted.limit).expect("a number"))
-        .collect();
-    let shown: Vec<Value> = shown.iter().map(|item| item["id"].clone()).collect();
-    assert_eq!(shown, ids, "{answer}");
+    assert_eq!(meta["limit"], wanted.limit, "{answer}");
+    let more = ids.next().is_some();
+    assert_eq!(meta["next_cursor"].is_string(), more, "{answer}");
+    let by_number = wanted.cursor.is_none();
+    for (member, value) in [
+        ("page", wanted.page),
+        ("total", total),
+        ("totalPages", total.div_ceil(wanted.limit)),
+    ] {
+        assert_eq!(
+            meta[member].as_u64(),
+            by_number.then_some(value),
+            "{answer}"
+        );
+    }
+    meta["next_cursor"].as_str().map(str::to_owned)
 }
 
 /// A query as it stands in a URI, and the parameters in it.
@@ -119,7 +141,7 @@ struct Wanted {
     limit: u64,
     search: String,
     status: Option<&'static str>,
-    cursor: bool,
+    cursor: Option<String>,
 }
 
 impl Query {
@@ -169,7 +191,7 @@ impl Query {
             limit: self.number("limit", 100, 20)?,
             search: search.to_owned(),
             status,
-            cursor: self.value("cursor").is_some(),
+            cursor: self.value("cursor").map(str::to_owned),
         })
     }
 
