@@ -1,6 +1,6 @@
 //! How the benches measure: ours and its reference take turns.
 
-use std::time::Duration;
+use std::{env, time::Duration};
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, measurement::WallTime};
 
@@ -38,4 +38,12 @@ pub fn run(bench: impl FnOnce(&mut Criterion)) {
     let mut criterion = Criterion::default().configure_from_args();
     bench(&mut criterion);
     criterion.final_summary();
+}
+
+/// Whether every subject is run once, to see that it runs, and nothing is measured: criterion does so
+/// unless it was started by `cargo bench`, and with `--test`. A bench then needs less data.
+#[must_use]
+pub fn runs_once() -> bool {
+    let has = |option: &str| env::args().any(|argument| argument == option);
+    has("--test") || !has("--bench")
 }

@@ -107,7 +107,66 @@ pub(crate) const ROWS: &[Row] = &[
         beside: None,
         target: Target::Rate(12.0),
     },
+    Row {
+        number: "10",
+        work: "`GET /v1/whoami` with a hot key, SQLite, 64 connections",
+        ours: "whoami/keywright",
+        reference: Bench {
+            label: "the same route without the layer",
+            name: "whoami/no-layer",
+        },
+        beside: None,
+        target: Target::Rate(0.93),
+    },
+    Row {
+        number: "11",
+        work: "`POST /v1/api-keys`, `hmac-sha256`, durable on SQLite, 64 connections",
+        ours: "create-over-http/keywright",
+        reference: Bench {
+            label: "axum, JSON echo of the same sizes",
+            name: "create-over-http/axum-echo",
+        },
+        beside: None,
+        target: Target::Rate(0.5),
+    },
+    Row {
+        number: "12",
+        work: "page of 100 by cursor on SQLite, workspace of 1,000,000 keys, at the start",
+        ours: "page/large-start",
+        reference: PAGE_OF_FEW,
+        beside: None,
+        target: Target::Time(1.5),
+    },
+    Row {
+        number: "12",
+        work: "the same, in the middle",
+        ours: "page/large-middle",
+        reference: PAGE_OF_FEW,
+        beside: None,
+        target: Target::Time(1.5),
+    },
+    Row {
+        number: "12",
+        work: "the same, at the end",
+        ours: "page/large-end",
+        reference: PAGE_OF_FEW,
+        beside: None,
+        target: Target::Time(1.5),
+    },
+    Row {
+        number: "12",
+        work: "the same, every page in a scattered order",
+        ours: "page/large",
+        reference: PAGE_OF_FEW,
+        beside: None,
+        target: Target::Time(1.5),
+    },
 ];
+
+const PAGE_OF_FEW: Bench = Bench {
+    label: "a workspace of 1,000 keys, all pages",
+    name: "page/small",
+};
 
 impl Row {
     pub(crate) fn result(&self, estimates: &Estimates) -> Result<Outcome, String> {

@@ -1,0 +1,165 @@
+//! A server and its clients in one process, with real sockets between them.
+
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, serve::ListenerExt};
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput,
+    measurement::{Measurement, WallTime},
+};
+use keywright_benches::in_turn;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    runtime::{Builder, Runtime},
+};
+
+/// How many clients ask at a time, each on a connection of its own that it keeps.
+const CONNECTIONS: usize = 64;
+
+/// A server with its own threads, and clients that share one: they send bytes that were put together
+/// before, and look for no more in an answer than its status and its end. What is compared is asked
+/// of one server over the same connections.
+pub(crate) struct Loopback {
+    clients: Runtime,
+    connections: Vec<Connection>,
+    _server: Runtime,
+}
+
+impl Loopback {
+    pub(crate) fn serve(router: Router) -> Self {
+        let server = Builder::new_multi_thread().enable_io().build().unwrap();
+        let clients = Builder::new_current_thread().enable_io().build().unwrap();
+        let listener = server.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
+        server.spawn(axum::serve(listener, router).into_future());
+        let connections = clients.block_on(async {
+            let mut connections = Vec::with_capacity(CONNECTIONS);
+            for _ in 0..CONNECTIONS {
+                let stream = TcpStream::connect(address).await.unwrap();
+                stream.set_nodelay(true).unwrap();
+                let buffer = Vec::with_capacity(4096);
+                connections.push(Connection { stream, buffer });
+            }
+            connections
+        });
+        Self {
+            clients,
+            connections,
+            _server: server,
+        }
+    }
+
+    /// Benches two requests in turn, which are answered with as many bytes.
+    pub(crate) fn compare(
+        mut self,
+        criterion: &mut Criterion,
+        row: &str,
+        requests: [(&'static str, Arc<str>); 2],
+    ) {
+        let [(ours, request), (reference, other)] = requests;
+        assert_eq!(self.body(&request).len(), self.body(&other).len());
+        let loopback = RefCell::new(self);
+        let bench = |group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, request: &_| {
+            group.throughput(Throughput::Elements(1));
+            group.bench_function(id, |bencher| {
+                bencher.iter_custom(|count| loopback.borrow_mut().time(request, count));
+            });
+        };
+        in_turn(
+            criterion,
+            row,
+            &mut [
+                (ours, &mut |group, id| bench(group, id, &request)),
+                (reference, &mut |group, id| bench(group, id, &other)),
+            ],
+        );
+    }
+
+    /// How long the clients take together for so many requests.
+    fn time(&mut self, request: &Arc<str>, requests: u64) -> Duration {
+        let left = Arc::new(AtomicU64::new(requests));
+        let start = WallTime.start();
+        let tasks: Vec<_> = self
+            .connections
+            .drain(..)
+            .map(|connection| {
+                let share = connection.share(Arc::clone(request), Arc::clone(&left));
+                self.clients.spawn(share)
+            })
+            .collect();
+        self.clients.block_on(async {
+            for task in tasks {
+                self.connections.push(task.await.unwrap());
+            }
+        });
+        WallTime.end(start)
+    }
+
+    /// The body of one answer.
+    pub(crate) fn body(&mut self, request: &str) -> Vec<u8> {
+        let connection = self.connections.first_mut().unwrap();
+        self.clients.block_on(connection.ask(request));
+        let head = head_length(&connection.buffer).unwrap();
+        connection.buffer.split_off(head)
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// Asks until nothing is left to ask.
+    async fn share(mut self, request: Arc<str>, left: Arc<AtomicU64>) -> Self {
+        let take = |left: u64| left.checked_sub(1);
+        while left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
+        {
+            self.ask(&request).await;
+        }
+        self
+    }
+
+    async fn ask(&mut self, request: &str) {
+        self.stream.write_all(request.as_bytes()).await.unwrap();
+        self.buffer.clear();
+        while answer_length(&self.buffer).is_none_or(|length| self.buffer.len() < length) {
+            let read = self.stream.read_buf(&mut self.buffer).await.unwrap();
+            assert!(read > 0, "the server has closed the connection");
+        }
+        assert!(
+            self.buffer.starts_with(b"HTTP/1.1 20"),
+            "{}",
+            String::from_utf8_lossy(&self.buffer)
+        );
+    }
+}
+
+/// The length of head and body, once the head is whole.
+fn answer_length(answer: &[u8]) -> Option<usize> {
+    let head = head_length(answer)?;
+    let lines = str::from_utf8(answer.get(..head)?).unwrap().lines();
+    let body: usize = lines
+        .filter_map(|line| line.split_once(": "))
+        .find(|(name, _)| *name == "content-length")
+        .map(|(_, length)| length.parse().unwrap())
+        .unwrap();
+    Some(head + body)
+}
+
+fn head_length(answer: &[u8]) -> Option<usize> {
+    let end = b"\r\n\r\n";
+    let place = answer.windows(end.len()).position(|bytes| bytes == end)?;
+    Some(place + end.len())
+}

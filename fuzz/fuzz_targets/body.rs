@@ -1,0 +1,376 @@
+//! The JSON bodies: what is well formed is done to the letter; for anything else the answer is 400,
+//! and nothing is done.
+
+#![no_main]
+
+mod endpoint;
+mod library;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use bytes::Bytes;
+use futures_executor::block_on;
+use http::{Request, header};
+use keywright_core::{
+    Caller, Denied, Expiry, Issued, Keywright, ListKeys, MemoryStore, Name, NewKey, Permission,
+    Permissions, Prefix, Reach, Timestamp, TokenRef, VerifyError, Workspace,
+};
+use keywright_http_tower::ApiKeys;
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Map, Value, json};
+
+use self::endpoint::{Answer, ask};
+
+/// Largest body, in bytes.
+const MAX_LENGTH: usize = 16 * 1024;
+
+fuzz_target!(|body: &[u8]| {
+    // What serde_json's own `Value` reads more into than there is.
+    let private = b"$serde_json::private";
+    if body.len() > MAX_LENGTH || body.windows(private.len()).any(|piece| piece == private) {
+        return;
+    }
+    let host = Host::new();
+    let object = object(body);
+    verify(&host, body, object.as_ref());
+    create(&host, body, object.as_ref());
+    rename(&host, body, object.as_ref());
+    rotate(&host, body, object.as_ref());
+    bounds(&host, body);
+});
+
+fn create(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
+    let before = host.total();
+    let answer = host.send("POST", "", body);
+    let wanted = object.and_then(NewKeyBody::read);
+    let covered = |permission: &String| {
+        ["api_keys:", "calls:"]
+            .iter()
+            .any(|stem| permission.starts_with(stem))
+    };
+    let expected = match &wanted {
+        None => 400,
+        Some(wanted) if !wanted.permissions.iter().flatten().all(covered) => 403,
+        Some(NewKeyBody { end: Some(end), .. }) if *end <= library::now() => 400,
+        Some(_) => 201,
+    };
+    assert_eq!(answer.status, expected, "{answer}");
+    let created = u64::from(expected == 201);
+    assert_eq!(host.total(), before + created, "{answer}");
+    let Some(wanted) = wanted.filter(|_| expected == 201) else {
+        return;
+    };
+    let end = if wanted.expired {
+        Some(library::now())
+    } else {
+        wanted.end
+    };
+    let all = || Vec::from(["api_keys:*", "calls:*"].map(str::to_owned));
+    let given = answer.json.as_object().expect("an object");
+    for (member, value) in [
+        ("name", json!(wanted.name)),
+        ("permissions", json!(wanted.permissions.unwrap_or_else(all))),
+        ("environment", json!(wanted.environment)),
+        ("expires_at", json!(end.map(|end| end.to_string()))),
+        ("metadata", json!(wanted.metadata)),
+        ("parent_id", Value::Null),
+    ] {
+        assert_eq!(given[member], value, "{member}");
+    }
+    let token = given["secret"].as_str().expect("a token");
+    let prefix = Prefix::parse(library::PREFIX).expect("a prefix");
+    assert!(TokenRef::parse(token.as_bytes(), &prefix).is_ok());
+    match block_on(host.keys.verifier().verify(token.as_bytes())) {
+        Ok(verified) => assert!(!wanted.expired && given["id"] == verified.key().id.to_string()),
+        Err(VerifyError::Denied(Denied::Expired(_))) => assert!(wanted.expired),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What the body of a creation asks for.
+struct NewKeyBody {
+    name: String,
+    expired: bool,
+    end: Option<Timestamp>,
+    permissions: Option<Vec<String>>,
+    environment: String,
+    metadata: Option<Value>,
+}
+
+impl NewKeyBody {
+    fn read(object: &Map<String, Value>) -> Option<Self> {
+        let known = [
+            "name",
+            "expire_now",
+            "expires_at",
+            "permissions",
+            "environment",
+            "metadata",
+        ];
+        let wanted = Self {
+            name: name(object.get("name")?)?,
+            expired: optional(object, "expire_now", Value::as_bool)?.unwrap_or_default(),
+            end: optional(object, "expires_at", time)?,
+            permissions: optional(object, "permissions", permissions)?,
+            environment: optional(object, "environment", environment)?.unwrap_or("live".into()),
+            metadata: optional(object, "metadata", metadata)?,
+        };
+        let both = wanted.expired && wanted.end.is_some();
+        (has_only(object, &known) && !both).then_some(wanted)
+    }
+}
+
+fn rename(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
+    let path = host.renamed.key.id.to_string();
+    let answer = host.send("PATCH", &path, body);
+    let wanted = object.and_then(|object| {
+        let name = optional(object, "name", name)?;
+        let metadata = optional(object, "metadata", metadata)?;
+        let any = !object.is_empty() && has_only(object, &["name", "metadata"]);
+        any.then_some((name, metadata))
+    });
+    let (name, metadata) = match wanted {
+        Some((name, metadata)) => {
+            assert_eq!(answer.status, 200, "{answer}");
+            (name, metadata)
+        }
+        None => {
+            assert_eq!(answer.status, 400, "{answer}");
+            (None, None)
+        }
+    };
+    let key = host.item(&path);
+    assert_eq!(key["name"], name.unwrap_or("renamed".into()));
+    assert_eq!(key["metadata"], metadata.unwrap_or_default());
+}
+
+fn rotate(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
+    let id = host.rotated.key.id.to_string();
+    let answer = host.send("POST", &format!("{id}/rotate"), body);
+    let wanted = if body.is_empty() {
+        Some((24 * 60 * 60, None))
+    } else {
+        object.and_then(|object| {
+            let overlap = optional(object, "expire_previous", |value| match value.as_str() {
+                Some("now") => Some(0),
+                Some("24h") => Some(24 * 60 * 60),
+                Some(_) => None,
+                None => value
+                    .as_u64()
+                    .filter(|seconds| *seconds <= 30 * 24 * 60 * 60),
+            })?;
+            let end = optional(object, "expires_at", time)?;
+            has_only(object, &["expire_previous", "expires_at"])
+                .then_some((overlap.unwrap_or(24 * 60 * 60), end))
+        })
+    };
+    let old = host.item(&id);
+    match wanted.filter(|(_, end)| end.is_none_or(|end| end > library::now())) {
+        Some((overlap, end)) => {
+            assert_eq!(answer.status, 201, "{answer}");
+            assert_eq!(answer.json["id"], old["successor_id"]);
+            assert_eq!(
+                answer.json["expires_at"],
+                json!(end.map(|end| end.to_string()))
+            );
+            let last = library::now().saturating_add(std::time::Duration::from_secs(overlap));
+            let ended = if overlap == 0 {
+                "revoked_at"
+            } else {
+                "expires_at"
+            };
+            assert_eq!(old[ended], last.to_string());
+        }
+        None => {
+            assert_eq!(answer.status, 400, "{answer}");
+            for member in ["successor_id", "revoked_at", "expires_at"] {
+                assert_eq!(old[member], Value::Null);
+            }
+        }
+    }
+}
+
+fn verify(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
+    let answer = host.send("POST", "verify", body);
+    let token = object
+        .filter(|object| has_only(object, &["key"]))
+        .and_then(|object| object.get("key")?.as_str());
+    let Some(token) = token else {
+        assert_eq!(answer.status, 400, "{answer}");
+        return;
+    };
+    assert_eq!(answer.status, 200, "{answer}");
+    let is = |issued: &Issued| issued.token.expose() == token;
+    if is(&host.renamed) || is(&host.rotated) {
+        assert_eq!(answer.json["valid"], true, "{answer}");
+    } else {
+        let code = if is(&host.expired) {
+            "EXPIRED"
+        } else if is(&host.revoked) {
+            "REVOKED"
+        } else {
+            "NOT_FOUND"
+        };
+        assert_eq!(answer.json, json!({"valid": false, "code": code}));
+    }
+}
+
+/// Up to 16 KiB are read to the end and no further, and JSON alone.
+fn bounds(host: &Host, body: &[u8]) {
+    if body.is_empty() {
+        return;
+    }
+    let status = |media_type, body: &[u8]| host.send_as(media_type, "POST", "verify", body).status;
+    let json = "application/json";
+    let mut padded = body.to_vec();
+    padded.resize(MAX_LENGTH, b' ');
+    assert_eq!(status(json, &padded), status(json, body));
+    padded.push(b' ');
+    assert_eq!(status(json, &padded), 413);
+    assert_eq!(status("text/plain", body), 415);
+}
+
+/// The object that a body is; `None` if it is none, or has a member twice.
+fn object(body: &[u8]) -> Option<Map<String, Value>> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    // Of members with one name the value has the last alone, and then fewer than there are colons.
+    (members(&value) == colons(body)).then_some(())?;
+    match value {
+        Value::Object(object) => Some(object),
+        _ => None,
+    }
+}
+
+fn members(value: &Value) -> usize {
+    match value {
+        Value::Object(object) => object.values().map(|value| 1 + members(value)).sum(),
+        Value::Array(items) => items.iter().map(members).sum(),
+        _ => 0,
+    }
+}
+
+/// How many colons stand outside the strings of a JSON text.
+fn colons(json: &[u8]) -> usize {
+    let mut bytes = json.iter();
+    let (mut inside, mut count) = (false, 0);
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => inside = !inside,
+            b'\\' => drop(bytes.next()),
+            b':' if !inside => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+fn has_only(object: &Map<String, Value>, known: &[&str]) -> bool {
+    object.keys().all(|name| known.contains(&name.as_str()))
+}
+
+/// `Some(None)` for a member that is not there, `None` for one that cannot be read.
+fn optional<T>(
+    object: &Map<String, Value>,
+    name: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Option<Option<T>> {
+    object
+        .get(name)
+        .map_or(Some(None), |value| read(value).map(Some))
+}
+
+fn name(value: &Value) -> Option<String> {
+    let name = value.as_str()?.trim();
+    let fits = (1..=255).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    fits.then(|| name.to_owned())
+}
+
+fn time(value: &Value) -> Option<Timestamp> {
+    Timestamp::parse(value.as_str()?).ok()
+}
+
+fn permissions(value: &Value) -> Option<Vec<String>> {
+    let read = |item: &Value| {
+        let text = item.as_str()?;
+        Permission::parse(text).is_ok().then(|| text.to_owned())
+    };
+    let set: BTreeSet<String> = value.as_array()?.iter().map(read).collect::<Option<_>>()?;
+    (set.len() <= 64).then(|| set.into_iter().collect())
+}
+
+fn environment(value: &Value) -> Option<String> {
+    let text = value.as_str()?;
+    ["live", "test"].contains(&text).then(|| text.to_owned())
+}
+
+fn metadata(value: &Value) -> Option<Value> {
+    (value.is_object() && value.to_string().len() <= 4096).then(|| value.clone())
+}
+
+/// The service over a workspace with a key for each test. They are the same in every run, so that an
+/// input can hold their tokens.
+struct Host {
+    keys: Keywright,
+    service: ApiKeys,
+    caller: Caller,
+    renamed: Issued,
+    rotated: Issued,
+    expired: Issued,
+    revoked: Issued,
+}
+
+impl Host {
+    fn new() -> Self {
+        let keys = library::open(&Arc::new(MemoryStore::new()));
+        let workspace = Workspace::parse("acme").expect("a workspace");
+        let permissions: Permissions = "api_keys:*,calls:*".parse().expect("permissions");
+        let caller = Caller::new(workspace, permissions);
+        let issue = |name, expiry| {
+            let mut new = NewKey::named(Name::parse(name).expect("a name"));
+            new.expiry = expiry;
+            block_on(keys.issuer().create(&caller, new)).expect("a key")
+        };
+        let [renamed, rotated, revoked] =
+            ["renamed", "rotated", "revoked"].map(|name| issue(name, Expiry::Inherited));
+        let expired = issue("expired", Expiry::Now);
+        block_on(keys.issuer().revoke(&caller, &revoked.key.id, Reach::Key)).expect("a key");
+        Self {
+            service: ApiKeys::nested(&keys, ""),
+            keys,
+            caller,
+            renamed,
+            rotated,
+            expired,
+            revoked,
+        }
+    }
+
+    fn send(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let answer = self.send_as("application/json", method, path, body);
+        if answer.is_error() {
+            answer.repeats_nothing_of(body);
+        }
+        answer
+    }
+
+    fn send_as(&self, media_type: &str, method: &str, path: &str, body: &[u8]) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/{path}"))
+            .header(header::CONTENT_TYPE, media_type)
+            .body(Bytes::copy_from_slice(body))
+            .expect("a request");
+        ask(&self.service, &self.caller, request)
+    }
+
+    fn item(&self, id: &str) -> Value {
+        let answer = self.send("GET", id, b"");
+        assert_eq!(answer.status, 200, "{answer}");
+        answer.json
+    }
+
+    fn total(&self) -> u64 {
+        let listed = block_on(self.keys.issuer().list(&self.caller, ListKeys::newest()));
+        listed.expect("a page").total.expect("a total")
+    }
+}

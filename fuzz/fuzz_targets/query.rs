@@ -1,0 +1,294 @@
+//! The query string: what is asked for is done to the letter, or 400, and nothing is done.
+
+#![no_main]
+
+mod endpoint;
+mod library;
+
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
+
+use bytes::Bytes;
+use futures_executor::block_on;
+use http::{Request, Uri, header};
+use keywright_core::{
+    Caller, Expiry, Issued, KeyId, Keywright, MemoryStore, Name, NewKey, Permissions, Reach,
+    Workspace, fold_case,
+};
+use keywright_http_tower::ApiKeys;
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+use self::endpoint::{Answer, ask};
+
+const UNKNOWN: &str = "key_0U5lKtf600000000";
+
+fuzz_target!(|bytes: &[u8]| {
+    let escaped: String = form_urlencoded::byte_serialize(bytes).collect();
+    for query in [
+        bytes,
+        escaped.as_bytes(),
+        format!("search={escaped}").as_bytes(),
+        format!("limit=1&cursor={escaped}").as_bytes(),
+    ] {
+        Query::new(query).iter().for_each(answered);
+    }
+});
+
+fn answered(query: &Query) {
+    let host = Host::new();
+    let key = host.key.to_string();
+
+    listed(&host, query);
+    let rotate = format!("{key}/rotate");
+    let (named, presented) = (r#"{"name":"renamed"}"#, r#"{"key":"x"}"#);
+    for (method, path, body, done) in [
+        ("GET", key.as_str(), "", 200),
+        ("POST", "verify", presented, 200),
+        ("PATCH", &key, named, 200),
+        ("POST", "", named, 201),
+        ("POST", &rotate, "", 201),
+    ] {
+        let nothing = query.parameters.is_empty();
+        host.expect(method, path, query, body, if nothing { done } else { 400 });
+    }
+
+    let cascade = query.cascade();
+    let missing = if cascade.is_some() { 404 } else { 400 };
+    host.expect("DELETE", UNKNOWN, query, "", missing);
+    match cascade {
+        Some(cascade) => {
+            let answer = host.expect("DELETE", &key, query, "", 200);
+            // The key and its child.
+            let revoked = cascade.then_some(2);
+            assert_eq!(answer.json["revoked"].as_u64(), revoked, "{answer}");
+            host.expect("DELETE", &key, query, "", 404);
+        }
+        None => {
+            host.expect("DELETE", &key, query, "", 400);
+            let found = block_on(host.keys.issuer().find(&host.caller, &host.key));
+            assert_eq!(found.expect("the key").revoked_at, None);
+        }
+    }
+}
+
+/// A list has exactly what was asked for, and so has the page after it.
+fn listed(host: &Host, query: &Query) {
+    if let Some(cursor) = page(host, query) {
+        let next = format!("{}&cursor={cursor}", query.text);
+        let next = Query::new(next.as_bytes()).expect("a query");
+        page(host, &next);
+    }
+}
+
+/// Where the page after this one begins.
+fn page(host: &Host, query: &Query) -> Option<String> {
+    let answer = host.send("GET", "", query, "");
+    let Some(wanted) = query.list() else {
+        assert_eq!(answer.status, 400, "{answer}");
+        return None;
+    };
+    if wanted.cursor.is_some() && answer.status == 400 {
+        assert_eq!(answer.json["errors"][0]["field"], "cursor", "{answer}");
+        return None;
+    }
+    assert_eq!(answer.status, 200, "{answer}");
+    let matching = host.newest_first.iter().filter(|key| {
+        wanted.status.is_none_or(|status| status == key.status)
+            && fold_case(key.name).contains(&fold_case(&wanted.search))
+    });
+    let total = matching.clone().count() as u64;
+    let after = matching.filter(|key| {
+        let shown = wanted.cursor.as_deref().map(str::as_bytes);
+        shown.is_none_or(|cursor| key.id.as_bytes()[..] < cursor[..KeyId::LENGTH])
+    });
+    let mut ids = after
+        .map(|key| Value::from(key.id.to_string()))
+        .skip(usize::try_from((wanted.page - 1) * wanted.limit).expect("a number"));
+    let limit = usize::try_from(wanted.limit).expect("a number");
+    let expected: Vec<Value> = ids.by_ref().take(limit).collect();
+    let data = answer.json["data"].as_array().expect("a list");
+    let shown: Vec<Value> = data.iter().map(|item| item["id"].clone()).collect();
+    assert_eq!(shown, expected, "{answer}");
+
+    let meta = &answer.json["meta"];
+    assert_eq!(meta["limit"], wanted.limit, "{answer}");
+    let more = ids.next().is_some();
+    assert_eq!(meta["next_cursor"].is_string(), more, "{answer}");
+    let by_number = wanted.cursor.is_none();
+    for (member, value) in [
+        ("page", wanted.page),
+        ("total", total),
+        ("totalPages", total.div_ceil(wanted.limit)),
+    ] {
+        assert_eq!(
+            meta[member].as_u64(),
+            by_number.then_some(value),
+            "{answer}"
+        );
+    }
+    meta["next_cursor"].as_str().map(str::to_owned)
+}
+
+/// A query as it stands in a URI, and the parameters in it.
+struct Query {
+    text: String,
+    parameters: Vec<(String, String)>,
+}
+
+/// What a list is asked for.
+struct Wanted {
+    page: u64,
+    limit: u64,
+    search: String,
+    status: Option<&'static str>,
+    cursor: Option<String>,
+}
+
+impl Query {
+    /// `None` for what a server would refuse as a URI.
+    fn new(bytes: &[u8]) -> Option<Self> {
+        let uri = Uri::try_from([b"/?", bytes].concat()).ok()?;
+        let text = uri.query().unwrap_or_default().to_owned();
+        let parameters = form_urlencoded::parse(text.as_bytes())
+            .map(|(name, value)| (Cow::into_owned(name), Cow::into_owned(value)))
+            .collect();
+        Some(Self { text, parameters })
+    }
+
+    /// The value of a parameter; `None` if it is not there.
+    fn value(&self, name: &str) -> Option<&str> {
+        let mut parameters = self.parameters.iter();
+        parameters
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether these and no others are there, each at most once.
+    fn has_only(&self, names: &[&str]) -> bool {
+        let mut seen = HashSet::new();
+        self.parameters
+            .iter()
+            .all(|(name, _)| names.contains(&name.as_str()) && seen.insert(name))
+    }
+
+    fn list(&self) -> Option<Wanted> {
+        let names = ["page", "limit", "search", "status", "cursor"];
+        let search = self.value("search").unwrap_or_default();
+        let status = match self.value("status") {
+            Some(text) => Some(
+                ["active", "expired", "revoked"]
+                    .into_iter()
+                    .find(|status| *status == text)?,
+            ),
+            None => None,
+        };
+        let both = self.value("page").is_some() && self.value("cursor").is_some();
+        if !self.has_only(&names) || search.len() > 1024 || both {
+            return None;
+        }
+        Some(Wanted {
+            page: self.number("page", u64::from(u32::MAX), 1)?,
+            limit: self.number("limit", 100, 20)?,
+            search: search.to_owned(),
+            status,
+            cursor: self.value("cursor").map(str::to_owned),
+        })
+    }
+
+    fn number(&self, name: &str, most: u64, default: u64) -> Option<u64> {
+        let Some(text) = self.value(name) else {
+            return Some(default);
+        };
+        let digits = text.trim_start_matches('0');
+        let number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|value| number && *value <= most)
+    }
+
+    fn cascade(&self) -> Option<bool> {
+        match self.value("cascade") {
+            _ if !self.has_only(&["cascade"]) => None,
+            Some("true") => Some(true),
+            Some("false") | None => Some(false),
+            Some(_) => None,
+        }
+    }
+}
+
+/// The service over a workspace with a few keys.
+struct Host {
+    keys: Keywright,
+    service: ApiKeys,
+    caller: Caller,
+    newest_first: Vec<Known>,
+    /// An active one that has a child.
+    key: KeyId,
+}
+
+struct Known {
+    id: KeyId,
+    name: &'static str,
+    status: &'static str,
+}
+
+impl Host {
+    fn new() -> Self {
+        let keys = library::open(&Arc::new(MemoryStore::new()));
+        let workspace = Workspace::parse("acme").expect("a workspace");
+        let caller = Caller::new(workspace, Permissions::all());
+        let issuer = keys.issuer();
+        let issue = |caller: &Caller, name, expiry| -> Issued {
+            let mut new = NewKey::named(Name::parse(name).expect("a name"));
+            new.expiry = expiry;
+            block_on(issuer.create(caller, new)).expect("a key")
+        };
+        let parent = issue(&caller, "Straße", Expiry::Inherited).key;
+        let child = issue(&Caller::from(&parent), "STRASSE 2", Expiry::Inherited).key;
+        let expired = issue(&caller, "old", Expiry::Now).key;
+        let revoked = issue(&caller, "lost & found", Expiry::Inherited).key;
+        block_on(issuer.revoke(&caller, &revoked.id, Reach::Key)).expect("a key");
+        let known = |id, name, status| Known { id, name, status };
+        let mut newest_first = vec![
+            known(parent.id, "Straße", "active"),
+            known(child.id, "STRASSE 2", "active"),
+            known(expired.id, "old", "expired"),
+            known(revoked.id, "lost & found", "revoked"),
+        ];
+        newest_first.sort_by_key(|key| std::cmp::Reverse(key.id));
+        Self {
+            service: ApiKeys::nested(&keys, ""),
+            keys,
+            caller,
+            newest_first,
+            key: parent.id,
+        }
+    }
+
+    fn send(&self, method: &str, path: &str, query: &Query, body: &'static str) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/{path}?{}", query.text))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Bytes::from_static(body.as_bytes()))
+            .expect("a request");
+        let answer = ask(&self.service, &self.caller, request);
+        answer.repeats_nothing_of(query.text.as_bytes());
+        for (name, value) in &query.parameters {
+            answer.repeats_nothing_of(name.as_bytes());
+            answer.repeats_nothing_of(value.as_bytes());
+        }
+        answer
+    }
+
+    fn expect(
+        &self,
+        method: &str,
+        path: &str,
+        query: &Query,
+        body: &'static str,
+        status: u16,
+    ) -> Answer {
+        let answer = self.send(method, path, query, body);
+        assert_eq!(answer.status, status, "{method} {path}: {answer}");
+        answer
+    }
+}
