@@ -198,3 +198,40 @@ fn the_old_key_ends_with_the_overlap_and_the_new_one_does_not() {
         millis(&end) - created
     );
 }
+
+#[test]
+fn a_repeat_that_comes_while_the_first_is_at_it_is_told_of_the_same_successor() {
+    let story = Story::start();
+    for expire_previous in ["now", "24h"] {
+        for _ in 0..20 {
+            let (path, _) = story.key(&json!({"name": "n"}));
+            let body = json!({"expire_previous": expire_previous}).to_string();
+            let request = format!(
+                "POST {path}/rotate HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                 authorization: Bearer {}\r\ncontent-type: application/json\r\n\
+                 idempotency-key: once\r\ncontent-length: {}\r\n\r\n{body}",
+                story.admin,
+                body.len()
+            );
+            let answers: Vec<Answer> = std::thread::scope(|scope| {
+                let asked: Vec<_> = (0..8)
+                    .map(|_| scope.spawn(|| story.server.raw(&request)))
+                    .collect();
+                asked
+                    .into_iter()
+                    .map(|asked| asked.join().unwrap())
+                    .collect()
+            });
+            let successor = story.look(&path)["successor_id"].clone();
+            let mut created = 0;
+            for answer in &answers {
+                assert_eq!(answer.json()["id"], successor, "{answer:?}");
+                match answer.status {
+                    201 => created += 1,
+                    status => assert_eq!((status, &answer.json()["secret"]), (200, &Value::Null)),
+                }
+            }
+            assert_eq!(created, 1, "{answers:?}");
+        }
+    }
+}

@@ -9,7 +9,8 @@ use super::{
     rename::CHANGE_ATTEMPTS,
 };
 use crate::{
-    Caller, Key, KeyId, Permission, Record, Retire, Rotation, Status, StoreErrorKind, Timestamp,
+    Caller, Key, KeyId, Permission, Record, Retire, Rotation, Status, StoreError, StoreErrorKind,
+    Timestamp,
 };
 
 /// How a key is replaced.
@@ -88,21 +89,39 @@ impl Issuer {
         {
             Bound::Done(key) => Ok(Outcome::Replayed(key)),
             Bound::To(successor) => {
-                let record = self.rotatable(caller, id, rotation, now).await?;
-                match self
-                    .replace(caller, record, rotation, Some(successor), now)
-                    .await
-                {
-                    Err(IssueError::Store(error))
-                        if error.kind() == StoreErrorKind::AlreadyExists =>
-                    {
-                        Ok(Outcome::Replayed(
-                            self.visible(caller, &successor).await?.key,
-                        ))
+                let rotated = match self.rotatable(caller, id, rotation, now).await {
+                    Ok(record) => {
+                        self.replace(caller, record, rotation, Some(successor), now)
+                            .await
                     }
-                    done => Ok(Outcome::Issued(done?)),
+                    Err(error) => Err(error),
+                };
+                match rotated {
+                    Ok(issued) => Ok(Outcome::Issued(issued)),
+                    Err(error) => self.rotated_meanwhile(caller, &successor, error).await,
                 }
             }
+        }
+    }
+
+    /// What a repeat is told that found the key as another request of its binding had left it, and
+    /// came after that one had bound the id: the successor, or else why it failed.
+    async fn rotated_meanwhile(
+        &self,
+        caller: &Caller,
+        successor: &KeyId,
+        error: IssueError,
+    ) -> Result<Outcome, IssueError> {
+        let taken = |error: &StoreError| error.kind() == StoreErrorKind::AlreadyExists;
+        match &error {
+            IssueError::NotFound | IssueError::NotRotatable => {}
+            IssueError::Store(store) if taken(store) => {}
+            _ => return Err(error),
+        }
+        match self.visible(caller, successor).await {
+            Ok(record) => Ok(Outcome::Replayed(record.key)),
+            Err(IssueError::NotFound) => Err(error),
+            Err(other) => Err(other),
         }
     }
 
