@@ -9,7 +9,10 @@ use crate::{
 };
 
 /// How long a repeat is known for one.
-const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The shortest time that a binding can hold, for those who only ask whether there is one.
+const BRIEFLY: Duration = Duration::from_millis(1);
 
 /// What a client calls a request by, so that a repeat of it does nothing twice: 1 to 255 visible
 /// ASCII characters.
@@ -96,14 +99,21 @@ impl Issuer {
         request: &[u8],
     ) -> Result<Outcome, IssueError> {
         let now = self.0.clock.now();
-        let draft = Draft::new(caller, new, now)?;
+        let (draft, kept_for) = match Draft::new(caller, new, now) {
+            Ok(draft) => (Ok(draft), KEPT_FOR),
+            // What only time has made impossible may be a repeat of what was possible. If it is not,
+            // nothing stays bound.
+            Err(late @ (IssueError::ExpiryPast | IssueError::ExpiryBeyondCaller)) => {
+                (Err(late), BRIEFLY)
+            }
+            Err(error) => return Err(error),
+        };
         let own = self.draw_id(|random| KeyId::generate(now, random))?;
-        match self
-            .bind(caller, "create", idempotency, request, own, now)
-            .await?
-        {
+        let until = now.saturating_add(kept_for);
+        let reservation = reservation(caller, "create", idempotency, request, own, until);
+        match self.bind(caller, &reservation, now).await? {
             Bound::Done(key) => Ok(Outcome::Replayed(key)),
-            Bound::To(id) => match self.create_draft(&draft, Some(id), now).await {
+            Bound::To(id) => match self.create_draft(&draft?, Some(id), now).await {
                 Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::AlreadyExists => {
                     Ok(Outcome::Replayed(self.visible(caller, &id).await?.key))
                 }
@@ -112,32 +122,18 @@ impl Issuer {
         }
     }
 
-    /// Binds an idempotency key to the id `own`, or tells what it was bound to before.
+    /// Binds an id to an idempotency key, or tells what that was bound to before.
     pub(super) async fn bind(
         &self,
         caller: &Caller,
-        route: &str,
-        idempotency: &IdempotencyKey,
-        request: &[u8],
-        own: KeyId,
+        reservation: &Reservation,
         now: Timestamp,
     ) -> Result<Bound, IssueError> {
-        let who = match caller.key() {
-            Some(key) => key.to_string(),
-            // The host's own callers have no id; those who may do the same are one.
-            None => format!("{} {}", caller.environment(), caller.permissions()),
-        };
-        let scope = [caller.workspace().as_str(), &who, route, &idempotency.0];
-        let fingerprint = digest([request]);
-        let until = now.saturating_add(KEPT_FOR);
-        let reservation =
-            Reservation::new(digest(scope.map(str::as_bytes)), fingerprint, own, until);
-        match self.0.store.reserve(&reservation, now).await? {
-            Reserved::New => Ok(Bound::To(own)),
-            Reserved::Earlier {
-                fingerprint: earlier,
-                ..
-            } if earlier != fingerprint => Err(IssueError::IdempotencyMismatch),
+        match self.0.store.reserve(reservation, now).await? {
+            Reserved::New => Ok(Bound::To(reservation.id)),
+            Reserved::Earlier { fingerprint, .. } if fingerprint != reservation.fingerprint => {
+                Err(IssueError::IdempotencyMismatch)
+            }
             Reserved::Earlier { id, .. } => match self.visible(caller, &id).await {
                 Ok(record) => Ok(Bound::Done(record.key)),
                 Err(IssueError::NotFound) => Ok(Bound::To(id)),
@@ -152,4 +148,27 @@ impl Issuer {
     ) -> Result<KeyId, RandomError> {
         Ok(draw(&mut Generator::seeded(&*self.0.entropy)?))
     }
+}
+
+/// A binding of `own` to an idempotency key of this caller on this route.
+pub(super) fn reservation(
+    caller: &Caller,
+    route: &str,
+    idempotency: &IdempotencyKey,
+    request: &[u8],
+    own: KeyId,
+    until: Timestamp,
+) -> Reservation {
+    let who = match caller.key() {
+        Some(key) => key.to_string(),
+        // The host's own callers have no id; those who may do the same are one.
+        None => format!("{} {}", caller.environment(), caller.permissions()),
+    };
+    let scope = [caller.workspace().as_str(), &who, route, &idempotency.0];
+    Reservation::new(
+        digest(scope.map(str::as_bytes)),
+        digest([request]),
+        own,
+        until,
+    )
 }

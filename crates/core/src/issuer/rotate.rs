@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     IssueError, Issued, Issuer, Minted, authorize, check_expiry,
-    idempotency::{Bound, IdempotencyKey, Outcome},
+    idempotency::{Bound, IdempotencyKey, KEPT_FOR, Outcome, reservation},
     not_found,
     rename::CHANGE_ATTEMPTS,
 };
@@ -83,10 +83,9 @@ impl Issuer {
         // A repeat finds the key rotated, so the binding is looked at before the key.
         let route = format!("rotate {id}");
         let own = self.draw_id(|random| id.successor(now, random))?;
-        match self
-            .bind(caller, &route, idempotency, request, own, now)
-            .await?
-        {
+        let until = now.saturating_add(KEPT_FOR);
+        let reservation = reservation(caller, &route, idempotency, request, own, until);
+        match self.bind(caller, &reservation, now).await? {
             Bound::Done(key) => Ok(Outcome::Replayed(key)),
             Bound::To(successor) => {
                 let rotated = match self.rotatable(caller, id, rotation, now).await {
