@@ -9,10 +9,7 @@ use crate::{
 };
 
 /// How long a repeat is known for one.
-pub(super) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The shortest time that a binding can hold, for those who only ask whether there is one.
-const BRIEFLY: Duration = Duration::from_millis(1);
+const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a client calls a request by, so that a repeat of it does nothing twice: 1 to 255 visible
 /// ASCII characters.
@@ -99,17 +96,9 @@ impl Issuer {
         request: &[u8],
     ) -> Result<Outcome, IssueError> {
         let now = self.0.clock.now();
-        let (draft, kept_for) = match Draft::new(caller, new, now) {
-            Ok(draft) => (Ok(draft), KEPT_FOR),
-            // What only time has made impossible may be a repeat of what was possible. If it is not,
-            // nothing stays bound.
-            Err(late @ (IssueError::ExpiryPast | IssueError::ExpiryBeyondCaller)) => {
-                (Err(late), BRIEFLY)
-            }
-            Err(error) => return Err(error),
-        };
+        let draft = or_late(Draft::new(caller, new, now))?;
         let own = self.draw_id(|random| KeyId::generate(now, random))?;
-        let until = now.saturating_add(kept_for);
+        let until = kept_until(&draft, now);
         let reservation = reservation(caller, "create", idempotency, request, own, until);
         match self.bind(caller, &reservation, now).await? {
             Bound::Done(key) => Ok(Outcome::Replayed(key)),
@@ -147,6 +136,32 @@ impl Issuer {
         draw: impl FnOnce(&mut Generator) -> KeyId,
     ) -> Result<KeyId, RandomError> {
         Ok(draw(&mut Generator::seeded(&*self.0.entropy)?))
+    }
+}
+
+/// What can be done, or an error that may have come with time: a request that gets one may be the
+/// repeat of one that could be done, and is told of what came of that.
+pub(super) fn or_late<T>(
+    checked: Result<T, IssueError>,
+) -> Result<Result<T, IssueError>, IssueError> {
+    match checked {
+        Ok(possible) => Ok(Ok(possible)),
+        Err(
+            late @ (IssueError::ExpiryPast
+            | IssueError::ExpiryBeyondCaller
+            | IssueError::NotFound
+            | IssueError::NotRotatable),
+        ) => Ok(Err(late)),
+        Err(error) => Err(error),
+    }
+}
+
+/// How long a binding holds. One to what cannot be done holds for no time: it only asks whether
+/// there is an earlier one.
+pub(super) fn kept_until<T>(checked: &Result<T, IssueError>, now: Timestamp) -> Timestamp {
+    match checked {
+        Ok(_) => now.saturating_add(KEPT_FOR),
+        Err(_) => now,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     IssueError, Issued, Issuer, Minted, authorize, check_expiry,
-    idempotency::{Bound, IdempotencyKey, KEPT_FOR, Outcome, reservation},
+    idempotency::{Bound, IdempotencyKey, Outcome, kept_until, or_late, reservation},
     not_found,
     rename::CHANGE_ATTEMPTS,
 };
@@ -79,22 +79,18 @@ impl Issuer {
         request: &[u8],
     ) -> Result<Outcome, IssueError> {
         let now = self.0.clock.now();
-        authorize(caller, &Permission::API_KEYS_WRITE, now)?;
-        // A repeat finds the key rotated, so the binding is looked at before the key.
+        // A repeat finds the key rotated, and must not be refused for that.
+        let record = or_late(self.rotatable(caller, id, rotation, now).await)?;
         let route = format!("rotate {id}");
         let own = self.draw_id(|random| id.successor(now, random))?;
-        let until = now.saturating_add(KEPT_FOR);
+        let until = kept_until(&record, now);
         let reservation = reservation(caller, &route, idempotency, request, own, until);
         match self.bind(caller, &reservation, now).await? {
             Bound::Done(key) => Ok(Outcome::Replayed(key)),
             Bound::To(successor) => {
-                let rotated = match self.rotatable(caller, id, rotation, now).await {
-                    Ok(record) => {
-                        self.replace(caller, record, rotation, Some(successor), now)
-                            .await
-                    }
-                    Err(error) => Err(error),
-                };
+                let rotated = self
+                    .replace(caller, record?, rotation, Some(successor), now)
+                    .await;
                 match rotated {
                     Ok(issued) => Ok(Outcome::Issued(issued)),
                     Err(error) => self.rotated_meanwhile(caller, &successor, error).await,
