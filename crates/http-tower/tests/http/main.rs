@@ -4,6 +4,7 @@
 
 mod auth;
 mod axum_example;
+mod callers;
 mod common;
 mod create;
 mod isolation;
