@@ -136,12 +136,18 @@ impl Endpoints {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let form = AnswerForm::of(request.headers());
-        match self.route(request).await {
+        let head = request.method() == Method::HEAD;
+        let response = match self.route(request).await {
             Ok(mut response) => {
                 form.mark(response.headers_mut());
                 response
             }
             Err(error) => error.into_response(&form),
+        };
+        if head {
+            without_body(response)
+        } else {
+            response
         }
     }
 
@@ -355,6 +361,15 @@ fn log(outcome: &Outcome, message: &'static str) {
     if let Outcome::Issued(Issued { key, .. }) = outcome {
         tracing::info!(key = %key.id, workspace = %key.workspace, "{message}");
     }
+}
+
+/// What a HEAD is answered: the head of a GET, its length too (RFC 9110, section 9.3.2).
+fn without_body(response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        head.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(head, Full::default())
 }
 
 fn options(allow: &'static str) -> Response<Full<Bytes>> {
