@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use keywright_core::{
-    Caller, Config, Environment, Expiry, KeyId, KeyStore, Keywright, MemoryStore, Name, NewKey,
-    Prefix, Reach, Record, Scheme, Workspace,
+    Caller, Environment, Expiry, KeyId, KeyStore, Keywright, ListKeys, MemoryStore, Name, NewKey,
+    Reach, Record, Workspace,
 };
 use keywright_http_tower::ApiKeys;
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Client, request, send};
+use crate::common::{Answer, Client, open, request, send};
 
 /// The endpoints, in the order of the columns below. The first four look, the others change.
 const ENDPOINTS: [&str; 12] = [
@@ -73,10 +73,8 @@ struct World {
 impl World {
     async fn new() -> Self {
         let store = Arc::new(MemoryStore::new());
-        let config = Config::new(Prefix::parse("sk").unwrap()).with_scheme(Scheme::HmacSha256);
-        let opened = Keywright::open(config, Arc::clone(&store) as Arc<dyn KeyStore>);
         Self {
-            keys: opened.await.unwrap(),
+            keys: open(Arc::clone(&store) as Arc<dyn KeyStore>).await,
             store,
         }
     }
@@ -138,7 +136,7 @@ impl World {
 
     /// How many keys there are.
     async fn count(&self) -> u64 {
-        let all = keywright_core::ListKeys::newest();
+        let all = ListKeys::newest();
         let listed = self
             .keys
             .issuer()

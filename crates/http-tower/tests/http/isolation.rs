@@ -5,15 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::body::Body;
 use http::Request;
-use keywright_core::{
-    Caller, Config, Environment, KeyId, KeyStore, Keywright, MemoryStore, Prefix, Record, Scheme,
-    Workspace,
-};
+use keywright_core::{Caller, Environment, KeyId, KeyStore, Keywright, Record, Workspace};
 use keywright_http_tower::ApiKeys;
-use keywright_store_sqlite::SqliteStore;
 use serde_json::{Value, json};
 
-use crate::common::{Answer, request, send};
+use crate::common::{Answer, open, request, send, stores};
 
 /// The kinds of keys that the victim has.
 const KINDS: [&str; 8] = [
@@ -43,8 +39,7 @@ struct World {
 
 impl World {
     async fn new(store: Arc<dyn KeyStore>) -> Self {
-        let config = Config::new(Prefix::parse("sk").unwrap()).with_scheme(Scheme::HmacSha256);
-        let keys = Keywright::open(config, Arc::clone(&store)).await.unwrap();
+        let keys = open(Arc::clone(&store)).await;
         let mut world = Self {
             owner: issue(&keys, "acme", "live").await,
             keys,
@@ -271,12 +266,7 @@ async fn matrix(world: &World) -> usize {
 
 #[tokio::test]
 async fn what_belongs_elsewhere_is_404_however_it_is_named_and_never_changes() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = SqliteStore::open(folder.path().join("keywright.db")).unwrap();
-    for store in [
-        Arc::new(MemoryStore::new()) as Arc<dyn KeyStore>,
-        Arc::new(file),
-    ] {
+    for (store, _folder) in stores() {
         let world = World::new(store).await;
         // 3 strangers, 8 kinds of keys less the one that a caller of its environment may see.
         assert_eq!(matrix(&world).await, 658);
