@@ -100,7 +100,6 @@ async fn a_cursor_that_is_damaged_in_any_byte_is_refused() {
         }
         damaged.push(cursor[..place].to_owned());
         damaged.push(format!("{}%00{}", &cursor[..place], &cursor[place..]));
-        damaged.push(format!("{}%FF{}", &cursor[..place], &cursor[place + 1..]));
     }
     for cursor in &damaged {
         let answer = client.ask("GET", &format!("/?cursor={cursor}"), None).await;
@@ -248,6 +247,33 @@ async fn a_name_is_kept_byte_for_byte_and_found_by_its_parts() {
                 "long",
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_is_not_utf_8_is_refused_and_not_read_as_something_else() {
+    let (_, client) = acme().await;
+    client.create(json!({"name": "\u{fffd}"})).await;
+    for query in [
+        "search=%FF",
+        "search=%C3",
+        "search=%c3%28",
+        "search=a%ED%A0%80",
+        "%FF=1",
+    ] {
+        let answer = client.ask("GET", &format!("/?{query}"), None).await;
+        assert_wrong(&answer, "", "the query must be UTF-8", query);
+    }
+    for (query, total) in [
+        ("search=%EF%BF%BD", 1),
+        ("search=%ef%bf%bd&page=1", 1),
+        ("search=%", 0),
+        ("search=%F", 0),
+        ("search=%+F", 0),
+        ("search=%zz", 0),
+    ] {
+        let answer = client.ask("GET", &format!("/?{query}"), None).await;
+        assert_eq!(answer.json()["meta"]["total"], total, "{query}");
     }
 }
 
