@@ -41,6 +41,44 @@ fn sixty_four_creators_at_once_get_keys_of_their_own() {
 }
 
 #[test]
+fn of_equal_requests_with_one_idempotency_key_one_makes_a_key() {
+    let folder = tempdir().unwrap();
+    let first = operator_key(folder.path(), &[]);
+    // Two servers, as a client meets them that asks again.
+    let servers = [(); 2].map(|()| Server::start(folder.path(), &["--hash", "hmac-sha256"]));
+    for round in 0..10 {
+        let request = format!(
+            "POST /v1/api-keys HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             authorization: Bearer {first}\r\ncontent-type: application/json\r\n\
+             idempotency-key: round-{round}\r\ncontent-length: 12\r\n\r\n{{\"name\":\"n\"}}"
+        );
+        let answers: Vec<_> = thread::scope(|scope| {
+            let asked: Vec<_> = (0..8)
+                .map(|number| {
+                    let (server, request) = (&servers[number % 2], &request);
+                    scope.spawn(move || server.raw(request))
+                })
+                .collect();
+            asked
+                .into_iter()
+                .map(|asked| asked.join().unwrap())
+                .collect()
+        });
+        let ids: HashSet<String> = answers.iter().map(|answer| answer.text("id")).collect();
+        assert_eq!(ids.len(), 1, "{answers:?}");
+        let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 200, 201]);
+        let secrets = answers
+            .iter()
+            .filter(|answer| answer.json()["secret"].is_string());
+        assert_eq!(secrets.count(), 1);
+        let listed = servers[0].send("GET", "/v1/api-keys", &first, "").json();
+        assert_eq!(listed["meta"]["total"], round + 2);
+    }
+}
+
+#[test]
 fn the_operator_and_two_servers_work_on_one_file() {
     let folder = tempdir().unwrap();
     let first = operator_key(folder.path(), &[]);

@@ -153,6 +153,16 @@ fn binding_ends<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
         Reserved::New,
         "it has run out after its end"
     );
+    // Who only asks whether there is an earlier one binds for no time.
+    let mut asking = binding("asked", 1, at(5));
+    assert_eq!(
+        store.reserve(&asking, at(5)),
+        Reserved::New,
+        "nothing is bound"
+    );
+    asking.fingerprint = [2; 32];
+    let answer = other.reserve(&asking, at(5));
+    assert_eq!(answer, Reserved::New, "it had run out when it was made");
 }
 
 fn keys_are_independent<H: Harness>(store: &Handle<'_, H>) {

@@ -96,14 +96,13 @@ impl Issuer {
         request: &[u8],
     ) -> Result<Outcome, IssueError> {
         let now = self.0.clock.now();
-        let draft = Draft::new(caller, new, now)?;
+        let draft = or_late(Draft::new(caller, new, now))?;
         let own = self.draw_id(|random| KeyId::generate(now, random))?;
-        match self
-            .bind(caller, "create", idempotency, request, own, now)
-            .await?
-        {
+        let until = kept_until(&draft, now);
+        let reservation = reservation(caller, "create", idempotency, request, own, until);
+        match self.bind(caller, &reservation, now).await? {
             Bound::Done(key) => Ok(Outcome::Replayed(key)),
-            Bound::To(id) => match self.create_draft(&draft, Some(id), now).await {
+            Bound::To(id) => match self.create_draft(&draft?, Some(id), now).await {
                 Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::AlreadyExists => {
                     Ok(Outcome::Replayed(self.visible(caller, &id).await?.key))
                 }
@@ -112,32 +111,18 @@ impl Issuer {
         }
     }
 
-    /// Binds an idempotency key to the id `own`, or tells what it was bound to before.
+    /// Binds an id to an idempotency key, or tells what that was bound to before.
     pub(super) async fn bind(
         &self,
         caller: &Caller,
-        route: &str,
-        idempotency: &IdempotencyKey,
-        request: &[u8],
-        own: KeyId,
+        reservation: &Reservation,
         now: Timestamp,
     ) -> Result<Bound, IssueError> {
-        let who = match caller.key() {
-            Some(key) => key.to_string(),
-            // The host's own callers have no id; those who may do the same are one.
-            None => format!("{} {}", caller.environment(), caller.permissions()),
-        };
-        let scope = [caller.workspace().as_str(), &who, route, &idempotency.0];
-        let fingerprint = digest([request]);
-        let until = now.saturating_add(KEPT_FOR);
-        let reservation =
-            Reservation::new(digest(scope.map(str::as_bytes)), fingerprint, own, until);
-        match self.0.store.reserve(&reservation, now).await? {
-            Reserved::New => Ok(Bound::To(own)),
-            Reserved::Earlier {
-                fingerprint: earlier,
-                ..
-            } if earlier != fingerprint => Err(IssueError::IdempotencyMismatch),
+        match self.0.store.reserve(reservation, now).await? {
+            Reserved::New => Ok(Bound::To(reservation.id)),
+            Reserved::Earlier { fingerprint, .. } if fingerprint != reservation.fingerprint => {
+                Err(IssueError::IdempotencyMismatch)
+            }
             Reserved::Earlier { id, .. } => match self.visible(caller, &id).await {
                 Ok(record) => Ok(Bound::Done(record.key)),
                 Err(IssueError::NotFound) => Ok(Bound::To(id)),
@@ -152,4 +137,53 @@ impl Issuer {
     ) -> Result<KeyId, RandomError> {
         Ok(draw(&mut Generator::seeded(&*self.0.entropy)?))
     }
+}
+
+/// What can be done, or an error that may have come with time: a request that gets one may be the
+/// repeat of one that could be done, and is told of what came of that.
+pub(super) fn or_late<T>(
+    checked: Result<T, IssueError>,
+) -> Result<Result<T, IssueError>, IssueError> {
+    match checked {
+        Ok(possible) => Ok(Ok(possible)),
+        Err(
+            late @ (IssueError::ExpiryPast
+            | IssueError::ExpiryBeyondCaller
+            | IssueError::NotFound
+            | IssueError::NotRotatable),
+        ) => Ok(Err(late)),
+        Err(error) => Err(error),
+    }
+}
+
+/// How long a binding holds. One to what cannot be done holds for no time: it only asks whether
+/// there is an earlier one.
+pub(super) fn kept_until<T>(checked: &Result<T, IssueError>, now: Timestamp) -> Timestamp {
+    match checked {
+        Ok(_) => now.saturating_add(KEPT_FOR),
+        Err(_) => now,
+    }
+}
+
+/// A binding of `own` to an idempotency key of this caller on this route.
+pub(super) fn reservation(
+    caller: &Caller,
+    route: &str,
+    idempotency: &IdempotencyKey,
+    request: &[u8],
+    own: KeyId,
+    until: Timestamp,
+) -> Reservation {
+    let who = match caller.key() {
+        Some(key) => key.to_string(),
+        // The host's own callers have no id; those who may do the same are one.
+        None => format!("{} {}", caller.environment(), caller.permissions()),
+    };
+    let scope = [caller.workspace().as_str(), &who, route, &idempotency.0];
+    Reservation::new(
+        digest(scope.map(str::as_bytes)),
+        digest([request]),
+        own,
+        until,
+    )
 }

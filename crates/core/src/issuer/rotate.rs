@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::{
     IssueError, Issued, Issuer, Minted, authorize, check_expiry,
-    idempotency::{Bound, IdempotencyKey, Outcome},
+    idempotency::{Bound, IdempotencyKey, Outcome, kept_until, or_late, reservation},
     not_found,
     rename::CHANGE_ATTEMPTS,
 };
 use crate::{
-    Caller, Key, KeyId, Permission, Record, Retire, Rotation, Status, StoreErrorKind, Timestamp,
+    Caller, Key, KeyId, Permission, Record, Retire, Rotation, Status, StoreError, StoreErrorKind,
+    Timestamp,
 };
 
 /// How a key is replaced.
@@ -78,31 +79,44 @@ impl Issuer {
         request: &[u8],
     ) -> Result<Outcome, IssueError> {
         let now = self.0.clock.now();
-        authorize(caller, &Permission::API_KEYS_WRITE, now)?;
-        // A repeat finds the key rotated, so the binding is looked at before the key.
+        // A repeat finds the key rotated, and must not be refused for that.
+        let record = or_late(self.rotatable(caller, id, rotation, now).await)?;
         let route = format!("rotate {id}");
         let own = self.draw_id(|random| id.successor(now, random))?;
-        match self
-            .bind(caller, &route, idempotency, request, own, now)
-            .await?
-        {
+        let until = kept_until(&record, now);
+        let reservation = reservation(caller, &route, idempotency, request, own, until);
+        match self.bind(caller, &reservation, now).await? {
             Bound::Done(key) => Ok(Outcome::Replayed(key)),
             Bound::To(successor) => {
-                let record = self.rotatable(caller, id, rotation, now).await?;
-                match self
-                    .replace(caller, record, rotation, Some(successor), now)
-                    .await
-                {
-                    Err(IssueError::Store(error))
-                        if error.kind() == StoreErrorKind::AlreadyExists =>
-                    {
-                        Ok(Outcome::Replayed(
-                            self.visible(caller, &successor).await?.key,
-                        ))
-                    }
-                    done => Ok(Outcome::Issued(done?)),
+                let rotated = self
+                    .replace(caller, record?, rotation, Some(successor), now)
+                    .await;
+                match rotated {
+                    Ok(issued) => Ok(Outcome::Issued(issued)),
+                    Err(error) => self.rotated_meanwhile(caller, &successor, error).await,
                 }
             }
+        }
+    }
+
+    /// What a repeat is told that found the key as another request of its binding had left it, and
+    /// came after that one had bound the id: the successor, or else why it failed.
+    async fn rotated_meanwhile(
+        &self,
+        caller: &Caller,
+        successor: &KeyId,
+        error: IssueError,
+    ) -> Result<Outcome, IssueError> {
+        let taken = |error: &StoreError| error.kind() == StoreErrorKind::AlreadyExists;
+        match &error {
+            IssueError::NotFound | IssueError::NotRotatable => {}
+            IssueError::Store(store) if taken(store) => {}
+            _ => return Err(error),
+        }
+        match self.visible(caller, successor).await {
+            Ok(record) => Ok(Outcome::Replayed(record.key)),
+            Err(IssueError::NotFound) => Err(error),
+            Err(other) => Err(other),
         }
     }
 

@@ -135,6 +135,43 @@ fn revoked_is_refused_and_told_apart_only_with_the_right_secret() {
 }
 
 #[test]
+fn a_repeat_is_told_of_its_key_though_that_could_not_be_created_any_more() {
+    let clock = Hand::at(1_000);
+    let (keys, _) = open(clock.clone());
+    let mut parent = new_key();
+    parent.expiry = Expiry::At(time(9_000));
+    let parent = block_on(keys.issuer().create(&operator(), parent)).unwrap();
+    let create = |caller: &Caller, name: &str, end: i64| {
+        let mut new = new_key();
+        new.expiry = Expiry::At(time(end));
+        let once = IdempotencyKey::parse(name).unwrap();
+        let request = end.to_le_bytes();
+        block_on(keys.issuer().create_once(caller, new, &once, &request))
+    };
+    let id = |outcome: Result<Outcome, IssueError>| match outcome {
+        Ok(Outcome::Issued(issued)) => (issued.key.id, false),
+        Ok(Outcome::Replayed(key)) => (key.id, true),
+        Err(error) => panic!("{error}"),
+    };
+    let caller = Caller::from(&parent.key);
+    let first = id(create(&caller, "once", 5_000)).0;
+    // Its end is past, or later than the caller's own, which a rotation has brought forward.
+    clock.set(5_000);
+    assert_eq!(id(create(&caller, "once", 5_000)), (first, true));
+    clock.set(1_000);
+    let sooner = caller.clone().with_expires_at(time(4_000));
+    assert_eq!(id(create(&sooner, "once", 5_000)), (first, true));
+    let other = create(&caller, "once", 5_001);
+    assert!(matches!(other, Err(IssueError::IdempotencyMismatch)));
+
+    // What never was possible binds nothing.
+    clock.set(6_000);
+    let late = create(&caller, "another", 5_000);
+    assert!(matches!(late, Err(IssueError::ExpiryPast)));
+    assert!(!id(create(&caller, "another", 7_000)).1);
+}
+
+#[test]
 fn one_of_many_servers_makes_the_first_key() {
     let store: Arc<dyn KeyStore> = Arc::new(MemoryStore::new());
     let made: usize = std::thread::scope(|scope| {

@@ -72,9 +72,13 @@ fn for_each(
     query: Option<&str>,
     mut read: impl FnMut(&str, &str) -> Result<(), &'static str>,
 ) -> Result<(), ApiError> {
+    let query = query.unwrap_or_default();
     let mut seen: Vec<Cow<'_, str>> = Vec::new();
     let mut wrong = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+    if !is_utf8(query) {
+        return Err(ApiError::field("", "the query must be UTF-8".into()));
+    }
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let message = if seen.contains(&name) {
             Err("a query parameter is given twice")
         } else {
@@ -102,6 +106,27 @@ fn for_each(
     } else {
         Err(ApiError::validation(wrong))
     }
+}
+
+/// Whether what is percent-encoded is UTF-8. The parser puts replacement characters in place of what
+/// is not, and so reads what nobody has written.
+fn is_utf8(query: &str) -> bool {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let mut decoded = Vec::with_capacity(query.len());
+    let mut rest = query.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let encoded = match after {
+            [high, low, after @ ..] if first == b'%' => digit(*high)
+                .zip(digit(*low))
+                .and_then(|(high, low)| u8::try_from(high * 16 + low).ok())
+                .map(|byte| (byte, after)),
+            _ => None,
+        };
+        let (byte, after) = encoded.unwrap_or((first, after));
+        decoded.push(byte);
+        rest = after;
+    }
+    std::str::from_utf8(&decoded).is_ok()
 }
 
 /// A whole number from 1, in plain digits.

@@ -175,7 +175,11 @@ impl Endpoints {
         if let Some(budget) = parts.extensions.get::<Budget>() {
             budget.mark(response.headers_mut());
         }
-        response
+        if parts.method == Method::HEAD {
+            without_body(response)
+        } else {
+            response
+        }
     }
 
     async fn route<B>(&self, parts: &mut Parts, body: B) -> Answer
@@ -401,6 +405,15 @@ fn log(outcome: &Outcome, message: &'static str) {
     if let Outcome::Issued(Issued { key, .. }) = outcome {
         tracing::info!(key = %key.id, workspace = %key.workspace, "{message}");
     }
+}
+
+/// What a HEAD is answered: the head of a GET, its length too (RFC 9110, section 9.3.2).
+fn without_body(response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        head.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(head, Full::default())
 }
 
 fn options(allow: &'static str) -> Response<Full<Bytes>> {

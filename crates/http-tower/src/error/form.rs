@@ -38,7 +38,7 @@ fn accepts_problem_json(headers: &HeaderMap) -> bool {
                 let mut parts = range.split(';').map(str::trim);
                 let named = parts.next()?.eq_ignore_ascii_case(wanted);
                 let weight = parts
-                    .find_map(|part| part.strip_prefix("q="))
+                    .find_map(|part| part.strip_prefix(['q', 'Q'])?.strip_prefix('='))
                     .unwrap_or("1");
                 named.then(|| weight.parse().unwrap_or(0.0))
             });

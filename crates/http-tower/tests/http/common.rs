@@ -5,17 +5,32 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Request, Response, StatusCode};
 use keywright_core::{
-    Caller, Config, Issued, Keywright, MemoryStore, Name, NewKey, Prefix, Scheme, Workspace,
+    Caller, Config, Issued, KeyStore, Keywright, MemoryStore, Name, NewKey, Prefix, Scheme,
+    Workspace,
 };
 use keywright_http_tower::ApiKeys;
+use keywright_store_sqlite::SqliteStore;
 use serde_json::Value;
+use tempfile::TempDir;
 use tower::{Service, ServiceExt};
 
 pub(crate) async fn library() -> Keywright {
+    open(Arc::new(MemoryStore::new())).await
+}
+
+pub(crate) async fn open(store: Arc<dyn KeyStore>) -> Keywright {
     let config = Config::new(Prefix::parse("sk").unwrap()).with_scheme(Scheme::HmacSha256);
-    Keywright::open(config, Arc::new(MemoryStore::new()))
-        .await
-        .unwrap()
+    Keywright::open(config, store).await.unwrap()
+}
+
+/// A store in memory and one in a file, with the folder that holds it.
+pub(crate) fn stores() -> [(Arc<dyn KeyStore>, Option<TempDir>); 2] {
+    let folder = tempfile::tempdir().unwrap();
+    let file = SqliteStore::open(folder.path().join("keywright.db")).unwrap();
+    [
+        (Arc::new(MemoryStore::new()), None),
+        (Arc::new(file), Some(folder)),
+    ]
 }
 
 /// A key of the workspace `acme` with these permissions, made by an operator.
@@ -130,7 +145,12 @@ impl Client {
 
 /// A client with a key of the workspace `acme` that may do everything, and its library.
 pub(crate) async fn acme() -> (Keywright, Client) {
-    let keys = library().await;
+    acme_over(Arc::new(MemoryStore::new())).await
+}
+
+/// The same over a store.
+pub(crate) async fn acme_over(store: Arc<dyn KeyStore>) -> (Keywright, Client) {
+    let keys = open(store).await;
     let token = issue(&keys, "*").await.token.expose().to_owned();
     let client = Client::new(&keys, &token);
     (keys, client)

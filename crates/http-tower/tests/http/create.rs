@@ -497,6 +497,7 @@ async fn errors_come_as_rfc_9457_where_that_is_accepted() {
     }
     for accept in [
         "application/problem+json;q=0",
+        "application/problem+json;Q=0",
         "application/json, application/problem+json; q=0.1",
         "*/*",
     ] {

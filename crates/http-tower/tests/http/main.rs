@@ -1,12 +1,14 @@
 //! The services, asked without a network between.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 mod auth;
 mod axum_example;
+mod callers;
 mod common;
 mod create;
 mod hyper_example;
+mod input;
 mod isolation;
 mod manage;
 #[cfg(feature = "rate-limit")]

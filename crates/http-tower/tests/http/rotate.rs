@@ -163,6 +163,33 @@ async fn a_repeat_with_an_idempotency_key_does_nothing_twice() {
 }
 
 #[tokio::test]
+async fn a_rotation_that_was_refused_binds_no_idempotency_key() {
+    let (keys, client) = acme().await;
+    let (id, _) = client.create(json!({"name": "n"})).await;
+    let rotate = format!("/{id}/rotate");
+    let past = json!({"expires_at": "2020-01-01T00:00:00Z"});
+    let refused = ask_once(&keys, &client.token, &rotate, "once", &past).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let mended = json!({"expires_at": "2999-01-01T00:00:00Z"});
+    let rotated = ask_once(&keys, &client.token, &rotate, "once", &mended).await;
+    assert_eq!(rotated.status, StatusCode::CREATED, "{}", rotated.text);
+    for (body, status) in [
+        (&mended, StatusCode::OK),
+        (&past, StatusCode::UNPROCESSABLE_ENTITY),
+    ] {
+        let again = ask_once(&keys, &client.token, &rotate, "once", body).await;
+        assert_eq!(again.status, status, "{body}");
+    }
+    for body in [json!({}), json!({"expire_previous": 60})] {
+        let other = ask_once(&keys, &client.token, &rotate, "another", &body).await;
+        assert_eq!(other.status, StatusCode::CONFLICT, "{body}");
+        let nowhere = "/key_0U5lKtf600000000/rotate";
+        let unknown = ask_once(&keys, &client.token, nowhere, "once", &body).await;
+        assert_eq!(unknown.status, StatusCode::NOT_FOUND, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn introspection_tells_what_a_token_is_worth_here() {
     let (keys, client) = acme().await;
     let (_, good) = client.create(json!({"name": "good"})).await;

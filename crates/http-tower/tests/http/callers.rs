@@ -1,0 +1,293 @@
+//! Every caller at every endpoint: what is specified for it, and no effect where it is refused.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use keywright_core::{
+    Caller, Environment, Expiry, KeyId, KeyStore, Keywright, ListKeys, MemoryStore, Name, NewKey,
+    Reach, Record, Workspace,
+};
+use keywright_http_tower::ApiKeys;
+use serde_json::{Value, json};
+
+use crate::common::{Answer, Client, open, request, send};
+
+/// The endpoints, in the order of the columns below. The first four look, the others change.
+const ENDPOINTS: [&str; 12] = [
+    "list",
+    "get",
+    "head",
+    "verify",
+    "create",
+    "create test",
+    "create live",
+    "rename",
+    "revoke",
+    "cascade",
+    "rotate",
+    "rotate now",
+];
+
+/// What each caller is answered, for a `live` key and for a `test` key. 403r, w and v tell of a
+/// permission that is missing: `api_keys:read`, `:write`, `:verify`; 403* of the key's own; 403e of
+/// the environment.
+const EXPECTED: &str = "
+    permissions                  state    target  list get  head verify create test live rename revoke cascade rotate now
+    *                            live     live    200  200  200  200    201    201  201  200    200    200     201    201
+    *                            live     test    200  200  200  200    201    201  201  200    200    200     201    201
+    *                            test     live    200  404  404  200-   201    201  403e 404    404    404     404    404
+    *                            test     test    200  200  200  200    201    201  403e 200    200    200     201    201
+    *                            expired  live    401  401  401  401    401    401  401  401    401    401     401    401
+    *                            expired  test    401  401  401  401    401    401  401  401    401    401     401    401
+    *                            revoked  live    401  401  401  401    401    401  401  401    401    401     401    401
+    *                            revoked  test    401  401  401  401    401    401  401  401    401    401     401    401
+    *                            unknown  live    401  401  401  401    401    401  401  401    401    401     401    401
+    *                            absent   live    401  401  401  401    401    401  401  401    401    401     401    401
+    api_keys:*                   live     live    200  200  200  200    201    201  201  200    200    200     403*   403*
+    api_keys:*                   live     test    200  200  200  200    201    201  201  200    200    200     403*   403*
+    api_keys:*,calls:*           live     live    200  200  200  200    201    201  201  200    200    200     201    201
+    api_keys:*,calls:write       live     live    200  200  200  200    201    201  201  200    200    200     403*   403*
+    api_keys:read,api_keys:verify,calls:*  live  live  200 200 200 200  403w   403w 403w 403w   403w   403w    403w   403w
+    api_keys:read,api_keys:verify,calls:*  live  test  200 200 200 200  403w   403w 403w 403w   403w   403w    403w   403w
+    api_keys:read,api_keys:verify,calls:*  test  live  200 404 404 200- 403w   403w 403w 403w   403w   403w    403w   403w
+    api_keys:write,api_keys:verify,calls:* live  live  403r 403r 403r 200 201  201  201  200    200    200     201    201
+    api_keys:write,api_keys:verify,calls:* live  test  403r 403r 403r 200 201  201  201  200    200    200     201    201
+    api_keys:write,api_keys:verify,calls:* test  live  403r 403r 403r 200- 201 201  403e 404    404    404     404    404
+    api_keys:write,api_keys:verify,calls:* test  test  403r 403r 403r 200 201  201  403e 200    200    200     201    201
+    api_keys:read,api_keys:write,calls:*   live  live  200 200 200 403v   201  201  201  200    200    200     201    201
+    api_keys:read,api_keys:write,calls:*   test  live  200 404 404 403v   201  201  403e 404    404    404     404    404
+    api_keys:read,api_keys:write,calls:*   test  test  200 200 200 403v   201  201  403e 200    200    200     201    201
+    calls:*                      live     live    403r 403r 403r 403v  403w   403w 403w 403w   403w   403w    403w   403w
+    -                            live     live    403r 403r 403r 403v  403w   403w 403w 403w   403w   403w    403w   403w
+    -                            live     test    403r 403r 403r 403v  403w   403w 403w 403w   403w   403w    403w   403w
+    -                            test     live    403r 403r 403r 403v  403w   403w 403w 403w   403w   403w    403w   403w
+    -                            test     test    403r 403r 403r 403v  403w   403w 403w 403w   403w   403w    403w   403w
+    -                            expired  live    401  401  401  401    401    401  401  401    401    401     401    401
+";
+
+struct World {
+    keys: Keywright,
+    store: Arc<MemoryStore>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let store = Arc::new(MemoryStore::new());
+        Self {
+            keys: open(Arc::clone(&store) as Arc<dyn KeyStore>).await,
+            store,
+        }
+    }
+
+    fn operator() -> Caller {
+        Caller::new(Workspace::parse("acme").unwrap(), "*".parse().unwrap())
+    }
+
+    /// A key that an operator makes.
+    async fn key(
+        &self,
+        permissions: &str,
+        environment: Environment,
+        expiry: Expiry,
+    ) -> (KeyId, String) {
+        let mut new = NewKey::named(Name::parse("n").unwrap());
+        new.permissions = Some(permissions.parse().unwrap());
+        new.environment = Some(environment);
+        new.expiry = expiry;
+        let made = self
+            .keys
+            .issuer()
+            .create(&Self::operator(), new)
+            .await
+            .unwrap();
+        (made.key.id, made.token.expose().to_owned())
+    }
+
+    async fn caller(&self, permissions: &str, state: &str) -> Client {
+        let permissions = if permissions == "-" { "" } else { permissions };
+        let (environment, expiry) = match state {
+            "test" => (Environment::Test, Expiry::Inherited),
+            "expired" => (Environment::Live, Expiry::Now),
+            _ => (Environment::Live, Expiry::Inherited),
+        };
+        let (id, token) = self.key(permissions, environment, expiry).await;
+        match state {
+            "revoked" => {
+                let revoked = self
+                    .keys
+                    .issuer()
+                    .revoke(&Self::operator(), &id, Reach::Key)
+                    .await;
+                assert!(revoked.is_ok());
+                Client::new(&self.keys, &token)
+            }
+            "unknown" => {
+                let elsewhere = Self::new().await;
+                let (_, token) = elsewhere.key(permissions, environment, expiry).await;
+                Client::new(&self.keys, &token)
+            }
+            _ => Client::new(&self.keys, &token),
+        }
+    }
+
+    async fn record(&self, id: &KeyId) -> Record {
+        self.store.find(id).await.unwrap().unwrap()
+    }
+
+    /// How many keys there are.
+    async fn count(&self) -> u64 {
+        let all = ListKeys::newest();
+        let listed = self
+            .keys
+            .issuer()
+            .list(&Self::operator(), all)
+            .await
+            .unwrap();
+        listed.total.unwrap()
+    }
+}
+
+/// The request that asks an endpoint for a key.
+fn question(endpoint: &str, id: &KeyId, token: &str) -> (&'static str, String, Option<Value>) {
+    let key = format!("/{id}");
+    match endpoint {
+        "list" => ("GET", "/?limit=100".into(), None),
+        "get" => ("GET", key, None),
+        "head" => ("HEAD", key, None),
+        "verify" => ("POST", "/verify".into(), Some(json!({"key": token}))),
+        "create" => ("POST", "/".into(), Some(json!({"name": "n"}))),
+        "create test" => (
+            "POST",
+            "/".into(),
+            Some(json!({"name": "n", "environment": "test"})),
+        ),
+        "create live" => (
+            "POST",
+            "/".into(),
+            Some(json!({"name": "n", "environment": "live"})),
+        ),
+        "rename" => ("PATCH", key, Some(json!({"name": "m"}))),
+        "revoke" => ("DELETE", key, None),
+        "cascade" => ("DELETE", format!("{key}?cascade=true"), None),
+        "rotate" => ("POST", format!("{key}/rotate"), None),
+        "rotate now" => (
+            "POST",
+            format!("{key}/rotate"),
+            Some(json!({"expire_previous": "now"})),
+        ),
+        other => unreachable!("{other}"),
+    }
+}
+
+/// The challenge that comes with a refusal.
+fn challenge(expected: &str) -> &'static str {
+    match expected.split_at(3) {
+        ("401", _) => r#"Bearer realm="api", error="invalid_token""#,
+        ("403", "r") => r#"Bearer realm="api", error="insufficient_scope", scope="api_keys:read""#,
+        ("403", "w") => r#"Bearer realm="api", error="insufficient_scope", scope="api_keys:write""#,
+        ("403", "v") => {
+            r#"Bearer realm="api", error="insufficient_scope", scope="api_keys:verify""#
+        }
+        ("403", "*") => r#"Bearer realm="api", error="insufficient_scope", scope="calls:read""#,
+        ("403", "e") => r#"Bearer realm="api", error="insufficient_scope""#,
+        _ => "",
+    }
+}
+
+#[tokio::test]
+async fn every_caller_is_answered_as_specified_at_every_endpoint() {
+    let world = World::new().await;
+    let mut cells = 0;
+    for row in EXPECTED.trim().lines().skip(1) {
+        let mut row = row.split_whitespace();
+        let [permissions, state, target] = [(); 3].map(|()| row.next().unwrap());
+        let client = world.caller(permissions, state).await;
+        for endpoint in ENDPOINTS {
+            let expected = row.next().unwrap();
+            let cell = format!("{permissions} {state}: {endpoint} of a {target} key");
+            // Each cell has a key of its own.
+            let target = target.parse().unwrap();
+            let (id, token) = world.key("calls:read", target, Expiry::Inherited).await;
+            let (before, count) = (world.record(&id).await, world.count().await);
+            let (method, path, body) = question(endpoint, &id, &token);
+            let mut request = request(method, &path, &client.token, body.as_ref());
+            if state == "absent" {
+                request.headers_mut().remove("authorization");
+            }
+            let answer = send(ApiKeys::nested(&world.keys, ""), request).await;
+            assert_eq!(
+                answer.status.as_str(),
+                &expected[..3],
+                "{cell}: {}",
+                answer.text
+            );
+            let demanded = match state {
+                "absent" => r#"Bearer realm="api""#,
+                _ => challenge(expected),
+            };
+            assert_eq!(answer.header("www-authenticate"), demanded, "{cell}");
+            let after = world.record(&id).await;
+            let made = world.count().await - count;
+            if answer.status.is_success() {
+                has_done(endpoint, expected, target, &before, &after, made, &answer);
+            } else {
+                assert_eq!((after, made), (before, 0), "{cell}");
+            }
+            cells += 1;
+        }
+        assert_eq!(row.next(), None, "{permissions} {state}");
+    }
+    assert_eq!(cells, 360);
+}
+
+/// That a success has the effect that it speaks of, and no other.
+fn has_done(
+    endpoint: &str,
+    expected: &str,
+    target: Environment,
+    before: &Record,
+    after: &Record,
+    made: u64,
+    answer: &Answer,
+) {
+    let id = before.key.id.to_string();
+    let body = || answer.json();
+    match endpoint {
+        "list" => {
+            let listed = body()["data"].as_array().unwrap().clone();
+            let shown = listed.iter().any(|key| key["id"] == id.as_str());
+            let all_test = listed.iter().all(|key| key["environment"] == "test");
+            assert!(shown || (all_test && target == Environment::Live));
+        }
+        "get" => assert_eq!(body()["id"], id),
+        "verify" if expected == "200-" => {
+            assert_eq!(body(), json!({"valid": false, "code": "NOT_FOUND"}));
+        }
+        "verify" => assert_eq!(
+            (&body()["valid"], &body()["id"]),
+            (&json!(true), &json!(id))
+        ),
+        "rename" => assert_eq!(after.key.name.as_str(), "m"),
+        "revoke" | "cascade" => assert!(after.key.revoked_at.is_some()),
+        "rotate" | "rotate now" => {
+            assert_eq!(body()["id"], after.key.successor.unwrap().to_string());
+            assert_eq!(after.key.revoked_at.is_some(), endpoint == "rotate now");
+        }
+        "create test" => assert_eq!(body()["environment"], "test"),
+        "create live" => assert_eq!(body()["environment"], "live"),
+        _ => {}
+    }
+    let changes = ["rename", "revoke", "cascade", "rotate", "rotate now"];
+    assert_eq!(*before != *after, changes.contains(&endpoint), "{endpoint}");
+    let makes = endpoint.starts_with("create") || endpoint.starts_with("rotate");
+    assert_eq!(
+        (made, answer.status == StatusCode::CREATED),
+        (u64::from(makes), makes)
+    );
+    let secret = if answer.text.is_empty() {
+        Value::Null
+    } else {
+        body()["secret"].clone()
+    };
+    assert_eq!(secret.is_string(), makes, "{endpoint}");
+}
