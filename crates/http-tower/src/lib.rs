@@ -26,6 +26,8 @@ mod auth;
 mod error;
 mod future;
 mod item;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod request_id;
 
 /// The programs of the README.
@@ -34,6 +36,8 @@ mod request_id;
 struct Readme;
 
 // The public interface is:
+#[cfg(feature = "openapi")]
+pub use crate::openapi::openapi;
 pub use crate::{
     api::{ApiKeys, IssuedJson},
     auth::{Auth, AuthLayer, RealmError},

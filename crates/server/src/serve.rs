@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use axum::{Router, middleware, routing::get};
+use axum::{Extension, Router, middleware, routing::get};
 use http::{HeaderMap, StatusCode};
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -27,7 +27,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::{
     cli::{FirstKey, LibraryOptions, ServeOptions},
-    health, logging, observe,
+    health, logging, observe, openapi,
     store::{self, Opened, StoreUrl},
     whoami,
 };
@@ -69,7 +69,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Resu
     first_key(&opened, options.first_key).await?;
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}");
-    serve(listener, router(&opened), stop).await
+    serve(listener, router(&opened)?, stop).await
 }
 
 /// Makes the first key of an empty store and prints it, or says how to make one.
@@ -104,16 +104,18 @@ async fn first_key(opened: &Opened, choice: FirstKey) -> Result<()> {
     Ok(())
 }
 
-fn router(opened: &Opened) -> Router {
+fn router(opened: &Opened) -> Result<Router> {
     let keys = &opened.keys;
     let base = "/v1/api-keys";
     let endpoints = ApiKeys::at(keys, base);
     let auth = AuthLayer::new(keys.verifier().clone());
-    Router::new()
+    let document = Extension(openapi::Document::of(&endpoints)?);
+    Ok(Router::new()
         .route_service(base, endpoints.clone())
         .route_service(&format!("{base}/"), endpoints.clone())
         .route_service(&format!("{base}/{{*rest}}"), endpoints)
         .route("/v1/whoami", get(whoami::whoami).layer(auth))
+        .route("/openapi.json", get(openapi::openapi_json).layer(document))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .with_state(Arc::clone(&opened.store))
@@ -128,7 +130,7 @@ fn router(opened: &Opened) -> Router {
             error_response(status, "method_not_allowed", message, &headers)
                 .map(axum::body::Body::new)
         })
-        .layer(middleware::from_fn(observe::observe))
+        .layer(middleware::from_fn(observe::observe)))
 }
 
 /// SIGTERM, SIGHUP and Ctrl-C, from the moment that this is made.

@@ -5,9 +5,11 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use keywright_core::{Issued, Key, Listed, Outcome, Position, Reach, Revocation, Timestamp};
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use super::issued_json::{Created, IssuedJson};
+use super::{
+    issued_json::{Created, IssuedJson},
+    representation::{Meta, Page, Revoked, Verdict},
+};
 use crate::{error::ApiError, item::Item};
 
 pub(super) type Answer = Result<Response<Full<Bytes>>, ApiError>;
@@ -49,47 +51,31 @@ pub(super) fn item(key: &Key, now: Timestamp) -> Answer {
 
 /// 200 with a page of keys.
 pub(super) fn page(listed: &Listed, position: &Position, limit: u32, now: Timestamp) -> Answer {
-    let data: Vec<Item<'_>> = listed.keys.iter().map(|key| Item::new(key, now)).collect();
-    let mut meta = json!({"limit": limit, "next_cursor": listed.next_cursor});
-    if let (Position::Page(page), Some(total), Value::Object(meta)) =
-        (position, listed.total, &mut meta)
-    {
-        meta.insert("page".into(), (*page).into());
-        meta.insert("total".into(), total.into());
-        meta.insert("totalPages".into(), total.div_ceil(u64::from(limit)).into());
-    }
-    #[derive(Serialize)]
-    struct Page<'a> {
-        data: Vec<Item<'a>>,
-        meta: Value,
-    }
+    let page = match position {
+        Position::Page(page) => Some(*page),
+        _ => None,
+    };
+    let total = listed.total.filter(|_| page.is_some());
+    let meta = Meta {
+        page,
+        limit,
+        total,
+        total_pages: total.map(|total| total.div_ceil(u64::from(limit))),
+        next_cursor: listed.next_cursor.clone(),
+    };
+    let data = listed.keys.iter().map(|key| Item::new(key, now)).collect();
     json(StatusCode::OK, &Page { data, meta })
 }
 
 /// 200 with what was revoked.
 pub(super) fn revoked(revocation: Revocation, reach: Reach) -> Answer {
-    let mut body = json!({"message": "API key revoked."});
-    if let (Reach::Descendants, Value::Object(members)) = (reach, &mut body) {
-        members.insert("revoked".into(), revocation.count.into());
-    }
-    json(StatusCode::OK, &body)
+    let count = matches!(reach, Reach::Descendants).then_some(revocation.count);
+    json(StatusCode::OK, &Revoked::new(count))
 }
 
 /// 200 with what a token is worth.
-pub(super) fn valid(key: &Key, now: Timestamp) -> Answer {
-    #[derive(Serialize)]
-    struct Valid<'a> {
-        valid: bool,
-        #[serde(flatten)]
-        item: Item<'a>,
-    }
-    let item = Item::new(key, now);
-    json(StatusCode::OK, &Valid { valid: true, item })
-}
-
-/// 200 with why a token is worth nothing.
-pub(super) fn invalid(code: &'static str) -> Answer {
-    json(StatusCode::OK, &json!({"valid": false, "code": code}))
+pub(super) fn verdict(verdict: &Verdict<'_>) -> Answer {
+    json(StatusCode::OK, verdict)
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Answer {

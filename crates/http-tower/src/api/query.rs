@@ -6,8 +6,8 @@ use keywright_core::{ListKeys, Position, Reach, Status};
 
 use crate::error::{ApiError, FieldError};
 
-/// Longest text that is searched for, in bytes.
-const MAX_SEARCH_LENGTH: usize = 1024;
+/// Longest text that is searched for, in characters.
+pub(crate) const MAX_SEARCH_LENGTH: usize = 1024;
 
 /// `?page=&limit=&search=&status=&cursor=`.
 pub(super) fn list(query: Option<&str>) -> Result<ListKeys, ApiError> {
@@ -27,8 +27,8 @@ pub(super) fn list(query: Option<&str>) -> Result<ListKeys, ApiError> {
                 let limit = number(value, ListKeys::MAX_LIMIT);
                 wanted.limit = limit.ok_or("limit must be a whole number from 1 to 100")?;
             }
-            "search" if value.len() > MAX_SEARCH_LENGTH => {
-                return Err("search must be at most 1024 bytes");
+            "search" if value.chars().nth(MAX_SEARCH_LENGTH).is_some() => {
+                return Err("search must be at most 1024 characters");
             }
             "search" => wanted.search = Some(value.into()).filter(|text: &String| !text.is_empty()),
             "status" => {

@@ -19,6 +19,7 @@ use tower_service::Service;
 use super::{
     answer::{self, Answer},
     bodies, body, create, query,
+    representation::{Reason, Verdict},
 };
 use crate::{
     auth::{AuthLayer, Authenticator},
@@ -106,6 +107,14 @@ impl ApiKeys {
         let mut endpoints = Arc::unwrap_or_clone(self.0);
         endpoints.authenticator = auth.into_authenticator();
         Self(Arc::new(endpoints))
+    }
+
+    /// The OpenAPI 3.1 document of this service, where it is mounted and with the header that it
+    /// reads tokens from. See [`openapi`](crate::openapi()).
+    #[cfg(feature = "openapi")]
+    #[must_use]
+    pub fn openapi(&self) -> utoipa::openapi::OpenApi {
+        crate::openapi::document(&self.0.base, self.0.authenticator.header())
     }
 }
 
@@ -277,12 +286,13 @@ impl Endpoints {
         let (object, _) = body::object(&parts.headers, body).await?;
         let token = bodies::presented(object)?;
         let introspection = self.issuer.introspect(&caller, token.as_bytes()).await;
-        match introspection.map_err(|error| self.told(&error))? {
-            Introspection::Valid(key) => answer::valid(&key, self.issuer.now()),
-            Introspection::NotFound => answer::invalid("NOT_FOUND"),
-            Introspection::Expired => answer::invalid("EXPIRED"),
-            Introspection::Revoked => answer::invalid("REVOKED"),
-        }
+        let introspection = introspection.map_err(|error| self.told(&error))?;
+        answer::verdict(&match &introspection {
+            Introspection::Valid(key) => Verdict::valid(key, self.issuer.now()),
+            Introspection::NotFound => Verdict::invalid(Reason::NotFound),
+            Introspection::Expired => Verdict::invalid(Reason::Expired),
+            Introspection::Revoked => Verdict::invalid(Reason::Revoked),
+        })
     }
 
     fn told(&self, error: &IssueError) -> ApiError {
