@@ -15,5 +15,6 @@ mod create;
 mod first_run;
 mod isolation;
 mod lifecycle;
+mod openapi;
 mod shutdown;
 mod support;

@@ -4,6 +4,8 @@ mod answer;
 mod bodies;
 mod body;
 mod create;
+#[cfg(all(test, feature = "openapi"))]
+mod documented;
 mod fields;
 mod issued_json;
 mod json;

@@ -19,7 +19,7 @@ pub(crate) struct Page<'a> {
 pub(crate) struct Meta {
     /// Which page, 1 for the first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, value_type = Option<u64>))]
     pub(crate) page: Option<u32>,
     /// Most keys on a page.
     pub(crate) limit: u32,

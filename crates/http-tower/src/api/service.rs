@@ -311,7 +311,7 @@ impl Endpoints {
 
 /// What a path names.
 #[derive(Clone, Copy)]
-enum Route {
+pub(super) enum Route {
     Keys,
     Verify,
     Key(KeyId),
@@ -333,7 +333,7 @@ impl Route {
         }
     }
 
-    const fn allow(self) -> &'static str {
+    pub(super) const fn allow(self) -> &'static str {
         match self {
             Self::Keys => "GET, HEAD, POST, OPTIONS",
             Self::Verify | Self::Rotate(_) => "POST, OPTIONS",

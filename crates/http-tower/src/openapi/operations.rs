@@ -25,13 +25,12 @@ use crate::{
 };
 
 /// What can become of every request.
-const GENERAL: [Failure; 6] = [
+const GENERAL: [Failure; 5] = [
     Failure::INVALID,
     Failure::UNAUTHORIZED,
     Failure::FORBIDDEN,
     Failure::INTERNAL,
     Failure::UNAVAILABLE,
-    Failure::RATE_LIMITED,
 ];
 
 /// What can become of a body.
@@ -40,7 +39,7 @@ const BODY: [Failure; 2] = [Failure::TOO_LARGE, Failure::MEDIA_TYPE];
 pub(super) fn create() -> Operation {
     let created = answer::<Created<'_>>("The new key and its token.", examples::created);
     let replayed = answer::<Created<'_>>("The key, to a repeat.", examples::replayed);
-    let operation = operation("createApiKey", "Create a key", &Permission::API_KEYS_WRITE)
+    let operation = managing("createApiKey", "Create a key", &Permission::API_KEYS_WRITE)
         .description(Some(
             "The token is in this answer and nowhere else. The key belongs to the caller's \
              workspace, and can do what the caller can, or less.",
@@ -61,7 +60,7 @@ pub(super) fn create() -> Operation {
 }
 
 pub(super) fn list() -> Operation {
-    operation("listApiKeys", "List keys", &Permission::API_KEYS_READ)
+    managing("listApiKeys", "List keys", &Permission::API_KEYS_READ)
         .description(Some("The newest first; revoked ones too."))
         .parameters(Some(parameters::list().map(ParameterBuilder::from)))
         .response("200", answer::<Page<'_>>("A page of keys.", examples::page))
@@ -69,13 +68,13 @@ pub(super) fn list() -> Operation {
 }
 
 pub(super) fn find() -> Operation {
-    let operation = operation("getApiKey", "Look at a key", &Permission::API_KEYS_READ)
+    let operation = managing("getApiKey", "Look at a key", &Permission::API_KEYS_READ)
         .response("200", answer::<Item<'_>>("The key.", examples::item));
     fails(operation, &[Failure::NOT_FOUND]).build()
 }
 
 pub(super) fn rename() -> Operation {
-    let operation = operation("renameApiKey", "Rename a key", &Permission::API_KEYS_WRITE)
+    let operation = managing("renameApiKey", "Rename a key", &Permission::API_KEYS_WRITE)
         .request_body(Some(body::<Change>(Required::True, examples::change)))
         .response(
             "200",
@@ -86,7 +85,7 @@ pub(super) fn rename() -> Operation {
 }
 
 pub(super) fn revoke() -> Operation {
-    let operation = operation("revokeApiKey", "Revoke a key", &Permission::API_KEYS_WRITE)
+    let operation = managing("revokeApiKey", "Revoke a key", &Permission::API_KEYS_WRITE)
         .description(Some("Once this answers, the key opens nothing any more."))
         .parameter(parameters::cascade())
         .response(
@@ -99,7 +98,7 @@ pub(super) fn revoke() -> Operation {
 pub(super) fn rotate() -> Operation {
     let created = answer::<Created<'_>>("The successor and its token.", examples::created);
     let replayed = answer::<Created<'_>>("The successor, to a repeat.", examples::replayed);
-    let operation = operation("rotateApiKey", "Rotate a key", &Permission::API_KEYS_WRITE)
+    let operation = managing("rotateApiKey", "Rotate a key", &Permission::API_KEYS_WRITE)
         .description(Some(
             "The key gets a successor that can do what it can, and ends after an overlap.",
         ))
@@ -143,6 +142,11 @@ fn operation(id: &str, summary: &str, needs: &Permission) -> OperationBuilder {
         .tag(TAG)
         .security(SecurityRequirement::new(SECURITY, [needs.as_str()]));
     fails(operation, &GENERAL)
+}
+
+/// An operation that a rate limit counts.
+fn managing(id: &str, summary: &str, needs: &Permission) -> OperationBuilder {
+    fails(operation(id, summary, needs), &[Failure::RATE_LIMITED])
 }
 
 fn fails(operation: OperationBuilder, failures: &[Failure]) -> OperationBuilder {

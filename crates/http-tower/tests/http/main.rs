@@ -8,4 +8,6 @@ mod common;
 mod create;
 mod isolation;
 mod manage;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod rotate;
