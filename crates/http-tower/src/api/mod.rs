@@ -4,7 +4,8 @@ mod answer;
 mod bodies;
 mod body;
 mod create;
-#[cfg(all(test, feature = "openapi"))]
+#[cfg(test)]
+#[cfg(feature = "openapi")]
 mod documented;
 mod fields;
 mod issued_json;

@@ -9,5 +9,6 @@ mod create;
 mod isolation;
 mod manage;
 #[cfg(feature = "openapi")]
+#[expect(clippy::indexing_slicing, reason = "a test")]
 mod openapi;
 mod rotate;
