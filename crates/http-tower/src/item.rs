@@ -3,20 +3,40 @@
 use keywright_core::{Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp};
 use serde::Serialize;
 
+#[cfg(feature = "openapi")]
+use crate::openapi;
+
 /// A key as the API shows it, ready to be serialised: neither secret nor hash.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ApiKey, description = "A key: neither secret nor hash."))]
 pub struct Item<'a> {
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::ApiKeyId))]
     id: KeyId,
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::ApiKeyName))]
     name: &'a Name,
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::ApiKeyTime))]
     created_at: Timestamp,
+    /// When it was used last, as far as that has been noted.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<openapi::ApiKeyTime>, required = true))]
     last_used_at: Option<Timestamp>,
     is_expired: bool,
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::ApiKeyEnvironment))]
     environment: Environment,
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::ApiKeyPermissions))]
     permissions: &'a Permissions,
+    /// When it ends; `null` for never.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<openapi::ApiKeyTime>, required = true))]
     expires_at: Option<Timestamp>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<openapi::ApiKeyTime>, required = true))]
     revoked_at: Option<Timestamp>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<openapi::ApiKeyMetadata>, required = true))]
     metadata: Option<&'a Metadata>,
+    /// The key that created it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<openapi::ApiKeyId>, required = true))]
     parent_id: Option<KeyId>,
+    /// The key that it was rotated into.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<openapi::ApiKeyId>, required = true))]
     successor_id: Option<KeyId>,
 }
 

@@ -31,6 +31,8 @@ mod future;
 mod item;
 #[cfg(feature = "rate-limit")]
 mod limit;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod page;
 mod request_id;
 mod worth;
@@ -43,6 +45,8 @@ struct Readme;
 // The public interface is:
 #[cfg(feature = "rate-limit")]
 pub use crate::limit::RateLimit;
+#[cfg(feature = "openapi")]
+pub use crate::openapi::openapi;
 pub use crate::{
     api::{ApiKeys, IssuedJson},
     auth::{Auth, AuthLayer, RealmError},

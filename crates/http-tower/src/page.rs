@@ -7,24 +7,33 @@ use crate::Item;
 
 /// A page of keys as the API shows it, ready to be serialised.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyPage))]
 pub struct PageOfItems<'a> {
-    data: Vec<Item<'a>>,
-    meta: Meta<'a>,
+    pub(crate) data: Vec<Item<'a>>,
+    pub(crate) meta: Meta<'a>,
 }
 
-/// Page and totals are told of a page that was asked for by its number.
+/// Which page it is; nothing is counted for one by cursor.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Meta<'a> {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyPageMeta))]
+pub(crate) struct Meta<'a> {
+    /// Which page, 1 for the first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    page: Option<u32>,
-    limit: u32,
+    #[cfg_attr(feature = "openapi", schema(nullable = false, value_type = Option<u64>))]
+    pub(crate) page: Option<u32>,
+    /// Most keys on a page.
+    pub(crate) limit: u32,
+    /// How many keys there are on all pages.
     #[serde(skip_serializing_if = "Option::is_none")]
-    total: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total_pages: Option<u64>,
-    #[serde(rename = "next_cursor")]
-    next_cursor: Option<&'a str>,
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub(crate) total: Option<u64>,
+    /// How many pages there are.
+    #[serde(rename = "totalPages", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub(crate) total_pages: Option<u64>,
+    /// The `cursor` of the next page; `null` on the last one.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub(crate) next_cursor: Option<&'a str>,
 }
 
 impl<'a> PageOfItems<'a> {

@@ -7,12 +7,26 @@ use http::{HeaderMap, StatusCode};
 use keywright_core::KeyStore;
 use keywright_http_tower::error_response;
 
-/// The process answers.
+/// Whether the process answers
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "healthz",
+    tag = "Server",
+    responses((status = 200, description = "It does.", content_type = "text/plain", body = str)),
+)]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The store answers too.
+/// Whether the store answers too
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "readyz",
+    tag = "Server",
+    responses((status = 200, description = "It does.", content_type = "text/plain", body = str)),
+)]
 pub(crate) async fn readyz(
     State(store): State<Arc<dyn KeyStore>>,
     headers: HeaderMap,

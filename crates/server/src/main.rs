@@ -5,6 +5,7 @@ mod health;
 mod keys;
 mod logging;
 mod observe;
+mod openapi;
 mod peppers;
 mod serve;
 mod store;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use axum::{Router, middleware, routing::get};
+use axum::{Extension, Router, middleware, routing::get};
 use http::{HeaderMap, StatusCode};
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -28,7 +28,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::{
     cli::{FirstKey, LibraryOptions, ServeOptions},
-    health, logging, observe,
+    health, logging, observe, openapi,
     store::{self, Opened, StoreUrl},
     whoami,
 };
@@ -70,7 +70,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Resu
     first_key(&opened, options.first_key).await?;
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}");
-    serve(listener, router(&opened, options.rate_limit), stop).await
+    serve(listener, router(&opened, options.rate_limit)?, stop).await
 }
 
 /// Makes the first key of an empty store and prints it, or says how to make one.
@@ -106,7 +106,7 @@ async fn first_key(opened: &Opened, choice: FirstKey) -> Result<()> {
 }
 
 /// Everything that is served; a rate limit of 0 is none.
-fn router(opened: &Opened, rate_limit: u32) -> Router {
+fn router(opened: &Opened, rate_limit: u32) -> Result<Router> {
     let keys = &opened.keys;
     let base = "/v1/api-keys";
     let mut endpoints = ApiKeys::at(keys, base);
@@ -114,11 +114,13 @@ fn router(opened: &Opened, rate_limit: u32) -> Router {
         endpoints = endpoints.with_rate_limit(RateLimit::per_minute(requests));
     }
     let auth = AuthLayer::new(keys.verifier().clone());
-    Router::new()
+    let document = Extension(openapi::Document::of(&endpoints)?);
+    Ok(Router::new()
         .route_service(base, endpoints.clone())
         .route_service(&format!("{base}/"), endpoints.clone())
         .route_service(&format!("{base}/{{*rest}}"), endpoints)
         .route("/v1/whoami", get(whoami::whoami).layer(auth))
+        .route("/openapi.json", get(openapi::openapi_json).layer(document))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .with_state(Arc::clone(&opened.store))
@@ -133,7 +135,7 @@ fn router(opened: &Opened, rate_limit: u32) -> Router {
             error_response(status, "method_not_allowed", message, &headers)
                 .map(axum::body::Body::new)
         })
-        .layer(middleware::from_fn(observe::observe))
+        .layer(middleware::from_fn(observe::observe)))
 }
 
 /// SIGTERM, SIGHUP and Ctrl-C, from the moment that this is made.

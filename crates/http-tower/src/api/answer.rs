@@ -7,7 +7,6 @@ use keywright_core::{
     Introspection, Issued, Key, Listed, Outcome, Position, Reach, Revocation, Timestamp,
 };
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::issued_json::{Created, IssuedJson};
 use crate::{error::ApiError, item::Item, page::PageOfItems, worth::Worth};
@@ -57,16 +56,31 @@ pub(super) fn page(listed: &Listed, position: &Position, limit: u32, now: Timest
 
 /// 200 with what was revoked.
 pub(super) fn revoked(revocation: Revocation, reach: Reach) -> Answer {
-    let mut body = json!({"message": "API key revoked."});
-    if let (Reach::Descendants, Value::Object(members)) = (reach, &mut body) {
-        members.insert("revoked".into(), revocation.count.into());
-    }
-    json(StatusCode::OK, &body)
+    let count = matches!(reach, Reach::Descendants).then_some(revocation.count);
+    json(StatusCode::OK, &Revoked::new(count))
 }
 
 /// 200 with what a token is worth.
 pub(super) fn introspected(introspection: &Introspection, now: Timestamp) -> Answer {
     json(StatusCode::OK, &Worth::new(introspection, now))
+}
+
+/// That a key was revoked.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyRevoked))]
+pub(crate) struct Revoked {
+    message: &'static str,
+    /// How many keys were revoked with `cascade=true`, this one included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    revoked: Option<u64>,
+}
+
+impl Revoked {
+    pub(crate) const fn new(revoked: Option<u64>) -> Self {
+        let message = "API key revoked.";
+        Self { message, revoked }
+    }
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Answer {

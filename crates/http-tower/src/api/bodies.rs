@@ -25,13 +25,16 @@ pub(super) fn rotation(body: Map<String, Value>) -> Result<NewRotation, ApiError
     let mut fields = Fields::of(body);
     let mut rotation = NewRotation::new();
     let overlap = fields.optional("expire_previous", |value| {
-        let seconds = match &value {
-            Value::String(text) if text == "now" => Some(0),
-            Value::String(text) if text == "24h" => Some(24 * 60 * 60),
-            value => value.as_u64(),
+        let overlap = match &value {
+            Value::String(text) if text == "now" => Some(Duration::ZERO),
+            Value::String(text) if text == "24h" => Some(Duration::from_secs(24 * 60 * 60)),
+            // JSON has one kind of number: 60.0 is as whole as 60.
+            value => value
+                .as_f64()
+                .filter(|seconds| seconds.fract() == 0.0)
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         };
-        seconds
-            .map(Duration::from_secs)
+        overlap
             .filter(|overlap| *overlap <= NewRotation::MAX_OVERLAP)
             .ok_or_else(|| {
                 "expire_previous must be now, 24h or a number of seconds from 0 to 2592000".into()

@@ -7,6 +7,13 @@ use serde_json::{Map, Value};
 
 use crate::error::{ApiError, FieldError};
 
+#[cfg(test)]
+thread_local! {
+    /// The members that were asked for, so that a test can hold the OpenAPI document against them.
+    pub(super) static ASKED_FOR: std::cell::RefCell<std::collections::BTreeSet<&'static str>> =
+        std::cell::RefCell::default();
+}
+
 pub(super) struct Fields {
     members: Map<String, Value>,
     wrong: Vec<FieldError>,
@@ -31,6 +38,8 @@ impl Fields {
         field: &'static str,
         read: impl FnOnce(Option<Value>) -> Result<T, String>,
     ) -> Option<T> {
+        #[cfg(test)]
+        ASKED_FOR.with_borrow_mut(|fields| fields.insert(field));
         read(self.members.remove(field))
             .map_err(|message| self.wrong(field, message))
             .ok()

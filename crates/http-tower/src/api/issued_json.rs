@@ -7,6 +7,9 @@ use keywright_core::{
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "openapi")]
+use crate::openapi;
+
 /// The JSON that answers the creation of a key, with the whole token in it: for hosts that create
 /// keys in a way of their own. It is wiped from memory on drop, and like the token it cannot be
 /// printed or copied; the one way to the text is [`expose`](Self::expose).
@@ -15,20 +18,33 @@ pub struct IssuedJson(Zeroizing<Vec<u8>>);
 
 /// A key that was created; `secret` is `null` in the answer to a repeat.
 #[derive(Serialize)]
-pub(super) struct Created<'a> {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyCreated))]
+pub(crate) struct Created<'a> {
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::ApiKeyId))]
     id: KeyId,
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::ApiKeyName))]
     name: &'a Name,
+    /// The whole token, seen here and nowhere else.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     secret: Option<&'a str>,
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::ApiKeyTime))]
     created_at: Timestamp,
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::ApiKeyEnvironment))]
     environment: Environment,
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::ApiKeyPermissions))]
     permissions: &'a Permissions,
+    /// When it ends; `null` for never.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<openapi::ApiKeyTime>, required = true))]
     expires_at: Option<Timestamp>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<openapi::ApiKeyMetadata>, required = true))]
     metadata: Option<&'a Metadata>,
+    /// The key that created it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<openapi::ApiKeyId>, required = true))]
     parent_id: Option<KeyId>,
 }
 
 impl<'a> Created<'a> {
-    pub(super) fn new(key: &'a Key, token: Option<&'a Token>) -> Self {
+    pub(crate) fn new(key: &'a Key, token: Option<&'a Token>) -> Self {
         Self {
             id: key.id,
             name: &key.name,

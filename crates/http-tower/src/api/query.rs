@@ -6,14 +6,20 @@ use keywright_core::{ListKeys, Position, Reach, Status};
 
 use crate::error::{ApiError, FieldError};
 
-/// Longest text that is searched for, in bytes.
-const MAX_SEARCH_LENGTH: usize = 1024;
+/// Longest text that is searched for, in characters.
+pub(crate) const MAX_SEARCH_LENGTH: usize = 1024;
+
+/// What a list may be asked for.
+pub(super) const LIST: [&str; 5] = ["page", "limit", "search", "status", "cursor"];
+
+/// What a revocation may be asked for.
+pub(super) const REVOKE: [&str; 1] = ["cascade"];
 
 /// `?page=&limit=&search=&status=&cursor=`.
 pub(super) fn list(query: Option<&str>) -> Result<ListKeys, ApiError> {
     let mut wanted = ListKeys::newest();
     let mut paged = false;
-    for_each(query, |name, value| {
+    for_each(query, &LIST, |name, value| {
         match name {
             "page" => {
                 let page = number(value, u32::MAX).ok_or("page must be a whole number from 1")?;
@@ -27,8 +33,8 @@ pub(super) fn list(query: Option<&str>) -> Result<ListKeys, ApiError> {
                 let limit = number(value, ListKeys::MAX_LIMIT);
                 wanted.limit = limit.ok_or("limit must be a whole number from 1 to 100")?;
             }
-            "search" if value.len() > MAX_SEARCH_LENGTH => {
-                return Err("search must be at most 1024 bytes");
+            "search" if value.chars().nth(MAX_SEARCH_LENGTH).is_some() => {
+                return Err("search must be at most 1024 characters");
             }
             "search" => wanted.search = Some(value.into()).filter(|text: &String| !text.is_empty()),
             "status" => {
@@ -48,7 +54,7 @@ pub(super) fn list(query: Option<&str>) -> Result<ListKeys, ApiError> {
 /// `?cascade=`.
 pub(super) fn revoke(query: Option<&str>) -> Result<Reach, ApiError> {
     let mut reach = Reach::Key;
-    for_each(query, |name, value| {
+    for_each(query, &REVOKE, |name, value| {
         reach = match (name, value) {
             ("cascade", "true") => Reach::Descendants,
             ("cascade", "false") => Reach::Key,
@@ -62,14 +68,15 @@ pub(super) fn revoke(query: Option<&str>) -> Result<Reach, ApiError> {
 
 /// No parameters at all.
 pub(super) fn none(query: Option<&str>) -> Result<(), ApiError> {
-    for_each(query, |_, _| Err(UNKNOWN))
+    for_each(query, &[], |_, _| Err(UNKNOWN))
 }
 
 const UNKNOWN: &str = "a query parameter that is not known should not exist";
 
-/// Hands on each parameter, once, and tells all that is wrong with them.
+/// Hands on each parameter that is known, once, and tells all that is wrong with them.
 fn for_each(
     query: Option<&str>,
+    known: &[&'static str],
     mut read: impl FnMut(&str, &str) -> Result<(), &'static str>,
 ) -> Result<(), ApiError> {
     let query = query.unwrap_or_default();
@@ -79,20 +86,18 @@ fn for_each(
         return Err(ApiError::field("", "the query must be UTF-8".into()));
     }
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let field = known.iter().copied().find(|known| *known == name);
         let message = if seen.contains(&name) {
             Err("a query parameter is given twice")
+        } else if field.is_none() {
+            Err(UNKNOWN)
         } else {
             read(&name, &value)
         };
         if let Err(message) = message {
-            // Only names that this module knows are sent back.
-            let known = ["page", "limit", "search", "status", "cursor", "cascade"];
-            let field = known
-                .into_iter()
-                .find(|known| *known == name)
-                .unwrap_or_default();
             wrong.push(FieldError {
-                field: field.into(),
+                // Only names that are known are sent back.
+                field: field.unwrap_or_default().into(),
                 message: message.into(),
             });
         }

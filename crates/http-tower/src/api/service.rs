@@ -138,6 +138,14 @@ impl ApiKeys {
         endpoints.limit = Some(limit);
         Self(Arc::new(endpoints))
     }
+
+    /// The OpenAPI 3.1 document of this service, where it is mounted and with the header that it
+    /// reads tokens from. See [`openapi`](crate::openapi()).
+    #[cfg(feature = "openapi")]
+    #[must_use]
+    pub fn openapi(&self) -> utoipa::openapi::OpenApi {
+        crate::openapi::document(&self.0.base, self.0.authenticator.header())
+    }
 }
 
 impl<B> Service<Request<B>> for ApiKeys
@@ -351,7 +359,7 @@ impl Endpoints {
 
 /// What a path names.
 #[derive(Clone, Copy)]
-enum Route {
+pub(super) enum Route {
     Keys,
     Verify,
     Key(KeyId),
@@ -373,7 +381,7 @@ impl Route {
         }
     }
 
-    const fn allow(self) -> &'static str {
+    pub(super) const fn allow(self) -> &'static str {
         match self {
             Self::Keys => "GET, HEAD, POST, OPTIONS",
             Self::Verify | Self::Rotate(_) => "POST, OPTIONS",

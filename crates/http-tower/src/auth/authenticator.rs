@@ -22,6 +22,12 @@ impl Authenticator {
         &self.challenge
     }
 
+    /// The header that tokens are read from.
+    #[cfg(feature = "openapi")]
+    pub(crate) const fn header(&self) -> &HeaderName {
+        &self.header
+    }
+
     /// Puts the [`Caller`] into the request's extensions, unless the host has put one there: then
     /// that counts, and the header is not looked at.
     pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<Caller, ApiError> {

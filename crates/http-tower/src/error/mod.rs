@@ -35,6 +35,7 @@ struct Answer {
 
 /// What is wrong with one field of the body or the query.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyFieldError))]
 pub(crate) struct FieldError {
     pub(crate) field: Cow<'static, str>,
     pub(crate) message: String,
@@ -172,28 +173,38 @@ pub fn error_response(
     ApiError::new(status, code, message).into_response(&AnswerForm::of(request))
 }
 
+/// An error in the form of the wire contract.
 #[derive(Serialize)]
-struct Envelope<'a> {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyError))]
+pub(crate) struct Envelope<'a> {
     #[serde(rename = "statusCode")]
-    status_code: u16,
-    message: &'a str,
-    error: &'a str,
-    code: &'a str,
+    pub(crate) status_code: u16,
+    /// For people.
+    pub(crate) message: &'a str,
+    pub(crate) error: &'a str,
+    /// For machines, and stable.
+    pub(crate) code: &'a str,
     #[serde(rename = "requestId")]
-    request_id: &'a str,
+    pub(crate) request_id: &'a str,
+    /// What is wrong with each field, where the request does not validate.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldError],
+    pub(crate) errors: &'a [FieldError],
 }
 
+/// An error in the form of RFC 9457.
 #[derive(Serialize)]
-struct Problem<'a> {
-    r#type: &'a str,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    code: &'a str,
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyProblem))]
+pub(crate) struct Problem<'a> {
+    pub(crate) r#type: &'a str,
+    pub(crate) title: &'a str,
+    pub(crate) status: u16,
+    /// For people.
+    pub(crate) detail: &'a str,
+    /// For machines, and stable.
+    pub(crate) code: &'a str,
     #[serde(rename = "requestId")]
-    request_id: &'a str,
+    pub(crate) request_id: &'a str,
+    /// What is wrong with each field, where the request does not validate.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldError],
+    pub(crate) errors: &'a [FieldError],
 }

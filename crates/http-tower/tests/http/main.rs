@@ -11,6 +11,9 @@ mod hyper_example;
 mod input;
 mod isolation;
 mod manage;
+#[cfg(feature = "openapi")]
+#[expect(clippy::indexing_slicing, reason = "a test")]
+mod openapi;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
 mod rotate;

@@ -145,6 +145,15 @@ async fn a_query_that_does_not_validate_is_refused() {
 }
 
 #[tokio::test]
+async fn a_search_of_1024_characters_was_refused_where_they_were_more_bytes() {
+    let (_, client) = acme().await;
+    for (count, status) in [(1024, StatusCode::OK), (1025, StatusCode::BAD_REQUEST)] {
+        let query = format!("/?search={}", "%C3%A9".repeat(count));
+        assert_eq!(client.ask("GET", &query, None).await.status, status);
+    }
+}
+
+#[tokio::test]
 async fn a_key_is_renamed_and_nothing_else_changes() {
     let (_, client) = acme().await;
     let (id, _) = client

@@ -70,6 +70,17 @@ async fn now_and_zero_revoke_the_old_key_at_once() {
 }
 
 #[tokio::test]
+async fn a_whole_number_of_seconds_was_refused_where_it_was_written_with_a_point() {
+    let (_, client) = acme().await;
+    let (id, _) = client.create(json!({"name": "n"})).await;
+    let body = json!({"expire_previous": 60.0});
+    let rotated = client
+        .ask("POST", &format!("/{id}/rotate"), Some(body))
+        .await;
+    assert_eq!(rotated.status, StatusCode::CREATED, "{}", rotated.text);
+}
+
+#[tokio::test]
 async fn bad_rotations_are_refused_and_change_nothing() {
     let (keys, client) = acme().await;
     let (id, secret) = client.create(json!({"name": "n"})).await;
