@@ -4,10 +4,11 @@
 
 mod auth;
 mod axum_example;
+mod bodies;
 mod callers;
 mod common;
 mod create;
-mod input;
 mod isolation;
 mod manage;
+mod paths;
 mod rotate;
