@@ -168,7 +168,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;
 
     /// Binds a reservation, or tells of the earlier binding of the same key that has not run out
-    /// at `now` (clause 11).
+    /// at `now` (clause 11). A reservation until `now` binds nothing: it only asks for an earlier one.
     ///
     /// # Errors
     ///

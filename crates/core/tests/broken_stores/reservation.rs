@@ -63,6 +63,30 @@ fn a_reservation_beyond_its_end_is_caught() {
     assert_caught::<EndIncluded>(&["reservation"]);
 }
 
+/// Binds for a moment where it was only asked.
+#[derive(Clone, Debug, Default)]
+struct BindsAskers;
+
+#[async_trait]
+impl Fault for BindsAskers {
+    async fn reserve(
+        &self,
+        inner: &MemoryStore,
+        reservation: &Reservation,
+        now: Timestamp,
+    ) -> Result<Reserved, StoreError> {
+        let mut bound = reservation.clone();
+        let moment = Timestamp::from_millis(now.as_millis() + 1).unwrap();
+        bound.until = bound.until.max(moment);
+        inner.reserve(&bound, now).await
+    }
+}
+
+#[test]
+fn a_question_that_binds_is_caught() {
+    assert_caught::<BindsAskers>(&["reservation"]);
+}
+
 /// Looks for a binding, and then binds, whatever has happened in between.
 #[derive(Clone, Debug, Default)]
 struct LooksFirst(Shared<HashMap<[u8; 32], Reservation>>);

@@ -10,7 +10,7 @@ use keywright_core::{
 };
 use keywright_http_tower::ApiKeys;
 use keywright_store_sqlite::SqliteStore;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::{Service, ServiceExt};
 
@@ -57,6 +57,19 @@ impl Answer {
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
     }
+}
+
+/// Asserts that an answer is 400 with one wrong field.
+pub(crate) fn assert_wrong(answer: &Answer, field: &str, message: &str, what: &str) {
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{what}");
+    let error = answer.json();
+    assert_eq!(error["message"], message, "{what}");
+    assert_eq!(error["code"], "validation_failed", "{what}");
+    assert_eq!(
+        error["errors"],
+        json!([{"field": field, "message": message}]),
+        "{what}"
+    );
 }
 
 pub(crate) async fn send<S, B>(service: S, request: Request<Body>) -> Answer

@@ -4,16 +4,16 @@
 
 mod auth;
 mod axum_example;
+mod bodies;
 mod callers;
 mod common;
 mod create;
 mod hyper_example;
-mod input;
 mod isolation;
 mod manage;
 #[cfg(feature = "openapi")]
-#[expect(clippy::indexing_slicing, reason = "a test")]
 mod openapi;
+mod paths;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
 mod rotate;
