@@ -70,7 +70,11 @@ pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Resu
     first_key(&opened, options.first_key).await?;
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}");
-    serve(listener, router(&opened, options.rate_limit)?, stop).await
+    let served = serve(listener, router(&opened, options.rate_limit)?, stop).await;
+    if let Err(error) = opened.keys.flush().await {
+        tracing::error!(%error, "when keys were last used could not be written");
+    }
+    served
 }
 
 /// Makes the first key of an empty store and prints it, or says how to make one.
