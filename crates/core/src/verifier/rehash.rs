@@ -25,7 +25,6 @@ pub(super) struct Rehash {
     /// Not kept alive by what waits.
     pub(super) shared: Weak<Shared>,
     pub(super) known: Arc<Known>,
-    pub(super) version: u64,
     pub(super) token: TokenMac,
     pub(super) secret: Secret,
     pub(super) claim: Claim,
@@ -88,7 +87,7 @@ impl Rehash {
         let _assumed = memory.flights.assume(key.id, self.token, fingerprint);
         if shared
             .store
-            .rehash(&key.id, self.version, &credential)
+            .rehash(&key.id, self.known.version, &credential)
             .await
             .is_err()
         {
@@ -101,12 +100,12 @@ impl Rehash {
                 .fingerprint(&record.key, &record.credential.hash)
                 == fingerprint
         {
-            let known = verifier.known(record.key);
+            let known = verifier.known(record.key, record.version);
             let proof = Proof {
                 token: self.token,
                 hash: fingerprint,
             };
-            let entry = Entry::new(proof, known, record.version, false);
+            let entry = Entry::new(proof, known, false);
             memory.cache.fill(key.id, stamp, entry);
         }
         drop(self.claim);
