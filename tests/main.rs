@@ -21,6 +21,7 @@ mod openapi;
 mod rate_limit;
 mod revocation;
 mod rotation;
+mod sharing;
 mod shutdown;
 mod support;
 mod vendor_contract;

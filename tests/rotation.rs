@@ -85,6 +85,12 @@ fn the_rotation_playbook() {
     let watched = story.look(&old_path);
     assert_eq!(watched["is_expired"], false);
     assert_eq!(watched["revoked_at"], Value::Null);
+    let used = millis(&watched["last_used_at"]);
+    assert!(used >= millis(&watched["created_at"]));
+    assert!(story.works(&new));
+    assert_eq!(millis(&story.look(&old_path)["last_used_at"]), used);
+    assert!(story.works(&old));
+    assert!(millis(&story.look(&old_path)["last_used_at"]) >= used);
     // Revoke it: the new one lives, though it is its child.
     let revoked = story.server.send("DELETE", &old_path, &new, "");
     assert_eq!(revoked.json(), json!({"message": "API key revoked."}));

@@ -20,6 +20,12 @@ use serde_json::Value;
 /// Longest that anything in a story may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Waits until all servers over one file know what another process has changed: after that time none
+/// of them uses a copy from before.
+pub(crate) fn await_the_bound() {
+    thread::sleep(Duration::from_millis(100));
+}
+
 /// The program with these arguments, in a folder, without the environment's settings for it.
 pub(crate) fn keywright(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));

@@ -1,6 +1,6 @@
 //! A key as the API shows it.
 
-use keywright_core::{Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp};
+use keywright_core::{Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp, Verified};
 use serde::Serialize;
 
 #[cfg(feature = "openapi")]
@@ -41,6 +41,15 @@ pub struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
+    /// How the key of a verified token looks at the time `now`, this very use included.
+    #[must_use]
+    pub fn verified(verified: &'a Verified, now: Timestamp) -> Self {
+        Self {
+            last_used_at: verified.last_used_at(),
+            ..Self::new(verified.key(), now)
+        }
+    }
+
     /// How a key looks at the time `now`.
     #[must_use]
     pub fn new(key: &'a Key, now: Timestamp) -> Self {

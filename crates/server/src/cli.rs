@@ -36,7 +36,8 @@ pub(crate) struct Cli {
 #[derive(Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct LibraryOptions {
-    /// Where keys are kept: sqlite:PATH or memory:
+    /// Where keys are kept: sqlite:PATH or memory:; after a PATH, ?sharing=strict asks the file at each
+    /// verification, and ?sharing=exclusive lets no other process open it
     #[arg(
         long,
         env = "KEYWRIGHT_STORE",
@@ -54,6 +55,16 @@ pub(crate) struct LibraryOptions {
     /// How the secrets of new keys are hashed; older keys verify all the same
     #[arg(long, env = "KEYWRIGHT_HASH", value_enum, default_value_t = Hash::Argon2id, global = true)]
     pub(crate) hash: Hash,
+
+    /// How many verified keys are remembered in memory, at about 400 bytes each; 0 is none
+    #[arg(
+        long,
+        env = "KEYWRIGHT_CACHE",
+        value_name = "KEYS",
+        default_value_t = 100_000,
+        global = true
+    )]
+    pub(crate) cache: usize,
 
     /// File with the peppers: a line `ID HEX-KEY` for each, the newest last, keys of 32 to 64 bytes
     #[arg(

@@ -74,12 +74,12 @@ pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Resu
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}");
     tokio::spawn(metrics.clone().keep_up());
-    serve(
-        listener,
-        router(&opened, options.rate_limit, metrics)?,
-        stop,
-    )
-    .await
+    let router = router(&opened, options.rate_limit, metrics)?;
+    let served = serve(listener, router, stop).await;
+    if let Err(error) = opened.keys.flush().await {
+        tracing::error!(%error, "when keys were last used could not be written");
+    }
+    served
 }
 
 /// Makes the first key of an empty store and prints it, or says how to make one.

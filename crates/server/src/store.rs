@@ -4,13 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use keywright_core::{Config, KeyStore, Keywright, MemoryStore, OpenError};
-use keywright_store_sqlite::SqliteStore;
+use keywright_store_sqlite::{Sharing, SqliteStore};
 
 use crate::{cli::LibraryOptions, peppers};
 
 /// A store as a URL names it.
 pub(crate) enum StoreUrl<'a> {
-    Sqlite(&'a str),
+    Sqlite(&'a str, Sharing),
     Memory,
 }
 
@@ -20,10 +20,21 @@ impl<'a> StoreUrl<'a> {
             Some(("sqlite", path)) if path.starts_with("//") => {
                 bail!("the path of a store URL follows at once: sqlite:PATH, without //")
             }
-            Some(("sqlite", path)) if path.contains('?') => {
-                bail!("a store URL takes no parameters: use sqlite:PATH")
+            Some(("sqlite", path)) => {
+                let (path, sharing) = match path.split_once('?') {
+                    None => (path, Sharing::Shared),
+                    Some((path, "sharing=shared")) => (path, Sharing::Shared),
+                    Some((path, "sharing=strict")) => (path, Sharing::Strict),
+                    Some((path, "sharing=exclusive")) => (path, Sharing::Exclusive),
+                    Some(_) => bail!(
+                        "the parameter of a store URL is not known: use sqlite:PATH, sqlite:PATH?sharing=strict or sqlite:PATH?sharing=exclusive"
+                    ),
+                };
+                if path.is_empty() {
+                    bail!("the store URL names no file: use sqlite:PATH");
+                }
+                Ok(Self::Sqlite(path, sharing))
             }
-            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path)),
             Some(("memory", "")) => Ok(Self::Memory),
             // What follows the scheme may hold a password.
             _ => bail!("the store URL is not known: use sqlite:PATH or memory:"),
@@ -33,11 +44,11 @@ impl<'a> StoreUrl<'a> {
     /// Fails unless there is a store already.
     pub(crate) fn require_existing(&self) -> Result<()> {
         match self {
-            Self::Sqlite(path) if Path::new(path).try_exists().is_ok_and(|exists| !exists) => {
+            Self::Sqlite(path, _) if Path::new(path).try_exists().is_ok_and(|exists| !exists) => {
                 bail!("there is no file {path}; name the store with --store sqlite:PATH")
             }
             // What cannot be looked at is told when it is opened.
-            Self::Sqlite(_) => Ok(()),
+            Self::Sqlite(..) => Ok(()),
             Self::Memory => {
                 bail!(
                     "the store memory: has no keys when a command starts; use --store sqlite:PATH"
@@ -48,7 +59,7 @@ impl<'a> StoreUrl<'a> {
 
     fn open(&self) -> Result<Arc<dyn KeyStore>> {
         Ok(match self {
-            Self::Sqlite(path) => Arc::new(SqliteStore::open(path)?),
+            Self::Sqlite(path, sharing) => Arc::new(SqliteStore::open_with(path, *sharing)?),
             Self::Memory => Arc::new(MemoryStore::new()),
         })
     }
@@ -61,7 +72,9 @@ pub(crate) struct Opened {
 }
 
 pub(crate) async fn open(url: &StoreUrl<'_>, options: &LibraryOptions) -> Result<Opened> {
-    let mut config = Config::new(options.prefix.clone()).with_scheme(options.hash.into());
+    let mut config = Config::new(options.prefix.clone())
+        .with_scheme(options.hash.into())
+        .with_cache(options.cache);
     if let Some(path) = &options.pepper_file {
         let ring = peppers::read(path)
             .with_context(|| format!("cannot use the pepper file {}", path.display()))?;

@@ -15,5 +15,5 @@ use keywright_http_tower::Item;
     responses((status = 200, description = "The caller's key.", body = Item<'_>)),
 )]
 pub(crate) async fn whoami(Extension(verified): Extension<Verified>) -> impl IntoResponse {
-    Json(Item::new(verified.key(), SystemClock::default().now())).into_response()
+    Json(Item::verified(&verified, SystemClock::default().now())).into_response()
 }

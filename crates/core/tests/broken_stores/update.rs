@@ -148,7 +148,7 @@ impl Fault for TouchCounts {
 
 #[test]
 fn a_touch_that_makes_a_version_is_caught() {
-    assert_caught::<TouchCounts>(&["touch_is_no_write"]);
+    assert_caught::<TouchCounts>(&["touch_is_no_write", "changes"]);
 }
 
 /// Notes the use that was told last, and not the latest.

@@ -68,12 +68,12 @@ async fn a_name_is_kept_byte_for_byte_and_found_by_its_parts() {
             let found = client.ask("GET", &format!("/?search={text}"), None).await;
             assert_eq!(found.json()["meta"]["total"], count, "{text}");
         }
-        for text in ["x".repeat(1025), "x".repeat(10_240), "%C3%84".repeat(513)] {
+        for text in ["x".repeat(1025), "x".repeat(10_240), "%C3%84".repeat(1025)] {
             let answer = client.ask("GET", &format!("/?search={text}"), None).await;
             assert_wrong(
                 &answer,
                 "search",
-                "search must be at most 1024 bytes",
+                "search must be at most 1024 characters",
                 "long",
             );
         }
@@ -89,12 +89,10 @@ async fn an_overlap_of_any_other_kind_is_refused() {
     let message = "expire_previous must be now, 24h or a number of seconds from 0 to 2592000";
     for value in [
         "-1",
-        "-0",
-        "0.0",
         "1.5",
-        "1e3",
-        "1E3",
-        "86400.0",
+        "-1.0",
+        "2592000.5",
+        "3e6",
         "2592001",
         "4294967296",
         "9223372036854775808",

@@ -96,15 +96,21 @@ impl World {
         send(ApiKeys::nested(&self.keys, ""), request).await
     }
 
-    /// All that the store knows of the victim's keys, their hashes and versions too, and how many
-    /// keys its workspace has.
+    /// All that the store knows of the victim's keys but their last uses, their hashes and versions
+    /// too, and the keys of its workspace.
     async fn state(&self) -> (Vec<Record>, Value) {
         let mut records = Vec::new();
         for kept in self.victims.values() {
-            records.push(self.store.find(&kept.id).await.unwrap().unwrap());
+            let mut record = self.store.find(&kept.id).await.unwrap().unwrap();
+            record.key.last_used_at = None;
+            records.push(record);
         }
         let list = self.ask(&self.owner, "GET", "/", &[], None).await;
-        (records, list.json()["data"].clone())
+        let mut keys = list.json()["data"].clone();
+        for key in keys.as_array_mut().unwrap() {
+            key["last_used_at"] = Value::Null;
+        }
+        (records, keys)
     }
 }
 
