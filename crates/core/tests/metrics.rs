@@ -1,6 +1,8 @@
 //! What the recorder of the crate `metrics` is told. The numbers are the process's, so this is one
 //! test, and the only one of its program.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
 use std::{
     collections::BTreeMap,
     sync::{
