@@ -16,6 +16,7 @@ mod first_run;
 mod isolation;
 mod keys_command;
 mod methods;
+mod metrics;
 mod openapi;
 mod rate_limit;
 mod revocation;

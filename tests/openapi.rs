@@ -17,6 +17,7 @@ fn it_has_all_that_the_server_answers() {
     let paths = document["paths"].as_object().unwrap();
     for (path, methods) in [
         ("/healthz", &["get"][..]),
+        ("/metrics", &["get"]),
         ("/openapi.json", &["get"]),
         ("/readyz", &["get"]),
         ("/v1/api-keys", &["get", "post"]),
@@ -38,7 +39,7 @@ fn it_has_all_that_the_server_answers() {
             }
         }
     }
-    assert_eq!(paths.len(), 8);
+    assert_eq!(paths.len(), 9);
     let answers = &paths["/v1/whoami"]["get"]["responses"];
     for status in ["200", "400", "401", "408", "500", "503"] {
         assert!(answers.get(status).is_some(), "{status}");

@@ -6,6 +6,7 @@ use crate::{
     Clock, Entropy, Issuer, KeyStore, Lease, OsEntropy, PepperRing, Prefix, RandomError, Scheme,
     StoreError, SystemClock, Verifier,
     hash::Hasher,
+    meter::{self, Instance},
     verifier::{Cache, Due, Memory, ProofKey, Upkeep, Uses, Writing},
 };
 
@@ -103,6 +104,31 @@ impl fmt::Debug for Config {
 
 /// The library, opened over a store: what issues keys and what verifies them. Cloning is cheap, and
 /// all clones are one.
+///
+/// # Metrics
+///
+/// With the feature `metrics`, the recorder of the crate [`metrics`](https://docs.rs/metrics) is told
+/// each second, and by [`flush`](Self::flush):
+///
+/// | name | kind | what |
+/// | --- | --- | --- |
+/// | `keywright_verifications_total` | counter | verifications that came to an end, by `outcome`: `accepted`, `malformed`, `unknown`, `wrong_secret`, `revoked`, `expired`, `undecided` |
+/// | `keywright_cache_hits_total` | counter | verifications decided in memory |
+/// | `keywright_cache_misses_total` | counter | verifications that asked the store, by `reason`: the key was `absent`, its copy was `stale`, or the lease had `lapsed` |
+/// | `keywright_cache_evictions_total` | counter | keys forgotten to make room for others |
+/// | `keywright_argon2_runs_total` | counter | runs of Argon2 begun, for new keys too |
+/// | `keywright_rehashes_total` | counter | hashes replaced by ones of today's scheme and pepper |
+/// | `keywright_instances` | gauge | `Keywright`s open, clones not counted |
+/// | `keywright_cached_keys` | gauge | keys remembered |
+/// | `keywright_argon2_waiting` | gauge | runs of Argon2 that wait for a core |
+/// | `keywright_last_uses_waiting` | gauge | keys whose last use is to be written |
+/// | `keywright_lease_holds` | gauge | `Keywright`s whose [`Lease`] holds |
+/// | `keywright_lease_remaining_seconds` | gauge | until the lease lapses by itself, 0 once it has; never told of one without an end |
+///
+/// The recorder is the process's, and so are the numbers: several `Keywright`s add up, and of their
+/// leases the shortest counts. What happened before the recorder was installed is told too; only the
+/// descriptions are given when a `Keywright` is opened. The two labels have the values above and no
+/// other: no number tells of a key, a workspace or a client.
 #[derive(Clone, Debug)]
 pub struct Keywright {
     issuer: Issuer,
@@ -145,15 +171,17 @@ impl Keywright {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
         };
+        let cache = Cache::new(cache, Arc::clone(&lease));
+        let instance = Instance::open(&cache, &uses, &lease, hasher.queue().clone());
         let shared = Arc::new(Shared {
             prefix,
             store,
-            memory: Memory::new(Cache::new(cache, Arc::clone(&lease)), uses, proofs),
+            memory: Memory::new(cache, uses, proofs),
             lease,
             hasher,
             entropy,
             clock,
-            upkeep: Upkeep::start(writing.clone()).map_err(OpenError::Threads)?,
+            upkeep: Upkeep::start(writing.clone(), instance).map_err(OpenError::Threads)?,
             writing,
         });
         Ok(Self {
@@ -170,13 +198,15 @@ impl Keywright {
 
     /// Writes when keys were last used, without the wait of up to a minute between two writes of one
     /// key: for a host that is about to end. Dropping the last clone of this, of the issuer and of the
-    /// verifier does the same, and blocks for it.
+    /// verifier does the same, and blocks for it. Metrics are told as they then are.
     ///
     /// # Errors
     ///
     /// What the store reports. What was not written is tried again.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        self.verifier.0.writing.flush(Due::All).await
+        let written = self.verifier.0.writing.flush(Due::All).await;
+        meter::publish();
+        written
     }
 
     /// What verifies tokens.
@@ -205,6 +235,7 @@ impl fmt::Debug for Shared {
             .field("prefix", &self.prefix)
             .field("store", &self.store)
             .field("memory", &self.memory)
+            .field("hasher", &self.hasher)
             .finish_non_exhaustive()
     }
 }

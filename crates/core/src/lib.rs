@@ -25,6 +25,7 @@
 //! * [`Token`] and [`Secret`] are wiped from memory on drop and cannot be printed, compared or
 //!   serialised; a [`Record`] holds a [`Credential`], never a token.
 //! * Whoever writes a store implements [`KeyStore`] and runs the suite of the feature `conformance`.
+//! * With the feature `metrics`, the crate of that name is told [what happens](Keywright#metrics).
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -36,6 +37,7 @@ mod hash;
 mod issuer;
 mod key;
 mod metadata;
+mod meter;
 mod name;
 mod permission;
 mod random;

@@ -35,6 +35,7 @@ mod limit;
 mod openapi;
 mod page;
 mod request_id;
+mod trace;
 mod worth;
 
 /// The programs of the README.

@@ -4,6 +4,7 @@ mod cli;
 mod health;
 mod keys;
 mod logging;
+mod metrics;
 mod observe;
 mod openapi;
 mod peppers;

@@ -1,4 +1,5 @@
-//! What every request has: an id, a line in the log, an end, and an answer that is not cached.
+//! What every request has: an id, a line in the log, a place in the metrics, an end, and an answer
+//! that is not cached.
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use keywright_http_tower::{REQUEST_ID, error_response, request_id};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
+use crate::metrics;
+
 /// How long a request may take, from the end of its head to the beginning of the answer; a client
 /// that sends its body byte by byte gets no longer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -21,15 +24,15 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let headers = request.headers().clone();
+    let method = known_method(request.method());
+    // The route and not the path: somebody will put a token into a path.
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("", MatchedPath::as_str);
     let span = tracing::info_span!(
         "request",
         id = id.to_str().unwrap_or_default(),
-        method = known_method(request.method()),
-        // The route and not the path: somebody will put a token into a path.
-        route = request
-            .extensions()
-            .get::<MatchedPath>()
-            .map_or("", MatchedPath::as_str),
+        method,
+        route,
     );
     let started = now();
     let answer = timeout(REQUEST_TIMEOUT, next.run(request).instrument(span.clone()));
@@ -38,7 +41,9 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
         let status = StatusCode::REQUEST_TIMEOUT;
         error_response(status, "request_timeout", message, &headers).map(Body::new)
     });
-    let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let duration = started.elapsed();
+    metrics::answered(method, route, response.status(), duration);
+    let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     span.in_scope(|| {
         tracing::info!(status = response.status().as_u16(), duration_us, "answered");
     });
@@ -59,19 +64,8 @@ fn now() -> Instant {
 }
 
 /// Somebody will put a token there, too.
-fn known_method(method: &Method) -> &str {
-    let known = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-    ];
-    if known.contains(method) {
-        method.as_str()
-    } else {
-        "OTHER"
-    }
+fn known_method(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let known = known.into_iter().find(|known| *known == method.as_str());
+    known.unwrap_or("OTHER")
 }

@@ -9,11 +9,17 @@ use utoipa::{
     openapi::{ContentBuilder, InfoBuilder, OpenApi, PathItem, Ref, ResponseBuilder},
 };
 
-use crate::{health, whoami};
+use crate::{health, metrics, whoami};
 
 /// The routes of this server's own.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(whoami::whoami, health::healthz, health::readyz, openapi_json))]
+#[openapi(paths(
+    whoami::whoami,
+    health::healthz,
+    health::readyz,
+    metrics::metrics,
+    openapi_json
+))]
 struct Own;
 
 /// The errors of those routes, which are the library's.

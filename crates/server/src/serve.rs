@@ -28,7 +28,9 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::{
     cli::{FirstKey, LibraryOptions, ServeOptions},
-    health, logging, observe, openapi,
+    health, logging,
+    metrics::{self, Metrics},
+    observe, openapi,
     store::{self, Opened, StoreUrl},
     whoami,
 };
@@ -59,6 +61,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Resu
     logging::start(options.log_format, options.log_level);
     // From here on a signal stops the server as it should be stopped, whatever it is doing.
     let stop = Stop::listen()?;
+    let metrics = Metrics::install()?;
     let opened = store::open(&StoreUrl::parse(&library.store)?, library).await?;
     // Before the first key is made: a server that cannot listen must not use it up.
     let listener = TcpListener::bind(options.listen).await.with_context(|| {
@@ -70,7 +73,9 @@ pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Resu
     first_key(&opened, options.first_key).await?;
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}");
-    let served = serve(listener, router(&opened, options.rate_limit)?, stop).await;
+    tokio::spawn(metrics.clone().keep_up());
+    let router = router(&opened, options.rate_limit, metrics)?;
+    let served = serve(listener, router, stop).await;
     if let Err(error) = opened.keys.flush().await {
         tracing::error!(%error, "when keys were last used could not be written");
     }
@@ -110,7 +115,7 @@ async fn first_key(opened: &Opened, choice: FirstKey) -> Result<()> {
 }
 
 /// Everything that is served; a rate limit of 0 is none.
-fn router(opened: &Opened, rate_limit: u32) -> Result<Router> {
+fn router(opened: &Opened, rate_limit: u32, metrics: Metrics) -> Result<Router> {
     let keys = &opened.keys;
     let base = "/v1/api-keys";
     let mut endpoints = ApiKeys::at(keys, base);
@@ -125,6 +130,7 @@ fn router(opened: &Opened, rate_limit: u32) -> Result<Router> {
         .route_service(&format!("{base}/{{*rest}}"), endpoints)
         .route("/v1/whoami", get(whoami::whoami).layer(auth))
         .route("/openapi.json", get(openapi::openapi_json).layer(document))
+        .route("/metrics", get(metrics::metrics).layer(Extension(metrics)))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .with_state(Arc::clone(&opened.store))

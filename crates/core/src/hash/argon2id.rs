@@ -5,7 +5,7 @@ use std::{collections::TryReserveError, fmt};
 use argon2::{Algorithm, Argon2, AssociatedData, Block, Params, ParamsBuilder, Version};
 
 use super::{Binding, StoredHash};
-use crate::token::Secret;
+use crate::{meter, token::Secret};
 
 /// The cost of Argon2id. The default is OWASP's: 19456 KiB, 2 passes, 1 lane, which is about 13 ms
 /// of one core.
@@ -129,6 +129,7 @@ pub(super) fn hash(
         None => Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
     };
     let mut output = [0; StoredHash::OUTPUT_LENGTH];
+    meter::argon2_ran();
     argon2.hash_password_into_with_memory(secret.expose(), salt, &mut output, blocks)?;
     Ok(output)
 }

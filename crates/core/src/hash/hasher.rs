@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 use super::{
     Binding, Credential, Pepper, PepperId, PepperRing, Scheme, StoredHash, argon2id,
     hmac_sha256::Keyed,
-    pool::{Pool, PoolError},
+    pool::{HashQueue, Pool, PoolError},
 };
 use crate::{KeyId, token::Secret};
 
@@ -47,6 +47,11 @@ impl Hasher {
             keys: peppered.chain([(None, HashKey::new(None))]).collect(),
             pool: Pool::start(queue)?,
         })
+    }
+
+    /// What waits for a thread.
+    pub(crate) const fn queue(&self) -> &HashQueue {
+        self.pool.queue()
     }
 
     fn key(&self, pepper: &Option<PepperId>) -> Result<&HashKey, HashError> {
@@ -162,6 +167,15 @@ impl Hasher {
                 run.await?.map_err(HashError::failed)
             }
         }
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hasher")
+            .field("scheme", &self.scheme)
+            .field("waiting", &self.queue().waiting())
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use futures_channel::oneshot;
 
 use super::argon2id::Memory;
@@ -22,7 +22,19 @@ pub(super) type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 pub(super) struct Pool {
     // The order matters: it is the end of the queue that ends the threads.
     queue: Sender<Job>,
+    jobs: HashQueue,
     _threads: Vec<Thread>,
+}
+
+/// What is to be done, for whoever watches; it keeps no thread from ending.
+#[derive(Clone)]
+pub(crate) struct HashQueue(Receiver<Job>);
+
+impl HashQueue {
+    /// How many jobs wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// Memory for runs, at most one for each thread. What was used last is used next, by whichever thread:
@@ -79,6 +91,7 @@ impl Pool {
         let threads = (0..count).map(start).collect::<io::Result<_>>()?;
         Ok(Self {
             queue,
+            jobs: HashQueue(jobs),
             _threads: threads,
         })
     }
@@ -106,9 +119,8 @@ impl Pool {
         })
     }
 
-    /// How many jobs wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.queue.len()
+    pub(super) const fn queue(&self) -> &HashQueue {
+        &self.jobs
     }
 }
 
@@ -136,6 +148,7 @@ mod tests {
                 Poll::Ready(refused) => break assert!(matches!(refused, Err(PoolError::Full))),
             }
         }
+        assert_eq!(pool.queue().waiting(), 2);
         let threads = thread::available_parallelism().unwrap().get();
         assert!((2..=2 + threads).contains(&taken.len()));
         drop(release);

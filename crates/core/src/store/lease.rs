@@ -148,6 +148,16 @@ impl Lease {
         }
     }
 
+    /// For how long it still holds if nothing is told; `None` if that has no end.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        let until = match self.until.load(Ordering::Acquire) {
+            NEVER => Duration::ZERO,
+            ALWAYS => return None,
+            until => Duration::from_nanos(until),
+        };
+        Some(until.saturating_sub(monotonic().saturating_duration_since(self.origin)))
+    }
+
     /// The epoch that copies must be of.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
@@ -176,6 +186,7 @@ impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
             .field("vouches", &self.vouches())
+            .field("remaining", &self.remaining())
             .field("epoch", &self.epoch())
             .finish_non_exhaustive()
     }

@@ -9,7 +9,7 @@ use super::{
     proof::{Fingerprint, Proof, TokenMac},
 };
 use crate::{
-    KeyId,
+    KeyId, meter,
     store::{Lease, Stamp, Watch},
     sync::{AtomicBool, AtomicU64, Mutex, Ordering, PoisonError, fence},
 };
@@ -33,7 +33,6 @@ pub(crate) struct Cache {
     /// Each id in the map, in the order in which they are looked at for eviction.
     order: Mutex<VecDeque<KeyId>>,
     fills: AtomicU64,
-    evictions: AtomicU64,
 }
 
 /// What is known of one key.
@@ -74,7 +73,6 @@ impl Cache {
             capacity,
             order: Mutex::default(),
             fills: AtomicU64::new(0),
-            evictions: AtomicU64::new(0),
         });
         let watcher: std::sync::Weak<dyn Watch> = Arc::downgrade(&cache) as _;
         lease.watch(watcher);
@@ -150,7 +148,7 @@ impl Cache {
                 order.push_back(oldest);
             } else {
                 self.map.remove(&oldest);
-                self.evictions.fetch_add(1, Ordering::Relaxed);
+                meter::evicted();
             }
         }
     }
@@ -160,10 +158,27 @@ impl Cache {
         self.map.len()
     }
 
-    /// How many keys were taken out to make room for others.
-    pub(crate) fn evictions(&self) -> u64 {
-        self.evictions.load(Ordering::Relaxed)
+    /// Why there is no fresh copy.
+    pub(super) fn miss(&self, id: &KeyId) -> Miss {
+        if !self.lease.vouches() {
+            Miss::Lapsed
+        } else if self.map.look(id, |_| ()).is_some() {
+            Miss::Stale
+        } else {
+            Miss::Absent
+        }
     }
+}
+
+/// Why what is known of a key may not be used as it is.
+#[derive(Clone, Copy)]
+pub(crate) enum Miss {
+    /// Nothing is known of it.
+    Absent,
+    /// Its record has changed.
+    Stale,
+    /// The lease does not hold.
+    Lapsed,
 }
 
 impl Watch for Cache {

@@ -16,12 +16,6 @@ mod uses;
 use std::{fmt, sync::Arc};
 
 pub use self::outcome::{Denied, Undecided, Verified, VerifyError};
-pub(crate) use self::{
-    cache::Cache,
-    proof::ProofKey,
-    upkeep::{Upkeep, Writing},
-    uses::{Due, Uses},
-};
 use self::{
     cache::Entry,
     flights::Flights,
@@ -30,9 +24,15 @@ use self::{
     proof::{Proof, TokenMac},
     rehash::{Claims, Rehash},
 };
+pub(crate) use self::{
+    cache::{Cache, Miss},
+    proof::ProofKey,
+    upkeep::{Upkeep, Writing},
+    uses::{Due, Uses},
+};
 use crate::{
-    Caller, HashError, Key, Record, Status, TokenRef, config::Shared, hash::Binding, store::Stamp,
-    sync::Ordering,
+    Caller, HashError, Key, Record, Status, TokenRef, config::Shared, hash::Binding, meter,
+    store::Stamp, sync::Ordering,
 };
 
 /// How often a record is read again because its hash was replaced while the secret was held against it.
@@ -91,12 +91,22 @@ impl Verifier {
     /// not be found out, which is no statement about the token.
     pub async fn verify(&self, token: &[u8]) -> Result<Verified, VerifyError> {
         let shared = &*self.0;
-        let parsed = TokenRef::parse(token, &shared.prefix).map_err(Denied::Malformed)?;
+        let parsed = TokenRef::parse(token, &shared.prefix)
+            .inspect_err(|_| meter::malformed())
+            .map_err(Denied::Malformed)?;
         let mac = shared.memory.proofs.mac(parsed.exposed_secret());
         match self.verify_in_memory(&parsed, mac) {
-            Some(decided) => Ok(decided?),
-            // Boxed: it is large, and rare.
-            None => Box::pin(self.verify_in_store(&parsed, mac)).await,
+            Some(decided) => {
+                meter::in_memory(&decided);
+                Ok(decided?)
+            }
+            None => {
+                meter::missed(|| shared.memory.cache.miss(parsed.id()));
+                // Boxed: it is large, and rare.
+                let decided = Box::pin(self.verify_in_store(&parsed, mac)).await;
+                meter::in_store(&decided);
+                decided
+            }
         }
     }
 

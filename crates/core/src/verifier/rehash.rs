@@ -15,6 +15,7 @@ use crate::{
     KeyId,
     config::Shared,
     hash::Binding,
+    meter,
     random::Generator,
     sync::{Mutex, PoisonError},
     token::Secret,
@@ -93,6 +94,7 @@ impl Rehash {
         {
             return;
         }
+        meter::rehashed();
         let stamp = shared.lease.stamp(&key.id);
         if let Ok(Some(record)) = shared.store.find(&key.id).await
             && memory

@@ -1,5 +1,5 @@
-//! What is done beside the verifications, on a thread of its own: last uses are written, and old
-//! hashes replaced.
+//! What is done beside the verifications, on a thread of its own: last uses are written, old hashes
+//! replaced, and metrics published.
 
 use std::{
     fmt, io,
@@ -15,9 +15,14 @@ use super::{
     rehash::Rehash,
     uses::{Due, Uses},
 };
-use crate::{Clock, KeyStore, StoreError, thread::Thread, time::monotonic};
+use crate::{
+    Clock, KeyStore, StoreError,
+    meter::{self, Instance},
+    thread::Thread,
+    time::monotonic,
+};
 
-/// How often last uses are written.
+/// How often last uses are written and metrics published.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Most hashes that wait to be replaced. One that finds no place is replaced after another
@@ -46,7 +51,7 @@ impl Writing {
 }
 
 impl Upkeep {
-    pub(crate) fn start(writing: Writing) -> io::Result<Self> {
+    pub(crate) fn start(writing: Writing, instance: Instance) -> io::Result<Self> {
         let (rehashes, queue) = crossbeam_channel::bounded::<Rehash>(QUEUE);
         let thread = thread::Builder::new()
             .name("kw-upkeep".into())
@@ -62,10 +67,12 @@ impl Upkeep {
                     }
                     if monotonic() >= next {
                         flush(Due::Spaced);
+                        drop(catching(meter::publish));
                         next = monotonic() + INTERVAL;
                     }
                 }
                 flush(Due::All);
+                drop(catching(|| instance.close()));
             })?;
         Ok(Self {
             rehashes,

@@ -72,6 +72,11 @@ impl Uses {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many keys wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting().len()
+    }
+
     /// Notes a use. If more keys wait than may, it is noted for those who list keys of this process
     /// as long as the key stays in the cache, and never written.
     #[inline]
@@ -170,7 +175,7 @@ impl Uses {
 impl fmt::Debug for Uses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Uses")
-            .field("waiting", &self.waiting().len())
+            .field("waiting", &self.len())
             .finish_non_exhaustive()
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     auth::{AuthLayer, Authenticator},
     error::{AnswerForm, ApiError},
     future::ResponseFuture,
+    trace::{self, operation},
 };
 
 /// The endpoints of API keys, as one tower service over any body.
@@ -200,13 +201,27 @@ impl Endpoints {
             .and_then(Route::parse)
             .ok_or_else(ApiError::not_found)?;
         match (route, &parts.method) {
-            (Route::Keys, &Method::POST) => self.create(parts, body).await,
-            (Route::Keys, &(Method::GET | Method::HEAD)) => self.list(parts).await,
-            (Route::Verify, &Method::POST) => self.verify(parts, body).await,
-            (Route::Key(id), &(Method::GET | Method::HEAD)) => self.find(parts, id).await,
-            (Route::Key(id), &Method::PATCH) => self.rename(parts, body, id).await,
-            (Route::Key(id), &Method::DELETE) => self.revoke(parts, id).await,
-            (Route::Rotate(id), &Method::POST) => self.rotate(parts, body, id).await,
+            (Route::Keys, &Method::POST) => {
+                operation("create", None, self.create(parts, body)).await
+            }
+            (Route::Keys, &(Method::GET | Method::HEAD)) => {
+                operation("list", None, self.list(parts)).await
+            }
+            (Route::Verify, &Method::POST) => {
+                operation("verify", None, self.verify(parts, body)).await
+            }
+            (Route::Key(id), &(Method::GET | Method::HEAD)) => {
+                operation("find", Some(id), self.find(parts, id)).await
+            }
+            (Route::Key(id), &Method::PATCH) => {
+                operation("rename", Some(id), self.rename(parts, body, id)).await
+            }
+            (Route::Key(id), &Method::DELETE) => {
+                operation("revoke", Some(id), self.revoke(parts, id)).await
+            }
+            (Route::Rotate(id), &Method::POST) => {
+                operation("rotate", Some(id), self.rotate(parts, body, id)).await
+            }
             (route, &Method::OPTIONS) => Ok(options(route.allow())),
             (route, _) => Err(method_not_allowed(route.allow())),
         }
@@ -351,6 +366,7 @@ impl Endpoints {
     }
 
     fn authorize(&self, caller: Caller, permission: &Permission) -> Result<Caller, ApiError> {
+        trace::asked_by(&caller);
         let authorized = self.issuer.authorize(&caller, permission);
         authorized.map_err(|error| self.told(&error))?;
         Ok(caller)

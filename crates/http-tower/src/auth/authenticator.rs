@@ -3,7 +3,10 @@
 use http::{HeaderMap, HeaderName, header, request::Parts};
 use keywright_core::{Caller, Permission, Verifier};
 
-use crate::error::{ApiError, Challenge};
+use crate::{
+    error::{ApiError, Challenge},
+    trace,
+};
 
 /// Largest header that may hold a token, in bytes.
 const MAX_HEADER_LENGTH: usize = 512;
@@ -40,7 +43,7 @@ impl Authenticator {
             Some(_) => return Err(self.challenge.invalid_token()),
             None => {
                 let token = self.token(&request.headers)?;
-                let verified = self.verifier.verify(token).await;
+                let verified = trace::verify(&self.verifier, token).await;
                 let verified = verified.map_err(|error| self.challenge.verification(&error))?;
                 let caller = verified.caller();
                 request.extensions.insert(caller.clone());

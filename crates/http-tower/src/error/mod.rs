@@ -81,6 +81,10 @@ impl ApiError {
         self
     }
 
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
     /// 500: a defect of this program.
     pub(crate) fn internal() -> Self {
         Self::new(

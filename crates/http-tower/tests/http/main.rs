@@ -18,4 +18,5 @@ mod paths;
 mod rate_limit;
 mod rotate;
 mod session_example;
+mod spans;
 mod tonic_example;

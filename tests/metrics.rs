@@ -1,0 +1,112 @@
+//! What a scrape of the server tells, and what it does not.
+
+use std::{collections::BTreeMap, thread, time::Duration};
+
+use tempfile::tempdir;
+
+use crate::support::{PATIENCE, Server, forge, operator_key, parse, secret_of};
+
+/// A scrape: the value of each series.
+fn scrape(server: &Server) -> (String, BTreeMap<String, f64>) {
+    let answer = server.send("GET", "/metrics", "", "");
+    assert_eq!(answer.status, 200);
+    let form = answer.header("content-type");
+    assert_eq!(form, "text/plain; version=0.0.4; charset=utf-8");
+    let series = answer.body.lines().filter(|line| !line.is_empty());
+    let series = series.filter(|line| !line.starts_with('#')).map(|line| {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        (name.to_owned(), value.parse().unwrap())
+    });
+    let series = series.collect();
+    (answer.body, series)
+}
+
+/// The scrape that shows this: the library tells its numbers each second.
+fn scrape_until(
+    server: &Server,
+    shown: impl Fn(&BTreeMap<String, f64>) -> bool,
+) -> (String, BTreeMap<String, f64>) {
+    let pause = Duration::from_millis(50);
+    for _ in 0..PATIENCE.as_millis() / pause.as_millis() {
+        let (text, series) = scrape(server);
+        if shown(&series) {
+            return (text, series);
+        }
+        thread::sleep(pause);
+    }
+    panic!("it is never shown: {:?}", scrape(server));
+}
+
+fn outcome(name: &str) -> String {
+    format!("keywright_verifications_total{{outcome=\"{name}\"}}")
+}
+
+#[test]
+fn a_scrape_counts_what_has_happened_and_tells_of_nobody() {
+    let folder = tempdir().unwrap();
+    let workspace = ["--hash", "hmac-sha256", "--workspace", "tell-tale"];
+    let admin = operator_key(folder.path(), &workspace);
+    let fast = ["--hash", "hmac-sha256", "--first-key", "none"];
+    let server = Server::start(folder.path(), &fast);
+    let (_, before) = scrape(&server);
+    for name in ["accepted", "wrong_secret", "revoked", "malformed"] {
+        assert_eq!(before[&outcome(name)], 0.0, "{name}");
+    }
+    assert_eq!(before["keywright_instances"], 1.0);
+    assert_eq!(before["keywright_cache_hits_total"], 0.0);
+
+    let created = server.create(&admin, r#"{"name":"tell-tale"}"#);
+    let token = created.text("secret");
+    let (ours, other) = (parse(&admin), parse(&token));
+    let wrong = forge(other.environment(), other.id(), &ours.secret());
+    assert_eq!(server.whoami(&token).status, 200);
+    assert_eq!(server.whoami(&wrong).status, 401);
+    assert_eq!(server.whoami("tell-tale").status, 401);
+    let path = format!("/v1/api-keys/{}", other.id());
+    assert_eq!(server.send("DELETE", &path, &admin, "").status, 200);
+    assert_eq!(server.whoami(&token).status, 401);
+    // Paths and methods that hold what they should not.
+    let lost = format!("/{token}?{token}");
+    assert_eq!(server.send("GET", &lost, &admin, "").status, 404);
+    assert_eq!(server.send("TELL-TALE", &lost, &admin, "").status, 404);
+
+    let (text, after) = scrape_until(&server, |series| series[&outcome("revoked")] == 1.0);
+    // Create, whoami and revoke.
+    assert_eq!(after[&outcome("accepted")], 3.0, "{text}");
+    assert_eq!(after[&outcome("wrong_secret")], 1.0, "{text}");
+    assert_eq!(after[&outcome("malformed")], 1.0, "{text}");
+    assert_eq!(after["keywright_argon2_runs_total"], 0.0, "{text}");
+    let sum = |name: &str| {
+        let series = after.iter().filter(|(series, _)| series.starts_with(name));
+        series.map(|(_, value)| value).sum::<f64>()
+    };
+    let decided = sum("keywright_cache_hits_total") + sum("keywright_cache_misses_total");
+    assert_eq!(decided, 5.0, "{text}");
+    let requests = "keywright_http_request_duration_seconds_count";
+    let by = |method: &str, route: &str, status: u16| {
+        after[&format!("{requests}{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}}")]
+    };
+    assert_eq!(by("GET", "/v1/whoami", 200), 1.0);
+    assert_eq!(by("GET", "/v1/whoami", 401), 3.0);
+    assert_eq!(by("POST", "/v1/api-keys", 201), 1.0);
+    assert_eq!(by("DELETE", "/v1/api-keys/{*rest}", 200), 1.0);
+    assert_eq!(by("GET", "", 404), 1.0);
+    assert_eq!(by("OTHER", "", 404), 1.0);
+
+    // The lease may lapse on a machine that is busy, and each of these may ask the store then.
+    scrape_until(&server, |series| {
+        assert_eq!(server.whoami(&admin).status, 200);
+        series["keywright_cache_hits_total"] > after["keywright_cache_hits_total"]
+    });
+
+    let (text, _) = scrape(&server);
+    for secret in [secret_of(&admin), secret_of(&token)] {
+        let mut pieces = (0..=secret.len() - 8).map(|at| &secret[at..at + 8]);
+        assert!(!pieces.any(|piece| text.contains(piece)), "{text}");
+    }
+    for id in [ours.id(), other.id()] {
+        assert!(!text.contains(&id.to_string()), "{text}");
+    }
+    assert!(!text.to_lowercase().contains("tell-tale"), "{text}");
+    assert!(!text.contains("key_"), "{text}");
+}
