@@ -27,13 +27,14 @@ fn the_documented_call_gets_its_201_and_the_key_works() {
     let secret = created.text("secret");
     let me = server.whoami(&secret);
     assert_eq!(me.status, 200, "{me:?}");
+    assert!(me.text("last_used_at") >= created.text("created_at"));
     assert_eq!(
         me.json(),
         json!({
             "id": created.text("id"),
             "name": "Production Server",
             "created_at": created.text("created_at"),
-            "last_used_at": null,
+            "last_used_at": me.text("last_used_at"),
             "is_expired": false,
             "environment": "live",
             "permissions": ["*"],

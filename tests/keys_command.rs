@@ -106,8 +106,8 @@ fn the_json_of_the_command_line_is_that_of_the_api() {
     let of_api = server.send("POST", "/v1/api-keys/verify", &token, &body);
     assert_eq!(code, 0);
     assert_eq!(
-        serde_json::from_str::<Value>(&worth).unwrap(),
-        of_api.json()
+        without_uses(serde_json::from_str(&worth).unwrap()),
+        without_uses(of_api.json())
     );
 }
 

@@ -45,6 +45,7 @@ pub(crate) fn encode<const N: usize>(mut value: u64) -> [u8; N] {
 
 /// What [`digit`] says, or [`NO_DIGIT`], for each byte. For what is public: how long a look takes depends
 /// on where it goes.
+#[expect(clippy::indexing_slicing, reason = "a character is below 256")]
 const DIGITS: [u8; 256] = {
     let mut digits = [NO_DIGIT; 256];
     let mut value = 0;

@@ -36,8 +36,7 @@ pub(crate) struct Cli {
 #[derive(Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct LibraryOptions {
-    /// Where keys are kept: sqlite:PATH or memory:; after a PATH, ?sharing=strict asks the file at each
-    /// verification, and ?sharing=exclusive lets no other process open it
+    /// Where keys are kept: sqlite:PATH (with ?sharing=strict or ?sharing=exclusive after it) or memory:
     #[arg(
         long,
         env = "KEYWRIGHT_STORE",

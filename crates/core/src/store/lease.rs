@@ -1,6 +1,10 @@
 //! Until when a store vouches for copies of its records, and which of them have changed.
 
-use std::{fmt, sync::Weak, time::Instant};
+use std::{
+    fmt,
+    sync::Weak,
+    time::{Duration, Instant},
+};
 
 use crate::{
     KeyId,
@@ -144,18 +148,22 @@ impl Lease {
         match self.until.load(Ordering::Acquire) {
             NEVER => false,
             ALWAYS => true,
-            until => coarse().saturating_sub(self.coarse_origin) < until,
+            until => self.elapsed() < until,
         }
     }
 
     /// For how long it still holds if nothing is told; `None` if that has no end.
     pub(crate) fn remaining(&self) -> Option<Duration> {
-        let until = match self.until.load(Ordering::Acquire) {
-            NEVER => Duration::ZERO,
-            ALWAYS => return None,
-            until => Duration::from_nanos(until),
-        };
-        Some(until.saturating_sub(monotonic().saturating_duration_since(self.origin)))
+        match self.until.load(Ordering::Acquire) {
+            NEVER => Some(Duration::ZERO),
+            ALWAYS => None,
+            until => Some(Duration::from_nanos(until.saturating_sub(self.elapsed()))),
+        }
+    }
+
+    /// Nanoseconds since the origin, by the coarse clock.
+    fn elapsed(&self) -> u64 {
+        coarse().saturating_sub(self.coarse_origin)
     }
 
     /// The epoch that copies must be of.
@@ -194,8 +202,6 @@ impl fmt::Debug for Lease {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn id() -> KeyId {
