@@ -217,6 +217,7 @@ impl Verifier {
         let known = self.known(key);
         // While the store does not vouch, a new copy would not be used either.
         let remembered = memory.cache.look(&id, |entry| {
+            entry.mark_used();
             Arc::ptr_eq(&entry.known, &known) && entry.proof.hash == proof.hash
         });
         if remembered == Some(true) && !lease.vouches() {

@@ -1,6 +1,6 @@
 //! What a cache of a few keys keeps, and one of none.
 
-use keywright_core::Denied;
+use keywright_core::{Denied, Lease};
 
 use crate::world::World;
 
@@ -74,5 +74,13 @@ fn a_key_that_is_used_between_many_others_stays() {
     for size in [2, 10, 100] {
         let world = World::with(|config| config.with_cache(size));
         assert_eq!(cost_beside_many(&world), (0, 0), "of {size}");
+    }
+}
+
+#[test]
+fn a_key_that_is_used_between_many_others_stays_where_each_use_reads_the_record() {
+    for size in [2, 10, 100] {
+        let world = World::leased(Lease::lapsed(), |config| config.with_cache(size));
+        assert_eq!(cost_beside_many(&world), (500, 0), "of {size}");
     }
 }
