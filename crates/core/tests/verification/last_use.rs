@@ -75,6 +75,54 @@ fn a_use_shows_at_once_in_the_same_process() {
 }
 
 #[test]
+fn a_use_that_comes_late_keeps_no_later_one_from_being_written() {
+    let world = World::new();
+    let issued = world.issue();
+    let id = issued.key.id;
+    world.verify(&issued.token).unwrap();
+    world.flush().unwrap();
+    // While it is on its way the record changes, and the key is used as it is known since.
+    let (other, token) = (world.clone(), issued);
+    let issued = Arc::new(token);
+    let same = Arc::clone(&issued);
+    world.clock.interrupt(move || {
+        other.rename(&id, "renamed");
+        other.verify(&same.token).unwrap();
+    });
+    world.verify(&issued.token).unwrap();
+    for _ in 0..3 {
+        world.clock.turn(MINUTE);
+        world.verify(&issued.token).unwrap();
+        assert_eq!(used(&find(&world, &issued)), Some(world.clock.millis()));
+        world.flush().unwrap();
+        let written = world.store.record(&id).key;
+        assert_eq!(used(&written), Some(world.clock.millis()));
+    }
+}
+
+#[test]
+fn a_write_that_fails_beside_one_that_does_not_keeps_no_later_use_from_being_written() {
+    let world = World::new();
+    let issued = world.issue();
+    let id = issued.key.id;
+    world.verify(&issued.token).unwrap();
+    let other = world.clone();
+    world.store.before_touch(move || {
+        other.flush().unwrap();
+        other.store.fail_touches(1);
+    });
+    // Whether this is told depends on whether it was faster than the thread that writes uses.
+    let _ = world.flush();
+    for _ in 0..2 {
+        world.clock.turn(1);
+        world.verify(&issued.token).unwrap();
+        world.flush().unwrap();
+        let written = world.store.record(&id).key;
+        assert_eq!(used(&written), Some(world.clock.millis()));
+    }
+}
+
+#[test]
 fn what_a_store_does_not_take_is_written_later() {
     let world = World::new();
     let issued = world.issue();
