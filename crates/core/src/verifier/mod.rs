@@ -64,6 +64,16 @@ impl Memory {
             claims: Claims::default(),
         }
     }
+
+    /// Puts the last uses that this process knows of into keys that were read from the store.
+    pub(crate) fn overlay(&self, keys: &mut [Key]) {
+        // What was written meanwhile waits no more, but is known still.
+        for key in &mut *keys {
+            let known = self.cache.look(&key.id, |entry| entry.known.last_used_at());
+            key.last_used_at = key.last_used_at.max(known.flatten());
+        }
+        self.uses.overlay(keys);
+    }
 }
 
 impl fmt::Debug for Memory {

@@ -75,6 +75,36 @@ fn a_use_shows_at_once_in_the_same_process() {
 }
 
 #[test]
+fn a_use_that_is_written_while_the_key_is_read_shows_too() {
+    let world = World::new();
+    let issued = world.issue();
+    for turn in [1, 2 * MINUTE] {
+        world.clock.turn(turn);
+        world.verify(&issued.token).unwrap();
+        let now = Some(world.clock.millis());
+        let other = world.clone();
+        world.store.after_find(move || other.flush().unwrap());
+        assert_eq!(used(&find(&world, &issued)), now);
+
+        world.clock.turn(1);
+        world.verify(&issued.token).unwrap();
+        let now = Some(world.clock.millis());
+        let other = world.clone();
+        world.store.after_find(move || other.flush().unwrap());
+        assert_eq!(used(&list(&world)[0]), now);
+    }
+}
+
+#[test]
+fn the_answer_to_a_rename_shows_the_last_use() {
+    let world = World::new();
+    let issued = world.issue();
+    world.verify(&issued.token).unwrap();
+    let renamed = world.rename(&issued.key.id, "renamed");
+    assert_eq!(used(&renamed), Some(world.clock.millis()));
+}
+
+#[test]
 fn a_use_that_comes_late_keeps_no_later_one_from_being_written() {
     let world = World::new();
     let issued = world.issue();
