@@ -11,7 +11,7 @@ use std::{
 use keywright_core::{HashError, Issued, Scheme, Undecided, Verified, VerifyError};
 use pollster::block_on;
 
-use crate::world::{World, argon2};
+use crate::world::{World, argon2, await_that};
 
 type Verification<'a> = Pin<Box<dyn Future<Output = Result<Verified, VerifyError>> + 'a>>;
 
@@ -129,6 +129,36 @@ fn a_full_queue_is_told_at_once_and_passes() {
     for issued in &keys {
         world.verify(&issued.token).unwrap();
     }
+}
+
+#[test]
+fn a_hash_that_was_not_replaced_because_the_queue_was_full_is_replaced_later() {
+    let (maker, ahead) = slow();
+    let issued = maker
+        .reopened(|config| config.with_scheme(Scheme::HmacSha256))
+        .issue();
+    let world = maker.reopened(|config| config.with_scheme(dear()).with_hash_queue(ahead.len()));
+    // As many as run at once more than the queue holds.
+    let more = maker.issue_many(ahead.len() / 2);
+    let ahead: Vec<_> = ahead.iter().map(|issued| begin(&world, issued)).collect();
+    let mut more: Vec<Verification<'_>> = more
+        .iter()
+        .map(|issued| {
+            let token = issued.token.expose().as_bytes();
+            Box::pin(world.keys.verifier().verify(token)) as _
+        })
+        .collect();
+    for verification in &mut more {
+        let _ = poll(verification);
+    }
+    world.verify(&issued.token).unwrap();
+    for verification in ahead {
+        block_on(verification).unwrap();
+    }
+    await_that(|| {
+        world.verify(&issued.token).unwrap();
+        world.store.rehashes() == 1
+    });
 }
 
 #[test]
