@@ -22,6 +22,7 @@ mod lost_file;
 mod methods;
 mod openapi;
 mod rate_limit;
+mod rehash;
 mod revocation;
 mod rotation;
 mod sharing;

@@ -4,7 +4,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::{
     client::{Client, Times, now, under_load},
-    support::{Answer, Server, operator_key, parse, run},
+    support::{Answer, Server, await_the_bound, operator_key, parse, run},
 };
 
 const FAST: [&str; 4] = ["--hash", "hmac-sha256", "--rate-limit", "0"];
@@ -144,4 +144,20 @@ fn what_was_revoked_stays_so_when_the_server_that_did_it_is_killed_at_once() {
         assert_eq!(client.whoami(&token), 401);
     }
     staleness.print("revoked by a server that was killed");
+}
+
+#[test]
+fn a_server_that_did_not_run_for_a_while_goes_by_nothing_that_it_knew_before() {
+    let story = Story::start();
+    let mut client = Client::of(&story.there);
+    for _ in 0..10 {
+        let key = story.known_there(&mut client, &story.admin);
+        story.there.signal("STOP");
+        let path = key.header("location");
+        let revoked = story.here.send("DELETE", path, &story.admin, "");
+        assert_eq!(revoked.status, 200);
+        await_the_bound();
+        story.there.signal("CONT");
+        assert_eq!(client.whoami(&key.text("secret")), 401);
+    }
 }
