@@ -23,9 +23,13 @@ pub(crate) const fn digit(character: u8) -> Option<u8> {
     }
 }
 
-/// Whether every byte is a base62 character.
-pub(crate) fn is_base62(bytes: &[u8]) -> bool {
-    bytes.iter().all(u8::is_ascii_alphanumeric)
+/// Whether every byte is a base62 character. It looks at all of them, which takes the processor less
+/// than to look for the first that is none.
+pub(crate) fn is_base62<const N: usize>(bytes: &[u8; N]) -> bool {
+    let wrong = bytes.iter().fold(0, |wrong, byte| {
+        wrong | u8::from(!byte.is_ascii_alphanumeric())
+    });
+    wrong == 0
 }
 
 /// Writes `value` big-endian, padded on the left with `0`. What does not fit is cut off on the left.
@@ -37,6 +41,34 @@ pub(crate) fn encode<const N: usize>(mut value: u64) -> [u8; N] {
         value /= u64::from(RADIX);
     }
     out
+}
+
+/// What [`digit`] says, or [`NO_DIGIT`], for each byte. For what is public: how long a look takes depends
+/// on where it goes.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < RADIX {
+        digits[character(value) as usize] = value;
+        value += 1;
+    }
+    digits
+};
+
+const NO_DIGIT: u8 = 0xff;
+
+/// Reads a big-endian number of six public characters; `None` on another character.
+pub(crate) fn decode_six(characters: &[u8; 6]) -> Option<u64> {
+    let mut value = 0;
+    let mut wrong = 0;
+    for &character in characters {
+        #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+        let digit = DIGITS[usize::from(character)];
+        wrong |= digit;
+        value = value * u64::from(RADIX) + u64::from(digit);
+    }
+    // All digits are below 64.
+    (wrong < 64).then_some(value)
 }
 
 /// Reads a big-endian number; `None` on another character or on overflow.

@@ -1,6 +1,6 @@
 //! What a key may do.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -97,8 +97,8 @@ crate::text::parsed_text!(Permission, PermissionError);
 /// assert_eq!(caller.first_not_covered(&wanted), None);
 /// # Ok::<(), keywright_core::PermissionError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Permissions(Box<[Permission]>);
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Permissions(Arc<[Permission]>);
 
 impl Permissions {
     /// Most permissions in a set.
@@ -122,7 +122,7 @@ impl Permissions {
     /// The set of `*` alone, which covers everything.
     #[must_use]
     pub fn all() -> Self {
-        Self(Box::new([Permission::ALL]))
+        Self(Arc::new([Permission::ALL]))
     }
 
     /// Whether one of the set covers the permission.

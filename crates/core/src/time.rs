@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    num::NonZero,
     time::{Duration, Instant},
 };
 
@@ -16,12 +17,28 @@ const FORMAT: StaticFormatDescription =
 
 /// A point in time: whole milliseconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
 /// Its text is RFC 3339 in UTC with three digits of a second.
+// One more than the milliseconds, so that a time that is not there takes no place of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(i64);
+pub struct Timestamp(NonZero<i64>);
 
 impl Timestamp {
     /// 9999-12-31T23:59:59.999Z.
-    pub const MAX: Self = Self(253_402_300_799_999);
+    pub const MAX: Self = Self::clamped(Self::MAX_MILLIS);
+
+    const MAX_MILLIS: i64 = 253_402_300_799_999;
+
+    /// The nearest time that there is.
+    const fn clamped(millis: i64) -> Self {
+        let number = if millis < 0 {
+            NonZero::new(1)
+        } else if millis > Self::MAX_MILLIS {
+            NonZero::new(Self::MAX_MILLIS + 1)
+        } else {
+            NonZero::new(millis + 1)
+        };
+        #[expect(clippy::expect_used, reason = "each is 1 or more")]
+        Self(number.expect("a number from 1"))
+    }
 
     /// From Unix milliseconds.
     ///
@@ -29,8 +46,8 @@ impl Timestamp {
     ///
     /// [`TimestampError`] before 1970 or after 9999.
     pub const fn from_millis(millis: i64) -> Result<Self, TimestampError> {
-        if millis >= 0 && millis <= Self::MAX.0 {
-            Ok(Self(millis))
+        if millis >= 0 && millis <= Self::MAX_MILLIS {
+            Ok(Self::clamped(millis))
         } else {
             Err(TimestampError)
         }
@@ -39,7 +56,7 @@ impl Timestamp {
     /// Unix milliseconds.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// Reads an RFC 3339 time (section 5.6) of any offset. What is finer than a millisecond is cut
@@ -64,21 +81,22 @@ impl Timestamp {
     #[must_use]
     pub fn saturating_add(self, span: Duration) -> Self {
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_add(millis).min(Self::MAX.0))
+        Self::clamped(self.as_millis().saturating_add(millis))
     }
 
     /// A span before this time, at least 1970.
     #[must_use]
     pub fn saturating_sub(self, span: Duration) -> Self {
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_sub(millis).max(0))
+        Self::clamped(self.as_millis().saturating_sub(millis))
     }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
-            .map_err(|_| fmt::Error)?;
+        let time =
+            OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.as_millis()) * 1_000_000)
+                .map_err(|_| fmt::Error)?;
         let text = time
             .to_offset(UtcOffset::UTC)
             .format(FORMAT)
@@ -106,6 +124,12 @@ impl std::error::Error for TimestampError {}
 pub trait Clock: Send + Sync + 'static {
     /// The present time.
     fn now(&self) -> Timestamp;
+
+    /// The same, perhaps up to 10 milliseconds behind, for what is asked at each verification and
+    /// need not be exact: when a key was used.
+    fn coarse(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// The clock of the operating system.
@@ -120,7 +144,14 @@ impl Clock for SystemClock {
         let since = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
-        Timestamp(0).saturating_add(since)
+        Timestamp::clamped(0).saturating_add(since)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn coarse(&self) -> Timestamp {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+        let millis = time.tv_sec.saturating_mul(1000) + time.tv_nsec / 1_000_000;
+        Timestamp::clamped(millis)
     }
 }
 
@@ -128,6 +159,26 @@ impl Clock for SystemClock {
 #[expect(clippy::disallowed_methods, reason = "this is the one clock for spans")]
 pub(crate) fn monotonic() -> Instant {
     Instant::now()
+}
+
+/// How far [`coarse`] may be behind: one tick of the slowest kernel.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// The same clock in nanoseconds since some moment, at most a [`TICK`] behind, and read in a tenth of
+/// the time: it is looked at in each verification.
+#[cfg(target_os = "linux")]
+pub(crate) fn coarse() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    let nanos = time.tv_sec.saturating_mul(1_000_000_000) + time.tv_nsec;
+    nanos.unsigned_abs()
+}
+
+/// Elsewhere it is the clock itself.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn coarse() -> u64 {
+    static ORIGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let since = monotonic().saturating_duration_since(*ORIGIN.get_or_init(monotonic));
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

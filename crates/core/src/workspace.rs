@@ -1,11 +1,11 @@
 //! The workspace that a key belongs to.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// The tenant that a key belongs to: 1 to 64 of `A-Za-z0-9` and `._:@/-`, the host's own name for it.
 /// A key never leaves its workspace, and nobody outside it learns that the key exists.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Workspace(Box<str>);
+pub struct Workspace(Arc<str>);
 
 impl Workspace {
     /// Longest name, in bytes.

@@ -37,7 +37,8 @@ impl Issuer {
         let verifier = Verifier(std::sync::Arc::clone(&self.0));
         match verifier.verify(token).await {
             Ok(verified) => {
-                let key = verified.key().clone();
+                let mut key = verified.key().clone();
+                key.last_used_at = verified.last_used_at();
                 let visible = key.workspace == *caller.workspace()
                     && caller.environment().covers(key.environment);
                 Ok(if visible {

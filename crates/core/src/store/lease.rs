@@ -1,15 +1,11 @@
 //! Until when a store vouches for copies of its records, and which of them have changed.
 
-use std::{
-    fmt,
-    sync::Weak,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Weak, time::Instant};
 
 use crate::{
     KeyId,
     sync::{AtomicU64, Ordering, PoisonError, RwLock, fence},
-    time::monotonic,
+    time::{TICK, coarse, monotonic},
 };
 
 /// Number of generations. Two ids that share one only make a copy that is being taken at that very
@@ -34,7 +30,9 @@ const ALWAYS: u64 = u64::MAX;
 /// All times are of the monotonic clock: setting the wall clock changes nothing.
 pub struct Lease {
     origin: Instant,
-    /// Nanoseconds after `origin`.
+    /// The same moment by the coarse clock.
+    coarse_origin: u64,
+    /// Nanoseconds after the origin, by the coarse clock.
     until: AtomicU64,
     epoch: AtomicU64,
     generations: [AtomicU64; STRIPES],
@@ -78,6 +76,7 @@ impl Lease {
     fn until(until: u64) -> Self {
         Self {
             origin: monotonic(),
+            coarse_origin: coarse(),
             until: AtomicU64::new(until),
             epoch: AtomicU64::new(0),
             generations: [const { AtomicU64::new(0) }; STRIPES],
@@ -92,9 +91,14 @@ impl Lease {
     }
 
     /// Lets the lease hold until then. What was told before is known to whoever sees it.
+    ///
+    /// It ends up to 20 milliseconds earlier, so that a coarse clock can measure it, and never later.
     pub fn extend(&self, until: Instant) {
-        let nanos = nanos(until.saturating_duration_since(self.origin));
-        self.until.store(nanos, Ordering::Release);
+        // The coarse clock may be a tick behind, and a tick less than that at the origin.
+        let span = until.saturating_duration_since(self.origin);
+        let nanos = u64::try_from(span.saturating_sub(TICK).as_nanos()).unwrap_or(ALWAYS);
+        self.until
+            .store(nanos.clamp(NEVER, ALWAYS - 1), Ordering::Release);
     }
 
     /// Lets the lease hold for nothing any more: the store has lost touch with its records.
@@ -140,7 +144,7 @@ impl Lease {
         match self.until.load(Ordering::Acquire) {
             NEVER => false,
             ALWAYS => true,
-            until => nanos(monotonic().saturating_duration_since(self.origin)) < until,
+            until => coarse().saturating_sub(self.coarse_origin) < until,
         }
     }
 
@@ -168,13 +172,6 @@ impl Lease {
     }
 }
 
-fn nanos(span: Duration) -> u64 {
-    // Five centuries.
-    u64::try_from(span.as_nanos())
-        .unwrap_or(ALWAYS)
-        .clamp(NEVER + 1, ALWAYS - 1)
-}
-
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
@@ -186,6 +183,8 @@ impl fmt::Debug for Lease {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn id() -> KeyId {

@@ -1,6 +1,9 @@
 //! The public id of a key.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use crate::{Timestamp, base62, random::Generator};
 
@@ -17,7 +20,7 @@ use crate::{Timestamp, base62, random::Generator};
 /// assert_eq!(id.created_at().to_string(), "2024-03-01T10:00:00.000Z");
 /// # Ok::<(), keywright_core::KeyIdError>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyId([u8; KeyId::LENGTH]);
 
 impl KeyId {
@@ -79,6 +82,11 @@ impl KeyId {
         }
     }
 
+    /// The id of characters that were looked at before.
+    pub(super) const fn of_base62(characters: [u8; Self::LENGTH]) -> Self {
+        Self(characters)
+    }
+
     /// The bare form: 16 ASCII characters.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
@@ -102,6 +110,13 @@ impl KeyId {
         time.and_then(|millis| i64::try_from(millis).ok())
             .and_then(|millis| Timestamp::from_millis(millis).ok())
             .unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl Hash for KeyId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // All ids have one length.
+        state.write_u128(u128::from_ne_bytes(self.0));
     }
 }
 

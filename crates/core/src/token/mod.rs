@@ -71,7 +71,7 @@ impl Token {
 
 /// Base62 characters as text.
 fn ascii(characters: &[u8]) -> &str {
-    debug_assert!(base62::is_base62(characters));
+    debug_assert!(characters.iter().all(u8::is_ascii_alphanumeric));
     str::from_utf8(characters).unwrap_or_default()
 }
 
@@ -101,6 +101,7 @@ impl<'a> TokenRef<'a> {
     /// # Errors
     ///
     /// A [`TokenError`] for each way in which the bytes are no token of this prefix.
+    #[inline]
     pub fn parse(text: &'a [u8], prefix: &Prefix) -> Result<Self, TokenError> {
         if text.len() != Token::length(prefix) {
             return Err(TokenError::Length);
@@ -122,7 +123,10 @@ impl<'a> TokenRef<'a> {
         let (id, rest) = rest
             .split_first_chunk::<{ KeyId::LENGTH }>()
             .ok_or(TokenError::Length)?;
-        let id = KeyId::from_bytes(id).map_err(|_| TokenError::Alphabet)?;
+        if !base62::is_base62(id) {
+            return Err(TokenError::Alphabet);
+        }
+        let id = KeyId::of_base62(*id);
         let secret: &[u8; Secret::LENGTH] = rest
             .strip_prefix(b"_")
             .ok_or(TokenError::Alphabet)?
@@ -131,7 +135,7 @@ impl<'a> TokenRef<'a> {
         if !base62::is_base62(secret) {
             return Err(TokenError::Alphabet);
         }
-        if checksum::of(body) != *checksum {
+        if !checksum::matches(body, checksum) {
             return Err(TokenError::Checksum);
         }
         Ok(Self {

@@ -40,8 +40,6 @@ pub(crate) struct Cache {
 pub(crate) struct Entry {
     pub(super) proof: Proof,
     pub(super) known: Arc<Known>,
-    /// The version of the record.
-    pub(super) version: u64,
     /// Whether the hash is one that would not be made any more.
     pub(super) outdated: AtomicBool,
     /// The epoch of the lease in which the record is fresh, or [`FILLING`] or [`STALE`].
@@ -51,11 +49,10 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(proof: Proof, known: Arc<Known>, version: u64, outdated: bool) -> Self {
+    pub(super) fn new(proof: Proof, known: Arc<Known>, outdated: bool) -> Self {
         Self {
             proof,
             known,
-            version,
             outdated: AtomicBool::new(outdated),
             freshness: AtomicU64::new(STALE),
             hot: AtomicBool::new(false),
@@ -92,6 +89,7 @@ impl Cache {
     }
 
     /// Looks at what is known of a key, if its record may be used as it is.
+    #[inline]
     pub(super) fn look_fresh<R>(&self, id: &KeyId, look: impl FnOnce(&Entry) -> R) -> Option<R> {
         // What is told is told before the lease is extended, so the lease is looked at first.
         if !self.lease.vouches() {

@@ -1,38 +1,49 @@
 //! A key as the verifier knows it, and when it was last used here.
 
 use crate::{
-    Key, Timestamp,
+    Environment, Key, Timestamp,
     sync::{AtomicBool, AtomicI64, Ordering},
 };
 
 /// A key as it was read, shared by the cache, by all that were verified with it, and by whoever notes
 /// its uses.
+// What each verification looks at stands together.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Known {
-    pub(crate) key: Key,
     /// Unix milliseconds of the latest use that is known of, also elsewhere; negative for none.
     used: AtomicI64,
     /// Whether that use waits to be written.
     pub(super) queued: AtomicBool,
+    /// The key's.
+    pub(super) environment: Environment,
+    /// Whether the key opens something until it changes, whatever the time is.
+    pub(super) lasts: bool,
     /// Unix milliseconds at which a use was last written, as far as is known; negative for never.
     pub(super) written: AtomicI64,
+    /// The version of the record.
+    pub(super) version: u64,
+    pub(crate) key: Key,
 }
 
 const NEVER: i64 = -1;
 
 impl Known {
-    pub(crate) fn new(key: Key) -> Self {
+    pub(super) fn new(key: Key, version: u64) -> Self {
         let used = key.last_used_at.map_or(NEVER, Timestamp::as_millis);
         Self {
-            key,
             used: AtomicI64::new(used),
             queued: AtomicBool::new(false),
+            environment: key.environment,
+            lasts: key.revoked_at.is_none() && key.expires_at.is_none(),
             written: AtomicI64::new(used),
+            version,
+            key,
         }
     }
 
-    /// Whether a key that was read is this one, but for its uses.
-    pub(super) fn is(&self, key: &Key) -> bool {
+    /// Whether a record that was read is this one, but for its uses.
+    pub(super) fn is(&self, key: &Key, version: u64) -> bool {
         let Key {
             id,
             workspace,
@@ -46,7 +57,8 @@ impl Known {
             revoked_at,
             last_used_at: _,
         } = &self.key;
-        *id == key.id
+        self.version == version
+            && *id == key.id
             && *workspace == key.workspace
             && *environment == key.environment
             && *name == key.name
@@ -68,6 +80,8 @@ impl Known {
     pub(super) fn use_at(&self, now: Timestamp) {
         let now = now.as_millis();
         if self.used.load(Ordering::Relaxed) < now {
+            // A coarse clock may be behind the one that dated the creation.
+            let now = now.max(self.key.created_at().as_millis());
             self.used.fetch_max(now, Ordering::SeqCst);
         }
     }

@@ -14,6 +14,7 @@ impl<V: Send + Sync> Map<V> {
     }
 
     /// Looks at the value of an id.
+    #[inline]
     pub(super) fn look<R>(&self, id: &KeyId, look: impl FnOnce(&V) -> R) -> Option<R> {
         let guard = self.0.guard();
         self.0.get(id, &guard).map(look)

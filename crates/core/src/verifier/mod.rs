@@ -5,6 +5,7 @@ mod flights;
 mod known;
 mod map;
 mod outcome;
+mod parts;
 mod proof;
 mod rehash;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use self::{
     cache::Entry,
     flights::Flights,
     known::Known,
+    parts::Parts,
     proof::{Proof, TokenMac},
     rehash::{Claims, Rehash},
 };
@@ -50,6 +52,7 @@ pub(crate) struct Memory {
     pub(crate) cache: Arc<Cache>,
     pub(crate) uses: Arc<Uses>,
     proofs: ProofKey,
+    parts: Parts,
     flights: Flights,
     claims: Claims,
 }
@@ -60,6 +63,7 @@ impl Memory {
             cache,
             uses,
             proofs,
+            parts: Parts::default(),
             flights: Flights::default(),
             claims: Claims::default(),
         }
@@ -98,7 +102,7 @@ impl Verifier {
     pub async fn verify(&self, token: &[u8]) -> Result<Verified, VerifyError> {
         let shared = &*self.0;
         let parsed = TokenRef::parse(token, &shared.prefix).map_err(Denied::Malformed)?;
-        let mac = shared.memory.proofs.mac(token);
+        let mac = shared.memory.proofs.mac(parsed.exposed_secret());
         match self.verify_in_memory(&parsed, mac) {
             Some(decided) => Ok(decided?),
             // Boxed: it is large, and rare.
@@ -113,6 +117,7 @@ impl Verifier {
     }
 
     /// Decides from a fresh copy of the record, if there is one.
+    #[inline]
     fn verify_in_memory(
         &self,
         token: &TokenRef<'_>,
@@ -120,7 +125,7 @@ impl Verifier {
     ) -> Option<Result<Verified, Denied>> {
         let id = token.id();
         let known = self.0.memory.cache.look_fresh(id, |entry| {
-            if entry.known.key.environment != token.environment() {
+            if entry.known.environment != token.environment() {
                 return Err(Denied::Unknown(*id));
             }
             // A key has one secret for as long as it lives.
@@ -224,7 +229,7 @@ impl Verifier {
             ..
         } = &*self.0;
         let id = key.id;
-        let known = self.known(key);
+        let known = self.known(key, version);
         // While the store does not vouch, a new copy would not be used either.
         let remembered = memory.cache.look(&id, |entry| {
             entry.mark_used();
@@ -234,7 +239,7 @@ impl Verifier {
             return known;
         }
         let outdated = !hasher.is_current(&credential.hash);
-        let entry = Entry::new(proof, Arc::clone(&known), version, outdated);
+        let entry = Entry::new(proof, Arc::clone(&known), outdated);
         if outdated && known.key.status(self.0.clock.now()) == Status::Active {
             self.replace_hash(&entry, token, proof.token);
         }
@@ -243,13 +248,14 @@ impl Verifier {
     }
 
     /// What is known of a key that was read just now: what was known before, if that is the same.
-    fn known(&self, key: Key) -> Arc<Known> {
+    fn known(&self, mut key: Key, version: u64) -> Arc<Known> {
         let cache = &self.0.memory.cache;
         let before = cache.look(&key.id, |entry| Arc::clone(&entry.known));
         match before {
-            Some(known) if known.is(&key) => known,
+            Some(known) if known.is(&key, version) => known,
             before => {
-                let new = Known::new(key);
+                self.0.memory.parts.share(&mut key);
+                let new = Known::new(key, version);
                 if let Some(before) = before {
                     new.follow(&before);
                 }
@@ -267,7 +273,6 @@ impl Verifier {
         let queued = self.0.upkeep.rehash(Rehash {
             shared: Arc::downgrade(&self.0),
             known: Arc::clone(&entry.known),
-            version: entry.version,
             token: mac,
             secret: token.secret(),
             claim,
@@ -279,16 +284,13 @@ impl Verifier {
 
     /// The last check of a proven token, which each verification makes: whether its key opens
     /// anything now.
+    #[inline]
     fn accept(&self, known: Arc<Known>) -> Result<Verified, Denied> {
-        let now = self.0.clock.now();
-        match known.key.status(now) {
-            Status::Active => {
-                self.0.memory.uses.note(&known, now);
-                Ok(Verified(known))
-            }
-            Status::Expired => Err(Denied::Expired(known.key.id)),
-            Status::Revoked => Err(Denied::Revoked(known.key.id)),
+        if !known.lasts {
+            self.check_active(&known.key)?;
         }
+        self.0.memory.uses.note(&known, self.0.clock.coarse());
+        Ok(Verified(known))
     }
 
     fn check_active(&self, key: &Key) -> Result<(), Denied> {

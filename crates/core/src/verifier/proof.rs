@@ -2,24 +2,24 @@
 
 use std::hash::Hasher;
 
-use siphasher::sip128::{Hasher128, SipHasher24};
+use siphasher::sip128::SipHasher24;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::{Entropy, Key, RandomError, StoredHash, random::Generator};
+use crate::{Entropy, Key, RandomError, StoredHash, random::Generator, token::Secret};
 
 /// A key of this process for the MACs of tokens (SipHash-2-4 with 128 bits of output), random at each
 /// start and wiped on drop.
 pub(crate) struct ProofKey(Box<Zeroizing<[u8; 16]>>);
 
-/// The MAC of a whole token. Two tokens of one id have different ones.
+/// The MAC of a token's secret. Two tokens of one id have different ones.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenMac([u64; 2]);
 
 /// What stands for a stored hash and all that it is bound to: if it is the same, then a secret that
 /// was proven against the one is proven against the other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Fingerprint([u64; 2]);
+pub(crate) struct Fingerprint(u64);
 
 impl ProofKey {
     pub(crate) fn generate(entropy: &dyn Entropy) -> Result<Self, RandomError> {
@@ -28,24 +28,22 @@ impl ProofKey {
         Ok(Self(key))
     }
 
-    /// The bytes are those of a token, whose one spelling has no length of its own.
-    pub(super) fn mac(&self, token: &[u8]) -> TokenMac {
-        let mut hasher = SipHasher24::new_with_key(&self.0);
-        hasher.write(token);
-        let hash = hasher.finish128();
+    /// All of a token but its secret is public, and compared as it is.
+    #[inline]
+    pub(super) fn mac(&self, secret: &[u8; Secret::LENGTH]) -> TokenMac {
+        let hash = SipHasher24::new_with_key(&self.0).hash(secret);
         TokenMac([hash.h1, hash.h2])
     }
 
     pub(super) fn fingerprint(&self, key: &Key, hash: &StoredHash) -> Fingerprint {
         let mut hasher = SipHasher24::new_with_key(&self.0);
-        // No token begins with this.
+        // No secret begins with this.
         hasher.write_u8(0);
         hash.feed(&mut hasher);
         for part in [key.environment.as_str(), key.workspace.as_str()] {
             hasher.write(part.as_bytes());
         }
-        let hash = hasher.finish128();
-        Fingerprint([hash.h1, hash.h2])
+        Fingerprint(hasher.finish())
     }
 }
 

@@ -25,7 +25,6 @@ pub(super) struct Rehash {
     /// Not kept alive by what waits.
     pub(super) shared: Weak<Shared>,
     pub(super) known: Arc<Known>,
-    pub(super) version: u64,
     pub(super) token: TokenMac,
     pub(super) secret: Secret,
     pub(super) claim: Claim,
@@ -84,7 +83,7 @@ impl Rehash {
             Ok(credential) => credential,
             Err(HashError::Busy) => {
                 memory.cache.look(&key.id, |entry| {
-                    if entry.version == self.version {
+                    if entry.known.version == self.known.version {
                         entry.outdated.store(true, Ordering::Relaxed);
                     }
                 });
@@ -98,7 +97,7 @@ impl Rehash {
         let _assumed = memory.flights.assume(key.id, self.token, fingerprint);
         if shared
             .store
-            .rehash(&key.id, self.version, &credential)
+            .rehash(&key.id, self.known.version, &credential)
             .await
             .is_err()
         {
@@ -111,12 +110,12 @@ impl Rehash {
                 .fingerprint(&record.key, &record.credential.hash)
                 == fingerprint
         {
-            let known = verifier.known(record.key);
+            let known = verifier.known(record.key, record.version);
             let proof = Proof {
                 token: self.token,
                 hash: fingerprint,
             };
-            let entry = Entry::new(proof, known, record.version, false);
+            let entry = Entry::new(proof, known, false);
             memory.cache.fill(key.id, stamp, entry);
         }
         drop(self.claim);

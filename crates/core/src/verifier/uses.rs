@@ -1,8 +1,10 @@
 //! When keys were last used: noted in memory, and written beside the requests.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    borrow::Borrow,
+    collections::HashSet,
     fmt,
+    hash::{Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -21,10 +23,33 @@ const BATCH: usize = 512;
 
 /// The uses that are not written yet: one entry for each key.
 pub(crate) struct Uses {
-    waiting: Mutex<HashMap<KeyId, Arc<Known>>>,
+    waiting: Mutex<HashSet<ById>>,
     /// Most keys that may wait.
     limit: usize,
 }
+
+/// A key in a set, found by its id.
+struct ById(Arc<Known>);
+
+impl Borrow<KeyId> for ById {
+    fn borrow(&self) -> &KeyId {
+        &self.0.key.id
+    }
+}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.key.id.hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key.id == other.0.key.id
+    }
+}
+
+impl Eq for ById {}
 
 /// Which uses are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,12 +68,13 @@ impl Uses {
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<KeyId, Arc<Known>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashSet<ById>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a use. If more keys wait than may, it is noted for those who list keys of this process
     /// as long as the key stays in the cache, and never written.
+    #[inline]
     pub(super) fn note(&self, known: &Arc<Known>, now: Timestamp) {
         known.use_at(now);
         // The use is noted first, and whoever writes takes the key off first and reads the use then:
@@ -61,21 +87,17 @@ impl Uses {
     #[cold]
     fn queue(&self, known: &Arc<Known>) {
         let mut waiting = self.waiting();
-        let full = waiting.len() >= self.limit;
-        match waiting.entry(known.key.id) {
-            Entry::Occupied(mut place) => {
+        match waiting.get(&known.key.id) {
+            Some(ById(other)) => {
                 // Uses of the other are noted here again from now on, and those before are seen: if
                 // another call is under way with it, none of them is lost.
-                let other = place.get();
                 other.queued.store(false, Ordering::SeqCst);
                 known.follow(other);
-                place.insert(Arc::clone(known));
             }
-            Entry::Vacant(_) if full => return,
-            Entry::Vacant(place) => {
-                place.insert(Arc::clone(known));
-            }
+            None if waiting.len() >= self.limit => return,
+            None => {}
         }
+        waiting.replace(ById(Arc::clone(known)));
         known.queued.store(true, Ordering::SeqCst);
     }
 
@@ -83,7 +105,7 @@ impl Uses {
     pub(crate) fn overlay(&self, keys: &mut [Key]) {
         let waiting = self.waiting();
         for key in keys {
-            if let Some(known) = waiting.get(&key.id) {
+            if let Some(ById(known)) = waiting.get(&key.id) {
                 key.last_used_at = key.last_used_at.max(known.last_used_at());
             }
         }
@@ -129,9 +151,9 @@ impl Uses {
                 || !(written..written.saturating_add(spacing)).contains(&now.as_millis())
         };
         self.waiting()
-            .values()
-            .filter(|known| is_due(known))
-            .cloned()
+            .iter()
+            .filter(|ById(known)| is_due(known))
+            .map(|ById(known)| Arc::clone(known))
             .collect()
     }
 
@@ -141,7 +163,7 @@ impl Uses {
             known.written.store(now.as_millis(), Ordering::Relaxed);
             let again = known.queued.load(Ordering::SeqCst);
             match waiting.get(&known.key.id) {
-                Some(other) if !Arc::ptr_eq(other, known) => other.follow(known),
+                Some(ById(other)) if !Arc::ptr_eq(other, known) => other.follow(known),
                 Some(_) if !again => {
                     waiting.remove(&known.key.id);
                 }
@@ -165,19 +187,20 @@ mod tests {
     use crate::{Environment, Key, Name, Permissions, Workspace};
 
     fn known(number: u32) -> Arc<Known> {
-        Arc::new(Known::new(Key::new(
+        let key = Key::new(
             KeyId::parse(&format!("key_0U5lKt{number:010}")).unwrap(),
             Workspace::parse("acme").unwrap(),
             Environment::Live,
             Name::parse("n").unwrap(),
             Permissions::all(),
-        )))
+        );
+        Arc::new(Known::new(key, 1))
     }
 
     #[test]
     fn no_more_keys_wait_than_may_and_the_rest_are_known_all_the_same() {
         let uses = Uses::new(2);
-        let now = Timestamp::from_millis(1).unwrap();
+        let now = Timestamp::from_millis(1_709_287_200_000).unwrap();
         let keys: Vec<_> = (0..3).map(known).collect();
         for known in &keys {
             uses.note(known, now);
