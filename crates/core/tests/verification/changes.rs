@@ -1,11 +1,11 @@
 //! Records that change under the copies of them.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
 };
 
-use keywright_core::{Denied, Lease};
+use keywright_core::{Denied, Lease, Scheme, VerifyError};
 
 use crate::world::World;
 
@@ -74,5 +74,41 @@ fn a_record_that_was_read_before_a_revocation_is_not_used_after_it() {
         // The read is older than the revocation, and the call began before it: either answer is true.
         let _ = world.verify(&issued.token);
         assert_eq!(world.denied(&issued.token), Denied::Revoked(id));
+    }
+}
+
+#[test]
+fn no_call_that_begins_after_a_revocation_is_let_in_however_busy_the_key_is() {
+    let world = World::with(|config| config.with_scheme(Scheme::HmacSha256));
+    for round in 0..300 {
+        let issued = world.issue();
+        let revoked = AtomicBool::new(false);
+        let let_in = AtomicU64::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    loop {
+                        let before = revoked.load(Ordering::SeqCst);
+                        match world.verify(&issued.token) {
+                            Ok(_) => {
+                                assert!(!before, "it was let in after its revocation");
+                                let_in.fetch_add(1, Ordering::SeqCst);
+                            }
+                            Err(VerifyError::Denied(Denied::Revoked(_))) => break,
+                            Err(other) => panic!("{other:?}"),
+                        }
+                    }
+                });
+            }
+            // With every other key a change comes first, and copies are being taken anew.
+            while let_in.load(Ordering::SeqCst) < 20 {
+                thread::yield_now();
+            }
+            if round % 2 == 1 {
+                world.rename(&issued.key.id, "renamed");
+            }
+            world.revoke(&issued.key.id);
+            revoked.store(true, Ordering::SeqCst);
+        });
     }
 }
