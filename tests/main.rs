@@ -8,6 +8,8 @@
 )]
 
 mod bad_requests;
+mod client;
+mod cold_start;
 mod command_line;
 mod concurrency;
 mod crash;
@@ -15,13 +17,18 @@ mod create;
 mod first_run;
 mod isolation;
 mod keys_command;
+mod last_use;
+mod lost_file;
 mod methods;
 mod metrics;
 mod openapi;
 mod rate_limit;
+mod rehash;
 mod revocation;
 mod rotation;
 mod sharing;
 mod shutdown;
+mod staleness;
 mod support;
 mod vendor_contract;
+mod wrong_secrets;

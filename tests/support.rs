@@ -140,6 +140,12 @@ impl Server {
         }
     }
 
+    /// The id of the process.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends SIGTERM or another signal.
     pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();

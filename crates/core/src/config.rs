@@ -209,6 +209,13 @@ impl Keywright {
         written
     }
 
+    /// How many runs of Argon2 were begun since this was opened: one for each key that is created, one
+    /// for each token that is not remembered, one for each hash that is replaced.
+    #[must_use]
+    pub fn argon2_runs(&self) -> u64 {
+        self.verifier.0.hasher.runs()
+    }
+
     /// What verifies tokens.
     #[must_use]
     pub const fn verifier(&self) -> &Verifier {

@@ -9,7 +9,11 @@ use super::{
     hmac_sha256::Keyed,
     pool::{HashQueue, Pool, PoolError},
 };
-use crate::{KeyId, token::Secret};
+use crate::{
+    KeyId,
+    sync::{AtomicU64, Ordering},
+    token::Secret,
+};
 
 /// Makes credentials by one scheme and the newest pepper, and verifies those of all schemes and
 /// peppers. Argon2 runs on threads of its own.
@@ -17,6 +21,7 @@ pub(crate) struct Hasher {
     scheme: Scheme,
     newest: Option<PepperId>,
     keys: BTreeMap<Option<PepperId>, HashKey>,
+    runs: Arc<AtomicU64>,
     pool: Pool,
 }
 
@@ -45,6 +50,7 @@ impl Hasher {
             scheme,
             newest: ring.newest().cloned(),
             keys: peppered.chain([(None, HashKey::new(None))]).collect(),
+            runs: Arc::default(),
             pool: Pool::start(queue)?,
         })
     }
@@ -52,6 +58,11 @@ impl Hasher {
     /// What waits for a thread.
     pub(crate) const fn queue(&self) -> &HashQueue {
         self.pool.queue()
+    }
+
+    /// How many runs of Argon2 were begun.
+    pub(crate) fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed)
     }
 
     fn key(&self, pepper: &Option<PepperId>) -> Result<&HashKey, HashError> {
@@ -132,10 +143,12 @@ impl Hasher {
         let pepper = self.key(&hash.pepper)?.pepper.clone();
         let secret = Secret::copied(secret);
         let (salt, expected) = (hash.salt, hash.output);
+        let runs = Arc::clone(&self.runs);
         let job = Box::new(move |memory: &mut argon2id::Memory| {
             if !wanted() {
                 return;
             }
+            runs.fetch_add(1, Ordering::Relaxed);
             let pepper = pepper.as_deref().map(Pepper::key);
             let output = argon2id::hash(cost, pepper, &binding, &salt, &secret, memory);
             drop(secret);
@@ -160,7 +173,9 @@ impl Hasher {
             Scheme::Argon2id(cost) => {
                 let pepper = key.pepper.clone();
                 let secret = Secret::copied(secret);
+                let runs = Arc::clone(&self.runs);
                 let run = self.pool.run(move |memory| {
+                    runs.fetch_add(1, Ordering::Relaxed);
                     let pepper = pepper.as_deref().map(Pepper::key);
                     argon2id::hash(cost, pepper, &binding, &salt, &secret, memory)
                 });

@@ -89,7 +89,7 @@ impl Issuer {
             limit,
         };
         let mut page = self.0.store.list(caller.workspace(), &listing).await?;
-        self.0.memory.uses.overlay(&mut page.keys);
+        self.0.memory.overlay(&mut page.keys);
         Ok(Listed {
             next_cursor: page.next.map(|id| write_cursor(&id, &filter)),
             keys: page.keys,
@@ -116,10 +116,7 @@ impl Issuer {
                 key.workspace == *caller.workspace() && caller.environment().covers(key.environment)
             })
             .ok_or(IssueError::NotFound)?;
-        self.0
-            .memory
-            .uses
-            .overlay(std::slice::from_mut(&mut record.key));
+        self.0.memory.overlay(std::slice::from_mut(&mut record.key));
         Ok(record)
     }
 

@@ -35,7 +35,11 @@ impl Issuer {
                 {
                     attempts += 1;
                 }
-                done => return done.map_err(not_found),
+                done => {
+                    let mut key = done.map_err(not_found)?;
+                    self.0.memory.overlay(std::slice::from_mut(&mut key));
+                    return Ok(key);
+                }
             }
         }
     }

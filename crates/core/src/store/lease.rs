@@ -78,9 +78,11 @@ impl Lease {
     }
 
     fn until(until: u64) -> Self {
+        // In this order: what passes between the two makes leases shorter, and never longer.
+        let coarse_origin = coarse();
         Self {
             origin: monotonic(),
-            coarse_origin: coarse(),
+            coarse_origin,
             until: AtomicU64::new(until),
             epoch: AtomicU64::new(0),
             generations: [const { AtomicU64::new(0) }; STRIPES],

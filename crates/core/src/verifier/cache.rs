@@ -58,6 +58,13 @@ impl Entry {
         }
     }
 
+    /// Keeps it from being the next to make room. It writes only what changes, since others read it.
+    pub(super) fn mark_used(&self) {
+        if !self.hot.load(Ordering::Relaxed) {
+            self.hot.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Whether the token is the one that was proven against this hash: `None` if another hash was.
     pub(super) fn proves(&self, token: TokenMac, hash: Fingerprint) -> Option<bool> {
         (self.proof.hash == hash).then(|| self.proof.token.matches(token))
@@ -90,9 +97,7 @@ impl Cache {
             .look(id, |entry| {
                 let fresh = entry.freshness.load(Ordering::Acquire) == self.lease.epoch();
                 fresh.then(|| {
-                    if !entry.hot.load(Ordering::Relaxed) {
-                        entry.hot.store(true, Ordering::Relaxed);
-                    }
+                    entry.mark_used();
                     look(entry)
                 })
             })

@@ -68,6 +68,16 @@ impl Memory {
             claims: Claims::default(),
         }
     }
+
+    /// Puts the last uses that this process knows of into keys that were read from the store.
+    pub(crate) fn overlay(&self, keys: &mut [Key]) {
+        // What was written meanwhile waits no more, but is known still.
+        for key in &mut *keys {
+            let known = self.cache.look(&key.id, |entry| entry.known.last_used_at());
+            key.last_used_at = key.last_used_at.max(known.flatten());
+        }
+        self.uses.overlay(keys);
+    }
 }
 
 impl fmt::Debug for Memory {
@@ -232,6 +242,7 @@ impl Verifier {
         let known = self.known(key, version);
         // While the store does not vouch, a new copy would not be used either.
         let remembered = memory.cache.look(&id, |entry| {
+            entry.mark_used();
             Arc::ptr_eq(&entry.known, &known) && entry.proof.hash == proof.hash
         });
         if remembered == Some(true) && !lease.vouches() {

@@ -12,12 +12,12 @@ use super::{
     proof::{Proof, TokenMac},
 };
 use crate::{
-    KeyId,
+    HashError, KeyId,
     config::Shared,
     hash::Binding,
     meter,
     random::Generator,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, Ordering, PoisonError},
     token::Secret,
 };
 
@@ -61,7 +61,8 @@ impl Drop for Claim {
 
 impl Rehash {
     /// Makes the new hash and puts it in the place of the old one. Whatever goes wrong, the old one
-    /// stays, and the next verification that reads it tries again.
+    /// stays, and the next verification that reads it tries again; if it was only that others were
+    /// hashing, the next verification at all does.
     pub(super) async fn run(self) {
         let Some(shared) = self.shared.upgrade() else {
             return;
@@ -79,8 +80,17 @@ impl Rehash {
             .hasher
             .credential(&key.id, binding, salt, self.secret.expose())
             .await;
-        let Ok(credential) = made else {
-            return;
+        let credential = match made {
+            Ok(credential) => credential,
+            Err(HashError::Busy) => {
+                memory.cache.look(&key.id, |entry| {
+                    if entry.known.version == self.known.version {
+                        entry.outdated.store(true, Ordering::Relaxed);
+                    }
+                });
+                return;
+            }
+            Err(_) => return,
         };
         drop(self.secret);
         let fingerprint = memory.proofs.fingerprint(key, &credential.hash);

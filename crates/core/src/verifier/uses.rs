@@ -93,7 +93,12 @@ impl Uses {
     fn queue(&self, known: &Arc<Known>) {
         let mut waiting = self.waiting();
         match waiting.get(&known.key.id) {
-            Some(ById(other)) => known.follow(other),
+            Some(ById(other)) => {
+                // Uses of the other are noted here again from now on, and those before are seen: if
+                // another call is under way with it, none of them is lost.
+                other.queued.store(false, Ordering::SeqCst);
+                known.follow(other);
+            }
             None if waiting.len() >= self.limit => return,
             None => {}
         }
@@ -131,8 +136,9 @@ impl Uses {
             match store.touch(&uses).await {
                 Ok(()) => self.written(batch, now),
                 Err(error) => {
+                    // Another flush at the same time may have taken them off.
                     for known in batch {
-                        known.queued.store(true, Ordering::SeqCst);
+                        self.queue(known);
                     }
                     outcome = Err(error);
                 }
@@ -177,5 +183,41 @@ impl fmt::Debug for Uses {
         f.debug_struct("Uses")
             .field("waiting", &self.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Environment, Key, Name, Permissions, Workspace};
+
+    fn known(number: u32) -> Arc<Known> {
+        let key = Key::new(
+            KeyId::parse(&format!("key_0U5lKt{number:010}")).unwrap(),
+            Workspace::parse("acme").unwrap(),
+            Environment::Live,
+            Name::parse("n").unwrap(),
+            Permissions::all(),
+        );
+        Arc::new(Known::new(key, 1))
+    }
+
+    #[test]
+    fn no_more_keys_wait_than_may_and_the_rest_are_known_all_the_same() {
+        let uses = Uses::new(2);
+        let now = Timestamp::from_millis(1_709_287_200_000).unwrap();
+        let keys: Vec<_> = (0..3).map(known).collect();
+        for known in &keys {
+            uses.note(known, now);
+            uses.note(known, now);
+            assert_eq!(known.last_used_at(), Some(now));
+        }
+        assert_eq!(uses.waiting().len(), 2);
+        // There is a place again once the others are written.
+        let store = crate::MemoryStore::new();
+        pollster::block_on(uses.flush(&store, now, Due::All)).unwrap();
+        assert_eq!(uses.waiting().len(), 0);
+        uses.note(&keys[2], now);
+        assert_eq!(uses.waiting().len(), 1);
     }
 }

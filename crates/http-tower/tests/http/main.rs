@@ -5,6 +5,7 @@
 mod auth;
 mod axum_example;
 mod bodies;
+mod busy;
 mod callers;
 mod common;
 mod create;

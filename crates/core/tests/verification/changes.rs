@@ -1,0 +1,114 @@
+//! Records that change under the copies of them.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+};
+
+use keywright_core::{Denied, Lease, Scheme, VerifyError};
+
+use crate::world::World;
+
+#[test]
+fn ten_thousand_keys_that_change_at_once_are_read_again_and_not_hashed_again() {
+    let world = World::new();
+    let keys = world.issue_many(10_000);
+    for issued in &keys {
+        world.verify(&issued.token).unwrap();
+    }
+    let change = || {
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for issued in keys.iter().step_by(5_000) {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        world.verify(&issued.token).unwrap();
+                    }
+                });
+            }
+            for issued in &keys {
+                world.rename(&issued.key.id, "renamed");
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+    };
+    assert_eq!(world.cost(change).1, 0);
+    let again = || {
+        for issued in &keys {
+            let verified = world.verify(&issued.token).unwrap();
+            assert_eq!(verified.key().name.as_str(), "renamed");
+        }
+    };
+    let (finds, runs) = world.cost(again);
+    assert!(finds >= 9_990, "{finds} records were read again");
+    assert_eq!(runs, 0);
+    // And then not even read.
+    assert_eq!(world.cost(again), (0, 0));
+}
+
+#[test]
+fn a_lease_that_lapses_costs_reads_and_no_hash() {
+    let world = World::leased(Lease::lapsed(), |config| config);
+    let keys = world.issue_many(100);
+    let all = || {
+        for issued in &keys {
+            world.verify(&issued.token).unwrap();
+        }
+    };
+    // At the first time the record is read once more after the hash, which may have waited.
+    assert_eq!(world.cost(all), (200, 100));
+    assert_eq!(world.cost(all), (100, 0));
+    for issued in &keys {
+        world.revoke(&issued.key.id);
+        assert_eq!(world.denied(&issued.token), Denied::Revoked(issued.key.id));
+    }
+}
+
+#[test]
+fn a_record_that_was_read_before_a_revocation_is_not_used_after_it() {
+    let world = World::new();
+    for _ in 0..100 {
+        let issued = world.issue();
+        let (other, id) = (world.clone(), issued.key.id);
+        world.store.after_find(move || other.revoke(&id));
+        // The read is older than the revocation, and the call began before it: either answer is true.
+        let _ = world.verify(&issued.token);
+        assert_eq!(world.denied(&issued.token), Denied::Revoked(id));
+    }
+}
+
+#[test]
+fn no_call_that_begins_after_a_revocation_is_let_in_however_busy_the_key_is() {
+    let world = World::with(|config| config.with_scheme(Scheme::HmacSha256));
+    for round in 0..300 {
+        let issued = world.issue();
+        let revoked = AtomicBool::new(false);
+        let let_in = AtomicU64::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    loop {
+                        let before = revoked.load(Ordering::SeqCst);
+                        match world.verify(&issued.token) {
+                            Ok(_) => {
+                                assert!(!before, "it was let in after its revocation");
+                                let_in.fetch_add(1, Ordering::SeqCst);
+                            }
+                            Err(VerifyError::Denied(Denied::Revoked(_))) => break,
+                            Err(other) => panic!("{other:?}"),
+                        }
+                    }
+                });
+            }
+            // With every other key a change comes first, and copies are being taken anew.
+            while let_in.load(Ordering::SeqCst) < 20 {
+                thread::yield_now();
+            }
+            if round % 2 == 1 {
+                world.rename(&issued.key.id, "renamed");
+            }
+            world.revoke(&issued.key.id);
+            revoked.store(true, Ordering::SeqCst);
+        });
+    }
+}

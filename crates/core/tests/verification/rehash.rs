@@ -1,0 +1,164 @@
+//! Hashes that would not be made any more.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use keywright_core::{
+    Config, Denied, Issued, KeyStore, Keywright, Pepper, PepperId, PepperRing, Scheme,
+};
+use pollster::block_on;
+
+use crate::world::{World, argon2, await_that, cheap, prefix};
+
+/// A ring of these peppers, the newest last.
+fn ring(ids: &[&str]) -> PepperRing {
+    ids.iter().fold(PepperRing::default(), |ring, id| {
+        let key = [id.as_bytes()[1]; 32];
+        ring.with_newest(Pepper::new(PepperId::parse(id).unwrap(), &key).unwrap())
+            .unwrap()
+    })
+}
+
+fn chosen(scheme: Scheme, peppers: &[&str]) -> impl FnOnce(Config) -> Config {
+    let ring = ring(peppers);
+    move |config| config.with_scheme(scheme).with_peppers(ring)
+}
+
+/// Verifies all keys on several threads until each has a new hash.
+fn verify_until_replaced(world: &World, keys: &[Issued]) {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    for issued in keys {
+                        assert_eq!(world.verify(&issued.token).unwrap().key().id, issued.key.id);
+                    }
+                }
+            });
+        }
+        await_that(|| {
+            keys.iter()
+                .all(|issued| world.store.record(&issued.key.id).version > 1)
+        });
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn scheme_parameters_and_pepper_are_replaced_under_load_once_for_each_key() {
+    for (old, old_ring, new, new_ring) in [
+        (Scheme::HmacSha256, &[][..], cheap(), &[][..]),
+        (cheap(), &[], argon2(64, 2), &[]),
+        (argon2(64, 2), &[], cheap(), &[]),
+        (cheap(), &[], Scheme::HmacSha256, &[]),
+        (cheap(), &[], cheap(), &["p1"]),
+        (cheap(), &["p1"], cheap(), &["p1", "p2"]),
+        (
+            Scheme::HmacSha256,
+            &["p1"],
+            Scheme::HmacSha256,
+            &["p1", "p2"],
+        ),
+    ] {
+        let before = World::with(chosen(old, old_ring));
+        let keys = before.issue_many(50);
+        let world = before.reopened(chosen(new, new_ring));
+        verify_until_replaced(&world, &keys);
+        // Whatever was under way has been done when the library is gone.
+        let World {
+            clock,
+            store,
+            keys: library,
+        } = world;
+        drop(library);
+        assert_eq!(store.rehashes(), 50);
+        for issued in &keys {
+            let record = store.record(&issued.key.id);
+            assert_eq!((record.version, record.credential.hash.scheme()), (2, new));
+        }
+        // The old peppers are of no use any more.
+        let config = Config::new(prefix()).with_clock(clock);
+        let newest = &new_ring[new_ring.len().saturating_sub(1)..];
+        let config = chosen(new, newest)(config);
+        let store = Arc::clone(&store) as Arc<dyn KeyStore>;
+        let alone = block_on(Keywright::open(config, store)).unwrap();
+        for issued in &keys {
+            let token = issued.token.expose().as_bytes();
+            block_on(alone.verifier().verify(token)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_key_that_is_revoked_while_its_hash_is_replaced_stays_revoked() {
+    let before = World::with(chosen(cheap(), &["p1"]));
+    let issued = before.issue();
+    let id = issued.key.id;
+    let world = before.reopened(chosen(cheap(), &["p1", "p2"]));
+    let other = before.clone();
+    world.store.before_rehash(move || other.revoke(&id));
+    world.verify(&issued.token).unwrap();
+    await_that(|| world.store.record(&id).key.revoked_at.is_some());
+    for _ in 0..100 {
+        assert_eq!(world.denied(&issued.token), Denied::Revoked(id));
+    }
+    let store = Arc::clone(&world.store);
+    drop(world);
+    let record = store.record(&id);
+    assert!(record.key.revoked_at.is_some());
+    assert_eq!((record.version, store.rehashes()), (2, 0));
+}
+
+#[test]
+fn keys_that_are_revoked_at_any_moment_of_the_replacing_stay_revoked() {
+    let before = World::with(chosen(cheap(), &["p1"]));
+    let keys = before.issue_many(200);
+    let world = before.reopened(chosen(cheap(), &["p1", "p2"]));
+    for (number, issued) in keys.iter().enumerate() {
+        let id = issued.key.id;
+        world.verify(&issued.token).unwrap();
+        for _ in 0..number {
+            std::hint::spin_loop();
+        }
+        world.revoke(&id);
+        assert_eq!(world.denied(&issued.token), Denied::Revoked(id));
+    }
+    let store = Arc::clone(&world.store);
+    let reopened = before.reopened(chosen(cheap(), &["p1", "p2"]));
+    drop(world);
+    for issued in &keys {
+        assert!(store.record(&issued.key.id).key.revoked_at.is_some());
+        assert_eq!(
+            reopened.denied(&issued.token),
+            Denied::Revoked(issued.key.id)
+        );
+    }
+}
+
+#[test]
+fn a_key_that_is_renamed_while_its_hash_is_replaced_gets_its_hash_at_the_next_use() {
+    let before = World::with(chosen(cheap(), &["p1"]));
+    let issued = before.issue();
+    let id = issued.key.id;
+    let world = before.reopened(chosen(cheap(), &["p1", "p2"]));
+    let other = before.clone();
+    world
+        .store
+        .before_rehash(move || drop(other.rename(&id, "renamed")));
+    await_that(|| {
+        world.verify(&issued.token).unwrap();
+        world.store.rehashes() == 1
+    });
+    let record = world.store.record(&id);
+    assert_eq!((record.version, record.key.name.as_str()), (3, "renamed"));
+    assert_eq!(
+        world.verify(&issued.token).unwrap().key().name.as_str(),
+        "renamed"
+    );
+}
