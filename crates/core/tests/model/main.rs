@@ -54,6 +54,7 @@ scenarios_hold! {
     rehash
     lease
     lease_of_all
+    slow_answer
 }
 
 macro_rules! faults_bite {
@@ -77,7 +78,7 @@ faults_bite! {
     told_before_the_commit: ToldBeforeCommit in revocation cascade rotation expiry;
     told_after_the_acknowledgement: ToldAfterAcknowledgement in revocation cascade rotation expiry;
     extended_before_told: ExtendedBeforeTold in lease lease_of_all;
-    extended_from_the_answer: ExtendedFromTheAnswer in lease lease_of_all;
+    extended_from_the_answer: ExtendedFromTheAnswer in slow_answer;
     the_lease_looked_at_after_the_entry: LeaseAfterEntry in lease lease_of_all;
     without_a_look_after_the_hash: NoLookAfterHash in revocation_during_a_hash;
 }

@@ -229,18 +229,17 @@ pub(crate) fn rehash() {
 }
 
 /// A key is revoked through one handle and verified through another, which asks from time to time.
-fn another_handle(learnt: Learnt) {
+fn another_handle(learnt: Learnt, polls: usize, under_way: u64) {
     let handle = open(1);
     let other = Handle::other(&handle.database);
     let verifier = Verifier::new(&other, 8, Hashing::AtOnce);
-    let seen = other.poll(0, learnt);
+    let seen = other.poll(0, learnt, 0);
     assert!(verifier.verify(id(1), token(&id(1))));
     join([
         verifying(&verifier, &[1], 4),
         changing(&handle, |handle| revoke(handle, id(1))),
         changing(&other, move |other| {
-            let seen = other.poll(seen, learnt);
-            other.poll(seen, learnt);
+            (0..polls).fold(seen, |seen, _| other.poll(seen, learnt, under_way));
         }),
         thread::spawn(|| [TERM, TERM / 2].into_iter().for_each(time::advance)),
     ]);
@@ -248,10 +247,15 @@ fn another_handle(learnt: Learnt) {
 
 /// It learns which records have changed.
 pub(crate) fn lease() {
-    another_handle(Learnt::Which);
+    another_handle(Learnt::Which, 2, 0);
 }
 
 /// It learns only that some have.
 pub(crate) fn lease_of_all() {
-    another_handle(Learnt::Whether);
+    another_handle(Learnt::Whether, 2, 0);
+}
+
+/// It asks once, and the answer comes when it is worth nothing any more.
+pub(crate) fn slow_answer() {
+    another_handle(Learnt::Which, 1, TERM);
 }

@@ -141,10 +141,11 @@ impl Handle {
     }
 
     /// Asks what others have changed, after as many changes as were seen, tells of it, and extends
-    /// the lease: as many changes as are seen now.
-    pub(crate) fn poll(&self, seen: usize, learnt: Learnt) -> usize {
+    /// the lease: as many changes as are seen now. The answer is under way for some milliseconds.
+    pub(crate) fn poll(&self, seen: usize, learnt: Learnt, under_way: u64) -> usize {
         let mut asked = self.lease.now();
         let changes = self.database.tables().changes.clone();
+        (0..under_way).for_each(|_| time::advance(1));
         if fault::is(Fault::ExtendedFromTheAnswer) {
             asked = self.lease.now();
         }
