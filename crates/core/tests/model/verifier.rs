@@ -180,6 +180,8 @@ impl Verifier {
     }
 
     fn fill(&self, id: KeyId, stamp: Stamp, entry: Entry) {
+        // With a stamp of now the comparison finds at most what is told during the fill: whatever is
+        // accepted then would also be without any.
         let stamp = if fault::is(Fault::NoFence) {
             self.handle.lease.stamp(&id)
         } else {
