@@ -1,4 +1,4 @@
-//! A key in a store whose record can be spoilt, and tokens that are refused.
+//! Keys in a store, of which one's record can be spoilt, and tokens that are refused.
 
 use std::{
     pin::pin,
@@ -21,7 +21,7 @@ pub(crate) const CHARACTERS: usize = Secret::LENGTH;
 const CHECKSUM: usize = 6;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Whether the key was verified before.
+/// Whether the keys were verified before.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cache {
     Hot,
@@ -31,9 +31,10 @@ pub(crate) enum Cache {
 pub(crate) struct Subject {
     keys: Keywright,
     store: Arc<MemoryStore>,
-    token: Vec<u8>,
+    tokens: Vec<Vec<u8>>,
+    /// The key of the first token.
     id: KeyId,
-    /// The right one.
+    /// Its right one.
     credential: Credential,
     version: u64,
     /// The hash with one wrong character, at its start and at its end.
@@ -41,18 +42,25 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    pub(crate) fn open(scheme: Scheme, cache: Cache) -> Self {
+    pub(crate) fn open(scheme: Scheme, count: usize, cache: Cache) -> Self {
         let store = Arc::new(MemoryStore::new());
         let config = Config::new(Prefix::parse("acme").unwrap()).with_scheme(scheme);
         let keys = block_on(Keywright::open(config, store.clone())).unwrap();
         let operator = Caller::new(Workspace::parse("default").unwrap(), Permissions::all());
         let new = NewKey::named(Name::parse("timing").unwrap());
-        let issued = block_on(keys.issuer().create(&operator, new)).unwrap();
-        let token = issued.token.expose().as_bytes().to_vec();
+        let issued: Vec<_> = (0..count)
+            .map(|_| block_on(keys.issuer().create(&operator, new.clone())).unwrap())
+            .collect();
+        let id = issued[0].key.id;
+        let tokens: Vec<_> = issued
+            .iter()
+            .map(|issued| issued.token.expose().as_bytes().to_vec())
+            .collect();
         if cache == Cache::Hot {
-            block_on(keys.verifier().verify(&token)).unwrap();
+            for token in &tokens {
+                block_on(keys.verifier().verify(token)).unwrap();
+            }
         }
-        let id = issued.key.id;
         let Record {
             credential,
             version,
@@ -73,7 +81,7 @@ impl Subject {
         Self {
             keys,
             store,
-            token,
+            tokens,
             id,
             credential,
             version,
@@ -81,17 +89,20 @@ impl Subject {
         }
     }
 
+    /// The right token of the key whose record can be spoilt.
     pub(crate) fn token(&self) -> Vec<u8> {
-        self.token.clone()
+        self.tokens[0].clone()
     }
 
-    /// The token with another character in that place of its secret, and the checksum of that.
-    pub(crate) fn wrong_token(&self, place: usize, rng: &mut BenchRng) -> Vec<u8> {
-        let mut token = self.token.clone();
+    /// A token, and the same with another character in that place of its secret and the checksum of
+    /// that. It is one of many: what a token looks like has a time of its own to be read, which who
+    /// presents it knows, and so each class must hold tokens of every look.
+    pub(crate) fn wrong_token(&self, place: usize, rng: &mut BenchRng) -> (&[u8], Vec<u8>) {
+        let right = &self.tokens[rng.random_range(0..self.tokens.len())];
+        let mut token = right.clone();
         let end = token.len() - CHECKSUM;
         let place = end - CHARACTERS + place;
-        let right = token[place];
-        while token[place] == right {
+        while token[place] == right[place] {
             token[place] = BASE62[rng.random_range(0..BASE62.len())];
         }
         let mut checksum = crc32fast::hash(&token[..end]) as usize;
@@ -100,7 +111,7 @@ impl Subject {
             checksum /= BASE62.len();
         }
         // A copy, made as a whole: what was written byte by byte would be read at another speed.
-        token.clone()
+        (right, token.clone())
     }
 
     /// Puts a tag with one wrong byte in the place of the right one.
@@ -124,6 +135,7 @@ impl Subject {
     }
 
     /// Verifies a token whose secret is wrong.
+    #[inline(never)]
     pub(crate) fn refuses(&self, token: &[u8]) {
         let mut verification = pin!(self.keys.verifier().verify(token));
         let outcome = match verification
