@@ -5,6 +5,8 @@ mod lease;
 mod listing;
 mod memory;
 mod purge;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc};
 

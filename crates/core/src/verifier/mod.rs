@@ -10,6 +10,7 @@ mod proof;
 mod rehash;
 #[cfg(test)]
 mod tests;
+mod token_mac;
 mod upkeep;
 mod uses;
 

@@ -3,18 +3,14 @@
 use std::hash::Hasher;
 
 use siphasher::sip128::SipHasher24;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+pub(crate) use super::token_mac::TokenMac;
 use crate::{Entropy, Key, RandomError, StoredHash, random::Generator, token::Secret};
 
 /// A key of this process for the MACs of tokens (SipHash-2-4 with 128 bits of output), random at each
 /// start and wiped on drop.
 pub(crate) struct ProofKey(Box<Zeroizing<[u8; 16]>>);
-
-/// The MAC of a token's secret. Two tokens of one id have different ones.
-#[derive(Clone, Copy)]
-pub(crate) struct TokenMac([u64; 2]);
 
 /// What stands for a stored hash and all that it is bound to: if it is the same, then a secret that
 /// was proven against the one is proven against the other.
@@ -32,7 +28,7 @@ impl ProofKey {
     #[inline]
     pub(super) fn mac(&self, secret: &[u8; Secret::LENGTH]) -> TokenMac {
         let hash = SipHasher24::new_with_key(&self.0).hash(secret);
-        TokenMac([hash.h1, hash.h2])
+        TokenMac::new([hash.h1, hash.h2])
     }
 
     pub(super) fn fingerprint(&self, key: &Key, hash: &StoredHash) -> Fingerprint {
@@ -44,20 +40,6 @@ impl ProofKey {
             hasher.write(part.as_bytes());
         }
         Fingerprint(hasher.finish())
-    }
-}
-
-impl TokenMac {
-    /// Whether both are of one token, in constant time.
-    pub(super) fn matches(self, other: Self) -> bool {
-        let [a, b] = self.0;
-        let [c, d] = other.0;
-        (a.ct_eq(&c) & b.ct_eq(&d)).into()
-    }
-
-    /// For maps of what is being proven; it takes a time that depends on what else is.
-    pub(super) const fn as_words(self) -> [u64; 2] {
-        self.0
     }
 }
 
