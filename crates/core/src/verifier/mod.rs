@@ -105,8 +105,7 @@ impl Verifier {
         let parsed = TokenRef::parse(token, &shared.prefix)
             .inspect_err(|_| meter::malformed())
             .map_err(Denied::Malformed)?;
-        let mac = shared.memory.proofs.mac(parsed.exposed_secret());
-        match self.verify_in_memory(&parsed, mac) {
+        match self.verify_in_memory(&parsed) {
             Some(decided) => {
                 meter::in_memory(&decided);
                 Ok(decided?)
@@ -114,7 +113,7 @@ impl Verifier {
             None => {
                 meter::missed(|| shared.memory.cache.miss(parsed.id()));
                 // Boxed: it is large, and rare.
-                let decided = Box::pin(self.verify_in_store(&parsed, mac)).await;
+                let decided = Box::pin(self.verify_in_store(&parsed)).await;
                 meter::in_store(&decided);
                 decided
             }
@@ -129,16 +128,14 @@ impl Verifier {
 
     /// Decides from a fresh copy of the record, if there is one.
     #[inline]
-    fn verify_in_memory(
-        &self,
-        token: &TokenRef<'_>,
-        mac: TokenMac,
-    ) -> Option<Result<Verified, Denied>> {
+    fn verify_in_memory(&self, token: &TokenRef<'_>) -> Option<Result<Verified, Denied>> {
         let id = token.id();
         let known = self.0.memory.cache.look_fresh(id, |entry| {
+            // This fetches what the answer needs, and the MAC is computed while it is on its way.
             if entry.known.environment != token.environment() {
                 return Err(Denied::Unknown(*id));
             }
+            let mac = self.0.memory.proofs.mac(token.exposed_secret());
             // A key has one secret for as long as it lives.
             if !entry.proof.token.matches(mac) {
                 return Err(Denied::WrongSecret(*id));
@@ -152,11 +149,7 @@ impl Verifier {
     }
 
     /// Decides from the store.
-    async fn verify_in_store(
-        &self,
-        token: &TokenRef<'_>,
-        mac: TokenMac,
-    ) -> Result<Verified, VerifyError> {
+    async fn verify_in_store(&self, token: &TokenRef<'_>) -> Result<Verified, VerifyError> {
         let Shared {
             store,
             lease,
@@ -166,6 +159,7 @@ impl Verifier {
         } = &*self.0;
         let id = token.id();
         let secret = token.exposed_secret();
+        let mac = memory.proofs.mac(secret);
         let mut proven = None;
         for _ in 0..ATTEMPTS {
             let stamp = lease.stamp(id);
