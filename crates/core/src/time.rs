@@ -163,8 +163,9 @@ pub(crate) fn monotonic() -> Instant {
 
 /// How far [`coarse`] may be behind. That is a tick of the kernel, 1 to 10 milliseconds, and more where
 /// a tick comes late: on a virtual machine under load, with ticks of 4 milliseconds, it was 8.3. This
-/// is two of the longest and a half; no kernel promises any number, but one that has missed ticks
-/// catches up with the next that it sees.
+/// is two of the longest and a half. No kernel promises any number, but one that has missed ticks
+/// catches up within a few; where the host holds up for longer the core that keeps the time, and not
+/// the others, the clock is behind for as much longer.
 pub(crate) const TICK: Duration = Duration::from_millis(25);
 
 /// The same clock in nanoseconds since some moment, at most a [`TICK`] behind, and read in a tenth of
