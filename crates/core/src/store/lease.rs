@@ -98,9 +98,11 @@ impl Lease {
 
     /// Lets the lease hold until then. What was told before is known to whoever sees it.
     ///
-    /// It ends up to 20 milliseconds earlier, so that a coarse clock can measure it, and never later.
+    /// It ends up to 50 milliseconds earlier, so that a coarse clock can measure it, and not later while
+    /// that clock is at most 25 milliseconds behind.
     pub fn extend(&self, until: Instant) {
-        // The coarse clock may be a tick behind, and a tick less than that at the origin.
+        // The coarse clock may be a tick behind now, and was up to one at the origin. To allow for the
+        // one ends the lease a tick earlier, the other can end it one more.
         let span = until.saturating_duration_since(self.origin);
         let nanos = u64::try_from(span.saturating_sub(TICK).as_nanos()).unwrap_or(ALWAYS);
         self.until

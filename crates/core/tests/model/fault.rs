@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     ExtendedFromTheAnswer,
     /// The lease is looked at after the entry.
     LeaseAfterEntry,
+    /// The coarse clock is further behind than leases allow for.
+    CoarserThanATick,
     /// The lease is not looked at again after a hash that took its time.
     NoLookAfterHash,
 }

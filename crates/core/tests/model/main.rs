@@ -11,6 +11,7 @@
 mod fault;
 #[path = "../../src/key.rs"]
 pub mod key;
+mod meter;
 mod model;
 mod promise;
 mod scenarios;
@@ -79,6 +80,7 @@ faults_bite! {
     told_after_the_acknowledgement: ToldAfterAcknowledgement in revocation cascade rotation expiry;
     extended_before_told: ExtendedBeforeTold in lease lease_of_all;
     extended_from_the_answer: ExtendedFromTheAnswer in slow_answer;
+    a_clock_coarser_than_a_tick: CoarserThanATick in lease lease_of_all;
     the_lease_looked_at_after_the_entry: LeaseAfterEntry in lease lease_of_all;
     without_a_look_after_the_hash: NoLookAfterHash in revocation_during_a_hash;
 }

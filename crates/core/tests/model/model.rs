@@ -10,6 +10,7 @@ use shuttle::{
 use crate::{
     Environment, Key, KeyId, Name, Permissions, Workspace,
     fault::{self, Fault},
+    meter,
     store::Row,
     time,
     verifier::{Fingerprint, TokenMac, from_memory},
@@ -55,6 +56,7 @@ fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {
     config.failure_persistence = FailurePersistence::Print;
     Runner::new(scheduler, config).run(move || {
         time::reset();
+        meter::reset();
         count();
         SCHEDULE.set(SCHEDULE.get() + 1);
         scenario();

@@ -10,7 +10,7 @@ use crate::{
     promise::Promise,
     store::{Database, Handle, Learnt, Row, TERM},
     time,
-    verifier::{Fingerprint, Hashing, TokenMac, Verifier},
+    verifier::{Fingerprint, Hashing, Place, TokenMac, Verifier},
 };
 
 /// A database with the first keys in it, and a handle of it.
@@ -213,18 +213,23 @@ pub(crate) fn renaming() {
     assert_eq!(verifier.hashes(), 1, "a rename had a secret proven anew");
 }
 
-/// The hash is replaced, and the key revoked.
+/// The hash is replaced, at the second attempt, and the key revoked.
 pub(crate) fn rehash() {
     let handle = open(1);
-    let verifier = Verifier::new(&handle, 8, Hashing::AtOnce);
+    let verifier = Verifier::new(&handle, 8, Hashing::AtOnce).with_hash(Fingerprint(2));
     assert!(verifier.verify(id(1), token(&id(1))));
+    verifier.replace_next(Place::Taken);
+    assert!(verifier.verify(id(1), token(&id(1))));
+    assert_eq!(verifier.waiting(), 1, "it is not tried again");
     let replacing = verifier.clone();
     join([
         verifying(&verifier, &[1], 3),
+        verifying(&verifier, &[1], 2),
         guessing(&verifier),
-        thread::spawn(move || replacing.rehash(id(1), token(&id(1)), Fingerprint(2))),
+        thread::spawn(move || replacing.replace_next(Place::Free)),
         changing(&handle, |handle| revoke(handle, id(1))),
     ]);
+    verifier.replace_next(Place::Free);
     verifier.verify(id(1), token(&id(1)));
 }
 

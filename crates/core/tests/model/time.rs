@@ -5,7 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Timestamp, sync::step};
+use crate::{
+    Timestamp,
+    fault::{self, Fault},
+    sync::step,
+};
+
+/// How far the coarse clock is behind, as soon as it can be.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 thread_local! {
     // All threads of a model are one of the system's.
@@ -36,6 +43,19 @@ pub(crate) fn advance(millis: u64) {
 pub(crate) fn monotonic() -> Instant {
     step();
     START.with(|start| *start) + Duration::from_millis(millis())
+}
+
+/// As far behind as it may be, but not at the start, where leases begin: so they end as late as they
+/// can.
+pub(crate) fn coarse() -> u64 {
+    step();
+    let ticks = if fault::is(Fault::CoarserThanATick) {
+        2
+    } else {
+        1
+    };
+    let behind = Duration::from_millis(millis()).saturating_sub(TICK * ticks);
+    u64::try_from(behind.as_nanos()).unwrap()
 }
 
 pub(crate) fn now() -> Timestamp {

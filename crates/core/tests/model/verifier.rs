@@ -1,7 +1,7 @@
 //! The verifier's cache, and around it the steps of `Verifier::verify` that matter to it, in their
 //! order.
 
-#[expect(dead_code, reason = "hashes here have no scheme")]
+#[expect(dead_code, reason = "misses are not counted here")]
 #[path = "../../src/verifier/cache.rs"]
 mod cache;
 #[expect(dead_code, reason = "last uses are not part of this model")]
@@ -12,11 +12,14 @@ mod proof;
 
 use std::{
     cell::Cell,
+    collections::{HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
+
+use shuttle::sync::Mutex;
 
 pub(crate) use self::proof::{Fingerprint, TokenMac};
 use self::{
@@ -27,7 +30,7 @@ use self::{
 use crate::{
     Key, KeyId, Status,
     fault::{self, Fault},
-    model,
+    meter, model,
     store::{Handle, Row, Stamp},
     sync::step,
     time,
@@ -49,6 +52,19 @@ pub(crate) enum Hashing {
     Slow,
 }
 
+/// Whether a new hash finds a place in the queue for Argon2.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Free,
+    Taken,
+}
+
+/// A hash to be replaced.
+struct Rehash {
+    known: Arc<Known>,
+    token: TokenMac,
+}
+
 #[derive(Clone)]
 pub(crate) struct Verifier {
     handle: Handle,
@@ -56,6 +72,10 @@ pub(crate) struct Verifier {
     hashing: Hashing,
     /// How many hashes were computed.
     hashes: Arc<AtomicU64>,
+    /// The one hash that would be made now.
+    today: Fingerprint,
+    claims: Arc<Mutex<HashSet<KeyId>>>,
+    rehashes: Arc<Mutex<VecDeque<Rehash>>>,
 }
 
 impl Verifier {
@@ -65,7 +85,15 @@ impl Verifier {
             cache: Cache::new(capacity, Arc::clone(&handle.lease)),
             hashing,
             hashes: Arc::default(),
+            today: Fingerprint(1),
+            claims: Arc::default(),
+            rehashes: Arc::default(),
         }
+    }
+
+    /// Others than this are outdated.
+    pub(crate) fn with_hash(self, today: Fingerprint) -> Self {
+        Self { today, ..self }
     }
 
     pub(crate) fn hashes(&self) -> u64 {
@@ -104,8 +132,13 @@ impl Verifier {
     fn in_memory(&self, id: &KeyId, token: TokenMac) -> Option<Option<Arc<Known>>> {
         fault::pass_over_the_lease();
         let known = self.cache.look_fresh(id, |entry| {
-            let matches = entry.proof.token.matches(token);
-            matches.then(|| Arc::clone(&entry.known))
+            if !entry.proof.token.matches(token) {
+                return None;
+            }
+            if entry.outdated.load(Ordering::Relaxed) {
+                self.replace_hash(entry, token);
+            }
+            Some(Arc::clone(&entry.known))
         })?;
         if fault::is(Fault::LeaseAfterEntry) && !self.handle.lease.vouches() {
             return None;
@@ -167,14 +200,19 @@ impl Verifier {
 
     fn remember(&self, row: Row, stamp: Stamp, proof: Proof) -> Arc<Known> {
         let id = row.key.id;
-        let known = self.known(row.key);
+        let known = self.known(row.key, row.version);
         let remembered = self.cache.look(&id, |entry| {
+            entry.mark_used();
             Arc::ptr_eq(&entry.known, &known) && entry.proof.hash == proof.hash
         });
         if remembered == Some(true) && !self.handle.lease.vouches() {
             return known;
         }
-        let entry = Entry::new(proof, Arc::clone(&known), row.version, false);
+        let outdated = row.hash != self.today;
+        let entry = Entry::new(proof, Arc::clone(&known), outdated);
+        if outdated && known.key.status(time::now()) == Status::Active {
+            self.replace_hash(&entry, proof.token);
+        }
         self.fill(id, stamp, entry);
         known
     }
@@ -190,37 +228,71 @@ impl Verifier {
         self.cache.fill(id, stamp, entry);
     }
 
-    fn known(&self, key: Key) -> Arc<Known> {
+    fn known(&self, key: Key, version: u64) -> Arc<Known> {
         let before = self.cache.look(&key.id, |entry| Arc::clone(&entry.known));
         before
-            .filter(|known| known.is(&key))
-            .unwrap_or_else(|| Arc::new(Known::new(key)))
+            .filter(|known| known.is(&key, version))
+            .unwrap_or_else(|| Arc::new(Known::new(key, version)))
     }
 
-    /// Replaces the hash of a key that was verified, as `Rehash::run` does.
-    pub(crate) fn rehash(&self, id: KeyId, token: TokenMac, hash: Fingerprint) {
-        let Some(version) = self.cache.look(&id, |entry| entry.version) else {
+    fn replace_hash(&self, entry: &Entry, token: TokenMac) {
+        let claimed = self.claims.lock().unwrap().insert(entry.known.key.id);
+        if !claimed {
             return;
-        };
-        if !self.handle.rehash(id, version, hash) {
+        }
+        self.rehashes.lock().unwrap().push_back(Rehash {
+            known: Arc::clone(&entry.known),
+            token,
+        });
+        entry.outdated.store(false, Ordering::Relaxed);
+    }
+
+    /// How many hashes wait to be replaced.
+    pub(crate) fn waiting(&self) -> usize {
+        self.rehashes.lock().unwrap().len()
+    }
+
+    /// Replaces the hash that has waited for longest, if one waits.
+    pub(crate) fn replace_next(&self, place: Place) {
+        let next = self.rehashes.lock().unwrap().pop_front();
+        if let Some(rehash) = next {
+            let id = rehash.known.key.id;
+            self.run(rehash, place);
+            self.claims.lock().unwrap().remove(&id);
+        }
+    }
+
+    /// As `Rehash::run` does.
+    fn run(&self, Rehash { known, token }: Rehash, place: Place) {
+        let id = known.key.id;
+        if place == Place::Taken {
+            self.cache.look(&id, |entry| {
+                if entry.known.version == known.version {
+                    entry.outdated.store(true, Ordering::Relaxed);
+                }
+            });
+            return;
+        }
+        let hash = self.today;
+        if !self.handle.rehash(id, known.version, hash) {
             return;
         }
         let stamp = self.handle.lease.stamp(&id);
         if let Some(row) = self.handle.find(&id)
             && row.hash == hash
         {
-            let known = self.known(row.key);
-            let entry = Entry::new(Proof { token, hash }, known, row.version, false);
+            let known = self.known(row.key, row.version);
+            let entry = Entry::new(Proof { token, hash }, known, false);
             self.fill(id, stamp, entry);
         }
     }
 
     /// How many keys are kept, and how many were taken out.
     pub(crate) fn sizes(&self) -> (usize, u64) {
-        (self.cache.len(), self.cache.evictions())
+        (self.cache.len(), meter::evictions())
     }
 }
 
 fn accept(known: Arc<Known>) -> Option<Arc<Known>> {
-    (known.key.status(time::now()) == Status::Active).then_some(known)
+    (known.lasts || known.key.status(time::now()) == Status::Active).then_some(known)
 }

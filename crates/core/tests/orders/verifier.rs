@@ -33,7 +33,7 @@ impl Cache {
             hash: Fingerprint(0),
         };
         let id = key.id;
-        let entry = Entry::new(proof, Arc::new(Known::new(key)), 1, false);
+        let entry = Entry::new(proof, Arc::new(Known::new(key, 1)), false);
         self.fill(id, stamp, entry);
     }
 
