@@ -245,10 +245,14 @@ impl Verifier {
         }
         let outdated = !hasher.is_current(&credential.hash);
         let entry = Entry::new(proof, Arc::clone(&known), outdated);
-        if outdated && known.key.status(self.0.clock.now()) == Status::Active {
-            self.replace_hash(&entry, token, proof.token);
-        }
         memory.cache.fill(id, stamp, entry);
+        // Not before: what cannot be done at once is noted in the entry.
+        if outdated && known.key.status(self.0.clock.now()) == Status::Active {
+            let replace = |entry: &Entry| self.replace_hash(entry, token, proof.token);
+            if memory.cache.look(&id, replace).is_none() {
+                replace(&Entry::new(proof, Arc::clone(&known), outdated));
+            }
+        }
         known
     }
 
@@ -275,6 +279,8 @@ impl Verifier {
         let Some(claim) = self.0.memory.claims.take(*token.id()) else {
             return;
         };
+        // Before it is queued: whoever does it may note at once that it must be done again.
+        entry.outdated.store(false, Ordering::Relaxed);
         let queued = self.0.upkeep.rehash(Rehash {
             shared: Arc::downgrade(&self.0),
             known: Arc::clone(&entry.known),
@@ -282,8 +288,8 @@ impl Verifier {
             secret: token.secret(),
             claim,
         });
-        if queued {
-            entry.outdated.store(false, Ordering::Relaxed);
+        if !queued {
+            entry.outdated.store(true, Ordering::Relaxed);
         }
     }
 
