@@ -248,7 +248,12 @@ impl Verifier {
         memory.cache.fill(id, stamp, entry);
         // Not before: what cannot be done at once is noted in the entry.
         if outdated && known.key.status(self.0.clock.now()) == Status::Active {
-            let replace = |entry: &Entry| self.replace_hash(entry, token, proof.token);
+            let replace = |entry: &Entry| {
+                // Another one may have read the record since, with its new hash.
+                if Arc::ptr_eq(&entry.known, &known) && entry.proof.hash == proof.hash {
+                    self.replace_hash(entry, token, proof.token);
+                }
+            };
             if memory.cache.look(&id, replace).is_none() {
                 replace(&Entry::new(proof, Arc::clone(&known), outdated));
             }
