@@ -1,0 +1,191 @@
+//! One server, and the connection to it that requests share.
+
+use std::{
+    fmt,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, Value, aio::MultiplexedConnection};
+use tokio::sync::OnceCell;
+
+use crate::{
+    backoff::Backoff,
+    config::Tolerance,
+    confirm::Confirmed,
+    error::{Error, Result},
+    server::Facts,
+};
+
+/// Longest that a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// A server, found under one address.
+pub(crate) struct Node {
+    client: Client,
+    tolerance: Tolerance,
+    live: Mutex<Option<Live>>,
+    connecting: tokio::sync::Mutex<Backoff>,
+    /// Whether the changes of its records are heard of.
+    heard: AtomicBool,
+    /// A name in one of its slots, for what is written for the sake of writing.
+    own_name: Mutex<Vec<u8>>,
+    confirmed: OnceCell<Confirmed>,
+}
+
+/// A connection, and a number that none before it had.
+#[derive(Clone)]
+pub(crate) struct Live {
+    pub(crate) connection: MultiplexedConnection,
+    number: u64,
+}
+
+impl Node {
+    pub(crate) fn new(client: Client, tolerance: Tolerance) -> Self {
+        Self {
+            client,
+            tolerance,
+            live: Mutex::default(),
+            connecting: tokio::sync::Mutex::new(Backoff::new()),
+            heard: AtomicBool::new(false),
+            own_name: Mutex::default(),
+            confirmed: OnceCell::new(),
+        }
+    }
+
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) const fn tolerance(&self) -> Tolerance {
+        self.tolerance
+    }
+
+    pub(crate) fn host(&self) -> String {
+        match self.client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host.clone(),
+            _ => String::new(),
+        }
+    }
+
+    /// The address, as a cluster tells it.
+    pub(crate) fn address(&self) -> String {
+        self.client.get_connection_info().addr().to_string()
+    }
+
+    pub(crate) fn is_heard(&self) -> bool {
+        self.heard.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_heard(&self, heard: bool) {
+        self.heard.store(heard, Ordering::SeqCst);
+    }
+
+    pub(crate) fn own_name(&self) -> Vec<u8> {
+        lock(&self.own_name).clone()
+    }
+
+    pub(crate) fn set_own_name(&self, name: Vec<u8>) {
+        *lock(&self.own_name) = name;
+    }
+
+    /// The connection that there is, or a new one. Callers that find none wait for one attempt
+    /// after another, with pauses that grow; each has its own deadline around this.
+    pub(crate) async fn connection(&self) -> Result<Live> {
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        let mut backoff = self.connecting.lock().await;
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        backoff.pause().await;
+        match self.connect().await {
+            Ok(connection) => {
+                let live = Live {
+                    connection,
+                    number: backoff.succeed(),
+                };
+                *lock(&self.live) = Some(live.clone());
+                Ok(live)
+            }
+            Err(error) => {
+                backoff.fail();
+                Err(error)
+            }
+        }
+    }
+
+    /// A connection of its own, to a server that keeps what it is given.
+    async fn connect(&self) -> Result<MultiplexedConnection> {
+        let mut connection = self.open(config()).await?;
+        Facts::ask(&mut connection).await?.check(self.tolerance)?;
+        Ok(connection)
+    }
+
+    pub(crate) async fn open(
+        &self,
+        config: AsyncConnectionConfig,
+    ) -> Result<MultiplexedConnection> {
+        Ok(self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?)
+    }
+
+    fn live(&self) -> Option<Live> {
+        lock(&self.live).clone()
+    }
+
+    /// Gives up a connection that has failed. Requests that wait for their answers on it go on.
+    pub(crate) fn discard(&self, failed: &Live) {
+        let mut live = lock(&self.live);
+        if live.as_ref().is_some_and(|it| it.number == failed.number) {
+            *live = None;
+        }
+    }
+
+    /// Gives up the connection: another one to the same server has not been answered any more.
+    pub(crate) fn suspect(&self) {
+        *lock(&self.live) = None;
+    }
+
+    /// What makes changes here and waits for replicas.
+    pub(crate) async fn confirmed(&self, make: impl FnOnce() -> Confirmed) -> &Confirmed {
+        self.confirmed.get_or_init(|| async { make() }).await
+    }
+}
+
+/// Deadlines are those of the callers, so that what was sent is not sent again without their knowledge.
+pub(crate) fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT))
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(1024)
+}
+
+/// The answer, or the error that it is.
+pub(crate) fn answer(value: Value) -> Result<Value> {
+    match value {
+        Value::ServerError(error) => Err(Error::Redis(error.into())),
+        value => Ok(value),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Nothing panics while it has one of these.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The client knows a password.
+        f.debug_struct("Node")
+            .field("address", &self.address())
+            .field("heard", &self.is_heard())
+            .finish_non_exhaustive()
+    }
+}
