@@ -7,7 +7,10 @@ use keywright_core::{KeyId, KeyStore, conformance::Harness, conformance_tests};
 use keywright_store_redis::{RedisConfig, RedisStore};
 use redis::Commands;
 
-use crate::support::{Cluster, Server};
+use crate::{
+    names,
+    support::{Cluster, Server, free_port},
+};
 
 /// A store on one server.
 struct OnServer {
@@ -35,7 +38,7 @@ impl OnServer {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("cert.pem"), made.cert.pem()).unwrap();
         std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        let port = crate::support::free_port();
+        let port = free_port();
         let server = Server::in_folder(
             folder,
             &[
@@ -73,12 +76,6 @@ const ACL: &str = "resetkeys ~kw:* resetchannels -@all +get +mget +set +setnx +e
     +zadd +zrem +zcard +zrange +zrangebyscore +zscore +hget +hset +hdel +eval +evalsha +scan +info \
     +client|tracking +wait +asking +cluster|slots";
 
-/// The name of a record, as `names.rs` makes it.
-fn name(id: &KeyId) -> String {
-    let id = str::from_utf8(id.as_bytes()).unwrap();
-    format!("kw:r:{{{}}}:{id}", &id[8..11])
-}
-
 fn connect(config: &RedisConfig) -> Arc<dyn KeyStore> {
     Arc::new(block_on(RedisStore::connect(config.clone())).unwrap())
 }
@@ -90,7 +87,7 @@ impl Harness for OnServer {
 
     fn damage(&self, id: &KeyId) -> bool {
         // The end is cut off.
-        let name = name(id);
+        let name = names::record(id);
         let mut redis = self.server.redis();
         let bytes: Vec<u8> = redis.get(&name).unwrap();
         redis.set(&name, &bytes[..bytes.len() - 5]).unwrap()
@@ -107,7 +104,7 @@ impl Harness for OnCluster {
 
     fn damage(&self, id: &KeyId) -> bool {
         self.0.servers.iter().any(|server| {
-            let set: redis::RedisResult<()> = server.redis().set(name(id), "no record");
+            let set: redis::RedisResult<()> = server.redis().set(names::record(id), "no record");
             set.is_ok()
         })
     }
