@@ -219,3 +219,74 @@ impl fmt::Display for Unreadable {
 }
 
 impl error::Error for Unreadable {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str =
+        "$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+    fn id() -> KeyId {
+        KeyId::parse("key_0U5lKtf600000000").unwrap()
+    }
+
+    fn plain() -> Record {
+        let key = Key::new(
+            id(),
+            Workspace::parse("acme").unwrap(),
+            Environment::Test,
+            Name::parse("CI").unwrap(),
+            "calls:read".parse().unwrap(),
+        );
+        let hash = StoredHash::parse(HASH).unwrap();
+        Record::new(key, Credential::new(hash, Tag::from_bytes([7; 8])))
+    }
+
+    fn full() -> Record {
+        let mut record = plain();
+        let other = KeyId::parse("key_zzzzzzzzzzzzzzzz").unwrap();
+        record.version = 300;
+        record.key.expires_at = Some(Timestamp::MAX);
+        record.key.revoked_at = Some(Timestamp::from_millis(0).unwrap());
+        record.key.parent = Some(other);
+        record.key.successor = Some(id());
+        record.key.metadata = Some(Metadata::parse(r#"{"a":1}"#).unwrap());
+        record
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for record in [plain(), full()] {
+            let bytes = write(&record).unwrap();
+            assert_eq!(read(id(), &bytes), Ok(Stored::Record(Box::new(record))));
+        }
+        assert_eq!(read(id(), GONE), Ok(Stored::Gone));
+    }
+
+    #[test]
+    fn the_layout_stays_as_it_is() {
+        let expected = [
+            b"\x01\x01\0\0\0\0\0\0\x01\x2c\0\0\xe6\x77\xd2\x1f\xdb\xff\0\0\0\0\0\0\0\0".as_slice(),
+            b"zzzzzzzzzzzzzzzz0U5lKtf600000000\x07\x07\x07\x07\x07\x07\x07\x07\x04acme\0\x02CI",
+            b"\0\x0acalls:read\0\x4f",
+            HASH.as_bytes(),
+            b"\0\x07{\"a\":1}",
+        ]
+        .concat();
+        assert_eq!(write(&full()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_record_of_a_newer_format_is_told_from_a_damaged_one() {
+        let mut bytes = write(&plain()).unwrap();
+        bytes[0] = 2;
+        assert_eq!(read(id(), &bytes), Err(Unreadable::Format(2)));
+        bytes[0] = 0;
+        assert_eq!(read(id(), &bytes), Err(Unreadable::Field("format")));
+        let whole = write(&full()).unwrap();
+        for length in 0..whole.len() {
+            assert!(read(id(), &whole[..length]).is_err(), "{length}");
+        }
+    }
+}

@@ -4,12 +4,12 @@ use redis::{Cmd, ErrorKind, RedisError, Value, cmd};
 
 use crate::{error::Error, script::Call, slot};
 
-/// Commands on one slot.
+/// A command on one slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) slot: u16,
     pub(crate) effect: Effect,
-    commands: Commands,
+    command: Command,
 }
 
 /// What becomes of the store when a request is made twice.
@@ -28,8 +28,8 @@ pub(crate) enum Effect {
 }
 
 #[derive(Clone, Debug)]
-enum Commands {
-    Plain(Vec<Cmd>),
+enum Command {
+    Plain(Cmd),
     Script(Call),
 }
 
@@ -41,11 +41,11 @@ impl Effect {
 }
 
 impl Request {
-    pub(crate) fn new(name: &[u8], effect: Effect, commands: Vec<Cmd>) -> Self {
+    pub(crate) fn new(name: &[u8], effect: Effect, command: Cmd) -> Self {
         Self {
             slot: slot::of(name),
             effect,
-            commands: Commands::Plain(commands),
+            command: Command::Plain(command),
         }
     }
 
@@ -53,25 +53,23 @@ impl Request {
         Self {
             slot: call.keys.first().map_or(0, |name| slot::of(name)),
             effect,
-            commands: Commands::Script(call),
+            command: Command::Script(call),
         }
     }
 
-    /// The commands as they are sent. A script is sent `in_full` to a server that does not know it;
-    /// each command that is `asked` for is one for which a slot on its way was asked for.
+    /// The command as it is sent: a script `in_full` to a server that does not know it, and after
+    /// `ASKING` to one that a slot is on its way to.
     pub(crate) fn commands(&self, in_full: bool, asked: bool) -> Vec<Cmd> {
-        let commands = match &self.commands {
-            Commands::Plain(commands) => commands.clone(),
-            Commands::Script(call) if in_full => vec![call.in_full()],
-            Commands::Script(call) => vec![call.by_digest()],
+        let command = match &self.command {
+            Command::Plain(command) => command.clone(),
+            Command::Script(call) if in_full => call.in_full(),
+            Command::Script(call) => call.by_digest(),
         };
-        if !asked {
-            return commands;
+        if asked {
+            vec![cmd("ASKING"), command]
+        } else {
+            vec![command]
         }
-        commands
-            .into_iter()
-            .flat_map(|command| [cmd("ASKING"), command])
-            .collect()
     }
 }
 
@@ -79,7 +77,7 @@ impl Request {
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// It is one.
-    Answered(Vec<Value>),
+    Answered(Value),
     /// Another server has the slot, from now on.
     Moved(String),
     /// Another server may have the key, this time.
@@ -92,19 +90,13 @@ pub(crate) enum Verdict {
     Failed(Error),
 }
 
-/// Judges the answers, of which those of a request that was `asked` have one to `ASKING` before each.
-pub(crate) fn judge(answers: Vec<Value>, asked: bool) -> Verdict {
-    let answers: Vec<Value> = if asked {
-        answers.into_iter().skip(1).step_by(2).collect()
-    } else {
-        answers
-    };
-    for answer in &answers {
-        if let Value::ServerError(error) = answer {
-            return judge_error(error.clone().into());
-        }
+/// Judges the last of the answers; the one to `ASKING` tells nothing.
+pub(crate) fn judge(mut answers: Vec<Value>) -> Verdict {
+    match answers.pop() {
+        Some(Value::ServerError(error)) => judge_error(error.into()),
+        Some(answer) => Verdict::Answered(answer),
+        None => Verdict::Failed(Error::Unexpected("answer")),
     }
-    Verdict::Answered(answers)
 }
 
 fn judge_error(error: RedisError) -> Verdict {

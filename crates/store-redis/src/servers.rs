@@ -43,17 +43,10 @@ pub(crate) struct Servers {
 
 /// What a request has led to.
 pub(crate) struct Answer {
-    pub(crate) values: Vec<Value>,
+    pub(crate) value: Value,
     pub(crate) node: Arc<Node>,
     /// Whether as many replicas as are wanted have what was changed.
     pub(crate) confirmed: bool,
-}
-
-impl Answer {
-    /// The answer of the one command.
-    pub(crate) fn value(&mut self) -> Value {
-        self.values.pop().unwrap_or(Value::Nil)
-    }
 }
 
 impl Servers {
@@ -153,10 +146,10 @@ impl Servers {
                 continue;
             };
             *failure = match self.send(&node, request, in_full, ask, end).await {
-                Outcome::Answered { answers, confirmed } => match judge(answers, ask) {
-                    Verdict::Answered(values) => {
+                Outcome::Answered { answers, confirmed } => match judge(answers) {
+                    Verdict::Answered(value) => {
                         return Ok(Answer {
-                            values,
+                            value,
                             node,
                             confirmed,
                         });

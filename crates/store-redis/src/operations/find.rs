@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keywright_core::{KeyId, Record, Timestamp};
-use redis::{Cmd, Value, cmd};
+use redis::{Value, cmd};
 
 use crate::{
     error::{Error, Result},
@@ -15,55 +15,44 @@ use crate::{
 /// The record of an id, if there is one. Where its changes are not heard of, a copy of it counts for
 /// nothing, and that is told.
 pub(crate) async fn find(servers: &Arc<Servers>, id: &KeyId) -> Result<Option<Record>> {
-    let mut both = cmd("MGET");
-    both.arg(servers.names().record(id))
-        .arg(servers.names().last_use(id));
-    match fetch(servers, id, Effect::ReadsTogether, vec![both]).await {
-        Ok(values) => {
-            if let [Value::Array(values)] = &*values
-                && let [stored @ Value::BulkString(_), used] = &**values
-            {
+    let names = [servers.names().record(id), servers.names().last_use(id)];
+    match get(servers, id, Effect::ReadsTogether, "MGET", &names).await {
+        Ok(Value::Array(values)) => {
+            if let [stored @ Value::BulkString(_), used] = &*values {
                 return read(id, stored, used);
             }
         }
+        Ok(_) => return Err(Error::Unexpected("pair of values")),
         Err(error) if error.is_split() => {}
         Err(error) => return Err(error),
     }
     // There is none, or a value of another type, which `MGET` does not tell apart; or the slot is on its
-    // way to another server, which has one of the two so far.
-    let [stored, used] = commands(servers, id);
-    match &*fetch(servers, id, Effect::Reads, vec![stored, used]).await? {
-        [stored, used] => read(id, stored, used),
-        _ => Err(Error::Unexpected("pair of values")),
-    }
+    // way to another server, and each of the two may be here or there.
+    let [record, last_use] = names;
+    let stored = get(servers, id, Effect::Reads, "GET", &[record]).await?;
+    let used = get(servers, id, Effect::Reads, "GET", &[last_use]).await?;
+    read(id, &stored, &used)
 }
 
-/// The commands that get both.
-pub(super) fn commands(servers: &Servers, id: &KeyId) -> [Cmd; 2] {
-    let names = servers.names();
-    [names.record(id), names.last_use(id)].map(|name| {
-        let mut get = cmd("GET");
-        get.arg(name);
-        get
-    })
-}
-
-async fn fetch(
+async fn get(
     servers: &Arc<Servers>,
     id: &KeyId,
     effect: Effect,
-    commands: Vec<Cmd>,
-) -> Result<Vec<Value>> {
-    let name = servers.names().record(id);
-    let answer = servers.run(Request::new(&name, effect, commands)).await?;
+    command: &str,
+    names: &[Vec<u8>],
+) -> Result<Value> {
+    let mut get = cmd(command);
+    get.arg(names);
+    let name = names.first().map_or(&[][..], Vec::as_slice);
+    let answer = servers.run(Request::new(name, effect, get)).await?;
     if !answer.node.is_heard() {
         servers.hearing().lease().changed(id);
     }
-    Ok(answer.values)
+    Ok(answer.value)
 }
 
 /// Puts both together.
-pub(super) fn read(id: &KeyId, stored: &Value, used: &Value) -> Result<Option<Record>> {
+fn read(id: &KeyId, stored: &Value, used: &Value) -> Result<Option<Record>> {
     let bytes = match stored {
         Value::Nil => return Ok(None),
         Value::BulkString(bytes) => bytes,

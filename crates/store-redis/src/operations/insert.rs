@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use keywright_core::{Environment, KeyId, Record, StoreErrorKind, Timestamp};
+use keywright_core::{Environment, Key, KeyId, Record, StoreErrorKind, Timestamp};
 use redis::{Value, cmd};
 
 use super::{Confirmation, call, written};
@@ -65,20 +65,28 @@ async fn admit(
 
 /// Lists a key. An entry without a record is passed over.
 pub(super) async fn add_to_index(servers: &Arc<Servers>, record: &Record) -> Result<Confirmation> {
-    let key = &record.key;
+    let Key {
+        id,
+        workspace,
+        environment,
+        ..
+    } = &record.key;
     let names = servers.names();
-    let add = |index: &[u8]| {
-        let mut add = cmd("ZADD");
-        add.arg(index).arg(0).arg(key.id.as_bytes());
-        add
-    };
-    let index = names.index(&key.workspace);
-    let mut commands = vec![add(&index)];
-    if key.environment == Environment::Test {
-        commands.push(add(&names.test_index(&key.workspace)));
+    let confirmation = add_entry(servers, &names.index(workspace), id).await?;
+    match environment {
+        Environment::Live => Ok(confirmation),
+        Environment::Test => {
+            let test = add_entry(servers, &names.test_index(workspace), id).await?;
+            Ok(confirmation.and(test))
+        }
     }
+}
+
+async fn add_entry(servers: &Arc<Servers>, index: &[u8], id: &KeyId) -> Result<Confirmation> {
+    let mut add = cmd("ZADD");
+    add.arg(index).arg(0).arg(id.as_bytes());
     let answer = servers
-        .run(Request::new(&index, Effect::Repeatable, commands))
+        .run(Request::new(index, Effect::Repeatable, add))
         .await?;
     Ok(Confirmation::of(&answer))
 }
@@ -87,10 +95,8 @@ async fn store(servers: &Arc<Servers>, id: &KeyId, bytes: Vec<u8>) -> Result<Con
     let name = servers.names().record(id);
     let mut set = cmd("SET");
     set.arg(&name).arg(bytes).arg("NX");
-    let mut answer = servers
-        .run(Request::new(&name, Effect::Once, vec![set]))
-        .await?;
-    match answer.value() {
+    let answer = servers.run(Request::new(&name, Effect::Once, set)).await?;
+    match answer.value {
         Value::Okay => Ok(Confirmation::of(&answer)),
         Value::Nil => Err(taken(servers, id).await?.into()),
         _ => Err(Error::Unexpected("answer to SET")),
@@ -102,8 +108,8 @@ async fn taken(servers: &Arc<Servers>, id: &KeyId) -> Result<StoreErrorKind> {
     let name = servers.names().record(id);
     let mut get = cmd("GET");
     get.arg(&name);
-    let request = Request::new(&name, Effect::Reads, vec![get]);
-    match servers.run(request).await?.value() {
+    let request = Request::new(&name, Effect::Reads, get);
+    match servers.run(request).await?.value {
         Value::BulkString(bytes) if record::read(*id, &bytes) == Ok(Stored::Gone) => {
             Ok(StoreErrorKind::Conflict)
         }

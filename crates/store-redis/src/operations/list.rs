@@ -1,16 +1,12 @@
 //! Listing the keys of a workspace.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use keywright_core::{Environment, Key, KeyId, Listing, Page, Start, Workspace, fold_case};
 use redis::{Value, cmd};
 use tokio::task::JoinSet;
 
-use super::find::find;
+use super::{Dangling, find::find};
 use crate::{
     error::{Error, Result},
     request::{Effect, Request},
@@ -19,13 +15,6 @@ use crate::{
 
 /// Most entries that are looked at in one step.
 const STEP: u64 = 512;
-
-/// How long an entry has to be without a record before it is taken away: no insert takes that long
-/// from the one to the other, without adding the entry again.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Most entries without a record that are remembered.
-const MOST_DANGLING: usize = 4096;
 
 /// One page.
 pub(crate) async fn list(
@@ -135,16 +124,16 @@ impl Walk<'_> {
         let index = self.index();
         let mut count = cmd("ZCARD");
         count.arg(&index);
-        let request = Request::new(&index, Effect::Reads, vec![count]);
-        match self.servers.run(request).await?.value() {
+        let request = Request::new(&index, Effect::Reads, count);
+        match self.servers.run(request).await?.value {
             Value::Int(count) => Ok(count.unsigned_abs()),
             _ => Err(Error::Unexpected("answer to ZCARD")),
         }
     }
 
     async fn ids(&self, range: redis::Cmd) -> Result<Vec<KeyId>> {
-        let request = Request::new(&self.index(), Effect::Reads, vec![range]);
-        let Value::Array(entries) = self.servers.run(request).await?.value() else {
+        let request = Request::new(&self.index(), Effect::Reads, range);
+        let Value::Array(entries) = self.servers.run(request).await?.value else {
             return Err(Error::Unexpected("answer to ZRANGE"));
         };
         entries
@@ -206,7 +195,7 @@ impl Walk<'_> {
         let index = self.index();
         let mut remove = cmd("ZREM");
         remove.arg(&index).arg(id.as_bytes());
-        let request = Request::new(&index, Effect::Repeatable, vec![remove]);
+        let request = Request::new(&index, Effect::Repeatable, remove);
         self.servers.run(request).await?;
         Ok(())
     }
@@ -221,24 +210,4 @@ impl Walk<'_> {
 
 fn to_usize(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
-}
-
-/// Entries that were met without a record, and when first.
-#[derive(Debug, Default)]
-pub(crate) struct Dangling(Mutex<HashMap<KeyId, Instant>>);
-
-impl Dangling {
-    /// Whether this one has been without a record for long.
-    fn is_over(&self, id: KeyId, now: Instant) -> bool {
-        let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if met.len() >= MOST_DANGLING {
-            met.clear();
-        }
-        let first = *met.entry(id).or_insert(now);
-        let over = now.saturating_duration_since(first) >= PATIENCE;
-        if over {
-            met.remove(&id);
-        }
-        over
-    }
 }

@@ -1,5 +1,6 @@
 //! What the store does, one module for each kind of operation.
 
+mod dangling;
 mod empty;
 mod find;
 mod insert;
@@ -17,10 +18,11 @@ use keywright_core::{KeyId, Record, StoreErrorKind, Workspace};
 use redis::{Value, cmd};
 
 pub(crate) use self::{
+    dangling::Dangling,
     empty::is_empty,
     find::find,
     insert::insert,
-    list::{Dangling, list},
+    list::list,
     reserve::reserve,
     revoke::revoke,
     rotate::rotate,
@@ -49,8 +51,8 @@ async fn call(
         keys,
         arguments,
     };
-    let mut answer = servers.run(Request::script(call, effect)).await?;
-    match answer.value() {
+    let answer = servers.run(Request::script(call, effect)).await?;
+    match answer.value {
         Value::Int(code) => Ok((code, Confirmation::of(&answer))),
         _ => Err(Error::Unexpected("answer of the script")),
     }
@@ -87,8 +89,8 @@ async fn read(servers: &Arc<Servers>, id: &KeyId) -> Result<Option<(Vec<u8>, Rec
     let name = servers.names().record(id);
     let mut get = cmd("GET");
     get.arg(&name);
-    let request = Request::new(&name, Effect::Reads, vec![get]);
-    match servers.run(request).await?.value() {
+    let request = Request::new(&name, Effect::Reads, get);
+    match servers.run(request).await?.value {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => match record::read(*id, &bytes)? {
             Stored::Record(record) => Ok(Some((bytes, *record))),

@@ -37,7 +37,7 @@ pub(crate) async fn reserve(
         ],
     };
     let request = Request::script(call, Effect::Once);
-    match servers.run(request).await?.value() {
+    match servers.run(request).await?.value {
         Value::Int(_) => Ok(Reserved::New),
         Value::BulkString(binding) => earlier(&binding),
         _ => Err(Error::Unexpected("answer of the script")),

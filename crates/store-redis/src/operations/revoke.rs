@@ -125,8 +125,8 @@ async fn led_to(servers: &Arc<Servers>, id: KeyId, revoked: &Revoked) -> Result<
     let name = servers.names().children(&id);
     let mut members = cmd("SMEMBERS");
     members.arg(&name);
-    let request = Request::new(&name, Effect::Reads, vec![members]);
-    let (Value::Set(noted) | Value::Array(noted)) = servers.run(request).await?.value() else {
+    let request = Request::new(&name, Effect::Reads, members);
+    let (Value::Set(noted) | Value::Array(noted)) = servers.run(request).await?.value else {
         return Err(Error::Unexpected("answer to SMEMBERS"));
     };
     let children = noted.iter().filter_map(|child| match child {
@@ -151,9 +151,9 @@ async fn change(
     let outcome = servers.run(Request::script(call, Effect::Once)).await;
     // Also where it is not known whether it was done.
     servers.hearing().lease().changed(id);
-    let mut answer = outcome?;
+    let answer = outcome?;
     let confirmation = Confirmation::of(&answer);
-    let Value::Array(parts) = answer.value() else {
+    let Value::Array(parts) = answer.value else {
         return Err(Error::Unexpected("answer of the script"));
     };
     let (code, successor) = match &*parts {

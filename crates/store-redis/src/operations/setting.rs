@@ -31,7 +31,7 @@ async fn claim(servers: &Arc<Servers>, setting: &str, value: &str) -> Result<Str
         arguments: vec![value.into()],
     };
     let request = Request::script(call, Effect::Repeatable);
-    match servers.run(request).await?.value() {
+    match servers.run(request).await?.value {
         Value::BulkString(bytes) => {
             String::from_utf8(bytes).map_err(|_| Error::Unexpected("setting"))
         }

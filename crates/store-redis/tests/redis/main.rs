@@ -1,12 +1,21 @@
 //! The store keeps the contract over real servers, and what becomes of it when they fail.
 
-#![expect(clippy::unwrap_used, reason = "these are tests")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "these are tests"
+)]
 
+mod clustered;
 mod conformance;
 mod hearing;
+mod interrupted;
 mod names;
 mod opening;
 mod outage;
+mod replicas;
 mod sample;
 mod support;
 

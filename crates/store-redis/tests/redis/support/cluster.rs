@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use futures_executor::block_on;
 use keywright_store_redis::{RedisConfig, RedisStore};
 
-use super::{Server, free_port};
+use super::{Server, comes_to, free_port};
 
 /// How often it is asked whether all know of all, every 20 ms.
 const PATIENCE: u32 = 1500;
@@ -18,8 +18,27 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start() -> Self {
-        let servers: Vec<Server> = RANGES
-            .iter()
+        Self::of(RANGES.len())
+    }
+
+    /// The same with a replica of each.
+    pub(crate) fn with_replicas() -> Self {
+        let cluster = Self::of(2 * RANGES.len());
+        let (primaries, replicas) = cluster.servers.split_at(RANGES.len());
+        for (primary, replica) in primaries.iter().zip(replicas) {
+            let id: String = primary.run("CLUSTER MYID").unwrap();
+            let line = format!("CLUSTER REPLICATE {id}");
+            assert!(comes_to(|| replica.run::<()>(&line).is_ok()));
+        }
+        assert!(comes_to(|| replicas.iter().all(|replica| {
+            let info: String = replica.run("INFO replication").unwrap();
+            info.contains("master_link_status:up")
+        })));
+        cluster
+    }
+
+    fn of(count: usize) -> Self {
+        let servers: Vec<Server> = (0..count)
             .map(|_| {
                 let bus = free_port().to_string();
                 Server::with(&[
@@ -70,6 +89,52 @@ impl Cluster {
         panic!("the cluster does not come together");
     }
 
+    /// The slot of a routing tag, and which of the first three servers has it.
+    pub(crate) fn slot(&self, tag: &str) -> (u16, usize) {
+        let slot: u16 = self.servers[0]
+            .run(&format!("CLUSTER KEYSLOT {tag}"))
+            .unwrap();
+        let owner = RANGES.iter().enumerate().find_map(|(place, _)| {
+            let server = &self.servers[place];
+            let nodes: String = server.run("CLUSTER NODES").unwrap();
+            let own = nodes.lines().find(|line| line.contains("myself"))?;
+            has_slot(own, slot).then_some(place)
+        });
+        (slot, owner.unwrap())
+    }
+
+    /// Moves a slot with all that is in it, as `redis-cli --cluster reshard` does.
+    pub(crate) fn migrate(&self, slot: u16, from: usize, to: usize) {
+        let [source, target] = [from, to].map(|place| &self.servers[place]);
+        let id = |server: &Server| server.run::<String>("CLUSTER MYID").unwrap();
+        let [source_id, target_id] = [source, target].map(id);
+        let run = |server: &Server, line: String| server.run::<()>(&line).unwrap();
+        run(
+            target,
+            format!("CLUSTER SETSLOT {slot} IMPORTING {source_id}"),
+        );
+        run(
+            source,
+            format!("CLUSTER SETSLOT {slot} MIGRATING {target_id}"),
+        );
+        loop {
+            let names: Vec<String> = source
+                .run(&format!("CLUSTER GETKEYSINSLOT {slot} 3"))
+                .unwrap();
+            if names.is_empty() {
+                break;
+            }
+            let port = target.port();
+            let names = names.join(" ");
+            let line = format!("MIGRATE 127.0.0.1 {port} _ 0 5000 KEYS {names}");
+            let moved: redis::RedisResult<String> = source.run(&line.replace('_', "EMPTY"));
+            moved.unwrap();
+        }
+        for server in [target, source] {
+            run(server, format!("CLUSTER SETSLOT {slot} NODE {target_id}"));
+        }
+    }
+
     /// The URLs of two of the servers: the third one is to be learnt.
     pub(crate) fn urls(&self) -> String {
         format!("{},{}", self.servers[2].url(), self.servers[1].url())
@@ -78,4 +143,15 @@ impl Cluster {
     pub(crate) fn store(&self) -> RedisStore {
         block_on(RedisStore::connect(RedisConfig::new(self.urls()))).unwrap()
     }
+}
+
+/// Whether a line of `CLUSTER NODES` names this slot.
+fn has_slot(line: &str, slot: u16) -> bool {
+    line.split_whitespace().skip(8).any(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        match (first.parse::<u16>(), last.parse::<u16>()) {
+            (Ok(first), Ok(last)) => (first..=last).contains(&slot),
+            _ => false,
+        }
+    })
 }

@@ -97,12 +97,12 @@ pub(crate) fn now() -> Instant {
 /// Prints how times are distributed, for who runs the tests with `--nocapture`.
 pub(crate) fn report(what: &str, mut times: Vec<Duration>) {
     times.sort();
-    let at = |part: f64| times[((times.len() - 1) as f64 * part).round() as usize];
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
     println!(
         "{what}: {} tries, median {:?}, p99 {:?}, longest {:?}",
         times.len(),
-        at(0.5),
-        at(0.99),
-        at(1.0)
+        at(50),
+        at(99),
+        at(100)
     );
 }

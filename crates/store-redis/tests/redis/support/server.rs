@@ -97,10 +97,6 @@ impl Server {
         format!("redis+unix://{}", self.socket().display())
     }
 
-    pub(crate) fn folder(&self) -> &std::path::Path {
-        self.folder.path()
-    }
-
     pub(crate) fn store(&self) -> RedisStore {
         block_on(RedisStore::connect(RedisConfig::new(self.url()))).unwrap()
     }
@@ -113,12 +109,12 @@ impl Server {
             .unwrap()
     }
 
-    /// Has the server do something, given as on its command line.
+    /// Has the server do something, given as on its command line, with `EMPTY` for no text.
     pub(crate) fn run<T: redis::FromRedisValue>(&self, line: &str) -> redis::RedisResult<T> {
         let mut words = line.split_whitespace();
         let mut command = redis::cmd(words.next().unwrap());
         for word in words {
-            command.arg(word);
+            command.arg(if word == "EMPTY" { "" } else { word });
         }
         command.query(&mut self.redis())
     }
