@@ -19,10 +19,12 @@ const BATCH: usize = 128;
 
 /// What came of a change.
 pub(crate) enum Outcome {
-    /// The server's answers, and whether enough replicas have it.
+    /// The server's answers, whether enough replicas have it, and whether changes on that server are
+    /// heard of.
     Answered {
         answers: Vec<Value>,
         confirmed: bool,
+        heard: bool,
     },
     /// It was not sent.
     NotSent(Error),
@@ -105,7 +107,11 @@ impl Worker {
                 let mut answers = answers.into_iter();
                 for job in batch {
                     let answers = answers.by_ref().take(job.commands.len()).collect();
-                    let _ = job.answer.send(Outcome::Answered { answers, confirmed });
+                    let _ = job.answer.send(Outcome::Answered {
+                        answers,
+                        confirmed,
+                        heard: false,
+                    });
                 }
             }
             Err(error) => {

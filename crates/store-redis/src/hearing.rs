@@ -20,6 +20,7 @@ use crate::{
     error::{Error, Result},
     names::Names,
     node::{self, Node, answer},
+    server::Facts,
     servers::Servers,
 };
 
@@ -61,7 +62,7 @@ impl Hearing {
             let stays = nodes.iter().any(|node| Arc::ptr_eq(node, &primary.node));
             if !stays {
                 primary.task.abort();
-                primary.node.set_heard(false);
+                primary.node.set_heard(None);
             }
             stays
         });
@@ -116,7 +117,7 @@ async fn keep_listening(servers: std::sync::Weak<Servers>, node: Arc<Node>) {
             return;
         };
         let connected = listen(&servers, &node).await.is_ok();
-        node.set_heard(false);
+        node.set_heard(None);
         servers.hearing().heard(&node, None);
         // What this connection has met is met by the other one too, and perhaps by the whole server.
         node.suspect();
@@ -135,6 +136,7 @@ async fn listen(servers: &Arc<Servers>, node: &Arc<Node>) -> Result<()> {
     let closed = Arc::new(Notify::new());
     let receiver = receiver(Arc::clone(lease), Arc::clone(&closed));
     let mut connection = node.open(node::config().set_push_sender(receiver)).await?;
+    let run = within(LEASE, Facts::ask(&mut connection)).await??.run;
     let mut track = cmd("CLIENT");
     track
         .arg("TRACKING")
@@ -146,7 +148,7 @@ async fn listen(servers: &Arc<Servers>, node: &Arc<Node>) -> Result<()> {
     answer(within(LEASE, tracking).await??)?;
     // Nothing that was copied before is known to be as it was.
     lease.changed_all();
-    node.set_heard(true);
+    node.set_heard(Some(run));
     loop {
         let sent = lease.now();
         let mut beat = cmd("SET");

@@ -2,10 +2,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -29,8 +26,9 @@ pub(crate) struct Node {
     tolerance: Tolerance,
     live: Mutex<Option<Live>>,
     connecting: tokio::sync::Mutex<Backoff>,
-    /// Whether the changes of its records are heard of.
-    heard: AtomicBool,
+    /// The run of the server whose changes are heard of: behind one address there may be another one
+    /// after a failover.
+    heard: Mutex<Option<String>>,
     /// A name in one of its slots, for what is written for the sake of writing.
     own_name: Mutex<Vec<u8>>,
     confirmed: OnceCell<Confirmed>,
@@ -40,6 +38,7 @@ pub(crate) struct Node {
 #[derive(Clone)]
 pub(crate) struct Live {
     pub(crate) connection: MultiplexedConnection,
+    run: Arc<str>,
     number: u64,
 }
 
@@ -50,7 +49,7 @@ impl Node {
             tolerance,
             live: Mutex::default(),
             connecting: tokio::sync::Mutex::new(Backoff::new()),
-            heard: AtomicBool::new(false),
+            heard: Mutex::default(),
             own_name: Mutex::default(),
             confirmed: OnceCell::new(),
         }
@@ -76,12 +75,13 @@ impl Node {
         self.client.get_connection_info().addr().to_string()
     }
 
-    pub(crate) fn is_heard(&self) -> bool {
-        self.heard.load(Ordering::SeqCst)
+    /// Whether the changes are heard of that are made on the server of this connection.
+    pub(crate) fn hears_of(&self, live: &Live) -> bool {
+        lock(&self.heard).as_deref() == Some(&*live.run)
     }
 
-    pub(crate) fn set_heard(&self, heard: bool) {
-        self.heard.store(heard, Ordering::SeqCst);
+    pub(crate) fn set_heard(&self, run: Option<String>) {
+        *lock(&self.heard) = run;
     }
 
     pub(crate) fn own_name(&self) -> Vec<u8> {
@@ -104,9 +104,10 @@ impl Node {
         }
         backoff.pause().await;
         match self.connect().await {
-            Ok(connection) => {
+            Ok((connection, run)) => {
                 let live = Live {
                     connection,
+                    run: run.into(),
                     number: backoff.succeed(),
                 };
                 *lock(&self.live) = Some(live.clone());
@@ -120,10 +121,11 @@ impl Node {
     }
 
     /// A connection of its own, to a server that keeps what it is given.
-    async fn connect(&self) -> Result<MultiplexedConnection> {
+    async fn connect(&self) -> Result<(MultiplexedConnection, String)> {
         let mut connection = self.open(config()).await?;
-        Facts::ask(&mut connection).await?.check(self.tolerance)?;
-        Ok(connection)
+        let facts = Facts::ask(&mut connection).await?;
+        facts.check(self.tolerance)?;
+        Ok((connection, facts.run))
     }
 
     pub(crate) async fn open(
@@ -175,7 +177,7 @@ pub(crate) fn answer(value: Value) -> Result<Value> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while it has one of these.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -185,7 +187,7 @@ impl fmt::Debug for Node {
         // The client knows a password.
         f.debug_struct("Node")
             .field("address", &self.address())
-            .field("heard", &self.is_heard())
+            .field("heard", &lock(&self.heard).is_some())
             .finish_non_exhaustive()
     }
 }

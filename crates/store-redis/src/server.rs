@@ -42,6 +42,8 @@ impl error::Error for Unfit {}
 pub(crate) struct Facts {
     pub(crate) clustered: bool,
     pub(crate) primary: bool,
+    /// What this run of the server calls itself.
+    pub(crate) run: String,
     policy: String,
     append_only: bool,
 }
@@ -58,6 +60,7 @@ impl Facts {
         Ok(Self {
             clustered: field("cluster_enabled") == Some("1"),
             primary: field("role") == Some("master"),
+            run: field("run_id").unwrap_or_default().into(),
             policy: field("maxmemory_policy").unwrap_or("unknown").into(),
             append_only: field("aof_enabled") == Some("1"),
         })

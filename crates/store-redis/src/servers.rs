@@ -44,7 +44,8 @@ pub(crate) struct Servers {
 /// What a request has led to.
 pub(crate) struct Answer {
     pub(crate) value: Value,
-    pub(crate) node: Arc<Node>,
+    /// Whether changes on the server that has answered are heard of.
+    pub(crate) heard: bool,
     /// Whether as many replicas as are wanted have what was changed.
     pub(crate) confirmed: bool,
 }
@@ -146,11 +147,15 @@ impl Servers {
                 continue;
             };
             *failure = match self.send(&node, request, in_full, ask, end).await {
-                Outcome::Answered { answers, confirmed } => match judge(answers) {
+                Outcome::Answered {
+                    answers,
+                    confirmed,
+                    heard,
+                } => match judge(answers) {
                     Verdict::Answered(value) => {
                         return Ok(Answer {
                             value,
-                            node,
+                            heard,
                             confirmed,
                         });
                     }
@@ -223,6 +228,7 @@ impl Servers {
             Ok(Ok(answers)) => Outcome::Answered {
                 answers,
                 confirmed: true,
+                heard: node.hears_of(&live),
             },
             Ok(Err(error)) => {
                 node.discard(&live);

@@ -45,7 +45,7 @@ async fn get(
     get.arg(names);
     let name = names.first().map_or(&[][..], Vec::as_slice);
     let answer = servers.run(Request::new(name, effect, get)).await?;
-    if !answer.node.is_heard() {
+    if !answer.heard {
         servers.hearing().lease().changed(id);
     }
     Ok(answer.value)
