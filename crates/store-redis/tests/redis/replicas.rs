@@ -1,9 +1,12 @@
 //! A primary and its replica, and what is confirmed.
 
-use std::{thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use futures_executor::block_on;
-use keywright_core::{KeyStore, Reach, Record, Revocation, StoreError, StoreErrorKind};
+use keywright_core::{
+    Caller, Config, IssueError, KeyStore, Keywright, Name, NewKey, NewRotation, Permissions,
+    Prefix, Reach, Record, Revocation, Scheme, StoreError, StoreErrorKind,
+};
 use keywright_store_redis::{RedisConfig, RedisStore};
 
 use crate::{
@@ -64,6 +67,38 @@ fn what_no_replica_has_is_done_but_not_confirmed_and_a_repeat_waits_again() {
     assert!(comes_to(
         || revoke(&store, &second).is_ok_and(|revoked| revoked.count == 0)
     ));
+}
+
+#[test]
+fn an_issuer_hands_out_what_is_not_confirmed_and_says_so() {
+    let primary = Server::start();
+    let mut replica = replica_of(primary.port());
+    let store = Arc::new(store_at(primary.url()));
+    let config = Config::new(Prefix::parse("sk").unwrap()).with_scheme(Scheme::HmacSha256);
+    let keys = block_on(Keywright::open(config, store)).unwrap();
+    let operator = Caller::new(sample::workspace(), Permissions::all());
+    let new = || NewKey::named(Name::parse("CI").unwrap());
+    let create = || block_on(keys.issuer().create(&operator, new())).unwrap();
+    assert!(create().confirmed);
+
+    replica.kill();
+    let created = create();
+    assert!(!created.confirmed);
+    let verified = block_on(keys.verifier().verify(created.token.expose().as_bytes()));
+    assert_eq!(verified.unwrap().key().id, created.key.id);
+    let rotation = NewRotation::new();
+    let rotated = block_on(keys.issuer().rotate(&operator, &created.key.id, &rotation)).unwrap();
+    assert!(!rotated.confirmed);
+    // A repeat is no other key, nor does it fail as one that was revoked before.
+    for _ in 0..2 {
+        let revoked = block_on(keys.issuer().revoke(&operator, &created.key.id, Reach::Key));
+        assert!(
+            matches!(&revoked, Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::NotConfirmed),
+            "{revoked:?}"
+        );
+    }
+    let verified = block_on(keys.verifier().verify(created.token.expose().as_bytes()));
+    assert!(verified.is_err());
 }
 
 #[test]
