@@ -107,9 +107,11 @@ impl RedisConfig {
         Ok(Parsed {
             clients,
             names,
-            deadline: self.deadline,
-            min_replicas: self.min_replicas,
-            tolerance: self.tolerance,
+            terms: Terms {
+                deadline: self.deadline,
+                replicas: self.min_replicas,
+                tolerance: self.tolerance,
+            },
         })
     }
 
@@ -165,8 +167,14 @@ impl fmt::Debug for RedisConfig {
 pub(crate) struct Parsed {
     pub(crate) clients: Vec<Client>,
     pub(crate) names: Names,
+    pub(crate) terms: Terms,
+}
+
+/// How each server is dealt with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
     pub(crate) deadline: Duration,
-    pub(crate) min_replicas: u32,
+    pub(crate) replicas: u32,
     pub(crate) tolerance: Tolerance,
 }
 

@@ -12,7 +12,7 @@ const BACKEND: &str = "redis";
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation was not done, or may not have been.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Error {
     /// The server could not be reached, has lost the connection or has refused.
     Redis(RedisError),

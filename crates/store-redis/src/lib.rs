@@ -44,8 +44,8 @@
 //! Client-side caching of the driver is not used: it goes on serving what it has when its connection is lost.
 
 mod backoff;
+mod batch;
 mod config;
-mod confirm;
 mod error;
 mod hearing;
 mod map;

@@ -6,16 +6,14 @@ use std::{
     time::Duration,
 };
 
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, Value, aio::MultiplexedConnection};
-use tokio::sync::OnceCell;
-
 use crate::{
     backoff::Backoff,
-    config::Tolerance,
-    confirm::Confirmed,
+    batch::{Batches, Manner},
+    config::Terms,
     error::{Error, Result},
     server::Facts,
 };
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, Value, aio::MultiplexedConnection};
 
 /// Longest that a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -23,7 +21,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// A server, found under one address.
 pub(crate) struct Node {
     client: Client,
-    tolerance: Tolerance,
+    terms: Terms,
     live: Mutex<Option<Live>>,
     connecting: tokio::sync::Mutex<Backoff>,
     /// The run of the server whose changes are heard of: behind one address there may be another one
@@ -31,7 +29,9 @@ pub(crate) struct Node {
     heard: Mutex<Option<String>>,
     /// A name in one of its slots, for what is written for the sake of writing.
     own_name: Mutex<Vec<u8>>,
-    confirmed: OnceCell<Confirmed>,
+    shared: Batches,
+    /// What makes changes that replicas confirm, where any are wanted.
+    confirmed: Option<Batches>,
 }
 
 /// A connection, and a number that none before it had.
@@ -43,24 +43,42 @@ pub(crate) struct Live {
 }
 
 impl Node {
-    pub(crate) fn new(client: Client, tolerance: Tolerance) -> Self {
-        Self {
+    pub(crate) fn start(client: Client, terms: Terms) -> Arc<Self> {
+        let manner = |replicas| Manner {
+            replicas,
+            patience: terms.deadline / 2,
+        };
+        Arc::new_cyclic(|node| Self {
             client,
-            tolerance,
+            terms,
+            shared: Batches::start(node.clone(), manner(0)),
+            confirmed: (terms.replicas > 0)
+                .then(|| Batches::start(node.clone(), manner(terms.replicas))),
             live: Mutex::default(),
             connecting: tokio::sync::Mutex::new(Backoff::new()),
             heard: Mutex::default(),
             own_name: Mutex::default(),
-            confirmed: OnceCell::new(),
-        }
+        })
     }
 
     pub(crate) const fn client(&self) -> &Client {
         &self.client
     }
 
-    pub(crate) const fn tolerance(&self) -> Tolerance {
-        self.tolerance
+    pub(crate) const fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// What sends requests; those that are to be `confirmed` go another way where replicas are wanted.
+    pub(crate) fn batches(&self, confirmed: bool) -> &Batches {
+        match &self.confirmed {
+            Some(batches) if confirmed => batches,
+            _ => &self.shared,
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        lock(&self.live).is_some()
     }
 
     pub(crate) fn host(&self) -> String {
@@ -124,7 +142,7 @@ impl Node {
     async fn connect(&self) -> Result<(MultiplexedConnection, String)> {
         let mut connection = self.open(config()).await?;
         let facts = Facts::ask(&mut connection).await?;
-        facts.check(self.tolerance)?;
+        facts.check(self.terms.tolerance)?;
         Ok((connection, facts.run))
     }
 
@@ -154,14 +172,9 @@ impl Node {
     pub(crate) fn suspect(&self) {
         *lock(&self.live) = None;
     }
-
-    /// What makes changes here and waits for replicas.
-    pub(crate) async fn confirmed(&self, make: impl FnOnce() -> Confirmed) -> &Confirmed {
-        self.confirmed.get_or_init(|| async { make() }).await
-    }
 }
 
-/// Deadlines are those of the callers, so that what was sent is not sent again without their knowledge.
+/// Deadlines are kept elsewhere, by who knows whether a thing may be sent again.
 pub(crate) fn config() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT))

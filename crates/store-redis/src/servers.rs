@@ -5,18 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::{Pipeline, RedisError, Value, cmd};
+use redis::{Value, cmd};
 use tokio::time;
 
 use crate::{
     backoff::Backoff,
-    config::{self, Parsed},
-    confirm::{Confirmed, Outcome},
+    batch::Outcome,
+    config::{self, Parsed, Terms},
     error::{Error, Result},
     hearing::Hearing,
     map::{self, Map},
     names::Names,
-    node::{Live, Node, answer},
+    node::{Node, answer},
     request::{Effect, Request, Verdict, is_final, judge},
     server::Facts,
     slot,
@@ -31,8 +31,7 @@ pub(crate) struct Servers {
     /// Those of the configuration.
     seeds: Vec<Arc<Node>>,
     names: Names,
-    deadline: Duration,
-    min_replicas: u32,
+    terms: Terms,
     clustered: bool,
     /// All that were ever told of.
     known: Mutex<Vec<Arc<Node>>>,
@@ -56,19 +55,18 @@ impl Servers {
         let seeds: Vec<Arc<Node>> = parsed
             .clients
             .into_iter()
-            .map(|client| Arc::new(Node::new(client, parsed.tolerance)))
+            .map(|client| Node::start(client, parsed.terms))
             .collect();
         let mut failure = Error::NoServer;
         for seed in &seeds {
-            match time::timeout(parsed.deadline, facts(seed)).await {
+            match time::timeout(parsed.terms.deadline, facts(seed)).await {
                 Ok(Ok(facts)) => {
                     let servers = Arc::new(Self {
                         known: Mutex::new(seeds.clone()),
                         map: RwLock::new(Arc::new(Map::single(Arc::clone(seed)))),
                         seeds,
                         names: parsed.names,
-                        deadline: parsed.deadline,
-                        min_replicas: parsed.min_replicas,
+                        terms: parsed.terms,
                         clustered: facts.clustered,
                         refreshed: tokio::sync::Mutex::default(),
                         hearing: Hearing::new(),
@@ -92,7 +90,7 @@ impl Servers {
     }
 
     pub(crate) const fn min_replicas(&self) -> u32 {
-        self.min_replicas
+        self.terms.replicas
     }
 
     /// The primaries, as far as is known.
@@ -102,11 +100,39 @@ impl Servers {
 
     /// Sends a request until it is answered, or the deadline is over.
     pub(crate) async fn run(self: &Arc<Self>, request: Request) -> Result<Answer> {
-        let end = self.hearing.lease().now() + self.deadline;
+        let end = self.hearing.lease().now() + self.terms.deadline;
         let mut failure = Error::TimedOut;
-        match time::timeout_at(end.into(), self.attempts(&request, end, &mut failure)).await {
+        match time::timeout_at(end.into(), self.attempts(&request, &mut failure)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(failure),
+        }
+    }
+
+    /// Sends a request that reads to the server that should have it, once; `None` if there is anything
+    /// about the answer. Any executor may poll this.
+    pub(crate) async fn try_once(&self, request: &Request) -> Option<Answer> {
+        let node = self.map().primary(request.slot).cloned()?;
+        if !node.is_connected() {
+            return None;
+        }
+        match node
+            .batches(false)
+            .run(request.commands(false, false))
+            .await
+        {
+            Outcome::Answered {
+                answers,
+                confirmed,
+                heard,
+            } => match judge(answers) {
+                Verdict::Answered(value) => Some(Answer {
+                    value,
+                    heard,
+                    confirmed,
+                }),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -120,17 +146,12 @@ impl Servers {
             }
             Ok(sent?)
         };
-        time::timeout(self.deadline, work)
+        time::timeout(self.terms.deadline, work)
             .await
             .map_err(|_| Error::TimedOut)?
     }
 
-    async fn attempts(
-        self: &Arc<Self>,
-        request: &Request,
-        end: Instant,
-        failure: &mut Error,
-    ) -> Result<Answer> {
+    async fn attempts(self: &Arc<Self>, request: &Request, failure: &mut Error) -> Result<Answer> {
         let mut backoff = Backoff::new();
         let mut in_full = false;
         let mut asked: Option<Arc<Node>> = None;
@@ -146,7 +167,8 @@ impl Servers {
                 backoff.pause().await;
                 continue;
             };
-            *failure = match self.send(&node, request, in_full, ask, end).await {
+            let batches = node.batches(request.effect.is_confirmed());
+            *failure = match batches.run(request.commands(in_full, ask)).await {
                 Outcome::Answered {
                     answers,
                     confirmed,
@@ -199,48 +221,6 @@ impl Servers {
         }
     }
 
-    async fn send(
-        &self,
-        node: &Arc<Node>,
-        request: &Request,
-        in_full: bool,
-        asked: bool,
-        end: Instant,
-    ) -> Outcome {
-        let commands = request.commands(in_full, asked);
-        if self.min_replicas > 0 && request.effect.is_confirmed() {
-            let confirmed = node
-                .confirmed(|| Confirmed::start(node, self.min_replicas, self.deadline / 4))
-                .await;
-            return confirmed.run(commands).await;
-        }
-        let live = match node.connection().await {
-            Ok(live) => live,
-            Err(error) => return Outcome::NotSent(error),
-        };
-        // What may be sent again is, on another connection, while there is time for it.
-        let limit = match request.effect {
-            Effect::Once => end,
-            _ => end.min(self.hearing.lease().now() + self.deadline / 2),
-        };
-        let margin = Duration::from_millis(10);
-        match time::timeout_at((limit - margin).into(), talk(live.clone(), commands)).await {
-            Ok(Ok(answers)) => Outcome::Answered {
-                answers,
-                confirmed: true,
-                heard: node.hears_of(&live),
-            },
-            Ok(Err(error)) => {
-                node.discard(&live);
-                Outcome::Lost(error.into())
-            }
-            Err(_) => {
-                node.discard(&live);
-                Outcome::Lost(Error::TimedOut)
-            }
-        }
-    }
-
     /// Finds out anew who has what, unless that has just been done.
     pub(crate) async fn refresh(self: &Arc<Self>) {
         let mut refreshed = self.refreshed.lock().await;
@@ -272,7 +252,7 @@ impl Servers {
         let mut candidates = self.primaries();
         candidates.extend(self.seeds.iter().cloned());
         for node in candidates {
-            let ranges = time::timeout(self.deadline / 2, ranges(&node)).await;
+            let ranges = time::timeout(self.terms.deadline / 2, ranges(&node)).await;
             if let Ok(Ok(ranges)) = ranges
                 && !ranges.is_empty()
             {
@@ -291,7 +271,7 @@ impl Servers {
             let mut candidates = self.primaries();
             candidates.extend(self.seeds.iter().cloned());
             for node in candidates {
-                let facts = time::timeout(self.deadline / 2, facts(&node)).await;
+                let facts = time::timeout(self.terms.deadline / 2, facts(&node)).await;
                 if let Ok(Ok(facts)) = facts
                     && facts.primary
                 {
@@ -345,7 +325,7 @@ impl Servers {
         if let Some(node) = known.iter().find(|node| node.address() == address) {
             return Some(Arc::clone(node));
         }
-        let node = Arc::new(Node::new(client, from.tolerance()));
+        let node = Node::start(client, from.terms());
         known.push(Arc::clone(&node));
         Some(node)
     }
@@ -353,20 +333,6 @@ impl Servers {
     fn map(&self) -> Arc<Map> {
         Arc::clone(&self.map.read().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-async fn talk(mut live: Live, commands: Vec<redis::Cmd>) -> Result<Vec<Value>, RedisError> {
-    if let [command] = &*commands {
-        return Ok(vec![live.connection.send_packed_command(command).await?]);
-    }
-    let mut pipeline = Pipeline::with_capacity(commands.len());
-    for command in commands {
-        pipeline.add_command(command);
-    }
-    let count = pipeline.len();
-    live.connection
-        .send_packed_commands(&pipeline, 0, count)
-        .await
 }
 
 async fn facts(node: &Node) -> Result<Facts> {

@@ -126,6 +126,10 @@ impl KeyStore for RedisStore {
     }
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
+        // Most have their answer without a change of threads.
+        if let Some(found) = operations::find_at_once(&self.servers, id).await {
+            return Ok(found?);
+        }
         let id = *id;
         self.run(|servers| async move { operations::find(&servers, &id).await })
             .await

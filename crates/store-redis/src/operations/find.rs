@@ -34,6 +34,25 @@ pub(crate) async fn find(servers: &Arc<Servers>, id: &KeyId) -> Result<Option<Re
     read(id, &stored, &used)
 }
 
+/// The same, if the server that should have it answers at once. Any executor may poll this.
+pub(crate) async fn find_at_once(servers: &Servers, id: &KeyId) -> Option<Result<Option<Record>>> {
+    let name = servers.names().record(id);
+    let mut get = cmd("MGET");
+    get.arg(&name).arg(servers.names().last_use(id));
+    let request = Request::new(&name, Effect::ReadsTogether, get);
+    let answer = servers.try_once(&request).await?;
+    if !answer.heard {
+        servers.hearing().lease().changed(id);
+    }
+    let Value::Array(values) = answer.value else {
+        return None;
+    };
+    match &*values {
+        [stored @ Value::BulkString(_), used] => Some(read(id, stored, used)),
+        _ => None,
+    }
+}
+
 async fn get(
     servers: &Arc<Servers>,
     id: &KeyId,
