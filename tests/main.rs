@@ -13,6 +13,7 @@ mod concurrency;
 mod crash;
 mod create;
 mod first_run;
+mod fleet;
 mod isolation;
 mod lifecycle;
 mod shutdown;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use keywright_core::{Config, KeyStore, Keywright, MemoryStore, OpenError};
+use keywright_store_redis::{RedisConfig, RedisStore};
 use keywright_store_sqlite::SqliteStore;
 
 use crate::{cli::LibraryOptions, peppers};
@@ -11,6 +12,8 @@ use crate::{cli::LibraryOptions, peppers};
 /// A store as a URL names it.
 pub(crate) enum StoreUrl<'a> {
     Sqlite(&'a str),
+    /// The whole URL, or several with commas between.
+    Redis(&'a str),
     Memory,
 }
 
@@ -24,15 +27,17 @@ impl<'a> StoreUrl<'a> {
                 bail!("a store URL takes no parameters: use sqlite:PATH")
             }
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path)),
+            Some(("redis" | "rediss" | "redis+unix", _)) => Ok(Self::Redis(url)),
             Some(("memory", "")) => Ok(Self::Memory),
             // What follows the scheme may hold a password.
-            _ => bail!("the store URL is not known: use sqlite:PATH or memory:"),
+            _ => bail!("the store URL is not known: use sqlite:PATH, redis://HOST:PORT or memory:"),
         }
     }
 
-    fn open(&self) -> Result<Arc<dyn KeyStore>> {
+    async fn open(&self) -> Result<Arc<dyn KeyStore>> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(SqliteStore::open(path)?),
+            Self::Redis(urls) => Arc::new(RedisStore::connect(RedisConfig::new(*urls)).await?),
             Self::Memory => Arc::new(MemoryStore::new()),
         })
     }
@@ -51,7 +56,7 @@ pub(crate) async fn open(url: &StoreUrl<'_>, options: &LibraryOptions) -> Result
             .with_context(|| format!("cannot use the pepper file {}", path.display()))?;
         config = config.with_peppers(ring);
     }
-    let store = url.open()?;
+    let store = url.open().await?;
     match Keywright::open(config, Arc::clone(&store)).await {
         Ok(keys) => Ok(Opened { keys, store }),
         Err(error) => match &error {
