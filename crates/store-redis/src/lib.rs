@@ -35,7 +35,7 @@
 //!   with [`RedisConfig::with_min_replicas`].
 //! * **Bounded.** Each call has a deadline. One whose answer was lost is `Unavailable`, and may have been
 //!   done. Connections are made again with pauses that grow and differ.
-//! * **Any executor** may poll the futures: the store has two threads of its own (`kw-redis`), and no call
+//! * **Any executor** may poll the futures: the store has a thread of its own (`kw-redis`), and no call
 //!   is given up halfway when its future is dropped. Dropping the store does not wait.
 //! * **Rights.** A user needs `~kw:*` and the commands `get mget set setnx exists sadd smembers zadd zrem
 //!   zcard zrange zrangebyscore zscore hget hset hdel eval evalsha scan info client|tracking`, with

@@ -98,9 +98,22 @@ impl Servers {
         self.map().primaries().to_vec()
     }
 
+    /// When a call that begins now must be over.
+    pub(crate) fn end(&self) -> Instant {
+        self.hearing.lease().now() + self.terms.deadline
+    }
+
     /// Sends a request until it is answered, or the deadline is over.
     pub(crate) async fn run(self: &Arc<Self>, request: Request) -> Result<Answer> {
-        let end = self.hearing.lease().now() + self.terms.deadline;
+        self.run_until(self.end(), request).await
+    }
+
+    /// The same for a call that has begun before.
+    pub(crate) async fn run_until(
+        self: &Arc<Self>,
+        end: Instant,
+        request: Request,
+    ) -> Result<Answer> {
         let mut failure = Error::TimedOut;
         match time::timeout_at(end.into(), self.attempts(&request, &mut failure)).await {
             Ok(outcome) => outcome,

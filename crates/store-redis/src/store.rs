@@ -18,8 +18,8 @@ use crate::{
     servers::Servers,
 };
 
-/// Threads that talk to the servers.
-const THREADS: usize = 2;
+/// Threads that talk to the servers: one is enough for what a Redis server can do.
+const THREADS: usize = 1;
 
 /// Keys in Redis.
 pub struct RedisStore {
@@ -126,12 +126,13 @@ impl KeyStore for RedisStore {
     }
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
+        let end = self.servers.end();
         // Most have their answer without a change of threads.
         if let Some(found) = operations::find_at_once(&self.servers, id).await {
             return Ok(found?);
         }
         let id = *id;
-        self.run(|servers| async move { operations::find(&servers, &id).await })
+        self.run(|servers| async move { operations::find_until(&servers, end, &id).await })
             .await
     }
 

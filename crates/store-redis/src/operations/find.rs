@@ -1,6 +1,6 @@
 //! Finding a record and its last use.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use keywright_core::{KeyId, Record, Timestamp};
 use redis::{Value, cmd};
@@ -15,8 +15,17 @@ use crate::{
 /// The record of an id, if there is one. Where its changes are not heard of, a copy of it counts for
 /// nothing, and that is told.
 pub(crate) async fn find(servers: &Arc<Servers>, id: &KeyId) -> Result<Option<Record>> {
+    find_until(servers, servers.end(), id).await
+}
+
+/// The same for a call that has begun before.
+pub(crate) async fn find_until(
+    servers: &Arc<Servers>,
+    end: Instant,
+    id: &KeyId,
+) -> Result<Option<Record>> {
     let names = [servers.names().record(id), servers.names().last_use(id)];
-    match get(servers, id, Effect::ReadsTogether, "MGET", &names).await {
+    match get(servers, end, id, Effect::ReadsTogether, "MGET", &names).await {
         Ok(Value::Array(values)) => {
             if let [stored @ Value::BulkString(_), used] = &*values {
                 return read(id, stored, used);
@@ -29,8 +38,8 @@ pub(crate) async fn find(servers: &Arc<Servers>, id: &KeyId) -> Result<Option<Re
     // There is none, or a value of another type, which `MGET` does not tell apart; or the slot is on its
     // way to another server, and each of the two may be here or there.
     let [record, last_use] = names;
-    let stored = get(servers, id, Effect::Reads, "GET", &[record]).await?;
-    let used = get(servers, id, Effect::Reads, "GET", &[last_use]).await?;
+    let stored = get(servers, end, id, Effect::Reads, "GET", &[record]).await?;
+    let used = get(servers, end, id, Effect::Reads, "GET", &[last_use]).await?;
     read(id, &stored, &used)
 }
 
@@ -55,6 +64,7 @@ pub(crate) async fn find_at_once(servers: &Servers, id: &KeyId) -> Option<Result
 
 async fn get(
     servers: &Arc<Servers>,
+    end: Instant,
     id: &KeyId,
     effect: Effect,
     command: &str,
@@ -63,7 +73,9 @@ async fn get(
     let mut get = cmd(command);
     get.arg(names);
     let name = names.first().map_or(&[][..], Vec::as_slice);
-    let answer = servers.run(Request::new(name, effect, get)).await?;
+    let answer = servers
+        .run_until(end, Request::new(name, effect, get))
+        .await?;
     if !answer.heard {
         servers.hearing().lease().changed(id);
     }

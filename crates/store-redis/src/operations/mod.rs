@@ -20,7 +20,7 @@ use redis::{Value, cmd};
 pub(crate) use self::{
     dangling::Dangling,
     empty::is_empty,
-    find::{find, find_at_once},
+    find::{find_at_once, find_until},
     insert::insert,
     list::list,
     reserve::reserve,

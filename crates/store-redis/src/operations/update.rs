@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keywright_core::{Credential, Key, KeyId, Record, Rename, StoreErrorKind, Workspace};
 
-use super::{Confirmation, call, next, read_unchanged, written};
+use super::{Confirmation, call, find::find, next, read_unchanged, written};
 use crate::{
     error::Result,
     request::Effect,
@@ -30,7 +30,7 @@ pub(crate) async fn rename(
     })
     .await?;
     // The answer is the key as it is, with its last use.
-    let found = super::find(servers, id).await?;
+    let found = find(servers, id).await?;
     let mut key = record.key;
     key.last_used_at = found.and_then(|found| found.key.last_used_at);
     Ok(key)
