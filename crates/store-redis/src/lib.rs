@@ -51,6 +51,7 @@ mod hearing;
 mod map;
 mod names;
 mod node;
+mod open_error;
 mod operations;
 mod record;
 mod request;
@@ -61,8 +62,4 @@ mod slot;
 mod store;
 
 // The public interface is:
-pub use crate::{
-    config::{OpenError, RedisConfig},
-    server::Unfit,
-    store::RedisStore,
-};
+pub use crate::{config::RedisConfig, open_error::OpenError, server::Unfit, store::RedisStore};

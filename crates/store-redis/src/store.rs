@@ -10,8 +10,9 @@ use keywright_core::{
 use tokio::runtime::Runtime;
 
 use crate::{
-    config::{OpenError, RedisConfig},
+    config::RedisConfig,
     error::{Error, Result},
+    open_error::OpenError,
     operations::{self, Dangling},
     record,
     server::Facts,
