@@ -130,9 +130,30 @@ impl Cluster {
             let moved: redis::RedisResult<String> = source.run(&line.replace('_', "EMPTY"));
             moved.unwrap();
         }
-        for server in [target, source] {
+        // The new server first, so that the slot is never without one.
+        let others = self.servers.iter().filter(|it| it.port() != target.port());
+        for server in [target].into_iter().chain(others) {
             run(server, format!("CLUSTER SETSLOT {slot} NODE {target_id}"));
         }
+        assert!(comes_to(|| self.agrees()), "the servers do not agree");
+    }
+
+    /// Whether all know of the latest change. Who moves the next slot before that may have a server take
+    /// an older change for a newer one.
+    fn agrees(&self) -> bool {
+        let mut epochs: Vec<String> = self
+            .servers
+            .iter()
+            .map(|server| {
+                let info: String = server.run("CLUSTER INFO").unwrap();
+                let epoch = info
+                    .lines()
+                    .find(|line| line.starts_with("cluster_current_epoch"));
+                epoch.unwrap().to_owned()
+            })
+            .collect();
+        epochs.dedup();
+        epochs.len() == 1
     }
 
     /// The URLs of two of the servers: the third one is to be learnt.
