@@ -30,8 +30,16 @@ pub(crate) enum Outcome {
 }
 
 struct Job {
-    commands: Vec<Cmd>,
+    asked: Asked,
     answer: oneshot::Sender<Outcome>,
+}
+
+/// What a job asks for.
+pub(crate) enum Asked {
+    /// Each of these.
+    Commands(Vec<Cmd>),
+    /// What is stored under two names: one answer, as that to `MGET`.
+    Pair([Vec<u8>; 2]),
 }
 
 /// Sends whatever is waiting at once, on one connection, and then what came meanwhile: a message and
@@ -64,9 +72,9 @@ impl Batches {
     }
 
     /// Waits for what comes of it. Any executor may poll this.
-    pub(crate) async fn run(&self, commands: Vec<Cmd>) -> Outcome {
+    pub(crate) async fn run(&self, asked: Asked) -> Outcome {
         let (answer, outcome) = oneshot::channel();
-        if self.jobs.send(Job { commands, answer }).await.is_err() {
+        if self.jobs.send(Job { asked, answer }).await.is_err() {
             return Outcome::NotSent(Error::Ended);
         }
         outcome.await.unwrap_or(Outcome::Lost(Error::Ended))
@@ -102,16 +110,12 @@ impl Worker {
             Ok(live) => live,
             Err(error) => return batch.for_each(|job| job.end(Outcome::NotSent(error.clone()))),
         };
-        let (pipeline, jobs) = collect(batch);
+        let (pipeline, waiting) = collect(batch, node.is_alone());
         match self.talk(&mut live.connection, &pipeline).await {
-            Ok(answers) => {
-                let heard = node.hears_of(&live);
-                distribute(jobs, answers, true, heard);
-            }
+            Ok(answers) => waiting.answer(answers, true, node.hears_of(&live)),
             Err(error) => {
                 node.discard(&live);
-                jobs.into_iter()
-                    .for_each(|(_, job)| drop(job.send(Outcome::Lost(error.clone()))));
+                waiting.lose(&error);
             }
         }
     }
@@ -126,7 +130,7 @@ impl Worker {
             Ok(own) => own,
             Err(error) => return batch.for_each(|job| job.end(Outcome::NotSent(error.clone()))),
         };
-        let (mut pipeline, jobs) = collect(batch);
+        let (mut pipeline, waiting) = collect(batch, false);
         // `WAIT` waits for what this connection has written. A repeat may have nothing to write, and
         // what it finds done may be another connection's.
         pipeline.cmd("SET").arg(node.own_name()).arg("1");
@@ -142,11 +146,9 @@ impl Worker {
                 let written = matches!(answers.pop(), Some(Value::Okay));
                 let wanted = i64::from(self.manner.replicas);
                 let enough = matches!(replicas, Some(Value::Int(count)) if count >= wanted);
-                distribute(jobs, answers, written && enough, false);
+                waiting.answer(answers, written && enough, false);
             }
-            Err(error) => jobs
-                .into_iter()
-                .for_each(|(_, job)| drop(job.send(Outcome::Lost(error.clone())))),
+            Err(error) => waiting.lose(&error),
         }
     }
 
@@ -173,35 +175,80 @@ impl Job {
     }
 }
 
-/// The commands of all jobs, and how many each has.
-fn collect(batch: impl Iterator<Item = Job>) -> (Pipeline, Vec<(usize, oneshot::Sender<Outcome>)>) {
-    let mut pipeline = Pipeline::new();
-    let jobs = batch
-        .map(|job| {
-            let count = job.commands.len();
-            for command in job.commands {
-                pipeline.add_command(command);
-            }
-            (count, job.answer)
-        })
-        .collect();
-    (pipeline, jobs)
+/// Who waits for the answers to a pipeline.
+#[derive(Default)]
+struct Waiting {
+    /// Each with the number of its commands.
+    for_commands: Vec<(usize, oneshot::Sender<Outcome>)>,
+    /// For two values each of the answer to one `MGET`, which comes last.
+    for_pairs: Vec<oneshot::Sender<Outcome>>,
 }
 
-fn distribute(
-    jobs: Vec<(usize, oneshot::Sender<Outcome>)>,
-    answers: Vec<Value>,
-    confirmed: bool,
-    heard: bool,
-) {
-    let mut answers = answers.into_iter();
-    for (count, job) in jobs {
-        let answers = answers.by_ref().take(count).collect();
-        // Who has given up is not told.
-        let _ = job.send(Outcome::Answered {
-            answers,
-            confirmed,
-            heard,
-        });
+/// The commands of all jobs. A server that has all slots is asked for all pairs at once.
+fn collect(batch: impl Iterator<Item = Job>, together: bool) -> (Pipeline, Waiting) {
+    let mut pipeline = Pipeline::new();
+    let mut waiting = Waiting::default();
+    let mut pairs = cmd("MGET");
+    for Job { asked, answer } in batch {
+        match asked {
+            Asked::Commands(commands) => {
+                waiting.for_commands.push((commands.len(), answer));
+                for command in commands {
+                    pipeline.add_command(command);
+                }
+            }
+            Asked::Pair(names) if together => {
+                waiting.for_pairs.push(answer);
+                pairs.arg(&names);
+            }
+            Asked::Pair(names) => {
+                waiting.for_commands.push((1, answer));
+                pipeline.cmd("MGET").arg(&names);
+            }
+        }
+    }
+    if !waiting.for_pairs.is_empty() {
+        pipeline.add_command(pairs);
+    }
+    (pipeline, waiting)
+}
+
+impl Waiting {
+    fn answer(self, answers: Vec<Value>, confirmed: bool, heard: bool) {
+        let send = |job: oneshot::Sender<Outcome>, answers| {
+            // Who has given up is not told.
+            let _ = job.send(Outcome::Answered {
+                answers,
+                confirmed,
+                heard,
+            });
+        };
+        let mut answers = answers.into_iter();
+        for (count, job) in self.for_commands {
+            send(job, answers.by_ref().take(count).collect());
+        }
+        match answers.next() {
+            Some(Value::Array(values)) => {
+                let mut values = values.into_iter();
+                for job in self.for_pairs {
+                    send(job, vec![Value::Array(values.by_ref().take(2).collect())]);
+                }
+            }
+            // An error: it is that of all.
+            Some(other) => {
+                for job in self.for_pairs {
+                    send(job, vec![other.clone()]);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn lose(self, error: &Error) {
+        let jobs = self.for_commands.into_iter().map(|(_, job)| job);
+        for job in jobs.chain(self.for_pairs) {
+            // Who has given up is not told.
+            let _ = job.send(Outcome::Lost(error.clone()));
+        }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,6 +32,8 @@ pub(crate) struct Node {
     heard: Mutex<Option<String>>,
     /// A name in one of its slots, for what is written for the sake of writing.
     own_name: Mutex<Vec<u8>>,
+    /// Whether it has all slots, and so can be asked for names of several at once.
+    alone: AtomicBool,
     shared: Batches,
     /// What makes changes that replicas confirm, where any are wanted.
     confirmed: Option<Batches>,
@@ -51,6 +56,7 @@ impl Node {
         Arc::new_cyclic(|node| Self {
             client,
             terms,
+            alone: AtomicBool::new(false),
             shared: Batches::start(node.clone(), manner(0)),
             confirmed: (terms.replicas > 0)
                 .then(|| Batches::start(node.clone(), manner(terms.replicas))),
@@ -75,6 +81,14 @@ impl Node {
             Some(batches) if confirmed => batches,
             _ => &self.shared,
         }
+    }
+
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_alone(&self) {
+        self.alone.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn is_connected(&self) -> bool {

@@ -45,11 +45,8 @@ pub(crate) async fn find_until(
 
 /// The same, if the server that should have it answers at once. Any executor may poll this.
 pub(crate) async fn find_at_once(servers: &Servers, id: &KeyId) -> Option<Result<Option<Record>>> {
-    let name = servers.names().record(id);
-    let mut get = cmd("MGET");
-    get.arg(&name).arg(servers.names().last_use(id));
-    let request = Request::new(&name, Effect::ReadsTogether, get);
-    let answer = servers.try_once(&request).await?;
+    let names = [servers.names().record(id), servers.names().last_use(id)];
+    let answer = servers.try_pair(names).await?;
     if !answer.heard {
         servers.hearing().lease().changed(id);
     }

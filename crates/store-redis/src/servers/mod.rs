@@ -67,6 +67,9 @@ impl Servers {
                         refreshed: tokio::sync::Mutex::default(),
                         hearing: Hearing::new(),
                     });
+                    if !servers.clustered {
+                        servers.seeds.iter().for_each(|seed| seed.set_alone());
+                    }
                     servers.learn().await;
                     return Ok(servers);
                 }

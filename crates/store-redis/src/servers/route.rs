@@ -11,11 +11,12 @@ use tokio::time;
 use super::{Answer, Servers};
 use crate::{
     backoff::Backoff,
-    batch::Outcome,
+    batch::{Asked, Outcome},
     config,
     error::{Error, Result},
     node::Node,
     request::{Effect, Request, Verdict, is_final, judge},
+    slot,
 };
 
 impl Servers {
@@ -42,18 +43,15 @@ impl Servers {
         }
     }
 
-    /// Sends a request that reads to the server that should have it, once; `None` if there is anything
-    /// about the answer. Any executor may poll this.
-    pub(crate) async fn try_once(&self, request: &Request) -> Option<Answer> {
-        let node = self.map().primary(request.slot).cloned()?;
+    /// Asks the server that should have two names of one slot for them, once; `None` if there is
+    /// anything about the answer. Any executor may poll this.
+    pub(crate) async fn try_pair(&self, names: [Vec<u8>; 2]) -> Option<Answer> {
+        let [first, _] = &names;
+        let node = self.map().primary(slot::of(first)).cloned()?;
         if !node.is_connected() {
             return None;
         }
-        match node
-            .batches(false)
-            .run(request.commands(false, false))
-            .await
-        {
+        match node.batches(false).run(Asked::Pair(names)).await {
             Outcome::Answered {
                 answers,
                 confirmed,
@@ -102,7 +100,10 @@ impl Servers {
                 continue;
             };
             let batches = node.batches(request.effect.is_confirmed());
-            *failure = match batches.run(request.commands(in_full, ask)).await {
+            *failure = match batches
+                .run(Asked::Commands(request.commands(in_full, ask)))
+                .await
+            {
                 Outcome::Answered {
                     answers,
                     confirmed,
