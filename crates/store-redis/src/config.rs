@@ -66,7 +66,7 @@ impl RedisConfig {
     }
 
     /// Waits after each change until that many replicas have it, for a quarter of the deadline; fewer
-    /// is `NotConfirmed`. Reservations and times of last use are not waited for.
+    /// is `NotConfirmed`. That a reservation or a time of last use is missing on replicas is not told.
     #[must_use]
     pub const fn with_min_replicas(mut self, replicas: u32) -> Self {
         self.min_replicas = replicas;
