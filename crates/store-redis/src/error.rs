@@ -49,6 +49,11 @@ impl Error {
         }
     }
 
+    /// Whether what is stored has something about it, and the server has not.
+    pub(crate) fn is_corrupt(&self) -> bool {
+        self.kind() == StoreErrorKind::Corrupt
+    }
+
     /// Whether the keys of a command are on two servers at this moment.
     pub(crate) fn is_split(&self) -> bool {
         matches!(self, Self::Redis(error) if error.code() == Some("TRYAGAIN"))

@@ -23,6 +23,10 @@
 //!   command or script on it, the same on one server as on a cluster. What takes several leaves
 //!   nothing that opens anything when it is interrupted: an entry of a list without a record is passed
 //!   over and, a minute after it was first met, taken away; until then a total without a filter counts it.
+//! * **Purging** deletes each record by itself, after all that descends from it, and walks through all
+//!   records, or with a workspace through its own. A damaged record stays where its beginning cannot be
+//!   read, and what it descends from stays with it. In the place of a child that was noted and never made a
+//!   mark of one byte refuses it for a day.
 //! * **Changes** are heard on a connection of their own to each primary. A key that was revoked is refused
 //!   by the handle that revoked it at once, by others when they are told, which takes milliseconds; by
 //!   one that is cut off without noticing within a second, its lease. Where replicas may take over, an old
@@ -37,7 +41,7 @@
 //!   done. Connections are made again with pauses that grow and differ.
 //! * **Any executor** may poll the futures: the store has a thread of its own (`kw-redis`), and no call
 //!   is given up halfway when its future is dropped. Dropping the store does not wait.
-//! * **Rights.** A user needs `~kw:*` and the commands `get mget set setnx exists sadd smembers zadd zrem
+//! * **Rights.** A user needs `~kw:*` and the commands `get mget set setnx exists del sadd srem smembers zadd zrem
 //!   zcard zrange zrangebyscore zscore hget hset hdel eval evalsha scan info client|tracking`, with
 //!   replicas `wait`, on a cluster `asking cluster|slots`, and to know how durable it is `config|get`.
 //!

@@ -109,25 +109,7 @@ pub(crate) fn read(id: KeyId, bytes: &[u8]) -> Result<Stored, Unreadable> {
         return Ok(Stored::Gone);
     }
     let mut rest = Rest(bytes);
-    match rest.array::<1>()? {
-        [FORMAT] => {}
-        [0] => return Err(Unreadable::Field("format")),
-        [newer] => return Err(Unreadable::Format(newer)),
-    }
-    let environment = match rest.array::<1>()? {
-        [0] => Environment::Live,
-        [1] => Environment::Test,
-        _ => return Err(Unreadable::Field("environment")),
-    };
-    let version = u64::from_be_bytes(rest.array()?);
-    let expires_at = rest.time("expiry")?;
-    let revoked_at = rest.time("revocation")?;
-    let parent = rest.id("parent")?;
-    let successor = rest.id("successor")?;
-    let tag = Tag::from_bytes(rest.array()?);
-    let [length] = rest.array()?;
-    let workspace = Workspace::parse(rest.text("workspace", length.into())?)
-        .map_err(|_| Unreadable::Field("workspace"))?;
+    let (head, fixed) = Head::read(&mut rest)?;
     let text = rest.short_text("name")?;
     // `parse` would also take one with white space around it, which is never written.
     let name = Name::parse(text)
@@ -152,15 +134,80 @@ pub(crate) fn read(id: KeyId, bytes: &[u8]) -> Result<Stored, Unreadable> {
     if !rest.0.is_empty() {
         return Err(Unreadable::Length);
     }
-    let mut key = Key::new(id, workspace, environment, name, permissions);
+    let mut key = Key::new(id, head.workspace, head.environment, name, permissions);
     key.metadata = metadata;
-    key.parent = parent;
-    key.successor = successor;
-    key.expires_at = expires_at;
-    key.revoked_at = revoked_at;
-    let mut record = Record::new(key, Credential::new(hash, tag));
-    record.version = version;
+    key.parent = head.parent;
+    key.successor = head.successor;
+    key.expires_at = fixed.expires_at;
+    key.revoked_at = head.revoked_at;
+    let mut record = Record::new(key, Credential::new(hash, fixed.tag));
+    record.version = fixed.version;
     Ok(Stored::Record(Box::new(record)))
+}
+
+/// A successor as it stands in a record.
+pub(crate) fn successor(id: Option<KeyId>) -> [u8; KeyId::LENGTH] {
+    id.map_or(NO_ID, |id| *id.as_bytes())
+}
+
+/// What a record begins with: enough to purge it, also where the rest is damaged.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Head {
+    pub(crate) environment: Environment,
+    pub(crate) revoked_at: Option<Timestamp>,
+    pub(crate) parent: Option<KeyId>,
+    pub(crate) successor: Option<KeyId>,
+    pub(crate) workspace: Workspace,
+}
+
+/// Reads no more than that.
+pub(crate) fn head(bytes: &[u8]) -> Result<Head, Unreadable> {
+    let mut rest = Rest(bytes);
+    Head::read(&mut rest).map(|(head, _)| head)
+}
+
+/// What of the head is none of its fields.
+struct Fixed {
+    version: u64,
+    expires_at: Option<Timestamp>,
+    tag: Tag,
+}
+
+impl Head {
+    fn read(rest: &mut Rest<'_>) -> Result<(Self, Fixed), Unreadable> {
+        match rest.array::<1>()? {
+            [FORMAT] => {}
+            [0] => return Err(Unreadable::Field("format")),
+            [newer] => return Err(Unreadable::Format(newer)),
+        }
+        let environment = match rest.array::<1>()? {
+            [0] => Environment::Live,
+            [1] => Environment::Test,
+            _ => return Err(Unreadable::Field("environment")),
+        };
+        let version = u64::from_be_bytes(rest.array()?);
+        let expires_at = rest.time("expiry")?;
+        let revoked_at = rest.time("revocation")?;
+        let parent = rest.id("parent")?;
+        let successor = rest.id("successor")?;
+        let tag = Tag::from_bytes(rest.array()?);
+        let [length] = rest.array()?;
+        let workspace = Workspace::parse(rest.text("workspace", length.into())?)
+            .map_err(|_| Unreadable::Field("workspace"))?;
+        let head = Self {
+            environment,
+            revoked_at,
+            parent,
+            successor,
+            workspace,
+        };
+        let fixed = Fixed {
+            version,
+            expires_at,
+            tag,
+        };
+        Ok((head, fixed))
+    }
 }
 
 /// What of the bytes has not been read yet.

@@ -35,6 +35,8 @@ macro_rules! script {
 script!(ADMIT, "scripts/admit.lua");
 script!(CASCADE, "scripts/cascade.lua");
 script!(CLAIM, "scripts/claim.lua");
+script!(LOOK, "scripts/look.lua");
+script!(PURGE, "scripts/purge.lua");
 script!(REPLACE, "scripts/replace.lua");
 script!(RESERVE, "scripts/reserve.lua");
 script!(REVOKE, "scripts/revoke.lua");

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Durability, Key, KeyId, KeyStore, Lease, Listing, Page, Prefix, Reach, Record,
-    Rename, Reservation, Reserved, Revocation, Rotation, StoreError, Timestamp, Workspace,
+    Credential, Durability, Key, KeyId, KeyStore, Lease, Listing, Page, Prefix, Purge, Reach,
+    Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError, Timestamp, Workspace,
 };
 use tokio::runtime::Runtime;
 
@@ -219,6 +219,12 @@ impl KeyStore for RedisStore {
     ) -> Result<Reserved, StoreError> {
         let reservation = reservation.clone();
         self.run(|servers| async move { operations::reserve(&servers, &reservation, now).await })
+            .await
+    }
+
+    async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
+        let purge = Arc::new(purge.clone());
+        self.run(|servers| async move { operations::purge(&servers, purge).await })
             .await
     }
 

@@ -2,50 +2,26 @@
 
 use std::sync::Arc;
 
-use redis::{Value, cmd};
-
-use crate::{
-    error::{Error, Result},
-    node::{Node, answer},
-    servers::Servers,
-};
-
-/// How many names a server looks at in one step.
-const STEP: usize = 1000;
+use super::{read, scan::Scan};
+use crate::{error::Result, servers::Servers};
 
 /// Whether no server has a record. That is asked when a server starts: it looks at all names until it
-/// meets a record, and with the databases of others beside ours, at theirs too.
+/// meets a record.
 pub(crate) async fn is_empty(servers: &Arc<Servers>) -> Result<bool> {
     for node in servers.primaries() {
-        if has_record(servers, &node).await? {
-            return Ok(false);
+        let mut scan = Scan::of(node);
+        while let Some(ids) = scan.next(servers).await? {
+            for id in ids {
+                // What stands for a key that was never made is none, and may outlive all records.
+                match read(servers, &id).await {
+                    Ok(None) => {}
+                    Ok(Some(_)) => return Ok(false),
+                    // A damaged record is one.
+                    Err(error) if error.is_corrupt() => return Ok(false),
+                    Err(error) => return Err(error),
+                }
+            }
         }
     }
     Ok(true)
-}
-
-async fn has_record(servers: &Arc<Servers>, node: &Node) -> Result<bool> {
-    let pattern = format!("{}*", servers.names().records());
-    let mut cursor = b"0".to_vec();
-    loop {
-        let mut scan = cmd("SCAN");
-        scan.arg(&cursor)
-            .arg("MATCH")
-            .arg(&pattern)
-            .arg("COUNT")
-            .arg(STEP);
-        let Value::Array(parts) = answer(servers.run_at(node, &scan).await?)? else {
-            return Err(Error::Unexpected("answer to SCAN"));
-        };
-        let [Value::BulkString(next), Value::Array(names)] = &*parts else {
-            return Err(Error::Unexpected("answer to SCAN"));
-        };
-        if !names.is_empty() {
-            return Ok(true);
-        }
-        if next == b"0" {
-            return Ok(false);
-        }
-        cursor.clone_from(next);
-    }
 }

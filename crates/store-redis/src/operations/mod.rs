@@ -4,10 +4,13 @@ mod dangling;
 mod empty;
 mod find;
 mod insert;
+mod lineage;
 mod list;
+mod purge;
 mod reserve;
 mod revoke;
 mod rotate;
+mod scan;
 mod setting;
 mod touch;
 mod update;
@@ -23,6 +26,7 @@ pub(crate) use self::{
     find::{find_at_once, find_until},
     insert::insert,
     list::list,
+    purge::purge,
     reserve::reserve,
     revoke::revoke,
     rotate::rotate,

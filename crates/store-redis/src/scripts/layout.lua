@@ -23,6 +23,11 @@ local function readable(record)
   return place == #record + 1
 end
 
+-- Whether it is whole up to the end of its workspace.
+local function has_head(record)
+  return #record >= 67 and record:byte(1) == 1 and #record >= 67 + record:byte(67)
+end
+
 local function workspace(record)
   return record:sub(68, 67 + record:byte(67))
 end
@@ -31,12 +36,21 @@ local function is_revoked(record)
   return record:sub(19, 26) ~= NONE
 end
 
-local function expires_at(record)
+-- A time that begins at a place. None is later than all times.
+local function time_at(record, first)
   local time = 0
-  for place = 11, 18 do
+  for place = first, first + 7 do
     time = time * 256 + record:byte(place)
   end
   return time
+end
+
+local function expires_at(record)
+  return time_at(record, 11)
+end
+
+local function revoked_at(record)
+  return time_at(record, 19)
 end
 
 local function next_version(record)

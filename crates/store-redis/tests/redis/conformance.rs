@@ -72,8 +72,8 @@ impl OnServer {
 }
 
 /// What the documentation of the crate says that a user needs.
-const ACL: &str = "resetkeys ~kw:* resetchannels -@all +get +mget +set +setnx +exists +sadd +smembers \
-    +zadd +zrem +zcard +zrange +zrangebyscore +zscore +hget +hset +hdel +eval +evalsha +scan +info \
+const ACL: &str = "resetkeys ~kw:* resetchannels -@all +get +mget +set +setnx +exists +del +sadd +srem \
+    +smembers +zadd +zrem +zcard +zrange +zrangebyscore +zscore +hget +hset +hdel +eval +evalsha +scan +info \
     +client|tracking +wait +asking +cluster|slots";
 
 fn connect(config: &RedisConfig) -> Arc<dyn KeyStore> {
