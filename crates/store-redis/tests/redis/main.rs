@@ -15,9 +15,11 @@ mod interrupted;
 mod names;
 mod opening;
 mod outage;
+mod purging;
 mod replicas;
 mod sample;
 mod support;
+mod verifying;
 
 use futures_executor::block_on;
 use keywright_core::{KeyStore, Reach, Record};
