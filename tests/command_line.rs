@@ -121,8 +121,8 @@ fn every_mistake_is_one_line_that_says_what_to_do() {
     );
     assert_fails(
         path,
-        &["--store", "redis://user:hunter2@x"],
-        &["sqlite:PATH"],
+        &["--store", "mysql://user:hunter2@x"],
+        &["sqlite:PATH", "redis://HOST:PORT"],
     );
     assert_fails(path, &["--store", "keys.db"], &["sqlite:PATH"]);
     assert_fails(path, &["--store", "sqlite:"], &["sqlite:PATH"]);
@@ -165,8 +165,15 @@ fn every_mistake_is_one_line_that_says_what_to_do() {
         &["--pepper-file", "peppers"],
         &["peppers", "line 1", "32"],
     );
-    let output = run(path, &["--store", "redis://user:hunter2@x"]);
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("hunter2"));
+    for store in [
+        "mysql://user:hunter2@x",
+        "redis://user:hunter2@x:port",
+        "redis://user:hunter2@127.0.0.1:1",
+    ] {
+        let output = run(path, &["--store", store]);
+        assert_eq!(output.status.code(), Some(1), "{store}");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("hunter2"));
+    }
 }
 
 #[test]

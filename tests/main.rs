@@ -15,6 +15,7 @@ mod concurrency;
 mod crash;
 mod create;
 mod first_run;
+mod fleet;
 mod isolation;
 mod keys_command;
 mod last_use;

@@ -161,6 +161,28 @@ pub(crate) const ROWS: &[Row] = &[
         beside: None,
         target: Target::Time(1.5),
     },
+    Row {
+        number: "8",
+        work: "first verification of a key over Redis, `hmac-sha256`, 64 tasks",
+        ours: "redis-verification/keywright",
+        reference: Bench {
+            label: "redis, one `GET`",
+            name: "redis-verification/redis-rs",
+        },
+        beside: None,
+        target: Target::Rate(0.9),
+    },
+    Row {
+        number: "9",
+        work: "create over Redis, `hmac-sha256`, 64 tasks",
+        ours: "redis-create/keywright",
+        reference: Bench {
+            label: "redis, one `EVALSHA` of the same writes",
+            name: "redis-create/redis-rs",
+        },
+        beside: None,
+        target: Target::Rate(0.9),
+    },
 ];
 
 const PAGE_OF_FEW: Bench = Bench {

@@ -36,7 +36,7 @@ pub(crate) struct Cli {
 #[derive(Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct LibraryOptions {
-    /// Where keys are kept: sqlite:PATH (with ?sharing=strict or ?sharing=exclusive after it) or memory:
+    /// Where keys are kept: sqlite:PATH (then ?sharing=strict or =exclusive), redis://HOST:PORT or memory:
     #[arg(
         long,
         env = "KEYWRIGHT_STORE",

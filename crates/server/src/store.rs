@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use keywright_core::{Config, KeyStore, Keywright, MemoryStore, OpenError};
+use keywright_store_redis::{RedisConfig, RedisStore};
 use keywright_store_sqlite::{Sharing, SqliteStore};
 
 use crate::{cli::LibraryOptions, peppers};
@@ -11,6 +12,8 @@ use crate::{cli::LibraryOptions, peppers};
 /// A store as a URL names it.
 pub(crate) enum StoreUrl<'a> {
     Sqlite(&'a str, Sharing),
+    /// The whole URL, or several with commas between.
+    Redis(&'a str),
     Memory,
 }
 
@@ -35,9 +38,10 @@ impl<'a> StoreUrl<'a> {
                 }
                 Ok(Self::Sqlite(path, sharing))
             }
+            Some(("redis" | "rediss" | "redis+unix", _)) => Ok(Self::Redis(url)),
             Some(("memory", "")) => Ok(Self::Memory),
             // What follows the scheme may hold a password.
-            _ => bail!("the store URL is not known: use sqlite:PATH or memory:"),
+            _ => bail!("the store URL is not known: use sqlite:PATH, redis://HOST:PORT or memory:"),
         }
     }
 
@@ -48,7 +52,7 @@ impl<'a> StoreUrl<'a> {
                 bail!("there is no file {path}; name the store with --store sqlite:PATH")
             }
             // What cannot be looked at is told when it is opened.
-            Self::Sqlite(..) => Ok(()),
+            Self::Sqlite(..) | Self::Redis(_) => Ok(()),
             Self::Memory => {
                 bail!(
                     "the store memory: has no keys when a command starts; use --store sqlite:PATH"
@@ -57,9 +61,10 @@ impl<'a> StoreUrl<'a> {
         }
     }
 
-    fn open(&self) -> Result<Arc<dyn KeyStore>> {
+    async fn open(&self) -> Result<Arc<dyn KeyStore>> {
         Ok(match self {
             Self::Sqlite(path, sharing) => Arc::new(SqliteStore::open_with(path, *sharing)?),
+            Self::Redis(urls) => Arc::new(RedisStore::connect(RedisConfig::new(*urls)).await?),
             Self::Memory => Arc::new(MemoryStore::new()),
         })
     }
@@ -80,7 +85,7 @@ pub(crate) async fn open(url: &StoreUrl<'_>, options: &LibraryOptions) -> Result
             .with_context(|| format!("cannot use the pepper file {}", path.display()))?;
         config = config.with_peppers(ring);
     }
-    let store = url.open()?;
+    let store = url.open().await?;
     match Keywright::open(config, Arc::clone(&store)).await {
         Ok(keys) => Ok(Opened { keys, store }),
         Err(error) => match &error {

@@ -2,7 +2,7 @@
 
 use super::{IssueError, Issuer, Minted, authorize, check_expiry};
 use crate::{
-    Caller, Environment, Key, KeyId, Metadata, Name, Permission, Permissions, Record,
+    Caller, Environment, Key, KeyId, Metadata, Name, Permission, Permissions, Record, StoreError,
     StoreErrorKind, Timestamp, Token,
 };
 
@@ -57,6 +57,9 @@ pub struct Issued {
     pub key: Key,
     /// The whole token.
     pub token: Token,
+    /// Whether the store has done all that it was told to do for its safety. `false` if the key is
+    /// there, but fewer replicas than wanted have said that they have it.
+    pub confirmed: bool,
 }
 
 /// How often an id is drawn anew because it is taken. Two ids of one millisecond are the same with
@@ -104,16 +107,27 @@ impl Issuer {
             })
             .await?;
         let record = Record::new(draft.key(id), credential);
-        match self.0.store.insert(&record, now).await {
-            Ok(()) => Ok(Issued {
-                key: record.key,
-                token,
-            }),
+        let confirmed = match confirmed(self.0.store.insert(&record, now).await) {
+            Ok(confirmed) => confirmed,
             Err(error) if error.kind() == StoreErrorKind::Conflict => {
-                Err(IssueError::CallerInactive)
+                return Err(IssueError::CallerInactive);
             }
-            Err(error) => Err(error.into()),
-        }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Issued {
+            key: record.key,
+            token,
+            confirmed,
+        })
+    }
+}
+
+/// Whether what was done was confirmed.
+pub(super) fn confirmed(outcome: Result<(), StoreError>) -> Result<bool, StoreError> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == StoreErrorKind::NotConfirmed => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

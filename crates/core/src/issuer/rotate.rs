@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     IssueError, Issued, Issuer, Minted, authorize, check_expiry,
+    create::confirmed,
     idempotency::{Bound, IdempotencyKey, Outcome, kept_until, or_late, reservation},
     not_found,
     rename::CHANGE_ATTEMPTS,
@@ -172,16 +173,17 @@ impl Issuer {
             let key = succeed(&record.key, id, rotation.expires_at, caller, now);
             let successor = Record::new(key, credential.clone());
             let rotation = Rotation::new(predecessor, record.version, retire, successor);
-            match self
+            let rotated = self
                 .0
                 .store
                 .rotate(caller.workspace(), &rotation, now)
-                .await
-            {
-                Ok(()) => {
+                .await;
+            match confirmed(rotated) {
+                Ok(confirmed) => {
                     return Ok(Issued {
                         key: rotation.successor.key,
                         token,
+                        confirmed,
                     });
                 }
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {

@@ -16,7 +16,8 @@ use crate::openapi;
 #[expect(missing_debug_implementations, reason = "a secret is never printed")]
 pub struct IssuedJson(Zeroizing<Vec<u8>>);
 
-/// A key that was created; `secret` is `null` in the answer to a repeat.
+/// A key that was created; `secret` is `null` in the answer to a repeat, and `confirmed` is there only
+/// where it is `false`.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyCreated))]
 pub(crate) struct Created<'a> {
@@ -41,6 +42,8 @@ pub(crate) struct Created<'a> {
     /// The key that created it.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<openapi::ApiKeyId>, required = true))]
     parent_id: Option<KeyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirmed: Option<bool>,
 }
 
 impl<'a> Created<'a> {
@@ -55,6 +58,7 @@ impl<'a> Created<'a> {
             expires_at: key.expires_at,
             metadata: key.metadata.as_ref(),
             parent_id: key.parent,
+            confirmed: None,
         }
     }
 }
@@ -67,7 +71,8 @@ impl IssuedJson {
     /// Those of [`serde_json`]; there is no key for which they are known to occur.
     pub fn new(issued: &Issued) -> Result<Self, serde_json::Error> {
         let key = &issued.key;
-        let created = Created::new(key, Some(&issued.token));
+        let mut created = Created::new(key, Some(&issued.token));
+        created.confirmed = (!issued.confirmed).then_some(false);
         // The buffer never grows, since growing would leave the secret in freed memory. Escaping at
         // most doubles a name, which has no control characters.
         let permissions = key.permissions.iter();
@@ -101,5 +106,34 @@ impl IssuedJson {
             }
         }
         Bytes::from_owner(Body(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use keywright_core::{
+        Caller, Config, Keywright, MemoryStore, NewKey, Prefix, Scheme, Workspace,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_that_is_not_confirmed_says_so() {
+        let config = Config::new(Prefix::parse("sk").unwrap()).with_scheme(Scheme::HmacSha256);
+        let store = Arc::new(MemoryStore::new());
+        let keys = Keywright::open(config, store).await.unwrap();
+        let operator = Caller::new(Workspace::parse("acme").unwrap(), Permissions::all());
+        let new = NewKey::named(Name::parse("CI").unwrap());
+        let mut issued = keys.issuer().create(&operator, new).await.unwrap();
+        let confirmed = |issued: &Issued| {
+            let json = IssuedJson::new(issued).unwrap();
+            let json: serde_json::Value = serde_json::from_slice(json.expose()).unwrap();
+            json.get("confirmed").cloned()
+        };
+        assert_eq!(confirmed(&issued), None);
+        issued.confirmed = false;
+        assert_eq!(confirmed(&issued), Some(false.into()));
     }
 }

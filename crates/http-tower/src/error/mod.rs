@@ -104,13 +104,19 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
 
-    /// 500 for what the store has and cannot read back, 503 for everything else that it reports.
+    /// 500 for what the store has and cannot read back, 503 for everything else that it reports: what
+    /// was done and not confirmed is told apart, since asking again waits again.
     pub(crate) fn store(error: &StoreError) -> Self {
-        if error.kind() == StoreErrorKind::Corrupt {
-            let message = "a stored key cannot be read back";
-            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "corrupt", message)
-        } else {
-            Self::unavailable("the key store cannot be reached")
+        match error.kind() {
+            StoreErrorKind::Corrupt => {
+                let message = "a stored key cannot be read back";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "corrupt", message)
+            }
+            StoreErrorKind::NotConfirmed => {
+                let message = "done, but too few replicas have confirmed it";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_confirmed", message)
+            }
+            _ => Self::unavailable("the key store cannot be reached"),
         }
     }
 
@@ -211,4 +217,21 @@ pub(crate) struct Problem<'a> {
     /// What is wrong with each field, where the request does not validate.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(crate) errors: &'a [FieldError],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_confirmed_is_told_apart_from_what_was_not_done() {
+        for (kind, status, code) in [
+            (StoreErrorKind::NotConfirmed, 503, "not_confirmed"),
+            (StoreErrorKind::Unavailable, 503, "unavailable"),
+            (StoreErrorKind::Corrupt, 500, "corrupt"),
+        ] {
+            let ApiError(answer) = ApiError::store(&StoreError::new(kind, "redis"));
+            assert_eq!((answer.status.as_u16(), answer.code), (status, code));
+        }
+    }
 }

@@ -1,0 +1,108 @@
+//! The servers that hold the keys, and the way of a request to the right one.
+
+mod learn;
+mod route;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Instant,
+};
+
+use redis::Value;
+use tokio::time;
+
+use crate::{
+    config::{Parsed, Terms},
+    error::{Error, Result},
+    hearing::Hearing,
+    map::Map,
+    names::Names,
+    node::Node,
+    server::Facts,
+};
+
+/// All servers, and which has what.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    /// Those of the configuration.
+    seeds: Vec<Arc<Node>>,
+    names: Names,
+    terms: Terms,
+    clustered: bool,
+    /// All that were ever told of.
+    known: Mutex<Vec<Arc<Node>>>,
+    map: RwLock<Arc<Map>>,
+    refreshed: tokio::sync::Mutex<Option<Instant>>,
+    hearing: Hearing,
+}
+
+/// What a request has led to.
+pub(crate) struct Answer {
+    pub(crate) value: Value,
+    /// Whether changes on the server that has answered are heard of.
+    pub(crate) heard: bool,
+    /// Whether as many replicas as are wanted have what was changed.
+    pub(crate) confirmed: bool,
+}
+
+impl Servers {
+    /// Finds out who has what.
+    pub(crate) async fn find(parsed: Parsed) -> Result<Arc<Self>> {
+        let seeds: Vec<Arc<Node>> = parsed
+            .clients
+            .into_iter()
+            .map(|client| Node::start(client, parsed.terms))
+            .collect();
+        let mut failure = Error::NoServer;
+        for seed in &seeds {
+            match time::timeout(parsed.terms.deadline, facts(seed)).await {
+                Ok(Ok(facts)) => {
+                    let servers = Arc::new(Self {
+                        known: Mutex::new(seeds.clone()),
+                        map: RwLock::new(Arc::new(Map::single(Arc::clone(seed)))),
+                        seeds,
+                        names: parsed.names,
+                        terms: parsed.terms,
+                        clustered: facts.clustered,
+                        refreshed: tokio::sync::Mutex::default(),
+                        hearing: Hearing::new(),
+                    });
+                    if !servers.clustered {
+                        servers.seeds.iter().for_each(|seed| seed.set_alone());
+                    }
+                    servers.learn().await;
+                    return Ok(servers);
+                }
+                Ok(Err(error)) => failure = error,
+                Err(_) => failure = Error::TimedOut,
+            }
+        }
+        Err(failure)
+    }
+
+    pub(crate) const fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub(crate) const fn hearing(&self) -> &Hearing {
+        &self.hearing
+    }
+
+    pub(crate) const fn min_replicas(&self) -> u32 {
+        self.terms.replicas
+    }
+
+    /// The primaries, as far as is known.
+    pub(crate) fn primaries(&self) -> Vec<Arc<Node>> {
+        self.map().primaries().to_vec()
+    }
+
+    fn map(&self) -> Arc<Map> {
+        Arc::clone(&self.map.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+async fn facts(node: &Node) -> Result<Facts> {
+    let mut live = node.connection().await?;
+    Ok(Facts::ask(&mut live.connection).await?)
+}

@@ -1,0 +1,188 @@
+//! The way of a request to the server that has its slot.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
+
+use redis::Value;
+use tokio::time;
+
+use super::{Answer, Servers};
+use crate::{
+    backoff::Backoff,
+    batch::{Asked, Outcome},
+    config,
+    error::{Error, Result},
+    node::Node,
+    request::{Effect, Request, Verdict, is_final, judge},
+    slot,
+};
+
+impl Servers {
+    /// When a call that begins now must be over.
+    pub(crate) fn end(&self) -> Instant {
+        self.hearing.lease().now() + self.terms.deadline
+    }
+
+    /// Sends a request until it is answered, or the deadline is over.
+    pub(crate) async fn run(self: &Arc<Self>, request: Request) -> Result<Answer> {
+        self.run_until(self.end(), request).await
+    }
+
+    /// The same for a call that has begun before.
+    pub(crate) async fn run_until(
+        self: &Arc<Self>,
+        end: Instant,
+        request: Request,
+    ) -> Result<Answer> {
+        let mut failure = Error::TimedOut;
+        match time::timeout_at(end.into(), self.attempts(&request, &mut failure)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(failure),
+        }
+    }
+
+    /// Asks the server that should have two names of one slot for them, once; `None` if there is
+    /// anything about the answer. Any executor may poll this.
+    pub(crate) async fn try_pair(&self, names: [Vec<u8>; 2]) -> Option<Answer> {
+        let [first, _] = &names;
+        let node = self.map().primary(slot::of(first)).cloned()?;
+        if !node.is_connected() {
+            return None;
+        }
+        match node.batches(false).run(Asked::Pair(names)).await {
+            Outcome::Answered {
+                answers,
+                confirmed,
+                heard,
+            } => match judge(answers) {
+                Verdict::Answered(value) => Some(Answer {
+                    value,
+                    heard,
+                    confirmed,
+                }),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Sends a command to one server, once.
+    pub(crate) async fn run_at(&self, node: &Node, command: &redis::Cmd) -> Result<Value> {
+        let work = async {
+            let mut live = node.connection().await?;
+            let sent = live.connection.send_packed_command(command).await;
+            if sent.is_err() {
+                node.discard(&live);
+            }
+            Ok(sent?)
+        };
+        time::timeout(self.terms.deadline, work)
+            .await
+            .map_err(|_| Error::TimedOut)?
+    }
+
+    async fn attempts(self: &Arc<Self>, request: &Request, failure: &mut Error) -> Result<Answer> {
+        let mut backoff = Backoff::new();
+        let mut in_full = false;
+        let mut asked: Option<Arc<Node>> = None;
+        loop {
+            let ask = asked.is_some();
+            let node = asked
+                .take()
+                .or_else(|| self.map().primary(request.slot).cloned());
+            let Some(node) = node else {
+                *failure = Error::NoServer;
+                self.refresh().await;
+                backoff.fail();
+                backoff.pause().await;
+                continue;
+            };
+            let batches = node.batches(request.effect.is_confirmed());
+            *failure = match batches
+                .run(Asked::Commands(request.commands(in_full, ask)))
+                .await
+            {
+                Outcome::Answered {
+                    answers,
+                    confirmed,
+                    heard,
+                } => match judge(answers) {
+                    Verdict::Answered(value) => {
+                        return Ok(Answer {
+                            value,
+                            heard,
+                            confirmed,
+                        });
+                    }
+                    Verdict::NoScript => {
+                        in_full = true;
+                        // The slot is on its way still.
+                        asked = ask.then_some(node);
+                        continue;
+                    }
+                    Verdict::Ask(address) => {
+                        asked = self.node_at_address(&node, &address);
+                        continue;
+                    }
+                    Verdict::Moved(address) => {
+                        self.moved(request.slot, &node, &address);
+                        let servers = Arc::clone(self);
+                        tokio::spawn(async move { servers.refresh().await });
+                        continue;
+                    }
+                    Verdict::Failed(error) => return Err(error),
+                    Verdict::Later(error)
+                        if error.is_split() && request.effect == Effect::ReadsTogether =>
+                    {
+                        return Err(error);
+                    }
+                    Verdict::Later(error) => {
+                        if error.is_read_only() {
+                            // The address may lead to another server by now.
+                            node.suspect();
+                        }
+                        error
+                    }
+                },
+                Outcome::NotSent(error) if is_final(&error) => return Err(error),
+                Outcome::Lost(error) if request.effect == Effect::Once => return Err(error),
+                Outcome::NotSent(error) | Outcome::Lost(error) => error,
+            };
+            self.refresh().await;
+            backoff.fail();
+            backoff.pause().await;
+        }
+    }
+
+    fn moved(self: &Arc<Self>, slot: u16, from: &Arc<Node>, address: &str) {
+        if let Some(node) = self.node_at_address(from, address) {
+            let map = self.map().moved(slot, &node);
+            *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
+        }
+    }
+
+    fn node_at_address(&self, from: &Arc<Node>, address: &str) -> Option<Arc<Node>> {
+        let (host, port) = address.rsplit_once(':')?;
+        self.node_at(from, host, port.parse().ok()?)
+    }
+
+    pub(super) fn node_at(&self, from: &Node, host: &str, port: u16) -> Option<Arc<Node>> {
+        let client = if host.is_empty() {
+            // It means the host that it was asked at.
+            config::at(from.client(), &from.host(), port)
+        } else {
+            config::at(from.client(), host, port)
+        };
+        let client = client.ok()?;
+        let address = client.get_connection_info().addr().to_string();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(node) = known.iter().find(|node| node.address() == address) {
+            return Some(Arc::clone(node));
+        }
+        let node = Node::start(client, from.terms());
+        known.push(Arc::clone(&node));
+        Some(node)
+    }
+}

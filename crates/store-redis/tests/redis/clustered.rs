@@ -1,0 +1,157 @@
+//! A cluster whose slots move.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use futures_executor::block_on;
+use keywright_core::{
+    Environment, KeyId, KeyStore, Listing, Reach, Record, Retire, Rotation, Timestamp,
+};
+use keywright_store_redis::RedisStore;
+
+use crate::{
+    insert, revoke, revoke_all, sample,
+    support::{Cluster, Copy, comes_to, now},
+};
+
+/// The records of this test have these routing tags, and their slots move.
+const TAGS: u32 = 12;
+const ROUNDS: usize = 4;
+
+/// They, and what the entries of the workspace's list have.
+fn tags() -> impl Iterator<Item = String> {
+    let tags = (0..TAGS).map(|tag| format!("{tag:03}"));
+    tags.chain(["default".to_owned()])
+}
+
+fn tagged(number: u32, mut record: Record) -> Record {
+    let own = *record.key.id.as_bytes();
+    let tag = format!("{:03}", number % TAGS);
+    let bytes = [&own[..8], tag.as_bytes(), &own[11..]].concat();
+    record.key.id = KeyId::from_bytes(&bytes).unwrap();
+    record
+}
+
+#[test]
+fn keys_are_rotated_and_revoked_while_their_slots_move() {
+    let cluster = Cluster::start();
+    let here = cluster.store();
+    let there = cluster.store();
+    let moving = AtomicBool::new(true);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..4)
+            .map(|worker| {
+                let (here, there, moving) = (&here, &there, &moving);
+                scope.spawn(move || {
+                    let mut number = worker;
+                    let mut rounds = 0;
+                    while moving.load(Ordering::SeqCst) {
+                        live_a_life(here, there, number);
+                        number += 4;
+                        rounds += 1;
+                    }
+                    rounds
+                })
+            })
+            .collect();
+        let stop = Stop(&moving);
+        for round in 0..ROUNDS {
+            for tag in tags() {
+                let (slot, from) = cluster.slot(&tag);
+                cluster.migrate(slot, from, (from + 1 + round % 2) % 3);
+            }
+        }
+        drop(stop);
+        let rounds: u32 = workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap())
+            .sum();
+        // Each of them has four keys.
+        let newest = Listing::newest(Environment::Live, 1);
+        let page = block_on(there.list(&sample::workspace(), &newest)).unwrap();
+        assert_eq!(page.total, Some(u64::from(rounds) * 4));
+        println!(
+            "{rounds} families of keys lived while {} slots moved",
+            tags().count() * ROUNDS
+        );
+    });
+}
+
+/// Has the workers stop, whatever happens.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Creates, rotates, reads and revokes a family of keys; each step must succeed, and be whole.
+fn live_a_life(here: &RedisStore, there: &RedisStore, number: u32) {
+    let root = insert(here, tagged(number, sample::record()));
+    let child = insert(here, tagged(number + 1, sample::child_of(&root)));
+    let grandchild = insert(here, tagged(number + 2, sample::child_of(&child)));
+    let mut copy = Copy::of(there, grandchild.key.id);
+    let successor = sample::successor_of(&child);
+    let rotation = Rotation::new(
+        child.key.id,
+        1,
+        Retire::At(Timestamp::MAX),
+        successor.clone(),
+    );
+    block_on(here.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
+    let link = block_on(there.find(&child.key.id)).unwrap().unwrap();
+    assert_eq!(link.key.successor, Some(successor.key.id));
+    let found = block_on(there.find(&successor.key.id)).unwrap();
+    assert_eq!(found, Some(successor.clone()));
+
+    assert!(copy.accepts().unwrap());
+    assert_eq!(revoke_all(here, &root), 4);
+    let acknowledged = now();
+    assert!(comes_to(|| {
+        let looked = now();
+        let accepted = copy.accepts().unwrap();
+        assert!(!accepted || looked - acknowledged <= Duration::from_millis(1100));
+        !accepted
+    }));
+    for id in [root.key.id, child.key.id, successor.key.id] {
+        let found = block_on(there.find(&id)).unwrap().unwrap();
+        assert!(found.key.revoked_at.is_some(), "{id} is left out");
+    }
+}
+
+#[test]
+fn copies_are_used_again_after_a_primary_was_replaced() {
+    let mut cluster = Cluster::with_replicas();
+    let [here, there] = [(); 2].map(|()| cluster.store());
+    let records: Vec<Record> = (0..30)
+        .map(|number| insert(&here, tagged(number, sample::record())))
+        .collect();
+    let mut copies: Vec<Copy<'_>> = records
+        .iter()
+        .map(|record| Copy::usable(&there, record.key.id))
+        .collect();
+    cluster.servers[0].kill();
+    // Until its replica takes over, what it had is not decided.
+    for record in &records {
+        assert!(comes_to(|| {
+            let revoked = here.revoke(
+                &record.key.workspace,
+                &record.key.id,
+                Reach::Key,
+                sample::now(),
+            );
+            block_on(revoked).is_ok()
+        }));
+    }
+    for copy in &mut copies {
+        assert!(comes_to(|| copy.accepts().is_ok_and(|accepted| !accepted)));
+    }
+    let record = insert(&here, sample::record());
+    let copy = Copy::usable(&there, record.key.id);
+    revoke(&here, &record);
+    assert!(comes_to(|| !copy.is_usable()));
+}

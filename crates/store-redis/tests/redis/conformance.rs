@@ -1,0 +1,131 @@
+//! The store keeps the contract, whichever way it reaches its servers.
+
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use keywright_core::{KeyId, KeyStore, conformance::Harness, conformance_tests};
+use keywright_store_redis::{RedisConfig, RedisStore};
+use redis::Commands;
+
+use crate::{
+    names,
+    support::{Cluster, Server, free_port},
+};
+
+/// A store on one server.
+struct OnServer {
+    server: Server,
+    config: RedisConfig,
+}
+
+impl OnServer {
+    fn tcp() -> Self {
+        let server = Server::start();
+        let config = RedisConfig::new(server.url());
+        Self { server, config }
+    }
+
+    fn unix() -> Self {
+        let server = Server::start();
+        let config = RedisConfig::new(server.socket_url());
+        Self { server, config }
+    }
+
+    /// With a certificate of the test's own, which the operating system does not know.
+    fn tls() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let port = free_port();
+        let server = Server::in_folder(
+            folder,
+            &[
+                "--tls-port",
+                &port.to_string(),
+                "--tls-cert-file",
+                "cert.pem",
+                "--tls-key-file",
+                "key.pem",
+                "--tls-ca-cert-file",
+                "cert.pem",
+                "--tls-auth-clients",
+                "no",
+            ],
+        );
+        let config = RedisConfig::new(format!("rediss://localhost:{port}"))
+            .with_root_certificates(made.cert.pem());
+        Self { server, config }
+    }
+
+    /// As a user who may do what the store's docs say, and nothing else.
+    fn limited_user() -> Self {
+        let server = Server::start();
+        let _: () = server
+            .run(&format!("ACL SETUSER keys on >se%cret {ACL}"))
+            .unwrap();
+        let url = format!("redis://keys:se%25cret@127.0.0.1:{}", server.port());
+        let config = RedisConfig::new(url);
+        Self { server, config }
+    }
+}
+
+/// What the documentation of the crate says that a user needs.
+const ACL: &str = "resetkeys ~kw:* resetchannels -@all +get +mget +set +setnx +exists +del +sadd +srem \
+    +smembers +zadd +zrem +zcard +zrange +zrangebyscore +zscore +hget +hset +hdel +eval +evalsha +scan +info \
+    +client|tracking +wait +asking +cluster|slots";
+
+fn connect(config: &RedisConfig) -> Arc<dyn KeyStore> {
+    Arc::new(block_on(RedisStore::connect(config.clone())).unwrap())
+}
+
+impl Harness for OnServer {
+    fn open(&self) -> Arc<dyn KeyStore> {
+        connect(&self.config)
+    }
+
+    fn damage(&self, id: &KeyId) -> bool {
+        // The end is cut off.
+        let name = names::record(id);
+        let mut redis = self.server.redis();
+        let bytes: Vec<u8> = redis.get(&name).unwrap();
+        redis.set(&name, &bytes[..bytes.len() - 5]).unwrap()
+    }
+}
+
+/// A store on a cluster.
+struct OnCluster(Cluster);
+
+impl Harness for OnCluster {
+    fn open(&self) -> Arc<dyn KeyStore> {
+        Arc::new(self.0.store())
+    }
+
+    fn damage(&self, id: &KeyId) -> bool {
+        self.0.servers.iter().any(|server| {
+            let set: redis::RedisResult<()> = server.redis().set(names::record(id), "no record");
+            set.is_ok()
+        })
+    }
+}
+
+mod tcp {
+    super::conformance_tests!(super::OnServer::tcp());
+}
+
+mod tls {
+    super::conformance_tests!(super::OnServer::tls());
+}
+
+mod unix {
+    super::conformance_tests!(super::OnServer::unix());
+}
+
+mod limited_user {
+    super::conformance_tests!(super::OnServer::limited_user());
+}
+
+mod cluster {
+    super::conformance_tests!(super::OnCluster(super::Cluster::start()));
+}

@@ -1,0 +1,130 @@
+//! What is left where a program ended halfway, and what becomes of it.
+
+use futures_executor::block_on;
+use keywright_core::{
+    Environment, Key, KeyId, KeyStore, Listing, Page, Reservation, Reserved, StoreErrorKind,
+    Timestamp, Workspace,
+};
+use keywright_store_redis::RedisStore;
+use redis::Commands;
+
+use crate::{insert, names, revoke_all, sample, support::Server};
+
+fn list(store: &RedisStore) -> Page {
+    let newest = Listing::newest(Environment::Live, 10);
+    block_on(store.list(&sample::workspace(), &newest)).unwrap()
+}
+
+fn ids(page: &Page) -> Vec<KeyId> {
+    page.keys.iter().map(|key: &Key| key.id).collect()
+}
+
+/// Lists a key of which there is no record in the workspace.
+fn add_entry(server: &Server, id: &KeyId) {
+    let _: () = server.redis().zadd(names::INDEX, id.as_bytes(), 0).unwrap();
+}
+
+#[test]
+fn an_entry_without_a_record_is_passed_over_and_a_repeat_fills_it() {
+    let server = Server::start();
+    let store = server.store();
+    let older = insert(&store, sample::record()).key.id;
+    let late = sample::record();
+    let newer = insert(&store, sample::record()).key.id;
+    let id = late.key.id;
+    add_entry(&server, &id);
+    let page = list(&store);
+    assert_eq!(ids(&page), [newer, older]);
+    assert_eq!(page.total, Some(3), "a total counts entries");
+    insert(&store, late);
+    let page = list(&store);
+    assert_eq!(ids(&page), [newer, id, older]);
+    assert_eq!(page.total, Some(3));
+}
+
+#[test]
+fn an_entry_of_a_record_that_is_elsewhere_is_taken_away_when_it_is_met() {
+    let server = Server::start();
+    let store = server.store();
+    let mut foreign = sample::record();
+    foreign.key.workspace = Workspace::parse("other").unwrap();
+    let foreign = insert(&store, foreign);
+    add_entry(&server, &foreign.key.id);
+    assert_eq!(list(&store).keys, []);
+    assert_eq!(list(&store).total, Some(0));
+}
+
+#[test]
+fn a_child_that_was_noted_and_not_stored_is_never_stored_once_its_parent_is_gone() {
+    let server = Server::start();
+    let store = server.store();
+    let parent = insert(&store, sample::record());
+    let sibling = insert(&store, sample::child_of(&parent));
+    let mut child = sample::child_of(&parent);
+    let noted: i64 = server
+        .redis()
+        .sadd(names::children(&parent.key.id), child.key.id.as_bytes())
+        .unwrap();
+    assert_eq!(noted, 1);
+    assert_eq!(revoke_all(&store, &parent), 2, "the parent and {sibling:?}");
+    assert!(block_on(store.find(&child.key.id)).unwrap().is_none());
+    // What its insert would do next: the parent has been asked before.
+    child.key.parent = None;
+    let refused = block_on(store.insert(&child, sample::now())).unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Conflict);
+    assert!(block_on(store.find(&child.key.id)).unwrap().is_none());
+    assert_eq!(revoke_all(&store, &parent), 0);
+    assert_eq!(ids(&list(&store)), [sibling.key.id, parent.key.id]);
+}
+
+#[test]
+fn a_child_that_was_noted_by_a_parent_that_is_not_its_own_is_left_alone() {
+    let server = Server::start();
+    let store = server.store();
+    let [parent, other] = [(); 2].map(|()| insert(&store, sample::record()));
+    let child = insert(&store, sample::child_of(&parent));
+    let mut taken = sample::child_of(&other);
+    taken.key.id = child.key.id;
+    let refused = block_on(store.insert(&taken, sample::now())).unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::AlreadyExists);
+    assert_eq!(revoke_all(&store, &other), 1);
+    let found = block_on(store.find(&child.key.id)).unwrap();
+    assert_eq!(found, Some(child));
+}
+
+#[test]
+fn a_reserved_id_can_still_be_used_after_the_crash_of_who_reserved_it() {
+    let server = Server::start();
+    let store = server.store();
+    let record = sample::record();
+    let reservation = Reservation::new([1; 32], [2; 32], record.key.id, Timestamp::MAX);
+    let reserve = || block_on(store.reserve(&reservation, sample::now())).unwrap();
+    assert_eq!(reserve(), Reserved::New);
+    let bound = Reserved::Earlier {
+        id: record.key.id,
+        fingerprint: [2; 32],
+    };
+    assert_eq!(reserve(), bound);
+    insert(&store, record.clone());
+    assert_eq!(reserve(), bound);
+    let again = block_on(store.insert(&record, sample::now())).unwrap_err();
+    assert_eq!(again.kind(), StoreErrorKind::AlreadyExists);
+}
+
+#[test]
+fn reservations_that_have_run_out_are_taken_away_by_new_ones() {
+    let server = Server::start();
+    let store = server.store();
+    for number in 0..50_u8 {
+        // All in one place: that is told by the first byte.
+        let mut key = [number; 32];
+        key[0] = 0;
+        let time =
+            |millis: i64| Timestamp::from_millis(i64::from(number) * 1_000 + millis).unwrap();
+        let reservation = Reservation::new(key, [0; 32], sample::record().key.id, time(1_000));
+        let reserved = block_on(store.reserve(&reservation, time(0))).unwrap();
+        assert_eq!(reserved, Reserved::New);
+    }
+    let left: i64 = server.redis().hlen("kw:v:{00}").unwrap();
+    assert_eq!(left, 1);
+}

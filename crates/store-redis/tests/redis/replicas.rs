@@ -1,0 +1,193 @@
+//! A primary and its replica, and what is confirmed.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use futures_executor::block_on;
+use keywright_core::{
+    Caller, Config, IssueError, KeyStore, Keywright, Name, NewKey, NewRotation, Permissions,
+    Prefix, Reach, Record, Revocation, Scheme, StoreError, StoreErrorKind,
+};
+use keywright_store_redis::{RedisConfig, RedisStore};
+
+use crate::{
+    insert, sample,
+    support::{Copy, Proxy, Server, comes_to, now},
+};
+
+const LEASE: Duration = Duration::from_secs(1);
+
+fn replica_of(port: u16) -> Server {
+    let replica = Server::with(&["--replicaof", "127.0.0.1", &port.to_string()]);
+    assert!(comes_to(|| {
+        let info: String = replica.run("INFO replication").unwrap();
+        info.contains("master_link_status:up")
+    }));
+    replica
+}
+
+fn store_at(url: String) -> RedisStore {
+    block_on(RedisStore::connect(
+        RedisConfig::new(url).with_min_replicas(1),
+    ))
+    .unwrap()
+}
+
+fn revoke(store: &RedisStore, record: &Record) -> Result<Revocation, StoreError> {
+    let Record { key, .. } = record;
+    block_on(store.revoke(&key.workspace, &key.id, Reach::Key, sample::now()))
+}
+
+fn kind<T>(answer: Result<T, StoreError>) -> Option<StoreErrorKind> {
+    answer.err().map(|error| error.kind())
+}
+
+#[test]
+fn what_no_replica_has_is_done_but_not_confirmed_and_a_repeat_waits_again() {
+    let primary = Server::start();
+    let mut replica = replica_of(primary.port());
+    let store = store_at(primary.url());
+    let [first, second] = [(); 2].map(|()| insert(&store, sample::record()));
+    assert!(revoke(&store, &first).is_ok());
+
+    let not_confirmed = Some(StoreErrorKind::NotConfirmed);
+    replica.kill();
+    assert_eq!(kind(revoke(&store, &second)), not_confirmed);
+    let found = block_on(store.find(&second.key.id)).unwrap().unwrap();
+    assert!(found.key.revoked_at.is_some(), "it is done all the same");
+    assert_eq!(kind(revoke(&store, &second)), not_confirmed);
+    let created = sample::record();
+    assert_eq!(
+        kind(block_on(store.insert(&created, sample::now()))),
+        not_confirmed
+    );
+    let found = block_on(store.find(&created.key.id)).unwrap();
+    assert_eq!(found, Some(created));
+
+    replica.restart();
+    assert!(comes_to(
+        || revoke(&store, &second).is_ok_and(|revoked| revoked.count == 0)
+    ));
+}
+
+#[test]
+fn an_issuer_hands_out_what_is_not_confirmed_and_says_so() {
+    let primary = Server::start();
+    let mut replica = replica_of(primary.port());
+    let store = Arc::new(store_at(primary.url()));
+    let config = Config::new(Prefix::parse("sk").unwrap()).with_scheme(Scheme::HmacSha256);
+    let keys = block_on(Keywright::open(config, store)).unwrap();
+    let operator = Caller::new(sample::workspace(), Permissions::all());
+    let new = || NewKey::named(Name::parse("CI").unwrap());
+    let create = || block_on(keys.issuer().create(&operator, new())).unwrap();
+    assert!(create().confirmed);
+
+    replica.kill();
+    let created = create();
+    assert!(!created.confirmed);
+    let verified = block_on(keys.verifier().verify(created.token.expose().as_bytes()));
+    assert_eq!(verified.unwrap().key().id, created.key.id);
+    let rotation = NewRotation::new();
+    let rotated = block_on(keys.issuer().rotate(&operator, &created.key.id, &rotation)).unwrap();
+    assert!(!rotated.confirmed);
+    // A repeat is no other key, nor does it fail as one that was revoked before.
+    for _ in 0..2 {
+        let revoked = block_on(keys.issuer().revoke(&operator, &created.key.id, Reach::Key));
+        assert!(
+            matches!(&revoked, Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::NotConfirmed),
+            "{revoked:?}"
+        );
+    }
+    let verified = block_on(keys.verifier().verify(created.token.expose().as_bytes()));
+    assert!(verified.is_err());
+}
+
+#[test]
+fn changes_that_wait_for_a_replica_wait_together() {
+    let primary = Server::start();
+    let _replica = replica_of(primary.port());
+    let store = store_at(primary.url());
+    thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    let parent = insert(&store, sample::record());
+                    let child = insert(&store, sample::child_of(&parent));
+                    assert!(revoke(&store, &child).is_ok());
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn no_confirmed_revocation_is_lost_when_a_replica_takes_over() {
+    let mut primary = Server::start();
+    let replica = replica_of(primary.port());
+    let store = store_at(format!("{},{}", replica.url(), primary.url()));
+    let records: Vec<Record> = (0..100).map(|_| insert(&store, sample::record())).collect();
+    let confirmed: Vec<&Record> = thread::scope(|scope| {
+        let revoking = scope.spawn(|| {
+            records
+                .iter()
+                .take_while(|record| revoke(&store, record).is_ok())
+                .collect()
+        });
+        thread::sleep(Duration::from_millis(30));
+        primary.kill();
+        revoking.join().unwrap()
+    });
+    let _: () = replica.run("REPLICAOF NO ONE").unwrap();
+    println!(
+        "{} confirmed revocations before the failover",
+        confirmed.len()
+    );
+    // The store finds the new primary by itself.
+    for record in confirmed {
+        assert!(comes_to(|| block_on(store.find(&record.key.id)).is_ok()));
+        let found = block_on(store.find(&record.key.id)).unwrap().unwrap();
+        assert!(
+            found.key.revoked_at.is_some(),
+            "{} has come back",
+            found.key.id
+        );
+    }
+    let copy = Copy::usable(&store, records[99].key.id);
+    assert!(copy.is_usable(), "the new primary is heard");
+}
+
+#[test]
+fn who_is_left_with_an_old_primary_trusts_its_copies_until_that_gives_up_writing() {
+    const MAX_LAG: Duration = Duration::from_secs(1);
+    let primary = Server::with(&[
+        "--min-replicas-to-write",
+        "1",
+        "--min-replicas-max-lag",
+        "1",
+    ]);
+    let between = Proxy::before(primary.port());
+    let port = between.url().rsplit(':').next().unwrap().parse().unwrap();
+    let replica = replica_of(port);
+    let left_behind = primary.store();
+    let record = insert(&left_behind, sample::record());
+    let copy = Copy::usable(&left_behind, record.key.id);
+
+    between.set_silent(true);
+    let _: () = replica.run("REPLICAOF NO ONE").unwrap();
+    let elsewhere = replica.store();
+    assert!(revoke(&elsewhere, &record).is_ok());
+    let acknowledged = now();
+    let mut trusted = Duration::ZERO;
+    assert!(comes_to(|| {
+        let looked = now();
+        let accepted = copy.accepts_alone();
+        if accepted {
+            trusted = looked - acknowledged;
+        }
+        !accepted
+    }));
+    println!("trusted by who is left with the old primary: {trusted:?}");
+    // Redis looks at the lag once a second, in whole seconds.
+    assert!(trusted <= LEASE + 2 * MAX_LAG + MAX_LAG, "{trusted:?}");
+    thread::sleep(LEASE);
+    assert!(!Copy::of(&left_behind, record.key.id).is_usable());
+}

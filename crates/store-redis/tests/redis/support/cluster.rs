@@ -1,0 +1,178 @@
+//! A Redis Cluster of three primaries.
+
+use std::{thread, time::Duration};
+
+use futures_executor::block_on;
+use keywright_store_redis::{RedisConfig, RedisStore};
+
+use super::{Server, comes_to, free_port};
+
+/// How often it is asked whether all know of all, every 20 ms.
+const PATIENCE: u32 = 1500;
+
+const RANGES: [(u16, u16); 3] = [(0, 5460), (5461, 10922), (10923, 16383)];
+
+pub(crate) struct Cluster {
+    pub(crate) servers: Vec<Server>,
+}
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        Self::of(RANGES.len())
+    }
+
+    /// The same with a replica of each.
+    pub(crate) fn with_replicas() -> Self {
+        let cluster = Self::of(2 * RANGES.len());
+        let (primaries, replicas) = cluster.servers.split_at(RANGES.len());
+        for (primary, replica) in primaries.iter().zip(replicas) {
+            let id: String = primary.run("CLUSTER MYID").unwrap();
+            let line = format!("CLUSTER REPLICATE {id}");
+            assert!(comes_to(|| replica.run::<()>(&line).is_ok()));
+        }
+        assert!(comes_to(|| replicas.iter().all(|replica| {
+            let info: String = replica.run("INFO replication").unwrap();
+            info.contains("master_link_status:up")
+        })));
+        cluster
+    }
+
+    fn of(count: usize) -> Self {
+        let servers: Vec<Server> = (0..count)
+            .map(|_| {
+                let bus = free_port().to_string();
+                Server::with(&[
+                    "--cluster-enabled",
+                    "yes",
+                    "--cluster-port",
+                    &bus,
+                    "--cluster-node-timeout",
+                    "2000",
+                ])
+            })
+            .collect();
+        let first = &servers[0];
+        for (server, (start, end)) in servers.iter().zip(RANGES) {
+            let _: () = server
+                .run(&format!("CLUSTER ADDSLOTSRANGE {start} {end}"))
+                .unwrap();
+        }
+        for server in &servers[1..] {
+            let bus: Vec<String> = server.run("CONFIG GET cluster-port").unwrap();
+            let _: () = first
+                .run(&format!(
+                    "CLUSTER MEET 127.0.0.1 {} {}",
+                    server.port(),
+                    bus[1]
+                ))
+                .unwrap();
+        }
+        let cluster = Self { servers };
+        cluster.settle();
+        cluster
+    }
+
+    /// Waits until each server knows who has each slot.
+    pub(crate) fn settle(&self) {
+        for _ in 0..PATIENCE {
+            let settled = self.servers.iter().all(|server| {
+                let info: String = server.run("CLUSTER INFO").unwrap();
+                info.contains("cluster_state:ok")
+                    && info.contains("cluster_slots_assigned:16384")
+                    && info.contains(&format!("cluster_known_nodes:{}", self.servers.len()))
+            });
+            if settled {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the cluster does not come together");
+    }
+
+    /// The slot of a routing tag, and which of the first three servers has it.
+    pub(crate) fn slot(&self, tag: &str) -> (u16, usize) {
+        let slot: u16 = self.servers[0]
+            .run(&format!("CLUSTER KEYSLOT {tag}"))
+            .unwrap();
+        let owner = RANGES.iter().enumerate().find_map(|(place, _)| {
+            let server = &self.servers[place];
+            let nodes: String = server.run("CLUSTER NODES").unwrap();
+            let own = nodes.lines().find(|line| line.contains("myself"))?;
+            has_slot(own, slot).then_some(place)
+        });
+        (slot, owner.unwrap())
+    }
+
+    /// Moves a slot with all that is in it, as `redis-cli --cluster reshard` does.
+    pub(crate) fn migrate(&self, slot: u16, from: usize, to: usize) {
+        let [source, target] = [from, to].map(|place| &self.servers[place]);
+        let id = |server: &Server| server.run::<String>("CLUSTER MYID").unwrap();
+        let [source_id, target_id] = [source, target].map(id);
+        let run = |server: &Server, line: String| server.run::<()>(&line).unwrap();
+        run(
+            target,
+            format!("CLUSTER SETSLOT {slot} IMPORTING {source_id}"),
+        );
+        run(
+            source,
+            format!("CLUSTER SETSLOT {slot} MIGRATING {target_id}"),
+        );
+        loop {
+            let names: Vec<String> = source
+                .run(&format!("CLUSTER GETKEYSINSLOT {slot} 3"))
+                .unwrap();
+            if names.is_empty() {
+                break;
+            }
+            let port = target.port();
+            let names = names.join(" ");
+            let line = format!("MIGRATE 127.0.0.1 {port} _ 0 5000 KEYS {names}");
+            let moved: redis::RedisResult<String> = source.run(&line.replace('_', "EMPTY"));
+            moved.unwrap();
+        }
+        // The new server first, so that the slot is never without one.
+        let others = self.servers.iter().filter(|it| it.port() != target.port());
+        for server in [target].into_iter().chain(others) {
+            run(server, format!("CLUSTER SETSLOT {slot} NODE {target_id}"));
+        }
+        assert!(comes_to(|| self.agrees()), "the servers do not agree");
+    }
+
+    /// Whether all know of the latest change. Who moves the next slot before that may have a server take
+    /// an older change for a newer one.
+    fn agrees(&self) -> bool {
+        let mut epochs: Vec<String> = self
+            .servers
+            .iter()
+            .map(|server| {
+                let info: String = server.run("CLUSTER INFO").unwrap();
+                let epoch = info
+                    .lines()
+                    .find(|line| line.starts_with("cluster_current_epoch"));
+                epoch.unwrap().to_owned()
+            })
+            .collect();
+        epochs.dedup();
+        epochs.len() == 1
+    }
+
+    /// The URLs of two of the servers: the third one is to be learnt.
+    pub(crate) fn urls(&self) -> String {
+        format!("{},{}", self.servers[2].url(), self.servers[1].url())
+    }
+
+    pub(crate) fn store(&self) -> RedisStore {
+        block_on(RedisStore::connect(RedisConfig::new(self.urls()))).unwrap()
+    }
+}
+
+/// Whether a line of `CLUSTER NODES` names this slot.
+fn has_slot(line: &str, slot: u16) -> bool {
+    line.split_whitespace().skip(8).any(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        match (first.parse::<u16>(), last.parse::<u16>()) {
+            (Ok(first), Ok(last)) => (first..=last).contains(&slot),
+            _ => false,
+        }
+    })
+}

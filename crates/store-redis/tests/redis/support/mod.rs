@@ -1,0 +1,13 @@
+//! Real servers, each in a folder of its own, which end with the test.
+
+mod cluster;
+mod copies;
+mod proxy;
+mod server;
+
+pub(crate) use self::{
+    cluster::Cluster,
+    copies::{Copy, comes_to, now, report},
+    proxy::Proxy,
+    server::{Server, free_port},
+};

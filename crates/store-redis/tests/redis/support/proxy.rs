@@ -1,0 +1,111 @@
+//! A proxy before a server, which may fall silent, or cut all connections.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// How often a thread looks whether the proxy is silent.
+const LOOK: Duration = Duration::from_millis(1);
+
+pub(crate) struct Proxy {
+    port: u16,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    silent: AtomicBool,
+    ended: AtomicBool,
+    streams: Mutex<Vec<TcpStream>>,
+}
+
+impl Proxy {
+    /// Before the server that listens on this port.
+    pub(crate) fn before(target: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::<State>::default();
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if shared.ended.load(Ordering::SeqCst) {
+                    break;
+                }
+                join(stream.unwrap(), target, &shared);
+            }
+        });
+        Self { port, state }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Lets nothing through in either direction, and tells nobody; or lets everything through again.
+    pub(crate) fn set_silent(&self, silent: bool) {
+        self.state.silent.store(silent, Ordering::SeqCst);
+    }
+
+    /// Ends all connections that there are.
+    pub(crate) fn cut(&self) {
+        for stream in self.state.streams.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.state.ended.store(true, Ordering::SeqCst);
+        self.cut();
+        // Whoever waits for a connection gets one.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+fn join(client: TcpStream, target: u16, state: &Arc<State>) {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else {
+        return;
+    };
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).unwrap();
+        let copy = stream.try_clone().unwrap();
+        state.streams.lock().unwrap().push(copy);
+    }
+    let (from_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+    for (from, to) in [(client, server), (from_server, to_client)] {
+        let state = Arc::clone(state);
+        thread::spawn(move || pass(from, to, &state));
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, state: &State) {
+    from.set_read_timeout(Some(Duration::from_millis(100)))
+        .unwrap();
+    let mut bytes = [0; 16 * 1024];
+    while !state.ended.load(Ordering::SeqCst) {
+        match from.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(length) => {
+                // What has been read before the silence is held back, too.
+                while state.silent.load(Ordering::SeqCst) && !state.ended.load(Ordering::SeqCst) {
+                    thread::sleep(LOOK);
+                }
+                if to.write_all(&bytes[..length]).is_err() {
+                    break;
+                }
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => break,
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}

@@ -1,0 +1,216 @@
+//! The verifier of the library over this store: what it goes on accepting, and for how long.
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use futures_executor::block_on;
+use keywright_core::{
+    Caller, Config, Denied, Issued, KeyStore, Keywright, Name, NewKey, Permissions, Prefix, Reach,
+    Scheme, VerifyError, Workspace,
+};
+use keywright_store_redis::{RedisConfig, RedisStore};
+
+use crate::support::{Proxy, Server, comes_to, now, report};
+
+/// The store's lease, and what a test allows for its own steps.
+const LEASE: Duration = Duration::from_secs(1);
+const BOUND: Duration = Duration::from_millis(1100);
+
+/// What comes of a token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outcome {
+    Accepted,
+    Revoked,
+    Undecided,
+}
+
+fn library(url: String) -> Keywright {
+    let store = block_on(RedisStore::connect(RedisConfig::new(url))).unwrap();
+    open(Arc::new(store))
+}
+
+fn open(store: Arc<dyn KeyStore>) -> Keywright {
+    let config = Config::new(Prefix::parse("sk").unwrap()).with_scheme(Scheme::HmacSha256);
+    block_on(Keywright::open(config, store)).unwrap()
+}
+
+fn operator() -> Caller {
+    let workspace = Workspace::parse("default").unwrap();
+    Caller::new(workspace, Permissions::all())
+}
+
+fn create(keys: &Keywright) -> Issued {
+    let new = NewKey::named(Name::parse("n").unwrap());
+    block_on(keys.issuer().create(&operator(), new)).unwrap()
+}
+
+fn revoke(keys: &Keywright, issued: &Issued) {
+    let operator = operator();
+    let issuer = keys.issuer();
+    block_on(issuer.revoke(&operator, &issued.key.id, Reach::Key)).unwrap();
+}
+
+#[track_caller]
+fn verify(keys: &Keywright, issued: &Issued) -> Outcome {
+    match block_on(keys.verifier().verify(issued.token.expose().as_bytes())) {
+        Ok(_) => Outcome::Accepted,
+        Err(VerifyError::Denied(Denied::Revoked(_))) => Outcome::Revoked,
+        Err(VerifyError::Undecided(_)) => Outcome::Undecided,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// Verifies until it is not accepted, and tells when that verification had begun: none that is accepted
+/// may have begun after the bound.
+#[track_caller]
+fn first_refused(
+    keys: &Keywright,
+    issued: &Issued,
+    since: Instant,
+    bound: Duration,
+) -> (Duration, Outcome) {
+    let mut began = Duration::ZERO;
+    let mut outcome = Outcome::Accepted;
+    let refused = comes_to(|| {
+        began = now() - since;
+        outcome = verify(keys, issued);
+        if outcome == Outcome::Accepted {
+            assert!(began <= bound, "accepted {began:?} after");
+        }
+        outcome != Outcome::Accepted
+    });
+    assert!(refused, "it is accepted for ever");
+    (began, outcome)
+}
+
+/// Verifies until the answers come from memory: how many reads the server counts shows it.
+#[track_caller]
+fn heat(keys: &Keywright, issued: &Issued, server: &Server) {
+    assert!(
+        comes_to(|| {
+            assert_eq!(verify(keys, issued), Outcome::Accepted);
+            let before = reads(server);
+            assert_eq!(verify(keys, issued), Outcome::Accepted);
+            reads(server) == before
+        }),
+        "a key is never verified in memory"
+    );
+}
+
+/// How often the server was asked for records: `MGET` is what no script and no other operation does.
+fn reads(server: &Server) -> u64 {
+    let stats: String = server.run("INFO commandstats").unwrap();
+    let line = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("cmdstat_mget:calls="));
+    line.map_or(0, |counts| {
+        let (calls, _) = counts.split_once(',').unwrap();
+        calls.parse().unwrap()
+    })
+}
+
+#[test]
+fn a_key_that_is_hot_in_two_libraries_and_revoked_in_one_is_refused_by_the_other() {
+    let server = Server::start();
+    let [here, there] = [(); 2].map(|()| library(server.url()));
+    let mut times = Vec::new();
+    for _ in 0..50 {
+        let issued = create(&here);
+        for keys in [&here, &there] {
+            heat(keys, &issued, &server);
+        }
+        revoke(&here, &issued);
+        let acknowledged = now();
+        assert_eq!(verify(&here, &issued), Outcome::Revoked, "here at once");
+        let (began, outcome) = first_refused(&there, &issued, acknowledged, BOUND);
+        assert_eq!(outcome, Outcome::Revoked);
+        times.push(began);
+    }
+    report("revoked in one library, first refused by another", times);
+}
+
+#[test]
+fn a_library_behind_a_dead_network_refuses_after_one_lease() {
+    let server = Server::start();
+    let here = library(server.url());
+    let proxy = Proxy::before(server.port());
+    let there = library(proxy.url());
+    let mut times = Vec::new();
+    for round in 0..8 {
+        let issued = create(&here);
+        heat(&there, &issued, &server);
+        // At another moment between two heartbeats each time.
+        thread::sleep(Duration::from_millis(round * 97 % 340));
+        proxy.set_silent(true);
+        revoke(&here, &issued);
+        let (began, outcome) = first_refused(&there, &issued, now(), BOUND);
+        assert_eq!(outcome, Outcome::Undecided, "nobody can tell it");
+        times.push(began);
+        proxy.set_silent(false);
+        assert!(comes_to(|| match verify(&there, &issued) {
+            Outcome::Accepted => panic!("it is accepted again"),
+            outcome => outcome == Outcome::Revoked,
+        }));
+    }
+    report("revoked behind a dead network, first not accepted", times);
+}
+
+#[test]
+fn a_server_that_is_killed_is_outlived_by_one_lease_and_then_nothing_is_decided() {
+    let mut server = Server::start();
+    let keys = library(server.url());
+    let issued = create(&keys);
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        heat(&keys, &issued, &server);
+        server.kill();
+        let (began, outcome) = first_refused(&keys, &issued, now(), LEASE);
+        times.push(began);
+        assert_eq!(outcome, Outcome::Undecided);
+        // Whatever it does to connect again, it denies nothing.
+        assert_eq!(verify(&keys, &issued), Outcome::Undecided);
+        server.restart();
+        assert!(comes_to(|| match verify(&keys, &issued) {
+            Outcome::Revoked => panic!("an outage is a denial"),
+            outcome => outcome == Outcome::Accepted,
+        }));
+    }
+    report("first not accepted after the server was killed", times);
+}
+
+#[test]
+fn thousands_of_creations_and_touches_have_no_cached_key_read_again() {
+    const OTHERS: usize = 3000;
+    let server = Server::start();
+    let store = Arc::new(server.store());
+    let there = library(server.url());
+    let here = open(store.clone());
+    let issued = create(&here);
+    heat(&there, &issued, &server);
+    let mut uses = vec![(issued.key.id, there.issuer().now())];
+    let before = reads(&server);
+    let mut verified = 0;
+    for _ in 0..OTHERS {
+        let other = create(&here);
+        uses.push((other.key.id, there.issuer().now()));
+        assert_eq!(verify(&there, &issued), Outcome::Accepted);
+        verified += 1;
+    }
+    for some in uses.chunks(100) {
+        block_on(store.touch(some)).unwrap();
+        assert_eq!(verify(&there, &issued), Outcome::Accepted);
+        verified += 1;
+    }
+    let read = reads(&server) - before;
+    println!(
+        "{OTHERS} creations, {} touches, {verified} verifications: {read} reads",
+        uses.len()
+    );
+    assert_eq!(read, 0, "a cached key was read again");
+    revoke(&here, &issued);
+    assert!(comes_to(|| verify(&there, &issued) == Outcome::Revoked));
+    assert!(reads(&server) > before, "reads are not counted");
+}
