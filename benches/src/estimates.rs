@@ -1,12 +1,12 @@
-//! What criterion measured.
+//! What criterion measured, and what lies beside it.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
-use keywright_benches::TURNS;
-use serde::Deserialize;
+use keywright_benches::{BYTES_A_KEY, TURNS, results};
+use serde::{Deserialize, de::DeserializeOwned};
 
 /// The folder in which criterion leaves its results.
 pub(crate) struct Estimates(PathBuf);
@@ -23,18 +23,8 @@ struct Estimate {
 }
 
 impl Estimates {
-    /// Finds the folder as the benches do, but for those who gave cargo another target folder: this
-    /// program lies in the same one.
     pub(crate) fn find() -> Result<Self, String> {
-        if let Some(home) = env::var_os("CRITERION_HOME") {
-            return Ok(Self(home.into()));
-        }
-        let program = env::current_exe().map_err(|error| error.to_string())?;
-        // target/release/table
-        let target = program.ancestors().nth(2);
-        target
-            .map(|target| Self(target.join("criterion")))
-            .ok_or_else(|| format!("{} is in no target folder", program.display()))
+        results().map(Self)
     }
 
     /// The mean time of one run in each turn, in nanoseconds. It is the mean because that holds
@@ -46,13 +36,19 @@ impl Estimates {
                 .0
                 .join(bench)
                 .join(format!("{turn}/new/estimates.json"));
-            *mean = read(&file)?.mean.point_estimate;
+            let File { mean: measured } = read(&file)?;
+            *mean = measured.point_estimate;
         }
         Ok(means)
     }
+
+    /// What a key takes in the cache.
+    pub(crate) fn bytes_a_key(&self) -> Result<f64, String> {
+        read(&self.0.join(BYTES_A_KEY))
+    }
 }
 
-fn read(file: &Path) -> Result<File, String> {
+fn read<T: DeserializeOwned>(file: &Path) -> Result<T, String> {
     let name = file.display();
     let text = fs::read_to_string(file)
         .map_err(|error| format!("{name}: {error}; run scripts/bench to measure it"))?;

@@ -1,6 +1,6 @@
 //! How the benches measure: ours and its reference take turns.
 
-use std::{env, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, measurement::WallTime};
 
@@ -46,4 +46,25 @@ pub fn run(bench: impl FnOnce(&mut Criterion)) {
 pub fn runs_once() -> bool {
     let has = |option: &str| env::args().any(|argument| argument == option);
     has("--test") || !has("--bench")
+}
+
+/// The file among criterion's results that holds what a key takes in the cache.
+pub const BYTES_A_KEY: &str = "memory/bytes-a-key";
+
+/// The folder in which criterion leaves its results, but for those who gave cargo another target
+/// folder in its configuration: this program lies in the same one.
+///
+/// # Errors
+///
+/// If this program lies in no target folder.
+pub fn results() -> Result<PathBuf, String> {
+    if let Some(home) = env::var_os("CRITERION_HOME") {
+        return Ok(home.into());
+    }
+    let program = env::current_exe().map_err(|error| error.to_string())?;
+    program
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").exists())
+        .map(|target| target.join("criterion"))
+        .ok_or_else(|| format!("{} is in no target folder", program.display()))
 }

@@ -5,7 +5,7 @@ mod machine;
 mod markdown;
 mod rows;
 
-use std::{env, error::Error, fs, process::ExitCode};
+use std::{env, error::Error, fs, iter, process::ExitCode};
 
 use self::{estimates::Estimates, rows::ROWS};
 
@@ -39,6 +39,7 @@ fn table() -> Result<String, Box<dyn Error>> {
     let results = ROWS
         .iter()
         .map(|row| row.result(&estimates))
+        .chain(iter::once_with(|| rows::memory(&estimates)))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(markdown::table(&results, &machine::describe()?))
 }

@@ -15,26 +15,30 @@ pub(crate) fn table(outcomes: &[Outcome], machine: &str) -> String {
         let (figure, bound): (fn(f64) -> String, _) = match outcome.target {
             Target::Time(most) => (time, format!("≤ {most}×")),
             Target::Rate(least) => (rate, format!("≥ {least}×")),
+            Target::Bytes(most) => (bytes, format!("≤ {}", bytes(most))),
+            Target::Shown => (time, String::new()),
         };
         let references: Vec<String> = outcome
             .references
             .iter()
             .map(|&(label, nanos)| format!("{label}: {}", figure(nanos)))
             .collect();
+        let ratio = outcome.ratio.map(|ratio| three_digits(ratio) + "×");
+        let decisive = outcome.ratio.unwrap_or(outcome.ours);
+        let verdict = match outcome.target {
+            Target::Shown => "",
+            target if target.is_met_by(decisive) => "met",
+            _ => "missed",
+        };
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {}× | {bound} | {} |",
+            "| {} | {} | {} | {} | {} | {bound} | {verdict} |",
             outcome.number,
             outcome.work,
             figure(outcome.ours),
             references.join("; "),
-            three_digits(outcome.ratio),
-            if outcome.target.is_met_by(outcome.ratio) {
-                "met"
-            } else {
-                "missed"
-            },
+            ratio.unwrap_or_default(),
         );
     }
     let _ = writeln!(text, "\nMeasured on {machine}.");
@@ -69,6 +73,10 @@ fn rate(nanos: f64) -> String {
     }
 }
 
+fn bytes(count: f64) -> String {
+    format!("{count:.0} bytes")
+}
+
 /// As many decimals as make three digits: more would be noise.
 fn three_digits(value: f64) -> String {
     let decimals = match value {
@@ -89,7 +97,7 @@ mod tests {
             work: "mint",
             ours: 612.4,
             references: vec![("pak", 2_345.6), ("aks", 13e6)],
-            ratio,
+            ratio: Some(ratio),
             target,
         }
     }
@@ -109,6 +117,31 @@ mod tests {
             missed.contains("| 1633k/s | pak: 426k/s; aks: 76.9/s | 12.0× | ≥ 12× | missed |\n"),
             "{missed}"
         );
+    }
+
+    #[test]
+    fn a_row_that_is_bound_by_nothing_has_no_verdict() {
+        let shown = table(&[outcome(Target::Shown, 0.261)], "");
+        assert!(shown.contains("| 0.26× |  |  |\n"), "{shown}");
+    }
+
+    #[test]
+    fn bytes_are_held_against_their_bound_by_themselves() {
+        for (ours, cells) in [
+            (400.0, "| 400 bytes |  |  | ≤ 400 bytes | met |\n"),
+            (401.0, "| 401 bytes |  |  | ≤ 400 bytes | missed |\n"),
+        ] {
+            let bytes = table(
+                &[Outcome {
+                    ours,
+                    references: Vec::new(),
+                    ratio: None,
+                    ..outcome(Target::Bytes(400.0), 0.0)
+                }],
+                "",
+            );
+            assert!(bytes.contains(cells), "{bytes}");
+        }
     }
 
     #[test]

@@ -1,0 +1,190 @@
+//! Rows 3 and 5: what is not in the cache, over SQLite.
+
+#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+
+mod issued;
+
+use std::sync::Arc;
+
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput,
+    measurement::{Measurement, WallTime},
+};
+use futures_executor::block_on;
+use keywright_benches::{in_turn, run, runs_once};
+use keywright_core::{
+    Config, Denied, Environment, KeyId, KeyStore, Keywright, Scheme, Token, TokenRef, VerifyError,
+};
+use keywright_store_sqlite::SqliteStore;
+use rusqlite::{Connection, OpenFlags, Row};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use self::issued::{Bytes, Places};
+
+fn main() {
+    run(cold);
+}
+
+fn cold(criterion: &mut Criterion) {
+    let runtime = issued::runtime();
+    // Argon2 with what it costs by default: a run of it would be three powers of ten in the figure.
+    let argon2id = Cold::with(Scheme::default(), 64, &runtime);
+    let (wrong, ids): (Arc<[Token]>, Arc<[KeyId]>) =
+        (argon2id.wrong().into(), argon2id.ids().into());
+    let count = if runs_once() { 200 } else { 10_000 };
+    let hmac = Cold::with(Scheme::HmacSha256, count, &runtime);
+    in_turn(
+        criterion,
+        "cold",
+        &mut [
+            // Both by 64 tasks: to one alone they take as long as a thread takes to wake up, which
+            // is one thing or seven times that, by where the system has put it.
+            ("keywright-wrong-secret", &mut |group, id| {
+                bench_tasks(group, id, &runtime, |places| {
+                    refuse(argon2id.keys.clone(), Arc::clone(&wrong), places)
+                });
+            }),
+            ("find", &mut |group, id| {
+                bench_tasks(group, id, &runtime, |places| {
+                    find(Arc::clone(&argon2id.store), Arc::clone(&ids), places)
+                });
+            }),
+            ("keywright-64", &mut |group, id| {
+                bench_tasks(group, id, &runtime, |places| {
+                    issued::verify(&hmac.keys, &hmac.tokens, places)
+                });
+            }),
+            ("keywright-1", &mut |group, id| hmac.bench(group, id)),
+            ("select", &mut |group, id| hmac.bench_select(group, id)),
+        ],
+    );
+}
+
+/// Keys in a file, none of which is remembered.
+struct Cold {
+    folder: TempDir,
+    store: Arc<SqliteStore>,
+    keys: Keywright,
+    tokens: Arc<[Bytes]>,
+}
+
+impl Cold {
+    fn with(scheme: Scheme, count: usize, runtime: &Runtime) -> Self {
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let store = Arc::new(SqliteStore::open(folder.path().join("keys.db")).unwrap());
+        let config = Config::new(issued::prefix())
+            .with_scheme(scheme)
+            .with_cache(0);
+        let keys = block_on(Keywright::open(config, Arc::clone(&store) as _)).unwrap();
+        let tokens = issued::issue(&keys, count, runtime);
+        Self {
+            folder,
+            store,
+            keys,
+            tokens,
+        }
+    }
+
+    fn ids(&self) -> Vec<KeyId> {
+        let prefix = issued::prefix();
+        let id = |token| *TokenRef::parse(token, &prefix).unwrap().id();
+        self.tokens.iter().map(|token| id(token)).collect()
+    }
+
+    /// Tokens with the id of one key and the secret of the next.
+    fn wrong(&self) -> Vec<Token> {
+        let prefix = issued::prefix();
+        let next = self.tokens.iter().cycle().skip(1);
+        self.ids()
+            .iter()
+            .zip(next)
+            .map(|(id, next)| {
+                let secret = TokenRef::parse(next, &prefix).unwrap().secret();
+                Token::assemble(&prefix, Environment::Live, id, &secret)
+            })
+            .collect()
+    }
+
+    fn bench(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
+        let mut tokens = self.tokens.iter().cycle();
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| block_on(self.keys.verifier().verify(tokens.next().unwrap())).unwrap());
+        });
+    }
+
+    /// What one thread reaches with SQLite alone: the same rows, read as they are.
+    fn bench_select(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let file = self.folder.path().join("keys.db");
+        let database = Connection::open_with_flags(file, flags).unwrap();
+        let mut select = database
+            .prepare(
+                "SELECT id, workspace, environment, name, permissions, parent, successor, expires_at,
+                     revoked_at, last_used_at, hash, tag, version, metadata
+                 FROM keys WHERE id = ?1",
+            )
+            .unwrap();
+        let ids = self.ids();
+        let mut ids = ids.iter().cycle();
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| {
+                let id = ids.next().unwrap().as_bytes();
+                select.query_one([id], read).unwrap();
+            });
+        });
+    }
+}
+
+fn bench_tasks<F>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: BenchmarkId,
+    runtime: &Runtime,
+    work: impl Fn(Places) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    group.throughput(Throughput::Elements(1));
+    group.bench_function(id, |bencher| {
+        bencher.iter_custom(|count| {
+            let count = usize::try_from(count).unwrap();
+            runtime.block_on(async {
+                let start = WallTime.start();
+                issued::among(64, count, &work).await;
+                WallTime.end(start)
+            })
+        });
+    });
+}
+
+async fn refuse(keys: Keywright, wrong: Arc<[Token]>, places: Places) {
+    for place in places {
+        let token = wrong.get(place % wrong.len()).unwrap();
+        let refusal = keys.verifier().verify(token.expose().as_bytes()).await;
+        let denied = matches!(refusal, Err(VerifyError::Denied(Denied::WrongSecret(_))));
+        assert!(denied, "the secret is another key's");
+    }
+}
+
+async fn find(store: Arc<SqliteStore>, ids: Arc<[KeyId]>, places: Places) {
+    for place in places {
+        let id = ids.get(place % ids.len()).unwrap();
+        assert!(store.find(id).await.unwrap().is_some());
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<()> {
+    let (_, _, _): (Vec<u8>, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let (_, _): (String, String) = (row.get(3)?, row.get(4)?);
+    for optional in 5..=6 {
+        let _: Option<Vec<u8>> = row.get(optional)?;
+    }
+    for optional in 7..=9 {
+        let _: Option<i64> = row.get(optional)?;
+    }
+    let (_, _, _): (String, Vec<u8>, i64) = (row.get(10)?, row.get(11)?, row.get(12)?);
+    let _: Option<String> = row.get(13)?;
+    Ok(())
+}
