@@ -171,10 +171,13 @@ fn who_is_left_with_an_old_primary_trusts_its_copies_until_that_gives_up_writing
     let record = insert(&left_behind, sample::record());
     let copy = Copy::usable(&left_behind, record.key.id);
 
+    // What is not on the replica yet would not be there to be revoked.
+    let exists = format!("EXISTS {}", crate::names::record(&record.key.id));
+    assert!(comes_to(|| replica.run::<i64>(&exists).unwrap() == 1));
     between.set_silent(true);
     let _: () = replica.run("REPLICAOF NO ONE").unwrap();
     let elsewhere = replica.store();
-    assert!(revoke(&elsewhere, &record).is_ok());
+    revoke(&elsewhere, &record).unwrap();
     let acknowledged = now();
     let mut trusted = Duration::ZERO;
     assert!(comes_to(|| {
