@@ -84,6 +84,15 @@ impl Caller {
         self.expires_at.is_none_or(|end| now < end)
     }
 
+    /// The same, ending no later than this.
+    pub(crate) fn ending_by(mut self, end: Option<Timestamp>) -> Self {
+        self.expires_at = match (self.expires_at, end) {
+            (Some(own), Some(end)) => Some(own.min(end)),
+            (own, end) => own.or(end),
+        };
+        self
+    }
+
     /// Whether it has a permission.
     #[must_use]
     pub fn may(&self, permission: &Permission) -> bool {

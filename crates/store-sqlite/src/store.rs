@@ -188,6 +188,7 @@ impl KeyStore for SqliteStore {
             id: rotation.predecessor,
             version: rotation.version,
             retire: rotation.retire,
+            caller: rotation.caller,
         };
         self.change(move |connection| {
             operations::rotate(connection, &workspace, &predecessor, &successor, now)

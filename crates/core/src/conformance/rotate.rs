@@ -2,10 +2,13 @@
 
 use super::{
     Harness,
-    fixture::{assert_refused, at, child_of, expiring, in_version, now, record, successor_of},
+    fixture::{
+        assert_refused, at, child_of, expiring, in_version, now, record, record_in, successor_of,
+        unused_id,
+    },
     handle::{Handle, race},
 };
-use crate::{Key, Reach, Record, Retire, StoreErrorKind, Timestamp};
+use crate::{Key, Reach, Record, Retire, Rotation, StoreErrorKind, Timestamp};
 
 /// Clause 2, atomic rotate.
 pub fn atomic_rotate(harness: &impl Harness) {
@@ -16,6 +19,7 @@ pub fn atomic_rotate(harness: &impl Harness) {
     successors_are_keys_like_others(store);
     parent_need_not_be_active(store);
     refused_rotation_changes_nothing(store);
+    caller_must_be_active(store, other);
     one_of_many_wins(&handles);
 }
 
@@ -224,6 +228,42 @@ fn successor_id_must_be_new<H: Harness>(store: &Handle<'_, H>) {
         }
     }
     rotate(store, &predecessor, Retire::Now);
+}
+
+fn caller_must_be_active<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
+    let [revoked, active] = ["revoked", "active"].map(|text| store.add(record(text)));
+    store.withdraw(&revoked);
+    let expired = store.add(expiring(record("expired"), now()));
+    let foreign = store.add(record_in("other", "of another workspace"));
+    for (caller, permitted) in [
+        (revoked.key.id, false),
+        (expired.key.id, false),
+        (foreign.key.id, false),
+        (unused_id(), false),
+        (active.key.id, true),
+    ] {
+        let predecessor = store.add(record("rotated by a key"));
+        let successor = successor_of(&predecessor);
+        let rotation = Rotation::new(
+            predecessor.key.id,
+            predecessor.version,
+            Retire::Now,
+            successor.clone(),
+        );
+        let rotation = rotation.with_caller(Some(caller));
+        let rotated = store
+            .store()
+            .rotate(&predecessor.key.workspace, &rotation, now());
+        let answer = store.wait(rotated);
+        if permitted {
+            assert!(answer.is_ok(), "an active caller may rotate: {answer:?}");
+        } else {
+            let what = "a rotation for a caller that is not active";
+            assert_refused(answer, StoreErrorKind::Conflict, what);
+            assert_eq!(other.read(&predecessor.key.id), predecessor);
+            assert_eq!(other.find(&successor.key.id), None);
+        }
+    }
 }
 
 fn one_of_many_wins<H: Harness>(handles: &[Handle<'_, H>]) {

@@ -79,6 +79,7 @@ impl Issuer {
     /// [`CallerInactive`](IssueError::CallerInactive) if it has ended, also just now; and what the
     /// source of random bytes, the hashing and the store report.
     pub async fn create(&self, caller: &Caller, new: NewKey) -> Result<Issued, IssueError> {
+        let caller = &self.current(caller).await?;
         let now = self.0.clock.now();
         let draft = Draft::new(caller, new, now)?;
         for _ in 1..ID_ATTEMPTS {

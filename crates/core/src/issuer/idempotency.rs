@@ -95,6 +95,7 @@ impl Issuer {
         idempotency: &IdempotencyKey,
         request: &[u8],
     ) -> Result<Outcome, IssueError> {
+        let caller = &self.current(caller).await?;
         let now = self.0.clock.now();
         let draft = or_late(Draft::new(caller, new, now))?;
         let own = self.draw_id(|random| KeyId::generate(now, random))?;

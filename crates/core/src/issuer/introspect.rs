@@ -33,6 +33,7 @@ impl Issuer {
         caller: &Caller,
         token: &[u8],
     ) -> Result<Introspection, IssueError> {
+        let caller = &self.current(caller).await?;
         self.authorize(caller, &Permission::API_KEYS_VERIFY)?;
         let verifier = Verifier(std::sync::Arc::clone(&self.0));
         match verifier.verify(token).await {

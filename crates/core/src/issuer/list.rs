@@ -69,6 +69,7 @@ impl Issuer {
     /// [`IssueError::NotPermitted`] without `api_keys:read`, [`IssueError::Cursor`] if the cursor is
     /// none of this workspace and filter, and what the store reports.
     pub async fn list(&self, caller: &Caller, wanted: ListKeys) -> Result<Listed, IssueError> {
+        let caller = &self.current(caller).await?;
         let now = self.0.clock.now();
         authorize(caller, &Permission::API_KEYS_READ, now)?;
         let filter = filter_digest(caller, &wanted);
@@ -104,6 +105,7 @@ impl Issuer {
     /// [`IssueError::NotPermitted`] without `api_keys:read`, [`IssueError::NotFound`], and what the
     /// store reports.
     pub async fn find(&self, caller: &Caller, id: &KeyId) -> Result<Key, IssueError> {
+        let caller = &self.current(caller).await?;
         self.authorize(caller, &Permission::API_KEYS_READ)?;
         Ok(self.visible(caller, id).await?.key)
     }

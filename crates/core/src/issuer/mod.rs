@@ -27,7 +27,9 @@ pub use self::{
     mint::Minted,
     rotate::NewRotation,
 };
-use crate::{Caller, Permission, StoreError, StoreErrorKind, Timestamp, config::Shared};
+use crate::{
+    Caller, Permission, Status, StoreError, StoreErrorKind, Timestamp, Verifier, config::Shared,
+};
 
 /// Creates keys for callers, shows, renames, revokes and rotates them. None can do more than the
 /// caller that asked for it, and nobody sees keys of another workspace.
@@ -49,6 +51,23 @@ impl Issuer {
     /// the permission.
     pub fn authorize(&self, caller: &Caller, permission: &Permission) -> Result<(), IssueError> {
         authorize(caller, permission, self.0.clock.now())
+    }
+}
+
+impl Issuer {
+    /// The caller as it is now. Since it was verified, as long ago as it takes to send a body, its key
+    /// may have been revoked or given an earlier end.
+    async fn current(&self, caller: &Caller) -> Result<Caller, IssueError> {
+        let Some(id) = caller.key() else {
+            return Ok(caller.clone());
+        };
+        let verifier = Verifier(Arc::clone(&self.0));
+        let key = verifier.known_now(id).await?;
+        let key = key.ok_or(IssueError::CallerInactive)?;
+        match key.status(self.0.clock.now()) {
+            Status::Active => Ok(caller.clone().ending_by(key.expires_at)),
+            Status::Expired | Status::Revoked => Err(IssueError::CallerInactive),
+        }
     }
 }
 

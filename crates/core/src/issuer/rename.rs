@@ -20,6 +20,7 @@ impl Issuer {
         id: &KeyId,
         rename: &Rename,
     ) -> Result<Key, IssueError> {
+        let caller = &self.current(caller).await?;
         self.authorize(caller, &Permission::API_KEYS_WRITE)?;
         let mut attempts = 1;
         loop {

@@ -17,6 +17,7 @@ impl Issuer {
         id: &KeyId,
         reach: Reach,
     ) -> Result<Revocation, IssueError> {
+        let caller = &self.current(caller).await?;
         self.authorize(caller, &Permission::API_KEYS_WRITE)?;
         self.visible(caller, id).await?;
         let now = self.0.clock.now();

@@ -60,6 +60,7 @@ impl Issuer {
         id: &KeyId,
         rotation: &NewRotation,
     ) -> Result<Issued, IssueError> {
+        let caller = &self.current(caller).await?;
         let now = self.0.clock.now();
         let record = self.rotatable(caller, id, rotation, now).await?;
         self.replace(caller, record, rotation, None, now).await
@@ -79,6 +80,7 @@ impl Issuer {
         idempotency: &IdempotencyKey,
         request: &[u8],
     ) -> Result<Outcome, IssueError> {
+        let caller = &self.current(caller).await?;
         let now = self.0.clock.now();
         // A repeat finds the key rotated, and must not be refused for that.
         let record = or_late(self.rotatable(caller, id, rotation, now).await)?;
@@ -172,7 +174,8 @@ impl Issuer {
         loop {
             let key = succeed(&record.key, id, rotation.expires_at, caller, now);
             let successor = Record::new(key, credential.clone());
-            let rotation = Rotation::new(predecessor, record.version, retire, successor);
+            let rotation = Rotation::new(predecessor, record.version, retire, successor)
+                .with_caller(caller.key().copied());
             let rotated = self
                 .0
                 .store
@@ -187,7 +190,9 @@ impl Issuer {
                     });
                 }
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {
-                    // Renamed meanwhile, or rotated, or it has just expired.
+                    // The caller is not active any more; or the key was renamed meanwhile, or
+                    // rotated, or it has just expired.
+                    self.current(caller).await?;
                     record = self.changeable(caller, &predecessor).await?;
                     let over =
                         record.key.successor.is_some() || record.key.status(now) != Status::Active;

@@ -292,3 +292,51 @@ fn a_purge_goes_through_more_than_one_step_takes() {
     assert_eq!(purge(Workspace::parse("other").unwrap()), 0);
     assert_eq!(purge(workspace()), 1_100);
 }
+
+#[test]
+fn a_key_that_was_revoked_while_its_request_was_on_its_way_does_nothing_any_more() {
+    let clock = Hand::at(1_000);
+    let (keys, _) = open(clock);
+    let issuer = keys.issuer();
+    let [mine, other] = [(); 2].map(|()| block_on(issuer.create(&operator(), new_key())).unwrap());
+    // Verified, and then revoked, before the body came.
+    let caller = Caller::from(&mine.key);
+    block_on(issuer.revoke(&operator(), &mine.key.id, Reach::Key)).unwrap();
+    let id = &other.key.id;
+    let rename = crate::Rename::new(Some(Name::parse("x").unwrap()), None);
+    let token = other.token.expose().as_bytes();
+    let refused = [
+        block_on(issuer.create(&caller, new_key())).err(),
+        block_on(issuer.rotate(&caller, id, &NewRotation::new())).err(),
+        block_on(issuer.rename(&caller, id, &rename)).err(),
+        block_on(issuer.revoke(&caller, id, Reach::Key)).err(),
+        block_on(issuer.introspect(&caller, token)).err(),
+        block_on(issuer.list(&caller, ListKeys::newest())).err(),
+        block_on(issuer.find(&caller, id)).err(),
+    ];
+    for (number, refused) in refused.into_iter().enumerate() {
+        assert!(
+            matches!(refused, Some(IssueError::CallerInactive)),
+            "{number}"
+        );
+    }
+    let untouched = block_on(issuer.find(&operator(), id)).unwrap();
+    assert_eq!(
+        (untouched.name, untouched.successor),
+        (other.key.name, None)
+    );
+}
+
+#[test]
+fn a_child_ends_with_its_caller_though_that_was_given_an_end_after_it_was_verified() {
+    let clock = Hand::at(1_000);
+    let (keys, _) = open(clock);
+    let issuer = keys.issuer();
+    let mine = block_on(issuer.create(&operator(), new_key())).unwrap();
+    let caller = Caller::from(&mine.key);
+    let mut rotation = NewRotation::new();
+    rotation.overlap = std::time::Duration::from_secs(20);
+    block_on(issuer.rotate(&operator(), &mine.key.id, &rotation)).unwrap();
+    let child = block_on(issuer.create(&caller, new_key())).unwrap();
+    assert_eq!(child.key.expires_at, Some(time(21_000)));
+}

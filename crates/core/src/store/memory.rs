@@ -274,9 +274,12 @@ impl KeyStore for MemoryStore {
     ) -> Result<(), StoreError> {
         let mut contents = self.contents();
         let taken = contents.records.contains_key(&rotation.successor.key.id);
+        let may = rotation
+            .caller
+            .is_none_or(|caller| contents.is_active(workspace, &caller, now));
         let record = contents.in_workspace(workspace, &rotation.predecessor)?;
         check_unchanged(record, rotation.version)?;
-        if record.key.successor.is_some() || record.key.status(now) != Status::Active {
+        if !may || record.key.successor.is_some() || record.key.status(now) != Status::Active {
             return Err(error(StoreErrorKind::Conflict));
         }
         if taken {

@@ -33,7 +33,8 @@ use crate::{Key, KeyId, Metadata, Name, Prefix, Record, Timestamp, Workspace, ha
 ///    untouched. Of any number of concurrent inserts of one id one wins. A record with a parent is
 ///    admitted only while the parent is active, in the same step, else `Conflict`.
 /// 2. **Atomic rotate.** Successor inserted, predecessor's expiry or revocation set and linked: all
-///    or nothing. Of two rotations of one key exactly one wins, the other is `Conflict`, or `NotFound`
+///    or nothing. It is done only while the caller's key is active, else `Conflict`: in the same step,
+///    or where that cannot be, just before it, and the store's docs say so. Of two rotations of one key exactly one wins, the other is `Conflict`, or `NotFound`
 ///    where the winner has revoked the key.
 /// 3. **Durable.** What `Ok` promises after a crash of the process and of the host. A store that
 ///    promises less says so in its docs and in [`durability`](Self::durability).
@@ -141,7 +142,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// `NotFound` if there is no such key in the workspace or it is revoked; `Conflict` if it has a
-    /// successor, has expired, or has another version; `AlreadyExists` if the successor's id is
+    /// successor, has expired, or has another version, or if the caller is not active; `AlreadyExists` if the successor's id is
     /// taken.
     async fn rotate(
         &self,
@@ -285,6 +286,8 @@ pub struct Rotation {
     /// The record of the new key. It has the predecessor's workspace and parent, and the parent need
     /// not be active: that is for whoever makes the rotation to see to.
     pub successor: Record,
+    /// The key that has asked for it, if it was one: it receives a secret, and so must be active.
+    pub caller: Option<KeyId>,
 }
 
 impl Rotation {
@@ -296,7 +299,15 @@ impl Rotation {
             version,
             retire,
             successor,
+            caller: None,
         }
+    }
+
+    /// The same, asked for by a key.
+    #[must_use]
+    pub fn with_caller(mut self, caller: Option<KeyId>) -> Self {
+        self.caller = caller;
+        self
     }
 }
 

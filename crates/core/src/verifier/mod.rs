@@ -32,8 +32,8 @@ pub(crate) use self::{
     uses::{Due, Uses},
 };
 use crate::{
-    Caller, HashError, Key, Record, Status, TokenRef, config::Shared, hash::Binding, meter,
-    store::Stamp, sync::Ordering,
+    Caller, HashError, Key, KeyId, Record, Status, StoreError, TokenRef, config::Shared,
+    hash::Binding, meter, store::Stamp, sync::Ordering,
 };
 
 /// How often a record is read again because its hash was replaced while the secret was held against it.
@@ -124,6 +124,15 @@ impl Verifier {
     #[must_use]
     pub fn is_current(&self, caller: &Caller) -> bool {
         caller.is_current(self.0.clock.now())
+    }
+
+    /// A key as it is now, by a fresh copy or by the store, whatever its status; `None` if there is none.
+    pub(crate) async fn known_now(&self, id: &KeyId) -> Result<Option<Key>, StoreError> {
+        let Shared { store, memory, .. } = &*self.0;
+        match memory.cache.look_fresh(id, |entry| entry.known.key.clone()) {
+            Some(key) => Ok(Some(key)),
+            None => Ok(store.find(id).await?.map(|record| record.key)),
+        }
     }
 
     /// Decides from a fresh copy of the record, if there is one.

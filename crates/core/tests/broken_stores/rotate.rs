@@ -166,3 +166,26 @@ fn a_successor_of_a_refused_rotation_is_caught() {
     // Also where the rotation was refused because another one was dropped, and yet done.
     assert_caught::<InsertsFirst>(&["atomic_rotate", "clock_cancellation_secrets"]);
 }
+
+/// Does what anybody asks for.
+#[derive(Clone, Debug, Default)]
+struct AsksNobody;
+
+#[async_trait]
+impl Fault for AsksNobody {
+    async fn rotate(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let rotation = rotation.clone().with_caller(None);
+        inner.rotate(workspace, &rotation, now).await
+    }
+}
+
+#[test]
+fn a_rotation_for_a_caller_that_was_revoked_is_caught() {
+    assert_caught::<AsksNobody>(&["atomic_rotate"]);
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keywright_core::{Retire, Rotation, Status, StoreErrorKind, Timestamp, Workspace};
 
-use super::{insert::add_to_index, next, read_unchanged, update::replace, written};
+use super::{find::find, insert::add_to_index, next, read_unchanged, update::replace, written};
 use crate::{
     error::{Error, Result},
     script::answer,
@@ -24,8 +24,19 @@ pub(crate) async fn rotate(
         version,
         retire,
         successor,
+        caller,
         ..
     } = rotation;
+    // It lies in another slot, so this is just before the step and not in it.
+    if let Some(caller) = caller {
+        let found = find(servers, &caller).await?;
+        let active = found.is_some_and(|record| {
+            record.key.workspace == *workspace && record.key.status(now) == Status::Active
+        });
+        if !active {
+            return Err(StoreErrorKind::Conflict.into());
+        }
+    }
     let (old, mut record) = read_unchanged(servers, Some(workspace), &id, version).await?;
     let key = &mut record.key;
     if key.successor.is_some() || key.status(now) != Status::Active {

@@ -37,15 +37,15 @@ pub(super) fn insert_new(connection: &Connection, row: &NewRow) -> Result<()> {
         })
 }
 
-/// A parent that cannot be read back is not known to be active, whichever column is damaged.
-fn is_active(
+/// A key that cannot be read back is not known to be active, whichever column is damaged.
+pub(super) fn is_active(
     connection: &Connection,
     workspace: &Workspace,
     id: &KeyId,
     now: Timestamp,
 ) -> Result<bool> {
-    let parent = record::find(connection, id)?;
-    Ok(parent.is_some_and(|Record { key, .. }| {
+    let found = record::find(connection, id)?;
+    Ok(found.is_some_and(|Record { key, .. }| {
         key.workspace == *workspace && key.status(now) == Status::Active
     }))
 }

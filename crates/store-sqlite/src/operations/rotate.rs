@@ -3,7 +3,10 @@
 use keywright_core::{KeyId, Retire, Status, StoreErrorKind, Timestamp, Workspace};
 use rusqlite::{Connection, params};
 
-use super::{find_unchanged_in, insert::insert_new};
+use super::{
+    find_unchanged_in,
+    insert::{insert_new, is_active},
+};
 use crate::{changes, error::Result, record::NewRow, writer::atomic};
 
 const RETIRE: &str = "
@@ -16,6 +19,8 @@ pub(crate) struct Predecessor {
     pub(crate) id: KeyId,
     pub(crate) version: u64,
     pub(crate) retire: Retire,
+    /// The key that has asked for it.
+    pub(crate) caller: Option<KeyId>,
 }
 
 /// Inserts the successor and retires the predecessor, both or neither.
@@ -28,6 +33,11 @@ pub(crate) fn rotate(
 ) -> Result<()> {
     let key = find_unchanged_in(connection, workspace, &predecessor.id, predecessor.version)?.key;
     if key.successor.is_some() || key.status(now) != Status::Active {
+        return Err(StoreErrorKind::Conflict.into());
+    }
+    if let Some(caller) = &predecessor.caller
+        && !is_active(connection, workspace, caller, now)?
+    {
         return Err(StoreErrorKind::Conflict.into());
     }
     let (expires_at, revoked_at) = match predecessor.retire {
