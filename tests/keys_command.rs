@@ -386,6 +386,30 @@ fn a_token_in_the_wrong_place_is_not_repeated() {
 }
 
 #[test]
+fn a_token_in_the_place_of_a_path_is_not_repeated() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let token = operator_key(path, &FAST);
+    let elsewhere = token.replacen("sk", "acme", 1);
+    for token in [&token, &elsewhere] {
+        let file = format!("sqlite:{token}");
+        let folder = format!("sqlite:{token}/keys.db");
+        for (arguments, words) in [
+            (["keys", "list", "--store", &file], "no file …;"),
+            (["keys", "list", "--pepper-file", token], "pepper file …:"),
+            (
+                ["serve", "--first-key=none", "--store", &folder],
+                "…/keys.db",
+            ),
+        ] {
+            assert_fails(path, &arguments, &[words]);
+            let told = String::from_utf8(run(path, &arguments).stderr).unwrap();
+            assert!(!told.contains(secret_of(token)), "{told}");
+        }
+    }
+}
+
+#[test]
 fn a_purge_takes_what_was_revoked_long_ago_and_what_nothing_descends_from() {
     let folder = tempdir().unwrap();
     let path = folder.path();

@@ -26,7 +26,9 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// Serves for ever. Whoever has no key is told `UNAUTHENTICATED`, whose key may not
 /// `PERMISSION_DENIED`.
 pub(crate) async fn serve(listener: TcpListener, keys: &Keywright) -> Result<(), Error> {
-    let readers = AuthLayer::new(keys.verifier().clone()).require("calls:read".parse()?);
+    let readers = AuthLayer::new(keys.verifier().clone())
+        .require("calls:read".parse()?)
+        .for_grpc();
     Server::builder()
         .layer(readers)
         .add_service(HealthServer::new(Guarded))

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! `examples/` has the same on plain hyper, behind a session of the host's own, and in front of a gRPC
-//! service. The feature `rate-limit` adds `ApiKeys::with_rate_limit`: how often each caller may ask.
+//! service (`AuthLayer::for_grpc`). The feature `rate-limit` adds `ApiKeys::with_rate_limit`: how often each caller may ask.
 //!
 //! [tower]: https://docs.rs/tower
 

@@ -233,7 +233,7 @@ fn report(error: &clap::Error) -> ExitCode {
 
 /// The text without what may be a token, which somebody has given as an argument: a log may keep
 /// what is said of it.
-fn redacted(text: &str) -> String {
+pub(crate) fn redacted(text: &str) -> String {
     let is_of_token = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let may_be_token =
         |word: &str| word.len() >= 40 || word.contains("_live_") || word.contains("_test_");

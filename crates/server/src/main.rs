@@ -33,7 +33,8 @@ fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(error) => {
             // One line with all its causes, and never a backtrace.
-            let _ = writeln!(stderr(), "error: {error:#}");
+            let told = cli::redacted(&format!("{error:#}"));
+            let _ = writeln!(stderr(), "error: {told}");
             exit_on_error
         }
     }

@@ -39,7 +39,8 @@ use crate::{
 /// without one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Largest head of a request, in bytes.
+/// Length of a request's head from which no more of it is read, in bytes. What is read last may end
+/// beyond it: heads of up to about 192 KiB pass.
 const MAX_HEAD_LENGTH: usize = 128 * 1024;
 
 /// How long a client may leave an answer unread.

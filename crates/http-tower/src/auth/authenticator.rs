@@ -1,10 +1,12 @@
 //! Who is calling, by the headers of a request.
 
-use http::{HeaderMap, HeaderName, header, request::Parts};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Response, header, request::Parts};
+use http_body_util::Full;
 use keywright_core::{Caller, Permission, Verifier};
 
 use crate::{
-    error::{ApiError, Challenge},
+    error::{AnswerForm, ApiError, Challenge, grpc},
     trace,
 };
 
@@ -18,6 +20,7 @@ pub(crate) struct Authenticator {
     pub(super) header: HeaderName,
     pub(super) required: Option<Permission>,
     pub(super) challenge: Challenge,
+    pub(super) for_grpc: bool,
 }
 
 impl Authenticator {
@@ -56,6 +59,16 @@ impl Authenticator {
                 Err(self.challenge.insufficient_scope(permission))
             }
             _ => Ok(caller),
+        }
+    }
+
+    /// The answer to a request that is not let through.
+    pub(super) fn refuse(&self, request: &Parts, error: ApiError) -> Response<Full<Bytes>> {
+        let form = AnswerForm::of(&request.headers);
+        if self.for_grpc && grpc::is_call(request) {
+            error.into_grpc_response(&form)
+        } else {
+            error.into_response(&form)
         }
     }
 

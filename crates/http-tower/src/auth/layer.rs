@@ -18,9 +18,8 @@ use crate::error::Challenge;
 ///
 /// Whoever is not let through gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
 /// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3); a token that is malformed,
-/// unknown, revoked or expired is refused with one and the same answer. A gRPC call
-/// (`application/grpc`) gets the status `UNAUTHENTICATED`, `PERMISSION_DENIED`, `INVALID_ARGUMENT` or
-/// `UNAVAILABLE` instead, since gRPC clients cannot read JSON.
+/// unknown, revoked or expired is refused with one and the same answer. In front of a gRPC service,
+/// [`for_grpc`](Self::for_grpc) makes it answer in gRPC's own form.
 ///
 /// ```
 /// use keywright_core::Verifier;
@@ -48,6 +47,7 @@ impl AuthLayer {
             challenge: Challenge {
                 start: challenge("Bearer", "api"),
             },
+            for_grpc: false,
         }))
     }
 
@@ -80,6 +80,17 @@ impl AuthLayer {
             let bearer = settings.header == header::AUTHORIZATION;
             settings.challenge.start = challenge(if bearer { "Bearer" } else { "ApiKey" }, realm);
         }))
+    }
+
+    /// Answers calls of gRPC in their own form: HTTP 200 with the `grpc-status` `UNAUTHENTICATED`,
+    /// `PERMISSION_DENIED`, `INVALID_ARGUMENT` or `UNAVAILABLE`, since their clients read no JSON.
+    ///
+    /// A call is a POST over HTTP/2 of `application/grpc`; every other request is answered as without
+    /// this. The client says what its request is, so use it only behind HTTP/2 where all that it
+    /// guards is gRPC: whatever goes by the HTTP status (a proxy's `auth_request`, a firewall, logs)
+    /// would take a refusal for a success. [`ApiKeys`](crate::ApiKeys) answers JSON all the same.
+    pub fn for_grpc(self) -> Self {
+        self.with(|settings| settings.for_grpc = true)
     }
 
     fn with(self, change: impl FnOnce(&mut Authenticator)) -> Self {

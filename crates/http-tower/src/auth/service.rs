@@ -59,7 +59,7 @@ where
                     Ok(response.map(Either::Right))
                 }
                 Err(error) => {
-                    let response = error.into_guard_response(&parts.headers);
+                    let response = authenticator.refuse(&parts, error);
                     Ok(response.map(Either::Left))
                 }
             }

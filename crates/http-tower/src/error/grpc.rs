@@ -1,27 +1,26 @@
 //! Error answers to gRPC calls, which take no JSON.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{
+    HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts,
+};
 use http_body_util::Full;
 
 use super::{AnswerForm, ApiError};
 
-/// Whether a request is a gRPC call: `application/grpc`, alone or with a format (`+proto`).
-pub(super) fn is_call(request: &HeaderMap) -> bool {
-    let media_type = request.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    media_type
-        .and_then(|media_type| media_type.strip_prefix(b"application/grpc"))
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+/// Whether a request is a gRPC call: a POST over HTTP/2 of `application/grpc`, alone or with a format
+/// (`+proto`).
+pub(crate) fn is_call(request: &Parts) -> bool {
+    let media_type = request.headers.get(header::CONTENT_TYPE);
+    let is_grpc = media_type
+        .and_then(|media_type| media_type.as_bytes().strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')));
+    is_grpc && request.method == Method::POST && request.version == Version::HTTP_2
 }
 
 impl ApiError {
-    /// The answer of a guard in front of somebody else's service: to a gRPC call a status without a
-    /// message (gRPC over HTTP/2, "Trailers-Only"), to every other request what the API answers.
-    pub(crate) fn into_guard_response(self, request: &HeaderMap) -> Response<Full<Bytes>> {
-        let form = AnswerForm::of(request);
-        if !is_call(request) {
-            return self.into_response(&form);
-        }
+    /// The answer to a gRPC call: a status without a message (gRPC over HTTP/2, "Trailers-Only").
+    pub(crate) fn into_grpc_response(self, form: &AnswerForm) -> Response<Full<Bytes>> {
         let status = HeaderValue::from(code(self.0.status));
         // The messages of refusals are plain ASCII; one that is not would have to be encoded.
         let message = HeaderValue::try_from(self.0.message.as_ref()).ok();
@@ -52,12 +51,22 @@ const fn code(status: StatusCode) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, Request};
+
     use super::*;
+
+    fn request(method: Method, version: Version, media_type: &'static str) -> Parts {
+        let (mut parts, ()) = Request::new(()).into_parts();
+        (parts.method, parts.version) = (method, version);
+        let media_type = HeaderValue::from_static(media_type);
+        parts.headers.insert(header::CONTENT_TYPE, media_type);
+        parts
+    }
 
     #[test]
     fn a_grpc_call_is_known_by_its_type_and_grpc_web_is_none() {
-        let mut headers = HeaderMap::new();
-        assert!(!is_call(&headers));
+        let (parts, ()) = Request::new(()).into_parts();
+        assert!(!is_call(&parts));
         for (media_type, expected) in [
             ("application/grpc", true),
             ("application/grpc+proto", true),
@@ -66,21 +75,30 @@ mod tests {
             ("application/grpc-web+proto", false),
             ("application/json", false),
         ] {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-            assert_eq!(is_call(&headers), expected, "{media_type}");
+            let call = request(Method::POST, Version::HTTP_2, media_type);
+            assert_eq!(is_call(&call), expected, "{media_type}");
+        }
+    }
+
+    #[test]
+    fn a_grpc_call_is_a_post_over_http_2() {
+        for (method, version) in [
+            (Method::GET, Version::HTTP_2),
+            (Method::POST, Version::HTTP_11),
+            (Method::POST, Version::HTTP_10),
+        ] {
+            let call = request(method, version, "application/grpc");
+            assert!(!is_call(&call), "{call:?}");
         }
     }
 
     #[test]
     fn what_could_not_be_decided_is_unavailable_and_what_is_broken_internal() {
-        let mut call = HeaderMap::new();
-        let grpc = HeaderValue::from_static("application/grpc+proto");
-        call.insert(header::CONTENT_TYPE, grpc);
         for (error, status) in [
             (ApiError::unavailable("later"), "14"),
             (ApiError::internal(), "13"),
         ] {
-            let response = error.into_guard_response(&call);
+            let response = error.into_grpc_response(&AnswerForm::of(&HeaderMap::new()));
             assert_eq!(response.status(), StatusCode::OK);
             assert_eq!(response.headers()["grpc-status"], status);
             assert_eq!(response.headers()["content-type"], "application/grpc");

@@ -2,7 +2,7 @@
 
 mod challenge;
 mod form;
-mod grpc;
+pub(crate) mod grpc;
 
 use std::borrow::Cow;
 

@@ -2,7 +2,7 @@
 
 use crate::common::{Answer, issue, library, send};
 use axum::body::Body;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use keywright_core::{
     Caller, Environment, Expiry, Keywright, Name, NewKey, Prefix, Timestamp, Token, TokenRef,
     Verified, Workspace,
@@ -216,6 +216,32 @@ async fn the_token_is_marked_as_sensitive_for_whoever_prints_headers() {
     let value = format!("Bearer {}", issued.token.expose());
     let answer = send(service, request(&[("authorization", value.as_bytes())])).await;
     assert_eq!(answer.text, r#"{"authorization": Sensitive}"#);
+}
+
+#[tokio::test]
+async fn a_client_that_says_grpc_does_not_turn_a_refusal_into_200() {
+    let keys = library().await;
+    let (plain, for_grpc) = (layer(&keys), layer(&keys).for_grpc());
+    for (auth, method, version, status) in [
+        (&plain, Method::POST, Version::HTTP_2, 401),
+        (&plain, Method::POST, Version::HTTP_11, 401),
+        (&plain, Method::GET, Version::HTTP_11, 401),
+        (&for_grpc, Method::POST, Version::HTTP_11, 401),
+        (&for_grpc, Method::GET, Version::HTTP_2, 401),
+        (&for_grpc, Method::POST, Version::HTTP_2, 200),
+    ] {
+        let mut request = request(&[("content-type", b"application/grpc")]);
+        (*request.method_mut(), *request.version_mut()) = (method.clone(), version);
+        let answer = through(auth, request).await;
+        assert_eq!(answer.status.as_u16(), status, "{method} {version:?}");
+        if status == 401 {
+            assert_eq!(answer.header("content-type"), "application/json");
+            assert_eq!(answer.json()["code"], "missing_token");
+            assert!(!answer.headers.contains_key("grpc-status"));
+        } else {
+            assert_eq!(answer.header("grpc-status"), "16");
+        }
+    }
 }
 
 #[tokio::test]
