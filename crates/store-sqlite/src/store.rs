@@ -14,7 +14,8 @@ use crate::{
     error::{Error, OpenError, Result},
     file::Place,
     lock::{Lock, Sharing},
-    open, operations,
+    open::{self, Opened},
+    operations,
     operations::Predecessor,
     poller::Poller,
     reader::Readers,
@@ -58,10 +59,7 @@ impl SqliteStore {
     ///
     /// Those of [`open`](Self::open), and [`OpenError::InUse`].
     pub fn open_with(path: impl AsRef<Path>, sharing: Sharing) -> Result<Self, OpenError> {
-        let path = open::absolute(path.as_ref())?;
-        let writer = open::open(&path)?;
-        // Only now: nothing is put beside what is not ours.
-        let lock = Lock::take(&path, sharing)?;
+        let Opened { path, writer, lock } = open::open(path.as_ref(), sharing)?;
         let reader = || {
             connection::open_reader(&path).map_err(|source| OpenError::sqlite(path.clone(), source))
         };
