@@ -21,6 +21,8 @@ pub enum Sharing {
     /// The same; at once: each verification reads the record.
     Strict,
     /// Nobody: a second handle is refused, here and in other processes, the command line included.
+    /// The file is asked all the same, so that keys are refused within 100 ms once it is removed or
+    /// another one is put in its place.
     Exclusive,
 }
 

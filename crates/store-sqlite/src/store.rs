@@ -68,16 +68,13 @@ impl SqliteStore {
             path: path.clone(),
             source,
         })?;
-        let lease = Arc::new(match sharing {
-            Sharing::Shared | Sharing::Strict => Lease::lapsed(),
-            Sharing::Exclusive => Lease::unlimited(),
-        });
+        let lease = Arc::new(Lease::lapsed());
         let poller = match sharing {
-            Sharing::Shared => Some(
+            Sharing::Shared | Sharing::Exclusive => Some(
                 Poller::start(reader()?, place.clone(), Arc::clone(&lease))
                     .map_err(OpenError::Threads)?,
             ),
-            Sharing::Strict | Sharing::Exclusive => None,
+            Sharing::Strict => None,
         };
         Ok(Self {
             readers: Readers::start(readers).map_err(OpenError::Threads)?,
