@@ -24,7 +24,7 @@ pub(crate) enum Error {
     Lost,
     /// SQLite has undone the transaction, because of another write in it.
     RolledBack,
-    /// The file was removed, or there is another one in its place.
+    /// The file or its log was removed, or there is another one in its place.
     Replaced,
     /// A newer program has migrated the file.
     NewerSchema { found: i64, known: i64 },
@@ -101,7 +101,7 @@ impl fmt::Display for Error {
             Self::Lost => f.write_str("the operation panicked or the store was dropped"),
             Self::RolledBack => f.write_str("another write in the transaction has undone it"),
             Self::Replaced => f.write_str(
-                "the file was removed or another one is in its place; restart the program",
+                "the file or its log was removed or another one is in its place; restart all programs that have it open",
             ),
             Self::NewerSchema { found, known } => write!(
                 f,

@@ -12,11 +12,11 @@ use rusqlite::Connection;
 use crate::{
     connection,
     error::{Error, OpenError, Result},
-    file::Place,
     lock::{Lock, Sharing},
     open::{self, Opened},
     operations,
     operations::Predecessor,
+    place::Place,
     poller::Poller,
     reader::Readers,
     record::NewRow,
@@ -86,8 +86,10 @@ impl SqliteStore {
         })
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.place.path
+    /// The path of the file, while it is where it was.
+    pub(crate) fn path(&self) -> Result<&Path> {
+        self.place.check()?;
+        Ok(self.place.path())
     }
 
     /// The readers, while the file is where it was.
