@@ -185,6 +185,12 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// The file has a second name, a hard link. By each name it would have another log and another
+    /// lock, and what is revoked by one name would stay active by the other. Unix only.
+    HardLinked {
+        /// The file.
+        path: PathBuf,
+    },
     /// The SQLite that was linked is older than 3.51.3, and loses data when two connections
     /// checkpoint at once.
     OldSqlite {
@@ -259,6 +265,11 @@ impl fmt::Display for OpenError {
                 "{} is in use, and not to be shared: end the other program, or open both as shared",
                 path.display()
             ),
+            Self::HardLinked { path } => write!(
+                f,
+                "{} has another name by a hard link: remove one of the two, or link it with ln -s",
+                path.display()
+            ),
             Self::OldSqlite { version } => write!(
                 f,
                 "SQLite {version} is too old: build with the bundled one, or link 3.51.3 or later"
@@ -283,6 +294,7 @@ impl error::Error for OpenError {
             | Self::Foreign { .. }
             | Self::NewerSchema { .. }
             | Self::InUse { .. }
+            | Self::HardLinked { .. }
             | Self::OldSqlite { .. } => None,
         }
     }

@@ -7,6 +7,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
+
 /// Creates an empty file with mode 0600, and fails if there is a file already.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -35,6 +38,20 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// Whether the file has another name that is no symbolic link. SQLite would put a log of its own
+/// beside each of them.
+#[cfg(unix)]
+pub(crate) fn has_hard_links(path: &Path) -> io::Result<bool> {
+    let metadata = std::fs::metadata(path)?;
+    Ok(metadata.is_file() && metadata.nlink() > 1)
+}
+
+/// Elsewhere it cannot be asked.
+#[cfg(not(unix))]
+pub(crate) fn has_hard_links(_: &Path) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// Makes the name of a new file durable.

@@ -31,6 +31,7 @@
 //! * **Not fooled.** Once the file, its `-wal` or its `-shm` was removed or another one put in its place,
 //!   every operation is `Unavailable`, and within 100 ms so is each verification, whatever the
 //!   [`Sharing`]: SQLite would go on with a file that nobody else can open.
+//!   A symbolic link is followed; a file with two names by a hard link is refused.
 //! * **Told of changes.** A key that was revoked over this handle is refused at once, one that another
 //!   handle or process has revoked within 100 ms: one thread asks the file every 25 ms. [`Sharing`]
 //!   has two other choices: to ask the file each time, and to let nobody else open it. Whoever changes a row by hand adds its id to the table `changes`.

@@ -48,6 +48,12 @@ pub(crate) fn open(path: &Path, sharing: Sharing) -> Result<Opened, OpenError> {
         path: path.into(),
         source,
     })?;
+    if file::has_hard_links(&path).map_err(|source| OpenError::Create {
+        path: path.clone(),
+        source,
+    })? {
+        return Err(OpenError::HardLinked { path });
+    }
     let (writer, lock) = Opening {
         path: &path,
         sharing,

@@ -307,3 +307,22 @@ fn a_program_that_was_refused_had_migrated_the_file_already() {
     assert_eq!(version, 1);
     drop(store);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_hard_link_had_a_lock_and_a_log_of_its_own() {
+    let folder = Folder::new();
+    let link = folder.0.path().join("link.db");
+    let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
+    fs::hard_link(folder.file(), &link).unwrap();
+    for path in [&link, &folder.file()] {
+        let refused = SqliteStore::open(path).unwrap_err();
+        assert!(matches!(refused, OpenError::HardLinked { .. }));
+        assert!(refused.to_string().contains("hard link"), "{refused}");
+    }
+    assert!(!folder.0.path().join("link.db-lock").exists());
+    insert(&store, &sample::record(1)).unwrap();
+    fs::remove_file(&link).unwrap();
+    drop(store);
+    drop(folder.store());
+}
