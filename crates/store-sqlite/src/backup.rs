@@ -27,7 +27,7 @@ impl SqliteStore {
     /// `Unavailable` if there is a file at `to`, or the copy cannot be written; there is no file
     /// then that was not there before.
     pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        let from = self.path().to_owned();
+        let from = self.path()?.to_owned();
         let to = path::absolute(to).map_err(Error::from)?;
         let (caller, answer) = oneshot::channel();
         // A copy takes as long as the file is large, for which no reader can be spared.

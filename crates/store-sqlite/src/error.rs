@@ -24,7 +24,7 @@ pub(crate) enum Error {
     Lost,
     /// SQLite has undone the transaction, because of another write in it.
     RolledBack,
-    /// The file was removed, or there is another one in its place.
+    /// The file or its log was removed, or there is another one in its place.
     Replaced,
     /// A newer program has migrated the file.
     NewerSchema { found: i64, known: i64 },
@@ -101,7 +101,7 @@ impl fmt::Display for Error {
             Self::Lost => f.write_str("the operation panicked or the store was dropped"),
             Self::RolledBack => f.write_str("another write in the transaction has undone it"),
             Self::Replaced => f.write_str(
-                "the file was removed or another one is in its place; restart the program",
+                "the file or its log was removed or another one is in its place; restart all programs that have it open",
             ),
             Self::NewerSchema { found, known } => write!(
                 f,
@@ -185,6 +185,12 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// The file has a second name, a hard link. By each name it would have another log and another
+    /// lock, and what is revoked by one name would stay active by the other. Unix only.
+    HardLinked {
+        /// The file.
+        path: PathBuf,
+    },
     /// The SQLite that was linked is older than 3.51.3, and loses data when two connections
     /// checkpoint at once.
     OldSqlite {
@@ -259,6 +265,11 @@ impl fmt::Display for OpenError {
                 "{} is in use, and not to be shared: end the other program, or open both as shared",
                 path.display()
             ),
+            Self::HardLinked { path } => write!(
+                f,
+                "{} has another name by a hard link: remove one of the two, or link it with ln -s",
+                path.display()
+            ),
             Self::OldSqlite { version } => write!(
                 f,
                 "SQLite {version} is too old: build with the bundled one, or link 3.51.3 or later"
@@ -283,6 +294,7 @@ impl error::Error for OpenError {
             | Self::Foreign { .. }
             | Self::NewerSchema { .. }
             | Self::InUse { .. }
+            | Self::HardLinked { .. }
             | Self::OldSqlite { .. } => None,
         }
     }

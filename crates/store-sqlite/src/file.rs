@@ -10,8 +10,6 @@ use std::{
 #[cfg(unix)]
 use std::os::unix::fs::MetadataExt;
 
-use crate::error::Error;
-
 /// Creates an empty file with mode 0600, and fails if there is a file already.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -35,39 +33,25 @@ pub(crate) fn create_if_missing(path: &Path) -> io::Result<()> {
     sync_name(path)
 }
 
-/// A file by its path and by what the system knows it by.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) path: PathBuf,
-    id: Option<(u64, u64)>,
+/// The path of a file whose name goes on like this.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
-impl Place {
-    pub(crate) fn of(path: PathBuf) -> io::Result<Self> {
-        let id = id(&path)?;
-        Ok(Self { path, id })
-    }
-
-    /// Fails once the file was removed or another one was put in its place: SQLite would go on with
-    /// the old one, which nobody can open any more.
-    pub(crate) fn check(&self) -> crate::error::Result<()> {
-        match id(&self.path) {
-            Ok(id) if id == self.id => Ok(()),
-            _ => Err(Error::Replaced),
-        }
-    }
-}
-
+/// Whether the file has another name that is no symbolic link. SQLite would put a log of its own
+/// beside each of them.
 #[cfg(unix)]
-fn id(path: &Path) -> io::Result<Option<(u64, u64)>> {
+pub(crate) fn has_hard_links(path: &Path) -> io::Result<bool> {
     let metadata = std::fs::metadata(path)?;
-    Ok(Some((metadata.dev(), metadata.ino())))
+    Ok(metadata.is_file() && metadata.nlink() > 1)
 }
 
-/// Elsewhere a file that is open cannot be removed.
+/// Elsewhere it cannot be asked.
 #[cfg(not(unix))]
-fn id(_: &Path) -> io::Result<Option<(u64, u64)>> {
-    Ok(None)
+pub(crate) fn has_hard_links(_: &Path) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// Makes the name of a new file durable.

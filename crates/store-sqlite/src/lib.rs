@@ -28,11 +28,13 @@
 //! * **Bounded.** 1024 jobs may wait for each thread; one more is `Unavailable` at once.
 //! * **Shared.** Any number of handles and processes on one host may have the file open. It must not
 //!   lie on a network file system: SQLite's write-ahead log needs shared memory.
-//! * **Not fooled.** Once the file was removed or another one put in its place, every operation is
-//!   `Unavailable`: SQLite would go on with a file that nobody else can open.
+//! * **Not fooled.** Once the file, its `-wal` or its `-shm` was removed or another one put in its place,
+//!   every operation is `Unavailable`, and within 100 ms so is each verification, whatever the
+//!   [`Sharing`]: SQLite would go on with a file that nobody else can open.
+//!   A symbolic link is followed; a file with two names by a hard link is refused.
 //! * **Told of changes.** A key that was revoked over this handle is refused at once, one that another
 //!   handle or process has revoked within 100 ms: one thread asks the file every 25 ms. [`Sharing`]
-//!   has two other choices. Whoever changes a row by hand adds its id to the table `changes`.
+//!   has two other choices: to ask the file each time, and to let nobody else open it. Whoever changes a row by hand adds its id to the table `changes`.
 //! * **Private.** The file is created for its owner alone (mode 0600), and so are those beside it, with
 //!   `-wal`, `-shm` and `-lock` after its name.
 
@@ -44,6 +46,7 @@ mod file;
 mod lock;
 mod open;
 mod operations;
+mod place;
 mod poller;
 mod reader;
 mod record;

@@ -2,10 +2,10 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use crate::error::OpenError;
+use crate::{error::OpenError, file::beside};
 
 /// Who else may change the file while it is open, and by when a verifier over this handle refuses a
 /// key that they have revoked. What is revoked over this handle is refused at once.
@@ -21,6 +21,8 @@ pub enum Sharing {
     /// The same; at once: each verification reads the record.
     Strict,
     /// Nobody: a second handle is refused, here and in other processes, the command line included.
+    /// The file is asked all the same, so that keys are refused within 100 ms once it or its log is
+    /// removed or another one is put in its place.
     Exclusive,
 }
 
@@ -39,7 +41,7 @@ impl Lock {
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(beside(path)).map_err(failed)?;
+        let file = options.open(beside(path, "-lock")).map_err(failed)?;
         let locked = match sharing {
             Sharing::Shared | Sharing::Strict => file.try_lock_shared(),
             Sharing::Exclusive => file.try_lock(),
@@ -50,10 +52,4 @@ impl Lock {
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-lock");
-    name.into()
 }

@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    io,
     path::{self, Path, PathBuf},
     thread,
     time::Duration,
@@ -13,6 +14,7 @@ use crate::{
     connection::{self, BUSY_TIMEOUT},
     error::OpenError,
     file,
+    lock::{Lock, Sharing},
     schema::{self, Identity},
 };
 
@@ -24,38 +26,57 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 const SWITCH_ATTEMPTS: u32 = 200;
 const SWITCH_PAUSE: Duration = Duration::from_millis(50);
 
-/// The path of the file, absolute: SQLite takes one that begins with `file:` for a URI, and the
-/// process may go to another directory while it has the file open.
-pub(crate) fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
-    if path.as_os_str().is_empty() || path == Path::new(":memory:") {
-        return Err(OpenError::NoFile);
-    }
-    path::absolute(path).map_err(|source| OpenError::Create {
-        path: path.into(),
-        source,
-    })
+/// A file that is a store.
+pub(crate) struct Opened {
+    /// Where it is, through all symbolic links.
+    pub(crate) path: PathBuf,
+    pub(crate) writer: Connection,
+    pub(crate) lock: Lock,
 }
 
 /// Opens the file for writing, and makes it a store if it is new or empty.
-pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
+pub(crate) fn open(path: &Path, sharing: Sharing) -> Result<Opened, OpenError> {
+    if path.as_os_str().is_empty() || path == Path::new(":memory:") {
+        return Err(OpenError::NoFile);
+    }
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::OldSqlite {
             version: rusqlite::version(),
         });
     }
-    file::create_if_missing(path).map_err(|source| OpenError::Create {
+    let path = create(path).map_err(|source| OpenError::Create {
         path: path.into(),
         source,
     })?;
-    Opening { path }.run()
+    if file::has_hard_links(&path).map_err(|source| OpenError::Create {
+        path: path.clone(),
+        source,
+    })? {
+        return Err(OpenError::HardLinked { path });
+    }
+    let (writer, lock) = Opening {
+        path: &path,
+        sharing,
+    }
+    .run()?;
+    Ok(Opened { path, writer, lock })
+}
+
+/// Creates the file unless there is one. Its path is absolute, since SQLite takes one that begins
+/// with `file:` for a URI, and has no symbolic link in it, since the lock must be the same for all.
+fn create(path: &Path) -> io::Result<PathBuf> {
+    let path = path::absolute(path)?;
+    file::create_if_missing(&path)?;
+    path.canonicalize()
 }
 
 struct Opening<'a> {
     path: &'a Path,
+    sharing: Sharing,
 }
 
 impl Opening<'_> {
-    fn run(&self) -> Result<Connection, OpenError> {
+    fn run(&self) -> Result<(Connection, Lock), OpenError> {
         let connection = self.sqlite(connection::open(self.path))?;
         let version = self.version(&connection, TransactionBehavior::Deferred)?.0;
         if self.sqlite(connection.is_readonly("main"))? {
@@ -63,6 +84,9 @@ impl Opening<'_> {
                 path: self.path.into(),
             });
         }
+        // Only now, since nothing is put beside what is not ours; and whoever is refused has changed
+        // nothing.
+        let lock = Lock::take(self.path, self.sharing)?;
         self.sqlite(connection::configure(&connection))?;
         if !self.sqlite(switch_to_wal(&connection))? {
             return Err(OpenError::NoWriteAheadLog {
@@ -76,7 +100,7 @@ impl Opening<'_> {
             self.sqlite(schema::migrate(&connection, version))?;
             self.sqlite(transaction.commit())?;
         }
-        Ok(connection)
+        Ok((connection, lock))
     }
 
     /// The version of the schema, 0 for an empty file, and the transaction in which it has it.

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::{
     changes::{self, Changed},
     error::Result,
-    file::Place,
+    place::Place,
     worker::Thread,
 };
 

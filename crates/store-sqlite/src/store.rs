@@ -12,10 +12,11 @@ use rusqlite::Connection;
 use crate::{
     connection,
     error::{Error, OpenError, Result},
-    file::Place,
     lock::{Lock, Sharing},
-    open, operations,
+    open::{self, Opened},
+    operations,
     operations::Predecessor,
+    place::Place,
     poller::Poller,
     reader::Readers,
     record::NewRow,
@@ -58,10 +59,7 @@ impl SqliteStore {
     ///
     /// Those of [`open`](Self::open), and [`OpenError::InUse`].
     pub fn open_with(path: impl AsRef<Path>, sharing: Sharing) -> Result<Self, OpenError> {
-        let path = open::absolute(path.as_ref())?;
-        let writer = open::open(&path)?;
-        // Only now: nothing is put beside what is not ours.
-        let lock = Lock::take(&path, sharing)?;
+        let Opened { path, writer, lock } = open::open(path.as_ref(), sharing)?;
         let reader = || {
             connection::open_reader(&path).map_err(|source| OpenError::sqlite(path.clone(), source))
         };
@@ -70,16 +68,13 @@ impl SqliteStore {
             path: path.clone(),
             source,
         })?;
-        let lease = Arc::new(match sharing {
-            Sharing::Shared | Sharing::Strict => Lease::lapsed(),
-            Sharing::Exclusive => Lease::unlimited(),
-        });
+        let lease = Arc::new(Lease::lapsed());
         let poller = match sharing {
-            Sharing::Shared => Some(
+            Sharing::Shared | Sharing::Exclusive => Some(
                 Poller::start(reader()?, place.clone(), Arc::clone(&lease))
                     .map_err(OpenError::Threads)?,
             ),
-            Sharing::Strict | Sharing::Exclusive => None,
+            Sharing::Strict => None,
         };
         Ok(Self {
             readers: Readers::start(readers).map_err(OpenError::Threads)?,
@@ -91,8 +86,10 @@ impl SqliteStore {
         })
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.place.path
+    /// The path of the file, while it is where it was.
+    pub(crate) fn path(&self) -> Result<&Path> {
+        self.place.check()?;
+        Ok(self.place.path())
     }
 
     /// The readers, while the file is where it was.

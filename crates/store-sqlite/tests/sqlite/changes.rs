@@ -57,6 +57,21 @@ fn a_copy_is_never_used_a_hundred_milliseconds_after_another_handle_has_revoked_
 }
 
 #[test]
+fn an_exclusive_handle_vouched_for_ever_for_a_file_that_was_gone() {
+    for replaced in [false, true] {
+        let folder = Folder::new();
+        let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
+        let (lease, id) = (store.lease(), sample::id(1));
+        assert!(eventually(|| lease.holds(&id, lease.stamp(&id))));
+        fs::rename(folder.file(), folder.0.path().join("elsewhere")).unwrap();
+        if replaced {
+            fs::copy(folder.0.path().join("elsewhere"), folder.file()).unwrap();
+        }
+        assert!(eventually(|| !lease.holds(&id, lease.stamp(&id))));
+    }
+}
+
+#[test]
 fn nothing_is_vouched_for_once_the_file_is_gone() {
     let folder = Folder::new();
     let store = folder.store();
@@ -82,13 +97,13 @@ fn a_strict_handle_vouches_for_nothing() {
 }
 
 #[test]
-fn an_exclusive_handle_vouches_for_everything_and_shares_with_nobody() {
+fn an_exclusive_handle_vouches_for_what_it_has_not_changed_and_shares_with_nobody() {
     let folder = Folder::new();
     let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
     let (lease, id) = (store.lease(), sample::id(1));
     insert(&store, &sample::record(1)).unwrap();
+    assert!(eventually(|| lease.holds(&id, lease.stamp(&id))));
     let stamp = lease.stamp(&id);
-    assert!(lease.holds(&id, stamp));
     for sharing in [Sharing::Shared, Sharing::Strict, Sharing::Exclusive] {
         let refused = SqliteStore::open_with(folder.file(), sharing);
         assert!(matches!(refused, Err(OpenError::InUse { .. })));

@@ -4,7 +4,7 @@ use std::fs;
 
 use futures_executor::block_on;
 use keywright_core::{KeyStore, StoreErrorKind};
-use keywright_store_sqlite::{OpenError, SqliteStore};
+use keywright_store_sqlite::{OpenError, Sharing, SqliteStore};
 use rusqlite::Connection;
 
 use crate::{Folder, insert, sample, story};
@@ -126,6 +126,7 @@ fn the_database_of_another_program_is_left_byte_for_byte() {
             "{set_up}"
         );
         assert_eq!(fs::read(folder.file()).unwrap(), before, "{set_up}");
+        assert!(!folder.0.path().join("keys.db-lock").exists(), "{set_up}");
     }
 }
 
@@ -177,6 +178,8 @@ fn a_newer_schema_is_refused_and_left_alone() {
         .sqlite()
         .execute_batch("PRAGMA user_version = 3")
         .unwrap();
+    let lock = folder.0.path().join("keys.db-lock");
+    fs::remove_file(&lock).unwrap();
     let before = fs::read(folder.file()).unwrap();
     let refused = SqliteStore::open(folder.file()).unwrap_err();
     assert!(matches!(
@@ -189,6 +192,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     ));
     assert!(refused.to_string().contains("version 3"), "{refused}");
     assert_eq!(fs::read(folder.file()).unwrap(), before);
+    assert!(!lock.exists());
 }
 
 #[test]
@@ -261,7 +265,64 @@ fn each_error_is_one_line_that_names_the_file() {
     fs::write(folder.file(), "no database at all").unwrap();
     let error = SqliteStore::open(folder.file()).unwrap_err();
     let text = error.to_string();
-    assert!(text.starts_with(&*folder.file().to_string_lossy()));
+    let resolved = folder.file().canonicalize().unwrap();
+    assert!(text.starts_with(&*resolved.to_string_lossy()));
     assert!(!text.contains('\n'));
     assert!(story(&error).len() > text.len(), "there is no source");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_lock_was_another_one_behind_a_symbolic_link() {
+    let folder = Folder::new();
+    let link = folder.0.path().join("link.db");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let directory = elsewhere.path().join("linked");
+    std::os::unix::fs::symlink(folder.file(), &link).unwrap();
+    std::os::unix::fs::symlink(folder.0.path(), &directory).unwrap();
+    let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
+    for path in [&link, &directory.join("keys.db")] {
+        let refused = SqliteStore::open(path);
+        assert!(matches!(refused, Err(OpenError::InUse { .. })), "{path:?}");
+    }
+    drop(store);
+    let store = SqliteStore::open_with(&link, Sharing::Exclusive).unwrap();
+    let refused = SqliteStore::open(folder.file());
+    assert!(matches!(refused, Err(OpenError::InUse { .. })));
+    insert(&store, &sample::record(1)).unwrap();
+    assert!(!folder.0.path().join("link.db-lock").exists());
+}
+
+#[test]
+fn a_program_that_was_refused_had_migrated_the_file_already() {
+    let folder = Folder::new();
+    let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
+    let sqlite = folder.sqlite();
+    sqlite
+        .execute_batch("DROP TABLE changes; PRAGMA user_version = 1")
+        .unwrap();
+    let refused = SqliteStore::open(folder.file());
+    assert!(matches!(refused, Err(OpenError::InUse { .. })));
+    let version: i64 = sqlite.pragma_query_one(None, "user_version").unwrap();
+    assert_eq!(version, 1);
+    drop(store);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_hard_link_had_a_lock_and_a_log_of_its_own() {
+    let folder = Folder::new();
+    let link = folder.0.path().join("link.db");
+    let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
+    fs::hard_link(folder.file(), &link).unwrap();
+    for path in [&link, &folder.file()] {
+        let refused = SqliteStore::open(path).unwrap_err();
+        assert!(matches!(refused, OpenError::HardLinked { .. }));
+        assert!(refused.to_string().contains("hard link"), "{refused}");
+    }
+    assert!(!folder.0.path().join("link.db-lock").exists());
+    insert(&store, &sample::record(1)).unwrap();
+    fs::remove_file(&link).unwrap();
+    drop(store);
+    drop(folder.store());
 }

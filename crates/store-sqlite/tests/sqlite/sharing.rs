@@ -12,7 +12,7 @@ use futures_executor::block_on;
 use keywright_core::{KeyStore, Prefix, Reach, StoreErrorKind};
 use keywright_store_sqlite::SqliteStore;
 
-use crate::{Folder, insert, insert_all, sample};
+use crate::{Folder, insert, insert_all, sample, story};
 
 const FILE: &str = "KEYWRIGHT_TEST_FILE";
 const NUMBER: &str = "KEYWRIGHT_TEST_NUMBER";
@@ -161,5 +161,59 @@ fn a_file_that_was_removed_or_replaced_is_neither_written_nor_read_any_more() {
         assert_eq!(unread.map(|error| error.kind()), unavailable);
         let not_ready = block_on(store.is_empty()).err();
         assert_eq!(not_ready.map(|error| error.kind()), unavailable);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_log_that_was_removed_took_acknowledged_revocations_with_it() {
+    for name in ["keys.db-wal", "keys.db-shm"] {
+        for replaced in [false, true] {
+            let folder = Folder::new();
+            let store = folder.store();
+            let key = sample::record(1).key;
+            insert(&store, &sample::record(1)).unwrap();
+            let file = folder.0.path().join(name);
+            std::fs::rename(&file, folder.0.path().join("old")).unwrap();
+            if replaced {
+                std::fs::copy(folder.0.path().join("old"), &file).unwrap();
+            }
+            let revoked = store.revoke(&key.workspace, &key.id, Reach::Key, sample::now());
+            let refused = block_on(revoked).unwrap_err();
+            assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+            assert!(story(&refused).contains("its log"), "{refused:?}");
+            assert!(block_on(store.find(&key.id)).is_err());
+            let copy = folder.0.path().join("copy.db");
+            assert!(block_on(store.backup(&copy)).is_err());
+            assert!(!copy.exists());
+        }
+    }
+}
+
+#[test]
+fn the_log_stays_the_same_while_it_is_emptied_and_others_come_and_go() {
+    let folder = Folder::new();
+    let store = folder.store();
+    for number in 0..4 {
+        insert(&store, &sample::record(number)).unwrap();
+        let other = folder.sqlite();
+        other
+            .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); VACUUM")
+            .unwrap();
+        assert!(other.execute_batch("PRAGMA journal_mode = DELETE").is_err());
+        drop(other);
+        let copy = folder.0.path().join(format!("copy{number}.db"));
+        block_on(store.backup(&copy)).unwrap();
+        drop(folder.store());
+        let process = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "sharing::another_process", "--ignored"])
+            .env(FILE, folder.file())
+            .env(NUMBER, (100 + number).to_string())
+            .status()
+            .unwrap();
+        assert!(process.success());
+        for number in [number, 100 + number] {
+            assert!(block_on(store.find(&sample::id(number))).unwrap().is_some());
+        }
     }
 }

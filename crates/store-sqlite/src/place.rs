@@ -1,0 +1,73 @@
+//! Whether the files of a store are still those that were opened.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
+
+use crate::{
+    error::{Error, Result},
+    file::beside,
+};
+
+/// The file, its log and the log's index, by their paths and by what the system knows them by.
+#[derive(Clone, Debug)]
+pub(crate) struct Place(Arc<[Named; 3]>);
+
+#[derive(Debug)]
+struct Named {
+    path: PathBuf,
+    id: Option<(u64, u64)>,
+}
+
+impl Place {
+    /// The place of a file to which a connection is open that has read from it. Until the last one
+    /// is closed, SQLite keeps its log and the index, and only changes their lengths.
+    pub(crate) fn of(path: PathBuf) -> io::Result<Self> {
+        let log = Named::of(beside(&path, "-wal"))?;
+        let index = Named::of(beside(&path, "-shm"))?;
+        Ok(Self(Arc::new([Named::of(path)?, log, index])))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        let [file, ..] = &*self.0;
+        &file.path
+    }
+
+    /// Fails once one of the files was removed or another one was put in its place: SQLite would go
+    /// on with the old one, which nobody can open any more.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.0.iter().all(Named::is_there) {
+            Ok(())
+        } else {
+            Err(Error::Replaced)
+        }
+    }
+}
+
+impl Named {
+    fn of(path: PathBuf) -> io::Result<Self> {
+        let id = id(&path)?;
+        Ok(Self { path, id })
+    }
+
+    fn is_there(&self) -> bool {
+        id(&self.path).is_ok_and(|id| id == self.id)
+    }
+}
+
+#[cfg(unix)]
+fn id(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    let metadata = std::fs::metadata(path)?;
+    Ok(Some((metadata.dev(), metadata.ino())))
+}
+
+/// Elsewhere a file that is open cannot be removed.
+#[cfg(not(unix))]
+fn id(_: &Path) -> io::Result<Option<(u64, u64)>> {
+    Ok(None)
+}
