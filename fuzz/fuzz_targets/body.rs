@@ -6,7 +6,7 @@
 mod endpoint;
 mod library;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_executor::block_on;
@@ -156,8 +156,10 @@ fn rotate(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
                 Some("24h") => Some(24 * 60 * 60),
                 Some(_) => None,
                 None => value
-                    .as_u64()
-                    .filter(|seconds| *seconds <= 30 * 24 * 60 * 60),
+                    .as_f64()
+                    .filter(|seconds| seconds.fract() == 0.0)
+                    .filter(|seconds| (0.0..=f64::from(30 * 24 * 60 * 60)).contains(seconds))
+                    .map(|seconds| Duration::from_secs_f64(seconds).as_secs()),
             })?;
             let end = optional(object, "expires_at", time)?;
             has_only(object, &["expire_previous", "expires_at"])
@@ -173,7 +175,7 @@ fn rotate(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
                 answer.json["expires_at"],
                 json!(end.map(|end| end.to_string()))
             );
-            let last = library::now().saturating_add(std::time::Duration::from_secs(overlap));
+            let last = library::now().saturating_add(Duration::from_secs(overlap));
             let ended = if overlap == 0 {
                 "revoked_at"
             } else {

@@ -16,6 +16,7 @@ use keywright_core::{
 };
 use keywright_http_tower::ApiKeys;
 use libfuzzer_sys::fuzz_target;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use self::endpoint::{Answer, ask};
@@ -132,6 +133,8 @@ fn page(host: &Host, query: &Query) -> Option<String> {
 /// A query as it stands in a URI, and the parameters in it.
 struct Query {
     text: String,
+    /// Whether it is UTF-8 once it is decoded.
+    utf8: bool,
     parameters: Vec<(String, String)>,
 }
 
@@ -152,7 +155,11 @@ impl Query {
         let parameters = form_urlencoded::parse(text.as_bytes())
             .map(|(name, value)| (Cow::into_owned(name), Cow::into_owned(value)))
             .collect();
-        Some(Self { text, parameters })
+        Some(Self {
+            utf8: percent_decode_str(&text).decode_utf8().is_ok(),
+            text,
+            parameters,
+        })
     }
 
     /// The value of a parameter; `None` if it is not there.
@@ -166,9 +173,8 @@ impl Query {
     /// Whether these and no others are there, each at most once.
     fn has_only(&self, names: &[&str]) -> bool {
         let mut seen = HashSet::new();
-        self.parameters
-            .iter()
-            .all(|(name, _)| names.contains(&name.as_str()) && seen.insert(name))
+        let mut parameters = self.parameters.iter();
+        self.utf8 && parameters.all(|(name, _)| names.contains(&name.as_str()) && seen.insert(name))
     }
 
     fn list(&self) -> Option<Wanted> {
@@ -183,7 +189,7 @@ impl Query {
             None => None,
         };
         let both = self.value("page").is_some() && self.value("cursor").is_some();
-        if !self.has_only(&names) || search.len() > 1024 || both {
+        if !self.has_only(&names) || search.chars().count() > 1024 || both {
             return None;
         }
         Some(Wanted {
