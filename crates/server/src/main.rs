@@ -1,4 +1,4 @@
-//! `keywright`: an API-key server over one SQLite file, and the command line for it.
+//! `keywright`: an API-key server over SQLite or Redis, and the command line for it.
 
 mod cli;
 mod health;
