@@ -1,0 +1,1 @@
+//! What the tests and the fuzz targets that try to break the whole have in common.
