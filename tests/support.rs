@@ -216,12 +216,18 @@ impl Server {
         stream
     }
 
-    /// Creates a key where the server may be dying: `None` unless an answer came whole.
-    pub(crate) fn try_create(address: SocketAddr, token: &str, body: &str) -> Option<Answer> {
+    /// Sends a request where the server may be dying: `None` unless an answer came whole.
+    pub(crate) fn try_send(
+        address: SocketAddr,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: &str,
+    ) -> Option<Answer> {
         let mut stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
         stream
-            .write_all(request("POST", "/v1/api-keys", token, body).as_bytes())
+            .write_all(request(method, path, token, body).as_bytes())
             .ok()?;
         Answer::read(&mut stream)
     }

@@ -30,7 +30,7 @@ pub(crate) fn open(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    keep_log(&connection)?;
     Ok(connection)
 }
 
@@ -50,6 +50,12 @@ pub(crate) fn configure(connection: &Connection) -> Result<()> {
     connection.execute_batch(SETTINGS)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     define_fold(connection)
+}
+
+/// Leaves the log as it is when the connection is closed.
+pub(crate) fn keep_log(connection: &Connection) -> Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
 }
 
 /// Opens a connection for reading a store.

@@ -26,6 +26,8 @@ pub(crate) enum Error {
     RolledBack,
     /// The file or its log was removed, or there is another one in its place.
     Replaced,
+    /// What was written back into the file could not be synced, and may be lost.
+    NotSynced,
     /// A newer program has migrated the file.
     NewerSchema { found: i64, known: i64 },
 }
@@ -103,6 +105,9 @@ impl fmt::Display for Error {
             Self::Replaced => f.write_str(
                 "the file or its log was removed or another one is in its place; restart all programs that have it open",
             ),
+            Self::NotSynced => f.write_str(
+                "the disk failed to keep what was written to the file; its log has it: restart all programs that have the file open",
+            ),
             Self::NewerSchema { found, known } => write!(
                 f,
                 "the schema has version {found} since a newer program migrated it, and this one knows {known}"
@@ -157,6 +162,12 @@ pub enum OpenError {
         path: PathBuf,
         /// What SQLite says.
         source: rusqlite::Error,
+    },
+    /// The file is missing or empty, and yet there is its log, with `-wal` after its name. SQLite would
+    /// throw the log away and begin anew.
+    OnlyLog {
+        /// The file.
+        path: PathBuf,
     },
     /// The file is a SQLite database of another program. Not a byte of it was changed.
     Foreign {
@@ -245,6 +256,11 @@ impl fmt::Display for OpenError {
                 "{} is no SQLite database or a damaged one: give another path or restore a backup",
                 path.display()
             ),
+            Self::OnlyLog { path } => write!(
+                f,
+                "{} is missing or empty and yet has a log: put the file back, or move the log (-wal) away to begin anew",
+                path.display()
+            ),
             Self::Foreign { path } => write!(
                 f,
                 "{} is the database of another program: give another path",
@@ -291,6 +307,7 @@ impl error::Error for OpenError {
             Self::NoFile
             | Self::NotWritable { .. }
             | Self::NoWriteAheadLog { .. }
+            | Self::OnlyLog { .. }
             | Self::Foreign { .. }
             | Self::NewerSchema { .. }
             | Self::InUse { .. }

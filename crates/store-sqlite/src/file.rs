@@ -1,7 +1,7 @@
 //! Files that nobody but their owner may read.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -40,11 +40,28 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Whether the file is missing or empty, and yet there is its log. SQLite would remove the log and
+/// begin anew.
+pub(crate) fn is_lost(path: &Path) -> io::Result<bool> {
+    // The log is beside what a symbolic link leads to.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.into());
+    // In this order: a file that is new is written to before it has a log.
+    if !beside(path, "-wal").try_exists()? {
+        return Ok(false);
+    }
+    match fs::metadata(path) {
+        // One byte is what SQLite takes for none.
+        Ok(metadata) => Ok(metadata.len() <= 1),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether the file has another name that is no symbolic link. SQLite would put a log of its own
 /// beside each of them.
 #[cfg(unix)]
 pub(crate) fn has_hard_links(path: &Path) -> io::Result<bool> {
-    let metadata = std::fs::metadata(path)?;
+    let metadata = fs::metadata(path)?;
     Ok(metadata.is_file() && metadata.nlink() > 1)
 }
 

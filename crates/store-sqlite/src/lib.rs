@@ -31,7 +31,11 @@
 //! * **Not fooled.** Once the file, its `-wal` or its `-shm` was removed or another one put in its place,
 //!   every operation is `Unavailable`, and within 100 ms so is each verification, whatever the
 //!   [`Sharing`]: SQLite would go on with a file that nobody else can open.
-//!   A symbolic link is followed; a file with two names by a hard link is refused.
+//!   A symbolic link is followed; a file with two names by a hard link is refused. The same holds once a
+//!   sync of the file has failed, until all programs that have it open are restarted: SQLite would go
+//!   on, and what it had written before is lost with the power.
+//! * **Not begun anew.** A file that is missing or empty becomes a new store, but not where there is
+//!   the log of another one.
 //! * **Told of changes.** A key that was revoked over this handle is refused at once, one that another
 //!   handle or process has revoked within 100 ms: one thread asks the file every 25 ms. [`Sharing`]
 //!   has two other choices: to ask the file each time, and to let nobody else open it. Whoever changes a row by hand adds its id to the table `changes`.
@@ -53,6 +57,7 @@ mod record;
 mod schema;
 mod store;
 mod worker;
+mod write_back;
 mod writer;
 
 #[cfg(test)]

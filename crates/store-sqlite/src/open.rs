@@ -44,14 +44,16 @@ pub(crate) fn open(path: &Path, sharing: Sharing) -> Result<Opened, OpenError> {
             version: rusqlite::version(),
         });
     }
-    let path = create(path).map_err(|source| OpenError::Create {
+    let failed = |source| OpenError::Create {
         path: path.into(),
         source,
-    })?;
-    if file::has_hard_links(&path).map_err(|source| OpenError::Create {
-        path: path.clone(),
-        source,
-    })? {
+    };
+    let absolute = path::absolute(path).map_err(failed)?;
+    if file::is_lost(&absolute).map_err(failed)? {
+        return Err(OpenError::OnlyLog { path: absolute });
+    }
+    let path = create(&absolute).map_err(failed)?;
+    if file::has_hard_links(&path).map_err(failed)? {
         return Err(OpenError::HardLinked { path });
     }
     let (writer, lock) = Opening {
@@ -62,11 +64,11 @@ pub(crate) fn open(path: &Path, sharing: Sharing) -> Result<Opened, OpenError> {
     Ok(Opened { path, writer, lock })
 }
 
-/// Creates the file unless there is one. Its path is absolute, since SQLite takes one that begins
-/// with `file:` for a URI, and has no symbolic link in it, since the lock must be the same for all.
+/// Creates the file unless there is one. The path is absolute, since SQLite takes one that begins
+/// with `file:` for a URI; what it becomes has no symbolic link in it, since the lock must be the same
+/// for all.
 fn create(path: &Path) -> io::Result<PathBuf> {
-    let path = path::absolute(path)?;
-    file::create_if_missing(&path)?;
+    file::create_if_missing(path)?;
     path.canonicalize()
 }
 

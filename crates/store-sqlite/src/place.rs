@@ -1,9 +1,12 @@
-//! Whether the files of a store are still those that were opened.
+//! Whether the files of a store are still those that were opened, and hold what was written to them.
 
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 #[cfg(unix)]
@@ -16,7 +19,14 @@ use crate::{
 
 /// The file, its log and the log's index, by their paths and by what the system knows them by.
 #[derive(Clone, Debug)]
-pub(crate) struct Place(Arc<[Named; 3]>);
+pub(crate) struct Place(Arc<Files>);
+
+#[derive(Debug)]
+struct Files {
+    named: [Named; 3],
+    /// Whether a sync of the file has failed.
+    lost: AtomicBool,
+}
 
 #[derive(Debug)]
 struct Named {
@@ -30,22 +40,37 @@ impl Place {
     pub(crate) fn of(path: PathBuf) -> io::Result<Self> {
         let log = Named::of(beside(&path, "-wal"))?;
         let index = Named::of(beside(&path, "-shm"))?;
-        Ok(Self(Arc::new([Named::of(path)?, log, index])))
+        Ok(Self(Arc::new(Files {
+            named: [Named::of(path)?, log, index],
+            lost: AtomicBool::new(false),
+        })))
     }
 
     pub(crate) fn path(&self) -> &Path {
-        let [file, ..] = &*self.0;
+        let [file, ..] = &self.0.named;
         &file.path
     }
 
     /// Fails once one of the files was removed or another one was put in its place: SQLite would go
-    /// on with the old one, which nobody can open any more.
+    /// on with the old one, which nobody can open any more. So it does once a sync has failed.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.0.iter().all(Named::is_there) {
+        if self.is_lost() {
+            Err(Error::NotSynced)
+        } else if self.0.named.iter().all(Named::is_there) {
             Ok(())
         } else {
             Err(Error::Replaced)
         }
+    }
+
+    /// A sync of the file has failed, and what it holds is not known any more.
+    pub(crate) fn lose(&self) {
+        self.0.lost.store(true, Ordering::Release);
+    }
+
+    /// Whether a sync of the file has failed.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.0.lost.load(Ordering::Acquire)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     error::Result,
     place::Place,
     worker::Thread,
+    write_back,
 };
 
 /// How often the file is asked whether it has changed.
@@ -50,6 +51,7 @@ impl Poller {
                     poll.run();
                 }
                 poll.lease.end();
+                write_back::before_close(&poll.connection, &poll.place);
             })?;
         Ok(Self {
             _alive: alive,

@@ -20,6 +20,7 @@ use crate::{
     poller::Poller,
     reader::Readers,
     record::NewRow,
+    write_back::Log,
     writer::Writer,
 };
 
@@ -59,7 +60,13 @@ impl SqliteStore {
     ///
     /// Those of [`open`](Self::open), and [`OpenError::InUse`].
     pub fn open_with(path: impl AsRef<Path>, sharing: Sharing) -> Result<Self, OpenError> {
-        let Opened { path, writer, lock } = open::open(path.as_ref(), sharing)?;
+        let Opened {
+            path,
+            mut writer,
+            lock,
+        } = open::open(path.as_ref(), sharing)?;
+        let log = Log::watch(&mut writer)
+            .map_err(|source| OpenError::sqlite(path.clone(), source))?;
         let reader = || {
             connection::open_reader(&path).map_err(|source| OpenError::sqlite(path.clone(), source))
         };
@@ -78,7 +85,8 @@ impl SqliteStore {
         };
         Ok(Self {
             readers: Readers::start(readers).map_err(OpenError::Threads)?,
-            writer: Writer::start(writer, Arc::clone(&lease)).map_err(OpenError::Threads)?,
+            writer: Writer::start(writer, log, place.clone(), Arc::clone(&lease))
+                .map_err(OpenError::Threads)?,
             place,
             lease,
             _poller: poller,

@@ -14,8 +14,10 @@ use rusqlite::Connection;
 use crate::{
     changes::{self, Changed},
     error::{Error, Result},
+    place::Place,
     schema,
     worker::Worker,
+    write_back::{self, Log},
 };
 
 /// Most jobs of one transaction. It bounds how long the first of them waits for its answer.
@@ -26,8 +28,20 @@ const BATCH: usize = 256;
 pub(crate) struct Writer(Worker<Box<dyn Job>>);
 
 impl Writer {
-    pub(crate) fn start(connection: Connection, lease: Arc<Lease>) -> io::Result<Self> {
-        let work = move |connection: &_, jobs: &_| serve(connection, jobs, &lease);
+    pub(crate) fn start(
+        connection: Connection,
+        log: Log,
+        place: Place,
+        lease: Arc<Lease>,
+    ) -> io::Result<Self> {
+        let work = move |connection: &_, jobs: &Receiver<Box<dyn Job>>| {
+            for job in jobs {
+                serve(connection, job, jobs, &lease);
+                // Nobody waits for this but whoever comes next.
+                log.write_back(connection, &place);
+            }
+            write_back::before_close(connection, &place);
+        };
         Worker::start("kw-sqlite-write", connection, work).map(Self)
     }
 
@@ -132,23 +146,27 @@ where
     }
 }
 
-fn serve(connection: &Connection, jobs: &Receiver<Box<dyn Job>>, lease: &Lease) {
-    for job in jobs {
-        let mut batch = vec![job];
-        let transaction = transact(connection, jobs, &mut batch);
-        // Committed, told, acknowledged: in this order.
-        match &transaction {
-            Ok(changed) => changed.tell(lease),
-            Err(_) => {
-                roll_back(connection);
-                lease.changed_all();
-            }
+/// Does the job and whatever else is waiting.
+fn serve(
+    connection: &Connection,
+    job: Box<dyn Job>,
+    jobs: &Receiver<Box<dyn Job>>,
+    lease: &Lease,
+) {
+    let mut batch = vec![job];
+    let transaction = transact(connection, jobs, &mut batch);
+    // Committed, told, acknowledged: in this order.
+    match &transaction {
+        Ok(changed) => changed.tell(lease),
+        Err(_) => {
+            roll_back(connection);
+            lease.changed_all();
         }
-        let transaction = transaction.map(|_| ()).map_err(Arc::new);
-        for job in batch {
-            // An answer wakes its caller, which may do anything on this thread.
-            let _ = catch_unwind(AssertUnwindSafe(|| job.answer(&transaction)));
-        }
+    }
+    let transaction = transaction.map(|_| ()).map_err(Arc::new);
+    for job in batch {
+        // An answer wakes its caller, which may do anything on this thread.
+        let _ = catch_unwind(AssertUnwindSafe(|| job.answer(&transaction)));
     }
 }
 
