@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use crate::{
     changes::{self, Changed},
     error::{Error, Result},
+    place::Place,
     schema,
     worker::Worker,
 };
@@ -26,8 +27,12 @@ const BATCH: usize = 256;
 pub(crate) struct Writer(Worker<Box<dyn Job>>);
 
 impl Writer {
-    pub(crate) fn start(connection: Connection, lease: Arc<Lease>) -> io::Result<Self> {
-        let work = move |connection: &_, jobs: &_| serve(connection, jobs, &lease);
+    pub(crate) fn start(
+        connection: Connection,
+        place: Place,
+        lease: Arc<Lease>,
+    ) -> io::Result<Self> {
+        let work = move |connection: &_, jobs: &_| serve(connection, jobs, &place, &lease);
         Worker::start("kw-sqlite-write", connection, work).map(Self)
     }
 
@@ -132,10 +137,14 @@ where
     }
 }
 
-fn serve(connection: &Connection, jobs: &Receiver<Box<dyn Job>>, lease: &Lease) {
+fn serve(connection: &Connection, jobs: &Receiver<Box<dyn Job>>, place: &Place, lease: &Lease) {
     for job in jobs {
         let mut batch = vec![job];
-        let transaction = transact(connection, jobs, &mut batch);
+        let transaction = transact(connection, jobs, &mut batch).and_then(|changed| {
+            // What is acknowledged was committed to files that were still there afterwards.
+            place.check()?;
+            Ok(changed)
+        });
         // Committed, told, acknowledged: in this order.
         match &transaction {
             Ok(changed) => changed.tell(lease),
