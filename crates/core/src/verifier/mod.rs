@@ -126,12 +126,17 @@ impl Verifier {
         caller.is_current(self.0.clock.now())
     }
 
-    /// A key as it is now, by a fresh copy or by the store, whatever its status; `None` if there is none.
-    pub(crate) async fn known_now(&self, id: &KeyId) -> Result<Option<Key>, StoreError> {
+    /// Looks at a key as it is now, by a fresh copy or by the store, whatever its status; `None` if
+    /// there is none.
+    pub(crate) async fn look_now<T>(
+        &self,
+        id: &KeyId,
+        look: impl Fn(&Key) -> T,
+    ) -> Result<Option<T>, StoreError> {
         let Shared { store, memory, .. } = &*self.0;
-        match memory.cache.look_fresh(id, |entry| entry.known.key.clone()) {
-            Some(key) => Ok(Some(key)),
-            None => Ok(store.find(id).await?.map(|record| record.key)),
+        match memory.cache.look_fresh(id, |entry| look(&entry.known.key)) {
+            Some(seen) => Ok(Some(seen)),
+            None => Ok(store.find(id).await?.map(|record| look(&record.key))),
         }
     }
 
