@@ -9,7 +9,8 @@ use std::{
 };
 
 use keywright_core::{
-    Config, Denied, Issued, KeyStore, Keywright, Pepper, PepperId, PepperRing, Scheme,
+    Config, Denied, HashError, Issued, KeyStore, Keywright, Pepper, PepperId, PepperRing, Scheme,
+    Undecided, VerifyError,
 };
 use pollster::block_on;
 
@@ -91,6 +92,32 @@ fn scheme_parameters_and_pepper_are_replaced_under_load_once_for_each_key() {
         for issued in &keys {
             let token = issued.token.expose().as_bytes();
             block_on(alone.verifier().verify(token)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_key_whose_pepper_was_taken_away_is_undecided_and_not_denied() {
+    for scheme in [cheap(), Scheme::HmacSha256] {
+        let before = World::with(chosen(scheme, &["p1"]));
+        let issued = before.issue();
+        for left in [&[][..], &["p2"]] {
+            let world = before.reopened(chosen(scheme, left));
+            let answer = block_on(
+                world
+                    .keys
+                    .verifier()
+                    .verify(issued.token.expose().as_bytes()),
+            );
+            assert!(
+                matches!(
+                    answer,
+                    Err(VerifyError::Undecided(Undecided::Hash(
+                        HashError::UnknownPepper
+                    )))
+                ),
+                "{answer:?}"
+            );
         }
     }
 }
