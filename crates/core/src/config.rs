@@ -294,3 +294,29 @@ impl std::error::Error for OpenError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+
+    use super::*;
+    use crate::{MemoryStore, Pepper, PepperId};
+
+    #[test]
+    fn debug_shows_what_was_chosen_and_no_byte_of_a_pepper() {
+        let pepper = Pepper::new(PepperId::parse("p1").unwrap(), &[b'K'; 32]).unwrap();
+        let peppers = PepperRing::default().with_newest(pepper).unwrap();
+        let config = Config::new(Prefix::parse("acme").unwrap()).with_peppers(peppers);
+        let configured = format!("{config:?}");
+        let opened = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
+        assert!(configured.contains("p1"), "{configured}");
+        for shown in [configured, format!("{opened:?}")] {
+            for word in ["acme", "Argon2id"] {
+                assert!(shown.contains(word), "{shown}");
+            }
+            for secret in ["KKKK", "75, 75", "4b4b"] {
+                assert!(!shown.contains(secret), "{shown}");
+            }
+        }
+    }
+}

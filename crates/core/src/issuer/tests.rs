@@ -89,6 +89,7 @@ fn expiry_follows_the_clock_to_the_millisecond() {
     clock.set(1_999);
     assert!(verify().is_ok());
     let caller = Caller::from(&issued.key);
+    assert!(caller.is_current(time(1_999)) && !caller.is_current(time(2_000)));
     clock.set(1_500);
     let mut last = new_key();
     last.expiry = Expiry::At(time(2_000));

@@ -14,6 +14,7 @@ mod flights;
 mod hand;
 mod last_use;
 mod once;
+mod races;
 mod rehash;
 mod watched;
 mod world;
