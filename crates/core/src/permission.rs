@@ -299,4 +299,15 @@ mod tests {
             Some(&permission("*"))
         );
     }
+    #[test]
+    fn json_is_a_list_that_is_held_to_the_same_rules() {
+        let read = |json: &str| serde_json::from_str::<Permissions>(json).ok();
+        let set = read(r#"["b:*","a"]"#).unwrap();
+        assert_eq!(serde_json::to_string(&set).unwrap(), r#"["a","b:*"]"#);
+        let many: Vec<String> = (0..65).map(|number| format!("p{number}")).collect();
+        let many = serde_json::to_string(&many).unwrap();
+        for wrong in [r#"["A"]"#, r#""a""#, "[1]", &many] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
 }

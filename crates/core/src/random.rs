@@ -121,6 +121,8 @@ impl Drop for Generator {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     struct Broken;
@@ -135,6 +137,15 @@ mod tests {
     fn a_failing_source_is_an_error() {
         let error = Generator::seeded(&Broken).map(|_| ()).unwrap_err();
         assert_eq!(error.source().unwrap().to_string(), "no bytes today");
+    }
+
+    #[test]
+    fn no_bytes_are_drawn_twice() {
+        let mut random = Generator::seeded(&OsEntropy).unwrap();
+        let mut other = Generator::seeded(&OsEntropy).unwrap();
+        let drawn: [[u8; 16]; 3] = [random.bytes(), random.bytes(), other.bytes()];
+        let different: HashSet<_> = drawn.iter().collect();
+        assert_eq!(different.len(), 3, "{drawn:?}");
     }
 
     #[test]
