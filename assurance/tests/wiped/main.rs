@@ -13,6 +13,8 @@ mod probe;
 
 mod library;
 mod scene;
+mod services;
+mod sockets;
 
 #[global_allocator]
 static PROBE: probe::Probe = probe::Probe;
