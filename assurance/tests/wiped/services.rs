@@ -120,8 +120,13 @@ fn scene(scheme: Scheme, rehearsal: bool) -> Tokens {
         }
     }
 
+    let half = token.len() / 2;
+    let (start, end) = (&token[..half], &token[half..]);
     for body in [
         vec![wiped(&[r#"{"key":""#, token, r#""}"#])],
+        // As a slow client sends it.
+        vec![wiped(&[r#"{"key":""#, start]), wiped(&[end, r#""}"#])],
+        vec![wiped(&[r#"{"key":""#]), wiped(&[token]), wiped(&[r#""}"#])],
     ] {
         let (status, answer) = post("/verify", body);
         assert_eq!(status, 200);
