@@ -41,6 +41,8 @@ mod meter;
 mod name;
 mod permission;
 mod random;
+#[cfg(test)]
+mod secrecy;
 mod store;
 mod sync;
 mod text;

@@ -70,6 +70,9 @@ struct State {
     used: usize,
 }
 
+#[cfg(test)]
+crate::secrecy::assert_secret!(State);
+
 impl Generator {
     pub(crate) fn seeded(entropy: &dyn Entropy) -> Result<Self, RandomError> {
         let mut seed = Zeroizing::new([0; 32]);
