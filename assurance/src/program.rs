@@ -29,20 +29,27 @@ pub fn keywright() -> &'static Path {
     &PROGRAM
 }
 
-/// Whether it is newer than every file that cargo says it was made of.
+/// Whether it is newer than all that it is made of.
 fn is_current(program: &Path) -> bool {
-    let time = |path: &Path| -> Option<SystemTime> { path.metadata().ok()?.modified().ok() };
-    let Some(built) = time(program) else {
-        return false;
-    };
-    let Ok(rule) = fs::read_to_string(program.with_extension("d")) else {
-        return false;
-    };
-    // `program: source source …`, with a backslash before each space inside a path.
-    let sources = rule.split_once(": ").map_or("", |(_, sources)| sources);
-    let sources = sources.trim().replace("\\ ", "\0");
-    let mut sources = sources.split(' ').map(|path| path.replace('\0', " "));
-    sources.all(|source| time(Path::new(&source)).is_some_and(|changed| changed <= built))
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let crates = fs::read_dir(root.join("crates")).expect("there are crates");
+    let crates = crates.flat_map(|entry| {
+        let path = entry.expect("the folder can be read").path();
+        [path.join("src"), path.join("Cargo.toml")]
+    });
+    let all = crates.chain([root.join("Cargo.toml"), root.join("Cargo.lock")]);
+    modified(program).is_some_and(|built| all.map(|path| newest(&path)).max() <= Some(Some(built)))
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    path.metadata().ok()?.modified().ok()
+}
+
+/// When a file, or the latest file in a folder, was changed.
+fn newest(path: &Path) -> Option<SystemTime> {
+    let inside = fs::read_dir(path).into_iter().flatten().flatten();
+    let inside = inside.map(|entry| newest(&entry.path())).max().flatten();
+    modified(path).max(inside)
 }
 
 fn build(folder: &Path) {

@@ -137,8 +137,9 @@ fn of_the_first_key_nothing_remains_on_the_heap_once_it_was_printed() {
     );
 }
 
-/// What a request brings and an answer takes away lies in the buffers of the HTTP stack, and on the stacks
-/// of threads, until it is written over: SECURITY.md says so. How much that is, is counted here.
+/// What a request brings lies in the buffers of the HTTP stack, and what passed over the stack of a thread lies
+/// there or, where a future was moved to the heap with all that was between its fields, by itself, until it is
+/// written over: SECURITY.md says so. How much that is, is counted here.
 #[test]
 fn what_the_life_of_keys_leaves_is_counted() {
     let (server, first, mut canaries) = start(&["--hash", "hmac-sha256"], &[]);
