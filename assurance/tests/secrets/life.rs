@@ -3,12 +3,13 @@
 use std::{fs, io::Write, process::Stdio};
 
 use keywright_assurance::canary::{Canaries, hex, secret_of};
+use keywright_core::{Token, TokenRef};
 
 use crate::{
     answer::Answer,
     attacks, redis,
     server::{Server, folder, program, request},
-    world::{PASSWORD, PEPPER, constant_canaries},
+    world::{PASSWORD, PEPPER, constant_canaries, prefix},
 };
 
 const BASE: &str = "/v1/api-keys";
@@ -99,9 +100,12 @@ pub(crate) fn live(server: &Server, first: &str, canaries: &mut Canaries) -> Str
     let denied = send("POST", &format!("{at_one}/rotate"), first, "{}", 409);
     assert!(denied.body().contains("not_rotatable"));
     // The right id with another secret, from memory and from the store.
+    let parse = |token| TokenRef::parse(token, &prefix()).map_err(|_| ()).unwrap();
+    let other = parse(one.as_bytes()).secret();
     for token in [&two, &three] {
-        let wrong = token.replace(secret_of(token), secret_of(&one));
-        send("GET", "/v1/whoami", &wrong, "", 401);
+        let token = parse(token.as_bytes());
+        let wrong = Token::assemble(&prefix(), token.environment(), token.id(), &other);
+        send("GET", "/v1/whoami", wrong.expose(), "", 401);
     }
     send("DELETE", &format!("{at_two}?cascade=true"), first, "", 200);
     send("DELETE", &at_one, first, "", 200);
