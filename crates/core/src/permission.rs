@@ -173,7 +173,10 @@ impl Serialize for Permissions {
 
 impl<'de> Deserialize<'de> for Permissions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(Vec::<Permission>::deserialize(deserializer)?).map_err(de::Error::custom)
+        // An error of serde's own repeats a text that is no list, and somebody will put a token there.
+        let permissions = Vec::<Permission>::deserialize(deserializer)
+            .map_err(|_| de::Error::custom(PermissionError::Malformed))?;
+        Self::new(permissions).map_err(de::Error::custom)
     }
 }
 

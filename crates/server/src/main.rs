@@ -10,6 +10,7 @@ mod openapi;
 mod peppers;
 mod serve;
 mod store;
+mod unbuffered;
 mod whoami;
 
 use std::{

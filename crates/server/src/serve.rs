@@ -1,7 +1,7 @@
 //! `keywright serve`: the API over HTTP/1.1.
 
 use std::{
-    io::{IsTerminal, Write, stdout},
+    io::{IsTerminal, stdout},
     num::NonZeroU32,
     pin::pin,
     sync::Arc,
@@ -32,7 +32,7 @@ use crate::{
     metrics::{self, Metrics},
     observe, openapi,
     store::{self, Opened, StoreUrl},
-    whoami,
+    unbuffered, whoami,
 };
 
 /// How long a client may take to send the head of a request, and how long it may keep a connection
@@ -104,12 +104,9 @@ async fn first_key(opened: &Opened, choice: FirstKey) -> Result<()> {
         .await?;
     if let Some(issued) = first {
         let id = issued.key.id;
-        let mut out = stdout().lock();
-        writeln!(out, "{}", issued.token.expose())
-            .and_then(|()| out.flush())
-            .with_context(|| {
-                format!("the first key {id} was made and could not be printed; make another one with keywright keys create")
-            })?;
+        unbuffered::write_line(issued.token.expose()).with_context(|| {
+            format!("the first key {id} was made and could not be printed; make another one with keywright keys create")
+        })?;
         tracing::info!(key = %id, "this is the first key; it is shown this one time");
     }
     Ok(())

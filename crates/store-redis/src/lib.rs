@@ -49,6 +49,10 @@
 //!
 //! Client-side caching of the driver is not used: it goes on serving what it has when its connection is lost.
 
+// Not used by name: it gives the TLS of redis its cryptography.
+#[cfg(feature = "tls")]
+use rustls as _;
+
 mod backoff;
 mod batch;
 mod config;
