@@ -7,6 +7,7 @@
     reason = "a test"
 )]
 
+mod answers;
 mod cache;
 mod changes;
 mod clock;
