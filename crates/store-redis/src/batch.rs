@@ -17,7 +17,7 @@ const BATCH: usize = 128;
 /// What came of a job.
 pub(crate) enum Outcome {
     /// The server's answers, whether enough replicas have what was changed, and whether changes on
-    /// that server are heard of.
+    /// that server are heard of, and it is the primary still.
     Answered {
         answers: Vec<Value>,
         confirmed: bool,

@@ -181,7 +181,7 @@ impl Servers {
         if let Some(node) = known.iter().find(|node| node.address() == address) {
             return Some(Arc::clone(node));
         }
-        let node = Node::start(client, from.terms());
+        let node = Node::start(client, from.terms(), self.hearing.lease());
         known.push(Arc::clone(&node));
         Some(node)
     }

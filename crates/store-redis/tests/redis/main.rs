@@ -18,6 +18,7 @@ mod outage;
 mod purging;
 mod replicas;
 mod sample;
+mod superseded;
 mod support;
 mod verifying;
 

@@ -192,5 +192,6 @@ fn who_is_left_with_an_old_primary_trusts_its_copies_until_that_gives_up_writing
     // Redis looks at the lag once a second, in whole seconds.
     assert!(trusted <= LEASE + 2 * MAX_LAG + MAX_LAG, "{trusted:?}");
     thread::sleep(LEASE);
-    assert!(!Copy::of(&left_behind, record.key.id).is_usable());
+    let found = block_on(left_behind.find(&record.key.id));
+    assert_eq!(kind(found), Some(StoreErrorKind::Unavailable));
 }
