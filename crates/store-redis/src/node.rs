@@ -19,7 +19,7 @@ use crate::{
 use keywright_core::Lease;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, Value, aio::MultiplexedConnection};
 
-/// Longest that a connection may take to be made.
+/// Longest that a connection may take to be made, and then to tell what it leads to.
 const CONNECT: Duration = Duration::from_secs(1);
 
 /// A server, found under one address.
@@ -168,9 +168,11 @@ impl Node {
     }
 
     /// A connection of its own, to a server that keeps what it is given.
-    async fn connect(&self) -> Result<(MultiplexedConnection, String)> {
+    pub(crate) async fn connect(&self) -> Result<(MultiplexedConnection, String)> {
         let mut connection = self.open(config()).await?;
-        let facts = Facts::ask(&mut connection).await?;
+        let facts = tokio::time::timeout(CONNECT, Facts::ask(&mut connection))
+            .await
+            .map_err(|_| Error::TimedOut)??;
         facts.check(self.terms.tolerance)?;
         Ok((connection, facts.run))
     }
