@@ -2,9 +2,16 @@
 
 use std::{thread, time::Duration};
 
-use crate::support::{
-    Outcome, Proxy, Server, comes_to, create, first_refused, heat, library, now, report, revoke,
-    verify,
+use futures_executor::block_on;
+use keywright_core::{KeyStore, Reach, Record};
+use keywright_store_redis::{RedisConfig, RedisStore};
+
+use crate::{
+    insert, sample,
+    support::{
+        Outcome, Proxy, Server, comes_to, create, first_refused, heat, library, now, report,
+        revoke, verify,
+    },
 };
 
 const LEASE: Duration = Duration::from_secs(1);
@@ -105,4 +112,29 @@ fn a_replica_that_has_nothing_yet_denies_no_key() {
     let _: () = server.run("FLUSHALL").unwrap();
     let _: () = server.run("CONFIG SET replica-read-only yes").unwrap();
     assert_undecided(|| verify(&keys, &issued));
+}
+
+#[test]
+fn changes_follow_an_address_to_the_new_primary_though_the_old_one_keeps_its_connections() {
+    let old = Server::start();
+    let new = replica_of(old.port());
+    let address = Proxy::before(old.port());
+    let config = RedisConfig::new(address.url()).with_min_replicas(1);
+    let store = block_on(RedisStore::connect(config)).unwrap();
+    let [first, second] = [(); 2].map(|()| insert(&store, sample::record()));
+    let revoke = |record: &Record| {
+        let Record { key, .. } = record;
+        block_on(store.revoke(&key.workspace, &key.id, Reach::Key, sample::now()))
+    };
+    assert!(revoke(&first).is_ok());
+
+    let _: () = new.run("REPLICAOF NO ONE").unwrap();
+    address.lead_to(new.port());
+    let _: () = old
+        .run(&format!("REPLICAOF 127.0.0.1 {}", new.port()))
+        .unwrap();
+    await_link(&old);
+    assert!(comes_to(|| revoke(&second).is_ok()));
+    let found = block_on(new.store().find(&second.key.id)).unwrap().unwrap();
+    assert!(found.key.revoked_at.is_some());
 }
