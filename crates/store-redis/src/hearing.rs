@@ -151,11 +151,12 @@ async fn listen(servers: &Arc<Servers>, node: &Arc<Node>) -> Result<()> {
     lease.changed_all();
     loop {
         let sent = lease.now();
-        let mut beat = cmd("SET");
-        beat.arg(node.own_name()).arg("1");
+        // Whoever may not write may not do this either, and it needs no memory.
+        let mut beat = cmd("DEL");
+        beat.arg(node.own_name());
         let beaten = within(LEASE, connection.send_packed_command(&beat)).await;
         match beaten {
-            Ok(Ok(Value::Okay)) => {
+            Ok(Ok(Value::Int(_))) => {
                 let until = sent + LEASE;
                 let run = Arc::clone(&run);
                 node.set_heard(Some(Heard { run, until }));

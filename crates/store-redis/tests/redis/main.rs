@@ -10,6 +10,7 @@
 
 mod clustered;
 mod conformance;
+mod full;
 mod hearing;
 mod interrupted;
 mod names;
