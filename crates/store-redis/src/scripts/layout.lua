@@ -75,3 +75,10 @@ end
 local function revoked(record, time)
   return record:sub(1, 2) .. next_version(record) .. record:sub(11, 18) .. time .. record:sub(27)
 end
+
+-- Stores a revocation. A server whose memory is full takes no SET, but from a script that has written
+-- before.
+local function store(name, record)
+  redis.call('DEL', name)
+  redis.call('SET', name, record)
+end
