@@ -14,8 +14,8 @@ use crate::{
 const QUEUE: usize = 1024;
 const BATCH: usize = 128;
 
-/// Writes something, also where the memory is full: a script that has deleted may set.
-const WRITE: &str = "redis.call('DEL', KEYS[1]) return redis.call('SET', KEYS[1], '1')";
+/// Writes something, also where the memory is full: a script that has written may set.
+const WRITE: &str = "redis.call('PERSIST', KEYS[1]) return redis.call('SET', KEYS[1], '1')";
 
 /// What came of a job.
 pub(crate) enum Outcome {

@@ -77,8 +77,9 @@ local function revoked(record, time)
 end
 
 -- Stores a revocation. A server whose memory is full takes no SET, but from a script that has written
--- before.
+-- before. PERSIST writes nothing here; a DEL would lose the record where its slot is on its way to another
+-- server, which a name that is not there any more has moved to.
 local function store(name, record)
-  redis.call('DEL', name)
+  redis.call('PERSIST', name)
   redis.call('SET', name, record)
 end
