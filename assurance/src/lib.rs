@@ -1,1 +1,6 @@
 //! What the tests and the fuzz targets that try to break the whole have in common.
+
+pub mod act;
+pub mod model;
+pub mod system;
+pub mod words;
