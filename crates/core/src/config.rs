@@ -7,7 +7,7 @@ use crate::{
     StoreError, SystemClock, Verifier,
     hash::Hasher,
     meter::{self, Instance},
-    verifier::{Cache, Due, Memory, ProofKey, Upkeep, Uses, Writing},
+    verifier::{Cache, Due, Memory, ProofKey, Rehashing, Upkeep, Uses, Writing},
 };
 
 /// How many keys are remembered unless the host chooses otherwise.
@@ -163,6 +163,7 @@ impl Keywright {
             });
         }
         let hasher = Hasher::start(scheme, &peppers, hash_queue).map_err(OpenError::Threads)?;
+        let hasher = Arc::new(hasher);
         let proofs = ProofKey::generate(&*entropy).map_err(OpenError::Random)?;
         let lease = store.lease();
         let uses = Arc::new(Uses::new(cache.max(DEFAULT_CACHE)));
@@ -173,15 +174,24 @@ impl Keywright {
         };
         let cache = Cache::new(cache, Arc::clone(&lease));
         let instance = Instance::open(&cache, &uses, &lease, hasher.queue().clone());
+        let memory = Arc::new(Memory::new(cache, uses, proofs));
+        let rehashing = Rehashing {
+            store: Arc::clone(&store),
+            lease: Arc::clone(&lease),
+            hasher: Arc::clone(&hasher),
+            entropy: Arc::clone(&entropy),
+            memory: Arc::clone(&memory),
+        };
+        let upkeep = Upkeep::start(writing.clone(), rehashing, instance);
         let shared = Arc::new(Shared {
             prefix,
             store,
-            memory: Memory::new(cache, uses, proofs),
+            memory,
             lease,
             hasher,
             entropy,
             clock,
-            upkeep: Upkeep::start(writing.clone(), instance).map_err(OpenError::Threads)?,
+            upkeep: upkeep.map_err(OpenError::Threads)?,
             writing,
         });
         Ok(Self {
@@ -228,10 +238,10 @@ pub(crate) struct Shared {
     pub(crate) prefix: Prefix,
     pub(crate) store: Arc<dyn KeyStore>,
     pub(crate) lease: Arc<Lease>,
-    pub(crate) hasher: Hasher,
+    pub(crate) hasher: Arc<Hasher>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) memory: Memory,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) upkeep: Upkeep,
     pub(crate) writing: Writing,
 }

@@ -28,6 +28,7 @@ use self::{
 pub(crate) use self::{
     cache::{Cache, Miss},
     proof::ProofKey,
+    rehash::Rehashing,
     upkeep::{Upkeep, Writing},
     uses::{Due, Uses},
 };
@@ -78,6 +79,22 @@ impl Memory {
             key.last_used_at = key.last_used_at.max(known.flatten());
         }
         self.uses.overlay(keys);
+    }
+
+    /// What is known of a key that was read just now: what was known before, if that is the same.
+    fn known(&self, mut key: Key, version: u64) -> Arc<Known> {
+        let before = self.cache.look(&key.id, |entry| Arc::clone(&entry.known));
+        match before {
+            Some(known) if known.is(&key, version) => known,
+            before => {
+                self.parts.share(&mut key);
+                let new = Known::new(key, version);
+                if let Some(before) = before {
+                    new.follow(&before);
+                }
+                Arc::new(new)
+            }
+        }
     }
 }
 
@@ -248,7 +265,7 @@ impl Verifier {
             ..
         } = &*self.0;
         let id = key.id;
-        let known = self.known(key, version);
+        let known = memory.known(key, version);
         // While the store does not vouch, a new copy would not be used either.
         let remembered = memory.cache.look(&id, |entry| {
             entry.mark_used();
@@ -275,23 +292,6 @@ impl Verifier {
         known
     }
 
-    /// What is known of a key that was read just now: what was known before, if that is the same.
-    fn known(&self, mut key: Key, version: u64) -> Arc<Known> {
-        let cache = &self.0.memory.cache;
-        let before = cache.look(&key.id, |entry| Arc::clone(&entry.known));
-        match before {
-            Some(known) if known.is(&key, version) => known,
-            before => {
-                self.0.memory.parts.share(&mut key);
-                let new = Known::new(key, version);
-                if let Some(before) = before {
-                    new.follow(&before);
-                }
-                Arc::new(new)
-            }
-        }
-    }
-
     /// Has a hash replaced that would not be made any more.
     #[cold]
     fn replace_hash(&self, entry: &Entry, token: &TokenRef<'_>, mac: TokenMac) {
@@ -301,7 +301,6 @@ impl Verifier {
         // Before it is queued: whoever does it may note at once that it must be done again.
         entry.outdated.store(false, Ordering::Relaxed);
         let queued = self.0.upkeep.rehash(Rehash {
-            shared: Arc::downgrade(&self.0),
             known: Arc::clone(&entry.known),
             token: mac,
             secret: token.secret(),
