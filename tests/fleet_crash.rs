@@ -201,7 +201,7 @@ fn revoke(address: SocketAddr, admin: &str) -> Vec<Deed> {
                 loop {
                     // Each by the one before, and every third by the root.
                     let parent = match created.last() {
-                        Some(last) if created.len() % 3 > 0 => last.token.as_str(),
+                        Some(last) if !created.len().is_multiple_of(3) => last.token.as_str(),
                         _ => token,
                     };
                     match ask(address, "POST", KEYS, parent, None, BODY) {

@@ -1,6 +1,7 @@
 //! `keywright`: an API-key server over SQLite or Redis, and the command line for it.
 
 mod cli;
+mod files;
 mod health;
 mod keys;
 mod logging;
