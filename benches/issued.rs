@@ -37,7 +37,7 @@ async fn create(keys: Keywright, count: usize) -> Vec<Bytes> {
     tokens
 }
 
-fn shuffle(tokens: &mut [Bytes]) {
+pub(crate) fn shuffle(tokens: &mut [Bytes]) {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for last in (1..tokens.len()).rev() {
         // Knuth's linear congruential generator, whose upper bits are the better ones.

@@ -126,7 +126,11 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed_under_load() {
     assert_sound(folder.path());
     let keys = clients.iter().flat_map(|client| &client.keys);
     let revoked = keys.clone().filter(|key| key.state == State::Revoked);
-    println!("{kills} kills, {} keys, {} revoked", keys.count(), revoked.count());
+    println!(
+        "{kills} kills, {} keys, {} revoked",
+        keys.count(),
+        revoked.count()
+    );
 }
 
 fn kill_under_load(server: &mut Server, first: &str, clients: &mut [Client], round: u64) {

@@ -2,74 +2,18 @@
 
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::Path,
-    process::{Child, Command, Stdio},
     thread,
     time::Duration,
 };
 
 use tempfile::tempdir;
 
-use crate::support::{PATIENCE, Server, operator_key, parse, run};
-
-/// A `redis-server`, which ends with the story.
-struct Redis {
-    command: Command,
-    process: Child,
-    url: String,
-}
-
-impl Redis {
-    fn start(folder: &Path, options: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let mut command = Command::new("redis-server");
-        command
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--dir"])
-            .arg(folder)
-            .args(options)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        let process = command.spawn().unwrap();
-        let redis = Self {
-            command,
-            process,
-            url: format!("redis://127.0.0.1:{port}"),
-        };
-        redis.await_start();
-        redis
-    }
-
-    fn address(&self) -> &str {
-        self.url.strip_prefix("redis://").unwrap()
-    }
-
-    fn await_start(&self) {
-        let mut attempts = 0;
-        while TcpStream::connect(self.address()).is_err() {
-            attempts += 1;
-            assert!(attempts < 1_000, "redis-server does not start");
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// Ends it as a crash does.
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    /// Starts it again after that, on the same port and file.
-    fn restart(&mut self) {
-        self.process = self.command.spawn().unwrap();
-        self.await_start();
-    }
-}
+use crate::{
+    redis::Redis,
+    support::{PATIENCE, Server, operator_key, parse, run},
+};
 
 impl Redis {
     /// Writes over a part of a record, as if its key had been revoked in 1970.
@@ -88,13 +32,6 @@ impl Redis {
         let mut kind = [0];
         stream.read_exact(&mut kind).unwrap();
         assert_eq!(kind, *b":", "the server has not written it");
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

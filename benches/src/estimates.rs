@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keywright_benches::{BYTES_A_KEY, TURNS, results};
+use keywright_benches::{TURNS, results};
 use serde::{Deserialize, de::DeserializeOwned};
 
 /// The folder in which criterion leaves its results.
@@ -42,9 +42,9 @@ impl Estimates {
         Ok(means)
     }
 
-    /// What a key takes in the cache.
-    pub(crate) fn bytes_a_key(&self) -> Result<f64, String> {
-        read(&self.0.join(BYTES_A_KEY))
+    /// The number that a bench has left in a file of its own.
+    pub(crate) fn number(&self, file: &str) -> Result<f64, String> {
+        read(&self.0.join(file))
     }
 }
 

@@ -51,6 +51,9 @@ pub fn runs_once() -> bool {
 /// The file among criterion's results that holds what a key takes in the cache.
 pub const BYTES_A_KEY: &str = "memory/bytes-a-key";
 
+/// The file among criterion's results that holds what a key takes in a file of SQLite.
+pub const BYTES_A_ROW: &str = "scale/bytes-a-key";
+
 /// The folder in which criterion leaves its results, but for those who gave cargo another target
 /// folder in its configuration: this program lies in the same one.
 ///

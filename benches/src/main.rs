@@ -5,7 +5,7 @@ mod machine;
 mod markdown;
 mod rows;
 
-use std::{env, error::Error, fs, iter, process::ExitCode};
+use std::{env, error::Error, fs, process::ExitCode};
 
 use self::{estimates::Estimates, rows::ROWS};
 
@@ -36,11 +36,11 @@ fn main() -> ExitCode {
 
 fn table() -> Result<String, Box<dyn Error>> {
     let estimates = Estimates::find()?;
-    let results = ROWS
+    let mut results = ROWS
         .iter()
         .map(|row| row.result(&estimates))
-        .chain(iter::once_with(|| rows::memory(&estimates)))
         .collect::<Result<Vec<_>, _>>()?;
+    results.extend(rows::sizes(&estimates)?);
     Ok(markdown::table(&results, &machine::describe()?))
 }
 

@@ -1,5 +1,7 @@
 //! The rows of the table: what is compared with what, and what must come out.
 
+use keywright_benches::{BYTES_A_KEY, BYTES_A_ROW};
+
 use crate::estimates::Estimates;
 
 /// One row. The names of benches are criterion's, without the turn.
@@ -195,6 +197,28 @@ pub(crate) const ROWS: &[Row] = &[
         target: Target::Rate(12.0),
     },
     Row {
+        number: "8",
+        work: "first verification of a key over Redis, `hmac-sha256`, 64 tasks",
+        ours: "redis-verification/keywright",
+        reference: Bench {
+            label: "redis, one `GET`",
+            name: "redis-verification/redis-rs",
+        },
+        beside: None,
+        target: Target::Rate(0.9),
+    },
+    Row {
+        number: "9",
+        work: "create over Redis, `hmac-sha256`, 64 tasks",
+        ours: "redis-create/keywright",
+        reference: Bench {
+            label: "redis, one `EVALSHA` of the same writes",
+            name: "redis-create/redis-rs",
+        },
+        beside: None,
+        target: Target::Rate(0.9),
+    },
+    Row {
         number: "10",
         work: "`GET /v1/whoami` with a hot key, SQLite, 64 connections",
         ours: "whoami/keywright",
@@ -249,26 +273,48 @@ pub(crate) const ROWS: &[Row] = &[
         target: Target::Time(1.5),
     },
     Row {
-        number: "8",
-        work: "first verification of a key over Redis, `hmac-sha256`, 64 tasks",
-        ours: "redis-verification/keywright",
+        number: "13",
+        work: "a file of 10,000,000 keys, SQLite: first verification, 64 tasks",
+        ours: "scale/large-verify",
         reference: Bench {
-            label: "redis, one `GET`",
-            name: "redis-verification/redis-rs",
+            label: "the same, 10,000 keys",
+            name: "scale/small-verify",
         },
         beside: None,
-        target: Target::Rate(0.9),
+        target: Target::Time(2.0),
     },
     Row {
-        number: "9",
-        work: "create over Redis, `hmac-sha256`, 64 tasks",
-        ours: "redis-create/keywright",
+        number: "13",
+        work: "the same file: a page of 100 by cursor, workspace of 1,000",
+        ours: "scale/large-page",
         reference: Bench {
-            label: "redis, one `EVALSHA` of the same writes",
-            name: "redis-create/redis-rs",
+            label: "the same, 10,000 keys",
+            name: "scale/small-page",
         },
         beside: None,
-        target: Target::Rate(0.9),
+        target: Target::Time(2.0),
+    },
+    Row {
+        number: "13",
+        work: "the same file: durable create, 1 caller",
+        ours: "scale/large-create-1",
+        reference: Bench {
+            label: "the same, 10,000 keys",
+            name: "scale/small-create-1",
+        },
+        beside: None,
+        target: Target::Time(2.0),
+    },
+    Row {
+        number: "13",
+        work: "the same file: durable create, 64 callers",
+        ours: "scale/large-create-64",
+        reference: Bench {
+            label: "the same, 10,000 keys",
+            name: "scale/small-create-64",
+        },
+        beside: None,
+        target: Target::Time(2.0),
     },
 ];
 
@@ -287,16 +333,32 @@ const PAGE_OF_FEW: Bench = Bench {
     name: "page/small",
 };
 
-/// Row 14, which is compared with nothing.
-pub(crate) fn memory(estimates: &Estimates) -> Result<Outcome, String> {
-    Ok(Outcome {
-        number: "14",
-        work: "a key in a cache of 1,000,000, with a name of 20 characters and 3 permissions",
-        ours: estimates.bytes_a_key()?,
-        references: Vec::new(),
-        ratio: None,
-        target: Target::Bytes(400.0),
-    })
+/// The rows that are compared with nothing: sizes, the last of 13 and 14.
+pub(crate) fn sizes(estimates: &Estimates) -> Result<[Outcome; 2], String> {
+    let size = |number, work, file, most| {
+        Ok::<_, String>(Outcome {
+            number,
+            work,
+            ours: estimates.number(file)?,
+            references: Vec::new(),
+            ratio: None,
+            target: Target::Bytes(most),
+        })
+    };
+    Ok([
+        size(
+            "13",
+            "a key in the same file, with its Argon2id hash",
+            BYTES_A_ROW,
+            500.0,
+        )?,
+        size(
+            "14",
+            "a key in a cache of 1,000,000, with a name of 20 characters and 3 permissions",
+            BYTES_A_KEY,
+            400.0,
+        )?,
+    ])
 }
 
 impl Row {

@@ -86,7 +86,11 @@ impl Client {
         }
     }
 
-    fn try_write(&mut self, mint: &Mint, store: &dyn KeyStore) -> (Records, Result<(), StoreError>) {
+    fn try_write(
+        &mut self,
+        mint: &Mint,
+        store: &dyn KeyStore,
+    ) -> (Records, Result<(), StoreError>) {
         let Some(mut record) = self.any_active(mint) else {
             return self.create(mint, store, None);
         };
@@ -277,10 +281,12 @@ pub(crate) struct Verdicts {
 /// Verifies the tokens of all clients over a store.
 pub(crate) fn verify_all(mint: &Mint, clients: &[Client], store: Arc<dyn KeyStore>) -> Verdicts {
     let mut verdicts = Verdicts::default();
-    let tokens = || clients.iter().flat_map(|client| {
-        let tokens = client.tokens.iter();
-        tokens.map(|(id, token)| (client.acknowledged.get(id), token))
-    });
+    let tokens = || {
+        clients.iter().flat_map(|client| {
+            let tokens = client.tokens.iter();
+            tokens.map(|(id, token)| (client.acknowledged.get(id), token))
+        })
+    };
     let Ok(keys) = block_on(Keywright::open(config(), store)) else {
         verdicts.undecided = tokens().count();
         return verdicts;

@@ -8,11 +8,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::{
+    any_seed,
     chance::draw,
     client::{Client, Mint, verify_all},
     disk::{Image, Part},
     machine::Machine,
-    any_seed, setting,
+    setting,
 };
 
 /// Clients that write at once, so that they share transactions.
@@ -48,9 +49,8 @@ fn cut_often(seed: u64, cuts: usize, lying: Option<Part>) -> Result<Report, Stri
             run_until_cut(&mut random, &machine, &mint, &mut clients);
             machine = machine.cut(random.next_u64());
             report.cuts += 1;
-            check(&machine, &mint, &mut clients).map_err(|loss| {
-                format!("seed {seed}, cut {} of {cuts}: {loss}", report.cuts)
-            })?;
+            check(&machine, &mint, &mut clients)
+                .map_err(|loss| format!("seed {seed}, cut {} of {cuts}: {loss}", report.cuts))?;
         }
         report.writes += clients.iter().map(|client| client.writes).sum::<u64>();
         report.keys += clients.iter().map(Client::keys).sum::<usize>();
@@ -70,12 +70,7 @@ fn plan_cut(random: &mut ChaCha8Rng, machine: &Machine) {
     machine.disk.cut_after(part, u32::try_from(steps).unwrap());
 }
 
-fn run_until_cut(
-    random: &mut ChaCha8Rng,
-    machine: &Machine,
-    mint: &Mint,
-    clients: &mut [Client],
-) {
+fn run_until_cut(random: &mut ChaCha8Rng, machine: &Machine, mint: &Mint, clients: &mut [Client]) {
     // The power may be cut while it is opened, but nothing else may be in the way.
     let store = match machine.open() {
         Ok(store) => store,
@@ -106,7 +101,9 @@ fn write_back(seed: u64, machine: &Machine) {
             let sql = format!("PRAGMA wal_checkpoint({mode})");
             let _ = sqlite.query_row(&sql, (), |_| Ok(()));
         }
-        std::thread::sleep(std::time::Duration::from_millis(draw(&mut random, 20) as u64));
+        std::thread::sleep(std::time::Duration::from_millis(
+            draw(&mut random, 20) as u64
+        ));
     }
 }
 

@@ -237,7 +237,10 @@ fn what_is_left_of_a_truncated_file_is_refused_or_an_error() {
         files.get_mut(FILE).unwrap().truncate(rest);
         let machine = Machine::boot(0, &files);
         let refused = machine.open();
-        assert!(matches!(refused, Err(OpenError::NotADatabase { .. })), "{rest}");
+        assert!(
+            matches!(refused, Err(OpenError::NotADatabase { .. })),
+            "{rest}"
+        );
         assert_eq!(fs::read(machine.path(FILE)).unwrap(), files[FILE]);
     }
 }
@@ -257,7 +260,10 @@ fn a_file_that_was_emptied_or_removed_was_begun_anew_and_its_log_thrown_away() {
             files.get_mut(LOG).unwrap().truncate(log);
             let machine = Machine::boot(0, &files);
             let refused = machine.open();
-            assert!(matches!(refused, Err(OpenError::OnlyLog { .. })), "{refused:?}");
+            assert!(
+                matches!(refused, Err(OpenError::OnlyLog { .. })),
+                "{refused:?}"
+            );
             for name in [FILE, LOG] {
                 assert_eq!(fs::read(machine.path(name)).ok().as_ref(), files.get(name));
             }

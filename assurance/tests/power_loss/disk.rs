@@ -251,7 +251,12 @@ impl Disk {
         if let Some(inode) = state.names.get(name).and_then(Name::now) {
             state.count_down(inode, &self.dead);
             self.alive()?;
-            state.names.entry(name.into()).or_default().waiting.push(None);
+            state
+                .names
+                .entry(name.into())
+                .or_default()
+                .waiting
+                .push(None);
         }
         Ok(())
     }
@@ -418,14 +423,14 @@ mod tests {
             disk.sync_names();
             disk.write(log, 0, &[2; 2 * SECTOR]).unwrap();
         });
-        let is = |first: u8, second: u8| {
-            [vec![first; SECTOR], vec![second; SECTOR]].concat()
-        };
+        let is = |first: u8, second: u8| [vec![first; SECTOR], vec![second; SECTOR]].concat();
         for torn in [is(1, 1), is(1, 2), is(2, 1), is(2, 2)] {
             assert!(outcomes.contains(&Some(torn)));
         }
         assert!(outcomes.iter().all(|outcome| {
-            outcome.as_ref().is_some_and(|bytes| bytes.len() == 2 * SECTOR)
+            outcome
+                .as_ref()
+                .is_some_and(|bytes| bytes.len() == 2 * SECTOR)
         }));
     }
 

@@ -164,7 +164,10 @@ fn a_sync_of_the_database_that_failed_lost_what_had_been_written_back_before_it(
         assert_eq!(story.write(&store), []);
     }
     reader.execute_batch("COMMIT").unwrap();
-    story.machine.disk.fail(Step::Sync, Part::Database, Failure::Io);
+    story
+        .machine
+        .disk
+        .fail(Step::Sync, Part::Database, Failure::Io);
     story.write(&store);
     assert!(story.machine.disk.heal() > 0);
 
@@ -186,7 +189,10 @@ fn a_sync_of_the_database_that_failed_lost_what_had_been_written_back_before_it(
 
 /// The length of the log, in pages.
 fn log_pages(machine: &Machine) -> u64 {
-    std::fs::metadata(machine.path("keys.db-wal")).unwrap().len() / 4120
+    std::fs::metadata(machine.path("keys.db-wal"))
+        .unwrap()
+        .len()
+        / 4120
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! What is left of a store when the power is cut, the disk is full or fails, or its files are damaged.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "these are tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "these are tests"
+)]
 
 mod chance;
 mod client;
@@ -11,12 +16,17 @@ mod faults;
 mod machine;
 mod vfs;
 
-use std::{env, hash::{BuildHasher, RandomState}};
+use std::{
+    env,
+    hash::{BuildHasher, RandomState},
+};
 
 /// A number of the environment.
 fn setting(name: &str, default: impl FnOnce() -> u64) -> u64 {
     match env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is no number")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is no number")),
         Err(_) => default(),
     }
 }

@@ -3,7 +3,10 @@
 //! The files are real, and so are their locks and their shared memory: the store stats them and puts
 //! its own beside them. It is the default VFS of this process, so that the store is as it is shipped.
 
-#![expect(unsafe_code, reason = "SQLite calls a VFS by C functions with pointers")]
+#![expect(
+    unsafe_code,
+    reason = "SQLite calls a VFS by C functions with pointers"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +19,10 @@ use std::{
 };
 
 use rusqlite::ffi::{
-    self, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOERR_DELETE, SQLITE_IOERR_FSYNC,
-    SQLITE_IOERR_READ, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_WRITE, SQLITE_OK, SQLITE_OPEN_CREATE,
-    SQLITE_READONLY, sqlite3_file, sqlite3_filename, sqlite3_int64, sqlite3_io_methods,
-    sqlite3_syscall_ptr, sqlite3_vfs,
+    self, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOERR_DELETE, SQLITE_IOERR_FSYNC, SQLITE_IOERR_READ,
+    SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_WRITE, SQLITE_OK, SQLITE_OPEN_CREATE, SQLITE_READONLY,
+    sqlite3_file, sqlite3_filename, sqlite3_int64, sqlite3_io_methods, sqlite3_syscall_ptr,
+    sqlite3_vfs,
 };
 
 use crate::disk::{Disk, Failure, Inode};

@@ -69,8 +69,8 @@ pub(crate) fn decode_six(characters: &[u8; 6]) -> Option<u64> {
         wrong |= digit;
         value = value * u64::from(RADIX) + u64::from(digit);
     }
-    // All digits are below 64.
-    (wrong < 64).then_some(value)
+    // No digits together have the bits of what is none.
+    (wrong != NO_DIGIT).then_some(value)
 }
 
 /// Reads a big-endian number; `None` on another character or on overflow.
@@ -101,6 +101,14 @@ mod tests {
             assert_eq!(digit(c), Some(value));
         }
         assert_eq!((0..=255).filter_map(digit).count(), 62);
+        for byte in 0..=255 {
+            let number = decode_six(&[b'0', b'0', byte, b'0', b'0', b'0']);
+            assert_eq!(
+                number,
+                digit(byte).map(|digit| u64::from(digit) * 62 * 62 * 62)
+            );
+        }
+        assert_eq!(decode_six(b"zzzzzz"), Some(62u64.pow(6) - 1));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{
     StoreError, SystemClock, Verifier,
     hash::Hasher,
     meter::{self, Instance},
-    verifier::{Cache, Due, Memory, ProofKey, Upkeep, Uses, Writing},
+    verifier::{Cache, Due, Memory, ProofKey, Rehashing, Upkeep, Uses, Writing},
 };
 
 /// How many keys are remembered unless the host chooses otherwise.
@@ -163,6 +163,7 @@ impl Keywright {
             });
         }
         let hasher = Hasher::start(scheme, &peppers, hash_queue).map_err(OpenError::Threads)?;
+        let hasher = Arc::new(hasher);
         let proofs = ProofKey::generate(&*entropy).map_err(OpenError::Random)?;
         let lease = store.lease();
         let uses = Arc::new(Uses::new(cache.max(DEFAULT_CACHE)));
@@ -173,15 +174,24 @@ impl Keywright {
         };
         let cache = Cache::new(cache, Arc::clone(&lease));
         let instance = Instance::open(&cache, &uses, &lease, hasher.queue().clone());
+        let memory = Arc::new(Memory::new(cache, uses, proofs));
+        let rehashing = Rehashing {
+            store: Arc::clone(&store),
+            lease: Arc::clone(&lease),
+            hasher: Arc::clone(&hasher),
+            entropy: Arc::clone(&entropy),
+            memory: Arc::clone(&memory),
+        };
+        let upkeep = Upkeep::start(writing.clone(), rehashing, instance);
         let shared = Arc::new(Shared {
             prefix,
             store,
-            memory: Memory::new(cache, uses, proofs),
+            memory,
             lease,
             hasher,
             entropy,
             clock,
-            upkeep: Upkeep::start(writing.clone(), instance).map_err(OpenError::Threads)?,
+            upkeep: upkeep.map_err(OpenError::Threads)?,
             writing,
         });
         Ok(Self {
@@ -228,10 +238,10 @@ pub(crate) struct Shared {
     pub(crate) prefix: Prefix,
     pub(crate) store: Arc<dyn KeyStore>,
     pub(crate) lease: Arc<Lease>,
-    pub(crate) hasher: Hasher,
+    pub(crate) hasher: Arc<Hasher>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) memory: Memory,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) upkeep: Upkeep,
     pub(crate) writing: Writing,
 }
@@ -291,6 +301,32 @@ impl std::error::Error for OpenError {
             Self::Store(source) => Some(source),
             Self::Random(source) => Some(source),
             Self::Threads(source) => Some(source),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+
+    use super::*;
+    use crate::{MemoryStore, Pepper, PepperId};
+
+    #[test]
+    fn debug_shows_what_was_chosen_and_no_byte_of_a_pepper() {
+        let pepper = Pepper::new(PepperId::parse("p1").unwrap(), &[b'K'; 32]).unwrap();
+        let peppers = PepperRing::default().with_newest(pepper).unwrap();
+        let config = Config::new(Prefix::parse("acme").unwrap()).with_peppers(peppers);
+        let configured = format!("{config:?}");
+        let opened = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
+        assert!(configured.contains("p1"), "{configured}");
+        for shown in [configured, format!("{opened:?}")] {
+            for word in ["acme", "Argon2id"] {
+                assert!(shown.contains(word), "{shown}");
+            }
+            for secret in ["KKKK", "75, 75", "4b4b"] {
+                assert!(!shown.contains(secret), "{shown}");
+            }
         }
     }
 }

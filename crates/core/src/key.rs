@@ -141,3 +141,18 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_written_as_in_the_wire_contract() {
+        let all = [Status::Active, Status::Expired, Status::Revoked];
+        assert_eq!(
+            all.map(|status| status.to_string()),
+            ["active", "expired", "revoked"]
+        );
+        assert_eq!(all.map(Status::as_str), ["active", "expired", "revoked"]);
+    }
+}

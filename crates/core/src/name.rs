@@ -101,6 +101,7 @@ mod tests {
     fn emoji_and_right_to_left_text_stay_as_they_are() {
         let text = "👩‍👩‍👧 مفتاح e\u{301}";
         assert_eq!(Name::parse(text).unwrap().as_str(), text);
+        assert_eq!(Name::parse(text).unwrap().to_string(), text);
     }
 
     #[test]

@@ -173,7 +173,10 @@ impl Serialize for Permissions {
 
 impl<'de> Deserialize<'de> for Permissions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(Vec::<Permission>::deserialize(deserializer)?).map_err(de::Error::custom)
+        // An error of serde's own repeats a text that is no list, and somebody will put a token there.
+        let permissions = Vec::<Permission>::deserialize(deserializer)
+            .map_err(|_| de::Error::custom(PermissionError::Malformed))?;
+        Self::new(permissions).map_err(de::Error::custom)
     }
 }
 
@@ -298,5 +301,16 @@ mod tests {
             none.first_not_covered(&Permissions::all()),
             Some(&permission("*"))
         );
+    }
+    #[test]
+    fn json_is_a_list_that_is_held_to_the_same_rules() {
+        let read = |json: &str| serde_json::from_str::<Permissions>(json).ok();
+        let set = read(r#"["b:*","a"]"#).unwrap();
+        assert_eq!(serde_json::to_string(&set).unwrap(), r#"["a","b:*"]"#);
+        let many: Vec<String> = (0..65).map(|number| format!("p{number}")).collect();
+        let many = serde_json::to_string(&many).unwrap();
+        for wrong in [r#"["A"]"#, r#""a""#, "[1]", &many] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 }

@@ -59,28 +59,35 @@ impl Error for RandomError {
 const REJECTED: u8 = 0;
 
 /// The generator of one key: ChaCha20 under a seed of its own, wiped on drop.
-pub(crate) struct Generator {
-    stream: Box<ChaCha20Rng>,
+// Boxed, since moving it would leave a copy behind that nobody wipes: in the future of whoever issues a
+// key, for one.
+pub(crate) struct Generator(Box<State>);
+
+struct State {
+    stream: ChaCha20Rng,
     /// Characters that were drawn, [`REJECTED`] ones among them, and how many of them are used.
     drawn: Zeroizing<[u8; 64]>,
     used: usize,
 }
+
+#[cfg(test)]
+crate::secrecy::assert_secret!(State);
 
 impl Generator {
     pub(crate) fn seeded(entropy: &dyn Entropy) -> Result<Self, RandomError> {
         let mut seed = Zeroizing::new([0; 32]);
         entropy.fill(&mut seed)?;
         let drawn = Zeroizing::new([REJECTED; 64]);
-        Ok(Self {
-            stream: Box::new(ChaCha20Rng::from_seed(*seed)),
+        Ok(Self(Box::new(State {
+            stream: ChaCha20Rng::from_seed(*seed),
             used: drawn.len(),
             drawn,
-        })
+        })))
     }
 
     pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.stream.fill_bytes(&mut bytes);
+        self.0.stream.fill_bytes(&mut bytes);
         bytes
     }
 
@@ -89,17 +96,19 @@ impl Generator {
     pub(crate) fn fill_base62(&mut self, characters: &mut [u8]) {
         let mut filled = 0;
         while let Some(place) = characters.get_mut(filled) {
-            let Some(&character) = self.drawn.get(self.used) else {
-                self.draw();
+            let Some(&character) = self.0.drawn.get(self.0.used) else {
+                self.0.draw();
                 continue;
             };
-            self.used += 1;
+            self.0.used += 1;
             // What was rejected is written over by the next.
             *place = character;
             filled += usize::from(character != REJECTED);
         }
     }
+}
 
+impl State {
     fn draw(&mut self) {
         self.stream.fill_bytes(&mut *self.drawn);
         for byte in self.drawn.iter_mut() {
@@ -110,17 +119,19 @@ impl Generator {
     }
 }
 
-impl Drop for Generator {
+impl Drop for State {
     fn drop(&mut self) {
         // ChaCha20Rng does not wipe itself, so all of it is overwritten: its key, its position and
         // the bytes it has ready.
-        *self.stream = ChaCha20Rng::from_seed([0; 32]);
+        self.stream = ChaCha20Rng::from_seed([0; 32]);
         black_box(&mut self.stream);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     struct Broken;
@@ -135,6 +146,15 @@ mod tests {
     fn a_failing_source_is_an_error() {
         let error = Generator::seeded(&Broken).map(|_| ()).unwrap_err();
         assert_eq!(error.source().unwrap().to_string(), "no bytes today");
+    }
+
+    #[test]
+    fn no_bytes_are_drawn_twice() {
+        let mut random = Generator::seeded(&OsEntropy).unwrap();
+        let mut other = Generator::seeded(&OsEntropy).unwrap();
+        let drawn: [[u8; 16]; 3] = [random.bytes(), random.bytes(), other.bytes()];
+        let different: HashSet<_> = drawn.iter().collect();
+        assert_eq!(different.len(), 3, "{drawn:?}");
     }
 
     #[test]

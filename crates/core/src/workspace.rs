@@ -52,3 +52,20 @@ impl fmt::Display for WorkspaceError {
 }
 
 impl std::error::Error for WorkspaceError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_1_to_64_of_the_characters_that_are_allowed() {
+        let longest = "w".repeat(64);
+        for good in ["a", "acme:eu-1/team_a@b.c", &longest] {
+            assert_eq!(Workspace::parse(good).unwrap().to_string(), good);
+        }
+        let too_long = "w".repeat(65);
+        for bad in ["", "a b", "é", "a\n", &too_long] {
+            assert_eq!(Workspace::parse(bad), Err(WorkspaceError), "{bad:?}");
+        }
+    }
+}

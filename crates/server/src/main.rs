@@ -1,6 +1,7 @@
 //! `keywright`: an API-key server over SQLite or Redis, and the command line for it.
 
 mod cli;
+mod files;
 mod health;
 mod keys;
 mod logging;
@@ -10,6 +11,7 @@ mod openapi;
 mod peppers;
 mod serve;
 mod store;
+mod unbuffered;
 mod whoami;
 
 use std::{

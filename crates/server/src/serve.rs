@@ -1,7 +1,7 @@
 //! `keywright serve`: the API over HTTP/1.1.
 
 use std::{
-    io::{IsTerminal, Write, stdout},
+    io::{IsTerminal, stdout},
     num::NonZeroU32,
     pin::pin,
     sync::Arc,
@@ -28,11 +28,11 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::{
     cli::{FirstKey, LibraryOptions, ServeOptions},
-    health, logging,
+    files, health, logging,
     metrics::{self, Metrics},
     observe, openapi,
     store::{self, Opened, StoreUrl},
-    whoami,
+    unbuffered, whoami,
 };
 
 /// How long a client may take to send the head of a request, and how long it may keep a connection
@@ -50,8 +50,11 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// connected just before it get their answer.
 const LATECOMERS: Duration = Duration::from_millis(100);
 
-/// Most connections at a time; further ones wait to be accepted.
+/// Most connections at a time, if the system allows as many files; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 1000;
+
+/// Files that are kept for what is no connection of a client: the store's, and those of its servers.
+const OTHER_FILES: usize = 100;
 
 /// How long requests that are in flight when the server is told to stop may still take.
 const GRACE: Duration = Duration::from_secs(20);
@@ -104,12 +107,9 @@ async fn first_key(opened: &Opened, choice: FirstKey) -> Result<()> {
         .await?;
     if let Some(issued) = first {
         let id = issued.key.id;
-        let mut out = stdout().lock();
-        writeln!(out, "{}", issued.token.expose())
-            .and_then(|()| out.flush())
-            .with_context(|| {
-                format!("the first key {id} was made and could not be printed; make another one with keywright keys create")
-            })?;
+        unbuffered::write_line(issued.token.expose()).with_context(|| {
+            format!("the first key {id} was made and could not be printed; make another one with keywright keys create")
+        })?;
         tracing::info!(key = %id, "this is the first key; it is shown this one time");
     }
     Ok(())
@@ -196,13 +196,25 @@ async fn serve(listener: TcpListener, router: Router, mut stop: Stop) -> Result<
     }
 }
 
+/// How many connections there may be. A server that has no file left for its store is of use to none of
+/// its clients, so that there are fewer connections where there are few files.
+fn places() -> usize {
+    let files = files::ask_for((MAX_CONNECTIONS + OTHER_FILES) as u64);
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    let places = files.saturating_sub(OTHER_FILES).clamp(1, MAX_CONNECTIONS);
+    if places < MAX_CONNECTIONS {
+        tracing::warn!("the system allows {files} open files: {places} connections at a time");
+    }
+    places
+}
+
 /// Accepts connections for ever, and serves each on a task of its own.
 async fn accept_all(listener: &TcpListener, router: &Router, connections: &GracefulShutdown) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_LENGTH);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(places()));
     loop {
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await?;

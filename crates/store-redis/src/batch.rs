@@ -7,17 +7,20 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     error::{Error, Result},
-    node::{self, Node},
+    node::Node,
 };
 
 /// Most jobs that may wait, and most that are sent together.
 const QUEUE: usize = 1024;
 const BATCH: usize = 128;
 
+/// Writes something, also where the memory is full: a script that has written may set.
+const WRITE: &str = "redis.call('PERSIST', KEYS[1]) return redis.call('SET', KEYS[1], '1')";
+
 /// What came of a job.
 pub(crate) enum Outcome {
     /// The server's answers, whether enough replicas have what was changed, and whether changes on
-    /// that server are heard of.
+    /// that server are heard of, and it is the primary still.
     Answered {
         answers: Vec<Value>,
         confirmed: bool,
@@ -124,7 +127,7 @@ impl Worker {
     async fn confirm(&mut self, node: &Node, batch: impl Iterator<Item = Job>) {
         let own = match self.own.take() {
             Some(own) => Ok(own),
-            None => node.open(node::config()).await,
+            None => node.connect().await.map(|(own, _)| own),
         };
         let mut own = match own {
             Ok(own) => own,
@@ -133,7 +136,7 @@ impl Worker {
         let (mut pipeline, waiting) = collect(batch, false);
         // `WAIT` waits for what this connection has written. A repeat may have nothing to write, and
         // what it finds done may be another connection's.
-        pipeline.cmd("SET").arg(node.own_name()).arg("1");
+        pipeline.cmd("EVAL").arg(WRITE).arg(1).arg(node.own_name());
         let mut wait = cmd("WAIT");
         let patience = (self.manner.patience / 2).as_millis();
         wait.arg(self.manner.replicas)
@@ -141,9 +144,10 @@ impl Worker {
         pipeline.add_command(wait);
         match self.talk(&mut own, &pipeline).await {
             Ok(mut answers) => {
-                self.own = Some(own);
                 let replicas = answers.pop();
                 let written = matches!(answers.pop(), Some(Value::Okay));
+                // Where it may not write, the address may lead to another server by now.
+                self.own = written.then_some(own);
                 let wanted = i64::from(self.manner.replicas);
                 let enough = matches!(replicas, Some(Value::Int(count)) if count >= wanted);
                 waiting.answer(answers, written && enough, false);

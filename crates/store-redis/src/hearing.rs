@@ -3,7 +3,7 @@
 //! Each primary has a connection that it tells of every change of a record. The lease is extended by an
 //! answer to a write on that very connection, from the time at which the write was sent: what was
 //! changed before it was answered has been told before, on the same connection. Where a primary cannot
-//! be heard, or refuses to write, copies are not used.
+//! be heard, or refuses to write, copies are not used, and what it reads is not believed either.
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,7 @@ use crate::{
     backoff::Backoff,
     error::{Error, Result},
     names::Names,
-    node::{self, Node, answer},
+    node::{self, Heard, Node, answer},
     server::Facts,
     servers::Servers,
 };
@@ -136,7 +136,8 @@ async fn listen(servers: &Arc<Servers>, node: &Arc<Node>) -> Result<()> {
     let closed = Arc::new(Notify::new());
     let receiver = receiver(Arc::clone(lease), Arc::clone(&closed));
     let mut connection = node.open(node::config().set_push_sender(receiver)).await?;
-    let run = within(LEASE, Facts::ask(&mut connection)).await??.run;
+    let facts = within(LEASE, Facts::ask(&mut connection)).await??;
+    let run: Arc<str> = facts.run.into();
     let mut track = cmd("CLIENT");
     track
         .arg("TRACKING")
@@ -148,14 +149,19 @@ async fn listen(servers: &Arc<Servers>, node: &Arc<Node>) -> Result<()> {
     answer(within(LEASE, tracking).await??)?;
     // Nothing that was copied before is known to be as it was.
     lease.changed_all();
-    node.set_heard(Some(run));
     loop {
         let sent = lease.now();
-        let mut beat = cmd("SET");
-        beat.arg(node.own_name()).arg("1");
+        // Whoever may not write may not do this either, and it needs no memory.
+        let mut beat = cmd("DEL");
+        beat.arg(node.own_name());
         let beaten = within(LEASE, connection.send_packed_command(&beat)).await;
         match beaten {
-            Ok(Ok(Value::Okay)) => hearing.heard(node, Some(sent + LEASE)),
+            Ok(Ok(Value::Int(_))) => {
+                let until = sent + LEASE;
+                let run = Arc::clone(&run);
+                node.set_heard(Some(Heard { run, until }));
+                hearing.heard(node, Some(until));
+            }
             _ => return Ok(()),
         }
         let next = time::Instant::from_std(sent + HEARTBEAT);

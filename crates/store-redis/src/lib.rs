@@ -43,11 +43,15 @@
 //!   done. Connections are made again with pauses that grow and differ.
 //! * **Any executor** may poll the futures: the store has a thread of its own (`kw-redis`), and no call
 //!   is given up halfway when its future is dropped. Dropping the store does not wait.
-//! * **Rights.** A user needs `~kw:*` and the commands `get mget set setnx exists del sadd srem smembers zadd zrem
+//! * **Rights.** A user needs `~kw:*` and the commands `get getex mget set setnx exists del persist sadd srem smembers zadd zrem
 //!   zcard zrange zrangebyscore zscore hget hset hdel eval evalsha scan info client|tracking`, with
 //!   replicas `wait`, on a cluster `asking cluster|slots`, and to know how durable it is `config|get`.
 //!
 //! Client-side caching of the driver is not used: it goes on serving what it has when its connection is lost.
+
+// Not used by name: it gives the TLS of redis its cryptography.
+#[cfg(feature = "tls")]
+use rustls as _;
 
 mod backoff;
 mod batch;

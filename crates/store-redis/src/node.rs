@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -16,20 +16,21 @@ use crate::{
     error::{Error, Result},
     server::Facts,
 };
+use keywright_core::Lease;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, Value, aio::MultiplexedConnection};
 
-/// Longest that a connection may take to be made.
+/// Longest that a connection may take to be made, and then to tell what it leads to.
 const CONNECT: Duration = Duration::from_secs(1);
 
 /// A server, found under one address.
 pub(crate) struct Node {
     client: Client,
     terms: Terms,
+    /// Whose clock is the one that leases are measured by.
+    lease: Arc<Lease>,
     live: Mutex<Option<Live>>,
     connecting: tokio::sync::Mutex<Backoff>,
-    /// The run of the server whose changes are heard of: behind one address there may be another one
-    /// after a failover.
-    heard: Mutex<Option<String>>,
+    heard: Mutex<Option<Heard>>,
     /// A name in one of its slots, for what is written for the sake of writing.
     own_name: Mutex<Vec<u8>>,
     /// Whether it has all slots, and so can be asked for names of several at once.
@@ -37,6 +38,15 @@ pub(crate) struct Node {
     shared: Batches,
     /// What makes changes that replicas confirm, where any are wanted.
     confirmed: Option<Batches>,
+}
+
+/// A server whose changes are heard of.
+#[derive(Clone)]
+pub(crate) struct Heard {
+    /// What this run of it calls itself: behind one address there may be another one after a failover.
+    pub(crate) run: Arc<str>,
+    /// How long it is trusted to be the primary still, since it could write.
+    pub(crate) until: Instant,
 }
 
 /// A connection, and a number that none before it had.
@@ -48,7 +58,7 @@ pub(crate) struct Live {
 }
 
 impl Node {
-    pub(crate) fn start(client: Client, terms: Terms) -> Arc<Self> {
+    pub(crate) fn start(client: Client, terms: Terms, lease: &Arc<Lease>) -> Arc<Self> {
         let manner = |replicas| Manner {
             replicas,
             patience: terms.deadline / 2,
@@ -56,6 +66,7 @@ impl Node {
         Arc::new_cyclic(|node| Self {
             client,
             terms,
+            lease: Arc::clone(lease),
             alone: AtomicBool::new(false),
             shared: Batches::start(node.clone(), manner(0)),
             confirmed: (terms.replicas > 0)
@@ -107,13 +118,17 @@ impl Node {
         self.client.get_connection_info().addr().to_string()
     }
 
-    /// Whether the changes are heard of that are made on the server of this connection.
+    /// Whether the changes are heard of that are made on the server of this connection, and that is
+    /// the primary still.
     pub(crate) fn hears_of(&self, live: &Live) -> bool {
-        lock(&self.heard).as_deref() == Some(&*live.run)
+        let now = self.lease.now();
+        lock(&self.heard)
+            .as_ref()
+            .is_some_and(|heard| *heard.run == *live.run && now < heard.until)
     }
 
-    pub(crate) fn set_heard(&self, run: Option<String>) {
-        *lock(&self.heard) = run;
+    pub(crate) fn set_heard(&self, heard: Option<Heard>) {
+        *lock(&self.heard) = heard;
     }
 
     pub(crate) fn own_name(&self) -> Vec<u8> {
@@ -153,9 +168,11 @@ impl Node {
     }
 
     /// A connection of its own, to a server that keeps what it is given.
-    async fn connect(&self) -> Result<(MultiplexedConnection, String)> {
+    pub(crate) async fn connect(&self) -> Result<(MultiplexedConnection, String)> {
         let mut connection = self.open(config()).await?;
-        let facts = Facts::ask(&mut connection).await?;
+        let facts = tokio::time::timeout(CONNECT, Facts::ask(&mut connection))
+            .await
+            .map_err(|_| Error::TimedOut)??;
         facts.check(self.terms.tolerance)?;
         Ok((connection, facts.run))
     }

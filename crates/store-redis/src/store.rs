@@ -1,6 +1,6 @@
 //! The store: what its own threads are given to do.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use keywright_core::{
@@ -97,6 +97,15 @@ impl Threads {
         };
         runtime.spawn(work).await.map_err(|_| Error::Ended)?
     }
+
+    /// Gives up what any executor polls, by a timer of the store's own.
+    async fn limit<T>(&self, end: Instant, work: impl Future<Output = T>) -> Result<T> {
+        let limited = {
+            let _entered = self.0.as_ref().ok_or(Error::Ended)?.enter();
+            tokio::time::timeout_at(end.into(), work)
+        };
+        limited.await.map_err(|_| Error::TimedOut)
+    }
 }
 
 impl Drop for Threads {
@@ -129,7 +138,8 @@ impl KeyStore for RedisStore {
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
         let end = self.servers.end();
         // Most have their answer without a change of threads.
-        if let Some(found) = operations::find_at_once(&self.servers, id).await {
+        let at_once = operations::find_at_once(&self.servers, id);
+        if let Some(found) = self.threads.limit(end, at_once).await? {
             return Ok(found?);
         }
         let id = *id;

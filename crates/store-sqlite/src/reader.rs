@@ -12,13 +12,15 @@ use rusqlite::Connection;
 
 use crate::{
     error::{Error, Result},
+    place::Place,
     worker::Worker,
 };
 
 /// Most jobs that read in one transaction.
 const BATCH: usize = 64;
 
-type Job = Box<dyn FnOnce(&Connection) + Send>;
+/// It is given the connection, or why nothing may be read.
+type Job = Box<dyn FnOnce(Result<&Connection>) + Send>;
 
 /// Two threads with connections that only read, one for what is quick and one for what may take
 /// long: no verification waits behind a search. Neither waits for a writer.
@@ -29,10 +31,16 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    pub(crate) fn start([finds, lists]: [Connection; 2]) -> io::Result<Self> {
+    pub(crate) fn start([finds, lists]: [Connection; 2], place: &Place) -> io::Result<Self> {
+        let start = |name, connection, batch| {
+            let place = place.clone();
+            Worker::start(name, connection, move |connection: &_, jobs: &_| {
+                serve(connection, jobs, batch, &place);
+            })
+        };
         Ok(Self {
-            finds: Worker::start("kw-sqlite-find", finds, serve_together)?,
-            lists: Worker::start("kw-sqlite-list", lists, serve_one_by_one)?,
+            finds: start("kw-sqlite-find", finds, BATCH)?,
+            lists: start("kw-sqlite-list", lists, 1)?,
         })
     }
 
@@ -61,34 +69,27 @@ async fn run<T: Send + 'static>(
     worker.submit(Box::new(move |connection| {
         // Nobody misses a read whose caller has gone.
         if !caller.is_canceled() {
-            let _ = caller.send(work(connection));
+            let _ = caller.send(connection.and_then(work));
         }
     }))?;
     Ok(answer.await.unwrap_or(Err(Error::Lost))?)
 }
 
-/// Each transaction costs system calls for its locks, so whatever waits shares one. It begins after
-/// all of its jobs were submitted: none of them sees an older state than it must.
-fn serve_together(connection: &Connection, jobs: &Receiver<Job>) {
+/// Each transaction costs system calls for its locks, and so does each look at the place, so what
+/// waits shares them. Both come after all jobs of the batch were submitted: none of them sees an older
+/// state than it must.
+fn serve(connection: &Connection, jobs: &Receiver<Job>, most: usize, place: &Place) {
     for job in jobs {
         let batch: Vec<Job> = iter::once(job)
-            .chain(jobs.try_iter().take(BATCH - 1))
+            .chain(jobs.try_iter().take(most - 1))
             .collect();
+        let is_there = place.check().is_ok();
         // Without one, each job reads in a transaction of its own.
         let _transaction = (batch.len() > 1).then(|| connection.unchecked_transaction());
         for job in batch {
-            serve(connection, job);
+            let connection = is_there.then_some(connection).ok_or(Error::Replaced);
+            // A panic ends the job, whose caller learns that it was lost, and not the thread.
+            let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));
         }
     }
-}
-
-fn serve_one_by_one(connection: &Connection, jobs: &Receiver<Job>) {
-    for job in jobs {
-        serve(connection, job);
-    }
-}
-
-/// A panic ends the job, whose caller learns that it was lost, and not the thread.
-fn serve(connection: &Connection, job: Job) {
-    let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));
 }

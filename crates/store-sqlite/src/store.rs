@@ -7,7 +7,6 @@ use keywright_core::{
     Credential, Durability, Key, KeyId, KeyStore, Lease, Listing, Page, Prefix, Purge, Reach,
     Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError, Timestamp, Workspace,
 };
-use rusqlite::Connection;
 
 use crate::{
     connection,
@@ -65,8 +64,8 @@ impl SqliteStore {
             mut writer,
             lock,
         } = open::open(path.as_ref(), sharing)?;
-        let log = Log::watch(&mut writer)
-            .map_err(|source| OpenError::sqlite(path.clone(), source))?;
+        let log =
+            Log::watch(&mut writer).map_err(|source| OpenError::sqlite(path.clone(), source))?;
         let reader = || {
             connection::open_reader(&path).map_err(|source| OpenError::sqlite(path.clone(), source))
         };
@@ -84,7 +83,7 @@ impl SqliteStore {
             Sharing::Strict => None,
         };
         Ok(Self {
-            readers: Readers::start(readers).map_err(OpenError::Threads)?,
+            readers: Readers::start(readers, &place).map_err(OpenError::Threads)?,
             writer: Writer::start(writer, log, place.clone(), Arc::clone(&lease))
                 .map_err(OpenError::Threads)?,
             place,
@@ -100,29 +99,6 @@ impl SqliteStore {
         Ok(self.place.path())
     }
 
-    /// The readers, while the file is where it was.
-    fn readers(&self) -> Result<&Readers, StoreError> {
-        self.place.check()?;
-        Ok(&self.readers)
-    }
-
-    async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.place.check()?;
-        self.writer.run(work).await
-    }
-
-    /// The same for work that changes records: those who keep copies are told.
-    async fn change<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.place.check()?;
-        self.writer.change(work).await
-    }
-
     #[cfg(test)]
     pub(crate) const fn writer(&self) -> &Writer {
         &self.writer
@@ -133,13 +109,14 @@ impl SqliteStore {
 impl KeyStore for SqliteStore {
     async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
         let row = NewRow::new(record).map_err(Error::from)?;
-        self.write(move |connection| operations::insert(connection, &row, now))
+        self.writer
+            .run(move |connection| operations::insert(connection, &row, now))
             .await
     }
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
         let id = *id;
-        self.readers()?
+        self.readers
             .find(move |connection| operations::find(connection, &id))
             .await
     }
@@ -147,7 +124,7 @@ impl KeyStore for SqliteStore {
     async fn list(&self, workspace: &Workspace, listing: &Listing) -> Result<Page, StoreError> {
         let workspace = workspace.clone();
         let listing = listing.clone();
-        self.readers()?
+        self.readers
             .list(move |connection| operations::list(connection, &workspace, &listing))
             .await
     }
@@ -162,10 +139,11 @@ impl KeyStore for SqliteStore {
         let workspace = workspace.clone();
         let id = *id;
         let rename = rename.clone();
-        self.change(move |connection| {
-            operations::rename(connection, &workspace, &id, version, rename)
-        })
-        .await
+        self.writer
+            .change(move |connection| {
+                operations::rename(connection, &workspace, &id, version, rename)
+            })
+            .await
     }
 
     async fn revoke(
@@ -177,7 +155,8 @@ impl KeyStore for SqliteStore {
     ) -> Result<Revocation, StoreError> {
         let workspace = workspace.clone();
         let id = *id;
-        self.change(move |connection| operations::revoke(connection, &workspace, &id, reach, now))
+        self.writer
+            .change(move |connection| operations::revoke(connection, &workspace, &id, reach, now))
             .await
     }
 
@@ -195,10 +174,11 @@ impl KeyStore for SqliteStore {
             retire: rotation.retire,
             caller: rotation.caller,
         };
-        self.change(move |connection| {
-            operations::rotate(connection, &workspace, &predecessor, &successor, now)
-        })
-        .await
+        self.writer
+            .change(move |connection| {
+                operations::rotate(connection, &workspace, &predecessor, &successor, now)
+            })
+            .await
     }
 
     async fn rehash(
@@ -209,13 +189,15 @@ impl KeyStore for SqliteStore {
     ) -> Result<(), StoreError> {
         let id = *id;
         let credential = credential.clone();
-        self.change(move |connection| operations::rehash(connection, &id, version, &credential))
+        self.writer
+            .change(move |connection| operations::rehash(connection, &id, version, &credential))
             .await
     }
 
     async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
         let uses = uses.to_vec();
-        self.write(move |connection| operations::touch(connection, &uses))
+        self.writer
+            .run(move |connection| operations::touch(connection, &uses))
             .await
     }
 
@@ -225,7 +207,8 @@ impl KeyStore for SqliteStore {
         now: Timestamp,
     ) -> Result<Reserved, StoreError> {
         let reservation = reservation.clone();
-        self.write(move |connection| operations::reserve(connection, &reservation, now))
+        self.writer
+            .run(move |connection| operations::reserve(connection, &reservation, now))
             .await
     }
 
@@ -235,7 +218,7 @@ impl KeyStore for SqliteStore {
         loop {
             let wanted = purge.clone();
             let ids = self
-                .readers()?
+                .readers
                 .list(move |connection| operations::purgeable(connection, &wanted))
                 .await?;
             if ids.is_empty() {
@@ -243,7 +226,8 @@ impl KeyStore for SqliteStore {
             }
             let before = purge.revoked_before;
             let count = self
-                .write(move |connection| operations::delete_purgeable(connection, &ids, before))
+                .writer
+                .run(move |connection| operations::delete_purgeable(connection, &ids, before))
                 .await?;
             // Others have purged the same meanwhile, but there may be more.
             if count > 0 {
@@ -253,12 +237,13 @@ impl KeyStore for SqliteStore {
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {
-        self.readers()?.find(operations::is_empty).await
+        self.readers.find(operations::is_empty).await
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
         let prefix = prefix.clone();
-        self.write(move |connection| operations::claim_prefix(connection, &prefix))
+        self.writer
+            .run(move |connection| operations::claim_prefix(connection, &prefix))
             .await
     }
 

@@ -36,7 +36,7 @@ impl Writer {
     ) -> io::Result<Self> {
         let work = move |connection: &_, jobs: &Receiver<Box<dyn Job>>| {
             for job in jobs {
-                serve(connection, job, jobs, &lease);
+                serve(connection, job, jobs, &place, &lease);
                 // Nobody waits for this but whoever comes next.
                 log.write_back(connection, &place);
             }
@@ -151,10 +151,15 @@ fn serve(
     connection: &Connection,
     job: Box<dyn Job>,
     jobs: &Receiver<Box<dyn Job>>,
+    place: &Place,
     lease: &Lease,
 ) {
     let mut batch = vec![job];
-    let transaction = transact(connection, jobs, &mut batch);
+    let transaction = transact(connection, jobs, &mut batch).and_then(|changed| {
+        // What is acknowledged was committed to files that were still there afterwards.
+        place.check()?;
+        Ok(changed)
+    });
     // Committed, told, acknowledged: in this order.
     match &transaction {
         Ok(changed) => changed.tell(lease),

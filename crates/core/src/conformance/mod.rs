@@ -99,7 +99,7 @@ pub trait Harness: Sync {
     /// Waits for a future. A store that needs an async runtime enters it here; the suite calls this
     /// from many threads at once.
     fn block_on<T: Send>(&self, future: impl Future<Output = T> + Send) -> T {
-        futures_executor::block_on(future)
+        pollster::block_on(future)
     }
 }
 

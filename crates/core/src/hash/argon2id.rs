@@ -102,6 +102,9 @@ impl std::error::Error for Argon2ParamsError {}
 #[derive(Default)]
 pub(super) struct Memory(Vec<Block>);
 
+#[cfg(test)]
+crate::secrecy::assert_secret!(Memory);
+
 impl Memory {
     fn blocks(&mut self, count: usize) -> Result<&mut [Block], TryReserveError> {
         if self.0.len() != count {

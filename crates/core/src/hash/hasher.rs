@@ -31,6 +31,9 @@ struct HashKey {
     mac: Keyed,
 }
 
+#[cfg(test)]
+crate::secrecy::assert_secret!(HashKey);
+
 impl HashKey {
     fn new(pepper: Option<Arc<Pepper>>) -> Self {
         let mac = Keyed::new(pepper.as_deref().map(Pepper::key));

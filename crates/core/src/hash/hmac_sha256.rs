@@ -18,6 +18,9 @@ const NO_PEPPER: &[u8] = b"keywright";
 #[derive(Clone)]
 pub(super) struct Keyed(Hmac<Sha256>);
 
+#[cfg(test)]
+crate::secrecy::assert_unprintable!(Keyed);
+
 impl Keyed {
     pub(super) fn new(pepper: Option<&[u8]>) -> Self {
         #[expect(clippy::expect_used, reason = "an HMAC takes a key of any length")]

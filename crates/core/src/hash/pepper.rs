@@ -82,6 +82,12 @@ impl fmt::Debug for Pepper {
     }
 }
 
+#[cfg(test)]
+static_assertions::assert_not_impl_any!(
+    Pepper: fmt::Display, Clone, PartialEq, std::hash::Hash, serde::Serialize, std::ops::Deref,
+    AsRef<[u8]>, Into<Vec<u8>>
+);
+
 /// All peppers that stored hashes may name. New hashes are made with the newest; all of them
 /// verify. The empty ring makes hashes without a pepper.
 #[derive(Clone, Debug, Default)]

@@ -62,11 +62,12 @@ impl Issuer {
             return Ok(caller.clone());
         };
         let verifier = Verifier(Arc::clone(&self.0));
-        let key = verifier.known_now(id).await?;
-        let key = key.ok_or(IssueError::CallerInactive)?;
-        match key.status(self.0.clock.now()) {
-            Status::Active => Ok(caller.clone().ending_by(key.expires_at)),
-            Status::Expired | Status::Revoked => Err(IssueError::CallerInactive),
+        let seen = verifier
+            .look_now(id, |key| (key.status(self.0.clock.now()), key.expires_at))
+            .await?;
+        match seen {
+            Some((Status::Active, end)) => Ok(caller.clone().ending_by(end)),
+            Some((Status::Expired | Status::Revoked, _)) | None => Err(IssueError::CallerInactive),
         }
     }
 }

@@ -89,6 +89,12 @@ fn expiry_follows_the_clock_to_the_millisecond() {
     clock.set(1_999);
     assert!(verify().is_ok());
     let caller = Caller::from(&issued.key);
+    assert!(caller.is_current(time(1_999)) && !caller.is_current(time(2_000)));
+    clock.set(1_500);
+    let mut last = new_key();
+    last.expiry = Expiry::At(time(2_000));
+    let child = block_on(keys.issuer().create(&caller, last)).unwrap();
+    assert_eq!(child.key.expires_at, Some(time(2_000)));
     for (now, at, refused) in [
         (1_500, 1_500, "expires_at must be in the future"),
         (

@@ -209,13 +209,6 @@ mod tests {
         random::{Generator, OsEntropy},
     };
 
-    static_assertions::assert_not_impl_any!(
-        Token: fmt::Debug, fmt::Display, Clone, PartialEq, serde::Serialize, std::ops::Deref, AsRef<str>);
-    static_assertions::assert_not_impl_any!(
-        Secret: fmt::Debug, fmt::Display, Clone, PartialEq, serde::Serialize, std::ops::Deref, AsRef<[u8]>);
-    static_assertions::assert_not_impl_any!(
-        TokenRef<'static>: fmt::Debug, fmt::Display, PartialEq, serde::Serialize, std::ops::Deref);
-
     fn mint(prefix: &Prefix, environment: Environment) -> Token {
         let mut random = Generator::seeded(&OsEntropy).unwrap();
         let now = Timestamp::from_millis(1_709_287_200_000).unwrap();

@@ -28,6 +28,7 @@ use self::{
 pub(crate) use self::{
     cache::{Cache, Miss},
     proof::ProofKey,
+    rehash::Rehashing,
     upkeep::{Upkeep, Writing},
     uses::{Due, Uses},
 };
@@ -79,6 +80,22 @@ impl Memory {
         }
         self.uses.overlay(keys);
     }
+
+    /// What is known of a key that was read just now: what was known before, if that is the same.
+    fn known(&self, mut key: Key, version: u64) -> Arc<Known> {
+        let before = self.cache.look(&key.id, |entry| Arc::clone(&entry.known));
+        match before {
+            Some(known) if known.is(&key, version) => known,
+            before => {
+                self.parts.share(&mut key);
+                let new = Known::new(key, version);
+                if let Some(before) = before {
+                    new.follow(&before);
+                }
+                Arc::new(new)
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Memory {
@@ -126,12 +143,17 @@ impl Verifier {
         caller.is_current(self.0.clock.now())
     }
 
-    /// A key as it is now, by a fresh copy or by the store, whatever its status; `None` if there is none.
-    pub(crate) async fn known_now(&self, id: &KeyId) -> Result<Option<Key>, StoreError> {
+    /// Looks at a key as it is now, by a fresh copy or by the store, whatever its status; `None` if
+    /// there is none.
+    pub(crate) async fn look_now<T>(
+        &self,
+        id: &KeyId,
+        look: impl Fn(&Key) -> T,
+    ) -> Result<Option<T>, StoreError> {
         let Shared { store, memory, .. } = &*self.0;
-        match memory.cache.look_fresh(id, |entry| entry.known.key.clone()) {
-            Some(key) => Ok(Some(key)),
-            None => Ok(store.find(id).await?.map(|record| record.key)),
+        match memory.cache.look_fresh(id, |entry| look(&entry.known.key)) {
+            Some(seen) => Ok(Some(seen)),
+            None => Ok(store.find(id).await?.map(|record| look(&record.key))),
         }
     }
 
@@ -243,7 +265,7 @@ impl Verifier {
             ..
         } = &*self.0;
         let id = key.id;
-        let known = self.known(key, version);
+        let known = memory.known(key, version);
         // While the store does not vouch, a new copy would not be used either.
         let remembered = memory.cache.look(&id, |entry| {
             entry.mark_used();
@@ -270,23 +292,6 @@ impl Verifier {
         known
     }
 
-    /// What is known of a key that was read just now: what was known before, if that is the same.
-    fn known(&self, mut key: Key, version: u64) -> Arc<Known> {
-        let cache = &self.0.memory.cache;
-        let before = cache.look(&key.id, |entry| Arc::clone(&entry.known));
-        match before {
-            Some(known) if known.is(&key, version) => known,
-            before => {
-                self.0.memory.parts.share(&mut key);
-                let new = Known::new(key, version);
-                if let Some(before) = before {
-                    new.follow(&before);
-                }
-                Arc::new(new)
-            }
-        }
-    }
-
     /// Has a hash replaced that would not be made any more.
     #[cold]
     fn replace_hash(&self, entry: &Entry, token: &TokenRef<'_>, mac: TokenMac) {
@@ -296,7 +301,6 @@ impl Verifier {
         // Before it is queued: whoever does it may note at once that it must be done again.
         entry.outdated.store(false, Ordering::Relaxed);
         let queued = self.0.upkeep.rehash(Rehash {
-            shared: Arc::downgrade(&self.0),
             known: Arc::clone(&entry.known),
             token: mac,
             secret: token.secret(),

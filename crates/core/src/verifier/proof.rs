@@ -43,6 +43,9 @@ impl ProofKey {
     }
 }
 
+#[cfg(test)]
+crate::secrecy::assert_unprintable!(TokenMac, Proof);
+
 /// That a token was proven against a stored hash.
 #[derive(Clone, Copy)]
 pub(crate) struct Proof {

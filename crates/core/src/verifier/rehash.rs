@@ -1,20 +1,16 @@
 //! Replacing hashes that would not be made any more, once their secrets have been proven.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Weak},
-};
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
-    Verifier,
+    Memory,
     cache::Entry,
     known::Known,
     proof::{Proof, TokenMac},
 };
 use crate::{
-    HashError, KeyId,
-    config::Shared,
-    hash::Binding,
+    Entropy, HashError, KeyId, KeyStore, Lease,
+    hash::{Binding, Hasher},
     meter,
     random::Generator,
     sync::{Mutex, Ordering, PoisonError},
@@ -23,12 +19,20 @@ use crate::{
 
 /// A hash to be replaced.
 pub(super) struct Rehash {
-    /// Not kept alive by what waits.
-    pub(super) shared: Weak<Shared>,
     pub(super) known: Arc<Known>,
     pub(super) token: TokenMac,
     pub(super) secret: Secret,
     pub(super) claim: Claim,
+}
+
+/// What it takes to replace hashes: not all that is open, which ends only once whoever replaces them has
+/// ended.
+pub(crate) struct Rehashing {
+    pub(crate) store: Arc<dyn KeyStore>,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) hasher: Arc<Hasher>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) memory: Arc<Memory>,
 }
 
 /// The keys whose hashes are being replaced: each once.
@@ -63,21 +67,22 @@ impl Rehash {
     /// Makes the new hash and puts it in the place of the old one. Whatever goes wrong, the old one
     /// stays, and the next verification that reads it tries again; if it was only that others were
     /// hashing, the next verification at all does.
-    pub(super) async fn run(self) {
-        let Some(shared) = self.shared.upgrade() else {
-            return;
-        };
-        let verifier = Verifier(Arc::clone(&shared));
-        let memory = &shared.memory;
+    pub(super) async fn run(self, with: &Rehashing) {
+        let Rehashing {
+            store,
+            lease,
+            hasher,
+            entropy,
+            memory,
+        } = with;
         let key = &self.known.key;
-        let Ok(mut random) = Generator::seeded(&*shared.entropy) else {
+        let Ok(mut random) = Generator::seeded(&**entropy) else {
             return;
         };
         let salt = random.bytes();
         drop(random);
         let binding = Binding::new(&key.id, &key.workspace, key.environment);
-        let made = shared
-            .hasher
+        let made = hasher
             .credential(&key.id, binding, salt, self.secret.expose())
             .await;
         let credential = match made {
@@ -96,8 +101,7 @@ impl Rehash {
         let fingerprint = memory.proofs.fingerprint(key, &credential.hash);
         // From the commit on others read the new hash, against which this token is proven.
         let _assumed = memory.flights.assume(key.id, self.token, fingerprint);
-        if shared
-            .store
+        if store
             .rehash(&key.id, self.known.version, &credential)
             .await
             .is_err()
@@ -105,14 +109,14 @@ impl Rehash {
             return;
         }
         meter::rehashed();
-        let stamp = shared.lease.stamp(&key.id);
-        if let Ok(Some(record)) = shared.store.find(&key.id).await
+        let stamp = lease.stamp(&key.id);
+        if let Ok(Some(record)) = store.find(&key.id).await
             && memory
                 .proofs
                 .fingerprint(&record.key, &record.credential.hash)
                 == fingerprint
         {
-            let known = verifier.known(record.key, record.version);
+            let known = memory.known(record.key, record.version);
             let proof = Proof {
                 token: self.token,
                 hash: fingerprint,

@@ -12,12 +12,13 @@ use std::{
 use crossbeam_channel::{RecvTimeoutError, Sender};
 
 use super::{
-    rehash::Rehash,
+    rehash::{Rehash, Rehashing},
     uses::{Due, Uses},
 };
 use crate::{
     Clock, KeyStore, StoreError,
     meter::{self, Instance},
+    sync::{AtomicBool, Ordering},
     thread::Thread,
     time::monotonic,
 };
@@ -29,8 +30,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// verification.
 const QUEUE: usize = 64;
 
-/// The thread. When this is dropped, what is not written yet is written, and the thread ends.
+/// The thread. When this is dropped, a hash that is being replaced is replaced, what is not written yet is
+/// written, and the thread ends.
 pub(crate) struct Upkeep {
+    /// Whether this is being dropped.
+    ending: Arc<AtomicBool>,
     // The order matters: it is the end of the queue that ends the thread.
     rehashes: Sender<Rehash>,
     _thread: Thread,
@@ -51,8 +55,14 @@ impl Writing {
 }
 
 impl Upkeep {
-    pub(crate) fn start(writing: Writing, instance: Instance) -> io::Result<Self> {
+    pub(crate) fn start(
+        writing: Writing,
+        rehashing: Rehashing,
+        instance: Instance,
+    ) -> io::Result<Self> {
         let (rehashes, queue) = crossbeam_channel::bounded::<Rehash>(QUEUE);
+        let ending = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&ending);
         let thread = thread::Builder::new()
             .name("kw-upkeep".into())
             .spawn(move || {
@@ -61,7 +71,11 @@ impl Upkeep {
                 let mut next = monotonic() + INTERVAL;
                 loop {
                     match queue.recv_deadline(next) {
-                        Ok(rehash) => drop(catching(|| pollster::block_on(rehash.run()))),
+                        // Nobody waits for hashes that can be replaced another time.
+                        Ok(_) if ended.load(Ordering::Relaxed) => {}
+                        Ok(rehash) => drop(catching(|| {
+                            pollster::block_on(rehash.run(&rehashing));
+                        })),
                         Err(RecvTimeoutError::Timeout) => {}
                         Err(RecvTimeoutError::Disconnected) => break,
                     }
@@ -75,6 +89,7 @@ impl Upkeep {
                 drop(catching(|| instance.close()));
             })?;
         Ok(Self {
+            ending,
             rehashes,
             _thread: Thread::new(thread),
         })
@@ -83,6 +98,12 @@ impl Upkeep {
     /// Has a hash replaced; whether there was a place for it.
     pub(super) fn rehash(&self, rehash: Rehash) -> bool {
         self.rehashes.try_send(rehash).is_ok()
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::Relaxed);
     }
 }
 

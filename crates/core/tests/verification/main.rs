@@ -7,6 +7,7 @@
     reason = "a test"
 )]
 
+mod answers;
 mod cache;
 mod changes;
 mod clock;
@@ -14,6 +15,7 @@ mod flights;
 mod hand;
 mod last_use;
 mod once;
+mod races;
 mod rehash;
 mod watched;
 mod world;

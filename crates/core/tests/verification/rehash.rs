@@ -4,12 +4,15 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use keywright_core::{
-    Config, Denied, Issued, KeyStore, Keywright, Pepper, PepperId, PepperRing, Scheme,
+    Config, Denied, HashError, Issued, KeyStore, Keywright, Pepper, PepperId, PepperRing, Scheme,
+    Undecided, VerifyError,
 };
 use pollster::block_on;
 
@@ -96,6 +99,32 @@ fn scheme_parameters_and_pepper_are_replaced_under_load_once_for_each_key() {
 }
 
 #[test]
+fn a_key_whose_pepper_was_taken_away_is_undecided_and_not_denied() {
+    for scheme in [cheap(), Scheme::HmacSha256] {
+        let before = World::with(chosen(scheme, &["p1"]));
+        let issued = before.issue();
+        for left in [&[][..], &["p2"]] {
+            let world = before.reopened(chosen(scheme, left));
+            let answer = block_on(
+                world
+                    .keys
+                    .verifier()
+                    .verify(issued.token.expose().as_bytes()),
+            );
+            assert!(
+                matches!(
+                    answer,
+                    Err(VerifyError::Undecided(Undecided::Hash(
+                        HashError::UnknownPepper
+                    )))
+                ),
+                "{answer:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_key_that_is_revoked_while_its_hash_is_replaced_stays_revoked() {
     let before = World::with(chosen(cheap(), &["p1"]));
     let issued = before.issue();
@@ -161,4 +190,29 @@ fn a_key_that_is_renamed_while_its_hash_is_replaced_gets_its_hash_at_the_next_us
         world.verify(&issued.token).unwrap().key().name.as_str(),
         "renamed"
     );
+}
+
+#[test]
+fn whoever_dropped_the_library_did_not_wait_for_the_last_uses_while_a_hash_was_replaced() {
+    let before = World::with(chosen(Scheme::HmacSha256, &[]));
+    let issued = before.issue();
+    let World { clock, store, keys } = before.reopened(chosen(cheap(), &[]));
+    let (begun, is_begun) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    store.before_rehash(move || {
+        begun.send(()).unwrap();
+        may_go_on.recv().unwrap();
+    });
+    let token = issued.token.expose().as_bytes();
+    block_on(keys.verifier().verify(token)).unwrap();
+    is_begun.recv().unwrap();
+    // Long after the drop has begun, which must wait for this.
+    let releasing = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(100));
+        go_on.send(()).unwrap();
+    });
+    drop(keys);
+    assert_eq!(store.touches(&issued.key.id), [clock.millis()]);
+    assert_eq!(store.rehashes(), 1);
+    releasing.join().unwrap();
 }

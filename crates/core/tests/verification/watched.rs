@@ -31,6 +31,8 @@ pub(crate) struct Watched {
     before_rehash: Once,
     before_touch: Once,
     touches_to_fail: AtomicU64,
+    /// What the next insertions and rotations are answered with, the last of these first.
+    answers: Mutex<Vec<StoreErrorKind>>,
 }
 
 impl fmt::Debug for Watched {
@@ -84,6 +86,24 @@ impl Watched {
         self.before_touch.set(what);
     }
 
+    /// Has the next insertions and rotations answered with these; only what is not confirmed is done.
+    pub(crate) fn answer_with(&self, kinds: &[StoreErrorKind]) {
+        *self.answers.lock().unwrap() = kinds.iter().rev().copied().collect();
+    }
+
+    /// What an insertion or a rotation is answered with, instead of being done or after it.
+    async fn answer(
+        &self,
+        step: impl Future<Output = Result<(), StoreError>>,
+    ) -> Result<(), StoreError> {
+        let kind = self.answers.lock().unwrap().pop();
+        let error = kind.map(|kind| StoreError::new(kind, "watched"));
+        if kind.is_none_or(|kind| kind == StoreErrorKind::NotConfirmed) {
+            step.await?;
+        }
+        error.map_or(Ok(()), Err)
+    }
+
     /// Lets that many writes of uses fail.
     pub(crate) fn fail_touches(&self, count: u64) {
         self.touches_to_fail.store(count, Ordering::SeqCst);
@@ -93,7 +113,7 @@ impl Watched {
 #[async_trait]
 impl KeyStore for Watched {
     async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
-        self.inner.insert(record, now).await
+        self.answer(self.inner.insert(record, now)).await
     }
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
@@ -135,7 +155,8 @@ impl KeyStore for Watched {
         rotation: &Rotation,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.inner.rotate(workspace, rotation, now).await
+        self.answer(self.inner.rotate(workspace, rotation, now))
+            .await
     }
 
     async fn rehash(

@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::json;
 use crate::error::ApiError;
@@ -72,10 +73,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     match Limited::new(body, MAX_LENGTH).collect().await {
-        Ok(collected) => {
-            let mut buffer = collected.aggregate();
-            Ok(buffer.copy_to_bytes(buffer.remaining()))
-        }
+        Ok(collected) => Ok(whole(collected.aggregate())),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(_) => Err(ApiError::new(
             StatusCode::BAD_REQUEST,
@@ -83,6 +81,18 @@ where
             "the body could not be read to its end",
         )),
     }
+}
+
+/// The bytes of a body, copied only where they came in several pieces. Into a buffer that never grows and
+/// is wiped: what is sent to be verified has a token in it.
+fn whole(mut pieces: impl Buf) -> Bytes {
+    let length = pieces.remaining();
+    if pieces.chunk().len() == length {
+        return pieces.copy_to_bytes(length);
+    }
+    let mut bytes = Zeroizing::new(vec![0; length]);
+    pieces.copy_to_slice(&mut bytes);
+    Bytes::from_owner(bytes)
 }
 
 fn too_large() -> ApiError {

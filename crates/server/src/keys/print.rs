@@ -8,12 +8,11 @@ use keywright_http_tower::IssuedJson;
 use serde::Serialize;
 
 use super::visible::write_json;
+use crate::unbuffered;
 
 /// Prints a token, alone on a line.
 pub(super) fn token(issued: &Issued) -> Result<()> {
-    let mut out = stdout().lock();
-    writeln!(out, "{}", issued.token.expose())?;
-    Ok(out.flush()?)
+    Ok(unbuffered::write_line(issued.token.expose())?)
 }
 
 /// Prints a key that was issued with its token, as the API answers it.

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     record::{self, Stored},
     request::{Effect, Request},
-    servers::Servers,
+    servers::{Answer, Servers},
 };
 
 /// The record of an id, if there is one. Where its changes are not heard of, a copy of it counts for
@@ -26,21 +26,27 @@ pub(crate) async fn find_until(
 ) -> Result<Option<Record>> {
     let names = [servers.names().record(id), servers.names().last_use(id)];
     match get(servers, end, id, Effect::ReadsTogether, "MGET", &names).await {
-        Ok(Value::Array(values)) => {
-            if let [stored @ Value::BulkString(_), used] = &*values {
+        Ok(answer) => {
+            let Value::Array(values) = answer.value else {
+                return Err(Error::Unexpected("pair of values"));
+            };
+            if let [stored @ Value::BulkString(_), used] = &*values
+                && answer.heard
+            {
                 return read(id, stored, used);
             }
         }
-        Ok(_) => return Err(Error::Unexpected("pair of values")),
         Err(error) if error.is_split() => {}
         Err(error) => return Err(error),
     }
     // There is none, or a value of another type, which `MGET` does not tell apart; or the slot is on its
-    // way to another server, and each of the two may be here or there.
+    // way to another server, and each of the two may be here or there; or nothing has shown lately that
+    // the server is the primary still. One that may not write refuses to `GETEX`, though that changes
+    // nothing here.
     let [record, last_use] = names;
-    let stored = get(servers, end, id, Effect::Reads, "GET", &[record]).await?;
+    let stored = get(servers, end, id, Effect::Reads, "GETEX", &[record]).await?;
     let used = get(servers, end, id, Effect::Reads, "GET", &[last_use]).await?;
-    read(id, &stored, &used)
+    read(id, &stored.value, &used.value)
 }
 
 /// The same, if the server that should have it answers at once. Any executor may poll this.
@@ -48,7 +54,7 @@ pub(crate) async fn find_at_once(servers: &Servers, id: &KeyId) -> Option<Result
     let names = [servers.names().record(id), servers.names().last_use(id)];
     let answer = servers.try_pair(names).await?;
     if !answer.heard {
-        servers.hearing().lease().changed(id);
+        return None;
     }
     let Value::Array(values) = answer.value else {
         return None;
@@ -66,7 +72,7 @@ async fn get(
     effect: Effect,
     command: &str,
     names: &[Vec<u8>],
-) -> Result<Value> {
+) -> Result<Answer> {
     let mut get = cmd(command);
     get.arg(names);
     let name = names.first().map_or(&[][..], Vec::as_slice);
@@ -76,7 +82,7 @@ async fn get(
     if !answer.heard {
         servers.hearing().lease().changed(id);
     }
-    Ok(answer.value)
+    Ok(answer)
 }
 
 /// Puts both together.

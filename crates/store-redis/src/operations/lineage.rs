@@ -16,7 +16,7 @@ use std::{collections::HashSet, sync::Arc};
 use keywright_core::KeyId;
 use redis::{Value, cmd};
 
-use super::{Confirmation, purge::Shared};
+use super::{Confirmation, purge::Shared, read_id};
 use crate::{
     error::{Error, Result},
     record::{self, Head},
@@ -201,12 +201,5 @@ impl<'a> Lineage<'a> {
 
     fn confirm(&mut self, answer: &Answer) {
         self.confirmation = self.confirmation.and(Confirmation::of(answer));
-    }
-}
-
-fn read_id(value: &Value) -> Option<KeyId> {
-    match value {
-        Value::BulkString(id) => KeyId::from_bytes(id).ok(),
-        _ => None,
     }
 }

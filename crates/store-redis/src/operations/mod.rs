@@ -132,3 +132,11 @@ fn next(record: &Record) -> Result<u64> {
 fn written(record: &Record) -> Result<Vec<u8>> {
     record::write(record).ok_or(Error::TooLarge)
 }
+
+/// The id that an entry or a note is; `None` if it is none.
+fn read_id(value: &Value) -> Option<KeyId> {
+    match value {
+        Value::BulkString(id) => KeyId::from_bytes(id).ok(),
+        _ => None,
+    }
+}

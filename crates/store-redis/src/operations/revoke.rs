@@ -6,7 +6,7 @@ use keywright_core::{KeyId, Reach, Revocation, StoreErrorKind, Timestamp, Worksp
 use redis::{Value, cmd};
 use tokio::task::JoinSet;
 
-use super::Confirmation;
+use super::{Confirmation, read_id};
 use crate::{
     error::{Error, Result},
     record::Unreadable,
@@ -48,8 +48,9 @@ pub(crate) async fn revoke(
     let mut confirmation = root.confirmation;
     let mut count = u64::from(first);
     if reach == Reach::Descendants {
-        let family = led_to(servers, *id, &root).await?;
+        let (family, whole) = led_to(servers, *id, &root).await;
         let (more, confirmed) = cascade(servers, *id, family, now).await?;
+        whole?;
         count += more;
         confirmation = confirmation.and(confirmed);
     }
@@ -111,30 +112,50 @@ async fn revoke_one(
         Ok(revoked) => revoked,
         Err(error) => return (Err(error), Vec::new()),
     };
-    match led_to(servers, id, &revoked).await {
-        Ok(family) if revoked.code == answer::UNREADABLE => {
-            (Err(Unreadable::Length.into()), family)
-        }
-        Ok(family) => (Ok(revoked), family),
-        Err(error) => (Err(error), Vec::new()),
-    }
+    let (family, whole) = led_to(servers, id, &revoked).await;
+    let outcome = match whole {
+        Ok(()) if revoked.code == answer::UNREADABLE => Err(Unreadable::Length.into()),
+        Ok(()) => Ok(revoked),
+        Err(error) => Err(error),
+    };
+    (outcome, family)
 }
 
-/// What a key has led to that is revoked.
-async fn led_to(servers: &Arc<Servers>, id: KeyId, revoked: &Revoked) -> Result<Vec<Descendant>> {
-    let name = servers.names().children(&id);
+/// What a key has led to that is revoked, as far as it can be read, and whether that is all.
+async fn led_to(
+    servers: &Arc<Servers>,
+    id: KeyId,
+    revoked: &Revoked,
+) -> (Vec<Descendant>, Result<()>) {
+    let mut family: Vec<Descendant> = revoked
+        .successor
+        .map(|heir| (heir, None))
+        .into_iter()
+        .collect();
+    let whole = match noted(servers, &id).await {
+        Ok(noted) => {
+            let children = noted.iter().filter_map(read_id);
+            family.extend(children.map(|child| (child, Some(id))));
+            if noted.iter().all(|child| read_id(child).is_some()) {
+                Ok(())
+            } else {
+                Err(Error::Unexpected("list of children"))
+            }
+        }
+        Err(error) => Err(error),
+    };
+    (family, whole)
+}
+
+async fn noted(servers: &Arc<Servers>, id: &KeyId) -> Result<Vec<Value>> {
+    let name = servers.names().children(id);
     let mut members = cmd("SMEMBERS");
     members.arg(&name);
     let request = Request::new(&name, Effect::Reads, members);
-    let (Value::Set(noted) | Value::Array(noted)) = servers.run(request).await?.value else {
-        return Err(Error::Unexpected("answer to SMEMBERS"));
-    };
-    let children = noted.iter().filter_map(|child| match child {
-        Value::BulkString(child) => Some((KeyId::from_bytes(child).ok()?, Some(id))),
-        _ => None,
-    });
-    let successor = revoked.successor.map(|successor| (successor, None));
-    Ok(children.chain(successor).collect())
+    match servers.run(request).await?.value {
+        Value::Set(noted) | Value::Array(noted) => Ok(noted),
+        _ => Err(Error::Unexpected("answer to SMEMBERS")),
+    }
 }
 
 async fn change(

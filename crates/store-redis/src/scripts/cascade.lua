@@ -3,7 +3,7 @@
 -- KEYS: the record. ARGV: now as 8 bytes, the parent whose child it was noted as or ''.
 local record = redis.call('GET', KEYS[1])
 if not record and ARGV[2] ~= '' then
-  redis.call('SET', KEYS[1], GONE)
+  store(KEYS[1], GONE)
 end
 if not record or record == GONE then
   return {NOT_FOUND}
@@ -18,5 +18,5 @@ end
 if is_revoked(record) then
   return {ALREADY, successor(record)}
 end
-redis.call('SET', KEYS[1], revoked(record, ARGV[1]))
+store(KEYS[1], revoked(record, ARGV[1]))
 return {DONE, successor(record)}

@@ -75,3 +75,11 @@ end
 local function revoked(record, time)
   return record:sub(1, 2) .. next_version(record) .. record:sub(11, 18) .. time .. record:sub(27)
 end
+
+-- Stores a revocation. A server whose memory is full takes no SET, but from a script that has written
+-- before. PERSIST writes nothing here; a DEL would lose the record where its slot is on its way to another
+-- server, which a name that is not there any more has moved to.
+local function store(name, record)
+  redis.call('PERSIST', name)
+  redis.call('SET', name, record)
+end

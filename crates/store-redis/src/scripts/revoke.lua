@@ -13,5 +13,5 @@ end
 if is_revoked(record) then
   return {ALREADY, successor(record)}
 end
-redis.call('SET', KEYS[1], revoked(record, ARGV[1]))
+store(KEYS[1], revoked(record, ARGV[1]))
 return {DONE, successor(record)}

@@ -39,7 +39,7 @@ pub(crate) struct Servers {
 /// What a request has led to.
 pub(crate) struct Answer {
     pub(crate) value: Value,
-    /// Whether changes on the server that has answered are heard of.
+    /// Whether changes on the server that has answered are heard of, and it is the primary still.
     pub(crate) heard: bool,
     /// Whether as many replicas as are wanted have what was changed.
     pub(crate) confirmed: bool,
@@ -48,10 +48,11 @@ pub(crate) struct Answer {
 impl Servers {
     /// Finds out who has what.
     pub(crate) async fn find(parsed: Parsed) -> Result<Arc<Self>> {
+        let hearing = Hearing::new();
         let seeds: Vec<Arc<Node>> = parsed
             .clients
             .into_iter()
-            .map(|client| Node::start(client, parsed.terms))
+            .map(|client| Node::start(client, parsed.terms, hearing.lease()))
             .collect();
         let mut failure = Error::NoServer;
         for seed in &seeds {
@@ -65,7 +66,7 @@ impl Servers {
                         terms: parsed.terms,
                         clustered: facts.clustered,
                         refreshed: tokio::sync::Mutex::default(),
-                        hearing: Hearing::new(),
+                        hearing,
                     });
                     if !servers.clustered {
                         servers.seeds.iter().for_each(|seed| seed.set_alone());

@@ -19,6 +19,10 @@ use crate::{
     slot,
 };
 
+/// How often a request is sent on to another server without a pause: once more than a slot that moves
+/// again meanwhile makes necessary. Servers that disagree would send it to and fro.
+const AT_ONCE: u32 = 3;
+
 impl Servers {
     /// When a call that begins now must be over.
     pub(crate) fn end(&self) -> Instant {
@@ -87,6 +91,7 @@ impl Servers {
         let mut backoff = Backoff::new();
         let mut in_full = false;
         let mut asked: Option<Arc<Node>> = None;
+        let mut sent_on = 0;
         loop {
             let ask = asked.is_some();
             let node = asked
@@ -124,13 +129,23 @@ impl Servers {
                     }
                     Verdict::Ask(address) => {
                         asked = self.node_at_address(&node, &address);
+                        sent_on += 1;
+                        if sent_on <= AT_ONCE {
+                            continue;
+                        }
+                        backoff.fail();
+                        backoff.pause().await;
                         continue;
                     }
                     Verdict::Moved(address) => {
                         self.moved(request.slot, &node, &address);
-                        let servers = Arc::clone(self);
-                        tokio::spawn(async move { servers.refresh().await });
-                        continue;
+                        sent_on += 1;
+                        if sent_on <= AT_ONCE {
+                            let servers = Arc::clone(self);
+                            tokio::spawn(async move { servers.refresh().await });
+                            continue;
+                        }
+                        Error::NoServer
                     }
                     Verdict::Failed(error) => return Err(error),
                     Verdict::Later(error)
@@ -181,7 +196,7 @@ impl Servers {
         if let Some(node) = known.iter().find(|node| node.address() == address) {
             return Some(Arc::clone(node));
         }
-        let node = Node::start(client, from.terms());
+        let node = Node::start(client, from.terms(), self.hearing.lease());
         known.push(Arc::clone(&node));
         Some(node)
     }

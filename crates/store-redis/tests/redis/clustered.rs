@@ -8,13 +8,14 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyId, KeyStore, Listing, Reach, Record, Retire, Rotation, Timestamp,
+    Environment, KeyId, KeyStore, Listing, Reach, Record, Retire, Rotation, StoreErrorKind,
+    Timestamp,
 };
 use keywright_store_redis::RedisStore;
 
 use crate::{
     insert, revoke, revoke_all, sample,
-    support::{Cluster, Copy, comes_to, now},
+    support::{Cluster, Copy, Server, comes_to, now},
 };
 
 /// The records of this test have these routing tags, and their slots move.
@@ -154,4 +155,44 @@ fn copies_are_used_again_after_a_primary_was_replaced() {
     let copy = Copy::usable(&there, record.key.id);
     revoke(&here, &record);
     assert!(comes_to(|| !copy.is_usable()));
+}
+
+#[test]
+fn servers_that_send_a_request_to_each_other_are_not_asked_again_and_again() {
+    let cluster = Cluster::start();
+    let store = cluster.store();
+    let record = insert(&store, tagged(0, sample::record()));
+    let (slot, owner) = cluster.slot("000");
+    let id = |place: usize| {
+        cluster.servers[place]
+            .run::<String>("CLUSTER MYID")
+            .unwrap()
+    };
+    // The owner says that its neighbour has the slot, and that one goes on saying the opposite.
+    let neighbour = (owner + 1) % 3;
+    let names: Vec<String> = cluster.servers[owner]
+        .run(&format!("CLUSTER GETKEYSINSLOT {slot} 10"))
+        .unwrap();
+    let _: i64 = cluster.servers[owner]
+        .run(&format!("DEL {}", names.join(" ")))
+        .unwrap();
+    let line = format!("CLUSTER SETSLOT {slot} NODE {}", id(neighbour));
+    let _: () = cluster.servers[owner].run(&line).unwrap();
+    let refused = block_on(store.find(&record.key.id)).unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+    let sent: u64 = cluster.servers.iter().map(refused_reads).sum();
+    println!("{sent} commands were sent for a read that nobody could answer");
+    assert!(sent < 100, "{sent}");
+}
+
+/// How many reads a server has refused.
+fn refused_reads(server: &Server) -> u64 {
+    let stats: String = server.run("INFO commandstats").unwrap();
+    let lines = stats.lines().filter(|line| line.contains("get:"));
+    let counts = lines.map(|line| {
+        let (_, rest) = line.split_once("rejected_calls=").unwrap();
+        let (count, _) = rest.split_once(',').unwrap();
+        count.parse::<u64>().unwrap()
+    });
+    counts.sum()
 }

@@ -2,7 +2,7 @@
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, Key, KeyId, KeyStore, Listing, Page, Reservation, Reserved, StoreErrorKind,
+    Environment, Key, KeyId, KeyStore, Listing, Page, Reach, Reservation, Reserved, StoreErrorKind,
     Timestamp, Workspace,
 };
 use keywright_store_redis::RedisStore;
@@ -90,6 +90,26 @@ fn a_child_that_was_noted_by_a_parent_that_is_not_its_own_is_left_alone() {
     assert_eq!(revoke_all(&store, &other), 1);
     let found = block_on(store.find(&child.key.id)).unwrap();
     assert_eq!(found, Some(child));
+}
+
+#[test]
+fn a_note_that_names_no_key_is_told_once_all_others_are_revoked() {
+    let server = Server::start();
+    let store = server.store();
+    let parent = insert(&store, sample::record());
+    let child = insert(&store, sample::child_of(&parent));
+    let _: i64 = server
+        .redis()
+        .sadd(names::children(&parent.key.id), "cut off")
+        .unwrap();
+    let key = &parent.key;
+    for _ in 0..2 {
+        let revoked = store.revoke(&key.workspace, &key.id, Reach::Descendants, sample::now());
+        let failed = block_on(revoked).unwrap_err();
+        assert_eq!(failed.kind(), StoreErrorKind::Corrupt);
+        let found = block_on(store.find(&child.key.id)).unwrap().unwrap();
+        assert!(found.key.revoked_at.is_some());
+    }
 }
 
 #[test]

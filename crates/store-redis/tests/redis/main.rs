@@ -10,6 +10,7 @@
 
 mod clustered;
 mod conformance;
+mod full;
 mod hearing;
 mod interrupted;
 mod names;
@@ -18,6 +19,7 @@ mod outage;
 mod purging;
 mod replicas;
 mod sample;
+mod superseded;
 mod support;
 mod verifying;
 

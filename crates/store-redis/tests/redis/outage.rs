@@ -1,7 +1,10 @@
 //! A server that is killed, stalls, forgets or refuses.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -10,13 +13,18 @@ use futures_executor::block_on;
 use keywright_core::{KeyId, KeyStore, Reach, Record, StoreErrorKind};
 use keywright_store_redis::{RedisConfig, RedisStore};
 use redis::Commands;
+use tokio::task::JoinSet;
 
 use crate::{
     insert, names, revoke, sample,
-    support::{Copy, Proxy, Server, comes_to, now},
+    support::{Copy, Proxy, Server, comes_to, now, report},
 };
 
 const LEASE: Duration = Duration::from_secs(1);
+
+/// How long a call may take, and what a test allows for its own steps.
+const DEADLINE: Duration = Duration::from_secs(2);
+const SLACK: Duration = Duration::from_millis(1500);
 
 fn kind_of(store: &RedisStore, id: &KeyId) -> Option<StoreErrorKind> {
     block_on(store.find(id)).err().map(|error| error.kind())
@@ -127,6 +135,49 @@ fn a_change_whose_answer_is_lost_is_unavailable_and_the_store_recovers_by_itself
         assert!(comes_to(|| kind_of(&store, &record.key.id).is_none()));
     }
     insert(&store, sample::record());
+}
+
+#[test]
+fn a_connection_that_is_lost_while_it_is_made_is_given_up() {
+    let server = Server::start();
+    let proxy = Proxy::before(server.port());
+    let store = block_on(RedisStore::connect(RedisConfig::new(proxy.url()))).unwrap();
+    let record = insert(&store, sample::record());
+    proxy.set_losing(true);
+    proxy.cut();
+    assert!(comes_to(|| kind_of(&store, &record.key.id).is_some()));
+    proxy.set_losing(false);
+    assert!(comes_to(|| kind_of(&store, &record.key.id).is_none()));
+}
+
+#[test]
+fn each_of_many_reads_is_over_in_time_when_the_server_falls_silent() {
+    const READS: usize = 5000;
+    let server = Server::start();
+    let proxy = Proxy::before(server.port());
+    let store = block_on(RedisStore::connect(RedisConfig::new(proxy.url()))).unwrap();
+    let store = Arc::new(store);
+    let record = insert(&store, sample::record());
+    assert!(comes_to(|| kind_of(&store, &record.key.id).is_none()));
+    proxy.set_silent(true);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let times = runtime.block_on(async {
+        let mut running = JoinSet::new();
+        for _ in 0..READS {
+            let store = Arc::clone(&store);
+            running.spawn(async move {
+                let began = now();
+                let found = store.find(&record.key.id).await;
+                assert_eq!(found.unwrap_err().kind(), StoreErrorKind::Unavailable);
+                now() - began
+            });
+        }
+        running.join_all().await
+    });
+    report("reads of a server that has fallen silent", times.clone());
+    assert!(times.into_iter().max() < Some(DEADLINE + SLACK));
 }
 
 #[test]

@@ -1,10 +1,17 @@
 //! A primary and its replica, and what is confirmed.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Config, IssueError, KeyStore, Keywright, Name, NewKey, NewRotation, Permissions,
+    Caller, Config, IssueError, KeyId, KeyStore, Keywright, Name, NewKey, NewRotation, Permissions,
     Prefix, Reach, Record, Revocation, Scheme, StoreError, StoreErrorKind,
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
@@ -120,39 +127,77 @@ fn changes_that_wait_for_a_replica_wait_together() {
 }
 
 #[test]
-fn no_confirmed_revocation_is_lost_when_a_replica_takes_over() {
-    let mut primary = Server::start();
-    let replica = replica_of(primary.port());
-    let store = store_at(format!("{},{}", replica.url(), primary.url()));
-    let records: Vec<Record> = (0..100).map(|_| insert(&store, sample::record())).collect();
-    let confirmed: Vec<&Record> = thread::scope(|scope| {
-        let revoking = scope.spawn(|| {
-            records
-                .iter()
-                .take_while(|record| revoke(&store, record).is_ok())
-                .collect()
+fn no_confirmed_revocation_is_lost_in_fifty_tries_at_failovers() {
+    const FAILOVERS: usize = 5;
+    /// Revocations that are confirmed at least before each of them.
+    const EACH: usize = 10;
+    let mut servers = [(); 2].map(|()| Server::with(&["--repl-diskless-sync-delay", "0"]));
+    let urls = [&servers[0], &servers[1]].map(Server::url).join(",");
+    let mut store = None;
+    let mut confirmed = Vec::new();
+    let mut each = Vec::new();
+    for failover in 0..FAILOVERS {
+        let (primary, replica) = (failover % 2, (failover + 1) % 2);
+        follow(&servers[replica], servers[primary].port());
+        let store = store.get_or_insert_with(|| store_at(urls.clone()));
+        assert!(comes_to(|| block_on(
+            store.insert(&sample::record(), sample::now())
+        )
+        .is_ok()));
+        let count = AtomicUsize::new(0);
+        let killed = AtomicBool::new(false);
+        let done = thread::scope(|scope| {
+            let revoking: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| revoke_until(store, &killed, &count)))
+                .collect();
+            assert!(comes_to(|| count.load(Ordering::SeqCst) >= EACH));
+            thread::sleep(Duration::from_millis(failover as u64));
+            servers[primary].kill();
+            killed.store(true, Ordering::SeqCst);
+            let _: () = servers[replica].run("REPLICAOF NO ONE").unwrap();
+            let revoking = revoking.into_iter();
+            let done = revoking.flat_map(|revoking| revoking.join().unwrap());
+            done.collect::<Vec<KeyId>>()
         });
-        thread::sleep(Duration::from_millis(30));
-        primary.kill();
-        revoking.join().unwrap()
-    });
-    let _: () = replica.run("REPLICAOF NO ONE").unwrap();
-    println!(
-        "{} confirmed revocations before the failover",
-        confirmed.len()
-    );
-    // The store finds the new primary by itself.
-    for record in confirmed {
-        assert!(comes_to(|| block_on(store.find(&record.key.id)).is_ok()));
-        let found = block_on(store.find(&record.key.id)).unwrap().unwrap();
-        assert!(
-            found.key.revoked_at.is_some(),
-            "{} has come back",
-            found.key.id
-        );
+        each.push(done.len());
+        confirmed.extend(done);
+        // The store finds the new primary by itself.
+        for id in &confirmed {
+            assert!(comes_to(|| block_on(store.find(id)).is_ok()));
+            let found = block_on(store.find(id)).unwrap().unwrap();
+            assert!(found.key.revoked_at.is_some(), "{id} has come back");
+        }
+        servers[primary].restart();
     }
-    let copy = Copy::usable(&store, records[99].key.id);
+    let store = store.unwrap();
+    let copy = Copy::usable(&store, confirmed[0]);
     assert!(copy.is_usable(), "the new primary is heard");
+    println!("confirmed revocations before each failover: {each:?}, none lost");
+    assert!(confirmed.len() >= 50);
+}
+
+/// Has a server replicate another one, and waits until it does.
+fn follow(replica: &Server, port: u16) {
+    let _: () = replica.run(&format!("REPLICAOF 127.0.0.1 {port}")).unwrap();
+    assert!(comes_to(|| {
+        let info: String = replica.run("INFO replication").unwrap();
+        info.contains("master_link_status:up")
+    }));
+}
+
+/// Creates keys and revokes them until the primary is killed; those of which replicas have confirmed
+/// the revocation.
+fn revoke_until(store: &RedisStore, killed: &AtomicBool, count: &AtomicUsize) -> Vec<KeyId> {
+    let mut confirmed = Vec::new();
+    while !killed.load(Ordering::SeqCst) {
+        let record = sample::record();
+        if block_on(store.insert(&record, sample::now())).is_ok() && revoke(store, &record).is_ok()
+        {
+            confirmed.push(record.key.id);
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    confirmed
 }
 
 #[test]
@@ -192,5 +237,6 @@ fn who_is_left_with_an_old_primary_trusts_its_copies_until_that_gives_up_writing
     // Redis looks at the lag once a second, in whole seconds.
     assert!(trusted <= LEASE + 2 * MAX_LAG + MAX_LAG, "{trusted:?}");
     thread::sleep(LEASE);
-    assert!(!Copy::of(&left_behind, record.key.id).is_usable());
+    let found = block_on(left_behind.find(&record.key.id));
+    assert_eq!(kind(found), Some(StoreErrorKind::Unavailable));
 }

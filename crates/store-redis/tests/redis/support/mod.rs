@@ -2,12 +2,14 @@
 
 mod cluster;
 mod copies;
+mod library;
 mod proxy;
 mod server;
 
 pub(crate) use self::{
     cluster::Cluster,
     copies::{Copy, comes_to, now, report},
+    library::{Outcome, create, first_refused, heat, library, open, reads, revoke, verify},
     proxy::Proxy,
     server::{Server, free_port},
 };

@@ -1,11 +1,11 @@
-//! A proxy before a server, which may fall silent, or cut all connections.
+//! A proxy before a server, which may fall silent, cut all connections, or lead to another server.
 
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
     thread,
     time::Duration,
@@ -21,7 +21,9 @@ pub(crate) struct Proxy {
 
 #[derive(Default)]
 struct State {
+    target: AtomicU16,
     silent: AtomicBool,
+    losing: AtomicBool,
     ended: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
 }
@@ -32,13 +34,14 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::<State>::default();
+        state.target.store(target, Ordering::SeqCst);
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 if shared.ended.load(Ordering::SeqCst) {
                     break;
                 }
-                join(stream.unwrap(), target, &shared);
+                join(stream.unwrap(), &shared);
             }
         });
         Self { port, state }
@@ -48,9 +51,24 @@ impl Proxy {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Lets nothing through in either direction, and tells nobody; or lets everything through again.
     pub(crate) fn set_silent(&self, silent: bool) {
         self.state.silent.store(silent, Ordering::SeqCst);
+    }
+
+    /// Leads new connections to the server that listens on this port, and those that there are go on.
+    pub(crate) fn lead_to(&self, target: u16) {
+        self.state.target.store(target, Ordering::SeqCst);
+    }
+
+    /// Loses connections on which a client says `INFO` meanwhile: nothing comes through on them ever
+    /// after, and nobody is told.
+    pub(crate) fn set_losing(&self, losing: bool) {
+        self.state.losing.store(losing, Ordering::SeqCst);
     }
 
     /// Ends all connections that there are.
@@ -70,7 +88,8 @@ impl Drop for Proxy {
     }
 }
 
-fn join(client: TcpStream, target: u16, state: &Arc<State>) {
+fn join(client: TcpStream, state: &Arc<State>) {
+    let target = state.target.load(Ordering::SeqCst);
     let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else {
         return;
     };
@@ -94,6 +113,14 @@ fn pass(mut from: TcpStream, mut to: TcpStream, state: &State) {
         match from.read(&mut bytes) {
             Ok(0) => break,
             Ok(length) => {
+                let said = &bytes[..length];
+                if state.losing.load(Ordering::SeqCst)
+                    && said.windows(5).any(|word| word == b"\nINFO")
+                {
+                    while !state.ended.load(Ordering::SeqCst) {
+                        thread::sleep(50 * LOOK);
+                    }
+                }
                 // What has been read before the silence is held back, too.
                 while state.silent.load(Ordering::SeqCst) && !state.ended.load(Ordering::SeqCst) {
                     thread::sleep(LOOK);

@@ -1,0 +1,185 @@
+//! A `redis-server` with a password, in a folder of its own.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::world::PASSWORD;
+
+/// How often it is asked for something that takes a while, every 10 ms.
+const PATIENCE: u32 = 1000;
+
+/// A port that nobody listened on a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+pub(crate) struct Server {
+    process: Child,
+    folder: TempDir,
+    port: u16,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        // Another one may take the port before the server does.
+        for _ in 0..5 {
+            let folder = tempfile::tempdir().unwrap();
+            let port = free_port();
+            let mut command = Command::new("redis-server");
+            command
+                .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+                .args([
+                    "--save",
+                    "",
+                    "--appendonly",
+                    "yes",
+                    "--appendfsync",
+                    "always",
+                ])
+                .args([
+                    "--requirepass",
+                    PASSWORD,
+                    "--logfile",
+                    "redis.log",
+                    "--loglevel",
+                    "debug",
+                ])
+                .current_dir(folder.path())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            let process = command.spawn();
+            let process = process.expect("redis-server must be installed (Debian: redis-server)");
+            let mut server = Self {
+                process,
+                folder,
+                port,
+            };
+            for _ in 0..PATIENCE {
+                if server.process.try_wait().unwrap().is_some() {
+                    break;
+                }
+                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                    return server;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        panic!("redis-server does not start");
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)
+    }
+
+    fn connect(&self) -> BufReader<TcpStream> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        write!(stream, "AUTH {PASSWORD}\r\n").unwrap();
+        let mut reader = BufReader::new(stream);
+        assert_eq!(line(&mut reader), "+OK");
+        reader
+    }
+
+    /// The first line of the answer to a command without spaces in its words.
+    fn ask(&self, command: &str) -> String {
+        let mut reader = self.connect();
+        write!(reader.get_mut(), "{command}\r\n").unwrap();
+        line(&mut reader)
+    }
+
+    /// Puts a text in the place of each record.
+    pub(crate) fn damage(&self, text: &str) {
+        let mut reader = self.connect();
+        write!(reader.get_mut(), "KEYS *\r\n").unwrap();
+        let count: usize = line(&mut reader)[1..].parse().unwrap();
+        let mut names = Vec::new();
+        for _ in 0..count {
+            line(&mut reader);
+            names.push(line(&mut reader));
+        }
+        let mut damaged = 0;
+        for name in names {
+            if self.ask(&format!("TYPE {name}")) == "+string" && name.contains('{') {
+                damaged += usize::from(self.ask(&format!("SET {name} {text}")) == "+OK");
+            }
+        }
+        assert!(damaged > 0, "there is a record");
+    }
+
+    /// Takes down all commands that come in from now on.
+    pub(crate) fn monitor(&self) -> Monitor {
+        let mut reader = self.connect();
+        write!(reader.get_mut(), "MONITOR\r\n").unwrap();
+        assert_eq!(line(&mut reader), "+OK");
+        Monitor(thread::spawn(move || {
+            let mut all = Vec::new();
+            // It ends with the server, or with silence.
+            let _ = reader.read_to_end(&mut all);
+            all
+        }))
+    }
+
+    /// Has it write a dump, and reads all files: the dump, the append-only files, and its log.
+    pub(crate) fn files(&self) -> Vec<(String, Vec<u8>)> {
+        assert_eq!(self.ask("SAVE"), "+OK");
+        let mut files = Vec::new();
+        read_all(self.folder.path(), &mut files);
+        for wanted in ["dump.rdb", ".incr.aof", "redis.log"] {
+            let found =
+                |(name, bytes): &(String, Vec<u8>)| name.ends_with(wanted) && !bytes.is_empty();
+            assert!(files.iter().any(found), "{wanted}");
+        }
+        files
+    }
+}
+
+/// What `MONITOR` tells.
+pub(crate) struct Monitor(thread::JoinHandle<Vec<u8>>);
+
+impl Monitor {
+    pub(crate) fn end(self) -> Vec<u8> {
+        self.0.join().unwrap()
+    }
+}
+
+fn line(reader: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}
+
+/// All files below a folder.
+pub(crate) fn read_all(folder: &Path, files: &mut Vec<(String, Vec<u8>)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_all(&path, files);
+        } else if path.is_file() {
+            files.push((path.display().to_string(), fs::read(&path).unwrap()));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,333 @@
+//! Every public type, with a secret inside where it has one.
+
+use std::{io, sync::Arc, time::Duration};
+
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use keywright_core::{
+    Argon2Params, Caller, Credential, Denied, Durability, Environment, Expiry, HashError,
+    IdempotencyKey, Introspection, IssueError, Issued, Key, KeyId, KeyStore, Lease, ListKeys,
+    Listing, MemoryStore, Metadata, MetadataError, Minted, Name, NameError, NewRotation, OpenError,
+    OsEntropy, Outcome, Page, Pepper, PepperError, PepperId, Permission, PermissionError,
+    Permissions, Position, Prefix, Purge, RandomError, Reach, Rename, Reservation, Reserved,
+    Retire, Revocation, Rotation, Scheme, Secret, Start, Status, StoreError, StoreErrorKind,
+    StoredHash, SystemClock, Timestamp, Token, TokenError, TokenRef, Undecided, VerifyError,
+    Workspace,
+};
+use keywright_http_tower::{ApiKeys, AuthLayer, IssuedJson, Item, PageOfItems, RateLimit, Worth};
+use keywright_store_redis::{RedisConfig, RedisStore, Unfit};
+use keywright_store_sqlite::{Sharing, SqliteStore};
+use pollster::block_on;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    printed::{Printed, cannot_be_printed, print_all},
+    redis,
+    world::{PASSWORD, PEPPER, World, config, constant_canaries, new_key, peppers, prefix},
+};
+
+/// A source of errors that wrap each other.
+fn failed() -> io::Error {
+    io::Error::other("it failed")
+}
+
+fn store_error() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "memory").with_source(failed())
+}
+
+#[test]
+fn no_type_of_the_library_prints_a_secret() {
+    let mut printed = Printed::default();
+    let memory = Arc::new(MemoryStore::new());
+    let world = World::over(Arc::clone(&memory) as Arc<dyn KeyStore>);
+    let (keys, token) = (&world.keys, world.token());
+    let (id, key) = (world.issued.key.id, &world.issued.key);
+    cannot_be_printed!(printed; Token, Secret, TokenRef<'static>, Minted, Issued, Outcome);
+    // These may be printed, without the keys in them, and nothing else.
+    static_assertions::assert_not_impl_any!(
+        Pepper: std::fmt::Display, Clone, PartialEq, serde::Serialize, std::ops::Deref,
+        AsRef<[u8]>, Into<Vec<u8>>);
+
+    values(&mut printed, &world, &memory);
+    print_all!(printed;
+        config(), keys, keys.issuer(), keys.verifier(), peppers(),
+        Pepper::new(PepperId::parse("p2").unwrap(), PEPPER).unwrap(),
+        memory, block_on(memory.find(&id)).unwrap().unwrap(),
+        block_on(keys.verifier().verify(token.as_bytes())).unwrap(),
+    );
+    for introspected in [token, &token[1..]] {
+        let introspection = block_on(
+            keys.issuer()
+                .introspect(&world.operator, introspected.as_bytes()),
+        );
+        print_all!(printed; introspection.unwrap());
+    }
+    errors(&mut printed, key);
+    let missing = printed.missing(
+        "keywright_core",
+        include_str!("../../../crates/core/src/lib.rs"),
+    );
+    // These are traits.
+    let traits = ["Entropy", "KeyStore", "Clock"].map(|name| format!("keywright_core::{name}"));
+    assert_eq!(missing, traits, "public types that are not looked at");
+    world
+        .canaries
+        .assert_absent("what the library prints", &printed.text);
+}
+
+/// Values that hold no secret, and have been near one.
+fn values(printed: &mut Printed, world: &World, memory: &MemoryStore) {
+    let key = &world.issued.key;
+    let (id, now) = (key.id, world.keys.issuer().now());
+    let record = block_on(memory.find(&id)).unwrap().unwrap();
+    let Credential { hash, tag, .. } = record.credential.clone();
+    let workspace = Workspace::parse("acme").unwrap();
+    let lease = Lease::lapsed();
+    let once = IdempotencyKey::parse("once").unwrap();
+    print_all!(*printed;
+        key, record, record.credential, hash, tag, id, now, workspace, prefix(), once,
+        Environment::Live, Status::Active, Durability::Process, Scheme::HmacSha256, OsEntropy::default(),
+        SystemClock::default(), Reach::Key, Retire::Now, Start::Offset(0), Position::Page(1),
+        Position::Cursor("c".into()), Expiry::Inherited, Reserved::New, PepperId::parse("p1").unwrap(),
+        Argon2Params::default(), Permission::API_KEYS_READ, Permissions::all(), world.operator,
+        Caller::from(key), Metadata::parse("{}").unwrap(), Name::parse("n").unwrap(), new_key(),
+        NewRotation::new(), ListKeys::newest(), Listing::newest(Environment::Live, 1),
+        Page::cut(vec![key.clone()], 1, None), Purge::new(now, 1), Rename::new(None, None),
+        Revocation::new(true, 1), Reservation::new([0; 32], [0; 32], id, now),
+        Rotation::new(id, 1, Retire::Now, record), lease, lease.stamp(&id),
+        Introspection::Valid(key.clone()),
+        block_on(world.keys.issuer().list(&world.operator, ListKeys::newest())).unwrap(),
+    );
+}
+
+fn errors(printed: &mut Printed, key: &Key) {
+    let random = || RandomError::new(failed());
+    print_all!(*printed;
+        Argon2Params::new(0, 0, 0).unwrap_err(), Environment::parse("").unwrap_err(),
+        IdempotencyKey::parse("").unwrap_err(), KeyId::parse("").unwrap_err(),
+        Prefix::parse("").unwrap_err(), StoredHash::parse("").unwrap_err(),
+        Timestamp::parse("").unwrap_err(), Workspace::parse("").unwrap_err(),
+        HashError::Busy, HashError::UnknownPepper, HashError::Failed(Arc::new(failed())),
+        MetadataError::TooLarge, NameError::Empty, PepperError::Id, PermissionError::Malformed,
+        TokenError::Length, TokenError::Checksum, StoreErrorKind::Corrupt, store_error(), random(),
+        IssueError::NotPermitted(Permission::API_KEYS_READ), IssueError::Environment,
+        IssueError::ExpiryPast, IssueError::CallerInactive, IssueError::Cursor,
+        IssueError::Random(random()), IssueError::Hash(HashError::Busy),
+        IssueError::Store(store_error()), Denied::Malformed(TokenError::Prefix),
+        Denied::WrongSecret(key.id), Denied::Unknown(key.id), Undecided::Store(store_error()),
+        Undecided::Hash(HashError::Busy), VerifyError::Denied(Denied::Revoked(key.id)),
+        VerifyError::Undecided(Undecided::Store(store_error())),
+        OpenError::Prefix { store: prefix(), wanted: Prefix::parse("acme").unwrap() },
+        OpenError::Store(store_error()), OpenError::Random(random()), OpenError::Threads(failed()),
+    );
+}
+
+#[test]
+fn no_type_of_the_store_in_a_file_prints_a_secret() {
+    use keywright_store_sqlite::OpenError;
+    let mut printed = Printed::default();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.db");
+    let store = Arc::new(SqliteStore::open(&path).unwrap());
+    let world = World::over(Arc::clone(&store) as Arc<dyn KeyStore>);
+    print_all!(printed; store, Sharing::Strict, block_on(store.find(&world.issued.key.id)).unwrap().unwrap());
+    let foreign = folder.path().join("foreign.db");
+    std::fs::write(&foreign, [world.token(), PASSWORD].concat().repeat(100)).unwrap();
+    let errors = [
+        SqliteStore::open("").unwrap_err(),
+        SqliteStore::open(folder.path().join("no/such/folder")).unwrap_err(),
+        SqliteStore::open(&foreign).unwrap_err(),
+        SqliteStore::open(folder.path()).unwrap_err(),
+        SqliteStore::open_with(&path, Sharing::Exclusive).unwrap_err(),
+        OpenError::Threads(failed()),
+        OpenError::NewerSchema {
+            path: path.clone(),
+            found: 2,
+            known: 1,
+        },
+    ];
+    for error in errors {
+        print_all!(printed; error);
+    }
+    let backup = folder.path().join("backup.db");
+    block_on(store.backup(&backup)).unwrap();
+    world
+        .canaries
+        .assert_absent("a backup", std::fs::read(&backup).unwrap());
+    // A row that cannot be read, with a token where its hash was.
+    damage(&path, world.token());
+    let error = block_on(store.find(&world.issued.key.id)).unwrap_err();
+    print_all!(printed; error);
+    let error = block_on(
+        world
+            .keys
+            .issuer()
+            .list(&world.operator, ListKeys::newest()),
+    )
+    .map(|_| ());
+    print_all!(printed; error);
+    std::fs::remove_file(&path).unwrap();
+    let error = block_on(store.is_empty()).unwrap_err();
+    print_all!(printed; error);
+    let lib = include_str!("../../../crates/store-sqlite/src/lib.rs");
+    assert_eq!(printed.missing("keywright_store_sqlite", lib), [""; 0]);
+    world
+        .canaries
+        .assert_absent("what the store prints", &printed.text);
+}
+
+/// Puts a text in the place of each hash.
+fn damage(path: &std::path::Path, text: &str) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection
+        .execute("UPDATE keys SET hash = ?1", [text])
+        .unwrap();
+    // As whoever changes a row by hand has to: else the copy in memory is used.
+    connection
+        .execute("INSERT INTO changes (id) SELECT id FROM keys", [])
+        .unwrap();
+}
+
+#[test]
+fn no_type_of_the_store_in_redis_prints_a_secret() {
+    use keywright_store_redis::OpenError;
+    let mut printed = Printed::default();
+    let server = redis::Server::start();
+    let connect = |url: String| block_on(RedisStore::connect(RedisConfig::new(url)));
+    let store = Arc::new(connect(server.url()).unwrap());
+    let world = World::over(Arc::clone(&store) as Arc<dyn KeyStore>);
+    let pem = [PASSWORD, world.token()].concat();
+    let config = RedisConfig::new(server.url()).with_root_certificates(pem);
+    print_all!(printed; store, config, Unfit::NoAppendOnlyFile, Unfit::Evicts { policy: "p".into() });
+    let port = server.port();
+    let closed = redis::free_port();
+    for wrong in [
+        format!("redis://:{PASSWORD}@127.0.0.1:{port}/not-a-number"),
+        format!("redis://:{PASSWORD}@127.0.0.1:port"),
+        format!("redis://:{PASSWORD}@"),
+        format!("http://:{PASSWORD}@127.0.0.1:{port}"),
+        format!("redis://a b:{PASSWORD}@127.0.0.1:{port}"),
+        format!("redis:{PASSWORD}"),
+        PASSWORD.to_owned(),
+        format!("redis+unix:///{PASSWORD}?db=x&pass={PASSWORD}"),
+        format!("redis+unix:///no/such/socket?pass={PASSWORD}"),
+        // The wrong user, no server, and a server that talks no TLS.
+        format!("redis://somebody:{PASSWORD}@127.0.0.1:{port}"),
+        format!("redis://:{PASSWORD}@127.0.0.1:{closed}"),
+        format!("rediss://:{PASSWORD}@127.0.0.1:{port}"),
+    ] {
+        let config = RedisConfig::new(&wrong).with_deadline(Duration::from_millis(500));
+        print_all!(printed; config);
+        let error = block_on(RedisStore::connect(config))
+            .map(|_| ())
+            .expect_err(&wrong);
+        print_all!(printed; error);
+    }
+    print_all!(printed; OpenError::Threads(failed()), OpenError::NewerFormat { found: "2".into() });
+    // A record that cannot be read, with a token in it.
+    server.damage(world.token());
+    let error = block_on(store.find(&world.issued.key.id)).unwrap_err();
+    print_all!(printed; error);
+    drop(server);
+    let error = block_on(store.is_empty()).unwrap_err();
+    print_all!(printed; store, error);
+    let lib = include_str!("../../../crates/store-redis/src/lib.rs");
+    assert_eq!(printed.missing("keywright_store_redis", lib), [""; 0]);
+    world
+        .canaries
+        .assert_absent("what the store prints", &printed.text);
+}
+
+#[test]
+fn no_type_of_the_services_prints_a_secret() {
+    let mut printed = Printed::default();
+    let world = World::over(Arc::new(MemoryStore::new()));
+    let (keys, token, key) = (&world.keys, world.token(), &world.issued.key);
+    let now = keys.issuer().now();
+    cannot_be_printed!(printed; IssuedJson);
+    let layer = AuthLayer::new(keys.verifier().clone());
+    let mut guarded = layer.layer(ApiKeys::at(keys, ""));
+    let request = Request::get("/")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Full::<bytes::Bytes>::default())
+        .unwrap();
+    let answer = guarded.call(request);
+    let listed = block_on(keys.issuer().list(&world.operator, ListKeys::newest())).unwrap();
+    let verified = block_on(keys.verifier().verify(token.as_bytes())).unwrap();
+    let valid = Introspection::Valid(key.clone());
+    print_all!(printed;
+        guarded, answer, layer, layer.clone().with_realm("\"").unwrap_err(), ApiKeys::at(keys, ""),
+        RateLimit::per_minute(600.try_into().unwrap()), Item::new(key, now),
+        Item::verified(&verified, now), PageOfItems::new(&listed, &Position::Page(1), 20, now),
+        Worth::new(&valid, now), Worth::new(&Introspection::NotFound, now),
+    );
+    let mut request = Request::get("/").body(()).unwrap();
+    request
+        .headers_mut()
+        .insert("authorization", format!("Bearer {token}").parse().unwrap());
+    let error = keywright_http_tower::error_response(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "there is nothing here",
+        request.headers(),
+    );
+    print_all!(printed; error, block_on(answer).unwrap());
+    let lib = include_str!("../../../crates/http-tower/src/lib.rs");
+    assert_eq!(printed.missing("keywright_http_tower", lib), [""; 0]);
+    world
+        .canaries
+        .assert_absent("what the services print", &printed.text);
+}
+
+/// The headers on their way to the host are printed without the token.
+#[test]
+fn a_request_that_was_let_through_prints_no_token() {
+    let world = World::over(Arc::new(MemoryStore::new()));
+    let request = Request::get("/")
+        .header("authorization", format!("Bearer {}", world.token()))
+        .body(())
+        .unwrap();
+    let layer = AuthLayer::new(world.keys.verifier().clone());
+    let text = block_on(layer.layer(Host).call(request))
+        .unwrap()
+        .into_body();
+    let text = block_on(http_body_util::BodyExt::collect(text))
+        .unwrap()
+        .to_bytes();
+    assert!(text.starts_with(b"Request"));
+    world.canaries.assert_absent("the request", text);
+}
+
+/// A host that answers with what `Debug` prints of the request.
+#[derive(Clone)]
+struct Host;
+
+impl Service<Request<()>> for Host {
+    type Response = http::Response<Full<bytes::Bytes>>;
+    type Error = std::convert::Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        let text = format!("{request:?}");
+        std::future::ready(Ok(http::Response::new(Full::from(text))))
+    }
+}
+
+#[test]
+fn the_constants_are_secrets_that_are_found() {
+    let canaries = constant_canaries();
+    assert_eq!(
+        canaries
+            .find(format!("{PEPPER:?} {PASSWORD}").as_bytes())
+            .len(),
+        2
+    );
+}

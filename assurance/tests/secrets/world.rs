@@ -1,0 +1,69 @@
+//! Secrets that are really used, and where they are looked for.
+
+use std::sync::Arc;
+
+use keywright_assurance::canary::Canaries;
+use keywright_core::{
+    Caller, Config, Issued, KeyStore, Keywright, Name, NewKey, Pepper, PepperId, PepperRing,
+    Permissions, Prefix, Scheme, Workspace,
+};
+use pollster::block_on;
+
+pub(crate) const PEPPER: &[u8; 40] = b"\x91pepper of forty bytes, kept elsewhere\xf3\x07";
+pub(crate) const PASSWORD: &str = "the-Passw0rd-of-Redis_4711";
+
+/// The library over a store, and a key that it has issued and verified.
+pub(crate) struct World {
+    pub(crate) keys: Keywright,
+    pub(crate) operator: Caller,
+    pub(crate) issued: Issued,
+    pub(crate) canaries: Canaries,
+}
+
+pub(crate) fn prefix() -> Prefix {
+    Prefix::parse("sk").unwrap()
+}
+
+pub(crate) fn peppers() -> PepperRing {
+    let pepper = Pepper::new(PepperId::parse("p1").unwrap(), PEPPER).unwrap();
+    PepperRing::default().with_newest(pepper).unwrap()
+}
+
+pub(crate) fn config() -> Config {
+    Config::new(prefix())
+        .with_scheme(Scheme::HmacSha256)
+        .with_peppers(peppers())
+}
+
+pub(crate) fn new_key() -> NewKey {
+    NewKey::named(Name::parse("CI").unwrap())
+}
+
+/// The pepper and the password.
+pub(crate) fn constant_canaries() -> Canaries {
+    let mut canaries = Canaries::new();
+    canaries.add("the pepper", PEPPER);
+    canaries.add("the password", PASSWORD.as_bytes());
+    canaries
+}
+
+impl World {
+    pub(crate) fn over(store: Arc<dyn KeyStore>) -> Self {
+        let keys = block_on(Keywright::open(config(), store)).unwrap();
+        let operator = Caller::new(Workspace::parse("acme").unwrap(), Permissions::all());
+        let issued = block_on(keys.issuer().create(&operator, new_key())).unwrap();
+        block_on(keys.verifier().verify(issued.token.expose().as_bytes())).unwrap();
+        let mut canaries = constant_canaries();
+        canaries.add_token("the token", issued.token.expose());
+        Self {
+            keys,
+            operator,
+            issued,
+            canaries,
+        }
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        self.issued.token.expose()
+    }
+}

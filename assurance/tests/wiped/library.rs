@@ -1,0 +1,108 @@
+//! The library alone.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use keywright_core::{
+    IdempotencyKey, Issued, KeyStore, MemoryStore, NewRotation, Outcome, Reach, Scheme, Token,
+    TokenRef, VerifyError,
+};
+use keywright_store_sqlite::SqliteStore;
+use pollster::block_on;
+
+use crate::scene::{
+    ISSUING, Tokens, VERIFYING, argon2id, assert_nothing_left, new_key, open, operator, prefix,
+};
+
+/// All that is done with keys, over a store that is empty.
+fn life(scheme: Scheme, store: Arc<dyn KeyStore>, rehearsal: bool) -> Tokens {
+    let mut tokens = Tokens::default();
+    let keys = open(scheme, Arc::clone(&store), ISSUING);
+    let (issuer, verifier) = (keys.issuer(), keys.verifier());
+    let operator = operator();
+    let first = block_on(issuer.create_first(operator.workspace().clone(), new_key()));
+    let first = first.unwrap().unwrap();
+    tokens.note(&first.token, rehearsal);
+
+    let Issued { key, token, .. } = block_on(issuer.create(&operator, new_key())).unwrap();
+    tokens.note(&token, rehearsal);
+    let bytes = token.expose().as_bytes();
+    for _ in 0..2 {
+        block_on(verifier.verify(bytes)).unwrap();
+        block_on(issuer.introspect(&operator, bytes)).unwrap();
+    }
+    block_on(verifier.verify(&bytes[1..])).unwrap_err();
+
+    let once = IdempotencyKey::parse("once").unwrap();
+    for _ in 0..2 {
+        let outcome = block_on(issuer.create_once(&operator, new_key(), &once, b"{}")).unwrap();
+        if let Outcome::Issued(issued) = outcome {
+            tokens.note(&issued.token, rehearsal);
+        }
+    }
+    let rotated = block_on(issuer.rotate(&operator, &key.id, &NewRotation::new())).unwrap();
+    tokens.note(&rotated.token, rehearsal);
+    block_on(issuer.rotate(&operator, &key.id, &NewRotation::new()))
+        .map(|_| ())
+        .unwrap_err();
+
+    // The secret of another key, in memory and not.
+    let wrong = TokenRef::parse(bytes, &prefix())
+        .map_err(|_| ())
+        .unwrap()
+        .secret();
+    for id in [key.id, rotated.key.id, first.key.id] {
+        let forged = Token::assemble(&prefix(), key.environment, &id, &wrong);
+        let verified = block_on(verifier.verify(forged.expose().as_bytes()));
+        assert_eq!(verified.is_ok(), id == key.id);
+    }
+    block_on(issuer.revoke(&operator, &key.id, Reach::Descendants)).unwrap();
+    let refused = block_on(verifier.verify(bytes));
+    assert!(matches!(refused, Err(VerifyError::Denied(_))));
+    block_on(keys.flush()).unwrap();
+    drop(keys);
+
+    // With another scheme, its hash is replaced.
+    let other = match scheme {
+        Scheme::HmacSha256 => argon2id(),
+        _ => Scheme::HmacSha256,
+    };
+    let keys = open(other, Arc::clone(&store), VERIFYING);
+    block_on(keys.verifier().verify(first.token.expose().as_bytes())).unwrap();
+    // That is done beside the request, on a thread that outlives the verifier by as much.
+    let hash = || {
+        block_on(store.find(&first.key.id))
+            .unwrap()
+            .unwrap()
+            .credential
+            .hash
+    };
+    while hash().scheme() != other {
+        thread::sleep(Duration::from_millis(1));
+    }
+    drop(keys);
+    while Arc::strong_count(&store) > 1 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    tokens
+}
+
+#[test]
+fn over_memory_nothing_is_left_with_hmac_sha256() {
+    assert_nothing_left(|rehearsal| {
+        life(Scheme::HmacSha256, Arc::new(MemoryStore::new()), rehearsal)
+    });
+}
+
+#[test]
+fn over_memory_nothing_is_left_with_argon2id() {
+    assert_nothing_left(|rehearsal| life(argon2id(), Arc::new(MemoryStore::new()), rehearsal));
+}
+
+#[test]
+fn over_a_file_nothing_is_left() {
+    assert_nothing_left(|rehearsal| {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
+        life(argon2id(), Arc::new(store), rehearsal)
+    });
+}

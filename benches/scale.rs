@@ -1,0 +1,202 @@
+//! Row 13: a file of ten million keys beside one of ten thousand. Keys belong to workspaces of a
+//! thousand and come in turn for each of them: no two neighbours in time are of one workspace, so that
+//! all that is kept in the order of workspaces is scattered.
+
+#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+
+#[expect(dead_code, reason = "a part of what other benches need")]
+mod issued;
+mod scale {
+    pub(crate) mod fill;
+}
+
+use std::{fs, iter, sync::Arc};
+
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput,
+    measurement::{Measurement, WallTime},
+};
+use futures_executor::block_on;
+use keywright_benches::{BYTES_A_ROW, in_turn, results, run, runs_once};
+use keywright_core::{Caller, Config, Keywright, ListKeys, Listed, Name, NewKey, Position, Scheme};
+use keywright_store_sqlite::SqliteStore;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use self::{issued::Bytes, scale::fill};
+
+const PAGE: u32 = ListKeys::MAX_LIMIT;
+
+/// Of how many workspaces pages are read.
+const LISTED: usize = 1_000;
+
+fn main() {
+    run(scale);
+}
+
+fn scale(criterion: &mut Criterion) {
+    // A run that only shows that the bench works is not to fill gigabytes.
+    let [large, small] = if runs_once() {
+        [20_000, 10_000]
+    } else {
+        [10_000_000, 10_000]
+    };
+    let runtime = issued::runtime();
+    let small = Filled::with(small);
+    let large = Filled::with(large);
+    println!(
+        "{:.0} bytes a key in a file of {}",
+        large.bytes_a_key, large.count
+    );
+    if !runs_once() {
+        let file = results().unwrap().join(BYTES_A_ROW);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, large.bytes_a_key.to_string()).unwrap();
+    }
+    in_turn(
+        criterion,
+        "scale",
+        &mut [
+            ("large-verify", &mut |group, id| {
+                large.verify(group, id, &runtime)
+            }),
+            ("small-verify", &mut |group, id| {
+                small.verify(group, id, &runtime)
+            }),
+            ("large-page", &mut |group, id| large.pages(group, id)),
+            ("small-page", &mut |group, id| small.pages(group, id)),
+            ("large-create-1", &mut |group, id| {
+                large.create(group, id, &runtime, 1)
+            }),
+            ("small-create-1", &mut |group, id| {
+                small.create(group, id, &runtime, 1)
+            }),
+            ("large-create-64", &mut |group, id| {
+                large.create(group, id, &runtime, 64)
+            }),
+            ("small-create-64", &mut |group, id| {
+                small.create(group, id, &runtime, 64)
+            }),
+        ],
+    );
+}
+
+/// A file with many keys, and what is asked of it.
+struct Filled {
+    count: usize,
+    bytes_a_key: f64,
+    /// Remembers nothing, so that each verification is a first one.
+    forgetful: Keywright,
+    keys: Keywright,
+    callers: Arc<[Caller]>,
+    tokens: Arc<[Bytes]>,
+    /// With whose they are; neighbours are of different workspaces.
+    cursors: Vec<(usize, String)>,
+    _folder: TempDir,
+}
+
+impl Filled {
+    fn with(count: usize) -> Self {
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let file = folder.path().join("keys.db");
+        let fill::Contents { callers, tokens } = fill::fill(&file, count);
+        let bytes = fs::metadata(&file).unwrap().len();
+        let store = Arc::new(SqliteStore::open(file).unwrap());
+        let open = |cache| {
+            let config = Config::new(issued::prefix())
+                .with_scheme(Scheme::HmacSha256)
+                .with_cache(cache);
+            block_on(Keywright::open(config, Arc::clone(&store) as _)).unwrap()
+        };
+        let mut filled = Self {
+            count,
+            bytes_a_key: bytes as f64 / count as f64,
+            forgetful: open(0),
+            keys: open(100_000),
+            callers: callers.into(),
+            tokens: tokens.into(),
+            cursors: Vec::new(),
+            _folder: folder,
+        };
+        filled.find_cursors();
+        filled
+    }
+
+    /// The cursors of all full pages but the first, in workspaces from all parts of the file.
+    fn find_cursors(&mut self) {
+        let step = (self.callers.len() / LISTED).max(1);
+        let callers: Vec<usize> = (0..self.callers.len()).step_by(step).collect();
+        let mut positions = vec![Position::Page(1); callers.len()];
+        for _ in 1..fill::WORKSPACE / PAGE as usize {
+            for (&caller, position) in callers.iter().zip(&mut positions) {
+                let next = self.page(caller, position.clone()).next_cursor.unwrap();
+                *position = Position::Cursor(next.clone());
+                self.cursors.push((caller, next));
+            }
+        }
+    }
+
+    fn page(&self, caller: usize, position: Position) -> Listed {
+        let mut wanted = ListKeys::newest();
+        wanted.limit = PAGE;
+        wanted.position = position;
+        let caller = self.callers.get(caller).unwrap();
+        block_on(self.keys.issuer().list(caller, wanted)).unwrap()
+    }
+
+    fn pages(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
+        let mut cursors = self.cursors.iter().cycle();
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| {
+                let (caller, cursor) = cursors.next().unwrap();
+                let listed = self.page(*caller, Position::Cursor(cursor.clone()));
+                assert_eq!(listed.keys.len(), 100, "a full page");
+                listed
+            });
+        });
+    }
+
+    fn verify(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, runtime: &Runtime) {
+        let work = |places| issued::verify(&self.forgetful, &self.tokens, places);
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(id, |bencher| {
+            bencher.iter_custom(|count| {
+                let count = usize::try_from(count).unwrap();
+                runtime.block_on(async {
+                    let start = WallTime.start();
+                    issued::among(64, count, work).await;
+                    WallTime.end(start)
+                })
+            });
+        });
+    }
+
+    fn create(
+        &self,
+        group: &mut BenchmarkGroup<'_, WallTime>,
+        id: BenchmarkId,
+        runtime: &Runtime,
+        callers: usize,
+    ) {
+        let work = |places| create(self.keys.clone(), Arc::clone(&self.callers), places);
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(id, |bencher| {
+            bencher.iter_custom(|count| {
+                let count = usize::try_from(count).unwrap();
+                runtime.block_on(async {
+                    let start = WallTime.start();
+                    issued::among(callers, count, work).await;
+                    WallTime.end(start)
+                })
+            });
+        });
+    }
+}
+
+async fn create(keys: Keywright, callers: Arc<[Caller]>, places: issued::Places) {
+    let new = NewKey::named(Name::parse(fill::NAME).unwrap());
+    for place in places {
+        let caller = callers.get(place % callers.len()).unwrap();
+        keys.issuer().create(caller, new.clone()).await.unwrap();
+    }
+}

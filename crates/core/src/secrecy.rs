@@ -1,0 +1,38 @@
+//! What no type that holds a secret can do, asserted at compile time.
+
+/// Asserts that a type cannot be printed, compared, serialised, or taken for its bytes.
+macro_rules! assert_unprintable {
+    ($($type:ty),+ $(,)?) => {$(
+        static_assertions::assert_not_impl_any!(
+            $type: std::fmt::Debug, std::fmt::Display, PartialEq, std::hash::Hash, serde::Serialize,
+            std::ops::Deref, AsRef<str>, AsRef<[u8]>, std::borrow::Borrow<str>,
+            std::borrow::Borrow<[u8]>, Into<String>, Into<Vec<u8>>, Into<Box<str>>, Into<Box<[u8]>>,
+            IntoIterator
+        );
+    )+};
+}
+
+/// The same, and that it cannot be copied.
+macro_rules! assert_secret {
+    ($($type:ty),+ $(,)?) => {$(
+        crate::secrecy::assert_unprintable!($type);
+        static_assertions::assert_not_impl_any!($type: Clone, Copy);
+    )+};
+}
+
+pub(crate) use {assert_secret, assert_unprintable};
+
+use crate::{
+    Issued, Minted, Outcome, Secret, Token, TokenRef, random::Generator, verifier::ProofKey,
+};
+
+assert_secret!(
+    Token,
+    Secret,
+    TokenRef<'static>,
+    Minted,
+    Issued,
+    Outcome,
+    Generator,
+    ProofKey
+);

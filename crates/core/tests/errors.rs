@@ -1,0 +1,169 @@
+//! What errors say: a clause of its own each, and what caused it is asked for by `source`.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::{collections::HashSet, error::Error, io, iter, sync::Arc};
+
+use keywright_core::{
+    Argon2Params, Denied, Environment, HashError, IdempotencyKey, IssueError, KeyId, MetadataError,
+    NameError, OpenError, PepperError, Permission, PermissionError, Prefix, RandomError,
+    StoreError, StoreErrorKind, StoredHash, Timestamp, TokenError, Undecided, VerifyError,
+    Workspace,
+};
+
+/// What is at the bottom of all that can have a cause.
+const CAUSE: &str = "the disk is full";
+
+type Boxed = Box<dyn Error>;
+
+fn random() -> RandomError {
+    RandomError::new(CAUSE)
+}
+
+fn hash() -> HashError {
+    HashError::Failed(Arc::new(io::Error::other(CAUSE)))
+}
+
+fn store() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "sqlite").with_source(io::Error::other(CAUSE))
+}
+
+/// Those that something else has caused, each enum by itself.
+fn caused() -> [Vec<Boxed>; 6] {
+    [
+        vec![random().into(), hash().into(), store().into()],
+        vec![
+            OpenError::Store(store()).into(),
+            OpenError::Random(random()).into(),
+            OpenError::Threads(io::Error::other(CAUSE)).into(),
+        ],
+        vec![
+            IssueError::from(random()).into(),
+            IssueError::from(hash()).into(),
+            IssueError::from(store()).into(),
+        ],
+        vec![
+            Undecided::Hash(hash()).into(),
+            Undecided::Store(store()).into(),
+        ],
+        vec![VerifyError::from(hash()).into()],
+        vec![VerifyError::from(store()).into()],
+    ]
+}
+
+/// Those that nothing else has caused.
+fn first() -> [Vec<Boxed>; 14] {
+    let id = KeyId::parse("key_0123456789ABCDEF").unwrap();
+    let [sk, pk] = ["sk", "pk"].map(|prefix| Prefix::parse(prefix).unwrap());
+    [
+        vec![
+            OpenError::Prefix {
+                store: sk,
+                wanted: pk,
+            }
+            .into(),
+        ],
+        vec![
+            IssueError::NotPermitted(Permission::parse("keys:write").unwrap()).into(),
+            IssueError::Environment.into(),
+            IssueError::ExpiryPast.into(),
+            IssueError::ExpiryBeyondCaller.into(),
+            IssueError::CallerInactive.into(),
+            IssueError::NotFound.into(),
+            IssueError::NotRotatable.into(),
+            IssueError::Cursor.into(),
+            IssueError::IdempotencyMismatch.into(),
+        ],
+        [
+            StoreErrorKind::AlreadyExists,
+            StoreErrorKind::Conflict,
+            StoreErrorKind::Corrupt,
+            StoreErrorKind::NotConfirmed,
+            StoreErrorKind::NotFound,
+            StoreErrorKind::Unavailable,
+        ]
+        .map(|kind| StoreError::new(kind, "sqlite").into())
+        .into(),
+        vec![HashError::Busy.into(), HashError::UnknownPepper.into()],
+        vec![
+            Denied::Unknown(id).into(),
+            Denied::WrongSecret(id).into(),
+            Denied::Revoked(id).into(),
+            Denied::Expired(id).into(),
+        ],
+        vec![
+            TokenError::Length.into(),
+            TokenError::Prefix.into(),
+            TokenError::Environment.into(),
+            TokenError::Alphabet.into(),
+            TokenError::Checksum.into(),
+        ],
+        vec![
+            PepperError::Id.into(),
+            PepperError::Length.into(),
+            PepperError::Duplicate.into(),
+        ],
+        vec![
+            NameError::Empty.into(),
+            NameError::TooLong.into(),
+            NameError::ControlCharacter.into(),
+        ],
+        vec![
+            MetadataError::NotAnObject.into(),
+            MetadataError::TooLarge.into(),
+        ],
+        vec![
+            PermissionError::Malformed.into(),
+            PermissionError::TooMany.into(),
+        ],
+        vec![
+            StoredHash::parse("").unwrap_err().into(),
+            Argon2Params::new(0, 0, 0).unwrap_err().into(),
+        ],
+        vec![
+            KeyId::parse("").unwrap_err().into(),
+            Prefix::parse("").unwrap_err().into(),
+            Workspace::parse("").unwrap_err().into(),
+        ],
+        vec!["".parse::<Environment>().unwrap_err().into()],
+        vec![
+            IdempotencyKey::parse("").unwrap_err().into(),
+            Timestamp::from_millis(-1).unwrap_err().into(),
+        ],
+    ]
+}
+
+#[test]
+fn each_says_a_clause_of_its_own_and_not_that_of_its_cause() {
+    for family in caused().into_iter().chain(first()) {
+        let count = family.len();
+        let said: HashSet<_> = family.iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), count, "{said:?}");
+        for clause in said {
+            assert!(clause.starts_with(char::is_lowercase), "{clause:?}");
+            assert!(
+                !clause.ends_with('.') && !clause.contains(CAUSE),
+                "{clause:?}"
+            );
+        }
+    }
+}
+
+fn bottom(error: &Boxed) -> String {
+    iter::successors(Some(&**error), |error| (*error).source())
+        .map(ToString::to_string)
+        .last()
+        .unwrap()
+}
+
+#[test]
+fn each_leads_to_what_caused_it() {
+    for error in caused().iter().flatten() {
+        assert_eq!(bottom(error), CAUSE, "{error}");
+    }
+    for error in first().iter().flatten() {
+        assert_eq!(bottom(error), error.to_string());
+    }
+    let denied = VerifyError::from(Denied::Malformed(TokenError::Checksum));
+    assert_eq!(bottom(&denied.into()), TokenError::Checksum.to_string());
+}
