@@ -10,7 +10,7 @@ mod scale {
     pub(crate) mod fill;
 }
 
-use std::{fs, iter, sync::Arc};
+use std::{fs, sync::Arc};
 
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput,

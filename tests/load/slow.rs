@@ -40,27 +40,27 @@ pub(crate) const ALL: [Slowness; 6] = [
 ];
 
 fn silent(address: SocketAddr, _: &str, tally: &mut Tally) {
-    Slow::new(address, "").is_cut_after(HEAD, &[0, 408], "slow: silent", tally);
+    Slow::new(address, "").await_cut(HEAD, &[0, 408], "slow: silent", tally);
 }
 
 fn silent_after_an_answer(address: SocketAddr, token: &str, tally: &mut Tally) {
     let whoami = request("GET", "/v1/whoami", token, "");
-    Slow::new(address, &whoami).is_cut_after(HEAD, &[200], "slow: idle", tally);
+    Slow::new(address, &whoami).await_cut(HEAD, &[200], "slow: idle", tally);
 }
 
 fn head_by_bytes(address: SocketAddr, _: &str, tally: &mut Tally) {
     let slow = Slow::new(address, "GET /healthz HTTP/1.1\r\na: ").dripping();
-    slow.is_cut_after(HEAD, &[0, 408], "slow: a head by bytes", tally);
+    slow.await_cut(HEAD, &[0, 408], "slow: a head by bytes", tally);
 }
 
 fn body_by_bytes(address: SocketAddr, token: &str, tally: &mut Tally) {
     let slow = Slow::new(address, &long_create(token)).dripping();
-    slow.is_cut_after(REQUEST, &[408], "slow: a body by bytes", tally);
+    slow.await_cut(REQUEST, &[408], "slow: a body by bytes", tally);
 }
 
 fn body_that_never_comes(address: SocketAddr, token: &str, tally: &mut Tally) {
     let slow = Slow::new(address, &long_create(token));
-    slow.is_cut_after(REQUEST, &[408], "slow: a body that never comes", tally);
+    slow.await_cut(REQUEST, &[408], "slow: a body that never comes", tally);
 }
 
 /// Asks for more than fits into the buffers of both systems.
@@ -120,7 +120,7 @@ impl Slow {
     }
 
     /// Waits until the server closes, and asserts that it did so in time and not before.
-    fn is_cut_after(
+    fn await_cut(
         mut self,
         limit: Duration,
         statuses: &[u16],

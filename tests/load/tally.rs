@@ -83,8 +83,9 @@ impl Times {
             .unwrap()
             .max(u64::from(PARTS));
         let power = micros.ilog2();
-        let part = (micros >> (power - PARTS.ilog2())) as usize % PARTS as usize;
-        self.0[(power * PARTS) as usize + part] += 1;
+        let part = (micros >> (power - PARTS.ilog2())) % u64::from(PARTS);
+        let place = u64::from(power * PARTS) + part;
+        self.0[usize::try_from(place).unwrap()] += 1;
     }
 
     fn add(&mut self, other: &Self) {
@@ -102,7 +103,6 @@ impl Times {
         });
         let place = place.unwrap_or_default() as u64;
         let (power, part) = (place / u64::from(PARTS), place % u64::from(PARTS));
-        let micros = (1 << power) as f64 * (1.0 + (part + 1) as f64 / f64::from(PARTS));
-        Duration::from_micros(micros as u64)
+        Duration::from_micros((1 << power) + ((part + 1) << power) / u64::from(PARTS))
     }
 }
