@@ -1,6 +1,10 @@
-//! How many files the process may have open: each connection is one.
+//! What the system allows of files: how many may be open, each connection being one, and how long they
+//! may become.
 
-use rustix::process::{Resource, getrlimit, setrlimit};
+use std::io;
+
+use rustix::process::{self, Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Asks the system for so many, and tells how many it allows. Many give 256 or 1024 to who does not
 /// ask, and more to who does.
@@ -13,4 +17,10 @@ pub(crate) fn ask_for(wanted: u64) -> u64 {
         let _ = setrlimit(Resource::Nofile, limit);
     }
     getrlimit(Resource::Nofile).current.unwrap_or(wanted)
+}
+
+/// From here on a file that becomes longer than the system allows fails the write, as a full disk does. The
+/// signal that comes with it would end the process.
+pub(crate) fn outlive_limit() -> io::Result<Signal> {
+    signal(SignalKind::from_raw(process::Signal::XFSZ.as_raw()))
 }

@@ -65,6 +65,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Resu
     logging::start(options.log_format, options.log_level);
     // From here on a signal stops the server as it should be stopped, whatever it is doing.
     let stop = Stop::listen()?;
+    let _failing_writes = files::outlive_limit()?;
     let metrics = Metrics::install()?;
     let opened = store::open(&StoreUrl::parse(&library.store)?, library).await?;
     // Before the first key is made: a server that cannot listen must not use it up.
