@@ -87,7 +87,11 @@ fn serve(connection: &Connection, jobs: &Receiver<Job>, most: usize, place: &Pla
         // Without one, each job reads in a transaction of its own.
         let _transaction = (batch.len() > 1).then(|| connection.unchecked_transaction());
         for job in batch {
-            let connection = is_there.then_some(connection).ok_or(Error::Replaced);
+            let connection = match is_there {
+                true => Ok(connection),
+                false if place.is_lost() => Err(Error::NotSynced),
+                false => Err(Error::Replaced),
+            };
             // A panic ends the job, whose caller learns that it was lost, and not the thread.
             let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));
         }

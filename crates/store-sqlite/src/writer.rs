@@ -155,11 +155,16 @@ fn serve(
     lease: &Lease,
 ) {
     let mut batch = vec![job];
-    let transaction = transact(connection, jobs, &mut batch).and_then(|changed| {
-        // What is acknowledged was committed to files that were still there afterwards.
-        place.check()?;
-        Ok(changed)
-    });
+    let transaction = if place.is_lost() {
+        // One more commit would have the log written back and begun anew, and it is all that is left.
+        Err(Error::NotSynced)
+    } else {
+        transact(connection, jobs, &mut batch).and_then(|changed| {
+            // What is acknowledged was committed to files that were still there afterwards.
+            place.check()?;
+            Ok(changed)
+        })
+    };
     // Committed, told, acknowledged: in this order.
     match &transaction {
         Ok(changed) => changed.tell(lease),
