@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use keywright_core::{Environment, Key, KeyId, Listing, Page, Start, Workspace, fold_case};
-use redis::{Value, cmd};
+use redis::{Cmd, Value, cmd};
 use tokio::task::JoinSet;
 
 use super::{Dangling, find::find};
@@ -49,14 +49,7 @@ impl Walk<'_> {
         match self.listing.start {
             Start::After(id) => Ok(Page::cut(self.after(Some(id), wanted).await?, limit, None)),
             Start::Offset(offset) if filtered => {
-                let all = self.after(None, u64::MAX).await?;
-                let total = all.len() as u64;
-                let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-                let keys = all
-                    .into_iter()
-                    .skip(offset)
-                    .take(to_usize(wanted))
-                    .collect();
+                let (keys, total) = self.matching_at(offset, wanted).await?;
                 Ok(Page::cut(keys, limit, Some(total)))
             }
             Start::Offset(offset) => {
@@ -67,26 +60,13 @@ impl Walk<'_> {
         }
     }
 
-    /// Keys after an id, or the newest.
+    /// Keys after an id.
     async fn after(&self, id: Option<KeyId>, wanted: u64) -> Result<Vec<Key>> {
         let mut keys = Vec::new();
         let mut last = id;
         loop {
             let step = wanted.saturating_sub(keys.len() as u64).min(STEP);
-            let mut range = cmd("ZRANGE");
-            range.arg(self.index());
-            match last {
-                Some(id) => range.arg([b"(", id.as_bytes().as_slice()].concat()),
-                None => range.arg("+"),
-            };
-            range
-                .arg("-")
-                .arg("BYLEX")
-                .arg("REV")
-                .arg("LIMIT")
-                .arg(0)
-                .arg(step);
-            let ids = self.ids(range).await?;
+            let ids = self.ids(self.entries_after(last, step)).await?;
             let ended = (ids.len() as u64) < step;
             last = ids.last().copied();
             keys.extend(self.matching(ids).await?);
@@ -94,6 +74,41 @@ impl Walk<'_> {
                 return Ok(keys);
             }
         }
+    }
+
+    /// Those that match from a place among them on, and how many match at all. However many that are,
+    /// no more than a page and a step are held.
+    async fn matching_at(&self, offset: u64, wanted: u64) -> Result<(Vec<Key>, u64)> {
+        let mut keys = Vec::new();
+        let mut total = 0;
+        let mut last = None;
+        loop {
+            let ids = self.ids(self.entries_after(last, STEP)).await?;
+            let ended = (ids.len() as u64) < STEP;
+            last = ids.last().copied();
+            for key in self.matching(ids).await? {
+                if total >= offset && (keys.len() as u64) < wanted {
+                    keys.push(key);
+                }
+                total += 1;
+            }
+            if ended {
+                return Ok((keys, total));
+            }
+        }
+    }
+
+    /// Asks for entries after an id, or for the newest.
+    fn entries_after(&self, id: Option<KeyId>, step: u64) -> Cmd {
+        let mut range = cmd("ZRANGE");
+        range.arg(self.index());
+        match id {
+            Some(id) => range.arg([b"(", id.as_bytes().as_slice()].concat()),
+            None => range.arg("+"),
+        };
+        range.arg("-").arg("BYLEX").arg("REV");
+        range.arg("LIMIT").arg(0).arg(step);
+        range
     }
 
     /// Keys from a place on.
@@ -131,7 +146,7 @@ impl Walk<'_> {
         }
     }
 
-    async fn ids(&self, range: redis::Cmd) -> Result<Vec<KeyId>> {
+    async fn ids(&self, range: Cmd) -> Result<Vec<KeyId>> {
         let request = Request::new(&self.index(), Effect::Reads, range);
         let Value::Array(entries) = self.servers.run(request).await?.value else {
             return Err(Error::Unexpected("answer to ZRANGE"));
@@ -206,8 +221,4 @@ impl Walk<'_> {
             Environment::Test => self.servers.names().test_index(self.workspace),
         }
     }
-}
-
-fn to_usize(count: u64) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
 }
