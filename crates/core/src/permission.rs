@@ -302,6 +302,7 @@ mod tests {
             Some(&permission("*"))
         );
     }
+
     #[test]
     fn json_is_a_list_that_is_held_to_the_same_rules() {
         let read = |json: &str| serde_json::from_str::<Permissions>(json).ok();

@@ -17,9 +17,9 @@ use tokio::{sync::Notify, task::AbortHandle, time};
 
 use crate::{
     backoff::Backoff,
-    error::{Error, Result},
+    error::Result,
     names::Names,
-    node::{self, Heard, Node, answer},
+    node::{self, Heard, Node, answer, within},
     server::Facts,
     servers::Servers,
 };
@@ -169,12 +169,6 @@ async fn listen(servers: &Arc<Servers>, node: &Arc<Node>) -> Result<()> {
             return Ok(());
         }
     }
-}
-
-async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T> {
-    time::timeout(limit, work)
-        .await
-        .map_err(|_| Error::TimedOut)
 }
 
 /// Takes what the primary tells, in the order in which it comes, before any answer that comes after it.

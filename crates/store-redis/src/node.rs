@@ -41,7 +41,6 @@ pub(crate) struct Node {
 }
 
 /// A server whose changes are heard of.
-#[derive(Clone)]
 pub(crate) struct Heard {
     /// What this run of it calls itself: behind one address there may be another one after a failover.
     pub(crate) run: Arc<str>,
@@ -170,9 +169,7 @@ impl Node {
     /// A connection of its own, to a server that keeps what it is given.
     pub(crate) async fn connect(&self) -> Result<(MultiplexedConnection, String)> {
         let mut connection = self.open(config()).await?;
-        let facts = tokio::time::timeout(CONNECT, Facts::ask(&mut connection))
-            .await
-            .map_err(|_| Error::TimedOut)??;
+        let facts = within(CONNECT, Facts::ask(&mut connection)).await??;
         facts.check(self.terms.tolerance)?;
         Ok((connection, facts.run))
     }
@@ -211,6 +208,13 @@ pub(crate) fn config() -> AsyncConnectionConfig {
         .set_connection_timeout(Some(CONNECT))
         .set_response_timeout(None)
         .set_pipeline_buffer_size(1024)
+}
+
+/// What comes of it, if that comes in time.
+pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T> {
+    tokio::time::timeout(limit, work)
+        .await
+        .map_err(|_| Error::TimedOut)
 }
 
 /// The answer, or the error that it is.

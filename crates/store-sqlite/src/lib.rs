@@ -31,9 +31,9 @@
 //! * **Not fooled.** Once the file, its `-wal` or its `-shm` was removed or another one put in its place,
 //!   every operation is `Unavailable`, and within 100 ms so is each verification, whatever the
 //!   [`Sharing`]: SQLite would go on with a file that nobody else can open.
-//!   A symbolic link is followed; a file with two names by a hard link is refused. The same holds once a
-//!   sync of the file has failed, until all programs that have it open are restarted: SQLite would go
-//!   on, and what it had written before is lost with the power.
+//!   A symbolic link is followed; a file with two names by a hard link is refused. The same holds of the
+//!   handle that met it once a sync of the file has failed: SQLite would go on, and what it had written
+//!   before is lost with the power. Its log has it: restart all programs that have the file open.
 //! * **Not begun anew.** A file that is missing or empty becomes a new store, but not where there is
 //!   the log of another one.
 //! * **Told of changes.** A key that was revoked over this handle is refused at once, one that another

@@ -54,12 +54,24 @@ impl Place {
     /// Fails once one of the files was removed or another one was put in its place: SQLite would go
     /// on with the old one, which nobody can open any more. So it does once a sync has failed.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.is_lost() {
-            Err(Error::NotSynced)
-        } else if self.0.named.iter().all(Named::is_there) {
+        if self.is_whole() {
             Ok(())
         } else {
-            Err(Error::Replaced)
+            Err(self.failure())
+        }
+    }
+
+    /// Whether all three are where they were, and no sync has failed.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.is_lost() && self.0.named.iter().all(Named::is_there)
+    }
+
+    /// Why they are not whole: a failure for each who asks.
+    pub(crate) fn failure(&self) -> Error {
+        if self.is_lost() {
+            Error::NotSynced
+        } else {
+            Error::Replaced
         }
     }
 

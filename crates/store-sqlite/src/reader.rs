@@ -83,14 +83,14 @@ fn serve(connection: &Connection, jobs: &Receiver<Job>, most: usize, place: &Pla
         let batch: Vec<Job> = iter::once(job)
             .chain(jobs.try_iter().take(most - 1))
             .collect();
-        let is_there = place.check().is_ok();
+        let is_whole = place.is_whole();
         // Without one, each job reads in a transaction of its own.
         let _transaction = (batch.len() > 1).then(|| connection.unchecked_transaction());
         for job in batch {
-            let connection = match is_there {
-                true => Ok(connection),
-                false if place.is_lost() => Err(Error::NotSynced),
-                false => Err(Error::Replaced),
+            let connection = if is_whole {
+                Ok(connection)
+            } else {
+                Err(place.failure())
             };
             // A panic ends the job, whose caller learns that it was lost, and not the thread.
             let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));

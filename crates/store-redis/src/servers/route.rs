@@ -130,11 +130,10 @@ impl Servers {
                     Verdict::Ask(address) => {
                         asked = self.node_at_address(&node, &address);
                         sent_on += 1;
-                        if sent_on <= AT_ONCE {
-                            continue;
+                        if sent_on > AT_ONCE {
+                            backoff.fail();
+                            backoff.pause().await;
                         }
-                        backoff.fail();
-                        backoff.pause().await;
                         continue;
                     }
                     Verdict::Moved(address) => {

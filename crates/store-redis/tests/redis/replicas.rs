@@ -18,19 +18,13 @@ use keywright_store_redis::{RedisConfig, RedisStore};
 
 use crate::{
     insert, sample,
-    support::{Copy, Proxy, Server, comes_to, now},
+    support::{
+        Copy, MAX_LAG, Server, await_record, comes_to, now, primary_that_needs_its_replica,
+        replica_of,
+    },
 };
 
 const LEASE: Duration = Duration::from_secs(1);
-
-fn replica_of(port: u16) -> Server {
-    let replica = Server::with(&["--replicaof", "127.0.0.1", &port.to_string()]);
-    assert!(comes_to(|| {
-        let info: String = replica.run("INFO replication").unwrap();
-        info.contains("master_link_status:up")
-    }));
-    replica
-}
 
 fn store_at(url: String) -> RedisStore {
     block_on(RedisStore::connect(
@@ -202,23 +196,12 @@ fn revoke_until(store: &RedisStore, killed: &AtomicBool, count: &AtomicUsize) ->
 
 #[test]
 fn who_is_left_with_an_old_primary_trusts_its_copies_until_that_gives_up_writing() {
-    const MAX_LAG: Duration = Duration::from_secs(1);
-    let primary = Server::with(&[
-        "--min-replicas-to-write",
-        "1",
-        "--min-replicas-max-lag",
-        "1",
-    ]);
-    let between = Proxy::before(primary.port());
-    let port = between.url().rsplit(':').next().unwrap().parse().unwrap();
-    let replica = replica_of(port);
+    let (primary, between, replica) = primary_that_needs_its_replica();
     let left_behind = primary.store();
     let record = insert(&left_behind, sample::record());
     let copy = Copy::usable(&left_behind, record.key.id);
 
-    // What is not on the replica yet would not be there to be revoked.
-    let exists = format!("EXISTS {}", crate::names::record(&record.key.id));
-    assert!(comes_to(|| replica.run::<i64>(&exists).unwrap() == 1));
+    await_record(&replica, &record.key.id);
     between.set_silent(true);
     let _: () = replica.run("REPLICAOF NO ONE").unwrap();
     let elsewhere = replica.store();

@@ -9,8 +9,8 @@ use keywright_store_redis::{RedisConfig, RedisStore};
 use crate::{
     insert, sample,
     support::{
-        Outcome, Proxy, Server, comes_to, create, first_refused, heat, library, now, report,
-        revoke, verify,
+        MAX_LAG, Outcome, Proxy, Server, await_link, await_record, comes_to, create, first_refused,
+        heat, library, now, primary_that_needs_its_replica, replica_of, report, revoke, verify,
     },
 };
 
@@ -18,19 +18,6 @@ const LEASE: Duration = Duration::from_secs(1);
 
 /// How long a test goes on looking for an answer that must not come.
 const LOOKING: Duration = Duration::from_secs(2);
-
-fn replica_of(port: u16) -> Server {
-    let replica = Server::with(&["--replicaof", "127.0.0.1", &port.to_string()]);
-    await_link(&replica);
-    replica
-}
-
-fn await_link(replica: &Server) {
-    assert!(comes_to(|| {
-        let info: String = replica.run("INFO replication").unwrap();
-        info.contains("master_link_status:up")
-    }));
-}
 
 /// Verifies for a while, and has nothing decided.
 #[track_caller]
@@ -44,20 +31,11 @@ fn assert_undecided(mut verify: impl FnMut() -> Outcome) {
 
 #[test]
 fn an_old_primary_that_has_given_up_writing_has_no_key_accepted() {
-    const MAX_LAG: Duration = Duration::from_secs(1);
-    let primary = Server::with(&[
-        "--min-replicas-to-write",
-        "1",
-        "--min-replicas-max-lag",
-        "1",
-    ]);
-    let between = Proxy::before(primary.port());
-    let replica = replica_of(between.port());
+    let (primary, between, replica) = primary_that_needs_its_replica();
     let left_behind = library(primary.url());
     let issued = create(&left_behind);
     heat(&left_behind, &issued, &primary);
-    let exists = format!("EXISTS {}", crate::names::record(&issued.key.id));
-    assert!(comes_to(|| replica.run::<i64>(&exists).unwrap() == 1));
+    await_record(&replica, &issued.key.id);
 
     between.set_silent(true);
     let _: () = replica.run("REPLICAOF NO ONE").unwrap();

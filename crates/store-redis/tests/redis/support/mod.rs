@@ -4,6 +4,7 @@ mod cluster;
 mod copies;
 mod library;
 mod proxy;
+mod replica;
 mod server;
 
 pub(crate) use self::{
@@ -11,5 +12,6 @@ pub(crate) use self::{
     copies::{Copy, comes_to, now, report},
     library::{Outcome, create, first_refused, heat, library, open, reads, revoke, verify},
     proxy::Proxy,
+    replica::{MAX_LAG, await_link, await_record, primary_that_needs_its_replica, replica_of},
     server::{Server, free_port},
 };
