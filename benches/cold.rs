@@ -3,13 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
 
 mod issued;
+mod tasks;
 
 use std::sync::Arc;
 
-use criterion::{
-    BenchmarkGroup, BenchmarkId, Criterion, Throughput,
-    measurement::{Measurement, WallTime},
-};
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
 use futures_executor::block_on;
 use keywright_benches::{in_turn, run, runs_once};
 use keywright_core::{
@@ -41,17 +39,17 @@ fn cold(criterion: &mut Criterion) {
             // Both by 64 tasks: to one alone they take as long as a thread takes to wake up, which
             // is one thing or seven times that, by where the system has put it.
             ("keywright-wrong-secret", &mut |group, id| {
-                bench_tasks(group, id, &runtime, |places| {
+                tasks::bench(group, id, &runtime, 64, |places| {
                     refuse(argon2id.keys.clone(), Arc::clone(&wrong), places)
                 });
             }),
             ("find", &mut |group, id| {
-                bench_tasks(group, id, &runtime, |places| {
+                tasks::bench(group, id, &runtime, 64, |places| {
                     find(Arc::clone(&argon2id.store), Arc::clone(&ids), places)
                 });
             }),
             ("keywright-64", &mut |group, id| {
-                bench_tasks(group, id, &runtime, |places| {
+                tasks::bench(group, id, &runtime, 64, |places| {
                     issued::verify(&hmac.keys, &hmac.tokens, places)
                 });
             }),
@@ -136,27 +134,6 @@ impl Cold {
             });
         });
     }
-}
-
-fn bench_tasks<F>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    runtime: &Runtime,
-    work: impl Fn(Places) -> F,
-) where
-    F: Future<Output = ()> + Send + 'static,
-{
-    group.throughput(Throughput::Elements(1));
-    group.bench_function(id, |bencher| {
-        bencher.iter_custom(|count| {
-            let count = usize::try_from(count).unwrap();
-            runtime.block_on(async {
-                let start = WallTime.start();
-                issued::among(64, count, &work).await;
-                WallTime.end(start)
-            })
-        });
-    });
 }
 
 async fn refuse(keys: Keywright, wrong: Arc<[Token]>, places: Places) {

@@ -9,13 +9,11 @@ mod issued;
 mod scale {
     pub(crate) mod fill;
 }
+mod tasks;
 
 use std::{fs, sync::Arc};
 
-use criterion::{
-    BenchmarkGroup, BenchmarkId, Criterion, Throughput,
-    measurement::{Measurement, WallTime},
-};
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, measurement::WallTime};
 use futures_executor::block_on;
 use keywright_benches::{BYTES_A_ROW, in_turn, results, run, runs_once};
 use keywright_core::{Caller, Config, Keywright, ListKeys, Listed, Name, NewKey, Position, Scheme};
@@ -158,17 +156,7 @@ impl Filled {
 
     fn verify(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, runtime: &Runtime) {
         let work = |places| issued::verify(&self.forgetful, &self.tokens, places);
-        group.throughput(Throughput::Elements(1));
-        group.bench_function(id, |bencher| {
-            bencher.iter_custom(|count| {
-                let count = usize::try_from(count).unwrap();
-                runtime.block_on(async {
-                    let start = WallTime.start();
-                    issued::among(64, count, work).await;
-                    WallTime.end(start)
-                })
-            });
-        });
+        tasks::bench(group, id, runtime, 64, work);
     }
 
     fn create(
@@ -179,17 +167,7 @@ impl Filled {
         callers: usize,
     ) {
         let work = |places| create(self.keys.clone(), Arc::clone(&self.callers), places);
-        group.throughput(Throughput::Elements(1));
-        group.bench_function(id, |bencher| {
-            bencher.iter_custom(|count| {
-                let count = usize::try_from(count).unwrap();
-                runtime.block_on(async {
-                    let start = WallTime.start();
-                    issued::among(callers, count, work).await;
-                    WallTime.end(start)
-                })
-            });
-        });
+        tasks::bench(group, id, runtime, callers, work);
     }
 }
 

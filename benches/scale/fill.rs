@@ -35,7 +35,7 @@ const SETTINGS: &str = "
     PRAGMA synchronous = OFF;
     PRAGMA cache_size = -1500000;";
 
-/// Who may ask for what, and what can be verified, in the order of no workspace.
+/// Who may ask for what, and what can be verified.
 pub(crate) struct Contents {
     pub(crate) callers: Vec<Caller>,
     pub(crate) tokens: Vec<Bytes>,
