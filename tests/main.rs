@@ -7,6 +7,7 @@
     reason = "a test"
 )]
 
+mod answer;
 mod bad_requests;
 mod client;
 mod cold_start;

@@ -15,7 +15,8 @@ use std::{
 };
 
 use keywright_core::{Environment, KeyId, Prefix, Secret, Token, TokenRef};
-use serde_json::Value;
+
+pub(crate) use crate::answer::Answer;
 
 /// Longest that anything in a story may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -246,58 +247,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// An HTTP answer.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    head: String,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    /// Reads one answer by its `Content-Length`.
-    pub(crate) fn read(stream: &mut TcpStream) -> Option<Self> {
-        let mut reader = BufReader::new(stream);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if reader.read_line(&mut head).ok()? == 0 {
-                return None;
-            }
-        }
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        let mut answer = Self {
-            status,
-            head,
-            body: String::new(),
-        };
-        let mut body = vec![0; answer.header("content-length").parse().ok()?];
-        reader.read_exact(&mut body).ok()?;
-        answer.body = String::from_utf8(body).ok()?;
-        Some(answer)
-    }
-
-    /// The value of a header, or nothing.
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.head
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map_or("", |(_, value)| value)
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
-    }
-
-    /// A member of the answer that is a string.
-    pub(crate) fn text(&self, member: &str) -> String {
-        self.json()[member]
-            .as_str()
-            .unwrap_or_else(|| panic!("no {member}: {self:?}"))
-            .to_owned()
     }
 }
 

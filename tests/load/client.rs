@@ -1,12 +1,12 @@
 //! A connection that is kept, requests, and answers.
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, BufReader, Write},
     net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+pub(crate) use crate::answer::Answer;
 
 /// Longest that anything may take that is not meant to be slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,7 +61,7 @@ impl Client {
     }
 
     pub(crate) fn read(&mut self) -> Answer {
-        let answer = Answer::read(&mut self.0).unwrap();
+        let answer = Answer::read_next(&mut self.0).unwrap();
         let answer = answer.expect("the server has closed a connection in use");
         assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
         assert!(!answer.header("x-request-id").is_empty(), "{answer:?}");
@@ -69,60 +69,7 @@ impl Client {
     }
 }
 
-/// An HTTP answer.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    head: String,
-    body: String,
-}
-
 impl Answer {
-    /// Reads one answer; `None` where the connection ends before it.
-    pub(crate) fn read(reader: &mut impl BufRead) -> io::Result<Option<Self>> {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if reader.read_line(&mut head)? == 0 {
-                return if head.is_empty() {
-                    Ok(None)
-                } else {
-                    Err(io::ErrorKind::UnexpectedEof.into())
-                };
-            }
-        }
-        let mut words = head.split(' ');
-        assert!(words.next().unwrap().starts_with("HTTP/1."), "{head}");
-        let mut answer = Self {
-            status: words.next().unwrap().parse().unwrap(),
-            head,
-            body: String::new(),
-        };
-        let length = answer.header("content-length");
-        // An interim answer has no body, and says so by saying nothing.
-        let length: u64 = match length {
-            "" if answer.status < 200 => 0,
-            length => length.parse().unwrap(),
-        };
-        if reader.take(length).read_to_string(&mut answer.body)? as u64 == length {
-            Ok(Some(answer))
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
-        }
-    }
-
-    /// The value of a header, or nothing.
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.head
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map_or("", |(_, value)| value)
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
-    }
-
     /// The answer, if that is its status.
     pub(crate) fn expect(self, status: u16, of: &str) -> Self {
         assert_eq!(self.status, status, "{of}: {self:?}");

@@ -72,7 +72,7 @@ pub(crate) fn run(store: &Store, ulimit: &str, places: usize) -> Vec<String> {
     assert!(usage.resident_kib < most_kib(places), "{usage}");
     // Those who say nothing are cut off, and those who wait come in.
     for stream in late {
-        let answer = Answer::read(&mut BufReader::new(stream)).unwrap();
+        let answer = Answer::read_next(&mut BufReader::new(stream)).unwrap();
         answer.unwrap().expect(200, "a late one");
     }
     drop(flood);

@@ -1,4 +1,7 @@
 //! What is left of a store when the power is cut, the disk is full or fails, or its files are damaged.
+//!
+//! `KEYWRIGHT_CUTS=1000 cargo test -p keywright-assurance --test power_loss cuts -- --nocapture` is the long
+//! run. `KEYWRIGHT_SEED` repeats the cuts and choices of a run, not the order of its threads.
 
 #![expect(
     clippy::unwrap_used,

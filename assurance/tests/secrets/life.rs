@@ -62,6 +62,10 @@ pub(crate) fn live(server: &Server, first: &str, canaries: &mut Canaries) -> Str
         );
         answer
     };
+    let verify = |token: &str| {
+        let body = format!("{{\"key\":\"{token}\"}}");
+        send("POST", &format!("{BASE}/verify"), first, &body, 200);
+    };
     let create = |name: &str| request("POST", BASE, first, &format!("{{\"name\":\"{name}\"}}"));
     let one = issue(server, canaries, "key one", create("one"));
     let once = "idempotency-key: once\r\ncontent-type";
@@ -75,13 +79,7 @@ pub(crate) fn live(server: &Server, first: &str, canaries: &mut Canaries) -> Str
     );
     for token in [first, &one, &two, &one] {
         send("GET", "/v1/whoami", token, "", 200);
-        send(
-            "POST",
-            &format!("{BASE}/verify"),
-            first,
-            &format!("{{\"key\":\"{token}\"}}"),
-            200,
-        );
+        verify(token);
     }
     send("GET", BASE, &one, "", 200);
     let page = send("GET", &format!("{BASE}?limit=1&search=o"), &one, "", 200);
@@ -111,13 +109,7 @@ pub(crate) fn live(server: &Server, first: &str, canaries: &mut Canaries) -> Str
     send("DELETE", &at_one, first, "", 200);
     for token in [&two, &one] {
         send("GET", "/v1/whoami", token, "", 401);
-        send(
-            "POST",
-            &format!("{BASE}/verify"),
-            first,
-            &format!("{{\"key\":\"{token}\"}}"),
-            200,
-        );
+        verify(token);
     }
     let ended = request("POST", BASE, first, r#"{"name":"ended","expire_now":true}"#);
     let ended = issue(server, canaries, "a key that has expired", ended);
