@@ -86,6 +86,11 @@ impl Model {
         self.keys.get(&number)
     }
 
+    /// The names that keys have, also those whose records were deleted.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> {
+        self.slots.keys().copied()
+    }
+
     /// How many keys were ever made.
     #[must_use]
     pub const fn made(&self) -> usize {

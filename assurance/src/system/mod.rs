@@ -2,6 +2,7 @@
 
 mod calls;
 mod check;
+mod memory;
 mod process;
 mod world;
 
@@ -9,9 +10,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use keywright_core::{Caller, Issued, Key, KeyId, KeyStore};
 
+pub use self::memory::Memory;
 use self::{
     process::{First, Process},
-    world::Hand,
+    world::{Counter, Hand},
 };
 use crate::{
     act::{Act, Slot, Step},
@@ -49,6 +51,7 @@ struct Cursor {
 pub struct System<S> {
     stage: S,
     clock: Hand,
+    entropy: Counter,
     processes: [Process; HANDLES],
     first: First,
     owned: Vec<Owned>,
@@ -61,11 +64,13 @@ impl<S: Stage> System<S> {
     #[must_use]
     pub fn new(stage: S) -> Self {
         let clock = Hand::new();
-        let processes = [(); HANDLES].map(|()| Process::start(&stage, &clock));
+        let entropy = Counter::default();
+        let processes = [(); HANDLES].map(|()| Process::start(&stage, &clock, &entropy));
         Self {
             first: First::make(&processes[0]),
             stage,
             clock,
+            entropy,
             processes,
             owned: Vec::new(),
             slots: BTreeMap::new(),
@@ -88,7 +93,7 @@ impl<S: Stage> System<S> {
                     self.processes[*at].end();
                 }
                 for at in &gone {
-                    self.processes[*at].begin(&self.stage, &self.clock, *argon2);
+                    self.processes[*at].begin(&self.stage, &self.clock, &self.entropy, *argon2);
                 }
             }
             Act::Wait(_) => self.clock.set(model.now()),

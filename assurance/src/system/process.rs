@@ -10,7 +10,7 @@ use keywright_core::{
 
 use super::{
     Stage,
-    world::{Hand, name, prefix, workspace},
+    world::{Counter, Hand, name, prefix, workspace},
 };
 
 /// Longest that is waited for anything.
@@ -30,9 +30,9 @@ struct Open {
 }
 
 impl Process {
-    pub(super) fn start(stage: &impl Stage, clock: &Hand) -> Self {
+    pub(super) fn start(stage: &impl Stage, clock: &Hand, entropy: &Counter) -> Self {
         Self {
-            open: Some(Open::new(stage, clock, false)),
+            open: Some(Open::new(stage, clock, entropy, false)),
             behind: false,
         }
     }
@@ -41,8 +41,14 @@ impl Process {
         self.open = None;
     }
 
-    pub(super) fn begin(&mut self, stage: &impl Stage, clock: &Hand, argon2: bool) {
-        self.open = Some(Open::new(stage, clock, argon2));
+    pub(super) fn begin(
+        &mut self,
+        stage: &impl Stage,
+        clock: &Hand,
+        entropy: &Counter,
+        argon2: bool,
+    ) {
+        self.open = Some(Open::new(stage, clock, entropy, argon2));
     }
 
     fn open(&self) -> &Open {
@@ -55,7 +61,7 @@ impl Process {
 }
 
 impl Open {
-    fn new(stage: &impl Stage, clock: &Hand, argon2: bool) -> Self {
+    fn new(stage: &impl Stage, clock: &Hand, entropy: &Counter, argon2: bool) -> Self {
         let scheme = if argon2 {
             // The least that Argon2 takes.
             Scheme::Argon2id(Argon2Params::new(8, 1, 1).expect("parameters"))
@@ -64,7 +70,8 @@ impl Open {
         };
         let config = Config::new(prefix())
             .with_scheme(scheme)
-            .with_clock(clock.clone());
+            .with_clock(clock.clone())
+            .with_entropy(entropy.clone());
         let store = stage.open();
         let keys = block_on(Keywright::open(config, Arc::clone(&store))).expect("a library");
         Self { keys, store }

@@ -1,13 +1,13 @@
-//! What the service is given: a clock that is set by hand, and what the reference's words stand for.
+//! What the service is given: a clock that is set by hand, random bytes that are not, and what the reference's words stand for.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicI64, Ordering},
+    atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
 use keywright_core::{
-    Caller, Clock, KeyId, Metadata, Name, Permissions, Prefix, Secret, Timestamp, Token, TokenRef,
-    Workspace,
+    Caller, Clock, Entropy, KeyId, Metadata, Name, Permissions, Prefix, RandomError, Secret,
+    Timestamp, Token, TokenRef, Workspace,
 };
 
 use crate::words::{Host, PREFIX, START};
@@ -29,6 +29,19 @@ impl Hand {
 impl Clock for Hand {
     fn now(&self) -> Timestamp {
         time(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Seeds that differ, and are the same in every run. All processes share it, since no two draw the same.
+#[derive(Clone, Default)]
+pub(super) struct Counter(Arc<AtomicU64>);
+
+impl Entropy for Counter {
+    fn fill(&self, seed: &mut [u8; 32]) -> Result<(), RandomError> {
+        *seed = [0; 32];
+        let count = self.0.fetch_add(1, Ordering::Relaxed);
+        seed[..8].copy_from_slice(&count.to_le_bytes());
+        Ok(())
     }
 }
 

@@ -10,14 +10,14 @@ mod acts;
 #[path = "../../../crates/store-redis/tests/redis/support/server.rs"]
 mod server;
 mod stages;
+mod tally;
 
-use std::env;
-use std::sync::atomic::Ordering;
+use std::{env, sync::atomic::Ordering};
 
 use keywright_assurance::{
     act::Step,
     model::Model,
-    system::{Stage, System},
+    system::{Memory, Stage, System},
 };
 use proptest::{
     prelude::{BoxedStrategy, Just, Strategy},
@@ -27,7 +27,7 @@ use proptest_state_machine::ReferenceStateMachine;
 
 use crate::{
     server::Server,
-    stages::{Memory, Redis, Sqlite},
+    stages::{Redis, Sqlite},
 };
 
 /// How many steps a sequence has.
@@ -35,7 +35,7 @@ const STEPS: std::ops::Range<usize> = 20..60;
 
 #[test]
 fn over_memory_every_answer_is_that_of_the_reference() {
-    assert_agrees(Memory::new);
+    assert_agrees(Memory::default);
 }
 
 #[test]
@@ -49,24 +49,25 @@ fn over_redis_every_answer_is_that_of_the_reference() {
     assert_agrees(|| Redis::on(&server));
 }
 
-/// The reference as `proptest` sees it.
+/// The reference as `proptest` sees it, with the steps that led there.
 struct Reference;
 
 impl ReferenceStateMachine for Reference {
-    type State = Model;
+    type State = (Model, Vec<Step>);
     type Transition = Step;
 
-    fn init_state() -> BoxedStrategy<Model> {
-        Just(Model::new()).boxed()
+    fn init_state() -> BoxedStrategy<Self::State> {
+        Just((Model::new(), Vec::new())).boxed()
     }
 
-    fn transitions(_: &Model) -> BoxedStrategy<Step> {
-        acts::step()
+    fn transitions((model, before): &Self::State) -> BoxedStrategy<Step> {
+        acts::step(model, before)
     }
 
-    fn apply(mut model: Model, step: &Step) -> Model {
+    fn apply((mut model, mut before): Self::State, step: &Step) -> Self::State {
         model.apply(step);
-        model
+        before.push(step.clone());
+        (model, before)
     }
 }
 
@@ -74,7 +75,7 @@ impl ReferenceStateMachine for Reference {
 fn assert_agrees<S: Stage>(stage: impl Fn() -> S) {
     let outcome = TestRunner::new(config()).run(
         &Reference::sequential_strategy(STEPS),
-        |(mut model, steps, seen)| {
+        |((mut model, _), steps, seen)| {
             let mut system = System::new(stage());
             for step in &steps {
                 if let Some(seen) = &seen {

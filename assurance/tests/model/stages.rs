@@ -1,34 +1,15 @@
-//! The stores: in memory, in a file, in a server.
+//! The stores that are real: a file, a server.
 
 use std::{sync::Arc, time::Duration};
 
 use futures_executor::block_on;
 use keywright_assurance::system::Stage;
-use keywright_core::{KeyStore, MemoryStore};
+use keywright_core::KeyStore;
 use keywright_store_redis::{RedisConfig, RedisStore};
 use keywright_store_sqlite::SqliteStore;
 use tempfile::TempDir;
 
 use crate::server::Server;
-
-/// Memory, which both processes must share.
-pub(crate) struct Memory(Arc<MemoryStore>);
-
-impl Memory {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(MemoryStore::new()))
-    }
-}
-
-impl Stage for Memory {
-    fn open(&self) -> Arc<dyn KeyStore> {
-        Arc::clone(&self.0) as _
-    }
-
-    fn bound(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 /// A file in a folder of its own.
 pub(crate) struct Sqlite(TempDir);

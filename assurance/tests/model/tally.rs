@@ -1,0 +1,114 @@
+//! That the sequences mean something: each call is often done, and often refused for each reason.
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use keywright_assurance::{act::Step, model::Answer};
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::TestRunner,
+};
+use proptest_state_machine::ReferenceStateMachine;
+
+use crate::{Reference, STEPS};
+
+/// What must come of calls at least this often in 300 sequences.
+const LEAST: u32 = 5;
+
+const CALLS: [(&str, &[&str]); 7] = [
+    (
+        "Create",
+        &[
+            "Issued",
+            "Replayed",
+            "CallerInactive",
+            "NotPermitted",
+            "Environment",
+            "ExpiryPast",
+            "ExpiryBeyondCaller",
+            "IdempotencyMismatch",
+        ],
+    ),
+    (
+        "Rotate",
+        &[
+            "Issued",
+            "Replayed",
+            "CallerInactive",
+            "NotPermitted",
+            "NotFound",
+            "NotRotatable",
+            "ExpiryBeyondCaller",
+            "IdempotencyMismatch",
+        ],
+    ),
+    (
+        "Rename",
+        &["Key", "CallerInactive", "NotPermitted", "NotFound"],
+    ),
+    (
+        "Revoke",
+        &[
+            "One",
+            "Several",
+            "CallerInactive",
+            "NotPermitted",
+            "NotFound",
+        ],
+    ),
+    (
+        "Verify",
+        &[
+            "Accepted",
+            "Malformed",
+            "Unknown",
+            "WrongSecret",
+            "Revoked",
+            "Expired",
+            "Gone",
+        ],
+    ),
+    (
+        "Introspect",
+        &["Accepted", "Unknown", "Revoked", "Expired", "NotPermitted"],
+    ),
+    ("Purge", &["None", "Some"]),
+];
+
+#[test]
+fn the_sequences_do_everything_and_are_refused_for_every_reason() {
+    let mut runner = TestRunner::deterministic();
+    let mut counts: BTreeMap<(String, String), u32> = BTreeMap::new();
+    for _ in 0..300 {
+        let sequence = Reference::sequential_strategy(STEPS).new_tree(&mut runner);
+        let ((mut model, _), steps, _) = sequence.unwrap().current();
+        for step in &steps {
+            model.apply(step);
+            *counts.entry(kind(step, model.answer())).or_default() += 1;
+        }
+    }
+    for (call, outcomes) in CALLS {
+        for outcome in outcomes {
+            let kind = (call.to_owned(), (*outcome).to_owned());
+            let count = counts.get(&kind).copied().unwrap_or_default();
+            assert!(count >= LEAST, "{kind:?}: {count} times of {counts:#?}");
+        }
+    }
+}
+
+fn kind(step: &Step, answer: &Answer) -> (String, String) {
+    let outcome = match answer {
+        Answer::Refused(refusal) => word(refusal),
+        Answer::Verified(verdict) | Answer::Introspected(verdict) => word(verdict),
+        Answer::Purged(count) => if *count > 0 { "Some" } else { "None" }.to_owned(),
+        Answer::Revoked { count, .. } => if *count > 1 { "Several" } else { "One" }.to_owned(),
+        other => word(other),
+    };
+    (word(&step.act), outcome)
+}
+
+/// What a variant is called.
+fn word(variant: &impl Debug) -> String {
+    let text = format!("{variant:?}");
+    let end = text.find(|character: char| !character.is_alphanumeric());
+    text[..end.unwrap_or(text.len())].to_owned()
+}
