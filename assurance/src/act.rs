@@ -123,11 +123,11 @@ pub enum Act {
     First,
     /// The times of last use are written.
     Flush,
-    /// A process ends and begins again, or both do, perhaps with Argon2 for new keys.
+    /// A process ends and begins again, or both do, perhaps with other settings.
     Reopen {
         /// Whether both do.
         all: bool,
-        /// Whether new keys are hashed with Argon2id.
+        /// Whether new keys are hashed with Argon2id, and two keys at most are remembered.
         argon2: bool,
     },
     /// So many milliseconds pass.

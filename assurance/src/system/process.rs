@@ -62,16 +62,16 @@ impl Process {
 
 impl Open {
     fn new(stage: &impl Stage, clock: &Hand, entropy: &Counter, argon2: bool) -> Self {
-        let scheme = if argon2 {
-            // The least that Argon2 takes.
-            Scheme::Argon2id(Argon2Params::new(8, 1, 1).expect("parameters"))
-        } else {
-            Scheme::HmacSha256
-        };
-        let config = Config::new(prefix())
-            .with_scheme(scheme)
+        let mut config = Config::new(prefix())
             .with_clock(clock.clone())
             .with_entropy(entropy.clone());
+        config = if argon2 {
+            // The least that Argon2 takes, and that others must make room.
+            let least = Argon2Params::new(8, 1, 1).expect("parameters");
+            config.with_scheme(Scheme::Argon2id(least)).with_cache(2)
+        } else {
+            config.with_scheme(Scheme::HmacSha256)
+        };
         let store = stage.open();
         let keys = block_on(Keywright::open(config, Arc::clone(&store))).expect("a library");
         Self { keys, store }
