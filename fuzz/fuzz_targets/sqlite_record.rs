@@ -1,0 +1,253 @@
+//! A record as SQLite keeps it: a row of any values is a record exactly if each is what its column holds,
+//! and what was read is written again as it was.
+
+#![no_main]
+
+// The store's own source: what it reads is no part of its interface.
+#[path = "../../crates/store-sqlite/src/record.rs"]
+mod record;
+
+use std::cell::RefCell;
+
+use keywright_core::{KeyId, Metadata, Name, Permissions, StoredHash, Tag, Timestamp, Workspace};
+use libfuzzer_sys::fuzz_target;
+use record::NewRow;
+use rusqlite::{Connection, params_from_iter, types::Value};
+
+const ID: &[u8; KeyId::LENGTH] = b"0U5lKtf600000000";
+
+/// The columns, in the order in which a row of the input has them.
+const COLUMNS: [&str; 14] = [
+    "id",
+    "workspace",
+    "environment",
+    "name",
+    "permissions",
+    "parent",
+    "successor",
+    "expires_at",
+    "revoked_at",
+    "last_used_at",
+    "metadata",
+    "hash",
+    "tag",
+    "version",
+];
+
+thread_local! {
+    static FILE: RefCell<Connection> = RefCell::new(file());
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    FILE.with_borrow_mut(|file| {
+        let transaction = file.transaction().expect("a transaction");
+        check(&transaction, &row(bytes));
+    });
+});
+
+/// A file whose columns take values of every type, as one that was damaged does.
+fn file() -> Connection {
+    let file = Connection::open_in_memory().expect("a file");
+    let table = format!("CREATE TABLE keys ({})", COLUMNS.join(", "));
+    file.execute(&table, ()).expect("a table");
+    file
+}
+
+fn check(file: &Connection, row: &[Cell]) {
+    // A text that is no UTF-8 cannot be bound as one.
+    let places = row.iter().zip(1..).map(|(cell, place)| match cell {
+        Cell::Text(_) => format!("CAST(?{place} AS TEXT)"),
+        Cell::Value(_) => format!("?{place}"),
+    });
+    let insert = format!(
+        "INSERT INTO keys VALUES ({})",
+        places.collect::<Vec<_>>().join(", ")
+    );
+    let values = row.iter().map(|cell| match cell {
+        Cell::Text(bytes) => Value::Blob(bytes.clone()),
+        Cell::Value(value) => value.clone(),
+    });
+    file.execute(&insert, params_from_iter(values))
+        .expect("a row");
+
+    // The columns of a list, of whatever id.
+    let listed = {
+        let select = concat!("SELECT ", record::key_columns!(), " FROM keys");
+        file.query_one(select, (), record::key)
+    };
+    assert_eq!(listed.is_ok(), row[..11].iter().zip(0..).all(is_sound));
+
+    let id = KeyId::from_bytes(ID).expect("an id");
+    match record::find(file, &id) {
+        Ok(None) => assert_ne!(row[0], Cell::Value(Value::Blob(ID.into()))),
+        Ok(Some(record)) => {
+            assert!(row.iter().zip(0..).all(is_sound));
+            assert_eq!(record.key.id, id);
+            assert_eq!(Some(&record.key), listed.as_ref().ok());
+            file.execute("DELETE FROM keys", ()).expect("a row less");
+            let again = NewRow::new(&record).expect("a row");
+            again.insert(file).expect("a row");
+            let written = file
+                .query_one("SELECT * FROM keys", (), |row| {
+                    (0..COLUMNS.len())
+                        .map(|column| row.get(column))
+                        .collect::<rusqlite::Result<Vec<Value>>>()
+                })
+                .expect("a row");
+            for ((written, read), column) in written.into_iter().zip(row).zip(COLUMNS) {
+                // A set may be written in any order, or with one of it twice.
+                if column != "permissions" {
+                    assert_eq!(&Cell::from(written), read, "{column}");
+                }
+            }
+        }
+        Err(error) => {
+            assert!(!row.iter().zip(0..).all(is_sound));
+            assert!(
+                matches!(error, rusqlite::Error::FromSqlConversionFailure(..)),
+                "what the store does not take for damage: {error:?}"
+            );
+        }
+    }
+}
+
+/// What stands in one column.
+#[derive(PartialEq, Debug)]
+enum Cell {
+    /// A text, perhaps no UTF-8.
+    Text(Vec<u8>),
+    /// Anything else.
+    Value(Value),
+}
+
+impl From<Value> for Cell {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Text(text) => Self::Text(text.into_bytes()),
+            other => Self::Value(other),
+        }
+    }
+}
+
+impl Cell {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(bytes) => str::from_utf8(bytes).ok(),
+            Self::Value(_) => None,
+        }
+    }
+
+    fn blob(&self) -> Option<&[u8]> {
+        match self {
+            Self::Value(Value::Blob(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    fn integer(&self) -> Option<i64> {
+        match self {
+            Self::Value(Value::Integer(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn is_null(&self) -> bool {
+        *self == Self::Value(Value::Null)
+    }
+}
+
+/// Whether a value is what its column holds. The texts are the concern of other targets.
+fn is_sound((cell, column): (&Cell, usize)) -> bool {
+    let is_id = |bytes: &[u8]| bytes.len() == 16 && bytes.iter().all(u8::is_ascii_alphanumeric);
+    match COLUMNS[column] {
+        "id" => cell.blob().is_some_and(is_id),
+        "parent" | "successor" => cell.is_null() || cell.blob().is_some_and(is_id),
+        "workspace" => cell
+            .text()
+            .is_some_and(|text| Workspace::parse(text).is_ok()),
+        "environment" => cell
+            .integer()
+            .is_some_and(|number| [0, 1].contains(&number)),
+        "name" => cell
+            .text()
+            .is_some_and(|text| text.trim() == text && Name::parse(text).is_ok()),
+        "permissions" => cell
+            .text()
+            .is_some_and(|text| text.parse::<Permissions>().is_ok()),
+        "metadata" => {
+            cell.is_null()
+                || cell
+                    .text()
+                    .is_some_and(|text| Metadata::parse(text).is_ok())
+        }
+        "hash" => cell
+            .text()
+            .is_some_and(|text| StoredHash::parse(text).is_ok()),
+        "tag" => cell
+            .blob()
+            .is_some_and(|bytes| bytes.len() == size_of::<Tag>()),
+        "version" => cell.integer().is_some_and(|number| number >= 0),
+        _ => {
+            let times = 0..=Timestamp::MAX.as_millis();
+            cell.is_null() || cell.integer().is_some_and(|time| times.contains(&time))
+        }
+    }
+}
+
+/// A row: for each column a byte for its type, and then its value; or a byte for one that is sound. What is
+/// missing at the end is sound.
+fn row(mut bytes: &[u8]) -> Vec<Cell> {
+    (0..COLUMNS.len())
+        .map(|column| cell(&mut bytes).unwrap_or_else(|| sound(column)))
+        .collect()
+}
+
+fn cell(bytes: &mut &[u8]) -> Option<Cell> {
+    let kind = bytes.split_off_first()?;
+    Some(match kind {
+        0 => Cell::Value(Value::Null),
+        1 => Cell::Value(Value::Integer(i64::from_be_bytes(eight(bytes)))),
+        2 => {
+            let number = f64::from_be_bytes(eight(bytes));
+            // SQLite has null in its place.
+            let number = if number.is_nan() { 0.0 } else { number };
+            Cell::Value(Value::Real(number))
+        }
+        3 => Cell::Text(piece(bytes)),
+        4 => Cell::Value(Value::Blob(piece(bytes))),
+        _ => return None,
+    })
+}
+
+fn eight(bytes: &mut &[u8]) -> [u8; 8] {
+    let mut eight = [0; 8];
+    let given = bytes.split_off(..bytes.len().min(8)).unwrap_or_default();
+    eight[..given.len()].copy_from_slice(given);
+    eight
+}
+
+/// As many bytes as a byte says, as far as there are.
+fn piece(bytes: &mut &[u8]) -> Vec<u8> {
+    let length = bytes.split_off_first().copied().unwrap_or_default();
+    let length = usize::from(length).min(bytes.len());
+    bytes.split_off(..length).unwrap_or_default().to_vec()
+}
+
+fn sound(column: usize) -> Cell {
+    match COLUMNS[column] {
+        "id" => Cell::Value(Value::Blob(ID.into())),
+        "workspace" => Cell::Text(b"acme".into()),
+        "environment" => Cell::Value(Value::Integer(1)),
+        "name" => Cell::Text("Straße".into()),
+        "permissions" => Cell::Text(b"api_keys:read,calls:*".into()),
+        "metadata" => Cell::Text(b"{\"team\":1}".into()),
+        "hash" => Cell::Text(
+            b"$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+                .into(),
+        ),
+        "tag" => Cell::Value(Value::Blob([7; 8].into())),
+        "version" => Cell::Value(Value::Integer(3)),
+        "expires_at" => Cell::Value(Value::Integer(1_709_287_200_000)),
+        _ => Cell::Value(Value::Null),
+    }
+}
