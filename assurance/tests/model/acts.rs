@@ -2,7 +2,7 @@
 
 use keywright_assurance::{
     act::{Act, End, New, Once, Page, Presented, Slot, Step, Who},
-    model::Model,
+    model::{Key, Model},
     words::{DAY, HANDLES, HOSTS, HOUR, METADATA, NAMES, PERMISSIONS, SEARCHES, SLOTS, WORKSPACES},
 };
 use keywright_core::{Environment, Reach, Status};
@@ -47,6 +47,7 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
     let at = prop_oneof![14 => Just(0), 1 => 1..HANDLES];
     // Without any there is little to do.
     let creations = if names.taken.is_empty() { 80 } else { 8 };
+    let (purges, days) = weights_of_purges(model);
     let act = prop_oneof![
         creations => create(&names),
         5 => rotate(&names),
@@ -57,13 +58,29 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
         8 => names.presented().prop_map(Act::Verify),
         4 => (names.who(), names.presented()).prop_map(|(by, token)| Act::Introspect { by, token }),
         3 => passing().prop_map(Act::Wait),
+        days => Just(Act::Wait(DAY + 1)),
         1 => Just(Act::Flush),
-        2 => purge(),
+        purges => purge(),
         1 => (any::<bool>(), any::<bool>()).prop_map(|(all, argon2)| Act::Reopen { all, argon2 }),
     ];
     // Seldom, since there is nothing to find but that it answers.
     let act = prop_oneof![60 => act, 1 => Just(Act::First)];
     (at, act).prop_map(|(at, act)| Step { at, act }).boxed()
+}
+
+/// How often a purge, and how often a day's wait before one. A key that is kept for its child alone is rare.
+fn weights_of_purges(model: &Model) -> (u32, u32) {
+    let keys = || (0..model.made()).filter_map(|number| model.key(number));
+    let is_revoked = |key: &Key| key.revoked_at.is_some();
+    let is_old = |key: &Key| key.revoked_at.is_some_and(|time| time < model.now() - DAY);
+    let parents = || keys().filter_map(|key| model.key(key.parent?));
+    let purges = match (parents().any(is_old), keys().any(is_old)) {
+        (true, _) => 30,
+        (false, true) => 10,
+        (false, false) => 1,
+    };
+    let is_soon_old = parents().any(|key| is_revoked(key) && !is_old(key));
+    (purges, if is_soon_old { 20 } else { 1 })
 }
 
 /// The names that keys have.
@@ -212,7 +229,7 @@ fn span() -> impl Strategy<Value = i64> {
 fn passing() -> impl Strategy<Value = i64> {
     prop_oneof![
         6 => select(&[1, HOUR, 2 * HOUR][..]),
-        3 => select(&[DAY - 1, DAY, DAY + 1][..]),
+        2 => select(&[DAY - 1, DAY][..]),
         1 => Just(40 * DAY),
     ]
 }

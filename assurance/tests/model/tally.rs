@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, fmt::Debug};
 
-use keywright_assurance::{act::Step, model::Answer};
+use keywright_assurance::{
+    act::{Act, Step},
+    model::{Answer, Model},
+    words::DAY,
+};
 use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::TestRunner,
@@ -71,7 +75,7 @@ const CALLS: [(&str, &[&str]); 7] = [
         "Introspect",
         &["Accepted", "Unknown", "Revoked", "Expired", "NotPermitted"],
     ),
-    ("Purge", &["None", "Some"]),
+    ("Purge", &["None", "Some", "Parent"]),
 ];
 
 #[test]
@@ -84,6 +88,9 @@ fn the_sequences_do_everything_and_are_refused_for_every_reason() {
         for step in &steps {
             model.apply(step);
             *counts.entry(kind(step, model.answer())).or_default() += 1;
+            if is_kept_for_a_child(&model, step) {
+                *counts.entry(("Purge".into(), "Parent".into())).or_default() += 1;
+            }
         }
     }
     for (call, outcomes) in CALLS {
@@ -93,6 +100,23 @@ fn the_sequences_do_everything_and_are_refused_for_every_reason() {
             assert!(count >= LEAST, "{kind:?}: {count} times of {counts:#?}");
         }
     }
+}
+
+/// Whether a purge has left a key for no other reason than that it has a child.
+fn is_kept_for_a_child(model: &Model, step: &Step) -> bool {
+    let Act::Purge { workspace, age } = step.act else {
+        return false;
+    };
+    let before = model.now() - age.max(DAY);
+    let left = |number| model.key(number).is_some();
+    let children = (0..model.made()).filter_map(|number| model.key(number));
+    children.filter_map(|child| child.parent).any(|parent| {
+        model.key(parent).is_some_and(|key| {
+            key.revoked_at.is_some_and(|time| time < before)
+                && workspace.is_none_or(|workspace| key.workspace == workspace)
+                && !key.successor.is_some_and(left)
+        })
+    })
 }
 
 fn kind(step: &Step, answer: &Answer) -> (String, String) {
