@@ -231,6 +231,27 @@ mod tests {
     }
 
     #[test]
+    fn the_coarse_clocks_tell_the_time_of_the_exact_ones() {
+        // Far more than any is behind.
+        let span = Duration::from_secs(10);
+        let before = SystemClock.now();
+        let coarse = SystemClock.coarse();
+        assert!(coarse >= before.saturating_sub(span), "{coarse} {before}");
+        assert!(coarse <= before.saturating_add(span), "{coarse} {before}");
+
+        let (begin, first) = (monotonic(), coarse_span());
+        std::thread::sleep(4 * TICK);
+        let (passed, coarse) = (begin.elapsed(), coarse_span().checked_sub(first));
+        let coarse = coarse.expect("a clock that never goes back");
+        assert!(!coarse.is_zero(), "it stood still for {passed:?}");
+        assert!(coarse <= passed + span, "{coarse:?} {passed:?}");
+    }
+
+    fn coarse_span() -> Duration {
+        Duration::from_nanos(coarse())
+    }
+
+    #[test]
     fn adding_and_subtracting_stop_at_the_ends() {
         assert_eq!(Timestamp::MAX.saturating_add(Duration::MAX), Timestamp::MAX);
         let start = Timestamp::from_millis(0).unwrap();
