@@ -106,7 +106,8 @@ pub(super) struct Memory(Vec<Block>);
 crate::secrecy::assert_secret!(Memory);
 
 impl Memory {
-    fn blocks(&mut self, count: usize) -> Result<&mut [Block], TryReserveError> {
+    /// As many blocks as are asked for, anew unless it has just as many.
+    pub(super) fn blocks(&mut self, count: usize) -> Result<&mut [Block], TryReserveError> {
         if self.0.len() != count {
             self.0 = Vec::new();
             self.0.try_reserve_exact(count)?;

@@ -156,6 +156,18 @@ mod tests {
     }
 
     #[test]
+    fn the_memory_of_a_run_is_used_by_the_next_ones() {
+        let pool = Pool::start(1).unwrap();
+        // Whose first word is zero until a run has written it.
+        let write = |memory: &mut Memory| {
+            let block = memory.blocks(1).unwrap().first_mut().unwrap();
+            std::mem::replace(block.as_mut().first_mut().unwrap(), 1) == 1
+        };
+        // A run answers before it gives its memory back, so that the next may begin with new memory.
+        assert!((0..1_000).any(|_| block_on(pool.run(write)).unwrap()));
+    }
+
+    #[test]
     fn a_panicking_job_costs_nothing_but_itself() {
         let pool = Pool::start(8).unwrap();
         for _ in 0..8 {

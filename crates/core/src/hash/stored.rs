@@ -53,7 +53,7 @@ impl StoredHash {
     /// [`StoredHashError`] on anything that [`Display`](fmt::Display) does not write.
     pub fn parse(text: &str) -> Result<Self, StoredHashError> {
         Self::parse_phc(text)
-            // The PHC parser takes more spellings than one; what was written has just one.
+            // What was written has one spelling and one version; the PHC parser takes others, too.
             .filter(|stored| stored.to_string() == text)
             .ok_or(StoredHashError)
     }
@@ -61,11 +61,11 @@ impl StoredHash {
     fn parse_phc(text: &str) -> Option<Self> {
         let phc = PasswordHash::new(text).ok()?;
         let scheme = match phc.algorithm.as_str() {
-            "argon2id" if phc.version? == Self::ARGON2_VERSION => {
+            "argon2id" => {
                 let [m, t, p] = ["m", "t", "p"].map(|name| phc.params.get_decimal(name));
                 Scheme::Argon2id(Argon2Params::new(m?, t?, p?).ok()?)
             }
-            "hmac-sha256" if phc.version.is_none() => Scheme::HmacSha256,
+            "hmac-sha256" => Scheme::HmacSha256,
             _ => return None,
         };
         let pepper = match phc.params.get_str("keyid") {
