@@ -1,0 +1,163 @@
+//! Pages: by cursor each key is shown once, and a cursor is taken by no list but its own.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use futures_executor::block_on;
+use keywright_core::{
+    Caller, Clock, Config, Environment, IssueError, Keywright, ListKeys, Listed, MemoryStore, Name,
+    NewKey, Position, Prefix, Reach, Scheme, Status, Timestamp, Workspace,
+};
+
+/// A clock that goes on by a minute whenever it is asked, so that no two keys are of one time.
+struct Minutes(AtomicI64);
+
+impl Clock for Minutes {
+    fn now(&self) -> Timestamp {
+        let millis = self.0.fetch_add(60_000, Ordering::Relaxed);
+        Timestamp::from_millis(millis).unwrap()
+    }
+}
+
+fn caller(workspace: &str) -> Caller {
+    let workspace = Workspace::parse(workspace).unwrap();
+    Caller::new(workspace, "*".parse().unwrap())
+}
+
+/// A library with five keys in each of two workspaces, one of which has been revoked.
+fn library() -> Keywright {
+    let config = Config::new(Prefix::parse("acme").unwrap())
+        .with_scheme(Scheme::HmacSha256)
+        .with_clock(Minutes(AtomicI64::new(1_709_287_200_000)));
+    let keys = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
+    for workspace in ["acme", "other"] {
+        let caller = caller(workspace);
+        for number in 0..5 {
+            let mut new = NewKey::named(Name::parse(&format!("CI {number}")).unwrap());
+            new.environment = Some(Environment::Test);
+            let issued = block_on(keys.issuer().create(&caller, new)).unwrap();
+            if number == 1 {
+                block_on(keys.issuer().revoke(&caller, &issued.key.id, Reach::Key)).unwrap();
+            }
+        }
+    }
+    keys
+}
+
+fn wanted(position: Position) -> ListKeys {
+    let mut wanted = ListKeys::newest();
+    wanted.limit = 2;
+    wanted.position = position;
+    wanted
+}
+
+fn list(keys: &Keywright, caller: &Caller, wanted: ListKeys) -> Result<Listed, IssueError> {
+    block_on(keys.issuer().list(caller, wanted))
+}
+
+#[test]
+fn cursors_lead_to_each_key_once_and_to_an_end() {
+    let keys = library();
+    let caller = caller("acme");
+    let mut page = list(&keys, &caller, wanted(Position::Page(1))).unwrap();
+    assert_eq!(page.total, Some(5));
+    let mut names = Vec::new();
+    loop {
+        names.extend(page.keys.iter().map(|key| key.name.to_string()));
+        let Some(cursor) = page.next_cursor else {
+            break;
+        };
+        page = list(&keys, &caller, wanted(Position::Cursor(cursor))).unwrap();
+        assert_eq!(page.total, None);
+    }
+    assert_eq!(names, ["CI 4", "CI 3", "CI 2", "CI 1", "CI 0"]);
+}
+
+#[test]
+fn a_page_has_its_number_and_its_limit() {
+    let keys = library();
+    let caller = caller("acme");
+    let names = |page, limit| {
+        let mut wanted = wanted(Position::Page(page));
+        wanted.limit = limit;
+        let listed = list(&keys, &caller, wanted).unwrap();
+        assert_eq!(listed.total, Some(5));
+        let names = listed.keys.iter().map(|key| key.name.to_string());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(1, 2), ["CI 4", "CI 3"]);
+    assert_eq!(names(0, 2), names(1, 2));
+    assert_eq!(names(2, 2), ["CI 2", "CI 1"]);
+    assert_eq!(names(3, 2), ["CI 0"]);
+    assert_eq!(names(4, 2), [""; 0]);
+    assert_eq!(names(1, 0), ["CI 4"]);
+    assert_eq!(names(1, u32::MAX).len(), 5);
+}
+
+#[test]
+fn a_cursor_belongs_to_one_list() {
+    let keys = library();
+    let acme = caller("acme");
+    let first = list(&keys, &acme, wanted(Position::Page(1))).unwrap();
+    let cursor = first.next_cursor.unwrap();
+    let mine = wanted(Position::Cursor(cursor.clone()));
+    let mut shorter = mine.clone();
+    shorter.limit = 1;
+    for taken in [mine.clone(), shorter] {
+        assert!(list(&keys, &acme, taken).is_ok());
+    }
+
+    let mut active = mine.clone();
+    active.status = Some(Status::Active);
+    let mut searched = mine.clone();
+    searched.search = Some("ci".into());
+    let foreign = [
+        (caller("other"), mine.clone()),
+        (acme.clone().with_environment(Environment::Test), mine),
+        (acme.clone(), active),
+        (acme.clone(), searched),
+    ];
+    for (caller, wanted) in foreign {
+        let refused = list(&keys, &caller, wanted).unwrap_err();
+        assert!(matches!(refused, IssueError::Cursor), "{refused:?}");
+    }
+    for damaged in [
+        "",
+        "x",
+        &cursor[1..],
+        &cursor[..cursor.len() - 1],
+        &format!("{cursor}0"),
+        &format!("0{cursor}"),
+        &cursor.replace(
+            &cursor[15..16],
+            if cursor[15..].starts_with('0') {
+                "1"
+            } else {
+                "0"
+            },
+        ),
+    ] {
+        let refused = list(&keys, &acme, wanted(Position::Cursor(damaged.into()))).unwrap_err();
+        assert!(matches!(refused, IssueError::Cursor), "{damaged}");
+    }
+}
+
+#[test]
+fn a_search_is_for_any_case_and_its_cursor_too() {
+    let keys = library();
+    let acme = caller("acme");
+    let mut upper = wanted(Position::Page(1));
+    upper.search = Some("CI ".into());
+    let first = list(&keys, &acme, upper).unwrap();
+    assert_eq!(first.total, Some(5));
+    let mut lower = wanted(Position::Cursor(first.next_cursor.unwrap()));
+    lower.search = Some("ci ".into());
+    assert_eq!(list(&keys, &acme, lower).unwrap().keys.len(), 2);
+    let mut revoked = wanted(Position::Page(1));
+    revoked.status = Some(Status::Revoked);
+    assert_eq!(list(&keys, &acme, revoked).unwrap().total, Some(1));
+}
