@@ -125,6 +125,37 @@ fn a_revocation_by_the_command_line_holds_on_servers_within_the_bound() {
 }
 
 #[test]
+fn a_key_that_one_server_gave_an_end_makes_nothing_without_on_the_other() {
+    let story = Story::start();
+    let mut client = Client::of(&story.there);
+    for _ in 0..10 {
+        let key = story.known_there(&mut client, &story.admin);
+        let sibling = story.here.create(&story.admin, r#"{"name":"n"}"#);
+        let path = format!("{}/rotate", key.header("location"));
+        let overlap = r#"{"expire_previous":60}"#;
+        let rotated = story.here.send("POST", &path, &story.admin, overlap);
+        assert_eq!(rotated.status, 201, "{rotated:?}");
+        // The other server has not heard of it yet.
+        let token = key.text("secret");
+        let child = story.there.create(&token, r#"{"name":"n"}"#);
+        let path = format!("{}/rotate", sibling.header("location"));
+        let successor = story.there.send("POST", &path, &token, "");
+        let late = r#"{"name":"n","expires_at":"9999-01-01T00:00:00Z"}"#;
+        let refused = story.there.create(&token, late);
+
+        let retired = story
+            .here
+            .send("GET", key.header("location"), &story.admin, "");
+        let end = retired.text("expires_at");
+        for made in [child, successor] {
+            assert_eq!(made.status, 201, "{made:?}");
+            assert_eq!(made.text("expires_at"), end);
+        }
+        assert_eq!(refused.status, 400, "{refused:?}");
+    }
+}
+
+#[test]
 fn what_was_revoked_stays_so_when_the_server_that_did_it_is_killed_at_once() {
     let mut story = Story::start();
     let staleness = Times::default();

@@ -71,6 +71,14 @@ impl Key {
         self.expires_at.is_some_and(|end| end <= now)
     }
 
+    /// Whether it ends later than another key. One without an end outlives each that has one.
+    #[must_use]
+    pub fn outlives(&self, other: &Self) -> bool {
+        other
+            .expires_at
+            .is_some_and(|last| self.expires_at.is_none_or(|end| last < end))
+    }
+
     /// Whether it opens anything at the time `now`. Revoked comes before expired.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {

@@ -23,8 +23,8 @@
 //!   command or script on it, the same on one server as on a cluster. What takes several leaves
 //!   nothing that opens anything when it is interrupted: an entry of a list without a record is passed
 //!   over and, a minute after it was first met, taken away; until then a total without a filter counts it.
-//! * **A rotation** looks whether the key that asks for it is active just before it is done, not in the same
-//!   step: the two may lie on different servers.
+//! * **A rotation** looks whether the key that asks for it is active, and ends no earlier than the successor,
+//!   just before it is done, not in the same step: the two may lie on different servers.
 //! * **Purging** deletes each record by itself, after all that descends from it, and walks through all
 //!   records, or with a workspace through its own. A damaged record stays where its beginning cannot be
 //!   read, and what it descends from stays with it. In the place of a child that was noted and never made a

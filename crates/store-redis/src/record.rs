@@ -56,6 +56,12 @@ pub(crate) enum Unreadable {
     Field(&'static str),
 }
 
+/// Writes a time, or that there is none, which is later than all times.
+pub(crate) fn time(time: Option<Timestamp>) -> [u8; 8] {
+    time.map_or(NO_TIME, |time| time.as_millis().unsigned_abs())
+        .to_be_bytes()
+}
+
 /// Writes a record. `None` if a field is longer than the format allows; none that core makes is.
 pub(crate) fn write(record: &Record) -> Option<Vec<u8>> {
     let Record {
@@ -64,10 +70,6 @@ pub(crate) fn write(record: &Record) -> Option<Vec<u8>> {
         version,
         ..
     } = record;
-    let time = |time: Option<Timestamp>| match time {
-        Some(time) => time.as_millis().unsigned_abs(),
-        None => NO_TIME,
-    };
     let id = |id: Option<KeyId>| id.map_or(NO_ID, |id| *id.as_bytes());
     let mut bytes = Vec::with_capacity(256);
     bytes.push(FORMAT);
@@ -76,8 +78,8 @@ pub(crate) fn write(record: &Record) -> Option<Vec<u8>> {
         Environment::Test => 1,
     });
     bytes.extend(version.to_be_bytes());
-    bytes.extend(time(key.expires_at).to_be_bytes());
-    bytes.extend(time(key.revoked_at).to_be_bytes());
+    bytes.extend(time(key.expires_at));
+    bytes.extend(time(key.revoked_at));
     bytes.extend(id(key.parent));
     bytes.extend(id(key.successor));
     bytes.extend(credential.tag.as_bytes());

@@ -130,7 +130,7 @@ pub(crate) struct NewRow {
     name: Name,
     permissions: String,
     successor: Option<KeyId>,
-    expires_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
     last_used_at: Option<Timestamp>,
     metadata: Option<Metadata>,

@@ -63,15 +63,15 @@ fn all_descendants_and_no_others<H: Harness>(store: &Handle<'_, H>) {
     let expired = store.add(expiring(child_of(&child), at(-1)));
     let heir = rotated(store, &child, Retire::At(at(500)));
     let heirs_child = store.add(child_of(&heir));
+    let middle = store.add(child_of(&root));
+    let below_middle = store.add(child_of(&middle));
+    let replaced = store.add(child_of(&root));
+    let replacing = rotated(store, &replaced, Retire::At(at(500)));
     // These have the ancestor as their parent: only the rotations lead to them.
     let roots_heir = rotated(store, &root, Retire::At(at(500)));
     let roots_heirs_child = store.add(child_of(&roots_heir));
     let second_heir = rotated(store, &roots_heir, Retire::At(at(500)));
     let second_heirs_child = store.add(child_of(&second_heir));
-    let middle = store.add(child_of(&root));
-    let below_middle = store.add(child_of(&middle));
-    let replaced = store.add(child_of(&root));
-    let replacing = rotated(store, &replaced, Retire::At(at(500)));
     store.withdraw(&replaced);
     store.withdraw(&middle);
     let reached = [

@@ -87,10 +87,11 @@ pub(super) fn expiring(mut record: Record, end: Timestamp) -> Record {
     record
 }
 
-/// A key that this one creates.
+/// A key that this one creates, and that ends with it.
 pub(super) fn child_of(parent: &Record) -> Record {
     let mut child = record_in(parent.key.workspace.as_str(), "child");
     child.key.parent = Some(parent.key.id);
+    child.key.expires_at = parent.key.expires_at;
     child
 }
 

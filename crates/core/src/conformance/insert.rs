@@ -18,6 +18,7 @@ pub fn atomic_insert(harness: &impl Harness) {
     ids_differ_in_case(store);
     parent_must_be_active(store);
     parent_is_active_until_it_expires(store);
+    child_ends_with_its_parent(store);
     one_of_many_wins(&handles);
     child_is_refused_or_revoked(&handles);
 }
@@ -159,6 +160,46 @@ fn parent_is_active_until_it_expires<H: Harness>(store: &Handle<'_, H>) {
             "a parent that expired long ago",
         );
     }
+}
+
+fn child_ends_with_its_parent<H: Harness>(store: &Handle<'_, H>) {
+    let parent = store.add(expiring(record("ends"), at(1_000)));
+    for (end, admitted) in [
+        (Some(at(999)), true),
+        (Some(at(1_000)), true),
+        (Some(at(1_001)), false),
+        (Some(Timestamp::MAX), false),
+        (None, false),
+    ] {
+        let mut child = child_of(&parent);
+        child.key.expires_at = end;
+        let answer = store.insert(&child, now());
+        if admitted {
+            assert!(
+                answer.is_ok(),
+                "a child may end with its parent: {answer:?}"
+            );
+            assert_eq!(store.read(&child.key.id), child);
+        } else {
+            let what = "a child that ends after its parent";
+            assert_refused(answer, StoreErrorKind::Conflict, what);
+            assert_eq!(
+                store.find(&child.key.id),
+                None,
+                "{what}: refused, but stored"
+            );
+        }
+    }
+    let eternal = store.add(record("has no end"));
+    store.add(expiring(child_of(&eternal), Timestamp::MAX));
+    let last = store.add(expiring(record("ends last"), Timestamp::MAX));
+    let mut child = child_of(&last);
+    child.key.expires_at = None;
+    assert_refused(
+        store.insert(&child, now()),
+        StoreErrorKind::Conflict,
+        "a child without an end, of a parent that has the last one",
+    );
 }
 
 fn one_of_many_wins<H: Harness>(handles: &[Handle<'_, H>]) {

@@ -121,8 +121,9 @@ fn parent_need_not_be_active<H: Harness>(store: &Handle<'_, H>) {
     store
         .revoke(&parent, Reach::Key, now())
         .expect("a parent is revoked");
-    let expiring = store.add(expiring(record("expiring parent"), at(1)));
-    let third = store.add(child_of(&expiring));
+    let ending = store.add(record("ending parent"));
+    let third = store.add(child_of(&ending));
+    rotate(store, &ending, Retire::At(at(1)));
     for (child, retire) in children.iter().zip([Retire::Now, Retire::At(at(500))]) {
         let successor = rotate(store, child, retire);
         assert_eq!(
@@ -235,15 +236,20 @@ fn caller_must_be_active<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H
     store.withdraw(&revoked);
     let expired = store.add(expiring(record("expired"), now()));
     let foreign = store.add(record_in("other", "of another workspace"));
-    for (caller, permitted) in [
-        (revoked.key.id, false),
-        (expired.key.id, false),
-        (foreign.key.id, false),
-        (unused_id(), false),
-        (active.key.id, true),
+    let ending = store.add(expiring(record("ends"), at(1_000)));
+    for (caller, end, permitted) in [
+        (revoked.key.id, None, false),
+        (expired.key.id, None, false),
+        (foreign.key.id, None, false),
+        (unused_id(), None, false),
+        (active.key.id, None, true),
+        (ending.key.id, None, false),
+        (ending.key.id, Some(at(1_001)), false),
+        (ending.key.id, Some(at(1_000)), true),
     ] {
         let predecessor = store.add(record("rotated by a key"));
-        let successor = successor_of(&predecessor);
+        let mut successor = successor_of(&predecessor);
+        successor.key.expires_at = end;
         let rotation = Rotation::new(
             predecessor.key.id,
             predecessor.version,
@@ -258,7 +264,7 @@ fn caller_must_be_active<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H
         if permitted {
             assert!(answer.is_ok(), "an active caller may rotate: {answer:?}");
         } else {
-            let what = "a rotation for a caller that is not active";
+            let what = "a rotation for a caller that is not active, or ends before the successor";
             assert_refused(answer, StoreErrorKind::Conflict, what);
             assert_eq!(other.read(&predecessor.key.id), predecessor);
             assert_eq!(other.find(&successor.key.id), None);

@@ -107,19 +107,44 @@ impl Issuer {
                 id.unwrap_or_else(|| KeyId::generate(now, random))
             })
             .await?;
-        let record = Record::new(draft.key(id), credential);
-        let confirmed = match confirmed(self.0.store.insert(&record, now).await) {
-            Ok(confirmed) => confirmed,
-            Err(error) if error.kind() == StoreErrorKind::Conflict => {
-                return Err(IssueError::CallerInactive);
+        let mut record = Record::new(draft.key(id), credential);
+        loop {
+            match confirmed(self.0.store.insert(&record, now).await) {
+                Ok(confirmed) => {
+                    return Ok(Issued {
+                        key: record.key,
+                        token,
+                        confirmed,
+                    });
+                }
+                Err(error) if error.kind() == StoreErrorKind::Conflict => {
+                    // The caller is not active any more, or another process has given it an end.
+                    let caller = self.stored(&draft.caller).await?;
+                    let end = ends_at(&caller, draft.expiry, now)?;
+                    if record.key.expires_at == end {
+                        return Err(IssueError::CallerInactive);
+                    }
+                    record.key.expires_at = end;
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
-        };
-        Ok(Issued {
-            key: record.key,
-            token,
-            confirmed,
-        })
+        }
+    }
+}
+
+/// When a key ends that a caller asks for, if it may choose that.
+fn ends_at(
+    caller: &Caller,
+    expiry: Expiry,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, IssueError> {
+    match expiry {
+        Expiry::Inherited => Ok(caller.expires_at()),
+        Expiry::Now => Ok(Some(now)),
+        Expiry::At(end) => {
+            check_expiry(caller, end, now)?;
+            Ok(Some(end))
+        }
     }
 }
 
@@ -138,6 +163,7 @@ pub(super) struct Draft {
     name: Name,
     environment: Environment,
     permissions: Permissions,
+    expiry: Expiry,
     expires_at: Option<Timestamp>,
     metadata: Option<Metadata>,
 }
@@ -156,19 +182,13 @@ impl Draft {
         if let Some(missing) = caller.permissions().first_not_covered(&permissions) {
             return Err(IssueError::NotPermitted(missing.clone()));
         }
-        let expires_at = match new.expiry {
-            Expiry::Inherited => caller.expires_at(),
-            Expiry::Now => Some(now),
-            Expiry::At(end) => {
-                check_expiry(caller, end, now)?;
-                Some(end)
-            }
-        };
+        let expires_at = ends_at(caller, new.expiry, now)?;
         Ok(Self {
             caller: caller.clone(),
             name: new.name,
             environment,
             permissions,
+            expiry: new.expiry,
             expires_at,
             metadata: new.metadata,
         })

@@ -28,7 +28,8 @@ pub use self::{
     rotate::NewRotation,
 };
 use crate::{
-    Caller, Permission, Status, StoreError, StoreErrorKind, Timestamp, Verifier, config::Shared,
+    Caller, Permission, Record, Status, StoreError, StoreErrorKind, Timestamp, Verifier,
+    config::Shared,
 };
 
 /// Creates keys for callers, shows, renames, revokes and rotates them. None can do more than the
@@ -65,10 +66,28 @@ impl Issuer {
         let seen = verifier
             .look_now(id, |key| (key.status(self.0.clock.now()), key.expires_at))
             .await?;
-        match seen {
-            Some((Status::Active, end)) => Ok(caller.clone().ending_by(end)),
-            Some((Status::Expired | Status::Revoked, _)) | None => Err(IssueError::CallerInactive),
-        }
+        still_active(caller, seen)
+    }
+
+    /// The caller as the store knows it, however fresh the copy of its key is here.
+    async fn stored(&self, caller: &Caller) -> Result<Caller, IssueError> {
+        let Some(id) = caller.key() else {
+            return Ok(caller.clone());
+        };
+        let found = self.0.store.find(id).await?;
+        let seen = found.map(|Record { key, .. }| (key.status(self.0.clock.now()), key.expires_at));
+        still_active(caller, seen)
+    }
+}
+
+/// The caller with the end that its key was seen to have, if that is active.
+fn still_active(
+    caller: &Caller,
+    seen: Option<(Status, Option<Timestamp>)>,
+) -> Result<Caller, IssueError> {
+    match seen {
+        Some((Status::Active, end)) => Ok(caller.clone().ending_by(end)),
+        Some((Status::Expired | Status::Revoked, _)) | None => Err(IssueError::CallerInactive),
     }
 }
 

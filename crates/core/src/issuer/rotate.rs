@@ -151,14 +151,14 @@ impl Issuer {
         &self,
         caller: &Caller,
         mut record: Record,
-        rotation: &NewRotation,
+        wanted: &NewRotation,
         successor: Option<KeyId>,
         now: Timestamp,
     ) -> Result<Issued, IssueError> {
-        let retire = if rotation.overlap.is_zero() {
+        let retire = if wanted.overlap.is_zero() {
             Retire::Now
         } else {
-            Retire::At(now.saturating_add(rotation.overlap.min(NewRotation::MAX_OVERLAP)))
+            Retire::At(now.saturating_add(wanted.overlap.min(NewRotation::MAX_OVERLAP)))
         };
         let predecessor = record.key.id;
         let Minted {
@@ -170,9 +170,10 @@ impl Issuer {
                 successor.unwrap_or_else(|| predecessor.successor(now, random))
             })
             .await?;
+        let mut caller = caller.clone();
         let mut attempts = 1;
         loop {
-            let key = succeed(&record.key, id, rotation.expires_at, caller, now);
+            let key = succeed(&record.key, id, wanted.expires_at, &caller, now);
             let successor = Record::new(key, credential.clone());
             let rotation = Rotation::new(predecessor, record.version, retire, successor)
                 .with_caller(caller.key().copied());
@@ -190,10 +191,13 @@ impl Issuer {
                     });
                 }
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {
-                    // The caller is not active any more; or the key was renamed meanwhile, or
-                    // rotated, or it has just expired.
-                    self.current(caller).await?;
-                    record = self.changeable(caller, &predecessor).await?;
+                    // The caller is not active any more, or another process has given it an end; or
+                    // the key was renamed meanwhile, or rotated, or it has just expired.
+                    caller = self.stored(&caller).await?;
+                    if let Some(end) = wanted.expires_at {
+                        check_expiry(&caller, end, now)?;
+                    }
+                    record = self.changeable(&caller, &predecessor).await?;
                     let over =
                         record.key.successor.is_some() || record.key.status(now) != Status::Active;
                     if over {

@@ -70,9 +70,12 @@ impl Contents {
             .ok_or(error(StoreErrorKind::NotFound))
     }
 
-    fn is_active(&self, workspace: &Workspace, id: &KeyId, now: Timestamp) -> bool {
+    /// Whether a key may make another one.
+    fn admits(&self, id: &KeyId, made: &Key, now: Timestamp) -> bool {
         self.records.get(id).is_some_and(|record| {
-            record.key.workspace == *workspace && record.key.status(now) == Status::Active
+            record.key.workspace == made.workspace
+                && record.key.status(now) == Status::Active
+                && !made.outlives(&record.key)
         })
     }
 
@@ -155,7 +158,7 @@ impl KeyStore for MemoryStore {
         }
         if key
             .parent
-            .is_some_and(|parent| !contents.is_active(&key.workspace, &parent, now))
+            .is_some_and(|parent| !contents.admits(&parent, key, now))
         {
             return Err(error(StoreErrorKind::Conflict));
         }
@@ -276,7 +279,7 @@ impl KeyStore for MemoryStore {
         let taken = contents.records.contains_key(&rotation.successor.key.id);
         let may = rotation
             .caller
-            .is_none_or(|caller| contents.is_active(workspace, &caller, now));
+            .is_none_or(|caller| contents.admits(&caller, &rotation.successor.key, now));
         let record = contents.in_workspace(workspace, &rotation.predecessor)?;
         check_unchanged(record, rotation.version)?;
         if !may || record.key.successor.is_some() || record.key.status(now) != Status::Active {

@@ -31,11 +31,13 @@ use crate::{Key, KeyId, Metadata, Name, Prefix, Record, Timestamp, Workspace, ha
 ///
 /// 1. **Atomic insert.** No upsert: an id that exists is `AlreadyExists`, and the old record is
 ///    untouched. Of any number of concurrent inserts of one id one wins. A record with a parent is
-///    admitted only while the parent is active, in the same step, else `Conflict`.
+///    admitted only while the parent is active, and only if it ends no later than the parent, in the
+///    same step, else `Conflict`.
 /// 2. **Atomic rotate.** Successor inserted, predecessor's expiry or revocation set and linked: all
-///    or nothing. It is done only while the caller's key is active, else `Conflict`: in the same step,
-///    or where that cannot be, just before it, and the store's docs say so. Of two rotations of one key exactly one wins, the other is `Conflict`, or `NotFound`
-///    where the winner has revoked the key.
+///    or nothing. It is done only while the caller's key is active, and only if the successor ends no
+///    later than that, else `Conflict`: in the same step, or where that cannot be, just before it, and
+///    the store's docs say so. Of two rotations of one key exactly one wins, the other is `Conflict`,
+///    or `NotFound` where the winner has revoked the key.
 /// 3. **Durable.** What `Ok` promises after a crash of the process and of the host. A store that
 ///    promises less says so in its docs and in [`durability`](Self::durability).
 /// 4. **Monotone revocation.** After `revoke` returned, no `find` that starts later, through any
@@ -91,7 +93,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// `AlreadyExists` if the id is taken; `Conflict` if the parent is unknown, in another
-    /// workspace, expired or revoked.
+    /// workspace, expired or revoked, or ends earlier.
     async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError>;
 
     /// The record of an id, revoked ones too; `None` if there is none.
@@ -142,8 +144,8 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// `NotFound` if there is no such key in the workspace or it is revoked; `Conflict` if it has a
-    /// successor, has expired, or has another version, or if the caller is not active; `AlreadyExists` if the successor's id is
-    /// taken.
+    /// successor, has expired, or has another version, or if the caller is not active or ends before
+    /// the successor; `AlreadyExists` if the successor's id is taken.
     async fn rotate(
         &self,
         workspace: &Workspace,
@@ -286,7 +288,8 @@ pub struct Rotation {
     /// The record of the new key. It has the predecessor's workspace and parent, and the parent need
     /// not be active: that is for whoever makes the rotation to see to.
     pub successor: Record,
-    /// The key that has asked for it, if it was one: it receives a secret, and so must be active.
+    /// The key that has asked for it, if it was one: it receives a secret, and so must be active, and
+    /// not end before the successor.
     pub caller: Option<KeyId>,
 }
 

@@ -99,6 +99,42 @@ fn a_child_of_any_parent_is_caught() {
     assert_caught::<AnyParent>(&["atomic_insert", "cascade"]);
 }
 
+/// Does not look when the parent ends, as long as it is active.
+#[derive(Clone, Debug, Default)]
+struct AnyEnd;
+
+#[async_trait]
+impl Fault for AnyEnd {
+    async fn insert(
+        &self,
+        inner: &MemoryStore,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let refused = match inner.insert(record, now).await {
+            Err(error) if error.kind() == StoreErrorKind::Conflict => error,
+            answer => return answer,
+        };
+        let parent = match &record.key.parent {
+            Some(parent) => inner.find(parent).await?,
+            None => None,
+        };
+        let active = parent.is_some_and(|Record { key, .. }| {
+            key.workspace == record.key.workspace && key.status(now) == Status::Active
+        });
+        if active {
+            force(inner, record, now).await
+        } else {
+            Err(refused)
+        }
+    }
+}
+
+#[test]
+fn a_child_that_outlives_its_parent_is_caught() {
+    assert_caught::<AnyEnd>(&["atomic_insert"]);
+}
+
 /// Admits a parent that expires at this very moment.
 #[derive(Clone, Debug, Default)]
 struct EndIncluded;

@@ -36,7 +36,7 @@ pub(crate) async fn insert(servers: &Arc<Servers>, record: &Record, now: Timesta
     confirmation.check(servers, ())
 }
 
-/// Has a parent that is active note its child: whoever revokes both finds it.
+/// Has a parent that is active and ends no earlier note its child: whoever revokes both finds it.
 async fn admit(
     servers: &Arc<Servers>,
     parent: &KeyId,
@@ -52,6 +52,7 @@ async fn admit(
             child.key.workspace.as_str().into(),
             now.as_millis().to_string().into(),
             child.key.id.as_bytes().into(),
+            record::time(child.key.expires_at).into(),
         ],
         Effect::Repeatable,
     )

@@ -1,6 +1,6 @@
 //! Adding a record.
 
-use keywright_core::{KeyId, Record, Status, StoreErrorKind, Timestamp, Workspace};
+use keywright_core::{KeyId, Record, Status, StoreErrorKind, Timestamp};
 use rusqlite::{Connection, ffi};
 
 use crate::{
@@ -10,10 +10,10 @@ use crate::{
 
 const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keys WHERE id = ?1)";
 
-/// Adds a record under a new id, while its parent is active.
+/// Adds a record under a new id, while its parent is active and ends no earlier.
 pub(crate) fn insert(connection: &Connection, row: &NewRow, now: Timestamp) -> Result<()> {
     if let Some(parent) = &row.parent
-        && !is_active(connection, &row.workspace, parent, now)?
+        && !admits(connection, parent, row, now)?
     {
         let taken = connection
             .prepare_cached(EXISTS)?
@@ -37,15 +37,19 @@ pub(super) fn insert_new(connection: &Connection, row: &NewRow) -> Result<()> {
         })
 }
 
-/// A key that cannot be read back is not known to be active, whichever column is damaged.
-pub(super) fn is_active(
+/// Whether a key may make another one. One that cannot be read back is not known to be active,
+/// whichever column is damaged.
+pub(super) fn admits(
     connection: &Connection,
-    workspace: &Workspace,
     id: &KeyId,
+    made: &NewRow,
     now: Timestamp,
 ) -> Result<bool> {
     let found = record::find(connection, id)?;
     Ok(found.is_some_and(|Record { key, .. }| {
-        key.workspace == *workspace && key.status(now) == Status::Active
+        let ends_in_time = key
+            .expires_at
+            .is_none_or(|last| made.expires_at.is_some_and(|end| end <= last));
+        key.workspace == made.workspace && key.status(now) == Status::Active && ends_in_time
     }))
 }

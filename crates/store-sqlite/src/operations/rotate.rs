@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     find_unchanged_in,
-    insert::{insert_new, is_active},
+    insert::{admits, insert_new},
 };
 use crate::{changes, error::Result, record::NewRow, writer::atomic};
 
@@ -36,7 +36,7 @@ pub(crate) fn rotate(
         return Err(StoreErrorKind::Conflict.into());
     }
     if let Some(caller) = &predecessor.caller
-        && !is_active(connection, workspace, caller, now)?
+        && !admits(connection, caller, successor, now)?
     {
         return Err(StoreErrorKind::Conflict.into());
     }
