@@ -79,8 +79,8 @@ fn nothing_is_vouched_for_once_the_file_is_gone() {
     assert!(eventually(|| lease.holds(&id, lease.stamp(&id))));
     fs::rename(folder.file(), folder.0.path().join("elsewhere")).unwrap();
     assert!(eventually(|| !lease.holds(&id, lease.stamp(&id))));
-    fs::rename(folder.0.path().join("elsewhere"), folder.file()).unwrap();
     let stamp = lease.stamp(&id);
+    fs::rename(folder.0.path().join("elsewhere"), folder.file()).unwrap();
     assert!(eventually(|| lease.holds(&id, lease.stamp(&id))));
     assert!(
         !lease.holds(&id, stamp),
