@@ -10,6 +10,8 @@
 
 mod clustered;
 mod conformance;
+mod cut_off;
+mod database;
 mod full;
 mod hearing;
 mod interrupted;
@@ -19,6 +21,7 @@ mod outage;
 mod purging;
 mod replicas;
 mod sample;
+mod stopped;
 mod superseded;
 mod support;
 mod verifying;

@@ -10,7 +10,9 @@ mod server;
 pub(crate) use self::{
     cluster::Cluster,
     copies::{Copy, comes_to, now, report},
-    library::{Outcome, create, first_refused, heat, library, open, reads, revoke, verify},
+    library::{
+        Outcome, create, first_refused, heat, library, open, operator, reads, revoke, verify,
+    },
     proxy::Proxy,
     replica::{MAX_LAG, await_link, await_record, primary_that_needs_its_replica, replica_of},
     server::{Server, free_port},

@@ -1,7 +1,8 @@
-//! A proxy before a server, which may fall silent, cut all connections, or lead to another server.
+//! A proxy before a server, which may fall silent, cut all connections, at once or in the middle of an
+//! answer, or lead to another server.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
@@ -25,6 +26,8 @@ struct State {
     silent: AtomicBool,
     losing: AtomicBool,
     ended: AtomicBool,
+    /// How many bytes of answers are left until all connections are cut.
+    left: Mutex<Option<usize>>,
     streams: Mutex<Vec<TcpStream>>,
 }
 
@@ -73,9 +76,42 @@ impl Proxy {
 
     /// Ends all connections that there are.
     pub(crate) fn cut(&self) {
-        for stream in self.state.streams.lock().unwrap().drain(..) {
+        self.state.cut();
+    }
+
+    /// Ends them once so many bytes of answers have come through from now on.
+    pub(crate) fn cut_after(&self, bytes: usize) {
+        *self.state.left.lock().unwrap() = Some(bytes);
+    }
+
+    /// Whether that is still to come.
+    pub(crate) fn is_to_cut(&self) -> bool {
+        self.state.left.lock().unwrap().is_some()
+    }
+}
+
+impl State {
+    fn cut(&self) {
+        for stream in self.streams.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Lets an answer through as far as it may come.
+    fn answer(&self, bytes: &[u8], to: &mut TcpStream) -> io::Result<()> {
+        let mut left = self.left.lock().unwrap();
+        let Some(count) = *left else {
+            drop(left);
+            return to.write_all(bytes);
+        };
+        if bytes.len() < count {
+            *left = Some(count - bytes.len());
+            return to.write_all(bytes);
+        }
+        *left = None;
+        let written = to.write_all(&bytes[..count]);
+        self.cut();
+        written
     }
 }
 
@@ -99,13 +135,22 @@ fn join(client: TcpStream, state: &Arc<State>) {
         state.streams.lock().unwrap().push(copy);
     }
     let (from_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-    for (from, to) in [(client, server), (from_server, to_client)] {
+    for (from, to, what) in [
+        (client, server, What::Questions),
+        (from_server, to_client, What::Answers),
+    ] {
         let state = Arc::clone(state);
-        thread::spawn(move || pass(from, to, &state));
+        thread::spawn(move || pass(from, to, what, &state));
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, state: &State) {
+#[derive(Clone, Copy)]
+enum What {
+    Questions,
+    Answers,
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, what: What, state: &State) {
     from.set_read_timeout(Some(Duration::from_millis(100)))
         .unwrap();
     let mut bytes = [0; 16 * 1024];
@@ -125,7 +170,11 @@ fn pass(mut from: TcpStream, mut to: TcpStream, state: &State) {
                 while state.silent.load(Ordering::SeqCst) && !state.ended.load(Ordering::SeqCst) {
                     thread::sleep(LOOK);
                 }
-                if to.write_all(&bytes[..length]).is_err() {
+                let passed = match what {
+                    What::Questions => to.write_all(&bytes[..length]),
+                    What::Answers => state.answer(&bytes[..length], &mut to),
+                };
+                if passed.is_err() {
                     break;
                 }
             }

@@ -119,16 +119,61 @@ impl Server {
         command.query(&mut self.redis())
     }
 
+    /// The connections that it has over TCP, as `CLIENT LIST` tells them.
+    pub(crate) fn clients(&self) -> Vec<String> {
+        let clients: String = self.run("CLIENT LIST").unwrap();
+        let over_tcp = |client: &&str| !field(client, "flags=").contains('U');
+        clients.lines().filter(over_tcp).map(String::from).collect()
+    }
+
+    /// The id of the only one that is told of changes, if there is one.
+    pub(crate) fn hearing_client(&self) -> Option<String> {
+        let clients = self.clients();
+        let hearing = clients
+            .iter()
+            .find(|client| field(client, "flags=").contains('t'))?;
+        Some(field(hearing, "id=").into())
+    }
+
+    /// How many connections it has taken so far.
+    pub(crate) fn connections(&self) -> u64 {
+        let stats: String = self.run("INFO stats").unwrap();
+        let line = stats
+            .lines()
+            .find_map(|line| line.strip_prefix("total_connections_received:"));
+        line.unwrap().trim().parse().unwrap()
+    }
+
     /// Ends it as a crash does.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
+    /// Has it do nothing, until it is told to go on; its connections stay.
+    pub(crate) fn stop(&self) {
+        self.signal("STOP");
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let line = format!("kill -{name} {}", self.process.id());
+        let status = Command::new("sh").args(["-c", &line]).status().unwrap();
+        assert!(status.success(), "{line}");
+    }
+
     /// Starts it again after that, on the same port and file.
     pub(crate) fn restart(&mut self) {
-        self.process = spawn(&self.folder, self.port, &self.options);
+        self.restart_without_waiting();
         assert!(self.answers(), "redis-server does not start again");
+    }
+
+    /// The same, and what it has is still to be loaded.
+    pub(crate) fn restart_without_waiting(&mut self) {
+        self.process = spawn(&self.folder, self.port, &self.options);
     }
 }
 
@@ -150,6 +195,13 @@ fn spawn(folder: &TempDir, port: u16, options: &[String]) -> Child {
     command
         .spawn()
         .expect("redis-server must be installed (Debian: redis-server)")
+}
+
+fn field<'c>(client: &'c str, name: &str) -> &'c str {
+    client
+        .split_whitespace()
+        .find_map(|field| field.strip_prefix(name))
+        .unwrap()
 }
 
 impl Drop for Server {
