@@ -18,6 +18,8 @@ pub(crate) enum Error {
     Redis(RedisError),
     /// The server does not keep what it is given.
     Unfit(Unfit),
+    /// The server has started, and does not have all yet that it keeps.
+    Loading,
     /// The record is in another state than the operation needs; nothing has gone wrong.
     Refused(StoreErrorKind),
     /// What is stored cannot be read back.
@@ -106,6 +108,7 @@ impl fmt::Display for Error {
         match self {
             Self::Redis(error) => write_line(f, error),
             Self::Unfit(unfit) => unfit.fmt(f),
+            Self::Loading => f.write_str("the server is still loading what it keeps"),
             Self::Refused(kind) => kind.fmt(f),
             Self::Unreadable(unreadable) => unreadable.fmt(f),
             Self::Unexpected(what) => write!(f, "the server's answer is no {what}"),

@@ -5,7 +5,10 @@ use std::{error, fmt};
 use keywright_core::Durability;
 use redis::{RedisResult, Value, aio::MultiplexedConnection, cmd};
 
-use crate::config::Tolerance;
+use crate::{
+    config::Tolerance,
+    error::{Error, Result},
+};
 
 /// Why a server is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +49,7 @@ pub(crate) struct Facts {
     pub(crate) run: String,
     policy: String,
     append_only: bool,
+    loading: bool,
 }
 
 impl Facts {
@@ -63,20 +67,26 @@ impl Facts {
             run: field("run_id").unwrap_or_default().into(),
             policy: field("maxmemory_policy").unwrap_or("unknown").into(),
             append_only: field("aof_enabled") == Some("1"),
+            loading: ["loading", "async_loading"].map(field).contains(&Some("1")),
         })
     }
 
     /// Refuses a server that loses what it was given, unless that is tolerated.
-    pub(crate) fn check(&self, tolerance: Tolerance) -> Result<(), Unfit> {
+    pub(crate) fn check(&self, tolerance: Tolerance) -> Result<()> {
         // Nothing here has a time to live, so that the volatile policies evict nothing of it.
         let evicts = self.policy != "noeviction" && !self.policy.starts_with("volatile-");
         if evicts && !tolerance.eviction {
             return Err(Unfit::Evicts {
                 policy: self.policy.clone(),
-            });
+            }
+            .into());
+        }
+        // As long as it loads, it says that it has no append-only file.
+        if self.loading {
+            return Err(Error::Loading);
         }
         if !self.append_only && !tolerance.no_append_only_file {
-            return Err(Unfit::NoAppendOnlyFile);
+            return Err(Unfit::NoAppendOnlyFile.into());
         }
         Ok(())
     }

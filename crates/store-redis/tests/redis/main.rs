@@ -19,6 +19,7 @@ mod names;
 mod opening;
 mod outage;
 mod purging;
+mod refusing;
 mod replicas;
 mod sample;
 mod stopped;
