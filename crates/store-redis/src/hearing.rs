@@ -12,12 +12,12 @@ use std::{
 };
 
 use keywright_core::Lease;
-use redis::{PushInfo, PushKind, Value, cmd};
+use redis::{PushInfo, PushKind, Value, aio::MultiplexedConnection, cmd};
 use tokio::{sync::Notify, task::AbortHandle, time};
 
 use crate::{
     backoff::Backoff,
-    error::Result,
+    error::{Error, Result},
     names::Names,
     node::{self, Heard, Node, answer, within},
     server::Facts,
@@ -149,25 +149,34 @@ async fn listen(servers: &Arc<Servers>, node: &Arc<Node>) -> Result<()> {
     answer(within(LEASE, tracking).await??)?;
     // Nothing that was copied before is known to be as it was.
     lease.changed_all();
+    let mut was_heard = false;
     loop {
         let sent = lease.now();
-        // Whoever may not write may not do this either, and it needs no memory.
-        let mut beat = cmd("DEL");
-        beat.arg(node.own_name());
-        let beaten = within(LEASE, connection.send_packed_command(&beat)).await;
-        match beaten {
-            Ok(Ok(Value::Int(_))) => {
+        match beat(&mut connection, node).await {
+            Ok(()) => {
                 let until = sent + LEASE;
                 let run = Arc::clone(&run);
                 node.set_heard(Some(Heard { run, until }));
                 hearing.heard(node, Some(until));
+                was_heard = true;
             }
-            _ => return Ok(()),
+            Err(_) if was_heard => return Ok(()),
+            Err(error) => return Err(error),
         }
         let next = time::Instant::from_std(sent + HEARTBEAT);
         if time::timeout_at(next, closed.notified()).await.is_ok() {
             return Ok(());
         }
+    }
+}
+
+/// Whoever may not write may not do this either, and it needs no memory.
+async fn beat(connection: &mut MultiplexedConnection, node: &Node) -> Result<()> {
+    let mut beat = cmd("DEL");
+    beat.arg(node.own_name());
+    match answer(within(LEASE, connection.send_packed_command(&beat)).await??)? {
+        Value::Int(_) => Ok(()),
+        _ => Err(Error::Unexpected("answer to DEL")),
     }
 }
 

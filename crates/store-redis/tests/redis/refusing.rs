@@ -127,6 +127,7 @@ fn a_server_that_still_loads_decides_nothing_and_is_no_server_without_a_file() {
     let loads = || size().is_err_and(|error| error.code() == Some("LOADING"));
     assert!(comes_to(loads));
     subject.assert_refused(&server, &copy, &["still loading", "not answered in time"]);
+    assert_is_not_stormed(&server);
     assert!(loads(), "it has loaded too fast for this test");
     let _: () = server.run("CONFIG SET key-load-delay 0").unwrap();
     subject.assert_recovers();
@@ -141,6 +142,16 @@ fn a_replica_that_has_lost_its_primary_decides_nothing_until_it_is_one_itself() 
     let _: () = server.run(&line).unwrap();
     assert!(comes_to(|| !copy.is_usable()));
     subject.assert_refused(&server, &copy, &["MasterDown", "ReadOnly"]);
+    assert_is_not_stormed(&server);
     let _: () = server.run("REPLICAOF NO ONE").unwrap();
     subject.assert_recovers();
+}
+
+/// Who listens comes back when it was refused, but not at once, again and again.
+fn assert_is_not_stormed(server: &Server) {
+    let before = server.connections();
+    thread::sleep(DEADLINE);
+    // Two of them are the test's own.
+    let made = server.connections() - before;
+    assert!(made < 20, "{made} connections were made in {DEADLINE:?}");
 }
