@@ -12,14 +12,12 @@ const LONGEST: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,
-    successes: u64,
 }
 
 impl Backoff {
     pub(crate) const fn new() -> Self {
         Self {
             next: Duration::ZERO,
-            successes: 0,
         }
     }
 
@@ -35,11 +33,8 @@ impl Backoff {
         self.next = (self.next * 2).clamp(FIRST, LONGEST);
     }
 
-    /// Tells how many times it has succeeded.
-    pub(crate) const fn succeed(&mut self) -> u64 {
+    pub(crate) const fn succeed(&mut self) {
         self.next = Duration::ZERO;
-        self.successes += 1;
-        self.successes
     }
 }
 
@@ -61,7 +56,7 @@ mod tests {
             pauses.push(backoff.next.as_millis());
         }
         assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 500, 500]);
-        assert_eq!(backoff.succeed(), 1);
+        backoff.succeed();
         assert!(backoff.next.is_zero());
         for _ in 0..100 {
             let part = random_part_of(LONGEST);

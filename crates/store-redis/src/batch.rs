@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     error::{Error, Result},
-    node::Node,
+    node::{Live, Node},
 };
 
 /// Most jobs that may wait, and most that are sent together.
@@ -87,7 +87,7 @@ impl Batches {
 struct Worker {
     node: Weak<Node>,
     manner: Manner,
-    own: Option<MultiplexedConnection>,
+    own: Option<Live>,
 }
 
 impl Worker {
@@ -125,9 +125,9 @@ impl Worker {
 
     /// On a connection of its own, and with a `WAIT` for all of them.
     async fn confirm(&mut self, node: &Node, batch: impl Iterator<Item = Job>) {
-        let own = match self.own.take() {
+        let own = match self.own.take().filter(|own| !own.has_ended()) {
             Some(own) => Ok(own),
-            None => node.connect().await.map(|(own, _)| own),
+            None => node.connect().await,
         };
         let mut own = match own {
             Ok(own) => own,
@@ -142,7 +142,7 @@ impl Worker {
         wait.arg(self.manner.replicas)
             .arg(u64::try_from(patience).unwrap_or(u64::MAX));
         pipeline.add_command(wait);
-        match self.talk(&mut own, &pipeline).await {
+        match self.talk(&mut own.connection, &pipeline).await {
             Ok(mut answers) => {
                 let replicas = answers.pop();
                 let written = matches!(answers.pop(), Some(Value::Okay));

@@ -17,7 +17,10 @@ use crate::{
     server::Facts,
 };
 use keywright_core::Lease;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, Value, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, PushInfo, PushKind, Value,
+    aio::{MultiplexedConnection, SendError},
+};
 
 /// Longest that a connection may take to be made, and then to tell what it leads to.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -48,12 +51,19 @@ pub(crate) struct Heard {
     pub(crate) until: Instant,
 }
 
-/// A connection, and a number that none before it had.
+/// A connection, and what the server at its other end calls itself.
 #[derive(Clone)]
 pub(crate) struct Live {
     pub(crate) connection: MultiplexedConnection,
     run: Arc<str>,
-    number: u64,
+    /// Whether the server has ended it: what is sent on it after that is lost for nothing.
+    ended: Arc<AtomicBool>,
+}
+
+impl Live {
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
 }
 
 impl Node {
@@ -102,7 +112,7 @@ impl Node {
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        lock(&self.live).is_some()
+        self.live().is_some()
     }
 
     pub(crate) fn host(&self) -> String {
@@ -150,12 +160,8 @@ impl Node {
         }
         backoff.pause().await;
         match self.connect().await {
-            Ok((connection, run)) => {
-                let live = Live {
-                    connection,
-                    run: run.into(),
-                    number: backoff.succeed(),
-                };
+            Ok(live) => {
+                backoff.succeed();
                 *lock(&self.live) = Some(live.clone());
                 Ok(live)
             }
@@ -167,11 +173,23 @@ impl Node {
     }
 
     /// A connection of its own, to a server that keeps what it is given.
-    pub(crate) async fn connect(&self) -> Result<(MultiplexedConnection, String)> {
-        let mut connection = self.open(config()).await?;
+    pub(crate) async fn connect(&self) -> Result<Live> {
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        let watch = move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                end.store(true, Ordering::Relaxed);
+            }
+            Ok::<(), SendError>(())
+        };
+        let mut connection = self.open(config().set_push_sender(watch)).await?;
         let facts = within(CONNECT, Facts::ask(&mut connection)).await??;
         facts.check(self.terms.tolerance)?;
-        Ok((connection, facts.run))
+        Ok(Live {
+            connection,
+            run: facts.run.into(),
+            ended,
+        })
     }
 
     pub(crate) async fn open(
@@ -185,13 +203,17 @@ impl Node {
     }
 
     fn live(&self) -> Option<Live> {
-        lock(&self.live).clone()
+        let live = lock(&self.live).clone();
+        live.filter(|live| !live.has_ended())
     }
 
     /// Gives up a connection that has failed. Requests that wait for their answers on it go on.
     pub(crate) fn discard(&self, failed: &Live) {
         let mut live = lock(&self.live);
-        if live.as_ref().is_some_and(|it| it.number == failed.number) {
+        if live
+            .as_ref()
+            .is_some_and(|it| Arc::ptr_eq(&it.ended, &failed.ended))
+        {
             *live = None;
         }
     }

@@ -25,6 +25,7 @@ mod sample;
 mod stopped;
 mod superseded;
 mod support;
+mod thrown_out;
 mod verifying;
 
 use futures_executor::block_on;
