@@ -29,7 +29,7 @@ pub(crate) struct Servers {
     names: Names,
     terms: Terms,
     clustered: bool,
-    /// All that were ever told of.
+    /// Those that are in use, and some that were.
     known: Mutex<Vec<Arc<Node>>>,
     map: RwLock<Arc<Map>>,
     refreshed: tokio::sync::Mutex<Option<Instant>>,

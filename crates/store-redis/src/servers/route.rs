@@ -195,8 +195,60 @@ impl Servers {
         if let Some(node) = known.iter().find(|node| node.address() == address) {
             return Some(Arc::clone(node));
         }
+        // Those that nobody else has: a cluster whose servers come and go names ever new addresses.
+        known.retain(|node| Arc::strong_count(node) > 1);
         let node = Node::start(client, from.terms(), self.hearing.lease());
         known.push(Arc::clone(&node));
         Some(node)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, RwLock};
+
+    use super::*;
+    use crate::{RedisConfig, hearing::Hearing, map::Map};
+
+    /// A cluster of which one server is known.
+    fn cluster() -> Servers {
+        let parsed = RedisConfig::new("redis://127.0.0.1:1").parse().unwrap();
+        let hearing = Hearing::new();
+        let seeds: Vec<Arc<Node>> = parsed
+            .clients
+            .into_iter()
+            .map(|client| Node::start(client, parsed.terms, hearing.lease()))
+            .collect();
+        Servers {
+            known: Mutex::new(seeds.clone()),
+            map: RwLock::new(Arc::new(Map::single(Arc::clone(&seeds[0])))),
+            seeds,
+            names: parsed.names,
+            terms: parsed.terms,
+            clustered: true,
+            refreshed: tokio::sync::Mutex::default(),
+            hearing,
+        }
+    }
+
+    #[tokio::test]
+    async fn servers_that_were_named_and_are_used_no_more_are_forgotten() {
+        let servers = cluster();
+        let seed = Arc::clone(&servers.seeds[0]);
+        let used = servers.node_at(&seed, "127.0.0.1", 2).unwrap();
+        for port in 3..1000 {
+            let named = servers.node_at(&seed, "127.0.0.1", port).unwrap();
+            let again = servers.node_at(&seed, "", port).unwrap();
+            assert!(Arc::ptr_eq(&named, &again), "a server has two connections");
+        }
+        let known = servers.known.lock().unwrap().len();
+        assert_eq!(
+            known, 3,
+            "the configured one, the used one and the last one"
+        );
+        for (port, node) in [(1, &seed), (2, &used)] {
+            let found = servers.node_at(&seed, "127.0.0.1", port).unwrap();
+            assert!(Arc::ptr_eq(&found, node));
+        }
     }
 }
