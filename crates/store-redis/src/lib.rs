@@ -45,7 +45,8 @@
 //!   is given up halfway when its future is dropped. Dropping the store does not wait.
 //! * **Rights.** A user needs `~kw:*` and the commands `get getex mget set setnx exists del persist sadd srem smembers zadd zrem
 //!   zcard zrange zrangebyscore zscore hget hset hdel eval evalsha scan info client|tracking`, with
-//!   replicas `wait`, on a cluster `asking cluster|slots`, and to know how durable it is `config|get`.
+//!   replicas `wait`, on a cluster `asking cluster|slots`, where a URL names a database `select`, and to
+//!   know how durable it is `config|get`.
 //!
 //! Client-side caching of the driver is not used: it goes on serving what it has when its connection is lost.
 

@@ -72,7 +72,7 @@ impl OnServer {
 }
 
 /// What the documentation of the crate says that a user needs.
-const ACL: &str = "resetkeys ~kw:* resetchannels -@all +get +getex +mget +set +setnx +exists +del +persist +sadd +srem \
+pub(crate) const ACL: &str = "resetkeys ~kw:* resetchannels -@all +get +getex +mget +set +setnx +exists +del +persist +sadd +srem \
     +smembers +zadd +zrem +zcard +zrange +zrangebyscore +zscore +hget +hset +hdel +eval +evalsha +scan +info \
     +client|tracking +wait +asking +cluster|slots";
 

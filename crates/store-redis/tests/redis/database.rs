@@ -7,6 +7,7 @@ use keywright_core::{
 use keywright_store_redis::{OpenError, RedisConfig, RedisStore};
 
 use crate::{
+    conformance::ACL,
     insert, revoke, sample, story,
     support::{Copy, Server, comes_to},
 };
@@ -69,6 +70,24 @@ fn stores_in_two_databases_know_nothing_of_each_other() {
     let () = flush.query(&mut server.redis()).unwrap();
     assert!(Copy::usable(&three, *id).is_usable());
     assert_eq!(block_on(three.find(id)).unwrap(), Some(record));
+}
+
+#[test]
+fn a_limited_user_needs_the_right_to_select_a_database() {
+    let server = Server::start();
+    let _: () = server
+        .run(&format!("ACL SETUSER keys on >one {ACL}"))
+        .unwrap();
+    let url = format!("redis://keys:one@127.0.0.1:{}/3", server.port());
+    let connect = || block_on(RedisStore::connect(RedisConfig::new(url.clone())));
+    let refused = story(&connect().unwrap_err());
+    assert!(refused.contains("'select' command"), "{refused}");
+    let _: () = server.run("ACL SETUSER keys +select").unwrap();
+    let store = connect().unwrap();
+    let record = insert(&store, sample::record());
+    let copy = Copy::usable(&store, record.key.id);
+    revoke(&store, &record);
+    assert!(!copy.is_usable());
 }
 
 #[test]
