@@ -58,7 +58,8 @@ impl RedisConfig {
     }
 
     /// How long a call may take, retries included, before it is `Unavailable`; 2 seconds unless this
-    /// is called. A cascade may take that long for each generation.
+    /// is called. One of several steps may take that long for each that is answered late: to insert is
+    /// to note the child, to list it and to store it, and a cascade has a step for each generation.
     #[must_use]
     pub const fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
