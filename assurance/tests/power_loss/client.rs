@@ -98,7 +98,7 @@ impl Client {
         let workspace = self.workspace.clone();
         match draw(&mut self.random, 100) {
             0..30 => self.create(mint, store, None),
-            30..50 => self.create(mint, store, Some(id)),
+            30..50 => self.create(mint, store, Some(&record.key)),
             50..65 => {
                 let text = format!("renamed {}", "x".repeat(draw(&mut self.random, 150)));
                 let rename = Rename::new(Some(Name::parse(&text).unwrap()), None);
@@ -124,10 +124,11 @@ impl Client {
         &mut self,
         mint: &Mint,
         store: &dyn KeyStore,
-        parent: Option<KeyId>,
+        parent: Option<&Key>,
     ) -> (Records, Result<(), StoreError>) {
         let mut record = self.mint(mint);
-        record.key.parent = parent;
+        record.key.parent = parent.map(|key| key.id);
+        record.key.expires_at = parent.and_then(|key| key.expires_at);
         let done = block_on(store.insert(&record, mint.now));
         (Records::from([(record.key.id, record)]), done)
     }
