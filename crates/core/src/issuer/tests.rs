@@ -346,3 +346,21 @@ fn a_child_ends_with_its_caller_though_that_was_given_an_end_after_it_was_verifi
     let child = block_on(issuer.create(&caller, new_key())).unwrap();
     assert_eq!(child.key.expires_at, Some(time(21_000)));
 }
+
+#[test]
+fn an_overlap_is_a_day_and_at_most_thirty() {
+    const DAY: i64 = 86_400_000;
+    let now = 1_709_287_200_000;
+    let (keys, _store) = open(Hand::at(now));
+    let longest = NewRotation {
+        overlap: std::time::Duration::MAX,
+        ..NewRotation::new()
+    };
+    for (rotation, days) in [(NewRotation::new(), 1), (longest, 30)] {
+        let issued = block_on(keys.issuer().create(&operator(), new_key())).unwrap();
+        let id = &issued.key.id;
+        block_on(keys.issuer().rotate(&operator(), id, &rotation)).unwrap();
+        let retired = block_on(keys.issuer().find(&operator(), id)).unwrap();
+        assert_eq!(retired.expires_at, Some(time(now + days * DAY)));
+    }
+}
