@@ -86,6 +86,11 @@ impl Model {
         self.keys.get(&number)
     }
 
+    /// All keys whose records are there.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.values()
+    }
+
     /// The names that keys have, also those whose records were deleted.
     pub fn slots(&self) -> impl Iterator<Item = Slot> {
         self.slots.keys().copied()

@@ -70,11 +70,10 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
 
 /// How often a purge, and how often a day's wait before one. A key that is kept for its child alone is rare.
 fn weights_of_purges(model: &Model) -> (u32, u32) {
-    let keys = || (0..model.made()).filter_map(|number| model.key(number));
     let is_revoked = |key: &Key| key.revoked_at.is_some();
     let is_old = |key: &Key| key.revoked_at.is_some_and(|time| time < model.now() - DAY);
-    let parents = || keys().filter_map(|key| model.key(key.parent?));
-    let purges = match (parents().any(is_old), keys().any(is_old)) {
+    let parents = || model.keys().filter_map(|key| model.key(key.parent?));
+    let purges = match (parents().any(is_old), model.keys().any(is_old)) {
         (true, _) => 30,
         (false, true) => 10,
         (false, false) => 1,

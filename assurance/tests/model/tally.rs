@@ -109,13 +109,11 @@ fn is_kept_for_a_child(model: &Model, step: &Step) -> bool {
     };
     let before = model.now() - age.max(DAY);
     let left = |number| model.key(number).is_some();
-    let children = (0..model.made()).filter_map(|number| model.key(number));
-    children.filter_map(|child| child.parent).any(|parent| {
-        model.key(parent).is_some_and(|key| {
-            key.revoked_at.is_some_and(|time| time < before)
-                && workspace.is_none_or(|workspace| key.workspace == workspace)
-                && !key.successor.is_some_and(left)
-        })
+    let mut parents = model.keys().filter_map(|child| model.key(child.parent?));
+    parents.any(|key| {
+        key.revoked_at.is_some_and(|time| time < before)
+            && workspace.is_none_or(|workspace| key.workspace == workspace)
+            && !key.successor.is_some_and(left)
     })
 }
 

@@ -71,12 +71,14 @@ impl Key {
         self.expires_at.is_some_and(|end| end <= now)
     }
 
-    /// Whether it ends later than another key. One without an end outlives each that has one.
+    /// Whether it may make a key of this workspace and end (`None`: without one) at the time `now`: it is
+    /// active, of the same workspace, and ends no earlier.
     #[must_use]
-    pub fn outlives(&self, other: &Self) -> bool {
-        other
+    pub fn admits(&self, workspace: &Workspace, end: Option<Timestamp>, now: Timestamp) -> bool {
+        let ends_in_time = self
             .expires_at
-            .is_some_and(|last| self.expires_at.is_none_or(|end| last < end))
+            .is_none_or(|last| end.is_some_and(|end| end <= last));
+        self.workspace == *workspace && self.status(now) == Status::Active && ends_in_time
     }
 
     /// Whether it opens anything at the time `now`. Revoked comes before expired.

@@ -72,11 +72,9 @@ impl Contents {
 
     /// Whether a key may make another one.
     fn admits(&self, id: &KeyId, made: &Key, now: Timestamp) -> bool {
-        self.records.get(id).is_some_and(|record| {
-            record.key.workspace == made.workspace
-                && record.key.status(now) == Status::Active
-                && !made.outlives(&record.key)
-        })
+        self.records
+            .get(id)
+            .is_some_and(|record| record.key.admits(&made.workspace, made.expires_at, now))
     }
 
     /// The key and all that it created or was rotated into.

@@ -99,6 +99,20 @@ fn a_child_of_any_parent_is_caught() {
     assert_caught::<AnyParent>(&["atomic_insert", "cascade"]);
 }
 
+async fn is_parent_active(
+    inner: &MemoryStore,
+    record: &Record,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let parent = match &record.key.parent {
+        Some(parent) => inner.find(parent).await?,
+        None => None,
+    };
+    Ok(parent.is_some_and(|Record { key, .. }| {
+        key.workspace == record.key.workspace && key.status(now) == Status::Active
+    }))
+}
+
 /// Does not look when the parent ends, as long as it is active.
 #[derive(Clone, Debug, Default)]
 struct AnyEnd;
@@ -115,14 +129,7 @@ impl Fault for AnyEnd {
             Err(error) if error.kind() == StoreErrorKind::Conflict => error,
             answer => return answer,
         };
-        let parent = match &record.key.parent {
-            Some(parent) => inner.find(parent).await?,
-            None => None,
-        };
-        let active = parent.is_some_and(|Record { key, .. }| {
-            key.workspace == record.key.workspace && key.status(now) == Status::Active
-        });
-        if active {
+        if is_parent_active(inner, record, now).await? {
             force(inner, record, now).await
         } else {
             Err(refused)
@@ -170,13 +177,10 @@ impl Fault for LooksAtParentFirst {
         record: &Record,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Some(parent) = record.key.parent else {
+        if record.key.parent.is_none() {
             return inner.insert(record, now).await;
-        };
-        let parent = inner.find(&parent).await?.map(|parent| parent.key);
-        let admitted = parent.is_some_and(|parent| {
-            parent.workspace == record.key.workspace && parent.status(now) == Status::Active
-        });
+        }
+        let admitted = is_parent_active(inner, record, now).await?;
         gap();
         match inner.insert(record, now).await {
             Err(error) if admitted && error.kind() == StoreErrorKind::Conflict => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keywright_core::{Record, Retire, Rotation, Status, StoreErrorKind, Timestamp, Workspace};
+use keywright_core::{Retire, Rotation, Status, StoreErrorKind, Timestamp, Workspace};
 
 use super::{find::find, insert::add_to_index, next, read_unchanged, update::replace, written};
 use crate::{
@@ -30,11 +30,8 @@ pub(crate) async fn rotate(
     // It lies in another slot, so this is just before the step and not in it.
     if let Some(caller) = caller {
         let found = find(servers, &caller).await?;
-        let admitted = found.is_some_and(|Record { key, .. }| {
-            key.workspace == *workspace
-                && key.status(now) == Status::Active
-                && !successor.key.outlives(&key)
-        });
+        let end = successor.key.expires_at;
+        let admitted = found.is_some_and(|record| record.key.admits(workspace, end, now));
         if !admitted {
             return Err(StoreErrorKind::Conflict.into());
         }

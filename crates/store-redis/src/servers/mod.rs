@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use redis::Value;
+use redis::{Client, Value};
 use tokio::time;
 
 use crate::{
@@ -49,25 +49,15 @@ impl Servers {
     /// Finds out who has what.
     pub(crate) async fn find(parsed: Parsed) -> Result<Arc<Self>> {
         let hearing = Hearing::new();
-        let seeds: Vec<Arc<Node>> = parsed
-            .clients
-            .into_iter()
-            .map(|client| Node::start(client, parsed.terms, hearing.lease()))
-            .collect();
+        let seeds = start_all(parsed.clients, parsed.terms, &hearing);
         let mut failure = Error::NoServer;
         for seed in &seeds {
             match time::timeout(parsed.terms.deadline, facts(seed)).await {
                 Ok(Ok(facts)) => {
-                    let servers = Arc::new(Self {
-                        known: Mutex::new(seeds.clone()),
-                        map: RwLock::new(Arc::new(Map::single(Arc::clone(seed)))),
-                        seeds,
-                        names: parsed.names,
-                        terms: parsed.terms,
-                        clustered: facts.clustered,
-                        refreshed: tokio::sync::Mutex::default(),
-                        hearing,
-                    });
+                    let first = Arc::clone(seed);
+                    let (names, terms) = (parsed.names, parsed.terms);
+                    let servers = Self::new(names, terms, first, seeds, facts.clustered, hearing);
+                    let servers = Arc::new(servers);
                     if !servers.clustered {
                         servers.seeds.iter().for_each(|seed| seed.set_alone());
                     }
@@ -79,6 +69,27 @@ impl Servers {
             }
         }
         Err(failure)
+    }
+
+    /// The first one has all, until more is known.
+    fn new(
+        names: Names,
+        terms: Terms,
+        first: Arc<Node>,
+        seeds: Vec<Arc<Node>>,
+        clustered: bool,
+        hearing: Hearing,
+    ) -> Self {
+        Self {
+            known: Mutex::new(seeds.clone()),
+            map: RwLock::new(Arc::new(Map::single(first))),
+            seeds,
+            names,
+            terms,
+            clustered,
+            refreshed: tokio::sync::Mutex::default(),
+            hearing,
+        }
     }
 
     pub(crate) const fn names(&self) -> &Names {
@@ -106,4 +117,11 @@ impl Servers {
 async fn facts(node: &Node) -> Result<Facts> {
     let mut live = node.connection().await?;
     Ok(Facts::ask(&mut live.connection).await?)
+}
+
+fn start_all(clients: Vec<Client>, terms: Terms, hearing: &Hearing) -> Vec<Arc<Node>> {
+    clients
+        .into_iter()
+        .map(|client| Node::start(client, terms, hearing.lease()))
+        .collect()
 }

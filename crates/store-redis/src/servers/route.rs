@@ -205,30 +205,16 @@ impl Servers {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, RwLock};
-
     use super::*;
-    use crate::{RedisConfig, hearing::Hearing, map::Map};
+    use crate::{RedisConfig, hearing::Hearing, servers::start_all};
 
     /// A cluster of which one server is known.
     fn cluster() -> Servers {
         let parsed = RedisConfig::new("redis://127.0.0.1:1").parse().unwrap();
         let hearing = Hearing::new();
-        let seeds: Vec<Arc<Node>> = parsed
-            .clients
-            .into_iter()
-            .map(|client| Node::start(client, parsed.terms, hearing.lease()))
-            .collect();
-        Servers {
-            known: Mutex::new(seeds.clone()),
-            map: RwLock::new(Arc::new(Map::single(Arc::clone(&seeds[0])))),
-            seeds,
-            names: parsed.names,
-            terms: parsed.terms,
-            clustered: true,
-            refreshed: tokio::sync::Mutex::default(),
-            hearing,
-        }
+        let seeds = start_all(parsed.clients, parsed.terms, &hearing);
+        let first = Arc::clone(&seeds[0]);
+        Servers::new(parsed.names, parsed.terms, first, seeds, true, hearing)
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! Adding a record.
 
-use keywright_core::{KeyId, Record, Status, StoreErrorKind, Timestamp};
+use keywright_core::{KeyId, StoreErrorKind, Timestamp};
 use rusqlite::{Connection, ffi};
 
 use crate::{
@@ -46,10 +46,5 @@ pub(super) fn admits(
     now: Timestamp,
 ) -> Result<bool> {
     let found = record::find(connection, id)?;
-    Ok(found.is_some_and(|Record { key, .. }| {
-        let ends_in_time = key
-            .expires_at
-            .is_none_or(|last| made.expires_at.is_some_and(|end| end <= last));
-        key.workspace == made.workspace && key.status(now) == Status::Active && ends_in_time
-    }))
+    Ok(found.is_some_and(|record| record.key.admits(&made.workspace, made.expires_at, now)))
 }
