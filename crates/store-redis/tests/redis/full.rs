@@ -8,10 +8,8 @@ use keywright_store_redis::{RedisConfig, RedisStore};
 
 use crate::{
     insert, revoke, revoke_all, sample,
-    support::{Copy, Server, comes_to, now},
+    support::{Copy, LEASE, Server, comes_to, now},
 };
-
-const LEASE: Duration = Duration::from_secs(1);
 
 fn fill(server: &Server) {
     let _: () = server.run("CONFIG SET maxmemory 1mb").unwrap();

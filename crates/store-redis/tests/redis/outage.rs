@@ -17,14 +17,8 @@ use tokio::task::JoinSet;
 
 use crate::{
     insert, names, revoke, sample,
-    support::{Copy, Proxy, Server, comes_to, now, report},
+    support::{Copy, DEADLINE, LEASE, Proxy, SLACK, Server, comes_to, now, report},
 };
-
-const LEASE: Duration = Duration::from_secs(1);
-
-/// How long a call may take, and what a test allows for its own steps.
-const DEADLINE: Duration = Duration::from_secs(2);
-const SLACK: Duration = Duration::from_millis(1500);
 
 fn kind_of(store: &RedisStore, id: &KeyId) -> Option<StoreErrorKind> {
     block_on(store.find(id)).err().map(|error| error.kind())

@@ -19,12 +19,10 @@ use keywright_store_redis::{RedisConfig, RedisStore};
 use crate::{
     insert, sample,
     support::{
-        Copy, MAX_LAG, Server, await_record, comes_to, now, primary_that_needs_its_replica,
+        Copy, LEASE, MAX_LAG, Server, await_record, comes_to, now, primary_that_needs_its_replica,
         replica_of,
     },
 };
-
-const LEASE: Duration = Duration::from_secs(1);
 
 fn store_at(url: String) -> RedisStore {
     block_on(RedisStore::connect(

@@ -1,6 +1,6 @@
 //! A server that is stopped and continued: its connections stay, and nobody is told.
 
-use std::{thread, time::Duration};
+use std::thread;
 
 use futures_executor::block_on;
 use keywright_core::{
@@ -9,16 +9,8 @@ use keywright_core::{
 
 use crate::{
     insert, revoke, sample,
-    support::{Copy, Server, comes_to, now},
+    support::{Copy, DEADLINE, LEASE, SLACK, Server, assert_refused_in_time, comes_to, now},
 };
-
-/// The store's lease, and what a test allows for its own steps.
-const LEASE: Duration = Duration::from_secs(1);
-const BOUND: Duration = Duration::from_millis(1100);
-
-/// How long a call may take, and what a test allows for its own steps.
-const DEADLINE: Duration = Duration::from_secs(2);
-const SLACK: Duration = Duration::from_millis(1500);
 
 /// Makes a call that must fail, and in time.
 #[track_caller]
@@ -94,12 +86,7 @@ fn a_key_that_was_revoked_just_before_the_server_was_stopped_is_trusted_for_one_
         revoke(&here, &record);
         let acknowledged = now();
         server.stop();
-        assert!(comes_to(|| {
-            let looked = now();
-            let accepted = copy.accepts_alone();
-            assert!(!accepted || looked - acknowledged <= BOUND);
-            !accepted
-        }));
+        assert_refused_in_time(acknowledged, || copy.accepts_alone());
         thread::sleep(LEASE);
         server.go_on();
         assert!(comes_to(|| copy.accepts().is_ok()));
@@ -130,11 +117,6 @@ fn a_revocation_that_waited_in_a_stopped_server_is_heard_of_once_that_goes_on() 
         thread::sleep(LEASE / 2);
         server.go_on();
         let acknowledged = revoking.join().unwrap();
-        assert!(comes_to(|| {
-            let looked = now();
-            let accepted = copy.accepts().unwrap();
-            assert!(!accepted || looked - acknowledged <= BOUND);
-            !accepted
-        }));
+        assert_refused_in_time(acknowledged, || copy.accepts().unwrap());
     });
 }

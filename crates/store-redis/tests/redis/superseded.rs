@@ -9,12 +9,11 @@ use keywright_store_redis::{RedisConfig, RedisStore};
 use crate::{
     insert, sample,
     support::{
-        MAX_LAG, Outcome, Proxy, Server, await_link, await_record, comes_to, create, first_refused,
-        heat, library, now, primary_that_needs_its_replica, replica_of, report, revoke, verify,
+        LEASE, MAX_LAG, Outcome, Proxy, Server, await_link, await_record, comes_to, create,
+        first_refused, heat, library, now, primary_that_needs_its_replica, replica_of, report,
+        revoke, verify,
     },
 };
-
-const LEASE: Duration = Duration::from_secs(1);
 
 /// How long a test goes on looking for an answer that must not come.
 const LOOKING: Duration = Duration::from_secs(2);

@@ -6,13 +6,9 @@ use futures_executor::block_on;
 use keywright_core::KeyStore;
 
 use crate::support::{
-    Outcome, Proxy, Server, comes_to, create, first_refused, heat, library, now, open, reads,
-    report, revoke, verify,
+    BOUND, LEASE, Outcome, Proxy, Server, comes_to, create, first_refused, heat, library, now,
+    open, reads, report, revoke, verify,
 };
-
-/// The store's lease, and what a test allows for its own steps.
-const LEASE: Duration = Duration::from_secs(1);
-const BOUND: Duration = Duration::from_millis(1100);
 
 #[test]
 fn a_key_that_is_hot_in_two_libraries_and_revoked_in_one_is_refused_by_the_other() {

@@ -9,6 +9,8 @@ use futures_executor::block_on;
 use keywright_core::{KeyId, KeyStore, Stamp, StoreError};
 use keywright_store_redis::RedisStore;
 
+use super::times::BOUND;
+
 /// Longest that a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -75,6 +77,17 @@ impl<'s> Copy<'s> {
     pub(crate) fn accepts_alone(&self) -> bool {
         self.is_usable() && !self.revoked
     }
+}
+
+/// Waits until a key that was revoked at that moment is refused: it must not be accepted after the bound.
+#[track_caller]
+pub(crate) fn assert_refused_in_time(revoked: Instant, mut accepts: impl FnMut() -> bool) {
+    assert!(comes_to(|| {
+        let looked = now();
+        let accepted = accepts();
+        assert!(!accepted || looked - revoked <= BOUND);
+        !accepted
+    }));
 }
 
 /// Waits until something is so, and tells whether it has become so.

@@ -6,14 +6,16 @@ mod library;
 mod proxy;
 mod replica;
 mod server;
+mod times;
 
 pub(crate) use self::{
     cluster::Cluster,
-    copies::{Copy, comes_to, now, report},
+    copies::{Copy, assert_refused_in_time, comes_to, now, report},
     library::{
         Outcome, create, first_refused, heat, library, open, operator, reads, revoke, verify,
     },
     proxy::Proxy,
     replica::{MAX_LAG, await_link, await_record, primary_that_needs_its_replica, replica_of},
     server::{Server, free_port},
+    times::{BOUND, DEADLINE, LEASE, SLACK},
 };

@@ -121,18 +121,20 @@ impl Server {
 
     /// The connections that it has over TCP, as `CLIENT LIST` tells them.
     pub(crate) fn clients(&self) -> Vec<String> {
-        let clients: String = self.run("CLIENT LIST").unwrap();
-        let over_tcp = |client: &&str| !field(client, "flags=").contains('U');
-        clients.lines().filter(over_tcp).map(String::from).collect()
+        self.clients_that(|flags| !flags.contains('U'))
     }
 
-    /// The id of the only one that is told of changes, if there is one.
-    pub(crate) fn hearing_client(&self) -> Option<String> {
-        let clients = self.clients();
-        let hearing = clients
-            .iter()
-            .find(|client| field(client, "flags=").contains('t'))?;
-        Some(field(hearing, "id=").into())
+    /// The ids of those that are told of changes.
+    pub(crate) fn hearing_clients(&self) -> Vec<String> {
+        let hearing = self.clients_that(|flags| flags.contains('t'));
+        let ids = hearing.iter().map(|client| field(client, "id="));
+        ids.map(String::from).collect()
+    }
+
+    fn clients_that(&self, are_meant: impl Fn(&str) -> bool) -> Vec<String> {
+        let clients: String = self.run("CLIENT LIST").unwrap();
+        let meant = |client: &&str| are_meant(field(client, "flags="));
+        clients.lines().filter(meant).map(String::from).collect()
     }
 
     /// How many connections it has taken so far.
