@@ -126,10 +126,7 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        pin::Pin,
-        task::{Context, Poll, Waker},
-    };
+    use std::task::{Context, Poll, Waker};
 
     use futures_executor::block_on;
 
@@ -138,19 +135,30 @@ mod tests {
     #[test]
     fn a_full_queue_is_told_at_once_and_what_was_taken_is_done() {
         let pool = Pool::start(2).unwrap();
+        let (begun, begins) = crossbeam_channel::unbounded();
         let (release, blocked) = crossbeam_channel::bounded::<()>(0);
-        let mut taken: Vec<Pin<Box<dyn Future<Output = _>>>> = Vec::new();
-        loop {
-            let blocked = blocked.clone();
-            let mut job = Box::pin(pool.run(move |_| blocked.recv().is_err()));
+        let submit = || {
+            let (begun, blocked) = (begun.clone(), blocked.clone());
+            let mut job = Box::pin(pool.run(move |_| {
+                begun.send(()).unwrap();
+                blocked.recv().is_err()
+            }));
             match job.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Pending => taken.push(job),
-                Poll::Ready(refused) => break assert!(matches!(refused, Err(PoolError::Full))),
+                Poll::Pending => Ok(job),
+                Poll::Ready(answer) => Err(answer),
             }
+        };
+        let mut taken = Vec::new();
+        for _ in 0..thread::available_parallelism().unwrap().get() {
+            taken.push(submit().ok().unwrap());
+            begins.recv().unwrap();
         }
-        assert_eq!(pool.queue().waiting(), 2);
-        let threads = thread::available_parallelism().unwrap().get();
-        assert!((2..=2 + threads).contains(&taken.len()));
+        // Every thread is at a job now, and none takes another from the queue.
+        for waiting in 1..=2 {
+            taken.push(submit().ok().unwrap());
+            assert_eq!(pool.queue().waiting(), waiting);
+        }
+        assert!(matches!(submit(), Err(Err(PoolError::Full))));
         drop(release);
         assert!(taken.into_iter().all(|job| block_on(job).unwrap()));
     }
