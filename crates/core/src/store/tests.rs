@@ -21,8 +21,13 @@ fn holds_until_its_end_and_not_after() {
     assert!(!lease.holds(&id(), stamp));
     lease.extend(lease.now() + Duration::from_secs(3600));
     assert!(lease.holds(&id(), stamp));
+    // However far, it has an end: only the store that nobody else can change has none.
+    lease.extend(lease.now() + Duration::from_secs(1 << 40));
+    assert!(lease.remaining().is_some());
     lease.end();
+    assert_eq!(lease.remaining(), Some(Duration::ZERO));
     assert!(!lease.holds(&id(), stamp));
+    assert_eq!(Lease::unlimited().remaining(), None);
 }
 
 #[test]

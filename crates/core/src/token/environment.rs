@@ -66,3 +66,19 @@ impl fmt::Display for EnvironmentError {
 }
 
 impl std::error::Error for EnvironmentError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_read_as_it_is_written_and_nothing_else_is_read() {
+        for (environment, text) in [(Environment::Live, "live"), (Environment::Test, "test")] {
+            assert_eq!(Environment::parse(text), Ok(environment));
+            assert_eq!(environment.to_string(), text);
+        }
+        for bad in ["", "Live", "live ", "prod"] {
+            assert_eq!(Environment::parse(bad), Err(EnvironmentError), "{bad:?}");
+        }
+    }
+}

@@ -187,3 +187,46 @@ impl Flights {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> KeyId {
+        KeyId::parse("key_0U5lKtf600000000").unwrap()
+    }
+
+    fn question() -> Question {
+        Question {
+            id: id(),
+            token: [1, 2],
+            hash: Fingerprint(3),
+        }
+    }
+
+    #[test]
+    fn what_is_assumed_counts_as_proven_and_no_longer() {
+        let flights = Flights::default();
+        let assumed = flights.assume(id(), TokenMac::new([1, 2]), Fingerprint(3));
+        let proven = |flights: &Flights| {
+            matches!(flights.all().flights.get(&question()), Some(Flight::Proven))
+        };
+        assert!(proven(&flights));
+        drop(assumed);
+        assert!(flights.all().flights.is_empty());
+    }
+
+    #[test]
+    fn a_run_ends_itself_and_no_later_one_of_the_same_question() {
+        let mut all = All::default();
+        let (caller, _answer) = oneshot::channel();
+        all.flights
+            .insert(question(), Flight::Running(2, vec![caller]));
+        assert!(!all.is_awaited(&question(), 1));
+        assert!(all.land(&question(), 1).is_empty());
+        assert!(all.is_awaited(&question(), 2));
+        assert_eq!(all.land(&question(), 2).len(), 1);
+        assert!(!all.is_awaited(&question(), 2));
+        assert!(all.flights.is_empty());
+    }
+}

@@ -15,7 +15,7 @@ pub(crate) struct ProofKey(Box<Zeroizing<[u8; 16]>>);
 /// What stands for a stored hash and all that it is bound to: if it is the same, then a secret that
 /// was proven against the one is proven against the other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Fingerprint(u64);
+pub(crate) struct Fingerprint(pub(super) u64);
 
 impl ProofKey {
     pub(crate) fn generate(entropy: &dyn Entropy) -> Result<Self, RandomError> {

@@ -131,6 +131,15 @@ fn a_key_is_made_with_all_that_was_asked_for() {
         (&new.metadata, Environment::Test)
     );
     assert_eq!(world.store.record(&key.id).key, key);
+    // And so is the one that takes its place.
+    let rotation = NewRotation::new();
+    let rotated = block_on(world.keys.issuer().rotate(&operator(), &key.id, &rotation));
+    let successor = rotated.unwrap().key;
+    assert_eq!(
+        (&successor.metadata, successor.environment),
+        (&new.metadata, Environment::Test)
+    );
+    assert_eq!(world.store.record(&successor.id).key, successor);
 }
 
 #[test]

@@ -84,3 +84,22 @@ fn a_key_that_is_used_between_many_others_stays_where_each_use_reads_the_record(
         assert_eq!(cost_beside_many(&world), (500, 0), "of {size}");
     }
 }
+
+#[test]
+fn no_more_than_32_keys_that_are_in_use_are_passed_over_for_one_newcomer() {
+    let maker = World::new();
+    let keys = maker.issue_many(100);
+    let newcomer = maker.issue();
+    let world = maker.reopened(|config| config.with_cache(100));
+    // Twice: a key is in use that was verified since it came in.
+    for issued in keys.iter().chain(&keys).chain([&newcomer]) {
+        world.verify(&issued.token).unwrap();
+    }
+    // The 33rd went out; all others are known, which changes nothing.
+    for (number, issued) in keys.iter().enumerate().filter(|(number, _)| *number != 32) {
+        let again = || drop(world.verify(&issued.token).unwrap());
+        assert_eq!(world.cost(again), (0, 0), "{number}");
+    }
+    let again = || drop(world.verify(&keys[32].token).unwrap());
+    assert_eq!(world.cost(again), (1, 1));
+}

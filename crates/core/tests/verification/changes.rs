@@ -112,3 +112,18 @@ fn no_call_that_begins_after_a_revocation_is_let_in_however_busy_the_key_is() {
         });
     }
 }
+
+#[test]
+fn all_verifiers_over_one_store_are_told_of_a_change() {
+    let first = World::new();
+    let issued = first.issue();
+    let [second, third] = [(); 2].map(|()| first.reopened(|config| config));
+    for world in [&first, &second, &third] {
+        world.verify(&issued.token).unwrap();
+        assert_eq!(world.cost(|| drop(world.verify(&issued.token))), (0, 0));
+    }
+    second.revoke(&issued.key.id);
+    for world in [&first, &second, &third] {
+        assert_eq!(world.denied(&issued.token), Denied::Revoked(issued.key.id));
+    }
+}

@@ -1,6 +1,11 @@
 //! What comes between an issuer's look at a key and its change of it.
 
-use keywright_core::{IssueError, Issued, Key, KeyId, NewRotation, Rename, StoreErrorKind};
+use std::time::Duration;
+
+use keywright_core::{
+    Expiry, IdempotencyKey, IssueError, Issued, Key, KeyId, NewKey, NewRotation, Outcome, Rename,
+    StoreErrorKind, Timestamp,
+};
 use pollster::block_on;
 
 use crate::world::{World, name, operator};
@@ -73,5 +78,85 @@ fn a_key_that_others_rename_is_changed_all_the_same_unless_they_do_not_cease() {
         if let Ok(issued) = rotated {
             assert_eq!(issued.key.name, name("theirs 1"));
         }
+    }
+}
+
+fn rotate_once(world: &World, id: &KeyId) -> Result<Outcome, IssueError> {
+    let once = IdempotencyKey::parse("once").unwrap();
+    let mut rotation = NewRotation::new();
+    rotation.overlap = Duration::ZERO;
+    let issuer = world.keys.issuer();
+    block_on(issuer.rotate_once(&operator(), id, &rotation, &once, b"body"))
+}
+
+/// Two requests with one idempotency key, of which one rotates between the other's look for the
+/// successor and its own attempt, to which the store says this.
+fn overtaken(answer: Option<StoreErrorKind>) -> Result<Outcome, IssueError> {
+    let world = World::new();
+    let id = world.issue().key.id;
+    // An earlier one binds the id of the successor, and ends before it has rotated.
+    world.store.answer_with(&[StoreErrorKind::Unavailable]);
+    assert!(rotate_once(&world, &id).is_err());
+    let other = world.clone();
+    // After the look at the key, and then after the one for the successor.
+    world.store.after_find(move || {
+        let overtaking = other.clone();
+        other.store.after_find(move || {
+            let rotated = rotate_once(&overtaking, &id);
+            assert!(matches!(rotated, Ok(Outcome::Issued(_))));
+            overtaking.store.answer_with(answer.as_slice());
+        });
+    });
+    rotate_once(&world, &id)
+}
+
+#[test]
+fn a_repeat_that_another_one_overtakes_is_told_of_the_successor() {
+    for answer in [None, Some(StoreErrorKind::AlreadyExists)] {
+        let told = overtaken(answer);
+        assert!(matches!(told, Ok(Outcome::Replayed(_))), "{answer:?}");
+    }
+    // What became of it is not known then.
+    let failed = overtaken(Some(StoreErrorKind::Unavailable));
+    assert!(matches!(
+        failed,
+        Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::Unavailable
+    ));
+}
+
+#[test]
+fn what_a_store_says_against_a_rotation_is_told_and_not_tried_again() {
+    let world = World::new();
+    let id = world.issue().key.id;
+    for kind in [StoreErrorKind::Unavailable, StoreErrorKind::AlreadyExists] {
+        world.store.answer_with(&[kind]);
+        let told = rotate(&world, &id);
+        assert!(matches!(told, Err(IssueError::Store(error)) if error.kind() == kind));
+    }
+    // Nothing holds the id that is taken.
+    world.store.answer_with(&[StoreErrorKind::AlreadyExists]);
+    let told = rotate_once(&world, &id);
+    assert!(matches!(
+        told,
+        Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::AlreadyExists
+    ));
+}
+
+#[test]
+fn what_cannot_be_rotated_is_refused_before_a_secret_is_drawn_for_it() {
+    let world = World::new();
+    let rotated = world.issue().key.id;
+    rotate(&world, &rotated).unwrap();
+    let mut brief = NewKey::named(name("brief"));
+    let end = world.clock.millis() + 1;
+    brief.expiry = Expiry::At(Timestamp::from_millis(end).unwrap());
+    let expired = world.issue_new(brief).key.id;
+    world.clock.turn(1);
+    for id in [rotated, expired] {
+        let refused = || {
+            let refused = rotate(&world, &id);
+            assert!(matches!(refused, Err(IssueError::NotRotatable)));
+        };
+        assert_eq!(world.cost(refused).1, 0);
     }
 }

@@ -193,6 +193,40 @@ fn a_key_that_is_renamed_while_its_hash_is_replaced_gets_its_hash_at_the_next_us
 }
 
 #[test]
+fn a_hash_that_was_replaced_is_known_to_be_proven() {
+    let before = World::with(chosen(Scheme::HmacSha256, &[]));
+    let [issued, next] = [(); 2].map(|()| before.issue());
+    let world = before.reopened(chosen(cheap(), &[]));
+    world.verify(&issued.token).unwrap();
+    // One is replaced after the other.
+    world.verify(&next.token).unwrap();
+    await_that(|| world.store.rehashes() == 2);
+    let again = || drop(world.verify(&issued.token).unwrap());
+    assert_eq!(world.cost(again), (0, 0));
+}
+
+#[test]
+fn a_hash_that_finds_no_place_in_the_queue_is_replaced_later() {
+    // One is being replaced, 64 wait, and the rest must come again.
+    let before = World::with(chosen(Scheme::HmacSha256, &[]));
+    let keys = before.issue_many(70);
+    let world = before.reopened(chosen(cheap(), &[]));
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    world.store.before_rehash(move || may_go_on.recv().unwrap());
+    let verify_all = || {
+        for issued in &keys {
+            world.verify(&issued.token).unwrap();
+        }
+    };
+    verify_all();
+    go_on.send(()).unwrap();
+    await_that(|| {
+        verify_all();
+        world.store.rehashes() == 70
+    });
+}
+
+#[test]
 fn whoever_dropped_the_library_did_not_wait_for_the_last_uses_while_a_hash_was_replaced() {
     let before = World::with(chosen(Scheme::HmacSha256, &[]));
     let issued = before.issue();
