@@ -41,6 +41,8 @@ struct Told(Arc<Mutex<Series>>);
 
 #[derive(Default)]
 struct Series {
+    /// How often it was told how many instances there are.
+    tellings: u32,
     counters: BTreeMap<String, Arc<AtomicU64>>,
     gauges: BTreeMap<String, Arc<AtomicU64>>,
     described: BTreeMap<String, String>,
@@ -73,7 +75,9 @@ impl Recorder for Told {
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        let gauges = &mut self.0.lock().unwrap().gauges;
+        let series = &mut self.0.lock().unwrap();
+        series.tellings += u32::from(key.name() == "keywright_instances");
+        let gauges = &mut series.gauges;
         Gauge::from_arc(Arc::clone(gauges.entry(name(key)).or_default()))
     }
 
@@ -276,7 +280,11 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
     let used = create(&keys, None);
     verify(&keys, used.token.expose());
     block_on(keys.verifier().verify(used.token.expose().as_bytes())).unwrap();
+    let tellings = || told.0.lock().unwrap().tellings;
+    let before = tellings();
     until(|| told.gauge("last_uses_waiting") == 1.0);
+    // It rests in between: without that it would tell a hundred thousand times a second.
+    assert!(tellings() - before < 1_000);
 
     let series = told.0.lock().unwrap();
     let names = series.counters.keys().chain(series.gauges.keys());

@@ -300,6 +300,22 @@ fn a_purge_goes_through_more_than_one_step_takes() {
 }
 
 #[test]
+fn a_purge_in_memory_takes_a_whole_family_in_one_step() {
+    let (keys, store) = open(Hand::at(1_000));
+    let create = |caller: Caller| {
+        block_on(keys.issuer().create(&caller, new_key()))
+            .unwrap()
+            .key
+    };
+    let root = create(operator());
+    let child = create(Caller::from(&root));
+    create(Caller::from(&child));
+    block_on(store.revoke(&workspace(), &root.id, Reach::Descendants, time(1_000))).unwrap();
+    let purge = |limit| block_on(store.purge(&crate::Purge::new(time(1_001), limit))).unwrap();
+    assert_eq!([purge(1), purge(10), purge(10)], [1, 2, 0]);
+}
+
+#[test]
 fn a_key_that_was_revoked_while_its_request_was_on_its_way_does_nothing_any_more() {
     let clock = Hand::at(1_000);
     let (keys, _) = open(clock);

@@ -171,6 +171,24 @@ fn a_use_while_the_one_before_it_is_being_written_is_written_next() {
 }
 
 #[test]
+fn a_use_of_a_key_that_changes_while_the_one_before_it_is_being_written_is_written_next() {
+    let world = World::new();
+    let issued = Arc::new(world.issue());
+    let id = issued.key.id;
+    world.verify(&issued.token).unwrap();
+    let (other, same) = (world.clone(), Arc::clone(&issued));
+    world.store.before_touch(move || {
+        other.clock.turn(1);
+        other.rename(&id, "renamed");
+        other.verify(&same.token).unwrap();
+    });
+    await_that(|| {
+        world.flush().unwrap();
+        used(&world.store.record(&id).key) == Some(world.clock.millis())
+    });
+}
+
+#[test]
 fn what_a_store_does_not_take_is_written_later() {
     let world = World::new();
     let issued = world.issue();
