@@ -174,6 +174,8 @@ mod tests {
 
     #[test]
     fn only_the_one_spelling_is_read() {
+        let text = "key_0U5lKtf600000000";
+        assert_eq!(KeyId::parse(text).unwrap().to_string(), text);
         for bad in [
             "",
             "key_",

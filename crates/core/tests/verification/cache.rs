@@ -1,8 +1,9 @@
 //! What a cache of a few keys keeps, and one of none.
 
 use keywright_core::{Denied, Lease};
+use pollster::block_on;
 
-use crate::world::World;
+use crate::world::{World, operator};
 
 #[test]
 fn without_a_cache_each_verification_reads_and_hashes() {
@@ -14,6 +15,12 @@ fn without_a_cache_each_verification_reads_and_hashes() {
         }
     };
     assert_eq!(world.cost(ten), (10, 10));
+    // It waits to be written, and shows already.
+    let shown = block_on(world.keys.issuer().find(&operator(), &issued.key.id)).unwrap();
+    assert_eq!(
+        shown.last_used_at.unwrap().as_millis(),
+        world.clock.millis()
+    );
     world.flush().unwrap();
     let written = world.store.record(&issued.key.id).key.last_used_at;
     assert_eq!(written.unwrap().as_millis(), world.clock.millis());

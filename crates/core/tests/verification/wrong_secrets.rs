@@ -35,7 +35,8 @@ fn ten_thousand_wrong_secrets_cost_no_argon2_and_push_nobody_out_of_the_cache() 
                     (expired.key.id, Denied::WrongSecret(expired.key.id)),
                     (unknown, Denied::Unknown(unknown)),
                 ] {
-                    assert_eq!(world.denied(&forge(&id, &decoy.token)), why);
+                    let denied = world.denied(&forge(&id, &decoy.token));
+                    assert_eq!((denied.id(), &denied), (Some(&id), &why));
                 }
             }
         }
