@@ -167,3 +167,8 @@ fn each_leads_to_what_caused_it() {
     let denied = VerifyError::from(Denied::Malformed(TokenError::Checksum));
     assert_eq!(bottom(&denied.into()), TokenError::Checksum.to_string());
 }
+
+#[test]
+fn an_error_of_a_store_names_the_backend() {
+    assert_eq!(store().backend(), "sqlite");
+}

@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use keywright_core::{Denied, Lease, Scheme, VerifyError};
+use keywright_core::{Denied, KeyStore, Lease, Scheme, VerifyError};
 
 use crate::world::World;
 
@@ -125,5 +125,18 @@ fn all_verifiers_over_one_store_are_told_of_a_change() {
     second.revoke(&issued.key.id);
     for world in [&first, &second, &third] {
         assert_eq!(world.denied(&issued.token), Denied::Revoked(issued.key.id));
+    }
+}
+
+#[test]
+fn what_is_read_again_after_any_record_may_have_changed_is_used_from_memory() {
+    let world = World::new();
+    let issued = world.issue();
+    for round in 0..3 {
+        world.verify(&issued.token).unwrap();
+        let again = || drop(world.verify(&issued.token).unwrap());
+        assert_eq!(world.cost(again), (0, 0), "{round}");
+        world.store.lease().changed_all();
+        assert_eq!(world.cost(again), (1, 0), "{round}");
     }
 }
