@@ -301,17 +301,20 @@ fn a_purge_goes_through_more_than_one_step_takes() {
 
 #[test]
 fn a_purge_in_memory_takes_a_whole_family_in_one_step() {
-    let (keys, store) = open(Hand::at(1_000));
-    let create = |caller: Caller| {
+    let clock = Hand::at(1_000);
+    let (keys, store) = open(clock.clone());
+    // Each a millisecond after its parent, and so after it in the order of the ids.
+    let create = |caller: Caller, millis| {
+        clock.set(millis);
         block_on(keys.issuer().create(&caller, new_key()))
             .unwrap()
             .key
     };
-    let root = create(operator());
-    let child = create(Caller::from(&root));
-    create(Caller::from(&child));
-    block_on(store.revoke(&workspace(), &root.id, Reach::Descendants, time(1_000))).unwrap();
-    let purge = |limit| block_on(store.purge(&crate::Purge::new(time(1_001), limit))).unwrap();
+    let root = create(operator(), 1_000);
+    let child = create(Caller::from(&root), 1_001);
+    create(Caller::from(&child), 1_002);
+    block_on(store.revoke(&workspace(), &root.id, Reach::Descendants, time(1_002))).unwrap();
+    let purge = |limit| block_on(store.purge(&crate::Purge::new(time(1_003), limit))).unwrap();
     assert_eq!([purge(1), purge(10), purge(10)], [1, 2, 0]);
 }
 
