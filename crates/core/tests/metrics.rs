@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    task::{Context, Waker},
     thread,
     time::Duration,
 };
@@ -274,6 +275,27 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
     );
     drop(peppered);
     assert_eq!(told.gauge("instances"), 1.0);
+
+    // More runs than there are cores, each of which takes long.
+    assert_eq!(told.gauge("argon2_waiting"), 0.0);
+    let slow = Scheme::Argon2id(Argon2Params::new(64 * 1024, 4, 1).unwrap());
+    let slow = open(config(slow, &clock));
+    let cores = thread::available_parallelism().unwrap().get();
+    let caller = operator();
+    let runs: Vec<_> = (0..10 * cores)
+        .map(|_| {
+            let new = NewKey::named(Name::parse("CI").unwrap());
+            let mut run = Box::pin(slow.issuer().create(&caller, new));
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(run.as_mut().poll(&mut context).is_pending());
+            run
+        })
+        .collect();
+    block_on(slow.flush()).unwrap();
+    let waiting = told.gauge("argon2_waiting");
+    assert!((1.0..=10.0 * cores as f64).contains(&waiting), "{waiting}");
+    drop(runs);
+    drop(slow);
 
     // The thread tells too; a use waits that was written less than a minute ago.
     assert_eq!(told.gauge("last_uses_waiting"), 0.0);
