@@ -1,15 +1,17 @@
 //! What those who keep copies are told, and until when they may use them.
 
 use std::{
-    fs, thread,
+    fs,
+    task::{Context, Waker},
+    thread,
     time::{Duration, Instant},
 };
 
 use futures_executor::block_on;
-use keywright_core::{KeyStore, Reach};
+use keywright_core::{KeyStore, Reach, Record};
 use keywright_store_sqlite::{OpenError, Sharing, SqliteStore};
 
-use crate::{Folder, insert, sample};
+use crate::{Folder, insert, insert_all, sample};
 
 /// Waits for something that happens within milliseconds.
 fn eventually(condition: impl Fn() -> bool) -> bool {
@@ -115,4 +117,35 @@ fn an_exclusive_handle_vouches_for_what_it_has_not_changed_and_shares_with_nobod
     let refused = SqliteStore::open_with(folder.file(), Sharing::Exclusive);
     assert!(matches!(refused, Err(OpenError::InUse { .. })));
     drop(shared);
+}
+
+#[test]
+fn changes_that_share_a_transaction_are_all_told() {
+    let folder = Folder::new();
+    // What others change is not asked for here.
+    let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
+    let records: Vec<_> = (0..50).map(sample::record).collect();
+    assert!(insert_all(&store, &records).iter().all(Result::is_ok));
+    let lease = store.lease();
+    assert!(eventually(
+        || lease.holds(&sample::id(0), lease.stamp(&sample::id(0)))
+    ));
+    let stamps: Vec<_> = records
+        .iter()
+        .map(|record| lease.stamp(&record.key.id))
+        .collect();
+    // While the first is being made, the others come.
+    let mut revoking: Vec<_> = records
+        .iter()
+        .map(|Record { key, .. }| store.revoke(&key.workspace, &key.id, Reach::Key, sample::now()))
+        .collect();
+    for revoking in &mut revoking {
+        let _ = revoking
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+    }
+    for ((revoking, record), stamp) in revoking.into_iter().zip(&records).zip(stamps) {
+        assert!(block_on(revoking).unwrap().first);
+        assert!(!lease.holds(&record.key.id, stamp), "{:?}", record.key.id);
+    }
 }

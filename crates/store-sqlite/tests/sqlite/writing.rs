@@ -1,6 +1,7 @@
 //! Writing: transactions that are shared, futures that are dropped, disks that are in the way.
 
 use std::{
+    fs,
     pin::Pin,
     sync::{Arc, Mutex, mpsc},
     task::{Context, Wake, Waker},
@@ -143,9 +144,22 @@ fn what_was_overwritten_is_not_left_in_the_file() {
     let key = &record.key;
     block_on(store.rename(&key.workspace, &key.id, record.version, &rename)).unwrap();
     drop(store);
-    let bytes = std::fs::read(folder.file()).unwrap();
+    let bytes = fs::read(folder.file()).unwrap();
     let old = key.name.as_str().as_bytes();
     assert!(!bytes.windows(old.len()).any(|window| window == old));
+}
+
+#[test]
+fn the_log_is_written_back_and_begun_anew() {
+    const PAGE: u64 = 4096;
+    let folder = Folder::new();
+    let store = folder.store();
+    for number in 0..2_000 {
+        insert(&store, &sample::record(number)).unwrap();
+    }
+    let log = fs::metadata(folder.0.path().join("keys.db-wal")).unwrap();
+    // From 1,000 pages on it is; that many commits write three pages each at the least.
+    assert!(log.len() < 3_000 * PAGE, "{} bytes", log.len());
 }
 
 #[test]
