@@ -26,10 +26,14 @@ impl Store {
         }
     }
 
-    /// A `redis-server` of its own. It syncs each second: what is measured is not the disk.
+    /// A `redis-server` of its own. It never syncs: what is measured is not the disk, for which one that
+    /// syncs each second would stand still where others keep it busy.
     pub(crate) fn redis() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let redis = Redis::start(folder.path(), &["--appendonly", "yes"]);
+        let redis = Redis::start(
+            folder.path(),
+            &["--appendonly", "yes", "--appendfsync", "no"],
+        );
         Self {
             url: redis.url.clone(),
             bound: Duration::from_secs(1),
