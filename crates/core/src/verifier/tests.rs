@@ -1,7 +1,7 @@
-//! What is known of a key, by itself. Not beside it: the model check compiles that file over other
-//! primitives.
+//! What is known of a key, and the MAC of a token, by themselves. Not beside them: the model check and a
+//! bench compile those files in their own ways.
 
-use super::known::Known;
+use super::{known::Known, token_mac::TokenMac};
 use crate::{Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp, Workspace};
 
 fn id(text: &str) -> KeyId {
@@ -72,4 +72,14 @@ fn a_changed_key_was_last_used_when_it_was_before_the_change() {
     before.use_at(used);
     changed.follow(&before);
     assert_eq!(changed.last_used_at(), Some(used));
+}
+
+#[test]
+fn a_mac_is_of_a_token_only_as_a_whole() {
+    let mac = TokenMac::new([1, 2]);
+    assert_eq!(mac.as_words(), [1, 2]);
+    assert!(mac.matches(TokenMac::new([1, 2])));
+    for other in [[1, 3], [3, 2], [2, 1]] {
+        assert!(!mac.matches(TokenMac::new(other)), "{other:?}");
+    }
 }
