@@ -51,6 +51,14 @@ impl Cluster {
                 ])
             })
             .collect();
+        // As `redis-cli --cluster create` does. Servers that begin with one epoch settle that among
+        // themselves at some later time, and one that then raises its own while a slot is moved away from
+        // it takes that back from its new server, and gives it up: nobody has it.
+        for (server, epoch) in servers.iter().zip(1..) {
+            let _: () = server
+                .run(&format!("CLUSTER SET-CONFIG-EPOCH {epoch}"))
+                .unwrap();
+        }
         let first = &servers[0];
         for (server, (start, end)) in servers.iter().zip(RANGES) {
             let _: () = server
