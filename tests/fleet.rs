@@ -4,15 +4,13 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     path::Path,
-    thread,
-    time::Duration,
 };
 
 use tempfile::tempdir;
 
 use crate::{
     redis::Redis,
-    support::{PATIENCE, Server, operator_key, parse, run},
+    support::{PATIENCE, Server, at_last, operator_key, parse, run},
 };
 
 impl Redis {
@@ -55,13 +53,9 @@ fn a_key_that_one_server_revokes_is_refused_by_the_other() {
 }
 
 fn await_refusal(server: &Server, token: &str) {
-    let step = Duration::from_millis(5);
-    let mut waited = Duration::ZERO;
-    while server.whoami(token).status != 401 {
-        assert!(waited < PATIENCE, "the server goes on accepting it");
-        thread::sleep(step);
-        waited += step;
-    }
+    at_last("the server refuses it", || {
+        (server.whoami(token).status == 401).then_some(())
+    });
 }
 
 /// What a command of the operator prints, which must do what it was asked for.
@@ -139,28 +133,16 @@ fn a_fleet_without_its_redis_is_not_ready_and_is_again() {
     let server = Server::start(folder.path(), &options);
     assert_eq!(server.whoami(&admin).status, 200);
     redis.kill();
-    let step = Duration::from_millis(20);
-    let mut waited = Duration::ZERO;
-    loop {
-        // Never 401: an outage says nothing of a key.
-        match server.whoami(&admin).status {
-            200 => assert!(waited < PATIENCE, "it goes on accepting the key"),
-            status => {
-                assert_eq!(status, 503);
-                break;
-            }
-        }
-        thread::sleep(step);
-        waited += step;
-    }
+    // Never 401: an outage says nothing of a key.
+    let status = at_last("it ceases to accept the key", || {
+        Some(server.whoami(&admin).status).filter(|status| *status != 200)
+    });
+    assert_eq!(status, 503);
     assert_eq!(server.send("GET", "/readyz", "", "").status, 503);
     redis.restart();
-    let mut waited = Duration::ZERO;
-    while server.send("GET", "/readyz", "", "").status != 200 {
-        assert!(waited < PATIENCE, "it is never ready again");
-        thread::sleep(step);
-        waited += step;
-    }
+    at_last("it is ready again", || {
+        (server.send("GET", "/readyz", "", "").status == 200).then_some(())
+    });
     assert_eq!(server.whoami(&admin).status, 200);
 }
 

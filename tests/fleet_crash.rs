@@ -16,7 +16,7 @@ use tempfile::tempdir;
 
 use crate::{
     redis::Redis,
-    support::{Answer, PATIENCE, Server, run},
+    support::{Answer, PATIENCE, Server, at_last, try_operator_key},
 };
 
 /// How often something is killed, unless the environment says otherwise.
@@ -122,36 +122,21 @@ fn survive(kill: impl Fn(&mut Redis, &mut Server)) {
     assert!(tally.iter().all(|tally| tally.acknowledged > 0));
 }
 
-/// Tries again until there is something. Where the disk is busy, a Redis that syncs each change may
-/// keep everybody waiting for longer than a server waits for it, which is no matter of these tests.
-fn at_last<T>(attempt: impl Fn() -> Option<T>) -> T {
-    let step = Duration::from_millis(5);
-    let mut waited = Duration::ZERO;
-    loop {
-        if let Some(answer) = attempt() {
-            return answer;
-        }
-        assert!(waited < PATIENCE, "a store that is there is never reached");
-        thread::sleep(step);
-        waited += step;
-    }
-}
+/// Why something is tried again: where the disk is busy, a Redis that syncs each change may keep
+/// everybody waiting for longer than a server waits for it, which is no matter of these tests.
+const REACHED: &str = "the store that is there is reached";
 
 fn operator_key_at_last(folder: &Path, arguments: &[&str]) -> String {
-    let create = ["keys", "create", "--name", "from the operator"];
-    let output = at_last(|| {
-        let output = run(folder, &[&create, arguments].concat());
-        let error = String::from_utf8_lossy(&output.stderr);
-        let is_done = output.status.success();
-        assert!(is_done || error.contains("unavailable"), "{error}");
-        is_done.then_some(output)
-    });
-    String::from_utf8(output.stdout).unwrap().trim_end().into()
+    at_last(REACHED, || {
+        try_operator_key(folder, arguments)
+            .inspect_err(|error| assert!(error.contains("unavailable"), "{error}"))
+            .ok()
+    })
 }
 
 /// What a server answers that runs.
 fn send(server: &Server, method: &str, path: &str, token: &str) -> Answer {
-    at_last(|| {
+    at_last(REACHED, || {
         let answer = server.send(method, path, token, "");
         (answer.status != 503).then_some(answer)
     })
@@ -355,7 +340,11 @@ fn repeat(
     told: Option<&Issued>,
     tally: &mut Tally,
 ) -> String {
-    let repeat = || at_last(|| ask(server.address, "POST", path, admin, Some(once), body));
+    let repeat = || {
+        at_last(REACHED, || {
+            ask(server.address, "POST", path, admin, Some(once), body)
+        })
+    };
     let first = repeat();
     let id = first.text("id");
     match (told, first.status) {

@@ -60,18 +60,33 @@ pub(crate) fn run_with_input(folder: &Path, arguments: &[&str], input: &str) -> 
 
 /// A key that the operator creates on the command line.
 pub(crate) fn operator_key(folder: &Path, arguments: &[&str]) -> String {
+    try_operator_key(folder, arguments).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same, or what was said against it.
+pub(crate) fn try_operator_key(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     let mut all = vec!["keys", "create", "--name", "from the operator"];
     all.extend(arguments);
     let output = run(folder, &all);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .trim_end()
-        .to_owned()
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    let printed = String::from_utf8(output.stdout).unwrap();
+    Ok(printed.trim_end().to_owned())
+}
+
+/// Tries again until there is something.
+pub(crate) fn at_last<T>(what: &str, attempt: impl Fn() -> Option<T>) -> T {
+    let step = Duration::from_millis(5);
+    let mut waited = Duration::ZERO;
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(waited < PATIENCE, "it never comes to this: {what}");
+        thread::sleep(step);
+        waited += step;
+    }
 }
 
 /// A running server; killed when dropped.
