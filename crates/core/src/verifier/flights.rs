@@ -208,10 +208,10 @@ mod tests {
     fn what_is_assumed_counts_as_proven_and_no_longer() {
         let flights = Flights::default();
         let assumed = flights.assume(id(), TokenMac::new([1, 2]), Fingerprint(3));
-        let proven = |flights: &Flights| {
-            matches!(flights.all().flights.get(&question()), Some(Flight::Proven))
-        };
-        assert!(proven(&flights));
+        assert!(matches!(
+            flights.all().flights.get(&question()),
+            Some(Flight::Proven)
+        ));
         drop(assumed);
         assert!(flights.all().flights.is_empty());
     }

@@ -2,25 +2,16 @@
 
 use keywright_core::{
     Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError, Issued,
-    ListKeys, Metadata, NewKey, NewRotation, Outcome, Position, StoreErrorKind, Timestamp,
-    Workspace,
+    ListKeys, Metadata, NewKey, Outcome, Position, StoreErrorKind, Timestamp, Workspace,
 };
 use pollster::block_on;
 
-use crate::world::{World, name, operator};
+use crate::world::{World, kind, name, operator};
 
 const TAKEN: StoreErrorKind = StoreErrorKind::AlreadyExists;
 
 fn create(world: &World, caller: &Caller) -> Result<Issued, IssueError> {
     block_on(world.keys.issuer().create(caller, NewKey::named(name("n"))))
-}
-
-fn kind<T>(outcome: Result<T, IssueError>) -> StoreErrorKind {
-    match outcome {
-        Err(IssueError::Store(error)) => error.kind(),
-        Err(error) => panic!("{error}"),
-        Ok(_) => panic!("it was done"),
-    }
 }
 
 #[test]
@@ -50,13 +41,11 @@ fn what_is_not_confirmed_is_done_and_says_so() {
     assert!(!first.confirmed && world.issue().confirmed);
     world.verify(&first.token).unwrap();
 
-    let rotation = NewRotation::new();
-    let rotate = |id| block_on(world.keys.issuer().rotate(&operator(), id, &rotation));
     world.store.answer_with(&[StoreErrorKind::NotConfirmed]);
-    let rotated = rotate(&first.key.id).unwrap();
+    let rotated = world.rotate(&first.key.id).unwrap();
     assert!(!rotated.confirmed);
     world.verify(&rotated.token).unwrap();
-    assert!(rotate(&second.key.id).unwrap().confirmed);
+    assert!(world.rotate(&second.key.id).unwrap().confirmed);
 }
 
 #[test]
@@ -132,9 +121,7 @@ fn a_key_is_made_with_all_that_was_asked_for() {
     );
     assert_eq!(world.store.record(&key.id).key, key);
     // And so is the one that takes its place.
-    let rotation = NewRotation::new();
-    let rotated = block_on(world.keys.issuer().rotate(&operator(), &key.id, &rotation));
-    let successor = rotated.unwrap().key;
+    let successor = world.rotate(&key.id).unwrap().key;
     assert_eq!(
         (&successor.metadata, successor.environment),
         (&new.metadata, Environment::Test)

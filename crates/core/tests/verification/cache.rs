@@ -1,9 +1,8 @@
 //! What a cache of a few keys keeps, and one of none.
 
 use keywright_core::{Denied, Lease};
-use pollster::block_on;
 
-use crate::world::{World, operator};
+use crate::world::World;
 
 #[test]
 fn without_a_cache_each_verification_reads_and_hashes() {
@@ -16,7 +15,7 @@ fn without_a_cache_each_verification_reads_and_hashes() {
     };
     assert_eq!(world.cost(ten), (10, 10));
     // It waits to be written, and shows already.
-    let shown = block_on(world.keys.issuer().find(&operator(), &issued.key.id)).unwrap();
+    let shown = world.find(&issued.key.id);
     assert_eq!(
         shown.last_used_at.unwrap().as_millis(),
         world.clock.millis()

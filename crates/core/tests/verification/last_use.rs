@@ -2,16 +2,12 @@
 
 use std::{sync::Arc, thread};
 
-use keywright_core::{Issued, Key, ListKeys};
+use keywright_core::{Key, KeyId, ListKeys};
 use pollster::block_on;
 
 use crate::world::{World, await_that, forge, operator};
 
 const MINUTE: i64 = 60_000;
-
-fn find(world: &World, issued: &Issued) -> Key {
-    block_on(world.keys.issuer().find(&operator(), &issued.key.id)).unwrap()
-}
 
 fn list(world: &World) -> Vec<Key> {
     let list = ListKeys::newest();
@@ -62,16 +58,19 @@ fn the_first_use_is_written_soon_and_later_ones_at_most_once_a_minute() {
 fn a_use_shows_at_once_in_the_same_process() {
     let world = World::new();
     let issued = world.issue();
-    assert_eq!(used(&find(&world, &issued)), None);
+    assert_eq!(used(&world.find(&issued.key.id)), None);
     for _ in 0..100 {
         world.clock.turn(7);
         let now = Some(world.clock.millis());
         world.verify(&issued.token).unwrap();
-        assert_eq!(used(&find(&world, &issued)), now);
+        assert_eq!(used(&world.find(&issued.key.id)), now);
         assert_eq!(used(&list(&world)[0]), now);
     }
     world.rename(&issued.key.id, "renamed");
-    assert_eq!(used(&find(&world, &issued)), Some(world.clock.millis()));
+    assert_eq!(
+        used(&world.find(&issued.key.id)),
+        Some(world.clock.millis())
+    );
 }
 
 #[test]
@@ -84,7 +83,7 @@ fn a_use_that_is_written_while_the_key_is_read_shows_too() {
         let now = Some(world.clock.millis());
         let other = world.clone();
         world.store.after_find(move || other.flush().unwrap());
-        assert_eq!(used(&find(&world, &issued)), now);
+        assert_eq!(used(&world.find(&issued.key.id)), now);
 
         world.clock.turn(1);
         world.verify(&issued.token).unwrap();
@@ -123,7 +122,10 @@ fn a_use_that_comes_late_keeps_no_later_one_from_being_written() {
     for _ in 0..3 {
         world.clock.turn(MINUTE);
         world.verify(&issued.token).unwrap();
-        assert_eq!(used(&find(&world, &issued)), Some(world.clock.millis()));
+        assert_eq!(
+            used(&world.find(&issued.key.id)),
+            Some(world.clock.millis())
+        );
         world.flush().unwrap();
         let written = world.store.record(&id).key;
         assert_eq!(used(&written), Some(world.clock.millis()));
@@ -152,8 +154,9 @@ fn a_write_that_fails_beside_one_that_does_not_keeps_no_later_use_from_being_wri
     }
 }
 
-#[test]
-fn a_use_while_the_one_before_it_is_being_written_is_written_next() {
+/// Has a key used, while its use before is being written, after something else has happened to it:
+/// the later use is written, too.
+fn use_while_the_last_is_written(before: impl FnOnce(&World, &KeyId) + Send + 'static) {
     let world = World::new();
     let issued = Arc::new(world.issue());
     let id = issued.key.id;
@@ -161,6 +164,7 @@ fn a_use_while_the_one_before_it_is_being_written_is_written_next() {
     let (other, same) = (world.clone(), Arc::clone(&issued));
     world.store.before_touch(move || {
         other.clock.turn(1);
+        before(&other, &id);
         other.verify(&same.token).unwrap();
     });
     // By this, or by the thread that writes uses, for which this waits then.
@@ -171,21 +175,13 @@ fn a_use_while_the_one_before_it_is_being_written_is_written_next() {
 }
 
 #[test]
+fn a_use_while_the_one_before_it_is_being_written_is_written_next() {
+    use_while_the_last_is_written(|_, _| {});
+}
+
+#[test]
 fn a_use_of_a_key_that_changes_while_the_one_before_it_is_being_written_is_written_next() {
-    let world = World::new();
-    let issued = Arc::new(world.issue());
-    let id = issued.key.id;
-    world.verify(&issued.token).unwrap();
-    let (other, same) = (world.clone(), Arc::clone(&issued));
-    world.store.before_touch(move || {
-        other.clock.turn(1);
-        other.rename(&id, "renamed");
-        other.verify(&same.token).unwrap();
-    });
-    await_that(|| {
-        world.flush().unwrap();
-        used(&world.store.record(&id).key) == Some(world.clock.millis())
-    });
+    use_while_the_last_is_written(|world, id| drop(world.rename(id, "renamed")));
 }
 
 #[test]
@@ -244,7 +240,7 @@ fn uses_on_many_threads_are_written_once_for_each_key() {
     });
     world.flush().unwrap();
     for issued in &keys {
-        let shown = used(&find(&world, issued)).unwrap();
+        let shown = used(&world.find(&issued.key.id)).unwrap();
         assert!((start..=world.clock.millis()).contains(&shown));
         assert_eq!(used(&world.store.record(&issued.key.id).key), Some(shown));
         // By the thread, and by the flush.
@@ -264,7 +260,7 @@ fn what_is_denied_is_no_use() {
     world.denied(&forge(&id, &other.token));
     world.revoke(&id);
     world.denied(&issued.token);
-    assert_eq!(used(&find(&world, &issued)), last);
+    assert_eq!(used(&world.find(&issued.key.id)), last);
     world.flush().unwrap();
     assert_eq!(used(&world.store.record(&id).key), last);
 }

@@ -3,9 +3,9 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use keywright_core::{
-    Argon2Params, Caller, Config, Denied, Environment, Issued, Key, KeyId, KeyStore, Keywright,
-    Lease, Name, NewKey, Prefix, Reach, Rename, Scheme, StoreError, Token, TokenRef, Verified,
-    VerifyError, Workspace,
+    Argon2Params, Caller, Config, Denied, Environment, IssueError, Issued, Key, KeyId, KeyStore,
+    Keywright, Lease, Name, NewKey, NewRotation, Prefix, Reach, Rename, Scheme, StoreError,
+    StoreErrorKind, Token, TokenRef, Verified, VerifyError, Workspace,
 };
 use pollster::block_on;
 
@@ -41,6 +41,15 @@ pub(crate) fn await_that(condition: impl Fn() -> bool) {
         thread::sleep(Duration::from_millis(1));
     }
     panic!("it did not happen within a minute");
+}
+
+/// What a store has said against something.
+pub(crate) fn kind<T>(outcome: Result<T, IssueError>) -> StoreErrorKind {
+    match outcome {
+        Err(IssueError::Store(error)) => error.kind(),
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("it was done"),
+    }
 }
 
 /// A store, a clock, and the library over them.
@@ -113,6 +122,16 @@ impl World {
     pub(crate) fn rename(&self, id: &KeyId, to: &str) -> Key {
         let rename = Rename::new(Some(name(to)), None);
         block_on(self.keys.issuer().rename(&operator(), id, &rename)).unwrap()
+    }
+
+    pub(crate) fn rotate(&self, id: &KeyId) -> Result<Issued, IssueError> {
+        let rotation = NewRotation::new();
+        block_on(self.keys.issuer().rotate(&operator(), id, &rotation))
+    }
+
+    /// The key as its owner sees it.
+    pub(crate) fn find(&self, id: &KeyId) -> Key {
+        block_on(self.keys.issuer().find(&operator(), id)).unwrap()
     }
 
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
