@@ -316,3 +316,55 @@ impl error::Error for OpenError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn failure(code: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn what_sqlite_says_is_told_as_what_is_wrong_with_the_file() {
+        let told = |code| OpenError::sqlite("keys.db".into(), failure(code));
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED] {
+            assert!(matches!(told(code), OpenError::Busy { .. }), "{code}");
+        }
+        for code in [ffi::SQLITE_READONLY, ffi::SQLITE_READONLY_DIRECTORY] {
+            let error = told(code);
+            assert!(matches!(error, OpenError::NotWritable { .. }), "{code}");
+        }
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB] {
+            let error = told(code);
+            assert!(matches!(error, OpenError::NotADatabase { .. }), "{code}");
+        }
+        for code in [ffi::SQLITE_CANTOPEN, ffi::SQLITE_IOERR] {
+            assert!(matches!(told(code), OpenError::Open { .. }), "{code}");
+        }
+    }
+
+    /// All the errors beneath this one, in their words.
+    fn sources(error: &dyn error::Error) -> Vec<String> {
+        iter::successors(error.source(), |error| error.source())
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn callers_that_share_a_failure_are_told_all_that_one_alone_is_told() {
+        let whys: [fn() -> Error; 2] = [
+            || failure(ffi::SQLITE_FULL).into(),
+            || io::Error::other(failure(ffi::SQLITE_FULL)).into(),
+        ];
+        for why in whys {
+            let alone = sources(&StoreError::from(why()));
+            assert!(alone.len() > 1, "{alone:?}");
+            assert_eq!(sources(&Arc::new(why()).shared()), alone);
+        }
+    }
+}
