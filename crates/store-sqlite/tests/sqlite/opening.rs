@@ -1,6 +1,6 @@
 //! Opening: files that may become a store, and files that must not.
 
-use std::fs;
+use std::{fs, thread, time::Duration};
 
 use futures_executor::block_on;
 use keywright_core::{KeyStore, StoreErrorKind};
@@ -257,6 +257,23 @@ fn a_file_that_stays_locked_is_busy() {
     assert!(matches!(busy, Err(OpenError::Busy { .. })), "{busy:?}");
     other.execute_batch("ROLLBACK").unwrap();
     drop(folder.store());
+}
+
+/// SQLite itself waits for no reader when a file is to have a log.
+#[test]
+fn a_new_file_that_another_program_reads_is_waited_for() {
+    let folder = Folder::new();
+    let other = folder.sqlite();
+    other
+        .execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")
+        .unwrap();
+    thread::scope(|scope| {
+        let opening = scope.spawn(|| SqliteStore::open(folder.file()));
+        thread::sleep(Duration::from_millis(500));
+        assert!(!opening.is_finished());
+        other.execute_batch("COMMIT").unwrap();
+        opening.join().unwrap().unwrap();
+    });
 }
 
 #[test]
