@@ -138,3 +138,22 @@ fn write_line(f: &mut fmt::Formatter<'_>, error: &RedisError) -> fmt::Result {
 }
 
 impl error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use redis::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_told_in_one_line() {
+        let said = (
+            ErrorKind::Extension,
+            "first",
+            "second\r\nthird\n\nfourth".into(),
+        );
+        let told = Error::from(RedisError::from(said)).to_string();
+        assert!(told.ends_with("second third  fourth"), "{told}");
+        assert!(told.starts_with("first"), "{told}");
+    }
+}

@@ -133,3 +133,67 @@ fn read_range(range: &Value, asked: &str) -> Option<Range> {
         port: u16::try_from(*port).ok()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
+    /// A range as `CLUSTER SLOTS` tells it: its primary, and one replica.
+    fn range(first: i64, last: i64, host: Value, port: i64) -> Value {
+        let node = |host, port| Value::Array(vec![host, Value::Int(port), text("its id")]);
+        let (primary, replica) = (node(host, port), node(text("10.0.0.9"), 9));
+        Value::Array(vec![Value::Int(first), Value::Int(last), primary, replica])
+    }
+
+    fn read(ranges: Vec<Value>) -> Option<Vec<Range>> {
+        read_ranges(&Value::Array(ranges), "asked")
+    }
+
+    #[test]
+    fn each_range_is_of_the_primary_that_is_named_or_of_the_one_that_was_asked() {
+        let ranges = read(vec![
+            range(0, 99, text("10.0.0.1"), 1),
+            range(100, 199, Value::SimpleString("10.0.0.2".into()), 2),
+            range(200, 299, text(""), 3),
+            range(300, 16383, Value::Nil, 4),
+        ]);
+        let own = |first, last, host: &str, port| Range {
+            first,
+            last,
+            host: host.into(),
+            port,
+        };
+        let wanted = vec![
+            own(0, 99, "10.0.0.1", 1),
+            own(100, 199, "10.0.0.2", 2),
+            own(200, 299, "asked", 3),
+            own(300, 16383, "asked", 4),
+        ];
+        assert_eq!(ranges, Some(wanted));
+    }
+
+    #[test]
+    fn what_is_no_map_is_none() {
+        let node = || Value::Array(vec![text("10.0.0.1"), Value::Int(1)]);
+        for broken in [
+            Value::Nil,
+            Value::Array(vec![]),
+            Value::Array(vec![Value::Int(0), Value::Int(1)]),
+            Value::Array(vec![Value::Int(0), Value::Int(1), Value::Nil]),
+            Value::Array(vec![Value::Int(0), Value::Int(1), Value::Array(vec![])]),
+            Value::Array(vec![Value::Int(-1), Value::Int(1), node()]),
+            Value::Array(vec![Value::Int(0), Value::Int(65_536), node()]),
+            range(0, 1, text("10.0.0.1"), 65_536),
+            range(0, 1, Value::BulkString(vec![0xff]), 1),
+        ] {
+            let told = format!("{broken:?}");
+            let whole = range(2, 3, text("10.0.0.1"), 1);
+            assert_eq!(read(vec![whole, broken]), None, "{told}");
+        }
+        assert_eq!(read_ranges(&Value::Nil, "asked"), None);
+    }
+}

@@ -135,3 +135,38 @@ pub(crate) fn is_final(error: &Error) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(said: &str) -> Error {
+        match redis::parse_redis_value(format!("-{said}\r\n").as_bytes()) {
+            Ok(Value::ServerError(error)) => Error::Redis(error.into()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn who_is_not_let_in_is_told_at_once_and_not_at_the_deadline() {
+        for said in [
+            "WRONGPASS invalid username-password pair or user is disabled.",
+            "NOAUTH Authentication required.",
+            "NOPERM User keys has no permissions to run the 'info' command",
+        ] {
+            assert!(is_final(&error(said)), "{said}");
+        }
+        let refused = (
+            ErrorKind::AuthenticationFailed,
+            "Password authentication failed",
+        );
+        assert!(is_final(&RedisError::from(refused).into()));
+        for said in [
+            "LOADING Redis is loading the dataset in memory",
+            "ERR max number of clients reached",
+        ] {
+            assert!(!is_final(&error(said)), "{said}");
+        }
+        assert!(!is_final(&Error::TimedOut));
+    }
+}

@@ -1,9 +1,9 @@
 //! Whether a server keeps what it is given.
 
-use std::{error, fmt};
+use std::{collections::HashMap, error, fmt};
 
 use keywright_core::Durability;
-use redis::{RedisResult, Value, aio::MultiplexedConnection, cmd};
+use redis::{RedisResult, aio::MultiplexedConnection, cmd};
 
 use crate::{
     config::Tolerance,
@@ -99,19 +99,10 @@ impl Facts {
         }
         let mut sync = cmd("CONFIG");
         sync.arg("GET").arg("appendfsync");
-        match connection.send_packed_command(&sync).await {
-            Ok(answer) if holds_text(&answer, "always") => Durability::HostCrash,
+        let settings: RedisResult<HashMap<String, String>> = sync.query_async(connection).await;
+        match settings {
+            Ok(settings) if settings.values().any(|sync| sync == "always") => Durability::HostCrash,
             _ => Durability::ProcessCrash,
         }
-    }
-}
-
-fn holds_text(value: &Value, text: &str) -> bool {
-    match value {
-        Value::BulkString(bytes) => bytes == text.as_bytes(),
-        Value::SimpleString(own) => own == text,
-        Value::Array(values) => values.iter().any(|value| holds_text(value, text)),
-        Value::Map(pairs) => pairs.iter().any(|(_, value)| holds_text(value, text)),
-        _ => false,
     }
 }

@@ -2,8 +2,8 @@
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, Key, KeyId, KeyStore, Listing, Page, Reach, Reservation, Reserved, StoreErrorKind,
-    Timestamp, Workspace,
+    Environment, Key, KeyId, KeyStore, Listing, Page, Reach, Reservation, Reserved, Start,
+    StoreErrorKind, Timestamp, Workspace,
 };
 use keywright_store_redis::RedisStore;
 use redis::Commands;
@@ -40,6 +40,23 @@ fn an_entry_without_a_record_is_passed_over_and_a_repeat_fills_it() {
     let page = list(&store);
     assert_eq!(ids(&page), [newer, id, older]);
     assert_eq!(page.total, Some(3));
+}
+
+#[test]
+fn a_page_with_such_an_entry_is_not_taken_for_the_last_one() {
+    let server = Server::start();
+    let store = server.store();
+    let [oldest, older] = [(); 2].map(|()| insert(&store, sample::record()).key.id);
+    add_entry(&server, &sample::record().key.id);
+    let newest = insert(&store, sample::record()).key.id;
+    let mut listing = Listing::newest(Environment::Live, 2);
+    let page = block_on(store.list(&sample::workspace(), &listing)).unwrap();
+    assert_eq!(ids(&page), [newest, older]);
+    assert_eq!(page.next, Some(older));
+    listing.start = Start::After(older);
+    let page = block_on(store.list(&sample::workspace(), &listing)).unwrap();
+    assert_eq!(ids(&page), [oldest]);
+    assert_eq!(page.next, None);
 }
 
 #[test]

@@ -155,6 +155,19 @@ fn damage_keeps_what_it_descends_from_and_stops_nothing_else() {
 }
 
 #[test]
+fn a_purge_that_may_not_read_is_none_that_has_found_nothing() {
+    let server = Server::start();
+    let store = server.store();
+    let record = insert(&store, sample::record());
+    revoke(&store, &record);
+    let _: () = server.run("ACL SETUSER default -get").unwrap();
+    let refused = block_on(store.purge(&Purge::new(Timestamp::MAX, 100))).unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+    let _: () = server.run("ACL SETUSER default +get").unwrap();
+    assert_eq!(purge(&store), 1);
+}
+
+#[test]
 fn purges_beside_creations_and_revocations_leave_no_key_without_its_parent() {
     let cluster = Cluster::start();
     let stores = [(); 2].map(|()| cluster.store());

@@ -134,7 +134,9 @@ fn changes_that_share_a_transaction_are_all_told() {
         .iter()
         .map(|record| lease.stamp(&record.key.id))
         .collect();
-    // While the first is being made, the others come.
+    // While the first waits for its transaction, the others come.
+    let other = folder.sqlite();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut revoking: Vec<_> = records
         .iter()
         .map(|Record { key, .. }| store.revoke(&key.workspace, &key.id, Reach::Key, sample::now()))
@@ -144,6 +146,7 @@ fn changes_that_share_a_transaction_are_all_told() {
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()));
     }
+    other.execute_batch("COMMIT").unwrap();
     for ((revoking, record), stamp) in revoking.into_iter().zip(&records).zip(stamps) {
         assert!(block_on(revoking).unwrap().first);
         assert!(!lease.holds(&record.key.id, stamp), "{:?}", record.key.id);
