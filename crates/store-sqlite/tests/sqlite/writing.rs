@@ -10,7 +10,9 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_core::{Key, KeyStore, Name, Purge, Reach, Rename, StoreError, StoreErrorKind};
+use keywright_core::{
+    Key, KeyStore, Name, Purge, Reach, Rename, StoreError, StoreErrorKind, Timestamp,
+};
 
 use crate::{Folder, insert, insert_all, sample};
 
@@ -228,4 +230,26 @@ fn a_child_with_an_older_id_than_its_parent_is_purged_first() {
     assert!(block_on(store.find(id)).unwrap().is_some());
     assert_eq!(block_on(store.purge(&purge)).unwrap(), 1);
     assert_eq!(block_on(store.purge(&purge)).unwrap(), 0);
+}
+
+#[test]
+fn a_purge_that_another_program_overtakes_looks_for_more() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let key = sample::record(1).key;
+    insert(&store, &sample::record(1)).unwrap();
+    block_on(store.revoke(&key.workspace, &key.id, Reach::Key, sample::now())).unwrap();
+    let other = folder.sqlite();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    thread::scope(|scope| {
+        let purge = Purge::new(Timestamp::MAX, 10);
+        let purging = scope.spawn(move || block_on(store.purge(&purge)));
+        // It has found the key by then, and waits until it may delete it.
+        thread::sleep(Duration::from_millis(200));
+        let another_key = "UPDATE keys SET id = ?1";
+        let changed = other.execute(another_key, [sample::id(2).as_bytes()]);
+        assert_eq!(changed, Ok(1));
+        other.execute_batch("COMMIT").unwrap();
+        assert_eq!(purging.join().unwrap().unwrap(), 1);
+    });
 }
