@@ -14,7 +14,7 @@ use keywright_core::{
 use keywright_store_redis::RedisStore;
 
 use crate::{
-    insert, revoke, revoke_all, sample,
+    insert, names, revoke, revoke_all, sample,
     support::{Cluster, Copy, Server, comes_to, now},
 };
 
@@ -124,6 +124,46 @@ fn live_a_life(here: &RedisStore, there: &RedisStore, number: u32) {
     }
 }
 
+/// As a reshard leaves it that was interrupted.
+#[test]
+fn keys_are_created_found_and_revoked_in_a_slot_that_stays_halfway_on_its_way() {
+    let cluster = Cluster::start();
+    let store = cluster.store();
+    let (slot, from) = cluster.slot("000");
+    let to = (from + 1) % 3;
+    let used_at = sample::now();
+    let mut records: Vec<Record> = (0..4)
+        .map(|_| insert(&store, tagged(0, sample::record())))
+        .collect();
+    for record in &mut records {
+        block_on(store.touch(&[(record.key.id, used_at)])).unwrap();
+        record.key.last_used_at = Some(used_at);
+    }
+    cluster.begin_to_migrate(slot, from, to);
+    let names = |record: &Record| {
+        let id = &record.key.id;
+        [names::record(id), names::last_use(id)]
+    };
+    let [_, moved, without_use, without_record] = &*records else {
+        unreachable!()
+    };
+    cluster.move_keys(from, to, &names(moved));
+    cluster.move_keys(from, to, &names(without_use)[..1]);
+    cluster.move_keys(from, to, &names(without_record)[1..]);
+    records.push(insert(&store, tagged(0, sample::record())));
+    for record in &records {
+        let found = block_on(store.find(&record.key.id)).unwrap();
+        assert_eq!(found.as_ref(), Some(record));
+    }
+    let unknown = tagged(0, sample::record()).key.id;
+    assert_eq!(block_on(store.find(&unknown)).unwrap(), None);
+    for record in &records {
+        revoke(&store, record);
+        let found = block_on(store.find(&record.key.id)).unwrap().unwrap();
+        assert!(found.key.revoked_at.is_some());
+    }
+}
+
 #[test]
 fn copies_are_used_again_after_a_primary_was_replaced() {
     let mut cluster = Cluster::with_replicas();
@@ -163,11 +203,6 @@ fn servers_that_send_a_request_to_each_other_are_not_asked_again_and_again() {
     let store = cluster.store();
     let record = insert(&store, tagged(0, sample::record()));
     let (slot, owner) = cluster.slot("000");
-    let id = |place: usize| {
-        cluster.servers[place]
-            .run::<String>("CLUSTER MYID")
-            .unwrap()
-    };
     // The owner says that its neighbour has the slot, and that one goes on saying the opposite.
     let neighbour = (owner + 1) % 3;
     let names: Vec<String> = cluster.servers[owner]
@@ -176,7 +211,7 @@ fn servers_that_send_a_request_to_each_other_are_not_asked_again_and_again() {
     let _: i64 = cluster.servers[owner]
         .run(&format!("DEL {}", names.join(" ")))
         .unwrap();
-    let line = format!("CLUSTER SETSLOT {slot} NODE {}", id(neighbour));
+    let line = format!("CLUSTER SETSLOT {slot} NODE {}", cluster.id(neighbour));
     let _: () = cluster.servers[owner].run(&line).unwrap();
     let refused = block_on(store.find(&record.key.id)).unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Unavailable);

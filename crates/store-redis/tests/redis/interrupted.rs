@@ -130,6 +130,29 @@ fn a_note_that_names_no_key_is_told_once_all_others_are_revoked() {
 }
 
 #[test]
+fn a_descendant_that_is_damaged_is_told_once_all_others_are_revoked() {
+    let server = Server::start();
+    let store = server.store();
+    let root = insert(&store, sample::record());
+    let child = insert(&store, sample::child_of(&root));
+    let grandchild = insert(&store, sample::child_of(&child));
+    let _: () = server
+        .redis()
+        .set(names::record(&child.key.id), "cut off")
+        .unwrap();
+    let key = &root.key;
+    for _ in 0..2 {
+        let revoked = store.revoke(&key.workspace, &key.id, Reach::Descendants, sample::now());
+        let failed = block_on(revoked).unwrap_err();
+        assert_eq!(failed.kind(), StoreErrorKind::Corrupt);
+        for id in [root.key.id, grandchild.key.id] {
+            let found = block_on(store.find(&id)).unwrap().unwrap();
+            assert!(found.key.revoked_at.is_some());
+        }
+    }
+}
+
+#[test]
 fn a_reserved_id_can_still_be_used_after_the_crash_of_who_reserved_it() {
     let server = Server::start();
     let store = server.store();

@@ -6,6 +6,10 @@ pub(crate) fn record(id: &KeyId) -> String {
     of_key('r', id)
 }
 
+pub(crate) fn last_use(id: &KeyId) -> String {
+    of_key('u', id)
+}
+
 pub(crate) fn children(id: &KeyId) -> String {
     of_key('c', id)
 }

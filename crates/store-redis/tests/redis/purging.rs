@@ -168,6 +168,26 @@ fn a_purge_that_may_not_read_is_none_that_has_found_nothing() {
 }
 
 #[test]
+fn a_workspace_is_walked_to_its_end() {
+    let server = Server::start();
+    let store = server.store();
+    let oldest = insert(&store, sample::record());
+    revoke(&store, &oldest);
+    // More than are looked at in one step, of which there is nothing to be purged.
+    let entries: Vec<_> = (0..600)
+        .map(|_| (0, sample::record().key.id.as_bytes().to_vec()))
+        .collect();
+    let _: () = server
+        .redis()
+        .zadd_multiple(names::INDEX, &entries)
+        .unwrap();
+    let mut own = Purge::new(Timestamp::MAX, 100);
+    own.workspace = Some(sample::workspace());
+    assert_eq!(block_on(store.purge(&own)).unwrap(), 1);
+    assert!(!is_there(&store, &oldest));
+}
+
+#[test]
 fn purges_beside_creations_and_revocations_leave_no_key_without_its_parent() {
     let cluster = Cluster::start();
     let stores = [(); 2].map(|()| cluster.store());

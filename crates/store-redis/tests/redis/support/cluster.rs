@@ -113,37 +113,45 @@ impl Cluster {
 
     /// Moves a slot with all that is in it, as `redis-cli --cluster reshard` does.
     pub(crate) fn migrate(&self, slot: u16, from: usize, to: usize) {
-        let [source, target] = [from, to].map(|place| &self.servers[place]);
-        let id = |server: &Server| server.run::<String>("CLUSTER MYID").unwrap();
-        let [source_id, target_id] = [source, target].map(id);
-        let run = |server: &Server, line: String| server.run::<()>(&line).unwrap();
-        run(
-            target,
-            format!("CLUSTER SETSLOT {slot} IMPORTING {source_id}"),
-        );
-        run(
-            source,
-            format!("CLUSTER SETSLOT {slot} MIGRATING {target_id}"),
-        );
+        self.begin_to_migrate(slot, from, to);
         loop {
-            let names: Vec<String> = source
+            let names: Vec<String> = self.servers[from]
                 .run(&format!("CLUSTER GETKEYSINSLOT {slot} 3"))
                 .unwrap();
             if names.is_empty() {
                 break;
             }
-            let port = target.port();
-            let names = names.join(" ");
-            let line = format!("MIGRATE 127.0.0.1 {port} _ 0 5000 KEYS {names}");
-            let moved: redis::RedisResult<String> = source.run(&line.replace('_', "EMPTY"));
-            moved.unwrap();
+            self.move_keys(from, to, &names);
         }
         // The new server first, so that the slot is never without one.
-        let others = self.servers.iter().filter(|it| it.port() != target.port());
-        for server in [target].into_iter().chain(others) {
-            run(server, format!("CLUSTER SETSLOT {slot} NODE {target_id}"));
+        let others = (0..self.servers.len()).filter(|&place| place != to);
+        let id = self.id(to);
+        for place in [to].into_iter().chain(others) {
+            let line = format!("CLUSTER SETSLOT {slot} NODE {id}");
+            let _: () = self.servers[place].run(&line).unwrap();
         }
         assert!(comes_to(|| self.agrees()), "the servers do not agree");
+    }
+
+    /// Has each of two servers send on requests for what it does not have of a slot.
+    pub(crate) fn begin_to_migrate(&self, slot: u16, from: usize, to: usize) {
+        for (place, way, other) in [(to, "IMPORTING", from), (from, "MIGRATING", to)] {
+            let line = format!("CLUSTER SETSLOT {slot} {way} {}", self.id(other));
+            let _: () = self.servers[place].run(&line).unwrap();
+        }
+    }
+
+    /// Moves these names of such a slot.
+    pub(crate) fn move_keys(&self, from: usize, to: usize, names: &[String]) {
+        let (port, names) = (self.servers[to].port(), names.join(" "));
+        let line = format!("MIGRATE 127.0.0.1 {port} EMPTY 0 5000 KEYS {names}");
+        let moved: redis::RedisResult<String> = self.servers[from].run(&line);
+        moved.unwrap();
+    }
+
+    /// What a server calls itself.
+    pub(crate) fn id(&self, place: usize) -> String {
+        self.servers[place].run("CLUSTER MYID").unwrap()
     }
 
     /// Whether all know of the latest change. Who moves the next slot before that may have a server take
