@@ -165,6 +165,18 @@ fn keys_are_created_found_and_revoked_in_a_slot_that_stays_halfway_on_its_way() 
 }
 
 #[test]
+fn servers_that_a_cluster_tells_of_are_reached_over_tls_like_the_first() {
+    let (_cluster, config) = Cluster::with_tls();
+    let store = block_on(RedisStore::connect(config)).unwrap();
+    for number in 0..TAGS {
+        let record = insert(&store, tagged(number, sample::record()));
+        let copy = Copy::usable(&store, record.key.id);
+        revoke(&store, &record);
+        assert!(comes_to(|| !copy.is_usable()));
+    }
+}
+
+#[test]
 fn copies_are_used_again_after_a_primary_was_replaced() {
     let mut cluster = Cluster::with_replicas();
     let [here, there] = [(); 2].map(|()| cluster.store());

@@ -9,7 +9,7 @@ use redis::Commands;
 
 use crate::{
     names,
-    support::{Cluster, Server, free_port},
+    support::{Certificate, Cluster, Server, free_port},
 };
 
 /// A store on one server.
@@ -31,31 +31,14 @@ impl OnServer {
         Self { server, config }
     }
 
-    /// With a certificate of the test's own, which the operating system does not know.
     fn tls() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("cert.pem"), made.cert.pem()).unwrap();
-        std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        let port = free_port();
-        let server = Server::in_folder(
-            folder,
-            &[
-                "--tls-port",
-                &port.to_string(),
-                "--tls-cert-file",
-                "cert.pem",
-                "--tls-key-file",
-                "key.pem",
-                "--tls-ca-cert-file",
-                "cert.pem",
-                "--tls-auth-clients",
-                "no",
-            ],
-        );
+        let certificate = Certificate::new();
+        certificate.write(folder.path());
+        let port = free_port().to_string();
+        let server = Server::in_folder(folder, &Certificate::options(&port));
         let config = RedisConfig::new(format!("rediss://localhost:{port}"))
-            .with_root_certificates(made.cert.pem());
+            .with_root_certificates(certificate.pem);
         Self { server, config }
     }
 

@@ -1,13 +1,22 @@
 //! The verifier of the library over this store: what it goes on accepting, and for how long.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    future::ready,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
 
 use futures_executor::block_on;
-use keywright_core::KeyStore;
+use keywright_core::{KeyStore, Record};
 
-use crate::support::{
-    BOUND, LEASE, Outcome, Proxy, Server, comes_to, create, first_refused, heat, library, now,
-    open, reads, report, revoke, verify,
+use crate::{
+    insert, sample,
+    support::{
+        BOUND, LEASE, Outcome, Proxy, Server, comes_to, create, first_refused, heat, library, now,
+        open, reads, report, revoke, verify,
+    },
 };
 
 #[test]
@@ -111,4 +120,30 @@ fn thousands_of_creations_and_touches_have_no_cached_key_read_again() {
     revoke(&here, &issued);
     assert!(comes_to(|| verify(&there, &issued) == Outcome::Revoked));
     assert!(reads(&server) > before, "reads are not counted");
+}
+
+#[test]
+fn reads_that_come_together_are_fewer_for_the_server() {
+    let server = Server::start();
+    let store = server.store();
+    let records: Vec<Record> = (0..100).map(|_| insert(&store, sample::record())).collect();
+    // Until the server is heard, each of them is two.
+    assert!(comes_to(|| {
+        let before = reads(&server);
+        let mut context = Context::from_waker(Waker::noop());
+        let asked: Vec<_> = records
+            .iter()
+            .map(|record| {
+                let mut find = store.find(&record.key.id);
+                match find.as_mut().poll(&mut context) {
+                    Poll::Ready(found) => Box::pin(ready(found)),
+                    Poll::Pending => find,
+                }
+            })
+            .collect();
+        for (find, record) in asked.into_iter().zip(&records) {
+            assert_eq!(block_on(find).unwrap().as_ref(), Some(record));
+        }
+        reads(&server) - before < 100
+    }));
 }

@@ -1,11 +1,12 @@
 //! A Redis Cluster of three primaries.
 
-use std::{thread, time::Duration};
+use std::{iter, thread, time::Duration};
 
 use futures_executor::block_on;
 use keywright_store_redis::{RedisConfig, RedisStore};
+use tempfile::TempDir;
 
-use super::{Server, comes_to, free_port};
+use super::{Certificate, Server, comes_to, free_port};
 
 /// How often it is asked whether all know of all, every 20 ms.
 const PATIENCE: u32 = 1500;
@@ -37,20 +38,29 @@ impl Cluster {
         cluster
     }
 
+    /// One whose servers talk TLS, and how a store reaches it.
+    pub(crate) fn with_tls() -> (Self, RedisConfig) {
+        let certificate = Certificate::new();
+        let ports: Vec<String> = RANGES.iter().map(|_| free_port().to_string()).collect();
+        let start = |port: &String| {
+            let folder = tempfile::tempdir().unwrap();
+            certificate.write(folder.path());
+            let mut options = vec!["--tls-cluster", "yes"];
+            options.extend(Certificate::options(port));
+            clustered(folder, &options)
+        };
+        let cluster = Self::of_servers(ports.iter().map(start).collect());
+        let config = RedisConfig::new(format!("rediss://localhost:{}", ports[2]))
+            .with_root_certificates(certificate.pem);
+        (cluster, config)
+    }
+
     fn of(count: usize) -> Self {
-        let servers: Vec<Server> = (0..count)
-            .map(|_| {
-                let bus = free_port().to_string();
-                Server::with(&[
-                    "--cluster-enabled",
-                    "yes",
-                    "--cluster-port",
-                    &bus,
-                    "--cluster-node-timeout",
-                    "2000",
-                ])
-            })
-            .collect();
+        let start = || clustered(tempfile::tempdir().unwrap(), &[]);
+        Self::of_servers(iter::repeat_with(start).take(count).collect())
+    }
+
+    fn of_servers(servers: Vec<Server>) -> Self {
         // As `redis-cli --cluster create` does. Servers that begin with one epoch settle that among
         // themselves at some later time, and one that then raises its own while a slot is moved away from
         // it takes that back from its new server, and gives it up: nobody has it.
@@ -180,6 +190,15 @@ impl Cluster {
     pub(crate) fn store(&self) -> RedisStore {
         block_on(RedisStore::connect(RedisConfig::new(self.urls()))).unwrap()
     }
+}
+
+/// A server that may be one of a cluster.
+fn clustered(folder: TempDir, options: &[&str]) -> Server {
+    let bus = free_port().to_string();
+    let mut all = vec!["--cluster-enabled", "yes"];
+    all.extend(["--cluster-port", &bus, "--cluster-node-timeout", "2000"]);
+    all.extend(options);
+    Server::in_folder(folder, &all)
 }
 
 /// Whether a line of `CLUSTER NODES` names this slot.

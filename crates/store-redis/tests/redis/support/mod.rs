@@ -1,5 +1,6 @@
 //! Real servers, each in a folder of its own, which end with the test.
 
+mod certificate;
 mod cluster;
 mod copies;
 mod library;
@@ -9,6 +10,7 @@ mod server;
 mod times;
 
 pub(crate) use self::{
+    certificate::Certificate,
     cluster::Cluster,
     copies::{Copy, assert_refused_in_time, comes_to, now, report},
     library::{
