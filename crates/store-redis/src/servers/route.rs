@@ -204,26 +204,43 @@ impl Servers {
 }
 
 #[cfg(test)]
+impl Servers {
+    /// A cluster of which the first server is known, and none is there.
+    pub(crate) fn of_cluster(config: &crate::RedisConfig) -> Arc<Self> {
+        let parsed = config.parse().unwrap();
+        let hearing = crate::hearing::Hearing::new();
+        let seeds = super::start_all(parsed.clients, parsed.terms, &hearing);
+        let first = Arc::clone(&seeds[0]);
+        Arc::new(Self::new(
+            parsed.names,
+            parsed.terms,
+            first,
+            seeds,
+            true,
+            hearing,
+        ))
+    }
+
+    pub(crate) fn node_at_port(&self, port: u16) -> Arc<Node> {
+        self.node_at(&self.seeds[0], "127.0.0.1", port).unwrap()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RedisConfig, hearing::Hearing, servers::start_all};
-
-    /// A cluster of which one server is known.
-    fn cluster() -> Servers {
-        let parsed = RedisConfig::new("redis://127.0.0.1:1").parse().unwrap();
-        let hearing = Hearing::new();
-        let seeds = start_all(parsed.clients, parsed.terms, &hearing);
-        let first = Arc::clone(&seeds[0]);
-        Servers::new(parsed.names, parsed.terms, first, seeds, true, hearing)
-    }
+    use crate::{
+        RedisConfig,
+        map::{self, Map},
+    };
 
     #[tokio::test]
     async fn servers_that_were_named_and_are_used_no_more_are_forgotten() {
-        let servers = cluster();
+        let servers = Servers::of_cluster(&RedisConfig::new("redis://127.0.0.1:1"));
         let seed = Arc::clone(&servers.seeds[0]);
-        let used = servers.node_at(&seed, "127.0.0.1", 2).unwrap();
+        let used = servers.node_at_port(2);
         for port in 3..1000 {
-            let named = servers.node_at(&seed, "127.0.0.1", port).unwrap();
+            let named = servers.node_at_port(port);
             let again = servers.node_at(&seed, "", port).unwrap();
             assert!(Arc::ptr_eq(&named, &again), "a server has two connections");
         }
@@ -233,8 +250,33 @@ mod tests {
             "the configured one, the used one and the last one"
         );
         for (port, node) in [(1, &seed), (2, &used)] {
-            let found = servers.node_at(&seed, "127.0.0.1", port).unwrap();
-            assert!(Arc::ptr_eq(&found, node));
+            assert!(Arc::ptr_eq(&servers.node_at_port(port), node));
         }
+    }
+    #[tokio::test]
+    async fn a_slot_that_has_moved_is_asked_for_where_it_is_now() {
+        let servers = Servers::of_cluster(&RedisConfig::new("redis://127.0.0.1:1"));
+        let seed = Arc::clone(&servers.seeds[0]);
+        let range = |first, last, port| map::Range {
+            first,
+            last,
+            host: "127.0.0.1".into(),
+            port,
+        };
+        let ranges = [range(0, 99, 1), range(100, 16383, 2)];
+        let known = Map::clustered(&ranges, |_, port| Some(servers.node_at_port(port)));
+        *servers.map.write().unwrap() = Arc::new(known);
+        let has = |slot| servers.map().primary(slot).map(|node| node.address());
+        let at = |port| Some(format!("127.0.0.1:{port}"));
+        assert_eq!([has(0), has(99), has(100)], [at(1), at(1), at(2)]);
+        // To one that is known, to one that is new, and to what is no server.
+        servers.moved(0, &seed, "127.0.0.1:2");
+        servers.moved(1, &seed, ":3");
+        for broken in ["", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:65536"] {
+            servers.moved(2, &seed, broken);
+        }
+        let slots = [0, 1, 2, 99, 100].map(has);
+        assert_eq!(slots, [at(2), at(3), at(1), at(1), at(2)]);
+        assert_eq!(servers.primaries().len(), 3);
     }
 }

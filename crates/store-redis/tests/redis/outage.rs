@@ -231,6 +231,23 @@ fn a_user_that_is_let_in_no_more_gets_no_decision() {
 }
 
 #[test]
+fn calls_wait_for_a_server_that_starts_again() {
+    let mut server = Server::start();
+    let config = RedisConfig::new(server.url()).with_deadline(Duration::from_secs(30));
+    let store = block_on(RedisStore::connect(config)).unwrap();
+    let record = insert(&store, sample::record());
+    server.kill();
+    let found = thread::scope(|scope| {
+        let finding = scope.spawn(|| block_on(store.find(&record.key.id)));
+        // It has met a port that nobody listens on by then.
+        thread::sleep(Duration::from_millis(200));
+        server.restart();
+        finding.join().unwrap()
+    });
+    assert_eq!(found.unwrap(), Some(record));
+}
+
+#[test]
 fn what_is_no_record_is_corrupt_and_never_accepted() {
     let server = Server::start();
     let store = server.store();
