@@ -106,3 +106,13 @@ fn namespaces_on_one_server_are_stores_of_their_own() {
     let shown = format!("{one:?}");
     assert!(shown.contains("127.0.0.1"), "{shown}");
 }
+
+/// A runtime of tokio that is dropped by another one's thread waits there, and panics.
+#[tokio::test]
+async fn a_store_is_opened_and_dropped_by_the_thread_of_an_executor() {
+    let server = Server::start();
+    let config = RedisConfig::new(server.url());
+    let store = RedisStore::connect(config).await.unwrap();
+    assert!(store.is_empty().await.unwrap());
+    drop(store);
+}
