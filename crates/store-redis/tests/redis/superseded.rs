@@ -10,8 +10,8 @@ use crate::{
     insert, sample,
     support::{
         LEASE, MAX_LAG, Outcome, Proxy, Server, await_link, await_record, comes_to, create,
-        first_refused, heat, library, now, primary_that_needs_its_replica, replica_of, report,
-        revoke, verify,
+        first_refused, heat, library, now, primary_that_needs_its_replica, reads, replica_of,
+        report, revoke, verify,
     },
 };
 
@@ -114,4 +114,35 @@ fn changes_follow_an_address_to_the_new_primary_though_the_old_one_keeps_its_con
     assert!(comes_to(|| revoke(&second).is_ok()));
     let found = block_on(new.store().find(&second.key.id)).unwrap().unwrap();
     assert!(found.key.revoked_at.is_some());
+}
+
+#[test]
+fn what_is_read_from_a_primary_that_is_not_heard_is_read_again() {
+    let old = Server::start();
+    let new = replica_of(old.port());
+    let address = Proxy::before(old.port());
+    let keys = library(address.url());
+    let issued = create(&keys);
+    await_record(&new, &issued.key.id);
+
+    let _: () = new.run("REPLICAOF NO ONE").unwrap();
+    address.lead_to(new.port());
+    // The connection that hears stays, and the old one says on it that it is a primary still.
+    for client in old.clients() {
+        if let Some((id, _)) = client.split_once(' ')
+            && client.contains(" flags=N ")
+        {
+            let line = format!("CLIENT KILL ID {}", id.trim_start_matches("id="));
+            let _: i64 = old.run(&line).unwrap();
+        }
+    }
+    assert!(comes_to(|| verify(&keys, &issued) == Outcome::Accepted));
+    assert_eq!(old.hearing_clients().len(), 1);
+    let before = reads(&new);
+    for _ in 0..10 {
+        assert_eq!(verify(&keys, &issued), Outcome::Accepted);
+    }
+    assert!(reads(&new) - before >= 10);
+    revoke(&library(new.url()), &issued);
+    assert_eq!(verify(&keys, &issued), Outcome::Revoked);
 }
