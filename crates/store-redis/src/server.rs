@@ -97,11 +97,13 @@ impl Facts {
         if !self.append_only {
             return Durability::Process;
         }
-        let mut sync = cmd("CONFIG");
-        sync.arg("GET").arg("appendfsync");
-        let settings: RedisResult<HashMap<String, String>> = sync.query_async(connection).await;
+        let mut ask = cmd("CONFIG");
+        ask.arg("GET").arg("appendfsync");
+        let settings: RedisResult<HashMap<String, String>> = ask.query_async(connection).await;
         match settings {
-            Ok(settings) if settings.values().any(|sync| sync == "always") => Durability::HostCrash,
+            Ok(settings) if settings.values().any(|value| value == "always") => {
+                Durability::HostCrash
+            }
             _ => Durability::ProcessCrash,
         }
     }

@@ -206,7 +206,8 @@ impl Servers {
 #[cfg(test)]
 impl Servers {
     /// A cluster of which the first server is known, and none is there.
-    pub(crate) fn of_cluster(config: &crate::RedisConfig) -> Arc<Self> {
+    pub(crate) fn of_cluster() -> Arc<Self> {
+        let config = crate::RedisConfig::new("redis://127.0.0.1:1");
         let parsed = config.parse().unwrap();
         let hearing = crate::hearing::Hearing::new();
         let seeds = super::start_all(parsed.clients, parsed.terms, &hearing);
@@ -229,14 +230,11 @@ impl Servers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        RedisConfig,
-        map::{self, Map},
-    };
+    use crate::map::{self, Map};
 
     #[tokio::test]
     async fn servers_that_were_named_and_are_used_no_more_are_forgotten() {
-        let servers = Servers::of_cluster(&RedisConfig::new("redis://127.0.0.1:1"));
+        let servers = Servers::of_cluster();
         let seed = Arc::clone(&servers.seeds[0]);
         let used = servers.node_at_port(2);
         for port in 3..1000 {
@@ -253,9 +251,10 @@ mod tests {
             assert!(Arc::ptr_eq(&servers.node_at_port(port), node));
         }
     }
+
     #[tokio::test]
     async fn a_slot_that_has_moved_is_asked_for_where_it_is_now() {
-        let servers = Servers::of_cluster(&RedisConfig::new("redis://127.0.0.1:1"));
+        let servers = Servers::of_cluster();
         let seed = Arc::clone(&servers.seeds[0]);
         let range = |first, last, port| map::Range {
             first,

@@ -140,16 +140,18 @@ fn keys_are_created_found_and_revoked_in_a_slot_that_stays_halfway_on_its_way() 
         record.key.last_used_at = Some(used_at);
     }
     cluster.begin_to_migrate(slot, from, to);
-    let names = |record: &Record| {
+    let both = |record: &Record| {
         let id = &record.key.id;
         [names::record(id), names::last_use(id)]
     };
     let [_, moved, without_use, without_record] = &*records else {
         unreachable!()
     };
-    cluster.move_keys(from, to, &names(moved));
-    cluster.move_keys(from, to, &names(without_use)[..1]);
-    cluster.move_keys(from, to, &names(without_record)[1..]);
+    cluster.move_keys(from, to, &both(moved));
+    cluster.move_keys(from, to, &both(without_use)[..1]);
+    cluster.move_keys(from, to, &both(without_record)[1..]);
+    let count = format!("CLUSTER COUNTKEYSINSLOT {slot}");
+    assert_eq!(cluster.servers[to].run(&count), Ok(4));
     records.push(insert(&store, tagged(0, sample::record())));
     for record in &records {
         let found = block_on(store.find(&record.key.id)).unwrap();
@@ -167,12 +169,14 @@ fn keys_are_created_found_and_revoked_in_a_slot_that_stays_halfway_on_its_way() 
 #[test]
 fn servers_that_a_cluster_tells_of_are_reached_over_tls_like_the_first() {
     let (_cluster, config) = Cluster::with_tls();
-    let store = block_on(RedisStore::connect(config)).unwrap();
+    let connect = || block_on(RedisStore::connect(config.clone())).unwrap();
+    let (here, there) = (connect(), connect());
     for number in 0..TAGS {
-        let record = insert(&store, tagged(number, sample::record()));
-        let copy = Copy::usable(&store, record.key.id);
-        revoke(&store, &record);
+        let record = insert(&here, tagged(number, sample::record()));
+        let mut copy = Copy::usable(&there, record.key.id);
+        revoke(&here, &record);
         assert!(comes_to(|| !copy.is_usable()));
+        assert!(!copy.accepts().unwrap());
     }
 }
 

@@ -43,7 +43,7 @@ fn an_entry_without_a_record_is_passed_over_and_a_repeat_fills_it() {
 }
 
 #[test]
-fn a_page_with_such_an_entry_is_not_taken_for_the_last_one() {
+fn a_page_with_an_entry_without_a_record_is_not_taken_for_the_last_one() {
     let server = Server::start();
     let store = server.store();
     let [oldest, older] = [(); 2].map(|()| insert(&store, sample::record()).key.id);

@@ -269,6 +269,7 @@ fn a_new_file_that_another_program_reads_is_waited_for() {
         .unwrap();
     thread::scope(|scope| {
         let opening = scope.spawn(|| SqliteStore::open(folder.file()));
+        // It has met the reader by then.
         thread::sleep(Duration::from_millis(500));
         assert!(!opening.is_finished());
         other.execute_batch("COMMIT").unwrap();

@@ -6,7 +6,7 @@ use futures_executor::block_on;
 use keywright_store_redis::{RedisConfig, RedisStore};
 use tempfile::TempDir;
 
-use super::{Certificate, Server, comes_to, free_port};
+use super::{Certificate, Server, await_link, comes_to, free_port};
 
 /// How often it is asked whether all know of all, every 20 ms.
 const PATIENCE: u32 = 1500;
@@ -25,42 +25,43 @@ impl Cluster {
     /// The same with a replica of each.
     pub(crate) fn with_replicas() -> Self {
         let cluster = Self::of(2 * RANGES.len());
-        let (primaries, replicas) = cluster.servers.split_at(RANGES.len());
-        for (primary, replica) in primaries.iter().zip(replicas) {
-            let id: String = primary.run("CLUSTER MYID").unwrap();
-            let line = format!("CLUSTER REPLICATE {id}");
+        let replicas = &cluster.servers[RANGES.len()..];
+        for (place, replica) in replicas.iter().enumerate() {
+            let line = format!("CLUSTER REPLICATE {}", cluster.id(place));
             assert!(comes_to(|| replica.run::<()>(&line).is_ok()));
         }
-        assert!(comes_to(|| replicas.iter().all(|replica| {
-            let info: String = replica.run("INFO replication").unwrap();
-            info.contains("master_link_status:up")
-        })));
+        replicas.iter().for_each(await_link);
         cluster
     }
 
     /// One whose servers talk TLS, and how a store reaches it.
     pub(crate) fn with_tls() -> (Self, RedisConfig) {
         let certificate = Certificate::new();
-        let ports: Vec<String> = RANGES.iter().map(|_| free_port().to_string()).collect();
-        let start = |port: &String| {
+        let start = || {
             let folder = tempfile::tempdir().unwrap();
             certificate.write(folder.path());
+            let port = free_port();
+            let text = port.to_string();
             let mut options = vec!["--tls-cluster", "yes"];
-            options.extend(Certificate::options(port));
-            clustered(folder, &options)
+            options.extend(Certificate::options(&text));
+            (clustered(folder, &options), port)
         };
-        let cluster = Self::of_servers(ports.iter().map(start).collect());
+        let (servers, ports): (Vec<Server>, Vec<u16>) =
+            iter::repeat_with(start).take(RANGES.len()).unzip();
         let config = RedisConfig::new(format!("rediss://localhost:{}", ports[2]))
             .with_root_certificates(certificate.pem);
-        (cluster, config)
+        (Self::of_servers(servers, &ports), config)
     }
 
     fn of(count: usize) -> Self {
         let start = || clustered(tempfile::tempdir().unwrap(), &[]);
-        Self::of_servers(iter::repeat_with(start).take(count).collect())
+        let servers: Vec<Server> = iter::repeat_with(start).take(count).collect();
+        let ports: Vec<u16> = servers.iter().map(Server::port).collect();
+        Self::of_servers(servers, &ports)
     }
 
-    fn of_servers(servers: Vec<Server>) -> Self {
+    /// They meet at these ports.
+    fn of_servers(servers: Vec<Server>, ports: &[u16]) -> Self {
         // As `redis-cli --cluster create` does. Servers that begin with one epoch settle that among
         // themselves at some later time, and one that then raises its own while a slot is moved away from
         // it takes that back from its new server, and gives it up: nobody has it.
@@ -75,14 +76,10 @@ impl Cluster {
                 .run(&format!("CLUSTER ADDSLOTSRANGE {start} {end}"))
                 .unwrap();
         }
-        for server in &servers[1..] {
+        for (server, port) in servers.iter().zip(ports).skip(1) {
             let bus: Vec<String> = server.run("CONFIG GET cluster-port").unwrap();
             let _: () = first
-                .run(&format!(
-                    "CLUSTER MEET 127.0.0.1 {} {}",
-                    server.port(),
-                    bus[1]
-                ))
+                .run(&format!("CLUSTER MEET 127.0.0.1 {port} {}", bus[1]))
                 .unwrap();
         }
         let cluster = Self { servers };
@@ -143,7 +140,8 @@ impl Cluster {
         assert!(comes_to(|| self.agrees()), "the servers do not agree");
     }
 
-    /// Has each of two servers send on requests for what it does not have of a slot.
+    /// Has one server send on requests for what it does not have of a slot, and the other answer those
+    /// that were sent on.
     pub(crate) fn begin_to_migrate(&self, slot: u16, from: usize, to: usize) {
         for (place, way, other) in [(to, "IMPORTING", from), (from, "MIGRATING", to)] {
             let line = format!("CLUSTER SETSLOT {slot} {way} {}", self.id(other));
