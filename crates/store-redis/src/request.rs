@@ -139,6 +139,7 @@ pub(crate) fn is_final(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::Unfit;
 
     fn error(said: &str) -> Error {
         match redis::parse_redis_value(format!("-{said}\r\n").as_bytes()) {
@@ -161,6 +162,7 @@ mod tests {
             "Password authentication failed",
         );
         assert!(is_final(&RedisError::from(refused).into()));
+        assert!(is_final(&Unfit::NoAppendOnlyFile.into()));
         for said in [
             "LOADING Redis is loading the dataset in memory",
             "ERR max number of clients reached",
