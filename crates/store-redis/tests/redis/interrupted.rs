@@ -24,6 +24,15 @@ fn add_entry(server: &Server, id: &KeyId) {
     let _: () = server.redis().zadd(names::INDEX, id.as_bytes(), 0).unwrap();
 }
 
+/// Lists that many keys of which there are no records.
+pub(crate) fn add_entries(server: &Server, count: usize) {
+    let entries: Vec<_> = (0..count)
+        .map(|_| (0, sample::record().key.id.as_bytes().to_vec()))
+        .collect();
+    let mut redis = server.redis();
+    let _: () = redis.zadd_multiple(names::INDEX, &entries).unwrap();
+}
+
 #[test]
 fn an_entry_without_a_record_is_passed_over_and_a_repeat_fills_it() {
     let server = Server::start();
@@ -57,6 +66,20 @@ fn a_page_with_an_entry_without_a_record_is_not_taken_for_the_last_one() {
     let page = block_on(store.list(&sample::workspace(), &listing)).unwrap();
     assert_eq!(ids(&page), [oldest]);
     assert_eq!(page.next, None);
+}
+
+#[test]
+fn a_search_goes_on_to_the_oldest_key() {
+    let server = Server::start();
+    let store = server.store();
+    let oldest = insert(&store, sample::record());
+    // More than are looked at in one step.
+    add_entries(&server, 600);
+    let mut listing = Listing::newest(Environment::Live, 10);
+    listing.search = Some(oldest.key.name.to_string());
+    let page = block_on(store.list(&sample::workspace(), &listing)).unwrap();
+    assert_eq!(ids(&page), [oldest.key.id]);
+    assert_eq!(page.total, Some(1));
 }
 
 #[test]

@@ -10,7 +10,9 @@ use keywright_store_redis::RedisStore;
 use redis::Commands;
 
 use crate::{
-    insert, names, revoke, sample,
+    insert,
+    interrupted::add_entries,
+    names, revoke, sample,
     support::{Cluster, Server},
 };
 
@@ -174,13 +176,7 @@ fn a_workspace_is_walked_to_its_end() {
     let oldest = insert(&store, sample::record());
     revoke(&store, &oldest);
     // More than are looked at in one step, of which there is nothing to be purged.
-    let entries: Vec<_> = (0..600)
-        .map(|_| (0, sample::record().key.id.as_bytes().to_vec()))
-        .collect();
-    let _: () = server
-        .redis()
-        .zadd_multiple(names::INDEX, &entries)
-        .unwrap();
+    add_entries(&server, 600);
     let mut own = Purge::new(Timestamp::MAX, 100);
     own.workspace = Some(sample::workspace());
     assert_eq!(block_on(store.purge(&own)).unwrap(), 1);
