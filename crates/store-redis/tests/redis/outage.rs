@@ -283,6 +283,7 @@ fn assert_corrupt(store: &RedisStore, record: &Record, what: &str) {
     let Record { key, version, .. } = record;
     let corrupt = Some(StoreErrorKind::Corrupt);
     assert_eq!(kind_of(store, &key.id), corrupt, "{what}");
+    assert!(!block_on(store.is_empty()).unwrap(), "{what}");
     let revoked =
         block_on(store.revoke(&key.workspace, &key.id, Reach::Descendants, sample::now()));
     assert_eq!(revoked.err().map(|error| error.kind()), corrupt, "{what}");

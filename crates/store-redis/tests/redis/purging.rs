@@ -1,12 +1,12 @@
 //! Purges that were interrupted, that meet damage, and that others are faster than.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use futures_executor::block_on;
 use keywright_core::{
     Environment, KeyId, KeyStore, Listing, Purge, Reach, Record, StoreErrorKind, Timestamp,
 };
-use keywright_store_redis::RedisStore;
+use keywright_store_redis::{RedisConfig, RedisStore};
 use redis::Commands;
 
 use crate::{
@@ -186,7 +186,8 @@ fn a_workspace_is_walked_to_its_end() {
 #[test]
 fn purges_beside_creations_and_revocations_leave_no_key_without_its_parent() {
     let cluster = Cluster::start();
-    let stores = [(); 2].map(|()| cluster.store());
+    let config = RedisConfig::new(cluster.urls()).with_deadline(Duration::from_secs(30));
+    let stores = [(); 2].map(|()| block_on(RedisStore::connect(config.clone())).unwrap());
     let [here, there] = &stores;
     let (mut kept, mut revoked) = (Vec::new(), 0);
     thread::scope(|scope| {
