@@ -157,7 +157,7 @@ fn damage_keeps_what_it_descends_from_and_stops_nothing_else() {
 }
 
 #[test]
-fn a_purge_that_may_not_read_is_none_that_has_found_nothing() {
+fn who_may_not_read_records_is_not_told_that_there_are_none() {
     let server = Server::start();
     let store = server.store();
     let record = insert(&store, sample::record());
@@ -165,6 +165,8 @@ fn a_purge_that_may_not_read_is_none_that_has_found_nothing() {
     let _: () = server.run("ACL SETUSER default -get").unwrap();
     let refused = block_on(store.purge(&Purge::new(Timestamp::MAX, 100))).unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+    let unknown = block_on(store.is_empty()).unwrap_err();
+    assert_eq!(unknown.kind(), StoreErrorKind::Unavailable);
     let _: () = server.run("ACL SETUSER default +get").unwrap();
     assert_eq!(purge(&store), 1);
 }
