@@ -12,7 +12,7 @@ use std::{
 use futures_executor::block_on;
 use keywright_core::{
     Caller, Config, IssueError, KeyId, KeyStore, Keywright, Name, NewKey, NewRotation, Permissions,
-    Prefix, Reach, Record, Revocation, Scheme, StoreError, StoreErrorKind,
+    Prefix, Purge, Reach, Record, Revocation, Scheme, StoreError, StoreErrorKind, Timestamp,
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 
@@ -66,6 +66,22 @@ fn what_no_replica_has_is_done_but_not_confirmed_and_a_repeat_waits_again() {
     assert!(comes_to(
         || revoke(&store, &second).is_ok_and(|revoked| revoked.count == 0)
     ));
+}
+
+#[test]
+fn what_was_purged_and_no_replica_knows_of_is_not_confirmed() {
+    let primary = Server::start();
+    let mut replica = replica_of(primary.port());
+    let store = store_at(primary.url());
+    for record in [(); 2].map(|()| insert(&store, sample::record())) {
+        assert!(revoke(&store, &record).is_ok());
+    }
+    let purge = || block_on(store.purge(&Purge::new(Timestamp::MAX, 1)));
+    assert_eq!(purge().unwrap(), 1);
+
+    replica.kill();
+    assert_eq!(kind(purge()), Some(StoreErrorKind::NotConfirmed));
+    assert!(block_on(store.is_empty()).unwrap());
 }
 
 #[test]
