@@ -19,6 +19,7 @@
 //!
 //! * **Servers.** Redis 6.2 or later, alone, with replicas, or as a cluster; over TCP, TLS (feature `tls`)
 //!   or a Unix socket. Where several URLs of single servers are given, the one that is the primary is used.
+//!   A cluster tells of its TLS ports only where its servers talk TLS among themselves (`tls-cluster yes`).
 //! * **One script, one slot.** What belongs to one key lies in one hash slot, and each change is one
 //!   command or script on it, the same on one server as on a cluster. What takes several leaves
 //!   nothing that opens anything when it is interrupted: an entry of a list without a record is passed

@@ -159,7 +159,8 @@ mod tests {
             range(0, 99, text("10.0.0.1"), 1),
             range(100, 199, Value::SimpleString("10.0.0.2".into()), 2),
             range(200, 299, text(""), 3),
-            range(300, 16383, Value::Nil, 4),
+            range(300, 399, Value::SimpleString(String::new()), 4),
+            range(400, 16383, Value::Nil, 5),
         ]);
         let own = |first, last, host: &str, port| Range {
             first,
@@ -171,7 +172,8 @@ mod tests {
             own(0, 99, "10.0.0.1", 1),
             own(100, 199, "10.0.0.2", 2),
             own(200, 299, "asked", 3),
-            own(300, 16383, "asked", 4),
+            own(300, 399, "asked", 4),
+            own(400, 16383, "asked", 5),
         ];
         assert_eq!(ranges, Some(wanted));
     }
