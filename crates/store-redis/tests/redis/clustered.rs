@@ -15,7 +15,7 @@ use keywright_store_redis::RedisStore;
 
 use crate::{
     insert, names, revoke, revoke_all, sample,
-    support::{Cluster, Copy, Server, comes_to, now},
+    support::{Cluster, Copy, LEASE, Server, comes_to, now},
 };
 
 /// The records of this test have these routing tags, and their slots move.
@@ -178,6 +178,23 @@ fn servers_that_a_cluster_tells_of_are_reached_over_tls_like_the_first() {
         assert!(comes_to(|| !copy.is_usable()));
         assert!(!copy.accepts().unwrap());
     }
+}
+
+#[test]
+fn a_primary_whose_heartbeat_has_moved_to_another_one_is_heard_again() {
+    let cluster = Cluster::start();
+    let store = cluster.store();
+    let record = insert(&store, sample::record());
+    Copy::usable(&store, record.key.id);
+    // What it writes has the first of these tags whose slot it has.
+    let tags = (0..).map(|number: u32| format!("{number:x}"));
+    let (slot, owner) = tags
+        .map(|tag| cluster.slot(&tag))
+        .find(|(_, owner)| *owner == 0)
+        .unwrap();
+    cluster.migrate(slot, owner, 1);
+    thread::sleep(2 * LEASE);
+    Copy::usable(&store, record.key.id);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::{thread, time::Duration};
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyId, KeyStore, Listing, Purge, Reach, Record, StoreErrorKind, Timestamp,
+    Environment, KeyId, KeyStore, Listing, Purge, Reach, Record, Retire, Rotation, StoreErrorKind,
+    Timestamp,
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 use redis::Commands;
@@ -154,6 +155,23 @@ fn damage_keeps_what_it_descends_from_and_stops_nothing_else() {
         let kind = block_on(store.find(&family[1].key.id)).unwrap_err().kind();
         assert_eq!(kind, StoreErrorKind::Corrupt);
     }
+}
+
+#[test]
+fn ids_that_lead_back_to_themselves_stay() {
+    let server = Server::start();
+    let store = server.store();
+    let first = insert(&store, sample::record());
+    let second = sample::successor_of(&first);
+    let rotation = Rotation::new(first.key.id, 1, Retire::At(Timestamp::MAX), second.clone());
+    block_on(store.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
+    revoke(&store, &first);
+    // The second becomes its own successor: a record does not tell whose it is.
+    let mut redis = server.redis();
+    let record: Vec<u8> = redis.get(names::record(&first.key.id)).unwrap();
+    let _: () = redis.set(names::record(&second.key.id), record).unwrap();
+    assert_eq!(purge(&store), 0);
+    assert!(is_there(&store, &first) && is_there(&store, &second));
 }
 
 #[test]
