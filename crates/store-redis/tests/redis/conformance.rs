@@ -32,13 +32,10 @@ impl OnServer {
     }
 
     fn tls() -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let certificate = Certificate::new();
-        certificate.write(folder.path());
         let port = free_port().to_string();
-        let server = Server::in_folder(folder, &Certificate::options(&port));
-        let config = RedisConfig::new(format!("rediss://localhost:{port}"))
-            .with_root_certificates(certificate.pem);
+        let server = Server::in_folder(certificate.folder(), &Certificate::options(&port));
+        let config = certificate.config(&port);
         Self { server, config }
     }
 

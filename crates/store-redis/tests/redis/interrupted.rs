@@ -2,7 +2,7 @@
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, Key, KeyId, KeyStore, Listing, Page, Reach, Reservation, Reserved, Start,
+    Environment, Key, KeyId, KeyStore, Listing, Page, Reach, Record, Reservation, Reserved, Start,
     StoreErrorKind, Timestamp, Workspace,
 };
 use keywright_store_redis::RedisStore;
@@ -10,9 +10,26 @@ use redis::Commands;
 
 use crate::{insert, names, revoke_all, sample, support::Server};
 
+fn page(store: &RedisStore, listing: &Listing) -> Page {
+    block_on(store.list(&sample::workspace(), listing)).unwrap()
+}
+
 fn list(store: &RedisStore) -> Page {
-    let newest = Listing::newest(Environment::Live, 10);
-    block_on(store.list(&sample::workspace(), &newest)).unwrap()
+    page(store, &Listing::newest(Environment::Live, 10))
+}
+
+/// Tells that something cannot be revoked below a key.
+#[track_caller]
+fn assert_cascade_is_corrupt(store: &RedisStore, Record { key, .. }: &Record) {
+    let revoked = store.revoke(&key.workspace, &key.id, Reach::Descendants, sample::now());
+    let failed = block_on(revoked).unwrap_err();
+    assert_eq!(failed.kind(), StoreErrorKind::Corrupt);
+}
+
+#[track_caller]
+fn assert_revoked(store: &RedisStore, record: &Record) {
+    let found = block_on(store.find(&record.key.id)).unwrap().unwrap();
+    assert!(found.key.revoked_at.is_some());
 }
 
 fn ids(page: &Page) -> Vec<KeyId> {
@@ -59,13 +76,13 @@ fn a_page_with_an_entry_without_a_record_is_not_taken_for_the_last_one() {
     add_entry(&server, &sample::record().key.id);
     let newest = insert(&store, sample::record()).key.id;
     let mut listing = Listing::newest(Environment::Live, 2);
-    let page = block_on(store.list(&sample::workspace(), &listing)).unwrap();
-    assert_eq!(ids(&page), [newest, older]);
-    assert_eq!(page.next, Some(older));
+    let first = page(&store, &listing);
+    assert_eq!(ids(&first), [newest, older]);
+    assert_eq!(first.next, Some(older));
     listing.start = Start::After(older);
-    let page = block_on(store.list(&sample::workspace(), &listing)).unwrap();
-    assert_eq!(ids(&page), [oldest]);
-    assert_eq!(page.next, None);
+    let last = page(&store, &listing);
+    assert_eq!(ids(&last), [oldest]);
+    assert_eq!(last.next, None);
 }
 
 #[test]
@@ -77,9 +94,9 @@ fn a_search_goes_on_to_the_oldest_key() {
     add_entries(&server, 600);
     let mut listing = Listing::newest(Environment::Live, 10);
     listing.search = Some(oldest.key.name.to_string());
-    let page = block_on(store.list(&sample::workspace(), &listing)).unwrap();
-    assert_eq!(ids(&page), [oldest.key.id]);
-    assert_eq!(page.total, Some(1));
+    let found = page(&store, &listing);
+    assert_eq!(ids(&found), [oldest.key.id]);
+    assert_eq!(found.total, Some(1));
 }
 
 #[test]
@@ -142,13 +159,9 @@ fn a_note_that_names_no_key_is_told_once_all_others_are_revoked() {
         .redis()
         .sadd(names::children(&parent.key.id), "cut off")
         .unwrap();
-    let key = &parent.key;
     for _ in 0..2 {
-        let revoked = store.revoke(&key.workspace, &key.id, Reach::Descendants, sample::now());
-        let failed = block_on(revoked).unwrap_err();
-        assert_eq!(failed.kind(), StoreErrorKind::Corrupt);
-        let found = block_on(store.find(&child.key.id)).unwrap().unwrap();
-        assert!(found.key.revoked_at.is_some());
+        assert_cascade_is_corrupt(&store, &parent);
+        assert_revoked(&store, &child);
     }
 }
 
@@ -163,15 +176,10 @@ fn a_descendant_that_is_damaged_is_told_once_all_others_are_revoked() {
         .redis()
         .set(names::record(&child.key.id), "cut off")
         .unwrap();
-    let key = &root.key;
     for _ in 0..2 {
-        let revoked = store.revoke(&key.workspace, &key.id, Reach::Descendants, sample::now());
-        let failed = block_on(revoked).unwrap_err();
-        assert_eq!(failed.kind(), StoreErrorKind::Corrupt);
-        for id in [root.key.id, grandchild.key.id] {
-            let found = block_on(store.find(&id)).unwrap().unwrap();
-            assert!(found.key.revoked_at.is_some());
-        }
+        assert_cascade_is_corrupt(&store, &root);
+        assert_revoked(&store, &root);
+        assert_revoked(&store, &grandchild);
     }
 }
 

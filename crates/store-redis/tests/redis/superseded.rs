@@ -128,13 +128,8 @@ fn what_is_read_from_a_primary_that_is_not_heard_is_read_again() {
     let _: () = new.run("REPLICAOF NO ONE").unwrap();
     address.lead_to(new.port());
     // The connection that hears stays, and the old one says on it that it is a primary still.
-    for client in old.clients() {
-        if let Some((id, _)) = client.split_once(' ')
-            && client.contains(" flags=N ")
-        {
-            let line = format!("CLIENT KILL ID {}", id.trim_start_matches("id="));
-            let _: i64 = old.run(&line).unwrap();
-        }
+    for id in old.asking_clients() {
+        let _: i64 = old.run(&format!("CLIENT KILL ID {id}")).unwrap();
     }
     assert!(comes_to(|| verify(&keys, &issued) == Outcome::Accepted));
     assert_eq!(old.hearing_clients().len(), 1);

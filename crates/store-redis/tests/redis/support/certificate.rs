@@ -1,10 +1,13 @@
 //! A certificate of the test's own, which the operating system does not know.
 
-use std::{fs, path::Path};
+use std::fs;
+
+use keywright_store_redis::RedisConfig;
+use tempfile::TempDir;
 
 /// It is for servers on this host, by name and by address.
 pub(crate) struct Certificate {
-    pub(crate) pem: String,
+    pem: String,
     key: String,
 }
 
@@ -18,13 +21,21 @@ impl Certificate {
         }
     }
 
-    /// Puts it into a server's folder.
-    pub(crate) fn write(&self, folder: &Path) {
-        fs::write(folder.join("cert.pem"), &self.pem).unwrap();
-        fs::write(folder.join("key.pem"), &self.key).unwrap();
+    /// A folder with it, for a server.
+    pub(crate) fn folder(&self) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("cert.pem"), &self.pem).unwrap();
+        fs::write(folder.path().join("key.pem"), &self.key).unwrap();
+        folder
     }
 
-    /// What has that server take TLS on a port.
+    /// How a store reaches that server.
+    pub(crate) fn config(&self, port: &str) -> RedisConfig {
+        RedisConfig::new(format!("rediss://localhost:{port}"))
+            .with_root_certificates(self.pem.as_str())
+    }
+
+    /// What has it take TLS on a port.
     pub(crate) const fn options(port: &str) -> [&str; 10] {
         [
             "--tls-port",

@@ -38,30 +38,26 @@ impl Cluster {
     pub(crate) fn with_tls() -> (Self, RedisConfig) {
         let certificate = Certificate::new();
         let start = || {
-            let folder = tempfile::tempdir().unwrap();
-            certificate.write(folder.path());
-            let port = free_port();
-            let text = port.to_string();
+            let port = free_port().to_string();
             let mut options = vec!["--tls-cluster", "yes"];
-            options.extend(Certificate::options(&text));
-            (clustered(folder, &options), port)
+            options.extend(Certificate::options(&port));
+            (clustered(certificate.folder(), &options), port)
         };
-        let (servers, ports): (Vec<Server>, Vec<u16>) =
+        let (servers, ports): (Vec<Server>, Vec<String>) =
             iter::repeat_with(start).take(RANGES.len()).unzip();
-        let config = RedisConfig::new(format!("rediss://localhost:{}", ports[2]))
-            .with_root_certificates(certificate.pem);
+        let config = certificate.config(&ports[2]);
         (Self::of_servers(servers, &ports), config)
     }
 
     fn of(count: usize) -> Self {
         let start = || clustered(tempfile::tempdir().unwrap(), &[]);
         let servers: Vec<Server> = iter::repeat_with(start).take(count).collect();
-        let ports: Vec<u16> = servers.iter().map(Server::port).collect();
+        let ports: Vec<String> = servers.iter().map(|it| it.port().to_string()).collect();
         Self::of_servers(servers, &ports)
     }
 
     /// They meet at these ports.
-    fn of_servers(servers: Vec<Server>, ports: &[u16]) -> Self {
+    fn of_servers(servers: Vec<Server>, ports: &[String]) -> Self {
         // As `redis-cli --cluster create` does. Servers that begin with one epoch settle that among
         // themselves at some later time, and one that then raises its own while a slot is moved away from
         // it takes that back from its new server, and gives it up: nobody has it.

@@ -126,9 +126,12 @@ impl Server {
 
     /// The ids of those that are told of changes.
     pub(crate) fn hearing_clients(&self) -> Vec<String> {
-        let hearing = self.clients_that(|flags| flags.contains('t'));
-        let ids = hearing.iter().map(|client| field(client, "id="));
-        ids.map(String::from).collect()
+        ids(&self.clients_that(|flags| flags.contains('t')))
+    }
+
+    /// The ids of those that only ask: over TCP, no replicas, and not told of changes.
+    pub(crate) fn asking_clients(&self) -> Vec<String> {
+        ids(&self.clients_that(|flags| flags == "N"))
     }
 
     fn clients_that(&self, are_meant: impl Fn(&str) -> bool) -> Vec<String> {
@@ -197,6 +200,12 @@ fn spawn(folder: &TempDir, port: u16, options: &[String]) -> Child {
     command
         .spawn()
         .expect("redis-server must be installed (Debian: redis-server)")
+}
+
+/// The ids of clients.
+fn ids(clients: &[String]) -> Vec<String> {
+    let ids = clients.iter().map(|client| field(client, "id="));
+    ids.map(String::from).collect()
 }
 
 fn field<'c>(client: &'c str, name: &str) -> &'c str {
