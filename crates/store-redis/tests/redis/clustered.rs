@@ -15,7 +15,7 @@ use keywright_store_redis::RedisStore;
 
 use crate::{
     insert, names, revoke, revoke_all, sample,
-    support::{Cluster, Copy, LEASE, Server, comes_to, now},
+    support::{Cluster, Copy, LEASE, Server, comes_to, connect, now},
 };
 
 /// The records of this test have these routing tags, and their slots move.
@@ -169,8 +169,7 @@ fn keys_are_created_found_and_revoked_in_a_slot_that_stays_halfway_on_its_way() 
 #[test]
 fn servers_that_a_cluster_tells_of_are_reached_over_tls_like_the_first() {
     let (_cluster, config) = Cluster::with_tls();
-    let connect = || block_on(RedisStore::connect(config.clone())).unwrap();
-    let (here, there) = (connect(), connect());
+    let [here, there] = [(); 2].map(|()| connect(config.clone()));
     for number in 0..TAGS {
         let record = insert(&here, tagged(number, sample::record()));
         let mut copy = Copy::usable(&there, record.key.id);

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use futures_executor::block_on;
 use keywright_core::{KeyId, KeyStore, conformance::Harness, conformance_tests};
-use keywright_store_redis::{RedisConfig, RedisStore};
+use keywright_store_redis::RedisConfig;
 use redis::Commands;
 
 use crate::{
     names,
-    support::{Certificate, Cluster, Server, free_port},
+    support::{Certificate, Cluster, Server, connect, free_port},
 };
 
 /// A store on one server.
@@ -56,13 +55,9 @@ pub(crate) const ACL: &str = "resetkeys ~kw:* resetchannels -@all +get +getex +m
     +smembers +zadd +zrem +zcard +zrange +zrangebyscore +zscore +hget +hset +hdel +eval +evalsha +scan +info \
     +client|tracking +wait +asking +cluster|slots";
 
-fn connect(config: &RedisConfig) -> Arc<dyn KeyStore> {
-    Arc::new(block_on(RedisStore::connect(config.clone())).unwrap())
-}
-
 impl Harness for OnServer {
     fn open(&self) -> Arc<dyn KeyStore> {
-        connect(&self.config)
+        Arc::new(connect(self.config.clone()))
     }
 
     fn damage(&self, id: &KeyId) -> bool {

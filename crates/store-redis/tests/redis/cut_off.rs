@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 
 use crate::{
     insert, sample,
-    support::{Copy, Proxy, Server, comes_to, open, operator},
+    support::{Copy, Proxy, Server, comes_to, connect, open, operator},
 };
 
 fn store_at(url: String) -> Arc<RedisStore> {
-    Arc::new(block_on(RedisStore::connect(RedisConfig::new(url))).unwrap())
+    Arc::new(connect(RedisConfig::new(url)))
 }
 
 /// Has all of them wait at the same time.

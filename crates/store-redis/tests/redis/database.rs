@@ -9,12 +9,12 @@ use keywright_store_redis::{OpenError, RedisConfig, RedisStore};
 use crate::{
     conformance::ACL,
     insert, revoke, sample, story,
-    support::{Copy, Server, comes_to},
+    support::{Copy, Server, comes_to, connect},
 };
 
 fn store_in(server: &Server, database: u8) -> RedisStore {
     let url = format!("{}/{database}", server.url());
-    block_on(RedisStore::connect(RedisConfig::new(url))).unwrap()
+    connect(RedisConfig::new(url))
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn changes_in_another_database_are_heard_of() {
     let server = Server::start();
     let here = store_in(&server, 3);
     let url = format!("{}?db=3", server.socket_url());
-    let there = block_on(RedisStore::connect(RedisConfig::new(url))).unwrap();
+    let there = connect(RedisConfig::new(url));
     for _ in 0..20 {
         let record = insert(&here, sample::record());
         let copy = Copy::usable(&there, record.key.id);

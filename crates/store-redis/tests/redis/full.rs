@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures_executor::block_on;
 use keywright_core::{KeyStore, Reach, StoreErrorKind};
-use keywright_store_redis::{RedisConfig, RedisStore};
+use keywright_store_redis::RedisConfig;
 
 use crate::{
     insert, revoke, revoke_all, sample,
-    support::{Copy, LEASE, Server, comes_to, now},
+    support::{Copy, LEASE, Server, comes_to, connect, now},
 };
 
 fn fill(server: &Server) {
@@ -58,7 +58,7 @@ fn replicas_confirm_a_revocation_while_the_memory_is_full() {
     let primary = Server::start();
     let _replica = Server::with(&["--replicaof", "127.0.0.1", &primary.port().to_string()]);
     let config = RedisConfig::new(primary.url()).with_min_replicas(1);
-    let store = block_on(RedisStore::connect(config)).unwrap();
+    let store = connect(config);
     let record = sample::record();
     // Until the replica is there, nothing is confirmed.
     let _ = block_on(store.insert(&record, sample::now()));

@@ -8,11 +8,13 @@ use keywright_store_redis::{RedisConfig, RedisStore};
 
 use crate::{
     insert, revoke, revoke_all, sample,
-    support::{BOUND, Copy, LEASE, Proxy, Server, assert_refused_in_time, comes_to, now, report},
+    support::{
+        BOUND, Copy, LEASE, Proxy, Server, assert_refused_in_time, comes_to, connect, now, report,
+    },
 };
 
 fn store_at(url: String) -> RedisStore {
-    block_on(RedisStore::connect(RedisConfig::new(url))).unwrap()
+    connect(RedisConfig::new(url))
 }
 
 #[test]

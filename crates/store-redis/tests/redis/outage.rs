@@ -17,7 +17,9 @@ use tokio::task::JoinSet;
 
 use crate::{
     insert, names, revoke, sample,
-    support::{Copy, DEADLINE, LEASE, Proxy, SLACK, Server, comes_to, now, report},
+    support::{
+        Copy, DEADLINE, LEASE, PATIENT, Proxy, SLACK, Server, comes_to, connect, now, report,
+    },
 };
 
 fn kind_of(store: &RedisStore, id: &KeyId) -> Option<StoreErrorKind> {
@@ -114,7 +116,7 @@ fn copies_live_for_one_lease_while_the_server_is_away_and_then_nothing_is_decide
 fn a_change_whose_answer_is_lost_is_unavailable_and_the_store_recovers_by_itself() {
     let server = Server::start();
     let proxy = Proxy::before(server.port());
-    let store = block_on(RedisStore::connect(RedisConfig::new(proxy.url()))).unwrap();
+    let store = connect(RedisConfig::new(proxy.url()));
     let record = insert(&store, sample::record());
     for round in 0..5 {
         if round % 2 == 0 {
@@ -135,7 +137,7 @@ fn a_change_whose_answer_is_lost_is_unavailable_and_the_store_recovers_by_itself
 fn a_connection_that_is_lost_while_it_is_made_is_given_up() {
     let server = Server::start();
     let proxy = Proxy::before(server.port());
-    let store = block_on(RedisStore::connect(RedisConfig::new(proxy.url()))).unwrap();
+    let store = connect(RedisConfig::new(proxy.url()));
     let record = insert(&store, sample::record());
     proxy.set_losing(true);
     proxy.cut();
@@ -149,7 +151,7 @@ fn each_of_many_reads_is_over_in_time_when_the_server_falls_silent() {
     const READS: usize = 5000;
     let server = Server::start();
     let proxy = Proxy::before(server.port());
-    let store = block_on(RedisStore::connect(RedisConfig::new(proxy.url()))).unwrap();
+    let store = connect(RedisConfig::new(proxy.url()));
     let store = Arc::new(store);
     let record = insert(&store, sample::record());
     assert!(comes_to(|| kind_of(&store, &record.key.id).is_none()));
@@ -213,7 +215,7 @@ fn a_user_that_is_let_in_no_more_gets_no_decision() {
     let server = Server::start();
     let _: () = server.run("ACL SETUSER keys on >one ~* &* +@all").unwrap();
     let url = |password| format!("redis://keys:{password}@127.0.0.1:{}", server.port());
-    let store = block_on(RedisStore::connect(RedisConfig::new(url("one")))).unwrap();
+    let store = connect(RedisConfig::new(url("one")));
     let record = insert(&store, sample::record());
     let refused = block_on(RedisStore::connect(RedisConfig::new(url("two")))).unwrap_err();
     let story = crate::story(&refused);
@@ -233,8 +235,8 @@ fn a_user_that_is_let_in_no_more_gets_no_decision() {
 #[test]
 fn calls_wait_for_a_server_that_starts_again() {
     let mut server = Server::start();
-    let config = RedisConfig::new(server.url()).with_deadline(Duration::from_secs(30));
-    let store = block_on(RedisStore::connect(config)).unwrap();
+    let config = RedisConfig::new(server.url()).with_deadline(PATIENT);
+    let store = connect(config);
     let record = insert(&store, sample::record());
     server.kill();
     let found = thread::scope(|scope| {

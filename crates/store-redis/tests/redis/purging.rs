@@ -1,6 +1,6 @@
 //! Purges that were interrupted, that meet damage, and that others are faster than.
 
-use std::{thread, time::Duration};
+use std::thread;
 
 use futures_executor::block_on;
 use keywright_core::{
@@ -14,7 +14,7 @@ use crate::{
     insert,
     interrupted::add_entries,
     names, revoke, sample,
-    support::{Cluster, Server},
+    support::{Cluster, PATIENT, Server, connect},
 };
 
 /// What was revoked by any test, and all of it.
@@ -206,8 +206,8 @@ fn a_workspace_is_walked_to_its_end() {
 #[test]
 fn purges_beside_creations_and_revocations_leave_no_key_without_its_parent() {
     let cluster = Cluster::start();
-    let config = RedisConfig::new(cluster.urls()).with_deadline(Duration::from_secs(30));
-    let stores = [(); 2].map(|()| block_on(RedisStore::connect(config.clone())).unwrap());
+    let config = RedisConfig::new(cluster.urls()).with_deadline(PATIENT);
+    let stores = [(); 2].map(|()| connect(config.clone()));
     let [here, there] = &stores;
     let (mut kept, mut revoked) = (Vec::new(), 0);
     thread::scope(|scope| {

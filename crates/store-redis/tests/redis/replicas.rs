@@ -19,16 +19,13 @@ use keywright_store_redis::{RedisConfig, RedisStore};
 use crate::{
     insert, sample,
     support::{
-        Copy, LEASE, MAX_LAG, Server, await_record, comes_to, now, primary_that_needs_its_replica,
-        replica_of,
+        Copy, LEASE, MAX_LAG, Server, await_record, comes_to, connect, now,
+        primary_that_needs_its_replica, replica_of,
     },
 };
 
 fn store_at(url: String) -> RedisStore {
-    block_on(RedisStore::connect(
-        RedisConfig::new(url).with_min_replicas(1),
-    ))
-    .unwrap()
+    connect(RedisConfig::new(url).with_min_replicas(1))
 }
 
 fn revoke(store: &RedisStore, record: &Record) -> Result<Revocation, StoreError> {

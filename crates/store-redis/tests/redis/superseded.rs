@@ -4,14 +4,14 @@ use std::{thread, time::Duration};
 
 use futures_executor::block_on;
 use keywright_core::{KeyStore, Reach, Record};
-use keywright_store_redis::{RedisConfig, RedisStore};
+use keywright_store_redis::RedisConfig;
 
 use crate::{
     insert, sample,
     support::{
-        LEASE, MAX_LAG, Outcome, Proxy, Server, await_link, await_record, comes_to, create,
-        first_refused, heat, library, now, primary_that_needs_its_replica, reads, replica_of,
-        report, revoke, verify,
+        LEASE, MAX_LAG, Outcome, Proxy, Server, await_link, await_record, comes_to, connect,
+        create, first_refused, heat, library, now, primary_that_needs_its_replica, reads,
+        replica_of, report, revoke, verify,
     },
 };
 
@@ -97,7 +97,7 @@ fn changes_follow_an_address_to_the_new_primary_though_the_old_one_keeps_its_con
     let new = replica_of(old.port());
     let address = Proxy::before(old.port());
     let config = RedisConfig::new(address.url()).with_min_replicas(1);
-    let store = block_on(RedisStore::connect(config)).unwrap();
+    let store = connect(config);
     let [first, second] = [(); 2].map(|()| insert(&store, sample::record()));
     let revoke = |record: &Record| {
         let Record { key, .. } = record;

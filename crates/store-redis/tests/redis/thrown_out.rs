@@ -7,7 +7,9 @@ use redis::Commands;
 
 use crate::{
     insert, names, revoke, sample,
-    support::{BOUND, Copy, LEASE, Server, assert_refused_in_time, comes_to, now, replica_of},
+    support::{
+        BOUND, Copy, LEASE, Server, assert_refused_in_time, comes_to, connect, now, replica_of,
+    },
 };
 
 /// Changes a record and many others in one step: more than a client may be told of at once.
@@ -114,7 +116,7 @@ fn a_change_that_replicas_confirm_is_made_after_the_server_has_ended_an_idle_con
     let server = Server::with(&["--repl-diskless-sync-delay", "0"]);
     let _replica = replica_of(server.port());
     let config = RedisConfig::new(server.url()).with_min_replicas(1);
-    let store = block_on(RedisStore::connect(config)).unwrap();
+    let store = connect(config);
     let record = insert(&store, sample::record());
     await_idle_end(&server, 1);
     revoke(&store, &record);

@@ -10,13 +10,13 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{KeyStore, Record};
-use keywright_store_redis::{RedisConfig, RedisStore};
+use keywright_store_redis::RedisConfig;
 
 use crate::{
     insert, sample,
     support::{
-        BOUND, Copy, LEASE, Outcome, Proxy, Server, comes_to, create, first_refused, heat, library,
-        now, open, reads, report, revoke, verify,
+        BOUND, Copy, LEASE, Outcome, PATIENT, Proxy, Server, comes_to, connect, create,
+        first_refused, heat, library, now, open, reads, report, revoke, verify,
     },
 };
 
@@ -126,8 +126,8 @@ fn thousands_of_creations_and_touches_have_no_cached_key_read_again() {
 #[test]
 fn reads_that_come_together_are_fewer_for_the_server() {
     let server = Server::start();
-    let config = RedisConfig::new(server.url()).with_deadline(Duration::from_secs(30));
-    let store = block_on(RedisStore::connect(config)).unwrap();
+    let config = RedisConfig::new(server.url()).with_deadline(PATIENT);
+    let store = connect(config);
     let records: Vec<Record> = (0..100).map(|_| insert(&store, sample::record())).collect();
     Copy::usable(&store, records[0].key.id);
     // Should the server not be heard for a while, each of them is two.

@@ -2,11 +2,10 @@
 
 use std::{iter, thread, time::Duration};
 
-use futures_executor::block_on;
 use keywright_store_redis::{RedisConfig, RedisStore};
 use tempfile::TempDir;
 
-use super::{Certificate, Server, await_link, comes_to, free_port};
+use super::{Certificate, Server, await_link, comes_to, connect, free_port};
 
 /// How often it is asked whether all know of all, every 20 ms.
 const PATIENCE: u32 = 1500;
@@ -182,7 +181,7 @@ impl Cluster {
     }
 
     pub(crate) fn store(&self) -> RedisStore {
-        block_on(RedisStore::connect(RedisConfig::new(self.urls()))).unwrap()
+        connect(RedisConfig::new(self.urls()))
     }
 }
 

@@ -10,9 +10,9 @@ use keywright_core::{
     Caller, Config, Denied, Issued, KeyStore, Keywright, Name, NewKey, Permissions, Prefix, Reach,
     Scheme, VerifyError, Workspace,
 };
-use keywright_store_redis::{RedisConfig, RedisStore};
+use keywright_store_redis::RedisConfig;
 
-use super::{Server, comes_to, now};
+use super::{Server, comes_to, connect, now};
 
 /// What comes of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +23,7 @@ pub(crate) enum Outcome {
 }
 
 pub(crate) fn library(url: String) -> Keywright {
-    let store = block_on(RedisStore::connect(RedisConfig::new(url))).unwrap();
+    let store = connect(RedisConfig::new(url));
     open(Arc::new(store))
 }
 

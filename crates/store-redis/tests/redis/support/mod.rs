@@ -18,6 +18,6 @@ pub(crate) use self::{
     },
     proxy::Proxy,
     replica::{MAX_LAG, await_link, await_record, primary_that_needs_its_replica, replica_of},
-    server::{Server, free_port},
-    times::{BOUND, DEADLINE, LEASE, SLACK},
+    server::{Server, connect, free_port},
+    times::{BOUND, DEADLINE, LEASE, PATIENT, SLACK},
 };

@@ -24,6 +24,12 @@ pub(crate) fn free_port() -> u16 {
         .port()
 }
 
+/// A store on servers that are there.
+#[track_caller]
+pub(crate) fn connect(config: RedisConfig) -> RedisStore {
+    block_on(RedisStore::connect(config)).unwrap()
+}
+
 /// A server with an append-only file that is synced at each write, unless it was started otherwise.
 pub(crate) struct Server {
     process: Child,
@@ -98,7 +104,7 @@ impl Server {
     }
 
     pub(crate) fn store(&self) -> RedisStore {
-        block_on(RedisStore::connect(RedisConfig::new(self.url()))).unwrap()
+        connect(RedisConfig::new(self.url()))
     }
 
     /// A connection behind the store's back, past any proxy.

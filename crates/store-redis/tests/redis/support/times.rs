@@ -13,3 +13,6 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 
 /// What a test's own steps may add to that.
 pub(crate) const SLACK: Duration = Duration::from_millis(1500);
+
+/// What a call may take where a test is not about time, and many calls wait for one another.
+pub(crate) const PATIENT: Duration = Duration::from_secs(30);
