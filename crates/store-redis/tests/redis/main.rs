@@ -29,7 +29,7 @@ mod thrown_out;
 mod verifying;
 
 use futures_executor::block_on;
-use keywright_core::{KeyStore, Reach, Record};
+use keywright_core::{KeyId, KeyStore, Reach, Record};
 use keywright_store_redis::RedisStore;
 
 /// Inserts a record that must be admitted.
@@ -52,6 +52,13 @@ fn revoke_all(store: &RedisStore, record: &Record) -> u64 {
     let Record { key, .. } = record;
     let revoked = store.revoke(&key.workspace, &key.id, Reach::Descendants, sample::now());
     block_on(revoked).unwrap().count
+}
+
+/// Whether a key that must be there is revoked.
+#[track_caller]
+fn is_revoked(store: &RedisStore, id: &KeyId) -> bool {
+    let record = block_on(store.find(id)).unwrap().unwrap();
+    record.key.revoked_at.is_some()
 }
 
 /// All that an error says, with what caused it.

@@ -7,7 +7,7 @@ use keywright_core::{KeyStore, Reach, Record};
 use keywright_store_redis::RedisConfig;
 
 use crate::{
-    insert, sample,
+    insert, is_revoked, sample,
     support::{
         LEASE, MAX_LAG, Outcome, Proxy, Server, await_link, await_record, comes_to, connect,
         create, first_refused, heat, library, now, primary_that_needs_its_replica, reads,
@@ -112,8 +112,7 @@ fn changes_follow_an_address_to_the_new_primary_though_the_old_one_keeps_its_con
         .unwrap();
     await_link(&old);
     assert!(comes_to(|| revoke(&second).is_ok()));
-    let found = block_on(new.store().find(&second.key.id)).unwrap().unwrap();
-    assert!(found.key.revoked_at.is_some());
+    assert!(is_revoked(&new.store(), &second.key.id));
 }
 
 #[test]
