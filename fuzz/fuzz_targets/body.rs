@@ -372,7 +372,7 @@ impl Host {
     }
 
     fn total(&self) -> u64 {
-        let listed = block_on(self.keys.issuer().list(&self.caller, ListKeys::newest()));
+        let listed = block_on(self.keys.issuer().list(&self.caller, ListKeys::new()));
         listed.expect("a page").total.expect("a total")
     }
 }

@@ -2,8 +2,8 @@
 
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Environment, Expiry, IdempotencyKey, IssueError, Issued, KeyId, Listed, NewKey,
-    NewRotation, Outcome, Position, Rename, TokenRef,
+    Caller, Environment, Expiry, IdempotencyKey, IssueError, Issued, KeyId, ListStart, NewKey,
+    NewRotation, Outcome, Rename, TokenRef,
 };
 
 use super::{
@@ -106,7 +106,7 @@ impl<S: Stage> System<S> {
                 let Some(caller) = self.caller(*by) else {
                     return;
                 };
-                let mut wanted = keywright_core::ListKeys::newest();
+                let mut wanted = keywright_core::ListKeys::new();
                 wanted.status = *status;
                 wanted.search = search.map(str::to_owned);
                 wanted.limit = *limit;
@@ -114,10 +114,10 @@ impl<S: Stage> System<S> {
                     Page::Cursor(number) => number.checked_rem(self.cursors.len()),
                     Page::Number(_) => None,
                 };
-                wanted.position = match (page, cursor) {
-                    (Page::Number(number), _) => Position::Page(*number),
-                    (_, Some(cursor)) => Position::Cursor(self.cursors[cursor].text.clone()),
-                    (_, None) => Position::Cursor("none".into()),
+                wanted.start = match (page, cursor) {
+                    (Page::Number(number), _) => ListStart::page(*number, *limit),
+                    (_, Some(cursor)) => ListStart::After(self.cursors[cursor].text.clone()),
+                    (_, None) => ListStart::After("none".into()),
                 };
                 let listed = block_on(issuer.list(&caller, wanted));
                 self.listed(at, (*page, cursor, *limit), listed, model);
@@ -240,7 +240,7 @@ impl<S: Stage> System<S> {
         &mut self,
         at: usize,
         (page, cursor, limit): (Page, Option<usize>, u32),
-        listed: Result<Listed, IssueError>,
+        listed: Result<keywright_core::Page, IssueError>,
         model: &Model,
     ) {
         let Answer::Listed(query, numbers) = model.answer() else {
@@ -280,12 +280,12 @@ impl<S: Stage> System<S> {
         for (key, number) in listed.keys.iter().zip(&rest) {
             self.assert_is(at, key, *number, model);
         }
-        assert_eq!(listed.next_cursor.is_some(), rest.len() > limit);
+        assert_eq!(listed.next.is_some(), rest.len() > limit);
         assert_eq!(
             listed.total,
             matches!(page, Page::Number(_)).then_some(total)
         );
-        self.keep_cursor(query.clone(), &shown, listed.next_cursor);
+        self.keep_cursor(query.clone(), &shown, listed.next);
     }
 
     fn keep_cursor(&mut self, query: Query, shown: &[KeyId], cursor: Option<String>) {

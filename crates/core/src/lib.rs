@@ -39,6 +39,7 @@ mod config;
 mod hash;
 mod issuer;
 mod key;
+mod list;
 mod metadata;
 mod meter;
 mod name;
@@ -65,16 +66,17 @@ pub use crate::{
     },
     issuer::{
         Expiry, IdempotencyKey, IdempotencyKeyError, Introspection, IssueError, Issued, Issuer,
-        ListKeys, Listed, Minted, NewKey, NewRotation, Outcome, Position,
+        Minted, NewKey, NewRotation, Outcome,
     },
     key::{Key, Record, Status},
+    list::{ListKeys, ListStart, Page},
     metadata::{Metadata, MetadataError},
     name::{Name, NameError, fold_case},
     permission::{Permission, PermissionError, Permissions},
     random::{Entropy, OsEntropy, RandomError},
     store::{
-        Durability, KeyStore, Lease, Listing, MemoryStore, Page, Purge, Reach, Rename, Reservation,
-        Reserved, Retire, Revocation, Rotation, Stamp, Start, StoreError, StoreErrorKind,
+        Durability, KeyStore, Lease, MemoryStore, Purge, Reach, Rename, Reservation, Reserved,
+        Retire, Revocation, Rotation, Stamp, StoreError, StoreErrorKind,
     },
     time::{Clock, SystemClock, Timestamp, TimestampError},
     token::{

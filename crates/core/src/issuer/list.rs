@@ -3,62 +3,9 @@
 use sha2::{Digest, Sha256};
 
 use super::{IssueError, Issuer, authorize};
-use crate::{Caller, Key, KeyId, Listing, Permission, Record, Start, Status, base62, fold_case};
-
-/// Which keys of its workspace a caller wants to see.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct ListKeys {
-    /// Only keys of this status.
-    pub status: Option<Status>,
-    /// Only keys whose name holds this text, in upper or lower case.
-    pub search: Option<String>,
-    /// Which page.
-    pub position: Position,
-    /// Most keys on the page: 1 to [`MAX_LIMIT`](Self::MAX_LIMIT).
-    pub limit: u32,
-}
-
-impl ListKeys {
-    /// Most keys on a page.
-    pub const MAX_LIMIT: u32 = 100;
-
-    /// The first page of 20 keys, the newest first.
-    #[must_use]
-    pub const fn newest() -> Self {
-        Self {
-            status: None,
-            search: None,
-            position: Position::Page(1),
-            limit: 20,
-        }
-    }
-}
-
-/// Which page of a list.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum Position {
-    /// A page by its number, 1 for the first. It tells the total, and costs more the more keys
-    /// there are.
-    Page(u32),
-    /// The page that an earlier one gave this cursor for. It costs the same at any depth, and shows
-    /// no key twice, whatever is created meanwhile.
-    Cursor(String),
-}
-
-/// A page of a list.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct Listed {
-    /// The keys, newest first.
-    pub keys: Vec<Key>,
-    /// Where the next page begins: for [`Position::Cursor`], with the same filter. `None` on the
-    /// last page.
-    pub next_cursor: Option<String>,
-    /// How many keys there are on all pages, told with [`Position::Page`] only.
-    pub total: Option<u64>,
-}
+use crate::{
+    Caller, Key, KeyId, ListKeys, ListStart, Page, Permission, Record, Status, base62, fold_case,
+};
 
 impl Issuer {
     /// One page of the keys that the caller sees: those of its workspace, and for a `test` caller
@@ -68,33 +15,38 @@ impl Issuer {
     ///
     /// [`IssueError::NotPermitted`] without `api_keys:read`, [`IssueError::Cursor`] if the cursor is
     /// none of this workspace and filter, and what the store reports.
-    pub async fn list(&self, caller: &Caller, wanted: ListKeys) -> Result<Listed, IssueError> {
+    pub async fn list(&self, caller: &Caller, wanted: ListKeys) -> Result<Page, IssueError> {
         let caller = &self.current(caller).await?;
         let now = self.0.clock.now();
         authorize(caller, &Permission::API_KEYS_READ, now)?;
         let filter = filter_digest(caller, &wanted);
         let limit = wanted.limit.clamp(1, ListKeys::MAX_LIMIT);
-        let start = match &wanted.position {
-            Position::Page(page) => {
-                Start::Offset(u64::from(page.saturating_sub(1)) * u64::from(limit))
-            }
-            Position::Cursor(text) => {
-                Start::After(read_cursor(text, &filter).ok_or(IssueError::Cursor)?)
+        let start = match &wanted.start {
+            ListStart::Offset(offset) => ListStart::Offset(*offset),
+            ListStart::After(cursor) => {
+                ListStart::After(read_cursor(cursor, &filter).ok_or(IssueError::Cursor)?)
             }
         };
-        let listing = Listing {
-            visible_to: caller.environment(),
-            status: wanted.status.map(|status| (status, now)),
+        let list = ListKeys {
+            status: wanted.status,
             search: wanted.search,
             start,
             limit,
         };
-        let mut page = self.0.store.list(caller.workspace(), &listing).await?;
-        self.0.memory.overlay(&mut page.keys);
-        Ok(Listed {
-            next_cursor: page.next.map(|id| write_cursor(&id, &filter)),
-            keys: page.keys,
-            total: page.total,
+        let Page {
+            mut keys,
+            next,
+            total,
+        } = self
+            .0
+            .store
+            .list(caller.workspace(), caller.environment(), &list, now)
+            .await?;
+        self.0.memory.overlay(&mut keys);
+        Ok(Page {
+            keys,
+            next: next.map(|id| write_cursor(&id, &filter)),
+            total,
         })
     }
 

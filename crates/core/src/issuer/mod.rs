@@ -23,7 +23,6 @@ pub use self::{
     error::IssueError,
     idempotency::{IdempotencyKey, IdempotencyKeyError, Outcome},
     introspect::Introspection,
-    list::{ListKeys, Listed, Position},
     mint::Minted,
     rotate::NewRotation,
 };

@@ -4,8 +4,9 @@ use futures_executor::block_on;
 
 use super::*;
 use crate::{
-    Clock, Config, Denied, Entropy, Environment, Expiry, KeyId, KeyStore, Keywright, MemoryStore,
-    Name, NewKey, Permissions, Prefix, RandomError, Reach, Scheme, VerifyError, Workspace,
+    Clock, Config, Denied, Entropy, Environment, Expiry, KeyId, KeyStore, Keywright, ListKeys,
+    MemoryStore, Name, NewKey, Permissions, Prefix, RandomError, Reach, Scheme, VerifyError,
+    Workspace,
 };
 
 /// A clock that is set by hand.
@@ -336,7 +337,7 @@ fn a_key_that_was_revoked_while_its_request_was_on_its_way_does_nothing_any_more
         block_on(issuer.rename(&caller, id, &rename)).err(),
         block_on(issuer.revoke(&caller, id, Reach::Key)).err(),
         block_on(issuer.introspect(&caller, token)).err(),
-        block_on(issuer.list(&caller, ListKeys::newest())).err(),
+        block_on(issuer.list(&caller, ListKeys::new())).err(),
         block_on(issuer.find(&caller, id)).err(),
     ];
     for (number, refused) in refused.into_iter().enumerate() {

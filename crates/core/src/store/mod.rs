@@ -2,7 +2,6 @@
 
 mod error;
 mod lease;
-mod listing;
 mod memory;
 mod purge;
 #[cfg(test)]
@@ -16,11 +15,13 @@ pub(crate) use self::lease::Watch;
 pub use self::{
     error::{StoreError, StoreErrorKind},
     lease::{Lease, Stamp},
-    listing::{Listing, Page, Start},
     memory::MemoryStore,
     purge::Purge,
 };
-use crate::{Key, KeyId, Metadata, Name, Prefix, Record, Timestamp, Workspace, hash::Credential};
+use crate::{
+    Environment, Key, KeyId, ListKeys, Metadata, Name, Page, Prefix, Record, Timestamp, Workspace,
+    hash::Credential,
+};
 
 /// Where keys are kept.
 ///
@@ -108,7 +109,13 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// Only the general ones.
-    async fn list(&self, workspace: &Workspace, listing: &Listing) -> Result<Page, StoreError>;
+    async fn list(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError>;
 
     /// Replaces name and metadata, if the record still has that version (clause 7).
     ///

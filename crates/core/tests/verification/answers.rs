@@ -2,7 +2,7 @@
 
 use keywright_core::{
     Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError, Issued,
-    ListKeys, Metadata, NewKey, Outcome, Position, StoreErrorKind, Timestamp, Workspace,
+    ListKeys, ListStart, Metadata, NewKey, Outcome, StoreErrorKind, Timestamp, Workspace,
 };
 use pollster::block_on;
 
@@ -135,8 +135,8 @@ fn a_page_by_number_begins_where_the_one_before_it_ends() {
     let mut ids: Vec<_> = world.issue_many(7).iter().map(|one| one.key.id).collect();
     ids.sort_by(|one, other| other.cmp(one));
     let listed = (1..=4).flat_map(|page| {
-        let mut wanted = ListKeys::newest();
-        (wanted.position, wanted.limit) = (Position::Page(page), 3);
+        let mut wanted = ListKeys::new();
+        (wanted.start, wanted.limit) = (ListStart::page(page, 3), 3);
         block_on(world.keys.issuer().list(&operator(), wanted))
             .unwrap()
             .keys

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use keywright_core::{
-    Introspection, Issued, Key, Listed, Outcome, Position, Reach, Revocation, Timestamp,
+    Introspection, Issued, Key, ListStart, Outcome, Page, Reach, Revocation, Timestamp,
 };
 use serde::Serialize;
 
@@ -49,8 +49,8 @@ pub(super) fn item(key: &Key, now: Timestamp) -> Answer {
 }
 
 /// 200 with a page of keys.
-pub(super) fn page(listed: &Listed, position: &Position, limit: u32, now: Timestamp) -> Answer {
-    let page = PageOfItems::new(listed, position, limit, now);
+pub(super) fn page(listed: &Page, start: &ListStart, limit: u32, now: Timestamp) -> Answer {
+    let page = PageOfItems::new(listed, start, limit, now);
     json(StatusCode::OK, &page)
 }
 

@@ -259,10 +259,10 @@ impl Endpoints {
     async fn list(&self, parts: &mut Parts) -> Answer {
         let caller = self.manager(parts, &Permission::API_KEYS_READ).await?;
         let wanted = query::list(parts.uri.query())?;
-        let (position, limit) = (wanted.position.clone(), wanted.limit);
+        let (start, limit) = (wanted.start.clone(), wanted.limit);
         let listed = self.issuer.list(&caller, wanted).await;
         let listed = listed.map_err(|error| self.told(&error))?;
-        answer::page(&listed, &position, limit, self.issuer.now())
+        answer::page(&listed, &start, limit, self.issuer.now())
     }
 
     async fn find(&self, parts: &mut Parts, id: KeyId) -> Answer {

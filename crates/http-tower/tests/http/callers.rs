@@ -136,7 +136,7 @@ impl World {
 
     /// How many keys there are.
     async fn count(&self) -> u64 {
-        let all = ListKeys::newest();
+        let all = ListKeys::new();
         let listed = self
             .keys
             .issuer()
