@@ -125,8 +125,8 @@ fn create(keys: &Keywright, caller: &Caller, count: u64, runtime: &Runtime) {
             .map(|share| {
                 let (keys, caller) = (keys.clone(), caller.clone());
                 tokio::spawn(async move {
-                    let mut new = NewKey::named(Name::parse("a name of 20 letters").unwrap());
-                    new.permissions = Some("api_keys:write,calls:*".parse().unwrap());
+                    let new = NewKey::new(Name::parse("a name of 20 letters").unwrap())
+                        .with_permissions("api_keys:write,calls:*".parse().unwrap());
                     for _ in 0..share {
                         keys.issuer().create(&caller, new.clone()).await.unwrap();
                     }

@@ -172,7 +172,7 @@ impl Filled {
 }
 
 async fn create(keys: Keywright, callers: Arc<[Caller]>, places: issued::Places) {
-    let new = NewKey::named(Name::parse(fill::NAME).unwrap());
+    let new = NewKey::new(Name::parse(fill::NAME).unwrap());
     for place in places {
         let caller = callers.get(place % callers.len()).unwrap();
         keys.issuer().create(caller, new.clone()).await.unwrap();

@@ -58,7 +58,7 @@ fn stored(store: &Arc<dyn KeyStore>) -> usize {
 }
 
 fn new_key() -> NewKey {
-    NewKey::named(Name::parse("n").unwrap())
+    NewKey::new(Name::parse("n").unwrap())
 }
 
 fn nothing_is_stored_in(store: &Arc<dyn KeyStore>) {

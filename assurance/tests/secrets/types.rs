@@ -6,9 +6,9 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use keywright_core::{
     Argon2Params, Caller, Credential, Denied, Durability, Environment, Expiry, HashError,
-    IdempotencyKey, Introspection, IssueError, Issued, Key, KeyId, KeyStore, Lease, ListKeys,
-    ListStart, MemoryStore, Metadata, MetadataError, Minted, Name, NameError, NewRotation,
-    OpenError, OsEntropy, Outcome, Page, Pepper, PepperError, PepperId, Permission,
+    IdempotencyKey, Introspection, IssueError, IssueOutcome, Issued, Key, KeyId, KeyStore, Lease,
+    ListKeys, ListStart, MemoryStore, Metadata, MetadataError, Minted, Name, NameError,
+    NewRotation, OpenError, OsEntropy, Page, Pepper, PepperError, PepperId, Permission,
     PermissionError, Permissions, Prefix, Purge, RandomError, Reach, Rename, Reservation, Reserved,
     Retire, Revocation, Rotation, Scheme, Secret, Status, StoreError, StoreErrorKind, StoredHash,
     SystemClock, Timestamp, Token, TokenError, TokenRef, Undecided, VerifyError, Workspace,
@@ -42,7 +42,7 @@ fn no_type_of_the_library_prints_a_secret() {
     let world = World::over(Arc::clone(&memory) as Arc<dyn KeyStore>);
     let (keys, token) = (&world.keys, world.token());
     let (id, key) = (world.issued.key.id, &world.issued.key);
-    cannot_be_printed!(printed; Token, Secret, TokenRef<'static>, Minted, Issued, Outcome);
+    cannot_be_printed!(printed; Token, Secret, TokenRef<'static>, Minted, Issued, IssueOutcome);
     // These may be printed, without the keys in them, and nothing else.
     static_assertions::assert_not_impl_any!(
         Pepper: std::fmt::Display, Clone, PartialEq, serde::Serialize, std::ops::Deref,

@@ -12,7 +12,7 @@
 //! let keys = Keywright::open(config, Arc::new(MemoryStore::new())).await?;
 //!
 //! let operator = Caller::new(Workspace::parse("default")?, Permissions::all());
-//! let issued = keys.issuer().create(&operator, NewKey::named(Name::parse("CI")?)).await?;
+//! let issued = keys.issuer().create(&operator, NewKey::new(Name::parse("CI")?)).await?;
 //!
 //! let verified = keys.verifier().verify(issued.token.expose().as_bytes()).await?;
 //! assert_eq!(verified.key().id, issued.key.id);
@@ -65,8 +65,8 @@ pub use crate::{
         PepperRing, Scheme, StoredHash, StoredHashError, Tag,
     },
     issuer::{
-        Expiry, IdempotencyKey, IdempotencyKeyError, Introspection, IssueError, Issued, Issuer,
-        Minted, NewKey, NewRotation, Outcome,
+        Expiry, IdempotencyKey, IdempotencyKeyError, Introspection, IssueError, IssueOutcome,
+        Issued, Issuer, Minted, NewKey, NewRotation,
     },
     key::{Key, Record, Status},
     list::{ListKeys, ListStart, Page},

@@ -110,8 +110,8 @@ impl<C> ListStart<C> {
         Self::Offset(number.saturating_sub(1) as u64 * limit as u64)
     }
 
-    /// Returns the number of the page that starts here, 1 for the first, in a list with `limit` keys
-    /// on each page. `None` for a cursor.
+    /// Returns the number of the page that starts here, 1 for the first, in a list with `limit`
+    /// keys on each page. `None` for a cursor.
     #[must_use]
     pub fn page_number(&self, limit: u32) -> Option<u32> {
         match self {

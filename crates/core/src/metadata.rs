@@ -1,7 +1,5 @@
 //! What a host notes beside a key.
 
-use std::fmt;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, value::RawValue};
 
@@ -64,26 +62,17 @@ impl<'de> Deserialize<'de> for Metadata {
     }
 }
 
-/// Why something is no metadata.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a text or an object cannot be metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {
-    /// Not a JSON object.
+    /// The text is not a JSON object.
+    #[error("metadata must be a JSON object")]
     NotAnObject,
-    /// More than [`Metadata::MAX_LENGTH`] bytes.
+    /// The JSON is longer than [`Metadata::MAX_LENGTH`] bytes.
+    #[error("metadata must be at most 4096 bytes of JSON")]
     TooLarge,
 }
-
-impl fmt::Display for MetadataError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotAnObject => "metadata must be a JSON object",
-            Self::TooLarge => "metadata must be at most 4096 bytes of JSON",
-        })
-    }
-}
-
-impl std::error::Error for MetadataError {}
 
 #[cfg(test)]
 mod tests {

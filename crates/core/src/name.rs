@@ -54,29 +54,20 @@ impl fmt::Display for Name {
 
 crate::text::parsed_text!(Name, NameError);
 
-/// Why a text is no name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a text cannot be a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// Nothing but white space.
+    /// The text is empty, or only white space.
+    #[error("name should not be empty")]
     Empty,
-    /// More than [`Name::MAX_LENGTH`] characters.
+    /// The text is longer than [`Name::MAX_LENGTH`] characters.
+    #[error("name must be 255 characters or shorter")]
     TooLong,
-    /// A control character (Unicode category Cc) inside.
+    /// The text contains a control character (Unicode category Cc).
+    #[error("name must not contain control characters")]
     ControlCharacter,
 }
-
-impl fmt::Display for NameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "name should not be empty",
-            Self::TooLong => "name must be 255 characters or shorter",
-            Self::ControlCharacter => "name must not contain control characters",
-        })
-    }
-}
-
-impl std::error::Error for NameError {}
 
 #[cfg(test)]
 mod tests {

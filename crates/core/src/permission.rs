@@ -180,28 +180,19 @@ impl<'de> Deserialize<'de> for Permissions {
     }
 }
 
-/// Why something is no permission, or no set of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a text or a list cannot be a permission or a set of permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PermissionError {
-    /// Not of the form of a permission.
+    /// The text does not follow the syntax of [`Permission`].
+    #[error(
+        "a permission must be * or 1 to 4 segments of a-z 0-9 _ . - joined by :, at most 64 bytes"
+    )]
     Malformed,
-    /// More than [`Permissions::MAX_COUNT`].
+    /// The set has more than [`Permissions::MAX_COUNT`] permissions.
+    #[error("a key has at most 64 permissions")]
     TooMany,
 }
-
-impl fmt::Display for PermissionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => {
-                "a permission is * or up to 4 segments of a-z 0-9 _ . - joined by : of at most 64 bytes"
-            }
-            Self::TooMany => "a key has at most 64 permissions",
-        })
-    }
-}
-
-impl std::error::Error for PermissionError {}
 
 #[cfg(test)]
 mod tests {

@@ -23,7 +23,7 @@ macro_rules! assert_secret {
 pub(crate) use {assert_secret, assert_unprintable};
 
 use crate::{
-    Issued, Minted, Outcome, Secret, Token, TokenRef, random::Generator, verifier::ProofKey,
+    IssueOutcome, Issued, Minted, Secret, Token, TokenRef, random::Generator, verifier::ProofKey,
 };
 
 assert_secret!(
@@ -32,7 +32,7 @@ assert_secret!(
     TokenRef<'static>,
     Minted,
     Issued,
-    Outcome,
+    IssueOutcome,
     Generator,
     ProofKey
 );

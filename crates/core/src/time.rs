@@ -107,18 +107,11 @@ impl fmt::Display for Timestamp {
 
 crate::text::parsed_text!(Timestamp, TimestampError);
 
-/// No RFC 3339 time from 1970 to 9999.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The text or number is not a time from 1970 to 9999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a time must be RFC 3339 and lie between the years 1970 and 9999")]
 #[non_exhaustive]
 pub struct TimestampError;
-
-impl fmt::Display for TimestampError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a time is written as in RFC 3339, from 1970 to 9999")
-    }
-}
-
-impl std::error::Error for TimestampError {}
 
 /// What time it is. [`SystemClock`] in a program, a clock that stands still in a test.
 pub trait Clock: Send + Sync + 'static {

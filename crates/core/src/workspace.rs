@@ -40,18 +40,11 @@ impl fmt::Display for Workspace {
 
 crate::text::parsed_text!(Workspace, WorkspaceError);
 
-/// The text names no workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The text is not the name of a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a workspace must be 1 to 64 ASCII letters, digits and . _ : @ / -")]
 #[non_exhaustive]
 pub struct WorkspaceError;
-
-impl fmt::Display for WorkspaceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a workspace is named by 1 to 64 letters, digits and . _ : @ / -")
-    }
-}
-
-impl std::error::Error for WorkspaceError {}
 
 #[cfg(test)]
 mod tests {

@@ -37,8 +37,8 @@ fn library() -> Keywright {
     for workspace in ["acme", "other"] {
         let caller = caller(workspace);
         for number in 0..5 {
-            let mut new = NewKey::named(Name::parse(&format!("CI {number}")).unwrap());
-            new.environment = Some(Environment::Test);
+            let new = NewKey::new(Name::parse(&format!("CI {number}")).unwrap())
+                .with_environment(Environment::Test);
             let issued = block_on(keys.issuer().create(&caller, new)).unwrap();
             if number == 1 {
                 block_on(keys.issuer().revoke(&caller, &issued.key.id, Reach::Key)).unwrap();

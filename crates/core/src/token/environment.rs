@@ -54,18 +54,11 @@ impl fmt::Display for Environment {
 
 crate::text::parsed_text!(Environment, EnvironmentError);
 
-/// The text is no environment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The text is not an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an environment must be live or test")]
 #[non_exhaustive]
 pub struct EnvironmentError;
-
-impl fmt::Display for EnvironmentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an environment is live or test")
-    }
-}
-
-impl std::error::Error for EnvironmentError {}
 
 #[cfg(test)]
 mod tests {

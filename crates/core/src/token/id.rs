@@ -133,18 +133,11 @@ impl fmt::Display for KeyId {
 
 crate::text::parsed_text!(KeyId, KeyIdError);
 
-/// The text is no key id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The text is not a key id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key id must be key_ followed by 16 ASCII letters and digits")]
 #[non_exhaustive]
 pub struct KeyIdError;
-
-impl fmt::Display for KeyIdError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key id is key_ and 16 letters and digits")
-    }
-}
-
-impl std::error::Error for KeyIdError {}
 
 #[cfg(test)]
 mod tests {

@@ -6,8 +6,6 @@ mod id;
 mod prefix;
 mod secret;
 
-use std::fmt;
-
 use zeroize::Zeroizing;
 
 pub use self::{
@@ -169,35 +167,27 @@ impl<'a> TokenRef<'a> {
     }
 }
 
-/// Why some bytes are no token. It holds none of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why some bytes are not a token. Contains none of the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// Too short or too long.
+    /// The bytes are too short or too long.
+    #[error("the token has the wrong length")]
     Length,
-    /// Another prefix.
+    /// The token has another prefix.
+    #[error("the token has another prefix")]
     Prefix,
-    /// Neither `live` nor `test`.
+    /// The environment is neither `live` nor `test`.
+    #[error("the token names neither live nor test")]
     Environment,
-    /// A character that is not base62 in the id or the secret, or no underscore between them.
+    /// The id or the secret contains a character that is not base62, or no underscore separates
+    /// them.
+    #[error("the token contains an invalid character")]
     Alphabet,
-    /// The checksum does not belong to what stands before it.
+    /// The checksum does not match the characters before it.
+    #[error("the token has a wrong checksum")]
     Checksum,
 }
-
-impl fmt::Display for TokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Length => "the token has the wrong length",
-            Self::Prefix => "the token has another prefix",
-            Self::Environment => "the token names no environment",
-            Self::Alphabet => "the token holds a character that no token has",
-            Self::Checksum => "the token has a wrong checksum",
-        })
-    }
-}
-
-impl std::error::Error for TokenError {}
 
 #[cfg(test)]
 mod tests {

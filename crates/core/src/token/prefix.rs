@@ -52,18 +52,11 @@ impl fmt::Display for Prefix {
 
 crate::text::parsed_text!(Prefix, PrefixError);
 
-/// The text is no prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The text is not a prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a prefix must be 2 to 12 characters of a-z and 0-9 and begin with a letter")]
 #[non_exhaustive]
 pub struct PrefixError;
-
-impl fmt::Display for PrefixError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a prefix is 2 to 12 of a-z and 0-9, beginning with a letter")
-    }
-}
-
-impl std::error::Error for PrefixError {}
 
 #[cfg(test)]
 mod tests {

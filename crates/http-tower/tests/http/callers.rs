@@ -90,10 +90,10 @@ impl World {
         environment: Environment,
         expiry: Expiry,
     ) -> (KeyId, String) {
-        let mut new = NewKey::named(Name::parse("n").unwrap());
-        new.permissions = Some(permissions.parse().unwrap());
-        new.environment = Some(environment);
-        new.expiry = expiry;
+        let new = NewKey::new(Name::parse("n").unwrap())
+            .with_permissions(permissions.parse().unwrap())
+            .with_environment(environment)
+            .with_expiry(expiry);
         let made = self
             .keys
             .issuer()

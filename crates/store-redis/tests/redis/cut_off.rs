@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, IdempotencyKey, Issuer, Key, KeyId, KeyStore, ListKeys, Name, NewKey, Outcome,
-    Reach, Record, Reservation, Reserved, StoreErrorKind, Timestamp,
+    Environment, IdempotencyKey, IssueOutcome, Issuer, Key, KeyId, KeyStore, ListKeys, Name,
+    NewKey, Reach, Record, Reservation, Reserved, StoreErrorKind, Timestamp,
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 use tokio::task::JoinSet;
@@ -189,12 +189,12 @@ fn a_change_that_is_cut_off_was_made_or_was_not_and_a_repeat_tells_which() {
 
 fn create_once(issuer: &Issuer, name: &str) -> Result<Key, Option<StoreErrorKind>> {
     let operator = operator();
-    let new = NewKey::named(Name::parse(name).unwrap());
+    let new = NewKey::new(Name::parse(name).unwrap());
     let idempotency = IdempotencyKey::parse(name).unwrap();
     let created = issuer.create_once(&operator, new, &idempotency, name.as_bytes());
     match block_on(created) {
-        Ok(Outcome::Issued(issued)) => Ok(issued.key),
-        Ok(Outcome::Replayed(key)) => Ok(key),
+        Ok(IssueOutcome::Issued(issued)) => Ok(issued.key),
+        Ok(IssueOutcome::Replayed(key)) => Ok(key),
         Err(keywright_core::IssueError::Store(error)) => Err(Some(error.kind())),
         Err(_) => Err(None),
     }
