@@ -12,8 +12,8 @@ use crate::{
     time::{TICK, coarse, monotonic},
 };
 
-/// The number of generations. If a record changes, copies of records that share its generation
-/// become stale as well, and are read again.
+/// The number of generations. If two records share one, a change of one of them only discards a
+/// copy of the other that is being read at that moment.
 const STRIPES: usize = 256;
 
 /// The end of a lapsed lease.
@@ -144,8 +144,8 @@ impl Lease {
     /// Reports that a record was changed or deleted.
     pub fn changed(&self, id: &KeyId) {
         self.generation(id).fetch_add(1, Ordering::SeqCst);
-        // A verifier registers its read of a record and then reads the generation. This thread
-        // increments the generation and then notifies the registered reads. Both have a fence in
+        // This thread increments the generation, and then looks for copies to mark as stale. A cache
+        // stores a copy, and then compares the generation with its stamp. Both have a fence in
         // between, so at least one of the two sees the other's write.
         fence(Ordering::SeqCst);
         let watchers = self.watchers.read().unwrap_or_else(PoisonError::into_inner);
