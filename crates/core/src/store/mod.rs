@@ -134,7 +134,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// In addition to the kinds that it lists, each method may return `Unavailable` or `Corrupt`.
+/// In addition to the kinds that it lists, each method may return `Unavailable` or `Corrupt`. A
+/// write that was done, but was confirmed by too few replicas, returns `NotConfirmed`.
 #[async_trait]
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Inserts a record with a new id (clause 1). The parent must be active at `now`.
@@ -149,7 +150,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only the general kinds.
+    /// `Unavailable` or `Corrupt`.
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError>;
 
     /// Returns one page of the keys in a workspace that a caller of this environment
@@ -158,7 +159,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only the general kinds.
+    /// `Unavailable` or `Corrupt`.
     async fn list(
         &self,
         workspace: &Workspace,
@@ -228,7 +229,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only the general kinds.
+    /// `Unavailable` or `Corrupt`.
     async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;
 
     /// Binds an idempotency key to an id, or returns its earlier binding if that has not ended at
@@ -237,7 +238,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only the general kinds.
+    /// `Unavailable` or `Corrupt`.
     async fn reserve(
         &self,
         reservation: &Reservation,
@@ -249,14 +250,14 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only the general kinds.
+    /// `Unavailable` or `Corrupt`.
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError>;
 
     /// Whether the store has no key in any workspace.
     ///
     /// # Errors
     ///
-    /// Only the general kinds.
+    /// `Unavailable` or `Corrupt`.
     async fn is_empty(&self) -> Result<bool, StoreError>;
 
     /// Claims the store for tokens with this prefix, unless another prefix was claimed before.
@@ -264,7 +265,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only the general kinds.
+    /// `Unavailable` or `Corrupt`.
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError>;
 
     /// Returns what an acknowledged write survives (clause 3).
