@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_core::{Environment, KeyStore, Listing, Prefix, StoreErrorKind};
+use keywright_core::{Environment, KeyStore, ListKeys, Prefix, StoreErrorKind};
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 
@@ -69,8 +69,14 @@ fn others_read_and_write_meanwhile() {
         assert!(writer.join().unwrap() > 0);
     });
     let restored = SqliteStore::open(&copy).unwrap();
-    let listing = Listing::newest(Environment::Live, 1);
-    let page = block_on(restored.list(&sample::workspace(), &listing)).unwrap();
+    let list = ListKeys::new().with_limit(1);
+    let page = block_on(restored.list(
+        &sample::workspace(),
+        Environment::Live,
+        &list,
+        sample::now(),
+    ))
+    .unwrap();
     // What was written meanwhile is in it up to some key and no further.
     let newest = page.keys[0].id;
     assert_eq!(
