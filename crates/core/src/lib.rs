@@ -77,6 +77,7 @@ pub use crate::{
         Reservation, Reserved, Retire, Revocation, Rotation, Stamp, Start, StoreError,
         StoreErrorKind,
     },
+    thread::JoinOnDrop,
     time::{Clock, SystemClock, Timestamp, TimestampError},
     token::{
         Environment, EnvironmentError, KeyId, KeyIdError, Prefix, PrefixError, Secret, Token,

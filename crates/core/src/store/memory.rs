@@ -107,8 +107,8 @@ impl Contents {
         for parent in self.records.values().filter_map(|record| record.key.parent) {
             *children.entry(parent).or_default() += 1;
         }
-        // A key is older than its descendants. Going from the newest to the oldest, one call deletes
-        // whole families.
+        // A key is older than its descendants, so going from the newest to the oldest deletes whole
+        // families in one call.
         let candidates: Vec<_> = self
             .records
             .values()

@@ -19,8 +19,10 @@ use crate::{
 /// ```
 /// use keywright_core::{Name, Record, Rename, StoreErrorKind, Timestamp};
 ///
-/// # use keywright_core::{Credential, Environment, Key, KeyId, Permissions, StoredHash, Tag, Workspace};
-/// # const HASH: &str = "$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+/// # use keywright_core::{Credential, Environment, Key, KeyId, Permissions, StoredHash, Tag};
+/// # use keywright_core::Workspace;
+/// # const HASH: &str = "$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$\
+/// #     AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 /// # let key = Key::new(
 /// #     KeyId::parse("key_0U5lKtf600000000")?,
 /// #     Workspace::parse("default")?,

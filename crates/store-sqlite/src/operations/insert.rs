@@ -10,7 +10,7 @@ use crate::{
 
 const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keys WHERE id = ?1)";
 
-/// Adds a record under a new id, while its parent is active and ends no earlier.
+/// Adds a record under a new id, if its parent admits it.
 pub(crate) fn insert(connection: &Connection, row: &NewRow, now: Timestamp) -> Result<()> {
     if let Some(parent) = &row.key.parent
         && !admits(connection, parent, &row.key, now)?
@@ -27,8 +27,9 @@ pub(crate) fn insert(connection: &Connection, row: &NewRow, now: Timestamp) -> R
     insert_new(connection, row)
 }
 
-/// Adds a record under a new id. That the id is new is left to the primary key, which has to look
-/// anyway; what it refuses is undone by itself.
+/// Adds a record under a new id.
+///
+/// The constraint of the primary key checks that the id is new. A rejected insert changes nothing.
 pub(super) fn insert_new(connection: &Connection, row: &NewRow) -> Result<()> {
     row.insert(connection)
         .map_err(|error| match error.sqlite_extended_error_code() {

@@ -8,13 +8,13 @@ use crate::{
     record::{self, key_columns},
 };
 
-/// One page of the keys of a workspace.
+/// Returns one page of the keys of a workspace.
 pub(crate) fn list(
     connection: &Connection,
     workspace: &Workspace,
     listing: &Listing,
 ) -> Result<Page> {
-    // The total and the page are of one state of the file.
+    // The total and the page come from one state of the file.
     let transaction = connection.unchecked_transaction()?;
     let total = match listing.start {
         Start::Offset(_) => Some(total(connection, &Query::new(workspace, listing))?),
@@ -41,14 +41,14 @@ fn page(connection: &Connection, query: Query) -> Result<Vec<Key>> {
     Ok(keys)
 }
 
-/// Which keys are meant: conditions, and what is bound in them.
+/// The conditions of a listing and their parameters.
 struct Query {
     conditions: String,
     parameters: Vec<Value>,
 }
 
 impl Query {
-    /// All that the listing shows, from any start.
+    /// Selects all keys of the listing, on whichever page.
     fn new(workspace: &Workspace, listing: &Listing) -> Self {
         let mut query = Self {
             conditions: "workspace = ?".into(),
@@ -74,7 +74,7 @@ impl Query {
         query
     }
 
-    /// One page of them and one more.
+    /// Narrows the query to one page, and one more key to find out whether another page follows.
     fn page(mut self, listing: &Listing) -> Self {
         let offset = match listing.start {
             Start::After(id) => {
@@ -89,7 +89,8 @@ impl Query {
         self
     }
 
-    /// What is passed over is passed over in the index; only the rows of the page are looked at.
+    /// Returns the statement for a page. It skips keys in the index, and reads only the page's
+    /// rows.
     fn page_sql(&self) -> String {
         format!(
             concat!(

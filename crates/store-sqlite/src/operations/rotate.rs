@@ -4,14 +4,14 @@ use keywright_core::{KeyId, Retire, StoreErrorKind, Timestamp, Workspace};
 use rusqlite::{Connection, params};
 
 use super::{
-    find_in_workspace,
+    find::find_in_workspace,
     insert::{admits, insert_new},
 };
 use crate::{
     changes,
     error::Result,
     record::{self, NewRow},
-    writer::atomic,
+    savepoint::atomic,
 };
 
 const RETIRE: &str = "
@@ -19,12 +19,12 @@ const RETIRE: &str = "
     SET successor = ?2, expires_at = ?3, revoked_at = ?4, version = ?5
     WHERE id = ?1";
 
-/// Which key is replaced, and what becomes of it.
+/// The key that a rotation replaces, and how it is retired.
 pub(crate) struct Predecessor {
     pub(crate) id: KeyId,
     pub(crate) version: u64,
     pub(crate) retire: Retire,
-    /// The key that has asked for it.
+    /// The key that requested the rotation, if it was a key.
     pub(crate) caller: Option<KeyId>,
 }
 
@@ -60,6 +60,6 @@ pub(crate) fn rotate(
             key.revoked_at.map(Timestamp::as_millis),
             version,
         ])?;
-        changes::note(connection, id)
+        changes::append(connection, id)
     })
 }

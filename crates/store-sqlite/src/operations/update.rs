@@ -1,10 +1,10 @@
-//! Changing a record of a known version: its name and metadata, or its credential.
+//! Conditional updates: of the name and the metadata, and of the credential.
 
 use keywright_core::{Credential, Key, KeyId, Metadata, Rename, StoreErrorKind, Workspace};
 use rusqlite::{Connection, params};
 
-use super::find_in_workspace;
-use crate::{changes, error::Result, record};
+use super::find::find_in_workspace;
+use crate::{changes, error::Result, record, savepoint::atomic};
 
 const RENAME: &str = "
     UPDATE keys SET name = ?2, metadata = ?3, version = ?4 WHERE id = ?1";
@@ -12,7 +12,7 @@ const RENAME: &str = "
 const REHASH: &str = "
     UPDATE keys SET hash = ?2, tag = ?3, version = ?4 WHERE id = ?1";
 
-/// Replaces name and metadata.
+/// Replaces the name and the metadata, and returns the updated key.
 pub(crate) fn rename(
     connection: &Connection,
     workspace: &Workspace,
@@ -22,17 +22,20 @@ pub(crate) fn rename(
 ) -> Result<Key> {
     let mut record = find_in_workspace(connection, workspace, id)?;
     record.rename(version, rename)?;
-    connection.prepare_cached(RENAME)?.execute(params![
-        id.as_bytes(),
-        record.key.name.as_str(),
-        record.key.metadata.as_ref().map(Metadata::as_json),
-        record::version(&record)?,
-    ])?;
-    changes::note(connection, id)?;
+    let version = record::version(&record)?;
+    atomic(connection, || {
+        connection.prepare_cached(RENAME)?.execute(params![
+            id.as_bytes(),
+            record.key.name.as_str(),
+            record.key.metadata.as_ref().map(Metadata::as_json),
+            version,
+        ])?;
+        changes::append(connection, id)
+    })?;
     Ok(record.key)
 }
 
-/// Replaces hash and tag.
+/// Replaces the hash and the tag.
 pub(crate) fn rehash(
     connection: &Connection,
     id: &KeyId,
@@ -41,11 +44,14 @@ pub(crate) fn rehash(
 ) -> Result<()> {
     let mut record = record::find(connection, id)?.ok_or(StoreErrorKind::NotFound)?;
     record.rehash(version, credential)?;
-    connection.prepare_cached(REHASH)?.execute(params![
-        id.as_bytes(),
-        record.credential.hash.to_string(),
-        record.credential.tag.as_bytes(),
-        record::version(&record)?,
-    ])?;
-    changes::note(connection, id)
+    let version = record::version(&record)?;
+    atomic(connection, || {
+        connection.prepare_cached(REHASH)?.execute(params![
+            id.as_bytes(),
+            record.credential.hash.to_string(),
+            record.credential.tag.as_bytes(),
+            version,
+        ])?;
+        changes::append(connection, id)
+    })
 }
