@@ -31,8 +31,9 @@ use crate::{
 /// file checkpoints its log into the file and deletes the log.
 #[derive(Debug)]
 pub struct SqliteStore {
-    // Fields are dropped in this order. The readers close first, since their connections cannot
-    // checkpoint.
+    // Fields are dropped in this order. The last connection to close checkpoints and deletes the
+    // log, which must not happen after a failed sync. The writer and the poller prevent it, the
+    // readers do not, so they close first.
     readers: Readers,
     writer: Writer,
     files: FileIdentity,

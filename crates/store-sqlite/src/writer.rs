@@ -128,7 +128,8 @@ where
     fn answer(self: Box<Self>, transaction: &Result<(), Arc<Error>>) {
         let answer = match (transaction, self.result) {
             (Ok(()), result) => result.map_err(StoreError::from),
-            // The job's own error may be what rolled the transaction back, and says more.
+            // This error of the job may have caused the rollback, so it says more than the shared
+            // one.
             (Err(_), Err(own @ Error::Sqlite(_))) => Err(own.into()),
             (Err(shared), _) => Err(shared.to_shared()),
         };
@@ -157,8 +158,8 @@ fn serve(
             Ok(changed)
         })
     };
-    // The order is: commit, invalidate the cached copies, answer. A caller that has its answer then
-    // never meets an old copy.
+    // The order is: commit, invalidate the cached copies, answer. So no verification that begins
+    // after the answer uses a copy from before the change.
     match &transaction {
         Ok(changed) => changed.notify(lease),
         Err(_) => {

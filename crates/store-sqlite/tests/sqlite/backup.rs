@@ -4,7 +4,6 @@ use std::{
     fs,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
     thread,
-    time::Instant,
 };
 
 use futures_executor::block_on;
@@ -12,7 +11,7 @@ use keywright_core::{Environment, KeyStore, Listing, Prefix, StoreErrorKind};
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 
-use crate::{Folder, PATIENCE, error_chain, insert, insert_all, sample};
+use crate::{Folder, Patience, error_chain, insert, insert_all, sample};
 
 #[test]
 fn a_backup_is_a_store_with_the_same_keys() {
@@ -66,7 +65,7 @@ fn other_callers_write_during_a_backup() {
             }
         });
         // A backup may be done before the other thread gets to write. Then it is made again.
-        let first = Instant::now();
+        let patience = Patience::new();
         let during = (0..)
             .map(|attempt| {
                 let copy = folder.0.path().join(format!("copy{attempt}.db"));
@@ -74,7 +73,7 @@ fn other_callers_write_during_a_backup() {
                 block_on(store.backup(&copy)).unwrap();
                 (copy, count.load(Ordering::Relaxed) > before)
             })
-            .take_while(|_| first.elapsed() < PATIENCE)
+            .take_while(|_| !patience.is_over())
             .find(|(_, written)| *written);
         done.store(true, Ordering::Relaxed);
         writer.join().unwrap();

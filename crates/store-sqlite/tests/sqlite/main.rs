@@ -94,16 +94,16 @@ fn error_chain(error: &dyn Error) -> String {
     chain
 }
 
-/// Repeats an operation that fails after it has waited for a lock for as long as the store waits:
-/// on a slow machine, others may hold the lock for longer. An operation that fails sooner has
-/// another reason, and is not repeated.
+/// Repeats an operation that fails after it has waited for a lock for as long as the store waits: on
+/// a slow machine, others may hold the lock for longer. An operation that fails sooner has another
+/// reason, and is not repeated.
 fn patiently<T, E>(operation: impl Fn() -> Result<T, E>) -> Result<T, E> {
-    let first = Instant::now();
+    let patience = Patience::new();
     loop {
-        let started = Instant::now();
+        let waiting = Patience::new();
         let result = operation();
-        let waited = started.elapsed() >= Duration::from_secs(4);
-        if result.is_ok() || !waited || first.elapsed() >= PATIENCE {
+        let waited_for_lock = waiting.elapsed() >= Duration::from_secs(4);
+        if result.is_ok() || !waited_for_lock || patience.is_over() {
             return result;
         }
     }
@@ -111,14 +111,35 @@ fn patiently<T, E>(operation: impl Fn() -> Result<T, E>) -> Result<T, E> {
 
 /// Waits for a condition, and returns whether it was met.
 fn eventually(condition: impl Fn() -> bool) -> bool {
-    let first = Instant::now();
+    let patience = Patience::new();
     while !condition() {
-        if first.elapsed() >= PATIENCE {
+        if patience.is_over() {
             return false;
         }
         thread::sleep(Duration::from_millis(1));
     }
     true
+}
+
+/// The time that a test has waited.
+struct Patience(Instant);
+
+impl Patience {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test gives up after some real time"
+    )]
+    fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn is_over(&self) -> bool {
+        self.elapsed() >= PATIENCE
+    }
 }
 
 /// Polls a future once, which submits its operation.
