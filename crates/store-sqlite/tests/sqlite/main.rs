@@ -95,8 +95,8 @@ fn error_chain(error: &dyn Error) -> String {
 }
 
 /// Repeats an operation that fails after it has waited for a lock for as long as the store waits.
-/// On a slow machine, others may hold the lock for longer. An operation that fails sooner has another
-/// reason, and is not repeated.
+/// On a slow machine, others may hold the lock for longer. An operation that fails sooner has
+/// another reason, and is not repeated.
 fn patiently<T, E>(operation: impl Fn() -> Result<T, E>) -> Result<T, E> {
     let patience = Patience::new();
     loop {
