@@ -6,7 +6,7 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use keywright_core::{
     Argon2Params, Caller, Credential, Denied, Durability, Environment, Expiry, HashError,
-    IdempotencyKey, Introspection, IssueError, IssueOutcome, Issued, Key, KeyId, KeyStore, Lease,
+    IdempotencyKey, Introspection, IssueError, IssueOutcome, Issued, JoinOnDrop, Key, KeyId, KeyStore, Lease,
     ListKeys, ListStart, MemoryStore, Metadata, MetadataError, Minted, Name, NameError,
     NewRotation, OpenError, OsEntropy, Page, Pepper, PepperError, PepperId, Permission,
     PermissionError, Permissions, Prefix, Purge, RandomError, Reach, Rename, Reservation, Reserved,
@@ -95,7 +95,7 @@ fn values(printed: &mut Printed, world: &World, memory: &MemoryStore) {
         Page::cut(vec![key.clone()], 1, None), Purge::new(now, 1), Rename::new(None, None),
         Revocation::new(true, 1), Reservation::new([0; 32], [0; 32], id, now),
         Rotation::new(id, 1, Retire::Now, record), lease, lease.stamp(&id),
-        Introspection::Valid(key.clone()),
+        Introspection::Valid(key.clone()), JoinOnDrop::new(std::thread::spawn(|| ())),
         block_on(world.keys.issuer().list(&world.operator, ListKeys::new())).unwrap(),
     );
 }
@@ -143,7 +143,7 @@ fn no_type_of_the_store_in_a_file_prints_a_secret() {
         OpenError::NewerSchema {
             path: path.clone(),
             found: 2,
-            known: 1,
+            supported: 1,
         },
     ];
     for error in errors {

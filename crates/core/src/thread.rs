@@ -2,23 +2,56 @@
 
 use std::thread::{self, JoinHandle};
 
-/// A thread that is waited for when this is dropped.
-pub(crate) struct Thread(Option<JoinHandle<()>>);
+/// A thread that is joined when this handle is dropped.
+///
+/// A store that works on threads keeps one of these for each, so that all of its work is finished
+/// and all of its connections are closed once it is dropped. Dropping the handle does not stop the
+/// thread: the owner makes it end first, for example by dropping the sender of its queue. Fields
+/// are dropped in the order in which they are declared.
+///
+/// On the thread itself, dropping the handle does not wait. A job that answers a caller may run the
+/// caller's waker, which may drop the owner of the thread.
+///
+/// ```
+/// use std::{sync::mpsc, thread};
+///
+/// use keywright_core::JoinOnDrop;
+///
+/// struct Worker {
+///     jobs: mpsc::Sender<u32>,
+///     _thread: JoinOnDrop,
+/// }
+///
+/// let (results, received) = mpsc::channel();
+/// let (jobs, queue) = mpsc::channel();
+/// let thread = thread::Builder::new().name("worker".into()).spawn(move || {
+///     for job in queue {
+///         let _ = results.send(2 * job);
+///     }
+/// })?;
+/// let worker = Worker { jobs, _thread: JoinOnDrop::new(thread) };
+/// worker.jobs.send(21)?;
+/// drop(worker);
+/// assert_eq!(received.try_recv(), Ok(42));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct JoinOnDrop(Option<JoinHandle<()>>);
 
-impl Thread {
-    pub(crate) const fn new(thread: JoinHandle<()>) -> Self {
+impl JoinOnDrop {
+    /// Takes over a thread.
+    #[must_use]
+    pub const fn new(thread: JoinHandle<()>) -> Self {
         Self(Some(thread))
     }
 }
 
-impl Drop for Thread {
+impl Drop for JoinOnDrop {
     fn drop(&mut self) {
-        // An answer may wake whoever drops the owner right there, on the thread that answers; a
-        // thread cannot wait for itself.
         if let Some(thread) = self.0.take()
             && thread.thread().id() != thread::current().id()
         {
-            // It catches the panics of its jobs; there is nobody to tell of another one.
+            // A panic of the thread must not become a panic in a destructor.
             let _ = thread.join();
         }
     }

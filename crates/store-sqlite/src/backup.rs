@@ -1,4 +1,4 @@
-//! Copying the file while it is in use.
+//! Backing up a store that is in use.
 
 use std::{fs, io, path, path::Path, thread};
 
@@ -7,48 +7,51 @@ use keywright_core::StoreError;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{
+    connection::BUSY_TIMEOUT,
     error::{Error, Result},
     file,
     store::SqliteStore,
 };
 
 impl SqliteStore {
-    /// Copies the store as it is now into a new file with mode 0600, while others go on to read and
-    /// write. The copy is a store of its own: to restore it, end all programs that have the file
-    /// open, remove the file and those beside it (`-wal` and `-shm`), and put the copy in its place.
+    /// Copies the store into a new file with mode 0600, while other callers continue to read and
+    /// write.
     ///
-    /// **Restoring a backup brings back keys that were revoked since it was made.** Keep a list of
-    /// what you revoke, and revoke it again.
+    /// The copy is a complete store. To restore it, stop all programs that have the original open,
+    /// remove the original with its `-wal` and `-shm`, and move the copy to its path.
     ///
-    /// If the future is dropped, the copy is finished all the same.
+    /// **Restoring a backup reactivates the keys that were revoked after it was made.** Keep a list
+    /// of revocations, and revoke those keys again.
+    ///
+    /// If the future is dropped, the copy is completed nevertheless.
     ///
     /// # Errors
     ///
-    /// `Unavailable` if there is a file at `to`, or the copy cannot be written; there is no file
-    /// then that was not there before.
+    /// `Unavailable` if the file `to` exists or the copy cannot be written. A failed backup leaves
+    /// no new file.
     pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let from = self.path()?.to_owned();
         let to = path::absolute(to).map_err(Error::from)?;
-        let (caller, answer) = oneshot::channel();
-        // A copy takes as long as the file is large, for which no reader can be spared.
+        let (sender, receiver) = oneshot::channel();
+        // A large file takes long to copy, which would block one of the reader threads.
         thread::Builder::new()
             .name("kw-sqlite-copy".into())
-            .spawn(move || caller.send(copy(&from, &to)))
+            .spawn(move || sender.send(copy(&from, &to)))
             .map_err(Error::from)?;
-        Ok(answer.await.unwrap_or(Err(Error::Lost))?)
+        Ok(receiver.await.unwrap_or(Err(Error::JobLost))?)
     }
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    // SQLite writes into a file that is empty, and so the mode is right from the start.
+    // `VACUUM INTO` accepts an empty file, so the copy has the right mode from the start.
     let file = file::create(to)?;
     let copied = vacuum_into(from, to).and_then(|()| {
         file.sync_all()?;
-        file::sync_name(to)?;
+        file::sync_directory_of(to)?;
         Ok(())
     });
     if copied.is_err() {
-        // That there is no backup is what matters; half of one may be left if the disk is gone.
+        // The caller gets the first error. If the disk is gone, a part of the copy may remain.
         let _ = fs::remove_file(to);
     }
     copied
@@ -63,7 +66,7 @@ fn vacuum_into(from: &Path, to: &Path) -> Result<()> {
     })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(from, flags)?;
-    connection.busy_timeout(crate::connection::BUSY_TIMEOUT)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute("VACUUM INTO ?1", [to])?;
     Ok(())
 }

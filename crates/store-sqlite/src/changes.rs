@@ -1,14 +1,16 @@
-//! Which records have changed: noted in the file with each change, and read by whoever keeps copies.
+//! The table `changes`, through which one handle or process learns which records another has
+//! changed.
 
 use keywright_core::{KeyId, Lease};
 use rusqlite::Connection;
 
 use crate::{error::Result, record};
 
-/// Most notes that are kept. Whoever has missed more takes everything for changed.
-const KEPT: i64 = 4096;
+/// The number of entries that are kept. A reader that has missed more treats every record as
+/// changed.
+const CAPACITY: i64 = 4096;
 
-const NOTE: &str = "INSERT INTO changes (id) VALUES (?1)";
+const APPEND: &str = "INSERT INTO changes (id) VALUES (?1)";
 
 const PRUNE: &str = "DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?1";
 
@@ -16,42 +18,43 @@ const LATEST: &str = "SELECT ifnull(max(seq), 0) FROM changes";
 
 const SINCE: &str = "SELECT seq, id FROM changes WHERE seq > ?1 ORDER BY seq";
 
-/// Notes that a record has changed, in the transaction that changes it.
-pub(crate) fn note(connection: &Connection, id: &KeyId) -> Result<()> {
-    connection.prepare_cached(NOTE)?.execute([id.as_bytes()])?;
+/// Appends an entry for a record, in the transaction that changes it.
+pub(crate) fn append(connection: &Connection, id: &KeyId) -> Result<()> {
+    connection
+        .prepare_cached(APPEND)?
+        .execute([id.as_bytes()])?;
     Ok(())
 }
 
-/// Forgets the oldest notes.
+/// Deletes the oldest entries beyond the capacity.
 pub(crate) fn prune(connection: &Connection) -> Result<()> {
-    connection.prepare_cached(PRUNE)?.execute([KEPT])?;
+    connection.prepare_cached(PRUNE)?.execute([CAPACITY])?;
     Ok(())
 }
 
-/// The number of the latest note; 0 before the first.
+/// Returns the number of the latest entry, or 0 if there has never been one.
 pub(crate) fn latest(connection: &Connection) -> Result<i64> {
     Ok(connection
         .prepare_cached(LATEST)?
         .query_one((), |row| row.get(0))?)
 }
 
-/// What has changed since some moment.
+/// The records that have changed since an entry.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum Changed {
     /// These records.
     Records(Vec<KeyId>),
-    /// Nobody knows which.
-    Anything,
+    /// Possibly every record: some entries are missing or damaged.
+    Any,
 }
 
 impl Changed {
-    /// Reads the notes after the one of that number, and the number of the latest. A note that is
-    /// missing or damaged may have been of any record.
+    /// Reads the entries after `number`, and returns the number of the latest entry with them.
     pub(crate) fn since(connection: &Connection, number: i64) -> Result<(Self, i64)> {
         let latest = latest(connection)?;
         let count = latest - number;
-        if !(0..=KEPT).contains(&count) {
-            return Ok((Self::Anything, latest));
+        if !(0..=CAPACITY).contains(&count) {
+            return Ok((Self::Any, latest));
         }
         let mut statement = connection.prepare_cached(SINCE)?;
         let mut rows = statement.query([number])?;
@@ -61,22 +64,22 @@ impl Changed {
             let seq: i64 = row.get(0)?;
             match record::cell(row, 1, record::id) {
                 Ok(id) if seq == next => records.push(id),
-                _ => return Ok((Self::Anything, latest)),
+                _ => return Ok((Self::Any, latest)),
             }
             next += 1;
         }
         Ok(if next == latest + 1 {
             (Self::Records(records), latest)
         } else {
-            (Self::Anything, latest)
+            (Self::Any, latest)
         })
     }
 
-    /// Tells those who keep copies.
-    pub(crate) fn tell(&self, lease: &Lease) {
+    /// Invalidates the cached copies of these records.
+    pub(crate) fn notify(&self, lease: &Lease) {
         match self {
             Self::Records(ids) => ids.iter().for_each(|id| lease.changed(id)),
-            Self::Anything => lease.changed_all(),
+            Self::Any => lease.changed_all(),
         }
     }
 }
@@ -86,7 +89,7 @@ mod tests {
     use super::*;
     use crate::{sample, schema};
 
-    fn file() -> Connection {
+    fn database() -> Connection {
         let connection = Connection::open_in_memory().unwrap();
         schema::migrate(&connection, 0).unwrap();
         connection
@@ -97,11 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_was_noted_after_a_number_and_no_more() {
-        let connection = file();
+    fn only_entries_after_the_number_are_returned() {
+        let connection = database();
         assert_eq!(since(&connection, 0), (Changed::Records(vec![]), 0));
         for number in 1..=3 {
-            note(&connection, &sample::id(number)).unwrap();
+            append(&connection, &sample::id(number)).unwrap();
         }
         let last = Changed::Records(vec![sample::id(2), sample::id(3)]);
         assert_eq!(since(&connection, 1), (last, 3));
@@ -109,36 +112,36 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forgotten_may_have_been_anything() {
-        let connection = file();
+    fn a_pruned_entry_counts_as_a_change_of_any_record() {
+        let connection = database();
         for number in 0..5_000 {
-            note(&connection, &sample::id(number)).unwrap();
+            append(&connection, &sample::id(number)).unwrap();
         }
         prune(&connection).unwrap();
         let kept: i64 = connection
             .query_one("SELECT count(*) FROM changes", (), |row| row.get(0))
             .unwrap();
-        assert_eq!(kept, KEPT);
-        assert_eq!(since(&connection, 5_000 - KEPT - 1).0, Changed::Anything);
-        let (changed, latest) = since(&connection, 5_000 - KEPT);
+        assert_eq!(kept, CAPACITY);
+        assert_eq!(since(&connection, 5_000 - CAPACITY - 1).0, Changed::Any);
+        let (changed, latest) = since(&connection, 5_000 - CAPACITY);
         assert!(matches!(changed, Changed::Records(ids) if ids.len() == 4096));
         assert_eq!(latest, 5_000);
-        // Another file, or an older one.
-        assert_eq!(since(&connection, 6_000), (Changed::Anything, 5_000));
+        // A number beyond the latest comes from another file, or from a later state of this one.
+        assert_eq!(since(&connection, 6_000), (Changed::Any, 5_000));
     }
 
     #[test]
-    fn a_note_that_is_damaged_or_missing_may_have_been_of_anything() {
-        let connection = file();
+    fn a_damaged_or_missing_entry_counts_as_a_change_of_any_record() {
+        let connection = database();
         for number in 1..=3 {
-            note(&connection, &sample::id(number)).unwrap();
+            append(&connection, &sample::id(number)).unwrap();
         }
         for damage in [
             "UPDATE changes SET id = x'00' WHERE seq = 2",
             "DELETE FROM changes WHERE seq = 2",
         ] {
             connection.execute(damage, ()).unwrap();
-            assert_eq!(since(&connection, 0), (Changed::Anything, 3), "{damage}");
+            assert_eq!(since(&connection, 0), (Changed::Any, 3), "{damage}");
         }
     }
 }

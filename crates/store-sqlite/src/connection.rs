@@ -1,4 +1,4 @@
-//! How a connection to the file is set up.
+//! Opening and configuring connections.
 
 use std::{path::Path, time::Duration};
 
@@ -10,11 +10,12 @@ use rusqlite::{
 /// How long a connection waits for a lock.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// More than the statements that there are: the lists alone have 48.
+/// The capacity of a connection's cache of prepared statements. It is more than there are: the
+/// lists alone have 48.
 const CACHED_STATEMENTS: usize = 96;
 
-/// What a connection does not find in the file. The limit lets the log shrink again after a long
-/// read, such as a backup, has made it grow.
+/// Settings that are not stored in the file. `journal_size_limit` lets the log shrink again after a
+/// long read, such as a backup, has made it grow.
 const SETTINGS: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA secure_delete = ON;
@@ -24,19 +25,21 @@ const SETTINGS: &str = "
     PRAGMA journal_size_limit = 67108864;
 ";
 
-/// Opens an existing file. Until [`configure`] it is left as it is: not even its log is written
-/// back when the connection is closed.
+/// Opens an existing file.
+///
+/// Until [`configure`] the connection changes nothing: it does not even checkpoint when it is
+/// closed.
 pub(crate) fn open(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    keep_log(&connection)?;
+    disable_checkpoint_on_close(&connection)?;
     Ok(connection)
 }
 
-/// Sets up a connection to a file that is known to be a store.
+/// Configures a connection to a file that is known to be a store.
 pub(crate) fn configure(connection: &Connection) -> Result<()> {
-    // The schema has no triggers and no views, so whoever planted one gets nothing from it.
+    // The schema has no triggers and no views. Disabling them protects against planted ones.
     for (config, value) in [
         (DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false),
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
@@ -52,8 +55,8 @@ pub(crate) fn configure(connection: &Connection) -> Result<()> {
     define_fold(connection)
 }
 
-/// Leaves the log as it is when the connection is closed.
-pub(crate) fn keep_log(connection: &Connection) -> Result<()> {
+/// Leaves the log as it is when the connection is closed, even if it is the last one.
+pub(crate) fn disable_checkpoint_on_close(connection: &Connection) -> Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(())
 }
@@ -66,12 +69,13 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// `fold(text)` in SQL is [`fold_case`].
+/// Defines the SQL function `fold(text)` as [`fold_case`].
 fn define_fold(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("fold", 1, flags, |context| {
         let text = context.get_raw(0).as_str();
-        // A name that is no text must not be passed over as one that was not searched for.
+        // A search must report a name that is not text, rather than skip it as one that does not
+        // match.
         text.map(fold_case)
             .map_err(|_| Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), None))
     })

@@ -1,5 +1,5 @@
-//! API keys in one SQLite file: durable, shared between processes, and written by many callers in
-//! one transaction.
+//! A store that keeps API keys in one SQLite file: durable, shared between processes, and with
+//! group commit.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -19,45 +19,49 @@
 //! # }).unwrap();
 //! ```
 //!
-//! * **Durable.** What is answered with `Ok` has been synced to the disk: it survives a crash of the
-//!   host, as far as its disk keeps what it says that it has.
-//! * **Group commit.** One thread writes. It commits whatever is waiting in one transaction, so that
-//!   concurrent callers share one sync, and answers each of them only after it.
-//! * **Readers never wait** for the writer, nor do they run on the caller's thread: there is one
-//!   thread to find keys and one to list them. The crate needs no async runtime.
-//! * **Bounded.** 1024 jobs may wait for each thread; one more is `Unavailable` at once.
-//! * **Shared.** Any number of handles and processes on one host may have the file open. It must not
-//!   lie on a network file system: SQLite's write-ahead log needs shared memory.
-//! * **Not fooled.** Once the file, its `-wal` or its `-shm` was removed or another one put in its place,
-//!   every operation is `Unavailable`, and within 100 ms so is each verification, whatever the
-//!   [`Sharing`]: SQLite would go on with a file that nobody else can open.
-//!   A symbolic link is followed; a file with two names by a hard link is refused. The same holds of the
-//!   handle that met it once a sync of the file has failed: SQLite would go on, and what it had written
-//!   before is lost with the power. Its log has it: restart all programs that have the file open.
-//! * **Not begun anew.** A file that is missing or empty becomes a new store, but not where there is
-//!   the log of another one.
-//! * **Told of changes.** A key that was revoked over this handle is refused at once, one that another
-//!   handle or process has revoked within 100 ms: one thread asks the file every 25 ms. [`Sharing`]
-//!   has two other choices: to ask the file each time, and to let nobody else open it. Whoever changes a row by hand adds its id to the table `changes`.
-//! * **Private.** The file is created for its owner alone (mode 0600), and so are those beside it, with
-//!   `-wal`, `-shm` and `-lock` after its name.
+//! * **Durable.** An operation returns `Ok` after its write was synced to the disk. The write
+//!   survives a crash of the host, provided that the disk keeps what it reports as synced.
+//! * **Group commit.** One thread writes. It commits all waiting operations in one transaction, so
+//!   that concurrent callers share one sync, and answers them after the commit.
+//! * **Readers do not wait** for the writer. One thread finds keys and another one lists them. No
+//!   operation blocks the caller's thread, and the crate needs no async runtime.
+//! * **Bounded.** Each thread has a queue of 1024 operations. If it is full, an operation fails
+//!   with `Unavailable` at once.
+//! * **Shared.** Any number of handles and processes on one host may have the file open. It must
+//!   not be on a network file system: SQLite's write-ahead log needs shared memory.
+//! * **Revoked keys are rejected** at once by a verifier over the same handle, and within 100 ms by
+//!   one over another handle or process: a thread polls the file every 25 ms. With [`Sharing`] you
+//!   can choose to read the record on each verification, or to allow no other handle. If you change
+//!   a row by hand, insert its id into the table `changes`.
+//! * **Safe against lost files.** If the file, its `-wal` or its `-shm` is removed or replaced,
+//!   every operation fails with `Unavailable`, and within 100 ms so does every verification: SQLite
+//!   would continue with a file that no one else can open. A file that is missing or empty becomes
+//!   a new store, but not if its log exists. A symbolic link is followed, and a file with a hard
+//!   link is rejected.
+//! * **Safe against failed syncs.** If a sync of the file fails, this handle's operations fail with
+//!   `Unavailable`, since pages that were written earlier may be lost. The log is complete: restart
+//!   all programs that have the file open.
+//! * **Private.** The file is created with mode 0600, and so are the files next to it, `-wal`,
+//!   `-shm` and `-lock`.
 
 mod backup;
 mod changes;
+mod checkpoint;
 mod connection;
 mod error;
 mod file;
+mod file_identity;
 mod lock;
 mod open;
+mod open_error;
 mod operations;
-mod place;
 mod poller;
 mod reader;
 mod record;
+mod savepoint;
 mod schema;
 mod store;
 mod worker;
-mod write_back;
 mod writer;
 
 #[cfg(test)]
@@ -65,4 +69,4 @@ mod writer;
 mod sample;
 
 // The public interface is:
-pub use crate::{error::OpenError, lock::Sharing, store::SqliteStore};
+pub use crate::{lock::Sharing, open_error::OpenError, store::SqliteStore};

@@ -1,39 +1,45 @@
-//! Who else may have the file open.
+//! Sharing the file with other handles and processes.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     path::Path,
 };
 
-use crate::{error::OpenError, file::beside};
+use crate::{file::with_suffix, open_error::OpenError};
 
-/// Who else may change the file while it is open, and by when a verifier over this handle refuses a
-/// key that they have revoked. What is revoked over this handle is refused at once.
+/// Whether others may open the file, and when this handle's verifier rejects a key that was revoked
+/// through another handle.
+///
+/// A key that is revoked through this handle is rejected at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "who opens a file chooses one of these three"
+    reason = "the caller chooses one of exactly these three"
 )]
 pub enum Sharing {
-    /// Other handles and processes; within 100 ms. It is the default.
+    /// Other handles and processes may open the file. Their revocations take effect within 100 ms.
+    /// This is the default.
     #[default]
     Shared,
-    /// The same; at once: each verification reads the record.
+    /// Other handles and processes may open the file. Their revocations take effect at once, since
+    /// each verification reads the record.
     Strict,
-    /// Nobody: a second handle is refused, here and in other processes, the command line included.
-    /// The file is asked all the same, so that keys are refused within 100 ms once it or its log is
-    /// removed or another one is put in its place.
+    /// No other handle may open the file, in this process or another, including the command line.
+    ///
+    /// The store still checks the file, so that keys are rejected within 100 ms after the file or
+    /// its log was removed or replaced.
     Exclusive,
 }
 
-/// A lock on the file beside the store, as long as this lives. It is not on the file itself, since
-/// closing that would give up SQLite's own locks.
+/// A lock on the store, held until this is dropped.
+///
+/// It locks a separate file (`-lock`). Closing the store's file would drop SQLite's own locks.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "it is the open file that holds it")] File);
+pub(crate) struct FileLock(#[expect(dead_code, reason = "the open file holds the lock")] File);
 
-impl Lock {
-    pub(crate) fn take(path: &Path, sharing: Sharing) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Create {
+impl FileLock {
+    pub(crate) fn acquire(path: &Path, sharing: Sharing) -> Result<Self, OpenError> {
+        let create_error = |source| OpenError::Create {
             path: path.into(),
             source,
         };
@@ -41,7 +47,9 @@ impl Lock {
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(beside(path, "-lock")).map_err(failed)?;
+        let file = options
+            .open(with_suffix(path, "-lock"))
+            .map_err(create_error)?;
         let locked = match sharing {
             Sharing::Shared | Sharing::Strict => file.try_lock_shared(),
             Sharing::Exclusive => file.try_lock(),
@@ -49,7 +57,7 @@ impl Lock {
         match locked {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.into() }),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
+            Err(TryLockError::Error(source)) => Err(create_error(source)),
         }
     }
 }

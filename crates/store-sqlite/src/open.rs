@@ -1,4 +1,4 @@
-//! Opening a file as a store: whose it is, the write-ahead log, and the newest schema.
+//! Opening a file as a store: identifying it, locking it, and migrating its schema.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -12,29 +12,31 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use crate::{
     connection::{self, BUSY_TIMEOUT},
-    error::OpenError,
     file,
-    lock::{Lock, Sharing},
+    lock::{FileLock, Sharing},
+    open_error::OpenError,
     schema::{self, Identity},
 };
 
-/// The first SQLite without a bug of the write-ahead log that corrupts the file when two
-/// connections checkpoint or restart it at once (<https://sqlite.org/wal.html#walresetbug>).
+/// The oldest supported SQLite, 3.51.3. Before it, the file can be corrupted if two connections
+/// checkpoint or restart the log at the same time (<https://sqlite.org/wal.html#walresetbug>).
 const OLDEST_SQLITE: i32 = 3_051_003;
 
-/// How often the file is tried to be switched to its write-ahead log, and the longest pause between.
+/// How often the switch to a write-ahead log is attempted.
 const SWITCH_ATTEMPTS: u32 = 200;
+
+/// The longest pause between two attempts.
 const SWITCH_PAUSE: Duration = Duration::from_millis(50);
 
-/// A file that is a store.
+/// A file that was opened as a store.
 pub(crate) struct Opened {
-    /// Where it is, through all symbolic links.
+    /// The path of the file, with all symbolic links resolved.
     pub(crate) path: PathBuf,
     pub(crate) writer: Connection,
-    pub(crate) lock: Lock,
+    pub(crate) lock: FileLock,
 }
 
-/// Opens the file for writing, and makes it a store if it is new or empty.
+/// Opens the file for writing. A new or empty file becomes a store.
 pub(crate) fn open(path: &Path, sharing: Sharing) -> Result<Opened, OpenError> {
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
         return Err(OpenError::NoFile);
@@ -44,101 +46,87 @@ pub(crate) fn open(path: &Path, sharing: Sharing) -> Result<Opened, OpenError> {
             version: rusqlite::version(),
         });
     }
-    let failed = |source| OpenError::Create {
+    let create_error = |source| OpenError::Create {
         path: path.into(),
         source,
     };
-    let absolute = path::absolute(path).map_err(failed)?;
-    if file::is_lost(&absolute).map_err(failed)? {
+    let absolute = path::absolute(path).map_err(create_error)?;
+    if file::has_only_log(&absolute).map_err(create_error)? {
         return Err(OpenError::OnlyLog { path: absolute });
     }
-    let path = create(&absolute).map_err(failed)?;
-    if file::has_hard_links(&path).map_err(failed)? {
+    let path = create(&absolute).map_err(create_error)?;
+    if file::has_hard_links(&path).map_err(create_error)? {
         return Err(OpenError::HardLinked { path });
     }
-    let (writer, lock) = Opening {
-        path: &path,
-        sharing,
-    }
-    .run()?;
+    let (writer, lock) = open_store(&path, sharing)?;
     Ok(Opened { path, writer, lock })
 }
 
-/// Creates the file unless there is one. The path is absolute, since SQLite takes one that begins
-/// with `file:` for a URI; what it becomes has no symbolic link in it, since the lock must be the same
-/// for all.
+/// Creates the file if it does not exist, and returns its path with all symbolic links resolved, so
+/// that each of its paths leads to the same lock.
+///
+/// The path is absolute: SQLite treats a relative path that begins with `file:` as a URI.
 fn create(path: &Path) -> io::Result<PathBuf> {
     file::create_if_missing(path)?;
     path.canonicalize()
 }
 
-struct Opening<'a> {
-    path: &'a Path,
-    sharing: Sharing,
+/// Opens a file that exists.
+fn open_store(path: &Path, sharing: Sharing) -> Result<(Connection, FileLock), OpenError> {
+    let sqlite_error = |source| OpenError::from_sqlite(path.into(), source);
+    let connection = connection::open(path).map_err(sqlite_error)?;
+    let (_, version) = begin(path, &connection, TransactionBehavior::Deferred)?;
+    if connection.is_readonly("main").map_err(sqlite_error)? {
+        return Err(OpenError::NotWritable { path: path.into() });
+    }
+    // The lock is acquired once the file is known to be a store, so that no lock file appears next
+    // to another program's file, and before anything is changed.
+    let lock = FileLock::acquire(path, sharing)?;
+    connection::configure(&connection).map_err(sqlite_error)?;
+    let pause = || thread::sleep(random_part_of(SWITCH_PAUSE));
+    if !switch_to_wal(&connection, pause).map_err(sqlite_error)? {
+        return Err(OpenError::NoWriteAheadLog { path: path.into() });
+    }
+    if version < schema::VERSION {
+        // Another process may have migrated the file by now.
+        let (transaction, version) = begin(path, &connection, TransactionBehavior::Immediate)?;
+        schema::migrate(&connection, version).map_err(sqlite_error)?;
+        transaction.commit().map_err(sqlite_error)?;
+    }
+    Ok((connection, lock))
 }
 
-impl Opening<'_> {
-    fn run(&self) -> Result<(Connection, Lock), OpenError> {
-        let connection = self.sqlite(connection::open(self.path))?;
-        let version = self.version(&connection, TransactionBehavior::Deferred)?.0;
-        if self.sqlite(connection.is_readonly("main"))? {
-            return Err(OpenError::NotWritable {
-                path: self.path.into(),
-            });
-        }
-        // Only now, since nothing is put beside what is not ours; and whoever is refused has changed
-        // nothing.
-        let lock = Lock::take(self.path, self.sharing)?;
-        self.sqlite(connection::configure(&connection))?;
-        if !self.sqlite(switch_to_wal(&connection))? {
-            return Err(OpenError::NoWriteAheadLog {
-                path: self.path.into(),
-            });
-        }
-        if version < schema::VERSION {
-            // Another process may have been faster, hence the second look inside the transaction.
-            let (version, transaction) =
-                self.version(&connection, TransactionBehavior::Immediate)?;
-            self.sqlite(schema::migrate(&connection, version))?;
-            self.sqlite(transaction.commit())?;
-        }
-        Ok((connection, lock))
-    }
-
-    /// The version of the schema, 0 for an empty file, and the transaction in which it has it.
-    fn version<'a>(
-        &self,
-        connection: &'a Connection,
-        behavior: TransactionBehavior,
-    ) -> Result<(i64, Transaction<'a>), OpenError> {
-        let transaction = self.sqlite(Transaction::new_unchecked(connection, behavior))?;
-        let path = || self.path.into();
-        match self.sqlite(schema::identify(connection))? {
-            Identity::Empty => Ok((0, transaction)),
-            Identity::Store { version } if version <= schema::VERSION => Ok((version, transaction)),
-            Identity::Store { version } => Err(OpenError::NewerSchema {
-                path: path(),
-                found: version,
-                known: schema::VERSION,
-            }),
-            Identity::Foreign => Err(OpenError::Foreign { path: path() }),
-        }
-    }
-
-    fn sqlite<T>(&self, outcome: rusqlite::Result<T>) -> Result<T, OpenError> {
-        outcome.map_err(|source| OpenError::sqlite(self.path.into(), source))
+/// Begins a transaction, and returns it with the version of the schema, 0 for an empty file.
+fn begin<'a>(
+    path: &Path,
+    connection: &'a Connection,
+    behavior: TransactionBehavior,
+) -> Result<(Transaction<'a>, i64), OpenError> {
+    let sqlite_error = |source| OpenError::from_sqlite(path.into(), source);
+    let transaction = Transaction::new_unchecked(connection, behavior).map_err(sqlite_error)?;
+    match schema::identify(connection).map_err(sqlite_error)? {
+        Identity::Empty => Ok((transaction, 0)),
+        Identity::Store { version } if version <= schema::VERSION => Ok((transaction, version)),
+        Identity::Store { version } => Err(OpenError::NewerSchema {
+            path: path.into(),
+            found: version,
+            supported: schema::VERSION,
+        }),
+        Identity::Foreign => Err(OpenError::Foreign { path: path.into() }),
     }
 }
 
-/// Whether the file has a write-ahead log now. That is kept in the file and switched once.
-fn switch_to_wal(connection: &Connection) -> rusqlite::Result<bool> {
-    // SQLite does not always wait for the lock that this needs, so the waiting is done here.
+/// Switches the file to a write-ahead log, and returns whether it has one now. The switch is stored
+/// in the file.
+///
+/// SQLite does not always wait for the lock that this needs, so this calls `pause` and tries again.
+fn switch_to_wal(connection: &Connection, mut pause: impl FnMut()) -> rusqlite::Result<bool> {
     connection.busy_timeout(Duration::ZERO)?;
     let mut switched = try_switch_to_wal(connection);
     for _ in 1..SWITCH_ATTEMPTS {
         match switched {
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                thread::sleep(random_part_of(SWITCH_PAUSE));
+                pause();
                 switched = try_switch_to_wal(connection);
             }
             _ => break,
@@ -148,7 +136,7 @@ fn switch_to_wal(connection: &Connection) -> rusqlite::Result<bool> {
     switched
 }
 
-/// Two that try at once must not try again at once, and again, until both give up.
+/// Returns a random part of a pause, so that two processes do not keep trying at the same times.
 fn random_part_of(pause: Duration) -> Duration {
     let [random, ..] = RandomState::new().hash_one(()).to_le_bytes();
     pause.mul_f64(f64::from(random) / 255.0)
@@ -158,4 +146,44 @@ fn try_switch_to_wal(connection: &Connection) -> rusqlite::Result<bool> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |row| {
         Ok(row.get_ref(0)?.as_str()? == "wal")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns a connection to a new file, and one of another program that reads the file.
+    fn connection_and_reader(path: &Path) -> (Connection, Connection) {
+        file::create_if_missing(path).unwrap();
+        let connection = connection::open(path).unwrap();
+        let reader = Connection::open(path).unwrap();
+        reader
+            .execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")
+            .unwrap();
+        (connection, reader)
+    }
+
+    /// SQLite itself waits for no reader when a file is switched to a write-ahead log.
+    #[test]
+    fn the_switch_to_a_log_waits_for_a_reader() {
+        let folder = tempfile::tempdir().unwrap();
+        let (connection, reader) = connection_and_reader(&folder.path().join("keys.db"));
+        let mut pauses = 0;
+        let switched = switch_to_wal(&connection, || {
+            pauses += 1;
+            if pauses == 3 {
+                reader.execute_batch("COMMIT").unwrap();
+            }
+        });
+        assert_eq!(switched, Ok(true));
+        assert_eq!(pauses, 3);
+    }
+
+    #[test]
+    fn the_switch_to_a_log_gives_up_if_a_reader_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (connection, _reader) = connection_and_reader(&folder.path().join("keys.db"));
+        let error = switch_to_wal(&connection, || ()).unwrap_err();
+        assert_eq!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
+    }
 }

@@ -1,117 +1,127 @@
-//! The thread that learns what others have changed, and vouches for the copies of the rest.
+//! The thread that learns what other handles and processes have changed, and extends the lease.
 
 use std::{io, sync::Arc, thread, time::Duration};
 
 use crossbeam_channel::{RecvTimeoutError, Sender};
-use keywright_core::Lease;
+use keywright_core::{JoinOnDrop, Lease};
 use rusqlite::Connection;
 
 use crate::{
     changes::{self, Changed},
+    checkpoint,
     error::Result,
-    place::Place,
-    worker::Thread,
-    write_back,
+    file_identity::FileIdentity,
 };
 
-/// How often the file is asked whether it has changed.
+/// The time between two polls.
 const INTERVAL: Duration = Duration::from_millis(25);
 
-/// How long after it was asked a copy may be used. It is the bound that the crate's docs state: a
-/// poll that comes late makes verifiers ask the store, and never makes them wrong.
+/// How long a cached copy may be used after a poll began. It is the bound that the crate's docs
+/// state. If a poll is late, the lease lapses and verifiers read from the store.
 const TERM: Duration = Duration::from_millis(100);
 
-/// A thread that asks the file, as long as this lives.
+/// A thread that polls the file until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Poller {
-    // The order matters: it is the end of this that ends the thread.
-    _alive: Sender<()>,
-    _thread: Thread,
+    // This field is dropped first, which ends the thread.
+    _stop_on_drop: Sender<()>,
+    _thread: JoinOnDrop,
 }
 
 impl Poller {
-    /// Asks once, and then again and again.
+    /// Polls once, and then repeatedly on a thread.
     pub(crate) fn start(
         connection: Connection,
-        place: Place,
+        files: FileIdentity,
         lease: Arc<Lease>,
     ) -> io::Result<Self> {
-        let (alive, ended) = crossbeam_channel::bounded(0);
-        let mut poll = Poll {
+        let (stop_on_drop, stopped) = crossbeam_channel::bounded(0);
+        let mut polling = Polling {
             connection,
-            place,
+            files,
             lease,
-            state: None,
+            last_seen: None,
         };
-        poll.run();
+        polling.poll();
         let thread = thread::Builder::new()
             .name("kw-sqlite-poll".into())
             .spawn(move || {
-                while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                    poll.run();
+                while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                    polling.poll();
                 }
-                poll.lease.end();
-                write_back::before_close(&poll.connection, &poll.place);
+                polling.lease.end();
+                checkpoint::keep_log_if_unsynced(&polling.connection, &polling.files);
             })?;
         Ok(Self {
-            _alive: alive,
-            _thread: Thread::new(thread),
+            _stop_on_drop: stop_on_drop,
+            _thread: JoinOnDrop::new(thread),
         })
     }
 }
 
-struct Poll {
+struct Polling {
     connection: Connection,
-    place: Place,
+    files: FileIdentity,
     lease: Arc<Lease>,
-    /// `None` before the first poll and after one that failed.
-    state: Option<State>,
+    /// `None` before the first poll and after a poll that failed.
+    last_seen: Option<Seen>,
 }
 
-/// What was seen last.
+/// The state of the file at a poll.
 #[derive(Clone, Copy)]
-struct State {
-    /// SQLite's `data_version`, which another connection's commit changes.
-    version: i64,
-    /// The number of the latest note.
-    latest: i64,
+struct Seen {
+    /// SQLite's `data_version`, which changes with each commit of another connection.
+    data_version: i64,
+    /// The number of the latest entry of the table `changes`.
+    latest_change: i64,
 }
 
-impl Poll {
-    fn run(&mut self) {
-        let asked = self.lease.now();
-        match self.learn() {
-            Ok(state) => {
-                self.state = Some(state);
-                self.lease.extend(asked + TERM);
+impl Polling {
+    /// Invalidates the copies of records that others have changed, and extends the lease.
+    ///
+    /// The term counts from before the file is read, and the copies are invalidated before the
+    /// lease is extended. So a verifier that holds the lease either sees the invalidation, or uses
+    /// a copy whose record changed less than a term ago.
+    fn poll(&mut self) {
+        let began = self.lease.now();
+        match self.invalidate_changed() {
+            Ok(seen) => {
+                self.last_seen = Some(seen);
+                self.lease.extend(began + TERM);
             }
-            // What has changed meanwhile is not known, and verifiers ask for themselves.
+            // The changes since the last poll are unknown, so verifiers must read from the store.
             Err(_) => {
-                self.state = None;
+                self.last_seen = None;
                 self.lease.end();
             }
         }
     }
 
-    fn learn(&self) -> Result<State> {
-        self.place.check()?;
-        // Read before the notes: what is committed between is seen next time.
-        let version = self
+    fn invalidate_changed(&self) -> Result<Seen> {
+        self.files.check()?;
+        // This is read before the changes. A commit in between is found by the next poll.
+        let data_version = self
             .connection
             .prepare_cached("PRAGMA data_version")?
             .query_one((), |row| row.get(0))?;
-        let Some(seen) = self.state else {
-            let latest = changes::latest(&self.connection)?;
+        let Some(last_seen) = self.last_seen else {
+            let latest_change = changes::latest(&self.connection)?;
             self.lease.changed_all();
-            return Ok(State { version, latest });
+            return Ok(Seen {
+                data_version,
+                latest_change,
+            });
         };
-        if version == seen.version {
-            return Ok(seen);
+        if data_version == last_seen.data_version {
+            return Ok(last_seen);
         }
         let transaction = self.connection.unchecked_transaction()?;
-        let (changed, latest) = Changed::since(&self.connection, seen.latest)?;
+        let (changed, latest_change) = Changed::since(&self.connection, last_seen.latest_change)?;
         transaction.commit()?;
-        changed.tell(&self.lease);
-        Ok(State { version, latest })
+        changed.notify(&self.lease);
+        Ok(Seen {
+            data_version,
+            latest_change,
+        })
     }
 }

@@ -12,30 +12,32 @@ use rusqlite::Connection;
 
 use crate::{
     error::{Error, Result},
-    place::Place,
+    file_identity::FileIdentity,
     worker::Worker,
 };
 
-/// Most jobs that read in one transaction.
+/// The number of finds that may share one transaction.
 const BATCH: usize = 64;
 
-/// It is given the connection, or why nothing may be read.
-type Job = Box<dyn FnOnce(Result<&Connection>) + Send>;
+/// A job that is called with the connection, or with the reason why the store cannot be read.
+type ReadJob = Box<dyn FnOnce(Result<&Connection>) + Send>;
 
-/// Two threads with connections that only read, one for what is quick and one for what may take
-/// long: no verification waits behind a search. Neither waits for a writer.
+/// Two threads with read-only connections, one for finds and one for lists.
+///
+/// A find, on which a verification waits, is never queued behind a long search. Neither thread
+/// waits for the writer.
 #[derive(Debug)]
 pub(crate) struct Readers {
-    finds: Worker<Job>,
-    lists: Worker<Job>,
+    finds: Worker<ReadJob>,
+    lists: Worker<ReadJob>,
 }
 
 impl Readers {
-    pub(crate) fn start([finds, lists]: [Connection; 2], place: &Place) -> io::Result<Self> {
+    pub(crate) fn start([finds, lists]: [Connection; 2], files: &FileIdentity) -> io::Result<Self> {
         let start = |name, connection, batch| {
-            let place = place.clone();
+            let files = files.clone();
             Worker::start(name, connection, move |connection: &_, jobs: &_| {
-                serve(connection, jobs, batch, &place);
+                serve(connection, jobs, batch, &files);
             })
         };
         Ok(Self {
@@ -44,7 +46,7 @@ impl Readers {
         })
     }
 
-    /// Reads a row or so.
+    /// Runs work that reads a few rows.
     pub(crate) async fn find<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -52,7 +54,7 @@ impl Readers {
         run(&self.finds, work).await
     }
 
-    /// Reads any number of rows.
+    /// Runs work that reads any number of rows.
     pub(crate) async fn list<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -62,37 +64,44 @@ impl Readers {
 }
 
 async fn run<T: Send + 'static>(
-    worker: &Worker<Job>,
+    worker: &Worker<ReadJob>,
     work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let (caller, answer) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     worker.submit(Box::new(move |connection| {
-        // Nobody misses a read whose caller has gone.
-        if !caller.is_canceled() {
-            let _ = caller.send(connection.and_then(work));
+        // A read is skipped if its caller has dropped the future.
+        if !sender.is_canceled() {
+            let _ = sender.send(connection.and_then(work));
         }
     }))?;
-    Ok(answer.await.unwrap_or(Err(Error::Lost))?)
+    Ok(receiver.await.unwrap_or(Err(Error::JobLost))?)
 }
 
-/// Each transaction costs system calls for its locks, and so does each look at the place, so what
-/// waits shares them. Both come after all jobs of the batch were submitted: none of them sees an older
-/// state than it must.
-fn serve(connection: &Connection, jobs: &Receiver<Job>, most: usize, place: &Place) {
+/// Runs jobs until the queue is disconnected, up to `max_batch` of them in one transaction.
+///
+/// A transaction costs system calls for its locks, and so does the check of the files. Waiting jobs
+/// share both. Both happen after all jobs of the batch were submitted, so that no job sees a state
+/// from before its submission.
+fn serve(
+    connection: &Connection,
+    jobs: &Receiver<ReadJob>,
+    max_batch: usize,
+    files: &FileIdentity,
+) {
     for job in jobs {
-        let batch: Vec<Job> = iter::once(job)
-            .chain(jobs.try_iter().take(most - 1))
+        let batch: Vec<ReadJob> = iter::once(job)
+            .chain(jobs.try_iter().take(max_batch - 1))
             .collect();
-        let is_whole = place.is_whole();
-        // Without one, each job reads in a transaction of its own.
+        let is_intact = files.is_intact();
+        // If this fails, each job reads in its own transaction.
         let _transaction = (batch.len() > 1).then(|| connection.unchecked_transaction());
         for job in batch {
-            let connection = if is_whole {
+            let connection = if is_intact {
                 Ok(connection)
             } else {
-                Err(place.failure())
+                Err(files.error())
             };
-            // A panic ends the job, whose caller learns that it was lost, and not the thread.
+            // A panic ends this job, not the thread. The caller gets `JobLost`.
             let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));
         }
     }

@@ -1,4 +1,4 @@
-//! Records as rows of the table `keys`, and back.
+//! Records as rows of the table `keys`.
 
 use std::error::Error;
 
@@ -29,7 +29,7 @@ const INSERT: &str = concat!(
     ", hash, tag, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
 );
 
-/// The record of an id.
+/// Returns the record with this id, including a revoked one.
 pub(crate) fn find(connection: &Connection, id: &KeyId) -> rusqlite::Result<Option<Record>> {
     let mut select = connection.prepare_cached(SELECT)?;
     let mut rows = select.query([id.as_bytes()])?;
@@ -67,13 +67,13 @@ pub(crate) fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
     Ok(key)
 }
 
-type Unreadable = Box<dyn Error + Send + Sync>;
+type InvalidValue = Box<dyn Error + Send + Sync>;
 
-/// Reads a column. What `read` does not take is an error of SQLite's own kind for that.
+/// Reads a column with `read`, whose error becomes SQLite's error for a failed conversion.
 pub(crate) fn cell<T>(
     row: &Row<'_>,
     column: usize,
-    read: impl FnOnce(ValueRef<'_>) -> Result<T, Unreadable>,
+    read: impl FnOnce(ValueRef<'_>) -> Result<T, InvalidValue>,
 ) -> rusqlite::Result<T> {
     let value = row.get_ref(column)?;
     read(value).map_err(|source| {
@@ -81,11 +81,11 @@ pub(crate) fn cell<T>(
     })
 }
 
-/// Reads a column that may hold nothing.
+/// Reads a column that may be null.
 pub(crate) fn optional<T>(
     row: &Row<'_>,
     column: usize,
-    read: impl FnOnce(ValueRef<'_>) -> Result<T, Unreadable>,
+    read: impl FnOnce(ValueRef<'_>) -> Result<T, InvalidValue>,
 ) -> rusqlite::Result<Option<T>> {
     match row.get_ref(column)? {
         ValueRef::Null => Ok(None),
@@ -93,47 +93,39 @@ pub(crate) fn optional<T>(
     }
 }
 
-/// Reads an id.
-pub(crate) fn id(value: ValueRef<'_>) -> Result<KeyId, Unreadable> {
+/// Reads the value of an id.
+pub(crate) fn id(value: ValueRef<'_>) -> Result<KeyId, InvalidValue> {
     Ok(KeyId::from_bytes(value.as_blob()?)?)
 }
 
-fn time(value: ValueRef<'_>) -> Result<Timestamp, Unreadable> {
+fn time(value: ValueRef<'_>) -> Result<Timestamp, InvalidValue> {
     Ok(Timestamp::from_millis(value.as_i64()?)?)
 }
 
-/// Reads a name, of which `parse` would also take one that was never written.
-fn name(value: ValueRef<'_>) -> Result<Name, Unreadable> {
+/// Reads a name. `Name::parse` trims white space, which a stored name does not have.
+fn name(value: ValueRef<'_>) -> Result<Name, InvalidValue> {
     let text = value.as_str()?;
     let name = Name::parse(text)?;
     if name.as_str() == text {
         Ok(name)
     } else {
-        Err("a name has no white space around it".into())
+        Err("a stored name has no surrounding white space".into())
     }
 }
 
-fn environment(value: ValueRef<'_>) -> Result<Environment, Unreadable> {
+fn environment(value: ValueRef<'_>) -> Result<Environment, InvalidValue> {
     match value.as_i64()? {
         0 => Ok(Environment::Live),
         1 => Ok(Environment::Test),
-        _ => Err("an environment is 0 or 1".into()),
+        _ => Err("a stored environment is 0 or 1".into()),
     }
 }
 
-/// A new record as its columns are bound. It is made on the caller's thread, to spare the writer's.
+/// A new record with its columns encoded. Encoding it on the caller's thread saves time on the
+/// writer's.
 pub(crate) struct NewRow {
-    pub(crate) id: KeyId,
-    pub(crate) workspace: Workspace,
-    pub(crate) parent: Option<KeyId>,
-    environment: i64,
-    name: Name,
+    pub(crate) key: Key,
     permissions: String,
-    successor: Option<KeyId>,
-    pub(crate) expires_at: Option<Timestamp>,
-    revoked_at: Option<Timestamp>,
-    last_used_at: Option<Timestamp>,
-    metadata: Option<Metadata>,
     hash: String,
     tag: Tag,
     version: i64,
@@ -141,51 +133,43 @@ pub(crate) struct NewRow {
 
 impl NewRow {
     pub(crate) fn new(record: &Record) -> rusqlite::Result<Self> {
-        let Record {
-            key,
-            credential,
-            version,
-            ..
-        } = record;
         Ok(Self {
-            id: key.id,
-            workspace: key.workspace.clone(),
-            parent: key.parent,
-            environment: match key.environment {
-                Environment::Live => 0,
-                Environment::Test => 1,
-            },
-            name: key.name.clone(),
-            permissions: key.permissions.to_string(),
-            successor: key.successor,
-            expires_at: key.expires_at,
-            revoked_at: key.revoked_at,
-            last_used_at: key.last_used_at,
-            metadata: key.metadata.clone(),
-            hash: credential.hash.to_string(),
-            tag: credential.tag,
-            version: i64::try_from(*version)
-                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?,
+            key: record.key.clone(),
+            permissions: record.key.permissions.to_string(),
+            hash: record.credential.hash.to_string(),
+            tag: record.credential.tag,
+            version: version(record)?,
         })
     }
 
     pub(crate) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let key = &self.key;
+        let environment = match key.environment {
+            Environment::Live => 0,
+            Environment::Test => 1,
+        };
         connection.prepare_cached(INSERT)?.execute(params![
-            self.id.as_bytes(),
-            self.workspace.as_str(),
-            self.environment,
-            self.name.as_str(),
+            key.id.as_bytes(),
+            key.workspace.as_str(),
+            environment,
+            key.name.as_str(),
             self.permissions,
-            self.parent.as_ref().map(KeyId::as_bytes),
-            self.successor.as_ref().map(KeyId::as_bytes),
-            self.expires_at.map(Timestamp::as_millis),
-            self.revoked_at.map(Timestamp::as_millis),
-            self.last_used_at.map(Timestamp::as_millis),
-            self.metadata.as_ref().map(Metadata::as_json),
+            key.parent.as_ref().map(KeyId::as_bytes),
+            key.successor.as_ref().map(KeyId::as_bytes),
+            key.expires_at.map(Timestamp::as_millis),
+            key.revoked_at.map(Timestamp::as_millis),
+            key.last_used_at.map(Timestamp::as_millis),
+            key.metadata.as_ref().map(Metadata::as_json),
             self.hash,
             self.tag.as_bytes(),
             self.version,
         ])?;
         Ok(())
     }
+}
+
+/// Encodes the version.
+pub(crate) fn version(record: &Record) -> rusqlite::Result<i64> {
+    i64::try_from(record.version)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }

@@ -1,20 +1,21 @@
-//! The schema of the file, its versions, and how one becomes the next.
+//! The schema of the file, its versions, and its migrations.
 
 use rusqlite::{Connection, Result};
 
-/// `KWRG`, in the header of the file: it belongs to this crate.
+/// The application id in the header of the file, `KWRG`. It marks the file as a store of this
+/// crate.
 const APPLICATION_ID: i64 = 0x4b57_5247;
 
-/// Version `n` is what the first `n` of these make of an empty file. What was released never
-/// changes; a new version is one more.
+/// The migrations. The first `n` of them turn an empty file into one of version `n`. A released
+/// migration never changes.
 const MIGRATIONS: [&str; 2] = [V1, V2];
 
-/// The newest version that this program knows.
+/// The newest version that this program supports.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// All times are Unix milliseconds. The time of creation is in the id, which is kept as its 16
-/// ASCII characters, so that new rows are appended. The indexes for lists hold what a filter by
-/// status needs, so that keys which it passes over cost no look at their rows.
+/// All times are Unix milliseconds. An id is stored as its 16 ASCII characters, which begin with
+/// the time of creation, so that new rows are appended. The indexes for lists contain the columns
+/// of the filter by status, so that a row which the filter skips is not read.
 const V1: &str = "
     CREATE TABLE keys (
         id BLOB NOT NULL PRIMARY KEY,
@@ -53,8 +54,8 @@ const V1: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// Which records have changed, in this order. The newest note is never deleted, so that no number
-/// comes twice.
+/// The ids of changed records, in the order of their changes. The newest entry is never deleted, so
+/// that no number is used twice.
 const V2: &str = "
     CREATE TABLE changes (
         seq INTEGER NOT NULL PRIMARY KEY,
@@ -62,18 +63,18 @@ const V2: &str = "
     ) STRICT;
 ";
 
-/// Whose file it is.
+/// Which program a file belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Identity {
-    /// Nobody's yet.
+    /// The file is empty.
     Empty,
-    /// A store whose schema has this version.
+    /// The file is a store, and its schema has this version.
     Store { version: i64 },
-    /// Another program's.
+    /// The file belongs to another program.
     Foreign,
 }
 
-/// Reads whose file it is. To get one answer it takes a transaction around it.
+/// Identifies the file. The caller holds a transaction, so that all values come from one state.
 pub(crate) fn identify(connection: &Connection) -> Result<Identity> {
     let application_id: i64 = connection.pragma_query_one(None, "application_id")?;
     let version = version(connection)?;
@@ -86,14 +87,14 @@ pub(crate) fn identify(connection: &Connection) -> Result<Identity> {
     })
 }
 
-/// The version of the schema, at the present state of the connection's transaction.
+/// Returns the version of the schema.
 pub(crate) fn version(connection: &Connection) -> Result<i64> {
     connection
         .prepare_cached("PRAGMA user_version")?
         .query_one((), |row| row.get(0))
 }
 
-/// Brings the schema from a version to the newest, inside a transaction.
+/// Migrates the schema from version `from` to the newest, inside a transaction.
 pub(crate) fn migrate(connection: &Connection, from: i64) -> Result<()> {
     for (migration, next) in MIGRATIONS.into_iter().zip(1..) {
         if next > from {

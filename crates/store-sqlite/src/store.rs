@@ -1,4 +1,4 @@
-//! The store: what its threads are given to do.
+//! The store, which passes each operation to one of its threads.
 
 use std::{path::Path, sync::Arc};
 
@@ -10,99 +10,99 @@ use keywright_core::{
 };
 
 use crate::{
+    checkpoint::Checkpointer,
     connection,
-    error::{Error, OpenError, Result},
-    lock::{Lock, Sharing},
+    error::{Error, Result},
+    file_identity::FileIdentity,
+    lock::{FileLock, Sharing},
     open::{self, Opened},
-    operations,
-    operations::Predecessor,
-    place::Place,
+    open_error::OpenError,
+    operations::{self, Predecessor},
     poller::Poller,
     reader::Readers,
     record::NewRow,
-    write_back::Log,
     writer::Writer,
 };
 
-/// Keys in one SQLite file. Its durability is [`Durability::HostCrash`].
+/// A store that keeps keys in one SQLite file.
 ///
-/// Dropping it blocks until what was submitted is done; the last handle of a file that is dropped
-/// writes the log back into it.
+/// Its durability is [`Durability::HostCrash`].
+///
+/// Dropping the store blocks until all submitted operations are done. Dropping the last handle of a
+/// file checkpoints its log into the file and deletes the log.
 #[derive(Debug)]
 pub struct SqliteStore {
-    // Readers end first, so that the writer's is the connection that writes the log back.
+    // Fields are dropped in this order. The last connection to close checkpoints and deletes the
+    // log, which must not happen after a failed sync. The writer and the poller prevent it, the
+    // readers do not, so they close first.
     readers: Readers,
     writer: Writer,
-    place: Place,
+    files: FileIdentity,
     lease: Arc<Lease>,
     _poller: Option<Poller>,
-    // Given up when the last connection is closed.
-    _lock: Lock,
+    // The lock is released after the last connection is closed.
+    _lock: FileLock,
 }
 
 impl SqliteStore {
-    /// Opens a file, creates it if there is none (mode 0600, in a directory that exists), and brings
-    /// its schema to this program's version.
+    /// Opens a file as a store that is [shared](Sharing::Shared) with other handles and processes.
     ///
-    /// This blocks, for milliseconds as a rule, and for up to 5 seconds while others lock the file.
+    /// If the file does not exist, it is created with mode 0600. Its directory must exist. An older
+    /// schema is migrated to the version of this program.
+    ///
+    /// This blocks, usually for milliseconds, and for up to 5 seconds while others lock the file.
     ///
     /// # Errors
     ///
-    /// An [`OpenError`] for each way in which the file cannot be a store. A file of another program
-    /// is left byte for byte as it is.
+    /// An [`OpenError`] if the file cannot be used as a store. A file of another program is not
+    /// changed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::open_with(path, Sharing::Shared)
     }
 
-    /// The same, with a choice of who else may change the file while it is open.
+    /// Opens a file as a store, with a choice of who else may open it at the same time.
     ///
     /// # Errors
     ///
-    /// Those of [`open`](Self::open), and [`OpenError::InUse`].
+    /// Those of [`open`](Self::open), and [`OpenError::InUse`] if this handle and the other ones
+    /// cannot share the file.
     pub fn open_with(path: impl AsRef<Path>, sharing: Sharing) -> Result<Self, OpenError> {
         let Opened {
             path,
             mut writer,
             lock,
         } = open::open(path.as_ref(), sharing)?;
-        let log =
-            Log::watch(&mut writer).map_err(|source| OpenError::sqlite(path.clone(), source))?;
-        let reader = || {
-            connection::open_reader(&path).map_err(|source| OpenError::sqlite(path.clone(), source))
-        };
+        let sqlite_error = |source| OpenError::from_sqlite(path.clone(), source);
+        let checkpointer = Checkpointer::attach(&mut writer).map_err(sqlite_error)?;
+        let reader = || connection::open_reader(&path).map_err(sqlite_error);
         let readers = [reader()?, reader()?];
-        let place = Place::of(path.clone()).map_err(|source| OpenError::Create {
+        let files = FileIdentity::of(path.clone()).map_err(|source| OpenError::Create {
             path: path.clone(),
             source,
         })?;
         let lease = Arc::new(Lease::lapsed());
         let poller = match sharing {
             Sharing::Shared | Sharing::Exclusive => Some(
-                Poller::start(reader()?, place.clone(), Arc::clone(&lease))
+                Poller::start(reader()?, files.clone(), Arc::clone(&lease))
                     .map_err(OpenError::Threads)?,
             ),
             Sharing::Strict => None,
         };
         Ok(Self {
-            readers: Readers::start(readers, &place).map_err(OpenError::Threads)?,
-            writer: Writer::start(writer, log, place.clone(), Arc::clone(&lease))
+            readers: Readers::start(readers, &files).map_err(OpenError::Threads)?,
+            writer: Writer::start(writer, checkpointer, files.clone(), Arc::clone(&lease))
                 .map_err(OpenError::Threads)?,
-            place,
+            files,
             lease,
             _poller: poller,
             _lock: lock,
         })
     }
 
-    /// The path of the file, while it is where it was.
+    /// Returns the path of the file. Fails if the file was removed or replaced.
     pub(crate) fn path(&self) -> Result<&Path> {
-        self.place.check()?;
-        Ok(self.place.path())
-    }
-
-    #[cfg(test)]
-    pub(crate) const fn writer(&self) -> &Writer {
-        &self.writer
+        self.files.check()?;
+        Ok(self.files.path())
     }
 }
 
@@ -199,7 +199,7 @@ impl KeyStore for SqliteStore {
         let id = *id;
         let credential = credential.clone();
         self.writer
-            .change(move |connection| operations::rehash(connection, &id, version, &credential))
+            .change(move |connection| operations::rehash(connection, &id, version, credential))
             .await
     }
 
@@ -221,14 +221,15 @@ impl KeyStore for SqliteStore {
             .await
     }
 
-    /// A reader looks for what may go, through all keys of the workspace or of the file, for which
-    /// there is no index; the writer looks again and deletes, and is held up by no search.
+    /// Searches on a reader thread, which reads all keys of the workspace or of the file: there is
+    /// no index of revoked keys. The writer checks the keys again and deletes them, so that a
+    /// search never delays a write.
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
         loop {
-            let wanted = purge.clone();
+            let search = purge.clone();
             let ids = self
                 .readers
-                .list(move |connection| operations::purgeable(connection, &wanted))
+                .list(move |connection| operations::find_purgeable(connection, &search))
                 .await?;
             if ids.is_empty() {
                 return Ok(0);
@@ -238,7 +239,7 @@ impl KeyStore for SqliteStore {
                 .writer
                 .run(move |connection| operations::delete_purgeable(connection, &ids, before))
                 .await?;
-            // Others have purged the same meanwhile, but there may be more.
+            // Another handle has purged these keys in the meantime. There may be more.
             if count > 0 {
                 return Ok(count);
             }

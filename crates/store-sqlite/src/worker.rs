@@ -1,24 +1,23 @@
-//! A thread that does what waits in a bounded queue.
+//! A thread with a bounded queue of jobs and its own connection.
 
-use std::{
-    fmt, io,
-    thread::{self, JoinHandle},
-};
+use std::{fmt, io, thread};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use keywright_core::JoinOnDrop;
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 
-/// Most jobs that may wait.
+/// The number of jobs that may wait.
 const QUEUE: usize = 1024;
 
-/// A queue, and the thread behind it with a connection of its own. When this is dropped the thread
-/// finishes what is queued, closes its connection and ends.
+/// A queue and the thread that serves it.
+///
+/// When this is dropped, the thread finishes the queued jobs, closes its connection and ends.
 pub(crate) struct Worker<J> {
-    // The order matters: it is the end of the queue that ends the thread.
+    // This field is dropped first, which disconnects the queue and ends the thread.
     jobs: Sender<J>,
-    _thread: Thread,
+    _thread: JoinOnDrop,
 }
 
 impl<J: Send + 'static> Worker<J> {
@@ -33,14 +32,14 @@ impl<J: Send + 'static> Worker<J> {
             .spawn(move || work(&connection, &queue))?;
         Ok(Self {
             jobs,
-            _thread: Thread::new(thread),
+            _thread: JoinOnDrop::new(thread),
         })
     }
 
     pub(crate) fn submit(&self, job: J) -> Result<()> {
-        self.jobs.try_send(job).map_err(|refused| match refused {
+        self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => Error::QueueFull,
-            TrySendError::Disconnected(_) => Error::Lost,
+            TrySendError::Disconnected(_) => Error::JobLost,
         })
     }
 }
@@ -50,28 +49,5 @@ impl<J> fmt::Debug for Worker<J> {
         f.debug_struct("Worker")
             .field("waiting", &self.jobs.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// A thread that is waited for when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Thread(Option<JoinHandle<()>>);
-
-impl Thread {
-    pub(crate) const fn new(thread: JoinHandle<()>) -> Self {
-        Self(Some(thread))
-    }
-}
-
-impl Drop for Thread {
-    fn drop(&mut self) {
-        // An answer may wake whoever drops the store right there, on the thread that answers; a
-        // thread cannot wait for itself.
-        if let Some(thread) = self.0.take()
-            && thread.thread().id() != thread::current().id()
-        {
-            // It catches the panics of its jobs; there is nobody to tell of another one.
-            let _ = thread.join();
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that writes: whatever waits is committed in one transaction.
+//! The thread that writes: it commits all waiting jobs in one transaction.
 
 use std::{
     io,
@@ -13,55 +13,60 @@ use rusqlite::Connection;
 
 use crate::{
     changes::{self, Changed},
+    checkpoint::{self, Checkpointer},
     error::{Error, Result},
-    place::Place,
+    file_identity::FileIdentity,
+    savepoint::execute,
     schema,
     worker::Worker,
-    write_back::{self, Log},
 };
 
-/// Most jobs of one transaction. It bounds how long the first of them waits for its answer.
+/// The number of jobs that may share one transaction. It bounds how long the first of them waits
+/// for its answer.
 const BATCH: usize = 256;
 
-/// The one thread of a store that writes.
+/// The thread of a store that writes.
 #[derive(Debug)]
-pub(crate) struct Writer(Worker<Box<dyn Job>>);
+pub(crate) struct Writer(Worker<Box<dyn WriteJob>>);
 
 impl Writer {
     pub(crate) fn start(
         connection: Connection,
-        log: Log,
-        place: Place,
+        checkpointer: Checkpointer,
+        files: FileIdentity,
         lease: Arc<Lease>,
     ) -> io::Result<Self> {
-        let work = move |connection: &_, jobs: &Receiver<Box<dyn Job>>| {
+        let work = move |connection: &_, jobs: &Receiver<Box<dyn WriteJob>>| {
             for job in jobs {
-                serve(connection, job, jobs, &place, &lease);
-                // Nobody waits for this but whoever comes next.
-                log.write_back(connection, &place);
+                serve(connection, job, jobs, &files, &lease);
+                // The callers of this batch already have their answers.
+                checkpointer.run_if_due(connection, &files);
             }
-            write_back::before_close(connection, &place);
+            checkpoint::keep_log_if_unsynced(connection, &files);
         };
         Worker::start("kw-sqlite-write", connection, work).map(Self)
     }
 
-    /// Does the work in a transaction that others may share, and returns when it is on the disk.
-    /// Work that fails must leave nothing behind: it checks before its one write, or it is
-    /// [`atomic`]. It is done also if the future is dropped meanwhile.
+    /// Runs work that changes no record that a verifier may have cached, and returns once it is
+    /// durable.
+    ///
+    /// Other jobs may share the transaction. So work that fails must leave nothing behind: it
+    /// checks before its only write, or runs its writes with [`atomic`](crate::savepoint::atomic).
+    /// The work is done even if the future is dropped.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.submit(work, Effect::Untold).await
+        self.submit(work, Effect::ChangesNothing).await
     }
 
-    /// The same for work that changes records: before it returns, those who keep copies are told
-    /// what it has [noted](changes::note).
+    /// Runs work that changes records, like [`run`](Self::run). Before this returns, the cached
+    /// copies of the records that the work [appended](changes::append) are invalidated.
     pub(crate) async fn change<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.submit(work, Effect::Told).await
+        self.submit(work, Effect::ChangesRecords).await
     }
 
     async fn submit<T: Send + 'static>(
@@ -69,57 +74,43 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
         effect: Effect,
     ) -> Result<T, StoreError> {
-        let (caller, answer) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         self.0.submit(Box::new(Write {
             work: Some(work),
             effect,
-            outcome: Err(Error::Lost),
-            caller,
+            result: Err(Error::JobLost),
+            sender,
         }))?;
-        answer.await.unwrap_or(Err(Error::Lost.into()))
+        receiver.await.unwrap_or(Err(Error::JobLost.into()))
     }
 }
 
-/// Several writes of which all are done or none, whatever becomes of the rest of the transaction.
-pub(crate) fn atomic<T>(connection: &Connection, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    execute(connection, "SAVEPOINT job")?;
-    let outcome = work();
-    // On some failures SQLite has undone the whole transaction already.
-    if outcome.is_err() && !connection.is_autocommit() {
-        execute(connection, "ROLLBACK TO job").or_else(|_| execute(connection, "ROLLBACK"))?;
-    }
-    if !connection.is_autocommit() {
-        execute(connection, "RELEASE job")?;
-    }
-    outcome
-}
-
-/// Whether a write is one that those who keep copies must know of.
+/// Whether a job changes records that verifiers may have cached.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effect {
-    Told,
-    Untold,
+    ChangesRecords,
+    ChangesNothing,
 }
 
-/// A write and whoever waits for it.
-trait Job: Send {
+/// A write, and the caller that waits for it.
+trait WriteJob: Send {
     fn effect(&self) -> Effect;
 
     /// Does the work, in an open transaction.
     fn run(&mut self, connection: &Connection);
 
-    /// Tells the caller, once it is known what has become of the transaction.
+    /// Answers the caller, after the transaction was committed or has failed.
     fn answer(self: Box<Self>, transaction: &Result<(), Arc<Error>>);
 }
 
 struct Write<W, T> {
     work: Option<W>,
     effect: Effect,
-    outcome: Result<T>,
-    caller: oneshot::Sender<Result<T, StoreError>>,
+    result: Result<T>,
+    sender: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<W, T> Job for Write<W, T>
+impl<W, T> WriteJob for Write<W, T>
 where
     W: FnOnce(&Connection) -> Result<T> + Send,
     T: Send,
@@ -130,44 +121,47 @@ where
 
     fn run(&mut self, connection: &Connection) {
         if let Some(work) = self.work.take() {
-            self.outcome = work(connection);
+            self.result = work(connection);
         }
     }
 
     fn answer(self: Box<Self>, transaction: &Result<(), Arc<Error>>) {
-        let answer = match (transaction, self.outcome) {
-            (Ok(()), outcome) => outcome.map_err(StoreError::from),
-            // The failure that undid the transaction says more than that it was undone.
+        let answer = match (transaction, self.result) {
+            (Ok(()), result) => result.map_err(StoreError::from),
+            // This error of the job may have caused the rollback, so it says more than the shared
+            // one.
             (Err(_), Err(own @ Error::Sqlite(_))) => Err(own.into()),
-            (Err(shared), _) => Err(shared.shared()),
+            (Err(shared), _) => Err(shared.to_shared()),
         };
-        // Whoever asked may be gone; the work was done all the same.
-        let _ = self.caller.send(answer);
+        // The caller may have dropped its future.
+        let _ = self.sender.send(answer);
     }
 }
 
-/// Does the job and whatever else is waiting.
+/// Runs the job together with the other waiting jobs, and answers their callers.
 fn serve(
     connection: &Connection,
-    job: Box<dyn Job>,
-    jobs: &Receiver<Box<dyn Job>>,
-    place: &Place,
+    job: Box<dyn WriteJob>,
+    jobs: &Receiver<Box<dyn WriteJob>>,
+    files: &FileIdentity,
     lease: &Lease,
 ) {
     let mut batch = vec![job];
-    let transaction = if place.is_lost() {
-        // One more commit would have the log written back and begun anew, and it is all that is left.
-        Err(Error::NotSynced)
+    let transaction = if files.is_unsynced() {
+        // Another commit could make SQLite checkpoint and restart the log, which holds the only
+        // complete copy.
+        Err(Error::Unsynced)
     } else {
-        transact(connection, jobs, &mut batch).and_then(|changed| {
-            // What is acknowledged was committed to files that were still there afterwards.
-            place.check()?;
+        commit_batch(connection, jobs, &mut batch).and_then(|changed| {
+            // The commit counts only if it went to files that are still in place after it.
+            files.check()?;
             Ok(changed)
         })
     };
-    // Committed, told, acknowledged: in this order.
+    // The order is: commit, invalidate the cached copies, answer. So no verification that begins
+    // after the answer uses a copy from before the change.
     match &transaction {
-        Ok(changed) => changed.tell(lease),
+        Ok(changed) => changed.notify(lease),
         Err(_) => {
             roll_back(connection);
             lease.changed_all();
@@ -175,30 +169,30 @@ fn serve(
     }
     let transaction = transaction.map(|_| ()).map_err(Arc::new);
     for job in batch {
-        // An answer wakes its caller, which may do anything on this thread.
+        // Answering wakes the caller, which may run code of the host on this thread.
         let _ = catch_unwind(AssertUnwindSafe(|| job.answer(&transaction)));
     }
 }
 
-/// Runs the batch, which grows by whatever else is waiting, in one transaction, and tells which records
-/// that has changed.
-fn transact(
+/// Runs the batch, to which waiting jobs are added, in one transaction. Returns the records that it
+/// changed.
+fn commit_batch(
     connection: &Connection,
-    jobs: &Receiver<Box<dyn Job>>,
-    batch: &mut Vec<Box<dyn Job>>,
+    jobs: &Receiver<Box<dyn WriteJob>>,
+    batch: &mut Vec<Box<dyn WriteJob>>,
 ) -> Result<Changed> {
     if let Err(error) = begin(connection) {
-        // Others would wait as long for the same failure.
+        // The other waiting jobs would each wait just as long for the same failure.
         batch.extend(jobs.try_iter().take(BATCH - 1));
         return Err(error);
     }
     let mut done = 0;
-    let mut noted_before = None;
+    let mut last_entry_before = None;
     while let Some(job) = batch.get_mut(done) {
-        if noted_before.is_none() && job.effect() == Effect::Told {
-            noted_before = Some(changes::latest(connection)?);
+        if last_entry_before.is_none() && job.effect() == Effect::ChangesRecords {
+            last_entry_before = Some(changes::latest(connection)?);
         }
-        catch_unwind(AssertUnwindSafe(|| job.run(connection))).map_err(|_| Error::Lost)?;
+        catch_unwind(AssertUnwindSafe(|| job.run(connection))).map_err(|_| Error::JobLost)?;
         if connection.is_autocommit() {
             return Err(Error::RolledBack);
         }
@@ -207,9 +201,9 @@ fn transact(
             batch.extend(jobs.try_recv());
         }
     }
-    let changed = match noted_before {
+    let changed = match last_entry_before {
         Some(number) => {
-            let changed = Changed::since(connection, number)?.0;
+            let (changed, _) = Changed::since(connection, number)?;
             changes::prune(connection)?;
             changed
         }
@@ -219,13 +213,14 @@ fn transact(
     Ok(changed)
 }
 
+/// Begins a transaction, if no newer program has migrated the file.
 fn begin(connection: &Connection) -> Result<()> {
     execute(connection, "BEGIN IMMEDIATE")?;
     let found = schema::version(connection)?;
     if found > schema::VERSION {
         return Err(Error::NewerSchema {
             found,
-            known: schema::VERSION,
+            supported: schema::VERSION,
         });
     }
     Ok(())
@@ -233,14 +228,9 @@ fn begin(connection: &Connection) -> Result<()> {
 
 fn roll_back(connection: &Connection) {
     if !connection.is_autocommit() {
-        // Should even this fail, then so does the next transaction, and it is tried again.
+        // If this fails, the next transaction cannot begin, fails too, and rolls back again.
         let _ = execute(connection, "ROLLBACK");
     }
-}
-
-fn execute(connection: &Connection, sql: &str) -> Result<()> {
-    connection.prepare_cached(sql)?.execute(())?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -252,27 +242,60 @@ mod tests {
     };
 
     use futures_executor::block_on;
-    use keywright_core::{KeyStore, StoreErrorKind};
+    use keywright_core::StoreErrorKind;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{operations, record::NewRow, sample, store::SqliteStore};
+    use crate::{
+        connection,
+        lock::Sharing,
+        open::{self, Opened},
+        operations,
+        record::{self, NewRow},
+        sample,
+        savepoint::atomic,
+    };
 
     type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + 'a>>;
 
-    fn store() -> (TempDir, SqliteStore) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
-        (folder, store)
+    /// A writer, and a connection that reads what it has written.
+    struct Fixture {
+        writer: Writer,
+        reader: Connection,
+        _folder: TempDir,
     }
 
-    /// Submits a job and does not wait for it.
+    impl Fixture {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("keys.db");
+            let Opened {
+                path, mut writer, ..
+            } = open::open(&path, Sharing::Shared).unwrap();
+            let checkpointer = Checkpointer::attach(&mut writer).unwrap();
+            let reader = connection::open_reader(&path).unwrap();
+            let files = FileIdentity::of(path).unwrap();
+            let lease = Arc::new(Lease::lapsed());
+            Self {
+                writer: Writer::start(writer, checkpointer, files, lease).unwrap(),
+                reader,
+                _folder: folder,
+            }
+        }
+
+        fn is_stored(&self, number: u32) -> bool {
+            let found = record::find(&self.reader, &sample::id(number));
+            found.unwrap().is_some()
+        }
+    }
+
+    /// Submits a job without waiting for it.
     fn submit(
         writer: &Writer,
         work: impl FnOnce(&Connection) -> Result<()> + Send + 'static,
     ) -> Answer<'_> {
         let mut answer: Answer<'_> = Box::pin(writer.run(work));
-        // The writer may have answered before this looks.
+        // The writer may have answered already.
         match answer
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
@@ -293,42 +316,39 @@ mod tests {
         block_on(answer).err().map(|error| error.kind())
     }
 
-    fn is_stored(store: &SqliteStore, number: u32) -> bool {
-        block_on(store.find(&sample::id(number))).unwrap().is_some()
-    }
-
-    /// Keeps the writer inside a transaction, so that what is submitted next shares it.
+    /// Keeps the writer inside a transaction until the sender is dropped. Jobs that are submitted
+    /// in the meantime share the transaction.
     fn hold(writer: &Writer) -> (crossbeam_channel::Sender<()>, Answer<'_>) {
-        let (release, held) = crossbeam_channel::bounded::<()>(0);
+        let (release, released) = crossbeam_channel::bounded::<()>(0);
         let answer = submit(writer, move |_| {
-            let _ = held.recv();
+            let _ = released.recv();
             Ok(())
         });
         (release, answer)
     }
 
     #[test]
-    fn a_panic_undoes_its_transaction_and_the_thread_lives_on() {
-        let (_folder, store) = store();
-        let writer = store.writer();
-        let (release, holding) = hold(writer);
+    fn a_panic_rolls_back_its_transaction_and_the_thread_continues() {
+        let fixture = Fixture::new();
+        let writer = &fixture.writer;
+        let (release, held) = hold(writer);
         let before = submit_insert(writer, 1);
         let panicking = submit(writer, |_| panic!("a bug in a job"));
         drop(release);
-        for answer in [holding, before, panicking] {
+        for answer in [held, before, panicking] {
             assert_eq!(kind(answer), Some(StoreErrorKind::Unavailable));
         }
-        assert!(!is_stored(&store, 1));
+        assert!(!fixture.is_stored(1));
         assert_eq!(kind(submit_insert(writer, 1)), None);
-        assert!(is_stored(&store, 1));
+        assert!(fixture.is_stored(1));
     }
 
     #[test]
-    fn a_full_disk_acknowledges_nothing_and_reads_go_on() {
-        let (_folder, store) = store();
-        let writer = store.writer();
+    fn on_a_full_disk_writes_fail_and_reads_continue() {
+        let fixture = Fixture::new();
+        let writer = &fixture.writer;
         assert_eq!(kind(submit_insert(writer, 0)), None);
-        // The least that SQLite takes is as many pages as there are.
+        // SQLite raises a lower limit to the current number of pages.
         let limit_pages = |pages: u32| {
             kind(submit(writer, move |connection| {
                 let sql = format!("PRAGMA max_page_count = {pages}");
@@ -337,56 +357,55 @@ mod tests {
             }))
         };
         assert_eq!(limit_pages(1), None);
-        let (release, holding) = hold(writer);
+        let (release, held) = hold(writer);
         let answers: Vec<_> = (1..100)
             .map(|number| submit_insert(writer, number))
             .collect();
         drop(release);
-        let kinds: Vec<_> = [holding].into_iter().chain(answers).map(kind).collect();
-        let full = Some(StoreErrorKind::Unavailable);
-        assert!(kinds.contains(&full));
-        assert!(is_stored(&store, 0));
+        let kinds: Vec<_> = [held].into_iter().chain(answers).map(kind).collect();
+        assert!(kinds.contains(&Some(StoreErrorKind::Unavailable)));
+        assert!(fixture.is_stored(0));
         assert_eq!(limit_pages(u32::MAX), None);
         for (number, failed) in (0..).zip(kinds).skip(1) {
-            assert_eq!(is_stored(&store, number), failed.is_none(), "{number}");
+            assert_eq!(fixture.is_stored(number), failed.is_none(), "{number}");
             let again = submit_insert(writer, number);
-            let taken = failed.is_none().then_some(StoreErrorKind::AlreadyExists);
-            assert_eq!(kind(again), taken);
+            let expected = failed.is_none().then_some(StoreErrorKind::AlreadyExists);
+            assert_eq!(kind(again), expected);
         }
     }
 
     #[test]
-    fn a_full_queue_is_told_at_once_and_what_was_taken_is_done() {
-        let (_folder, store) = store();
-        let writer = store.writer();
-        let (release, holding) = hold(writer);
-        let mut taken = Vec::new();
-        let refused = loop {
+    fn a_full_queue_is_reported_at_once_and_queued_jobs_are_done() {
+        let fixture = Fixture::new();
+        let writer = &fixture.writer;
+        let (release, held) = hold(writer);
+        let mut queued = Vec::new();
+        let rejected = loop {
             let mut answer: Answer<'_> = Box::pin(writer.run(|_| Ok(())));
             match answer
                 .as_mut()
                 .poll(&mut Context::from_waker(Waker::noop()))
             {
-                Poll::Pending => taken.push(answer),
-                Poll::Ready(refused) => break refused,
+                Poll::Pending => queued.push(answer),
+                Poll::Ready(rejected) => break rejected,
             }
         };
         assert_eq!(
-            refused.map_err(|error| error.kind()),
+            rejected.map_err(|error| error.kind()),
             Err(StoreErrorKind::Unavailable)
         );
-        // The job that holds the writer may not have left the queue yet.
-        assert!(taken.len() >= 1023);
+        // The job that holds the writer may still be in the queue.
+        assert!(queued.len() >= 1023);
         drop(release);
-        assert_eq!(kind(holding), None);
-        assert!(taken.into_iter().all(|answer| kind(answer).is_none()));
+        assert_eq!(kind(held), None);
+        assert!(queued.into_iter().all(|answer| kind(answer).is_none()));
     }
 
     #[test]
-    fn a_job_of_several_writes_leaves_nothing_when_it_fails() {
-        let (_folder, store) = store();
-        let writer = store.writer();
-        let (release, holding) = hold(writer);
+    fn a_failed_job_of_several_writes_leaves_nothing() {
+        let fixture = Fixture::new();
+        let writer = &fixture.writer;
+        let (release, held) = hold(writer);
         let before = submit_insert(writer, 1);
         let failing = submit(writer, |connection| {
             atomic(connection, || {
@@ -400,10 +419,10 @@ mod tests {
         let after = submit_insert(writer, 4);
         drop(release);
         assert_eq!(kind(failing), Some(StoreErrorKind::AlreadyExists));
-        for answer in [holding, before, after] {
+        for answer in [held, before, after] {
             assert_eq!(kind(answer), None);
         }
-        let stored: Vec<_> = (1..5).filter(|number| is_stored(&store, *number)).collect();
+        let stored: Vec<_> = (1..5).filter(|number| fixture.is_stored(*number)).collect();
         assert_eq!(stored, [1, 4]);
     }
 }

@@ -1,4 +1,4 @@
-//! The store keeps the contract.
+//! The conformance suite over SQLite.
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
@@ -9,6 +9,7 @@ use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+/// A store in a temporary folder.
 struct InFolder(TempDir);
 
 impl InFolder {

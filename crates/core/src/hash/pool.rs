@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use futures_channel::oneshot;
 
 use super::argon2id::Memory;
-use crate::thread::Thread;
+use crate::thread::JoinOnDrop;
 
 /// Work for a thread.
 pub(super) type Job = Box<dyn FnOnce(&mut Memory) + Send>;
@@ -23,7 +23,7 @@ pub(super) struct Pool {
     // The order matters: it is the end of the queue that ends the threads.
     queue: Sender<Job>,
     jobs: HashQueue,
-    _threads: Vec<Thread>,
+    _threads: Vec<JoinOnDrop>,
 }
 
 /// What is to be done, for whoever watches; it keeps no thread from ending.
@@ -85,7 +85,7 @@ impl Pool {
                         memories.give_back(memory);
                     }
                 })?;
-            Ok(Thread::new(thread))
+            Ok(JoinOnDrop::new(thread))
         };
         let count = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = (0..count).map(start).collect::<io::Result<_>>()?;

@@ -4,6 +4,7 @@ mod error;
 mod lease;
 mod memory;
 mod purge;
+mod record;
 #[cfg(test)]
 mod tests;
 
@@ -17,9 +18,10 @@ pub use self::{
     lease::{Lease, Stamp},
     memory::MemoryStore,
     purge::Purge,
+    record::Record,
 };
 use crate::{
-    Environment, Key, KeyId, ListKeys, Metadata, Name, Page, Prefix, Record, Timestamp, Workspace,
+    Environment, Key, KeyId, ListKeys, Metadata, Name, Page, Prefix, Timestamp, Workspace,
     hash::Credential,
 };
 

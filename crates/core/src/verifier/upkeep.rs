@@ -19,7 +19,7 @@ use crate::{
     Clock, KeyStore, StoreError,
     meter::{self, Instance},
     sync::{AtomicBool, Ordering},
-    thread::Thread,
+    thread::JoinOnDrop,
     time::monotonic,
 };
 
@@ -37,7 +37,7 @@ pub(crate) struct Upkeep {
     ending: Arc<AtomicBool>,
     // The order matters: it is the end of the queue that ends the thread.
     rehashes: Sender<Rehash>,
-    _thread: Thread,
+    _thread: JoinOnDrop,
 }
 
 /// What it takes to write last uses.
@@ -91,7 +91,7 @@ impl Upkeep {
         Ok(Self {
             ending,
             rehashes,
-            _thread: Thread::new(thread),
+            _thread: JoinOnDrop::new(thread),
         })
     }
 

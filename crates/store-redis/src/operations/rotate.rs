@@ -30,8 +30,7 @@ pub(crate) async fn rotate(
     // It lies in another slot, so this is just before the step and not in it.
     if let Some(caller) = caller {
         let found = find(servers, &caller).await?;
-        let end = successor.key.expires_at;
-        let admitted = found.is_some_and(|record| record.key.admits(workspace, end, now));
+        let admitted = found.is_some_and(|record| record.key.admits(&successor.key, now));
         if !admitted {
             return Err(StoreErrorKind::Conflict.into());
         }

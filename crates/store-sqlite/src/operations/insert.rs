@@ -1,6 +1,6 @@
 //! Adding a record.
 
-use keywright_core::{KeyId, StoreErrorKind, Timestamp};
+use keywright_core::{Key, KeyId, StoreErrorKind, Timestamp};
 use rusqlite::{Connection, ffi};
 
 use crate::{
@@ -10,14 +10,14 @@ use crate::{
 
 const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keys WHERE id = ?1)";
 
-/// Adds a record under a new id, while its parent is active and ends no earlier.
+/// Adds a record under a new id, if its parent admits it.
 pub(crate) fn insert(connection: &Connection, row: &NewRow, now: Timestamp) -> Result<()> {
-    if let Some(parent) = &row.parent
-        && !admits(connection, parent, row, now)?
+    if let Some(parent) = &row.key.parent
+        && !admits(connection, parent, &row.key, now)?
     {
         let taken = connection
             .prepare_cached(EXISTS)?
-            .query_one([row.id.as_bytes()], |row| row.get(0))?;
+            .query_one([row.key.id.as_bytes()], |row| row.get(0))?;
         return Err(if taken {
             StoreErrorKind::AlreadyExists.into()
         } else {
@@ -27,8 +27,9 @@ pub(crate) fn insert(connection: &Connection, row: &NewRow, now: Timestamp) -> R
     insert_new(connection, row)
 }
 
-/// Adds a record under a new id. That the id is new is left to the primary key, which has to look
-/// anyway; what it refuses is undone by itself.
+/// Adds a record under a new id.
+///
+/// The constraint of the primary key checks that the id is new. A rejected insert changes nothing.
 pub(super) fn insert_new(connection: &Connection, row: &NewRow) -> Result<()> {
     row.insert(connection)
         .map_err(|error| match error.sqlite_extended_error_code() {
@@ -37,14 +38,14 @@ pub(super) fn insert_new(connection: &Connection, row: &NewRow) -> Result<()> {
         })
 }
 
-/// Whether a key may make another one. One that cannot be read back is not known to be active,
-/// whichever column is damaged.
+/// Whether the key with this id exists and admits `child`. A record that cannot be read back admits
+/// nothing, whichever of its columns is damaged.
 pub(super) fn admits(
     connection: &Connection,
     id: &KeyId,
-    made: &NewRow,
+    child: &Key,
     now: Timestamp,
 ) -> Result<bool> {
     let found = record::find(connection, id)?;
-    Ok(found.is_some_and(|record| record.key.admits(&made.workspace, made.expires_at, now)))
+    Ok(found.is_some_and(|record| record.key.admits(child, now)))
 }

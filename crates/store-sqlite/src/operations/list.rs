@@ -10,7 +10,7 @@ use crate::{
     record::{self, key_columns},
 };
 
-/// One page of the keys of a workspace.
+/// Returns one page of the keys of a workspace.
 pub(crate) fn list(
     connection: &Connection,
     workspace: &Workspace,
@@ -18,7 +18,7 @@ pub(crate) fn list(
     list: &ListKeys<KeyId>,
     now: Timestamp,
 ) -> Result<Page<KeyId>> {
-    // The total and the page are of one state of the file.
+    // The total and the page come from one state of the file.
     let transaction = connection.unchecked_transaction()?;
     let query = Query::new(workspace, environment, list, now);
     let total = match list.start {
@@ -46,14 +46,14 @@ fn page(connection: &Connection, query: Query) -> Result<Vec<Key>> {
     Ok(keys)
 }
 
-/// Which keys are meant: conditions, and what is bound in them.
+/// The conditions of a listing and their parameters.
 struct Query {
     conditions: String,
     parameters: Vec<Value>,
 }
 
 impl Query {
-    /// All that the listing shows, from any start.
+    /// Selects all keys of the list, on whichever page.
     fn new(
         workspace: &Workspace,
         environment: Environment,
@@ -84,7 +84,7 @@ impl Query {
         query
     }
 
-    /// One page of them and one more.
+    /// Narrows the query to one page, and one more key to find out whether another page follows.
     fn page(mut self, list: &ListKeys<KeyId>) -> Self {
         let offset = match list.start {
             ListStart::After(id) => {
@@ -99,7 +99,8 @@ impl Query {
         self
     }
 
-    /// What is passed over is passed over in the index; only the rows of the page are looked at.
+    /// Returns the statement for a page. It skips keys in the index, and reads only the page's
+    /// rows.
     fn page_sql(&self) -> String {
         format!(
             concat!(

@@ -1,6 +1,8 @@
-//! What the store does, one module for each kind of operation. Each takes a connection: a reader's,
-//! or the writer's inside a transaction.
+//! The operations of the store, one module for each kind.
+//!
+//! Each operation takes a connection: one for reading, or the writer's inside a transaction.
 
+mod find;
 mod insert;
 mod list;
 mod prefix;
@@ -11,59 +13,15 @@ mod rotate;
 mod touch;
 mod update;
 
-use keywright_core::{KeyId, Record, StoreErrorKind, Workspace};
-use rusqlite::Connection;
-
 pub(crate) use self::{
+    find::{find, is_empty},
     insert::insert,
     list::list,
     prefix::claim_prefix,
-    purge::{delete_purgeable, purgeable},
+    purge::{delete_purgeable, find_purgeable},
     reserve::reserve,
     revoke::revoke,
     rotate::{Predecessor, rotate},
     touch::touch,
     update::{rehash, rename},
 };
-use crate::{error::Result, record};
-
-/// The record of an id, if there is one.
-pub(crate) fn find(connection: &Connection, id: &KeyId) -> Result<Option<Record>> {
-    Ok(record::find(connection, id)?)
-}
-
-/// Whether there is no key at all.
-pub(crate) fn is_empty(connection: &Connection) -> Result<bool> {
-    Ok(connection
-        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM keys)")?
-        .query_one((), |row| row.get(0))?)
-}
-
-/// The record of an id, if a conditional update may go ahead: `NotFound` unless it is there and not
-/// revoked, `Conflict` on another version.
-fn find_unchanged(connection: &Connection, id: &KeyId, version: u64) -> Result<Record> {
-    unchanged(record::find(connection, id)?, version)
-}
-
-/// The same in a workspace.
-fn find_unchanged_in(
-    connection: &Connection,
-    workspace: &Workspace,
-    id: &KeyId,
-    version: u64,
-) -> Result<Record> {
-    let record = record::find(connection, id)?;
-    let in_workspace = record.filter(|record| record.key.workspace == *workspace);
-    unchanged(in_workspace, version)
-}
-
-fn unchanged(record: Option<Record>, version: u64) -> Result<Record> {
-    let record = record
-        .filter(|record| record.key.revoked_at.is_none())
-        .ok_or(StoreErrorKind::NotFound)?;
-    if record.version == version {
-        Ok(record)
-    } else {
-        Err(StoreErrorKind::Conflict.into())
-    }
-}

@@ -1,4 +1,4 @@
-//! Claiming the file for the prefix of its tokens.
+//! Claiming the store for a token prefix.
 
 use keywright_core::Prefix;
 use rusqlite::{Connection, types::Type};
@@ -11,7 +11,7 @@ const CLAIM: &str = "
 
 const CLAIMED: &str = "SELECT value FROM settings WHERE name = 'prefix'";
 
-/// The prefix that was claimed first: this one, if there was none.
+/// Claims the store for `prefix` unless it has a prefix, and returns the prefix that it has now.
 pub(crate) fn claim_prefix(connection: &Connection, prefix: &Prefix) -> Result<Prefix> {
     connection
         .prepare_cached(CLAIM)?

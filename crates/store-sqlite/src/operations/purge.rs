@@ -1,14 +1,14 @@
-//! Deleting the rows of keys that were revoked long ago.
+//! Purging keys that were revoked long ago.
 
 use std::collections::HashSet;
 
 use keywright_core::{KeyId, Purge, Timestamp};
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 
-use crate::{error::Result, record, writer::atomic};
+use crate::{error::Result, record, savepoint::atomic};
 
-/// From the newest to the oldest, since what descends from a key is newer: so whole families go at
-/// once.
+/// Revoked keys from the newest to the oldest. A key is older than its descendants, so that whole
+/// families are found in one search.
 const REVOKED: &str = "
     SELECT id, successor FROM keys WHERE revoked_at < ? ORDER BY id DESC";
 
@@ -24,12 +24,13 @@ const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keys WHERE id = ?1)";
 const DELETE: &str = "
     DELETE FROM keys WHERE id = ?1 AND revoked_at < ?2
         AND NOT EXISTS (SELECT 1 FROM keys AS child WHERE child.parent = keys.id)
-        AND NOT EXISTS (SELECT 1 FROM keys AS heir WHERE heir.id = keys.successor)";
+        AND NOT EXISTS (SELECT 1 FROM keys AS successor WHERE successor.id = keys.successor)";
 
-/// Which rows may go, each after all that descends from it. It reads no more of a row than it must,
-/// so that a damaged one can be purged all the same.
-pub(crate) fn purgeable(connection: &Connection, purge: &Purge) -> Result<Vec<KeyId>> {
-    // All that is read is of one state of the file.
+/// Returns the keys that may be deleted, each one after its descendants.
+///
+/// It reads only the columns that it needs, so that a damaged row can be purged, too.
+pub(crate) fn find_purgeable(connection: &Connection, purge: &Purge) -> Result<Vec<KeyId>> {
+    // All reads see one state of the file.
     let transaction = connection.unchecked_transaction()?;
     let time = Value::Integer(purge.revoked_before.as_millis());
     let (sql, parameters) = match &purge.workspace {
@@ -40,42 +41,42 @@ pub(crate) fn purgeable(connection: &Connection, purge: &Purge) -> Result<Vec<Ke
         }
     };
     let limit = usize::try_from(purge.limit).unwrap_or(usize::MAX);
-    let mut going = Going::default();
+    let mut selection = Selection::default();
     let mut revoked = connection.prepare_cached(sql)?;
     let mut rows = revoked.query(params_from_iter(parameters))?;
     while let Some(row) = rows.next()? {
-        if going.in_order.len() == limit {
+        if selection.in_order.len() == limit {
             break;
         }
         let id = record::cell(row, 0, record::id)?;
         let successor = record::optional(row, 1, record::id)?;
-        if !going.leaves_behind(connection, &id, successor)? {
-            going.in_order.push(id);
-            going.all.insert(id);
+        if !selection.leaves_descendant(connection, &id, successor)? {
+            selection.in_order.push(id);
+            selection.ids.insert(id);
         }
     }
     drop(rows);
     drop(revoked);
     transaction.commit()?;
-    Ok(going.in_order)
+    Ok(selection.in_order)
 }
 
-/// What is to be deleted.
+/// The keys selected for deletion.
 #[derive(Default)]
-struct Going {
+struct Selection {
     in_order: Vec<KeyId>,
-    all: HashSet<KeyId>,
+    ids: HashSet<KeyId>,
 }
 
-impl Going {
-    /// Whether something that stays descends from the key.
-    fn leaves_behind(
+impl Selection {
+    /// Whether a key that is not selected descends from this one.
+    fn leaves_descendant(
         &self,
         connection: &Connection,
         id: &KeyId,
         successor: Option<KeyId>,
     ) -> rusqlite::Result<bool> {
-        if let Some(successor) = successor.filter(|successor| !self.all.contains(successor)) {
+        if let Some(successor) = successor.filter(|successor| !self.ids.contains(successor)) {
             let exists = connection
                 .prepare_cached(EXISTS)?
                 .query_one([successor.as_bytes()], |row| row.get(0))?;
@@ -86,7 +87,7 @@ impl Going {
         let mut children = connection.prepare_cached(CHILDREN)?;
         let mut rows = children.query([id.as_bytes()])?;
         while let Some(row) = rows.next()? {
-            if !self.all.contains(&record::cell(row, 0, record::id)?) {
+            if !self.ids.contains(&record::cell(row, 0, record::id)?) {
                 return Ok(true);
             }
         }
@@ -94,7 +95,7 @@ impl Going {
     }
 }
 
-/// Deletes those of them that may still go, and tells how many.
+/// Deletes the keys that may still be deleted, and returns how many.
 pub(crate) fn delete_purgeable(
     connection: &Connection,
     ids: &[KeyId],
@@ -116,7 +117,7 @@ mod tests {
     use crate::{connection, file, schema};
 
     #[test]
-    fn only_the_search_reads_more_than_the_rows_it_needs() {
+    fn only_the_search_for_revoked_keys_scans() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.db");
         file::create_if_missing(&path).unwrap();
@@ -151,7 +152,7 @@ mod tests {
              CORRELATED SCALAR SUBQUERY 1\n\
              SEARCH child USING COVERING INDEX keys_parent (parent=?)\n\
              CORRELATED SCALAR SUBQUERY 2\n\
-             SEARCH heir USING PRIMARY KEY (id=?)"
+             SEARCH successor USING PRIMARY KEY (id=?)"
         );
     }
 }

@@ -1,12 +1,12 @@
-//! Reserving an id.
+//! Binding idempotency keys to ids.
 
 use keywright_core::{Reservation, Reserved, Timestamp};
 use rusqlite::{Connection, params};
 
 use crate::{error::Result, record};
 
-/// Takes away some of those that have run out, so that each new one pays for old ones. That is right
-/// whatever becomes of the new one.
+/// Deletes some expired reservations, so that the table stays small. This is correct whether or not
+/// the new reservation is bound.
 const PRUNE: &str = "
     DELETE FROM reservations WHERE key IN (
         SELECT key FROM reservations WHERE until <= ?1 ORDER BY until LIMIT 8
@@ -20,7 +20,7 @@ const RESERVE: &str = "
 
 const EARLIER: &str = "SELECT id, fingerprint FROM reservations WHERE key = ?1";
 
-/// Binds a reservation, or tells of the earlier binding.
+/// Binds a reservation, or returns the earlier binding.
 pub(crate) fn reserve(
     connection: &Connection,
     reservation: &Reservation,

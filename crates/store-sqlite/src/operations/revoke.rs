@@ -1,9 +1,9 @@
-//! Revoking a key, alone or with all that descends from it.
+//! Revoking a key, alone or with its descendants.
 
 use keywright_core::{KeyId, Reach, Revocation, StoreErrorKind, Timestamp, Workspace};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::{changes, error::Result, record, writer::atomic};
+use crate::{changes, error::Result, record, savepoint::atomic};
 
 const IS_NOT_REVOKED: &str = "
     SELECT revoked_at IS NULL FROM keys WHERE id = ?1 AND workspace = ?2";
@@ -13,7 +13,7 @@ const REVOKE: &str = "
     WHERE id = ?1 AND revoked_at IS NULL
     RETURNING id";
 
-/// Walks through keys that are revoked already: those below them may not be.
+/// The walk continues below keys that are already revoked: their descendants may be active.
 const REVOKE_FAMILY: &str = "
     WITH RECURSIVE family (id) AS (
         VALUES (?1)
@@ -27,8 +27,9 @@ const REVOKE_FAMILY: &str = "
     WHERE id IN (SELECT id FROM family) AND revoked_at IS NULL
     RETURNING id";
 
-/// Revokes what is not revoked yet. It reads no more of a row than it must, so that a key whose row
-/// is damaged can be revoked all the same.
+/// Revokes the key, and its descendants if `reach` says so.
+///
+/// It reads only the columns that it needs, so that a key whose row is damaged can be revoked, too.
 pub(crate) fn revoke(
     connection: &Connection,
     workspace: &Workspace,
@@ -53,7 +54,7 @@ pub(crate) fn revoke(
             })?
             .collect::<rusqlite::Result<Vec<KeyId>>>()?;
         for id in &revoked {
-            changes::note(connection, id)?;
+            changes::append(connection, id)?;
         }
         Ok(Revocation::new(first, revoked.len() as u64))
     })

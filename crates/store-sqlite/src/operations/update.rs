@@ -1,18 +1,18 @@
-//! Changing a record of a known version: its name and metadata, or its credential.
+//! Conditional updates: of the name and the metadata, and of the credential.
 
-use keywright_core::{Credential, Key, KeyId, Metadata, Rename, Workspace};
+use keywright_core::{Credential, Key, KeyId, Metadata, Rename, StoreErrorKind, Workspace};
 use rusqlite::{Connection, params};
 
-use super::{find_unchanged, find_unchanged_in};
-use crate::{changes, error::Result};
+use super::find::find_in_workspace;
+use crate::{changes, error::Result, record, savepoint::atomic};
 
 const RENAME: &str = "
-    UPDATE keys SET name = ?2, metadata = ?3, version = version + 1 WHERE id = ?1";
+    UPDATE keys SET name = ?2, metadata = ?3, version = ?4 WHERE id = ?1";
 
 const REHASH: &str = "
-    UPDATE keys SET hash = ?2, tag = ?3, version = version + 1 WHERE id = ?1";
+    UPDATE keys SET hash = ?2, tag = ?3, version = ?4 WHERE id = ?1";
 
-/// Replaces name and metadata.
+/// Replaces the name and the metadata, and returns the updated key.
 pub(crate) fn rename(
     connection: &Connection,
     workspace: &Workspace,
@@ -20,34 +20,38 @@ pub(crate) fn rename(
     version: u64,
     rename: Rename,
 ) -> Result<Key> {
-    let mut key = find_unchanged_in(connection, workspace, id, version)?.key;
-    if let Some(name) = rename.name {
-        key.name = name;
-    }
-    if let Some(metadata) = rename.metadata {
-        key.metadata = Some(metadata);
-    }
-    connection.prepare_cached(RENAME)?.execute(params![
-        id.as_bytes(),
-        key.name.as_str(),
-        key.metadata.as_ref().map(Metadata::as_json),
-    ])?;
-    changes::note(connection, id)?;
-    Ok(key)
+    let mut record = find_in_workspace(connection, workspace, id)?;
+    record.rename(version, rename)?;
+    let version = record::version(&record)?;
+    atomic(connection, || {
+        connection.prepare_cached(RENAME)?.execute(params![
+            id.as_bytes(),
+            record.key.name.as_str(),
+            record.key.metadata.as_ref().map(Metadata::as_json),
+            version,
+        ])?;
+        changes::append(connection, id)
+    })?;
+    Ok(record.key)
 }
 
-/// Replaces hash and tag.
+/// Replaces the hash and the tag.
 pub(crate) fn rehash(
     connection: &Connection,
     id: &KeyId,
     version: u64,
-    credential: &Credential,
+    credential: Credential,
 ) -> Result<()> {
-    find_unchanged(connection, id, version)?;
-    connection.prepare_cached(REHASH)?.execute(params![
-        id.as_bytes(),
-        credential.hash.to_string(),
-        credential.tag.as_bytes(),
-    ])?;
-    changes::note(connection, id)
+    let mut record = record::find(connection, id)?.ok_or(StoreErrorKind::NotFound)?;
+    record.rehash(version, credential)?;
+    let version = record::version(&record)?;
+    atomic(connection, || {
+        connection.prepare_cached(REHASH)?.execute(params![
+            id.as_bytes(),
+            record.credential.hash.to_string(),
+            record.credential.tag.as_bytes(),
+            version,
+        ])?;
+        changes::append(connection, id)
+    })
 }

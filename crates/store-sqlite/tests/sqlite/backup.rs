@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     thread,
 };
 
@@ -11,7 +11,7 @@ use keywright_core::{Environment, KeyStore, ListKeys, Prefix, StoreErrorKind};
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 
-use crate::{Folder, insert, insert_all, sample, story};
+use crate::{Folder, Patience, error_chain, insert, insert_all, sample};
 
 #[test]
 fn a_backup_is_a_store_with_the_same_keys() {
@@ -50,23 +50,34 @@ fn a_backup_is_a_store_with_the_same_keys() {
 }
 
 #[test]
-fn others_read_and_write_meanwhile() {
+fn other_callers_write_during_a_backup() {
     let folder = Folder::new();
     let store = folder.store();
     let records: Vec<_> = (0..5000).map(sample::record).collect();
     assert!(insert_all(&store, &records).iter().all(Result::is_ok));
-    let copy = folder.0.path().join("copy.db");
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
+    let (count, done) = (AtomicU32::new(5000), AtomicBool::new(false));
+    let copy = thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            (5000..)
-                .take_while(|_| !done.load(Ordering::Relaxed))
-                .map(|number| insert(&store, &sample::record(number)).unwrap())
-                .count()
+            while !done.load(Ordering::Relaxed) {
+                let number = count.load(Ordering::Relaxed);
+                insert(&store, &sample::record(number)).unwrap();
+                count.store(number + 1, Ordering::Relaxed);
+            }
         });
-        block_on(store.backup(&copy)).unwrap();
+        // A backup may be done before the other thread gets to write. Then it is made again.
+        let patience = Patience::new();
+        let during = (0..)
+            .map(|attempt| {
+                let copy = folder.0.path().join(format!("copy{attempt}.db"));
+                let before = count.load(Ordering::Relaxed);
+                block_on(store.backup(&copy)).unwrap();
+                (copy, count.load(Ordering::Relaxed) > before)
+            })
+            .take_while(|_| !patience.is_over())
+            .find(|(_, written)| *written);
         done.store(true, Ordering::Relaxed);
-        assert!(writer.join().unwrap() > 0);
+        writer.join().unwrap();
+        during.expect("no write was done during a backup").0
     });
     let restored = SqliteStore::open(&copy).unwrap();
     let list = ListKeys::new().with_limit(1);
@@ -77,7 +88,7 @@ fn others_read_and_write_meanwhile() {
         sample::now(),
     ))
     .unwrap();
-    // What was written meanwhile is in it up to some key and no further.
+    // The backup contains the concurrent writes up to one of them, without a gap.
     let newest = page.keys[0].id;
     assert_eq!(
         page.total
@@ -87,17 +98,17 @@ fn others_read_and_write_meanwhile() {
 }
 
 #[test]
-fn a_file_that_is_there_is_left_alone() {
+fn an_existing_file_is_not_overwritten() {
     let folder = Folder::new();
     let store = folder.store();
     let copy = folder.0.path().join("copy.db");
     fs::write(&copy, "").unwrap();
-    for there in [copy, folder.file()] {
-        let before = fs::read(&there).unwrap();
-        let refused = block_on(store.backup(&there)).unwrap_err();
-        assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
-        assert!(story(&refused).contains("exists"), "{refused:?}");
-        assert_eq!(fs::read(&there).unwrap(), before);
+    for existing in [copy, folder.file()] {
+        let before = fs::read(&existing).unwrap();
+        let rejected = block_on(store.backup(&existing)).unwrap_err();
+        assert_eq!(rejected.kind(), StoreErrorKind::Unavailable);
+        assert!(error_chain(&rejected).contains("exists"), "{rejected:?}");
+        assert_eq!(fs::read(&existing).unwrap(), before);
     }
 }
 
@@ -108,8 +119,8 @@ fn a_backup_that_fails_leaves_no_file() {
 
     let folder = Folder::new();
     let store = folder.store();
-    let no_text = folder.0.path().join(OsStr::from_bytes(b"\xff.db"));
-    let failed = block_on(store.backup(&no_text)).unwrap_err();
+    let not_utf8 = folder.0.path().join(OsStr::from_bytes(b"\xff.db"));
+    let failed = block_on(store.backup(&not_utf8)).unwrap_err();
     assert_eq!(failed.kind(), StoreErrorKind::Unavailable);
-    assert!(!no_text.exists());
+    assert!(!not_utf8.exists());
 }

@@ -1,9 +1,7 @@
-//! What those who keep copies are told, and until when they may use them.
+//! Invalidation of cached copies, and the lease under which they may be used.
 
 use std::{
-    fs,
-    task::{Context, Waker},
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -11,15 +9,7 @@ use futures_executor::block_on;
 use keywright_core::{KeyStore, Reach, Record};
 use keywright_store_sqlite::{OpenError, Sharing, SqliteStore};
 
-use crate::{Folder, insert, insert_all, sample};
-
-/// Waits for something that happens within milliseconds.
-fn eventually(condition: impl Fn() -> bool) -> bool {
-    (0..10_000).any(|_| {
-        thread::sleep(Duration::from_millis(1));
-        condition()
-    })
-}
+use crate::{Folder, eventually, insert, insert_all, poll_once, sample};
 
 fn revoke(store: &SqliteStore, number: u32) {
     let record = sample::record(number);
@@ -33,7 +23,7 @@ fn revoke(store: &SqliteStore, number: u32) {
 }
 
 #[test]
-fn a_copy_is_never_used_a_hundred_milliseconds_after_another_handle_has_revoked_the_key() {
+fn a_cached_copy_is_used_for_at_most_100_ms_after_another_handle_revoked_the_key() {
     let folder = Folder::new();
     let (here, there) = (folder.store(), folder.store());
     let lease = here.lease();
@@ -43,7 +33,8 @@ fn a_copy_is_never_used_a_hundred_milliseconds_after_another_handle_has_revoked_
         let stamp = lease.stamp(&id);
         revoke(&there, number);
         let acknowledged: Instant = lease.now();
-        // However late this thread is scheduled, what it sees is true at the time it is read before.
+        // The time is read before the lease. However late this thread is scheduled in between, the
+        // lease held at that time.
         loop {
             let before = lease.now();
             if !lease.holds(&id, stamp) {
@@ -51,7 +42,7 @@ fn a_copy_is_never_used_a_hundred_milliseconds_after_another_handle_has_revoked_
             }
             assert!(
                 before <= acknowledged + Duration::from_millis(100),
-                "the lease is longer than it is said to be"
+                "the lease is longer than documented"
             );
             thread::sleep(Duration::from_millis(1));
         }
@@ -59,7 +50,7 @@ fn a_copy_is_never_used_a_hundred_milliseconds_after_another_handle_has_revoked_
 }
 
 #[test]
-fn an_exclusive_handle_vouched_for_ever_for_a_file_that_was_gone() {
+fn an_exclusive_handle_kept_its_lease_after_its_file_was_lost() {
     for replaced in [false, true] {
         let folder = Folder::new();
         let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
@@ -74,7 +65,7 @@ fn an_exclusive_handle_vouched_for_ever_for_a_file_that_was_gone() {
 }
 
 #[test]
-fn nothing_is_vouched_for_once_the_file_is_gone() {
+fn the_lease_ends_when_the_file_is_lost_and_earlier_copies_stay_invalid() {
     let folder = Folder::new();
     let store = folder.store();
     let (lease, id) = (store.lease(), sample::id(1));
@@ -86,12 +77,12 @@ fn nothing_is_vouched_for_once_the_file_is_gone() {
     assert!(eventually(|| lease.holds(&id, lease.stamp(&id))));
     assert!(
         !lease.holds(&id, stamp),
-        "what was missed meanwhile was taken for nothing"
+        "changes may have been missed while the file was lost"
     );
 }
 
 #[test]
-fn a_strict_handle_vouches_for_nothing() {
+fn a_strict_handle_has_no_lease() {
     let folder = Folder::new();
     let store = SqliteStore::open_with(folder.file(), Sharing::Strict).unwrap();
     let (lease, id) = (store.lease(), sample::id(1));
@@ -99,7 +90,7 @@ fn a_strict_handle_vouches_for_nothing() {
 }
 
 #[test]
-fn an_exclusive_handle_vouches_for_what_it_has_not_changed_and_shares_with_nobody() {
+fn an_exclusive_handle_has_a_lease_and_allows_no_other_handle() {
     let folder = Folder::new();
     let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
     let (lease, id) = (store.lease(), sample::id(1));
@@ -107,22 +98,22 @@ fn an_exclusive_handle_vouches_for_what_it_has_not_changed_and_shares_with_nobod
     assert!(eventually(|| lease.holds(&id, lease.stamp(&id))));
     let stamp = lease.stamp(&id);
     for sharing in [Sharing::Shared, Sharing::Strict, Sharing::Exclusive] {
-        let refused = SqliteStore::open_with(folder.file(), sharing);
-        assert!(matches!(refused, Err(OpenError::InUse { .. })));
+        let rejected = SqliteStore::open_with(folder.file(), sharing);
+        assert!(matches!(rejected, Err(OpenError::InUse { .. })));
     }
     revoke(&store, 1);
     assert!(!lease.holds(&id, stamp));
     drop(store);
     let shared = folder.store();
-    let refused = SqliteStore::open_with(folder.file(), Sharing::Exclusive);
-    assert!(matches!(refused, Err(OpenError::InUse { .. })));
+    let rejected = SqliteStore::open_with(folder.file(), Sharing::Exclusive);
+    assert!(matches!(rejected, Err(OpenError::InUse { .. })));
     drop(shared);
 }
 
 #[test]
-fn changes_that_share_a_transaction_are_all_told() {
+fn all_changes_that_share_a_transaction_are_notified() {
     let folder = Folder::new();
-    // What others change is not asked for here.
+    // No other handle changes the file, so only the writer's own notifications count.
     let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
     let records: Vec<_> = (0..50).map(sample::record).collect();
     assert!(insert_all(&store, &records).iter().all(Result::is_ok));
@@ -134,7 +125,7 @@ fn changes_that_share_a_transaction_are_all_told() {
         .iter()
         .map(|record| lease.stamp(&record.key.id))
         .collect();
-    // While the first waits for its transaction, the others come.
+    // While the first revocation waits for the lock, the others are submitted.
     let other = folder.sqlite();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut revoking: Vec<_> = records
@@ -142,9 +133,7 @@ fn changes_that_share_a_transaction_are_all_told() {
         .map(|Record { key, .. }| store.revoke(&key.workspace, &key.id, Reach::Key, sample::now()))
         .collect();
     for revoking in &mut revoking {
-        let _ = revoking
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll_once(revoking).is_pending());
     }
     other.execute_batch("COMMIT").unwrap();
     for ((revoking, record), stamp) in revoking.into_iter().zip(&records).zip(stamps) {

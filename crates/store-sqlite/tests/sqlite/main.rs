@@ -1,4 +1,4 @@
-//! What the contract does not say: the file, its other users, and what goes wrong with it.
+//! The behaviour of the store beyond the contract: its file, other users of the file, and failures.
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
@@ -10,7 +10,14 @@ mod sample;
 mod sharing;
 mod writing;
 
-use std::{error::Error, path::PathBuf, thread};
+use std::{
+    error::Error,
+    path::PathBuf,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    thread,
+    time::{Duration, Instant},
+};
 
 use futures_executor::block_on;
 use keywright_core::{KeyStore, Record, StoreError};
@@ -18,7 +25,10 @@ use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-/// A folder for the file of a store.
+/// How long a test waits for a state that a fast machine reaches within milliseconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A temporary folder for the file of a store.
 struct Folder(TempDir);
 
 impl Folder {
@@ -34,17 +44,17 @@ impl Folder {
         SqliteStore::open(self.file()).unwrap()
     }
 
-    /// A connection behind the store's back.
+    /// Opens a connection of another program.
     fn sqlite(&self) -> Connection {
         Connection::open(self.file()).unwrap()
     }
 
-    fn assert_sound(&self) {
-        let verdict: String = self
+    fn assert_intact(&self) {
+        let report: String = self
             .sqlite()
             .query_one("PRAGMA integrity_check", (), |row| row.get(0))
             .unwrap();
-        assert_eq!(verdict, "ok");
+        assert_eq!(report, "ok");
     }
 }
 
@@ -52,13 +62,19 @@ fn insert(store: &SqliteStore, record: &Record) -> Result<(), StoreError> {
     block_on(store.insert(record, sample::now()))
 }
 
-/// Inserts from many threads, so that the inserts share transactions.
+/// Inserts from many threads, so that the inserts share transactions. The results are in the order
+/// of the records.
 fn insert_all(store: &SqliteStore, records: &[Record]) -> Vec<Result<(), StoreError>> {
     let share = records.len().div_ceil(64).max(1);
     thread::scope(|scope| {
         let threads: Vec<_> = records
             .chunks(share)
-            .map(|share| scope.spawn(|| share.iter().map(|record| insert(store, record)).collect()))
+            .map(|share| {
+                scope.spawn(|| {
+                    let insert = |record| patiently(|| insert(store, record));
+                    share.iter().map(insert).collect()
+                })
+            })
             .collect();
         threads
             .into_iter()
@@ -67,13 +83,66 @@ fn insert_all(store: &SqliteStore, records: &[Record]) -> Vec<Result<(), StoreEr
     })
 }
 
-/// All that an error says, with what caused it.
-fn story(error: &dyn Error) -> String {
-    let mut story = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        story += &format!(": {error}");
-        cause = error.source();
+/// Returns the text of an error and of all its sources.
+fn error_chain(error: &dyn Error) -> String {
+    let mut chain = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        chain += &format!(": {error}");
+        source = error.source();
     }
-    story
+    chain
+}
+
+/// Repeats an operation that fails after it has waited for a lock for as long as the store waits.
+/// On a slow machine, others may hold the lock for longer. An operation that fails sooner has
+/// another reason, and is not repeated.
+fn patiently<T, E>(operation: impl Fn() -> Result<T, E>) -> Result<T, E> {
+    let patience = Patience::new();
+    loop {
+        let waiting = Patience::new();
+        let result = operation();
+        let waited_for_lock = waiting.elapsed() >= Duration::from_secs(4);
+        if result.is_ok() || !waited_for_lock || patience.is_over() {
+            return result;
+        }
+    }
+}
+
+/// Waits for a condition, and returns whether it was met.
+fn eventually(condition: impl Fn() -> bool) -> bool {
+    let patience = Patience::new();
+    while !condition() {
+        if patience.is_over() {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
+/// The time that a test has waited.
+struct Patience(Instant);
+
+impl Patience {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test gives up after some real time"
+    )]
+    fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn is_over(&self) -> bool {
+        self.elapsed() >= PATIENCE
+    }
+}
+
+/// Polls a future once, which submits its operation.
+fn poll_once<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Poll<T> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }

@@ -1,17 +1,17 @@
-//! Opening: files that may become a store, and files that must not.
+//! Opening: files that become a store, and files that are rejected.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, thread};
 
 use futures_executor::block_on;
 use keywright_core::{KeyStore, StoreErrorKind};
 use keywright_store_sqlite::{OpenError, Sharing, SqliteStore};
 use rusqlite::Connection;
 
-use crate::{Folder, insert, sample, story};
+use crate::{Folder, error_chain, eventually, insert, sample};
 
 #[cfg(unix)]
 #[test]
-fn files_are_for_their_owner_alone() {
+fn the_files_have_mode_0600() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = Folder::new();
@@ -31,11 +31,11 @@ fn an_empty_file_becomes_a_store() {
     let folder = Folder::new();
     fs::write(folder.file(), []).unwrap();
     insert(&folder.store(), &sample::record(1)).unwrap();
-    folder.assert_sound();
+    folder.assert_intact();
 }
 
 #[test]
-fn the_file_is_set_up_as_the_contract_says() {
+fn the_file_has_a_log_an_application_id_and_strict_tables() {
     let folder = Folder::new();
     let _store = folder.store();
     let sqlite = folder.sqlite();
@@ -63,31 +63,34 @@ fn the_file_is_set_up_as_the_contract_says() {
 }
 
 #[test]
-fn what_was_written_is_there_again_after_reopening() {
+fn a_record_is_found_after_reopening() {
     let folder = Folder::new();
     let record = sample::record(1);
     insert(&folder.store(), &record).unwrap();
-    for beside in ["keys.db-wal", "keys.db-shm"] {
-        let left = folder.0.path().join(beside).exists();
-        assert!(!left, "the log was not written back");
+    for name in ["keys.db-wal", "keys.db-shm"] {
+        let remains = folder.0.path().join(name).exists();
+        assert!(!remains, "closing the store did not checkpoint the log");
     }
-    let again = folder.store();
-    assert_eq!(block_on(again.find(&record.key.id)).unwrap(), Some(record));
+    let reopened = folder.store();
+    assert_eq!(
+        block_on(reopened.find(&record.key.id)).unwrap(),
+        Some(record)
+    );
 }
 
 #[test]
-fn a_relative_path_and_one_that_looks_like_a_uri_are_files() {
+fn a_path_that_looks_like_a_uri_is_a_file() {
     let folder = Folder::new();
     let odd = folder.0.path().join("file:odd?mode=memory#%41");
     insert(&SqliteStore::open(&odd).unwrap(), &sample::record(1)).unwrap();
     assert!(odd.is_file());
-    // This one is relative to where the tests are run, and its directory does not exist.
-    let refused = SqliteStore::open("file:no such directory/keys.db");
-    assert!(matches!(refused, Err(OpenError::Create { .. })));
+    // This path is relative to the working directory of the test, and its directory does not exist.
+    let rejected = SqliteStore::open("file:no such directory/keys.db");
+    assert!(matches!(rejected, Err(OpenError::Create { .. })));
 }
 
 #[test]
-fn what_names_no_file_is_refused() {
+fn a_path_without_a_file_is_rejected() {
     for path in ["", ":memory:"] {
         assert!(matches!(SqliteStore::open(path), Err(OpenError::NoFile)));
     }
@@ -99,7 +102,7 @@ fn what_names_no_file_is_refused() {
 }
 
 #[test]
-fn the_database_of_another_program_is_left_byte_for_byte() {
+fn the_database_of_another_program_is_rejected_and_not_changed() {
     for set_up in [
         "CREATE TABLE notes (text)",
         "PRAGMA application_id = 7; PRAGMA user_version = 1",
@@ -109,20 +112,20 @@ fn the_database_of_another_program_is_left_byte_for_byte() {
         let folder = Folder::new();
         let other = folder.sqlite();
         other.execute_batch(set_up).unwrap();
-        // Both while the other program has the file open, with a log that is not written back…
+        // While the other program has the file open, with a log that is not checkpointed…
         let before = fs::read(folder.file()).unwrap();
-        let refused = SqliteStore::open(folder.file());
+        let rejected = SqliteStore::open(folder.file());
         assert!(
-            matches!(refused, Err(OpenError::Foreign { .. })),
+            matches!(rejected, Err(OpenError::Foreign { .. })),
             "{set_up}"
         );
         assert_eq!(fs::read(folder.file()).unwrap(), before, "{set_up}");
-        // …and when it has closed it.
+        // …and after it has closed the file.
         drop(other);
         let before = fs::read(folder.file()).unwrap();
-        let refused = SqliteStore::open(folder.file());
+        let rejected = SqliteStore::open(folder.file());
         assert!(
-            matches!(refused, Err(OpenError::Foreign { .. })),
+            matches!(rejected, Err(OpenError::Foreign { .. })),
             "{set_up}"
         );
         assert_eq!(fs::read(folder.file()).unwrap(), before, "{set_up}");
@@ -131,7 +134,7 @@ fn the_database_of_another_program_is_left_byte_for_byte() {
 }
 
 #[test]
-fn the_log_of_another_program_that_crashed_is_left_where_it_is() {
+fn the_log_of_another_program_that_crashed_is_not_changed() {
     let live = Folder::new();
     let other = live.sqlite();
     other
@@ -141,8 +144,8 @@ fn the_log_of_another_program_that_crashed_is_left_where_it_is() {
     for name in ["keys.db", "keys.db-wal"] {
         fs::copy(live.0.path().join(name), crashed.0.path().join(name)).unwrap();
     }
-    let refused = SqliteStore::open(crashed.file());
-    assert!(matches!(refused, Err(OpenError::Foreign { .. })));
+    let rejected = SqliteStore::open(crashed.file());
+    assert!(matches!(rejected, Err(OpenError::Foreign { .. })));
     for name in ["keys.db", "keys.db-wal"] {
         assert_eq!(
             fs::read(live.0.path().join(name)).unwrap(),
@@ -153,7 +156,7 @@ fn the_log_of_another_program_that_crashed_is_left_where_it_is() {
 }
 
 #[test]
-fn what_is_no_database_is_refused_and_left_alone() {
+fn a_file_that_is_not_a_database_is_rejected_and_not_changed() {
     for garbage in [
         "hello".repeat(1000),
         "xy".into(),
@@ -161,17 +164,17 @@ fn what_is_no_database_is_refused_and_left_alone() {
     ] {
         let folder = Folder::new();
         fs::write(folder.file(), &garbage).unwrap();
-        let refused = SqliteStore::open(folder.file());
+        let rejected = SqliteStore::open(folder.file());
         assert!(
-            matches!(refused, Err(OpenError::NotADatabase { .. })),
-            "{refused:?}"
+            matches!(rejected, Err(OpenError::NotADatabase { .. })),
+            "{rejected:?}"
         );
         assert_eq!(fs::read(folder.file()).unwrap(), garbage.as_bytes());
     }
 }
 
 #[test]
-fn a_newer_schema_is_refused_and_left_alone() {
+fn a_newer_schema_is_rejected_and_not_changed() {
     let folder = Folder::new();
     drop(folder.store());
     folder
@@ -181,22 +184,22 @@ fn a_newer_schema_is_refused_and_left_alone() {
     let lock = folder.0.path().join("keys.db-lock");
     fs::remove_file(&lock).unwrap();
     let before = fs::read(folder.file()).unwrap();
-    let refused = SqliteStore::open(folder.file()).unwrap_err();
+    let rejected = SqliteStore::open(folder.file()).unwrap_err();
     assert!(matches!(
-        refused,
+        rejected,
         OpenError::NewerSchema {
             found: 3,
-            known: 2,
+            supported: 2,
             ..
         }
     ));
-    assert!(refused.to_string().contains("version 3"), "{refused}");
+    assert!(rejected.to_string().contains("version 3"), "{rejected}");
     assert_eq!(fs::read(folder.file()).unwrap(), before);
     assert!(!lock.exists());
 }
 
 #[test]
-fn a_file_of_the_first_version_becomes_one_of_the_newest() {
+fn a_file_of_the_first_version_is_migrated_to_the_newest() {
     let folder = Folder::new();
     let record = sample::record(1);
     insert(&folder.store(), &record).unwrap();
@@ -214,7 +217,7 @@ fn a_file_of_the_first_version_becomes_one_of_the_newest() {
 }
 
 #[test]
-fn nothing_is_written_where_a_newer_program_has_migrated_meanwhile() {
+fn nothing_is_written_after_a_newer_program_has_migrated_the_file() {
     let folder = Folder::new();
     let store = folder.store();
     insert(&store, &sample::record(1)).unwrap();
@@ -222,16 +225,19 @@ fn nothing_is_written_where_a_newer_program_has_migrated_meanwhile() {
         .sqlite()
         .execute_batch("PRAGMA user_version = 3")
         .unwrap();
-    let refused = insert(&store, &sample::record(2)).unwrap_err();
-    assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
-    assert!(story(&refused).contains("newer program"), "{refused:?}");
+    let rejected = insert(&store, &sample::record(2)).unwrap_err();
+    assert_eq!(rejected.kind(), StoreErrorKind::Unavailable);
+    assert!(
+        error_chain(&rejected).contains("newer program"),
+        "{rejected:?}"
+    );
     assert!(block_on(store.find(&sample::id(1))).unwrap().is_some());
     assert!(block_on(store.find(&sample::id(2))).unwrap().is_none());
 }
 
 #[cfg(unix)]
 #[test]
-fn a_file_that_may_not_be_written_is_refused() {
+fn a_read_only_file_is_rejected() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = Folder::new();
@@ -242,10 +248,10 @@ fn a_file_that_may_not_be_written_is_refused() {
         .open(folder.file())
         .is_ok()
     {
-        return; // The superuser may write anything.
+        return; // The superuser can write to any file.
     }
-    let refused = SqliteStore::open(folder.file());
-    assert!(matches!(refused, Err(OpenError::NotWritable { .. })));
+    let rejected = SqliteStore::open(folder.file());
+    assert!(matches!(rejected, Err(OpenError::NotWritable { .. })));
 }
 
 #[test]
@@ -259,9 +265,8 @@ fn a_file_that_stays_locked_is_busy() {
     drop(folder.store());
 }
 
-/// SQLite itself waits for no reader when a file is to have a log.
 #[test]
-fn a_new_file_that_another_program_reads_is_waited_for() {
+fn a_new_file_that_another_program_reads_is_opened_once_the_read_ends() {
     let folder = Folder::new();
     let other = folder.sqlite();
     other
@@ -269,8 +274,9 @@ fn a_new_file_that_another_program_reads_is_waited_for() {
         .unwrap();
     thread::scope(|scope| {
         let opening = scope.spawn(|| SqliteStore::open(folder.file()));
-        // It has met the reader by then.
-        thread::sleep(Duration::from_millis(500));
+        // Opening acquires its lock just before it switches the file to a write-ahead log, for
+        // which it waits for the reader.
+        assert!(eventually(|| folder.0.path().join("keys.db-lock").exists()));
         assert!(!opening.is_finished());
         other.execute_batch("COMMIT").unwrap();
         opening.join().unwrap().unwrap();
@@ -278,7 +284,7 @@ fn a_new_file_that_another_program_reads_is_waited_for() {
 }
 
 #[test]
-fn each_error_is_one_line_that_names_the_file() {
+fn an_open_error_is_one_line_that_begins_with_the_path() {
     let folder = Folder::new();
     fs::write(folder.file(), "no database at all").unwrap();
     let error = SqliteStore::open(folder.file()).unwrap_err();
@@ -286,12 +292,15 @@ fn each_error_is_one_line_that_names_the_file() {
     let resolved = folder.file().canonicalize().unwrap();
     assert!(text.starts_with(&*resolved.to_string_lossy()));
     assert!(!text.contains('\n'));
-    assert!(story(&error).len() > text.len(), "there is no source");
+    assert!(
+        error_chain(&error).len() > text.len(),
+        "the error has no source"
+    );
 }
 
 #[cfg(unix)]
 #[test]
-fn the_lock_was_another_one_behind_a_symbolic_link() {
+fn a_path_through_a_symbolic_link_had_a_separate_lock() {
     let folder = Folder::new();
     let link = folder.0.path().join("link.db");
     let elsewhere = tempfile::tempdir().unwrap();
@@ -300,27 +309,27 @@ fn the_lock_was_another_one_behind_a_symbolic_link() {
     std::os::unix::fs::symlink(folder.0.path(), &directory).unwrap();
     let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
     for path in [&link, &directory.join("keys.db")] {
-        let refused = SqliteStore::open(path);
-        assert!(matches!(refused, Err(OpenError::InUse { .. })), "{path:?}");
+        let rejected = SqliteStore::open(path);
+        assert!(matches!(rejected, Err(OpenError::InUse { .. })), "{path:?}");
     }
     drop(store);
     let store = SqliteStore::open_with(&link, Sharing::Exclusive).unwrap();
-    let refused = SqliteStore::open(folder.file());
-    assert!(matches!(refused, Err(OpenError::InUse { .. })));
+    let rejected = SqliteStore::open(folder.file());
+    assert!(matches!(rejected, Err(OpenError::InUse { .. })));
     insert(&store, &sample::record(1)).unwrap();
     assert!(!folder.0.path().join("link.db-lock").exists());
 }
 
 #[test]
-fn a_program_that_was_refused_had_migrated_the_file_already() {
+fn a_program_that_was_rejected_had_already_migrated_the_file() {
     let folder = Folder::new();
     let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
     let sqlite = folder.sqlite();
     sqlite
         .execute_batch("DROP TABLE changes; PRAGMA user_version = 1")
         .unwrap();
-    let refused = SqliteStore::open(folder.file());
-    assert!(matches!(refused, Err(OpenError::InUse { .. })));
+    let rejected = SqliteStore::open(folder.file());
+    assert!(matches!(rejected, Err(OpenError::InUse { .. })));
     let version: i64 = sqlite.pragma_query_one(None, "user_version").unwrap();
     assert_eq!(version, 1);
     drop(store);
@@ -328,15 +337,15 @@ fn a_program_that_was_refused_had_migrated_the_file_already() {
 
 #[cfg(unix)]
 #[test]
-fn a_hard_link_had_a_lock_and_a_log_of_its_own() {
+fn a_hard_link_had_a_separate_lock_and_log() {
     let folder = Folder::new();
     let link = folder.0.path().join("link.db");
     let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
     fs::hard_link(folder.file(), &link).unwrap();
     for path in [&link, &folder.file()] {
-        let refused = SqliteStore::open(path).unwrap_err();
-        assert!(matches!(refused, OpenError::HardLinked { .. }));
-        assert!(refused.to_string().contains("hard link"), "{refused}");
+        let rejected = SqliteStore::open(path).unwrap_err();
+        assert!(matches!(rejected, OpenError::HardLinked { .. }));
+        assert!(rejected.to_string().contains("hard link"), "{rejected}");
     }
     assert!(!folder.0.path().join("link.db-lock").exists());
     insert(&store, &sample::record(1)).unwrap();

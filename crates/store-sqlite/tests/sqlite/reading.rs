@@ -1,4 +1,4 @@
-//! Reading: pages, searches, and rows that cannot be read.
+//! Reading: pages, searches, and damaged rows.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use keywright_core::{
 };
 use keywright_store_sqlite::SqliteStore;
 
-use crate::{Folder, insert, insert_all, sample, story};
+use crate::{Folder, error_chain, insert, insert_all, sample};
 
 fn list(
     store: &SqliteStore,
@@ -19,8 +19,12 @@ fn list(
     block_on(store.list(&sample::workspace(), environment, list, sample::now()))
 }
 
-/// All ids of a listing, page by page.
-fn walk(store: &SqliteStore, environment: Environment, mut wanted: ListKeys<KeyId>) -> Vec<KeyId> {
+/// Returns all ids of a list, page by page.
+fn all_ids(
+    store: &SqliteStore,
+    environment: Environment,
+    mut wanted: ListKeys<KeyId>,
+) -> Vec<KeyId> {
     let mut ids = Vec::new();
     loop {
         let page = list(store, environment, &wanted).unwrap();
@@ -79,7 +83,7 @@ fn pages_by_cursor_and_by_offset_show_each_key_once_newest_first() {
                 .collect();
             let mut wanted = ListKeys::new().with_limit(13);
             wanted.status = status;
-            assert_eq!(walk(&store, environment, wanted.clone()), expected);
+            assert_eq!(all_ids(&store, environment, wanted.clone()), expected);
 
             let total = u64::try_from(expected.len()).unwrap();
             for offset in [0, 1, total / 2, total - 1, total, total + 1, u64::MAX] {
@@ -94,7 +98,7 @@ fn pages_by_cursor_and_by_offset_show_each_key_once_newest_first() {
 }
 
 #[test]
-fn a_search_takes_every_character_for_itself() {
+fn a_search_treats_every_character_literally() {
     let folder = Folder::new();
     let store = folder.store();
     let names = [
@@ -129,13 +133,13 @@ fn a_search_takes_every_character_for_itself() {
         assert_eq!(search(text), [found], "{text}");
     }
     assert_eq!(search("").len(), names.len());
-    for nothing in ["\0", "100%\0", "*", "?", "A\u{308}rger", "';--"] {
-        assert!(search(nothing).is_empty(), "{nothing}");
+    for absent in ["\0", "100%\0", "*", "?", "A\u{308}rger", "';--"] {
+        assert!(search(absent).is_empty(), "{absent}");
     }
 }
 
 #[test]
-fn a_row_that_cannot_be_read_back_is_corrupt_and_says_nothing_of_what_is_in_it() {
+fn a_damaged_row_is_corrupt_and_its_contents_are_not_in_the_error() {
     for (damage, in_lists) in [
         (
             "workspace = 'default', name = char(10) || 'confidential'",
@@ -168,8 +172,8 @@ fn a_row_that_cannot_be_read_back_is_corrupt_and_says_nothing_of_what_is_in_it()
 
         let error = block_on(store.find(&sample::id(1))).unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{damage}");
-        let story = story(&error);
-        assert!(!story.contains("confidential"), "{story}");
+        let chain = error_chain(&error);
+        assert!(!chain.contains("confidential"), "{chain}");
         assert!(std::error::Error::source(&error).is_some(), "{damage}");
         assert!(block_on(store.find(&sample::id(2))).unwrap().is_some());
 
@@ -187,7 +191,7 @@ fn a_row_that_cannot_be_read_back_is_corrupt_and_says_nothing_of_what_is_in_it()
             );
         }
 
-        // It can be revoked all the same.
+        // The key can still be revoked.
         let revoked = block_on(store.revoke(
             &sample::workspace(),
             &sample::id(1),

@@ -1,4 +1,4 @@
-//! Records to try a store with.
+//! Records for tests.
 
 use keywright_core::{
     Credential, Environment, Key, KeyId, Name, Record, StoredHash, Tag, Timestamp, Workspace,
@@ -15,7 +15,7 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(1_709_287_200_000).unwrap()
 }
 
-/// The ids grow with the number.
+/// Returns an id that sorts by its number.
 pub(crate) fn id(number: u32) -> KeyId {
     KeyId::parse(&format!("key_0U5lKt{number:010}")).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Writing: transactions that are shared, futures that are dropped, disks that are in the way.
+//! Writing: shared transactions, dropped futures, locks, and what remains in the file.
 
 use std::{
     fs,
@@ -11,13 +11,15 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Key, KeyStore, Name, Purge, Reach, Rename, StoreError, StoreErrorKind, Timestamp,
+    Environment, Key, KeyStore, Listing, Name, Purge, Reach, Rename, StoreError, StoreErrorKind,
+    Timestamp,
 };
+use keywright_store_sqlite::{Sharing, SqliteStore};
 
-use crate::{Folder, insert, insert_all, sample};
+use crate::{Folder, PATIENCE, insert, insert_all, poll_once, sample};
 
 #[test]
-fn of_inserts_that_share_a_transaction_each_gets_its_own_answer() {
+fn inserts_that_share_a_transaction_each_get_their_own_result() {
     let folder = Folder::new();
     let store = folder.store();
     let old = sample::named(17, "was here first");
@@ -47,7 +49,7 @@ fn of_inserts_that_share_a_transaction_each_gets_its_own_answer() {
             }
         }
     }
-    folder.assert_sound();
+    folder.assert_intact();
 }
 
 #[test]
@@ -56,11 +58,7 @@ fn a_write_whose_future_was_dropped_is_done() {
     let store = folder.store();
     let records: Vec<_> = (0..100).map(sample::record).collect();
     for record in &records {
-        let mut future = store.insert(record, sample::now());
-        // The first poll submits it; nobody waits for the answer.
-        let _ = future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()));
+        let _ = poll_once(&mut store.insert(record, sample::now()));
     }
     drop(store);
     let store = folder.store();
@@ -71,7 +69,7 @@ fn a_write_whose_future_was_dropped_is_done() {
 
 type Task = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
-/// A task that is dropped where it is woken, as some executors do.
+/// A task that is dropped on the thread that wakes it, as some executors do.
 struct DropsTask {
     task: Mutex<Option<Task>>,
     dropped: Mutex<mpsc::Sender<()>>,
@@ -88,6 +86,18 @@ impl Wake for DropsTask {
 #[test]
 fn a_store_can_be_dropped_on_its_own_threads() {
     let folder = Folder::new();
+    // If the writer answers before the first poll returns, the task ends here and is never woken.
+    let number = (1..)
+        .find(|number| is_dropped_by_writer(&folder, *number))
+        .unwrap();
+    let reopened = folder.store();
+    let found = block_on(reopened.find(&sample::id(number))).unwrap();
+    assert!(found.is_some());
+}
+
+/// Whether the writer thread wakes, and so drops, the task that inserts this record and is the last
+/// owner of the store.
+fn is_dropped_by_writer(folder: &Folder, number: u32) -> bool {
     let store = folder.store();
     let (sender, dropped) = mpsc::channel();
     let task = Arc::new(DropsTask {
@@ -96,25 +106,27 @@ fn a_store_can_be_dropped_on_its_own_threads() {
     });
     let waker = Waker::from(Arc::clone(&task));
     {
-        // The task is the last to hold the store. It cannot be dropped before it is put in place.
-        let mut place = task.task.lock().unwrap();
-        let mut future: Task =
-            Box::pin(async move { store.insert(&sample::record(1), sample::now()).await });
-        assert!(
-            future
-                .as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_pending()
-        );
-        *place = Some(future);
+        // While this holds the lock, the writer cannot drop the task.
+        let mut slot = task.task.lock().unwrap();
+        let mut future: Task = Box::pin(async move {
+            let record = sample::record(number);
+            store.insert(&record, sample::now()).await
+        });
+        if future
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_ready()
+        {
+            return false;
+        }
+        *slot = Some(future);
     }
-    dropped.recv_timeout(Duration::from_secs(10)).unwrap();
-    let again = folder.store();
-    assert!(block_on(again.find(&sample::id(1))).unwrap().is_some());
+    dropped.recv_timeout(PATIENCE).unwrap();
+    true
 }
 
 #[test]
-fn a_lock_that_is_not_given_back_is_unavailable_and_no_more() {
+fn writes_fail_while_another_program_holds_the_lock_and_succeed_afterwards() {
     let folder = Folder::new();
     let store = folder.store();
     let other = folder.sqlite();
@@ -137,10 +149,10 @@ fn a_lock_that_is_not_given_back_is_unavailable_and_no_more() {
 }
 
 #[test]
-fn what_was_overwritten_is_not_left_in_the_file() {
+fn an_overwritten_name_does_not_remain_in_the_file() {
     let folder = Folder::new();
     let store = folder.store();
-    let record = sample::named(1, "a name that nobody else has");
+    let record = sample::named(1, "a name that occurs only once");
     insert(&store, &record).unwrap();
     let rename = Rename::new(Some(Name::parse("x").unwrap()), None);
     let key = &record.key;
@@ -152,20 +164,22 @@ fn what_was_overwritten_is_not_left_in_the_file() {
 }
 
 #[test]
-fn the_log_is_written_back_and_begun_anew() {
+fn the_log_is_checkpointed_and_restarted() {
     const PAGE: u64 = 4096;
     let folder = Folder::new();
-    let store = folder.store();
+    // Without a poller no reader can delay a checkpoint.
+    let store = SqliteStore::open_with(folder.file(), Sharing::Strict).unwrap();
     for number in 0..2_000 {
         insert(&store, &sample::record(number)).unwrap();
     }
     let log = fs::metadata(folder.0.path().join("keys.db-wal")).unwrap();
-    // From 1,000 pages on it is; that many commits write three pages each at the least.
+    // The log is checkpointed from 1,000 pages on. 2,000 commits of at least three pages each would
+    // make a log of 6,000 pages.
     assert!(log.len() < 3_000 * PAGE, "{} bytes", log.len());
 }
 
 #[test]
-fn a_file_after_many_kinds_of_writes_is_sound() {
+fn the_file_is_intact_after_many_kinds_of_writes() {
     let folder = Folder::new();
     let store = folder.store();
     let records: Vec<_> = (0..500).map(sample::record).collect();
@@ -189,7 +203,7 @@ fn a_file_after_many_kinds_of_writes_is_sound() {
         }
     });
     drop(store);
-    folder.assert_sound();
+    folder.assert_intact();
 }
 
 #[test]
@@ -208,12 +222,12 @@ fn a_damaged_row_is_purged_like_any_other() {
     let purge = Purge::new(later, 10);
     assert_eq!(block_on(store.purge(&purge)).unwrap(), 1);
     assert!(block_on(store.is_empty()).unwrap());
-    folder.assert_sound();
+    folder.assert_intact();
 }
 
 #[test]
 fn a_child_with_an_older_id_than_its_parent_is_purged_first() {
-    // The clock of another server went behind.
+    // The child was created by a server whose clock is behind.
     let folder = Folder::new();
     let store = folder.store();
     let parent = sample::record(2);
@@ -233,23 +247,32 @@ fn a_child_with_an_older_id_than_its_parent_is_purged_first() {
 }
 
 #[test]
-fn a_purge_that_another_program_overtakes_looks_for_more() {
+fn a_purge_searches_again_if_another_program_was_faster() {
     let folder = Folder::new();
     let store = folder.store();
-    let key = sample::record(1).key;
-    insert(&store, &sample::record(1)).unwrap();
-    block_on(store.revoke(&key.workspace, &key.id, Reach::Key, sample::now())).unwrap();
     let other = folder.sqlite();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    thread::scope(|scope| {
-        let purge = Purge::new(Timestamp::MAX, 10);
-        let purging = scope.spawn(move || block_on(store.purge(&purge)));
-        // It has found the key by then, and waits until it may delete it.
-        thread::sleep(Duration::from_millis(200));
-        let another_key = "UPDATE keys SET id = ?1";
-        let changed = other.execute(another_key, [sample::id(2).as_bytes()]);
-        assert_eq!(changed, Ok(1));
-        other.execute_batch("COMMIT").unwrap();
-        assert_eq!(purging.join().unwrap().unwrap(), 1);
+    let purge = Purge::new(Timestamp::MAX, 10);
+    // If the purge is so fast that it finds and deletes the key at once, the next key is tried.
+    let overtaken = (1..).step_by(2).any(|number| {
+        let key = sample::record(number).key;
+        insert(&store, &sample::record(number)).unwrap();
+        block_on(store.revoke(&key.workspace, &key.id, Reach::Key, sample::now())).unwrap();
+        let mut purging = store.purge(&purge);
+        if poll_once(&mut purging).is_ready() {
+            return false;
+        }
+        // The thread that searches also lists, in the order of submission. So it has found the key.
+        let listing = Listing::newest(Environment::Live, 1);
+        block_on(store.list(&key.workspace, &listing)).unwrap();
+        let replace = "UPDATE keys SET id = ?1 WHERE id = ?2";
+        let next = sample::id(number + 1);
+        let replaced = other
+            .execute(replace, [next.as_bytes(), key.id.as_bytes()])
+            .unwrap();
+        let purged = block_on(purging).unwrap();
+        assert_eq!(purged, 1);
+        replaced == 1
     });
+    assert!(overtaken);
+    assert!(block_on(store.is_empty()).unwrap());
 }
