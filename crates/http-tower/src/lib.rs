@@ -1,8 +1,8 @@
 //! API keys over HTTP, as [tower] services for any server.
 //!
 //! [`ApiKeys`] serves the endpoints that create, list, update, revoke, rotate and verify keys.
-//! [`AuthLayer`] guards the routes of the host. Both depend on `http`, `http-body` and the traits of
-//! tower, and on no framework: axum, hyper and tonic use them without an adapter.
+//! [`AuthLayer`] guards the routes of the host. Both depend on `http`, `http-body` and the traits
+//! of tower, and on no framework: axum, hyper and tonic use them without an adapter.
 //!
 //! ```
 //! use axum::{Extension, Router, routing::get};

@@ -24,13 +24,14 @@ const MAX_BUDGETS: usize = 1 << 16;
 /// A limit to the requests that each caller may make to the management endpoints, for
 /// [`ApiKeys::with_rate_limit`](crate::ApiKeys::with_rate_limit).
 ///
-/// A caller is a key, by its id. If the host has put a [`Caller`] that is not a key into the request,
-/// it is the workspace. Each caller has a separate budget, which allows the whole limit at once and
-/// refills evenly, by one request every `60 / limit` seconds (GCRA). A rejected request costs nothing.
+/// A caller is a key, by its id. If the host has put a [`Caller`] that is not a key into the
+/// request, it is the workspace. Each caller has a separate budget, which allows the whole limit at
+/// once and refills evenly, by one request every `60 / limit` seconds (GCRA). A rejected request
+/// costs nothing.
 ///
 /// The budgets are kept in this process, so a fleet of servers accepts the limit once per server.
-/// Clones share their budgets. At most 65,536 budgets are kept. When there are more, full budgets are
-/// evicted first; if more than half of them are not full, all are reset. No caller is rejected
+/// Clones share their budgets. At most 65,536 budgets are kept. When there are more, full budgets
+/// are evicted first; if more than half of them are not full, all are reset. No caller is rejected
 /// because of another.
 ///
 /// The limit stops loops and accidents. It is not a quota: a caller that may create keys creates a
@@ -126,8 +127,8 @@ impl<C: Clock + Clone> Limiter<C> {
         let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
         if budgets.len() >= MAX_BUDGETS {
             budgets.retain_recent();
-            // With few evictions, the next requests would soon scan all budgets again, so this resets
-            // them. A caller with enough keys to cause that has as many budgets anyway.
+            // With few evictions, the next requests would soon scan all budgets again, so this
+            // resets them. A caller with enough keys to cause that has as many budgets anyway.
             if budgets.len() > MAX_BUDGETS / 2 {
                 *budgets = empty(self.limit, self.clock.clone());
             }
@@ -177,8 +178,8 @@ mod tests {
         Caller::new(Workspace::parse(workspace).unwrap(), "*".parse().unwrap())
     }
 
-    /// Spends a request. Returns the remaining requests, and the seconds until the budget is full and
-    /// until the next request is accepted.
+    /// Spends a request. Returns the remaining requests, and the seconds until the budget is full
+    /// and until the next request is accepted.
     fn spend(limiter: &Limiter<FakeRelativeClock>, workspace: &str) -> (u32, u64, Option<u64>) {
         let budget = limiter.spend(&caller(workspace));
         assert_eq!(budget.limit, limiter.limit.get());

@@ -98,8 +98,8 @@ fn constant(value: bool) -> Object {
         .build()
 }
 
-/// Keywords that the builders of `utoipa` lack. It writes extensions as they are, so this passes the
-/// keywords as extensions.
+/// Keywords that the builders of `utoipa` lack. It writes extensions as they are, so this passes
+/// the keywords as extensions.
 pub(crate) fn keywords<const N: usize>(keywords: [(&'static str, Value); N]) -> Option<Extensions> {
     Some(keywords.into_iter().collect())
 }

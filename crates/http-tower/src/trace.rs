@@ -45,8 +45,8 @@ pub(crate) async fn verification(
     result
 }
 
-/// Wraps the handler of an endpoint in a span that records the key in the path and the status of the
-/// response. The handler adds its caller with [`record_caller`].
+/// Wraps the handler of an endpoint in a span that records the key in the path and the status of
+/// the response. The handler adds its caller with [`record_caller`].
 pub(crate) async fn operation<B>(
     operation: &'static str,
     key: Option<KeyId>,
@@ -71,8 +71,8 @@ pub(crate) async fn operation<B>(
 /// Records the caller in the span of the current [`operation`].
 pub(crate) fn record_caller(caller: &Caller) {
     let span = Span::current();
-    // Where the level `debug` is off, the current span belongs to the host. It may have fields of the
-    // same names, which must stay as they are.
+    // Where the level `debug` is off, the current span belongs to the host. It may have fields of
+    // the same names, which must stay as they are.
     let is_operation = span.metadata().is_some_and(|metadata| {
         metadata.name() == OPERATION && metadata.target() == module_path!()
     });

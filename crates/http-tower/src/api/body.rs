@@ -75,8 +75,8 @@ async fn read(body: impl RequestBody) -> Result<Bytes, ApiError> {
 }
 
 /// Returns the bytes of a body, copied only if they arrived in several pieces. The copy is wiped on
-/// drop, because the body of `POST /verify` contains a token. Its buffer has the full length from the
-/// start, because growing would leave a part of the token in freed memory.
+/// drop, because the body of `POST /verify` contains a token. Its buffer has the full length from
+/// the start, because growing would leave a part of the token in freed memory.
 fn contiguous(mut pieces: impl Buf) -> Bytes {
     let length = pieces.remaining();
     if pieces.chunk().len() == length {

@@ -1,4 +1,4 @@
-//! What the endpoints share: the issuer, the authentication, and the rate limit.
+//! The state that the endpoints share: the issuer, the authentication, and the rate limit.
 
 use std::sync::Arc;
 

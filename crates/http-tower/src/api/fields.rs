@@ -102,8 +102,8 @@ impl Fields {
 
     /// Returns `parsed` if every field of the body was read and is valid.
     ///
-    /// The names of unknown fields are the client's text. The error repeats a name only if it is short
-    /// and plain: it could be a token that was sent in the wrong place.
+    /// The names of unknown fields are the client's text. The error repeats a name only if it is
+    /// short and plain: it could be a token that was sent in the wrong place.
     pub(super) fn finish<T>(mut self, parsed: Option<T>) -> Result<T, ApiError> {
         for (name, _) in std::mem::take(&mut self.unread) {
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';

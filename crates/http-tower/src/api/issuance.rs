@@ -1,4 +1,4 @@
-//! What create and rotate share: the idempotency key, the log line, and the response with the token.
+//! The common parts of create and rotate: idempotency key, log line, and response with the token.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use keywright_core::{IdempotencyKey, Outcome};

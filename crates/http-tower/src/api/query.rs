@@ -55,8 +55,8 @@ pub(super) fn for_each(
     }
 }
 
-/// Whether the percent-decoded query is UTF-8. The parser replaces invalid bytes with U+FFFD, and so
-/// would read a value that the client did not send.
+/// Whether the percent-decoded query is UTF-8. The parser replaces invalid bytes with U+FFFD, and
+/// so would read a value that the client did not send.
 fn is_utf8(query: &str) -> bool {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let mut decoded = Vec::with_capacity(query.len());

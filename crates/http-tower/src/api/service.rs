@@ -25,9 +25,9 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 
 /// The API key endpoints, as one tower service for any request body.
 ///
-/// The service authenticates its callers itself, like [`AuthLayer`], so a host mounts it next to its
-/// own routes and not behind a layer. If the host has put a [`Caller`](keywright_core::Caller) into
-/// the request's extensions, the service uses that.
+/// The service authenticates its callers itself, like [`AuthLayer`], so a host mounts it next to
+/// its own routes and not behind a layer. If the host has put a [`Caller`](keywright_core::Caller)
+/// into the request's extensions, the service uses that.
 ///
 /// | endpoint | permission | response |
 /// | --- | --- | --- |
@@ -121,8 +121,8 @@ impl ApiKeys {
         Self(Arc::new(context))
     }
 
-    /// Returns the OpenAPI 3.1 document of this service, with its mount point and the header that it
-    /// reads tokens from. See [`openapi`](crate::openapi()).
+    /// Returns the OpenAPI 3.1 document of this service, with its mount point and the header that
+    /// it reads tokens from. See [`openapi`](crate::openapi()).
     #[cfg(feature = "openapi")]
     #[must_use]
     pub fn openapi(&self) -> utoipa::openapi::OpenApi {

@@ -1,5 +1,5 @@
-//! JSON without duplicate fields. Parsers differ in which of two `expires_at` they take, so a body with
-//! both is rejected.
+//! JSON without duplicate fields. Parsers differ in which of two `expires_at` they take, so a body
+//! with both is rejected.
 
 use std::fmt;
 

@@ -32,8 +32,8 @@ impl Authenticator {
         &self.header
     }
 
-    /// Returns the caller, and puts it into the request's extensions. A [`Caller`] that the host has
-    /// put there takes precedence over the header.
+    /// Returns the caller, and puts it into the request's extensions. A [`Caller`] that the host
+    /// has put there takes precedence over the header.
     pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<Caller, ApiError> {
         if let Some(value) = request.headers.get_mut(&self.header) {
             // Keeps the token out of the log of a host that prints the headers.

@@ -13,8 +13,9 @@ use crate::error::Challenge;
 ///
 /// It reads `Authorization: Bearer <token>`, verifies the token, and puts a
 /// [`Caller`](keywright_core::Caller) and the [`Verified`](keywright_core::Verified) key into the
-/// request's extensions. It never reads a token from the query string. If the host has already put a
-/// `Caller` there (from a session or mTLS, for example), the layer uses that and ignores the header.
+/// request's extensions. It never reads a token from the query string. If the host has already put
+/// a `Caller` there (from a session or mTLS, for example), the layer uses that and ignores the
+/// header.
 ///
 /// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
 /// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed, unknown, revoked and
@@ -54,8 +55,8 @@ impl AuthLayer {
         self.with(|settings| settings.required = Some(permission))
     }
 
-    /// Reads the token from another header, whose whole value is the token: `X-API-Key: <token>`. The
-    /// layer then ignores `Authorization`, and its challenge names the scheme `ApiKey`.
+    /// Reads the token from another header, whose whole value is the token: `X-API-Key: <token>`.
+    /// The layer then ignores `Authorization`, and its challenge names the scheme `ApiKey`.
     pub fn with_header(self, header: HeaderName) -> Self {
         self.with(|settings| {
             let is_authorization = header == header::AUTHORIZATION;
@@ -77,13 +78,14 @@ impl AuthLayer {
         Ok(self.with(|settings| realm.clone_into(&mut settings.challenge.realm)))
     }
 
-    /// Rejects gRPC calls with a gRPC status, because gRPC clients do not read JSON: HTTP 200 with the
-    /// `grpc-status` `UNAUTHENTICATED`, `PERMISSION_DENIED`, `INVALID_ARGUMENT` or `UNAVAILABLE`.
+    /// Rejects gRPC calls with a gRPC status, because gRPC clients do not read JSON: HTTP 200 with
+    /// the `grpc-status` `UNAUTHENTICATED`, `PERMISSION_DENIED`, `INVALID_ARGUMENT` or
+    /// `UNAVAILABLE`.
     ///
-    /// A gRPC call is a POST over HTTP/2 with the type `application/grpc`. Other requests are rejected
-    /// as without this setting. The client chooses the content type, so use this setting only behind
-    /// HTTP/2 and in front of nothing but gRPC: a component that reads the HTTP status (`auth_request`
-    /// of a proxy, a firewall, a log) would take a rejection for a success.
+    /// A gRPC call is a POST over HTTP/2 with the type `application/grpc`. Other requests are
+    /// rejected as without this setting. The client chooses the content type, so use this setting
+    /// only behind HTTP/2 and in front of nothing but gRPC: a component that reads the HTTP status
+    /// (`auth_request` of a proxy, a firewall, a log) would take a rejection for a success.
     /// [`ApiKeys`](crate::ApiKeys) ignores this setting.
     pub fn for_grpc(self) -> Self {
         self.with(|settings| settings.for_grpc = true)

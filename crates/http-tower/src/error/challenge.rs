@@ -34,8 +34,8 @@ impl Challenge {
     ) -> ApiError {
         let error = ApiError::new(status, code, message);
         let Self { scheme, realm } = self;
-        // `with_realm` has checked the realm. The attributes are texts of this crate and permissions,
-        // and neither contains a character that a header cannot.
+        // `with_realm` has checked the realm. The attributes are texts of this crate and
+        // permissions, and neither contains a character that a header cannot.
         match HeaderValue::try_from(format!(r#"{scheme} realm="{realm}"{attributes}"#)) {
             Ok(challenge) => error.with_header(header::WWW_AUTHENTICATE, challenge),
             Err(_) => error,

@@ -40,7 +40,8 @@ pub(super) fn to_create() -> Option<Value> {
     }))
 }
 
-/// A created key with its token. The token is shortened, so that no scanner takes it for a real one.
+/// A created key with its token. The token is shortened, so that no scanner takes it for a real
+/// one.
 pub(super) fn created() -> Option<Value> {
     let mut created = replayed()?;
     if let Value::Object(members) = &mut created {

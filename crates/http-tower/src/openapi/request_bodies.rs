@@ -1,5 +1,6 @@
-//! The bodies of requests. These types exist for their schemas only: the endpoints read a body field by
-//! field, so that they can report all errors at once. `api/openapi_test.rs` compares the two.
+//! The bodies of requests. These types exist for their schemas only: the endpoints read a body
+//! field by field, so that they can report all errors at once. `api/openapi_test.rs` compares the
+//! two.
 
 use serde_json::json;
 use utoipa::{
@@ -24,8 +25,8 @@ struct CreateFields {
     /// Whether the key is already expired when it is created.
     #[schema(required = false, default = false)]
     expire_now: bool,
-    /// The time at which the key expires. It cannot be later than the expiry of the caller's key, which
-    /// is the default.
+    /// The time at which the key expires. It cannot be later than the expiry of the caller's key,
+    /// which is the default.
     #[schema(required = false)]
     expires_at: ApiKeyEnd,
     /// The permissions of the key. The caller's permissions must cover each of them, and are the
@@ -81,11 +82,12 @@ pub(super) struct Change {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "used for its schema only")]
 pub(super) struct Rotation {
-    /// How long the old key remains valid: `now`, `24h`, or a number of seconds. `now` and 0 revoke it.
+    /// How long the old key remains valid: `now`, `24h`, or a number of seconds. `now` and 0 revoke
+    /// it.
     #[schema(required = false, schema_with = overlap)]
     expire_previous: String,
-    /// The time at which the successor expires. It cannot be later than the expiry of the caller's key.
-    /// By default the successor has the lifetime of the old key, counted from now.
+    /// The time at which the successor expires. It cannot be later than the expiry of the caller's
+    /// key. By default the successor has the lifetime of the old key, counted from now.
     #[schema(required = false)]
     expires_at: ApiKeyEnd,
 }

@@ -7,7 +7,8 @@ use super::key::KeyView;
 #[cfg(feature = "openapi")]
 use crate::schema;
 
-/// Whether a token is valid, as the API returns it: the key without its secret or hash, or the reason.
+/// Whether a token is valid, as the API returns it: the key without its secret or hash, or the
+/// reason.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub struct IntrospectionView<'a>(Validity<'a>);

@@ -17,7 +17,7 @@ pub struct KeyView<'a> {
     name: &'a Name,
     #[cfg_attr(feature = "openapi", schema(value_type = schema::ApiKeyTime))]
     created_at: Timestamp,
-    /// The time of the last use. It is recorded with a delay, so it may be older.
+    /// The time of the last recorded use. A use is recorded with a delay.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ApiKeyTime>, required = true))]
     last_used_at: Option<Timestamp>,
     is_expired: bool,

@@ -38,8 +38,8 @@ pub(crate) struct PageMeta<'a> {
 }
 
 impl<'a> KeyPageView<'a> {
-    /// Returns the view of a page at the time `now`. `position` and `limit` are those of the request;
-    /// a `limit` of 0 counts as 1.
+    /// Returns the view of a page at the time `now`. `position` and `limit` are those of the
+    /// request; a `limit` of 0 counts as 1.
     #[must_use]
     pub fn new(listed: &'a Listed, position: &Position, limit: u32, now: Timestamp) -> Self {
         let (page, total) = match position {

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use zeroize::Zeroizing;
 
-/// Capacity of a new buffer, in bytes. Most responses with a secret fit, so that they are not copied.
+/// Capacity of a new buffer, in bytes. Most responses with a secret fit, so that they are not
+/// copied.
 const INITIAL_CAPACITY: usize = 1024;
 
 /// A growable byte buffer that leaves no bytes in freed memory: it is wiped when it is dropped, and
@@ -20,8 +21,8 @@ impl WipingBuffer {
         &self.0
     }
 
-    /// Makes room for `additional` bytes. `Vec` would free its old memory without wiping it, so this
-    /// copies the bytes into a larger vector and drops the old one, which wipes it.
+    /// Makes room for `additional` bytes. `Vec` would free its old memory without wiping it, so
+    /// this copies the bytes into a larger vector and drops the old one, which wipes it.
     fn reserve(&mut self, additional: usize) {
         let needed = self.0.len().saturating_add(additional);
         if needed > self.0.capacity() {
