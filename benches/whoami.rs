@@ -18,7 +18,7 @@ use keywright_core::{
     Caller, Clock, Config, Keywright, Name, NewKey, Prefix, Scheme, SystemClock, Verified,
     Workspace,
 };
-use keywright_http_tower::{AuthLayer, Item};
+use keywright_http_tower::{AuthLayer, KeyView};
 use keywright_store_sqlite::SqliteStore;
 
 use self::loopback::Loopback;
@@ -63,5 +63,5 @@ fn router(keys: &Keywright, known: Verified) -> Router {
 }
 
 fn item(verified: &Verified) -> Response {
-    Json(Item::new(verified.key(), SystemClock::default().now())).into_response()
+    Json(KeyView::new(verified.key(), SystemClock::default().now())).into_response()
 }

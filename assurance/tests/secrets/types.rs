@@ -13,7 +13,9 @@ use keywright_core::{
     Retire, Revocation, Rotation, Scheme, Secret, Status, StoreError, StoreErrorKind, StoredHash,
     SystemClock, Timestamp, Token, TokenError, TokenRef, Undecided, VerifyError, Workspace,
 };
-use keywright_http_tower::{ApiKeys, AuthLayer, IssuedJson, Item, PageOfItems, RateLimit, Worth};
+use keywright_http_tower::{
+    ApiKeys, AuthLayer, IntrospectionView, IssuedJson, KeyPageView, KeyView, RateLimit,
+};
 use keywright_store_redis::{RedisConfig, RedisStore, Unfit};
 use keywright_store_sqlite::{Sharing, SqliteStore};
 use pollster::block_on;
@@ -251,9 +253,9 @@ fn no_type_of_the_services_prints_a_secret() {
     let valid = Introspection::Valid(key.clone());
     print_all!(printed;
         guarded, answer, layer, layer.clone().with_realm("\"").unwrap_err(), ApiKeys::at(keys, ""),
-        RateLimit::per_minute(600.try_into().unwrap()), Item::new(key, now),
-        Item::verified(&verified, now), PageOfItems::new(&listed, &ListStart::page(1, 20), 20, now),
-        Worth::new(&valid, now), Worth::new(&Introspection::NotFound, now),
+        RateLimit::per_minute(600.try_into().unwrap()), KeyView::new(key, now),
+        KeyView::verified(&verified, now), KeyPageView::new(&listed, &ListStart::page(1, 20), 20, now),
+        IntrospectionView::new(&valid, now), IntrospectionView::new(&Introspection::NotFound, now),
     );
     let mut request = Request::get("/").body(()).unwrap();
     request

@@ -1,6 +1,8 @@
-//! An axum service with API keys: `GET /calls` for keys that have `calls:read`, and the endpoints for
-//! keys below `/v1/api-keys`. Run it with `cargo run -p keywright-http-tower --example axum`; it
-//! prints its first key, once, and how to try it.
+//! An axum service with API keys: `GET /calls` for keys with the permission `calls:read`, and the
+//! API key endpoints below `/v1/api-keys`.
+//!
+//! Run it with `cargo run -p keywright-http-tower --example axum`. On its first run it creates a
+//! key and prints it. It also prints commands to try.
 
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use keywright_store_sqlite::SqliteStore;
 
 type Error = Box<dyn std::error::Error>;
 
-/// The service: one guarded route of the host's own, and the endpoints for keys.
+/// Builds the service: one guarded route of the host, and the API key endpoints.
 pub(crate) fn app(keys: &Keywright) -> Result<Router, Error> {
     let readers = AuthLayer::new(keys.verifier().clone()).require("calls:read".parse()?);
     Ok(Router::new()

@@ -1,6 +1,8 @@
-//! The same without a framework, on plain hyper: `GET /calls` for keys that have `calls:read`, and
-//! the endpoints for keys below `/v1/api-keys`. Run it with `cargo run -p keywright-http-tower
-//! --example hyper`; it prints its first key, once, and how to try it.
+//! A service on plain hyper, without a framework: `GET /calls` for keys with the permission
+//! `calls:read`, and the API key endpoints below `/v1/api-keys`.
+//!
+//! Run it with `cargo run -p keywright-http-tower --example hyper`. On its first run it creates a
+//! key and prints it. It also prints commands to try.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -17,7 +19,7 @@ use tower::{Layer, ServiceExt};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Serves for ever: one guarded route of the host's own, and the endpoints for keys.
+/// Serves one guarded route of the host, and the API key endpoints. Returns only on an error.
 pub(crate) async fn serve(listener: TcpListener, keys: &Keywright) -> Result<(), Error> {
     let readers = AuthLayer::new(keys.verifier().clone()).require("calls:read".parse()?);
     let calls = readers.layer(tower::service_fn(calls));
@@ -40,15 +42,15 @@ pub(crate) async fn serve(listener: TcpListener, keys: &Keywright) -> Result<(),
         let connection = http
             .timer(TokioTimer::new())
             .serve_connection(stream, service.clone());
-        // A client that goes away is no concern of the others.
+        // An error ends only this connection, so its result is ignored.
         tokio::spawn(connection);
     }
 }
 
 async fn calls(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    // The layer has put it there.
+    // `AuthLayer` has put the caller there.
     let caller = request.extensions().get::<Caller>();
-    let workspace = caller.map_or("nobody", |caller| caller.workspace().as_str());
+    let workspace = caller.map_or("unknown", |caller| caller.workspace().as_str());
     Ok(Response::new(format!("the calls of {workspace}\n").into()))
 }
 

@@ -1,6 +1,7 @@
-//! An axum service whose users sign in with a session of the service's own and manage their API keys
-//! with it; the keys open `GET /calls`. Run it with `cargo run -p keywright-http-tower --example
-//! session`; it prints how to try it.
+//! An axum service whose users sign in, and manage their API keys in that session. A key with the
+//! permission `calls:read` gives access to `GET /calls`.
+//!
+//! Run it with `cargo run -p keywright-http-tower --example session`. It prints commands to try.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -21,12 +22,14 @@ use tokio::sync::Mutex;
 
 type Error = Box<dyn std::error::Error>;
 
-/// `__Host-`: a browser takes it only from this very host, with `Secure` and for all paths.
+/// The name of the session cookie. With the prefix `__Host-`, a browser accepts it only from this
+/// host, with `Secure` and `Path=/`.
 const COOKIE: &str = "__Host-session";
 
 const LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
 
-/// The service. People manage keys by their session, programs by a key that may.
+/// Builds the service. People manage keys in their session, and programs with a key that has the
+/// permission.
 pub(crate) fn app(keys: &Keywright, password: String) -> Result<Router, Error> {
     let site = Arc::new(Site {
         keys: keys.clone(),
@@ -36,7 +39,7 @@ pub(crate) fn app(keys: &Keywright, password: String) -> Result<Router, Error> {
     let readers = AuthLayer::new(keys.verifier().clone()).require("calls:read".parse()?);
     Ok(Router::new()
         .nest_service("/v1/api-keys", ApiKeys::nested(keys, "/v1/api-keys"))
-        // What stands above this line knows the session; what stands below takes keys alone.
+        // A layer wraps the routes above it: they accept a session, and those below only a key.
         .layer(middleware::from_fn_with_state(Arc::clone(&site), session))
         .route("/session", post(sign_in).delete(sign_out))
         .route("/calls", get(calls).layer(readers))
@@ -45,7 +48,7 @@ pub(crate) fn app(keys: &Keywright, password: String) -> Result<Router, Error> {
 
 struct Site {
     keys: Keywright,
-    /// The password of `ada`, the one user; yours are in your database, with their hashes.
+    /// The password of `ada`, the only user. A real service keeps password hashes in its database.
     password: String,
     sessions: Mutex<HashMap<String, Session>>,
 }
@@ -63,19 +66,21 @@ struct Login {
 }
 
 impl Site {
-    /// Who somebody is, if the password is right: where your own check stands. What it knows of the
-    /// user decides on workspace and permissions.
+    /// Returns the caller if the user and the password are correct. Replace this with your own
+    /// check, which decides the workspace and the permissions of the user.
     fn check(&self, login: &Login) -> Option<Caller> {
-        let right = login.password.as_bytes().ct_eq(self.password.as_bytes());
-        (login.user == "ada" && bool::from(right)).then_some(())?;
+        let matches = login.password.as_bytes().ct_eq(self.password.as_bytes());
+        (login.user == "ada" && bool::from(matches)).then_some(())?;
         let workspace = Workspace::parse("acme").ok()?;
         Some(Caller::new(workspace, "*".parse().ok()?))
     }
 }
 
-/// Opens a session. `SameSite=Strict` keeps the cookie out of all requests that other sites cause
-/// (CSRF), `HttpOnly` out of the reach of scripts. Your subdomains are the same site: where you do not
-/// trust them, check `Origin` as well.
+/// Starts a session.
+///
+/// `SameSite=Strict` keeps the cookie out of requests that other sites cause (CSRF), and `HttpOnly`
+/// hides it from scripts. Subdomains count as the same site. If you do not trust yours, check
+/// `Origin` as well.
 async fn sign_in(
     State(site): State<Arc<Site>>,
     Json(login): Json<Login>,
@@ -102,12 +107,12 @@ async fn sign_out(State(site): State<Arc<Site>>, headers: HeaderMap) -> impl Int
     (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)])
 }
 
-/// Says who is calling, where there is a session; where there is none, `ApiKeys` asks for a key.
+/// Puts the caller of the session into the request. Without a session, `ApiKeys` requires a key.
 async fn session(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     if let Some(id) = session_id(request.headers()) {
-        // Locked for this line alone, and not while the request is answered.
-        let open = site.sessions.lock().await.get(id).cloned();
-        if let Some(session) = open.filter(|session| site.keys.issuer().now() < session.end) {
+        // The lock is released at the end of this statement, before the request is handled.
+        let session = site.sessions.lock().await.get(id).cloned();
+        if let Some(session) = session.filter(|session| site.keys.issuer().now() < session.end) {
             request.extensions_mut().insert(session.caller);
         }
     }
@@ -124,7 +129,7 @@ fn session_id(headers: &HeaderMap) -> Option<&str> {
         .find_map(|(name, id)| (name == COOKIE).then_some(id))
 }
 
-/// 128 bits that nobody can guess.
+/// Returns 128 random bits, in hexadecimal.
 fn random() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
@@ -141,7 +146,7 @@ async fn main() -> Result<(), Error> {
     let keys = Keywright::open(Config::new(Prefix::parse("acme")?), store).await?;
     let password = random()?;
     println!(
-        r#"Sign in, make a key, and use it:
+        r#"Sign in, create a key, and use it:
   curl -i -c cookies http://127.0.0.1:3000/session -H 'Content-Type: application/json' \
     -d '{{"user": "ada", "password": "{password}"}}'
   curl -b cookies http://127.0.0.1:3000/v1/api-keys -H 'Content-Type: application/json' \

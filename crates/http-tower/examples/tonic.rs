@@ -1,8 +1,11 @@
-//! A tonic service behind API keys: its calls need a key that has `calls:read`, sent as
-//! `authorization: Bearer <token>` metadata. Run it with `cargo run -p keywright-http-tower --example
-//! tonic`; it prints its first key, once, and how to try it.
+//! A tonic service behind API keys: its calls require a key with the permission `calls:read`, in
+//! the metadata `authorization: Bearer <token>`.
 //!
-//! gRPC's own health service stands for the service that `tonic-prost-build` makes of your `.proto`.
+//! Run it with `cargo run -p keywright-http-tower --example tonic`. On its first run it creates a
+//! key and prints it. It also prints commands to try.
+//!
+//! The health service of gRPC takes the place of the service that `tonic-prost-build` generates
+//! from your `.proto`.
 
 use std::sync::Arc;
 
@@ -23,8 +26,8 @@ use tonic_health::pb::{
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Serves for ever. Whoever has no key is told `UNAUTHENTICATED`, whose key may not
-/// `PERMISSION_DENIED`.
+/// Serves the guarded service. A call without a key gets `UNAUTHENTICATED`, and a call whose key
+/// lacks the permission gets `PERMISSION_DENIED`. Returns only on an error.
 pub(crate) async fn serve(listener: TcpListener, keys: &Keywright) -> Result<(), Error> {
     let readers = AuthLayer::new(keys.verifier().clone())
         .require("calls:read".parse()?)
@@ -47,9 +50,9 @@ impl Health for Guarded {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        // The layer has put it there.
+        // `AuthLayer` has put the caller there.
         let caller = request.extensions().get::<Caller>();
-        let workspace = caller.map_or("nobody", |caller| caller.workspace().as_str());
+        let workspace = caller.map_or("unknown", |caller| caller.workspace().as_str());
         println!("checked by {workspace}");
         let status = ServingStatus::Serving.into();
         Ok(Response::new(HealthCheckResponse { status }))
@@ -59,7 +62,7 @@ impl Health for Guarded {
         &self,
         _: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        Err(Status::unimplemented("this example only checks"))
+        Err(Status::unimplemented("this example implements only check"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The future of an answer.
+//! The future that the services return.
 
 use std::{
     fmt,
@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-/// The answer of [`Auth`](crate::Auth) and of [`ApiKeys`](crate::ApiKeys), to come.
+/// The response future of [`Auth`](crate::Auth) and [`ApiKeys`](crate::ApiKeys).
 pub struct ResponseFuture<T, E>(Pin<Box<dyn Future<Output = Result<T, E>> + Send>>);
 
 impl<T, E> ResponseFuture<T, E> {

@@ -1,6 +1,8 @@
-//! API keys over HTTP as [tower] services, for any server: [`ApiKeys`] serves the endpoints,
-//! [`AuthLayer`] guards a host's own routes. It depends on `http`, `http-body` and tower's traits,
-//! and on no framework; axum, hyper and tonic all take it as it is.
+//! API keys over HTTP, as [tower] services for any server.
+//!
+//! [`ApiKeys`] serves the endpoints that create, list, update, revoke, rotate and verify keys.
+//! [`AuthLayer`] guards the routes of the host. Both depend on `http`, `http-body` and the traits
+//! of tower, and on no framework: axum, hyper and tonic use them without an adapter.
 //!
 //! ```
 //! use axum::{Extension, Router, routing::get};
@@ -19,42 +21,51 @@
 //! }
 //! ```
 //!
-//! `examples/` has the same on plain hyper, behind a session of the host's own, and in front of a gRPC
-//! service (`AuthLayer::for_grpc`). The feature `rate-limit` adds `ApiKeys::with_rate_limit`: how often each caller may ask.
+//! The folder `examples/` contains complete services: on axum, on plain hyper, behind the host's
+//! own sessions, and for gRPC ([`AuthLayer::for_grpc`]).
+//!
+//! # Features
+//!
+//! * `rate-limit`: `ApiKeys::with_rate_limit` limits the requests of each caller.
+//! * `openapi`: `openapi` and `ApiKeys::openapi` return the OpenAPI document of the endpoints.
 //!
 //! [tower]: https://docs.rs/tower
 
 mod api;
 mod auth;
+mod bounds;
 mod error;
 mod future;
-mod item;
-#[cfg(feature = "rate-limit")]
-mod limit;
 #[cfg(feature = "openapi")]
 mod openapi;
-mod page;
+#[cfg(feature = "rate-limit")]
+mod rate_limit;
 mod request_id;
+#[cfg(feature = "openapi")]
+mod schema;
 mod trace;
-mod worth;
+mod views;
 
-/// The programs of the README.
+/// The programs in the README of the project.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+struct ProjectReadme;
+
+/// The programs in the README of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
 struct Readme;
 
 // The public interface is:
-#[cfg(feature = "rate-limit")]
-pub use crate::limit::RateLimit;
 #[cfg(feature = "openapi")]
 pub use crate::openapi::openapi;
+#[cfg(feature = "rate-limit")]
+pub use crate::rate_limit::RateLimit;
 pub use crate::{
-    api::{ApiKeys, IssuedJson},
+    api::ApiKeys,
     auth::{Auth, AuthLayer, RealmError},
     error::error_response,
     future::ResponseFuture,
-    item::Item,
-    page::PageOfItems,
     request_id::{HEADER as REQUEST_ID, request_id},
-    worth::Worth,
+    views::{IntrospectionView, IssuedJson, KeyPageView, KeyView},
 };

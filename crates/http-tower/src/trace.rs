@@ -1,7 +1,7 @@
-//! Spans, of the level `debug`: they hold ids and what came of it, and nothing of a header or a body.
+//! Spans of the level `debug`. They record ids and outcomes, and no part of a header or a body.
 
 use http::{Response, StatusCode};
-use keywright_core::{Caller, KeyId, Verified, Verifier, VerifyError};
+use keywright_core::{Caller, KeyId, Verified, VerifyError};
 use tracing::{
     Instrument, Span, debug_span,
     field::{Empty, display},
@@ -11,19 +11,21 @@ use crate::error::ApiError;
 
 const OPERATION: &str = "API key operation";
 
-/// Verifies a token. The span tells whose key it is and what came of it.
-pub(crate) async fn verify(verifier: &Verifier, token: &[u8]) -> Result<Verified, VerifyError> {
+/// Wraps a verification in a span that records the key and the outcome.
+pub(crate) async fn verification(
+    verify: impl Future<Output = Result<Verified, VerifyError>>,
+) -> Result<Verified, VerifyError> {
     let span = debug_span!(
         "API key verification",
         key = Empty,
         workspace = Empty,
         outcome = Empty
     );
-    let verified = verifier.verify(token).instrument(span.clone()).await;
+    let result = verify.instrument(span.clone()).await;
     if span.is_disabled() {
-        return verified;
+        return result;
     }
-    match &verified {
+    match &result {
         Ok(verified) => {
             let key = verified.key();
             span.record("key", display(&key.id));
@@ -40,15 +42,15 @@ pub(crate) async fn verify(verifier: &Verifier, token: &[u8]) -> Result<Verified
             span.record("outcome", display(undecided));
         }
     }
-    verified
+    result
 }
 
-/// Does what an endpoint is for. The span tells of which key and how it was answered, and who asked
-/// once [`asked_by`] has told.
+/// Wraps the handler of an endpoint in a span that records the key in the path and the status of
+/// the response. The handler adds its caller with [`record_caller`].
 pub(crate) async fn operation<B>(
     operation: &'static str,
     key: Option<KeyId>,
-    work: impl Future<Output = Result<Response<B>, ApiError>>,
+    handler: impl Future<Output = Result<Response<B>, ApiError>>,
 ) -> Result<Response<B>, ApiError> {
     let span = debug_span!(
         OPERATION,
@@ -58,23 +60,23 @@ pub(crate) async fn operation<B>(
         workspace = Empty,
         status = Empty
     );
-    let answer = work.instrument(span.clone()).await;
-    let status = answer
+    let result = handler.instrument(span.clone()).await;
+    let status = result
         .as_ref()
         .map_or_else(ApiError::status, Response::status);
     span.record("status", StatusCode::as_u16(&status));
-    answer
+    result
 }
 
-/// Tells who has asked for the operation that is being done.
-pub(crate) fn asked_by(caller: &Caller) {
+/// Records the caller in the span of the current [`operation`].
+pub(crate) fn record_caller(caller: &Caller) {
     let span = Span::current();
-    // Where the level is off, this is a span of the host's, whose fields are its own.
-    let is_ours = |name: &str, target: &str| name == OPERATION && target == module_path!();
-    if span
-        .metadata()
-        .is_some_and(|of| is_ours(of.name(), of.target()))
-    {
+    // Where the level `debug` is off, the current span belongs to the host. It may have fields of
+    // the same names, which must stay as they are.
+    let is_operation = span.metadata().is_some_and(|metadata| {
+        metadata.name() == OPERATION && metadata.target() == module_path!()
+    });
+    if is_operation {
         if let Some(key) = caller.key() {
             span.record("caller", display(key));
         }

@@ -2,7 +2,7 @@
 
 use axum::{Extension, Json, response::IntoResponse};
 use keywright_core::{Clock, SystemClock, Verified};
-use keywright_http_tower::Item;
+use keywright_http_tower::KeyView;
 
 /// Who is calling
 #[utoipa::path(
@@ -12,8 +12,8 @@ use keywright_http_tower::Item;
     tag = "Server",
     description = "What an endpoint behind the auth layer sees: the key that the request was made with.",
     security(("api_key" = [])),
-    responses((status = 200, description = "The caller's key.", body = Item<'_>)),
+    responses((status = 200, description = "The caller's key.", body = KeyView<'_>)),
 )]
 pub(crate) async fn whoami(Extension(verified): Extension<Verified>) -> impl IntoResponse {
-    Json(Item::verified(&verified, SystemClock::default().now())).into_response()
+    Json(KeyView::verified(&verified, SystemClock::default().now())).into_response()
 }

@@ -1,6 +1,6 @@
-//! Reading the body of a request.
+//! Reading of a request body.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, error::Error};
 
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, StatusCode, header};
@@ -9,83 +9,75 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::json;
-use crate::error::ApiError;
+use super::strict_json;
+use crate::{bounds::MAX_BODY_LENGTH, error::ApiError};
 
-/// Largest body, in bytes.
-const MAX_LENGTH: usize = 16 * 1024;
+/// A body that the endpoints can read.
+pub(super) trait RequestBody: Body<Error: Into<Box<dyn Error + Send + Sync>>> {}
 
-/// Reads a JSON object, and the text of it. A body that is too long is not read to its end.
-pub(super) async fn object<B>(
+impl<B: Body<Error: Into<Box<dyn Error + Send + Sync>>>> RequestBody for B {}
+
+/// Reads a JSON object. Returns it with its text.
+pub(super) async fn object(
     headers: &HeaderMap,
-    body: B,
-) -> Result<(Map<String, Value>, Bytes), ApiError>
-where
-    B: Body,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+    body: impl RequestBody,
+) -> Result<(Map<String, Value>, Bytes), ApiError> {
     let (object, text) = optional_object(headers, body).await?;
-    let object = object.ok_or_else(|| invalid_json("a JSON body is needed"))?;
+    let object = object.ok_or_else(|| invalid_json("a JSON body is required"))?;
     Ok((object, text))
 }
 
-/// The same where the body may be left out.
-pub(super) async fn optional_object<B>(
+/// Reads a JSON object that may be left out. Returns it with its text.
+pub(super) async fn optional_object(
     headers: &HeaderMap,
-    body: B,
-) -> Result<(Option<Map<String, Value>>, Bytes), ApiError>
-where
-    B: Body,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    // A body that another layer has wrapped may not know its length any more; the header does.
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
-    let announced = announced
-        .and_then(|length| length.parse().ok())
-        .unwrap_or(0);
-    if body.size_hint().lower().max(announced) > MAX_LENGTH as u64 {
-        return Err(too_large());
+    body: impl RequestBody,
+) -> Result<(Option<Map<String, Value>>, Bytes), ApiError> {
+    if announced_length(headers, &body) > MAX_BODY_LENGTH as u64 {
+        return Err(ApiError::body_too_large());
     }
     let bytes = read(body).await?;
     if bytes.is_empty() {
         return Ok((None, bytes));
     }
     if !is_json(headers) {
-        return Err(ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "the body must be sent as application/json",
-        ));
+        return Err(ApiError::unsupported_media_type());
     }
-    let object = json::object(&bytes).map_err(invalid_json)?;
+    let object = strict_json::object(&bytes).map_err(invalid_json)?;
     Ok((Some(object), bytes))
+}
+
+/// Returns the length that the body or the header announces. A layer around the body can hide its
+/// length, but not that in the header.
+fn announced_length(headers: &HeaderMap, body: &impl Body) -> u64 {
+    let header = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
+    body.size_hint().lower().max(header)
 }
 
 fn invalid_json(message: impl Into<Cow<'static, str>>) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message)
 }
 
-async fn read<B>(body: B) -> Result<Bytes, ApiError>
-where
-    B: Body,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    match Limited::new(body, MAX_LENGTH).collect().await {
-        Ok(collected) => Ok(whole(collected.aggregate())),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+/// Reads a body of at most [`MAX_BODY_LENGTH`] bytes, and no further.
+async fn read(body: impl RequestBody) -> Result<Bytes, ApiError> {
+    match Limited::new(body, MAX_BODY_LENGTH).collect().await {
+        Ok(collected) => Ok(contiguous(collected.aggregate())),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::body_too_large()),
         Err(_) => Err(ApiError::new(
             StatusCode::BAD_REQUEST,
             "unreadable_body",
-            "the body could not be read to its end",
+            "could not read the whole body",
         )),
     }
 }
 
-/// The bytes of a body, copied only where they came in several pieces. Into a buffer that never grows and
-/// is wiped: what is sent to be verified has a token in it.
-fn whole(mut pieces: impl Buf) -> Bytes {
+/// Returns the bytes of a body, copied only if they arrived in several pieces. The copy is wiped on
+/// drop, because the body of `POST /verify` contains a token. Its buffer has the full length from
+/// the start, because growing would leave a part of the token in freed memory.
+fn contiguous(mut pieces: impl Buf) -> Bytes {
     let length = pieces.remaining();
     if pieces.chunk().len() == length {
         return pieces.copy_to_bytes(length);
@@ -93,14 +85,6 @@ fn whole(mut pieces: impl Buf) -> Bytes {
     let mut bytes = Zeroizing::new(vec![0; length]);
     pieces.copy_to_slice(&mut bytes);
     Bytes::from_owner(bytes)
-}
-
-fn too_large() -> ApiError {
-    ApiError::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "payload_too_large",
-        "the body must be at most 16 KiB",
-    )
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -1,14 +1,42 @@
-//! `POST /`: create a key.
+//! `POST /`: creates a key.
 
-use keywright_core::{Environment, Expiry, NewKey, Permission, Permissions};
+use http::request::Parts;
+use keywright_core::{Environment, Expiry, NewKey, IssueOutcome, Permission, Permissions};
 use serde_json::{Map, Value};
 
-use super::fields::Fields;
+use super::{
+    body::{self, RequestBody},
+    context::Context,
+    fields::Fields,
+    issuance, query,
+    response::ApiResult,
+};
 use crate::error::ApiError;
 
-/// The key that a body asks for.
-pub(super) fn new_key(body: Map<String, Value>) -> Result<NewKey, ApiError> {
-    let mut fields = Fields::of(body);
+pub(super) async fn handle(
+    context: &Context,
+    parts: &mut Parts,
+    body: impl RequestBody,
+) -> ApiResult {
+    let caller = context
+        .authorize(parts, &Permission::API_KEYS_WRITE)
+        .await?;
+    query::none(parts.uri.query())?;
+    let idempotency_key = issuance::idempotency_key(&parts.headers)?;
+    let (object, text) = body::object(&parts.headers, body).await?;
+    let new = parse(object)?;
+    let issuer = &context.issuer;
+    let outcome = match idempotency_key {
+        Some(key) => issuer.create_once(&caller, new, &key, &text).await,
+        None => issuer.create(&caller, new).await.map(IssueOutcome::Issued),
+    };
+    let outcome = outcome.map_err(|error| context.to_api_error(&error))?;
+    issuance::log(&outcome, "API key created");
+    issuance::respond(&outcome, &context.mount)
+}
+
+pub(super) fn parse(body: Map<String, Value>) -> Result<NewKey, ApiError> {
+    let mut fields = Fields::new(body);
     let name = fields.name();
     let expire_now = fields.optional("expire_now", |value| {
         value
@@ -16,7 +44,7 @@ pub(super) fn new_key(body: Map<String, Value>) -> Result<NewKey, ApiError> {
             .ok_or_else(|| "expire_now must be a boolean".into())
     });
     let expires_at = fields.expires_at();
-    let permissions = fields.optional("permissions", permission_set);
+    let permissions = fields.optional("permissions", permissions);
     let environment = fields.optional("environment", |value| {
         let text = value.as_str();
         text.and_then(|text| Environment::parse(text).ok())
@@ -25,7 +53,7 @@ pub(super) fn new_key(body: Map<String, Value>) -> Result<NewKey, ApiError> {
     let metadata = fields.metadata();
     let expiry = match (expire_now, expires_at) {
         (Some(true), Some(_)) => {
-            fields.wrong("expires_at", "expires_at cannot be given with expire_now");
+            fields.reject("expires_at", "expires_at cannot be given with expire_now");
             Expiry::Now
         }
         (Some(true), None) => Expiry::Now,
@@ -40,7 +68,7 @@ pub(super) fn new_key(body: Map<String, Value>) -> Result<NewKey, ApiError> {
     Ok(new)
 }
 
-fn permission_set(value: Value) -> Result<Permissions, String> {
+fn permissions(value: Value) -> Result<Permissions, String> {
     let Value::Array(items) = value else {
         return Err("permissions must be a list of strings".into());
     };

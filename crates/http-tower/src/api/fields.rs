@@ -1,72 +1,77 @@
-//! The members of a body, read one by one; all that is wrong with them is told at once.
+//! The fields of a JSON body, read one by one, with all their errors collected.
 
 use std::borrow::Cow;
 
 use keywright_core::{Metadata, Name, NameError, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::error::{ApiError, FieldError};
+use crate::{
+    bounds::MAX_REPEATED_NAME,
+    error::{ApiError, FieldError},
+};
 
 #[cfg(test)]
 thread_local! {
-    /// The members that were asked for, so that a test can hold the OpenAPI document against them.
-    pub(super) static ASKED_FOR: std::cell::RefCell<std::collections::BTreeSet<&'static str>> =
+    /// The fields that this thread has read. A test compares them with the OpenAPI document.
+    pub(super) static FIELDS_READ: std::cell::RefCell<std::collections::BTreeSet<&'static str>> =
         std::cell::RefCell::default();
 }
 
+/// The fields of a body that have not been read yet, and the errors of those that have.
 pub(super) struct Fields {
-    members: Map<String, Value>,
-    wrong: Vec<FieldError>,
+    unread: Map<String, Value>,
+    errors: Vec<FieldError>,
 }
 
 impl Fields {
-    pub(super) const fn of(members: Map<String, Value>) -> Self {
+    pub(super) const fn new(body: Map<String, Value>) -> Self {
         Self {
-            members,
-            wrong: Vec::new(),
+            unread: body,
+            errors: Vec::new(),
         }
     }
 
-    /// Whether there is such a member.
+    /// Whether the body has this field and it has not been read yet.
     pub(super) fn has(&self, field: &str) -> bool {
-        self.members.contains_key(field)
+        self.unread.contains_key(field)
     }
 
-    /// Reads one member, or notes why it cannot be read.
+    /// Reads a field, and records the error if it is not valid.
     pub(super) fn read<T>(
         &mut self,
         field: &'static str,
-        read: impl FnOnce(Option<Value>) -> Result<T, String>,
+        parse: impl FnOnce(Option<Value>) -> Result<T, String>,
     ) -> Option<T> {
         #[cfg(test)]
-        ASKED_FOR.with_borrow_mut(|fields| fields.insert(field));
-        read(self.members.remove(field))
-            .map_err(|message| self.wrong(field, message))
+        FIELDS_READ.with_borrow_mut(|fields| fields.insert(field));
+        parse(self.unread.remove(field))
+            .map_err(|message| self.reject(field, message))
             .ok()
     }
 
-    /// Reads a member that may be left out; `null` is not the same as left out.
+    /// Reads a field that may be left out. A field with the value `null` is not left out.
     pub(super) fn optional<T>(
         &mut self,
         field: &'static str,
-        read: impl FnOnce(Value) -> Result<T, String>,
+        parse: impl FnOnce(Value) -> Result<T, String>,
     ) -> Option<T> {
-        self.read(field, |value| value.map(read).transpose())
+        self.read(field, |value| value.map(parse).transpose())
             .flatten()
     }
 
-    /// `name`, which must be there.
+    /// Reads `name`, which is required.
     pub(super) fn name(&mut self) -> Option<Name> {
         self.read("name", |value| {
             value.map_or(Err(NameError::Empty.to_string()), name)
         })
     }
 
-    /// `name`, which may be left out.
+    /// Reads `name`, which may be left out.
     pub(super) fn optional_name(&mut self) -> Option<Name> {
         self.optional("name", name)
     }
 
+    /// Reads `metadata`, which may be left out.
     pub(super) fn metadata(&mut self) -> Option<Metadata> {
         self.optional("metadata", |value| match value {
             Value::Object(object) => Metadata::new(&object).map_err(|error| error.to_string()),
@@ -74,44 +79,44 @@ impl Fields {
         })
     }
 
+    /// Reads `expires_at`, which may be left out.
     pub(super) fn expires_at(&mut self) -> Option<Timestamp> {
         self.optional("expires_at", |value| {
             let text = value.as_str();
             text.and_then(|text| Timestamp::parse(text).ok())
-                .ok_or_else(|| "expires_at must be a time as in RFC 3339".into())
+                .ok_or_else(|| "expires_at must be an RFC 3339 timestamp".into())
         })
     }
 
-    pub(super) fn wrong(
+    /// Records the error of a field.
+    pub(super) fn reject(
         &mut self,
         field: impl Into<Cow<'static, str>>,
         message: impl Into<String>,
     ) {
-        self.wrong.push(FieldError {
+        self.errors.push(FieldError {
             field: field.into(),
             message: message.into(),
         });
     }
 
-    /// What was read, unless something is wrong, and a member that nobody has read is. The names of
-    /// such members are the client's text: only what looks like a name, and is too short for a token,
-    /// is sent back.
-    pub(super) fn finish<T>(mut self, read: Option<T>) -> Result<T, ApiError> {
-        for name in std::mem::take(&mut self.members)
-            .into_iter()
-            .map(|(name, _)| name)
-        {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-            if name.len() <= 32 && name.bytes().all(plain) {
-                let message = format!("property {name} should not exist");
-                self.wrong(name, message);
+    /// Returns `parsed` if every field of the body was read and is valid.
+    ///
+    /// The names of unknown fields are the client's text. The error repeats a name only if it is
+    /// short and plain: it could be a token that was sent in the wrong place.
+    pub(super) fn finish<T>(mut self, parsed: Option<T>) -> Result<T, ApiError> {
+        for (name, _) in std::mem::take(&mut self.unread) {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+            if name.len() <= MAX_REPEATED_NAME && name.bytes().all(is_plain) {
+                let message = format!(r#"unknown field "{name}""#);
+                self.reject(name, message);
             } else {
-                self.wrong("", "a property that is not known should not exist");
+                self.reject("", "unknown field");
             }
         }
-        match read {
-            Some(read) if self.wrong.is_empty() => Ok(read),
-            _ => Err(ApiError::validation(self.wrong)),
+        match parsed {
+            Some(parsed) if self.errors.is_empty() => Ok(parsed),
+            _ => Err(ApiError::validation(self.errors)),
         }
     }
 }

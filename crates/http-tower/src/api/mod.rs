@@ -1,18 +1,24 @@
 //! The endpoints.
 
-mod answer;
-mod bodies;
 mod body;
+mod context;
 mod create;
+mod fields;
+mod get;
+mod issuance;
+mod list;
+mod mount;
 #[cfg(test)]
 #[cfg(feature = "openapi")]
-mod documented;
-mod fields;
-mod issued_json;
-mod json;
+mod openapi_test;
 mod query;
+mod response;
+mod revoke;
+mod rotate;
+mod router;
 mod service;
+mod strict_json;
+mod update;
+mod verify;
 
-#[cfg(feature = "openapi")]
-pub(crate) use self::{answer::Revoked, issued_json::Created, query::MAX_SEARCH_LENGTH};
-pub use self::{issued_json::IssuedJson, service::ApiKeys};
+pub use self::service::ApiKeys;

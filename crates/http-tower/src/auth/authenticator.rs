@@ -1,4 +1,4 @@
-//! Who is calling, by the headers of a request.
+//! Authentication of a request by its headers or by a `Caller` of the host.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response, header, request::Parts};
@@ -6,14 +6,12 @@ use http_body_util::Full;
 use keywright_core::{Caller, Permission, Verifier};
 
 use crate::{
-    error::{AnswerForm, ApiError, Challenge, grpc},
+    bounds::MAX_CREDENTIALS_LENGTH,
+    error::{ApiError, Challenge, ResponseFormat, is_grpc_call},
     trace,
 };
 
-/// Largest header that may hold a token, in bytes.
-const MAX_HEADER_LENGTH: usize = 512;
-
-/// Finds out who is calling, and whether they have the permission that is demanded.
+/// The settings of the layer, which authenticate a request and check its permission.
 #[derive(Debug, Clone)]
 pub(crate) struct Authenticator {
     pub(super) verifier: Verifier,
@@ -28,17 +26,17 @@ impl Authenticator {
         &self.challenge
     }
 
-    /// The header that tokens are read from.
+    /// The header that contains the token.
     #[cfg(feature = "openapi")]
     pub(crate) const fn header(&self) -> &HeaderName {
         &self.header
     }
 
-    /// Puts the [`Caller`] into the request's extensions, unless the host has put one there: then
-    /// that counts, and the header is not looked at.
+    /// Returns the caller, and puts it into the request's extensions. A [`Caller`] that the host
+    /// has put there takes precedence over the header.
     pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<Caller, ApiError> {
         if let Some(value) = request.headers.get_mut(&self.header) {
-            // Whoever prints the headers on their way to the host does not print the token.
+            // Keeps the token out of the log of a host that prints the headers.
             value.set_sensitive(true);
         }
         let caller = match request.extensions.get::<Caller>() {
@@ -46,8 +44,8 @@ impl Authenticator {
             Some(_) => return Err(self.challenge.invalid_token()),
             None => {
                 let token = self.token(&request.headers)?;
-                let verified = trace::verify(&self.verifier, token).await;
-                let verified = verified.map_err(|error| self.challenge.verification(&error))?;
+                let verified = trace::verification(self.verifier.verify(token)).await;
+                let verified = verified.map_err(|error| self.challenge.verify_error(&error))?;
                 let caller = verified.caller();
                 request.extensions.insert(caller.clone());
                 request.extensions.insert(verified);
@@ -62,13 +60,13 @@ impl Authenticator {
         }
     }
 
-    /// The answer to a request that is not let through.
-    pub(super) fn refuse(&self, request: &Parts, error: ApiError) -> Response<Full<Bytes>> {
-        let form = AnswerForm::of(&request.headers);
-        if self.for_grpc && grpc::is_call(request) {
-            error.into_grpc_response(&form)
+    /// Returns the response to a request that is rejected with `error`.
+    pub(super) fn reject(&self, request: &Parts, error: ApiError) -> Response<Full<Bytes>> {
+        let format = ResponseFormat::of(&request.headers);
+        if self.for_grpc && is_grpc_call(request) {
+            error.into_grpc_response(&format)
         } else {
-            error.into_response(&form)
+            error.into_response(&format)
         }
     }
 
@@ -83,7 +81,7 @@ impl Authenticator {
                 .challenge
                 .invalid_request("more than one API key was sent"));
         }
-        if value.len() > MAX_HEADER_LENGTH {
+        if value.len() > MAX_CREDENTIALS_LENGTH {
             return Err(self
                 .challenge
                 .invalid_request("the header with the API key is too long"));
@@ -96,7 +94,7 @@ impl Authenticator {
     }
 }
 
-/// The token of `Bearer <token>` (RFC 6750, section 2.1); the scheme is case-insensitive.
+/// Returns the token of `Bearer <token>` (RFC 6750, section 2.1). The scheme is case-insensitive.
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_first_chunk::<6>()?;
     let token = rest.trim_ascii_start();
@@ -108,12 +106,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scheme_has_any_case_and_a_space_after_it() {
-        for good in ["Bearer x", "bearer x", "BEARER   x", "beaRer \tx"] {
-            assert_eq!(bearer(good.as_bytes()), Some(&b"x"[..]), "{good}");
+    fn the_scheme_is_case_insensitive_and_ends_at_white_space() {
+        for valid in ["Bearer x", "bearer x", "BEARER   x", "beaRer \tx"] {
+            assert_eq!(bearer(valid.as_bytes()), Some(&b"x"[..]), "{valid}");
         }
-        for bad in ["", "Bearer", "Bearerx", "Basic x", "Bear er x", " Bearer x"] {
-            assert_eq!(bearer(bad.as_bytes()), None, "{bad}");
+        for invalid in ["", "Bearer", "Bearerx", "Basic x", "Bear er x", " Bearer x"] {
+            assert_eq!(bearer(invalid.as_bytes()), None, "{invalid}");
         }
     }
 }

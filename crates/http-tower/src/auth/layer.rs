@@ -1,25 +1,26 @@
-//! How the layer is set up.
+//! The layer and its configuration.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderName, header};
 use keywright_core::{Permission, Verifier};
 use tower_layer::Layer;
 
-use super::{Auth, Authenticator};
+use super::{authenticator::Authenticator, service::Auth};
 use crate::error::Challenge;
 
-/// Lets only verified callers through to the service that it wraps.
+/// A layer that lets only authenticated callers through to the service that it wraps.
 ///
 /// It reads `Authorization: Bearer <token>`, verifies the token, and puts a
 /// [`Caller`](keywright_core::Caller) and the [`Verified`](keywright_core::Verified) key into the
-/// request's extensions. A token in the query string is never looked at. Where the host has put a
-/// `Caller` there before (by a session, by mTLS), that counts, and the header is not looked at.
+/// request's extensions. It never reads a token from the query string. If the host has already put
+/// a `Caller` there (from a session or mTLS, for example), the layer uses that and ignores the
+/// header.
 ///
-/// Whoever is not let through gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
-/// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3); a token that is malformed,
-/// unknown, revoked or expired is refused with one and the same answer. In front of a gRPC service,
-/// [`for_grpc`](Self::for_grpc) makes it answer in gRPC's own form.
+/// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
+/// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed, unknown, revoked and
+/// expired tokens all get the same response. In front of a gRPC service,
+/// [`for_grpc`](Self::for_grpc) makes the layer answer with a gRPC status.
 ///
 /// ```
 /// use keywright_core::Verifier;
@@ -27,7 +28,7 @@ use crate::error::Challenge;
 ///
 /// # fn layers(verifier: Verifier) -> Result<(), Box<dyn std::error::Error>> {
 /// let authenticated = AuthLayer::new(verifier);
-/// // A guard for one route; it may stand alone or inside the layer above.
+/// // A guard for one route. It can be used alone or inside the layer above.
 /// let readers = authenticated.clone().require("calls:read".parse()?);
 /// # Ok(())
 /// # }
@@ -37,58 +38,55 @@ use crate::error::Challenge;
 pub struct AuthLayer(Arc<Authenticator>);
 
 impl AuthLayer {
-    /// A layer that reads `Authorization: Bearer <token>`, names the realm `api`, and lets every
-    /// caller through whose token is verified.
+    /// Creates a layer that reads `Authorization: Bearer <token>`, names the realm `api`, and
+    /// requires no permission.
     pub fn new(verifier: Verifier) -> Self {
         Self(Arc::new(Authenticator {
             verifier,
             header: header::AUTHORIZATION,
             required: None,
-            challenge: Challenge {
-                start: challenge("Bearer", "api"),
-            },
+            challenge: Challenge::default(),
             for_grpc: false,
         }))
     }
 
-    /// Lets only callers through that have this permission: the guard of a host's own routes.
+    /// Requires this permission of every caller.
     pub fn require(self, permission: Permission) -> Self {
         self.with(|settings| settings.required = Some(permission))
     }
 
-    /// Reads another header, whose whole value is the token: `X-API-Key: <token>`. The challenge
-    /// then names the scheme `ApiKey`. `Authorization` is not looked at any more.
+    /// Reads the token from another header, whose whole value is the token: `X-API-Key: <token>`.
+    /// The layer then ignores `Authorization`, and its challenge names the scheme `ApiKey`.
     pub fn with_header(self, header: HeaderName) -> Self {
         self.with(|settings| {
-            let start = settings.challenge.start.replacen("Bearer", "ApiKey", 1);
-            settings.challenge.start = start;
+            let is_authorization = header == header::AUTHORIZATION;
+            settings.challenge.scheme = if is_authorization { "Bearer" } else { "ApiKey" };
             settings.header = header;
         })
     }
 
-    /// Names another realm in `WWW-Authenticate`.
+    /// Sets the realm in `WWW-Authenticate`.
     ///
     /// # Errors
     ///
-    /// [`RealmError`] if it holds anything but visible ASCII and spaces, or `"` or `\`.
+    /// [`RealmError`] if it contains anything but visible ASCII and spaces, or `"` or `\`.
     pub fn with_realm(self, realm: &str) -> Result<Self, RealmError> {
         let allowed = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
         if !realm.bytes().all(allowed) {
             return Err(RealmError);
         }
-        Ok(self.with(|settings| {
-            let bearer = settings.header == header::AUTHORIZATION;
-            settings.challenge.start = challenge(if bearer { "Bearer" } else { "ApiKey" }, realm);
-        }))
+        Ok(self.with(|settings| realm.clone_into(&mut settings.challenge.realm)))
     }
 
-    /// Answers calls of gRPC in their own form: HTTP 200 with the `grpc-status` `UNAUTHENTICATED`,
-    /// `PERMISSION_DENIED`, `INVALID_ARGUMENT` or `UNAVAILABLE`, since their clients read no JSON.
+    /// Rejects gRPC calls with a gRPC status, because gRPC clients do not read JSON: HTTP 200 with
+    /// the `grpc-status` `UNAUTHENTICATED`, `PERMISSION_DENIED`, `INVALID_ARGUMENT` or
+    /// `UNAVAILABLE`.
     ///
-    /// A call is a POST over HTTP/2 of `application/grpc`; every other request is answered as without
-    /// this. The client says what its request is, so use it only behind HTTP/2 where all that it
-    /// guards is gRPC: whatever goes by the HTTP status (a proxy's `auth_request`, a firewall, logs)
-    /// would take a refusal for a success. [`ApiKeys`](crate::ApiKeys) answers JSON all the same.
+    /// A gRPC call is a POST over HTTP/2 with the type `application/grpc`. Other requests are
+    /// rejected as without this setting. The client chooses the content type, so use this setting
+    /// only behind HTTP/2 and in front of nothing but gRPC: a component that reads the HTTP status
+    /// (`auth_request` of a proxy, a firewall, a log) would take a rejection for a success.
+    /// [`ApiKeys`](crate::ApiKeys) ignores this setting.
     pub fn for_grpc(self) -> Self {
         self.with(|settings| settings.for_grpc = true)
     }
@@ -104,10 +102,6 @@ impl AuthLayer {
     }
 }
 
-fn challenge(scheme: &str, realm: &str) -> String {
-    format!(r#"{scheme} realm="{realm}""#)
-}
-
 impl<S> Layer<S> for AuthLayer {
     type Service = Auth<S>;
 
@@ -116,15 +110,8 @@ impl<S> Layer<S> for AuthLayer {
     }
 }
 
-/// The text cannot stand in a header as a realm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The error of a text that cannot be a realm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(r#"a realm must be visible ASCII and spaces, without " and \"#)]
 #[non_exhaustive]
 pub struct RealmError;
-
-impl fmt::Display for RealmError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(r#"a realm is visible ASCII and spaces, without " and \"#)
-    }
-}
-
-impl std::error::Error for RealmError {}

@@ -1,4 +1,4 @@
-//! The bearer-auth layer.
+//! The layer that authenticates the callers of the host's routes.
 
 mod authenticator;
 mod layer;

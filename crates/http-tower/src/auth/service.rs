@@ -1,4 +1,4 @@
-//! The service that the layer makes.
+//! The service that `AuthLayer` wraps around another one.
 
 use std::{
     mem,
@@ -12,10 +12,10 @@ use http_body::Body;
 use http_body_util::{Either, Full};
 use tower_service::Service;
 
-use super::Authenticator;
+use super::authenticator::Authenticator;
 use crate::future::ResponseFuture;
 
-/// A service behind [`AuthLayer`](super::AuthLayer).
+/// A service behind [`AuthLayer`](crate::AuthLayer).
 #[derive(Debug, Clone)]
 pub struct Auth<S> {
     inner: S,
@@ -47,7 +47,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The service that was polled ready must be the one that is called.
+        // `poll_ready` prepared `self.inner`, so the future takes it and leaves the clone behind.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let authenticator = Arc::clone(&self.authenticator);
@@ -59,7 +59,7 @@ where
                     Ok(response.map(Either::Right))
                 }
                 Err(error) => {
-                    let response = authenticator.refuse(&parts, error);
+                    let response = authenticator.reject(&parts, error);
                     Ok(response.map(Either::Left))
                 }
             }

@@ -1,4 +1,4 @@
-//! Error answers to gRPC calls, which take no JSON.
+//! Error responses to gRPC calls, whose clients do not read JSON.
 
 use bytes::Bytes;
 use http::{
@@ -6,11 +6,11 @@ use http::{
 };
 use http_body_util::Full;
 
-use super::{AnswerForm, ApiError};
+use super::{api_error::ApiError, format::ResponseFormat};
 
-/// Whether a request is a gRPC call: a POST over HTTP/2 of `application/grpc`, alone or with a format
-/// (`+proto`).
-pub(crate) fn is_call(request: &Parts) -> bool {
+/// Whether a request is a gRPC call: a POST over HTTP/2 with the type `application/grpc`, with or
+/// without a message format (`+proto`).
+pub(crate) fn is_grpc_call(request: &Parts) -> bool {
     let media_type = request.headers.get(header::CONTENT_TYPE);
     let is_grpc = media_type
         .and_then(|media_type| media_type.as_bytes().strip_prefix(b"application/grpc"))
@@ -19,11 +19,12 @@ pub(crate) fn is_call(request: &Parts) -> bool {
 }
 
 impl ApiError {
-    /// The answer to a gRPC call: a status without a message (gRPC over HTTP/2, "Trailers-Only").
-    pub(crate) fn into_grpc_response(self, form: &AnswerForm) -> Response<Full<Bytes>> {
-        let status = HeaderValue::from(code(self.0.status));
-        // The messages of refusals are plain ASCII; one that is not would have to be encoded.
-        let message = HeaderValue::try_from(self.0.message.as_ref()).ok();
+    /// Builds the response to a gRPC call: a status without a message (gRPC over HTTP/2,
+    /// "Trailers-Only").
+    pub(crate) fn into_grpc_response(self, format: &ResponseFormat) -> Response<Full<Bytes>> {
+        let status = HeaderValue::from(grpc_status(self.status()));
+        // The messages of the layer are plain ASCII. Any other would have to be percent-encoded.
+        let message = HeaderValue::try_from(self.message()).ok();
         let mut response = Response::new(Full::default());
         let headers = response.headers_mut();
         headers.insert(
@@ -32,14 +33,14 @@ impl ApiError {
         );
         headers.insert(HeaderName::from_static("grpc-status"), status);
         headers.extend(message.map(|message| (HeaderName::from_static("grpc-message"), message)));
-        headers.extend(self.0.header);
-        form.mark(headers);
+        headers.extend(self.into_header());
+        format.write_headers(headers);
         response
     }
 }
 
-/// The code of a status (google.rpc.Code).
-const fn code(status: StatusCode) -> u16 {
+/// Maps an HTTP status to a gRPC status (`google.rpc.Code`).
+const fn grpc_status(status: StatusCode) -> u16 {
     match status {
         StatusCode::BAD_REQUEST => 3,          // INVALID_ARGUMENT
         StatusCode::FORBIDDEN => 7,            // PERMISSION_DENIED
@@ -64,9 +65,9 @@ mod tests {
     }
 
     #[test]
-    fn a_grpc_call_is_known_by_its_type_and_grpc_web_is_none() {
+    fn a_grpc_call_has_the_grpc_type_and_not_that_of_grpc_web() {
         let (parts, ()) = Request::new(()).into_parts();
-        assert!(!is_call(&parts));
+        assert!(!is_grpc_call(&parts));
         for (media_type, expected) in [
             ("application/grpc", true),
             ("application/grpc+proto", true),
@@ -76,7 +77,7 @@ mod tests {
             ("application/json", false),
         ] {
             let call = request(Method::POST, Version::HTTP_2, media_type);
-            assert_eq!(is_call(&call), expected, "{media_type}");
+            assert_eq!(is_grpc_call(&call), expected, "{media_type}");
         }
     }
 
@@ -88,17 +89,17 @@ mod tests {
             (Method::POST, Version::HTTP_10),
         ] {
             let call = request(method, version, "application/grpc");
-            assert!(!is_call(&call), "{call:?}");
+            assert!(!is_grpc_call(&call), "{call:?}");
         }
     }
 
     #[test]
-    fn what_could_not_be_decided_is_unavailable_and_what_is_broken_internal() {
+    fn an_undecided_outcome_is_unavailable_and_a_bug_is_internal() {
         for (error, status) in [
             (ApiError::unavailable("later"), "14"),
             (ApiError::internal(), "13"),
         ] {
-            let response = error.into_grpc_response(&AnswerForm::of(&HeaderMap::new()));
+            let response = error.into_grpc_response(&ResponseFormat::of(&HeaderMap::new()));
             assert_eq!(response.status(), StatusCode::OK);
             assert_eq!(response.headers()["grpc-status"], status);
             assert_eq!(response.headers()["content-type"], "application/grpc");

@@ -1,4 +1,4 @@
-//! Examples of answers, made as the answers are made.
+//! Examples of requests and responses. Those of responses are serialised from the views.
 
 use keywright_core::{
     Environment, Introspection, Key, KeyId, Metadata, Name, Timestamp, Workspace,
@@ -6,14 +6,9 @@ use keywright_core::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{
-    api::{Created, Revoked},
-    item::Item,
-    page::{Meta, PageOfItems},
-    worth::Worth,
-};
+use crate::views::{IntrospectionView, IssuedView, KeyPageView, KeyView, PageMeta, RevocationView};
 
-/// A key that a member of the workspace created for a server.
+/// A key for a server, created by another key.
 fn key() -> Option<Key> {
     let mut key = Key::new(
         KeyId::parse("key_0U5lKtf600000000").ok()?,
@@ -32,11 +27,11 @@ fn now() -> Option<Timestamp> {
     Timestamp::parse("2024-03-02T08:15:00Z").ok()
 }
 
-fn value(answer: impl Serialize) -> Option<Value> {
-    serde_json::to_value(answer).ok()
+fn value(view: impl Serialize) -> Option<Value> {
+    serde_json::to_value(view).ok()
 }
 
-/// What is asked for.
+/// The body of a create request.
 pub(super) fn to_create() -> Option<Value> {
     Some(json!({
         "name": "Production Server",
@@ -45,7 +40,8 @@ pub(super) fn to_create() -> Option<Value> {
     }))
 }
 
-/// The key and its token, of which an example shows as little as it can.
+/// A created key with its token. The token is shortened, so that no scanner takes it for a real
+/// one.
 pub(super) fn created() -> Option<Value> {
     let mut created = replayed()?;
     if let Value::Object(members) = &mut created {
@@ -54,20 +50,20 @@ pub(super) fn created() -> Option<Value> {
     Some(created)
 }
 
-/// The key without its token.
+/// A created key without its token.
 pub(super) fn replayed() -> Option<Value> {
-    value(Created::new(&key()?, None))
+    value(IssuedView::new(&key()?, None))
 }
 
-pub(super) fn item() -> Option<Value> {
-    value(Item::new(&key()?, now()?))
+pub(super) fn key_view() -> Option<Value> {
+    value(KeyView::new(&key()?, now()?))
 }
 
 pub(super) fn page() -> Option<Value> {
     let key = key()?;
-    value(PageOfItems {
-        data: vec![Item::new(&key, now()?)],
-        meta: Meta {
+    value(KeyPageView {
+        data: vec![KeyView::new(&key, now()?)],
+        meta: PageMeta {
             page: Some(1),
             limit: 20,
             total: Some(1),
@@ -82,7 +78,7 @@ pub(super) fn change() -> Option<Value> {
 }
 
 pub(super) fn revoked() -> Option<Value> {
-    value(Revoked::new(None))
+    value(RevocationView::new(None))
 }
 
 pub(super) fn rotation() -> Option<Value> {
@@ -94,5 +90,6 @@ pub(super) fn to_verify() -> Option<Value> {
 }
 
 pub(super) fn valid() -> Option<Value> {
-    value(Worth::new(&Introspection::Valid(key()?), now()?))
+    let introspection = Introspection::Valid(key()?);
+    value(IntrospectionView::new(&introspection, now()?))
 }

@@ -1,4 +1,4 @@
-//! The headers of answers.
+//! The headers of responses.
 
 use serde_json::Value;
 use utoipa::openapi::{
@@ -6,81 +6,85 @@ use utoipa::openapi::{
     schema::{ObjectBuilder, Type},
 };
 
-use super::text::words;
+use crate::schema::keywords;
 
-/// Adds what every answer has.
-pub(crate) fn on_every_answer(answer: ResponseBuilder) -> ResponseBuilder {
-    answer
+/// Adds the headers of every response.
+pub(super) fn on_every_response(response: ResponseBuilder) -> ResponseBuilder {
+    response
         .header(
             "Cache-Control",
-            always("Always `no-store`.", text().enum_values(Some(["no-store"]))),
+            required("Always `no-store`.", text().enum_values(Some(["no-store"]))),
         )
         .header(
             "X-Request-Id",
-            always(
-                "The id of the request: the client's own where it sent one, of 1 to 40 of \
-                 `A-Za-z0-9._-`.",
+            required(
+                "The id of the request: that of the client, if it sent one of 1 to 40 characters of \
+                 `A-Za-z0-9._-`, or a new id.",
                 text().pattern(Some("^[A-Za-z0-9._-]{1,40}$")),
             ),
         )
 }
 
-/// Where the new key is.
+/// `Location`.
 pub(super) fn location() -> Header {
-    always("The path of the key.", text())
+    required("The path of the key.", text())
 }
 
-/// That an answer is one to a repeat.
+/// `Idempotency-Replayed`.
 pub(super) fn replayed() -> Header {
-    always(
-        "That the key is not new.",
+    required(
+        "Present on the response to a repeated request, which created no key.",
         text().enum_values(Some(["true"])),
     )
 }
 
-/// How credentials are asked for, on every answer of a status or on some.
+/// `WWW-Authenticate`.
 pub(super) fn challenge(presence: Presence) -> Header {
     let text = text().examples([r#"Bearer realm="api""#]);
-    let description = "How credentials are asked for (RFC 6750, section 3).";
+    let description = "The challenge that asks for credentials (RFC 6750, section 3).";
     match presence {
-        Presence::Always => always(description, text),
+        Presence::Always => required(description, text),
         Presence::Sometimes => header(description, text).build(),
     }
 }
 
-/// Whether a header is on every answer.
+/// Whether every response of a status has a header.
 #[derive(Clone, Copy)]
 pub(super) enum Presence {
     Always,
     Sometimes,
 }
 
-/// When to ask again.
+/// `Retry-After`.
 pub(super) fn retry_after() -> Header {
-    always("After how many seconds to ask again.", count())
+    required("The seconds to wait before a retry.", count())
 }
 
-/// What a limit of requests says of itself.
+/// The headers of the rate limit. A service without a limit sends none of them.
 pub(super) fn rate_limit() -> [(&'static str, Header); 3] {
     [
         (
             "X-RateLimit-Limit",
-            header("How many requests may be made in a minute.", count()).build(),
+            header("The limit, in requests a minute.", count()).build(),
         ),
         (
             "X-RateLimit-Remaining",
-            header("How many of them are left.", count()).build(),
+            header("The number of requests that are accepted now.", count()).build(),
         ),
         (
             "X-RateLimit-Reset",
-            header("After how many seconds all of them are back.", count()).build(),
+            header(
+                "The seconds until the whole limit is available again.",
+                count(),
+            )
+            .build(),
         ),
     ]
 }
 
-fn always(description: &str, schema: ObjectBuilder) -> Header {
+fn required(description: &str, schema: ObjectBuilder) -> Header {
     header(description, schema)
-        .extensions(words([("required", Value::Bool(true))]))
+        .extensions(keywords([("required", Value::Bool(true))]))
         .build()
 }
 

@@ -13,111 +13,124 @@ use utoipa::{
 };
 
 use super::{
-    SECURITY, TAG,
-    bodies::{ApiKeyToCreate, Change, Presented, Rotation},
-    examples,
-    failures::Failure,
-    headers, parameters,
+    errors::ErrorResponse,
+    examples, headers, parameters,
+    request_bodies::{ApiKeyToCreate, Change, Presented, Rotation},
+    security,
 };
-use crate::{
-    api::{Created, Revoked},
-    item::Item,
-    page::PageOfItems,
-    worth::Verdict,
-};
+use crate::views::{IssuedView, KeyPageView, KeyView, RevocationView, Validity};
 
-/// What can become of every request.
-const GENERAL: [Failure; 5] = [
-    Failure::INVALID,
-    Failure::UNAUTHORIZED,
-    Failure::FORBIDDEN,
-    Failure::INTERNAL,
-    Failure::UNAVAILABLE,
+/// The title of the document and the tag of its operations.
+pub(super) const TAG: &str = "API keys";
+
+/// The errors of every operation.
+const GENERAL: [ErrorResponse; 5] = [
+    ErrorResponse::INVALID,
+    ErrorResponse::UNAUTHORIZED,
+    ErrorResponse::FORBIDDEN,
+    ErrorResponse::INTERNAL,
+    ErrorResponse::UNAVAILABLE,
 ];
 
-/// What can become of a body.
-const BODY: [Failure; 2] = [Failure::TOO_LARGE, Failure::MEDIA_TYPE];
+/// The errors of every operation with a body.
+const BODY: [ErrorResponse; 2] = [ErrorResponse::TOO_LARGE, ErrorResponse::MEDIA_TYPE];
 
 pub(super) fn create() -> Operation {
-    let created = answer::<Created<'_>>("The new key and its token.", examples::created);
-    let replayed = answer::<Created<'_>>("The key, to a repeat.", examples::replayed);
+    let created = response::<IssuedView<'_>>("The new key and its token.", examples::created);
+    let replayed = response::<IssuedView<'_>>(
+        "The key without its token, to a repeated request.",
+        examples::replayed,
+    );
     let operation = managing("createApiKey", "Create a key", &Permission::API_KEYS_WRITE)
         .description(Some(
-            "The token is in this answer and nowhere else. The key belongs to the caller's \
-             workspace, and can do what the caller can, or less.",
+            "No other response contains the token. The key belongs to the caller's workspace. Its \
+             permissions never exceed those of the caller.",
         ))
         .parameter(parameters::idempotency_key())
         .request_body(Some(body::<ApiKeyToCreate>(
             Required::True,
             examples::to_create,
         )))
-        .response("201", located(created))
+        .response("201", with_location(created))
         .response(
             "200",
-            located(replayed).header("Idempotency-Replayed", headers::replayed()),
+            with_location(replayed).header("Idempotency-Replayed", headers::replayed()),
         );
-    fails(operation, &BODY)
-        .response("422", failure(Failure::MISMATCH))
+    with_errors(operation, &BODY)
+        .response("422", reference(ErrorResponse::MISMATCH))
         .build()
 }
 
 pub(super) fn list() -> Operation {
     managing("listApiKeys", "List keys", &Permission::API_KEYS_READ)
-        .description(Some("The newest first; revoked ones too."))
+        .description(Some("The newest keys first, including revoked keys."))
         .parameters(Some(parameters::list().map(ParameterBuilder::from)))
         .response(
             "200",
-            answer::<PageOfItems<'_>>("A page of keys.", examples::page),
+            response::<KeyPageView<'_>>("A page of keys.", examples::page),
         )
         .build()
 }
 
-pub(super) fn find() -> Operation {
-    let operation = managing("getApiKey", "Look at a key", &Permission::API_KEYS_READ)
-        .response("200", answer::<Item<'_>>("The key.", examples::item));
-    fails(operation, &[Failure::NOT_FOUND]).build()
+pub(super) fn get() -> Operation {
+    let operation = managing("getApiKey", "Get a key", &Permission::API_KEYS_READ).response(
+        "200",
+        response::<KeyView<'_>>("The key.", examples::key_view),
+    );
+    with_errors(operation, &[ErrorResponse::NOT_FOUND]).build()
 }
 
-pub(super) fn rename() -> Operation {
+pub(super) fn update() -> Operation {
     let operation = managing("renameApiKey", "Rename a key", &Permission::API_KEYS_WRITE)
         .request_body(Some(body::<Change>(Required::True, examples::change)))
         .response(
             "200",
-            answer::<Item<'_>>("The renamed key.", examples::item),
+            response::<KeyView<'_>>("The changed key.", examples::key_view),
         );
-    let operation = fails(operation, &BODY);
-    fails(operation, &[Failure::NOT_FOUND, Failure::CONFLICT]).build()
+    let operation = with_errors(operation, &BODY);
+    with_errors(
+        operation,
+        &[ErrorResponse::NOT_FOUND, ErrorResponse::CONFLICT],
+    )
+    .build()
 }
 
 pub(super) fn revoke() -> Operation {
     let operation = managing("revokeApiKey", "Revoke a key", &Permission::API_KEYS_WRITE)
-        .description(Some("Once this answers, the key opens nothing any more."))
+        .description(Some("After this response, the server rejects the key."))
         .parameter(parameters::cascade())
         .response(
             "200",
-            answer::<Revoked>("What was revoked.", examples::revoked),
+            response::<RevocationView>("The key was revoked.", examples::revoked),
         );
-    fails(operation, &[Failure::NOT_FOUND]).build()
+    with_errors(operation, &[ErrorResponse::NOT_FOUND]).build()
 }
 
 pub(super) fn rotate() -> Operation {
-    let created = answer::<Created<'_>>("The successor and its token.", examples::created);
-    let replayed = answer::<Created<'_>>("The successor, to a repeat.", examples::replayed);
+    let created = response::<IssuedView<'_>>("The successor and its token.", examples::created);
+    let replayed = response::<IssuedView<'_>>(
+        "The successor without its token, to a repeated request.",
+        examples::replayed,
+    );
     let operation = managing("rotateApiKey", "Rotate a key", &Permission::API_KEYS_WRITE)
         .description(Some(
-            "The key gets a successor that can do what it can, and ends after an overlap.",
+            "Creates a successor with the same permissions. The old key expires after an overlap.",
         ))
         .parameter(parameters::idempotency_key())
         .request_body(Some(body::<Rotation>(Required::False, examples::rotation)))
-        .response("201", located(created))
+        .response("201", with_location(created))
         .response(
             "200",
-            located(replayed).header("Idempotency-Replayed", headers::replayed()),
+            with_location(replayed).header("Idempotency-Replayed", headers::replayed()),
         );
-    let operation = fails(operation, &BODY);
-    fails(
+    let operation = with_errors(operation, &BODY);
+    with_errors(
         operation,
-        &[Failure::NOT_FOUND, Failure::CONFLICT, Failure::MISMATCH],
+        &[
+            ErrorResponse::NOT_FOUND,
+            ErrorResponse::CONFLICT,
+            ErrorResponse::MISMATCH,
+        ],
     )
     .build()
 }
@@ -129,39 +142,45 @@ pub(super) fn verify() -> Operation {
         &Permission::API_KEYS_VERIFY,
     )
     .description(Some(
-        "For services that cannot verify tokens themselves. Only keys of the caller's workspace \
-             are ever valid.",
+        "For services that cannot verify tokens themselves. Keys of other workspaces are reported \
+         as not found.",
     ))
     .request_body(Some(body::<Presented>(Required::True, examples::to_verify)))
     .response(
         "200",
-        answer::<Verdict<'_>>("What the token is worth.", examples::valid),
+        response::<Validity<'_>>("Whether the token is valid.", examples::valid),
     );
-    fails(operation, &BODY).build()
+    with_errors(operation, &BODY).build()
 }
 
-fn operation(id: &str, summary: &str, needs: &Permission) -> OperationBuilder {
+fn operation(id: &str, summary: &str, permission: &Permission) -> OperationBuilder {
     let operation = OperationBuilder::new()
         .operation_id(Some(id))
         .summary(Some(summary))
         .tag(TAG)
-        .security(SecurityRequirement::new(SECURITY, [needs.as_str()]));
-    fails(operation, &GENERAL)
+        .security(SecurityRequirement::new(
+            security::NAME,
+            [permission.as_str()],
+        ));
+    with_errors(operation, &GENERAL)
 }
 
-/// An operation that a rate limit counts.
-fn managing(id: &str, summary: &str, needs: &Permission) -> OperationBuilder {
-    fails(operation(id, summary, needs), &[Failure::RATE_LIMITED])
+/// An operation that counts towards the rate limit.
+fn managing(id: &str, summary: &str, permission: &Permission) -> OperationBuilder {
+    with_errors(
+        operation(id, summary, permission),
+        &[ErrorResponse::RATE_LIMITED],
+    )
 }
 
-fn fails(operation: OperationBuilder, failures: &[Failure]) -> OperationBuilder {
-    failures.iter().fold(operation, |operation, one| {
-        operation.response(one.status.as_str(), failure(*one))
+fn with_errors(operation: OperationBuilder, errors: &[ErrorResponse]) -> OperationBuilder {
+    errors.iter().fold(operation, |operation, error| {
+        operation.response(error.status().as_str(), reference(*error))
     })
 }
 
-fn failure(failure: Failure) -> Ref {
-    Ref::from_response_name(failure.name)
+fn reference(error: ErrorResponse) -> Ref {
+    Ref::from_response_name(error.name)
 }
 
 fn body<T: ToSchema>(required: Required, example: fn() -> Option<Value>) -> RequestBody {
@@ -171,14 +190,14 @@ fn body<T: ToSchema>(required: Required, example: fn() -> Option<Value>) -> Requ
         .build()
 }
 
-fn answer<T: ToSchema>(description: &str, example: fn() -> Option<Value>) -> ResponseBuilder {
-    headers::on_every_answer(ResponseBuilder::new())
+fn response<T: ToSchema>(description: &str, example: fn() -> Option<Value>) -> ResponseBuilder {
+    headers::on_every_response(ResponseBuilder::new())
         .description(description)
         .content("application/json", content::<T>(example))
 }
 
-fn located(answer: ResponseBuilder) -> ResponseBuilder {
-    answer.header("Location", headers::location())
+fn with_location(response: ResponseBuilder) -> ResponseBuilder {
+    response.header("Location", headers::location())
 }
 
 fn content<T: ToSchema>(example: fn() -> Option<Value>) -> Content {

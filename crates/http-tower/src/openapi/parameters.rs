@@ -10,8 +10,7 @@ use utoipa::{
     },
 };
 
-use super::text::ApiKeyId;
-use crate::api::MAX_SEARCH_LENGTH;
+use crate::{bounds::MAX_SEARCH_LENGTH, schema::ApiKeyId};
 
 /// `{id}`.
 pub(super) fn id() -> Parameter {
@@ -23,34 +22,35 @@ pub(super) fn id() -> Parameter {
         .build()
 }
 
-/// What a list may be asked for.
+/// The query of a list.
 pub(super) fn list() -> [Parameter; 5] {
     [
         query(
             "page",
-            "Which page, 1 for the first. Not with `cursor`.",
+            "The number of the page. The first page is 1. Not with `cursor`.",
             integer().maximum(Some(u32::MAX)).default(Some(1.into())),
         ),
         query(
             "limit",
-            "Most keys on the page.",
+            "The maximum number of keys on the page.",
             integer()
                 .maximum(Some(ListKeys::MAX_LIMIT))
                 .default(Some(ListKeys::DEFAULT_LIMIT.into())),
         ),
         query(
             "search",
-            "Only keys whose name holds this text, in upper or lower case.",
+            "Only keys whose name contains this text. Case is ignored.",
             string().max_length(Some(MAX_SEARCH_LENGTH)),
         ),
         query(
             "status",
-            "Only keys of this status.",
+            "Only keys with this status.",
             string().enum_values(Some(["active", "expired", "revoked"])),
         ),
         query(
             "cursor",
-            "`next_cursor` of an earlier page, with the same `search` and `status`. Not with `page`.",
+            "The `next_cursor` of an earlier page with the same `search` and `status`. Not with \
+             `page`.",
             string().min_length(Some(1)),
         ),
     ]
@@ -60,7 +60,8 @@ pub(super) fn list() -> [Parameter; 5] {
 pub(super) fn cascade() -> Parameter {
     query(
         "cascade",
-        "Whether also every key is revoked that the key created or was rotated into, at any depth.",
+        "Whether to revoke also all descendants of the key: the keys that it created or was rotated \
+         into, at any depth.",
         ObjectBuilder::new()
             .schema_type(Type::Boolean)
             .default(Some(false.into())),
@@ -76,8 +77,8 @@ pub(super) fn idempotency_key() -> Parameter {
     optional(
         "Idempotency-Key",
         ParameterIn::Header,
-        "Makes a repeat of the request, with the same body and within 24 hours, do nothing twice: it \
-         is answered with the key and without its token.",
+        "Identifies the request. A repeat within 24 hours with the same body changes nothing: its \
+         response contains the key without its token.",
         schema,
     )
 }
@@ -86,11 +87,16 @@ fn query(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
     optional(name, ParameterIn::Query, description, schema)
 }
 
-fn optional(name: &str, place: ParameterIn, description: &str, schema: ObjectBuilder) -> Parameter {
+fn optional(
+    name: &str,
+    location: ParameterIn,
+    description: &str,
+    schema: ObjectBuilder,
+) -> Parameter {
     let schema: RefOr<Schema> = schema.into();
     ParameterBuilder::new()
         .name(name)
-        .parameter_in(place)
+        .parameter_in(location)
         .required(Required::False)
         .description(Some(description))
         .schema(Some(schema))

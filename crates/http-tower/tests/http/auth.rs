@@ -1,6 +1,6 @@
-//! The auth layer: whom it lets through, and what it tells the others.
+//! The requests that the auth layer accepts, and its responses to the others.
 
-use crate::common::{Answer, issue, library, send};
+use crate::common::{TestResponse, issue, library, send};
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use keywright_core::{
@@ -10,8 +10,9 @@ use keywright_core::{
 use keywright_http_tower::AuthLayer;
 use tower::{Layer, service_fn};
 
-/// What a service behind the layer answers: the workspace of its caller.
-async fn through(auth: &AuthLayer, request: Request<Body>) -> Answer {
+/// Sends a request to a service behind the layer. It responds with the workspace of its caller and
+/// whether the request has a `Verified`.
+async fn through(auth: &AuthLayer, request: Request<Body>) -> TestResponse {
     let service = auth.layer(service_fn(async |request: Request<Body>| {
         let caller = request.extensions().get::<Caller>().unwrap();
         let verified = request.extensions().get::<Verified>().is_some();
@@ -39,35 +40,35 @@ fn layer(keys: &Keywright) -> AuthLayer {
 }
 
 #[tokio::test]
-async fn a_valid_token_passes_with_any_case_of_the_scheme() {
+async fn a_valid_token_is_accepted_with_any_case_of_the_scheme() {
     let keys = library().await;
     let issued = issue(&keys, "*").await;
     for scheme in ["Bearer", "bearer", "BEARER"] {
         let value = format!("{scheme} {}", issued.token.expose());
-        let answer = through(
+        let response = through(
             &layer(&keys),
             request(&[("authorization", value.as_bytes())]),
         )
         .await;
         assert_eq!(
-            (answer.status.as_u16(), answer.text.as_str()),
+            (response.status.as_u16(), response.text.as_str()),
             (200, "acme true")
         );
     }
 }
 
 #[tokio::test]
-async fn without_a_token_there_is_a_challenge_without_an_error() {
+async fn a_request_without_a_token_gets_a_challenge_without_an_error() {
     let keys = library().await;
-    let answer = through(&layer(&keys), request(&[])).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.header("www-authenticate"), r#"Bearer realm="api""#);
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(answer.json()["code"], "missing_token");
+    let response = through(&layer(&keys), request(&[])).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(response.header("www-authenticate"), r#"Bearer realm="api""#);
+    assert_eq!(response.header("cache-control"), "no-store");
+    assert_eq!(response.json()["code"], "missing_token");
 }
 
 #[tokio::test]
-async fn every_token_that_opens_nothing_gets_one_and_the_same_answer() {
+async fn every_invalid_token_gets_the_same_response() {
     let keys = library().await;
     let issued = issue(&keys, "*").await;
     let token = issued.token.expose();
@@ -75,7 +76,7 @@ async fn every_token_that_opens_nothing_gets_one_and_the_same_answer() {
     let caller = Caller::new(Workspace::parse("acme").unwrap(), "*".parse().unwrap());
     let expired = NewKey::new(Name::parse("n").unwrap()).with_expiry(Expiry::Now);
     let expired = keys.issuer().create(&caller, expired).await.unwrap();
-    // Another secret, with the right checksum, under an id that exists.
+    // The id of an existing key with another secret, and a correct checksum.
     let other = elsewhere.token.expose();
     let prefix = Prefix::parse("sk").unwrap();
     let parsed = TokenRef::parse(other.as_bytes(), &prefix).map_err(|error| error.to_string());
@@ -100,27 +101,27 @@ async fn every_token_that_opens_nothing_gets_one_and_the_same_answer() {
     );
     tokens.push([b"Bearer ", token.as_bytes(), b"\xff"].concat());
     for value in tokens {
-        let answer = through(
+        let response = through(
             &layer(&keys),
             request(&[("authorization", &value), ("x-request-id", b"same")]),
         )
         .await;
         let value = String::from_utf8_lossy(&value);
-        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{value}");
+        assert_eq!(response.status, StatusCode::UNAUTHORIZED, "{value}");
         assert_eq!(
-            answer.header("www-authenticate"),
+            response.header("www-authenticate"),
             r#"Bearer realm="api", error="invalid_token""#,
             "{value}"
         );
         assert_eq!(
-            answer.text,
+            response.text,
             r#"{"statusCode":401,"message":"the API key is not valid","error":"Unauthorized","code":"invalid_token","requestId":"same"}"#
         );
     }
 }
 
 #[tokio::test]
-async fn two_headers_or_a_long_one_are_a_bad_request() {
+async fn two_headers_and_a_too_long_header_are_bad_requests() {
     let keys = library().await;
     let issued = issue(&keys, "*").await;
     let good = format!("Bearer {}", issued.token.expose());
@@ -133,17 +134,17 @@ async fn two_headers_or_a_long_one_are_a_bad_request() {
         request(&[("authorization", long.as_bytes())]),
         request(&[("authorization", just_over.as_bytes())]),
     ] {
-        let answer = through(&layer(&keys), request).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        let response = through(&layer(&keys), request).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST);
         assert_eq!(
-            answer.header("www-authenticate"),
+            response.header("www-authenticate"),
             r#"Bearer realm="api", error="invalid_request""#
         );
     }
 }
 
 #[tokio::test]
-async fn a_guard_lets_only_callers_with_the_permission_through() {
+async fn a_required_permission_rejects_callers_without_it() {
     let keys = library().await;
     let guard = layer(&keys).require("calls:read".parse().unwrap());
     for (permissions, status) in [
@@ -155,23 +156,23 @@ async fn a_guard_lets_only_callers_with_the_permission_through() {
     ] {
         let issued = issue(&keys, permissions).await;
         let value = format!("Bearer {}", issued.token.expose());
-        let answer = through(&guard, request(&[("authorization", value.as_bytes())])).await;
-        assert_eq!(answer.status.as_u16(), status, "{permissions}");
+        let response = through(&guard, request(&[("authorization", value.as_bytes())])).await;
+        assert_eq!(response.status.as_u16(), status, "{permissions}");
         if status == 403 {
             assert_eq!(
-                answer.header("www-authenticate"),
+                response.header("www-authenticate"),
                 r#"Bearer realm="api", error="insufficient_scope", scope="calls:read""#
             );
             assert_eq!(
-                answer.json()["message"],
-                "the permission calls:read is needed"
+                response.json()["message"],
+                "the permission calls:read is required"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn the_hosts_own_caller_counts_and_the_header_is_not_looked_at() {
+async fn the_caller_of_the_host_takes_precedence_over_the_header() {
     let keys = library().await;
     let guard = layer(&keys).require("calls:read".parse().unwrap());
     for (permissions, status) in [("calls:read", 200), ("api_keys:read", 403)] {
@@ -183,29 +184,29 @@ async fn the_hosts_own_caller_counts_and_the_header_is_not_looked_at() {
         request
             .extensions_mut()
             .insert(Caller::new(workspace, permissions.parse().unwrap()));
-        let answer = through(&guard, request).await;
-        assert_eq!(answer.status.as_u16(), status);
+        let response = through(&guard, request).await;
+        assert_eq!(response.status.as_u16(), status);
         if status == 200 {
-            assert_eq!(answer.text, "signed-in false");
+            assert_eq!(response.text, "signed-in false");
         }
     }
 }
 
 #[tokio::test]
-async fn the_hosts_own_caller_is_refused_once_its_time_is_over() {
+async fn an_expired_caller_of_the_host_is_rejected() {
     let keys = library().await;
     let workspace = Workspace::parse("signed-in").unwrap();
-    let over = Caller::new(workspace, "*".parse().unwrap())
+    let expired = Caller::new(workspace, "*".parse().unwrap())
         .with_expires_at(Timestamp::from_millis(1).unwrap());
     let mut request = request(&[]);
-    request.extensions_mut().insert(over);
-    let answer = through(&layer(&keys), request).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.json()["code"], "invalid_token");
+    request.extensions_mut().insert(expired);
+    let response = through(&layer(&keys), request).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(response.json()["code"], "invalid_token");
 }
 
 #[tokio::test]
-async fn the_token_is_marked_as_sensitive_for_whoever_prints_headers() {
+async fn the_header_with_the_token_is_marked_as_sensitive() {
     let keys = library().await;
     let issued = issue(&keys, "*").await;
     let service = layer(&keys).layer(service_fn(async |request: Request<Body>| {
@@ -213,12 +214,12 @@ async fn the_token_is_marked_as_sensitive_for_whoever_prints_headers() {
         Ok::<_, std::convert::Infallible>(Response::new(Body::from(text)))
     }));
     let value = format!("Bearer {}", issued.token.expose());
-    let answer = send(service, request(&[("authorization", value.as_bytes())])).await;
-    assert_eq!(answer.text, r#"{"authorization": Sensitive}"#);
+    let response = send(service, request(&[("authorization", value.as_bytes())])).await;
+    assert_eq!(response.text, r#"{"authorization": Sensitive}"#);
 }
 
 #[tokio::test]
-async fn a_client_that_says_grpc_does_not_turn_a_refusal_into_200() {
+async fn only_a_grpc_call_to_a_grpc_layer_turns_a_rejection_into_200() {
     let keys = library().await;
     let (plain, for_grpc) = (layer(&keys), layer(&keys).for_grpc());
     for (auth, method, version, status) in [
@@ -231,20 +232,20 @@ async fn a_client_that_says_grpc_does_not_turn_a_refusal_into_200() {
     ] {
         let mut request = request(&[("content-type", b"application/grpc")]);
         (*request.method_mut(), *request.version_mut()) = (method.clone(), version);
-        let answer = through(auth, request).await;
-        assert_eq!(answer.status.as_u16(), status, "{method} {version:?}");
+        let response = through(auth, request).await;
+        assert_eq!(response.status.as_u16(), status, "{method} {version:?}");
         if status == 401 {
-            assert_eq!(answer.header("content-type"), "application/json");
-            assert_eq!(answer.json()["code"], "missing_token");
-            assert!(!answer.headers.contains_key("grpc-status"));
+            assert_eq!(response.header("content-type"), "application/json");
+            assert_eq!(response.json()["code"], "missing_token");
+            assert!(!response.headers.contains_key("grpc-status"));
         } else {
-            assert_eq!(answer.header("grpc-status"), "16");
+            assert_eq!(response.header("grpc-status"), "16");
         }
     }
 }
 
 #[tokio::test]
-async fn another_header_can_carry_the_token() {
+async fn a_layer_can_read_the_token_from_another_header() {
     let keys = library().await;
     let issued = issue(&keys, "*").await;
     let auth = layer(&keys)
@@ -252,13 +253,13 @@ async fn another_header_can_carry_the_token() {
         .with_realm("acme calls")
         .unwrap();
     let token = issued.token.expose().as_bytes();
-    let answer = through(&auth, request(&[("x-api-key", token)])).await;
-    assert_eq!(answer.status, StatusCode::OK);
+    let response = through(&auth, request(&[("x-api-key", token)])).await;
+    assert_eq!(response.status, StatusCode::OK);
     let bearer = [b"Bearer ", token].concat();
-    let answer = through(&auth, request(&[("authorization", &bearer)])).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    let response = through(&auth, request(&[("authorization", &bearer)])).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
     assert_eq!(
-        answer.header("www-authenticate"),
+        response.header("www-authenticate"),
         r#"ApiKey realm="acme calls""#
     );
     assert!(layer(&keys).with_realm("a\"b").is_err());

@@ -1,4 +1,4 @@
-//! The axum example, served and asked.
+//! The axum example.
 
 #[path = "../../examples/axum.rs"]
 #[expect(dead_code, reason = "the example's main is not called")]
@@ -9,7 +9,7 @@ use axum::body::Body;
 use http::{Request, StatusCode};
 
 #[tokio::test]
-async fn a_key_made_through_the_api_opens_the_guarded_route() {
+async fn a_key_created_over_http_is_accepted_by_the_guarded_route() {
     let keys = library().await;
     let app = example::app(&keys).unwrap();
     let first = issue(&keys, "*").await;
@@ -27,8 +27,8 @@ async fn a_key_made_through_the_api_opens_the_guarded_route() {
         let request = Request::get("/calls").header("authorization", format!("Bearer {token}"));
         send(app.clone(), request.body(Body::empty()).unwrap())
     };
-    let answer = calls(created.json()["secret"].as_str().unwrap().to_owned()).await;
-    assert_eq!(answer.text, "the calls of acme");
+    let response = calls(created.json()["secret"].as_str().unwrap().to_owned()).await;
+    assert_eq!(response.text, "the calls of acme");
     let other = issue(&keys, "billing:read").await;
     assert_eq!(
         calls(other.token.expose().to_owned()).await.status,

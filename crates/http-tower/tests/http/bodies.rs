@@ -1,15 +1,15 @@
-//! Bad bodies, each kind with the one answer that it gets, and odd ones that are good.
+//! Invalid bodies, each with its error, and unusual bodies that are valid.
 
 use http::{HeaderValue, StatusCode};
 use keywright_core::Keywright;
 use serde_json::{Value, json};
 
-use crate::common::{Answer, acme, acme_over, assert_wrong, post, request, send, stores};
+use crate::common::{TestResponse, acme, acme_on, assert_invalid, post, request, send, stores};
 
 #[tokio::test]
-async fn a_name_is_kept_byte_for_byte_and_found_by_its_parts() {
+async fn a_name_is_stored_byte_for_byte_and_found_by_any_part_of_it() {
     for (store, _folder) in stores() {
-        let (_, client) = acme_over(store).await;
+        let (_, client) = acme_on(store).await;
         for (name, part) in [
             ("👩‍👩‍👧‍👦 🏴󠁧󠁢󠁥󠁮󠁧󠁿", "👩‍👧"),
             ("مفتاح الإنتاج", "الإ"),
@@ -25,19 +25,19 @@ async fn a_name_is_kept_byte_for_byte_and_found_by_its_parts() {
             let (id, _) = client.create(json!({"name": "before"})).await;
             let path = format!("/{id}");
             let renamed = client
-                .ask("PATCH", &path, Some(json!({"name": name})))
+                .send("PATCH", &path, Some(json!({"name": name})))
                 .await;
             assert_eq!(renamed.json()["name"], name);
             let body = json!({"name": format!(" {name}\u{2003}")});
             let (created, _) = client.create(body).await;
             for id in [&id, &created] {
-                let item = client.ask("GET", &format!("/{id}"), None).await;
+                let item = client.send("GET", &format!("/{id}"), None).await;
                 assert_eq!(item.json()["name"], name);
             }
             for text in [name, part] {
                 let text: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
                 let found = client
-                    .ask("GET", &format!("/?search={text}"), None)
+                    .send("GET", &format!("/?search={text}"), None)
                     .await
                     .json();
                 let found = found["data"].as_array().unwrap();
@@ -52,7 +52,7 @@ async fn a_name_is_kept_byte_for_byte_and_found_by_its_parts() {
                 assert!(found.iter().all(|key| key["name"] == name));
             }
         }
-        // Signs that mean something to a database mean themselves, and find nothing else.
+        // Characters with a meaning in a database query match only themselves.
         for (text, count) in [
             ("%25%25", 0),
             ("%25_", 2),
@@ -65,13 +65,13 @@ async fn a_name_is_kept_byte_for_byte_and_found_by_its_parts() {
             ("%20%20", 0),
             (&"x".repeat(1024), 0),
         ] {
-            let found = client.ask("GET", &format!("/?search={text}"), None).await;
+            let found = client.send("GET", &format!("/?search={text}"), None).await;
             assert_eq!(found.json()["meta"]["total"], count, "{text}");
         }
         for text in ["x".repeat(1025), "x".repeat(10_240), "%C3%84".repeat(1025)] {
-            let answer = client.ask("GET", &format!("/?search={text}"), None).await;
-            assert_wrong(
-                &answer,
+            let response = client.send("GET", &format!("/?search={text}"), None).await;
+            assert_invalid(
+                &response,
                 "search",
                 "search must be at most 1024 characters",
                 "long",
@@ -81,11 +81,11 @@ async fn a_name_is_kept_byte_for_byte_and_found_by_its_parts() {
 }
 
 #[tokio::test]
-async fn an_overlap_of_any_other_kind_is_refused() {
+async fn an_overlap_that_is_neither_named_nor_a_number_of_seconds_is_rejected() {
     let (keys, client) = acme().await;
     let (id, token) = client.create(json!({"name": "n"})).await;
     let path = format!("/{id}/rotate");
-    let before = client.ask("GET", &format!("/{id}"), None).await.json();
+    let before = client.send("GET", &format!("/{id}"), None).await.json();
     let message = "expire_previous must be now, 24h or a number of seconds from 0 to 2592000";
     for value in [
         "-1",
@@ -117,8 +117,8 @@ async fn an_overlap_of_any_other_kind_is_refused() {
         r#""never""#,
     ] {
         let body = format!(r#"{{"expire_previous":{value}}}"#);
-        let answer = raw(&keys, "POST", &path, &client.token, &body).await;
-        assert_wrong(&answer, "expire_previous", message, value);
+        let response = raw(&keys, "POST", &path, &client.token, &body).await;
+        assert_invalid(&response, "expire_previous", message, value);
     }
     for body in [
         r#"{"expire_previous":01}"#,
@@ -126,21 +126,21 @@ async fn an_overlap_of_any_other_kind_is_refused() {
         r#"{"expire_previous":NaN}"#,
         r#"{"expire_previous":+1}"#,
     ] {
-        let answer = raw(&keys, "POST", &path, &client.token, body).await;
+        let response = raw(&keys, "POST", &path, &client.token, body).await;
         assert_eq!(
-            (answer.status, &answer.json()["code"]),
+            (response.status, &response.json()["code"]),
             (StatusCode::BAD_REQUEST, &json!("invalid_json")),
             "{body}"
         );
     }
     assert_eq!(
-        client.ask("GET", &format!("/{id}"), None).await.json(),
+        client.send("GET", &format!("/{id}"), None).await.json(),
         before
     );
     assert!(keys.verifier().verify(token.as_bytes()).await.is_ok());
 }
 
-async fn raw(keys: &Keywright, method: &str, path: &str, token: &str, body: &str) -> Answer {
+async fn raw(keys: &Keywright, method: &str, path: &str, token: &str, body: &str) -> TestResponse {
     let mut request = post(token, body.to_owned());
     *request.method_mut() = method.parse().unwrap();
     *request.uri_mut() = path.parse().unwrap();
@@ -148,14 +148,14 @@ async fn raw(keys: &Keywright, method: &str, path: &str, token: &str, body: &str
 }
 
 #[tokio::test]
-async fn what_is_given_twice_or_cannot_be_changed_is_refused_everywhere() {
+async fn duplicate_and_unknown_fields_and_parameters_are_rejected_at_every_endpoint() {
     let (keys, client) = acme().await;
     let (id, token) = client
         .create(json!({"name": "n", "metadata": {"a": 1}}))
         .await;
     let key = format!("/{id}");
     let rotate = format!("/{id}/rotate");
-    let before = client.ask("GET", &key, None).await.json();
+    let before = client.send("GET", &key, None).await.json();
     for (method, path, body) in [
         ("PATCH", &key, r#"{"name":"a","name":"a"}"#.to_owned()),
         ("PATCH", &key, r#"{"name":"a","\u006eame":"b"}"#.to_owned()),
@@ -175,17 +175,17 @@ async fn what_is_given_twice_or_cannot_be_changed_is_refused_everywhere() {
             format!(r#"{{"key":"{token}","key":"x"}}"#),
         ),
     ] {
-        let answer = raw(&keys, method, path, &client.token, &body).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
-        let error = answer.json();
+        let response = raw(&keys, method, path, &client.token, &body).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{body}");
+        let error = response.json();
         assert_eq!(error["code"], "invalid_json", "{body}");
         assert!(
             error["message"]
                 .as_str()
                 .unwrap()
-                .starts_with("a property is given twice (line 1,")
+                .starts_with("duplicate field (line 1,")
         );
-        assert!(!answer.text.contains(&token));
+        assert!(!response.text.contains(&token));
     }
     for field in [
         "permissions",
@@ -202,9 +202,9 @@ async fn what_is_given_twice_or_cannot_be_changed_is_refused_everywhere() {
         "Name",
     ] {
         let body = json!({"name": "x", field: ["*"]});
-        let answer = client.ask("PATCH", &key, Some(body)).await;
-        let message = format!("property {field} should not exist");
-        assert_wrong(&answer, field, &message, field);
+        let response = client.send("PATCH", &key, Some(body)).await;
+        let message = format!(r#"unknown field "{field}""#);
+        assert_invalid(&response, field, &message, field);
     }
     for (method, path) in [
         ("GET", format!("{key}?page=1")),
@@ -221,23 +221,23 @@ async fn what_is_given_twice_or_cannot_be_changed_is_refused_everywhere() {
         ("GET", "/?=".into()),
     ] {
         let body = (method != "GET").then(|| json!({"name": "x"}));
-        let answer = client.ask(method, &path, body).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{method} {path}");
+        let response = client.send(method, &path, body).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{method} {path}");
         assert_eq!(
-            answer.json()["code"],
+            response.json()["code"],
             "validation_failed",
             "{method} {path}"
         );
     }
-    assert_eq!(client.ask("GET", &key, None).await.json(), before);
+    assert_eq!(client.send("GET", &key, None).await.json(), before);
 }
 
 #[tokio::test]
-async fn a_body_may_have_16_kib_to_the_byte() {
+async fn a_body_of_16_kib_is_accepted_and_a_longer_one_is_rejected() {
     let (keys, client) = acme().await;
     let fits = format!("{:<16384}", r#"{"name":"n"}"#);
-    let answer = raw(&keys, "POST", "/", &client.token, &fits).await;
-    assert_eq!(answer.status, StatusCode::CREATED);
+    let response = raw(&keys, "POST", "/", &client.token, &fits).await;
+    assert_eq!(response.status, StatusCode::CREATED);
     let (id, _) = client.create(json!({"name": "n"})).await;
     let over = format!("{fits} ");
     for (method, path) in [
@@ -246,23 +246,26 @@ async fn a_body_may_have_16_kib_to_the_byte() {
         ("POST", format!("/{id}/rotate")),
         ("POST", "/verify".to_owned()),
     ] {
-        let answer = raw(&keys, method, &path, &client.token, &over).await;
+        let response = raw(&keys, method, &path, &client.token, &over).await;
         assert_eq!(
-            answer.status,
+            response.status,
             StatusCode::PAYLOAD_TOO_LARGE,
             "{method} {path}"
         );
-        assert_eq!(answer.json()["message"], "the body must be at most 16 KiB");
+        assert_eq!(
+            response.json()["message"],
+            "the body must be at most 16 KiB"
+        );
     }
 }
 
 #[tokio::test]
-async fn every_error_comes_in_both_forms_with_the_same_content() {
+async fn every_error_has_the_same_content_in_both_formats() {
     let (keys, client) = acme().await;
     let (id, _) = client.create(json!({"name": "n"})).await;
     let rotate = format!("/{id}/rotate");
     assert_eq!(
-        client.ask("POST", &rotate, None).await.status,
+        client.send("POST", &rotate, None).await.status,
         StatusCode::CREATED
     );
     let (_, powerless) = client.create(json!({"name": "n", "permissions": []})).await;
@@ -295,7 +298,7 @@ async fn every_error_comes_in_both_forms_with_the_same_content() {
             Some(("idempotency-key", "a b")),
         ),
     ] {
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for accept in ["application/json", "application/problem+json"] {
             let mut request = request(method, path, token, body);
             let headers = request.headers_mut();
@@ -304,12 +307,12 @@ async fn every_error_comes_in_both_forms_with_the_same_content() {
             if let Some((name, value)) = header {
                 headers.insert(name, HeaderValue::from_static(value));
             }
-            let answer = send(keywright_http_tower::ApiKeys::nested(&keys, ""), request).await;
-            assert_eq!(answer.status.as_u16(), status, "{method} {path}");
-            assert_eq!(answer.header("content-type"), accept);
-            answers.push(answer);
+            let response = send(keywright_http_tower::ApiKeys::nested(&keys, ""), request).await;
+            assert_eq!(response.status.as_u16(), status, "{method} {path}");
+            assert_eq!(response.header("content-type"), accept);
+            responses.push(response);
         }
-        let (own, problem) = (answers[0].json(), answers[1].json());
+        let (own, problem) = (responses[0].json(), responses[1].json());
         assert_eq!(problem["type"], "about:blank", "{status}");
         for (ours, theirs) in [
             ("statusCode", "status"),
@@ -326,11 +329,11 @@ async fn every_error_comes_in_both_forms_with_the_same_content() {
             );
         }
         assert_eq!(own["statusCode"], status);
-        assert_eq!(answers[0].headers.len(), answers[1].headers.len());
+        assert_eq!(responses[0].headers.len(), responses[1].headers.len());
         for name in ["www-authenticate", "allow", "cache-control", "x-request-id"] {
             assert_eq!(
-                answers[0].header(name),
-                answers[1].header(name),
+                responses[0].header(name),
+                responses[1].header(name),
                 "{status}: {name}"
             );
         }

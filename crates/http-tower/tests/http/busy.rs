@@ -1,6 +1,13 @@
-//! More first verifications at once than may wait.
+//! Verification while the hashing pool is busy.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    num::NonZero,
+    sync::{Arc, Mutex, mpsc},
+    task::{Context, Poll, Wake, Waker},
+    thread,
+    time::Duration,
+};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -11,9 +18,9 @@ use keywright_core::{
 use keywright_http_tower::AuthLayer;
 use tower::{Layer, service_fn};
 
-use crate::common::{Answer, send};
+use crate::common::{TestResponse, send};
 
-async fn ask(keys: &Keywright, token: &str) -> Answer {
+async fn call(keys: &Keywright, token: &str) -> TestResponse {
     let auth = AuthLayer::new(keys.verifier().clone());
     let service = auth.layer(service_fn(async |_: Request<Body>| {
         Ok::<_, Infallible>(Response::new(Body::empty()))
@@ -25,47 +32,69 @@ async fn ask(keys: &Keywright, token: &str) -> Answer {
     send(service, request).await
 }
 
+/// A waker that blocks the thread that calls it for as long as the gate is locked.
+///
+/// A thread of the hashing pool wakes the future that waits for its hash, so this keeps the thread
+/// busy without depending on how long a hash takes.
+struct BlockingWaker {
+    blocked: mpsc::Sender<()>,
+    gate: Arc<Mutex<()>>,
+}
+
+impl Wake for BlockingWaker {
+    fn wake(self: Arc<Self>) {
+        self.blocked.send(()).unwrap();
+        drop(self.gate.lock());
+    }
+}
+
 #[tokio::test]
-async fn what_cannot_wait_for_argon2_is_told_to_ask_again_and_then_let_in() {
-    let dear = Scheme::Argon2id(Argon2Params::new(64 * 1024, 2, 1).unwrap());
+async fn a_token_is_rejected_with_503_while_the_hash_queue_is_full_and_accepted_afterwards() {
+    let scheme = Scheme::Argon2id(Argon2Params::new(8, 1, 1).unwrap());
     let store: Arc<dyn KeyStore> = Arc::new(MemoryStore::new());
-    let open = async |queue| {
+    let open = async || {
         let config = Config::new(Prefix::parse("sk").unwrap())
-            .with_scheme(dear)
-            .with_hash_queue(queue);
+            .with_scheme(scheme)
+            .with_hash_queue(1);
         Keywright::open(config, Arc::clone(&store)).await.unwrap()
     };
-    let maker = open(64).await;
     let operator = Caller::new(Workspace::parse("acme").unwrap(), "*".parse().unwrap());
-    let mut tokens = Vec::new();
-    let cores = std::thread::available_parallelism().unwrap().get();
-    for _ in 0..cores + 4 {
-        let new = NewKey::new(Name::parse("n").unwrap());
-        let issued = maker.issuer().create(&operator, new).await.unwrap();
-        tokens.push(issued.token.expose().to_owned());
-    }
+    let new = || NewKey::new(Name::parse("n").unwrap());
+    // Another library creates the key, so that `keys` has not cached it.
+    let elsewhere = open().await;
+    let issued = elsewhere.issuer().create(&operator, new()).await.unwrap();
+    let token = issued.token.expose();
 
-    let keys = open(1).await;
-    let asked: Vec<_> = tokens
-        .iter()
-        .map(|token| {
-            let (keys, token) = (keys.clone(), token.clone());
-            tokio::spawn(async move { ask(&keys, &token).await })
-        })
-        .collect();
-    let mut refused = 0;
-    for asked in asked {
-        let answer = asked.await.unwrap();
-        if answer.status == 503 {
-            assert_eq!(answer.header("retry-after"), "1");
-            assert_eq!(answer.header("www-authenticate"), "");
-            refused += 1;
-        } else {
-            assert_eq!(answer.status, 200, "{}", answer.text);
+    let keys = open().await;
+    let gate = Arc::new(Mutex::new(()));
+    let locked = gate.lock().unwrap();
+    let (blocked, is_blocked) = mpsc::channel();
+    let waker = Waker::from(Arc::new(BlockingWaker {
+        blocked,
+        gate: Arc::clone(&gate),
+    }));
+    // One hash blocks each thread of the pool, which has as many as there are cores. One more fills
+    // the queue.
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut creations = Vec::new();
+    for number in 0..=threads {
+        let mut creation = Box::pin(keys.issuer().create(&operator, new()));
+        let poll = creation.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(matches!(poll, Poll::Pending));
+        creations.push(creation);
+        if number < threads {
+            is_blocked.recv_timeout(Duration::from_secs(60)).unwrap();
         }
     }
-    assert!(refused > 0);
-    for token in &tokens {
-        assert_eq!(ask(&keys, token).await.status, 200);
+
+    let response = call(&keys, token).await;
+    assert_eq!(response.status, 503, "{}", response.text);
+    assert_eq!(response.header("retry-after"), "1");
+    assert_eq!(response.header("www-authenticate"), "");
+
+    drop(locked);
+    for creation in creations {
+        assert!(creation.await.is_ok());
     }
+    assert_eq!(call(&keys, token).await.status, 200);
 }

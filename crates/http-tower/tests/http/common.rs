@@ -1,4 +1,4 @@
-//! A library over memory, and requests to a service without a network between.
+//! A library on a store in memory, and requests to a service without a network.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(crate) async fn open(store: Arc<dyn KeyStore>) -> Keywright {
     Keywright::open(config, store).await.unwrap()
 }
 
-/// A store in memory and one in a file, with the folder that holds it.
+/// A store in memory, and a store in a file with the folder that contains it.
 pub(crate) fn stores() -> [(Arc<dyn KeyStore>, Option<TempDir>); 2] {
     let folder = tempfile::tempdir().unwrap();
     let file = SqliteStore::open(folder.path().join("keywright.db")).unwrap();
@@ -33,7 +33,7 @@ pub(crate) fn stores() -> [(Arc<dyn KeyStore>, Option<TempDir>); 2] {
     ]
 }
 
-/// A key of the workspace `acme` with these permissions, made by an operator.
+/// Creates a key of the workspace `acme` with these permissions.
 pub(crate) async fn issue(keys: &Keywright, permissions: &str) -> Issued {
     let caller = Caller::new(Workspace::parse("acme").unwrap(), "*".parse().unwrap());
     let new =
@@ -41,17 +41,19 @@ pub(crate) async fn issue(keys: &Keywright, permissions: &str) -> Issued {
     keys.issuer().create(&caller, new).await.unwrap()
 }
 
-pub(crate) struct Answer {
+/// A response whose body was read.
+pub(crate) struct TestResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
 }
 
-impl Answer {
+impl TestResponse {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
     }
 
+    /// The value of a header, or `""` if the response does not have it.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -59,20 +61,21 @@ impl Answer {
     }
 }
 
-/// Asserts that an answer is 400 with one wrong field.
-pub(crate) fn assert_wrong(answer: &Answer, field: &str, message: &str, what: &str) {
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{what}");
-    let error = answer.json();
-    assert_eq!(error["message"], message, "{what}");
-    assert_eq!(error["code"], "validation_failed", "{what}");
+/// Asserts that a response is 400 with an error of one field.
+pub(crate) fn assert_invalid(response: &TestResponse, field: &str, message: &str, case: &str) {
+    assert_eq!(response.status, StatusCode::BAD_REQUEST, "{case}");
+    let error = response.json();
+    assert_eq!(error["message"], message, "{case}");
+    assert_eq!(error["code"], "validation_failed", "{case}");
     assert_eq!(
         error["errors"],
         json!([{"field": field, "message": message}]),
-        "{what}"
+        "{case}"
     );
 }
 
-pub(crate) async fn send<S, B>(service: S, request: Request<Body>) -> Answer
+/// Sends a request and reads the whole response.
+pub(crate) async fn send<S, B>(service: S, request: Request<Body>) -> TestResponse
 where
     S: Service<Request<Body>, Response = Response<B>>,
     S::Error: std::fmt::Debug,
@@ -82,14 +85,14 @@ where
     let (parts, body) = service.oneshot(request).await.unwrap().into_parts();
     let bytes = to_bytes(Body::new(body), usize::MAX).await.unwrap();
     let text = String::from_utf8(bytes.to_vec()).unwrap();
-    Answer {
+    TestResponse {
         status: parts.status,
         headers: parts.headers,
         text,
     }
 }
 
-/// `POST /` with a bearer token and a JSON body.
+/// A `POST /` with a bearer token and a JSON body.
 pub(crate) fn post(token: &str, body: impl Into<Body>) -> Request<Body> {
     Request::post("/")
         .header("authorization", format!("Bearer {token}"))
@@ -98,7 +101,7 @@ pub(crate) fn post(token: &str, body: impl Into<Body>) -> Request<Body> {
         .unwrap()
 }
 
-/// A request with a bearer token and, where there is one, a JSON body.
+/// A request with a bearer token and an optional JSON body.
 pub(crate) fn request(
     method: &str,
     path: &str,
@@ -118,7 +121,7 @@ pub(crate) fn request(
     .unwrap()
 }
 
-/// A client with one token.
+/// A client that sends a token with each request.
 pub(crate) struct Client {
     service: ApiKeys,
     pub(crate) token: String,
@@ -132,7 +135,7 @@ impl Client {
         }
     }
 
-    pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Option<Value>) -> TestResponse {
         send(
             self.service.clone(),
             request(method, path, &self.token, body.as_ref()),
@@ -140,11 +143,11 @@ impl Client {
         .await
     }
 
-    /// Creates a key; its id and its token.
+    /// Creates a key. Returns its id and its token.
     pub(crate) async fn create(&self, body: Value) -> (String, String) {
-        let answer = self.ask("POST", "/", Some(body)).await;
-        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
-        let created = answer.json();
+        let response = self.send("POST", "/", Some(body)).await;
+        assert_eq!(response.status, StatusCode::CREATED, "{}", response.text);
+        let created = response.json();
         let member = |name| {
             created
                 .get(name)
@@ -156,13 +159,14 @@ impl Client {
     }
 }
 
-/// A client with a key of the workspace `acme` that may do everything, and its library.
+/// A library, and a client with a key of the workspace `acme` that has all permissions.
 pub(crate) async fn acme() -> (Keywright, Client) {
-    acme_over(Arc::new(MemoryStore::new())).await
+    acme_on(Arc::new(MemoryStore::new())).await
 }
 
-/// The same over a store.
-pub(crate) async fn acme_over(store: Arc<dyn KeyStore>) -> (Keywright, Client) {
+/// A library on this store, and a client with a key of the workspace `acme` that has all
+/// permissions.
+pub(crate) async fn acme_on(store: Arc<dyn KeyStore>) -> (Keywright, Client) {
     let keys = open(store).await;
     let token = issue(&keys, "*").await.token.expose().to_owned();
     let client = Client::new(&keys, &token);

@@ -1,36 +1,36 @@
-//! `POST /`: what it takes, what it answers, and everything that it refuses.
+//! `POST /`: its valid requests, its responses, and its errors.
 
-use crate::common::{Answer, issue, library, post, send};
+use crate::common::{TestResponse, issue, library, post, send};
 use axum::body::Body;
 use http::{HeaderValue, Request, StatusCode};
 use keywright_core::{Caller, Environment, Keywright, Timestamp, Workspace};
 use keywright_http_tower::ApiKeys;
 use serde_json::{Value, json};
 
-/// The answer to a body that a key with all permissions sends.
-async fn create(keys: &Keywright, body: &Value) -> Answer {
+/// Sends a body with a key that has all permissions.
+async fn create(keys: &Keywright, body: &Value) -> TestResponse {
     let parent = issue(keys, "*").await;
     let request = post(parent.token.expose(), body.to_string());
     send(ApiKeys::nested(keys, "/v1/api-keys"), request).await
 }
 
 #[tokio::test]
-async fn answers_the_contract_field_for_field() {
+async fn the_response_has_exactly_the_documented_fields() {
     let keys = library().await;
     let parent = issue(&keys, "api_keys:write,calls:*").await;
     let body = r#"{"name": "Production Server", "expire_now": false}"#;
-    let answer = send(
+    let response = send(
         ApiKeys::nested(&keys, "/v1/api-keys/"),
         post(parent.token.expose(), body),
     )
     .await;
-    assert_eq!(answer.status, StatusCode::CREATED);
-    assert_eq!(answer.header("content-type"), "application/json");
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert!(!answer.header("x-request-id").is_empty());
-    let created = answer.json();
+    assert_eq!(response.status, StatusCode::CREATED);
+    assert_eq!(response.header("content-type"), "application/json");
+    assert_eq!(response.header("cache-control"), "no-store");
+    assert!(!response.header("x-request-id").is_empty());
+    let created = response.json();
     let id = created["id"].as_str().unwrap();
-    assert_eq!(answer.header("location"), format!("/v1/api-keys/{id}"));
+    assert_eq!(response.header("location"), format!("/v1/api-keys/{id}"));
     assert_eq!(
         created,
         json!({
@@ -56,10 +56,10 @@ async fn answers_the_contract_field_for_field() {
 }
 
 #[tokio::test]
-async fn keeps_what_was_asked_for() {
+async fn a_key_has_the_fields_of_the_request() {
     let keys = library().await;
     let name = "👩‍👩‍👧 مفتاح e\u{301} \"\\";
-    let answer = create(
+    let response = create(
         &keys,
         &json!({
             "name": format!("  {name}\t"),
@@ -70,8 +70,8 @@ async fn keeps_what_was_asked_for() {
         }),
     )
     .await;
-    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
-    let created = answer.json();
+    assert_eq!(response.status, StatusCode::CREATED, "{}", response.text);
+    let created = response.json();
     assert_eq!(created["name"], name);
     assert_eq!(created["expires_at"], "2999-01-01T00:00:00.000Z");
     assert_eq!(created["permissions"], json!(["a", "calls:read"]));
@@ -84,12 +84,12 @@ async fn keeps_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn the_largest_key_fits_the_buffer_that_never_grows() {
+async fn a_key_with_the_longest_fields_is_returned_whole() {
     let keys = library().await;
     let permissions: Vec<String> = (0..64)
         .map(|n| format!("{n:02}{}:{}", "a".repeat(29), "b".repeat(32)))
         .collect();
-    let answer = create(
+    let response = create(
         &keys,
         &json!({
             "name": "\"".repeat(255),
@@ -99,33 +99,33 @@ async fn the_largest_key_fits_the_buffer_that_never_grows() {
         }),
     )
     .await;
-    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
-    assert_eq!(answer.json()["name"], "\"".repeat(255));
+    assert_eq!(response.status, StatusCode::CREATED, "{}", response.text);
+    assert_eq!(response.json()["name"], "\"".repeat(255));
 }
 
 #[tokio::test]
-async fn expire_now_creates_a_key_that_is_expired() {
+async fn expire_now_creates_an_expired_key() {
     let keys = library().await;
-    let answer = create(&keys, &json!({"name": "n", "expire_now": true})).await;
-    assert_eq!(answer.status, StatusCode::CREATED);
-    let created = answer.json();
+    let response = create(&keys, &json!({"name": "n", "expire_now": true})).await;
+    assert_eq!(response.status, StatusCode::CREATED);
+    let created = response.json();
     assert_eq!(created["expires_at"], created["created_at"]);
     let secret = created["secret"].as_str().unwrap();
     assert!(keys.verifier().verify(secret.as_bytes()).await.is_err());
 }
 
 #[tokio::test]
-async fn an_empty_list_of_permissions_is_a_key_that_may_do_nothing() {
+async fn an_empty_list_of_permissions_creates_a_key_without_permissions() {
     let keys = library().await;
-    let answer = create(&keys, &json!({"name": "n", "permissions": []})).await;
-    assert_eq!(answer.json()["permissions"], json!([]));
-    let child = answer.json()["secret"].as_str().unwrap().to_owned();
-    let answer = send(ApiKeys::nested(&keys, ""), post(&child, r#"{"name":"n"}"#)).await;
-    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let response = create(&keys, &json!({"name": "n", "permissions": []})).await;
+    assert_eq!(response.json()["permissions"], json!([]));
+    let child = response.json()["secret"].as_str().unwrap().to_owned();
+    let response = send(ApiKeys::nested(&keys, ""), post(&child, r#"{"name":"n"}"#)).await;
+    assert_eq!(response.status, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
-async fn every_field_that_does_not_validate_is_told() {
+async fn every_invalid_field_is_reported_with_its_error() {
     let keys = library().await;
     let long = "x".repeat(256);
     let many: Vec<String> = (0..65).map(|n| format!("p{n}")).collect();
@@ -162,17 +162,17 @@ async fn every_field_that_does_not_validate_is_told() {
         (
             json!({"name": "n", "expires_at": "soon"}),
             "expires_at",
-            "expires_at must be a time as in RFC 3339",
+            "expires_at must be an RFC 3339 timestamp",
         ),
         (
             json!({"name": "n", "expires_at": 99}),
             "expires_at",
-            "expires_at must be a time as in RFC 3339",
+            "expires_at must be an RFC 3339 timestamp",
         ),
         (
             json!({"name": "n", "expires_at": null}),
             "expires_at",
-            "expires_at must be a time as in RFC 3339",
+            "expires_at must be an RFC 3339 timestamp",
         ),
         (
             json!({"name": "n", "expires_at": "2020-01-01T00:00:00Z"}),
@@ -217,22 +217,18 @@ async fn every_field_that_does_not_validate_is_told() {
         (
             json!({"name": "n", "expires_att": "2999-01-01T00:00:00Z"}),
             "expires_att",
-            "property expires_att should not exist",
+            r#"unknown field "expires_att""#,
         ),
         (
             json!({"name": "n", "workspace": "other"}),
             "workspace",
-            "property workspace should not exist",
+            r#"unknown field "workspace""#,
         ),
-        (
-            json!({"name": "n", "x".repeat(33): 1}),
-            "",
-            "a property that is not known should not exist",
-        ),
+        (json!({"name": "n", "x".repeat(33): 1}), "", "unknown field"),
     ] {
-        let answer = create(&keys, &body).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
-        let error = answer.json();
+        let response = create(&keys, &body).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{body}");
+        let error = response.json();
         assert_eq!(error["statusCode"], 400);
         assert_eq!(error["error"], "Bad Request");
         assert_eq!(error["code"], "validation_failed");
@@ -241,21 +237,21 @@ async fn every_field_that_does_not_validate_is_told() {
             error["errors"],
             json!([{"field": field, "message": message}])
         );
-        assert_eq!(error["requestId"], answer.header("x-request-id"));
+        assert_eq!(error["requestId"], response.header("x-request-id"));
     }
-    let answer = create(&keys, &json!({"name": 1, "metadata": 1, "z": 1})).await;
-    assert_eq!(answer.json()["errors"].as_array().unwrap().len(), 3);
-    assert_eq!(answer.json()["message"], "name must be a string");
+    let response = create(&keys, &json!({"name": 1, "metadata": 1, "z": 1})).await;
+    assert_eq!(response.json()["errors"].as_array().unwrap().len(), 3);
+    assert_eq!(response.json()["message"], "name must be a string");
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_refused() {
+async fn a_body_that_is_not_a_json_object_is_rejected() {
     let keys = library().await;
     let parent = issue(&keys, "*").await;
     let token = parent.token.expose();
     let service = ApiKeys::nested(&keys, "");
     for (body, message) in [
-        ("", "a JSON body is needed"),
+        ("", "a JSON body is required"),
         ("{", "the body is not valid JSON (line 1, column 1)"),
         ("name=x", "the body is not valid JSON (line 1, column 2)"),
         ("[]", "the body must be a JSON object"),
@@ -266,47 +262,48 @@ async fn a_body_that_is_no_json_object_is_refused() {
         ),
         (
             r#"{"name":"a","name":"b"}"#,
-            "a property is given twice (line 1, column 18)",
+            "duplicate field (line 1, column 18)",
         ),
         (
             r#"{"name":"a","metadata":{"x":1,"x":2}}"#,
-            "a property is given twice (line 1, column 33)",
+            "duplicate field (line 1, column 33)",
         ),
     ] {
-        let answer = send(service.clone(), post(token, body)).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
-        assert_eq!(answer.json()["message"], message, "{body}");
-        assert_eq!(answer.json()["code"], "invalid_json");
+        let response = send(service.clone(), post(token, body)).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{body}");
+        assert_eq!(response.json()["message"], message, "{body}");
+        assert_eq!(response.json()["code"], "invalid_json");
     }
 }
 
 #[tokio::test]
-async fn a_body_over_16_kib_is_refused_before_it_is_read() {
+async fn a_body_over_16_kib_is_rejected_before_it_is_read_to_the_end() {
     let keys = library().await;
     let parent = issue(&keys, "*").await;
     let body = format!(
         r#"{{"name":"n","metadata":{{"a":"{}"}}}}"#,
         "x".repeat(1_000_000)
     );
-    let answer = send(
+    let response = send(
         ApiKeys::nested(&keys, ""),
         post(parent.token.expose(), body),
     )
     .await;
-    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(answer.json()["code"], "payload_too_large");
+    assert_eq!(response.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(response.json()["code"], "payload_too_large");
 
-    // Without a length: an endless body, of which only the first 16 KiB are taken.
-    let (sender, body) = endless_body();
-    let answer = send(
+    // An endless body, without a length. Only its first 16 KiB are read.
+    let (pieces, body) = endless_body();
+    let response = send(
         ApiKeys::nested(&keys, ""),
         post(parent.token.expose(), body),
     )
     .await;
-    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
-    assert!(sender.load(std::sync::atomic::Ordering::Relaxed) <= 17);
+    assert_eq!(response.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(pieces.load(std::sync::atomic::Ordering::Relaxed) <= 17);
 }
 
+/// A body without an end, and the number of its pieces of 1 KiB that were read.
 fn endless_body() -> (std::sync::Arc<std::sync::atomic::AtomicUsize>, Body) {
     struct Endless(std::sync::Arc<std::sync::atomic::AtomicUsize>);
     impl http_body::Body for Endless {
@@ -326,7 +323,7 @@ fn endless_body() -> (std::sync::Arc<std::sync::atomic::AtomicUsize>, Body) {
 }
 
 #[tokio::test]
-async fn only_json_is_taken() {
+async fn only_json_is_accepted() {
     let keys = library().await;
     let parent = issue(&keys, "*").await;
     for (media_type, status) in [
@@ -344,13 +341,13 @@ async fn only_json_is_taken() {
                 .headers_mut()
                 .insert("content-type", HeaderValue::from_static(media_type));
         }
-        let answer = send(ApiKeys::nested(&keys, ""), request).await;
-        assert_eq!(answer.status.as_u16(), status, "{media_type:?}");
+        let response = send(ApiKeys::nested(&keys, ""), request).await;
+        assert_eq!(response.status.as_u16(), status, "{media_type:?}");
     }
 }
 
 #[tokio::test]
-async fn other_paths_are_404_and_other_methods_405_with_allow() {
+async fn an_unknown_path_is_404_and_an_unknown_method_is_405_with_allow() {
     let keys = library().await;
     let nested = ApiKeys::nested(&keys, "/v1/api-keys");
     let whole = ApiKeys::at(&keys, "/v1/api-keys");
@@ -360,9 +357,9 @@ async fn other_paths_are_404_and_other_methods_405_with_allow() {
         (&whole, "/v1/api-keys/"),
     ] {
         let request = Request::put(path).body(Body::empty()).unwrap();
-        let answer = send(service.clone(), request).await;
-        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
-        assert_eq!(answer.header("allow"), "GET, HEAD, POST, OPTIONS");
+        let response = send(service.clone(), request).await;
+        assert_eq!(response.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(response.header("allow"), "GET, HEAD, POST, OPTIONS");
     }
     for (service, path) in [
         (&nested, "/nowhere"),
@@ -374,14 +371,14 @@ async fn other_paths_are_404_and_other_methods_405_with_allow() {
         (&whole, "/v1/api-keys//"),
     ] {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let answer = send(service.clone(), request).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
-        assert_eq!(answer.json()["code"], "not_found");
+        let response = send(service.clone(), request).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(response.json()["code"], "not_found");
     }
 }
 
 #[tokio::test]
-async fn a_child_can_do_no_more_than_its_parent() {
+async fn the_permissions_of_a_child_never_exceed_those_of_its_parent() {
     let keys = library().await;
     let parent = issue(&keys, "api_keys:write,calls:*").await;
     let service = ApiKeys::nested(&keys, "");
@@ -394,27 +391,27 @@ async fn a_child_can_do_no_more_than_its_parent() {
         (json!(["calls:read", "billing:read"]), 403),
     ] {
         let body = json!({"name": "n", "permissions": permissions}).to_string();
-        let answer = send(service.clone(), post(parent.token.expose(), body)).await;
-        assert_eq!(answer.status.as_u16(), status, "{permissions}");
+        let response = send(service.clone(), post(parent.token.expose(), body)).await;
+        assert_eq!(response.status.as_u16(), status, "{permissions}");
         if status == 403 {
             assert!(
-                answer
+                response
                     .header("www-authenticate")
                     .contains(r#"error="insufficient_scope""#)
             );
         }
     }
     let reader = issue(&keys, "api_keys:read").await;
-    let answer = send(service, post(reader.token.expose(), r#"{"name":"n"}"#)).await;
-    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let response = send(service, post(reader.token.expose(), r#"{"name":"n"}"#)).await;
+    assert_eq!(response.status, StatusCode::FORBIDDEN);
     assert_eq!(
-        answer.header("www-authenticate"),
+        response.header("www-authenticate"),
         r#"Bearer realm="api", error="insufficient_scope", scope="api_keys:write""#
     );
 }
 
-/// The answer to a body that a host's own caller sends, whom the host has authenticated.
-async fn create_as(keys: &Keywright, caller: Caller, body: &Value) -> Answer {
+/// Sends a body as a caller that the host has authenticated.
+async fn create_as(keys: &Keywright, caller: Caller, body: &Value) -> TestResponse {
     let mut request = Request::post("/")
         .header("content-type", "application/json")
         .body(Body::from(body.to_string()))
@@ -424,26 +421,26 @@ async fn create_as(keys: &Keywright, caller: Caller, body: &Value) -> Answer {
 }
 
 #[tokio::test]
-async fn a_child_lives_no_longer_than_its_caller() {
+async fn a_key_never_outlives_its_caller() {
     let keys = library().await;
     let caller = || {
         let end = Timestamp::parse("2999-01-01T00:00:00Z").unwrap();
         Caller::new(Workspace::parse("acme").unwrap(), "*".parse().unwrap()).with_expires_at(end)
     };
-    let answer = create_as(&keys, caller(), &json!({"name": "n"})).await;
-    assert_eq!(answer.json()["expires_at"], "2999-01-01T00:00:00.000Z");
-    assert_eq!(answer.json()["parent_id"], Value::Null);
+    let response = create_as(&keys, caller(), &json!({"name": "n"})).await;
+    assert_eq!(response.json()["expires_at"], "2999-01-01T00:00:00.000Z");
+    assert_eq!(response.json()["parent_id"], Value::Null);
     let sooner = json!({"name": "n", "expires_at": "2998-12-31T23:59:59.999Z"});
-    let answer = create_as(&keys, caller(), &sooner).await;
-    assert_eq!(answer.json()["expires_at"], "2998-12-31T23:59:59.999Z");
+    let response = create_as(&keys, caller(), &sooner).await;
+    assert_eq!(response.json()["expires_at"], "2998-12-31T23:59:59.999Z");
     let later = json!({"name": "n", "expires_at": "2999-01-01T00:00:00.001Z"});
-    let answer = create_as(&keys, caller(), &later).await;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    assert_eq!(answer.json()["errors"][0]["field"], "expires_at");
+    let response = create_as(&keys, caller(), &later).await;
+    assert_eq!(response.status, StatusCode::BAD_REQUEST);
+    assert_eq!(response.json()["errors"][0]["field"], "expires_at");
 
-    let over = caller().with_expires_at(Timestamp::from_millis(1).unwrap());
-    let answer = create_as(&keys, over, &json!({"name": "n"})).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    let expired = caller().with_expires_at(Timestamp::from_millis(1).unwrap());
+    let response = create_as(&keys, expired, &json!({"name": "n"})).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
@@ -453,20 +450,20 @@ async fn a_test_caller_cannot_create_a_live_key() {
         Caller::new(Workspace::parse("acme").unwrap(), "*".parse().unwrap())
             .with_environment(Environment::Test)
     };
-    let answer = create_as(&keys, caller(), &json!({"name": "n"})).await;
-    assert_eq!(answer.json()["environment"], "test");
-    let answer = create_as(
+    let response = create_as(&keys, caller(), &json!({"name": "n"})).await;
+    assert_eq!(response.json()["environment"], "test");
+    let response = create_as(
         &keys,
         caller(),
         &json!({"name": "n", "environment": "live"}),
     )
     .await;
-    assert_eq!(answer.status, StatusCode::FORBIDDEN);
-    assert_eq!(answer.json()["code"], "environment_not_permitted");
+    assert_eq!(response.status, StatusCode::FORBIDDEN);
+    assert_eq!(response.json()["code"], "environment_not_permitted");
 }
 
 #[tokio::test]
-async fn errors_come_as_rfc_9457_where_that_is_accepted() {
+async fn an_error_has_the_format_of_rfc_9457_if_the_client_prefers_it() {
     let keys = library().await;
     let parent = issue(&keys, "*").await;
     for accept in [
@@ -480,10 +477,10 @@ async fn errors_come_as_rfc_9457_where_that_is_accepted() {
         request
             .headers_mut()
             .insert("x-request-id", HeaderValue::from_static("abc"));
-        let answer = send(ApiKeys::nested(&keys, ""), request).await;
-        assert_eq!(answer.header("content-type"), "application/problem+json");
+        let response = send(ApiKeys::nested(&keys, ""), request).await;
+        assert_eq!(response.header("content-type"), "application/problem+json");
         assert_eq!(
-            answer.json(),
+            response.json(),
             json!({
                 "type": "about:blank",
                 "title": "Bad Request",
@@ -505,9 +502,9 @@ async fn errors_come_as_rfc_9457_where_that_is_accepted() {
         request
             .headers_mut()
             .insert("accept", HeaderValue::from_static(accept));
-        let answer = send(ApiKeys::nested(&keys, ""), request).await;
+        let response = send(ApiKeys::nested(&keys, ""), request).await;
         assert_eq!(
-            answer.header("content-type"),
+            response.header("content-type"),
             "application/json",
             "{accept}"
         );
@@ -515,23 +512,23 @@ async fn errors_come_as_rfc_9457_where_that_is_accepted() {
 }
 
 #[tokio::test]
-async fn metadata_comes_back_as_it_was_sent_whatever_its_members_are_called() {
+async fn metadata_is_returned_unchanged_whatever_its_field_names() {
     let keys = library().await;
     for metadata in [
         json!({"a": {"$serde_json::private::RawValue": "{"}}),
         json!({"a": {"$serde_json::private::Number": "1"}}),
         json!({"v": 12.917521550408111, "w": 3.0161529128738007e-257, "x": u64::MAX}),
     ] {
-        let answer = create(&keys, &json!({"name": "n", "metadata": metadata})).await;
-        assert_eq!(answer.status, StatusCode::CREATED, "{metadata}");
+        let response = create(&keys, &json!({"name": "n", "metadata": metadata})).await;
+        assert_eq!(response.status, StatusCode::CREATED, "{metadata}");
         let sent = serde_json::to_string(&metadata).unwrap();
         assert!(
-            answer.text.contains(&format!(r#""metadata":{sent},"#)),
+            response.text.contains(&format!(r#""metadata":{sent},"#)),
             "{}",
-            answer.text
+            response.text
         );
-        // Not with a JSON parser: serde_json takes the first of these names for one of its own.
-        let secret = answer.text.split("\"secret\":\"").nth(1).unwrap();
+        // The response is not parsed as JSON, because `serde_json` interprets these field names.
+        let secret = response.text.split("\"secret\":\"").nth(1).unwrap();
         let secret = secret.split('"').next().unwrap();
         let verified = keys.verifier().verify(secret.as_bytes()).await.unwrap();
         assert_eq!(verified.key().metadata.as_ref().unwrap().as_json(), sent);
@@ -539,10 +536,10 @@ async fn metadata_comes_back_as_it_was_sent_whatever_its_members_are_called() {
 }
 
 #[tokio::test]
-async fn a_body_of_a_thousand_mistakes_gets_a_short_answer() {
+async fn a_body_with_a_thousand_errors_gets_a_short_response() {
     let keys = library().await;
     let many: serde_json::Map<String, Value> =
         (0..1000).map(|n| (format!("f{n}"), Value::Null)).collect();
-    let answer = create(&keys, &Value::Object(many)).await;
-    assert_eq!(answer.json()["errors"].as_array().unwrap().len(), 32);
+    let response = create(&keys, &Value::Object(many)).await;
+    assert_eq!(response.json()["errors"].as_array().unwrap().len(), 32);
 }

@@ -14,10 +14,10 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tower::service_fn;
 
-use crate::common::{Answer, issue, library, request, send};
+use crate::common::{TestResponse, issue, library, request, send};
 
-/// Asks over a connection of its own.
-async fn ask(address: SocketAddr, mut request: Request<Body>) -> Answer {
+/// Sends a request over a new connection.
+async fn call(address: SocketAddr, mut request: Request<Body>) -> TestResponse {
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
     let (mut sender, connection) = http1::handshake(stream).await.unwrap();
     tokio::spawn(connection);
@@ -28,7 +28,7 @@ async fn ask(address: SocketAddr, mut request: Request<Body>) -> Answer {
 }
 
 #[tokio::test]
-async fn a_key_made_through_the_api_opens_the_guarded_route() {
+async fn a_key_created_over_http_is_accepted_by_the_guarded_route() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let keys = library().await;
@@ -37,14 +37,14 @@ async fn a_key_made_through_the_api_opens_the_guarded_route() {
     tokio::spawn(async move { example::serve(listener, &keys).await.unwrap() });
     let body = json!({"name": "r", "permissions": ["calls:read"]});
     let create = request("POST", "/v1/api-keys", token, Some(&body));
-    let created = ask(address, create).await;
+    let created = call(address, create).await;
     assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
     let path = created.header("location").to_owned();
     let secret = created.json()["secret"].as_str().unwrap().to_owned();
 
-    let calls = ask(address, request("GET", "/calls", &secret, None)).await;
+    let calls = call(address, request("GET", "/calls", &secret, None)).await;
     assert_eq!(calls.text, "the calls of acme\n");
-    let found = ask(address, request("GET", &path, token, None)).await;
+    let found = call(address, request("GET", &path, token, None)).await;
     assert_eq!(found.json()["name"], "r");
     for (path, token, status) in [
         ("/calls", "x", StatusCode::UNAUTHORIZED),
@@ -52,8 +52,8 @@ async fn a_key_made_through_the_api_opens_the_guarded_route() {
         ("/v1/api-keysx", token, StatusCode::NOT_FOUND),
         ("/elsewhere", token, StatusCode::NOT_FOUND),
     ] {
-        let answer = ask(address, request("GET", path, token, None)).await;
-        assert_eq!(answer.status, status, "{path}");
-        assert_eq!(answer.json()["statusCode"], status.as_u16());
+        let response = call(address, request("GET", path, token, None)).await;
+        assert_eq!(response.status, status, "{path}");
+        assert_eq!(response.json()["statusCode"], status.as_u16());
     }
 }

@@ -1,5 +1,7 @@
-//! Two workspaces, two environments: what belongs elsewhere does not exist. Every endpoint is asked
-//! for every kind of key in every way that a key can be named, by everybody to whom it is foreign.
+//! Isolation of workspaces and environments: a foreign key does not exist.
+//!
+//! Callers from another workspace or environment call every endpoint about every kind of key, and
+//! name the key in every possible way.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,9 +11,9 @@ use keywright_core::{Caller, Environment, KeyId, KeyStore, Keywright, Record, Wo
 use keywright_http_tower::ApiKeys;
 use serde_json::{Value, json};
 
-use crate::common::{Answer, open, request, send, stores};
+use crate::common::{TestResponse, open, request, send, stores};
 
-/// The kinds of keys that the victim has.
+/// The kinds of keys of the victim.
 const KINDS: [&str; 8] = [
     "active",
     "expired",
@@ -23,7 +25,7 @@ const KINDS: [&str; 8] = [
     "test",
 ];
 
-struct Kept {
+struct Victim {
     id: KeyId,
     token: String,
     environment: Environment,
@@ -32,9 +34,9 @@ struct Kept {
 struct World {
     keys: Keywright,
     store: Arc<dyn KeyStore>,
-    /// The token of the workspace `acme` that made all of its keys.
+    /// The token of the key of the workspace `acme` that created the others.
     owner: String,
-    victims: BTreeMap<&'static str, Kept>,
+    victims: BTreeMap<&'static str, Victim>,
 }
 
 impl World {
@@ -57,36 +59,38 @@ impl World {
                 ),
                 _ => ("/".into(), json!({"name": kind})),
             };
-            let maker = match kind {
+            let creator = match kind {
                 "child" => &world.victims["active"].token,
                 _ => &world.owner,
             };
             let headers = [("idempotency-key", kind)];
-            let made = world.ask(maker, "POST", &path, &headers, Some(&body)).await;
-            assert_eq!(made.status, 201, "{}", made.text);
-            let made = made.json();
-            let kept = Kept {
-                id: made["id"].as_str().unwrap().parse().unwrap(),
-                token: made["secret"].as_str().unwrap().to_owned(),
-                environment: made["environment"].as_str().unwrap().parse().unwrap(),
+            let created = world
+                .send(creator, "POST", &path, &headers, Some(&body))
+                .await;
+            assert_eq!(created.status, 201, "{}", created.text);
+            let created = created.json();
+            let victim = Victim {
+                id: created["id"].as_str().unwrap().parse().unwrap(),
+                token: created["secret"].as_str().unwrap().to_owned(),
+                environment: created["environment"].as_str().unwrap().parse().unwrap(),
             };
-            world.victims.insert(kind, kept);
+            world.victims.insert(kind, victim);
         }
         let revoke = format!("/{}", world.victims["revoked"].id);
-        let revoked = world.ask(&world.owner, "DELETE", &revoke, &[], None).await;
+        let revoked = world.send(&world.owner, "DELETE", &revoke, &[], None).await;
         assert_eq!(revoked.status, 200);
         world
     }
 
-    /// With a request id that is always the same, so that answers can be compared.
-    async fn ask(
+    /// Sends a request. The request id is always the same, so that responses can be compared.
+    async fn call(
         &self,
         token: &str,
         method: &str,
         path: &str,
         headers: &[(&'static str, &str)],
         body: Option<&Value>,
-    ) -> Answer {
+    ) -> TestResponse {
         let mut request: Request<Body> = request(method, path, token, body);
         let fields = request.headers_mut();
         fields.insert("x-request-id", "same".parse().unwrap());
@@ -96,16 +100,16 @@ impl World {
         send(ApiKeys::nested(&self.keys, ""), request).await
     }
 
-    /// All that the store knows of the victim's keys but their last uses, their hashes and versions
-    /// too, and the keys of its workspace.
+    /// The records of the victim's keys, including their hashes and versions, and the list of the
+    /// keys of its workspace. Both are without the last uses.
     async fn state(&self) -> (Vec<Record>, Value) {
         let mut records = Vec::new();
-        for kept in self.victims.values() {
-            let mut record = self.store.find(&kept.id).await.unwrap().unwrap();
+        for victim in self.victims.values() {
+            let mut record = self.store.find(&victim.id).await.unwrap().unwrap();
             record.key.last_used_at = None;
             records.push(record);
         }
-        let list = self.ask(&self.owner, "GET", "/", &[], None).await;
+        let list = self.send(&self.owner, "GET", "/", &[], None).await;
         let mut keys = list.json()["data"].clone();
         for key in keys.as_array_mut().unwrap() {
             key["last_used_at"] = Value::Null;
@@ -114,7 +118,7 @@ impl World {
     }
 }
 
-/// The token of a key with all permissions, made by an operator.
+/// Creates a key with all permissions. Returns its token.
 async fn issue(keys: &Keywright, workspace: &str, environment: &str) -> String {
     let operator = Caller::new(Workspace::parse(workspace).unwrap(), "*".parse().unwrap())
         .with_environment(environment.parse().unwrap());
@@ -123,7 +127,8 @@ async fn issue(keys: &Keywright, workspace: &str, environment: &str) -> String {
     issued.token.expose().to_owned()
 }
 
-fn ways_by_path(id: &str) -> Vec<(&'static str, String, Option<Value>)> {
+/// Every request that names a key by the id in its path.
+fn requests_by_path(id: &str) -> Vec<(&'static str, String, Option<Value>)> {
     let key = format!("/{id}");
     let rotate = format!("/{id}/rotate");
     vec![
@@ -148,48 +153,49 @@ fn ways_by_path(id: &str) -> Vec<(&'static str, String, Option<Value>)> {
     ]
 }
 
-/// Asks for everything; how many questions that were.
+/// Sends every request as every foreign caller. Returns the number of requests.
 async fn matrix(world: &World) -> usize {
-    let mut asked = 0;
+    let mut sent = 0;
     for (workspace, environment) in [("other", "live"), ("other", "test"), ("acme", "test")] {
-        let who = format!("{workspace} {environment}");
-        let foreign = |kept: &Kept| workspace != "acme" || kept.environment == Environment::Live;
+        let caller = format!("{workspace} {environment}");
+        let foreign =
+            |victim: &Victim| workspace != "acme" || victim.environment == Environment::Live;
         let stranger = issue(&world.keys, workspace, environment).await;
         let before = world.state().await;
-        for (kind, kept) in world.victims.iter().filter(|(_, kept)| foreign(kept)) {
-            // By its path. The answer is the one to an id that nobody has.
-            for ((method, path, body), (_, nowhere, _)) in ways_by_path(&kept.id.to_string())
+        for (kind, victim) in world.victims.iter().filter(|(_, victim)| foreign(victim)) {
+            // By its path. The response is the same as for an id without a key.
+            for ((method, path, body), (_, nowhere, _)) in requests_by_path(&victim.id.to_string())
                 .into_iter()
-                .zip(ways_by_path("key_0U5lKtf600000000"))
+                .zip(requests_by_path("key_0U5lKtf600000000"))
             {
-                // With the idempotency key under which the victim made it, too.
+                // Also with the idempotency key of the request that created it.
                 for headers in [&[][..], &[("idempotency-key", *kind)]] {
-                    let answer = world
-                        .ask(&stranger, method, &path, headers, body.as_ref())
+                    let response = world
+                        .send(&stranger, method, &path, headers, body.as_ref())
                         .await;
                     let unknown = world
-                        .ask(&stranger, method, &nowhere, headers, body.as_ref())
+                        .send(&stranger, method, &nowhere, headers, body.as_ref())
                         .await;
-                    assert_eq!(answer.status, 404, "{who}: {method} {kind} {path}");
+                    assert_eq!(response.status, 404, "{caller}: {method} {kind} {path}");
                     assert_eq!(
-                        (&answer.headers, &answer.text),
+                        (&response.headers, &response.text),
                         (&unknown.headers, &unknown.text),
-                        "{who}: {method} {kind}"
+                        "{caller}: {method} {kind}"
                     );
-                    asked += 1;
+                    sent += 1;
                 }
             }
             // By its token.
-            let body = json!({"key": kept.token});
-            let answer = world
-                .ask(&stranger, "POST", "/verify", &[], Some(&body))
+            let body = json!({"key": victim.token});
+            let response = world
+                .send(&stranger, "POST", "/verify", &[], Some(&body))
                 .await;
             assert_eq!(
-                (answer.status.as_u16(), answer.json()),
+                (response.status.as_u16(), response.json()),
                 (200, json!({"valid": false, "code": "NOT_FOUND"})),
-                "{who}: {kind}"
+                "{caller}: {kind}"
             );
-            // By what it is called, by its status, and by the cursors that lead to it.
+            // By its name and its status.
             for query in [
                 format!("search={kind}"),
                 format!("search={}", kind.to_uppercase()),
@@ -198,83 +204,83 @@ async fn matrix(world: &World) -> usize {
                 format!("search={kind}&status=revoked"),
             ] {
                 let path = format!("/?{query}");
-                let listed = world.ask(&stranger, "GET", &path, &[], None).await.json();
+                let listed = world.send(&stranger, "GET", &path, &[], None).await.json();
                 assert_eq!(
                     (&listed["data"], &listed["meta"]["total"]),
                     (&json!([]), &json!(0)),
-                    "{who}: {query}"
+                    "{caller}: {query}"
                 );
-                asked += 1;
+                sent += 1;
             }
-            asked += 1;
+            sent += 1;
         }
-        // By the victim's cursors, with the filter that they belong to and without.
+        // By cursors of the victim, with their filter and without.
         for filter in ["", "search=e", "status=active", "search=e&status=active"] {
             let path = format!("/?limit=1&{filter}");
             let page = world
-                .ask(&world.owner, "GET", &path, &[], None)
+                .send(&world.owner, "GET", &path, &[], None)
                 .await
                 .json();
             let cursor = page["meta"]["next_cursor"].as_str().unwrap();
             for filter in ["", filter] {
                 let path = format!("/?cursor={cursor}&{filter}");
-                let answer = world.ask(&stranger, "GET", &path, &[], None).await;
-                assert_eq!(answer.status, 400, "{who}: {path}");
+                let response = world.send(&stranger, "GET", &path, &[], None).await;
+                assert_eq!(response.status, 400, "{caller}: {path}");
                 assert_eq!(
-                    answer.json()["errors"][0]["field"],
+                    response.json()["errors"][0]["field"],
                     "cursor",
-                    "{who}: {path}"
+                    "{caller}: {path}"
                 );
-                asked += 1;
+                sent += 1;
             }
         }
-        // By a list without any filter: there is nobody but those of its own side.
+        // By a list without a filter, which contains only the caller's side.
         for path in ["/", "/?limit=100", "/?status=active", "/?page=2&limit=1"] {
-            let listed = world.ask(&stranger, "GET", path, &[], None).await.json();
+            let listed = world.send(&stranger, "GET", path, &[], None).await.json();
             for key in listed["data"].as_array().unwrap() {
                 let id: KeyId = key["id"].as_str().unwrap().parse().unwrap();
                 let theirs = world.store.find(&id).await.unwrap().unwrap().key;
-                assert_eq!(theirs.workspace.as_str(), workspace, "{who}: {path}");
+                assert_eq!(theirs.workspace.as_str(), workspace, "{caller}: {path}");
                 assert!(environment == "live" || theirs.environment == Environment::Test);
             }
-            asked += 1;
+            sent += 1;
         }
-        assert_eq!(world.state().await.0, before.0, "{who}");
+        assert_eq!(world.state().await.0, before.0, "{caller}");
         if workspace == "other" {
-            assert_eq!(world.state().await.1, before.1, "{who}");
+            assert_eq!(world.state().await.1, before.1, "{caller}");
         }
-        // By the idempotency keys under which they were made, with the same body: what comes of it
-        // is the stranger's own.
+        // By the idempotency keys of the requests that created them, with the same body. This
+        // creates keys of the stranger.
         for kind in KINDS {
             let headers = [("idempotency-key", kind)];
             let body = json!({"name": kind});
-            let answer = world
-                .ask(&stranger, "POST", "/", &headers, Some(&body))
+            let response = world
+                .send(&stranger, "POST", "/", &headers, Some(&body))
                 .await;
-            assert_eq!(answer.status, 201, "{who}: {kind} {}", answer.text);
-            let id: KeyId = answer.json()["id"].as_str().unwrap().parse().unwrap();
-            let made = world.store.find(&id).await.unwrap().unwrap().key;
-            assert_eq!(made.workspace.as_str(), workspace);
-            assert_eq!(made.environment.as_str(), environment);
-            asked += 1;
+            assert_eq!(response.status, 201, "{caller}: {kind} {}", response.text);
+            let id: KeyId = response.json()["id"].as_str().unwrap().parse().unwrap();
+            let created = world.store.find(&id).await.unwrap().unwrap().key;
+            assert_eq!(created.workspace.as_str(), workspace);
+            assert_eq!(created.environment.as_str(), environment);
+            sent += 1;
         }
-        assert_eq!(world.state().await.0, before.0, "{who}");
-        for kept in world.victims.values() {
-            let record = world.store.find(&kept.id).await.unwrap().unwrap();
-            let works = world.keys.verifier().verify(kept.token.as_bytes()).await;
+        assert_eq!(world.state().await.0, before.0, "{caller}");
+        for victim in world.victims.values() {
+            let record = world.store.find(&victim.id).await.unwrap().unwrap();
+            let result = world.keys.verifier().verify(victim.token.as_bytes()).await;
             let key = &record.key;
             let active = key.revoked_at.is_none() && !key.is_expired(world.keys.issuer().now());
-            assert_eq!(works.is_ok(), active);
+            assert_eq!(result.is_ok(), active);
         }
     }
-    asked
+    sent
 }
 
 #[tokio::test]
-async fn what_belongs_elsewhere_is_404_however_it_is_named_and_never_changes() {
+async fn a_foreign_key_is_404_and_unchanged_however_it_is_named() {
     for (store, _folder) in stores() {
         let world = World::new(store).await;
-        // 3 strangers, 8 kinds of keys less the one that a caller of its environment may see.
+        // 3 strangers and 8 kinds of keys, without the `test` key for the caller that may see it.
         assert_eq!(matrix(&world).await, 658);
     }
 }

@@ -1,4 +1,5 @@
-//! The services, asked without a network between.
+//! The services, called without a network. The examples are called over a socket where they listen
+//! on one.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
@@ -19,5 +20,4 @@ mod paths;
 mod rate_limit;
 mod rotate;
 mod session_example;
-mod spans;
 mod tonic_example;

@@ -1,4 +1,4 @@
-//! List, get, rename and revoke.
+//! List, get, update and revoke.
 
 use std::collections::HashSet;
 
@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use crate::common::acme;
 
 #[tokio::test]
-async fn a_list_has_pages_by_number_and_by_cursor() {
+async fn a_list_is_paged_by_number_and_by_cursor() {
     let (_, client) = acme().await;
     for number in 0..45 {
         client
             .create(json!({"name": format!("key {number}")}))
             .await;
     }
-    let answer = client.ask("GET", "/?page=2&limit=20", None).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-    let page = answer.json();
+    let response = client.send("GET", "/?page=2&limit=20", None).await;
+    assert_eq!(response.status, StatusCode::OK, "{}", response.text);
+    let page = response.json();
     assert_eq!(page["data"].as_array().unwrap().len(), 20);
-    // 45, and the client's own.
+    // The 45 keys and that of the client.
     let meta = &page["meta"];
     assert_eq!(
         [
@@ -30,8 +30,8 @@ async fn a_list_has_pages_by_number_and_by_cursor() {
         ],
         [&json!(2), &json!(20), &json!(46), &json!(3)]
     );
-    let newest = client.ask("GET", "/", None).await.json();
-    // Keys of one millisecond are in the order of their ids.
+    let newest = client.send("GET", "/", None).await.json();
+    // Keys that were created in the same millisecond are ordered by id.
     let order = |key: &Value| (key["created_at"].to_string(), key["id"].to_string());
     let first_page = newest["data"].as_array().unwrap();
     assert!(first_page.iter().map(order).rev().is_sorted());
@@ -45,7 +45,7 @@ async fn a_list_has_pages_by_number_and_by_cursor() {
     while let Some(cursor) = next.as_str() {
         client.create(json!({"name": "meanwhile"})).await;
         let page = client
-            .ask("GET", &format!("/?limit=20&cursor={cursor}"), None)
+            .send("GET", &format!("/?limit=20&cursor={cursor}"), None)
             .await
             .json();
         for key in page["data"].as_array().unwrap() {
@@ -63,30 +63,30 @@ async fn a_list_is_filtered_by_name_and_status() {
     let (_, client) = acme().await;
     client.create(json!({"name": "Ärger 100%"})).await;
     client
-        .create(json!({"name": "ended", "expire_now": true}))
+        .create(json!({"name": "expired", "expire_now": true}))
         .await;
     let (revoked, _) = client.create(json!({"name": "gone_"})).await;
-    client.ask("DELETE", &format!("/{revoked}"), None).await;
+    client.send("DELETE", &format!("/{revoked}"), None).await;
     for (query, names) in [
         ("search=%C3%A4RGER", vec!["Ärger 100%"]),
         ("search=0%25", vec!["Ärger 100%"]),
         ("search=_", vec!["gone_"]),
         ("search=%27%22%00", vec![]),
-        ("status=expired", vec!["ended"]),
+        ("status=expired", vec!["expired"]),
         ("status=revoked", vec!["gone_"]),
         ("status=active", vec!["parent", "Ärger 100%"]),
         ("status=active&search=g", vec!["Ärger 100%"]),
-        ("search=", vec!["ended", "gone_", "parent", "Ärger 100%"]),
+        ("search=", vec!["expired", "gone_", "parent", "Ärger 100%"]),
     ] {
-        let answer = client.ask("GET", &format!("/?{query}"), None).await;
-        let page = answer.json();
+        let response = client.send("GET", &format!("/?{query}"), None).await;
+        let page = response.json();
         let mut listed: Vec<&str> = page["data"]
             .as_array()
-            .unwrap_or_else(|| unreachable!("{query}: {}", answer.text))
+            .unwrap_or_else(|| unreachable!("{query}: {}", response.text))
             .iter()
             .map(|key| key["name"].as_str().unwrap())
             .collect();
-        // Keys of one millisecond are in any order.
+        // Ids of the same millisecond are random, and so is their order.
         listed.sort_unstable();
         assert_eq!(listed, names, "{query}");
         assert_eq!(page["meta"]["total"], names.len(), "{query}");
@@ -94,10 +94,10 @@ async fn a_list_is_filtered_by_name_and_status() {
 }
 
 #[tokio::test]
-async fn a_query_that_does_not_validate_is_refused() {
+async fn an_invalid_query_is_rejected() {
     let (_, client) = acme().await;
     client.create(json!({"name": "other"})).await;
-    let cursor = client.ask("GET", "/?limit=1", None).await.json()["meta"]["next_cursor"].clone();
+    let cursor = client.send("GET", "/?limit=1", None).await.json()["meta"]["next_cursor"].clone();
     let cursor = cursor.as_str().unwrap();
     let mut damaged = cursor.to_owned();
     damaged.replace_range(
@@ -134,47 +134,51 @@ async fn a_query_that_does_not_validate_is_refused() {
         &format!("search={}", "x".repeat(10_000)),
         "token=x",
     ] {
-        let answer = client.ask("GET", &format!("/?{query}"), None).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
-        assert_eq!(answer.json()["code"], "validation_failed", "{query}");
+        let response = client.send("GET", &format!("/?{query}"), None).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{query}");
+        assert_eq!(response.json()["code"], "validation_failed", "{query}");
     }
-    let answer = client.ask("GET", &format!("/?cursor={cursor}"), None).await;
-    assert_eq!(answer.status, StatusCode::OK);
-    let far = client.ask("GET", "/?page=4294967295&limit=100", None).await;
+    let response = client
+        .send("GET", &format!("/?cursor={cursor}"), None)
+        .await;
+    assert_eq!(response.status, StatusCode::OK);
+    let far = client
+        .send("GET", "/?page=4294967295&limit=100", None)
+        .await;
     assert_eq!(far.json()["data"], json!([]));
 }
 
 #[tokio::test]
-async fn a_search_of_1024_characters_was_refused_where_they_were_more_bytes() {
+async fn a_search_of_1024_characters_was_rejected_if_it_had_more_bytes() {
     let (_, client) = acme().await;
     for (count, status) in [(1024, StatusCode::OK), (1025, StatusCode::BAD_REQUEST)] {
         let query = format!("/?search={}", "%C3%A9".repeat(count));
-        assert_eq!(client.ask("GET", &query, None).await.status, status);
+        assert_eq!(client.send("GET", &query, None).await.status, status);
     }
 }
 
 #[tokio::test]
-async fn a_key_is_renamed_and_nothing_else_changes() {
+async fn an_update_changes_the_given_fields_and_no_others() {
     let (_, client) = acme().await;
     let (id, _) = client
         .create(json!({"name": "old", "metadata": {"a": 1}}))
         .await;
     let path = format!("/{id}");
-    let before = client.ask("GET", &path, None).await.json();
+    let before = client.send("GET", &path, None).await.json();
     let name = "👩‍👩‍👧 مفتاح e\u{301}";
     let renamed = client
-        .ask("PATCH", &path, Some(json!({"name": name})))
+        .send("PATCH", &path, Some(json!({"name": name})))
         .await;
     assert_eq!(renamed.status, StatusCode::OK, "{}", renamed.text);
     let mut expected = before.clone();
     expected["name"] = json!(name);
     assert_eq!(renamed.json(), expected);
     let renamed = client
-        .ask("PATCH", &path, Some(json!({"metadata": {"b": [2]}})))
+        .send("PATCH", &path, Some(json!({"metadata": {"b": [2]}})))
         .await;
     expected["metadata"] = json!({"b": [2]});
     assert_eq!(renamed.json(), expected);
-    assert_eq!(client.ask("GET", &path, None).await.json(), expected);
+    assert_eq!(client.send("GET", &path, None).await.json(), expected);
     for body in [
         json!({}),
         json!({"name": ""}),
@@ -185,30 +189,30 @@ async fn a_key_is_renamed_and_nothing_else_changes() {
         json!({"metadata": []}),
         json!({"metadata": null}),
     ] {
-        let answer = client.ask("PATCH", &path, Some(body.clone())).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+        let response = client.send("PATCH", &path, Some(body.clone())).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{body}");
     }
-    assert_eq!(client.ask("GET", &path, None).await.json(), expected);
+    assert_eq!(client.send("GET", &path, None).await.json(), expected);
 }
 
 #[tokio::test]
-async fn a_revoked_key_opens_nothing_is_still_shown_and_never_changes_again() {
+async fn a_revoked_key_is_rejected_and_listed_and_cannot_be_changed() {
     let (keys, client) = acme().await;
     let (id, secret) = client.create(json!({"name": "n"})).await;
     let path = format!("/{id}");
-    let answer = client.ask("DELETE", &path, None).await;
-    assert_eq!(answer.status, StatusCode::OK);
-    assert_eq!(answer.json(), json!({"message": "API key revoked."}));
+    let response = client.send("DELETE", &path, None).await;
+    assert_eq!(response.status, StatusCode::OK);
+    assert_eq!(response.json(), json!({"message": "API key revoked."}));
     assert!(keys.verifier().verify(secret.as_bytes()).await.is_err());
-    assert!(client.ask("GET", &path, None).await.json()["revoked_at"].is_string());
+    assert!(client.send("GET", &path, None).await.json()["revoked_at"].is_string());
     for (method, path, body) in [
         ("DELETE", path.clone(), None),
         ("DELETE", format!("{path}?cascade=true"), None),
         ("PATCH", path.clone(), Some(json!({"name": "x"}))),
         ("POST", format!("{path}/rotate"), None),
     ] {
-        let answer = client.ask(method, &path, body).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}");
+        let response = client.send(method, &path, body).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND, "{method} {path}");
     }
     for query in [
         "cascade=yes",
@@ -216,34 +220,36 @@ async fn a_revoked_key_opens_nothing_is_still_shown_and_never_changes_again() {
         "force=true",
         "cascade=true&cascade=true",
     ] {
-        let answer = client.ask("DELETE", &format!("{path}?{query}"), None).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
+        let response = client
+            .send("DELETE", &format!("{path}?{query}"), None)
+            .await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{query}");
     }
 }
 
 #[tokio::test]
-async fn a_cascade_reaches_the_whole_tree_and_nothing_else() {
+async fn a_cascade_revokes_all_descendants_and_no_other_key() {
     let (keys, root) = acme().await;
     let client = |token: &str| crate::common::Client::new(&keys, token);
     let (bystander, bystander_secret) = root.create(json!({"name": "bystander"})).await;
     let (top, top_secret) = root.create(json!({"name": "top"})).await;
     let (child, child_secret) = client(&top_secret).create(json!({"name": "child"})).await;
     let rotated = root
-        .ask("POST", &format!("/{child}/rotate"), None)
+        .send("POST", &format!("/{child}/rotate"), None)
         .await
         .json();
     let successor = client(rotated["secret"].as_str().unwrap());
     let (_, below) = successor
         .create(json!({"name": "below the successor"}))
         .await;
-    // A key on the way that is revoked already does not stop it.
-    root.ask("DELETE", &format!("/{child}"), None).await;
+    // The cascade continues below a key that is already revoked.
+    root.send("DELETE", &format!("/{child}"), None).await;
 
-    let answer = root
-        .ask("DELETE", &format!("/{top}?cascade=true"), None)
+    let response = root
+        .send("DELETE", &format!("/{top}?cascade=true"), None)
         .await;
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!({"message": "API key revoked.", "revoked": 3})
     );
     for token in [&top_secret, &child_secret, &successor.token, &below] {
@@ -256,7 +262,7 @@ async fn a_cascade_reaches_the_whole_tree_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn head_answers_as_get_and_options_tell_the_methods() {
+async fn head_has_the_headers_of_get_and_options_lists_the_methods() {
     let (_, client) = acme().await;
     let (id, _) = client.create(json!({"name": "n"})).await;
     for (path, allow) in [
@@ -265,18 +271,18 @@ async fn head_answers_as_get_and_options_tell_the_methods() {
         (format!("/{id}/rotate"), "POST, OPTIONS"),
         ("/verify".to_owned(), "POST, OPTIONS"),
     ] {
-        let options = client.ask("OPTIONS", &path, None).await;
+        let options = client.send("OPTIONS", &path, None).await;
         assert_eq!(
             (options.status, options.header("allow")),
             (StatusCode::NO_CONTENT, allow)
         );
-        let put = client.ask("PUT", &path, None).await;
+        let put = client.send("PUT", &path, None).await;
         assert_eq!(
             (put.status, put.header("allow")),
             (StatusCode::METHOD_NOT_ALLOWED, allow)
         );
-        let get = client.ask("GET", &path, None).await;
-        let head = client.ask("HEAD", &path, None).await;
+        let get = client.send("GET", &path, None).await;
+        let head = client.send("HEAD", &path, None).await;
         assert_eq!((head.status, head.text.as_str()), (get.status, ""));
         assert_eq!(head.header("content-length"), get.text.len().to_string());
     }
@@ -287,13 +293,13 @@ async fn head_answers_as_get_and_options_tell_the_methods() {
         "/0U5lKtf600000000",
     ] {
         assert_eq!(
-            client.ask("GET", path, None).await.status,
+            client.send("GET", path, None).await.status,
             StatusCode::NOT_FOUND,
             "{path}"
         );
     }
     let unknown: Value = client
-        .ask("GET", "/key_0U5lKtf600000000", None)
+        .send("GET", "/key_0U5lKtf600000000", None)
         .await
         .json();
     assert_eq!(unknown["code"], "not_found");

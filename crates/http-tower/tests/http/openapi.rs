@@ -1,6 +1,6 @@
-//! The OpenAPI document, held against what the service answers.
+//! The OpenAPI document, compared with the responses of the service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
 use http::{Request, StatusCode};
@@ -8,13 +8,13 @@ use jsonschema::Validator;
 use keywright_http_tower::{ApiKeys, AuthLayer};
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Client, acme, issue, library, request, send};
+use crate::common::{Client, TestResponse, acme, issue, library, request, send};
 
 fn document() -> Value {
     serde_json::to_value(keywright_http_tower::openapi("")).unwrap()
 }
 
-/// A validator of a schema that stands somewhere in the document.
+/// A validator of a schema in the document.
 fn validator(document: &Value, schema: &Value) -> Validator {
     let mut whole = document.clone();
     let members = whole.as_object_mut().unwrap();
@@ -23,7 +23,7 @@ fn validator(document: &Value, schema: &Value) -> Validator {
     options.should_validate_formats(true).build(&whole).unwrap()
 }
 
-/// What stands behind a reference, or the value itself.
+/// The target of a reference, or the value itself if it is none.
 fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value.get("$ref").and_then(Value::as_str) {
         Some(reference) => document
@@ -33,7 +33,7 @@ fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-/// Calls for each object of a value, at any depth.
+/// Calls `visit` with each object in a value, at any depth.
 fn walk(value: &Value, visit: &mut impl FnMut(&serde_json::Map<String, Value>)) {
     match value {
         Value::Object(members) => {
@@ -46,32 +46,29 @@ fn walk(value: &Value, visit: &mut impl FnMut(&serde_json::Map<String, Value>)) 
 }
 
 #[test]
-fn it_is_of_version_3_1_and_every_reference_leads_somewhere() {
+fn the_document_has_version_3_1_and_every_reference_has_a_target() {
     let document = document();
     assert_eq!(document["openapi"], "3.1.0");
     assert!(document["info"]["title"].is_string() && document["info"]["version"].is_string());
-    let mut referred = std::collections::BTreeSet::new();
+    let mut referenced = BTreeSet::new();
     walk(&document, &mut |members| {
         if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference}");
-            referred.insert(pointer.to_owned());
+            referenced.insert(pointer.to_owned());
         }
     });
     for kind in ["schemas", "responses"] {
         for name in document["components"][kind].as_object().unwrap().keys() {
             assert!(name.starts_with("ApiKey"), "{name}");
             let pointer = format!("/components/{kind}/{name}");
-            assert!(
-                referred.contains(&pointer),
-                "{name} is referred to by nothing"
-            );
+            assert!(referenced.contains(&pointer), "nothing refers to {name}");
         }
     }
 }
 
 #[test]
-fn every_schema_is_one_and_every_example_is_valid() {
+fn every_schema_is_valid_and_every_example_matches_its_schema() {
     let document = document();
     for schema in document["components"]["schemas"]
         .as_object()
@@ -92,22 +89,24 @@ fn every_schema_is_one_and_every_example_is_valid() {
             assert!(error.is_none(), "{example}: {}", error.unwrap());
         }
     });
-    // Each answer with a body that is no error, each body of a request, and each error in two forms.
+    // The successful responses, the request bodies, and the errors in two formats.
     assert_eq!(examples, 9 + 4 + 2 * 11);
 }
 
 #[test]
-fn operations_have_ids_of_their_own_and_ask_for_what_the_endpoints_ask_for() {
+fn operations_have_unique_ids_and_require_the_permissions_of_the_endpoints() {
     let document = document();
-    let mut needs = BTreeMap::new();
+    let mut permissions = BTreeMap::new();
     for item in document["paths"].as_object().unwrap().values() {
         for operation in item.as_object().unwrap().values() {
             let Some(id) = operation.get("operationId").and_then(Value::as_str) else {
                 continue;
             };
-            let needed = operation["security"][0]["api_key"][0].as_str().unwrap();
+            let permission = operation["security"][0]["api_key"][0].as_str().unwrap();
             assert!(
-                needs.insert(id.to_owned(), needed.to_owned()).is_none(),
+                permissions
+                    .insert(id.to_owned(), permission.to_owned())
+                    .is_none(),
                 "{id}"
             );
         }
@@ -121,8 +120,8 @@ fn operations_have_ids_of_their_own_and_ask_for_what_the_endpoints_ask_for() {
         ("rotateApiKey", "api_keys:write"),
         ("verifyApiKey", "api_keys:verify"),
     ];
-    let expected = expected.map(|(id, needed)| (id.to_owned(), needed.to_owned()));
-    assert_eq!(needs, BTreeMap::from(expected));
+    let expected = expected.map(|(id, permission)| (id.to_owned(), permission.to_owned()));
+    assert_eq!(permissions, BTreeMap::from(expected));
     let scheme = &document["components"]["securitySchemes"]["api_key"];
     assert_eq!(
         (&scheme["type"], &scheme["scheme"]),
@@ -130,38 +129,38 @@ fn operations_have_ids_of_their_own_and_ask_for_what_the_endpoints_ask_for() {
     );
 }
 
-/// Holds an answer against what the document says of a path and a method.
+/// Asserts that a response matches the document for its path and method.
 #[track_caller]
-fn check(document: &Value, path: &str, method: &str, answer: &Answer) {
-    let status = answer.status.as_str();
+fn check(document: &Value, path: &str, method: &str, response: &TestResponse) {
+    let status = response.status.as_str();
     let documented = &document["paths"][path][method]["responses"][status];
-    let response = resolve(document, documented);
+    let description = resolve(document, documented);
     assert!(
-        response.is_object(),
+        description.is_object(),
         "{method} {path} {status} is not documented"
     );
-    let media_type = answer.header("content-type");
-    let schema = &response["content"][media_type]["schema"];
+    let media_type = response.header("content-type");
+    let schema = &description["content"][media_type]["schema"];
     assert!(
         schema.is_object(),
         "{method} {path} {status} {media_type} is not documented"
     );
-    let body = answer.json();
+    let body = response.json();
     let error = validator(document, schema)
         .validate(&body)
         .err()
         .map(|error| error.to_string());
     assert_eq!(error, None, "{method} {path} {status}: {body}");
-    // A schema without a member that is sent does not say what is sent.
+    // A schema accepts unknown members, so validation does not notice an undocumented one.
     for name in body.as_object().unwrap().keys() {
         assert!(
             names(document, schema).contains(name),
             "{name} is not documented"
         );
     }
-    let documented = response["headers"].as_object().unwrap();
+    let documented = description["headers"].as_object().unwrap();
     for (name, header) in documented {
-        let value = answer.header(name);
+        let value = response.header(name);
         assert!(
             !value.is_empty() || header["required"] != true,
             "{status} has no {name}"
@@ -176,7 +175,11 @@ fn check(document: &Value, path: &str, method: &str, answer: &Answer) {
             );
         }
     }
-    for name in answer.headers.keys().filter(|name| *name != "content-type") {
+    for name in response
+        .headers
+        .keys()
+        .filter(|name| *name != "content-type")
+    {
         let known = documented
             .keys()
             .any(|known| name.as_str().eq_ignore_ascii_case(known));
@@ -184,45 +187,45 @@ fn check(document: &Value, path: &str, method: &str, answer: &Answer) {
     }
 }
 
-/// All members that a schema knows.
+/// The members in a schema.
 fn names(document: &Value, schema: &Value) -> Vec<String> {
     let schema = resolve(document, schema);
-    let mut known: Vec<String> = schema
+    let mut found: Vec<String> = schema
         .get("properties")
         .and_then(Value::as_object)
         .map_or_else(Vec::new, |properties| properties.keys().cloned().collect());
     for parts in ["allOf", "oneOf"] {
         let parts = schema.get(parts).and_then(Value::as_array);
-        known.extend(
+        found.extend(
             parts
                 .into_iter()
                 .flatten()
                 .flat_map(|part| names(document, part)),
         );
     }
-    known
+    found
 }
 
-/// A client whose every answer is held against the document.
+/// A client that checks every response against the document.
 struct Checked {
     document: Value,
     client: Client,
 }
 
 impl Checked {
-    async fn ask(&self, method: &str, path: &str, id: &str, body: Option<Value>) -> Answer {
+    async fn call(&self, method: &str, path: &str, id: &str, body: Option<Value>) -> TestResponse {
         let (template, query) = path
             .split_once('?')
             .map_or((path, ""), |(path, query)| (path, query));
-        let asked = format!("{}?{query}", template.replace("{id}", id));
-        let answer = self.client.ask(method, &asked, body).await;
-        check(&self.document, template, &method.to_lowercase(), &answer);
-        answer
+        let path = format!("{}?{query}", template.replace("{id}", id));
+        let response = self.client.send(method, &path, body).await;
+        check(&self.document, template, &method.to_lowercase(), &response);
+        response
     }
 }
 
 #[tokio::test]
-async fn answers_are_what_it_says() {
+async fn successful_responses_match_the_document() {
     let (keys, client) = acme().await;
     let client = Checked {
         document: document(),
@@ -232,9 +235,9 @@ async fn answers_are_what_it_says() {
         "name": "n", "permissions": ["a:b", "c:*"], "environment": "test",
         "expires_at": "2999-01-01T00:00:00+02:00", "metadata": {"deep": [{"x": null}]},
     });
-    let created = client.ask("POST", "/", "", Some(everything)).await.json();
+    let created = client.send("POST", "/", "", Some(everything)).await.json();
     let plain = client
-        .ask("POST", "/", "", Some(json!({"name": "p"})))
+        .send("POST", "/", "", Some(json!({"name": "p"})))
         .await
         .json();
     let id = created["id"].as_str().unwrap();
@@ -244,47 +247,49 @@ async fn answers_are_what_it_says() {
         "search=n&status=active",
         "status=expired",
     ] {
-        client.ask("GET", &format!("/?{query}"), "", None).await;
+        client.send("GET", &format!("/?{query}"), "", None).await;
     }
-    let first = client.ask("GET", "/?limit=1", "", None).await.json();
+    let first = client.send("GET", "/?limit=1", "", None).await.json();
     let cursor = first["meta"]["next_cursor"].as_str().unwrap();
     client
-        .ask("GET", &format!("/?cursor={cursor}"), "", None)
+        .send("GET", &format!("/?cursor={cursor}"), "", None)
         .await;
-    client.ask("GET", "/{id}", id, None).await;
+    client.send("GET", "/{id}", id, None).await;
     let change = json!({"name": "other", "metadata": {}});
-    client.ask("PATCH", "/{id}", id, Some(change)).await;
+    client.send("PATCH", "/{id}", id, Some(change)).await;
     let rotation = json!({"expire_previous": 60});
     let rotated = client
-        .ask("POST", "/{id}/rotate", id, Some(rotation))
+        .send("POST", "/{id}/rotate", id, Some(rotation))
         .await
         .json();
-    client.ask("GET", "/{id}", id, None).await;
+    client.send("GET", "/{id}", id, None).await;
     client
-        .ask("GET", "/{id}", rotated["id"].as_str().unwrap(), None)
+        .send("GET", "/{id}", rotated["id"].as_str().unwrap(), None)
         .await;
     let verify = |token: &Value| json!({"key": token});
     for token in [&plain["secret"], &rotated["secret"], &json!("nonsense")] {
-        client.ask("POST", "/verify", "", Some(verify(token))).await;
+        client
+            .send("POST", "/verify", "", Some(verify(token)))
+            .await;
     }
-    client.ask("DELETE", "/{id}?cascade=true", id, None).await;
+    client.send("DELETE", "/{id}?cascade=true", id, None).await;
     client
-        .ask("DELETE", "/{id}", plain["id"].as_str().unwrap(), None)
+        .send("DELETE", "/{id}", plain["id"].as_str().unwrap(), None)
         .await;
     let revoked = client
-        .ask("POST", "/verify", "", Some(verify(&plain["secret"])))
+        .send("POST", "/verify", "", Some(verify(&plain["secret"])))
         .await;
     assert_eq!(revoked.json()["code"], "REVOKED");
-    client.ask("GET", "/{id}", id, None).await;
+    client.send("GET", "/{id}", id, None).await;
     drop(keys);
 }
 
 #[tokio::test]
-async fn errors_are_what_it_says() {
+async fn error_responses_match_the_document() {
     let (keys, client) = acme().await;
     let (rotated, _) = client.create(json!({"name": "n"})).await;
     client
-        .ask("POST", &format!("/{rotated}/rotate"), None)
+        .send("POST", &format!("/{rotated}/rotate"), None)
         .await;
     let powerless = issue(&keys, "a").await.token.expose().to_owned();
     let client = Checked {
@@ -334,8 +339,8 @@ async fn errors_are_what_it_says() {
             StatusCode::BAD_REQUEST,
         ),
     ] {
-        let answer = client.ask(method, path, id, body).await;
-        assert_eq!(answer.status, status, "{method} {path}");
+        let response = client.send(method, path, id, body).await;
+        assert_eq!(response.status, status, "{method} {path}");
     }
     let service = ApiKeys::nested(&keys, "");
     for (token, status) in [
@@ -349,18 +354,18 @@ async fn errors_are_what_it_says() {
                 .keys()
                 .filter(|key| *key != "parameters")
             {
-                let asked = path.replace("{id}", no_key);
-                let asked = request(&method.to_uppercase(), &asked, &token, None);
-                let answer = send(service.clone(), asked).await;
-                assert_eq!(answer.status, status, "{method} {path}");
-                check(&client.document, path, method, &answer);
+                let target = path.replace("{id}", no_key);
+                let request = request(&method.to_uppercase(), &target, &token, None);
+                let response = send(service.clone(), request).await;
+                assert_eq!(response.status, status, "{method} {path}");
+                check(&client.document, path, method, &response);
             }
         }
     }
 }
 
 #[tokio::test]
-async fn a_repeat_a_mismatch_a_form_and_a_problem_are_what_it_says() {
+async fn repeats_mismatches_other_media_types_and_problems_match_the_document() {
     let (keys, client) = acme().await;
     let service = ApiKeys::nested(&keys, "");
     let document = document();
@@ -388,14 +393,14 @@ async fn a_repeat_a_mismatch_a_form_and_a_problem_are_what_it_says() {
             .header("accept", accept)
             .body(Body::from(json!({"name": name}).to_string()))
             .unwrap();
-        let answer = send(service.clone(), create).await;
-        assert_eq!(answer.status, status);
-        check(&document, "/", "post", &answer);
+        let response = send(service.clone(), create).await;
+        assert_eq!(response.status, status);
+        check(&document, "/", "post", &response);
     }
 }
 
 #[tokio::test]
-async fn the_document_of_a_service_knows_its_path_and_its_header() {
+async fn the_document_of_a_service_has_its_path_and_its_header() {
     let keys = library().await;
     let auth = AuthLayer::new(keys.verifier().clone());
     let auth = auth.with_header(http::HeaderName::from_static("x-api-key"));

@@ -1,58 +1,92 @@
-//! The limit to how often a caller may ask. A budget fills again in 12 seconds or more, which no
-//! test here waits for; what happens then is tested beside the code, with a clock of its own.
+//! The limit to the requests of each caller, over HTTP. The unit tests of `rate_limit` cover the
+//! refill of a budget, with a clock that they control.
 
-use std::num::NonZeroU32;
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
 
 use axum::body::Body;
 use http::{Request, StatusCode};
 use keywright_core::{Caller, Keywright, Workspace};
 use keywright_http_tower::{ApiKeys, AuthLayer, RateLimit};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::common::{Answer, issue, library, request, send};
+use crate::common::{TestResponse, issue, library, request, send};
 
-/// The endpoints with a limit of a minute.
-fn limited(keys: &Keywright, limit: u32) -> ApiKeys {
-    let limit = RateLimit::per_minute(NonZeroU32::new(limit).unwrap());
-    ApiKeys::nested(keys, "").with_rate_limit(limit)
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Runs a scenario with a service that accepts `limit` requests a minute.
+///
+/// A budget refills by one request every `60 / limit` seconds of real time. A scenario that takes
+/// as long, on a busy machine, is run again with full budgets. So it returns its observations, and
+/// the test asserts on those of the last run.
+async fn with_limit<T>(limit: u32, scenario: impl AsyncFn(&Keywright, &ApiKeys) -> T) -> T {
+    loop {
+        let keys = library().await;
+        let service = ApiKeys::nested(&keys, "").with_rate_limit(per_minute(limit));
+        let start = Instant::now();
+        let observations = scenario(&keys, &service).await;
+        if start.elapsed() < MINUTE / limit {
+            return observations;
+        }
+    }
 }
 
-async fn ask(service: &ApiKeys, method: &str, path: &str, token: &str) -> Answer {
+fn per_minute(limit: u32) -> RateLimit {
+    RateLimit::per_minute(NonZeroU32::new(limit).unwrap())
+}
+
+/// Creates a key with these permissions. Returns its token.
+async fn token(keys: &Keywright, permissions: &str) -> String {
+    issue(keys, permissions).await.token.expose().to_owned()
+}
+
+async fn call(service: &ApiKeys, method: &str, path: &str, token: &str) -> TestResponse {
     send(service.clone(), request(method, path, token, None)).await
 }
 
-/// A list for a caller that the host has signed in.
-async fn list_as(service: &ApiKeys, caller: Caller) -> Answer {
+/// Lists keys as a caller that the host has authenticated.
+async fn list_as(service: &ApiKeys, caller: Caller) -> TestResponse {
     let mut request = Request::get("/").body(Body::empty()).unwrap();
     request.extensions_mut().insert(caller);
     send(service.clone(), request).await
 }
 
-fn budget(answer: &Answer) -> [&str; 3] {
-    ["limit", "remaining", "reset"].map(|name| answer.header(&format!("x-ratelimit-{name}")))
+fn budget(response: &TestResponse) -> [&str; 3] {
+    ["limit", "remaining", "reset"].map(|name| response.header(&format!("x-ratelimit-{name}")))
+}
+
+fn statuses<const N: usize>(responses: &[TestResponse; N]) -> [u16; N] {
+    responses
+        .each_ref()
+        .map(|response| response.status.as_u16())
 }
 
 #[tokio::test]
-async fn one_request_too_many_is_429_until_the_next_is_let_through() {
-    let keys = library().await;
-    let token = issue(&keys, "*").await.token.expose().to_owned();
-    let service = limited(&keys, 2);
-    let first = ask(&service, "GET", "/", &token).await;
-    assert_eq!(first.status, StatusCode::OK);
-    assert_eq!(budget(&first), ["2", "1", "30"]);
-    let created = request("POST", "/", &token, Some(&json!({"name": "n"})));
-    let created = send(service.clone(), created).await;
+async fn a_request_over_the_limit_is_429_with_the_time_to_retry() {
+    let [listed, created, rejected] = with_limit(2, async |keys, service| {
+        let token = token(keys, "*").await;
+        let create = request("POST", "/", &token, Some(&json!({"name": "n"})));
+        [
+            call(service, "GET", "/", &token).await,
+            send(service.clone(), create).await,
+            call(service, "GET", "/", &token).await,
+        ]
+    })
+    .await;
+    assert_eq!(listed.status, StatusCode::OK);
+    assert_eq!(budget(&listed), ["2", "1", "30"]);
     assert_eq!(created.status, StatusCode::CREATED);
     assert_eq!(budget(&created), ["2", "0", "60"]);
 
-    let refused = ask(&service, "GET", "/", &token).await;
-    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(budget(&refused), ["2", "0", "60"]);
-    assert!((1..=30).contains(&refused.header("retry-after").parse::<u64>().unwrap()));
-    assert_eq!(refused.header("cache-control"), "no-store");
-    let id = refused.header("x-request-id");
+    assert_eq!(rejected.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(budget(&rejected), ["2", "0", "60"]);
+    assert!((1..=30).contains(&rejected.header("retry-after").parse::<u64>().unwrap()));
+    assert_eq!(rejected.header("cache-control"), "no-store");
+    let id = rejected.header("x-request-id");
     assert_eq!(
-        refused.json(),
+        rejected.json(),
         json!({
             "statusCode": 429,
             "message": "too many requests; try again later",
@@ -64,164 +98,179 @@ async fn one_request_too_many_is_429_until_the_next_is_let_through() {
 }
 
 #[tokio::test]
-async fn the_refusal_is_told_as_a_problem_to_who_asks_for_one() {
-    let keys = library().await;
-    let token = issue(&keys, "*").await.token.expose().to_owned();
-    let service = limited(&keys, 1);
-    ask(&service, "GET", "/", &token).await;
-    let mut again = request("GET", "/", &token, None);
-    let problem = "application/problem+json".parse().unwrap();
-    again.headers_mut().insert("accept", problem);
-    let refused = send(service, again).await;
-    assert_eq!(refused.header("content-type"), "application/problem+json");
-    let body = refused.json();
+async fn a_429_has_the_format_of_rfc_9457_if_the_client_prefers_it() {
+    let rejected = with_limit(1, async |keys, service| {
+        let token = token(keys, "*").await;
+        call(service, "GET", "/", &token).await;
+        let mut again = request("GET", "/", &token, None);
+        let problem = "application/problem+json".parse().unwrap();
+        again.headers_mut().insert("accept", problem);
+        send(service.clone(), again).await
+    })
+    .await;
+    assert_eq!(rejected.header("content-type"), "application/problem+json");
+    let body = rejected.json();
     assert_eq!(
         (&body["status"], &body["code"]),
         (&json!(429), &json!("rate_limited"))
     );
     assert_eq!(body["title"], "Too Many Requests");
-    assert_ne!(refused.header("retry-after"), "");
+    assert_ne!(rejected.header("retry-after"), "");
 }
 
 #[tokio::test]
-async fn every_endpoint_but_verify_takes_from_one_budget_whatever_it_answers() {
-    let keys = library().await;
-    let issued = issue(&keys, "*").await;
-    let token = issued.token.expose();
-    let path = format!("/{}", issued.key.id);
-    let rotate = format!("{path}/rotate");
-    let service = limited(&keys, 8);
-    for (remaining, method, path, status) in [
-        ("7", "GET", "/", 200),
-        ("6", "HEAD", "/", 200),
-        ("5", "GET", "/?limit=0", 400),
-        ("4", "GET", &path, 200),
-        ("3", "PATCH", &path, 400),
-        ("2", "POST", "/", 400),
-        ("1", "POST", &rotate, 201),
-        ("0", "DELETE", "/key_0000000000000000", 404),
-    ] {
-        let answer = ask(&service, method, path, token).await;
-        assert_eq!(answer.status.as_u16(), status, "{method} {path}");
-        assert_eq!(
-            answer.header("x-ratelimit-remaining"),
-            remaining,
-            "{method} {path}"
-        );
-    }
-    for (method, path) in [
-        ("GET", "/"),
-        ("HEAD", "/"),
-        ("POST", "/"),
-        ("DELETE", &path),
-    ] {
-        let answer = ask(&service, method, path, token).await;
-        assert_eq!(
-            answer.status,
-            StatusCode::TOO_MANY_REQUESTS,
-            "{method} {path}"
-        );
-    }
-    let verify = request("POST", "/verify", token, Some(&json!({"key": token})));
-    let answer = send(service, verify).await;
-    assert_eq!(answer.json()["valid"], true);
-    assert_eq!(budget(&answer), ["", "", ""]);
-}
-
-#[tokio::test]
-async fn what_needs_no_caller_costs_nothing() {
-    let keys = library().await;
-    let token = issue(&keys, "*").await.token.expose().to_owned();
-    let service = limited(&keys, 1);
-    for (method, path, status) in [
-        ("OPTIONS", "/", 204),
-        ("PUT", "/", 405),
-        ("GET", "/nowhere", 404),
-    ] {
-        let answer = ask(&service, method, path, &token).await;
-        assert_eq!(answer.status.as_u16(), status);
-        assert_eq!(budget(&answer), ["", "", ""]);
-    }
+async fn every_endpoint_but_verify_counts_towards_one_budget_whatever_its_status() {
+    let observed: Vec<Value> = with_limit(8, async |keys, service| {
+        let issued = issue(keys, "*").await;
+        let token = issued.token.expose();
+        let path = format!("/{}", issued.key.id);
+        let rotate = format!("{path}/rotate");
+        let mut observed = Vec::new();
+        for (method, path) in [
+            ("GET", "/"),
+            ("HEAD", "/"),
+            ("GET", "/?limit=0"),
+            ("GET", &path),
+            ("PATCH", &path),
+            ("POST", "/"),
+            ("POST", &rotate),
+            ("DELETE", "/key_0000000000000000"),
+            // From here on the budget is empty.
+            ("GET", "/"),
+            ("HEAD", "/"),
+            ("POST", "/"),
+            ("DELETE", &path),
+        ] {
+            let response = call(service, method, path, token).await;
+            let [_, remaining, _] = budget(&response);
+            observed.push(json!([method, remaining, response.status.as_u16()]));
+        }
+        let verify = request("POST", "/verify", token, Some(&json!({"key": token})));
+        let response = send(service.clone(), verify).await;
+        observed.push(json!([budget(&response), response.json()["valid"]]));
+        observed
+    })
+    .await;
     assert_eq!(
-        ask(&service, "GET", "/", &token).await.status,
-        StatusCode::OK
+        observed,
+        [
+            json!(["GET", "7", 200]),
+            json!(["HEAD", "6", 200]),
+            json!(["GET", "5", 400]),
+            json!(["GET", "4", 200]),
+            json!(["PATCH", "3", 400]),
+            json!(["POST", "2", 400]),
+            json!(["POST", "1", 201]),
+            json!(["DELETE", "0", 404]),
+            json!(["GET", "0", 429]),
+            json!(["HEAD", "0", 429]),
+            json!(["POST", "0", 429]),
+            json!(["DELETE", "0", 429]),
+            json!([["", "", ""], true]),
+        ]
     );
 }
 
 #[tokio::test]
-async fn nobody_spends_the_budget_of_others_and_least_of_all_without_a_key() {
-    let keys = library().await;
-    let [one, other] = [issue(&keys, "*").await, issue(&keys, "*").await];
-    let service = limited(&keys, 1);
-    let (one, other) = (one.token.expose(), other.token.expose());
-    // The right id with another secret.
-    let forged = format!("{}{}", &one[..25], &other[25..]);
-    for token in ["x", "", &forged] {
-        let answer = ask(&service, "GET", "/", token).await;
-        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-        assert_eq!(budget(&answer), ["", "", ""]);
+async fn a_request_that_needs_no_caller_does_not_count() {
+    let responses = with_limit(1, async |keys, service| {
+        let token = token(keys, "*").await;
+        [
+            call(service, "OPTIONS", "/", &token).await,
+            call(service, "PUT", "/", &token).await,
+            call(service, "GET", "/nowhere", &token).await,
+            call(service, "GET", "/", &token).await,
+        ]
+    })
+    .await;
+    assert_eq!(statuses(&responses), [204, 405, 404, 200]);
+    for response in &responses[..3] {
+        assert_eq!(budget(response), ["", "", ""]);
     }
-    for _ in 0..3 {
-        ask(&service, "GET", "/", one).await;
+}
+
+#[tokio::test]
+async fn neither_another_caller_nor_a_forged_token_spends_the_budget_of_a_caller() {
+    let (forged, responses) = with_limit(1, async |keys, service| {
+        let (one, other) = (token(keys, "*").await, token(keys, "*").await);
+        // The id of one key with the secret of the other.
+        let mixed = format!("{}{}", &one[..25], &other[25..]);
+        let forged = [
+            call(service, "GET", "/", "x").await,
+            call(service, "GET", "/", "").await,
+            call(service, "GET", "/", &mixed).await,
+        ];
+        let responses = [
+            call(service, "GET", "/", &one).await,
+            call(service, "GET", "/", &one).await,
+            call(service, "GET", "/", &one).await,
+            call(service, "GET", "/", &other).await,
+            call(service, "GET", "/", &one).await,
+        ];
+        (forged, responses)
+    })
+    .await;
+    assert_eq!(statuses(&forged), [401, 401, 401]);
+    for response in &forged {
+        assert_eq!(budget(response), ["", "", ""]);
     }
-    assert_eq!(
-        ask(&service, "GET", "/", other).await.status,
-        StatusCode::OK
-    );
-    assert_eq!(
-        ask(&service, "GET", "/", one).await.status,
-        StatusCode::TOO_MANY_REQUESTS
-    );
+    assert_eq!(statuses(&responses), [200, 429, 429, 200, 429]);
 }
 
 #[tokio::test]
-async fn a_caller_without_the_permission_pays_too() {
-    let keys = library().await;
-    let reader = issue(&keys, "calls:read").await;
-    let service = limited(&keys, 1);
-    let first = ask(&service, "GET", "/", reader.token.expose()).await;
-    assert_eq!(first.status, StatusCode::FORBIDDEN);
-    assert_eq!(budget(&first), ["1", "0", "60"]);
-    let second = ask(&service, "GET", "/", reader.token.expose()).await;
-    assert_eq!(second.status, StatusCode::TOO_MANY_REQUESTS);
+async fn a_request_without_the_permission_counts() {
+    let responses = with_limit(1, async |keys, service| {
+        let token = token(keys, "calls:read").await;
+        [
+            call(service, "GET", "/", &token).await,
+            call(service, "GET", "/", &token).await,
+        ]
+    })
+    .await;
+    assert_eq!(statuses(&responses), [403, 429]);
+    assert_eq!(budget(&responses[0]), ["1", "0", "60"]);
 }
 
 #[tokio::test]
-async fn callers_that_are_no_keys_share_the_budget_of_their_workspace() {
-    let keys = library().await;
-    let service = limited(&keys, 1);
-    let of = |workspace| Caller::new(Workspace::parse(workspace).unwrap(), "*".parse().unwrap());
-    assert_eq!(list_as(&service, of("acme")).await.status, StatusCode::OK);
-    assert_eq!(
-        list_as(&service, of("acme")).await.status,
-        StatusCode::TOO_MANY_REQUESTS
-    );
-    assert_eq!(list_as(&service, of("globex")).await.status, StatusCode::OK);
-    // A key of the workspace has its own.
-    let key = issue(&keys, "*").await;
-    assert_eq!(
-        ask(&service, "GET", "/", key.token.expose()).await.status,
-        StatusCode::OK
-    );
+async fn callers_without_a_key_share_the_budget_of_their_workspace() {
+    let caller =
+        |workspace| Caller::new(Workspace::parse(workspace).unwrap(), "*".parse().unwrap());
+    let responses = with_limit(1, async |keys, service| {
+        let token = token(keys, "*").await;
+        [
+            list_as(service, caller("acme")).await,
+            list_as(service, caller("acme")).await,
+            list_as(service, caller("globex")).await,
+            // A key of the workspace has a separate budget.
+            call(service, "GET", "/", &token).await,
+        ]
+    })
+    .await;
+    assert_eq!(statuses(&responses), [200, 429, 200, 200]);
 }
 
 #[tokio::test]
-async fn without_a_limit_no_answer_tells_of_one() {
+async fn a_service_without_a_limit_sends_no_headers_about_one() {
     let keys = library().await;
-    let token = issue(&keys, "*").await.token.expose().to_owned();
-    let answer = ask(&ApiKeys::nested(&keys, ""), "GET", "/", &token).await;
-    assert_eq!(budget(&answer), ["", "", ""]);
+    let token = token(&keys, "*").await;
+    let response = call(&ApiKeys::nested(&keys, ""), "GET", "/", &token).await;
+    assert_eq!(budget(&response), ["", "", ""]);
 }
 
 #[tokio::test]
-async fn services_with_one_limit_share_its_budgets() {
-    let keys = library().await;
-    let token = issue(&keys, "*").await.token.expose().to_owned();
-    let limit = RateLimit::per_minute(NonZeroU32::new(2).unwrap());
-    for remaining in ["1", "0"] {
-        let auth = AuthLayer::new(keys.verifier().clone());
-        let service = ApiKeys::nested(&keys, "").with_rate_limit(limit.clone());
-        let answer = ask(&service.with_auth(auth), "GET", "/", &token).await;
-        assert_eq!(answer.header("x-ratelimit-remaining"), remaining);
-    }
+async fn services_with_clones_of_a_limit_share_its_budgets() {
+    let remaining = with_limit(2, async |keys, _| {
+        let token = token(keys, "*").await;
+        let limit = per_minute(2);
+        let mut remaining = Vec::new();
+        for _ in 0..2 {
+            let auth = AuthLayer::new(keys.verifier().clone());
+            let service = ApiKeys::nested(keys, "").with_rate_limit(limit.clone());
+            let response = call(&service.with_auth(auth), "GET", "/", &token).await;
+            remaining.push(response.header("x-ratelimit-remaining").to_owned());
+        }
+        remaining
+    })
+    .await;
+    assert_eq!(remaining, ["1", "0"]);
 }

@@ -1,4 +1,4 @@
-//! The example with a session, asked as a browser and as a program.
+//! The example with sessions, called as a browser and as a program call it.
 
 #[path = "../../examples/session.rs"]
 #[expect(dead_code, reason = "the example's main is not called")]
@@ -14,9 +14,9 @@ use http::{Request, StatusCode};
 use keywright_core::{Clock, Config, Keywright, MemoryStore, Prefix, Timestamp};
 use serde_json::json;
 
-use crate::common::{Answer, library, request, send};
+use crate::common::{TestResponse, library, request, send};
 
-async fn sign_in(app: &Router, user: &str, password: &str) -> Answer {
+async fn sign_in(app: &Router, user: &str, password: &str) -> TestResponse {
     let request = Request::post("/session")
         .header("content-type", "application/json")
         .body(Body::from(
@@ -25,22 +25,22 @@ async fn sign_in(app: &Router, user: &str, password: &str) -> Answer {
     send(app.clone(), request.unwrap()).await
 }
 
-async fn list(app: &Router, cookie: &str) -> Answer {
+async fn list(app: &Router, cookie: &str) -> TestResponse {
     let request = Request::get("/v1/api-keys").header("cookie", cookie);
     send(app.clone(), request.body(Body::empty()).unwrap()).await
 }
 
-/// The site, and the cookie of somebody who has signed in.
+/// The service, and the cookie of a user who has signed in.
 async fn signed_in() -> (Router, String) {
     let app = example::app(&library().await, "open sesame".into()).unwrap();
-    let answer = sign_in(&app, "ada", "open sesame").await;
-    assert_eq!(answer.status, StatusCode::NO_CONTENT);
-    let (cookie, _) = answer.header("set-cookie").split_once(';').unwrap();
+    let response = sign_in(&app, "ada", "open sesame").await;
+    assert_eq!(response.status, StatusCode::NO_CONTENT);
+    let (cookie, _) = response.header("set-cookie").split_once(';').unwrap();
     (app, cookie.to_owned())
 }
 
 #[tokio::test]
-async fn a_session_makes_a_key_that_opens_the_guarded_route() {
+async fn a_key_created_in_a_session_is_accepted_by_the_guarded_route() {
     let (app, cookie) = signed_in().await;
     let create = Request::post("/v1/api-keys")
         .header("cookie", format!("theme=dark; {cookie}"))
@@ -55,7 +55,7 @@ async fn a_session_makes_a_key_that_opens_the_guarded_route() {
 
     let calls = send(app.clone(), request("GET", "/calls", &secret, None)).await;
     assert_eq!(calls.text, "the calls of acme\n");
-    // The key manages no keys, and the session is no key.
+    // The key lacks the permission to list keys, and the guarded route accepts no session.
     let keys = send(app.clone(), request("GET", "/v1/api-keys", &secret, None)).await;
     assert_eq!(keys.status, StatusCode::FORBIDDEN);
     let calls = Request::get("/calls").header("cookie", &cookie);
@@ -64,11 +64,11 @@ async fn a_session_makes_a_key_that_opens_the_guarded_route() {
     assert_eq!(list(&app, &cookie).await.json()["meta"]["total"], 1);
 }
 
-/// A clock that a test sets.
+/// A clock that the test sets.
 #[derive(Clone)]
-struct SetClock(Arc<AtomicI64>);
+struct ManualClock(Arc<AtomicI64>);
 
-impl Clock for SetClock {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::Relaxed)).unwrap()
     }
@@ -76,13 +76,13 @@ impl Clock for SetClock {
 
 #[tokio::test]
 async fn a_session_ends_after_eight_hours() {
-    let clock = SetClock(Arc::default());
+    let clock = ManualClock(Arc::default());
     let config = Config::new(Prefix::parse("sk").unwrap()).with_clock(clock.clone());
     let store = Arc::new(MemoryStore::new());
     let keys = Keywright::open(config, store).await.unwrap();
     let app = example::app(&keys, "open sesame".into()).unwrap();
-    let answer = sign_in(&app, "ada", "open sesame").await;
-    let (cookie, attributes) = answer.header("set-cookie").split_once("; ").unwrap();
+    let response = sign_in(&app, "ada", "open sesame").await;
+    let (cookie, attributes) = response.header("set-cookie").split_once("; ").unwrap();
     assert!(attributes.contains("Max-Age=28800;"), "{attributes}");
     clock.0.store(28_799_999, Ordering::Relaxed);
     assert_eq!(list(&app, cookie).await.status, StatusCode::OK);
@@ -91,7 +91,7 @@ async fn a_session_ends_after_eight_hours() {
 }
 
 #[tokio::test]
-async fn without_a_session_there_is_nothing_to_manage() {
+async fn a_request_without_a_valid_session_cookie_is_rejected() {
     let (app, cookie) = signed_in().await;
     for cookie in [
         "".to_owned(),
@@ -109,7 +109,7 @@ async fn without_a_session_there_is_nothing_to_manage() {
 }
 
 #[tokio::test]
-async fn a_wrong_sign_in_opens_no_session() {
+async fn a_wrong_user_or_password_starts_no_session() {
     let (app, _) = signed_in().await;
     for (user, password) in [
         ("ada", ""),
@@ -117,17 +117,21 @@ async fn a_wrong_sign_in_opens_no_session() {
         ("ada", "open sesamf"),
         ("bob", "open sesame"),
     ] {
-        let answer = sign_in(&app, user, password).await;
-        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{user} {password}");
-        assert_eq!(answer.header("set-cookie"), "");
+        let response = sign_in(&app, user, password).await;
+        assert_eq!(
+            response.status,
+            StatusCode::UNAUTHORIZED,
+            "{user} {password}"
+        );
+        assert_eq!(response.header("set-cookie"), "");
     }
 }
 
 #[tokio::test]
-async fn the_cookie_is_for_this_site_alone_and_ends_with_the_session() {
+async fn the_cookie_is_restricted_to_the_site_and_signing_out_ends_only_its_session() {
     let (app, cookie) = signed_in().await;
-    let answer = sign_in(&app, "ada", "open sesame").await;
-    let attributes: Vec<&str> = answer.header("set-cookie").split("; ").collect();
+    let response = sign_in(&app, "ada", "open sesame").await;
+    let attributes: Vec<&str> = response.header("set-cookie").split("; ").collect();
     for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Strict"] {
         assert!(attributes.contains(&attribute), "{attribute}");
     }
@@ -135,9 +139,9 @@ async fn the_cookie_is_for_this_site_alone_and_ends_with_the_session() {
     let other = attributes[0];
 
     let sign_out = Request::delete("/session").header("cookie", &cookie);
-    let answer = send(app.clone(), sign_out.body(Body::empty()).unwrap()).await;
-    assert_eq!(answer.status, StatusCode::NO_CONTENT);
-    assert!(answer.header("set-cookie").contains("Max-Age=0"));
+    let response = send(app.clone(), sign_out.body(Body::empty()).unwrap()).await;
+    assert_eq!(response.status, StatusCode::NO_CONTENT);
+    assert!(response.header("set-cookie").contains("Max-Age=0"));
     assert_eq!(list(&app, &cookie).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(list(&app, other).await.status, StatusCode::OK);
 }

@@ -1,4 +1,4 @@
-//! The tonic example, called by a gRPC client, and what the auth layer tells gRPC clients.
+//! The tonic example, and the responses of the auth layer to gRPC clients.
 
 #[path = "../../examples/tonic.rs"]
 #[expect(dead_code, reason = "the example's main is not called")]
@@ -12,19 +12,19 @@ use tonic_health::pb::{
 
 use crate::common::{issue, library};
 
-/// Calls the service with these `authorization` metadata.
+/// Calls the service with these values of the metadata `authorization`.
 async fn check(channel: &Channel, authorization: &[&str]) -> Result<i32, Status> {
     let mut request = Request::new(HealthCheckRequest::default());
     for value in authorization {
         let value = value.parse().unwrap();
         request.metadata_mut().append("authorization", value);
     }
-    let answer = HealthClient::new(channel.clone()).check(request).await?;
-    Ok(answer.into_inner().status)
+    let response = HealthClient::new(channel.clone()).check(request).await?;
+    Ok(response.into_inner().status)
 }
 
 #[tokio::test]
-async fn clients_see_ok_unauthenticated_and_permission_denied() {
+async fn grpc_clients_receive_the_grpc_status_of_each_rejection() {
     let keys = library().await;
     let bearer = async |permissions| {
         let issued = issue(&keys, permissions).await;
@@ -43,7 +43,7 @@ async fn clients_see_ok_unauthenticated_and_permission_denied() {
         (
             vec![],
             Code::Unauthenticated,
-            "an API key is needed",
+            "an API key is required",
             r#"Bearer realm="api""#,
         ),
         (
@@ -55,7 +55,7 @@ async fn clients_see_ok_unauthenticated_and_permission_denied() {
         (
             vec![other.as_str()],
             Code::PermissionDenied,
-            "the permission calls:read is needed",
+            "the permission calls:read is required",
             r#"Bearer realm="api", error="insufficient_scope", scope="calls:read""#,
         ),
         (

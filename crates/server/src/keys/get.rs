@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use keywright_core::IssueError;
-use keywright_http_tower::Item;
+use keywright_http_tower::KeyView;
 
 use super::{Operator, options::GetOptions, print, table};
 use crate::cli::LibraryOptions;
@@ -21,7 +21,7 @@ pub(super) async fn run(library: &LibraryOptions, options: GetOptions) -> Result
     })?;
     let now = operator.issuer().now();
     if options.json {
-        print::json(&Item::new(&key, now))
+        print::json(&KeyView::new(&key, now))
     } else {
         print::lines(&table::details(&key, now))
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use keywright_core::{ListKeys, ListStart};
-use keywright_http_tower::PageOfItems;
+use keywright_http_tower::KeyPageView;
 
 use super::{Operator, options::ListOptions, print, table};
 use crate::cli::LibraryOptions;
@@ -22,7 +22,7 @@ pub(super) async fn run(library: &LibraryOptions, options: ListOptions) -> Resul
     let listed = operator.issuer().list(&operator.caller, wanted).await?;
     let now = operator.issuer().now();
     if options.json {
-        return print::json(&PageOfItems::new(&listed, &start, options.limit, now));
+        return print::json(&KeyPageView::new(&listed, &start, options.limit, now));
     }
     let workspace = operator.caller.workspace();
     if listed.keys.is_empty() {

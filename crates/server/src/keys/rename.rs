@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use keywright_core::Rename;
-use keywright_http_tower::Item;
+use keywright_http_tower::KeyView;
 
 use super::{Operator, options::RenameOptions, print, table};
 use crate::cli::LibraryOptions;
@@ -18,7 +18,7 @@ pub(super) async fn run(library: &LibraryOptions, options: RenameOptions) -> Res
         .map_err(|error| operator.told(error, &options.id))?;
     let now = operator.issuer().now();
     if options.json {
-        print::json(&Item::new(&key, now))
+        print::json(&KeyView::new(&key, now))
     } else {
         print::lines(&table::details(&key, now))
     }

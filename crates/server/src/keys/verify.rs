@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use keywright_core::{
     Caller, Denied, Introspection, Keywright, Permissions, VerifyError, Workspace,
 };
-use keywright_http_tower::Worth;
+use keywright_http_tower::IntrospectionView;
 use zeroize::Zeroizing;
 
 use super::{open_existing, options::VerifyOptions, print};
@@ -27,7 +27,7 @@ pub(super) async fn run(library: &LibraryOptions, options: VerifyOptions) -> Res
     let keys = open_existing(library).await?;
     let line = read_line()?;
     let worth = introspect(&keys, options.workspace, line.trim_ascii()).await?;
-    let worth = Worth::new(&worth, keys.issuer().now());
+    let worth = IntrospectionView::new(&worth, keys.issuer().now());
     if options.json {
         print::json(&worth)?;
     } else {

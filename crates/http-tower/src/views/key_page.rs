@@ -1,51 +1,53 @@
-//! A page of keys as the API shows it.
+//! A page of keys in a response.
 
 use keywright_core::{ListStart, Page, Timestamp};
 use serde::Serialize;
 
-use crate::Item;
+use super::key::KeyView;
 
-/// A page of keys as the API shows it, ready to be serialised.
+/// A page of keys as the API returns it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyPage))]
-pub struct PageOfItems<'a> {
-    pub(crate) data: Vec<Item<'a>>,
-    pub(crate) meta: Meta<'a>,
+pub struct KeyPageView<'a> {
+    pub(crate) data: Vec<KeyView<'a>>,
+    pub(crate) meta: PageMeta<'a>,
 }
 
-/// Which page it is; nothing is counted for one by cursor.
+/// The position of a page in the list. A page that was requested by `cursor` has no number and no
+/// totals.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyPageMeta))]
-pub(crate) struct Meta<'a> {
-    /// Which page, 1 for the first.
+pub(crate) struct PageMeta<'a> {
+    /// The number of the page. The first page is 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, value_type = Option<u64>))]
     pub(crate) page: Option<u32>,
-    /// Most keys on a page.
+    /// The maximum number of keys on a page.
     pub(crate) limit: u32,
-    /// How many keys there are on all pages.
+    /// The number of keys on all pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub(crate) total: Option<u64>,
-    /// How many pages there are.
+    /// The number of pages.
     #[serde(rename = "totalPages", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub(crate) total_pages: Option<u64>,
-    /// The `cursor` of the next page; `null` on the last one.
+    /// The `cursor` of the next page, or `null` on the last page.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub(crate) next_cursor: Option<&'a str>,
 }
 
-impl<'a> PageOfItems<'a> {
-    /// How a page looks at the time `now`, of a list that was asked for with this start and
-    /// this limit, at least 1.
+impl<'a> KeyPageView<'a> {
+    /// Returns the view of a page at the time `now`. `start` and `limit` are those of the
+    /// request. A `limit` of 0 counts as 1.
     #[must_use]
     pub fn new(listed: &'a Page, start: &ListStart, limit: u32, now: Timestamp) -> Self {
         let page = start.page_number(limit);
         let total = page.and(listed.total);
+        let keys = listed.keys.iter();
         Self {
-            data: listed.keys.iter().map(|key| Item::new(key, now)).collect(),
-            meta: Meta {
+            data: keys.map(|key| KeyView::new(key, now)).collect(),
+            meta: PageMeta {
                 page,
                 limit,
                 total,

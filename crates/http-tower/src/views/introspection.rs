@@ -1,37 +1,41 @@
-//! What a token is worth, as the API tells it.
+//! The result of an introspection in a response.
 
 use keywright_core::{Introspection, Timestamp};
 use serde::Serialize;
 
-use crate::Item;
+use super::key::KeyView;
+#[cfg(feature = "openapi")]
+use crate::schema;
 
-/// What a token is worth as the API tells it, ready to be serialised: neither secret nor hash.
+/// Whether a token is valid, as the API returns it: the key without its secret or hash, or the
+/// reason.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub struct Worth<'a>(pub(crate) Verdict<'a>);
+pub struct IntrospectionView<'a>(Validity<'a>);
 
-impl<'a> Worth<'a> {
-    /// What was found out at the time `now`.
+impl<'a> IntrospectionView<'a> {
+    /// Returns the view of an introspection at the time `now`.
     #[must_use]
     pub fn new(introspection: &'a Introspection, now: Timestamp) -> Self {
         let code = match introspection {
             Introspection::Valid(key) => {
-                let item = Item::new(key, now);
-                return Self(Verdict::Valid(Valid { valid: true, item }));
+                let key = KeyView::new(key, now);
+                return Self(Validity::Valid(Valid { valid: true, key }));
             }
             Introspection::NotFound => Reason::NotFound,
             Introspection::Expired => Reason::Expired,
             Introspection::Revoked => Reason::Revoked,
         };
-        Self(Verdict::Invalid(Invalid { valid: false, code }))
+        Self(Validity::Invalid(Invalid { valid: false, code }))
     }
 
-    /// Why it is worth nothing: `NOT_FOUND`, `EXPIRED` or `REVOKED`; `None` if it is valid.
+    /// Returns why the token is invalid (`NOT_FOUND`, `EXPIRED` or `REVOKED`), or `None` if it is
+    /// valid.
     #[must_use]
     pub const fn code(&self) -> Option<&'static str> {
         match &self.0 {
-            Verdict::Valid(_) => None,
-            Verdict::Invalid(Invalid { code, .. }) => Some(match code {
+            Validity::Valid(_) => None,
+            Validity::Invalid(Invalid { code, .. }) => Some(match code {
                 Reason::NotFound => "NOT_FOUND",
                 Reason::Expired => "EXPIRED",
                 Reason::Revoked => "REVOKED",
@@ -40,35 +44,35 @@ impl<'a> Worth<'a> {
     }
 }
 
-/// What a token is worth.
+/// Whether a token is valid.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyVerdict))]
-pub(crate) enum Verdict<'a> {
+pub(crate) enum Validity<'a> {
     Valid(Valid<'a>),
     Invalid(Invalid),
 }
 
-/// A token that opens what its key may do.
+/// A valid token, with its key.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyValid))]
 pub(crate) struct Valid<'a> {
-    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::yes))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::always_true))]
     valid: bool,
     #[serde(flatten)]
-    item: Item<'a>,
+    key: KeyView<'a>,
 }
 
-/// A token that opens nothing.
+/// An invalid token.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyNotValid))]
 pub(crate) struct Invalid {
-    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::no))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::always_false))]
     valid: bool,
     code: Reason,
 }
 
-/// Why a token opens nothing; `EXPIRED` and `REVOKED` only once the secret has been proven.
+/// Why a token is invalid. `EXPIRED` and `REVOKED` are returned only if its secret is correct.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyNotValidReason))]

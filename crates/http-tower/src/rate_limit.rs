@@ -1,4 +1,4 @@
-//! How many requests a caller may make.
+//! The limit to the requests of each caller.
 
 use std::{
     fmt,
@@ -13,37 +13,40 @@ use governor::{
     middleware::StateInformationMiddleware,
     state::keyed::HashMapStateStore,
 };
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, header};
 use keywright_core::{Caller, KeyId, Workspace};
 
 use crate::error::ApiError;
 
-/// Most callers that are remembered at a time, a few megabytes.
-const MAX_CALLERS: usize = 1 << 16;
+/// Most budgets that are kept at a time. They take a few megabytes.
+const MAX_BUDGETS: usize = 1 << 16;
 
-/// How many requests a minute each caller may make to the management endpoints; see
+/// A limit to the requests that each caller may make to the management endpoints, for
 /// [`ApiKeys::with_rate_limit`](crate::ApiKeys::with_rate_limit).
 ///
-/// A caller is a key, by its id, or, where the host has put a [`Caller`] that is no key into the
-/// request, its workspace. Each has a budget of its own: the whole limit at once, which fills again
-/// evenly, by one request each `60 / limit` seconds (GCRA). A request that is refused costs nothing.
+/// A caller is a key, by its id. If the host has put a [`Caller`] that is not a key into the
+/// request, it is the workspace. Each caller has a separate budget, which allows the whole limit at
+/// once and refills evenly, by one request every `60 / limit` seconds (GCRA). A rejected request
+/// costs nothing.
 ///
-/// Budgets are kept in this process, so a fleet of servers lets through as many times the limit;
-/// clones share theirs. At most 65,536 callers are remembered: those with a whole budget are
-/// forgotten first, and where that is not half of them, all budgets begin anew. Nobody is refused
-/// for others. It holds back loops and accidents and is no quota: whoever may create keys creates
-/// budgets with them.
+/// The budgets are kept in this process, so a fleet of servers accepts the limit once per server.
+/// Clones share their budgets. At most 65,536 budgets are kept. When there are more, full budgets
+/// are evicted first; if more than half of them are not full, all are reset. No caller is rejected
+/// because of another.
+///
+/// The limit stops loops and accidents. It is not a quota: a caller that may create keys creates a
+/// budget with each of them.
 #[derive(Clone)]
 pub struct RateLimit(Arc<Limiter<MonotonicClock>>);
 
 impl RateLimit {
-    /// This many requests a minute.
+    /// Creates a limit of this many requests a minute.
     #[must_use]
     pub fn per_minute(requests: NonZeroU32) -> Self {
         Self(Arc::new(Limiter::new(requests, MonotonicClock)))
     }
 
-    /// Takes a request out of the caller's budget, if it holds one.
+    /// Takes one request from the caller's budget, if it has one left.
     pub(crate) fn spend(&self, caller: &Caller) -> Budget {
         self.0.spend(caller)
     }
@@ -55,31 +58,27 @@ impl fmt::Debug for RateLimit {
     }
 }
 
-/// What a caller's budget is after a request.
+/// The state of a caller's budget after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Budget {
     limit: u32,
     remaining: u32,
-    /// Seconds until it is whole.
+    /// Seconds until the budget is full.
     reset: u64,
-    /// Seconds until it holds a request, where this one found none.
+    /// Seconds until the budget has a request again, if it had none for this one.
     retry_after: Option<u64>,
 }
 
 impl Budget {
-    /// 429 where there was nothing left.
+    /// Returns 429 if the budget had no request left.
     pub(crate) fn check(&self) -> Result<(), ApiError> {
         self.retry_after.map_or(Ok(()), |seconds| {
-            let message = "too many requests; try again later";
-            Err(
-                ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
-                    .with_header(header::RETRY_AFTER, seconds.into()),
-            )
+            Err(ApiError::rate_limited().with_header(header::RETRY_AFTER, seconds.into()))
         })
     }
 
-    /// Tells the client.
-    pub(crate) fn mark(&self, headers: &mut HeaderMap) {
+    /// Adds the state of the budget to the headers of a response.
+    pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
         for (name, value) in [
             ("x-ratelimit-limit", self.limit.into()),
             ("x-ratelimit-remaining", self.remaining.into()),
@@ -90,14 +89,14 @@ impl Budget {
     }
 }
 
-/// Whose budget it is.
+/// The owner of a budget.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Subject {
+enum Owner {
     Key(KeyId),
     Workspace(Workspace),
 }
 
-impl From<&Caller> for Subject {
+impl From<&Caller> for Owner {
     fn from(caller: &Caller) -> Self {
         caller.key().map_or_else(
             || Self::Workspace(caller.workspace().clone()),
@@ -106,7 +105,7 @@ impl From<&Caller> for Subject {
     }
 }
 
-type Budgets<C> = RateLimiter<Subject, HashMapStateStore<Subject>, C, StateInformationMiddleware>;
+type Budgets<C> = RateLimiter<Owner, HashMapStateStore<Owner>, C, StateInformationMiddleware>;
 
 struct Limiter<C: Clock> {
     limit: NonZeroU32,
@@ -118,27 +117,27 @@ impl<C: Clock + Clone> Limiter<C> {
     fn new(limit: NonZeroU32, clock: C) -> Self {
         Self {
             limit,
-            budgets: Mutex::new(budgets(limit, clock.clone())),
+            budgets: Mutex::new(empty(limit, clock.clone())),
             clock,
         }
     }
 
     fn spend(&self, caller: &Caller) -> Budget {
-        let subject = Subject::from(caller);
+        let owner = Owner::from(caller);
         let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        if budgets.len() >= MAX_CALLERS {
+        if budgets.len() >= MAX_BUDGETS {
             budgets.retain_recent();
-            // Else the next requests would go through all of them again. Whoever has so many keys
-            // that this helps them has as many budgets anyway.
-            if budgets.len() > MAX_CALLERS / 2 {
-                *budgets = self::budgets(self.limit, self.clock.clone());
+            // With few evictions, the next requests would soon scan all budgets again, so this
+            // resets them. A caller with enough keys to cause that has as many budgets anyway.
+            if budgets.len() > MAX_BUDGETS / 2 {
+                *budgets = empty(self.limit, self.clock.clone());
             }
         }
-        let (remaining, retry_after) = match budgets.check_key(&subject) {
+        let (remaining, retry_after) = match budgets.check_key(&owner) {
             Ok(state) => (state.remaining_burst_capacity(), None),
-            Err(refused) => {
-                let wait = refused.wait_time_from(self.clock.now());
-                (0, Some(seconds(wait).max(1)))
+            Err(rejected) => {
+                let wait = rejected.wait_time_from(self.clock.now());
+                (0, Some(whole_seconds(wait).max(1)))
             }
         };
         let used = self.limit.get().saturating_sub(remaining);
@@ -146,19 +145,19 @@ impl<C: Clock + Clone> Limiter<C> {
         Budget {
             limit: self.limit.get(),
             remaining,
-            reset: seconds(interval.saturating_mul(used)),
+            reset: whole_seconds(interval.saturating_mul(used)),
             retry_after,
         }
     }
 }
 
-fn budgets<C: Clock>(limit: NonZeroU32, clock: C) -> Budgets<C> {
-    let none = HashMapStateStore::default();
-    RateLimiter::new(Quota::per_minute(limit), none, clock)
+fn empty<C: Clock>(limit: NonZeroU32, clock: C) -> Budgets<C> {
+    let state = HashMapStateStore::default();
+    RateLimiter::new(Quota::per_minute(limit), state, clock)
 }
 
-/// Whole seconds, rounded up: whoever waits that long does not come too early.
-fn seconds(span: Duration) -> u64 {
+/// Rounds up to whole seconds, so that a client that waits for that long is not early.
+fn whole_seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
@@ -174,21 +173,22 @@ mod tests {
         (Limiter::new(limit, clock.clone()), clock)
     }
 
-    /// A caller that is no key.
-    fn of(workspace: &str) -> Caller {
+    /// A caller that is not a key.
+    fn caller(workspace: &str) -> Caller {
         Caller::new(Workspace::parse(workspace).unwrap(), "*".parse().unwrap())
     }
 
-    /// Limit, remaining, reset and when to come again.
+    /// Spends a request. Returns the remaining requests, and the seconds until the budget is full
+    /// and until the next request is accepted.
     fn spend(limiter: &Limiter<FakeRelativeClock>, workspace: &str) -> (u32, u64, Option<u64>) {
-        let budget = limiter.spend(&of(workspace));
+        let budget = limiter.spend(&caller(workspace));
         assert_eq!(budget.limit, limiter.limit.get());
         assert_eq!(budget.check().is_err(), budget.retry_after.is_some());
         (budget.remaining, budget.reset, budget.retry_after)
     }
 
     #[test]
-    fn the_whole_limit_is_there_at_once_and_fills_again_evenly() {
+    fn the_whole_limit_is_available_at_once_and_refills_evenly() {
         let (limiter, clock) = limiter(3);
         assert_eq!(spend(&limiter, "a"), (2, 20, None));
         assert_eq!(spend(&limiter, "a"), (1, 40, None));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_whole_again_when_reset_says_and_no_request_has_come() {
+    fn the_budget_is_full_after_the_reset_time_without_a_request() {
         for limit in [1, 2, 7, 600, u32::MAX] {
             let (limiter, clock) = limiter(limit);
             let mut reset = 0;
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_caller_that_waits_as_told_is_let_through() {
+    fn a_rejected_caller_is_accepted_after_the_retry_time() {
         let (limiter, clock) = limiter(7);
         for _ in 0..7 {
             assert_eq!(spend(&limiter, "a").2, None);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_pays_for_others() {
+    fn a_caller_that_exceeds_its_limit_does_not_affect_others() {
         let (limiter, _) = limiter(1);
         assert_eq!(spend(&limiter, "a").2, None);
         for _ in 0..9 {
@@ -242,34 +242,34 @@ mod tests {
     }
 
     #[test]
-    fn callers_whose_budget_is_whole_are_forgotten_and_others_are_not() {
+    fn full_budgets_are_evicted_and_others_are_kept() {
         let (limiter, clock) = limiter(1);
-        let known = || limiter.budgets.lock().unwrap().len();
-        for n in 0..MAX_CALLERS - 1 {
+        let kept = || limiter.budgets.lock().unwrap().len();
+        for n in 0..MAX_BUDGETS - 1 {
             spend(&limiter, &n.to_string());
         }
-        // They are kept for the time of one more request.
+        // governor counts a budget as full only one interval after it has refilled.
         clock.advance(Duration::from_secs(120));
         spend(&limiter, "late");
-        assert_eq!(known(), MAX_CALLERS);
+        assert_eq!(kept(), MAX_BUDGETS);
         spend(&limiter, "last");
-        assert_eq!(known(), 2);
+        assert_eq!(kept(), 2);
         assert_eq!(spend(&limiter, "late").2, Some(60));
     }
 
     #[test]
-    fn more_callers_than_are_remembered_are_let_through() {
+    fn more_callers_than_budgets_are_all_accepted() {
         let (limiter, _) = limiter(1);
-        for n in 0..3 * MAX_CALLERS {
+        for n in 0..3 * MAX_BUDGETS {
             assert_eq!(spend(&limiter, &n.to_string()).2, None);
-            assert!(limiter.budgets.lock().unwrap().len() <= MAX_CALLERS);
+            assert!(limiter.budgets.lock().unwrap().len() <= MAX_BUDGETS);
         }
     }
 
     #[test]
-    fn debug_shows_the_limit_and_no_caller() {
+    fn debug_prints_the_limit_and_no_caller() {
         let limit = RateLimit::per_minute(NonZeroU32::new(5).unwrap());
-        limit.spend(&of("a"));
+        limit.spend(&caller("a"));
         assert_eq!(format!("{limit:?}"), "RateLimit(5)");
     }
 }

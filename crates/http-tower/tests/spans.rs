@@ -1,15 +1,29 @@
-//! What a subscriber that takes everything is told.
+//! The spans and events that a subscriber of every level receives.
+//!
+//! These tests have a process of their own, and run one after the other. `tracing` caches whether a
+//! span is enabled. If a test without a subscriber is the first to enter a span while another
+//! thread has the only subscriber, the span stays disabled for that thread, too.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
+#[path = "http/common.rs"]
+#[expect(dead_code, reason = "these tests need only a part of it")]
+mod common;
 
 use std::{
     io::{self, Write},
     sync::{Arc, Mutex},
 };
 
+use keywright_core::{Denied, Prefix, TokenRef};
 use serde_json::json;
 use tracing::{Level, level_filters::LevelFilter, subscriber::set_default};
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::common::{Client, acme};
+
+/// Held for the whole of each test.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -29,7 +43,7 @@ impl Log {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// The subscriber of this thread, which an answer never leaves.
+    /// Installs a subscriber for this thread, which handles every request of the test.
     fn start(&self, level: Level) -> tracing::subscriber::DefaultGuard {
         let log = self.clone();
         set_default(
@@ -45,56 +59,60 @@ impl Log {
 }
 
 #[tokio::test]
-async fn spans_hold_ids_and_outcomes_and_nothing_that_was_sent() {
+async fn spans_contain_ids_and_outcomes_and_no_text_of_the_client() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     let (keys, client) = acme().await;
     let log = Log::default();
     let _guard = log.start(Level::TRACE);
 
-    let name = "a name that nobody logs";
+    let name = "an unlogged name";
     let body = json!({"name": name, "metadata": {"note": name}});
     let (id, token) = client.create(body.clone()).await;
     let path = format!("/{id}");
-    client.ask("GET", "/?search=unlogged", None).await;
-    client.ask("PATCH", &path, Some(body)).await;
+    client.send("GET", "/?search=unlogged", None).await;
+    client.send("PATCH", &path, Some(body)).await;
     let verify = json!({"key": token});
-    client.ask("POST", "/verify", Some(verify.clone())).await;
+    client.send("POST", "/verify", Some(verify.clone())).await;
     let rotate = format!("{path}/rotate");
-    let successor = client.ask("POST", &rotate, Some(json!({}))).await.json();
+    let successor = client.send("POST", &rotate, Some(json!({}))).await.json();
     let successor = successor["secret"].as_str().unwrap();
-    client.ask("DELETE", &path, None).await;
+    client.send("DELETE", &path, None).await;
     let revoked = Client::new(&keys, &token);
-    revoked.ask("GET", &path, None).await;
-    Client::new(&keys, "unlogged").ask("GET", "/", None).await;
+    revoked.send("GET", &path, None).await;
+    Client::new(&keys, "unlogged").send("GET", "/", None).await;
 
     let text = log.text();
     let spans: Vec<&str> = text.lines().filter(|line| line.contains("close")).collect();
-    let told = |parts: &[&str]| {
-        let told = spans
+    let assert_span = |parts: &[&str]| {
+        let found = spans
             .iter()
             .any(|line| parts.iter().all(|part| line.contains(part)));
-        assert!(told, "{parts:?} in {text}");
+        assert!(found, "{parts:?} in {text}");
     };
-    let caller = keywright_core::Prefix::parse("sk").unwrap();
-    let caller = keywright_core::TokenRef::parse(client.token.as_bytes(), &caller);
+    let prefix = Prefix::parse("sk").unwrap();
+    let caller = TokenRef::parse(client.token.as_bytes(), &prefix);
     let caller = format!("caller={}", caller.unwrap().id());
     let key = format!("key={id}");
     let all = ["API key operation", &caller, "workspace=acme"];
-    told(&[&all[..], &["operation=\"create\"", "status=201"]].concat());
-    told(&[&all[..], &["operation=\"list\"", "status=200"]].concat());
-    told(&[&all[..], &["operation=\"rename\"", &key, "status=200"]].concat());
-    told(&[&all[..], &["operation=\"verify\"", "status=200"]].concat());
-    told(&[&all[..], &["operation=\"rotate\"", &key, "status=201"]].concat());
-    told(&[&all[..], &["operation=\"revoke\"", &key, "status=200"]].concat());
-    told(&["operation=\"find\"", &key, "status=401"]);
+    assert_span(&[&all[..], &["operation=\"create\"", "status=201"]].concat());
+    assert_span(&[&all[..], &["operation=\"list\"", "status=200"]].concat());
+    assert_span(&[&all[..], &["operation=\"update\"", &key, "status=200"]].concat());
+    assert_span(&[&all[..], &["operation=\"verify\"", "status=200"]].concat());
+    assert_span(&[&all[..], &["operation=\"rotate\"", &key, "status=201"]].concat());
+    assert_span(&[&all[..], &["operation=\"revoke\"", &key, "status=200"]].concat());
+    assert_span(&["operation=\"get\"", &key, "status=401"]);
     let verification = "API key verification";
-    told(&[verification, "workspace=acme", "outcome=\"accepted\""]);
-    told(&[verification, &key, "outcome=the key was revoked"]);
-    told(&[verification, "outcome=it is no token"]);
+    assert_span(&[verification, "workspace=acme", "outcome=\"accepted\""]);
+    let outcome = |denied: Denied| format!("outcome={denied}");
+    let revoked = outcome(Denied::Revoked(id.parse().unwrap()));
+    assert_span(&[verification, &key, &revoked]);
+    let malformed = TokenRef::parse(b"unlogged", &prefix).err();
+    assert_span(&[
+        verification,
+        &outcome(Denied::Malformed(malformed.unwrap())),
+    ]);
 
-    assert!(
-        !text.contains("unlogged") && !text.contains("nobody logs"),
-        "{text}"
-    );
+    assert!(!text.contains("unlogged"), "{text}");
     assert!(!text.to_lowercase().contains("bearer"), "{text}");
     for token in [client.token.as_str(), &token, successor] {
         let secret = token.rsplit('_').next().unwrap();
@@ -104,7 +122,8 @@ async fn spans_hold_ids_and_outcomes_and_nothing_that_was_sent() {
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_ask_for_them_keeps_its_own_span_as_it_is() {
+async fn the_span_of_a_host_without_debug_spans_is_unchanged() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     let (_keys, client) = acme().await;
     let log = Log::default();
     let _guard = log.start(Level::INFO);

@@ -1,16 +1,19 @@
-//! The schemas of core's types, which `serde` writes as texts, lists and objects.
+//! The JSON schemas of the types of `keywright_core`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        RefOr, Schema,
+        Ref, RefOr, Schema,
         extensions::Extensions,
-        schema::{ArrayBuilder, KnownFormat, Object, ObjectBuilder, SchemaFormat, Type},
+        schema::{
+            AdditionalProperties, ArrayBuilder, KnownFormat, Object, ObjectBuilder, SchemaFormat,
+            Type,
+        },
     },
 };
 
-/// A type for each schema, so that derived schemas can name it where they hold core's type.
+/// Defines a type for each schema. A derived schema names it as the type of a field.
 macro_rules! schemas {
     ($($type:ident = $schema:expr;)+) => {$(
         pub(crate) struct $type;
@@ -26,52 +29,50 @@ macro_rules! schemas {
 }
 
 schemas! {
-    ApiKeyId = text("The public id of a key; keys created later have greater ids.")
+    ApiKeyId = text("The public id of a key. A key that was created later has a greater id.")
         .pattern(Some("^key_[0-9A-Za-z]{16}$"))
         .min_length(Some(20))
         .max_length(Some(20))
         .examples(["key_0U5lKtf600000000"]);
     ApiKeyName = text(
-        "What a key is called: 1 to 255 characters after white space around it is taken off; no \
+        "The name of a key: 1 to 255 characters after surrounding white space is removed, without \
          control characters.",
     )
         .pattern(Some(NAME))
         .min_length(Some(1))
         .max_length(Some(keywright_core::Name::MAX_LENGTH))
         .examples(["Production Server"]);
-    ApiKeyEnvironment = text("Which of the two worlds a key opens.")
+    ApiKeyEnvironment = text("The environment of a key.")
         .enum_values(Some(["live", "test"]));
     ApiKeyTime = text("A time in UTC, with milliseconds (RFC 3339).")
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .pattern(Some(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"))
         .examples(["2024-03-01T10:00:00.000Z"]);
-    ApiKeyEnd = text("When a key is to end: a time in the future (RFC 3339).")
+    ApiKeyEnd = text("The time at which a key expires: a time in the future (RFC 3339).")
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .examples(["2999-01-01T00:00:00Z"]);
     ApiKeyPermission = text(
-        "`*`, or 1 to 4 segments joined by `:`, of which the last may be `*`: `calls:*` covers \
-         whatever begins with `calls:`.",
+        "`*`, or 1 to 4 segments that are joined by `:`. The last segment may be `*`: `calls:*` \
+         covers every permission that begins with `calls:`.",
     )
         .pattern(Some(r"^(?:[a-z0-9_.-]{1,32}:){0,3}(?:[a-z0-9_.-]{1,32}|\*)$"))
         .min_length(Some(1))
         .max_length(Some(keywright_core::Permission::MAX_LENGTH))
         .examples(["calls:read"]);
     ApiKeyPermissions = ArrayBuilder::new()
-        .description(Some("What a key may do; none of it, and it may do nothing."))
-        .items(utoipa::openapi::Ref::from_schema_name(ApiKeyPermission::name()))
+        .description(Some("The permissions of a key. A key with an empty list has none."))
+        .items(Ref::from_schema_name(ApiKeyPermission::name()))
         .max_items(Some(keywright_core::Permissions::MAX_COUNT))
         .build();
     ApiKeyMetadata = ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(Some("An object of your own, at most 4 KiB when serialised."))
-        .additional_properties(Some(
-            utoipa::openapi::schema::AdditionalProperties::<Schema>::FreeForm(true),
-        ))
+        .description(Some("An object with your own data, at most 4 KiB of JSON."))
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true)))
         .examples([json!({"team": "billing"})])
         .build();
 }
 
-/// No control characters, and something that is not white space.
+/// No control character, and at least one character that is not white space.
 const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 
 fn text(description: &str) -> ObjectBuilder {
@@ -80,26 +81,25 @@ fn text(description: &str) -> ObjectBuilder {
         .description(Some(description))
 }
 
-/// `valid` of a token that opens something.
-pub(crate) fn yes() -> Object {
-    always(true)
+/// The schema of a boolean that is always `true`.
+pub(crate) fn always_true() -> Object {
+    constant(true)
 }
 
-/// `valid` of a token that opens nothing.
-pub(crate) fn no() -> Object {
-    always(false)
+/// The schema of a boolean that is always `false`.
+pub(crate) fn always_false() -> Object {
+    constant(false)
 }
 
-fn always(value: bool) -> Object {
+fn constant(value: bool) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Boolean)
         .enum_values(Some([value]))
         .build()
 }
 
-/// `utoipa` has no word for some of OpenAPI's; as an extension it writes any.
-pub(super) fn words<const N: usize>(
-    words: [(&'static str, serde_json::Value); N],
-) -> Option<Extensions> {
-    Some(words.into_iter().collect())
+/// Keywords that the builders of `utoipa` lack. It writes extensions as they are, so this passes
+/// the keywords as extensions.
+pub(crate) fn keywords<const N: usize>(keywords: [(&'static str, Value); N]) -> Option<Extensions> {
+    Some(keywords.into_iter().collect())
 }

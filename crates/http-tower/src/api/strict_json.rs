@@ -1,4 +1,5 @@
-//! JSON without repeated members: which one of two `expires_at` counts must not be left to a parser.
+//! JSON without duplicate fields. Parsers differ in which of two `expires_at` they take, so a body
+//! with both is rejected.
 
 use std::fmt;
 
@@ -8,8 +9,8 @@ use serde::{
 };
 use serde_json::{Map, Number, Value};
 
-/// A JSON value in which no object, at any depth, has two members of one name.
-pub(super) struct Strict(pub(super) Value);
+/// A JSON value in which no object, at any depth, has two fields of the same name.
+struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -64,30 +65,30 @@ impl<'de> Visitor<'de> for StrictVisitor {
         Ok(array.into())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
+        while let Some(name) = fields.next_key::<String>()? {
             if object.contains_key(&name) {
-                return Err(A::Error::custom(REPEATED));
+                return Err(A::Error::custom(DUPLICATE));
             }
-            let Strict(value) = members.next_value()?;
+            let Strict(value) = fields.next_value()?;
             object.insert(name, value);
         }
         Ok(object.into())
     }
 }
 
-const REPEATED: &str = "a property is given twice";
+const DUPLICATE: &str = "duplicate field";
 
-/// Reads a JSON object. The error is a sentence that holds no byte of the text.
+/// Parses a JSON object. The error message contains no byte of the text.
 pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, String> {
     match serde_json::from_slice(text) {
         Ok(Strict(Value::Object(object))) => Ok(object),
         Ok(Strict(_)) => Err("the body must be a JSON object".into()),
         Err(error) => {
             let place = format!("line {}, column {}", error.line(), error.column());
-            if error.is_data() && error.to_string().starts_with(REPEATED) {
-                Err(format!("{REPEATED} ({place})"))
+            if error.is_data() && error.to_string().starts_with(DUPLICATE) {
+                Err(format!("{DUPLICATE} ({place})"))
             } else {
                 Err(format!("the body is not valid JSON ({place})"))
             }
@@ -100,28 +101,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repeated_members_are_refused_at_any_depth() {
+    fn duplicate_fields_are_rejected_at_any_depth() {
         for text in [
             r#"{"a":1,"a":1}"#,
             r#"{"m":{"x":[{"y":1,"y":2}]}}"#,
             r#"{"a":1,"\u0061":2}"#,
         ] {
             assert!(
-                object(text.as_bytes()).unwrap_err().starts_with(REPEATED),
+                object(text.as_bytes()).unwrap_err().starts_with(DUPLICATE),
                 "{text}"
             );
         }
     }
 
     #[test]
-    fn everything_else_is_read_as_it_is() {
+    fn any_other_object_is_parsed_as_serde_json_parses_it() {
         let text = r#"{"a":[null,true,-1,18446744073709551615,1.5,"x"],"b":{"c":{}}}"#;
         let value: Value = serde_json::from_str(text).unwrap();
         assert_eq!(Value::Object(object(text.as_bytes()).unwrap()), value);
     }
 
     #[test]
-    fn errors_say_where_and_not_what() {
+    fn errors_name_the_position_and_repeat_no_text() {
         assert_eq!(object(b"[]").unwrap_err(), "the body must be a JSON object");
         let error = object(b"{\"secret\": hunter2}").unwrap_err();
         assert_eq!(error, "the body is not valid JSON (line 1, column 12)");

@@ -1,5 +1,6 @@
-//! What the bodies of requests hold. The endpoints read bodies member by member, to tell all that
-//! is wrong with them; a test holds these types against the members that are read.
+//! The bodies of requests. These types exist for their schemas only: the endpoints read a body
+//! field by field, so that they can report all errors at once. `api/openapi_test.rs` compares the
+//! two.
 
 use serde_json::json;
 use utoipa::{
@@ -10,27 +11,29 @@ use utoipa::{
     },
 };
 
-use super::text::{
-    ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName, ApiKeyPermissions, words,
+use crate::schema::{
+    ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName, ApiKeyPermissions, keywords,
 };
 
-/// The key that is asked for. `expires_at` cannot be given where `expire_now` is `true`.
+/// A key to create. `expires_at` cannot be given if `expire_now` is `true`.
 #[derive(ToSchema)]
 #[schema(as = ApiKeyToCreate)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "for its schema alone")]
+#[expect(dead_code, reason = "used for its schema only")]
 struct CreateFields {
     name: ApiKeyName,
-    /// Whether the key is created already expired.
+    /// Whether the key is already expired when it is created.
     #[schema(required = false, default = false)]
     expire_now: bool,
-    /// When the key ends; left out, when the caller's key does. It cannot be later than that.
+    /// The time at which the key expires. It cannot be later than the expiry of the caller's key,
+    /// which is the default.
     #[schema(required = false)]
     expires_at: ApiKeyEnd,
-    /// What the key may do; left out, what the caller may, which must cover each.
+    /// The permissions of the key. The caller's permissions must cover each of them, and are the
+    /// default.
     #[schema(required = false)]
     permissions: ApiKeyPermissions,
-    /// Left out, the caller's.
+    /// The environment of the key. The default is that of the caller.
     #[schema(required = false)]
     environment: ApiKeyEnvironment,
     #[schema(required = false)]
@@ -48,7 +51,7 @@ impl PartialSchema for ApiKeyToCreate {
                 "properties": {"expire_now": {"const": true}},
                 "required": ["expire_now", "expires_at"],
             });
-            object.extensions = words([("not", both)]);
+            object.extensions = keywords([("not", both)]);
         }
         schema
     }
@@ -60,30 +63,31 @@ impl ToSchema for ApiKeyToCreate {
     }
 }
 
-/// What is to change; what is left out stays.
+/// The changes to a key. A field that is left out does not change.
 #[derive(ToSchema)]
 #[schema(as = ApiKeyChange, min_properties = 1)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "for its schema alone")]
+#[expect(dead_code, reason = "used for its schema only")]
 pub(super) struct Change {
     #[schema(required = false)]
     name: ApiKeyName,
-    /// Replaces the metadata that there is, whole.
+    /// The new metadata, which replaces the whole old metadata.
     #[schema(required = false)]
     metadata: ApiKeyMetadata,
 }
 
-/// How a key is to be rotated.
+/// The options of a rotation.
 #[derive(ToSchema)]
 #[schema(as = ApiKeyRotation)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "for its schema alone")]
+#[expect(dead_code, reason = "used for its schema only")]
 pub(super) struct Rotation {
-    /// For how long the old key still works: `now`, `24h`, or seconds; `now` and 0 revoke it.
+    /// How long the old key remains valid: `now`, `24h`, or a number of seconds. `now` and 0 revoke
+    /// it.
     #[schema(required = false, schema_with = overlap)]
     expire_previous: String,
-    /// When the successor ends; left out, it gets the lifetime that the old key had, from now. It
-    /// cannot be later than the caller's own.
+    /// The time at which the successor expires. It cannot be later than the expiry of the caller's
+    /// key. By default the successor has the lifetime of the old key, counted from now.
     #[schema(required = false)]
     expires_at: ApiKeyEnd,
 }
@@ -98,7 +102,8 @@ fn overlap() -> Schema {
         .maximum(Some(keywright_core::NewRotation::MAX_OVERLAP.as_secs()));
     OneOfBuilder::new()
         .description(Some(
-            "For how long the old key still works: `now`, `24h`, or seconds; `now` and 0 revoke it.",
+            "How long the old key remains valid: `now`, `24h`, or a number of seconds. `now` and 0 \
+             revoke it.",
         ))
         .default(Some(json!("24h")))
         .item(named)
@@ -106,11 +111,11 @@ fn overlap() -> Schema {
         .into()
 }
 
-/// A token that somebody has presented.
+/// A token to verify.
 #[derive(ToSchema)]
 #[schema(as = ApiKeyToVerify)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "for its schema alone")]
+#[expect(dead_code, reason = "used for its schema only")]
 pub(super) struct Presented {
     /// The whole token.
     #[schema(examples("sk_live_0U5lKtf600000000_…032Ts3u"))]

@@ -1,0 +1,113 @@
+//! Conversion of the errors of `keywright_core` into error responses.
+
+use std::{error::Error, fmt::Write as _};
+
+use http::StatusCode;
+use keywright_core::{IssueError, StoreError, StoreErrorKind, Undecided, VerifyError};
+
+use super::{api_error::ApiError, challenge::Challenge};
+
+impl Challenge {
+    /// Converts the error of a verification. The response does not contain the reason, but the log
+    /// does.
+    pub(crate) fn verify_error(&self, error: &VerifyError) -> ApiError {
+        match error {
+            VerifyError::Denied(denied) => {
+                let key = denied.id().map(tracing::field::display);
+                tracing::info!(key, reason = %denied, "API key denied");
+                self.invalid_token()
+            }
+            VerifyError::Undecided(undecided) => {
+                tracing::error!(error = causes(undecided), "API key could not be verified");
+                match undecided {
+                    Undecided::Store(error) => store_error(error),
+                    _ => ApiError::unavailable("API keys cannot be verified at the moment"),
+                }
+            }
+        }
+    }
+
+    /// Converts an error of the issuer.
+    pub(crate) fn issue_error(&self, error: &IssueError) -> ApiError {
+        match error {
+            IssueError::NotPermitted(missing) => self.insufficient_scope(missing),
+            IssueError::Environment => {
+                let attributes = r#", error="insufficient_scope""#;
+                let code = "environment_not_permitted";
+                self.error(StatusCode::FORBIDDEN, code, error.to_string(), attributes)
+            }
+            IssueError::ExpiryPast | IssueError::ExpiryBeyondCaller => {
+                ApiError::field("expires_at", error.to_string())
+            }
+            IssueError::CallerInactive => self.invalid_token(),
+            IssueError::NotFound => ApiError::not_found(),
+            IssueError::Cursor => ApiError::field("cursor", error.to_string()),
+            IssueError::NotRotatable => {
+                ApiError::new(StatusCode::CONFLICT, "not_rotatable", error.to_string())
+            }
+            IssueError::IdempotencyMismatch => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                ApiError::new(status, "idempotency_mismatch", error.to_string())
+            }
+            IssueError::Store(conflict) if conflict.kind() == StoreErrorKind::Conflict => {
+                ApiError::conflict()
+            }
+            other => {
+                tracing::error!(error = causes(other), "API key could not be issued");
+                match other {
+                    IssueError::Store(error) => store_error(error),
+                    _ => ApiError::unavailable("API keys cannot be issued at the moment"),
+                }
+            }
+        }
+    }
+}
+
+/// Converts an error of the store: 500 for a record that cannot be read, 503 for everything else.
+///
+/// A change that was made but not confirmed has a code of its own, because a client that retries it
+/// waits for the same replicas again.
+fn store_error(error: &StoreError) -> ApiError {
+    match error.kind() {
+        StoreErrorKind::Corrupt => {
+            let message = "a stored key cannot be read";
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "corrupt", message)
+        }
+        StoreErrorKind::NotConfirmed => {
+            let message = "the change was made, but too few replicas confirmed it";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_confirmed", message)
+        }
+        _ => ApiError::store_unavailable(),
+    }
+}
+
+/// An error and its sources, for the log. None of them contains a byte of a secret.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        // Writing to a `String` does not fail.
+        let _ = write!(text, ": {error}");
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unconfirmed_change_has_a_different_code_than_one_that_was_not_made() {
+        for (kind, status, code) in [
+            (StoreErrorKind::NotConfirmed, 503, "not_confirmed"),
+            (StoreErrorKind::Unavailable, 503, "unavailable"),
+            (StoreErrorKind::Corrupt, 500, "corrupt"),
+        ] {
+            let error = store_error(&StoreError::new(kind, "redis"));
+            let envelope = serde_json::to_value(error.envelope("")).unwrap();
+            assert_eq!(envelope["statusCode"], status);
+            assert_eq!(envelope["code"], code);
+        }
+    }
+}

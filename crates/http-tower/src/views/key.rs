@@ -1,0 +1,71 @@
+//! A key in a response.
+
+use keywright_core::{Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp, Verified};
+use serde::Serialize;
+
+#[cfg(feature = "openapi")]
+use crate::schema;
+
+/// A key as the API returns it, without its secret or hash.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ApiKey, description = "A key, without its secret or hash."))]
+pub struct KeyView<'a> {
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::ApiKeyId))]
+    id: KeyId,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::ApiKeyName))]
+    name: &'a Name,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::ApiKeyTime))]
+    created_at: Timestamp,
+    /// The time of the last recorded use. A use is recorded with a delay.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ApiKeyTime>, required = true))]
+    last_used_at: Option<Timestamp>,
+    is_expired: bool,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::ApiKeyEnvironment))]
+    environment: Environment,
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::ApiKeyPermissions))]
+    permissions: &'a Permissions,
+    /// The time at which the key expires, or `null` if it never does.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ApiKeyTime>, required = true))]
+    expires_at: Option<Timestamp>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ApiKeyTime>, required = true))]
+    revoked_at: Option<Timestamp>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ApiKeyMetadata>, required = true))]
+    metadata: Option<&'a Metadata>,
+    /// The key that created this one.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ApiKeyId>, required = true))]
+    parent_id: Option<KeyId>,
+    /// The key that replaced this one in a rotation.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ApiKeyId>, required = true))]
+    successor_id: Option<KeyId>,
+}
+
+impl<'a> KeyView<'a> {
+    /// Returns the view of a key at the time `now`.
+    #[must_use]
+    pub fn new(key: &'a Key, now: Timestamp) -> Self {
+        Self {
+            id: key.id,
+            name: &key.name,
+            created_at: key.created_at(),
+            last_used_at: key.last_used_at,
+            is_expired: key.is_expired(now),
+            environment: key.environment,
+            permissions: &key.permissions,
+            expires_at: key.expires_at,
+            revoked_at: key.revoked_at,
+            metadata: key.metadata.as_ref(),
+            parent_id: key.parent,
+            successor_id: key.successor,
+        }
+    }
+
+    /// Returns the view of a verified key at the time `now`. Its last use is this verification.
+    #[must_use]
+    pub fn verified(verified: &'a Verified, now: Timestamp) -> Self {
+        Self {
+            last_used_at: verified.last_used_at(),
+            ..Self::new(verified.key(), now)
+        }
+    }
+}
