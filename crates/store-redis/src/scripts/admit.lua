@@ -1,11 +1,13 @@
--- Notes a child of a parent that is active and ends no earlier.
--- KEYS: the parent's record, its children. ARGV: workspace, now, the child's id, when it ends.
+-- Registers a child with a parent that is active and ends no earlier than the child.
+-- `Key::admits` states the same rule in Rust.
+-- KEYS: the parent's record, the parent's children.
+-- ARGV: the child's workspace, now, the child's id, the child's time of expiry as 8 bytes.
 local record = redis.call('GET', KEYS[1])
-if not record or record == GONE then
+if not record or record == TOMBSTONE then
   return CONFLICT
 end
-if not readable(record) then
-  return UNREADABLE
+if not is_whole(record) then
+  return CORRUPT
 end
 if workspace(record) ~= ARGV[1] or is_revoked(record) or expires_at(record) <= tonumber(ARGV[2]) then
   return CONFLICT
