@@ -1,41 +1,39 @@
-//! A key as it may be shown, and the record of it that a store keeps.
+//! A key without its secret, and its status.
 
 use std::fmt;
 
-use crate::{
-    Environment, KeyId, Metadata, Name, Permissions, Timestamp, Workspace, hash::Credential,
-};
+use crate::{Environment, KeyId, Metadata, Name, Permissions, Timestamp, Workspace};
 
-/// All of a key that may be shown: everything but its hash.
+/// A key without its secret: everything about it that may be shown.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Key {
-    /// The public id, which holds the time of creation.
+    /// The public id, which begins with the time of creation.
     pub id: KeyId,
-    /// The tenant it belongs to; never changes.
+    /// The tenant that the key belongs to. It never changes.
     pub workspace: Workspace,
-    /// Live or test; never changes.
+    /// Live or test. It never changes.
     pub environment: Environment,
-    /// What people call it.
+    /// The display name.
     pub name: Name,
-    /// What it may do; never changes.
+    /// The permissions of the key. They never change.
     pub permissions: Permissions,
-    /// The host's notes.
+    /// JSON that the host attached to the key.
     pub metadata: Option<Metadata>,
-    /// The key that created it, or `None` for a key made by an operator or a session.
+    /// The key that created this one, or `None` if an operator or a session did.
     pub parent: Option<KeyId>,
-    /// The key that replaces it since a rotation.
+    /// The key that replaced this one in a rotation.
     pub successor: Option<KeyId>,
-    /// From when on it is refused.
+    /// The time from which the key is rejected, or `None` if it never expires.
     pub expires_at: Option<Timestamp>,
-    /// When it was revoked.
+    /// When the key was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// When it was last used, as far as that was noted with [`KeyStore::touch`](crate::KeyStore::touch).
+    /// The latest use that was recorded with [`KeyStore::touch`](crate::KeyStore::touch).
     pub last_used_at: Option<Timestamp>,
 }
 
 impl Key {
-    /// An active key without expiry, metadata or parent. The other fields are public.
+    /// Returns an active key without expiry, metadata or parent. The other fields are public.
     #[must_use]
     pub fn new(
         id: KeyId,
@@ -59,29 +57,30 @@ impl Key {
         }
     }
 
-    /// When it was created.
+    /// Returns the time of creation, which the id holds.
     #[must_use]
     pub fn created_at(&self) -> Timestamp {
         self.id.created_at()
     }
 
-    /// Whether its time is over at the time `now`, revoked or not.
+    /// Whether the key has expired at `now`, whether or not it is revoked.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }
 
-    /// Whether it may make a key of this workspace and end (`None`: without one) at the time `now`: it is
-    /// active, of the same workspace, and ends no earlier.
+    /// Whether this key may create `child`, or receive it in a rotation, at `now`.
+    ///
+    /// This key must be active, in the child's workspace, and expire no earlier than the child.
     #[must_use]
-    pub fn admits(&self, workspace: &Workspace, end: Option<Timestamp>, now: Timestamp) -> bool {
-        let ends_in_time = self
+    pub fn admits(&self, child: &Self, now: Timestamp) -> bool {
+        let outlives_child = self
             .expires_at
-            .is_none_or(|last| end.is_some_and(|end| end <= last));
-        self.workspace == *workspace && self.status(now) == Status::Active && ends_in_time
+            .is_none_or(|end| child.expires_at.is_some_and(|child_end| child_end <= end));
+        self.workspace == child.workspace && self.status(now) == Status::Active && outlives_child
     }
 
-    /// Whether it opens anything at the time `now`. Revoked comes before expired.
+    /// Returns the status at `now`. A key that is both revoked and expired counts as revoked.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {
         if self.revoked_at.is_some() {
@@ -94,23 +93,23 @@ impl Key {
     }
 }
 
-/// Whether a key opens anything.
+/// Whether a key is accepted, and why not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "the wire contract has these three and no other"
+    reason = "the wire contract has exactly these three"
 )]
 pub enum Status {
-    /// It does.
+    /// The key is accepted.
     Active,
-    /// Its time is over.
+    /// The key has expired.
     Expired,
-    /// It was withdrawn, for ever.
+    /// The key was revoked, which is permanent.
     Revoked,
 }
 
 impl Status {
-    /// `active`, `expired` or `revoked`.
+    /// Returns `active`, `expired` or `revoked`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -124,31 +123,6 @@ impl Status {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// What a store keeps of a key: the key, the hash of its secret, and a version that grows with each
-/// change of either. It never holds a token.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct Record {
-    /// The key.
-    pub key: Key,
-    /// The hash of its secret.
-    pub credential: Credential,
-    /// 1 when inserted, and one more with each rename, rehash, rotation and revocation.
-    pub version: u64,
-}
-
-impl Record {
-    /// The record of a new key.
-    #[must_use]
-    pub fn new(key: Key, credential: Credential) -> Self {
-        Self {
-            key,
-            credential,
-            version: 1,
-        }
     }
 }
 

@@ -67,14 +67,15 @@ pub use crate::{
         Expiry, IdempotencyKey, IdempotencyKeyError, Introspection, IssueError, Issued, Issuer,
         ListKeys, Listed, Minted, NewKey, NewRotation, Outcome, Position,
     },
-    key::{Key, Record, Status},
+    key::{Key, Status},
     metadata::{Metadata, MetadataError},
     name::{Name, NameError, fold_case},
     permission::{Permission, PermissionError, Permissions},
     random::{Entropy, OsEntropy, RandomError},
     store::{
-        Durability, KeyStore, Lease, Listing, MemoryStore, Page, Purge, Reach, Rename, Reservation,
-        Reserved, Retire, Revocation, Rotation, Stamp, Start, StoreError, StoreErrorKind,
+        Durability, KeyStore, Lease, Listing, MemoryStore, Page, Purge, Reach, Record, Rename,
+        Reservation, Reserved, Retire, Revocation, Rotation, Stamp, Start, StoreError,
+        StoreErrorKind,
     },
     time::{Clock, SystemClock, Timestamp, TimestampError},
     token::{

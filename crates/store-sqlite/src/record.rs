@@ -123,17 +123,8 @@ fn environment(value: ValueRef<'_>) -> Result<Environment, Unreadable> {
 
 /// A new record as its columns are bound. It is made on the caller's thread, to spare the writer's.
 pub(crate) struct NewRow {
-    pub(crate) id: KeyId,
-    pub(crate) workspace: Workspace,
-    pub(crate) parent: Option<KeyId>,
-    environment: i64,
-    name: Name,
+    pub(crate) key: Key,
     permissions: String,
-    successor: Option<KeyId>,
-    pub(crate) expires_at: Option<Timestamp>,
-    revoked_at: Option<Timestamp>,
-    last_used_at: Option<Timestamp>,
-    metadata: Option<Metadata>,
     hash: String,
     tag: Tag,
     version: i64,
@@ -141,51 +132,43 @@ pub(crate) struct NewRow {
 
 impl NewRow {
     pub(crate) fn new(record: &Record) -> rusqlite::Result<Self> {
-        let Record {
-            key,
-            credential,
-            version,
-            ..
-        } = record;
         Ok(Self {
-            id: key.id,
-            workspace: key.workspace.clone(),
-            parent: key.parent,
-            environment: match key.environment {
-                Environment::Live => 0,
-                Environment::Test => 1,
-            },
-            name: key.name.clone(),
-            permissions: key.permissions.to_string(),
-            successor: key.successor,
-            expires_at: key.expires_at,
-            revoked_at: key.revoked_at,
-            last_used_at: key.last_used_at,
-            metadata: key.metadata.clone(),
-            hash: credential.hash.to_string(),
-            tag: credential.tag,
-            version: i64::try_from(*version)
-                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?,
+            key: record.key.clone(),
+            permissions: record.key.permissions.to_string(),
+            hash: record.credential.hash.to_string(),
+            tag: record.credential.tag,
+            version: version(record)?,
         })
     }
 
     pub(crate) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let key = &self.key;
+        let environment = match key.environment {
+            Environment::Live => 0,
+            Environment::Test => 1,
+        };
         connection.prepare_cached(INSERT)?.execute(params![
-            self.id.as_bytes(),
-            self.workspace.as_str(),
-            self.environment,
-            self.name.as_str(),
+            key.id.as_bytes(),
+            key.workspace.as_str(),
+            environment,
+            key.name.as_str(),
             self.permissions,
-            self.parent.as_ref().map(KeyId::as_bytes),
-            self.successor.as_ref().map(KeyId::as_bytes),
-            self.expires_at.map(Timestamp::as_millis),
-            self.revoked_at.map(Timestamp::as_millis),
-            self.last_used_at.map(Timestamp::as_millis),
-            self.metadata.as_ref().map(Metadata::as_json),
+            key.parent.as_ref().map(KeyId::as_bytes),
+            key.successor.as_ref().map(KeyId::as_bytes),
+            key.expires_at.map(Timestamp::as_millis),
+            key.revoked_at.map(Timestamp::as_millis),
+            key.last_used_at.map(Timestamp::as_millis),
+            key.metadata.as_ref().map(Metadata::as_json),
             self.hash,
             self.tag.as_bytes(),
             self.version,
         ])?;
         Ok(())
     }
+}
+
+/// The version as its column is bound.
+pub(crate) fn version(record: &Record) -> rusqlite::Result<i64> {
+    i64::try_from(record.version)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }

@@ -190,7 +190,7 @@ impl KeyStore for SqliteStore {
         let id = *id;
         let credential = credential.clone();
         self.writer
-            .change(move |connection| operations::rehash(connection, &id, version, &credential))
+            .change(move |connection| operations::rehash(connection, &id, version, credential))
             .await
     }
 

@@ -8,16 +8,15 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Durability, KeyStore, Lease, Listing, Page, Purge, Reach, Rename, Reservation, Reserved,
-    Retire, Revocation, Rotation, Start, StoreError, StoreErrorKind,
+    Durability, KeyStore, Lease, Listing, Page, Purge, Reach, Record, Rename, Reservation,
+    Reserved, Revocation, Rotation, Start, StoreError, StoreErrorKind,
 };
-use crate::{
-    Key, KeyId, Prefix, Record, Status, Timestamp, Workspace, hash::Credential, name::fold_case,
-};
+use crate::{Key, KeyId, Prefix, Timestamp, Workspace, hash::Credential, name::fold_case};
 
-/// Keys in the memory of this process: for tests, for trying things out, and as the plainest reading
-/// of the contract. Its durability is [`Durability::Process`]. A key that was revoked is refused at
-/// once.
+/// A store that keeps keys in the memory of this process.
+///
+/// It serves tests and experiments, and is the simplest implementation of the contract. Its
+/// durability is [`Durability::Process`]. A revoked key is rejected at once.
 #[derive(Debug)]
 pub struct MemoryStore {
     contents: Mutex<Contents>,
@@ -32,7 +31,7 @@ struct Contents {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Returns an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -41,9 +40,9 @@ impl MemoryStore {
         }
     }
 
-    /// Nothing here panics between two changes of one operation, so what a panicking thread has
-    /// left behind is whole.
     fn contents(&self) -> MutexGuard<'_, Contents> {
+        // No operation panics between two of its changes, so the contents are consistent even after
+        // a panic on another thread.
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,15 +69,15 @@ impl Contents {
             .ok_or(error(StoreErrorKind::NotFound))
     }
 
-    /// Whether a key may make another one.
-    fn admits(&self, id: &KeyId, made: &Key, now: Timestamp) -> bool {
+    /// Whether the key with this id exists and admits `child`.
+    fn admits(&self, id: &KeyId, child: &Key, now: Timestamp) -> bool {
         self.records
             .get(id)
-            .is_some_and(|record| record.key.admits(&made.workspace, made.expires_at, now))
+            .is_some_and(|record| record.key.admits(child, now))
     }
 
-    /// The key and all that it created or was rotated into.
-    fn family(&self, root: KeyId) -> HashSet<KeyId> {
+    /// Returns the key and its descendants, by creation and by rotation.
+    fn with_descendants(&self, root: KeyId) -> HashSet<KeyId> {
         let mut family = HashSet::from([root]);
         loop {
             let next: Vec<KeyId> = self
@@ -102,13 +101,14 @@ impl Contents {
         }
     }
 
-    /// From the newest to the oldest, since what descends from a key is newer: so whole families go
-    /// in one call.
+    /// Deletes the records that the purge covers and returns how many.
     fn purge(&mut self, purge: &Purge) -> u64 {
         let mut children: HashMap<KeyId, u64> = HashMap::new();
         for parent in self.records.values().filter_map(|record| record.key.parent) {
             *children.entry(parent).or_default() += 1;
         }
+        // A key is older than its descendants. Going from the newest to the oldest, one call deletes
+        // whole families.
         let candidates: Vec<_> = self
             .records
             .values()
@@ -121,8 +121,9 @@ impl Contents {
             if count == u64::from(purge.limit) {
                 break;
             }
-            let is_followed = successor.is_some_and(|heir| self.records.contains_key(&heir));
-            if is_followed || children.get(&id).is_some_and(|count| *count > 0) {
+            let has_successor = successor.is_some_and(|id| self.records.contains_key(&id));
+            let has_children = children.get(&id).is_some_and(|count| *count > 0);
+            if has_successor || has_children {
                 continue;
             }
             self.records.remove(&id);
@@ -132,17 +133,6 @@ impl Contents {
             count += 1;
         }
         count
-    }
-}
-
-/// Fails unless a conditional update may go ahead.
-fn check_unchanged(record: &Record, version: u64) -> Result<(), StoreError> {
-    if record.key.revoked_at.is_some() {
-        Err(error(StoreErrorKind::NotFound))
-    } else if record.version != version {
-        Err(error(StoreErrorKind::Conflict))
-    } else {
-        Ok(())
     }
 }
 
@@ -219,14 +209,7 @@ impl KeyStore for MemoryStore {
     ) -> Result<Key, StoreError> {
         let mut contents = self.contents();
         let record = contents.in_workspace(workspace, id)?;
-        check_unchanged(record, version)?;
-        if let Some(name) = &rename.name {
-            record.key.name = name.clone();
-        }
-        if let Some(metadata) = &rename.metadata {
-            record.key.metadata = Some(metadata.clone());
-        }
-        record.version += 1;
+        record.rename(version, rename.clone()).map_err(error)?;
         let key = record.key.clone();
         drop(contents);
         self.lease.changed(id);
@@ -246,20 +229,16 @@ impl KeyStore for MemoryStore {
             .key
             .revoked_at
             .is_none();
-        let reached = match reach {
+        let mut revoked = match reach {
             Reach::Key => HashSet::from([*id]),
-            Reach::Descendants => contents.family(*id),
+            Reach::Descendants => contents.with_descendants(*id),
         };
-        let mut revoked = Vec::new();
-        for id in reached {
-            if let Some(record) = contents.records.get_mut(&id)
-                && record.key.revoked_at.is_none()
-            {
-                record.key.revoked_at = Some(now);
-                record.version += 1;
-                revoked.push(id);
-            }
-        }
+        revoked.retain(|id| {
+            contents
+                .records
+                .get_mut(id)
+                .is_some_and(|record| record.revoke(now))
+        });
         drop(contents);
         for id in &revoked {
             self.lease.changed(id);
@@ -274,34 +253,24 @@ impl KeyStore for MemoryStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut contents = self.contents();
-        let taken = contents.records.contains_key(&rotation.successor.key.id);
-        let may = rotation
-            .caller
-            .is_none_or(|caller| contents.admits(&caller, &rotation.successor.key, now));
-        let record = contents.in_workspace(workspace, &rotation.predecessor)?;
-        check_unchanged(record, rotation.version)?;
-        if !may || record.key.successor.is_some() || record.key.status(now) != Status::Active {
+        let successor = &rotation.successor;
+        let mut predecessor = contents
+            .in_workspace(workspace, &rotation.predecessor)?
+            .clone();
+        predecessor
+            .retire(rotation.version, rotation.retire, successor.key.id, now)
+            .map_err(error)?;
+        if let Some(caller) = rotation.caller
+            && !contents.admits(&caller, &successor.key, now)
+        {
             return Err(error(StoreErrorKind::Conflict));
         }
-        if taken {
+        if contents.records.contains_key(&successor.key.id) {
             return Err(error(StoreErrorKind::AlreadyExists));
         }
-        match rotation.retire {
-            Retire::Now => record.key.revoked_at = Some(now),
-            Retire::At(end) => {
-                record.key.expires_at = Some(
-                    record
-                        .key
-                        .expires_at
-                        .map_or(end, |earlier| earlier.min(end)),
-                );
-            }
+        for record in [predecessor, successor.clone()] {
+            contents.records.insert(record.key.id, record);
         }
-        record.key.successor = Some(rotation.successor.key.id);
-        record.version += 1;
-        contents
-            .records
-            .insert(rotation.successor.key.id, rotation.successor.clone());
         drop(contents);
         self.lease.changed(&rotation.predecessor);
         Ok(())
@@ -318,9 +287,7 @@ impl KeyStore for MemoryStore {
             .records
             .get_mut(id)
             .ok_or(error(StoreErrorKind::NotFound))?;
-        check_unchanged(record, version)?;
-        record.credential = credential.clone();
-        record.version += 1;
+        record.rehash(version, credential.clone()).map_err(error)?;
         drop(contents);
         self.lease.changed(id);
         Ok(())
@@ -330,7 +297,7 @@ impl KeyStore for MemoryStore {
         let mut contents = self.contents();
         for (id, time) in uses {
             if let Some(record) = contents.records.get_mut(id) {
-                record.key.last_used_at = record.key.last_used_at.max(Some(*time));
+                record.touch(*time);
             }
         }
         Ok(())

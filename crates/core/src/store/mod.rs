@@ -5,6 +5,7 @@ mod lease;
 mod listing;
 mod memory;
 mod purge;
+mod record;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +20,9 @@ pub use self::{
     listing::{Listing, Page, Start},
     memory::MemoryStore,
     purge::Purge,
+    record::Record,
 };
-use crate::{Key, KeyId, Metadata, Name, Prefix, Record, Timestamp, Workspace, hash::Credential};
+use crate::{Key, KeyId, Metadata, Name, Prefix, Timestamp, Workspace, hash::Credential};
 
 /// Where keys are kept.
 ///

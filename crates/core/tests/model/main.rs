@@ -22,9 +22,6 @@ mod verifier;
 
 // What the product's sources find in their own crate.
 use keywright_core::{Environment, KeyId, Metadata, Name, Permissions, Timestamp, Workspace};
-mod hash {
-    pub(crate) use keywright_core::Credential;
-}
 
 use crate::{
     fault::Fault,

@@ -35,9 +35,6 @@ use crate::{
     sync::Missing,
     verifier::Cache,
 };
-mod hash {
-    pub(crate) use keywright_core::Credential;
-}
 mod meter {
     pub(crate) const fn evicted() {}
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use keywright_core::{Lease, Retire, Rotation, Status, StoreErrorKind, Timestamp, Workspace};
+use keywright_core::{Lease, Rotation, StoreErrorKind, Timestamp, Workspace};
 
 use super::{
     find::find,
     index,
-    stored::{encode, next_version, read_unchanged},
+    stored::{conflict, encode, read_in_workspace},
     update::replace,
 };
 use crate::{
@@ -37,26 +37,15 @@ pub(crate) async fn rotate(
     // The caller's key may be in another slot, so check it right before the step instead of in it.
     if let Some(caller) = caller {
         let found = find(servers, lease, &caller).await?;
-        let end = successor.key.expires_at;
-        let admitted = found.is_some_and(|record| record.key.admits(workspace, end, now));
-        if !admitted {
+        if !found.is_some_and(|record| record.key.admits(&successor.key, now)) {
             return Err(StoreErrorKind::Conflict.into());
         }
     }
-    let (old, mut record) = read_unchanged(servers, Some(workspace), &id, version).await?;
-    let key = &mut record.key;
-    if key.successor.is_some() || key.status(now) != Status::Active {
-        return Err(StoreErrorKind::Conflict.into());
-    }
+    let (old, mut record) = read_in_workspace(servers, Some(workspace), &id).await?;
+    record.retire(version, retire, successor.key.id, now)?;
     if id.routing_tag() != successor.key.id.routing_tag() {
         return Err(Error::SuccessorRoutingTag);
     }
-    match retire {
-        Retire::Now => key.revoked_at = Some(now),
-        Retire::At(end) => key.expires_at = Some(key.expires_at.map_or(end, |own| own.min(end))),
-    }
-    key.successor = Some(successor.key.id);
-    record.version = next_version(&record)?;
     let new = encode(&record)?;
     let inserted = encode(&successor)?;
 
@@ -70,10 +59,6 @@ pub(crate) async fn rotate(
     match code {
         code::DONE => confirmation.and(indexed).check(servers, ()),
         code::ALREADY_EXISTS => Err(StoreErrorKind::AlreadyExists.into()),
-        _ => {
-            // The record was changed since it was read. Find out whether it was revoked.
-            read_unchanged(servers, Some(workspace), &id, version).await?;
-            Err(StoreErrorKind::Conflict.into())
-        }
+        _ => Err(conflict(servers, Some(workspace), &id, version).await),
     }
 }

@@ -33,33 +33,37 @@ pub(super) async fn read(servers: &Arc<Servers>, id: &KeyId) -> Result<Option<(V
     }
 }
 
-/// Returns a record that may be changed, encoded and decoded.
+/// Returns a record in this workspace (in any, if it is `None`), encoded and decoded.
 ///
 /// # Errors
 ///
-/// * `NotFound` if there is no such record in the workspace (in any, if it is `None`), or if the key is
-///   revoked
-/// * `Conflict` if the record has another version
-pub(super) async fn read_unchanged(
+/// `NotFound` if there is no such record.
+pub(super) async fn read_in_workspace(
+    servers: &Arc<Servers>,
+    workspace: Option<&Workspace>,
+    id: &KeyId,
+) -> Result<(Vec<u8>, Record)> {
+    let found = read(servers, id).await?;
+    found
+        .filter(|(_, record)| workspace.is_none_or(|workspace| record.key.workspace == *workspace))
+        .ok_or_else(|| StoreErrorKind::NotFound.into())
+}
+
+/// Returns the error of a change that was not made because the record had changed since it was read:
+/// `NotFound` if the key is revoked or deleted, or else `Conflict`.
+pub(super) async fn conflict(
     servers: &Arc<Servers>,
     workspace: Option<&Workspace>,
     id: &KeyId,
     version: u64,
-) -> Result<(Vec<u8>, Record)> {
-    let (bytes, record) = read(servers, id)
-        .await?
-        .filter(|(_, record)| workspace.is_none_or(|workspace| record.key.workspace == *workspace))
-        .filter(|(_, record)| record.key.revoked_at.is_none())
-        .ok_or(StoreErrorKind::NotFound)?;
-    if record.version == version {
-        Ok((bytes, record))
-    } else {
-        Err(StoreErrorKind::Conflict.into())
+) -> Error {
+    match read_in_workspace(servers, workspace, id).await {
+        Ok((_, record)) => match record.check_version(version) {
+            Err(kind) => kind.into(),
+            Ok(()) => StoreErrorKind::Conflict.into(),
+        },
+        Err(error) => error,
     }
-}
-
-pub(super) fn next_version(record: &Record) -> Result<u64> {
-    record.version.checked_add(1).ok_or(Error::TooLarge)
 }
 
 pub(super) fn encode(record: &Record) -> Result<Vec<u8>> {

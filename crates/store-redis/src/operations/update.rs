@@ -8,7 +8,7 @@ use super::{
     confirmation::Confirmation,
     find::find,
     run_script::run_script,
-    stored::{encode, next_version, read_unchanged},
+    stored::{conflict, encode, read_in_workspace},
 };
 use crate::{
     error::Result,
@@ -27,12 +27,7 @@ pub(crate) async fn rename(
     rename: Rename,
 ) -> Result<Key> {
     let record = update(servers, lease, Some(workspace), id, version, |record| {
-        if let Some(name) = rename.name {
-            record.key.name = name;
-        }
-        if let Some(metadata) = rename.metadata {
-            record.key.metadata = Some(metadata);
-        }
+        record.rename(version, rename)
     })
     .await?;
     let found = find(servers, lease, id).await?;
@@ -50,7 +45,7 @@ pub(crate) async fn rehash(
     credential: Credential,
 ) -> Result<()> {
     update(servers, lease, None, id, version, |record| {
-        record.credential = credential;
+        record.rehash(version, credential)
     })
     .await?;
     Ok(())
@@ -62,11 +57,10 @@ async fn update(
     workspace: Option<&Workspace>,
     id: &KeyId,
     version: u64,
-    change: impl FnOnce(&mut Record),
+    change: impl FnOnce(&mut Record) -> Result<(), StoreErrorKind>,
 ) -> Result<Record> {
-    let (old, mut record) = read_unchanged(servers, workspace, id, version).await?;
-    change(&mut record);
-    record.version = next_version(&record)?;
+    let (old, mut record) = read_in_workspace(servers, workspace, id).await?;
+    change(&mut record)?;
     let name = servers.names().record(id);
     let result = replace(servers, vec![name], vec![old, encode(&record)?]).await;
     // Invalidate copies even if the reply was lost: the record may be changed.
@@ -75,9 +69,7 @@ async fn update(
     if code == code::DONE {
         return confirmation.check(servers, record);
     }
-    // The record was changed since it was read. Find out whether it was revoked.
-    read_unchanged(servers, workspace, id, version).await?;
-    Err(StoreErrorKind::Conflict.into())
+    Err(conflict(servers, workspace, id, version).await)
 }
 
 /// Replaces a record if it has not changed since it was read.

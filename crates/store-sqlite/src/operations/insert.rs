@@ -1,6 +1,6 @@
 //! Adding a record.
 
-use keywright_core::{KeyId, StoreErrorKind, Timestamp};
+use keywright_core::{Key, KeyId, StoreErrorKind, Timestamp};
 use rusqlite::{Connection, ffi};
 
 use crate::{
@@ -12,12 +12,12 @@ const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keys WHERE id = ?1)";
 
 /// Adds a record under a new id, while its parent is active and ends no earlier.
 pub(crate) fn insert(connection: &Connection, row: &NewRow, now: Timestamp) -> Result<()> {
-    if let Some(parent) = &row.parent
-        && !admits(connection, parent, row, now)?
+    if let Some(parent) = &row.key.parent
+        && !admits(connection, parent, &row.key, now)?
     {
         let taken = connection
             .prepare_cached(EXISTS)?
-            .query_one([row.id.as_bytes()], |row| row.get(0))?;
+            .query_one([row.key.id.as_bytes()], |row| row.get(0))?;
         return Err(if taken {
             StoreErrorKind::AlreadyExists.into()
         } else {
@@ -37,14 +37,14 @@ pub(super) fn insert_new(connection: &Connection, row: &NewRow) -> Result<()> {
         })
 }
 
-/// Whether a key may make another one. One that cannot be read back is not known to be active,
-/// whichever column is damaged.
+/// Whether the key with this id exists and admits `child`. A record that cannot be read back admits
+/// nothing, whichever of its columns is damaged.
 pub(super) fn admits(
     connection: &Connection,
     id: &KeyId,
-    made: &NewRow,
+    child: &Key,
     now: Timestamp,
 ) -> Result<bool> {
     let found = record::find(connection, id)?;
-    Ok(found.is_some_and(|record| record.key.admits(&made.workspace, made.expires_at, now)))
+    Ok(found.is_some_and(|record| record.key.admits(child, now)))
 }

@@ -39,31 +39,9 @@ pub(crate) fn is_empty(connection: &Connection) -> Result<bool> {
         .query_one((), |row| row.get(0))?)
 }
 
-/// The record of an id, if a conditional update may go ahead: `NotFound` unless it is there and not
-/// revoked, `Conflict` on another version.
-fn find_unchanged(connection: &Connection, id: &KeyId, version: u64) -> Result<Record> {
-    unchanged(record::find(connection, id)?, version)
-}
-
-/// The same in a workspace.
-fn find_unchanged_in(
-    connection: &Connection,
-    workspace: &Workspace,
-    id: &KeyId,
-    version: u64,
-) -> Result<Record> {
-    let record = record::find(connection, id)?;
-    let in_workspace = record.filter(|record| record.key.workspace == *workspace);
-    unchanged(in_workspace, version)
-}
-
-fn unchanged(record: Option<Record>, version: u64) -> Result<Record> {
-    let record = record
-        .filter(|record| record.key.revoked_at.is_none())
-        .ok_or(StoreErrorKind::NotFound)?;
-    if record.version == version {
-        Ok(record)
-    } else {
-        Err(StoreErrorKind::Conflict.into())
-    }
+/// Returns the record with this id in this workspace, or `NotFound`.
+fn find_in_workspace(connection: &Connection, workspace: &Workspace, id: &KeyId) -> Result<Record> {
+    record::find(connection, id)?
+        .filter(|record| record.key.workspace == *workspace)
+        .ok_or_else(|| StoreErrorKind::NotFound.into())
 }

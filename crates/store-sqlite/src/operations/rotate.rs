@@ -1,17 +1,22 @@
 //! Replacing a key by a successor.
 
-use keywright_core::{KeyId, Retire, Status, StoreErrorKind, Timestamp, Workspace};
+use keywright_core::{KeyId, Retire, StoreErrorKind, Timestamp, Workspace};
 use rusqlite::{Connection, params};
 
 use super::{
-    find_unchanged_in,
+    find_in_workspace,
     insert::{admits, insert_new},
 };
-use crate::{changes, error::Result, record::NewRow, writer::atomic};
+use crate::{
+    changes,
+    error::Result,
+    record::{self, NewRow},
+    writer::atomic,
+};
 
 const RETIRE: &str = "
     UPDATE keys
-    SET successor = ?2, expires_at = ?3, revoked_at = ?4, version = version + 1
+    SET successor = ?2, expires_at = ?3, revoked_at = ?4, version = ?5
     WHERE id = ?1";
 
 /// Which key is replaced, and what becomes of it.
@@ -31,27 +36,30 @@ pub(crate) fn rotate(
     successor: &NewRow,
     now: Timestamp,
 ) -> Result<()> {
-    let key = find_unchanged_in(connection, workspace, &predecessor.id, predecessor.version)?.key;
-    if key.successor.is_some() || key.status(now) != Status::Active {
-        return Err(StoreErrorKind::Conflict.into());
-    }
-    if let Some(caller) = &predecessor.caller
-        && !admits(connection, caller, successor, now)?
+    let Predecessor {
+        id,
+        version,
+        retire,
+        caller,
+    } = predecessor;
+    let mut record = find_in_workspace(connection, workspace, id)?;
+    record.retire(*version, *retire, successor.key.id, now)?;
+    if let Some(caller) = caller
+        && !admits(connection, caller, &successor.key, now)?
     {
         return Err(StoreErrorKind::Conflict.into());
     }
-    let (expires_at, revoked_at) = match predecessor.retire {
-        Retire::Now => (key.expires_at, Some(now)),
-        Retire::At(end) => (Some(key.expires_at.map_or(end, |own| own.min(end))), None),
-    };
+    let key = &record.key;
+    let version = record::version(&record)?;
     atomic(connection, || {
         insert_new(connection, successor)?;
         connection.prepare_cached(RETIRE)?.execute(params![
-            key.id.as_bytes(),
-            successor.id.as_bytes(),
-            expires_at.map(Timestamp::as_millis),
-            revoked_at.map(Timestamp::as_millis),
+            id.as_bytes(),
+            successor.key.id.as_bytes(),
+            key.expires_at.map(Timestamp::as_millis),
+            key.revoked_at.map(Timestamp::as_millis),
+            version,
         ])?;
-        changes::note(connection, &key.id)
+        changes::note(connection, id)
     })
 }

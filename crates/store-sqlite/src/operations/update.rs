@@ -1,16 +1,16 @@
 //! Changing a record of a known version: its name and metadata, or its credential.
 
-use keywright_core::{Credential, Key, KeyId, Metadata, Rename, Workspace};
+use keywright_core::{Credential, Key, KeyId, Metadata, Rename, StoreErrorKind, Workspace};
 use rusqlite::{Connection, params};
 
-use super::{find_unchanged, find_unchanged_in};
-use crate::{changes, error::Result};
+use super::find_in_workspace;
+use crate::{changes, error::Result, record};
 
 const RENAME: &str = "
-    UPDATE keys SET name = ?2, metadata = ?3, version = version + 1 WHERE id = ?1";
+    UPDATE keys SET name = ?2, metadata = ?3, version = ?4 WHERE id = ?1";
 
 const REHASH: &str = "
-    UPDATE keys SET hash = ?2, tag = ?3, version = version + 1 WHERE id = ?1";
+    UPDATE keys SET hash = ?2, tag = ?3, version = ?4 WHERE id = ?1";
 
 /// Replaces name and metadata.
 pub(crate) fn rename(
@@ -20,20 +20,16 @@ pub(crate) fn rename(
     version: u64,
     rename: Rename,
 ) -> Result<Key> {
-    let mut key = find_unchanged_in(connection, workspace, id, version)?.key;
-    if let Some(name) = rename.name {
-        key.name = name;
-    }
-    if let Some(metadata) = rename.metadata {
-        key.metadata = Some(metadata);
-    }
+    let mut record = find_in_workspace(connection, workspace, id)?;
+    record.rename(version, rename)?;
     connection.prepare_cached(RENAME)?.execute(params![
         id.as_bytes(),
-        key.name.as_str(),
-        key.metadata.as_ref().map(Metadata::as_json),
+        record.key.name.as_str(),
+        record.key.metadata.as_ref().map(Metadata::as_json),
+        record::version(&record)?,
     ])?;
     changes::note(connection, id)?;
-    Ok(key)
+    Ok(record.key)
 }
 
 /// Replaces hash and tag.
@@ -41,13 +37,15 @@ pub(crate) fn rehash(
     connection: &Connection,
     id: &KeyId,
     version: u64,
-    credential: &Credential,
+    credential: Credential,
 ) -> Result<()> {
-    find_unchanged(connection, id, version)?;
+    let mut record = record::find(connection, id)?.ok_or(StoreErrorKind::NotFound)?;
+    record.rehash(version, credential)?;
     connection.prepare_cached(REHASH)?.execute(params![
         id.as_bytes(),
-        credential.hash.to_string(),
-        credential.tag.as_bytes(),
+        record.credential.hash.to_string(),
+        record.credential.tag.as_bytes(),
+        record::version(&record)?,
     ])?;
     changes::note(connection, id)
 }
