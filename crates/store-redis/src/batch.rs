@@ -16,8 +16,8 @@ const QUEUE: usize = 1024;
 /// The maximum number of jobs in a batch.
 const BATCH: usize = 128;
 
-/// Writes to a name, even if the server's memory is full. Such a server accepts a SET from a script that
-/// has run another write command before it.
+/// Writes to a name, even if the server's memory is full. Such a server accepts a SET from a script
+/// that has run another write command before it.
 const WRITE: &str = "redis.call('PERSIST', KEYS[1]) return redis.call('SET', KEYS[1], '1')";
 
 /// The result of a job.
@@ -51,8 +51,9 @@ pub(crate) enum BatchRequest {
 
 /// A queue of jobs, and the worker that sends them.
 ///
-/// The worker sends all jobs that are waiting in one batch, awaits the replies, and then sends the jobs
-/// that arrived meanwhile. A batch costs the client and the server little more than a single job.
+/// The worker sends all jobs that are waiting in one batch, awaits the replies, and then sends the
+/// jobs that arrived meanwhile. A batch costs the client and the server little more than a single
+/// job.
 #[derive(Debug)]
 pub(crate) struct BatchQueue {
     jobs: mpsc::Sender<BatchJob>,
@@ -63,8 +64,8 @@ pub(crate) struct BatchQueue {
 pub(crate) struct BatchOptions {
     /// The number of replicas that must confirm each batch.
     ///
-    /// If it is not 0, the queue has a separate connection, since `WAIT` waits only for the writes of its
-    /// own connection.
+    /// If it is not 0, the queue has a separate connection, since `WAIT` waits only for the writes
+    /// of its own connection.
     pub(crate) min_replicas: u32,
     /// How long to wait for the server's replies. The replicas get half of it.
     pub(crate) timeout: Duration,
@@ -204,8 +205,8 @@ struct PendingJobs {
     pairs: Vec<oneshot::Sender<BatchOutcome>>,
 }
 
-/// Builds the pipeline of a batch. With `join_pairs`, one `MGET` reads all pairs: the server must have
-/// all slots.
+/// Builds the pipeline of a batch. With `join_pairs`, one `MGET` reads all pairs: the server must
+/// have all slots.
 fn build(batch: impl Iterator<Item = BatchJob>, join_pairs: bool) -> (Pipeline, PendingJobs) {
     let mut pipeline = Pipeline::new();
     let mut pending = PendingJobs::default();

@@ -31,9 +31,9 @@ pub(crate) struct Tolerance {
 impl RedisConfig {
     /// Uses the servers at these URLs, which are separated by commas.
     ///
-    /// For a single server, give its URL. For a primary with replicas, give the URLs of all that can
-    /// become the primary. For Redis Cluster, give the URLs of a few nodes: the store discovers the
-    /// others.
+    /// For a single server, give its URL. For a primary with replicas, give the URLs of all that
+    /// can become the primary. For Redis Cluster, give the URLs of a few nodes: the store discovers
+    /// the others.
     ///
     /// * `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`
     /// * `rediss://…`, the same over TLS, with the feature `tls`
@@ -65,8 +65,9 @@ impl RedisConfig {
     /// Sets how long a step of a call may take, retries included, before the call fails with
     /// `Unavailable`. The default is 2 seconds.
     ///
-    /// Most calls have one step. An insert has three: it adds the key to its parent's children, adds
-    /// it to the index and stores the record. A cascading revocation has a step for each generation.
+    /// Most calls have one step. An insert has three: it adds the key to its parent's children,
+    /// adds it to the index and stores the record. A cascading revocation has a step for each
+    /// generation.
     #[must_use]
     pub const fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -103,8 +104,8 @@ impl RedisConfig {
 
     /// Accepts a server without an append-only file.
     ///
-    /// A restart of such a server undoes all changes since its last snapshot: keys that were created
-    /// are gone, and keys that were revoked are active again.
+    /// A restart of such a server undoes all changes since its last snapshot: keys that were
+    /// created are gone, and keys that were revoked are active again.
     #[must_use]
     pub const fn danger_accept_no_append_only_file(mut self) -> Self {
         self.tolerance.no_append_only_file = true;

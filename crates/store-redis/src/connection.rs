@@ -59,7 +59,8 @@ pub(crate) struct Endpoint {
     /// Held by the caller that connects, so that only one does.
     connecting: tokio::sync::Mutex<Backoff>,
     tracked: Mutex<Option<TrackedRun>>,
-    /// A name in one of the server's slots, for writes that only show that the server accepts writes.
+    /// A name in one of the server's slots, for writes that only show that the server accepts
+    /// writes.
     heartbeat: Mutex<Vec<u8>>,
     /// Whether the server has all slots, so that one command may read names of several slots.
     has_all_slots: AtomicBool,
@@ -131,8 +132,8 @@ impl Endpoint {
 
     /// Returns the shared connection, or opens one.
     ///
-    /// Concurrent callers take turns: each makes one attempt after a pause that grows with the number
-    /// of failures. Each caller limits its wait with its own deadline.
+    /// Concurrent callers take turns: each makes one attempt after a pause that grows with the
+    /// number of failures. Each caller limits its wait with its own deadline.
     pub(crate) async fn connection(&self) -> Result<Connection> {
         if let Some(connection) = self.shared() {
             return Ok(connection);
@@ -212,8 +213,8 @@ impl Endpoint {
 
 /// Returns the configuration of all connections.
 ///
-/// There is no response timeout. Callers limit their waits themselves, since only they know whether a
-/// request may be sent again.
+/// There is no response timeout. Callers limit their waits themselves, since only they know whether
+/// a request may be sent again.
 pub(crate) fn config() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))

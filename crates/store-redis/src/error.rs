@@ -44,8 +44,8 @@ pub enum OpenError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unfit {
-    /// The server evicts keys when its memory is full. An evicted record is lost, whether or not its
-    /// key was revoked.
+    /// The server evicts keys when its memory is full. An evicted record is lost, whether or not
+    /// its key was revoked.
     #[error(
         "the Redis server evicts keys when its memory is full: set maxmemory-policy to noeviction instead of {policy}"
     )]
@@ -91,8 +91,8 @@ pub(crate) enum Error {
     /// The slot map has no server for a slot.
     #[error("no server of the cluster has the slot")]
     NoServer,
-    /// The successor of a rotation has another routing tag than its predecessor, so that the two are
-    /// not on one server.
+    /// The successor of a rotation has another routing tag than its predecessor, so that the two
+    /// are not on one server.
     #[error("a successor must have the routing tag of its predecessor")]
     SuccessorRoutingTag,
     /// A field of the record is longer than the format allows.

@@ -19,59 +19,64 @@
 //!
 //! # Servers
 //!
-//! The store needs Redis 6.2 or later: a single server, a primary with replicas, or a cluster. It connects
-//! over TCP, TLS (feature `tls`) or a Unix socket. If you give the URLs of several single servers, it uses the
-//! one that is the primary.
+//! The store needs Redis 6.2 or later: a single server, a primary with replicas, or a cluster. It
+//! connects over TCP, TLS (feature `tls`) or a Unix socket. If you give the URLs of several single
+//! servers, it uses the one that is the primary.
 //!
-//! A cluster reports the TLS ports of its servers only if they use TLS among themselves (`tls-cluster yes`).
+//! A cluster reports the TLS ports of its servers only if they use TLS among themselves
+//! (`tls-cluster yes`).
 //!
 //! # Settings
 //!
 //! * **`appendonly yes`.** A server without an append-only file is rejected.
 //! * **`appendfsync always`** lets an acknowledged write survive a crash of the host
-//!   ([`Durability::HostCrash`](keywright_core::Durability::HostCrash)). With another value, or if the user
-//!   may not read this setting with `CONFIG GET`, the store promises only that a write survives a crash of
-//!   the process.
-//! * **`maxmemory-policy noeviction`**, or one of the `volatile-` policies. A server that evicts keys is
-//!   rejected.
-//! * **`min-replicas-to-write` and `min-replicas-max-lag`**, if replicas can take over. They limit how long a
-//!   primary that was cut off still accepts writes. On a cluster, `cluster-node-timeout` does. With
-//!   [`RedisConfig::with_min_replicas`], the store waits until replicas have confirmed each change.
-//! * **A user** who may access `~kw:*` and run these commands: `get getex mget set setnx exists del persist
-//!   sadd srem smembers zadd zrem zcard zrange zrangebyscore zscore hget hset hdel eval evalsha scan info
-//!   client|tracking`. Add `wait` for replicas, `asking cluster|slots` for a cluster, `select` if a URL names a
-//!   database, and `config|get` to read `appendfsync`.
+//!   ([`Durability::HostCrash`](keywright_core::Durability::HostCrash)). With another value, or if
+//!   the user may not read this setting with `CONFIG GET`, the store promises only that a write
+//!   survives a crash of the process.
+//! * **`maxmemory-policy noeviction`**, or one of the `volatile-` policies. A server that evicts
+//!   keys is rejected.
+//! * **`min-replicas-to-write` and `min-replicas-max-lag`**, if replicas can take over. They limit
+//!   how long a primary that was cut off still accepts writes. On a cluster, `cluster-node-timeout`
+//!   does. With [`RedisConfig::with_min_replicas`], the store waits until replicas have confirmed
+//!   each change.
+//! * **A user** who may access `~kw:*` and run these commands: `get getex mget set setnx exists del
+//!   persist sadd srem smembers zadd zrem zcard zrange zrangebyscore zscore hget hset hdel eval
+//!   evalsha scan info client|tracking`. Add `wait` for replicas, `asking cluster|slots` for a
+//!   cluster, `select` if a URL names a database, and `config|get` to read `appendfsync`.
 //!
 //! # Revocation
 //!
-//! The store tracks changes on a separate connection to each primary. The handle that revokes a key rejects it
-//! at once. Other handles reject it when Redis has notified them, which takes milliseconds. A handle that is
-//! cut off without noticing rejects it when its lease ends, within a second. If a replica takes over, a primary
-//! that was cut off adds the time until it stops accepting writes.
+//! The store tracks changes on a separate connection to each primary. The handle that revokes a key
+//! rejects it at once. Other handles reject it when Redis has notified them, which takes
+//! milliseconds. A handle that is cut off without noticing rejects it when its lease ends, within a
+//! second. If a replica takes over, a primary that was cut off adds the time until it stops
+//! accepting writes.
 //!
-//! The client-side cache of the driver is not used: it serves cached values even after its connection is lost.
+//! The client-side cache of the driver is not used: it serves cached values even after its
+//! connection is lost.
 //!
 //! # Atomicity
 //!
-//! All data of a key is in one hash slot, and each change is one command or script in that slot. The store
-//! behaves the same on a single server and on a cluster. Some operations take several steps:
+//! All data of a key is in one hash slot, and each change is one command or script in that slot.
+//! The store behaves the same on a single server and on a cluster. Some operations take several
+//! steps:
 //!
-//! * **Insert.** The key is added to an index before its record is stored. If the insert is interrupted between
-//!   the two, listings skip the entry, and remove it a minute after they first saw it. Until then, it counts in
-//!   the total of a listing without a filter.
-//! * **Rotation.** If another key requests a rotation, the store checks that key right before the step and not
-//!   in it, since the two keys may be on different servers.
-//! * **Purge.** Each record is deleted in a separate step, after all its descendants. A record whose header is
-//!   damaged is kept, and so are its ancestors. If a registered child has no record, a tombstone of one byte
-//!   prevents its insert for a day.
+//! * **Insert.** The key is added to an index before its record is stored. If the insert is
+//!   interrupted between the two, listings skip the entry, and remove it a minute after they first
+//!   saw it. Until then, it counts in the total of a listing without a filter.
+//! * **Rotation.** If another key requests a rotation, the store checks that key right before the
+//!   step and not in it, since the two keys may be on different servers.
+//! * **Purge.** Each record is deleted in a separate step, after all its descendants. A record
+//!   whose header is damaged is kept, and so are its ancestors. If a registered child has no
+//!   record, a tombstone of one byte prevents its insert for a day.
 //!
 //! # Deadlines and executors
 //!
-//! Each call has a deadline. If a reply is lost, the call fails with `Unavailable`, and the change may have been
-//! made. The store reconnects with exponential backoff and jitter.
+//! Each call has a deadline. If a reply is lost, the call fails with `Unavailable`, and the change
+//! may have been made. The store reconnects with exponential backoff and jitter.
 //!
-//! Any executor may poll the futures: the store has a separate thread (`kw-redis`). An operation runs to its
-//! end even if its future is dropped. Dropping the store does not wait for operations.
+//! Any executor may poll the futures: the store has a separate thread (`kw-redis`). An operation
+//! runs to its end even if its future is dropped. Dropping the store does not wait for operations.
 
 // Enables the cryptography provider that the TLS support of `redis` uses.
 #[cfg(feature = "tls")]

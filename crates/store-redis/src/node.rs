@@ -43,7 +43,8 @@ impl Node {
         self.options
     }
 
-    /// Returns the queue for requests that must be confirmed by replicas, or for those that need not.
+    /// Returns the queue for requests that must be confirmed by replicas, or for those that need
+    /// not.
     pub(crate) fn queue(&self, needs_confirmation: bool) -> &BatchQueue {
         match &self.confirmed {
             Some(queue) if needs_confirmation => queue,

@@ -12,13 +12,13 @@ pub(crate) struct Request {
     command: Command,
 }
 
-/// What a request changes, and whether it may be sent again when its reply was lost.
+/// Whether a request changes data, and whether it may be sent again when its reply was lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Effect {
     /// A read.
     Read,
-    /// A read of several names. It fails at once if they are on two servers because their slot is being
-    /// migrated.
+    /// A read of several names. It fails at once if they are on two servers because their slot is
+    /// being migrated.
     ReadTogether,
     /// A write that may be repeated: the repetition changes nothing and returns the same reply.
     Idempotent,
@@ -60,8 +60,8 @@ impl Request {
 
     /// Returns the commands to send.
     ///
-    /// `by_source` sends a script's source to a server that has not cached it. `asking` sends `ASKING`
-    /// first, for a server that is importing the slot.
+    /// `by_source` sends a script's source to a server that has not cached it. `asking` sends
+    /// `ASKING` first, for a server that is importing the slot.
     pub(crate) fn commands(&self, by_source: bool, asking: bool) -> Vec<Cmd> {
         let command = match &self.command {
             Command::Plain(command) => command.clone(),

@@ -106,7 +106,8 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Calls the script by its digest. It fails with `NOSCRIPT` on a server that has not run it yet.
+    /// Calls the script by its digest. It fails with `NOSCRIPT` on a server that has not run it
+    /// yet.
     pub(crate) fn by_digest(&self) -> Cmd {
         self.command("EVALSHA", &self.script.0.digest)
     }

@@ -10,7 +10,8 @@ use crate::{node::Node, slot};
 #[derive(Debug, Clone)]
 pub(crate) struct SlotMap {
     primaries: Vec<Arc<Node>>,
-    /// For each slot, the index of its server in `primaries`; `None` if a single server has all slots.
+    /// For each slot, the index of its server in `primaries`; `None` if a single server has all
+    /// slots.
     slots: Option<Vec<Option<u16>>>,
 }
 
@@ -93,8 +94,8 @@ impl SlotMap {
     }
 }
 
-/// Parses the reply to `CLUSTER SLOTS`. A node that does not know its own address leaves it out, so the
-/// host `queried`, to which the command was sent, takes its place.
+/// Parses the reply to `CLUSTER SLOTS`. A node that does not know its own address leaves it out, so
+/// the host `queried`, to which the command was sent, takes its place.
 pub(crate) fn parse_ranges(reply: &Value, queried: &str) -> Option<Vec<SlotRange>> {
     let Value::Array(ranges) = reply else {
         return None;

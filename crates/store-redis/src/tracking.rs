@@ -1,16 +1,17 @@
 //! Tracking of changes, from which the lease of the store follows.
 //!
-//! The store has one tracking connection to each primary. Redis sends an invalidation on it for each
-//! record that changes ([client-side caching](https://redis.io/docs/latest/develop/reference/client-side-caching/),
-//! broadcasting mode).
+//! The store has one tracking connection to each primary. Redis sends an invalidation on it for
+//! each record that changes ([client-side
+//! caching](https://redis.io/docs/latest/develop/reference/client-side-caching/), broadcasting
+//! mode).
 //!
-//! Three times a second, the store sends a heartbeat, a write, on the same connection. When the reply
-//! arrives, the lease is extended to one second after the heartbeat was sent. Redis sends pushes and
-//! replies in order, so the invalidations of all changes before the heartbeat have arrived before the
-//! reply.
+//! Three times a second, the store sends a heartbeat, a write, on the same connection. When the
+//! reply arrives, the lease is extended to one second after the heartbeat was sent. Redis sends
+//! pushes and replies in order, so the invalidations of all changes before the heartbeat have
+//! arrived before the reply.
 //!
-//! If a primary does not reply, or rejects the heartbeat because it is a primary no longer, the lease
-//! ends: no copy of a record is used. Reads from that server do not count as current, either.
+//! If a primary does not reply, or rejects the heartbeat because it is no longer a primary, the
+//! lease ends: no copy of a record is used. Reads from that server do not count as current, either.
 
 use std::{
     collections::HashMap,
@@ -129,7 +130,8 @@ impl Tracking {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tracks a primary until its connection fails. Returns an error if no heartbeat was successful.
+    /// Tracks a primary until its connection fails. Returns an error if no heartbeat was
+    /// successful.
     async fn follow(&self, endpoint: &Arc<Endpoint>) -> Result<()> {
         let lease = &self.lease;
         let closed = Arc::new(Notify::new());
@@ -184,7 +186,8 @@ async fn keep_tracking(
         let was_tracked = tracking.follow(&endpoint).await.is_ok();
         endpoint.set_tracked(None);
         tracking.set_until(&endpoint, None);
-        // The shared connection has probably failed for the same reason, and the server may be gone.
+        // The shared connection has probably failed for the same reason, and the server may be
+        // gone.
         endpoint.discard_any();
         let Some(refresh) = refresh.upgrade() else {
             return;
@@ -197,8 +200,8 @@ async fn keep_tracking(
     }
 }
 
-/// Sends a write that changes nothing. A server that is a primary no longer rejects it, and a server
-/// whose memory is full accepts it.
+/// Sends a write that changes nothing. A server that is no longer a primary rejects it, and a
+/// server whose memory is full accepts it.
 async fn send_heartbeat(connection: &mut MultiplexedConnection, endpoint: &Endpoint) -> Result<()> {
     let mut del = cmd("DEL");
     del.arg(endpoint.heartbeat());
@@ -208,8 +211,8 @@ async fn send_heartbeat(connection: &mut MultiplexedConnection, endpoint: &Endpo
     }
 }
 
-/// Returns the handler of pushes. The driver calls it in the order of arrival, and before it returns any
-/// reply that arrived later.
+/// Returns the handler of pushes. The driver calls it in the order of arrival, and before it
+/// returns any reply that arrived later.
 fn push_handler(
     lease: Arc<Lease>,
     closed: Arc<Notify>,
@@ -259,8 +262,8 @@ mod tests {
         async fn refresh(self: Arc<Self>) {}
     }
 
-    /// When a primary leaves, another one takes over its slots, and the invalidations that its connection
-    /// had not delivered yet are lost.
+    /// When a primary leaves, another one takes over its slots, and the invalidations that its
+    /// connection had not delivered yet are lost.
     #[tokio::test]
     async fn a_copy_from_before_a_primary_left_is_stale() {
         let lease = Arc::new(Lease::lapsed());

@@ -1,16 +1,19 @@
 //! Deleting a record after all its descendants.
 //!
-//! A child may be on another server than its parent, so the two cannot change in one step. The order of the
-//! steps ensures that a cascading revocation works even if a purge is interrupted between any two of them:
+//! A child may be on another server than its parent, so the two cannot change in one step. The
+//! order of the steps ensures that a cascading revocation works even if a purge is interrupted
+//! between any two of them:
 //!
 //! 1. Read the descendants of a key only when it is revoked. It cannot get new ones then.
-//! 2. If a registered child has no record, its insert may be in progress. Store a tombstone in its place, so
-//!    that the insert fails.
-//! 3. Delete the record with a script. The script checks again that the key was revoked in time, that its
-//!    successor has no record, and that it has no registered children other than those of this walk.
-//! 4. Remove the key from its parent's children. If this step is missing, a later purge of the parent finds
-//!    a registered child without a record, and continues with step 2.
-//! 5. Remove the key from the indexes. If this step is missing, listings skip the entry and remove it later.
+//! 2. If a registered child has no record, its insert may be in progress. Store a tombstone in its
+//!    place, so that the insert fails.
+//! 3. Delete the record with a script. The script checks again that the key was revoked in time,
+//!    that its successor has no record, and that it has no registered children other than those of
+//!    this walk.
+//! 4. Remove the key from its parent's children. If this step is missing, a later purge of the
+//!    parent finds a registered child without a record, and continues with step 2.
+//! 5. Remove the key from the indexes. If this step is missing, listings skip the entry and remove
+//!    it later.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -41,7 +44,8 @@ pub(super) struct DescendantWalk<'a> {
 struct Ancestor {
     id: KeyId,
     successor: Option<KeyId>,
-    /// The descendants that are not visited yet: each child with its parent, and the successor with `None`.
+    /// The descendants that are not visited yet: each child with its parent, and the successor with
+    /// `None`.
     unvisited: Vec<(KeyId, Option<KeyId>)>,
     /// The registered children.
     children: Vec<KeyId>,
@@ -75,8 +79,8 @@ impl<'a> DescendantWalk<'a> {
         self.confirmation
     }
 
-    /// Deletes the descendants of a key, leaves first, and then the key. Stops at the first key that must be
-    /// kept, since its ancestors must be kept, too.
+    /// Deletes the descendants of a key, leaves first, and then the key. Stops at the first key
+    /// that must be kept, since its ancestors must be kept, too.
     pub(super) async fn delete(&mut self, root: KeyId) -> Result<()> {
         let mut next = Some((root, None));
         loop {
@@ -149,7 +153,8 @@ impl<'a> DescendantWalk<'a> {
         })
     }
 
-    /// Deletes a key that has no descendants any more: steps 3 to 5. Returns whether its record is gone.
+    /// Deletes a key that has no descendants any more: steps 3 to 5. Returns whether its record is
+    /// gone.
     async fn delete_one(&mut self, key: &Ancestor) -> Result<bool> {
         let Some(permit) = self.progress.acquire().await else {
             return Ok(false);

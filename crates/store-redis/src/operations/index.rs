@@ -1,7 +1,7 @@
 //! The index of a workspace: a sorted set of the ids of its keys.
 //!
-//! An entry is added before the record is stored, and removed after the record is deleted. So an entry may
-//! have no record, but each record has an entry.
+//! An entry is added before the record is stored, and removed after the record is deleted. So an
+//! entry may have no record, but each record has an entry.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! Inserting a record.
 //!
-//! An insert has three steps, each in one hash slot: register the key as a child of its parent, add it to
-//! the index, store the record. An insert that is interrupted leaves a registered child or an index entry
-//! without a record. Both are harmless.
+//! An insert has three steps, each in one hash slot: register the key as a child of its parent, add
+//! it to the index, store the record. An insert that is interrupted leaves a registered child or an
+//! index entry without a record. Both are harmless.
 
 use std::{sync::Arc, time::Duration};
 
@@ -89,8 +89,8 @@ async fn store(servers: &Arc<Servers>, id: &KeyId, bytes: Vec<u8>) -> Result<Con
     }
 }
 
-/// Returns why an id is taken: by another record, or by the tombstone that a revocation of the parent has
-/// stored meanwhile.
+/// Returns why an id is taken: by another record, or by the tombstone that a revocation of the
+/// parent has stored meanwhile.
 async fn taken(servers: &Arc<Servers>, id: &KeyId) -> Result<StoreErrorKind> {
     match read_bytes(servers, id).await? {
         Value::BulkString(bytes) if record::decode(*id, &bytes) == Ok(Stored::Tombstone) => {

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use super::{scan::Scan, stored::read};
 use crate::{error::Result, servers::Servers};
 
-/// Whether no server has a record. Scans all names until it finds one. Programs call this when they start.
+/// Whether no server has a record. Scans all names until it finds one. Programs call this when they
+/// start.
 pub(crate) async fn is_empty(servers: &Arc<Servers>) -> Result<bool> {
     for node in servers.primaries() {
         let mut scan = Scan::new(node);
         while let Some(ids) = scan.next(servers).await? {
             for id in ids {
                 match read(servers, &id).await {
-                    // A tombstone, which may outlive all records, or a record that was just deleted.
+                    // A tombstone, which may outlive all records, or a record that was just
+                    // deleted.
                     Ok(None) => {}
                     Ok(Some(_)) => return Ok(false),
                     // A damaged record counts.

@@ -87,8 +87,8 @@ impl ListQuery<'_> {
         }
     }
 
-    /// Returns up to `wanted` keys from an offset among those that match, and the number of all that match.
-    /// Holds at most a page and a step in memory.
+    /// Returns up to `wanted` keys from an offset among those that match, and the number of all
+    /// that match. Holds at most a page and a step in memory.
     async fn matching_at(&self, offset: u64, wanted: u64) -> Result<(Vec<Key>, u64)> {
         let mut keys = Vec::new();
         let mut total = 0;
@@ -128,8 +128,8 @@ impl ListQuery<'_> {
         Ok(keys)
     }
 
-    /// Returns the keys with these ids that match, in the same order. Removes entries that belong to no key
-    /// of this list.
+    /// Returns the keys with these ids that match, in the same order. Removes entries that belong
+    /// to no key of this list.
     async fn matching(&self, ids: Vec<KeyId>) -> Result<Vec<Key>> {
         let mut finds = JoinSet::new();
         for id in &ids {
@@ -144,7 +144,8 @@ impl ListQuery<'_> {
                 Some(record) if self.is_listed(&record.key) => {
                     found.insert(id, record.key);
                 }
-                // An insert added the entry, and then failed because the id belongs to another record.
+                // An insert added the entry, and then failed because the id belongs to another
+                // record.
                 Some(_) => self.remove_entry(&id).await?,
                 None if self.orphans.is_overdue(id, self.lease.now()) => {
                     self.remove_entry(&id).await?;

@@ -22,12 +22,13 @@ const CONCURRENCY: usize = 64;
 /// The maximum number of index entries that are read in one step.
 const STEP: u64 = 512;
 
-/// Deletes records until the purge has reached its limit or no records are left. Returns how many were
-/// deleted.
+/// Deletes records until the purge has reached its limit or no records are left. Returns how many
+/// were deleted.
 ///
-/// A purge of one workspace reads its index; a purge of all workspaces scans all servers. Each record is
-/// deleted after its descendants. If the result is 0, the purge has visited all records. On a cluster, it
-/// may miss a record that moves to another server meanwhile: a later purge deletes that.
+/// A purge of one workspace reads its index; a purge of all workspaces scans all servers. Each
+/// record is deleted after its descendants. If the result is 0, the purge has visited all records.
+/// On a cluster, it may miss a record that moves to another server meanwhile: a later purge deletes
+/// that.
 pub(crate) async fn purge(
     servers: &Arc<Servers>,
     lease: &Arc<Lease>,
@@ -39,8 +40,8 @@ pub(crate) async fn purge(
             let name = servers.names().index(workspace);
             let mut last = None;
             loop {
-                // Read from the newest entry on. An entry is added before its record and removed after
-                // it, so no record is missed.
+                // Read from the newest entry on. An entry is added before its record and removed
+                // after it, so no record is missed.
                 let entries = index::entries_after(&name, last, STEP);
                 let ids = index::read(servers, &name, entries).await?;
                 last = ids.last().copied();

@@ -16,8 +16,8 @@ use crate::record::Header;
 /// A purge, and what its concurrent walks have deleted and kept so far.
 pub(super) struct PurgeProgress {
     pub(super) purge: Arc<Purge>,
-    /// One permit for each record that may still be deleted. A walk acquires one before it deletes a record.
-    /// Closed when the purge has reached its limit.
+    /// One permit for each record that may still be deleted. A walk acquires one before it deletes
+    /// a record. Closed when the purge has reached its limit.
     permits: Semaphore,
     deleted: AtomicU32,
     /// Keys that must be kept. The walks do not visit the descendants of these keys again.
@@ -39,7 +39,8 @@ impl PurgeProgress {
         }
     }
 
-    /// Waits until one more record may be deleted. Returns `None` when the purge has reached its limit.
+    /// Waits until one more record may be deleted. Returns `None` when the purge has reached its
+    /// limit.
     pub(super) async fn acquire(&self) -> Option<SemaphorePermit<'_>> {
         self.permits.acquire().await.ok()
     }

@@ -30,8 +30,8 @@ type Descendant = (KeyId, Option<KeyId>);
 
 /// Revokes the keys that are not revoked yet.
 ///
-/// A revoked key cannot get new descendants. So each key is revoked first, and its descendants are read
-/// after that.
+/// A revoked key cannot get new descendants. So each key is revoked first, and its descendants are
+/// read after that.
 pub(crate) async fn revoke(
     servers: &Arc<Servers>,
     lease: &Arc<Lease>,
@@ -60,8 +60,8 @@ pub(crate) async fn revoke(
     confirmation.check(servers, Revocation::new(changed, count))
 }
 
-/// Revokes all descendants of a key. If some cannot be revoked, revokes all others before it returns an
-/// error.
+/// Revokes all descendants of a key. If some cannot be revoked, revokes all others before it
+/// returns an error.
 async fn cascade(
     servers: &Arc<Servers>,
     lease: &Arc<Lease>,
@@ -128,7 +128,8 @@ async fn revoke_one(
     (result, descendants)
 }
 
-/// Returns the direct descendants of a revoked key that can be read, and an error unless these are all.
+/// Returns the direct descendants of a revoked key that can be read, and an error unless these are
+/// all.
 async fn read_descendants(
     servers: &Arc<Servers>,
     id: KeyId,

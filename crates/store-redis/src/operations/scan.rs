@@ -31,8 +31,8 @@ impl Scan {
         }
     }
 
-    /// Returns the ids of the records that one step has found, or `None` at the end. An id may be returned
-    /// more than once.
+    /// Returns the ids of the records that one step has found, or `None` at the end. An id may be
+    /// returned more than once.
     pub(super) async fn next(&mut self, servers: &Servers) -> Result<Option<Vec<KeyId>>> {
         let Some(cursor) = &self.cursor else {
             return Ok(None);

@@ -49,8 +49,8 @@ pub(super) async fn read_in_workspace(
         .ok_or_else(|| StoreErrorKind::NotFound.into())
 }
 
-/// Returns the error of a change that was not made because the record had changed since it was read:
-/// `NotFound` if the key is revoked or deleted, or else `Conflict`.
+/// Returns the error of a change that was not made because the record had changed since it was
+/// read: `NotFound` if the key is revoked or deleted, or else `Conflict`.
 pub(super) async fn conflict(
     servers: &Arc<Servers>,
     workspace: Option<&Workspace>,

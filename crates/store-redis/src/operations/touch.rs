@@ -16,8 +16,8 @@ use crate::{
 /// The maximum number of times that are written concurrently.
 const CONCURRENCY: usize = 256;
 
-/// Moves the times of last use forward. If some cannot be written, writes all others before it returns an
-/// error.
+/// Moves the times of last use forward. If some cannot be written, writes all others before it
+/// returns an error.
 pub(crate) async fn touch(servers: &Arc<Servers>, uses: &[(KeyId, Timestamp)]) -> Result<()> {
     let mut latest: HashMap<KeyId, Timestamp> = HashMap::new();
     for (id, time) in uses {

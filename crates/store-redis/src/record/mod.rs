@@ -16,12 +16,12 @@
 //! | | 2 + n | length of the stored hash, and the stored hash |
 //! | | 2 + n | length of the metadata, and the metadata; a length of all ones if there is none |
 //!
-//! Numbers are big-endian. The key's id is not encoded: the record's name contains it. Each record has
-//! exactly one encoding.
+//! Numbers are big-endian. The key's id is not encoded: the record's name contains it. Each record
+//! has exactly one encoding.
 //!
-//! A single zero byte is a tombstone. It takes the place of a record that must never be inserted: the
-//! parent had registered the child, and was revoked with all its descendants before the child's record
-//! was written.
+//! A single zero byte is a tombstone. It takes the place of a record that must never be inserted:
+//! the parent had registered the child, and was revoked with all its descendants before the child's
+//! record was written.
 
 pub(crate) mod layout;
 
@@ -68,8 +68,8 @@ pub(crate) fn encode_id(id: Option<KeyId>) -> [u8; KeyId::LENGTH] {
     id.map_or(NO_ID, |id| *id.as_bytes())
 }
 
-/// Encodes a record. Returns `None` if a field is longer than the format allows, which no valid field
-/// is.
+/// Encodes a record. Returns `None` if a field is longer than the format allows, which no valid
+/// field is.
 pub(crate) fn encode(record: &Record) -> Option<Vec<u8>> {
     let Record {
         key,

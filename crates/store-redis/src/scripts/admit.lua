@@ -9,10 +9,11 @@ end
 if not is_whole(record) then
   return CORRUPT
 end
-if workspace(record) ~= ARGV[1] or is_revoked(record) or expires_at(record) <= tonumber(ARGV[2]) then
+local ends = expires_at(record)
+if workspace(record) ~= ARGV[1] or is_revoked(record) or ends <= tonumber(ARGV[2]) then
   return CONFLICT
 end
-if expires_at(record) < time_at(ARGV[4], 1) then
+if ends < time_at(ARGV[4], 1) then
   return CONFLICT
 end
 redis.call('SADD', KEYS[2], ARGV[3])

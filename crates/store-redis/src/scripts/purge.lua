@@ -7,7 +7,10 @@ local record = redis.call('GET', KEYS[1])
 if not record or record == TOMBSTONE then
   return {NOT_FOUND}
 end
-if not has_header(record) or revoked_at(record) >= tonumber(ARGV[1]) or successor(record) ~= ARGV[3] then
+if not has_header(record)
+  or revoked_at(record) >= tonumber(ARGV[1])
+  or successor(record) ~= ARGV[3]
+then
   return {CONFLICT}
 end
 if ARGV[2] ~= '' and workspace(record) ~= ARGV[2] then

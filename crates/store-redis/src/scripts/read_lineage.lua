@@ -1,6 +1,6 @@
--- Returns a record and the ids of the children that it has registered, or nothing if there is no such
--- record. If a registered child has no record yet, stores a tombstone, so that its insert fails. An
--- insert takes seconds: after a day the tombstone is no longer needed.
+-- Returns a record and the ids of the children that it has registered, or nothing if there is no
+-- such record. If a registered child has no record yet, stores a tombstone, so that its insert
+-- fails. An insert takes seconds: after a day the tombstone is no longer needed.
 -- KEYS: the record, its children.
 -- ARGV: the parent that registered the key as its child or ''.
 local record = redis.call('GET', KEYS[1])

@@ -1,4 +1,5 @@
--- Replaces a record if it has not changed since it was read. May insert its successor in the same step.
+-- Replaces a record if it has not changed since it was read. May insert its successor in the same
+-- step.
 -- KEYS: the record[, the successor's record].
 -- ARGV: the record that was read, the new record[, the successor's record].
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then

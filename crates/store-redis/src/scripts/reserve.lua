@@ -1,5 +1,5 @@
--- Binds a reservation, or returns the earlier binding. Each call deletes up to 8 reservations that have
--- ended, so that they do not accumulate.
+-- Binds a reservation, or returns the earlier binding. Each call deletes up to 8 reservations that
+-- have ended, so that they do not accumulate.
 -- KEYS: the bindings, their ends.
 -- ARGV: the reservation's key, its binding, its end, now.
 for _, ended in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[4], 'LIMIT', 0, 8)) do

@@ -105,8 +105,8 @@ impl Servers {
         None
     }
 
-    /// Finds the primary among the seeds. The current primary is asked first, so that it is kept while it
-    /// reports that it is one. A single seed is used without asking.
+    /// Finds the primary among the seeds. The current primary is asked first, so that it is kept
+    /// while it reports that it is one. A single seed is used without asking.
     async fn find_primary(&self) -> Option<SlotMap> {
         if let [only] = &*self.seeds {
             return Some(SlotMap::single(Arc::clone(only)));
@@ -146,8 +146,8 @@ impl Servers {
         self.node_at(from, host, port.parse().ok()?)
     }
 
-    /// Returns the node at an address that the node `from` reported. An empty host means the host of
-    /// `from`.
+    /// Returns the node at an address that the node `from` reported. An empty host means the host
+    /// of `from`.
     fn node_at(&self, from: &Node, host: &str, port: u16) -> Option<Arc<Node>> {
         let (client, own_host) = (from.endpoint.client(), from.endpoint.host());
         let host = if host.is_empty() { &own_host } else { host };
@@ -157,8 +157,8 @@ impl Servers {
         if let Some(node) = known.iter().find(|node| node.endpoint.address() == address) {
             return Some(Arc::clone(node));
         }
-        // Drop the nodes that are not in use, so that the list stays short while the servers of a cluster
-        // come and go.
+        // Drop the nodes that are not in use, so that the list stays short while the servers of a
+        // cluster come and go.
         known.retain(|node| Arc::strong_count(node) > 1);
         let node = Node::start(client, from.options(), &self.lease);
         known.push(Arc::clone(&node));

@@ -17,8 +17,8 @@ use crate::{
 
 /// How many redirections a request follows without a pause.
 ///
-/// A slot that moves again during the request needs two. Servers that disagree would redirect the request
-/// to each other for ever.
+/// A slot that moves again during the request needs two. Servers that disagree would redirect the
+/// request to each other for ever.
 const MAX_QUICK_REDIRECTIONS: u32 = 3;
 
 impl Servers {
@@ -45,8 +45,9 @@ impl Servers {
         }
     }
 
-    /// Reads two names in one slot, in one attempt at the server that should have them. Returns `None` if
-    /// the server is not connected or returns an error. Any executor may poll this future.
+    /// Reads two names in one slot, in one attempt at the server that should have them. Returns
+    /// `None` if the server is not connected or returns an error. Any executor may poll this
+    /// future.
     pub(crate) async fn try_read_pair(&self, names: [Vec<u8>; 2]) -> Option<Response> {
         let [first, _] = &names;
         let node = self.slot_map().primary(slot::of(first)).cloned()?;
