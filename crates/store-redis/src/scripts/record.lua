@@ -56,16 +56,18 @@ local function revoked_at(record)
   return time_at(record, REVOKED_AT_FIRST)
 end
 
--- Returns the record's version plus 1, as 8 bytes. A Lua number is too small for it.
+-- Returns the record's version plus 1, as 8 bytes. A Lua number is too small for it. The largest
+-- version stays, as in `Record::revoke`.
 local function next_version(record)
   local bytes = {record:byte(VERSION_FIRST, VERSION_LAST)}
   for index = #bytes, 1, -1 do
-    bytes[index] = (bytes[index] + 1) % 256
-    if bytes[index] > 0 then
-      break
+    if bytes[index] < 255 then
+      bytes[index] = bytes[index] + 1
+      return string.char(unpack(bytes))
     end
+    bytes[index] = 0
   end
-  return string.char(unpack(bytes))
+  return record:sub(VERSION_FIRST, VERSION_LAST)
 end
 
 local function parent(record)
