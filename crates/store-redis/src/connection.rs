@@ -56,7 +56,7 @@ pub(crate) struct Endpoint {
     /// The lease of the store. Only its clock is used here.
     lease: Arc<Lease>,
     shared: Mutex<Option<Connection>>,
-    /// Held by the caller that connects, so that only one does.
+    /// Locked by the caller that connects, so that only one connects at a time.
     connecting: tokio::sync::Mutex<Backoff>,
     tracked: Mutex<Option<TrackedRun>>,
     /// A name in one of the server's slots, for writes that only show that the server accepts

@@ -22,7 +22,7 @@ pub(crate) enum Effect {
     ReadTogether,
     /// A write that may be repeated: the repetition changes nothing and returns the same reply.
     Idempotent,
-    /// The same, without waiting for replicas.
+    /// An idempotent write that replicas need not confirm.
     IdempotentUnconfirmed,
     /// A write that must not be repeated: the reply to a repetition would be wrong.
     Once,

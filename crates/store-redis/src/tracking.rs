@@ -1,11 +1,11 @@
-//! Tracking of changes, from which the lease of the store follows.
+//! Tracking of the changes that servers report, on which the store's lease relies.
 //!
 //! The store has one tracking connection to each primary. Redis sends an invalidation on it for
 //! each record that changes ([client-side
 //! caching](https://redis.io/docs/latest/develop/reference/client-side-caching/), broadcasting
 //! mode).
 //!
-//! Three times a second, the store sends a heartbeat, a write, on the same connection. When the
+//! Three times a second, the store sends a heartbeat on the same connection: a write. When the
 //! reply arrives, the lease is extended to one second after the heartbeat was sent. Redis sends
 //! pushes and replies in order, so the invalidations of all changes before the heartbeat have
 //! arrived before the reply.
@@ -36,7 +36,7 @@ use crate::{
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_millis(333);
 
-/// Refreshes the slot map after a tracking connection was lost.
+/// A handle for refreshing the slot map after a tracking connection was lost.
 #[async_trait]
 pub(crate) trait Refresh: Send + Sync {
     async fn refresh(self: Arc<Self>);
@@ -200,8 +200,8 @@ async fn keep_tracking(
     }
 }
 
-/// Sends a write that changes nothing. A server that is no longer a primary rejects it, and a
-/// server whose memory is full accepts it.
+/// Deletes the heartbeat name, whether or not it exists. A server that is no longer a primary
+/// rejects this write, and a server whose memory is full accepts it.
 async fn send_heartbeat(connection: &mut MultiplexedConnection, endpoint: &Endpoint) -> Result<()> {
     let mut del = cmd("DEL");
     del.arg(endpoint.heartbeat());

@@ -21,7 +21,7 @@
 //!
 //! A single zero byte is a tombstone. It takes the place of a record that must never be inserted:
 //! the parent had registered the child, and was revoked with all its descendants before the child's
-//! record was written.
+//! record was written. A purge stores tombstones for the same reason, with a time to live of a day.
 
 pub(crate) mod layout;
 

@@ -43,7 +43,7 @@ pub(crate) struct Response {
 }
 
 impl Servers {
-    /// Until discovery has finished, the first server has all slots.
+    /// Creates servers before discovery. Until the slot map is known, `first` has all slots.
     fn new(
         names: Names,
         options: ServerOptions,

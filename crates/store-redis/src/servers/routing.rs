@@ -18,7 +18,7 @@ use crate::{
 /// How many redirections a request follows without a pause.
 ///
 /// A slot that moves again during the request needs two. Servers that disagree would redirect the
-/// request to each other for ever.
+/// request to each other forever.
 const MAX_QUICK_REDIRECTIONS: u32 = 3;
 
 impl Servers {
