@@ -5,9 +5,8 @@ pub(crate) const SLOTS: u16 = 16384;
 
 /// Returns the slot of a name.
 ///
-/// If the first pair of braces is not empty, only the text in it is hashed, as the [specification of
-/// Redis Cluster](https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags)
-/// states.
+/// If the first pair of braces is not empty, only the text in it is hashed ([Redis Cluster
+/// specification](https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags)).
 pub(crate) fn of(name: &[u8]) -> u16 {
     crc16(hash_tag(name)) % SLOTS
 }
