@@ -100,6 +100,11 @@ mod slot_map;
 mod store;
 mod tracking;
 
+// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 // The public interface is:
 pub use crate::{
     config::RedisConfig,
