@@ -1,4 +1,4 @@
-//! Pauses between attempts, which grow and are never the same for two.
+//! Exponential backoff with jitter.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -8,7 +8,7 @@ use std::{
 const FIRST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// How long to wait before the next attempt.
+/// The pause before the next attempt.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,
@@ -21,11 +21,14 @@ impl Backoff {
         }
     }
 
-    /// Waits, after a failure, for a random half to whole of the pause: servers that have lost the same
-    /// Redis must not all come back at once.
+    /// Sleeps for a random part of the pause, between half of it and all of it. Returns at once if
+    /// the last attempt did not fail.
+    ///
+    /// The jitter spreads the load: programs that lost the same Redis server do not reconnect
+    /// together.
     pub(crate) async fn pause(&self) {
         if !self.next.is_zero() {
-            tokio::time::sleep(random_part_of(self.next)).await;
+            tokio::time::sleep(jitter(self.next)).await;
         }
     }
 
@@ -38,7 +41,7 @@ impl Backoff {
     }
 }
 
-fn random_part_of(pause: Duration) -> Duration {
+fn jitter(pause: Duration) -> Duration {
     let [random, ..] = RandomState::new().hash_one(()).to_le_bytes();
     pause.mul_f64(0.5 + f64::from(random) / 510.0)
 }
@@ -48,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_a_limit_and_end_with_a_success() {
+    fn pauses_double_up_to_a_limit_and_reset_after_a_success() {
         let mut backoff = Backoff::new();
         let mut pauses = Vec::new();
         for _ in 0..8 {
@@ -59,7 +62,7 @@ mod tests {
         backoff.succeed();
         assert!(backoff.next.is_zero());
         for _ in 0..100 {
-            let part = random_part_of(LONGEST);
+            let part = jitter(LONGEST);
             assert!(part >= LONGEST / 2 && part <= LONGEST, "{part:?}");
         }
     }

@@ -1,162 +1,180 @@
-//! What many ask of one server at the same time, sent together.
+//! Batches: the concurrent requests to one server, sent together.
 
-use std::{sync::Weak, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use redis::{Cmd, Pipeline, Value, aio::MultiplexedConnection, cmd};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    connection::{Connection, Endpoint, within},
     error::{Error, Result},
-    node::{Live, Node},
 };
 
-/// Most jobs that may wait, and most that are sent together.
+/// The maximum number of jobs in the queue.
 const QUEUE: usize = 1024;
+
+/// The maximum number of jobs in a batch.
 const BATCH: usize = 128;
 
-/// Writes something, also where the memory is full: a script that has written may set.
+/// Writes to a name, even if the server's memory is full. Such a server accepts a SET from a script
+/// that has run another write command before it.
 const WRITE: &str = "redis.call('PERSIST', KEYS[1]) return redis.call('SET', KEYS[1], '1')";
 
-/// What came of a job.
-pub(crate) enum Outcome {
-    /// The server's answers, whether enough replicas have what was changed, and whether changes on
-    /// that server are heard of, and it is the primary still.
-    Answered {
-        answers: Vec<Value>,
+/// The result of a job.
+pub(crate) enum BatchOutcome {
+    /// The server replied.
+    Replied {
+        replies: Vec<Value>,
+        /// Whether enough replicas have confirmed the job's changes.
         confirmed: bool,
-        heard: bool,
+        /// Whether the server is still the primary, and its changes are tracked.
+        tracked: bool,
     },
-    /// It was not sent.
+    /// The job was not sent.
     NotSent(Error),
-    /// It was sent, and what became of it is not known.
-    Lost(Error),
+    /// The job was sent, but its reply was lost. It may have been done.
+    ReplyLost(Error),
 }
 
-struct Job {
-    asked: Asked,
-    answer: oneshot::Sender<Outcome>,
+struct BatchJob {
+    request: BatchRequest,
+    outcome: oneshot::Sender<BatchOutcome>,
 }
 
-/// What a job asks for.
-pub(crate) enum Asked {
-    /// Each of these.
+/// The request of a job.
+pub(crate) enum BatchRequest {
+    /// Commands that are sent as they are.
     Commands(Vec<Cmd>),
-    /// What is stored under two names: one answer, as that to `MGET`.
+    /// A read of two names in one slot. The reply is that to `MGET`.
     Pair([Vec<u8>; 2]),
 }
 
-/// Sends whatever is waiting at once, on one connection, and then what came meanwhile: a message and
-/// an answer for many jobs cost little more than for one.
+/// A queue of jobs, and the worker that sends them.
+///
+/// The worker sends all jobs that are waiting in one batch, awaits the replies, and then sends the
+/// jobs that arrived meanwhile. A batch costs the client and the server little more than a single
+/// job.
 #[derive(Debug)]
-pub(crate) struct Batches {
-    jobs: mpsc::Sender<Job>,
+pub(crate) struct BatchQueue {
+    jobs: mpsc::Sender<BatchJob>,
 }
 
-/// How the jobs of a queue are done.
+/// How a queue sends its batches.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Manner {
-    /// How many replicas are waited for; where any are, on a connection of its own, since `WAIT` on
-    /// another one confirms nothing.
-    pub(crate) replicas: u32,
-    /// How long the server may take to answer, and half of it the replicas.
-    pub(crate) patience: Duration,
+pub(crate) struct BatchOptions {
+    /// The number of replicas that must confirm each batch.
+    ///
+    /// If it is not 0, the queue has a separate connection, since `WAIT` waits only for the writes
+    /// of its own connection.
+    pub(crate) min_replicas: u32,
+    /// How long to wait for the server's replies. The replicas get half of it.
+    pub(crate) timeout: Duration,
 }
 
-impl Batches {
-    pub(crate) fn start(node: Weak<Node>, manner: Manner) -> Self {
+impl BatchQueue {
+    /// Starts the worker. It ends when the queue is dropped.
+    pub(crate) fn start(endpoint: Arc<Endpoint>, options: BatchOptions) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let worker = Worker {
-            node,
-            manner,
-            own: None,
+            endpoint,
+            options,
+            separate: None,
         };
         tokio::spawn(worker.run(queue));
         Self { jobs }
     }
 
-    /// Waits for what comes of it. Any executor may poll this.
-    pub(crate) async fn run(&self, asked: Asked) -> Outcome {
-        let (answer, outcome) = oneshot::channel();
-        if self.jobs.send(Job { asked, answer }).await.is_err() {
-            return Outcome::NotSent(Error::Ended);
+    /// Queues a job and waits for its outcome. Any executor may poll this future.
+    pub(crate) async fn run(&self, request: BatchRequest) -> BatchOutcome {
+        let (sender, receiver) = oneshot::channel();
+        let job = BatchJob {
+            request,
+            outcome: sender,
+        };
+        if self.jobs.send(job).await.is_err() {
+            return BatchOutcome::NotSent(Error::Stopped);
         }
-        outcome.await.unwrap_or(Outcome::Lost(Error::Ended))
+        receiver
+            .await
+            .unwrap_or(BatchOutcome::ReplyLost(Error::Stopped))
     }
 }
 
 struct Worker {
-    node: Weak<Node>,
-    manner: Manner,
-    own: Option<Live>,
+    endpoint: Arc<Endpoint>,
+    options: BatchOptions,
+    /// The separate connection of a queue that waits for replicas.
+    separate: Option<Connection>,
 }
 
 impl Worker {
-    async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+    async fn run(mut self, mut queue: mpsc::Receiver<BatchJob>) {
         let mut batch = Vec::new();
         while queue.recv_many(&mut batch, BATCH).await > 0 {
-            // For whoever has given up meanwhile nothing is done.
-            batch.retain(|job: &Job| !job.answer.is_closed());
-            let Some(node) = self.node.upgrade() else {
-                return;
-            };
-            if self.manner.replicas > 0 {
-                self.confirm(&node, batch.drain(..)).await;
+            // Skip the jobs of callers that have given up.
+            batch.retain(|job: &BatchJob| !job.outcome.is_closed());
+            if self.options.min_replicas > 0 {
+                self.send_and_confirm(batch.drain(..)).await;
             } else {
-                self.send(&node, batch.drain(..)).await;
+                self.send(batch.drain(..)).await;
             }
         }
     }
 
-    /// On the connection that all share.
-    async fn send(&self, node: &Node, batch: impl Iterator<Item = Job>) {
-        let mut live = match node.connection().await {
-            Ok(live) => live,
-            Err(error) => return batch.for_each(|job| job.end(Outcome::NotSent(error.clone()))),
+    /// Sends a batch on the shared connection.
+    async fn send(&self, batch: impl Iterator<Item = BatchJob>) {
+        let mut connection = match self.endpoint.connection().await {
+            Ok(connection) => connection,
+            Err(error) => return reject(batch, &error),
         };
-        let (pipeline, waiting) = collect(batch, node.is_alone());
-        match self.talk(&mut live.connection, &pipeline).await {
-            Ok(answers) => waiting.answer(answers, true, node.hears_of(&live)),
+        let (pipeline, pending) = build(batch, self.endpoint.has_all_slots());
+        match self.exchange(&mut connection.redis, &pipeline).await {
+            Ok(replies) => {
+                pending.complete(replies, true, self.endpoint.is_tracked(&connection));
+            }
             Err(error) => {
-                node.discard(&live);
-                waiting.lose(&error);
+                self.endpoint.discard(&connection);
+                pending.fail(&error);
             }
         }
     }
 
-    /// On a connection of its own, and with a `WAIT` for all of them.
-    async fn confirm(&mut self, node: &Node, batch: impl Iterator<Item = Job>) {
-        let own = match self.own.take().filter(|own| !own.has_ended()) {
-            Some(own) => Ok(own),
-            None => node.connect().await,
+    /// Sends a batch on the separate connection, followed by one `WAIT` for all jobs.
+    async fn send_and_confirm(&mut self, batch: impl Iterator<Item = BatchJob>) {
+        let connection = match self.separate.take().filter(|it| !it.is_closed()) {
+            Some(connection) => Ok(connection),
+            None => self.endpoint.connect().await,
         };
-        let mut own = match own {
-            Ok(own) => own,
-            Err(error) => return batch.for_each(|job| job.end(Outcome::NotSent(error.clone()))),
+        let mut connection = match connection {
+            Ok(connection) => connection,
+            Err(error) => return reject(batch, &error),
         };
-        let (mut pipeline, waiting) = collect(batch, false);
-        // `WAIT` waits for what this connection has written. A repeat may have nothing to write, and
-        // what it finds done may be another connection's.
-        pipeline.cmd("EVAL").arg(WRITE).arg(1).arg(node.own_name());
+        let (mut pipeline, pending) = build(batch, false);
+        // `WAIT` waits for the last write of this connection. A repeated request may write nothing,
+        // because an earlier attempt on another connection was successful. So write something: the
+        // replicas that have it also have everything before it.
+        let heartbeat = self.endpoint.heartbeat();
+        pipeline.cmd("EVAL").arg(WRITE).arg(1).arg(heartbeat);
         let mut wait = cmd("WAIT");
-        let patience = (self.manner.patience / 2).as_millis();
-        wait.arg(self.manner.replicas)
-            .arg(u64::try_from(patience).unwrap_or(u64::MAX));
+        let timeout = (self.options.timeout / 2).as_millis();
+        wait.arg(self.options.min_replicas)
+            .arg(u64::try_from(timeout).unwrap_or(u64::MAX));
         pipeline.add_command(wait);
-        match self.talk(&mut own.connection, &pipeline).await {
-            Ok(mut answers) => {
-                let replicas = answers.pop();
-                let written = matches!(answers.pop(), Some(Value::Okay));
-                // Where it may not write, the address may lead to another server by now.
-                self.own = written.then_some(own);
-                let wanted = i64::from(self.manner.replicas);
+        match self.exchange(&mut connection.redis, &pipeline).await {
+            Ok(mut replies) => {
+                let replicas = replies.pop();
+                let written = matches!(replies.pop(), Some(Value::Okay));
+                // If the server rejects writes, the address may lead to another server by now.
+                self.separate = written.then_some(connection);
+                let wanted = i64::from(self.options.min_replicas);
                 let enough = matches!(replicas, Some(Value::Int(count)) if count >= wanted);
-                waiting.answer(answers, written && enough, false);
+                pending.complete(replies, written && enough, false);
             }
-            Err(error) => waiting.lose(&error),
+            Err(error) => pending.fail(&error),
         }
     }
 
-    async fn talk(
+    async fn exchange(
         &self,
         connection: &mut MultiplexedConnection,
         pipeline: &Pipeline,
@@ -165,94 +183,94 @@ impl Worker {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let answers = connection.send_packed_commands(pipeline, 0, count);
-        Ok(tokio::time::timeout(self.manner.patience, answers)
-            .await
-            .map_err(|_| Error::TimedOut)??)
+        let replies = connection.send_packed_commands(pipeline, 0, count);
+        Ok(within(self.options.timeout, replies).await??)
     }
 }
 
-impl Job {
-    fn end(self, outcome: Outcome) {
-        // Who has given up is not told.
-        let _ = self.answer.send(outcome);
+/// Completes all jobs as not sent.
+fn reject(batch: impl Iterator<Item = BatchJob>, error: &Error) {
+    for job in batch {
+        // The caller may have given up.
+        let _ = job.outcome.send(BatchOutcome::NotSent(error.clone()));
     }
 }
 
-/// Who waits for the answers to a pipeline.
+/// The jobs that await the replies to a pipeline.
 #[derive(Default)]
-struct Waiting {
-    /// Each with the number of its commands.
-    for_commands: Vec<(usize, oneshot::Sender<Outcome>)>,
-    /// For two values each of the answer to one `MGET`, which comes last.
-    for_pairs: Vec<oneshot::Sender<Outcome>>,
+struct PendingJobs {
+    /// The jobs with commands, with the number of their replies, in order.
+    commands: Vec<(usize, oneshot::Sender<BatchOutcome>)>,
+    /// The jobs that share one `MGET` at the end of the pipeline. Each gets two of its values.
+    pairs: Vec<oneshot::Sender<BatchOutcome>>,
 }
 
-/// The commands of all jobs. A server that has all slots is asked for all pairs at once.
-fn collect(batch: impl Iterator<Item = Job>, together: bool) -> (Pipeline, Waiting) {
+/// Builds the pipeline of a batch. With `join_pairs`, one `MGET` reads all pairs: the server must
+/// have all slots.
+fn build(batch: impl Iterator<Item = BatchJob>, join_pairs: bool) -> (Pipeline, PendingJobs) {
     let mut pipeline = Pipeline::new();
-    let mut waiting = Waiting::default();
-    let mut pairs = cmd("MGET");
-    for Job { asked, answer } in batch {
-        match asked {
-            Asked::Commands(commands) => {
-                waiting.for_commands.push((commands.len(), answer));
+    let mut pending = PendingJobs::default();
+    let mut mget = cmd("MGET");
+    for BatchJob { request, outcome } in batch {
+        match request {
+            BatchRequest::Commands(commands) => {
+                pending.commands.push((commands.len(), outcome));
                 for command in commands {
                     pipeline.add_command(command);
                 }
             }
-            Asked::Pair(names) if together => {
-                waiting.for_pairs.push(answer);
-                pairs.arg(&names);
+            BatchRequest::Pair(names) if join_pairs => {
+                pending.pairs.push(outcome);
+                mget.arg(&names);
             }
-            Asked::Pair(names) => {
-                waiting.for_commands.push((1, answer));
+            BatchRequest::Pair(names) => {
+                pending.commands.push((1, outcome));
                 pipeline.cmd("MGET").arg(&names);
             }
         }
     }
-    if !waiting.for_pairs.is_empty() {
-        pipeline.add_command(pairs);
+    if !pending.pairs.is_empty() {
+        pipeline.add_command(mget);
     }
-    (pipeline, waiting)
+    (pipeline, pending)
 }
 
-impl Waiting {
-    fn answer(self, answers: Vec<Value>, confirmed: bool, heard: bool) {
-        let send = |job: oneshot::Sender<Outcome>, answers| {
-            // Who has given up is not told.
-            let _ = job.send(Outcome::Answered {
-                answers,
+impl PendingJobs {
+    fn complete(self, replies: Vec<Value>, confirmed: bool, tracked: bool) {
+        let send = |job: oneshot::Sender<BatchOutcome>, replies| {
+            // The caller may have given up.
+            let _ = job.send(BatchOutcome::Replied {
+                replies,
                 confirmed,
-                heard,
+                tracked,
             });
         };
-        let mut answers = answers.into_iter();
-        for (count, job) in self.for_commands {
-            send(job, answers.by_ref().take(count).collect());
+        let mut replies = replies.into_iter();
+        for (count, job) in self.commands {
+            send(job, replies.by_ref().take(count).collect());
         }
-        match answers.next() {
+        match replies.next() {
             Some(Value::Array(values)) => {
                 let mut values = values.into_iter();
-                for job in self.for_pairs {
+                for job in self.pairs {
                     send(job, vec![Value::Array(values.by_ref().take(2).collect())]);
                 }
             }
-            // An error: it is that of all.
-            Some(other) => {
-                for job in self.for_pairs {
-                    send(job, vec![other.clone()]);
+            // The shared `MGET` failed, and with it each pair.
+            Some(error) => {
+                for job in self.pairs {
+                    send(job, vec![error.clone()]);
                 }
             }
             None => {}
         }
     }
 
-    fn lose(self, error: &Error) {
-        let jobs = self.for_commands.into_iter().map(|(_, job)| job);
-        for job in jobs.chain(self.for_pairs) {
-            // Who has given up is not told.
-            let _ = job.send(Outcome::Lost(error.clone()));
+    fn fail(self, error: &Error) {
+        let jobs = self.commands.into_iter().map(|(_, job)| job);
+        for job in jobs.chain(self.pairs) {
+            // The caller may have given up.
+            let _ = job.send(BatchOutcome::ReplyLost(error.clone()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which servers, and how.
+//! The configuration of a store.
 
 use std::{fmt, time::Duration};
 
@@ -6,9 +6,9 @@ use redis::{
     Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError,
 };
 
-use crate::{names::Names, open_error::OpenError};
+use crate::{error::OpenError, names::Names};
 
-/// Which Redis servers hold the keys, and how they are used.
+/// The Redis servers that hold the keys, and how the store uses them. Only the URLs are required.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct RedisConfig {
@@ -21,7 +21,7 @@ pub struct RedisConfig {
     root_certificates: Option<Vec<u8>>,
 }
 
-/// What of a server that loses writes is accepted all the same.
+/// The settings of a server that are accepted although they lose writes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tolerance {
     pub(crate) eviction: bool,
@@ -29,14 +29,18 @@ pub(crate) struct Tolerance {
 }
 
 impl RedisConfig {
-    /// The servers of these URLs, with commas between them: one for a single server, and for Redis
-    /// Cluster some of its nodes, of which the others are learnt.
+    /// Uses the servers at these URLs, which are separated by commas.
+    ///
+    /// For a single server, give its URL. For a primary with replicas, give the URLs of all that
+    /// can become the primary. For Redis Cluster, give the URLs of a few nodes: the store discovers
+    /// the others.
     ///
     /// * `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`
     /// * `rediss://…`, the same over TLS, with the feature `tls`
     /// * `redis+unix:///PATH[?db=DATABASE&user=USER&pass=PASSWORD]`
     ///
-    /// What a URL uses for itself is percent-encoded in a user's name or password, and so is a comma.
+    /// Percent-encode commas, and characters that have a meaning in a URL, in the user name and the
+    /// password.
     #[must_use]
     pub fn new(urls: impl Into<String>) -> Self {
         Self {
@@ -50,31 +54,37 @@ impl RedisConfig {
         }
     }
 
-    /// Begins all names with this and a colon, 1 to 32 of `a-z0-9_-`, instead of `kw`.
+    /// Sets the namespace: each name in Redis begins with it and a colon. It has 1 to 32 characters
+    /// of `a-z0-9_-`. The default is `kw`.
     #[must_use]
     pub fn with_namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
     }
 
-    /// How long a call may take, retries included, before it is `Unavailable`; 2 seconds unless this
-    /// is called. One of several steps may take that long for each that is answered late: to insert is
-    /// to note the child, to list it and to store it, and a cascade has a step for each generation.
+    /// Sets how long a step of a call may take, retries included, before the call fails with
+    /// `Unavailable`. The default is 2 seconds.
+    ///
+    /// Most calls have one step. An insert has three: it adds the key to its parent's children,
+    /// adds it to the index and stores the record. A cascading revocation has a step for each
+    /// generation.
     #[must_use]
     pub const fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Waits after each change until that many replicas have it, for a quarter of the deadline; fewer
-    /// is `NotConfirmed`. That a reservation or a time of last use is missing on replicas is not told.
+    /// Waits after each change until this many replicas have confirmed it, for at most a quarter of
+    /// the deadline. A change that fewer confirm is reported as `NotConfirmed`. The default is 0.
+    ///
+    /// Reservations and times of last use are not waited for.
     #[must_use]
     pub const fn with_min_replicas(mut self, replicas: u32) -> Self {
         self.min_replicas = replicas;
         self
     }
 
-    /// Trusts these certificates, in PEM, and no others.
+    /// Trusts these root certificates, in PEM, instead of those of the operating system.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
@@ -82,35 +92,39 @@ impl RedisConfig {
         self
     }
 
-    /// Accepts a server that evicts keys when its memory is full. An evicted key is gone, and so is
-    /// the list of what it has created: a revocation of it and its descendants no longer reaches them.
+    /// Accepts a server that evicts keys when its memory is full.
+    ///
+    /// The server may evict a record, or the list of the keys that a key has created. A cascading
+    /// revocation then no longer reaches those keys.
     #[must_use]
     pub const fn danger_accept_eviction(mut self) -> Self {
         self.tolerance.eviction = true;
         self
     }
 
-    /// Accepts a server without an append-only file. When it restarts, keys that were created are
-    /// gone, and keys that were revoked since its last snapshot open everything again.
+    /// Accepts a server without an append-only file.
+    ///
+    /// A restart of such a server undoes all changes since its last snapshot: keys that were
+    /// created are gone, and keys that were revoked are active again.
     #[must_use]
     pub const fn danger_accept_no_append_only_file(mut self) -> Self {
         self.tolerance.no_append_only_file = true;
         self
     }
 
-    pub(crate) fn parse(&self) -> Result<Parsed, OpenError> {
+    pub(crate) fn parse(&self) -> Result<ParsedConfig, OpenError> {
         let names = Names::new(&self.namespace).ok_or(OpenError::Namespace)?;
         let clients = self
             .urls
             .split(',')
             .map(|url| self.client(url.trim()))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Parsed {
+        Ok(ParsedConfig {
             clients,
             names,
-            terms: Terms {
+            options: ServerOptions {
                 deadline: self.deadline,
-                replicas: self.min_replicas,
+                min_replicas: self.min_replicas,
                 tolerance: self.tolerance,
             },
         })
@@ -124,11 +138,11 @@ impl RedisConfig {
             .set_protocol(ProtocolVersion::RESP3)
             .set_lib_name("keywright", env!("CARGO_PKG_VERSION"));
         let info = info.set_redis_settings(settings);
-        self.connect_to(info).map_err(OpenError::Url)
+        self.open_client(info).map_err(OpenError::Url)
     }
 
     #[cfg(feature = "tls")]
-    fn connect_to(&self, info: ConnectionInfo) -> Result<Client, RedisError> {
+    fn open_client(&self, info: ConnectionInfo) -> Result<Client, RedisError> {
         match (&self.root_certificates, info.addr()) {
             (Some(pem), ConnectionAddr::TcpTls { .. }) => Client::build_with_tls(
                 info,
@@ -144,16 +158,16 @@ impl RedisConfig {
     #[cfg(not(feature = "tls"))]
     #[expect(
         clippy::unused_self,
-        reason = "with the feature tls it needs the certificates"
+        reason = "with the feature `tls` this reads the certificates"
     )]
-    fn connect_to(&self, info: ConnectionInfo) -> Result<Client, RedisError> {
+    fn open_client(&self, info: ConnectionInfo) -> Result<Client, RedisError> {
         Client::open(info)
     }
 }
 
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A URL may hold a password.
+        // The URLs may contain passwords.
         f.debug_struct("RedisConfig")
             .field("namespace", &self.namespace)
             .field("deadline", &self.deadline)
@@ -163,24 +177,24 @@ impl fmt::Debug for RedisConfig {
     }
 }
 
-/// A configuration that makes sense.
+/// A validated configuration.
 #[derive(Debug)]
-pub(crate) struct Parsed {
+pub(crate) struct ParsedConfig {
     pub(crate) clients: Vec<Client>,
     pub(crate) names: Names,
-    pub(crate) terms: Terms,
+    pub(crate) options: ServerOptions,
 }
 
-/// How each server is dealt with.
+/// The options that apply to each server.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct ServerOptions {
     pub(crate) deadline: Duration,
-    pub(crate) replicas: u32,
+    pub(crate) min_replicas: u32,
     pub(crate) tolerance: Tolerance,
 }
 
-/// The same server at another address, as a cluster tells of it.
-pub(crate) fn at(client: &Client, host: &str, port: u16) -> Result<Client, RedisError> {
+/// Returns a client for another node of the same cluster, with the same user and TLS settings.
+pub(crate) fn client_at(client: &Client, host: &str, port: u16) -> Result<Client, RedisError> {
     let info = client.get_connection_info().clone();
     let addr = match info.addr() {
         ConnectionAddr::TcpTls {

@@ -1,67 +1,130 @@
-//! What can go wrong, and which [`StoreError`] it is.
+//! The errors of the store, and the [`StoreErrorKind`] that each is reported as.
 
 use std::{error, fmt};
 
 use keywright_core::{StoreError, StoreErrorKind};
 use redis::RedisError;
 
-use crate::{record::Unreadable, server::Unfit};
+use crate::record::{DecodeError, layout::FORMAT_VERSION};
 
 const BACKEND: &str = "redis";
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation was not done, or may not have been.
-#[derive(Debug, Clone)]
-pub(crate) enum Error {
-    /// The server could not be reached, has lost the connection or has refused.
-    Redis(RedisError),
-    /// The server does not keep what it is given.
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A URL is not a Redis URL, or asks for TLS without the feature `tls`.
+    #[error("not a Redis URL: use redis://HOST:PORT, rediss://HOST:PORT or redis+unix:///PATH")]
+    Url(#[source] RedisError),
+    /// The namespace is not 1 to 32 characters of `a-z0-9_-`.
+    #[error("the namespace must be 1 to 32 characters of a-z, 0-9, _ and -")]
+    Namespace,
+    /// No server accepted a connection and the user before the deadline.
+    #[error("no Redis server can be used")]
+    Unreachable(#[source] Box<dyn error::Error + Send + Sync>),
+    /// A server is configured in a way that loses writes.
+    #[error(transparent)]
     Unfit(Unfit),
-    /// The server has started, and does not have all yet that it keeps.
+    /// A newer program has written to this store.
+    #[error(
+        "the store has format {found} and this program supports {FORMAT_VERSION}: use a newer program"
+    )]
+    NewerFormat {
+        /// The format of the store.
+        found: String,
+    },
+    /// The store's thread could not be started.
+    #[error("could not start the thread of the store: raise the user's thread limit")]
+    Threads(#[source] std::io::Error),
+}
+
+/// Why a server is not suitable as a store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// The server evicts keys when its memory is full. An evicted record is lost, whether or not
+    /// its key was revoked.
+    #[error(
+        "the Redis server evicts keys when its memory is full: set maxmemory-policy to noeviction instead of {policy}"
+    )]
+    Evicts {
+        /// The server's `maxmemory-policy`.
+        policy: String,
+    },
+    /// The server has no append-only file. A restart restores an older state, in which keys that
+    /// were revoked since are active.
+    #[error(
+        "the Redis server loses writes when it restarts: set appendonly to yes, and appendfsync to always if no acknowledged write may be lost"
+    )]
+    NoAppendOnlyFile,
+}
+
+/// Why an operation was not done, or may not have been done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Error {
+    /// The server could not be reached, closed the connection or returned an error.
+    #[error("{}", OneLine(.0))]
+    Redis(RedisError),
+    /// The server is not suitable as a store.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// The server has restarted and is still reading its data.
+    #[error("the server is still loading its data")]
     Loading,
-    /// The record is in another state than the operation needs; nothing has gone wrong.
-    Refused(StoreErrorKind),
-    /// What is stored cannot be read back.
-    Unreadable(Unreadable),
-    /// The server has answered with something that the command does not answer with.
-    Unexpected(&'static str),
-    /// There was no answer before the deadline.
+    /// The operation does not apply to the record's state.
+    #[error("{0}")]
+    Rejected(StoreErrorKind),
+    /// A stored record cannot be decoded.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The server's reply has a type or content that the command never returns.
+    #[error("the server returned a malformed {0}")]
+    Malformed(&'static str),
+    /// The server did not reply before the deadline.
+    #[error("the server has not answered in time")]
     TimedOut,
-    /// It was done, but fewer replicas than asked for have said that they have it.
+    /// The operation was done, but too few replicas confirmed it.
+    #[error("fewer than {wanted} replicas have confirmed the change")]
     NotConfirmed { wanted: u32 },
-    /// A server of the cluster is not known for a slot.
+    /// The slot map has no server for a slot.
+    #[error("no server of the cluster has the slot")]
     NoServer,
-    /// The successor of a rotation has another routing tag, so that both are not on one server.
-    ForeignSuccessor,
-    /// The record is larger than the format allows.
+    /// The successor of a rotation has another routing tag than its predecessor, so that the two
+    /// are not on one server.
+    #[error("a successor must have the routing tag of its predecessor")]
+    SuccessorRoutingTag,
+    /// A field of the record is longer than the format allows.
+    #[error("the record is larger than the format allows")]
     TooLarge,
-    /// The store was dropped meanwhile.
-    Ended,
+    /// The store was dropped during the operation, or the operation panicked.
+    #[error("the operation panicked or the store was dropped")]
+    Stopped,
 }
 
 impl Error {
     pub(crate) fn kind(&self) -> StoreErrorKind {
         match self {
-            Self::Refused(kind) => *kind,
-            Self::Unreadable(_) | Self::Unexpected(_) => StoreErrorKind::Corrupt,
+            Self::Rejected(kind) => *kind,
+            Self::Decode(_) | Self::Malformed(_) => StoreErrorKind::Corrupt,
             Self::Redis(error) if error.code() == Some("WRONGTYPE") => StoreErrorKind::Corrupt,
             Self::NotConfirmed { .. } => StoreErrorKind::NotConfirmed,
             _ => StoreErrorKind::Unavailable,
         }
     }
 
-    /// Whether what is stored has something about it, and the server has not.
+    /// Whether the stored data is at fault, as opposed to the server.
     pub(crate) fn is_corrupt(&self) -> bool {
         self.kind() == StoreErrorKind::Corrupt
     }
 
-    /// Whether the keys of a command are on two servers at this moment.
+    /// Whether a command failed because its slot is being migrated and its keys are on two servers.
     pub(crate) fn is_split(&self) -> bool {
         matches!(self, Self::Redis(error) if error.code() == Some("TRYAGAIN"))
     }
 
-    /// Whether the server is a replica.
+    /// Whether a write failed because the server is a replica.
     pub(crate) fn is_read_only(&self) -> bool {
         matches!(self, Self::Redis(error) if error.code() == Some("READONLY"))
     }
@@ -73,21 +136,9 @@ impl From<RedisError> for Error {
     }
 }
 
-impl From<Unfit> for Error {
-    fn from(unfit: Unfit) -> Self {
-        Self::Unfit(unfit)
-    }
-}
-
 impl From<StoreErrorKind> for Error {
     fn from(kind: StoreErrorKind) -> Self {
-        Self::Refused(kind)
-    }
-}
-
-impl From<Unreadable> for Error {
-    fn from(unreadable: Unreadable) -> Self {
-        Self::Unreadable(unreadable)
+        Self::Rejected(kind)
     }
 }
 
@@ -95,49 +146,28 @@ impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         let outer = Self::new(error.kind(), BACKEND);
         match error {
-            Error::Refused(_) => outer,
+            Error::Rejected(_) => outer,
             Error::Unfit(source) => outer.with_source(source),
-            Error::Unreadable(source) => outer.with_source(source),
+            Error::Decode(source) => outer.with_source(source),
             own => outer.with_source(own),
         }
     }
 }
 
-impl fmt::Display for Error {
+/// Displays a server's error on one line, as logs need it, even if the server's text has several.
+struct OneLine<'a>(&'a RedisError);
+
+impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Redis(error) => write_line(f, error),
-            Self::Unfit(unfit) => unfit.fmt(f),
-            Self::Loading => f.write_str("the server is still loading what it keeps"),
-            Self::Refused(kind) => kind.fmt(f),
-            Self::Unreadable(unreadable) => unreadable.fmt(f),
-            Self::Unexpected(what) => write!(f, "the server's answer is no {what}"),
-            Self::TimedOut => f.write_str("the server has not answered in time"),
-            Self::NotConfirmed { wanted } => {
-                write!(f, "fewer than {wanted} replicas have confirmed")
+        for (index, line) in self.0.to_string().lines().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
             }
-            Self::NoServer => f.write_str("no server of the cluster has the slot"),
-            Self::ForeignSuccessor => {
-                f.write_str("a successor must have the routing tag of its predecessor")
-            }
-            Self::TooLarge => f.write_str("the record is larger than the format allows"),
-            Self::Ended => f.write_str("the operation panicked or the store was dropped"),
+            f.write_str(line)?;
         }
+        Ok(())
     }
 }
-
-/// What a server says may have line breaks, and a log has one line for it.
-fn write_line(f: &mut fmt::Formatter<'_>, error: &RedisError) -> fmt::Result {
-    for (index, line) in error.to_string().lines().enumerate() {
-        if index > 0 {
-            f.write_str(" ")?;
-        }
-        f.write_str(line)?;
-    }
-    Ok(())
-}
-
-impl error::Error for Error {}
 
 #[cfg(test)]
 mod tests {
@@ -146,14 +176,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_server_says_is_told_in_one_line() {
-        let said = (
+    fn a_server_error_is_displayed_on_one_line() {
+        let parts = (
             ErrorKind::Extension,
             "first",
             "second\r\nthird\n\nfourth".into(),
         );
-        let told = Error::from(RedisError::from(said)).to_string();
-        assert!(told.ends_with("second third  fourth"), "{told}");
-        assert!(told.starts_with("first"), "{told}");
+        let text = Error::from(RedisError::from(parts)).to_string();
+        assert!(text.ends_with("second third  fourth"), "{text}");
+        assert!(text.starts_with("first"), "{text}");
     }
 }

@@ -17,61 +17,97 @@
 //! # }).unwrap();
 //! ```
 //!
-//! * **Servers.** Redis 6.2 or later, alone, with replicas, or as a cluster; over TCP, TLS (feature `tls`)
-//!   or a Unix socket. Where several URLs of single servers are given, the one that is the primary is used.
-//!   A cluster tells of its TLS ports only where its servers talk TLS among themselves (`tls-cluster yes`).
-//! * **One script, one slot.** What belongs to one key lies in one hash slot, and each change is one
-//!   command or script on it, the same on one server as on a cluster. What takes several leaves
-//!   nothing that opens anything when it is interrupted: an entry of a list without a record is passed
-//!   over and, a minute after it was first met, taken away; until then a total without a filter counts it.
-//! * **A rotation** looks whether the key that asks for it is active, and ends no earlier than the successor,
-//!   just before it is done, not in the same step: the two may lie on different servers.
-//! * **Purging** deletes each record by itself, after all that descends from it, and walks through all
-//!   records, or with a workspace through its own. A damaged record stays where its beginning cannot be
-//!   read, and what it descends from stays with it. In the place of a child that was noted and never made a
-//!   mark of one byte refuses it for a day.
-//! * **Changes** are heard on a connection of their own to each primary. A key that was revoked is refused
-//!   by the handle that revoked it at once, by others when they are told, which takes milliseconds; by
-//!   one that is cut off without noticing within a second, its lease. Where replicas may take over, an old
-//!   primary that is cut off adds the time in which it gives up writing: set `min-replicas-to-write` and
-//!   `min-replicas-max-lag`, or on a cluster `cluster-node-timeout`.
-//! * **Durable** as the server is. One without an append-only file is refused, and so is one that evicts
-//!   keys. With `appendfsync always` an acknowledged write survives a crash of the host
-//!   ([`Durability::HostCrash`](keywright_core::Durability::HostCrash)), provided that the user may read
-//!   that setting (`CONFIG GET`); else only one of the process is promised. What replicas have is told
-//!   with [`RedisConfig::with_min_replicas`].
-//! * **Bounded.** Each call has a deadline. One whose answer was lost is `Unavailable`, and may have been
-//!   done. Connections are made again with pauses that grow and differ.
-//! * **Any executor** may poll the futures: the store has a thread of its own (`kw-redis`), and no call
-//!   is given up halfway when its future is dropped. Dropping the store does not wait.
-//! * **Rights.** A user needs `~kw:*` and the commands `get getex mget set setnx exists del persist sadd srem smembers zadd zrem
-//!   zcard zrange zrangebyscore zscore hget hset hdel eval evalsha scan info client|tracking`, with
-//!   replicas `wait`, on a cluster `asking cluster|slots`, where a URL names a database `select`, and to
-//!   know how durable it is `config|get`.
+//! # Servers
 //!
-//! Client-side caching of the driver is not used: it goes on serving what it has when its connection is lost.
+//! The store needs Redis 6.2 or later: a single server, a primary with replicas, or a cluster. It
+//! connects over TCP, TLS (feature `tls`) or a Unix socket. If you give the URLs of several single
+//! servers, it uses the one that is the primary.
+//!
+//! A cluster reports the TLS ports of its servers only if they use TLS among themselves
+//! (`tls-cluster yes`).
+//!
+//! # Settings
+//!
+//! * **`appendonly yes`.** A server without an append-only file is rejected.
+//! * **`appendfsync always`** lets an acknowledged write survive a crash of the host
+//!   ([`Durability::HostCrash`](keywright_core::Durability::HostCrash)). With another value, or if
+//!   the user may not read this setting with `CONFIG GET`, the store promises only that a write
+//!   survives a crash of the process.
+//! * **`maxmemory-policy noeviction`**, or one of the `volatile-` policies. A server that evicts
+//!   keys is rejected.
+//! * **`min-replicas-to-write` and `min-replicas-max-lag`**, if replicas can take over. They limit
+//!   how long a primary that was cut off still accepts writes. On a cluster, `cluster-node-timeout`
+//!   does. With [`RedisConfig::with_min_replicas`], the store waits until replicas have confirmed
+//!   each change.
+//! * **A user** who may access `~kw:*` and run these commands: `get getex mget set setnx exists del
+//!   persist sadd srem smembers zadd zrem zcard zrange zrangebyscore zscore hget hset hdel eval
+//!   evalsha scan info client|tracking`. Add `wait` for replicas, `asking cluster|slots` for a
+//!   cluster, `select` if a URL names a database, and `config|get` to read `appendfsync`.
+//!
+//! # Revocation
+//!
+//! The store tracks changes on a separate connection to each primary. The handle that revokes a key
+//! rejects it at once. Other handles reject it when Redis has notified them, which takes
+//! milliseconds. A handle that is cut off without noticing rejects it when its lease ends, within a
+//! second. If a replica takes over, a primary that was cut off adds the time until it stops
+//! accepting writes.
+//!
+//! The client-side cache of the driver is not used: it serves cached values even after its
+//! connection is lost.
+//!
+//! # Atomicity
+//!
+//! All data of a key is in one hash slot, and each change is one command or script in that slot.
+//! The store behaves the same on a single server and on a cluster. Some operations take several
+//! steps:
+//!
+//! * **Insert.** The key is added to an index before its record is stored. If the insert is
+//!   interrupted between the two, listings skip the entry, and remove it a minute after they first
+//!   saw it. Until then, it counts in the total of a listing without a filter.
+//! * **Rotation.** If another key requests a rotation, the store checks that key right before the
+//!   step and not in it, since the two keys may be on different servers.
+//! * **Purge.** Each record is deleted in a separate step, after all its descendants. A record
+//!   whose header is damaged is kept, and so are its ancestors. If a registered child has no
+//!   record, a tombstone of one byte prevents its insert for a day.
+//!
+//! # Deadlines and executors
+//!
+//! Each call has a deadline. If a reply is lost, the call fails with `Unavailable`, and the change
+//! may have been made. The store reconnects with exponential backoff and jitter.
+//!
+//! Any executor may poll the futures: the store has a separate thread (`kw-redis`). An operation
+//! runs to its end even if its future is dropped. Dropping the store does not wait for operations.
 
-// Not used by name: it gives the TLS of redis its cryptography.
+// Enables the cryptography provider that the TLS support of `redis` uses.
 #[cfg(feature = "tls")]
 use rustls as _;
 
 mod backoff;
 mod batch;
 mod config;
+mod connection;
 mod error;
-mod hearing;
-mod map;
 mod names;
 mod node;
-mod open_error;
 mod operations;
 mod record;
 mod request;
 mod script;
-mod server;
+mod server_info;
 mod servers;
 mod slot;
+mod slot_map;
 mod store;
+mod tracking;
+
+// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 // The public interface is:
-pub use crate::{config::RedisConfig, open_error::OpenError, server::Unfit, store::RedisStore};
+pub use crate::{
+    config::RedisConfig,
+    error::{OpenError, Unfit},
+    store::RedisStore,
+};

@@ -1,10 +1,10 @@
-//! What is asked of a server, and what its answer means for the next attempt.
+//! A request to the server that has a slot, and the meaning of the server's reply.
 
 use redis::{Cmd, ErrorKind, RedisError, Value, cmd};
 
 use crate::{error::Error, script::Call, slot};
 
-/// A command on one slot.
+/// A command or script call in one slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) slot: u16,
@@ -12,18 +12,19 @@ pub(crate) struct Request {
     command: Command,
 }
 
-/// What becomes of the store when a request is made twice.
+/// Whether a request changes data, and whether it may be sent again when its reply was lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Effect {
-    /// Nothing is changed.
-    Reads,
-    /// Nothing is changed; that the keys are on two servers is told at once.
-    ReadsTogether,
-    /// The second time changes nothing more, and is answered like the first.
-    Repeatable,
-    /// The same, and replicas need not confirm it.
-    Unconfirmed,
-    /// Only the first time is answered as it should be.
+    /// A read.
+    Read,
+    /// A read of several names. It fails at once if they are on two servers because their slot is
+    /// being migrated.
+    ReadTogether,
+    /// A write that may be repeated: the repetition changes nothing and returns the same reply.
+    Idempotent,
+    /// An idempotent write that replicas need not confirm.
+    IdempotentUnconfirmed,
+    /// A write that must not be repeated: the reply to a repetition would be wrong.
     Once,
 }
 
@@ -34,9 +35,9 @@ enum Command {
 }
 
 impl Effect {
-    /// Whether replicas are to have what is changed.
-    pub(crate) const fn is_confirmed(self) -> bool {
-        matches!(self, Self::Repeatable | Self::Once)
+    /// Whether the change must be confirmed by replicas, if any are configured.
+    pub(crate) const fn needs_confirmation(self) -> bool {
+        matches!(self, Self::Idempotent | Self::Once)
     }
 }
 
@@ -57,15 +58,17 @@ impl Request {
         }
     }
 
-    /// The command as it is sent: a script `in_full` to a server that does not know it, and after
-    /// `ASKING` to one that a slot is on its way to.
-    pub(crate) fn commands(&self, in_full: bool, asked: bool) -> Vec<Cmd> {
+    /// Returns the commands to send.
+    ///
+    /// `by_source` sends a script's source to a server that has not cached it. `asking` sends
+    /// `ASKING` first, for a server that is importing the slot.
+    pub(crate) fn commands(&self, by_source: bool, asking: bool) -> Vec<Cmd> {
         let command = match &self.command {
             Command::Plain(command) => command.clone(),
-            Command::Script(call) if in_full => call.in_full(),
+            Command::Script(call) if by_source => call.by_source(),
             Command::Script(call) => call.by_digest(),
         };
-        if asked {
+        if asking {
             vec![cmd("ASKING"), command]
         } else {
             vec![command]
@@ -73,57 +76,59 @@ impl Request {
     }
 }
 
-/// What an answer means.
+/// The meaning of a server's reply to a [`Request`].
 #[derive(Debug)]
-pub(crate) enum Verdict {
-    /// It is one.
-    Answered(Value),
-    /// Another server has the slot, from now on.
+pub(crate) enum Reply {
+    /// The request was done.
+    Value(Value),
+    /// The server at this address has the slot from now on.
     Moved(String),
-    /// Another server may have the key, this time.
+    /// The server at this address may have the name. Only this request goes there.
     Ask(String),
-    /// The server does not know the script.
+    /// The server has not cached the script.
     NoScript,
-    /// Nothing was done, and it may be done soon.
-    Later(Error),
-    /// Nothing was done, nor will it be.
+    /// Nothing was done, and a later attempt may succeed.
+    Retry(Error),
+    /// Nothing was done, and a later attempt would fail, too.
     Failed(Error),
 }
 
-/// Judges the last of the answers; the one to `ASKING` tells nothing.
-pub(crate) fn judge(mut answers: Vec<Value>) -> Verdict {
-    match answers.pop() {
-        Some(Value::ServerError(error)) => judge_error(error.into()),
-        Some(answer) => Verdict::Answered(answer),
-        None => Verdict::Failed(Error::Unexpected("answer")),
+impl Reply {
+    /// Interprets the last of the values. The one before it replies to `ASKING`.
+    pub(crate) fn from_values(mut values: Vec<Value>) -> Self {
+        match values.pop() {
+            Some(Value::ServerError(error)) => Self::from_error(error.into()),
+            Some(value) => Self::Value(value),
+            None => Self::Failed(Error::Malformed("reply")),
+        }
+    }
+
+    fn from_error(error: RedisError) -> Self {
+        let address = |error: &RedisError| {
+            let detail = error.detail()?;
+            detail.split_whitespace().nth(1).map(String::from)
+        };
+        match error.code() {
+            Some("MOVED") => match address(&error) {
+                Some(address) => Self::Moved(address),
+                None => Self::Retry(error.into()),
+            },
+            Some("ASK") => match address(&error) {
+                Some(address) => Self::Ask(address),
+                None => Self::Retry(error.into()),
+            },
+            Some("NOSCRIPT") => Self::NoScript,
+            Some(
+                "BUSY" | "CLUSTERDOWN" | "LOADING" | "MASTERDOWN" | "NOREPLICAS" | "READONLY"
+                | "TRYAGAIN",
+            ) => Self::Retry(error.into()),
+            _ => Self::Failed(error.into()),
+        }
     }
 }
 
-fn judge_error(error: RedisError) -> Verdict {
-    let address = |error: &RedisError| {
-        let detail = error.detail()?;
-        detail.split_whitespace().nth(1).map(String::from)
-    };
-    match error.code() {
-        Some("MOVED") => match address(&error) {
-            Some(address) => Verdict::Moved(address),
-            None => Verdict::Later(error.into()),
-        },
-        Some("ASK") => match address(&error) {
-            Some(address) => Verdict::Ask(address),
-            None => Verdict::Later(error.into()),
-        },
-        Some("NOSCRIPT") => Verdict::NoScript,
-        Some(
-            "BUSY" | "CLUSTERDOWN" | "LOADING" | "MASTERDOWN" | "NOREPLICAS" | "READONLY"
-            | "TRYAGAIN",
-        ) => Verdict::Later(error.into()),
-        _ => Verdict::Failed(error.into()),
-    }
-}
-
-/// Whether another attempt to connect would end the same way.
-pub(crate) fn is_final(error: &Error) -> bool {
+/// Whether another attempt to connect would fail with the same error.
+pub(crate) fn is_permanent(error: &Error) -> bool {
     match error {
         Error::Unfit(_) => true,
         Error::Redis(error) => {
@@ -139,36 +144,36 @@ pub(crate) fn is_final(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::Unfit;
+    use crate::error::Unfit;
 
-    fn error(said: &str) -> Error {
-        match redis::parse_redis_value(format!("-{said}\r\n").as_bytes()) {
+    fn server_error(text: &str) -> Error {
+        match redis::parse_redis_value(format!("-{text}\r\n").as_bytes()) {
             Ok(Value::ServerError(error)) => Error::Redis(error.into()),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn who_is_not_let_in_is_told_at_once_and_not_at_the_deadline() {
-        for said in [
+    fn an_authentication_error_is_permanent_and_not_retried_until_the_deadline() {
+        for text in [
             "WRONGPASS invalid username-password pair or user is disabled.",
             "NOAUTH Authentication required.",
             "NOPERM User keys has no permissions to run the 'info' command",
         ] {
-            assert!(is_final(&error(said)), "{said}");
+            assert!(is_permanent(&server_error(text)), "{text}");
         }
-        let refused = (
+        let rejected = (
             ErrorKind::AuthenticationFailed,
             "Password authentication failed",
         );
-        assert!(is_final(&RedisError::from(refused).into()));
-        assert!(is_final(&Unfit::NoAppendOnlyFile.into()));
-        for said in [
+        assert!(is_permanent(&RedisError::from(rejected).into()));
+        assert!(is_permanent(&Unfit::NoAppendOnlyFile.into()));
+        for text in [
             "LOADING Redis is loading the dataset in memory",
             "ERR max number of clients reached",
         ] {
-            assert!(!is_final(&error(said)), "{said}");
+            assert!(!is_permanent(&server_error(text)), "{text}");
         }
-        assert!(!is_final(&Error::TimedOut));
+        assert!(!is_permanent(&Error::TimedOut));
     }
 }

@@ -1,48 +1,103 @@
-//! The scripts that change what is stored, each on one hash slot.
+//! The Lua scripts that read and change data in one hash slot.
 
-use std::{fmt, sync::LazyLock};
+use std::{
+    fmt::{self, Write as _},
+    sync::LazyLock,
+};
 
 use redis::{Cmd, cmd};
 
-/// What a script answers with, as in `scripts/layout.lua`.
-pub(crate) mod answer {
+use crate::record::layout;
+
+/// The numbers that scripts return.
+pub(crate) mod code {
     pub(crate) const NOT_FOUND: i64 = 0;
     pub(crate) const DONE: i64 = 1;
-    pub(crate) const ALREADY: i64 = 2;
-    pub(crate) const UNREADABLE: i64 = 3;
+    pub(crate) const ALREADY_REVOKED: i64 = 2;
+    pub(crate) const CORRUPT: i64 = 3;
     pub(crate) const CONFLICT: i64 = 4;
-    pub(crate) const TAKEN: i64 = 5;
+    pub(crate) const ALREADY_EXISTS: i64 = 5;
 }
 
-/// A script, and the digest by which a server knows it that has run it before.
-pub(crate) struct Script {
-    body: &'static str,
-    digest: LazyLock<String>,
+/// A script: the constants below, `scripts/record.lua` and a file for the script itself.
+pub(crate) struct Script(LazyLock<Source>);
+
+struct Source {
+    body: String,
+    /// The SHA-1 digest by which a server that has run the script finds it again.
+    digest: String,
+}
+
+impl Source {
+    fn new(body: &str) -> Self {
+        let body = [&constants(), include_str!("scripts/record.lua"), body].concat();
+        let digest = redis::Script::new(&body).get_hash().into();
+        Self { body, digest }
+    }
 }
 
 macro_rules! script {
     ($name:ident, $file:literal) => {
-        pub(crate) static $name: Script = {
-            const BODY: &str = concat!(include_str!("scripts/layout.lua"), include_str!($file));
-            Script {
-                body: BODY,
-                digest: LazyLock::new(|| redis::Script::new(BODY).get_hash().into()),
-            }
-        };
+        pub(crate) static $name: Script =
+            Script(LazyLock::new(|| Source::new(include_str!($file))));
     };
 }
 
 script!(ADMIT, "scripts/admit.lua");
 script!(CASCADE, "scripts/cascade.lua");
 script!(CLAIM, "scripts/claim.lua");
-script!(LOOK, "scripts/look.lua");
 script!(PURGE, "scripts/purge.lua");
+script!(READ_LINEAGE, "scripts/read_lineage.lua");
 script!(REPLACE, "scripts/replace.lua");
 script!(RESERVE, "scripts/reserve.lua");
 script!(REVOKE, "scripts/revoke.lua");
 script!(TOUCH, "scripts/touch.lua");
 
-/// How a script is called.
+/// Returns the constants that Rust and Lua share, as Lua source.
+///
+/// Each fixed field of a record has two: the positions of its first and last byte, counted from 1.
+fn constants() -> String {
+    let numbers = [
+        ("NOT_FOUND", code::NOT_FOUND),
+        ("DONE", code::DONE),
+        ("ALREADY_REVOKED", code::ALREADY_REVOKED),
+        ("CORRUPT", code::CORRUPT),
+        ("CONFLICT", code::CONFLICT),
+        ("ALREADY_EXISTS", code::ALREADY_EXISTS),
+        ("FORMAT_VERSION", layout::FORMAT_VERSION.into()),
+        ("NO_TEXT", layout::NO_TEXT.into()),
+        ("TEXTS", layout::TEXTS.into()),
+    ];
+    let strings = [
+        ("NO_TIME", &layout::NO_TIME.to_be_bytes()[..]),
+        ("TOMBSTONE", layout::TOMBSTONE),
+    ];
+    let fields = [
+        ("FORMAT", layout::FORMAT.range()),
+        ("VERSION", layout::VERSION.range()),
+        ("EXPIRES_AT", layout::EXPIRES_AT.range()),
+        ("REVOKED_AT", layout::REVOKED_AT.range()),
+        ("PARENT", layout::PARENT.range()),
+        ("SUCCESSOR", layout::SUCCESSOR.range()),
+        ("WORKSPACE_LENGTH", layout::WORKSPACE_LENGTH.range()),
+    ];
+    let mut lua = String::new();
+    // Writing to a string cannot fail.
+    for (name, number) in numbers {
+        let _ = writeln!(lua, "local {name} = {number}");
+    }
+    for (name, bytes) in strings {
+        let escaped: String = bytes.iter().map(|byte| format!("\\{byte:03}")).collect();
+        let _ = writeln!(lua, "local {name} = '{escaped}'");
+    }
+    for (name, range) in fields {
+        let (first, last) = (range.start + 1, range.end);
+        let _ = writeln!(lua, "local {name}_FIRST, {name}_LAST = {first}, {last}");
+    }
+    lua
+}
+
+/// A call of a script.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) script: &'static Script,
@@ -51,14 +106,15 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// By the digest alone.
+    /// Calls the script by its digest. It fails with `NOSCRIPT` on a server that has not run it
+    /// yet.
     pub(crate) fn by_digest(&self) -> Cmd {
-        self.command("EVALSHA", &self.script.digest)
+        self.command("EVALSHA", &self.script.0.digest)
     }
 
-    /// With the whole script, which the server then knows.
-    pub(crate) fn in_full(&self) -> Cmd {
-        self.command("EVAL", self.script.body)
+    /// Calls the script by its source, which the server then caches.
+    pub(crate) fn by_source(&self) -> Cmd {
+        self.command("EVAL", &self.script.0.body)
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {
@@ -73,6 +129,37 @@ impl Call {
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Script").field(&*self.digest).finish()
+        f.debug_tuple("Script").field(&self.0.digest).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lua_gets_the_codes_and_the_positions_of_the_fields() {
+        let expected = r"
+            local NOT_FOUND = 0
+            local DONE = 1
+            local ALREADY_REVOKED = 2
+            local CORRUPT = 3
+            local CONFLICT = 4
+            local ALREADY_EXISTS = 5
+            local FORMAT_VERSION = 1
+            local NO_TEXT = 65535
+            local TEXTS = 4
+            local NO_TIME = '\255\255\255\255\255\255\255\255'
+            local TOMBSTONE = '\000'
+            local FORMAT_FIRST, FORMAT_LAST = 1, 1
+            local VERSION_FIRST, VERSION_LAST = 3, 10
+            local EXPIRES_AT_FIRST, EXPIRES_AT_LAST = 11, 18
+            local REVOKED_AT_FIRST, REVOKED_AT_LAST = 19, 26
+            local PARENT_FIRST, PARENT_LAST = 27, 42
+            local SUCCESSOR_FIRST, SUCCESSOR_LAST = 43, 58
+            local WORKSPACE_LENGTH_FIRST, WORKSPACE_LENGTH_LAST = 67, 67
+        ";
+        let lines: Vec<&str> = expected.trim().lines().map(str::trim).collect();
+        assert_eq!(constants().lines().collect::<Vec<_>>(), lines);
     }
 }

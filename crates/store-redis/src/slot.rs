@@ -1,15 +1,17 @@
-//! Which hash slot a name belongs to.
+//! The hash slot of a name.
 
-/// Number of hash slots, as Redis Cluster fixes it.
+/// The number of hash slots in Redis Cluster.
 pub(crate) const SLOTS: u16 = 16384;
 
-/// The slot of a name: that of what stands in its first braces, if there is anything, or else of all
-/// of it ([Redis Cluster specification](https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags)).
+/// Returns the slot of a name.
+///
+/// If the first pair of braces is not empty, only the text in it is hashed ([Redis Cluster
+/// specification](https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags)).
 pub(crate) fn of(name: &[u8]) -> u16 {
-    crc16(tag(name)) % SLOTS
+    crc16(hash_tag(name)) % SLOTS
 }
 
-fn tag(name: &[u8]) -> &[u8] {
+fn hash_tag(name: &[u8]) -> &[u8] {
     let inside = name
         .iter()
         .position(|byte| *byte == b'{')
@@ -44,7 +46,7 @@ mod tests {
     #[test]
     fn slots_are_those_of_the_specification() {
         assert_eq!(crc16(b"123456789"), 0x31c3);
-        // What `CLUSTER KEYSLOT` of a Redis 7 answers.
+        // The replies of Redis 7 to `CLUSTER KEYSLOT`.
         for (name, slot) in [
             ("foo", 12182),
             ("kw:r:{abc}:0U5lKtf6abc00000", 7638),

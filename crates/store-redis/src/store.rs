@@ -1,4 +1,4 @@
-//! The store: what its own threads are given to do.
+//! The store: runs operations on a separate thread.
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -12,70 +12,92 @@ use tokio::runtime::Runtime;
 
 use crate::{
     config::RedisConfig,
-    error::{Error, Result},
-    open_error::OpenError,
-    operations::{self, Dangling},
-    record,
-    server::Facts,
+    error::{Error, OpenError, Result},
+    operations::{self, OrphanEntries},
+    record::layout::FORMAT_VERSION,
+    server_info::ServerInfo,
     servers::Servers,
 };
 
-/// Threads that talk to the servers: one is enough for what a Redis server can do.
+/// The number of threads. One can saturate a Redis server.
 const THREADS: usize = 1;
 
-/// Keys in Redis.
+/// A [`KeyStore`] in Redis.
 pub struct RedisStore {
     threads: Threads,
     servers: Arc<Servers>,
-    dangling: Arc<Dangling>,
+    lease: Arc<Lease>,
+    orphans: Arc<OrphanEntries>,
     durability: Durability,
 }
 
 impl RedisStore {
-    /// Connects to the servers, and sees whether they keep what they are given.
+    /// Connects to the servers, and checks that they are suitable as a store.
     ///
-    /// The future may be polled by any executor: what it waits for runs on the store's own threads.
+    /// Any executor may poll the future.
     ///
     /// # Errors
     ///
-    /// An [`OpenError`] for each way in which the servers cannot be a store.
+    /// * [`OpenError::Url`] or [`OpenError::Namespace`] if the configuration is invalid
+    /// * [`OpenError::Unreachable`] if no server accepts a connection and the user
+    /// * [`OpenError::Unfit`] if a server loses writes
+    /// * [`OpenError::NewerFormat`] if a newer program has written to the store
+    /// * [`OpenError::Threads`] if the store's thread cannot be started
     pub async fn connect(config: RedisConfig) -> Result<Self, OpenError> {
         let parsed = config.parse()?;
         let threads = Threads::start().map_err(OpenError::Threads)?;
-        let opening = threads.run(async move {
-            let servers = Servers::find(parsed).await?;
-            let format = operations::format(&servers).await?;
-            let durability = durability(&servers).await?;
-            Ok((servers, format, durability))
+        let lease = Arc::new(Lease::lapsed());
+        let opening = threads.run({
+            let lease = Arc::clone(&lease);
+            async move {
+                let servers = Servers::discover(parsed, &lease).await?;
+                let format = operations::format(&servers).await?;
+                let durability = durability(&servers).await?;
+                Ok((servers, format, durability))
+            }
         });
         let (servers, format, durability) = opening.await.map_err(|error| match error {
             Error::Unfit(unfit) => OpenError::Unfit(unfit),
             other => OpenError::Unreachable(Box::new(other)),
         })?;
-        if format != record::FORMAT.to_string() {
+        if format != FORMAT_VERSION.to_string() {
             return Err(OpenError::NewerFormat { found: format });
         }
         Ok(Self {
             threads,
             servers,
-            dangling: Arc::default(),
+            lease,
+            orphans: Arc::default(),
             durability,
         })
     }
+
+    /// Runs an operation on the store's thread.
+    async fn run<T, F>(
+        &self,
+        operation: impl FnOnce(Arc<Servers>, Arc<Lease>) -> F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let future = operation(Arc::clone(&self.servers), Arc::clone(&self.lease));
+        Ok(self.threads.run(future).await?)
+    }
 }
 
-/// What an acknowledged write survives on each of the servers.
+/// Returns the weakest durability of all primaries.
 async fn durability(servers: &Arc<Servers>) -> Result<Durability> {
     let mut weakest = Durability::HostCrash;
     for node in servers.primaries() {
-        let mut live = node.connection().await?;
-        let facts = Facts::ask(&mut live.connection).await?;
-        weakest = weakest.min(facts.durability(&mut live.connection).await);
+        let mut connection = node.endpoint.connection().await?;
+        let info = ServerInfo::query(&mut connection.redis).await?;
+        weakest = weakest.min(info.durability(&mut connection.redis).await);
     }
     Ok(weakest)
 }
 
-/// An async runtime of the store's own.
+/// The async runtime of the store.
 struct Threads(Option<Runtime>);
 
 impl Threads {
@@ -88,22 +110,22 @@ impl Threads {
             .map(|runtime| Self(Some(runtime)))
     }
 
-    /// Runs to its end, even where nobody waits for it any more.
+    /// Runs a future to its end, even if the caller drops the returned one.
     async fn run<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T>> + Send + 'static,
+        future: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         let Some(runtime) = &self.0 else {
-            return Err(Error::Ended);
+            return Err(Error::Stopped);
         };
-        runtime.spawn(work).await.map_err(|_| Error::Ended)?
+        runtime.spawn(future).await.map_err(|_| Error::Stopped)?
     }
 
-    /// Gives up what any executor polls, by a timer of the store's own.
-    async fn limit<T>(&self, end: Instant, work: impl Future<Output = T>) -> Result<T> {
+    /// Drops a future at a deadline. Any executor may poll it: the timer is one of this runtime.
+    async fn limit<T>(&self, deadline: Instant, future: impl Future<Output = T>) -> Result<T> {
         let limited = {
-            let _entered = self.0.as_ref().ok_or(Error::Ended)?.enter();
-            tokio::time::timeout_at(end.into(), work)
+            let _entered = self.0.as_ref().ok_or(Error::Stopped)?.enter();
+            tokio::time::timeout_at(deadline.into(), future)
         };
         limited.await.map_err(|_| Error::TimedOut)
     }
@@ -111,20 +133,10 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // It may be dropped by an executor's thread, which must not wait.
+        // This may run on a thread of an executor, which must not block.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
-    }
-}
-
-impl RedisStore {
-    async fn run<T, F>(&self, work: impl FnOnce(Arc<Servers>) -> F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
-        Ok(self.threads.run(work(Arc::clone(&self.servers))).await?)
     }
 }
 
@@ -132,20 +144,24 @@ impl RedisStore {
 impl KeyStore for RedisStore {
     async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
         let record = record.clone();
-        self.run(|servers| async move { operations::insert(&servers, &record, now).await })
-            .await
+        self.run(|servers, lease| async move {
+            operations::insert(&servers, &lease, &record, now).await
+        })
+        .await
     }
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
-        let end = self.servers.end();
-        // Most have their answer without a change of threads.
+        let deadline = self.servers.deadline();
+        // Most calls succeed here, without a switch to the store's thread.
         let at_once = operations::find_at_once(&self.servers, id);
-        if let Some(found) = self.threads.limit(end, at_once).await? {
+        if let Some(found) = self.threads.limit(deadline, at_once).await? {
             return Ok(found?);
         }
         let id = *id;
-        self.run(|servers| async move { operations::find_until(&servers, end, &id).await })
-            .await
+        self.run(|servers, lease| async move {
+            operations::find_until(&servers, &lease, deadline, &id).await
+        })
+        .await
     }
 
     async fn list(
@@ -157,9 +173,9 @@ impl KeyStore for RedisStore {
     ) -> Result<Page<KeyId>, StoreError> {
         let workspace = workspace.clone();
         let list = list.clone();
-        let dangling = Arc::clone(&self.dangling);
-        self.run(|servers| async move {
-            operations::list(&servers, &dangling, &workspace, environment, &list, now).await
+        let orphans = Arc::clone(&self.orphans);
+        self.run(|servers, lease| async move {
+            operations::list(&servers, &lease, &orphans, &workspace, environment, &list, now).await
         })
         .await
     }
@@ -174,8 +190,8 @@ impl KeyStore for RedisStore {
         let workspace = workspace.clone();
         let id = *id;
         let rename = rename.clone();
-        self.run(|servers| async move {
-            operations::rename(&servers, &workspace, &id, version, rename).await
+        self.run(|servers, lease| async move {
+            operations::rename(&servers, &lease, &workspace, &id, version, rename).await
         })
         .await
     }
@@ -189,8 +205,8 @@ impl KeyStore for RedisStore {
     ) -> Result<Revocation, StoreError> {
         let workspace = workspace.clone();
         let id = *id;
-        self.run(|servers| async move {
-            operations::revoke(&servers, &workspace, &id, reach, now).await
+        self.run(|servers, lease| async move {
+            operations::revoke(&servers, &lease, &workspace, &id, reach, now).await
         })
         .await
     }
@@ -203,9 +219,9 @@ impl KeyStore for RedisStore {
     ) -> Result<(), StoreError> {
         let workspace = workspace.clone();
         let rotation = rotation.clone();
-        self.run(
-            |servers| async move { operations::rotate(&servers, &workspace, rotation, now).await },
-        )
+        self.run(|servers, lease| async move {
+            operations::rotate(&servers, &lease, &workspace, rotation, now).await
+        })
         .await
     }
 
@@ -217,15 +233,15 @@ impl KeyStore for RedisStore {
     ) -> Result<(), StoreError> {
         let id = *id;
         let credential = credential.clone();
-        self.run(
-            |servers| async move { operations::rehash(&servers, &id, version, credential).await },
-        )
+        self.run(|servers, lease| async move {
+            operations::rehash(&servers, &lease, &id, version, credential).await
+        })
         .await
     }
 
     async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
         let uses = uses.to_vec();
-        self.run(|servers| async move { operations::touch(&servers, &uses).await })
+        self.run(|servers, _| async move { operations::touch(&servers, &uses).await })
             .await
     }
 
@@ -235,24 +251,24 @@ impl KeyStore for RedisStore {
         now: Timestamp,
     ) -> Result<Reserved, StoreError> {
         let reservation = reservation.clone();
-        self.run(|servers| async move { operations::reserve(&servers, &reservation, now).await })
+        self.run(|servers, _| async move { operations::reserve(&servers, &reservation, now).await })
             .await
     }
 
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
         let purge = Arc::new(purge.clone());
-        self.run(|servers| async move { operations::purge(&servers, purge).await })
+        self.run(|servers, lease| async move { operations::purge(&servers, &lease, purge).await })
             .await
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {
-        self.run(|servers| async move { operations::is_empty(&servers).await })
+        self.run(|servers, _| async move { operations::is_empty(&servers).await })
             .await
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
         let prefix = prefix.clone();
-        self.run(|servers| async move { operations::claim_prefix(&servers, &prefix).await })
+        self.run(|servers, _| async move { operations::claim_prefix(&servers, &prefix).await })
             .await
     }
 
@@ -261,7 +277,7 @@ impl KeyStore for RedisStore {
     }
 
     fn lease(&self) -> Arc<Lease> {
-        Arc::clone(self.servers.hearing().lease())
+        Arc::clone(&self.lease)
     }
 }
 

@@ -1,115 +1,127 @@
-//! Finding a record and its last use.
+//! Finding a record and its time of last use.
 
 use std::{sync::Arc, time::Instant};
 
-use keywright_core::{KeyId, Record, Timestamp};
+use keywright_core::{KeyId, Lease, Record, Timestamp};
 use redis::{Value, cmd};
 
 use crate::{
     error::{Error, Result},
     record::{self, Stored},
     request::{Effect, Request},
-    servers::{Answer, Servers},
+    servers::{Response, Servers},
 };
 
-/// The record of an id, if there is one. Where its changes are not heard of, a copy of it counts for
-/// nothing, and that is told.
-pub(crate) async fn find(servers: &Arc<Servers>, id: &KeyId) -> Result<Option<Record>> {
-    find_until(servers, servers.end(), id).await
-}
-
-/// The same for a call that has begun before.
-pub(crate) async fn find_until(
+/// Returns a record. If its server's changes are not tracked, invalidates copies of the record.
+pub(super) async fn find(
     servers: &Arc<Servers>,
-    end: Instant,
+    lease: &Lease,
     id: &KeyId,
 ) -> Result<Option<Record>> {
+    find_until(servers, lease, servers.deadline(), id).await
+}
+
+/// Returns a record, with a given deadline.
+pub(crate) async fn find_until(
+    servers: &Arc<Servers>,
+    lease: &Lease,
+    deadline: Instant,
+    id: &KeyId,
+) -> Result<Option<Record>> {
+    let reader = Reader {
+        servers,
+        lease,
+        deadline,
+        id,
+    };
     let names = [servers.names().record(id), servers.names().last_use(id)];
-    match get(servers, end, id, Effect::ReadsTogether, "MGET", &names).await {
-        Ok(answer) => {
-            let Value::Array(values) = answer.value else {
-                return Err(Error::Unexpected("pair of values"));
+    match reader.read("MGET", &names, Effect::ReadTogether).await {
+        Ok(response) => {
+            let Value::Array(values) = response.value else {
+                return Err(Error::Malformed("reply to MGET"));
             };
-            if let [stored @ Value::BulkString(_), used] = &*values
-                && answer.heard
+            if let [stored @ Value::BulkString(_), last_use] = &*values
+                && response.tracked
             {
-                return read(id, stored, used);
+                return decode(id, stored, last_use);
             }
         }
         Err(error) if error.is_split() => {}
         Err(error) => return Err(error),
     }
-    // There is none, or a value of another type, which `MGET` does not tell apart; or the slot is on its
-    // way to another server, and each of the two may be here or there; or nothing has shown lately that
-    // the server is the primary still. One that may not write refuses to `GETEX`, though that changes
-    // nothing here.
+    // One of these is the case, so read the names one by one:
+    // * `MGET` found nothing. It returns the same for a value of another type, which is an error.
+    // * The slot is being migrated, and each name may be on either server.
+    // * Nothing has shown lately that the server is still the primary. `GETEX` changes nothing
+    //   here, but Redis treats it as a write, so a server that may not write rejects it.
     let [record, last_use] = names;
-    let stored = get(servers, end, id, Effect::Reads, "GETEX", &[record]).await?;
-    let used = get(servers, end, id, Effect::Reads, "GET", &[last_use]).await?;
-    read(id, &stored.value, &used.value)
+    let stored = reader.read("GETEX", &[record], Effect::Read).await?;
+    let last_use = reader.read("GET", &[last_use], Effect::Read).await?;
+    decode(id, &stored.value, &last_use.value)
 }
 
-/// The same, if the server that should have it answers at once. Any executor may poll this.
+/// Returns a record if its server replies at once and its changes are tracked, or else `None`. Any
+/// executor may poll this future.
 pub(crate) async fn find_at_once(servers: &Servers, id: &KeyId) -> Option<Result<Option<Record>>> {
     let names = [servers.names().record(id), servers.names().last_use(id)];
-    let answer = servers.try_pair(names).await?;
-    if !answer.heard {
+    let response = servers.try_read_pair(names).await?;
+    if !response.tracked {
         return None;
     }
-    let Value::Array(values) = answer.value else {
+    let Value::Array(values) = response.value else {
         return None;
     };
     match &*values {
-        [stored @ Value::BulkString(_), used] => Some(read(id, stored, used)),
+        [stored @ Value::BulkString(_), last_use] => Some(decode(id, stored, last_use)),
         _ => None,
     }
 }
 
-async fn get(
-    servers: &Arc<Servers>,
-    end: Instant,
-    id: &KeyId,
-    effect: Effect,
-    command: &str,
-    names: &[Vec<u8>],
-) -> Result<Answer> {
-    let mut get = cmd(command);
-    get.arg(names);
-    let name = names.first().map_or(&[][..], Vec::as_slice);
-    let answer = servers
-        .run_until(end, Request::new(name, effect, get))
-        .await?;
-    if !answer.heard {
-        servers.hearing().lease().changed(id);
-    }
-    Ok(answer)
+struct Reader<'a> {
+    servers: &'a Arc<Servers>,
+    lease: &'a Lease,
+    deadline: Instant,
+    id: &'a KeyId,
 }
 
-/// Puts both together.
-fn read(id: &KeyId, stored: &Value, used: &Value) -> Result<Option<Record>> {
+impl Reader<'_> {
+    async fn read(&self, command: &str, names: &[Vec<u8>], effect: Effect) -> Result<Response> {
+        let mut get = cmd(command);
+        get.arg(names);
+        let name = names.first().map_or(&[][..], Vec::as_slice);
+        let request = Request::new(name, effect, get);
+        let response = self.servers.run_until(self.deadline, request).await?;
+        if !response.tracked {
+            self.lease.changed(self.id);
+        }
+        Ok(response)
+    }
+}
+
+fn decode(id: &KeyId, stored: &Value, last_use: &Value) -> Result<Option<Record>> {
     let bytes = match stored {
         Value::Nil => return Ok(None),
         Value::BulkString(bytes) => bytes,
-        _ => return Err(Error::Unexpected("record")),
+        _ => return Err(Error::Malformed("record")),
     };
-    match record::read(*id, bytes)? {
-        Stored::Gone => Ok(None),
+    match record::decode(*id, bytes)? {
+        Stored::Tombstone => Ok(None),
         Stored::Record(mut record) => {
-            record.key.last_used_at = last_use(used)?;
+            record.key.last_used_at = decode_last_use(last_use)?;
             Ok(Some(*record))
         }
     }
 }
 
-fn last_use(used: &Value) -> Result<Option<Timestamp>> {
-    match used {
+fn decode_last_use(last_use: &Value) -> Result<Option<Timestamp>> {
+    match last_use {
         Value::Nil => Ok(None),
         Value::BulkString(text) => str::from_utf8(text)
             .ok()
             .and_then(|text| text.parse().ok())
             .and_then(|millis| Timestamp::from_millis(millis).ok())
             .map(Some)
-            .ok_or(Error::Unexpected("time of last use")),
-        _ => Err(Error::Unexpected("time of last use")),
+            .ok_or(Error::Malformed("time of last use")),
+        _ => Err(Error::Malformed("time of last use")),
     }
 }

@@ -3,56 +3,64 @@
 use std::{collections::HashMap, sync::Arc};
 
 use keywright_core::{
-    Environment, Key, KeyId, ListKeys, ListStart, Page, Timestamp, Workspace, fold_case,
+    Environment, Key, KeyId, Lease, ListKeys, ListStart, Page, Timestamp, Workspace, fold_case,
 };
-use redis::{Cmd, Value, cmd};
 use tokio::task::JoinSet;
 
-use super::{Dangling, find::find};
+use super::{find::find, index, orphan_entries::OrphanEntries};
 use crate::{
     error::{Error, Result},
-    request::{Effect, Request},
     servers::Servers,
 };
 
-/// Most entries that are looked at in one step.
+/// The maximum number of entries that are read in one step.
 const STEP: u64 = 512;
 
-/// One page.
+/// Returns one page.
 pub(crate) async fn list(
     servers: &Arc<Servers>,
-    dangling: &Dangling,
+    lease: &Arc<Lease>,
+    orphans: &OrphanEntries,
     workspace: &Workspace,
     environment: Environment,
     list: &ListKeys<KeyId>,
     now: Timestamp,
 ) -> Result<Page<KeyId>> {
-    let walk = Walk {
+    let names = servers.names();
+    let query = ListQuery {
         servers,
-        dangling,
+        lease,
+        orphans,
         workspace,
-        environment,
         list,
         now,
+        index: match environment {
+            Environment::Live => names.index(workspace),
+            Environment::Test => names.test_index(workspace),
+        },
         search: list.search.as_deref().map(fold_case),
     };
-    walk.page().await
+    query.page().await
 }
 
-struct Walk<'a> {
+struct ListQuery<'a> {
     servers: &'a Arc<Servers>,
-    dangling: &'a Dangling,
+    lease: &'a Arc<Lease>,
+    orphans: &'a OrphanEntries,
     workspace: &'a Workspace,
-    environment: Environment,
     list: &'a ListKeys<KeyId>,
     now: Timestamp,
+    /// The name of the index.
+    index: Vec<u8>,
+    /// The search text in folded case.
     search: Option<String>,
 }
 
-impl Walk<'_> {
+impl ListQuery<'_> {
     async fn page(&self) -> Result<Page<KeyId>> {
         let limit = self.list.limit;
         let filtered = self.list.status.is_some() || self.search.is_some();
+        // One more than the page shows whether there is another page.
         let wanted = u64::from(limit) + 1;
         match self.list.start {
             ListStart::After(id) => Ok(Page::cut(self.after(Some(id), wanted).await?, limit, None)),
@@ -61,20 +69,21 @@ impl Walk<'_> {
                 Ok(Page::cut(keys, limit, Some(total)))
             }
             ListStart::Offset(offset) => {
-                let total = self.count().await?;
+                let total = index::count(self.servers, &self.index).await?;
                 let keys = self.at(offset, total, wanted).await?;
                 Ok(Page::cut(keys, limit, Some(total)))
             }
         }
     }
 
-    /// Keys after an id.
+    /// Returns up to `wanted` matching keys after an id.
     async fn after(&self, id: Option<KeyId>, wanted: u64) -> Result<Vec<Key>> {
         let mut keys = Vec::new();
         let mut last = id;
         loop {
             let step = wanted.saturating_sub(keys.len() as u64).min(STEP);
-            let ids = self.ids(self.entries_after(last, step)).await?;
+            let entries = index::entries_after(&self.index, last, step);
+            let ids = index::read(self.servers, &self.index, entries).await?;
             let ended = (ids.len() as u64) < step;
             last = ids.last().copied();
             keys.extend(self.matching(ids).await?);
@@ -84,14 +93,15 @@ impl Walk<'_> {
         }
     }
 
-    /// Those that match from a place among them on, and how many match at all. However many that are,
-    /// no more than a page and a step are held.
+    /// Returns up to `wanted` keys from an offset among those that match, and the number of all
+    /// that match. Holds at most a page and a step in memory.
     async fn matching_at(&self, offset: u64, wanted: u64) -> Result<(Vec<Key>, u64)> {
         let mut keys = Vec::new();
         let mut total = 0;
         let mut last = None;
         loop {
-            let ids = self.ids(self.entries_after(last, STEP)).await?;
+            let entries = index::entries_after(&self.index, last, STEP);
+            let ids = index::read(self.servers, &self.index, entries).await?;
             let ended = (ids.len() as u64) < STEP;
             last = ids.last().copied();
             for key in self.matching(ids).await? {
@@ -106,32 +116,14 @@ impl Walk<'_> {
         }
     }
 
-    /// Asks for entries after an id, or for the newest.
-    fn entries_after(&self, id: Option<KeyId>, step: u64) -> Cmd {
-        let mut range = cmd("ZRANGE");
-        range.arg(self.index());
-        match id {
-            Some(id) => range.arg([b"(", id.as_bytes().as_slice()].concat()),
-            None => range.arg("+"),
-        };
-        range.arg("-").arg("BYLEX").arg("REV");
-        range.arg("LIMIT").arg(0).arg(step);
-        range
-    }
-
-    /// Keys from a place on.
+    /// Returns up to `wanted` keys from an offset among all `total` entries.
     async fn at(&self, offset: u64, total: u64, wanted: u64) -> Result<Vec<Key>> {
         if offset >= total {
             return Ok(Vec::new());
         }
         let step = wanted.min(STEP);
-        let mut range = cmd("ZRANGE");
-        range
-            .arg(self.index())
-            .arg(offset)
-            .arg(offset.saturating_add(step) - 1)
-            .arg("REV");
-        let ids = self.ids(range).await?;
+        let entries = index::entries_at(&self.index, offset, step);
+        let ids = index::read(self.servers, &self.index, entries).await?;
         let ended = (ids.len() as u64) < step;
         let last = ids.last().copied();
         let mut keys = self.matching(ids).await?;
@@ -142,58 +134,29 @@ impl Walk<'_> {
         Ok(keys)
     }
 
-    /// How many entries there are, those without a record included.
-    async fn count(&self) -> Result<u64> {
-        let index = self.index();
-        let mut count = cmd("ZCARD");
-        count.arg(&index);
-        let request = Request::new(&index, Effect::Reads, count);
-        match self.servers.run(request).await?.value {
-            Value::Int(count) => Ok(count.unsigned_abs()),
-            _ => Err(Error::Unexpected("answer to ZCARD")),
-        }
-    }
-
-    async fn ids(&self, range: Cmd) -> Result<Vec<KeyId>> {
-        let request = Request::new(&self.index(), Effect::Reads, range);
-        let Value::Array(entries) = self.servers.run(request).await?.value else {
-            return Err(Error::Unexpected("answer to ZRANGE"));
-        };
-        entries
-            .into_iter()
-            .map(|entry| match entry {
-                Value::BulkString(id) => KeyId::from_bytes(&id).ok(),
-                _ => None,
-            })
-            .collect::<Option<_>>()
-            .ok_or(Error::Unexpected("list of ids"))
-    }
-
-    /// The keys of these ids that match, in their order.
+    /// Returns the keys with these ids that match, in the same order. Removes entries that belong
+    /// to no key of this list.
     async fn matching(&self, ids: Vec<KeyId>) -> Result<Vec<Key>> {
-        let mut running = JoinSet::new();
+        let mut finds = JoinSet::new();
         for id in &ids {
             let id = *id;
-            let servers = Arc::clone(self.servers);
-            running.spawn(async move { (id, find(&servers, &id).await) });
+            let (servers, lease) = (Arc::clone(self.servers), Arc::clone(self.lease));
+            finds.spawn(async move { (id, find(&servers, &lease, &id).await) });
         }
         let mut found = HashMap::new();
-        while let Some(outcome) = running.join_next().await {
-            let (id, record) = outcome.map_err(|_| Error::Ended)?;
+        while let Some(result) = finds.join_next().await {
+            let (id, record) = result.map_err(|_| Error::Stopped)?;
             match record? {
                 Some(record) if self.is_listed(&record.key) => {
                     found.insert(id, record.key);
                 }
-                // The entry is of an insert that was refused: the id is another's.
-                Some(_) => self.drop_entry(&id).await?,
-                None => {
-                    if self
-                        .dangling
-                        .is_over(id, self.servers.hearing().lease().now())
-                    {
-                        self.drop_entry(&id).await?;
-                    }
+                // An insert added the entry, and then failed because the id belongs to another
+                // record.
+                Some(_) => self.remove_entry(&id).await?,
+                None if self.orphans.is_overdue(id, self.lease.now()) => {
+                    self.remove_entry(&id).await?;
                 }
+                None => {}
             }
         }
         let keys = ids.iter().filter_map(|id| found.remove(id));
@@ -214,19 +177,8 @@ impl Walk<'_> {
                 .is_none_or(|text| fold_case(key.name.as_str()).contains(text))
     }
 
-    async fn drop_entry(&self, id: &KeyId) -> Result<()> {
-        let index = self.index();
-        let mut remove = cmd("ZREM");
-        remove.arg(&index).arg(id.as_bytes());
-        let request = Request::new(&index, Effect::Repeatable, remove);
-        self.servers.run(request).await?;
+    async fn remove_entry(&self, id: &KeyId) -> Result<()> {
+        index::remove(self.servers, &self.index, id).await?;
         Ok(())
-    }
-
-    fn index(&self) -> Vec<u8> {
-        match self.environment {
-            Environment::Live => self.servers.names().index(self.workspace),
-            Environment::Test => self.servers.names().test_index(self.workspace),
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Reserving an id.
+//! Reserving an id for an idempotency key.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     servers::Servers,
 };
 
-/// Binds a reservation, or tells of the earlier binding.
+/// Binds a reservation, or returns the earlier binding.
 pub(crate) async fn reserve(
     servers: &Arc<Servers>,
     reservation: &Reservation,
@@ -39,12 +39,12 @@ pub(crate) async fn reserve(
     let request = Request::script(call, Effect::Once);
     match servers.run(request).await?.value {
         Value::Int(_) => Ok(Reserved::New),
-        Value::BulkString(binding) => earlier(&binding),
-        _ => Err(Error::Unexpected("answer of the script")),
+        Value::BulkString(binding) => decode_binding(&binding),
+        _ => Err(Error::Malformed("script reply")),
     }
 }
 
-fn earlier(binding: &[u8]) -> Result<Reserved> {
+fn decode_binding(binding: &[u8]) -> Result<Reserved> {
     binding
         .split_first_chunk()
         .and_then(|(fingerprint, id)| {
@@ -53,5 +53,5 @@ fn earlier(binding: &[u8]) -> Result<Reserved> {
                 fingerprint: *fingerprint,
             })
         })
-        .ok_or(Error::Unexpected("reservation"))
+        .ok_or(Error::Malformed("reservation"))
 }

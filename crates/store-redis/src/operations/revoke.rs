@@ -1,97 +1,102 @@
-//! Revoking a key, alone or with all that descends from it.
+//! Revoking a key, alone or with all its descendants.
 
 use std::{collections::HashSet, sync::Arc};
 
-use keywright_core::{KeyId, Reach, Revocation, StoreErrorKind, Timestamp, Workspace};
+use keywright_core::{KeyId, Lease, Reach, Revocation, StoreErrorKind, Timestamp, Workspace};
 use redis::{Value, cmd};
 use tokio::task::JoinSet;
 
-use super::{Confirmation, read_id};
+use super::{confirmation::Confirmation, stored::parse_id};
 use crate::{
     error::{Error, Result},
-    record::Unreadable,
+    record::{self, DecodeError},
     request::{Effect, Request},
-    script::{self, Call, Script, answer},
+    script::{self, Call, Script, code},
     servers::Servers,
 };
 
-/// Most descendants that are revoked at the same time.
-const AT_ONCE: usize = 64;
+/// The maximum number of descendants that are revoked concurrently.
+const CONCURRENCY: usize = 64;
 
-/// What became of one key.
-struct Revoked {
+/// The reply of a script that revokes one key.
+struct RevokeReply {
     code: i64,
     successor: Option<KeyId>,
     confirmation: Confirmation,
 }
 
-/// A key that another one has led to: a child with the parent that has noted it, or a successor.
+/// A descendant: a child with the parent that has registered it, or a successor with `None`.
 type Descendant = (KeyId, Option<KeyId>);
 
-/// Revokes what is not revoked yet. Once a key is revoked it leads to nothing new, so that what is
-/// found below it then is all that there is.
+/// Revokes the keys that are not revoked yet.
+///
+/// A revoked key cannot get new descendants. So each key is revoked first, and its descendants are
+/// read after that.
 pub(crate) async fn revoke(
     servers: &Arc<Servers>,
+    lease: &Arc<Lease>,
     workspace: &Workspace,
     id: &KeyId,
     reach: Reach,
     now: Timestamp,
 ) -> Result<Revocation> {
-    let arguments = vec![time(now), workspace.as_str().into()];
-    let root = change(servers, &script::REVOKE, id, arguments).await?;
-    let first = match root.code {
-        answer::DONE => true,
-        answer::ALREADY => false,
-        answer::NOT_FOUND => return Err(StoreErrorKind::NotFound.into()),
-        _ => return Err(Unreadable::Length.into()),
+    let arguments = vec![encode_time(now), workspace.as_str().into()];
+    let root = run_script(servers, lease, &script::REVOKE, id, arguments).await?;
+    let changed = match root.code {
+        code::DONE => true,
+        code::ALREADY_REVOKED => false,
+        code::NOT_FOUND => return Err(StoreErrorKind::NotFound.into()),
+        _ => return Err(DecodeError::Length.into()),
     };
     let mut confirmation = root.confirmation;
-    let mut count = u64::from(first);
+    let mut count = u64::from(changed);
     if reach == Reach::Descendants {
-        let (family, whole) = led_to(servers, *id, &root).await;
-        let (more, confirmed) = cascade(servers, *id, family, now).await?;
-        whole?;
-        count += more;
+        let (descendants, complete) = read_descendants(servers, *id, &root).await;
+        let (revoked, confirmed) = cascade(servers, lease, *id, descendants, now).await?;
+        complete?;
+        count += revoked;
         confirmation = confirmation.and(confirmed);
     }
-    confirmation.check(servers, Revocation::new(first, count))
+    confirmation.check(servers, Revocation::new(changed, count))
 }
 
-/// Revokes all that a key has led to. What cannot be revoked is told once all else is.
+/// Revokes all descendants of a key. If some cannot be revoked, revokes all others before it
+/// returns an error.
 async fn cascade(
     servers: &Arc<Servers>,
+    lease: &Arc<Lease>,
     root: KeyId,
-    family: Vec<Descendant>,
+    descendants: Vec<Descendant>,
     now: Timestamp,
 ) -> Result<(u64, Confirmation)> {
     let mut seen = HashSet::from([root]);
-    let mut waiting = family;
+    let mut waiting = descendants;
     let mut running = JoinSet::new();
     let mut count = 0;
-    let mut confirmation = Confirmation(true);
+    let mut confirmation = Confirmation::of_nothing();
     let mut failure = None;
     loop {
-        while running.len() < AT_ONCE
+        while running.len() < CONCURRENCY
             && let Some(descendant) = waiting.pop()
         {
             if seen.insert(descendant.0) {
-                let servers = Arc::clone(servers);
-                running.spawn(async move { revoke_one(&servers, descendant, now).await });
+                let (servers, lease) = (Arc::clone(servers), Arc::clone(lease));
+                running.spawn(async move { revoke_one(&servers, &lease, descendant, now).await });
             }
         }
         match running.join_next().await {
             None => break,
-            Some(Ok((outcome, family))) => {
-                match outcome {
+            Some(Ok((result, descendants))) => {
+                match result {
                     Ok(revoked) => {
-                        count += u64::from(revoked.code == answer::DONE);
+                        count += u64::from(revoked.code == code::DONE);
                         confirmation = confirmation.and(revoked.confirmation);
                     }
                     Err(error) => failure = Some(error),
                 }
-                waiting.extend(family);
+                waiting.extend(descendants);
             }
-            Some(Err(_)) => failure = Some(Error::Ended),
+            Some(Err(_)) => failure = Some(Error::Stopped),
         }
     }
     match failure {
@@ -100,96 +105,97 @@ async fn cascade(
     }
 }
 
-/// Revokes a descendant, and tells what it has led to in turn, also where it cannot be read.
+/// Revokes a descendant. Also returns its descendants, even if its record cannot be decoded.
 async fn revoke_one(
     servers: &Arc<Servers>,
+    lease: &Lease,
     (id, parent): Descendant,
     now: Timestamp,
-) -> (Result<Revoked>, Vec<Descendant>) {
+) -> (Result<RevokeReply>, Vec<Descendant>) {
     let parent = parent.map_or(Vec::new(), |parent| parent.as_bytes().into());
-    let revoked = match change(servers, &script::CASCADE, &id, vec![time(now), parent]).await {
-        Ok(revoked) if revoked.code == answer::NOT_FOUND => return (Ok(revoked), Vec::new()),
-        Ok(revoked) => revoked,
+    let arguments = vec![encode_time(now), parent];
+    let reply = match run_script(servers, lease, &script::CASCADE, &id, arguments).await {
+        Ok(reply) if reply.code == code::NOT_FOUND => return (Ok(reply), Vec::new()),
+        Ok(reply) => reply,
         Err(error) => return (Err(error), Vec::new()),
     };
-    let (family, whole) = led_to(servers, id, &revoked).await;
-    let outcome = match whole {
-        Ok(()) if revoked.code == answer::UNREADABLE => Err(Unreadable::Length.into()),
-        Ok(()) => Ok(revoked),
+    let (descendants, complete) = read_descendants(servers, id, &reply).await;
+    let result = match complete {
+        Ok(()) if reply.code == code::CORRUPT => Err(DecodeError::Length.into()),
+        Ok(()) => Ok(reply),
         Err(error) => Err(error),
     };
-    (outcome, family)
+    (result, descendants)
 }
 
-/// What a key has led to that is revoked, as far as it can be read, and whether that is all.
-async fn led_to(
+/// Returns the direct descendants of a revoked key that can be read, and an error unless these are
+/// all.
+async fn read_descendants(
     servers: &Arc<Servers>,
     id: KeyId,
-    revoked: &Revoked,
+    reply: &RevokeReply,
 ) -> (Vec<Descendant>, Result<()>) {
-    let mut family: Vec<Descendant> = revoked
-        .successor
-        .map(|heir| (heir, None))
-        .into_iter()
-        .collect();
-    let whole = match noted(servers, &id).await {
-        Ok(noted) => {
-            let children = noted.iter().filter_map(read_id);
-            family.extend(children.map(|child| (child, Some(id))));
-            if noted.iter().all(|child| read_id(child).is_some()) {
+    let successor = reply.successor.map(|successor| (successor, None));
+    let mut descendants: Vec<Descendant> = successor.into_iter().collect();
+    let complete = match read_children(servers, &id).await {
+        Ok(children) => {
+            let valid = children.iter().filter_map(parse_id);
+            descendants.extend(valid.map(|child| (child, Some(id))));
+            if children.iter().all(|child| parse_id(child).is_some()) {
                 Ok(())
             } else {
-                Err(Error::Unexpected("list of children"))
+                Err(Error::Malformed("set of children"))
             }
         }
         Err(error) => Err(error),
     };
-    (family, whole)
+    (descendants, complete)
 }
 
-async fn noted(servers: &Arc<Servers>, id: &KeyId) -> Result<Vec<Value>> {
+async fn read_children(servers: &Arc<Servers>, id: &KeyId) -> Result<Vec<Value>> {
     let name = servers.names().children(id);
     let mut members = cmd("SMEMBERS");
     members.arg(&name);
-    let request = Request::new(&name, Effect::Reads, members);
+    let request = Request::new(&name, Effect::Read, members);
     match servers.run(request).await?.value {
-        Value::Set(noted) | Value::Array(noted) => Ok(noted),
-        _ => Err(Error::Unexpected("answer to SMEMBERS")),
+        Value::Set(children) | Value::Array(children) => Ok(children),
+        _ => Err(Error::Malformed("reply to SMEMBERS")),
     }
 }
 
-async fn change(
+async fn run_script(
     servers: &Arc<Servers>,
+    lease: &Lease,
     script: &'static Script,
     id: &KeyId,
     arguments: Vec<Vec<u8>>,
-) -> Result<Revoked> {
+) -> Result<RevokeReply> {
     let call = Call {
         script,
         keys: vec![servers.names().record(id)],
         arguments,
     };
-    let outcome = servers.run(Request::script(call, Effect::Once)).await;
-    // Also where it is not known whether it was done.
-    servers.hearing().lease().changed(id);
-    let answer = outcome?;
-    let confirmation = Confirmation::of(&answer);
-    let Value::Array(parts) = answer.value else {
-        return Err(Error::Unexpected("answer of the script"));
+    let result = servers.run(Request::script(call, Effect::Once)).await;
+    // Invalidate copies even if the reply was lost: the key may be revoked.
+    lease.changed(id);
+    let response = result?;
+    let confirmation = Confirmation::of(&response);
+    let Value::Array(parts) = response.value else {
+        return Err(Error::Malformed("script reply"));
     };
     let (code, successor) = match &*parts {
         [Value::Int(code)] => (*code, None),
-        // No successor is sixteen zeros, which are no id.
+        // An absent successor is 16 zeros, which are not an id.
         [Value::Int(code), Value::BulkString(id)] => (*code, KeyId::from_bytes(id).ok()),
-        _ => return Err(Error::Unexpected("answer of the script")),
+        _ => return Err(Error::Malformed("script reply")),
     };
-    Ok(Revoked {
+    Ok(RevokeReply {
         code,
         successor,
         confirmation,
     })
 }
 
-fn time(now: Timestamp) -> Vec<u8> {
-    now.as_millis().unsigned_abs().to_be_bytes().into()
+fn encode_time(now: Timestamp) -> Vec<u8> {
+    record::encode_time(Some(now)).into()
 }

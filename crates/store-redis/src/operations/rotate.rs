@@ -2,19 +2,26 @@
 
 use std::sync::Arc;
 
-use keywright_core::{Retire, Rotation, Status, StoreErrorKind, Timestamp, Workspace};
+use keywright_core::{Lease, Rotation, StoreErrorKind, Timestamp, Workspace};
 
-use super::{find::find, insert::add_to_index, next, read_unchanged, update::replace, written};
+use super::{
+    find::find,
+    index,
+    stored::{conflict, encode, read_in_workspace},
+    update::replace,
+};
 use crate::{
     error::{Error, Result},
-    script::answer,
+    script::code,
     servers::Servers,
 };
 
-/// Inserts the successor and retires the predecessor, both or neither. Both are in one slot, since the
-/// successor has its predecessor's routing tag.
+/// Inserts the successor and retires the predecessor in one step.
+///
+/// A successor has its predecessor's routing tag, so the two are in one slot.
 pub(crate) async fn rotate(
     servers: &Arc<Servers>,
+    lease: &Lease,
     workspace: &Workspace,
     rotation: Rotation,
     now: Timestamp,
@@ -27,45 +34,31 @@ pub(crate) async fn rotate(
         caller,
         ..
     } = rotation;
-    // It lies in another slot, so this is just before the step and not in it.
+    // The caller's key may be in another slot, so check it right before the step instead of in it.
     if let Some(caller) = caller {
-        let found = find(servers, &caller).await?;
-        let admitted = found.is_some_and(|record| record.key.admits(&successor.key, now));
-        if !admitted {
+        let found = find(servers, lease, &caller).await?;
+        if !found.is_some_and(|record| record.key.admits(&successor.key, now)) {
             return Err(StoreErrorKind::Conflict.into());
         }
     }
-    let (old, mut record) = read_unchanged(servers, Some(workspace), &id, version).await?;
-    let key = &mut record.key;
-    if key.successor.is_some() || key.status(now) != Status::Active {
-        return Err(StoreErrorKind::Conflict.into());
-    }
+    let (old, mut record) = read_in_workspace(servers, Some(workspace), &id).await?;
+    record.retire(version, retire, successor.key.id, now)?;
     if id.routing_tag() != successor.key.id.routing_tag() {
-        return Err(Error::ForeignSuccessor);
+        return Err(Error::SuccessorRoutingTag);
     }
-    match retire {
-        Retire::Now => key.revoked_at = Some(now),
-        Retire::At(end) => key.expires_at = Some(key.expires_at.map_or(end, |own| own.min(end))),
-    }
-    key.successor = Some(successor.key.id);
-    record.version = next(&record)?;
-    let new = written(&record)?;
-    let inserted = written(&successor)?;
+    let new = encode(&record)?;
+    let inserted = encode(&successor)?;
 
-    let listed = add_to_index(servers, &successor).await?;
+    let indexed = index::add(servers, &successor).await?;
     let names = servers.names();
     let keys = vec![names.record(&id), names.record(&successor.key.id)];
-    let outcome = replace(servers, keys, vec![old, new, inserted]).await;
-    // Also where it is not known whether it was done.
-    servers.hearing().lease().changed(&id);
-    let (code, confirmation) = outcome?;
+    let result = replace(servers, keys, vec![old, new, inserted]).await;
+    // Invalidate copies even if the reply was lost: the predecessor may be retired.
+    lease.changed(&id);
+    let (code, confirmation) = result?;
     match code {
-        answer::DONE => confirmation.and(listed).check(servers, ()),
-        answer::TAKEN => Err(StoreErrorKind::AlreadyExists.into()),
-        _ => {
-            // Somebody else was faster: it is revoked, or of another version.
-            read_unchanged(servers, Some(workspace), &id, version).await?;
-            Err(StoreErrorKind::Conflict.into())
-        }
+        code::DONE => confirmation.and(indexed).check(servers, ()),
+        code::ALREADY_EXISTS => Err(StoreErrorKind::AlreadyExists.into()),
+        _ => Err(conflict(servers, Some(workspace), &id, version).await),
     }
 }

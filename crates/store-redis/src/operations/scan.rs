@@ -1,4 +1,4 @@
-//! The ids of all records of one server, a step at a time.
+//! Scanning the records of one server, a step at a time.
 
 use std::sync::Arc;
 
@@ -6,31 +6,33 @@ use keywright_core::KeyId;
 use redis::{Value, cmd};
 
 use crate::{
+    connection::ok,
     error::{Error, Result},
     names::Names,
-    node::{Node, answer},
+    node::Node,
     servers::Servers,
 };
 
-/// How many names a server looks at in one step.
+/// The number of names that the server visits in one step.
 const STEP: usize = 1000;
 
-/// A walk over all names of a server: with the databases of others beside ours, over theirs too.
+/// A scan of all names of a server, including those of other applications.
 pub(super) struct Scan {
     node: Arc<Node>,
-    /// `None` once all names were looked at.
+    /// `None` once the scan has finished.
     cursor: Option<Vec<u8>>,
 }
 
 impl Scan {
-    pub(super) fn of(node: Arc<Node>) -> Self {
+    pub(super) fn new(node: Arc<Node>) -> Self {
         Self {
             node,
             cursor: Some(b"0".into()),
         }
     }
 
-    /// The ids that one step has met, some of them met before; `None` at the end.
+    /// Returns the ids of the records that one step has found, or `None` at the end. An id may be
+    /// returned more than once.
     pub(super) async fn next(&mut self, servers: &Servers) -> Result<Option<Vec<KeyId>>> {
         let Some(cursor) = &self.cursor else {
             return Ok(None);
@@ -38,14 +40,14 @@ impl Scan {
         let mut scan = cmd("SCAN");
         scan.arg(cursor)
             .arg("MATCH")
-            .arg(format!("{}*", servers.names().records()))
+            .arg(format!("{}*", servers.names().record_prefix()))
             .arg("COUNT")
             .arg(STEP);
-        let Value::Array(parts) = answer(servers.run_at(&self.node, &scan).await?)? else {
-            return Err(Error::Unexpected("answer to SCAN"));
+        let Value::Array(parts) = ok(servers.run_at(&self.node, &scan).await?)? else {
+            return Err(Error::Malformed("reply to SCAN"));
         };
         let [Value::BulkString(next), Value::Array(names)] = &*parts else {
-            return Err(Error::Unexpected("answer to SCAN"));
+            return Err(Error::Malformed("reply to SCAN"));
         };
         self.cursor = (next != b"0").then(|| next.clone());
         let ids = names.iter().filter_map(|name| match name {

@@ -1,36 +1,36 @@
-//! Changing a record of a known version: its name and metadata, or its credential.
+//! Changing a record if it still has the version that was read.
 
 use std::sync::Arc;
 
-use keywright_core::{Credential, Key, KeyId, Record, Rename, StoreErrorKind, Workspace};
+use keywright_core::{Credential, Key, KeyId, Lease, Record, Rename, StoreErrorKind, Workspace};
 
-use super::{Confirmation, call, find::find, next, read_unchanged, written};
+use super::{
+    confirmation::Confirmation,
+    find::find,
+    run_script::run_script,
+    stored::{conflict, encode, read_in_workspace},
+};
 use crate::{
     error::Result,
     request::Effect,
-    script::{self, answer},
+    script::{self, code},
     servers::Servers,
 };
 
-/// Replaces name and metadata.
+/// Replaces name and metadata. Returns the changed key with its time of last use.
 pub(crate) async fn rename(
     servers: &Arc<Servers>,
+    lease: &Lease,
     workspace: &Workspace,
     id: &KeyId,
     version: u64,
     rename: Rename,
 ) -> Result<Key> {
-    let record = update(servers, Some(workspace), id, version, move |record| {
-        if let Some(name) = &rename.name {
-            record.key.name = name.clone();
-        }
-        if let Some(metadata) = &rename.metadata {
-            record.key.metadata = Some(metadata.clone());
-        }
+    let record = update(servers, lease, Some(workspace), id, version, |record| {
+        record.rename(version, rename)
     })
     .await?;
-    // The answer is the key as it is, with its last use.
-    let found = find(servers, id).await?;
+    let found = find(servers, lease, id).await?;
     let mut key = record.key;
     key.last_used_at = found.and_then(|found| found.key.last_used_at);
     Ok(key)
@@ -39,12 +39,13 @@ pub(crate) async fn rename(
 /// Replaces hash and tag.
 pub(crate) async fn rehash(
     servers: &Arc<Servers>,
+    lease: &Lease,
     id: &KeyId,
     version: u64,
     credential: Credential,
 ) -> Result<()> {
-    update(servers, None, id, version, move |record| {
-        record.credential = credential.clone();
+    update(servers, lease, None, id, version, |record| {
+        record.rehash(version, credential)
     })
     .await?;
     Ok(())
@@ -52,32 +53,30 @@ pub(crate) async fn rehash(
 
 async fn update(
     servers: &Arc<Servers>,
+    lease: &Lease,
     workspace: Option<&Workspace>,
     id: &KeyId,
     version: u64,
-    change: impl Fn(&mut Record),
+    change: impl FnOnce(&mut Record) -> Result<(), StoreErrorKind>,
 ) -> Result<Record> {
-    let (old, mut record) = read_unchanged(servers, workspace, id, version).await?;
-    change(&mut record);
-    record.version = next(&record)?;
+    let (old, mut record) = read_in_workspace(servers, workspace, id).await?;
+    change(&mut record)?;
     let name = servers.names().record(id);
-    let outcome = replace(servers, vec![name], vec![old, written(&record)?]).await;
-    // Also where it is not known whether it was done.
-    servers.hearing().lease().changed(id);
-    let (code, confirmation) = outcome?;
-    if code == answer::DONE {
+    let result = replace(servers, vec![name], vec![old, encode(&record)?]).await;
+    // Invalidate copies even if the reply was lost: the record may be changed.
+    lease.changed(id);
+    let (code, confirmation) = result?;
+    if code == code::DONE {
         return confirmation.check(servers, record);
     }
-    // Somebody else was faster: it is revoked, or of another version.
-    read_unchanged(servers, workspace, id, version).await?;
-    Err(StoreErrorKind::Conflict.into())
+    Err(conflict(servers, workspace, id, version).await)
 }
 
-/// Replaces a record that is still as it was read.
+/// Replaces a record if it has not changed since it was read.
 pub(super) async fn replace(
     servers: &Arc<Servers>,
     keys: Vec<Vec<u8>>,
     arguments: Vec<Vec<u8>>,
 ) -> Result<(i64, Confirmation)> {
-    call(servers, &script::REPLACE, keys, arguments, Effect::Once).await
+    run_script(servers, &script::REPLACE, keys, arguments, Effect::Once).await
 }

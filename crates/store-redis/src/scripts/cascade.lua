@@ -1,22 +1,24 @@
--- Revokes a descendant, and tells what has replaced it. Where a child was noted that has no record
--- yet, none can be inserted any more.
--- KEYS: the record. ARGV: now as 8 bytes, the parent whose child it was noted as or ''.
+-- Revokes a descendant and returns its successor. If a registered child has no record yet, stores a
+-- tombstone, so that its insert fails.
+-- KEYS: the record.
+-- ARGV: now as 8 bytes, the parent that registered the key as its child or ''.
 local record = redis.call('GET', KEYS[1])
 if not record and ARGV[2] ~= '' then
-  store(KEYS[1], GONE)
+  store(KEYS[1], TOMBSTONE)
 end
-if not record or record == GONE then
+if not record or record == TOMBSTONE then
   return {NOT_FOUND}
 end
-if not readable(record) then
-  return {UNREADABLE}
+if not is_whole(record) then
+  return {CORRUPT}
 end
--- An insert that was refused may have been noted: the record is another one's child.
+-- The parent may have registered an id whose insert then failed because the id belongs to another
+-- parent's child.
 if ARGV[2] ~= '' and parent(record) ~= ARGV[2] then
   return {NOT_FOUND}
 end
 if is_revoked(record) then
-  return {ALREADY, successor(record)}
+  return {ALREADY_REVOKED, successor(record)}
 end
-store(KEYS[1], revoked(record, ARGV[1]))
+store(KEYS[1], with_revocation(record, ARGV[1]))
 return {DONE, successor(record)}

@@ -1,11 +1,13 @@
--- Replaces a record that is still as it was read, and with it may insert its successor.
--- KEYS: the record[, the successor]. ARGV: the record as it was, as it is to be[, the successor].
+-- Replaces a record if it has not changed since it was read. May insert its successor in the same
+-- step.
+-- KEYS: the record[, the successor's record].
+-- ARGV: the record that was read, the new record[, the successor's record].
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return CONFLICT
 end
 if KEYS[2] then
   if redis.call('EXISTS', KEYS[2]) == 1 then
-    return TAKEN
+    return ALREADY_EXISTS
   end
   redis.call('SET', KEYS[2], ARGV[3])
 end

@@ -1,9 +1,10 @@
--- Binds a reservation, or tells of the earlier binding. Takes away some of those that have run out, so
--- that each new one pays for old ones.
--- KEYS: the bindings, their ends. ARGV: key, binding, until, now.
-for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[4], 'LIMIT', 0, 8)) do
-  redis.call('HDEL', KEYS[1], old)
-  redis.call('ZREM', KEYS[2], old)
+-- Binds a reservation, or returns the earlier binding. Each call deletes up to 8 reservations that
+-- have ended, so that they do not accumulate.
+-- KEYS: the bindings, their ends.
+-- ARGV: the reservation's key, its binding, its end, now.
+for _, ended in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[4], 'LIMIT', 0, 8)) do
+  redis.call('HDEL', KEYS[1], ended)
+  redis.call('ZREM', KEYS[2], ended)
 end
 local earlier = redis.call('HGET', KEYS[1], ARGV[1])
 if earlier then

@@ -1,17 +1,18 @@
--- Revokes a record of a workspace, and tells what has replaced it.
--- KEYS: the record. ARGV: now as 8 bytes, the workspace.
+-- Revokes a record of a workspace and returns its successor.
+-- KEYS: the record.
+-- ARGV: now as 8 bytes, the workspace.
 local record = redis.call('GET', KEYS[1])
-if not record or record == GONE then
+if not record or record == TOMBSTONE then
   return {NOT_FOUND}
 end
-if not readable(record) then
-  return {UNREADABLE}
+if not is_whole(record) then
+  return {CORRUPT}
 end
 if workspace(record) ~= ARGV[2] then
   return {NOT_FOUND}
 end
 if is_revoked(record) then
-  return {ALREADY, successor(record)}
+  return {ALREADY_REVOKED, successor(record)}
 end
-store(KEYS[1], revoked(record, ARGV[1]))
+store(KEYS[1], with_revocation(record, ARGV[1]))
 return {DONE, successor(record)}

@@ -1,94 +1,67 @@
-//! The servers that hold the keys, and the way of a request to the right one.
+//! The servers of a store, and the routing of requests to them.
 
-mod learn;
-mod route;
+mod discovery;
+mod routing;
 
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Instant,
 };
 
-use redis::{Client, Value};
-use tokio::time;
+use keywright_core::Lease;
+use redis::Value;
 
 use crate::{
-    config::{Parsed, Terms},
-    error::{Error, Result},
-    hearing::Hearing,
-    map::Map,
-    names::Names,
-    node::Node,
-    server::Facts,
+    config::ServerOptions, names::Names, node::Node, slot_map::SlotMap, tracking::Tracking,
 };
 
-/// All servers, and which has what.
+/// All servers of a store, and which of them has which slots.
 #[derive(Debug)]
 pub(crate) struct Servers {
-    /// Those of the configuration.
+    /// The servers in the configuration.
     seeds: Vec<Arc<Node>>,
     names: Names,
-    terms: Terms,
+    options: ServerOptions,
     clustered: bool,
-    /// Those that are in use, and some that were.
+    /// All servers that are in use, and some that were.
     known: Mutex<Vec<Arc<Node>>>,
-    map: RwLock<Arc<Map>>,
+    slot_map: RwLock<Arc<SlotMap>>,
+    /// When the slot map was last refreshed. The lock is held during a refresh.
     refreshed: tokio::sync::Mutex<Option<Instant>>,
-    hearing: Hearing,
+    tracking: Arc<Tracking>,
+    /// The lease of the store. Only its clock is used here.
+    lease: Arc<Lease>,
 }
 
-/// What a request has led to.
-pub(crate) struct Answer {
+/// The value that a request returned.
+pub(crate) struct Response {
     pub(crate) value: Value,
-    /// Whether changes on the server that has answered are heard of, and it is the primary still.
-    pub(crate) heard: bool,
-    /// Whether as many replicas as are wanted have what was changed.
+    /// Whether the server is still the primary, and its changes are tracked.
+    pub(crate) tracked: bool,
+    /// Whether enough replicas have confirmed the change.
     pub(crate) confirmed: bool,
 }
 
 impl Servers {
-    /// Finds out who has what.
-    pub(crate) async fn find(parsed: Parsed) -> Result<Arc<Self>> {
-        let hearing = Hearing::new();
-        let seeds = start_all(parsed.clients, parsed.terms, &hearing);
-        let mut failure = Error::NoServer;
-        for seed in &seeds {
-            match time::timeout(parsed.terms.deadline, facts(seed)).await {
-                Ok(Ok(facts)) => {
-                    let first = Arc::clone(seed);
-                    let (names, terms) = (parsed.names, parsed.terms);
-                    let servers = Self::new(names, terms, first, seeds, facts.clustered, hearing);
-                    let servers = Arc::new(servers);
-                    if !servers.clustered {
-                        servers.seeds.iter().for_each(|seed| seed.set_alone());
-                    }
-                    servers.learn().await;
-                    return Ok(servers);
-                }
-                Ok(Err(error)) => failure = error,
-                Err(_) => failure = Error::TimedOut,
-            }
-        }
-        Err(failure)
-    }
-
-    /// The first one has all, until more is known.
+    /// Creates servers before discovery. Until the slot map is known, `first` has all slots.
     fn new(
         names: Names,
-        terms: Terms,
+        options: ServerOptions,
         first: Arc<Node>,
         seeds: Vec<Arc<Node>>,
         clustered: bool,
-        hearing: Hearing,
+        lease: &Arc<Lease>,
     ) -> Self {
         Self {
             known: Mutex::new(seeds.clone()),
-            map: RwLock::new(Arc::new(Map::single(first))),
+            slot_map: RwLock::new(Arc::new(SlotMap::single(first))),
             seeds,
+            tracking: Tracking::new(&names, lease),
             names,
-            terms,
+            options,
             clustered,
             refreshed: tokio::sync::Mutex::default(),
-            hearing,
+            lease: Arc::clone(lease),
         }
     }
 
@@ -96,32 +69,23 @@ impl Servers {
         &self.names
     }
 
-    pub(crate) const fn hearing(&self) -> &Hearing {
-        &self.hearing
-    }
-
     pub(crate) const fn min_replicas(&self) -> u32 {
-        self.terms.replicas
+        self.options.min_replicas
     }
 
-    /// The primaries, as far as is known.
+    /// Returns the primaries in the current slot map.
     pub(crate) fn primaries(&self) -> Vec<Arc<Node>> {
-        self.map().primaries().to_vec()
+        self.slot_map().primaries().to_vec()
     }
 
-    fn map(&self) -> Arc<Map> {
-        Arc::clone(&self.map.read().unwrap_or_else(PoisonError::into_inner))
+    fn slot_map(&self) -> Arc<SlotMap> {
+        Arc::clone(&self.slot_map.read().unwrap_or_else(PoisonError::into_inner))
     }
-}
 
-async fn facts(node: &Node) -> Result<Facts> {
-    let mut live = node.connection().await?;
-    Ok(Facts::ask(&mut live.connection).await?)
-}
-
-fn start_all(clients: Vec<Client>, terms: Terms, hearing: &Hearing) -> Vec<Arc<Node>> {
-    clients
-        .into_iter()
-        .map(|client| Node::start(client, terms, hearing.lease()))
-        .collect()
+    fn set_slot_map(&self, map: SlotMap) {
+        *self
+            .slot_map
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
+    }
 }

@@ -21,6 +21,7 @@ mod outage;
 mod purging;
 mod refusing;
 mod replicas;
+mod rules;
 mod sample;
 mod stopped;
 mod superseded;

@@ -1,22 +1,23 @@
-//! Whether there is no key at all.
+//! Checking whether the store has any key.
 
 use std::sync::Arc;
 
-use super::{read, scan::Scan};
+use super::{scan::Scan, stored::read};
 use crate::{error::Result, servers::Servers};
 
-/// Whether no server has a record. That is asked when a server starts: it looks at all names until it
-/// meets a record.
+/// Whether no server has a record. Scans all names until it finds one. Programs call this when they
+/// start.
 pub(crate) async fn is_empty(servers: &Arc<Servers>) -> Result<bool> {
     for node in servers.primaries() {
-        let mut scan = Scan::of(node);
+        let mut scan = Scan::new(node);
         while let Some(ids) = scan.next(servers).await? {
             for id in ids {
-                // What stands for a key that was never made is none, and may outlive all records.
                 match read(servers, &id).await {
+                    // A tombstone, which may outlive all records, or a record that was just
+                    // deleted.
                     Ok(None) => {}
                     Ok(Some(_)) => return Ok(false),
-                    // A damaged record is one.
+                    // A damaged record counts.
                     Err(error) if error.is_corrupt() => return Ok(false),
                     Err(error) => return Err(error),
                 }

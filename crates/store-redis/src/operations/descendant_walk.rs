@@ -1,0 +1,222 @@
+//! Deleting a record after all its descendants.
+//!
+//! A child may be on another server than its parent, so the two cannot change in one step. The
+//! order of the steps ensures that a cascading revocation works even if a purge is interrupted
+//! between any two of them:
+//!
+//! 1. Read the descendants of a key only when it is revoked. It cannot get new ones then.
+//! 2. If a registered child has no record, its insert may be in progress. Store a tombstone in its
+//!    place, so that the insert fails.
+//! 3. Delete the record with a script. The script checks again that the key was revoked in time,
+//!    that its successor has no record, and that it has no registered children other than those of
+//!    this walk.
+//! 4. Remove the key from its parent's children. If this step is missing, a later purge of the
+//!    parent finds a registered child without a record, and continues with step 2.
+//! 5. Remove the key from the indexes. If this step is missing, listings skip the entry and remove
+//!    it later.
+
+use std::{collections::HashSet, sync::Arc};
+
+use keywright_core::{KeyId, Lease};
+use redis::{Value, cmd};
+
+use super::{confirmation::Confirmation, index, purge_progress::PurgeProgress, stored::parse_id};
+use crate::{
+    error::{Error, Result},
+    record::{self, Header},
+    request::{Effect, Request},
+    script::{self, Call, code},
+    servers::{Response, Servers},
+};
+
+/// A depth-first walk through the descendants of a key.
+pub(super) struct DescendantWalk<'a> {
+    servers: &'a Arc<Servers>,
+    lease: &'a Lease,
+    progress: &'a PurgeProgress,
+    /// The keys from the root to the current one. Each descends from the one before.
+    path: Vec<Ancestor>,
+    visited: HashSet<KeyId>,
+    confirmation: Confirmation,
+}
+
+/// A key whose record is deleted once all its descendants are deleted.
+struct Ancestor {
+    id: KeyId,
+    successor: Option<KeyId>,
+    /// The descendants that are not visited yet: each child with its parent, and the successor with
+    /// `None`.
+    unvisited: Vec<(KeyId, Option<KeyId>)>,
+    /// The registered children.
+    children: Vec<KeyId>,
+}
+
+/// The result of reading a key.
+enum Visit {
+    NoRecord,
+    Keep,
+    Delete(Ancestor),
+}
+
+impl<'a> DescendantWalk<'a> {
+    pub(super) fn new(
+        servers: &'a Arc<Servers>,
+        lease: &'a Lease,
+        progress: &'a PurgeProgress,
+    ) -> Self {
+        Self {
+            servers,
+            lease,
+            progress,
+            path: Vec::new(),
+            visited: HashSet::new(),
+            confirmation: Confirmation::of_nothing(),
+        }
+    }
+
+    /// The confirmation of all changes so far.
+    pub(super) const fn confirmation(&self) -> Confirmation {
+        self.confirmation
+    }
+
+    /// Deletes the descendants of a key, leaves first, and then the key. Stops at the first key
+    /// that must be kept, since its ancestors must be kept, too.
+    pub(super) async fn delete(&mut self, root: KeyId) -> Result<()> {
+        let mut next = Some((root, None));
+        loop {
+            if let Some((id, parent)) = next.take() {
+                match self.visit(id, parent).await? {
+                    Visit::NoRecord => {}
+                    Visit::Delete(ancestor) => self.path.push(ancestor),
+                    Visit::Keep => {
+                        self.progress.keep(self.path.iter().map(|key| key.id));
+                        return Ok(());
+                    }
+                }
+            }
+            let Some(mut current) = self.path.pop() else {
+                return Ok(());
+            };
+            next = current.unvisited.pop();
+            if next.is_some() {
+                self.path.push(current);
+            } else if !self.delete_one(&current).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads a key and its children: steps 1 and 2.
+    async fn visit(&mut self, id: KeyId, parent: Option<KeyId>) -> Result<Visit> {
+        // A key that descends from itself is damaged.
+        if self.progress.is_kept(&id) || !self.visited.insert(id) {
+            return Ok(Visit::Keep);
+        }
+        let names = self.servers.names();
+        let call = Call {
+            script: &script::READ_LINEAGE,
+            keys: vec![names.record(&id), names.children(&id)],
+            arguments: vec![parent.map_or(Vec::new(), |parent| parent.as_bytes().into())],
+        };
+        let effect = match parent {
+            Some(_) => Effect::Idempotent,
+            None => Effect::Read,
+        };
+        let response = self.servers.run(Request::script(call, effect)).await?;
+        if parent.is_some() {
+            self.confirm(&response);
+        }
+        let Value::Array(parts) = response.value else {
+            return Err(Error::Malformed("script reply"));
+        };
+        let Some((record, children)) = parts.split_first() else {
+            return Ok(Visit::NoRecord);
+        };
+        let children: Option<Vec<KeyId>> = children.iter().map(parse_id).collect();
+        let header = match record {
+            Value::BulkString(bytes) => record::decode_header(bytes).ok(),
+            _ => None,
+        };
+        // Keep a key whose record or children are damaged: it may have descendants.
+        Ok(match (header, children) {
+            (Some(header), Some(children)) if self.progress.includes(&header) => {
+                let with_parent = children.iter().map(|child| (*child, Some(id)));
+                let successor = header.successor.map(|successor| (successor, None));
+                Visit::Delete(Ancestor {
+                    id,
+                    successor: header.successor,
+                    unvisited: with_parent.chain(successor).collect(),
+                    children,
+                })
+            }
+            _ => Visit::Keep,
+        })
+    }
+
+    /// Deletes a key that has no descendants any more: steps 3 to 5. Returns whether its record is
+    /// gone.
+    async fn delete_one(&mut self, key: &Ancestor) -> Result<bool> {
+        let Some(permit) = self.progress.acquire().await else {
+            return Ok(false);
+        };
+        let names = self.servers.names();
+        let id = &key.id;
+        let mut keys = vec![names.record(id), names.children(id), names.last_use(id)];
+        keys.extend(key.successor.map(|successor| names.record(&successor)));
+        let purge = &self.progress.purge;
+        let workspace = purge.workspace.as_ref();
+        let mut arguments = vec![
+            purge.revoked_before.as_millis().to_string().into_bytes(),
+            workspace.map_or(Vec::new(), |workspace| workspace.as_str().into()),
+            record::encode_id(key.successor).into(),
+        ];
+        arguments.extend(key.children.iter().map(|child| child.as_bytes().into()));
+        let call = Call {
+            script: &script::PURGE,
+            keys,
+            arguments,
+        };
+        let result = self.servers.run(Request::script(call, Effect::Once)).await;
+        // Invalidate copies even if the reply was lost: the record may be deleted.
+        self.lease.changed(id);
+        let response = result?;
+        self.confirm(&response);
+        let Value::Array(parts) = response.value else {
+            return Err(Error::Malformed("script reply"));
+        };
+        match &*parts {
+            [Value::Int(code::DONE), Value::BulkString(record)] => {
+                self.progress.record_deleted(permit);
+                self.remove_references(id, &record::decode_header(record)?)
+                    .await?;
+                Ok(true)
+            }
+            // Another purge has deleted it.
+            [Value::Int(code::NOT_FOUND)] => Ok(true),
+            _ => Ok(false),
+        }
+    }
+
+    /// Removes a deleted key from its parent's children and from the indexes.
+    async fn remove_references(&mut self, id: &KeyId, header: &Header) -> Result<()> {
+        let names = self.servers.names();
+        if let Some(parent) = &header.parent {
+            let name = names.children(parent);
+            let mut remove = cmd("SREM");
+            remove.arg(&name).arg(id.as_bytes());
+            let request = Request::new(&name, Effect::Idempotent, remove);
+            let response = self.servers.run(request).await?;
+            self.confirm(&response);
+        }
+        let workspace = &header.workspace;
+        for name in [names.index(workspace), names.test_index(workspace)] {
+            let removed = index::remove(self.servers, &name, id).await?;
+            self.confirmation = self.confirmation.and(removed);
+        }
+        Ok(())
+    }
+
+    fn confirm(&mut self, response: &Response) {
+        self.confirmation = self.confirmation.and(Confirmation::of(response));
+    }
+}

@@ -1,0 +1,349 @@
+//! The binary encoding of records.
+//!
+//! | position | bytes | field |
+//! | --- | --- | --- |
+//! | 0 | 1 | format: 1 |
+//! | 1 | 1 | environment: 0 is live, 1 is test |
+//! | 2 | 8 | version of the record |
+//! | 10 | 8 | time of expiry, in Unix milliseconds, or all ones if the key never expires |
+//! | 18 | 8 | time of revocation, in Unix milliseconds, or all ones if the key is not revoked |
+//! | 26 | 16 | id of the parent, or all zeros |
+//! | 42 | 16 | id of the successor, or all zeros |
+//! | 58 | 8 | tag |
+//! | 66 | 1 + n | length of the workspace, and the workspace |
+//! | | 2 + n | length of the name, and the name |
+//! | | 2 + n | length of the permissions, and the permissions, separated by commas |
+//! | | 2 + n | length of the stored hash, and the stored hash |
+//! | | 2 + n | length of the metadata, and the metadata; a length of all ones if there is none |
+//!
+//! Numbers are big-endian. The key's id is not encoded: the record's name contains it. Each record
+//! has exactly one encoding.
+//!
+//! A single zero byte is a tombstone. It takes the place of a record that must never be inserted:
+//! the parent had registered the child, and was revoked with all its descendants before the child's
+//! record was written. A purge stores tombstones for the same reason, with a time to live of a day.
+
+pub(crate) mod layout;
+
+use keywright_core::{
+    Credential, Environment, Key, KeyId, Metadata, Name, Permissions, Record, StoredHash, Tag,
+    Timestamp, Workspace,
+};
+
+use self::layout::{FORMAT_VERSION, Field, NO_TEXT, NO_TIME, TOMBSTONE};
+
+const NO_ID: [u8; KeyId::LENGTH] = [0; KeyId::LENGTH];
+
+/// The decoded value under the name of a record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Stored {
+    Record(Box<Record>),
+    Tombstone,
+}
+
+/// Why a stored value is not a valid record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DecodeError {
+    /// A newer program wrote the record.
+    #[error(
+        "the record has format {0} and this program supports {FORMAT_VERSION}: use a newer program"
+    )]
+    Format(u8),
+    /// The value is shorter or longer than its fields.
+    #[error("the record is truncated or has trailing bytes")]
+    Length,
+    /// The field has a value that this program never writes.
+    #[error("the record has an invalid {0}")]
+    Field(&'static str),
+}
+
+/// Encodes a time. An absent time is later than all times.
+pub(crate) fn encode_time(time: Option<Timestamp>) -> [u8; 8] {
+    time.map_or(NO_TIME, |time| time.as_millis().unsigned_abs())
+        .to_be_bytes()
+}
+
+/// Encodes the id of a parent or successor.
+pub(crate) fn encode_id(id: Option<KeyId>) -> [u8; KeyId::LENGTH] {
+    id.map_or(NO_ID, |id| *id.as_bytes())
+}
+
+/// Encodes a record. Returns `None` if a field is longer than the format allows, which no valid
+/// field is.
+pub(crate) fn encode(record: &Record) -> Option<Vec<u8>> {
+    let Record {
+        key,
+        credential,
+        version,
+        ..
+    } = record;
+    let mut bytes = Vec::with_capacity(256);
+    bytes.push(FORMAT_VERSION);
+    bytes.push(match key.environment {
+        Environment::Live => 0,
+        Environment::Test => 1,
+    });
+    bytes.extend(version.to_be_bytes());
+    bytes.extend(encode_time(key.expires_at));
+    bytes.extend(encode_time(key.revoked_at));
+    bytes.extend(encode_id(key.parent));
+    bytes.extend(encode_id(key.successor));
+    bytes.extend(credential.tag.as_bytes());
+    let workspace = key.workspace.as_str();
+    bytes.push(u8::try_from(workspace.len()).ok()?);
+    bytes.extend(workspace.as_bytes());
+    encode_text(&mut bytes, key.name.as_str())?;
+    encode_text(&mut bytes, &key.permissions.to_string())?;
+    encode_text(&mut bytes, &credential.hash.to_string())?;
+    match &key.metadata {
+        Some(metadata) => encode_text(&mut bytes, metadata.as_json())?,
+        None => bytes.extend(NO_TEXT.to_be_bytes()),
+    }
+    Some(bytes)
+}
+
+fn encode_text(bytes: &mut Vec<u8>, text: &str) -> Option<()> {
+    let length = u16::try_from(text.len())
+        .ok()
+        .filter(|length| *length != NO_TEXT)?;
+    bytes.extend(length.to_be_bytes());
+    bytes.extend(text.as_bytes());
+    Some(())
+}
+
+/// Decodes the record of this id. The time of last use is stored elsewhere and left empty.
+pub(crate) fn decode(id: KeyId, bytes: &[u8]) -> Result<Stored, DecodeError> {
+    if bytes == TOMBSTONE {
+        return Ok(Stored::Tombstone);
+    }
+    let (header, mut texts) = Header::read(bytes)?;
+    let text = texts.next("name")?;
+    // `parse` trims white space, which the encoding never contains.
+    let name = Name::parse(text)
+        .ok()
+        .filter(|name| name.as_str() == text)
+        .ok_or(DecodeError::Field("name"))?;
+    let text = texts.next("permissions")?;
+    let permissions = text
+        .parse::<Permissions>()
+        .ok()
+        .filter(|permissions| permissions.to_string() == text)
+        .ok_or(DecodeError::Field("permissions"))?;
+    let hash = StoredHash::parse(texts.next("hash")?).map_err(|_| DecodeError::Field("hash"))?;
+    let metadata = match texts.next_length()? {
+        NO_TEXT => None,
+        length => Some(
+            Metadata::parse(texts.take("metadata", length.into())?)
+                .map_err(|_| DecodeError::Field("metadata"))?,
+        ),
+    };
+    if !texts.0.is_empty() {
+        return Err(DecodeError::Length);
+    }
+    let mut key = Key::new(id, header.workspace, header.environment, name, permissions);
+    key.metadata = metadata;
+    key.parent = header.parent;
+    key.successor = header.successor;
+    key.expires_at = read_time(bytes, layout::EXPIRES_AT, "time of expiry")?;
+    key.revoked_at = header.revoked_at;
+    let tag = Tag::from_bytes(read(bytes, layout::TAG)?);
+    let mut record = Record::new(key, Credential::new(hash, tag));
+    record.version = u64::from_be_bytes(read(bytes, layout::VERSION)?);
+    Ok(Stored::Record(Box::new(record)))
+}
+
+/// The fields of a record that a purge needs. They can be decoded even if the rest is damaged.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Header {
+    pub(crate) environment: Environment,
+    pub(crate) revoked_at: Option<Timestamp>,
+    pub(crate) parent: Option<KeyId>,
+    pub(crate) successor: Option<KeyId>,
+    pub(crate) workspace: Workspace,
+}
+
+/// Decodes the header only.
+pub(crate) fn decode_header(bytes: &[u8]) -> Result<Header, DecodeError> {
+    Header::read(bytes).map(|(header, _)| header)
+}
+
+impl Header {
+    /// Returns the header and the texts that follow it.
+    fn read(bytes: &[u8]) -> Result<(Self, Texts<'_>), DecodeError> {
+        match read(bytes, layout::FORMAT)? {
+            [FORMAT_VERSION] => {}
+            [0] => return Err(DecodeError::Field("format")),
+            [newer] => return Err(DecodeError::Format(newer)),
+        }
+        let environment = match read(bytes, layout::ENVIRONMENT)? {
+            [0] => Environment::Live,
+            [1] => Environment::Test,
+            _ => return Err(DecodeError::Field("environment")),
+        };
+        // `decode` reads the time of expiry. Validate it here, too: a header is valid as a whole.
+        read_time(bytes, layout::EXPIRES_AT, "time of expiry")?;
+        let revoked_at = read_time(bytes, layout::REVOKED_AT, "time of revocation")?;
+        let parent = read_id(bytes, layout::PARENT, "parent")?;
+        let successor = read_id(bytes, layout::SUCCESSOR, "successor")?;
+        let [length] = read(bytes, layout::WORKSPACE_LENGTH)?;
+        let mut texts = Texts(bytes.get(layout::WORKSPACE..).ok_or(DecodeError::Length)?);
+        let workspace = Workspace::parse(texts.take("workspace", length.into())?)
+            .map_err(|_| DecodeError::Field("workspace"))?;
+        let header = Self {
+            environment,
+            revoked_at,
+            parent,
+            successor,
+            workspace,
+        };
+        Ok((header, texts))
+    }
+}
+
+fn read<const N: usize>(bytes: &[u8], field: Field<N>) -> Result<[u8; N], DecodeError> {
+    field.read(bytes).ok_or(DecodeError::Length)
+}
+
+fn read_time(
+    bytes: &[u8],
+    field: Field<8>,
+    name: &'static str,
+) -> Result<Option<Timestamp>, DecodeError> {
+    match u64::from_be_bytes(read(bytes, field)?) {
+        NO_TIME => Ok(None),
+        millis => i64::try_from(millis)
+            .ok()
+            .and_then(|millis| Timestamp::from_millis(millis).ok())
+            .map(Some)
+            .ok_or(DecodeError::Field(name)),
+    }
+}
+
+fn read_id(
+    bytes: &[u8],
+    field: Field<{ KeyId::LENGTH }>,
+    name: &'static str,
+) -> Result<Option<KeyId>, DecodeError> {
+    match read(bytes, field)? {
+        NO_ID => Ok(None),
+        id => KeyId::from_bytes(&id)
+            .map(Some)
+            .map_err(|_| DecodeError::Field(name)),
+    }
+}
+
+/// The part of a record after its fixed fields that is not read yet.
+struct Texts<'a>(&'a [u8]);
+
+impl<'a> Texts<'a> {
+    /// Reads a text with its length.
+    fn next(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
+        let length = self.next_length()?;
+        self.take(field, length.into())
+    }
+
+    fn next_length(&mut self) -> Result<u16, DecodeError> {
+        let (length, rest) = self.0.split_first_chunk().ok_or(DecodeError::Length)?;
+        self.0 = rest;
+        Ok(u16::from_be_bytes(*length))
+    }
+
+    fn take(&mut self, field: &'static str, length: usize) -> Result<&'a str, DecodeError> {
+        let (text, rest) = self.0.split_at_checked(length).ok_or(DecodeError::Length)?;
+        self.0 = rest;
+        str::from_utf8(text).map_err(|_| DecodeError::Field(field))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str =
+        "$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+    fn id() -> KeyId {
+        KeyId::parse("key_0U5lKtf600000000").unwrap()
+    }
+
+    fn plain() -> Record {
+        let key = Key::new(
+            id(),
+            Workspace::parse("acme").unwrap(),
+            Environment::Test,
+            Name::parse("CI").unwrap(),
+            "calls:read".parse().unwrap(),
+        );
+        let hash = StoredHash::parse(HASH).unwrap();
+        Record::new(key, Credential::new(hash, Tag::from_bytes([7; 8])))
+    }
+
+    fn full() -> Record {
+        let mut record = plain();
+        let other = KeyId::parse("key_zzzzzzzzzzzzzzzz").unwrap();
+        record.version = 300;
+        record.key.expires_at = Some(Timestamp::MAX);
+        record.key.revoked_at = Some(Timestamp::from_millis(0).unwrap());
+        record.key.parent = Some(other);
+        record.key.successor = Some(id());
+        record.key.metadata = Some(Metadata::parse(r#"{"a":1}"#).unwrap());
+        record
+    }
+
+    #[test]
+    fn a_decoded_record_equals_the_encoded_one() {
+        for record in [plain(), full()] {
+            let bytes = encode(&record).unwrap();
+            assert_eq!(decode(id(), &bytes), Ok(Stored::Record(Box::new(record))));
+        }
+        assert_eq!(decode(id(), TOMBSTONE), Ok(Stored::Tombstone));
+    }
+
+    #[test]
+    fn the_encoding_does_not_change() {
+        let expected = [
+            b"\x01\x01\0\0\0\0\0\0\x01\x2c\0\0\xe6\x77\xd2\x1f\xdb\xff\0\0\0\0\0\0\0\0".as_slice(),
+            b"zzzzzzzzzzzzzzzz0U5lKtf600000000\x07\x07\x07\x07\x07\x07\x07\x07\x04acme\0\x02CI",
+            b"\0\x0acalls:read\0\x4f",
+            HASH.as_bytes(),
+            b"\0\x07{\"a\":1}",
+        ]
+        .concat();
+        assert_eq!(encode(&full()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_newer_format_is_distinguished_from_damage() {
+        let mut bytes = encode(&plain()).unwrap();
+        bytes[0] = 2;
+        assert_eq!(decode(id(), &bytes), Err(DecodeError::Format(2)));
+        bytes[0] = 0;
+        assert_eq!(decode(id(), &bytes), Err(DecodeError::Field("format")));
+        let whole = encode(&full()).unwrap();
+        for length in 0..whole.len() {
+            assert!(decode(id(), &whole[..length]).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn each_field_is_at_its_position() {
+        let bytes = encode(&full()).unwrap();
+        let at = |range: std::ops::Range<usize>| &bytes[range];
+        let end = Timestamp::MAX.as_millis().to_be_bytes();
+        assert_eq!(at(layout::FORMAT.range()), [FORMAT_VERSION]);
+        assert_eq!(at(layout::ENVIRONMENT.range()), [1]);
+        assert_eq!(at(layout::VERSION.range()), 300_u64.to_be_bytes());
+        assert_eq!(at(layout::EXPIRES_AT.range()), end);
+        assert_eq!(at(layout::REVOKED_AT.range()), [0; 8]);
+        assert_eq!(at(layout::PARENT.range()), b"zzzzzzzzzzzzzzzz");
+        assert_eq!(at(layout::SUCCESSOR.range()), b"0U5lKtf600000000");
+        assert_eq!(at(layout::TAG.range()), [7; 8]);
+        assert_eq!(at(layout::WORKSPACE_LENGTH.range()), [4]);
+        assert_eq!(at(layout::WORKSPACE..layout::WORKSPACE + 4), b"acme");
+        let mut texts = Texts(&bytes[layout::WORKSPACE + 4..]);
+        for _ in 0..layout::TEXTS {
+            texts.next("text").unwrap();
+        }
+        assert!(texts.0.is_empty());
+    }
+}

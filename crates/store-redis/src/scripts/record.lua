@@ -1,0 +1,97 @@
+-- Functions that read and change an encoded record. src/record/ defines the encoding, and
+-- src/script.rs defines the constants.
+--
+-- Do not compare bytes with `<`: it would follow the server's locale. `==` is safe.
+
+-- Whether the record's lengths add up, so that it can be changed. The content is not checked.
+local function is_whole(record)
+  if #record <= WORKSPACE_LENGTH_LAST or record:byte(FORMAT_FIRST) ~= FORMAT_VERSION then
+    return false
+  end
+  local position = WORKSPACE_LENGTH_LAST + 1 + record:byte(WORKSPACE_LENGTH_FIRST)
+  for _ = 1, TEXTS do
+    local high, low = record:byte(position, position + 1)
+    if not low then
+      return false
+    end
+    position = position + 2
+    local length = high * 256 + low
+    if length ~= NO_TEXT then
+      position = position + length
+    end
+  end
+  return position == #record + 1
+end
+
+-- Whether the record is whole up to the end of its workspace.
+local function has_header(record)
+  return #record >= WORKSPACE_LENGTH_LAST
+    and record:byte(FORMAT_FIRST) == FORMAT_VERSION
+    and #record >= WORKSPACE_LENGTH_LAST + record:byte(WORKSPACE_LENGTH_FIRST)
+end
+
+local function workspace(record)
+  local length = record:byte(WORKSPACE_LENGTH_FIRST)
+  return record:sub(WORKSPACE_LENGTH_LAST + 1, WORKSPACE_LENGTH_LAST + length)
+end
+
+local function is_revoked(record)
+  return record:sub(REVOKED_AT_FIRST, REVOKED_AT_LAST) ~= NO_TIME
+end
+
+-- Returns the time of 8 bytes that begin at a position. An absent time is later than all times.
+local function time_at(bytes, first)
+  local time = 0
+  for position = first, first + 7 do
+    time = time * 256 + bytes:byte(position)
+  end
+  return time
+end
+
+local function expires_at(record)
+  return time_at(record, EXPIRES_AT_FIRST)
+end
+
+local function revoked_at(record)
+  return time_at(record, REVOKED_AT_FIRST)
+end
+
+-- Returns the record's version plus 1, as 8 bytes. A Lua number is too small for it. The largest
+-- version stays, as in `Record::revoke`.
+local function next_version(record)
+  local bytes = {record:byte(VERSION_FIRST, VERSION_LAST)}
+  for index = #bytes, 1, -1 do
+    if bytes[index] < 255 then
+      bytes[index] = bytes[index] + 1
+      return string.char(unpack(bytes))
+    end
+    bytes[index] = 0
+  end
+  return record:sub(VERSION_FIRST, VERSION_LAST)
+end
+
+local function parent(record)
+  return record:sub(PARENT_FIRST, PARENT_LAST)
+end
+
+local function successor(record)
+  return record:sub(SUCCESSOR_FIRST, SUCCESSOR_LAST)
+end
+
+-- Returns the next version of the record, with this time of revocation.
+local function with_revocation(record, time)
+  return record:sub(1, VERSION_FIRST - 1)
+    .. next_version(record)
+    .. record:sub(VERSION_LAST + 1, REVOKED_AT_FIRST - 1)
+    .. time
+    .. record:sub(REVOKED_AT_LAST + 1)
+end
+
+-- Stores a record, also on a server whose memory is full. Such a server rejects SET, unless the
+-- script has run another write command before it. PERSIST is such a command, and changes nothing
+-- here. DEL would lose the record while its slot migrates: the server redirects commands for a name
+-- that it no longer has, so that the SET after the DEL would fail.
+local function store(name, record)
+  redis.call('PERSIST', name)
+  redis.call('SET', name, record)
+end
