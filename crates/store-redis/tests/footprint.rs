@@ -52,8 +52,8 @@ impl Footprint {
         }
     }
 
-    /// Measures once there are no more threads and files than before. A store that is dropped does not
-    /// wait for its thread, which closes its files.
+    /// Measures once there are no more threads and files than before. A store that is dropped does
+    /// not wait for its thread, which closes its files.
     fn settled(before: &Self) -> Self {
         const POLL_INTERVAL: Duration = Duration::from_millis(10);
         let polls = PATIENCE.as_millis() / POLL_INTERVAL.as_millis();
@@ -79,7 +79,8 @@ fn status(name: &str) -> u64 {
     figure.parse().unwrap()
 }
 
-/// Opens and drops a store that works, one that is rejected, and one whose server cannot be reached.
+/// Opens and drops a store that works, one that is rejected, and one whose server cannot be
+/// reached.
 fn open_and_drop(server: &Server, unreachable: &RedisConfig) {
     let store = server.store();
     assert!(block_on(store.is_empty()).unwrap());

@@ -98,14 +98,14 @@ fn a_store_that_is_disconnected_again_and_again_rejects_revoked_keys() {
 
 /// Asserts that a store makes a change after the server has closed its idle connection.
 ///
-/// The store must not send the change on the closed connection, where it would be lost. The attempt is
-/// repeated where a busy machine has not let the store notice within a second that it is closed.
+/// The store must not send the change on the closed connection, where it would be lost. The attempt
+/// is repeated where a busy machine has not let the store notice within a second that it is closed.
 fn assert_change_after_idle(server: &Server, store: &RedisStore, replicas: usize) {
     let () = server.run("CONFIG SET timeout 1").unwrap();
     wait_until(
         "a change is made after an idle connection was closed",
         || {
-            let record = insert_anew(store);
+            let record = insert_acknowledged(store);
             // Heartbeats keep the tracking connection busy, and acknowledgements those of replicas.
             wait_until("only the idle connection is closed", || {
                 server.clients().len() == 1 + replicas && !server.tracking_clients().is_empty()
@@ -121,7 +121,7 @@ fn assert_change_after_idle(server: &Server, store: &RedisStore, replicas: usize
 }
 
 /// Inserts a record, and another one if its insertion is not acknowledged.
-fn insert_anew(store: &RedisStore) -> Record {
+fn insert_acknowledged(store: &RedisStore) -> Record {
     wait_for("a record is inserted", || {
         let record = sample::record();
         block_on(store.insert(&record, sample::now())).ok()?;

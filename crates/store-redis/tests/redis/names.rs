@@ -1,5 +1,5 @@
-//! The names of the keys in Redis, independent of the store's code: a change of a name breaks stores
-//! that exist.
+//! The names of the keys in Redis, independent of the store's code: a change of a name breaks
+//! stores that exist.
 
 use keywright_core::KeyId;
 

@@ -31,8 +31,8 @@ impl Subject {
         }
     }
 
-    /// Asserts that no key is decided and no change is acknowledged, and that the error of each call
-    /// has one of these reasons.
+    /// Asserts that no key is decided and no change is acknowledged, and that the error of each
+    /// call has one of these reasons.
     fn assert_rejected(&self, server: &Server, copy: &Copy<'_>, reasons: &[&str]) {
         let has_reason = |error: &dyn Error| {
             let chain = chain(error);
@@ -59,7 +59,8 @@ impl Subject {
     }
 
     /// Asserts that the store recovers by itself, with the keys from before. A change that was
-    /// reported as unavailable may have been made, if the last attempt was just before the deadline.
+    /// reported as unavailable may have been made, if the last attempt was just before the
+    /// deadline.
     fn assert_recovers(&self) {
         assert!(find(&self.store, &self.active.key.id).is_some());
         assert!(is_revoked(&self.store, &self.revoked.key.id));
@@ -73,8 +74,8 @@ impl Subject {
     }
 }
 
-/// Makes a call that must be unavailable, until its error has an expected reason. A slow machine may
-/// make any attempt end before there is a reason.
+/// Makes a call that must be unavailable, until its error has an expected reason. A slow machine
+/// may make any attempt end before there is a reason.
 fn assert_unavailable<T, F>(
     what: &str,
     is_expected: impl Fn(&dyn Error) -> bool,
@@ -124,7 +125,8 @@ fn a_server_that_a_script_keeps_busy_decides_nothing_until_the_script_is_killed(
 
 #[test]
 fn a_loading_server_decides_nothing_and_is_not_taken_for_one_without_a_file() {
-    // It loads for 100 seconds at least, unless the test ends that, and answers every half a second.
+    // It loads for 100 seconds at least, unless the test ends that, and answers every half a
+    // second.
     const KEYS: u32 = 200_000;
     let mut server = Server::with(&["--key-load-delay", "500"]);
     let subject = Subject::on(&server);
@@ -166,7 +168,8 @@ fn a_replica_without_its_primary_decides_nothing_until_it_is_promoted() {
 
 /// Asserts that a store which is rejected pauses between its connections.
 fn assert_few_connections(server: &Server) {
-    // Connections that waited for a slow server may all count in one interval, so one is not enough.
+    // Connections that waited for a slow server may all count in one interval, so one is not
+    // enough.
     wait_until("the store makes few connections", || {
         let start = now();
         let before = server.connections();

@@ -86,7 +86,8 @@ fn an_empty_replica_denies_no_key() {
     let server = Server::start();
     let keys = library(RedisConfig::new(server.url()));
     let issued = create(&keys);
-    // A replica whose primary cannot be reached, as empty as at the start of an interrupted transfer.
+    // A replica whose primary cannot be reached, as empty as at the start of an interrupted
+    // transfer.
     let unused = Port::reserve();
     let line = format!("REPLICAOF 127.0.0.1 {}", unused.number());
     let () = server.run(&line).unwrap();

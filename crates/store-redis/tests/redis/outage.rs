@@ -159,7 +159,8 @@ fn a_connection_that_is_lost_during_its_handshake_is_given_up() {
 
 #[test]
 fn thousands_of_reads_end_together_when_the_server_goes_silent() {
-    // One batch after another, each with its own timeout, they would take more than a minute and a half.
+    // One batch after another, each with its own timeout, they would take more than a minute and a
+    // half.
     const READS: usize = 5000;
     const DEADLINE: Duration = Duration::from_secs(5);
     let server = Server::start();

@@ -93,8 +93,8 @@ fn thousands_of_creations_and_touches_of_other_keys_cause_no_read_of_a_cached_ke
     let digits = ('0'..='9').chain('A'..='Z').chain('a'..='z');
     for first in digits.clone() {
         let touched = [(issued.key.id, there.issuer().now())];
-        // A read may be due to a lease that has lapsed on a busy machine: the same ends must show it
-        // again and again where it is due to a change of another key.
+        // A read may be due to a lease that has lapsed on a busy machine: the same ends must show
+        // it again and again where it is due to a change of another key.
         wait_until("other keys change and no cached key is read", || {
             warm_up(&there, &issued, &server);
             let before = reads(&server);

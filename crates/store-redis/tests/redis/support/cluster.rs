@@ -67,9 +67,9 @@ impl Cluster {
     /// Joins servers, which meet at these ports.
     fn join(servers: Vec<Server>, ports: Vec<Port>, meeting: &[u16]) -> Self {
         // `redis-cli --cluster create` does the same. Servers that start with equal epochs resolve
-        // the collision at some later time. If a server then raises its epoch while one of its slots
-        // is moved away, it takes the slot back from the new owner and then gives it up, so that no
-        // server has it.
+        // the collision at some later time. If a server then raises its epoch while one of its
+        // slots is moved away, it takes the slot back from the new owner and then gives it up, so
+        // that no server has it.
         for (server, epoch) in servers.iter().zip(1..) {
             let () = server
                 .run(&format!("CLUSTER SET-CONFIG-EPOCH {epoch}"))
@@ -156,8 +156,8 @@ impl Cluster {
         wait_until("all servers have the latest epoch", || self.agrees());
     }
 
-    /// Begins to move a slot: its owner redirects requests for keys that it no longer has, and the new
-    /// owner answers redirected requests.
+    /// Begins to move a slot: its owner redirects requests for keys that it no longer has, and the
+    /// new owner answers redirected requests.
     pub(crate) fn begin_to_migrate(&self, slot: u16, from: usize, to: usize) {
         for (place, way, other) in [(to, "IMPORTING", from), (from, "MIGRATING", to)] {
             let line = format!("CLUSTER SETSLOT {slot} {way} {}", self.id(other));
@@ -191,8 +191,8 @@ impl Cluster {
         self.servers[place].run("CLUSTER MYID").unwrap()
     }
 
-    /// Whether all servers have the latest epoch. If the next slot is moved before that, a server may
-    /// take an older change for a newer one.
+    /// Whether all servers have the latest epoch. If the next slot is moved before that, a server
+    /// may take an older change for a newer one.
     fn agrees(&self) -> bool {
         let mut epochs: Vec<String> = self
             .servers

@@ -57,7 +57,8 @@ impl<'s> Copy<'s> {
         self.store.lease().holds(&self.id, self.stamp)
     }
 
-    /// Whether the store has reported no change since the copy was read, even if its lease has lapsed.
+    /// Whether the store has reported no change since the copy was read, even if its lease has
+    /// lapsed.
     pub(crate) fn is_current(&self) -> bool {
         self.store.lease().stamp(&self.id) == self.stamp
     }
@@ -90,7 +91,8 @@ fn unless_unavailable<T>(result: Result<T, StoreError>) -> Option<T> {
     }
 }
 
-/// Waits until a key that was revoked at `revoked` is rejected, and returns how long it was accepted.
+/// Waits until a key that was revoked at `revoked` is rejected, and returns how long it was
+/// accepted.
 ///
 /// It must not be accepted after the bound. Each check begins after its time is measured, so that a
 /// slow machine cannot fail this.

@@ -42,7 +42,7 @@ pub(crate) fn operator() -> Caller {
 
 /// Repeats a step until the store is available, and returns its result.
 ///
-/// What an unavailable step has left must not matter to the next.
+/// The step must not depend on whether an unavailable attempt has changed anything.
 #[track_caller]
 pub(crate) fn retry<T>(mut step: impl FnMut() -> Result<T, IssueError>) -> Result<T, IssueError> {
     wait_for("the store is available", || match step() {
@@ -91,8 +91,8 @@ pub(crate) fn decide(keys: &Keywright, issued: &Issued) -> Verification {
 /// Verifies until the key is not accepted. Returns how long after `since` that verification began,
 /// and its result.
 ///
-/// No verification that accepts may begin after the bound. Each one begins after its time is measured,
-/// so that a slow machine cannot fail this.
+/// No verification that accepts may begin after the bound. Each one begins after its time is
+/// measured, so that a slow machine cannot fail this.
 #[track_caller]
 pub(crate) fn first_rejection(
     keys: &Keywright,

@@ -58,7 +58,8 @@ impl Proxy {
         self.port
     }
 
-    /// Holds back everything in both directions without closing a connection, or passes it on again.
+    /// Holds back everything in both directions without closing a connection, or passes it on
+    /// again.
     pub(crate) fn set_silent(&self, silent: bool) {
         self.state.silent.store(silent, Ordering::SeqCst);
     }

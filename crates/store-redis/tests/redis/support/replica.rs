@@ -7,7 +7,8 @@ use keywright_store_redis::RedisConfig;
 
 use super::{Proxy, REPLICATED_DEADLINE, Server, now, wait_until};
 
-/// How long a primary that no longer hears from its replica goes on writing, in Redis' whole seconds.
+/// How long a primary that no longer hears from its replica goes on writing, in Redis' whole
+/// seconds.
 const MAX_LAG: Duration = Duration::from_secs(3);
 
 /// Starts a replica, and waits until it has everything that its primary has.
@@ -61,7 +62,8 @@ pub(crate) fn primary_that_needs_its_replica() -> (Server, Proxy, Server) {
 pub(crate) struct WriteStop(Option<Instant>);
 
 impl WriteStop {
-    /// Tries to write, and returns a time after which the server has taken no write, once it has one.
+    /// Tries to write, and returns a time after which the server has taken no write, once it has
+    /// one.
     pub(crate) fn poll(&mut self, primary: &Server) -> Option<Instant> {
         if self.0.is_none() {
             let written: redis::RedisResult<()> = primary.run("SET other 1");

@@ -47,8 +47,9 @@ where
 
 /// Repeats a scenario in which copies must stay current, until no store reconnects meanwhile.
 ///
-/// A store whose heartbeat is late reconnects, which makes all of its copies stale. On a busy machine
-/// that is no fault. A scenario that fails although its tracking connections outlive it is one.
+/// A store whose heartbeat is late reconnects, which makes all of its copies stale. On a busy
+/// machine that is no fault. A scenario that fails although its tracking connections outlive it is
+/// one.
 #[track_caller]
 pub(crate) fn without_reconnects(
     server: &Server,
