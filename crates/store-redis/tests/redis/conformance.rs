@@ -1,4 +1,4 @@
-//! The store keeps the contract, whichever way it reaches its servers.
+//! The store keeps its contract however it reaches its servers.
 
 use std::sync::Arc;
 
@@ -8,49 +8,64 @@ use redis::Commands;
 
 use crate::{
     names,
-    support::{Certificate, Cluster, Server, connect, free_port},
+    support::{Certificate, Cluster, PATIENCE, Port, Server, connect},
 };
 
 /// A store on one server.
 struct OnServer {
     server: Server,
     config: RedisConfig,
+    /// The port for TLS.
+    _port: Option<Port>,
 }
 
 impl OnServer {
+    fn new(server: Server, config: RedisConfig) -> Self {
+        Self {
+            server,
+            config,
+            _port: None,
+        }
+    }
+
     fn tcp() -> Self {
         let server = Server::start();
-        let config = RedisConfig::new(server.url());
-        Self { server, config }
+        let config = server.config();
+        Self::new(server, config)
     }
 
     fn unix() -> Self {
         let server = Server::start();
-        let config = RedisConfig::new(server.socket_url());
-        Self { server, config }
+        let config = RedisConfig::new(server.socket_url()).with_deadline(PATIENCE);
+        Self::new(server, config)
     }
 
     fn tls() -> Self {
         let certificate = Certificate::new();
-        let port = free_port().to_string();
-        let server = Server::in_folder(certificate.folder(), &Certificate::options(&port));
+        let port = Port::reserve();
+        let number = port.number().to_string();
+        let server = Server::in_folder(certificate.folder(), &Certificate::options(&number));
         let config = certificate.config(&port);
-        Self { server, config }
+        Self {
+            server,
+            config,
+            _port: Some(port),
+        }
     }
 
-    /// As a user who may do what the store's docs say, and nothing else.
+    /// Connects as a user with the rights that the documentation of the crate lists, and no others.
     fn limited_user() -> Self {
         let server = Server::start();
-        let _: () = server
+        let () = server
             .run(&format!("ACL SETUSER keys on >se%cret {ACL}"))
             .unwrap();
         let url = format!("redis://keys:se%25cret@127.0.0.1:{}", server.port());
-        let config = RedisConfig::new(url);
-        Self { server, config }
+        let config = RedisConfig::new(url).with_deadline(PATIENCE);
+        Self::new(server, config)
     }
 }
 
-/// What the documentation of the crate says that a user needs.
+/// The rights that a user needs, as the documentation of the crate lists them.
 pub(crate) const ACL: &str = "resetkeys ~kw:* resetchannels -@all +get +getex +mget +set +setnx +exists +del +persist +sadd +srem \
     +smembers +zadd +zrem +zcard +zrange +zrangebyscore +zscore +hget +hset +hdel +eval +evalsha +scan +info \
     +client|tracking +wait +asking +cluster|slots";
@@ -61,7 +76,7 @@ impl Harness for OnServer {
     }
 
     fn damage(&self, id: &KeyId) -> bool {
-        // The end is cut off.
+        // Cut off the end.
         let name = names::record(id);
         let mut redis = self.server.redis();
         let bytes: Vec<u8> = redis.get(&name).unwrap();

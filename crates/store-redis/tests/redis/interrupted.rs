@@ -1,4 +1,4 @@
-//! What is left where a program ended halfway, and what becomes of it.
+//! The remains of calls that a crash has interrupted, and how later calls treat them.
 
 use futures_executor::block_on;
 use keywright_core::{
@@ -8,7 +8,7 @@ use keywright_core::{
 use keywright_store_redis::RedisStore;
 use redis::Commands;
 
-use crate::{insert, is_revoked, names, revoke_all, sample, support::Server};
+use crate::{find, insert, is_revoked, names, revoke_all, sample, support::Server};
 
 fn page(store: &RedisStore, list: &ListKeys<KeyId>) -> Page<KeyId> {
     block_on(store.list(&sample::workspace(), Environment::Live, list, sample::now())).unwrap()
@@ -18,7 +18,7 @@ fn list(store: &RedisStore) -> Page<KeyId> {
     page(store, &ListKeys::new().with_limit(10))
 }
 
-/// Tells that something cannot be revoked below a key.
+/// Asserts that a descendant of a key cannot be revoked.
 #[track_caller]
 fn assert_cascade_is_corrupt(store: &RedisStore, Record { key, .. }: &Record) {
     let revoked = store.revoke(&key.workspace, &key.id, Reach::Descendants, sample::now());
@@ -30,22 +30,22 @@ fn ids(page: &Page<KeyId>) -> Vec<KeyId> {
     page.keys.iter().map(|key: &Key| key.id).collect()
 }
 
-/// Lists a key of which there is no record in the workspace.
+/// Adds an entry for a key to the workspace's list.
 fn add_entry(server: &Server, id: &KeyId) {
-    let _: () = server.redis().zadd(names::INDEX, id.as_bytes(), 0).unwrap();
+    let () = server.redis().zadd(names::INDEX, id.as_bytes(), 0).unwrap();
 }
 
-/// Lists that many keys of which there are no records.
+/// Adds this many entries without records to the workspace's list.
 pub(crate) fn add_entries(server: &Server, count: usize) {
     let entries: Vec<_> = (0..count)
         .map(|_| (0, sample::record().key.id.as_bytes().to_vec()))
         .collect();
     let mut redis = server.redis();
-    let _: () = redis.zadd_multiple(names::INDEX, &entries).unwrap();
+    let () = redis.zadd_multiple(names::INDEX, &entries).unwrap();
 }
 
 #[test]
-fn an_entry_without_a_record_is_passed_over_and_a_repeat_fills_it() {
+fn a_list_skips_an_entry_without_a_record_until_a_repeat_inserts_it() {
     let server = Server::start();
     let store = server.store();
     let older = insert(&store, sample::record()).key.id;
@@ -63,7 +63,7 @@ fn an_entry_without_a_record_is_passed_over_and_a_repeat_fills_it() {
 }
 
 #[test]
-fn a_page_with_an_entry_without_a_record_is_not_taken_for_the_last_one() {
+fn a_page_with_an_entry_without_a_record_is_not_taken_for_the_last_page() {
     let server = Server::start();
     let store = server.store();
     let [oldest, older] = [(); 2].map(|()| insert(&store, sample::record()).key.id);
@@ -80,11 +80,11 @@ fn a_page_with_an_entry_without_a_record_is_not_taken_for_the_last_one() {
 }
 
 #[test]
-fn a_search_goes_on_to_the_oldest_key() {
+fn a_search_reaches_the_oldest_key() {
     let server = Server::start();
     let store = server.store();
     let oldest = insert(&store, sample::record());
-    // More than are looked at in one step.
+    // More entries than a search reads in one step.
     add_entries(&server, 600);
     let mut list = ListKeys::new().with_limit(10);
     list.search = Some(oldest.key.name.to_string());
@@ -94,7 +94,7 @@ fn a_search_goes_on_to_the_oldest_key() {
 }
 
 #[test]
-fn an_entry_of_a_record_that_is_elsewhere_is_taken_away_when_it_is_met() {
+fn a_list_removes_an_entry_of_a_record_in_another_workspace() {
     let server = Server::start();
     let store = server.store();
     let mut foreign = sample::record();
@@ -106,7 +106,7 @@ fn an_entry_of_a_record_that_is_elsewhere_is_taken_away_when_it_is_met() {
 }
 
 #[test]
-fn a_child_that_was_noted_and_not_stored_is_never_stored_once_its_parent_is_gone() {
+fn a_child_that_was_noted_and_not_stored_is_never_stored_once_its_parent_is_revoked() {
     let server = Server::start();
     let store = server.store();
     let parent = insert(&store, sample::record());
@@ -117,34 +117,37 @@ fn a_child_that_was_noted_and_not_stored_is_never_stored_once_its_parent_is_gone
         .sadd(names::children(&parent.key.id), child.key.id.as_bytes())
         .unwrap();
     assert_eq!(noted, 1);
-    assert_eq!(revoke_all(&store, &parent), 2, "the parent and {sibling:?}");
-    assert!(block_on(store.find(&child.key.id)).unwrap().is_none());
-    // What its insert would do next: the parent has been asked before.
+    assert_eq!(
+        revoke_all(&store, &parent),
+        2,
+        "the parent and its stored child"
+    );
+    assert_eq!(find(&store, &child.key.id), None);
+    // The next step of its insertion. The parent was checked in the step before.
     child.key.parent = None;
-    let refused = block_on(store.insert(&child, sample::now())).unwrap_err();
-    assert_eq!(refused.kind(), StoreErrorKind::Conflict);
-    assert!(block_on(store.find(&child.key.id)).unwrap().is_none());
+    let rejected = block_on(store.insert(&child, sample::now())).unwrap_err();
+    assert_eq!(rejected.kind(), StoreErrorKind::Conflict);
+    assert_eq!(find(&store, &child.key.id), None);
     assert_eq!(revoke_all(&store, &parent), 0);
     assert_eq!(ids(&list(&store)), [sibling.key.id, parent.key.id]);
 }
 
 #[test]
-fn a_child_that_was_noted_by_a_parent_that_is_not_its_own_is_left_alone() {
+fn a_cascade_spares_a_child_that_another_parent_has_noted() {
     let server = Server::start();
     let store = server.store();
     let [parent, other] = [(); 2].map(|()| insert(&store, sample::record()));
     let child = insert(&store, sample::child_of(&parent));
     let mut taken = sample::child_of(&other);
     taken.key.id = child.key.id;
-    let refused = block_on(store.insert(&taken, sample::now())).unwrap_err();
-    assert_eq!(refused.kind(), StoreErrorKind::AlreadyExists);
+    let rejected = block_on(store.insert(&taken, sample::now())).unwrap_err();
+    assert_eq!(rejected.kind(), StoreErrorKind::AlreadyExists);
     assert_eq!(revoke_all(&store, &other), 1);
-    let found = block_on(store.find(&child.key.id)).unwrap();
-    assert_eq!(found, Some(child));
+    assert_eq!(find(&store, &child.key.id), Some(child));
 }
 
 #[test]
-fn a_note_that_names_no_key_is_told_once_all_others_are_revoked() {
+fn a_cascade_reports_a_damaged_note_after_revoking_all_other_keys() {
     let server = Server::start();
     let store = server.store();
     let parent = insert(&store, sample::record());
@@ -160,13 +163,13 @@ fn a_note_that_names_no_key_is_told_once_all_others_are_revoked() {
 }
 
 #[test]
-fn a_descendant_that_is_damaged_is_told_once_all_others_are_revoked() {
+fn a_cascade_reports_a_damaged_descendant_after_revoking_all_other_keys() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());
     let child = insert(&store, sample::child_of(&root));
     let grandchild = insert(&store, sample::child_of(&child));
-    let _: () = server
+    let () = server
         .redis()
         .set(names::record(&child.key.id), "cut off")
         .unwrap();
@@ -178,7 +181,7 @@ fn a_descendant_that_is_damaged_is_told_once_all_others_are_revoked() {
 }
 
 #[test]
-fn a_reserved_id_can_still_be_used_after_the_crash_of_who_reserved_it() {
+fn a_reserved_id_can_be_used_after_its_server_has_crashed() {
     let server = Server::start();
     let store = server.store();
     let record = sample::record();
@@ -197,11 +200,11 @@ fn a_reserved_id_can_still_be_used_after_the_crash_of_who_reserved_it() {
 }
 
 #[test]
-fn reservations_that_have_run_out_are_taken_away_by_new_ones() {
+fn a_new_reservation_removes_expired_ones() {
     let server = Server::start();
     let store = server.store();
     for number in 0..50_u8 {
-        // All in one place: that is told by the first byte.
+        // Keys with the same first byte are stored together.
         let mut key = [number; 32];
         key[0] = 0;
         let time =

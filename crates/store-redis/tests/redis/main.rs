@@ -1,4 +1,4 @@
-//! The store keeps the contract over real servers, and what becomes of it when they fail.
+//! The store over real servers: it keeps its contract, and it stays correct when they fail.
 
 #![expect(
     clippy::expect_used,
@@ -8,46 +8,56 @@
     reason = "these are tests"
 )]
 
-mod clustered;
+mod cluster;
 mod conformance;
-mod cut_off;
 mod database;
-mod full;
-mod hearing;
+mod disconnected;
 mod interrupted;
+mod lost_replies;
+mod memory_full;
 mod names;
+mod not_ready;
+mod old_primary;
 mod opening;
 mod outage;
-mod purging;
-mod refusing;
+mod paused;
+mod purge;
 mod replicas;
 mod rules;
 mod sample;
-mod stopped;
-mod superseded;
 mod support;
-mod thrown_out;
-mod verifying;
+mod tracking;
+mod verifier;
 
 use futures_executor::block_on;
-use keywright_core::{KeyId, KeyStore, Reach, Record};
+use keywright_core::{KeyId, KeyStore, Reach, Record, Revocation, StoreError};
 use keywright_store_redis::RedisStore;
 
-/// Inserts a record that must be admitted.
+use support::until_available;
+
+/// Inserts a record, and returns it.
 #[track_caller]
 fn insert(store: &RedisStore, record: Record) -> Record {
     block_on(store.insert(&record, sample::now())).unwrap();
     record
 }
 
-/// Revokes a key that must be there.
+/// Revokes an existing key.
 #[track_caller]
 fn revoke(store: &RedisStore, record: &Record) {
-    let Record { key, .. } = record;
-    block_on(store.revoke(&key.workspace, &key.id, Reach::Key, sample::now())).unwrap();
+    until_available(|| try_revoke(store, record)).unwrap();
 }
 
-/// Revokes a key that must be there and all that descends from it, and tells how many that were.
+/// Revokes an existing key, once.
+async fn try_revoke(
+    store: &RedisStore,
+    Record { key, .. }: &Record,
+) -> Result<Revocation, StoreError> {
+    let (workspace, id) = (&key.workspace, &key.id);
+    store.revoke(workspace, id, Reach::Key, sample::now()).await
+}
+
+/// Revokes an existing key and its descendants, and returns how many keys that changed.
 #[track_caller]
 fn revoke_all(store: &RedisStore, record: &Record) -> u64 {
     let Record { key, .. } = record;
@@ -55,20 +65,25 @@ fn revoke_all(store: &RedisStore, record: &Record) -> u64 {
     block_on(revoked).unwrap().count
 }
 
-/// Whether a key that must be there is revoked.
+/// Finds a record, once the store is available.
 #[track_caller]
-fn is_revoked(store: &RedisStore, id: &KeyId) -> bool {
-    let record = block_on(store.find(id)).unwrap().unwrap();
-    record.key.revoked_at.is_some()
+fn find(store: &RedisStore, id: &KeyId) -> Option<Record> {
+    until_available(|| store.find(id)).unwrap()
 }
 
-/// All that an error says, with what caused it.
-fn story(error: &dyn std::error::Error) -> String {
-    let mut story = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        story += &format!(": {error}");
-        cause = error.source();
+/// Whether an existing key is revoked.
+#[track_caller]
+fn is_revoked(store: &RedisStore, id: &KeyId) -> bool {
+    find(store, id).unwrap().key.revoked_at.is_some()
+}
+
+/// An error's message and those of its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut chain = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        chain += &format!(": {error}");
+        source = error.source();
     }
-    story
+    chain
 }

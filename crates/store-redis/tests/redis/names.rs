@@ -1,4 +1,5 @@
-//! What the keys in Redis are called, written down once more: a store finds what earlier ones wrote.
+//! The names of the keys in Redis, independent of the store's code: a change of a name breaks
+//! stores that exist.
 
 use keywright_core::KeyId;
 
@@ -16,7 +17,7 @@ pub(crate) fn children(id: &KeyId) -> String {
 
 pub(crate) const INDEX: &str = "kw:i:{default}";
 
-fn of_key(what: char, id: &KeyId) -> String {
+fn of_key(kind: char, id: &KeyId) -> String {
     let id = str::from_utf8(id.as_bytes()).unwrap();
-    format!("kw:{what}:{{{}}}:{id}", &id[8..11])
+    format!("kw:{kind}:{{{}}}:{id}", &id[8..11])
 }

@@ -1,28 +1,26 @@
-//! Which servers are refused, and what that says.
+//! Which servers the store rejects, and its error messages.
 
 use futures_executor::block_on;
 use keywright_core::{Durability, KeyStore};
 use keywright_store_redis::{OpenError, RedisConfig, RedisStore, Unfit};
 
 use crate::{
-    story,
-    support::{Server, free_port},
+    chain,
+    support::{Port, Server, connect, connect_error},
 };
 
-fn connect(config: RedisConfig) -> Result<RedisStore, OpenError> {
-    block_on(RedisStore::connect(config))
-}
-
-fn refusal(config: RedisConfig) -> OpenError {
-    connect(config).expect_err("this is no store")
+/// Connects until the error is something else than that the server cannot be reached.
+#[track_caller]
+fn rejection(config: &RedisConfig) -> OpenError {
+    connect_error(config, |error| !matches!(error, OpenError::Unreachable(_)))
 }
 
 #[test]
-fn a_server_that_evicts_is_refused_by_the_name_of_the_setting() {
+fn a_server_that_evicts_keys_is_rejected_with_the_name_of_the_setting() {
     for policy in ["allkeys-lru", "allkeys-lfu", "allkeys-random"] {
         let server = Server::with(&["--maxmemory", "100mb", "--maxmemory-policy", policy]);
-        let config = RedisConfig::new(server.url());
-        let error = refusal(config.clone());
+        let config = server.config();
+        let error = rejection(&config);
         assert!(matches!(error, OpenError::Unfit(Unfit::Evicts { .. })));
         let text = error.to_string();
         assert!(
@@ -30,44 +28,44 @@ fn a_server_that_evicts_is_refused_by_the_name_of_the_setting() {
             "{text}"
         );
         assert!(text.contains(policy), "{text}");
-        assert!(connect(config.danger_accept_eviction()).is_ok());
+        connect(config.danger_accept_eviction());
     }
-    // Nothing of ours has a time to live.
+    // A volatile policy evicts only keys with a time to live, and the store's have none.
     let server = Server::with(&["--maxmemory-policy", "volatile-lru"]);
-    assert!(connect(RedisConfig::new(server.url())).is_ok());
+    connect(server.config());
 }
 
 #[test]
-fn a_server_without_an_append_only_file_is_refused_by_the_name_of_the_setting() {
+fn a_server_without_an_append_only_file_is_rejected_with_the_name_of_the_setting() {
     let server = Server::with(&["--appendonly", "no"]);
-    let config = RedisConfig::new(server.url());
-    let error = refusal(config.clone());
+    let config = server.config();
+    let error = rejection(&config);
     assert!(matches!(error, OpenError::Unfit(Unfit::NoAppendOnlyFile)));
     let text = error.to_string();
     assert!(text.contains("set appendonly to yes"), "{text}");
-    let store = connect(config.danger_accept_no_append_only_file()).unwrap();
+    let store = connect(config.danger_accept_no_append_only_file());
     assert_eq!(store.durability(), Durability::Process);
 }
 
 #[test]
-fn a_store_is_as_durable_as_its_server_says() {
+fn the_durability_of_a_store_is_that_of_its_server() {
     let server = Server::start();
     assert_eq!(server.store().durability(), Durability::HostCrash);
-    let _: () = server.run("CONFIG SET appendfsync everysec").unwrap();
+    let () = server.run("CONFIG SET appendfsync everysec").unwrap();
     assert_eq!(server.store().durability(), Durability::ProcessCrash);
 }
 
 #[test]
-fn a_store_of_a_newer_format_is_refused() {
+fn a_store_with_a_newer_format_is_rejected() {
     let server = Server::start();
     drop(server.store());
-    let _: () = server.run("SET kw:s:format 2").unwrap();
-    let error = refusal(RedisConfig::new(server.url()));
+    let () = server.run("SET kw:s:format 2").unwrap();
+    let error = rejection(&server.config());
     assert!(matches!(error, OpenError::NewerFormat { .. }), "{error:?}");
 }
 
 #[test]
-fn what_is_no_server_is_refused_without_a_word_about_the_password() {
+fn errors_about_urls_and_servers_do_not_contain_the_password() {
     for url in [
         "",
         "localhost",
@@ -76,29 +74,29 @@ fn what_is_no_server_is_refused_without_a_word_about_the_password() {
         "redis://:secret@localhost:port",
         "redis://0.0.0.0",
     ] {
-        let error = refusal(RedisConfig::new(url));
+        let error = rejection(&RedisConfig::new(url));
         assert!(matches!(error, OpenError::Url(_)), "{url}: {error:?}");
-        assert!(!story(&error).contains("secret"), "{}", story(&error));
+        assert!(!chain(&error).contains("secret"), "{}", chain(&error));
     }
-    let url = format!("redis://:secret@127.0.0.1:{}", free_port());
+    let unused = Port::reserve();
+    let url = format!("redis://:secret@127.0.0.1:{}", unused.number());
     let config = RedisConfig::new(url);
     assert!(!format!("{config:?}").contains("secret"));
-    let error = refusal(config);
+    let error = block_on(RedisStore::connect(config)).unwrap_err();
     assert!(matches!(error, OpenError::Unreachable(_)), "{error:?}");
-    let shown = format!("{error:?} {}", story(&error));
+    let shown = format!("{error:?} {}", chain(&error));
     assert!(!shown.contains("secret"), "{shown}");
     for namespace in ["", "a:b", "{a}", "A"] {
         let config = RedisConfig::new("redis://localhost").with_namespace(namespace);
-        assert!(matches!(refusal(config), OpenError::Namespace));
+        assert!(matches!(rejection(&config), OpenError::Namespace));
     }
 }
 
 #[test]
-fn namespaces_on_one_server_are_stores_of_their_own() {
+fn namespaces_on_one_server_are_independent_stores() {
     let server = Server::start();
-    let config = RedisConfig::new(server.url());
-    let [one, two] =
-        ["one", "two"].map(|name| connect(config.clone().with_namespace(name)).unwrap());
+    let config = server.config();
+    let [one, two] = ["one", "two"].map(|name| connect(config.clone().with_namespace(name)));
     let record = crate::insert(&one, crate::sample::record());
     assert!(block_on(two.is_empty()).unwrap());
     assert!(block_on(two.find(&record.key.id)).unwrap().is_none());
@@ -107,12 +105,11 @@ fn namespaces_on_one_server_are_stores_of_their_own() {
     assert!(shown.contains("127.0.0.1"), "{shown}");
 }
 
-/// A runtime of tokio that is dropped by another one's thread waits there, and panics.
+/// A tokio runtime panics if the thread of another runtime drops it and waits for it.
 #[tokio::test]
-async fn a_store_is_opened_and_dropped_by_the_thread_of_an_executor() {
+async fn a_store_is_opened_and_dropped_on_the_thread_of_an_async_runtime() {
     let server = Server::start();
-    let config = RedisConfig::new(server.url());
-    let store = RedisStore::connect(config).await.unwrap();
+    let store = RedisStore::connect(server.config()).await.unwrap();
     assert!(store.is_empty().await.unwrap());
     drop(store);
 }

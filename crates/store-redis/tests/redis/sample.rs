@@ -1,4 +1,4 @@
-//! Records to try a store with.
+//! Sample records.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,7 +17,7 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(1_709_287_200_000).unwrap()
 }
 
-/// The ids grow with the number, and have a routing tag that depends on it.
+/// Returns an id that grows with the number, and whose routing tag depends on it.
 pub(crate) fn id(number: u32) -> KeyId {
     KeyId::parse(&format!(
         "key_0U5{number:05}{:03}{number:05}",
@@ -26,10 +26,10 @@ pub(crate) fn id(number: u32) -> KeyId {
     .unwrap()
 }
 
-/// A record with an id that none before had.
+/// Returns a record with a new id, greater than those before.
 pub(crate) fn record() -> Record {
-    static MADE: AtomicU32 = AtomicU32::new(0);
-    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let key = Key::new(
         id(number),
         workspace(),
@@ -41,12 +41,14 @@ pub(crate) fn record() -> Record {
     Record::new(key, Credential::new(hash, Tag::from_bytes([7; 8])))
 }
 
+/// Returns a new record whose parent is this one.
 pub(crate) fn child_of(parent: &Record) -> Record {
     let mut child = record();
     child.key.parent = Some(parent.key.id);
     child
 }
 
+/// Returns a new record with the routing tag of its predecessor.
 pub(crate) fn successor_of(predecessor: &Record) -> Record {
     let mut successor = record();
     let own = *successor.key.id.as_bytes();

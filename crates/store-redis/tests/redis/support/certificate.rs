@@ -1,11 +1,13 @@
-//! A certificate of the test's own, which the operating system does not know.
+//! A self-signed certificate, which the operating system does not trust.
 
 use std::fs;
 
 use keywright_store_redis::RedisConfig;
 use tempfile::TempDir;
 
-/// It is for servers on this host, by name and by address.
+use super::{PATIENCE, Port};
+
+/// A certificate for servers on this host, by name and by address.
 pub(crate) struct Certificate {
     pem: String,
     key: String,
@@ -14,14 +16,14 @@ pub(crate) struct Certificate {
 impl Certificate {
     pub(crate) fn new() -> Self {
         let names = ["localhost", "127.0.0.1"].map(String::from);
-        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let generated = rcgen::generate_simple_self_signed(names).unwrap();
         Self {
-            pem: made.cert.pem(),
-            key: made.signing_key.serialize_pem(),
+            pem: generated.cert.pem(),
+            key: generated.signing_key.serialize_pem(),
         }
     }
 
-    /// A folder with it, for a server.
+    /// Creates a server's folder with the certificate and its key.
     pub(crate) fn folder(&self) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("cert.pem"), &self.pem).unwrap();
@@ -29,13 +31,14 @@ impl Certificate {
         folder
     }
 
-    /// How a store reaches that server.
-    pub(crate) fn config(&self, port: &str) -> RedisConfig {
-        RedisConfig::new(format!("rediss://localhost:{port}"))
+    /// The configuration of a store that trusts the certificate and connects to this port.
+    pub(crate) fn config(&self, port: &Port) -> RedisConfig {
+        RedisConfig::new(format!("rediss://localhost:{}", port.number()))
             .with_root_certificates(self.pem.as_str())
+            .with_deadline(PATIENCE)
     }
 
-    /// What has it take TLS on a port.
+    /// The options of a server that accepts TLS on a port.
     pub(crate) const fn options(port: &str) -> [&str; 10] {
         [
             "--tls-port",

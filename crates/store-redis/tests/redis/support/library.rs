@@ -7,29 +7,32 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Config, Denied, Issued, KeyStore, Keywright, Name, NewKey, Permissions, Prefix, Reach,
-    Scheme, VerifyError, Workspace,
+    Caller, Config, Denied, IssueError, Issued, KeyStore, Keywright, Name, NewKey, Permissions,
+    Prefix, Reach, Scheme, StoreErrorKind, VerifyError, Workspace,
 };
 use keywright_store_redis::RedisConfig;
 
-use super::{Server, comes_to, connect, now};
+use super::{Server, connect, now, wait_for, wait_until};
 
-/// What comes of a token.
+/// The result of verifying a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum Verification {
     Accepted,
     Revoked,
     Undecided,
 }
 
-pub(crate) fn library(url: String) -> Keywright {
-    let store = connect(RedisConfig::new(url));
-    open(Arc::new(store))
+/// Opens the library over a store with this configuration.
+pub(crate) fn library(config: RedisConfig) -> Keywright {
+    library_over(Arc::new(connect(config)))
 }
 
-pub(crate) fn open(store: Arc<dyn KeyStore>) -> Keywright {
-    let config = Config::new(Prefix::parse("sk").unwrap()).with_scheme(Scheme::HmacSha256);
-    block_on(Keywright::open(config, store)).unwrap()
+pub(crate) fn library_over(store: Arc<dyn KeyStore>) -> Keywright {
+    let prefix = Prefix::parse("sk").unwrap();
+    wait_for("the library opens", || {
+        let config = Config::new(prefix.clone()).with_scheme(Scheme::HmacSha256);
+        block_on(Keywright::open(config, store.clone())).ok()
+    })
 }
 
 pub(crate) fn operator() -> Caller {
@@ -37,65 +40,89 @@ pub(crate) fn operator() -> Caller {
     Caller::new(workspace, Permissions::all())
 }
 
-pub(crate) fn create(keys: &Keywright) -> Issued {
-    let new = NewKey::new(Name::parse("n").unwrap());
-    block_on(keys.issuer().create(&operator(), new)).unwrap()
-}
-
-pub(crate) fn revoke(keys: &Keywright, issued: &Issued) {
-    let operator = operator();
-    let issuer = keys.issuer();
-    block_on(issuer.revoke(&operator, &issued.key.id, Reach::Key)).unwrap();
+/// Repeats a step until the store is available, and returns its result.
+///
+/// The step must not depend on whether an unavailable attempt has changed anything.
+#[track_caller]
+pub(crate) fn retry<T>(mut step: impl FnMut() -> Result<T, IssueError>) -> Result<T, IssueError> {
+    wait_for("the store is available", || match step() {
+        Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::Unavailable => None,
+        result => Some(result),
+    })
 }
 
 #[track_caller]
-pub(crate) fn verify(keys: &Keywright, issued: &Issued) -> Outcome {
+pub(crate) fn create(keys: &Keywright) -> Issued {
+    let new = || NewKey::new(Name::parse("n").unwrap());
+    retry(|| block_on(keys.issuer().create(&operator(), new()))).unwrap()
+}
+
+#[track_caller]
+pub(crate) fn revoke(keys: &Keywright, issued: &Issued) {
+    let operator = operator();
+    let issuer = keys.issuer();
+    // A repeat reports that a key is revoked already.
+    match retry(|| block_on(issuer.revoke(&operator, &issued.key.id, Reach::Key))) {
+        Ok(_) | Err(IssueError::NotFound) => {}
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+/// Verifies once.
+#[track_caller]
+pub(crate) fn verify(keys: &Keywright, issued: &Issued) -> Verification {
     match block_on(keys.verifier().verify(issued.token.expose().as_bytes())) {
-        Ok(_) => Outcome::Accepted,
-        Err(VerifyError::Denied(Denied::Revoked(_))) => Outcome::Revoked,
-        Err(VerifyError::Undecided(_)) => Outcome::Undecided,
+        Ok(_) => Verification::Accepted,
+        Err(VerifyError::Denied(Denied::Revoked(_))) => Verification::Revoked,
+        Err(VerifyError::Undecided(_)) => Verification::Undecided,
         Err(other) => panic!("{other:?}"),
     }
 }
 
-/// Verifies until it is not accepted, and tells when that verification had begun: none that is accepted
-/// may have begun after the bound.
+/// Verifies until the key is accepted or denied.
 #[track_caller]
-pub(crate) fn first_refused(
+pub(crate) fn decide(keys: &Keywright, issued: &Issued) -> Verification {
+    wait_for("the key is decided", || match verify(keys, issued) {
+        Verification::Undecided => None,
+        decided => Some(decided),
+    })
+}
+
+/// Verifies until the key is not accepted. Returns how long after `since` that verification began,
+/// and its result.
+///
+/// No verification that accepts may begin after the bound. Each one begins after its time is
+/// measured, so that a slow machine cannot fail this.
+#[track_caller]
+pub(crate) fn first_rejection(
     keys: &Keywright,
     issued: &Issued,
     since: Instant,
     bound: Duration,
-) -> (Duration, Outcome) {
-    let mut began = Duration::ZERO;
-    let mut outcome = Outcome::Accepted;
-    let refused = comes_to(|| {
-        began = now() - since;
-        outcome = verify(keys, issued);
-        if outcome == Outcome::Accepted {
-            assert!(began <= bound, "accepted {began:?} after");
+) -> (Duration, Verification) {
+    wait_for("the key is not accepted", || {
+        let began = now() - since;
+        match verify(keys, issued) {
+            Verification::Accepted => {
+                assert!(began <= bound, "accepted {began:?} after the bound began");
+                None
+            }
+            other => Some((began, other)),
         }
-        outcome != Outcome::Accepted
-    });
-    assert!(refused, "it is accepted for ever");
-    (began, outcome)
+    })
 }
 
-/// Verifies until the answers come from memory: how many reads the server counts shows it.
+/// Verifies until the key is verified from the cache, so that the server counts no read.
 #[track_caller]
-pub(crate) fn heat(keys: &Keywright, issued: &Issued, server: &Server) {
-    assert!(
-        comes_to(|| {
-            assert_eq!(verify(keys, issued), Outcome::Accepted);
-            let before = reads(server);
-            assert_eq!(verify(keys, issued), Outcome::Accepted);
-            reads(server) == before
-        }),
-        "a key is never verified in memory"
-    );
+pub(crate) fn warm_up(keys: &Keywright, issued: &Issued, server: &Server) {
+    wait_until("the key is verified from the cache", || {
+        assert_eq!(decide(keys, issued), Verification::Accepted);
+        let before = reads(server);
+        verify(keys, issued) == Verification::Accepted && reads(server) == before
+    });
 }
 
-/// How often the server was asked for records: `MGET` is what no script and no other operation does.
+/// The number of reads of records that the server has counted. Nothing else uses `MGET`.
 pub(crate) fn reads(server: &Server) -> u64 {
     let stats: String = server.run("INFO commandstats").unwrap();
     let line = stats

@@ -1,23 +1,29 @@
-//! Real servers, each in a folder of its own, which end with the test.
+//! Real servers, proxies and stores, and the ways in which tests wait for them.
 
 mod certificate;
 mod cluster;
-mod copies;
+mod copy;
 mod library;
 mod proxy;
 mod replica;
 mod server;
 mod times;
+mod wait;
 
 pub(crate) use self::{
     certificate::Certificate,
-    cluster::Cluster,
-    copies::{Copy, assert_refused_in_time, comes_to, now, report},
+    cluster::{Cluster, clustered_server},
+    copy::{Copy, assert_rejected_in_time},
     library::{
-        Outcome, create, first_refused, heat, library, open, operator, reads, revoke, verify,
+        Verification, create, decide, first_rejection, library, library_over, operator, reads,
+        retry, revoke, verify, warm_up,
     },
     proxy::Proxy,
-    replica::{MAX_LAG, await_link, await_record, primary_that_needs_its_replica, replica_of},
-    server::{Server, connect, free_port},
-    times::{BOUND, DEADLINE, LEASE, PATIENT, SLACK},
+    replica::{
+        WriteStop, await_link, await_record, primary_that_needs_its_replica, promote, replica_of,
+        replicate, replicated_config,
+    },
+    server::{PATIENCE, Port, Server, connect, connect_error},
+    times::{BOUND, DEADLINE, LEASE, REPLICATED_DEADLINE},
+    wait::{now, report, returns, until_available, wait_for, wait_until, without_reconnects},
 };

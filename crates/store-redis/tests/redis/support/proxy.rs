@@ -1,5 +1,5 @@
-//! A proxy before a server, which may fall silent, cut all connections, at once or in the middle of an
-//! answer, or lead to another server.
+//! A proxy in front of a server. It can go silent, cut connections in the middle of a reply, lose
+//! connections, or switch to another server.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-/// How often a thread looks whether the proxy is silent.
-const LOOK: Duration = Duration::from_millis(1);
+/// How often a thread checks whether the proxy is still silent.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 pub(crate) struct Proxy {
     port: u16,
@@ -26,13 +26,13 @@ struct State {
     silent: AtomicBool,
     losing: AtomicBool,
     ended: AtomicBool,
-    /// How many bytes of answers are left until all connections are cut.
-    left: Mutex<Option<usize>>,
+    /// How many more bytes of replies pass before all connections are cut.
+    budget: Mutex<Option<usize>>,
     streams: Mutex<Vec<TcpStream>>,
 }
 
 impl Proxy {
-    /// Before the server that listens on this port.
+    /// Starts a proxy in front of the server that listens on this port.
     pub(crate) fn before(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -58,35 +58,36 @@ impl Proxy {
         self.port
     }
 
-    /// Lets nothing through in either direction, and tells nobody; or lets everything through again.
+    /// Holds back everything in both directions without closing a connection, or passes it on
+    /// again.
     pub(crate) fn set_silent(&self, silent: bool) {
         self.state.silent.store(silent, Ordering::SeqCst);
     }
 
-    /// Leads new connections to the server that listens on this port, and those that there are go on.
-    pub(crate) fn lead_to(&self, target: u16) {
+    /// Connects new clients to the server that listens on this port. Existing connections go on.
+    pub(crate) fn set_target(&self, target: u16) {
         self.state.target.store(target, Ordering::SeqCst);
     }
 
-    /// Loses connections on which a client says `INFO` meanwhile: nothing comes through on them ever
-    /// after, and nobody is told.
+    /// While set, loses each connection on which a client sends `INFO`: nothing passes on it ever
+    /// after, and it stays open.
     pub(crate) fn set_losing(&self, losing: bool) {
         self.state.losing.store(losing, Ordering::SeqCst);
     }
 
-    /// Ends all connections that there are.
+    /// Cuts all connections.
     pub(crate) fn cut(&self) {
         self.state.cut();
     }
 
-    /// Ends them once so many bytes of answers have come through from now on.
+    /// Cuts all connections once this many more bytes of replies have passed.
     pub(crate) fn cut_after(&self, bytes: usize) {
-        *self.state.left.lock().unwrap() = Some(bytes);
+        *self.state.budget.lock().unwrap() = Some(bytes);
     }
 
-    /// Whether that is still to come.
-    pub(crate) fn is_to_cut(&self) -> bool {
-        self.state.left.lock().unwrap().is_some()
+    /// Whether the cut that was asked for has happened.
+    pub(crate) fn has_cut(&self) -> bool {
+        self.state.budget.lock().unwrap().is_none()
     }
 }
 
@@ -97,18 +98,18 @@ impl State {
         }
     }
 
-    /// Lets an answer through as far as it may come.
-    fn answer(&self, bytes: &[u8], to: &mut TcpStream) -> io::Result<()> {
-        let mut left = self.left.lock().unwrap();
-        let Some(count) = *left else {
-            drop(left);
+    /// Passes a reply on as far as the budget goes.
+    fn reply(&self, bytes: &[u8], to: &mut TcpStream) -> io::Result<()> {
+        let mut budget = self.budget.lock().unwrap();
+        let Some(count) = *budget else {
+            drop(budget);
             return to.write_all(bytes);
         };
         if bytes.len() < count {
-            *left = Some(count - bytes.len());
+            *budget = Some(count - bytes.len());
             return to.write_all(bytes);
         }
-        *left = None;
+        *budget = None;
         let written = to.write_all(&bytes[..count]);
         self.cut();
         written
@@ -119,7 +120,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.state.ended.store(true, Ordering::SeqCst);
         self.cut();
-        // Whoever waits for a connection gets one.
+        // Wake the thread that waits for a connection.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
@@ -135,44 +136,44 @@ fn join(client: TcpStream, state: &Arc<State>) {
         state.streams.lock().unwrap().push(copy);
     }
     let (from_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-    for (from, to, what) in [
-        (client, server, What::Questions),
-        (from_server, to_client, What::Answers),
+    for (from, to, direction) in [
+        (client, server, Direction::Requests),
+        (from_server, to_client, Direction::Replies),
     ] {
         let state = Arc::clone(state);
-        thread::spawn(move || pass(from, to, what, &state));
+        thread::spawn(move || pass(from, to, direction, &state));
     }
 }
 
 #[derive(Clone, Copy)]
-enum What {
-    Questions,
-    Answers,
+enum Direction {
+    Requests,
+    Replies,
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, what: What, state: &State) {
+fn pass(mut from: TcpStream, mut to: TcpStream, direction: Direction, state: &State) {
     from.set_read_timeout(Some(Duration::from_millis(100)))
         .unwrap();
-    let mut bytes = [0; 16 * 1024];
+    let mut buffer = [0; 16 * 1024];
     while !state.ended.load(Ordering::SeqCst) {
-        match from.read(&mut bytes) {
+        match from.read(&mut buffer) {
             Ok(0) => break,
             Ok(length) => {
-                let said = &bytes[..length];
+                let bytes = &buffer[..length];
                 if state.losing.load(Ordering::SeqCst)
-                    && said.windows(5).any(|word| word == b"\nINFO")
+                    && bytes.windows(5).any(|word| word == b"\nINFO")
                 {
                     while !state.ended.load(Ordering::SeqCst) {
-                        thread::sleep(50 * LOOK);
+                        thread::sleep(50 * POLL_INTERVAL);
                     }
                 }
-                // What has been read before the silence is held back, too.
+                // Bytes that were read before the silence are held back, too.
                 while state.silent.load(Ordering::SeqCst) && !state.ended.load(Ordering::SeqCst) {
-                    thread::sleep(LOOK);
+                    thread::sleep(POLL_INTERVAL);
                 }
-                let passed = match what {
-                    What::Questions => to.write_all(&bytes[..length]),
-                    What::Answers => state.answer(&bytes[..length], &mut to),
+                let passed = match direction {
+                    Direction::Requests => to.write_all(bytes),
+                    Direction::Replies => state.reply(bytes, &mut to),
                 };
                 if passed.is_err() {
                     break;

@@ -1,43 +1,91 @@
-//! Replicas, and a primary that needs one.
+//! Replicas, and a primary that writes only while it has one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keywright_core::KeyId;
+use keywright_store_redis::RedisConfig;
 
-use super::{Proxy, Server, comes_to};
+use super::{Proxy, REPLICATED_DEADLINE, Server, now, wait_until};
 
-/// How long a primary that hears nothing of its replica goes on writing, give or take Redis' seconds.
-pub(crate) const MAX_LAG: Duration = Duration::from_secs(1);
+/// How long a primary that no longer hears from its replica goes on writing, in Redis' whole
+/// seconds.
+const MAX_LAG: Duration = Duration::from_secs(3);
 
-/// A replica that has all that its primary has.
+/// Starts a replica, and waits until it has everything that its primary has.
 pub(crate) fn replica_of(port: u16) -> Server {
-    let replica = Server::with(&["--replicaof", "127.0.0.1", &port.to_string()]);
+    let replica = Server::with(&[
+        "--replicaof",
+        "127.0.0.1",
+        &port.to_string(),
+        "--repl-diskless-sync-delay",
+        "0",
+    ]);
     await_link(&replica);
     replica
 }
 
-/// A primary that writes only with a replica, the proxy between them, and that replica.
+/// Makes a running server a replica, and waits until it has everything that its primary has.
+pub(crate) fn replicate(replica: &Server, port: u16) {
+    let () = replica.run(&format!("REPLICAOF 127.0.0.1 {port}")).unwrap();
+    await_link(replica);
+}
+
+/// Makes a replica a primary.
+pub(crate) fn promote(replica: &Server) {
+    let () = replica.run("REPLICAOF NO ONE").unwrap();
+}
+
+/// The configuration of a store that waits for one replica after each change.
+pub(crate) fn replicated_config(url: String) -> RedisConfig {
+    RedisConfig::new(url)
+        .with_min_replicas(1)
+        .with_deadline(REPLICATED_DEADLINE)
+}
+
+/// A primary that writes only with a replica, the proxy between the two, and that replica.
 pub(crate) fn primary_that_needs_its_replica() -> (Server, Proxy, Server) {
     let primary = Server::with(&[
         "--min-replicas-to-write",
         "1",
         "--min-replicas-max-lag",
         &MAX_LAG.as_secs().to_string(),
+        "--repl-diskless-sync-delay",
+        "0",
     ]);
-    let between = Proxy::before(primary.port());
-    let replica = replica_of(between.port());
-    (primary, between, replica)
+    let proxy = Proxy::before(primary.port());
+    let replica = replica_of(proxy.port());
+    (primary, proxy, replica)
 }
 
+/// Since when a primary has rejected writes for want of a replica.
+#[derive(Default)]
+pub(crate) struct WriteStop(Option<Instant>);
+
+impl WriteStop {
+    /// Tries to write, and returns a time after which the server has taken no write, once it has
+    /// one.
+    pub(crate) fn poll(&mut self, primary: &Server) -> Option<Instant> {
+        if self.0.is_none() {
+            let written: redis::RedisResult<()> = primary.run("SET other 1");
+            let rejected = written.is_err_and(|error| error.code() == Some("NOREPLICAS"));
+            self.0 = rejected.then(now);
+        }
+        self.0
+    }
+}
+
+/// Waits until a replica has received everything that its primary had when it connected.
 pub(crate) fn await_link(replica: &Server) {
-    assert!(comes_to(|| {
+    wait_until("the replica is in sync", || {
         let info: String = replica.run("INFO replication").unwrap();
         info.contains("master_link_status:up")
-    }));
+    });
 }
 
-/// What is not on the replica yet would not be there to be revoked.
+/// Waits until a record has reached the replica.
 pub(crate) fn await_record(replica: &Server, id: &KeyId) {
     let exists = format!("EXISTS {}", crate::names::record(id));
-    assert!(comes_to(|| replica.run::<i64>(&exists).unwrap() == 1));
+    wait_until("the replica has the record", || {
+        replica.run::<i64>(&exists) == Ok(1)
+    });
 }

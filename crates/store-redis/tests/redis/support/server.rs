@@ -1,7 +1,7 @@
-//! One `redis-server`.
+//! A real `redis-server` process, which ends with the test.
 
 use std::{
-    net::TcpListener,
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -9,32 +9,89 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_store_redis::{RedisConfig, RedisStore};
+use keywright_store_redis::{OpenError, RedisConfig, RedisStore};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
-/// How often the server is asked whether it has started, every 10 ms.
-const PATIENCE: u32 = 1000;
+/// The longest that a test waits: far more than anything takes on a slow and busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A port that nobody listened on a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+/// The pause between two polls of a server.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The number of polls before a test gives up.
+const POLLS: u128 = PATIENCE.as_millis() / POLL_INTERVAL.as_millis();
+
+/// A TCP port of this host that no other program gets while this value exists.
+///
+/// The socket is bound and never listens, so connections are refused until a server listens on the
+/// port. On Linux the server may bind the port as well, because both sockets set `SO_REUSEADDR` and
+/// only one of them listens. Elsewhere the port is free again as soon as it is chosen.
+pub(crate) struct Port {
+    number: u16,
+    _reserved: Option<TcpSocket>,
 }
 
-/// A store on servers that are there.
+impl Port {
+    pub(crate) fn reserve() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket
+            .bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .unwrap();
+        Self {
+            number: socket.local_addr().unwrap().port(),
+            _reserved: cfg!(target_os = "linux").then_some(socket),
+        }
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+}
+
+/// Connects a store, and retries while no server can be reached.
 #[track_caller]
 pub(crate) fn connect(config: RedisConfig) -> RedisStore {
-    block_on(RedisStore::connect(config)).unwrap()
+    let mut failure = None;
+    for _ in 0..POLLS {
+        match block_on(RedisStore::connect(config.clone())) {
+            Ok(store) => return store,
+            Err(error @ OpenError::Unreachable(_)) => failure = Some(error),
+            Err(error) => panic!("the store does not open: {error:?}"),
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+    panic!("the store does not connect: {failure:?}");
 }
 
-/// A server with an append-only file that is synced at each write, unless it was started otherwise.
+/// Connects a store, which must fail, until it fails with the expected error.
+///
+/// A slow machine may make any attempt end with a timeout instead.
+#[track_caller]
+pub(crate) fn connect_error(
+    config: &RedisConfig,
+    is_expected: impl Fn(&OpenError) -> bool,
+) -> OpenError {
+    let mut last = None;
+    for _ in 0..POLLS {
+        let error = block_on(RedisStore::connect(config.clone())).unwrap_err();
+        if is_expected(&error) {
+            return error;
+        }
+        let is_timeout = matches!(error, OpenError::Unreachable(_));
+        assert!(is_timeout, "{error:?}");
+        last = Some(error);
+        thread::sleep(POLL_INTERVAL);
+    }
+    panic!("the store does not report the expected error: {last:?}");
+}
+
+/// A server that syncs its append-only file at each write, unless the options say otherwise.
 pub(crate) struct Server {
     process: Child,
     folder: TempDir,
-    port: u16,
+    port: Port,
     options: Vec<String>,
 }
 
@@ -43,56 +100,52 @@ impl Server {
         Self::with(&[])
     }
 
-    /// With further options, as in its configuration file.
+    /// Starts a server with further command-line options.
     pub(crate) fn with(options: &[&str]) -> Self {
         Self::in_folder(tempfile::tempdir().unwrap(), options)
     }
 
-    pub(crate) fn in_folder(mut folder: TempDir, options: &[&str]) -> Self {
+    /// Starts a server whose files, and the socket, are in this folder.
+    pub(crate) fn in_folder(folder: TempDir, options: &[&str]) -> Self {
         let options: Vec<String> = options.iter().map(|&option| option.into()).collect();
-        // Another one may take the port before the server does.
-        for _ in 0..5 {
-            let port = free_port();
-            let process = spawn(&folder, port, &options);
-            let mut server = Self {
-                process,
-                folder,
-                port,
-                options: options.clone(),
-            };
-            if server.answers() {
-                return server;
-            }
-            folder = std::mem::replace(&mut server.folder, tempfile::tempdir().unwrap());
-        }
-        panic!("redis-server does not start: is it installed?");
+        let port = Port::reserve();
+        let process = spawn(&folder, &port, &options);
+        let mut server = Self {
+            process,
+            folder,
+            port,
+            options,
+        };
+        server.await_answer();
+        server
     }
 
-    /// Waits until it answers; `false` if it has ended.
-    fn answers(&mut self) -> bool {
-        for _ in 0..PATIENCE {
-            if self.process.try_wait().unwrap().is_some() {
-                return false;
+    /// Waits until the server has loaded its file and answers.
+    #[track_caller]
+    fn await_answer(&mut self) {
+        for _ in 0..POLLS {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                panic!("redis-server ends with {status}");
             }
             let answer = redis::Client::open(self.socket_url())
                 .unwrap()
                 .get_connection()
                 .and_then(|mut connection| redis::cmd("DBSIZE").query::<i64>(&mut connection));
             match answer {
-                Ok(_) => return true,
-                Err(error) if error.code() == Some("NOPERM") => return true,
-                Err(_) => thread::sleep(Duration::from_millis(10)),
+                Ok(_) => return,
+                Err(error) if error.code() == Some("NOPERM") => return,
+                Err(_) => thread::sleep(POLL_INTERVAL),
             }
         }
         panic!("redis-server does not answer");
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://127.0.0.1:{}", self.port())
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -103,11 +156,24 @@ impl Server {
         format!("redis+unix://{}", self.socket().display())
     }
 
+    /// The configuration of a store whose calls wait for a slow machine.
+    pub(crate) fn config(&self) -> RedisConfig {
+        RedisConfig::new(self.url()).with_deadline(PATIENCE)
+    }
+
+    /// Connects a store whose calls wait for a slow machine.
+    #[track_caller]
     pub(crate) fn store(&self) -> RedisStore {
+        connect(self.config())
+    }
+
+    /// Connects a store with the default deadline, for a test in which the server stops answering.
+    #[track_caller]
+    pub(crate) fn store_with_default_deadline(&self) -> RedisStore {
         connect(RedisConfig::new(self.url()))
     }
 
-    /// A connection behind the store's back, past any proxy.
+    /// Opens a connection past the store and past any proxy.
     pub(crate) fn redis(&self) -> redis::Connection {
         redis::Client::open(self.socket_url())
             .unwrap()
@@ -115,7 +181,7 @@ impl Server {
             .unwrap()
     }
 
-    /// Has the server do something, given as on its command line, with `EMPTY` for no text.
+    /// Runs a command, written as for `redis-cli`, with `EMPTY` for an empty argument.
     pub(crate) fn run<T: redis::FromRedisValue>(&self, line: &str) -> redis::RedisResult<T> {
         let mut words = line.split_whitespace();
         let mut command = redis::cmd(words.next().unwrap());
@@ -125,28 +191,28 @@ impl Server {
         command.query(&mut self.redis())
     }
 
-    /// The connections that it has over TCP, as `CLIENT LIST` tells them.
+    /// The connections over TCP, as lines of `CLIENT LIST`.
     pub(crate) fn clients(&self) -> Vec<String> {
-        self.clients_that(|flags| !flags.contains('U'))
+        self.clients_with(|flags| !flags.contains('U'))
     }
 
-    /// The ids of those that are told of changes.
-    pub(crate) fn hearing_clients(&self) -> Vec<String> {
-        ids(&self.clients_that(|flags| flags.contains('t')))
+    /// The ids of the connections that receive invalidations.
+    pub(crate) fn tracking_clients(&self) -> Vec<String> {
+        ids(&self.clients_with(|flags| flags.contains('t')))
     }
 
-    /// The ids of those that only ask: over TCP, no replicas, and not told of changes.
-    pub(crate) fn asking_clients(&self) -> Vec<String> {
-        ids(&self.clients_that(|flags| flags == "N"))
+    /// The ids of the connections that only send commands: over TCP, no replica, no tracking.
+    pub(crate) fn command_clients(&self) -> Vec<String> {
+        ids(&self.clients_with(|flags| flags == "N"))
     }
 
-    fn clients_that(&self, are_meant: impl Fn(&str) -> bool) -> Vec<String> {
+    fn clients_with(&self, matches: impl Fn(&str) -> bool) -> Vec<String> {
         let clients: String = self.run("CLIENT LIST").unwrap();
-        let meant = |client: &&str| are_meant(field(client, "flags="));
-        clients.lines().filter(meant).map(String::from).collect()
+        let wanted = |client: &&str| matches(field(client, "flags="));
+        clients.lines().filter(wanted).map(String::from).collect()
     }
 
-    /// How many connections it has taken so far.
+    /// The number of connections that the server has accepted since it started.
     pub(crate) fn connections(&self) -> u64 {
         let stats: String = self.run("INFO stats").unwrap();
         let line = stats
@@ -155,18 +221,18 @@ impl Server {
         line.unwrap().trim().parse().unwrap()
     }
 
-    /// Ends it as a crash does.
+    /// Kills the process, as a crash does.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    /// Has it do nothing, until it is told to go on; its connections stay.
-    pub(crate) fn stop(&self) {
+    /// Stops the process until [`resume`](Self::resume). Its connections stay open.
+    pub(crate) fn pause(&self) {
         self.signal("STOP");
     }
 
-    pub(crate) fn go_on(&self) {
+    pub(crate) fn resume(&self) {
         self.signal("CONT");
     }
 
@@ -176,22 +242,33 @@ impl Server {
         assert!(status.success(), "{line}");
     }
 
-    /// Starts it again after that, on the same port and file.
+    /// Starts a killed server again, on the same port and file.
+    #[track_caller]
     pub(crate) fn restart(&mut self) {
         self.restart_without_waiting();
-        assert!(self.answers(), "redis-server does not start again");
+        self.await_answer();
     }
 
-    /// The same, and what it has is still to be loaded.
+    /// Starts a killed server again as a replica, so that it is never a second primary.
+    #[track_caller]
+    pub(crate) fn restart_as_replica_of(&mut self, port: u16) {
+        let mut options = self.options.clone();
+        options.extend(["--replicaof", "127.0.0.1"].map(String::from));
+        options.push(port.to_string());
+        self.process = spawn(&self.folder, &self.port, &options);
+        self.await_answer();
+    }
+
+    /// Starts a killed server again, and returns while it still loads its file.
     pub(crate) fn restart_without_waiting(&mut self) {
-        self.process = spawn(&self.folder, self.port, &self.options);
+        self.process = spawn(&self.folder, &self.port, &self.options);
     }
 }
 
-fn spawn(folder: &TempDir, port: u16, options: &[String]) -> Child {
+fn spawn(folder: &TempDir, port: &Port, options: &[String]) -> Child {
     let mut command = Command::new("redis-server");
     command
-        .args(["--port", &port.to_string()])
+        .args(["--port", &port.number().to_string()])
         .args(["--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always"])
         .args(["--enable-debug-command", "yes"])
@@ -208,7 +285,6 @@ fn spawn(folder: &TempDir, port: u16, options: &[String]) -> Child {
         .expect("redis-server must be installed (Debian: redis-server)")
 }
 
-/// The ids of clients.
 fn ids(clients: &[String]) -> Vec<String> {
     let ids = clients.iter().map(|client| field(client, "id="));
     ids.map(String::from).collect()

@@ -1,18 +1,16 @@
-//! What the store promises in time, and what a test allows for its own steps.
+//! Times that the store promises.
 
 use std::time::Duration;
 
 /// The store's lease.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 
-/// How long a copy may be trusted: a lease, and a test's own steps.
+/// How long a revoked key may be accepted: a lease, and what the coarse clock may be behind.
 pub(crate) const BOUND: Duration = Duration::from_millis(1100);
 
-/// How long a call may take, unless it is configured.
+/// The default deadline of a call.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 
-/// What a test's own steps may add to that.
-pub(crate) const SLACK: Duration = Duration::from_millis(1500);
-
-/// What a call may take where a test is not about time, and many calls wait for one another.
-pub(crate) const PATIENT: Duration = Duration::from_secs(30);
+/// The deadline of a call where replicas confirm changes. They get a quarter of it, and a test in
+/// which none can confirm waits that long for each change.
+pub(crate) const REPLICATED_DEADLINE: Duration = Duration::from_secs(8);

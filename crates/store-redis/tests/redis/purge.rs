@@ -1,4 +1,4 @@
-//! Purges that were interrupted, that meet damage, and that others are faster than.
+//! Purges after an interrupted purge, with damaged records, and concurrent with other changes.
 
 use std::thread;
 
@@ -7,17 +7,17 @@ use keywright_core::{
     Environment, KeyId, KeyStore, ListKeys, Purge, Reach, Record, Retire, Rotation, StoreErrorKind,
     Timestamp,
 };
-use keywright_store_redis::{RedisConfig, RedisStore};
+use keywright_store_redis::RedisStore;
 use redis::Commands;
 
 use crate::{
-    insert,
+    find, insert,
     interrupted::add_entries,
     names, revoke, sample,
-    support::{Cluster, PATIENT, Server, connect},
+    support::{Cluster, Server},
 };
 
-/// What was revoked by any test, and all of it.
+/// Deletes all revoked keys, and returns how many there were.
 fn purge(store: &RedisStore) -> u64 {
     let everything = Purge::new(Timestamp::MAX, 100);
     let mut total = 0;
@@ -30,11 +30,11 @@ fn purge(store: &RedisStore) -> u64 {
 }
 
 fn is_there(store: &RedisStore, record: &Record) -> bool {
-    block_on(store.find(&record.key.id)).unwrap().is_some()
+    find(store, &record.key.id).is_some()
 }
 
 #[test]
-fn nothing_is_left_in_the_server_of_what_was_purged() {
+fn a_purge_leaves_nothing_of_the_keys_in_the_server() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());
@@ -45,13 +45,16 @@ fn nothing_is_left_in_the_server_of_what_was_purged() {
     }
     assert_eq!(purge(&store), 2);
     let left: Vec<String> = server.redis().keys("*").unwrap();
-    let of_no_key = |name: &String| ["kw:s:", "kw:h:"].iter().any(|own| name.starts_with(own));
-    assert!(left.iter().all(of_no_key), "{left:?}");
+    let belongs_to_no_key = |name: &String| {
+        let prefixes = ["kw:s:", "kw:h:"];
+        prefixes.iter().any(|prefix| name.starts_with(prefix))
+    };
+    assert!(left.iter().all(belongs_to_no_key), "{left:?}");
     assert!(block_on(store.is_empty()).unwrap());
 }
 
 #[test]
-fn a_note_of_a_child_that_a_crashed_purge_has_deleted_does_not_keep_its_parent() {
+fn a_parent_is_purged_although_a_crashed_purge_left_the_note_of_its_child() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());
@@ -59,13 +62,13 @@ fn a_note_of_a_child_that_a_crashed_purge_has_deleted_does_not_keep_its_parent()
     for record in [&root, &child] {
         revoke(&store, record);
     }
-    // As the program left it that ended after the child's record and before the note of it.
-    let _: () = server.redis().del(names::record(&child.key.id)).unwrap();
+    // The state after a crash between the deletion of the child's record and that of its note.
+    let () = server.redis().del(names::record(&child.key.id)).unwrap();
     assert_eq!(purge(&store), 1);
     assert!(!is_there(&store, &root));
     assert!(
         block_on(store.is_empty()).unwrap(),
-        "a mark counts as a key"
+        "a tombstone counts as a key"
     );
     let page = block_on(store.list(
         &sample::workspace(),
@@ -77,7 +80,7 @@ fn a_note_of_a_child_that_a_crashed_purge_has_deleted_does_not_keep_its_parent()
 }
 
 #[test]
-fn a_child_on_its_way_is_refused_once_its_parent_was_purged() {
+fn a_child_that_is_being_inserted_is_rejected_once_its_parent_was_purged() {
     let server = Server::start();
     let store = server.store();
     let parent = insert(&store, sample::record());
@@ -89,16 +92,16 @@ fn a_child_on_its_way_is_refused_once_its_parent_was_purged() {
     assert_eq!(noted, 1);
     revoke(&store, &parent);
     assert_eq!(purge(&store), 1);
-    // What its insert would do next: the parent has been asked before.
+    // The next step of its insertion. The parent was checked in the step before.
     child.key.parent = None;
-    let refused = block_on(store.insert(&child, sample::now())).unwrap_err();
-    assert_eq!(refused.kind(), StoreErrorKind::Conflict);
+    let rejected = block_on(store.insert(&child, sample::now())).unwrap_err();
+    assert_eq!(rejected.kind(), StoreErrorKind::Conflict);
     let ends: i64 = server.redis().ttl(names::record(&child.key.id)).unwrap();
-    assert!(ends > 80_000, "the mark ends after {ends} s");
+    assert!(ends > 80_000, "the tombstone expires after {ends} s");
 }
 
 #[test]
-fn a_note_of_another_ones_child_does_not_keep_a_parent() {
+fn a_parent_is_purged_although_it_has_a_note_of_another_parents_child() {
     let server = Server::start();
     let store = server.store();
     let [parent, other] = [(); 2].map(|()| insert(&store, sample::record()));
@@ -115,7 +118,7 @@ fn a_note_of_another_ones_child_does_not_keep_a_parent() {
 }
 
 #[test]
-fn damage_keeps_what_it_descends_from_and_stops_nothing_else() {
+fn a_damaged_record_keeps_its_ancestors_and_no_other_keys() {
     let server = Server::start();
     let store = server.store();
     let families = [(); 5].map(|()| {
@@ -131,22 +134,22 @@ fn damage_keeps_what_it_descends_from_and_stops_nothing_else() {
     let mut damage = |[_, child]: &[Record; 2], length: usize| {
         let name = names::record(&child.key.id);
         let bytes: Vec<u8> = redis.get(&name).unwrap();
-        let _: () = redis
+        let () = redis
             .set(&name, &bytes[..length.min(bytes.len() - 5)])
             .unwrap();
     };
     damage(cut_off, usize::MAX);
     damage(short, 66);
     let name = |[_, child]: &[Record; 2]| names::record(&child.key.id);
-    let _: () = redis.set(name(text), "no record").unwrap();
-    let _: () = redis.del(name(list)).unwrap();
+    let () = redis.set(name(text), "no record").unwrap();
+    let () = redis.del(name(list)).unwrap();
     let _: i64 = redis.lpush(name(list), "x").unwrap();
 
     let workspace = Purge::new(Timestamp::MAX, 100).with_workspace(sample::workspace());
     assert_eq!(
         block_on(store.purge(&workspace)).unwrap(),
         4,
-        "a whole family, and one whose damage comes after what a purge reads"
+        "an intact family, and one whose damage is behind the fields that a purge reads"
     );
     assert_eq!(purge(&store), 0);
     for [root, _] in [whole, cut_off] {
@@ -160,7 +163,7 @@ fn damage_keeps_what_it_descends_from_and_stops_nothing_else() {
 }
 
 #[test]
-fn ids_that_lead_back_to_themselves_stay() {
+fn keys_whose_successors_form_a_cycle_are_kept() {
     let server = Server::start();
     let store = server.store();
     let first = insert(&store, sample::record());
@@ -168,36 +171,36 @@ fn ids_that_lead_back_to_themselves_stay() {
     let rotation = Rotation::new(first.key.id, 1, Retire::At(Timestamp::MAX), second.clone());
     block_on(store.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
     revoke(&store, &first);
-    // The second becomes its own successor: a record does not tell whose it is.
+    // A record does not contain its own id, so the second key becomes its own successor.
     let mut redis = server.redis();
     let record: Vec<u8> = redis.get(names::record(&first.key.id)).unwrap();
-    let _: () = redis.set(names::record(&second.key.id), record).unwrap();
+    let () = redis.set(names::record(&second.key.id), record).unwrap();
     assert_eq!(purge(&store), 0);
     assert!(is_there(&store, &first) && is_there(&store, &second));
 }
 
 #[test]
-fn who_may_not_read_records_is_not_told_that_there_are_none() {
+fn a_user_without_the_right_to_read_records_gets_an_error_and_not_an_empty_store() {
     let server = Server::start();
     let store = server.store();
     let record = insert(&store, sample::record());
     revoke(&store, &record);
-    let _: () = server.run("ACL SETUSER default -get").unwrap();
-    let refused = block_on(store.purge(&Purge::new(Timestamp::MAX, 100))).unwrap_err();
-    assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+    let () = server.run("ACL SETUSER default -get").unwrap();
+    let rejected = block_on(store.purge(&Purge::new(Timestamp::MAX, 100))).unwrap_err();
+    assert_eq!(rejected.kind(), StoreErrorKind::Unavailable);
     let unknown = block_on(store.is_empty()).unwrap_err();
     assert_eq!(unknown.kind(), StoreErrorKind::Unavailable);
-    let _: () = server.run("ACL SETUSER default +get").unwrap();
+    let () = server.run("ACL SETUSER default +get").unwrap();
     assert_eq!(purge(&store), 1);
 }
 
 #[test]
-fn a_workspace_is_walked_to_its_end() {
+fn a_purge_of_a_workspace_reaches_its_oldest_key() {
     let server = Server::start();
     let store = server.store();
     let oldest = insert(&store, sample::record());
     revoke(&store, &oldest);
-    // More than are looked at in one step, of which there is nothing to be purged.
+    // More entries than a purge reads in one step, and none of them can be purged.
     add_entries(&server, 600);
     let mut own = Purge::new(Timestamp::MAX, 100);
     own.workspace = Some(sample::workspace());
@@ -206,11 +209,9 @@ fn a_workspace_is_walked_to_its_end() {
 }
 
 #[test]
-fn purges_beside_creations_and_revocations_leave_no_key_without_its_parent() {
+fn concurrent_purges_creations_and_revocations_leave_no_key_without_its_parent() {
     let cluster = Cluster::start();
-    let config = RedisConfig::new(cluster.urls()).with_deadline(PATIENT);
-    let stores = [(); 2].map(|()| connect(config.clone()));
-    let [here, there] = &stores;
+    let [here, there] = &[(); 2].map(|()| cluster.store());
     let (mut kept, mut revoked) = (Vec::new(), 0);
     thread::scope(|scope| {
         let work = scope.spawn(|| {
@@ -220,7 +221,7 @@ fn purges_beside_creations_and_revocations_leave_no_key_without_its_parent() {
                 let root = insert(here, sample::record());
                 let child = insert(here, sample::child_of(&root));
                 let lowest = insert(here, sample::child_of(&child));
-                // From above, so that what is revoked has something active below it for a while.
+                // Top down, so that revoked keys have an active descendant for a while.
                 revoke(here, &root);
                 revoke(here, &child);
                 if round % 2 == 0 {
@@ -245,13 +246,14 @@ fn purges_beside_creations_and_revocations_leave_no_key_without_its_parent() {
         }
         let workspace = sample::workspace();
         let all = here.revoke(&workspace, &root.key.id, Reach::Descendants, sample::now());
-        assert_eq!(block_on(all).unwrap().count, 1, "the lowest is revoked");
+        assert_eq!(
+            block_on(all).unwrap().count,
+            1,
+            "only the lowest was active"
+        );
     }
     assert_eq!(purge(here), kept.len() as u64 * 3);
     let ids: Vec<KeyId> = kept.iter().flatten().map(|record| record.key.id).collect();
-    assert!(
-        ids.iter()
-            .all(|id| block_on(here.find(id)).unwrap().is_none())
-    );
+    assert!(ids.iter().all(|id| find(here, id).is_none()));
     assert!(block_on(here.is_empty()).unwrap());
 }

@@ -1,0 +1,153 @@
+//! The library's verifier over this store: what it accepts from its cache, and for how long.
+
+use std::{
+    future::ready,
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
+
+use futures_executor::block_on;
+use keywright_core::{KeyId, KeyStore, Record};
+use keywright_store_redis::RedisConfig;
+
+use crate::{
+    insert, sample,
+    support::{
+        BOUND, Copy, LEASE, Proxy, Server, Verification, create, decide, first_rejection, library,
+        now, reads, report, revoke, verify, wait_until, warm_up,
+    },
+};
+
+#[test]
+fn a_key_that_two_libraries_cache_is_rejected_by_both_once_one_revokes_it() {
+    let server = Server::start();
+    let [here, there] = [(); 2].map(|()| library(server.config()));
+    let mut times = Vec::new();
+    for _ in 0..50 {
+        let issued = create(&here);
+        for keys in [&here, &there] {
+            warm_up(keys, &issued, &server);
+        }
+        revoke(&here, &issued);
+        let acknowledged = now();
+        assert_eq!(decide(&here, &issued), Verification::Revoked, "at once");
+        let (began, _) = first_rejection(&there, &issued, acknowledged, BOUND);
+        assert_eq!(decide(&there, &issued), Verification::Revoked);
+        times.push(began);
+    }
+    report("revoked in one library, first rejected by another", times);
+}
+
+#[test]
+fn a_library_behind_a_silent_network_stops_accepting_after_one_lease() {
+    let server = Server::start();
+    let here = library(server.config());
+    let proxy = Proxy::before(server.port());
+    let there = library(RedisConfig::new(proxy.url()));
+    let mut times = Vec::new();
+    for round in 0..8 {
+        let issued = create(&here);
+        warm_up(&there, &issued, &server);
+        // Another moment between two heartbeats each time.
+        thread::sleep(Duration::from_millis(round * 97 % 340));
+        proxy.set_silent(true);
+        revoke(&here, &issued);
+        let (began, verification) = first_rejection(&there, &issued, now(), BOUND);
+        assert_eq!(verification, Verification::Undecided);
+        times.push(began);
+        proxy.set_silent(false);
+        assert_eq!(decide(&there, &issued), Verification::Revoked);
+    }
+    report("revoked behind a silent network, first not accepted", times);
+}
+
+#[test]
+fn cached_keys_outlive_a_killed_server_by_one_lease_and_then_nothing_is_decided() {
+    let mut server = Server::start();
+    let keys = library(RedisConfig::new(server.url()));
+    let issued = create(&keys);
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        warm_up(&keys, &issued, &server);
+        server.kill();
+        let (began, verification) = first_rejection(&keys, &issued, now(), LEASE);
+        times.push(began);
+        assert_eq!(verification, Verification::Undecided);
+        // No attempt to connect again ends in a denial.
+        assert_eq!(verify(&keys, &issued), Verification::Undecided);
+        server.restart();
+        assert_eq!(decide(&keys, &issued), Verification::Accepted);
+    }
+    report("first not accepted after the server was killed", times);
+}
+
+#[test]
+fn thousands_of_creations_and_touches_of_other_keys_cause_no_read_of_a_cached_key() {
+    let server = Server::start();
+    let store = server.store();
+    let here = library(server.config());
+    let there = library(server.config());
+    let issued = create(&here);
+    // The ends of the ids decide how a lease distinguishes them, so that all ends occur.
+    let digits = ('0'..='9').chain('A'..='Z').chain('a'..='z');
+    for first in digits.clone() {
+        let touched = [(issued.key.id, there.issuer().now())];
+        // A read may be due to a lease that has lapsed on a busy machine: the same ends must show
+        // it again and again where it is due to a change of another key.
+        wait_until("other keys change and no cached key is read", || {
+            warm_up(&there, &issued, &server);
+            let before = reads(&server);
+            let mut uses = touched.to_vec();
+            for last in digits.clone() {
+                let other = insert(&store, with_end(sample::record(), first, last));
+                uses.push((other.key.id, sample::now()));
+                assert_eq!(decide(&there, &issued), Verification::Accepted);
+            }
+            block_on(store.touch(&uses)).unwrap();
+            assert_eq!(decide(&there, &issued), Verification::Accepted);
+            reads(&server) == before
+        });
+    }
+    let before = reads(&server);
+    revoke(&here, &issued);
+    wait_until("the key is rejected", || {
+        decide(&there, &issued) == Verification::Revoked
+    });
+    assert!(reads(&server) > before, "reads are not counted");
+}
+
+/// A record whose id ends with these characters.
+fn with_end(mut record: Record, first: char, last: char) -> Record {
+    let own = *record.key.id.as_bytes();
+    let end = format!("{first}{last}");
+    record.key.id = KeyId::from_bytes(&[&own[..14], end.as_bytes()].concat()).unwrap();
+    record
+}
+
+#[test]
+fn concurrent_reads_share_commands() {
+    let server = Server::start();
+    let store = server.store();
+    let records: Vec<Record> = (0..100).map(|_| insert(&store, sample::record())).collect();
+    Copy::usable(&store, records[0].key.id);
+    // While a late heartbeat leaves the server untracked, each of them takes two commands.
+    wait_until("the server counts fewer commands than reads", || {
+        let before = reads(&server);
+        let mut context = Context::from_waker(Waker::noop());
+        let pending: Vec<_> = records
+            .iter()
+            .map(|record| {
+                let mut find = store.find(&record.key.id);
+                match find.as_mut().poll(&mut context) {
+                    Poll::Ready(found) => Box::pin(ready(found)),
+                    Poll::Pending => find,
+                }
+            })
+            .collect();
+        for (find, record) in pending.into_iter().zip(&records) {
+            assert_eq!(block_on(find).unwrap().as_ref(), Some(record));
+        }
+        reads(&server) - before < 100
+    });
+}
