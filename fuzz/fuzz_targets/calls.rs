@@ -1,4 +1,5 @@
-//! Runs sequences of actions in two processes over one store in memory. Every outcome must be the model's.
+//! Runs sequences of actions in two processes over one store in memory. Every outcome must be the
+//! model's.
 
 #![no_main]
 
@@ -83,7 +84,9 @@ impl Input<'_> {
                 by: self.actor()?,
                 token: self.presented()?,
             },
-            13 => Action::Wait(self.choose(&[1, HOUR, 2 * HOUR, DAY - 1, DAY, DAY + 1, 40 * DAY])?),
+            13 => {
+                Action::Wait(self.choose(&[1, HOUR, 2 * HOUR, DAY - 1, DAY, DAY + 1, 40 * DAY])?)
+            }
             14 => Action::Purge {
                 workspace: self.optional(&WORKSPACES)?,
                 age: self.choose(&[0, HOUR, DAY, DAY + 1, 2 * DAY])?,
@@ -136,9 +139,9 @@ impl Input<'_> {
                 0 => RequestedExpiry::Now,
                 1 => RequestedExpiry::In(0),
                 2 => RequestedExpiry::In(-HOUR),
-                byte @ 3..9 => {
-                    RequestedExpiry::In([1, HOUR, 2 * HOUR, 3 * HOUR, DAY, 40 * DAY][usize::from(byte) - 3])
-                }
+                byte @ 3..9 => RequestedExpiry::In(
+                    [1, HOUR, 2 * HOUR, 3 * HOUR, DAY, 40 * DAY][usize::from(byte) - 3],
+                ),
                 _ => RequestedExpiry::Inherited,
             },
             metadata: self.optional(&METADATA)?,

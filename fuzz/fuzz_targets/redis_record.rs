@@ -1,8 +1,9 @@
-//! A record as Redis keeps it: whatever is read has one spelling, and nothing makes the reader panic.
+//! Fuzzes the records in Redis. Each record that can be read has a single encoding, and no input
+//! makes the reader panic.
 
 #![no_main]
 
-// The store's own source: what it reads is no part of its interface.
+// The store's own source file, because the reader is not public.
 #[path = "../../crates/store-redis/src/record.rs"]
 mod record;
 
@@ -18,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(Stored::Record(record)) => {
             assert_eq!(record.key.id, id);
             assert_eq!(record::write(&record).as_deref(), Some(bytes));
-            // What a purge reads is the same.
+            // A purge reads the same values.
             let head = record::head(bytes).unwrap();
             assert_eq!(head.workspace, record.key.workspace);
             assert_eq!(head.environment, record.key.environment);
