@@ -1,4 +1,4 @@
-//! Row 7: creating a key that is on the disk when the answer comes.
+//! Row 7: creating a key, durable before the call returns.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
 
@@ -8,7 +8,7 @@ use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput,
     measurement::{Measurement, WallTime},
 };
-use keywright_benches::{in_turn, run};
+use keywright_benches::{compare_in_turn, run};
 use keywright_core::{
     Caller, Config, Keywright, Name, NewKey, Permissions, Prefix, Scheme, Workspace,
 };
@@ -27,7 +27,7 @@ fn main() {
 
 fn durable_create(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
-    in_turn(
+    compare_in_turn(
         criterion,
         "durable-create",
         &mut [
@@ -42,12 +42,13 @@ fn durable_create(criterion: &mut Criterion) {
     );
 }
 
-/// On the disk that is built on: `/tmp` is memory on many machines, where durability costs nothing.
+/// Creates a folder on the disk of the target folder. On many machines `/tmp` is in memory, where
+/// syncs are free.
 fn folder() -> TempDir {
     TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// As many tasks as callers share the creates among them, each waiting for its own answer.
+/// Shares the creates between this many tasks. Each waits for one create at a time.
 fn keywright(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
@@ -87,8 +88,8 @@ async fn create(keys: Keywright, count: u64) {
     }
 }
 
-/// What one thread reaches with SQLite alone: a row of the same size, under a key that grows like
-/// the ids, in a transaction of its own, and no index to keep beside it.
+/// The reference: one thread inserts rows of the same size with SQLite directly, each in its own
+/// transaction. The keys increase like ids, and there is no secondary index.
 fn rusqlite(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
     let folder = folder();
     let database = open(&folder.path().join("keys.db"));

@@ -1,4 +1,4 @@
-//! Row 12: a page by cursor, in a large workspace and in a small one.
+//! Row 12: reading a page by cursor, in a large workspace and in a small one.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
 
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, measurement::WallTime};
 use futures_executor::block_on;
-use keywright_benches::{in_turn, run, runs_once};
+use keywright_benches::{compare_in_turn, run, runs_once};
 use keywright_core::{
     Caller, Config, Keywright, ListKeys, Listed, Name, NewKey, Permissions, Position, Prefix,
     Scheme, Workspace,
@@ -22,7 +22,7 @@ fn main() {
 }
 
 fn page(criterion: &mut Criterion) {
-    // A run that only shows that the bench works is not to fill a file for half a minute.
+    // A run that only checks that the benchmark works should not fill a file for half a minute.
     let large = if runs_once() { 10_000 } else { 1_000_000 };
     let runtime = Builder::new_multi_thread().build().unwrap();
     let large = Filled::with(large, &runtime);
@@ -30,7 +30,7 @@ fn page(criterion: &mut Criterion) {
     let cursors = &large.cursors;
     let [start, middle, end] =
         [0, cursors.len() / 2, cursors.len() - 1].map(|depth| cursors.get(depth).unwrap());
-    in_turn(
+    compare_in_turn(
         criterion,
         "page",
         &mut [
@@ -51,16 +51,16 @@ fn page(criterion: &mut Criterion) {
     );
 }
 
-/// All of them, in an order in which neighbours are far apart.
+/// Returns all cursors in an order in which consecutive ones are far apart.
 fn scattered(cursors: &[String]) -> Vec<&String> {
-    // A prime that divides no number of pages here, so that none is left out.
+    // A prime that does not divide the number of pages, so that every cursor is included.
     let stride = 6_173;
     (0..cursors.len())
-        .map(|place| cursors.get(place * stride % cursors.len()).unwrap())
+        .map(|index| cursors.get(index * stride % cursors.len()).unwrap())
         .collect()
 }
 
-/// A store with one workspace, and the cursors of all its pages that are full but the first.
+/// A store with one workspace, and the cursors of all its full pages except the first.
 struct Filled {
     keys: Keywright,
     caller: Caller,
@@ -116,12 +116,12 @@ impl Filled {
     }
 }
 
-/// Many callers create at a time, so that they share transactions.
+/// Creates keys with many concurrent tasks, so that they share transactions.
 fn create(keys: &Keywright, caller: &Caller, count: u64, runtime: &Runtime) {
-    let callers = 256;
+    let tasks = 256;
     runtime.block_on(async {
-        let tasks: Vec<_> = (0..callers)
-            .map(|one| count / callers + u64::from(one < count % callers))
+        let spawned: Vec<_> = (0..tasks)
+            .map(|task| count / tasks + u64::from(task < count % tasks))
             .map(|share| {
                 let (keys, caller) = (keys.clone(), caller.clone());
                 tokio::spawn(async move {
@@ -133,7 +133,7 @@ fn create(keys: &Keywright, caller: &Caller, count: u64, runtime: &Runtime) {
                 })
             })
             .collect();
-        for task in tasks {
+        for task in spawned {
             task.await.unwrap();
         }
     });

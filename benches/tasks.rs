@@ -1,4 +1,4 @@
-//! What many callers do at once.
+//! Measures the work of many concurrent tasks.
 
 use criterion::{
     BenchmarkGroup, BenchmarkId, Throughput,
@@ -6,15 +6,15 @@ use criterion::{
 };
 use tokio::runtime::Runtime;
 
-use crate::issued::{Places, among};
+use crate::issued::{Indices, share};
 
-/// Measures the work of so many callers, by the rate of all of them.
+/// Measures the total rate of this many tasks that share the work.
 pub(crate) fn bench<F>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
     runtime: &Runtime,
-    callers: usize,
-    work: impl Fn(Places) -> F,
+    tasks: usize,
+    work: impl Fn(Indices) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -24,7 +24,7 @@ pub(crate) fn bench<F>(
             let count = usize::try_from(count).unwrap();
             runtime.block_on(async {
                 let start = WallTime.start();
-                among(callers, count, &work).await;
+                share(tasks, count, &work).await;
                 WallTime.end(start)
             })
         });

@@ -1,4 +1,4 @@
-//! A `redis-server` with an append-only file, for as long as the bench runs.
+//! A `redis-server` with an append-only file, which runs as long as the benchmark.
 
 use std::{
     net::TcpListener,
@@ -17,7 +17,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        // On the disk that is built on: `/tmp` is memory on many machines.
+        // On the disk of the target folder. On many machines `/tmp` is in memory.
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
