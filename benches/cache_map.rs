@@ -1,7 +1,7 @@
 //! Compares the map of the cache with alternatives. BENCHMARKS.md has the results in a separate
 //! table, which explains the choice of the map.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 use std::{
     collections::VecDeque,

@@ -1,15 +1,17 @@
 //! Rows 3 and 5: verifying tokens of keys that are not cached, over SQLite.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 mod issued;
-mod tasks;
 
 use std::sync::Arc;
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
 use futures_executor::block_on;
-use keywright_benches::{compare_in_turn, run, runs_once};
+use keywright_benches::{
+    compare_in_turn, run, runs_once,
+    tasks::{self, Indices},
+};
 use keywright_core::{
     Config, Denied, Environment, KeyId, KeyStore, Keywright, Scheme, Token, TokenRef, VerifyError,
 };
@@ -18,7 +20,7 @@ use rusqlite::{Connection, OpenFlags, Row};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use self::issued::{Indices, TokenBytes};
+use self::issued::TokenBytes;
 
 fn main() {
     run(cold);

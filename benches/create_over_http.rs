@@ -1,6 +1,6 @@
 //! Row 11: creating a key over HTTP, durable before the response is sent.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 mod loopback;
 

@@ -1,14 +1,11 @@
 //! Row 7: creating a key, durable before the call returns.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 use std::{path::Path, sync::Arc};
 
-use criterion::{
-    BenchmarkGroup, BenchmarkId, Criterion, Throughput,
-    measurement::{Measurement, WallTime},
-};
-use keywright_benches::{compare_in_turn, run};
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
+use keywright_benches::{compare_in_turn, run, tasks};
 use keywright_core::{
     Caller, Config, Keywright, Name, NewKey, Permissions, Prefix, Scheme, Workspace,
 };
@@ -48,12 +45,11 @@ fn folder() -> TempDir {
     TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// Shares the creates between this many tasks. Each waits for one create at a time.
 fn keywright(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
     runtime: &Runtime,
-    callers: u64,
+    tasks: usize,
 ) {
     let folder = folder();
     let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
@@ -61,25 +57,12 @@ fn keywright(
     let keys = runtime
         .block_on(Keywright::open(config, Arc::new(store)))
         .unwrap();
-    group.throughput(Throughput::Elements(1));
-    group.bench_function(id, |bencher| {
-        bencher.iter_custom(|creates| {
-            runtime.block_on(async {
-                let start = WallTime.start();
-                let tasks: Vec<_> = (0..callers)
-                    .map(|caller| creates / callers + u64::from(caller < creates % callers))
-                    .map(|share| tokio::spawn(create(keys.clone(), share)))
-                    .collect();
-                for task in tasks {
-                    task.await.unwrap();
-                }
-                WallTime.end(start)
-            })
-        });
+    tasks::bench(group, id, runtime, tasks, |indices| {
+        create(keys.clone(), indices.len())
     });
 }
 
-async fn create(keys: Keywright, count: u64) {
+async fn create(keys: Keywright, count: usize) {
     let permissions: Permissions = PERMISSIONS.parse().unwrap();
     let caller = Caller::new(Workspace::parse(WORKSPACE).unwrap(), permissions);
     let new = NewKey::named(Name::parse(NAME).unwrap());

@@ -1,6 +1,6 @@
 //! Row 6: the first verification of a key, hashed with Argon2id.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 use std::sync::Arc;
 

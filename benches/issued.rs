@@ -1,7 +1,8 @@
 //! Keys to create before a measurement, and tasks that verify them.
 
-use std::{iter::StepBy, ops::Range, sync::Arc};
+use std::sync::Arc;
 
+use keywright_benches::tasks::{Indices, share};
 use keywright_core::{Caller, Keywright, Name, NewKey, Permissions, Prefix, Workspace};
 use tokio::runtime::{Builder, Runtime};
 
@@ -47,28 +48,6 @@ pub(crate) fn shuffle(tokens: &mut [TokenBytes]) {
             .wrapping_add(1_442_695_040_888_963_407);
         tokens.swap(last, usize::try_from(state >> 33).unwrap() % (last + 1));
     }
-}
-
-/// One task's share of the indices.
-pub(crate) type Indices = StepBy<Range<usize>>;
-
-/// Shares the indices below `count` between this many tasks, and returns their outputs.
-pub(crate) async fn share<F>(
-    tasks: usize,
-    count: usize,
-    work: impl Fn(Indices) -> F,
-) -> Vec<F::Output>
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    let spawned: Vec<_> = (0..tasks)
-        .map(|task| tokio::spawn(work((task..count).step_by(tasks))))
-        .collect();
-    let mut outputs = Vec::with_capacity(tasks);
-    for task in spawned {
-        outputs.push(task.await.unwrap());
-    }
-    outputs
 }
 
 /// Verifies the tokens at these indices, modulo the number of tokens.

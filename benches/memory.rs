@@ -1,14 +1,14 @@
 //! Row 14: the memory of a cached key. This measures bytes and not time, so it does not use
 //! criterion, but it stores its result in criterion's folder.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 mod issued;
 
 use std::{fs, sync::Arc};
 
 use futures_executor::block_on;
-use keywright_benches::{BYTES_PER_KEY, results, runs_once};
+use keywright_benches::{BYTES_PER_KEY, results, runs_once, tasks};
 use keywright_core::{Config, Keywright, Scheme};
 use keywright_store_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -38,7 +38,7 @@ fn memory_of_cached_keys(count: u32) -> u32 {
     let tokens = issued::issue(&keys, count, &runtime);
     let before = anonymous_bytes();
     runtime.block_on(async {
-        issued::share(64, count, |indices| issued::verify(&keys, &tokens, indices)).await;
+        tasks::share(64, count, |indices| issued::verify(&keys, &tokens, indices)).await;
         keys.flush().await.unwrap();
     });
     anonymous_bytes().saturating_sub(before)

@@ -1,6 +1,6 @@
 //! Row 4: minting a token, including the hash and the tag of its secret.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 use std::sync::Arc;
 

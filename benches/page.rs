@@ -1,12 +1,12 @@
 //! Row 12: reading a page by cursor, in a large workspace and in a small one.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 use std::sync::Arc;
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, measurement::WallTime};
 use futures_executor::block_on;
-use keywright_benches::{compare_in_turn, run, runs_once};
+use keywright_benches::{compare_in_turn, run, runs_once, tasks};
 use keywright_core::{
     Caller, Config, Keywright, ListKeys, Listed, Name, NewKey, Permissions, Position, Prefix,
     Scheme, Workspace,
@@ -69,7 +69,7 @@ struct Filled {
 }
 
 impl Filled {
-    fn with(count: u64, runtime: &Runtime) -> Self {
+    fn with(count: usize, runtime: &Runtime) -> Self {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
         let config = Config::new(Prefix::parse("acme").unwrap()).with_scheme(Scheme::HmacSha256);
@@ -87,7 +87,7 @@ impl Filled {
             next = filled.page(Position::Cursor(cursor.clone())).next_cursor;
             filled.cursors.push(cursor);
         }
-        assert_eq!(filled.cursors.len() as u64, count / u64::from(PAGE) - 1);
+        assert_eq!(filled.cursors.len(), count / PAGE as usize - 1);
         filled
     }
 
@@ -117,24 +117,15 @@ impl Filled {
 }
 
 /// Creates keys with many concurrent tasks, so that they share transactions.
-fn create(keys: &Keywright, caller: &Caller, count: u64, runtime: &Runtime) {
-    let tasks = 256;
-    runtime.block_on(async {
-        let spawned: Vec<_> = (0..tasks)
-            .map(|task| count / tasks + u64::from(task < count % tasks))
-            .map(|share| {
-                let (keys, caller) = (keys.clone(), caller.clone());
-                tokio::spawn(async move {
-                    let mut new = NewKey::named(Name::parse("a name of 20 letters").unwrap());
-                    new.permissions = Some("api_keys:write,calls:*".parse().unwrap());
-                    for _ in 0..share {
-                        keys.issuer().create(&caller, new.clone()).await.unwrap();
-                    }
-                })
-            })
-            .collect();
-        for task in spawned {
-            task.await.unwrap();
+fn create(keys: &Keywright, caller: &Caller, count: usize, runtime: &Runtime) {
+    runtime.block_on(tasks::share(256, count, |indices| {
+        let (keys, caller) = (keys.clone(), caller.clone());
+        async move {
+            let mut new = NewKey::named(Name::parse("a name of 20 letters").unwrap());
+            new.permissions = Some("api_keys:write,calls:*".parse().unwrap());
+            for _ in indices {
+                keys.issuer().create(&caller, new.clone()).await.unwrap();
+            }
         }
-    });
+    }));
 }

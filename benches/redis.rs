@@ -2,8 +2,9 @@
 
 #![expect(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
-    reason = "a bench that cannot run must stop"
+    reason = "a benchmark that cannot run must stop"
 )]
 
 #[path = "redis/server.rs"]
@@ -21,7 +22,7 @@ use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput,
     measurement::{Measurement, WallTime},
 };
-use keywright_benches::{compare_in_turn, run};
+use keywright_benches::{compare_in_turn, run, tasks};
 use keywright_core::{
     Caller, Config, KeyStore, Keywright, Name, NewKey, Permissions, Prefix, Scheme, Workspace,
 };
@@ -193,31 +194,27 @@ fn bench<W, F>(
                 let round = count.min(KEYS);
                 count -= round;
                 let work = prepare();
-                total += runtime.block_on(share(usize::try_from(round).unwrap(), work));
+                total += runtime.block_on(measure(usize::try_from(round).unwrap(), work));
             }
             total
         });
     });
 }
 
-async fn share<W, F>(count: usize, work: W) -> Duration
+async fn measure<W, F>(count: usize, work: W) -> Duration
 where
     W: Fn(usize) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send,
 {
     let start = WallTime.start();
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|task| {
-            let work = work.clone();
-            tokio::spawn(async move {
-                for index in (task..count).step_by(TASKS) {
-                    work(index).await;
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
+    tasks::share(TASKS, count, |indices| {
+        let work = work.clone();
+        async move {
+            for index in indices {
+                work(index).await;
+            }
+        }
+    })
+    .await;
     WallTime.end(start)
 }

@@ -4,20 +4,19 @@
 //! consecutive keys belong to different workspaces, and an index by workspace is accessed at
 //! scattered places.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 #[expect(dead_code, reason = "other benchmarks use the rest")]
 mod issued;
 mod scale {
     pub(crate) mod fill;
 }
-mod tasks;
 
 use std::{fs, sync::Arc};
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, measurement::WallTime};
 use futures_executor::block_on;
-use keywright_benches::{BYTES_PER_ROW, compare_in_turn, results, run, runs_once};
+use keywright_benches::{BYTES_PER_ROW, compare_in_turn, results, run, runs_once, tasks};
 use keywright_core::{Caller, Config, Keywright, ListKeys, Listed, Name, NewKey, Position, Scheme};
 use keywright_store_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -174,7 +173,7 @@ impl Filled {
     }
 }
 
-async fn create(keys: Keywright, callers: Arc<[Caller]>, indices: issued::Indices) {
+async fn create(keys: Keywright, callers: Arc<[Caller]>, indices: tasks::Indices) {
     let new = NewKey::named(Name::parse(fill::NAME).unwrap());
     for index in indices {
         let caller = callers.get(index % callers.len()).unwrap();

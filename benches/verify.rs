@@ -1,6 +1,6 @@
 //! Rows 1 and 2: verifying the token of a cached key, and rejecting invalid tokens.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 mod issued;
 
@@ -19,7 +19,7 @@ use criterion::{
     measurement::{Measurement, WallTime},
 };
 use futures_executor::block_on;
-use keywright_benches::{compare_in_turn, run, runs_once};
+use keywright_benches::{compare_in_turn, run, runs_once, tasks};
 use keywright_core::{
     Argon2Params, Config, Denied, Environment, Keywright, MemoryStore, Scheme, Token, TokenRef,
     VerifyError,
@@ -111,7 +111,7 @@ impl Hot {
         // buffered for a minute, as in a server that has run for a while.
         for _ in 0..2 {
             runtime.block_on(async {
-                issued::share(64, count, |indices| issued::verify(&keys, &tokens, indices)).await;
+                tasks::share(64, count, |indices| issued::verify(&keys, &tokens, indices)).await;
                 keys.flush().await.unwrap();
             });
         }

@@ -1,6 +1,6 @@
 //! Row 10: the cost of the auth layer for a request with a cached key.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 mod loopback;
 

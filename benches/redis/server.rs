@@ -17,6 +17,21 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        for _ in 0..5 {
+            let mut server = Self::spawn();
+            // Another process may take the port before the server does. Then the server exits.
+            while server.process.try_wait().unwrap().is_none() {
+                let client = redis::Client::open(server.url()).unwrap();
+                if client.get_connection().is_ok() {
+                    return server;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        panic!("redis-server exits after it starts");
+    }
+
+    fn spawn() -> Self {
         // On the disk of the target folder. On many machines `/tmp` is in memory.
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -30,19 +45,11 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self {
+        Self {
             process,
             _folder: folder,
             url: format!("redis://127.0.0.1:{port}"),
-        };
-        while redis::Client::open(server.url())
-            .unwrap()
-            .get_connection()
-            .is_err()
-        {
-            thread::sleep(Duration::from_millis(10));
         }
-        server
     }
 
     pub(crate) fn url(&self) -> &str {

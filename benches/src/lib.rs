@@ -1,5 +1,7 @@
 //! Measures subjects and their references in turn.
 
+pub mod tasks;
+
 use std::{env, path::PathBuf, time::Duration};
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, measurement::WallTime};

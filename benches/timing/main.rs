@@ -10,7 +10,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a bench that cannot run must stop"
+    reason = "a benchmark that cannot run must stop"
 )]
 
 mod base64;

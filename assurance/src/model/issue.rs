@@ -72,8 +72,8 @@ impl Model {
         let scope = idempotency
             .map(|idempotency| (principal, Operation::Rotate(predecessor), idempotency.key));
         let draft = self.successor(principal, slot, lifetime);
-        let answer = self.issue(scope, idempotency, into, draft)?;
-        if let (CallOutcome::Issued(number), Some(predecessor)) = (&answer, predecessor)
+        let outcome = self.issue(scope, idempotency, into, draft)?;
+        if let (CallOutcome::Issued(number), Some(predecessor)) = (&outcome, predecessor)
             && let Some(old) = self.keys.get_mut(&predecessor)
         {
             old.successor = Some(*number);
@@ -84,7 +84,7 @@ impl Model {
                 old.expires_at = Some(old.expires_at.map_or(end, |own| own.min(end)));
             }
         }
-        Ok(answer)
+        Ok(outcome)
     }
 
     /// Returns the successor of a key if the caller may rotate the key.

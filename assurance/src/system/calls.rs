@@ -81,14 +81,14 @@ impl<B: Backend> System<B> {
                     return;
                 };
                 let revoked = block_on(issuer.revoke(&caller, &self.id(*key), *reach));
-                let answer = match revoked {
+                let outcome = match revoked {
                     Ok(revocation) => CallOutcome::Revoked {
                         first: revocation.first,
                         count: revocation.count,
                     },
                     Err(error) => CallOutcome::Rejected(rejection(&error)),
                 };
-                assert_eq!(answer, *model.expected());
+                assert_eq!(outcome, *model.expected());
             }
             Action::Find { by, key } => {
                 let Some(caller) = self.caller(*by) else {

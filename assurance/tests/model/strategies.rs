@@ -165,8 +165,8 @@ fn create(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
 }
 
 fn rotate(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
-    let overlap = prop_oneof![1 => Just(0), 3 => span()];
-    let lifetime = option::weighted(0.3, span());
+    let overlap = prop_oneof![1 => Just(0), 3 => duration()];
+    let lifetime = option::weighted(0.3, duration());
     (
         slots.actor(),
         slots.key(),
@@ -256,13 +256,13 @@ fn expiry() -> impl Strategy<Value = RequestedExpiry> {
         8 => Just(RequestedExpiry::Inherited),
         1 => Just(RequestedExpiry::Now),
         1 => select(&[0, -HOUR][..]).prop_map(RequestedExpiry::In),
-        5 => span().prop_map(RequestedExpiry::In),
+        5 => duration().prop_map(RequestedExpiry::In),
     ]
 }
 
 /// Generates one of a few durations, so that keys created at different times expire at the same
 /// time.
-fn span() -> impl Strategy<Value = i64> {
+fn duration() -> impl Strategy<Value = i64> {
     select(&[1, HOUR, 2 * HOUR, 3 * HOUR, DAY, 40 * DAY][..])
 }
 

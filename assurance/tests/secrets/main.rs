@@ -7,9 +7,9 @@
 //! * `lifecycle`: the program with all logging enabled, over SQLite and over Redis, through the
 //!   lifecycle of keys and through requests with a token in every wrong place. Then its responses,
 //!   logs, metrics and files are searched.
-//! * `memory`: the memory of the running program. The secrets in it are counted, and those that must
-//!   be gone are asserted to be. Run `cargo test --package keywright-assurance --test secrets memory`
-//!   with `-- --nocapture` to print the counts.
+//! * `memory`: the memory of the running program. The secrets in it are counted, and those that
+//!   must be gone are asserted to be. Run `cargo test --package keywright-assurance --test secrets
+//!   memory` with `-- --nocapture` to print the counts.
 
 mod attacks;
 mod fixture;

@@ -7,14 +7,17 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tempfile::TempDir;
 
 use crate::fixture::PASSWORD;
 
-/// How long to wait for the server to start or to reply.
+/// How often to check whether the server has started, every 10 ms.
+const START_ATTEMPTS: u32 = 12_000;
+
+/// How long to wait for the server to reply.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Returns a port that no process is listening on.
@@ -65,8 +68,7 @@ impl Server {
                 folder,
                 port,
             };
-            let deadline = Instant::now() + TIMEOUT;
-            while Instant::now() < deadline {
+            for _ in 0..START_ATTEMPTS {
                 if server.process.try_wait().unwrap().is_some() {
                     break;
                 }

@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::Mutex,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use keywright_assurance::program::keywright;
@@ -16,7 +16,10 @@ use tempfile::TempDir;
 
 use crate::{redis::read_all, response::RawResponse};
 
-/// How long to wait for the server to start or to respond.
+/// How often to check whether the server has started, every 10 ms.
+const START_ATTEMPTS: u32 = 12_000;
+
+/// How long to wait for the server to respond.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A server in a temporary folder, which also contains its log, its temporary files and its
@@ -75,8 +78,7 @@ impl Server {
     }
 
     fn await_address(&mut self) -> SocketAddr {
-        let deadline = Instant::now() + TIMEOUT;
-        while Instant::now() < deadline {
+        for _ in 0..START_ATTEMPTS {
             let log = self.log();
             if let Some((_, rest)) = log.split_once("listening on http://") {
                 let address = rest.split(|c: char| c == '"' || c.is_whitespace()).next();
