@@ -1,7 +1,7 @@
-//! The map under the cache, beside others that could be it. It is no row of the table: ours is told
-//! by row 1, and this is why it is what it is.
+//! Compares the map of the cache with alternatives. BENCHMARKS.md has the results in a separate
+//! table, which explains the choice of the map.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 use std::{
     collections::VecDeque,
@@ -30,17 +30,17 @@ fn main() {
 }
 
 fn cache_map(criterion: &mut Criterion) {
-    // One after the other, so that no two of a million keys are in memory.
+    // One after the other, so that only one map of a million keys is in memory at a time.
     compare::<Papaya>(criterion, "papaya");
     compare::<QuickCache>(criterion, "quick-cache");
     compare::<Sharded>(criterion, "sharded");
     compare::<Snapshot>(criterion, "arc-swap");
 }
 
-/// As many bytes as an id has, and as random.
+/// A random id with the length of a key id.
 type Id = [u8; 16];
 
-/// As large as what the cache keeps of a key.
+/// A value with the size of a cache entry.
 type Value = Arc<[u64; 24]>;
 
 trait Map: Sync {
@@ -71,7 +71,7 @@ fn compare<M: Map>(criterion: &mut Criterion, name: &str) {
 
 struct Filled<M> {
     map: M,
-    /// In the order in which they are looked up.
+    /// The ids, in the order of the look-ups.
     ids: Vec<Id>,
 }
 
@@ -79,7 +79,7 @@ impl<M: Map> Filled<M> {
     fn with(count: usize) -> Self {
         let mut ids: Vec<Id> = ids(1).take(count).collect();
         let map = M::new(ids.iter().map(|id| (*id, Value::default())));
-        // They are random, and so in another order now than in memory.
+        // The ids are random, so the sorted order differs from the order in memory.
         ids.sort_unstable();
         Self { map, ids }
     }
@@ -91,7 +91,8 @@ impl<M: Map> Filled<M> {
         });
     }
 
-    /// Two threads share the look-ups, of the same keys: what one takes of both their time.
+    /// Shares look-ups of the same keys between two threads, and measures the total time per
+    /// look-up.
     fn bench_on_two_threads(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
         group.bench_function(id, |bencher| {
             bencher.iter_custom(|finds| {
@@ -113,7 +114,7 @@ impl<M: Map> Filled<M> {
         });
     }
 
-    /// New keys one by one, and out again a little later, as a full cache does it.
+    /// Inserts new keys and removes each a little later, as a full cache does.
     fn bench_insert(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
         let mut new = ids(2);
         let mut inserted = VecDeque::new();
@@ -138,7 +139,8 @@ impl<M: Map> Filled<M> {
 }
 
 fn ids(seed: u128) -> impl Iterator<Item = Id> {
-    // Knuth's linear congruential generator with 128 bits; its upper half is random.
+    // Knuth's linear congruential generator with 128 bits, of which the upper half is sufficiently
+    // random.
     let mut state = seed;
     let mut half = move || {
         state = state
@@ -149,7 +151,7 @@ fn ids(seed: u128) -> impl Iterator<Item = Id> {
     iter::repeat_with(move || (half() | (half() >> 64)).to_be_bytes())
 }
 
-/// As the cache has it.
+/// The map that the cache uses.
 struct Papaya(papaya::HashMap<Id, Value, RandomState>);
 
 impl Map for Papaya {
@@ -170,7 +172,8 @@ impl Map for Papaya {
     }
 }
 
-/// It also evicts, for which the others need something beside them; here it never has to.
+/// A cache that also evicts. The others need an additional data structure for that. Here it never
+/// evicts.
 struct QuickCache(Cache<Id, Value, UnitWeighter, RandomState>);
 
 impl Map for QuickCache {
@@ -205,6 +208,7 @@ impl Map for QuickCache {
 
 const SHARDS: usize = 64;
 
+/// Hash maps in 64 shards, each behind a lock.
 struct Sharded([RwLock<HashMap<Id, Value, RandomState>>; SHARDS]);
 
 impl Sharded {
@@ -236,7 +240,7 @@ impl Map for Sharded {
     }
 }
 
-/// A whole map that is replaced with each change.
+/// An immutable map that each change replaces.
 struct Snapshot(ArcSwap<HashMap<Id, Value, RandomState>>);
 
 impl Map for Snapshot {

@@ -1,15 +1,17 @@
-//! Rows 3 and 5: what is not in the cache, over SQLite.
+//! Rows 3 and 5: verifying tokens of keys that are not cached, over SQLite.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 mod issued;
-mod tasks;
 
 use std::sync::Arc;
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
 use futures_executor::block_on;
-use keywright_benches::{in_turn, run, runs_once};
+use keywright_benches::{
+    compare_in_turn, run, runs_once,
+    tasks::{self, Indices},
+};
 use keywright_core::{
     Config, Denied, Environment, KeyId, KeyStore, Keywright, Scheme, Token, TokenRef, VerifyError,
 };
@@ -18,7 +20,7 @@ use rusqlite::{Connection, OpenFlags, Row};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use self::issued::{Bytes, Places};
+use self::issued::TokenBytes;
 
 fn main() {
     run(cold);
@@ -26,31 +28,31 @@ fn main() {
 
 fn cold(criterion: &mut Criterion) {
     let runtime = issued::runtime();
-    // Argon2 with what it costs by default: a run of it would be three powers of ten in the figure.
+    // Argon2 at its default cost. If a rejection ran it, the time would be a thousand times longer.
     let argon2id = Cold::with(Scheme::default(), 64, &runtime);
     let (wrong, ids): (Arc<[Token]>, Arc<[KeyId]>) =
-        (argon2id.wrong().into(), argon2id.ids().into());
+        (argon2id.wrong_tokens().into(), argon2id.ids().into());
     let count = if runs_once() { 200 } else { 10_000 };
     let hmac = Cold::with(Scheme::HmacSha256, count, &runtime);
-    in_turn(
+    compare_in_turn(
         criterion,
         "cold",
         &mut [
-            // Both by 64 tasks: to one alone they take as long as a thread takes to wake up, which
-            // is one thing or seven times that, by where the system has put it.
+            // Both with 64 tasks. For a single task, most of the time is the wake-up of a thread,
+            // which varies by a factor of seven with the core that the system chooses.
             ("keywright-wrong-secret", &mut |group, id| {
-                tasks::bench(group, id, &runtime, 64, |places| {
-                    refuse(argon2id.keys.clone(), Arc::clone(&wrong), places)
+                tasks::bench(group, id, &runtime, 64, |indices| {
+                    reject(argon2id.keys.clone(), Arc::clone(&wrong), indices)
                 });
             }),
             ("find", &mut |group, id| {
-                tasks::bench(group, id, &runtime, 64, |places| {
-                    find(Arc::clone(&argon2id.store), Arc::clone(&ids), places)
+                tasks::bench(group, id, &runtime, 64, |indices| {
+                    find(Arc::clone(&argon2id.store), Arc::clone(&ids), indices)
                 });
             }),
             ("keywright-64", &mut |group, id| {
-                tasks::bench(group, id, &runtime, 64, |places| {
-                    issued::verify(&hmac.keys, &hmac.tokens, places)
+                tasks::bench(group, id, &runtime, 64, |indices| {
+                    issued::verify(&hmac.keys, &hmac.tokens, indices)
                 });
             }),
             ("keywright-1", &mut |group, id| hmac.bench(group, id)),
@@ -59,12 +61,12 @@ fn cold(criterion: &mut Criterion) {
     );
 }
 
-/// Keys in a file, none of which is remembered.
+/// Keys in a file, and a library without a cache.
 struct Cold {
     folder: TempDir,
     store: Arc<SqliteStore>,
     keys: Keywright,
-    tokens: Arc<[Bytes]>,
+    tokens: Arc<[TokenBytes]>,
 }
 
 impl Cold {
@@ -90,8 +92,8 @@ impl Cold {
         self.tokens.iter().map(|token| id(token)).collect()
     }
 
-    /// Tokens with the id of one key and the secret of the next.
-    fn wrong(&self) -> Vec<Token> {
+    /// Returns tokens with the id of one key and the secret of the next.
+    fn wrong_tokens(&self) -> Vec<Token> {
         let prefix = issued::prefix();
         let next = self.tokens.iter().cycle().skip(1);
         self.ids()
@@ -112,7 +114,7 @@ impl Cold {
         });
     }
 
-    /// What one thread reaches with SQLite alone: the same rows, read as they are.
+    /// The reference: one thread reads the same rows with SQLite directly.
     fn bench_select(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let file = self.folder.path().join("keys.db");
@@ -136,18 +138,18 @@ impl Cold {
     }
 }
 
-async fn refuse(keys: Keywright, wrong: Arc<[Token]>, places: Places) {
-    for place in places {
-        let token = wrong.get(place % wrong.len()).unwrap();
-        let refusal = keys.verifier().verify(token.expose().as_bytes()).await;
-        let denied = matches!(refusal, Err(VerifyError::Denied(Denied::WrongSecret(_))));
-        assert!(denied, "the secret is another key's");
+async fn reject(keys: Keywright, wrong: Arc<[Token]>, indices: Indices) {
+    for index in indices {
+        let token = wrong.get(index % wrong.len()).unwrap();
+        let rejection = keys.verifier().verify(token.expose().as_bytes()).await;
+        let denied = matches!(rejection, Err(VerifyError::Denied(Denied::WrongSecret(_))));
+        assert!(denied, "the secret belongs to another key");
     }
 }
 
-async fn find(store: Arc<SqliteStore>, ids: Arc<[KeyId]>, places: Places) {
-    for place in places {
-        let id = ids.get(place % ids.len()).unwrap();
+async fn find(store: Arc<SqliteStore>, ids: Arc<[KeyId]>, indices: Indices) {
+    for index in indices {
+        let id = ids.get(index % ids.len()).unwrap();
         assert!(store.find(id).await.unwrap().is_some());
     }
 }

@@ -1,6 +1,6 @@
-//! Row 11: creating a key over HTTP that is on the disk when the answer comes.
+//! Row 11: creating a key over HTTP, durable before the response is sent.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 mod loopback;
 
@@ -25,7 +25,7 @@ fn main() {
 }
 
 fn create_over_http(criterion: &mut Criterion) {
-    // On the disk that is built on: `/tmp` is memory on many machines, where durability costs nothing.
+    // On the disk of the target folder. On many machines `/tmp` is in memory, where syncs are free.
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
     let config = Config::new(Prefix::parse("acme").unwrap()).with_scheme(Scheme::HmacSha256);
@@ -47,14 +47,14 @@ fn create_over_http(criterion: &mut Criterion) {
     let (create, echo) = (request("/v1/api-keys"), request("/v1/jsonecho"));
     let endpoints = Router::new().route_service("/v1/api-keys", ApiKeys::at(&keys, "/v1/api-keys"));
     let length = Loopback::serve(endpoints.clone()).body(&create).len();
-    let echoes = post(move |body| echoed(body, length));
-    let endpoints = endpoints.route("/v1/jsonecho", echoes);
+    let echo_route = post(move |body| echo_padded(body, length));
+    let endpoints = endpoints.route("/v1/jsonecho", echo_route);
     let requests = [("keywright", create), ("axum-echo", echo)];
     Loopback::serve(endpoints).compare(criterion, "create-over-http", requests);
 }
 
-/// The body, and as much beside it as makes the answer that long.
-async fn echoed(Json(body): Json<Value>, length: usize) -> (StatusCode, Json<Value>) {
+/// Responds with the request body, padded to this length.
+async fn echo_padded(Json(body): Json<Value>, length: usize) -> (StatusCode, Json<Value>) {
     let around = r#"{"body":,"rest":""}"#.len() + BODY.len();
     let rest = "x".repeat(length.saturating_sub(around));
     (

@@ -1,14 +1,11 @@
-//! Row 7: creating a key that is on the disk when the answer comes.
+//! Row 7: creating a key, durable before the call returns.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 use std::{path::Path, sync::Arc};
 
-use criterion::{
-    BenchmarkGroup, BenchmarkId, Criterion, Throughput,
-    measurement::{Measurement, WallTime},
-};
-use keywright_benches::{in_turn, run};
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
+use keywright_benches::{compare_in_turn, run, tasks};
 use keywright_core::{
     Caller, Config, Keywright, Name, NewKey, Permissions, Prefix, Scheme, Workspace,
 };
@@ -27,7 +24,7 @@ fn main() {
 
 fn durable_create(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
-    in_turn(
+    compare_in_turn(
         criterion,
         "durable-create",
         &mut [
@@ -42,17 +39,17 @@ fn durable_create(criterion: &mut Criterion) {
     );
 }
 
-/// On the disk that is built on: `/tmp` is memory on many machines, where durability costs nothing.
+/// Creates a folder on the disk of the target folder. On many machines `/tmp` is in memory, where
+/// syncs are free.
 fn folder() -> TempDir {
     TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// As many tasks as callers share the creates among them, each waiting for its own answer.
 fn keywright(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
     runtime: &Runtime,
-    callers: u64,
+    tasks: usize,
 ) {
     let folder = folder();
     let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
@@ -60,25 +57,12 @@ fn keywright(
     let keys = runtime
         .block_on(Keywright::open(config, Arc::new(store)))
         .unwrap();
-    group.throughput(Throughput::Elements(1));
-    group.bench_function(id, |bencher| {
-        bencher.iter_custom(|creates| {
-            runtime.block_on(async {
-                let start = WallTime.start();
-                let tasks: Vec<_> = (0..callers)
-                    .map(|caller| creates / callers + u64::from(caller < creates % callers))
-                    .map(|share| tokio::spawn(create(keys.clone(), share)))
-                    .collect();
-                for task in tasks {
-                    task.await.unwrap();
-                }
-                WallTime.end(start)
-            })
-        });
+    tasks::bench(group, id, runtime, tasks, |indices| {
+        create(keys.clone(), indices.len())
     });
 }
 
-async fn create(keys: Keywright, count: u64) {
+async fn create(keys: Keywright, count: usize) {
     let permissions: Permissions = PERMISSIONS.parse().unwrap();
     let caller = Caller::new(Workspace::parse(WORKSPACE).unwrap(), permissions);
     let new = NewKey::new(Name::parse(NAME).unwrap());
@@ -87,8 +71,8 @@ async fn create(keys: Keywright, count: u64) {
     }
 }
 
-/// What one thread reaches with SQLite alone: a row of the same size, under a key that grows like
-/// the ids, in a transaction of its own, and no index to keep beside it.
+/// The reference: one thread inserts rows of the same size with SQLite directly, each in its own
+/// transaction. The keys increase like ids, and there is no secondary index.
 fn rusqlite(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
     let folder = folder();
     let database = open(&folder.path().join("keys.db"));

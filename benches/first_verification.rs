@@ -1,6 +1,6 @@
-//! Row 6: the first verification of a key that is hashed with Argon2id.
+//! Row 6: the first verification of a key, hashed with Argon2id.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use api_keys_simplified::{ApiKeyManagerV0, HashConfig, KeyConfig};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use criterion::Criterion;
 use futures_executor::block_on;
-use keywright_benches::{in_turn, run};
+use keywright_benches::{compare_in_turn, run};
 use keywright_core::{
     Caller, Config, Keywright, MemoryStore, Name, NewKey, Permissions, Prefix, Secret, Workspace,
 };
@@ -22,7 +22,7 @@ fn main() {
 }
 
 fn first_verification(criterion: &mut Criterion) {
-    // Nothing is cached, so that each verification is a first one.
+    // Without a cache, each verification is a first one.
     let config = Config::new(Prefix::parse("acme").unwrap()).with_cache(0);
     let keys = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
     let caller = Caller::new(Workspace::parse("default").unwrap(), Permissions::all());
@@ -40,7 +40,7 @@ fn first_verification(criterion: &mut Criterion) {
         .generate(api_keys_simplified::Environment::production())
         .unwrap();
 
-    in_turn(
+    compare_in_turn(
         criterion,
         "first-verification",
         &mut [

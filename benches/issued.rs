@@ -1,12 +1,13 @@
-//! Keys that are there before anything is measured, and callers that verify them.
+//! Keys to create before a measurement, and tasks that verify them.
 
-use std::{iter::StepBy, ops::Range, sync::Arc};
+use std::sync::Arc;
 
+use keywright_benches::tasks::{Indices, share};
 use keywright_core::{Caller, Keywright, Name, NewKey, Permissions, Prefix, Workspace};
 use tokio::runtime::{Builder, Runtime};
 
 /// The bytes of a token with the prefix `acme`.
-pub(crate) type Bytes = [u8; 76];
+pub(crate) type TokenBytes = [u8; 76];
 
 pub(crate) fn prefix() -> Prefix {
     Prefix::parse("acme").unwrap()
@@ -16,16 +17,16 @@ pub(crate) fn runtime() -> Runtime {
     Builder::new_multi_thread().build().unwrap()
 }
 
-/// Creates keys, and gives their tokens in an order that no processor could foresee.
-pub(crate) fn issue(keys: &Keywright, count: usize, runtime: &Runtime) -> Arc<[Bytes]> {
-    let create = |places: Places| create(keys.clone(), places.len());
-    let created = runtime.block_on(among(64, count, create));
+/// Creates keys, and returns their tokens in an order that the processor cannot predict.
+pub(crate) fn issue(keys: &Keywright, count: usize, runtime: &Runtime) -> Arc<[TokenBytes]> {
+    let create = |indices: Indices| create(keys.clone(), indices.len());
+    let created = runtime.block_on(share(64, count, create));
     let mut tokens = created.concat();
     shuffle(&mut tokens);
     tokens.into()
 }
 
-async fn create(keys: Keywright, count: usize) -> Vec<Bytes> {
+async fn create(keys: Keywright, count: usize) -> Vec<TokenBytes> {
     let caller = Caller::new(Workspace::parse("default").unwrap(), Permissions::all());
     let new = NewKey::new(Name::parse("a name of 20 letters").unwrap())
         .with_permissions("calls:read,calls:write,users:read".parse().unwrap());
@@ -37,10 +38,11 @@ async fn create(keys: Keywright, count: usize) -> Vec<Bytes> {
     tokens
 }
 
-pub(crate) fn shuffle(tokens: &mut [Bytes]) {
+pub(crate) fn shuffle(tokens: &mut [TokenBytes]) {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for last in (1..tokens.len()).rev() {
-        // Knuth's linear congruential generator, whose upper bits are the better ones.
+        // Knuth's linear congruential generator. Its upper bits are more random than the lower
+        // ones.
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
@@ -48,38 +50,16 @@ pub(crate) fn shuffle(tokens: &mut [Bytes]) {
     }
 }
 
-/// The part of one caller in what many do.
-pub(crate) type Places = StepBy<Range<usize>>;
-
-/// As many tasks as callers share the numbers below `count` among them.
-pub(crate) async fn among<F>(
-    callers: usize,
-    count: usize,
-    work: impl Fn(Places) -> F,
-) -> Vec<F::Output>
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    let tasks: Vec<_> = (0..callers)
-        .map(|caller| tokio::spawn(work((caller..count).step_by(callers))))
-        .collect();
-    let mut outcomes = Vec::with_capacity(callers);
-    for task in tasks {
-        outcomes.push(task.await.unwrap());
-    }
-    outcomes
-}
-
-/// Verifies the tokens of some places, and of those beyond the last from the first on again.
+/// Verifies the tokens at these indices, modulo the number of tokens.
 pub(crate) fn verify(
     keys: &Keywright,
-    tokens: &Arc<[Bytes]>,
-    places: Places,
+    tokens: &Arc<[TokenBytes]>,
+    indices: Indices,
 ) -> impl Future<Output = ()> + Send + 'static {
     let (keys, tokens) = (keys.clone(), Arc::clone(tokens));
     async move {
-        for place in places {
-            let token = tokens.get(place % tokens.len()).unwrap();
+        for index in indices {
+            let token = tokens.get(index % tokens.len()).unwrap();
             keys.verifier().verify(token).await.unwrap();
         }
     }

@@ -1,4 +1,4 @@
-//! A server and its clients in one process, with real sockets between them.
+//! A server and its clients in one process, connected by TCP.
 
 use std::{
     cell::RefCell,
@@ -14,19 +14,20 @@ use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput,
     measurement::{Measurement, WallTime},
 };
-use keywright_benches::in_turn;
+use keywright_benches::compare_in_turn;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
 };
 
-/// How many clients ask at a time, each on a connection of its own that it keeps.
+/// The number of clients. Each keeps one connection open.
 const CONNECTIONS: usize = 64;
 
-/// A server with its own threads, and clients that share one: they send bytes that were put together
-/// before, and look for no more in an answer than its status and its end. What is compared is asked
-/// of one server over the same connections.
+/// A server with its own threads, and clients that share one thread.
+///
+/// To cost little, the clients send prepared bytes, and only check the status and find the end of a
+/// response. Both sides of a comparison use the same server and the same connections.
 pub(crate) struct Loopback {
     clients: Runtime,
     connections: Vec<Connection>,
@@ -58,7 +59,7 @@ impl Loopback {
         }
     }
 
-    /// Benches two requests in turn, which are answered with as many bytes.
+    /// Compares two requests. Their responses must have bodies of the same length.
     pub(crate) fn compare(
         mut self,
         criterion: &mut Criterion,
@@ -74,7 +75,7 @@ impl Loopback {
                 bencher.iter_custom(|count| loopback.borrow_mut().time(request, count));
             });
         };
-        in_turn(
+        compare_in_turn(
             criterion,
             row,
             &mut [
@@ -84,15 +85,15 @@ impl Loopback {
         );
     }
 
-    /// How long the clients take together for so many requests.
+    /// Measures how long the clients together take for this many requests.
     fn time(&mut self, request: &Arc<str>, requests: u64) -> Duration {
-        let left = Arc::new(AtomicU64::new(requests));
+        let remaining = Arc::new(AtomicU64::new(requests));
         let start = WallTime.start();
         let tasks: Vec<_> = self
             .connections
             .drain(..)
             .map(|connection| {
-                let share = connection.share(Arc::clone(request), Arc::clone(&left));
+                let share = connection.send_share(Arc::clone(request), Arc::clone(&remaining));
                 self.clients.spawn(share)
             })
             .collect();
@@ -104,10 +105,10 @@ impl Loopback {
         WallTime.end(start)
     }
 
-    /// The body of one answer.
+    /// Sends a request, and returns the body of the response.
     pub(crate) fn body(&mut self, request: &str) -> Vec<u8> {
         let connection = self.connections.first_mut().unwrap();
-        self.clients.block_on(connection.ask(request));
+        self.clients.block_on(connection.send(request));
         let head = head_length(&connection.buffer).unwrap();
         connection.buffer.split_off(head)
     }
@@ -119,24 +120,24 @@ struct Connection {
 }
 
 impl Connection {
-    /// Asks until nothing is left to ask.
-    async fn share(mut self, request: Arc<str>, left: Arc<AtomicU64>) -> Self {
-        let take = |left: u64| left.checked_sub(1);
-        while left
+    /// Sends requests until `remaining` is zero.
+    async fn send_share(mut self, request: Arc<str>, remaining: Arc<AtomicU64>) -> Self {
+        let take = |remaining: u64| remaining.checked_sub(1);
+        while remaining
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
             .is_ok()
         {
-            self.ask(&request).await;
+            self.send(&request).await;
         }
         self
     }
 
-    async fn ask(&mut self, request: &str) {
+    async fn send(&mut self, request: &str) {
         self.stream.write_all(request.as_bytes()).await.unwrap();
         self.buffer.clear();
-        while answer_length(&self.buffer).is_none_or(|length| self.buffer.len() < length) {
+        while response_length(&self.buffer).is_none_or(|length| self.buffer.len() < length) {
             let read = self.stream.read_buf(&mut self.buffer).await.unwrap();
-            assert!(read > 0, "the server has closed the connection");
+            assert!(read > 0, "the server closed the connection");
         }
         assert!(
             self.buffer.starts_with(b"HTTP/1.1 20"),
@@ -146,10 +147,10 @@ impl Connection {
     }
 }
 
-/// The length of head and body, once the head is whole.
-fn answer_length(answer: &[u8]) -> Option<usize> {
-    let head = head_length(answer)?;
-    let lines = str::from_utf8(answer.get(..head)?).unwrap().lines();
+/// Returns the length of the response, or `None` if its head is incomplete.
+fn response_length(response: &[u8]) -> Option<usize> {
+    let head = head_length(response)?;
+    let lines = str::from_utf8(response.get(..head)?).unwrap().lines();
     let body: usize = lines
         .filter_map(|line| line.split_once(": "))
         .find(|(name, _)| *name == "content-length")
@@ -158,8 +159,8 @@ fn answer_length(answer: &[u8]) -> Option<usize> {
     Some(head + body)
 }
 
-fn head_length(answer: &[u8]) -> Option<usize> {
+fn head_length(response: &[u8]) -> Option<usize> {
     let end = b"\r\n\r\n";
-    let place = answer.windows(end.len()).position(|bytes| bytes == end)?;
-    Some(place + end.len())
+    let index = response.windows(end.len()).position(|bytes| bytes == end)?;
+    Some(index + end.len())
 }

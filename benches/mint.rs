@@ -1,13 +1,13 @@
-//! Row 4: minting a token, with the hash and the tag of its secret.
+//! Row 4: minting a token, including the hash and the tag of its secret.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 use std::sync::Arc;
 
 use api_keys_simplified::{ApiKeyManagerV0, HashConfig, KeyConfig};
 use criterion::Criterion;
 use futures_executor::block_on;
-use keywright_benches::{in_turn, run};
+use keywright_benches::{compare_in_turn, run};
 use keywright_core::{Config, Environment, Keywright, MemoryStore, Prefix, Scheme, Workspace};
 use prefixed_api_key::PrefixedApiKeyController;
 
@@ -26,12 +26,12 @@ fn mint(criterion: &mut Criterion) {
         .finalize()
         .unwrap();
 
-    // The parameters that are Keywright's default; its own cost more memory.
+    // Keywright's default parameters. The crate's own defaults use more memory.
     let cost = HashConfig::custom(19_456, 2, 1).unwrap();
     let grace = std::time::Duration::ZERO;
     let aks = ApiKeyManagerV0::init("acme", KeyConfig::default(), cost, grace).unwrap();
 
-    in_turn(
+    compare_in_turn(
         criterion,
         "mint",
         &mut [

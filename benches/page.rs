@@ -1,12 +1,12 @@
-//! Row 12: a page by cursor, in a large workspace and in a small one.
+//! Row 12: reading a page by cursor, in a large workspace and in a small one.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 use std::sync::Arc;
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, measurement::WallTime};
 use futures_executor::block_on;
-use keywright_benches::{in_turn, run, runs_once};
+use keywright_benches::{compare_in_turn, run, runs_once, tasks};
 use keywright_core::{
     Caller, Config, Keywright, ListKeys, ListStart, Name, NewKey, Page, Permissions, Prefix,
     Scheme, Workspace,
@@ -22,7 +22,7 @@ fn main() {
 }
 
 fn page(criterion: &mut Criterion) {
-    // A run that only shows that the bench works is not to fill a file for half a minute.
+    // A run that only checks that the benchmark works should not fill a file for half a minute.
     let large = if runs_once() { 10_000 } else { 1_000_000 };
     let runtime = Builder::new_multi_thread().build().unwrap();
     let large = Filled::with(large, &runtime);
@@ -30,7 +30,7 @@ fn page(criterion: &mut Criterion) {
     let cursors = &large.cursors;
     let [start, middle, end] =
         [0, cursors.len() / 2, cursors.len() - 1].map(|depth| cursors.get(depth).unwrap());
-    in_turn(
+    compare_in_turn(
         criterion,
         "page",
         &mut [
@@ -51,16 +51,16 @@ fn page(criterion: &mut Criterion) {
     );
 }
 
-/// All of them, in an order in which neighbours are far apart.
+/// Returns all cursors in an order in which consecutive ones are far apart.
 fn scattered(cursors: &[String]) -> Vec<&String> {
-    // A prime that divides no number of pages here, so that none is left out.
+    // A prime that does not divide the number of pages, so that every cursor is included.
     let stride = 6_173;
     (0..cursors.len())
-        .map(|place| cursors.get(place * stride % cursors.len()).unwrap())
+        .map(|index| cursors.get(index * stride % cursors.len()).unwrap())
         .collect()
 }
 
-/// A store with one workspace, and the cursors of all its pages that are full but the first.
+/// A store with one workspace, and the cursors of all its full pages except the first.
 struct Filled {
     keys: Keywright,
     caller: Caller,
@@ -69,7 +69,7 @@ struct Filled {
 }
 
 impl Filled {
-    fn with(count: u64, runtime: &Runtime) -> Self {
+    fn with(count: usize, runtime: &Runtime) -> Self {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
         let config = Config::new(Prefix::parse("acme").unwrap()).with_scheme(Scheme::HmacSha256);
@@ -87,7 +87,7 @@ impl Filled {
             next = filled.page(ListStart::After(cursor.clone())).next;
             filled.cursors.push(cursor);
         }
-        assert_eq!(filled.cursors.len() as u64, count / u64::from(PAGE) - 1);
+        assert_eq!(filled.cursors.len(), count / PAGE as usize - 1);
         filled
     }
 
@@ -116,25 +116,16 @@ impl Filled {
     }
 }
 
-/// Many callers create at a time, so that they share transactions.
-fn create(keys: &Keywright, caller: &Caller, count: u64, runtime: &Runtime) {
-    let callers = 256;
-    runtime.block_on(async {
-        let tasks: Vec<_> = (0..callers)
-            .map(|one| count / callers + u64::from(one < count % callers))
-            .map(|share| {
-                let (keys, caller) = (keys.clone(), caller.clone());
-                tokio::spawn(async move {
-                    let new = NewKey::new(Name::parse("a name of 20 letters").unwrap())
-                        .with_permissions("api_keys:write,calls:*".parse().unwrap());
-                    for _ in 0..share {
-                        keys.issuer().create(&caller, new.clone()).await.unwrap();
-                    }
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await.unwrap();
+/// Creates keys with many concurrent tasks, so that they share transactions.
+fn create(keys: &Keywright, caller: &Caller, count: usize, runtime: &Runtime) {
+    runtime.block_on(tasks::share(256, count, |indices| {
+        let (keys, caller) = (keys.clone(), caller.clone());
+        async move {
+            let mut new = NewKey::new(Name::parse("a name of 20 letters").unwrap());
+            new.permissions = Some("api_keys:write,calls:*".parse().unwrap());
+            for _ in indices {
+                keys.issuer().create(&caller, new.clone()).await.unwrap();
+            }
         }
-    });
+    }));
 }

@@ -1,9 +1,10 @@
-//! Rows 8 and 9: first verifications and creations over Redis, by 64 tasks.
+//! Rows 8 and 9: first verifications and creates over Redis, with 64 tasks.
 
 #![expect(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
-    reason = "a bench that cannot run must stop"
+    reason = "a benchmark that cannot run must stop"
 )]
 
 #[path = "redis/server.rs"]
@@ -21,7 +22,7 @@ use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput,
     measurement::{Measurement, WallTime},
 };
-use keywright_benches::{in_turn, run};
+use keywright_benches::{compare_in_turn, run, tasks};
 use keywright_core::{
     Caller, Config, KeyStore, Keywright, Name, NewKey, Permissions, Prefix, Scheme, Workspace,
 };
@@ -30,12 +31,12 @@ use redis::{Commands, Script, aio::MultiplexedConnection, cmd};
 use tokio::runtime::Runtime;
 
 const TASKS: usize = 64;
-/// Keys that are verified once, before a verifier takes over that has seen none of them.
+/// The number of keys. After each was verified once, a new verifier with an empty cache takes over.
 const KEYS: u64 = 4096;
 const NAME: &str = "a name of 20 letters";
 const PERMISSIONS: &str = "api_keys:write,calls:*";
 
-/// The writes of a creation: an entry of a list, and a record under a name that is new.
+/// The writes of a create: an entry in an index, and a record under a new name.
 const CREATE: &str = "
     redis.call('ZADD', KEYS[1], 0, ARGV[1])
     return redis.call('SET', KEYS[2], ARGV[2], 'NX')";
@@ -70,7 +71,7 @@ fn over_redis(criterion: &mut Criterion) {
     let names: Arc<Vec<String>> = Arc::new(plain.keys("kw:r:*").unwrap());
     let record: Vec<u8> = plain.get(&names[0]).unwrap();
 
-    in_turn(
+    compare_in_turn(
         criterion,
         "redis-verification",
         &mut [
@@ -78,10 +79,10 @@ fn over_redis(criterion: &mut Criterion) {
                 bench(group, id, &runtime, || {
                     let keys = open(&runtime, &store);
                     let tokens = Arc::clone(&tokens);
-                    move |place| {
+                    move |index| {
                         let (keys, tokens) = (keys.clone(), Arc::clone(&tokens));
                         async move {
-                            let token = &tokens[place];
+                            let token = &tokens[index];
                             keys.verifier().verify(token).await.unwrap();
                         }
                     }
@@ -90,7 +91,7 @@ fn over_redis(criterion: &mut Criterion) {
             ("redis-rs", &mut |group, id| {
                 bench(group, id, &runtime, || {
                     let (connection, names) = (connection.clone(), Arc::clone(&names));
-                    move |place| get(connection.clone(), Arc::clone(&names), place)
+                    move |index| get(connection.clone(), Arc::clone(&names), index)
                 });
             }),
         ],
@@ -98,7 +99,7 @@ fn over_redis(criterion: &mut Criterion) {
 
     let script = Arc::new(Script::new(CREATE));
     let created = Arc::new(AtomicU64::new(0));
-    in_turn(
+    compare_in_turn(
         criterion,
         "redis-create",
         &mut [
@@ -149,9 +150,9 @@ fn new_key() -> NewKey {
     NewKey::new(Name::parse(NAME).unwrap())
 }
 
-async fn get(mut connection: MultiplexedConnection, names: Arc<Vec<String>>, place: usize) {
+async fn get(mut connection: MultiplexedConnection, names: Arc<Vec<String>>, index: usize) {
     let mut get = cmd("GET");
-    get.arg(&names[place]);
+    get.arg(&names[index]);
     let record: Vec<u8> = get.query_async(&mut connection).await.unwrap();
     assert!(!record.is_empty());
 }
@@ -174,8 +175,8 @@ async fn eval(
     assert!(done);
 }
 
-/// The tasks share the work among them, each waiting for its own answers. `prepare` is not measured; it
-/// makes what is done with each of the first so many places.
+/// Shares the work between the tasks. `prepare` is not measured. It returns a function that does
+/// the work for an index below [`KEYS`].
 fn bench<W, F>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
@@ -188,36 +189,32 @@ fn bench<W, F>(
     group.throughput(Throughput::Elements(1));
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|mut count| {
-            let mut took = Duration::ZERO;
+            let mut total = Duration::ZERO;
             while count > 0 {
-                let now = count.min(KEYS);
-                count -= now;
+                let round = count.min(KEYS);
+                count -= round;
                 let work = prepare();
-                took += runtime.block_on(share(usize::try_from(now).unwrap(), work));
+                total += runtime.block_on(measure(usize::try_from(round).unwrap(), work));
             }
-            took
+            total
         });
     });
 }
 
-async fn share<W, F>(count: usize, work: W) -> Duration
+async fn measure<W, F>(count: usize, work: W) -> Duration
 where
     W: Fn(usize) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send,
 {
     let start = WallTime.start();
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|task| {
-            let work = work.clone();
-            tokio::spawn(async move {
-                for place in (task..count).step_by(TASKS) {
-                    work(place).await;
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
+    tasks::share(TASKS, count, |indices| {
+        let work = work.clone();
+        async move {
+            for index in indices {
+                work(index).await;
+            }
+        }
+    })
+    .await;
     WallTime.end(start)
 }

@@ -1,31 +1,32 @@
-//! Row 13: a file of ten million keys beside one of ten thousand. Keys belong to workspaces of a
-//! thousand and come in turn for each of them: no two neighbours in time are of one workspace, so that
-//! all that is kept in the order of workspaces is scattered.
+//! Row 13: a file of ten million keys, compared with one of ten thousand.
+//!
+//! Each workspace has a thousand keys. Keys are created for one workspace after another, so that
+//! consecutive keys belong to different workspaces, and an index by workspace is accessed at
+//! scattered places.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
-#[expect(dead_code, reason = "a part of what other benches need")]
+#[expect(dead_code, reason = "other benchmarks use the rest")]
 mod issued;
 mod scale {
     pub(crate) mod fill;
 }
-mod tasks;
 
 use std::{fs, sync::Arc};
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, measurement::WallTime};
 use futures_executor::block_on;
-use keywright_benches::{BYTES_A_ROW, in_turn, results, run, runs_once};
-use keywright_core::{Caller, Config, Keywright, ListKeys, ListStart, Name, NewKey, Page, Scheme};
+use keywright_benches::{BYTES_PER_ROW, compare_in_turn, results, run, runs_once, tasks};
+use keywright_core::{Caller, Config, Keywright, ListKeys, Page, Name, NewKey, ListStart, Scheme};
 use keywright_store_sqlite::SqliteStore;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use self::{issued::Bytes, scale::fill};
+use self::{issued::TokenBytes, scale::fill};
 
 const PAGE: u32 = ListKeys::MAX_LIMIT;
 
-/// Of how many workspaces pages are read.
+/// The number of workspaces whose pages are read.
 const LISTED: usize = 1_000;
 
 fn main() {
@@ -33,7 +34,7 @@ fn main() {
 }
 
 fn scale(criterion: &mut Criterion) {
-    // A run that only shows that the bench works is not to fill gigabytes.
+    // A run that only checks that the benchmark works should not write gigabytes.
     let [large, small] = if runs_once() {
         [20_000, 10_000]
     } else {
@@ -43,15 +44,15 @@ fn scale(criterion: &mut Criterion) {
     let small = Filled::with(small);
     let large = Filled::with(large);
     println!(
-        "{:.0} bytes a key in a file of {}",
-        large.bytes_a_key, large.count
+        "{:.0} bytes per key in a file of {} keys",
+        large.bytes_per_key, large.count
     );
     if !runs_once() {
-        let file = results().unwrap().join(BYTES_A_ROW);
+        let file = results().unwrap().join(BYTES_PER_ROW);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, large.bytes_a_key.to_string()).unwrap();
+        fs::write(file, large.bytes_per_key.to_string()).unwrap();
     }
-    in_turn(
+    compare_in_turn(
         criterion,
         "scale",
         &mut [
@@ -79,16 +80,16 @@ fn scale(criterion: &mut Criterion) {
     );
 }
 
-/// A file with many keys, and what is asked of it.
+/// A file with many keys, and the operations to measure.
 struct Filled {
     count: usize,
-    bytes_a_key: f64,
-    /// Remembers nothing, so that each verification is a first one.
-    forgetful: Keywright,
+    bytes_per_key: f64,
+    /// A library without a cache, so that each verification is a first one.
+    uncached: Keywright,
     keys: Keywright,
     callers: Arc<[Caller]>,
-    tokens: Arc<[Bytes]>,
-    /// With whose they are; neighbours are of different workspaces.
+    tokens: Arc<[TokenBytes]>,
+    /// Cursors, each with the index of its caller. Consecutive ones belong to different workspaces.
     cursors: Vec<(usize, String)>,
     _folder: TempDir,
 }
@@ -108,20 +109,21 @@ impl Filled {
         };
         let mut filled = Self {
             count,
-            bytes_a_key: bytes as f64 / count as f64,
-            forgetful: open(0),
+            bytes_per_key: bytes as f64 / count as f64,
+            uncached: open(0),
             keys: open(100_000),
             callers: callers.into(),
             tokens: tokens.into(),
             cursors: Vec::new(),
             _folder: folder,
         };
-        filled.find_cursors();
+        filled.collect_cursors();
         filled
     }
 
-    /// The cursors of all full pages but the first, in workspaces from all parts of the file.
-    fn find_cursors(&mut self) {
+    /// Collects the cursors of all full pages except the first, of workspaces from all parts of the
+    /// file.
+    fn collect_cursors(&mut self) {
         let step = (self.callers.len() / LISTED).max(1);
         let callers: Vec<usize> = (0..self.callers.len()).step_by(step).collect();
         let mut positions = vec![ListStart::Offset(0); callers.len()];
@@ -155,7 +157,7 @@ impl Filled {
     }
 
     fn verify(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, runtime: &Runtime) {
-        let work = |places| issued::verify(&self.forgetful, &self.tokens, places);
+        let work = |indices| issued::verify(&self.uncached, &self.tokens, indices);
         tasks::bench(group, id, runtime, 64, work);
     }
 
@@ -166,15 +168,15 @@ impl Filled {
         runtime: &Runtime,
         callers: usize,
     ) {
-        let work = |places| create(self.keys.clone(), Arc::clone(&self.callers), places);
+        let work = |indices| create(self.keys.clone(), Arc::clone(&self.callers), indices);
         tasks::bench(group, id, runtime, callers, work);
     }
 }
 
-async fn create(keys: Keywright, callers: Arc<[Caller]>, places: issued::Places) {
+async fn create(keys: Keywright, callers: Arc<[Caller]>, indices: tasks::Indices) {
     let new = NewKey::new(Name::parse(fill::NAME).unwrap());
-    for place in places {
-        let caller = callers.get(place % callers.len()).unwrap();
+    for index in indices {
+        let caller = callers.get(index % callers.len()).unwrap();
         keys.issuer().create(caller, new.clone()).await.unwrap();
     }
 }

@@ -1,6 +1,6 @@
-//! Rows 1 and 2: verifying a hot key, and refusing what is none.
+//! Rows 1 and 2: verifying the token of a cached key, and rejecting invalid tokens.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 mod issued;
 
@@ -19,14 +19,14 @@ use criterion::{
     measurement::{Measurement, WallTime},
 };
 use futures_executor::block_on;
-use keywright_benches::{in_turn, run, runs_once};
+use keywright_benches::{compare_in_turn, run, runs_once, tasks};
 use keywright_core::{
     Argon2Params, Config, Denied, Environment, Keywright, MemoryStore, Scheme, Token, TokenRef,
     VerifyError,
 };
 use prefixed_api_key::{PrefixedApiKey, PrefixedApiKeyController};
 
-use self::issued::Bytes;
+use self::issued::TokenBytes;
 
 fn main() {
     run(verify);
@@ -35,7 +35,7 @@ fn main() {
 fn verify(criterion: &mut Criterion) {
     let few = Hot::with(1_000);
     let many = Hot::with(if runs_once() { 2_000 } else { 1_000_000 });
-    let [malformed, bad_checksum, wrong_secret] = few.refused();
+    let [malformed, bad_checksum, wrong_secret] = few.rejected();
 
     let pak = PrefixedApiKeyController::configure()
         .prefix("acme".to_owned())
@@ -51,7 +51,7 @@ fn verify(criterion: &mut Criterion) {
         .generate(api_keys_simplified::Environment::production())
         .unwrap();
 
-    in_turn(
+    compare_in_turn(
         criterion,
         "verify",
         &mut [
@@ -69,13 +69,13 @@ fn verify(criterion: &mut Criterion) {
                 });
             }),
             ("keywright-malformed", &mut |group, id| {
-                few.bench_refusal(group, id, &malformed);
+                few.bench_rejection(group, id, &malformed);
             }),
             ("keywright-bad-checksum", &mut |group, id| {
-                few.bench_refusal(group, id, &bad_checksum);
+                few.bench_rejection(group, id, &bad_checksum);
             }),
             ("keywright-wrong-secret", &mut |group, id| {
-                few.bench_refusal(group, id, &wrong_secret);
+                few.bench_rejection(group, id, &wrong_secret);
             }),
             ("api-keys-simplified", &mut |group, id| {
                 group.bench_function(id, |bencher| {
@@ -89,16 +89,17 @@ fn verify(criterion: &mut Criterion) {
     );
 }
 
-/// Keys that are all in the cache, and their tokens in the order in which they are verified: a server
-/// has just received the bytes that it verifies, so they are not what it waits for.
+/// Keys that are all cached, and their tokens in the order of the verifications. The tokens are
+/// consecutive in memory, because a server has just received the token that it verifies, so reading
+/// it costs little.
 struct Hot {
     keys: Keywright,
-    tokens: Arc<[Bytes]>,
+    tokens: Arc<[TokenBytes]>,
 }
 
 impl Hot {
     fn with(count: usize) -> Self {
-        // What Argon2 costs does not matter to a key that was verified before.
+        // The cost of Argon2 does not matter for a cached key.
         let scheme = Scheme::Argon2id(Argon2Params::new(8, 1, 1).unwrap());
         let config = Config::new(issued::prefix())
             .with_scheme(scheme)
@@ -106,17 +107,17 @@ impl Hot {
         let keys = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
         let runtime = issued::runtime();
         let tokens = issued::issue(&keys, count, &runtime);
-        // The last uses of the first round are written, and those of the second wait for a minute,
-        // as they do in a server that has run for a while.
+        // The last uses of the first round are written to the store. Those of the second are
+        // buffered for a minute, as in a server that has run for a while.
         for _ in 0..2 {
             runtime.block_on(async {
-                issued::among(64, count, |places| issued::verify(&keys, &tokens, places)).await;
+                tasks::share(64, count, |indices| issued::verify(&keys, &tokens, indices)).await;
                 keys.flush().await.unwrap();
             });
         }
         let hot = Self { keys, tokens };
         for token in &*hot.tokens {
-            assert!(at_once(hot.keys.verifier().verify(token)).is_ok());
+            assert!(poll_once(hot.keys.verifier().verify(token)).is_ok());
         }
         hot
     }
@@ -126,12 +127,13 @@ impl Hot {
         group.bench_function(id, |bencher| {
             bencher.iter(|| {
                 let token = tokens.next().unwrap();
-                at_once(self.keys.verifier().verify(token)).unwrap()
+                poll_once(self.keys.verifier().verify(token)).unwrap()
             });
         });
     }
 
-    /// Two threads share the verifications, of the same keys: what one takes of both their time.
+    /// Shares verifications of the same keys between two threads, and measures the total time per
+    /// verification.
     fn bench_on_two_threads(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
         group.bench_function(id, |bencher| {
             bencher.iter_custom(|verifications| {
@@ -142,7 +144,7 @@ impl Hot {
                     let started = WallTime.start();
                     for _ in 0..verifications.div_ceil(2) {
                         let token = tokens.next().unwrap();
-                        black_box(at_once(self.keys.verifier().verify(token)).unwrap());
+                        black_box(poll_once(self.keys.verifier().verify(token)).unwrap());
                     }
                     WallTime.end(started)
                 };
@@ -154,21 +156,22 @@ impl Hot {
         });
     }
 
-    fn bench_refusal(
+    fn bench_rejection(
         &self,
         group: &mut BenchmarkGroup<'_, WallTime>,
         id: BenchmarkId,
-        token: &Bytes,
+        token: &TokenBytes,
     ) {
         group.bench_function(id, |bencher| {
-            bencher.iter(|| at_once(self.keys.verifier().verify(black_box(token))).is_err());
+            bencher.iter(|| poll_once(self.keys.verifier().verify(black_box(token))).is_err());
         });
     }
 
-    /// A malformed token, one with a bad checksum, and one with the secret of another.
-    fn refused(&self) -> [Bytes; 3] {
+    /// Returns a malformed token, a token with a wrong checksum, and a token with the secret of
+    /// another key.
+    fn rejected(&self) -> [TokenBytes; 3] {
         let [good, other, ..] = &*self.tokens else {
-            unreachable!("there are two keys")
+            unreachable!("there are at least two keys")
         };
         let text = str::from_utf8(good).unwrap();
         let malformed = text.replace("_live_", "_life_");
@@ -195,19 +198,19 @@ impl Hot {
     }
 
     fn denied(&self, token: &[u8]) -> Denied {
-        match at_once(self.keys.verifier().verify(token)) {
+        match poll_once(self.keys.verifier().verify(token)) {
             Err(VerifyError::Denied(denied)) => denied,
-            _ => unreachable!("it opens nothing"),
+            _ => unreachable!("the token is invalid"),
         }
     }
 }
 
-/// What a verification in memory decides: it is ready at the first poll.
-// Inlined: to move the future here takes a tenth of what is measured.
+/// Returns the output of a future that is ready at the first poll.
+// Inlined, because moving the future here would take a tenth of the measured time.
 #[inline(always)]
-fn at_once<T>(future: impl Future<Output = T>) -> T {
+fn poll_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(decided) => decided,
-        Poll::Pending => unreachable!("it asks no store"),
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("the verification needs no store"),
     }
 }

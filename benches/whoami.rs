@@ -1,6 +1,6 @@
-//! Row 10: what the layer adds to a request with a key that was seen before.
+//! Row 10: the cost of the auth layer for a request with a cached key.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
 mod loopback;
 
@@ -39,27 +39,28 @@ fn whoami(criterion: &mut Criterion) {
     let token = issued.token.expose();
     let verified = block_on(keys.verifier().verify(token.as_bytes())).unwrap();
 
-    // Both are sent the header, so that both have the same to read.
+    // Both requests have the header, so that the server reads the same number of bytes.
     let request = |path| -> Arc<str> {
         format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n")
             .into()
     };
     let requests = [
         ("keywright", request("/v1/whoami")),
-        ("no-layer", request("/v1/nobody")),
+        ("no-layer", request("/v1/no-auth")),
     ];
     Loopback::serve(router(&keys, verified)).compare(criterion, "whoami", requests);
 }
 
-/// The route behind the layer, and the same without it, for a key that is known beforehand.
-fn router(keys: &Keywright, known: Verified) -> Router {
+/// Returns a router with the same route behind the layer and without it. The latter always shows
+/// `verified`.
+fn router(keys: &Keywright, verified: Verified) -> Router {
     let auth = AuthLayer::new(keys.verifier().clone());
-    let known = Arc::new(known);
+    let verified = Arc::new(verified);
     let guarded = async |Extension(verified): Extension<Verified>| item(&verified);
-    let open = async move || item(&known);
+    let open = async move || item(&verified);
     Router::new()
         .route("/v1/whoami", get(guarded).layer(auth))
-        .route("/v1/nobody", get(open))
+        .route("/v1/no-auth", get(open))
 }
 
 fn item(verified: &Verified) -> Response {

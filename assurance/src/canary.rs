@@ -1,4 +1,4 @@
-//! Finding secrets, whole or in pieces, in whatever form they have leaked.
+//! A search for leaked secrets, whole or in pieces, in several encodings.
 
 use std::{
     collections::HashMap,
@@ -6,111 +6,111 @@ use std::{
     ops::Range,
 };
 
-/// How many bytes of a secret in a row are a leak. What is shorter is found by chance, too.
+/// The length of a piece, in bytes: this many consecutive bytes of a secret are a leak. Shorter
+/// matches can be coincidences.
 pub const PIECE: usize = 16;
 
-/// How many bytes of a secret are looked for in base64, which makes 20 characters of them wherever
-/// they stand: a multiple of 3.
+/// The length of a piece to search for in base64, in bytes. It is a multiple of 3, so that a piece
+/// is 20 characters that do not depend on the bytes around it.
 const PIECE_IN_BASE64: usize = 15;
 
-/// Secrets that must not be found where they do not belong. Each of their pieces is looked for as it
-/// is, in hexadecimal, in base64, and in decimal with commas, as `Debug` prints bytes.
+/// Secrets to search for. Each of their pieces is searched for verbatim, in hexadecimal, in base64,
+/// and in decimal with commas, which is how `Debug` formats bytes.
 #[derive(Default)]
 pub struct Canaries {
     names: Vec<String>,
     pieces: HashMap<[u8; PIECE], Vec<Piece>>,
-    /// Whether a piece begins with these two bytes.
-    begins: Vec<bool>,
+    /// Whether any piece begins with these two bytes.
+    prefixes: Vec<bool>,
 }
 
 struct Piece {
-    /// What follows the first 16 bytes.
+    /// The bytes after the first [`PIECE`] bytes.
     rest: Vec<u8>,
-    of: usize,
-    form: &'static str,
+    /// The index of the secret's name.
+    secret: usize,
+    encoding: &'static str,
 }
 
-/// A place where some of a secret was found: as many pieces as overlap there.
+/// An occurrence of a part of a secret. Overlapping pieces count as one occurrence.
 #[derive(Clone, Debug)]
 pub struct Hit {
     /// The name of the secret.
     pub secret: String,
-    /// How it was written.
-    pub form: &'static str,
-    /// Where.
+    /// The encoding of the secret.
+    pub encoding: &'static str,
+    /// The position in the text.
     pub at: Range<usize>,
 }
 
 impl Canaries {
-    /// No secrets yet.
+    /// Creates a search without secrets.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            begins: vec![false; 1 << 16],
+            prefixes: vec![false; 1 << 16],
             ..Self::default()
         }
     }
 
-    /// Adds a secret, by the name that it is reported under.
+    /// Adds a secret under the name to report it by.
     ///
     /// # Panics
     ///
-    /// If it has fewer than [`PIECE`] bytes.
+    /// If the secret has fewer than [`PIECE`] bytes.
     pub fn add(&mut self, name: &str, secret: &[u8]) {
-        assert!(
-            secret.len() >= PIECE,
-            "{name} is too short to be looked for"
-        );
-        let of = self.names.len();
+        assert!(secret.len() >= PIECE, "{name} is too short to search for");
+        let index = self.names.len();
         self.names.push(name.to_owned());
         for piece in secret.windows(PIECE) {
             let lower = hex(piece);
-            self.add_piece(of, "as it is", piece.to_vec());
-            self.add_piece(of, "HEXADECIMAL", lower.to_ascii_uppercase().into());
-            self.add_piece(of, "hexadecimal", lower.into());
-            self.add_piece(of, "decimal", decimal(piece).into());
+            self.add_piece(index, "verbatim", piece.to_vec());
+            self.add_piece(index, "HEXADECIMAL", lower.to_ascii_uppercase().into());
+            self.add_piece(index, "hexadecimal", lower.into());
+            self.add_piece(index, "decimal", decimal(piece).into());
         }
         for piece in secret.windows(PIECE_IN_BASE64) {
             let text = base64(piece);
             let for_urls = text.replace('+', "-").replace('/', "_");
             if for_urls != text {
-                self.add_piece(of, "base64url", for_urls.into());
+                self.add_piece(index, "base64url", for_urls.into());
             }
-            self.add_piece(of, "base64", text.into());
+            self.add_piece(index, "base64", text.into());
         }
     }
 
-    /// Adds a whole token: its secret, and the 256 bits that the secret stands for.
+    /// Adds the secret of a token, both as text and as the 256 bits that it encodes.
     ///
     /// # Panics
     ///
-    /// If it is no token.
+    /// If `token` is not a token.
     pub fn add_token(&mut self, name: &str, token: &str) {
         let secret = secret_of(token);
         self.add(name, secret.as_bytes());
         self.add(&format!("the bits of {name}"), &bits(secret));
     }
 
-    fn add_piece(&mut self, of: usize, form: &'static str, mut text: Vec<u8>) {
+    fn add_piece(&mut self, secret: usize, encoding: &'static str, mut text: Vec<u8>) {
         let rest = text.split_off(PIECE);
-        let start: [u8; PIECE] = text.try_into().expect("a piece is no shorter");
-        self.begins[begin(start[0], start[1])] = true;
-        self.pieces
-            .entry(start)
-            .or_default()
-            .push(Piece { rest, of, form });
+        let start: [u8; PIECE] = text.try_into().expect("the piece was split at this length");
+        self.prefixes[prefix(start[0], start[1])] = true;
+        self.pieces.entry(start).or_default().push(Piece {
+            rest,
+            secret,
+            encoding,
+        });
     }
 
-    /// Where any piece of any secret is.
+    /// Finds all pieces of all secrets in a text.
     ///
     /// # Panics
     ///
-    /// Never: what is indexed exists.
+    /// Never: all indexes are in range.
     #[must_use]
     pub fn find(&self, text: &[u8]) -> Vec<Hit> {
         let mut hits: Vec<Hit> = Vec::new();
         for (at, window) in text.windows(PIECE).enumerate() {
-            if !self.begins[begin(window[0], window[1])] {
+            if !self.prefixes[prefix(window[0], window[1])] {
                 continue;
             }
             for piece in self.pieces.get(window).into_iter().flatten() {
@@ -118,17 +118,16 @@ impl Canaries {
                 if !text[end..].starts_with(&piece.rest) {
                     continue;
                 }
-                let (secret, form) = (&self.names[piece.of], piece.form);
+                let (secret, encoding) = (&self.names[piece.secret], piece.encoding);
                 let end = end + piece.rest.len();
-                let before = hits
-                    .iter_mut()
-                    .rev()
-                    .find(|hit| hit.at.end > at && hit.form == form && hit.secret == *secret);
+                let before = hits.iter_mut().rev().find(|hit| {
+                    hit.at.end > at && hit.encoding == encoding && hit.secret == *secret
+                });
                 match before {
                     Some(hit) => hit.at.end = end,
                     None => hits.push(Hit {
                         secret: secret.clone(),
-                        form,
+                        encoding,
                         at: at..end,
                     }),
                 }
@@ -137,17 +136,22 @@ impl Canaries {
         hits
     }
 
-    /// Asserts that no piece of any secret is in a text.
+    /// Asserts that a text contains no piece of any secret. `what` describes the text.
     ///
     /// # Panics
     ///
-    /// If one is.
+    /// If it contains one.
     pub fn assert_absent(&self, what: &str, text: impl AsRef<[u8]>) {
         let text = text.as_ref();
-        if let Some(Hit { secret, form, at }) = self.find(text).first() {
+        if let Some(Hit {
+            secret,
+            encoding,
+            at,
+        }) = self.find(text).first()
+        {
             let around = at.start.saturating_sub(80)..text.len().min(at.end + 40);
             let around = String::from_utf8_lossy(&text[around]);
-            panic!("{secret}, {form}, is in {what}, at {at:?}: …{around}…");
+            panic!("{what} contains {secret} ({encoding}) at {at:?}: …{around}…");
         }
     }
 }
@@ -160,22 +164,22 @@ impl fmt::Debug for Canaries {
     }
 }
 
-fn begin(first: u8, second: u8) -> usize {
+fn prefix(first: u8, second: u8) -> usize {
     usize::from(first) << 8 | usize::from(second)
 }
 
-/// The 43 characters of a token's secret.
+/// Returns the secret of a token, which has 43 characters.
 ///
 /// # Panics
 ///
-/// If it is no token.
+/// If `token` is not a token.
 #[must_use]
 pub fn secret_of(token: &str) -> &str {
     let (_, tail) = token.rsplit_once('_').expect("a token has underscores");
     &tail[..43]
 }
 
-/// The number that base62 characters stand for, in as many bytes as it takes.
+/// Decodes a base62 number to 32 bytes.
 fn bits(characters: &str) -> Vec<u8> {
     let mut bytes = vec![0_u8; 33];
     for character in characters.bytes() {
@@ -191,11 +195,11 @@ fn bits(characters: &str) -> Vec<u8> {
             carry >>= 8;
         }
     }
-    // All but the first, which holds a bit or two.
+    // Drop the first byte. It contains at most two bits.
     bytes.split_off(1)
 }
 
-/// Bytes in hexadecimal, in lower case.
+/// Encodes bytes in lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
@@ -210,7 +214,7 @@ fn decimal(bytes: &[u8]) -> String {
     numbers.join(", ")
 }
 
-/// Base64 (RFC 4648) of as many bytes as fill its characters.
+/// Encodes bytes in base64 (RFC 4648), without an incomplete group at the end.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digits = bytes.chunks_exact(3).flat_map(|three| {
@@ -230,12 +234,15 @@ mod tests {
 
     fn canaries() -> Canaries {
         let mut canaries = Canaries::new();
-        canaries.add_token("it", &format!("sk_live_0Vbx91mxt8iwXW8y_{SECRET}2fEAWV"));
+        canaries.add_token(
+            "the token",
+            &format!("sk_live_0Vbx91mxt8iwXW8y_{SECRET}2fEAWV"),
+        );
         canaries
     }
 
     #[test]
-    fn sixteen_characters_in_a_row_are_found_and_fifteen_are_not() {
+    fn sixteen_consecutive_characters_are_found_and_fifteen_are_not() {
         let canaries = canaries();
         for start in 0..=43 - PIECE {
             let text = format!("aaa{}bbb", &SECRET[start..start + PIECE]);
@@ -246,35 +253,39 @@ mod tests {
     }
 
     #[test]
-    fn it_is_found_in_every_form() {
+    fn a_secret_is_found_in_every_encoding() {
         let canaries = canaries();
         let secret = SECRET.as_bytes();
-        for (form, text) in [
-            ("as it is", SECRET.to_owned()),
+        for (encoding, text) in [
+            ("verbatim", SECRET.to_owned()),
             ("hexadecimal", hex(secret)),
             ("HEXADECIMAL", hex(secret).to_uppercase()),
             ("decimal", format!("{secret:?}")),
             ("hexadecimal", hex(&bits(SECRET))),
         ] {
             let hits = canaries.find(text.as_bytes());
-            assert_eq!(hits.len(), 1, "{form}: {hits:?}");
-            assert_eq!(hits[0].form, form);
+            assert_eq!(hits.len(), 1, "{encoding}: {hits:?}");
+            assert_eq!(hits[0].encoding, encoding);
         }
-        // Wherever it stands among other bytes.
+        // At every offset within a group of three bytes.
         for before in ["", "a", "bc"] {
             let text = base64(format!("{before}{SECRET}cc").as_bytes());
-            assert_eq!(canaries.find(text.as_bytes())[0].form, "base64", "{before}");
+            assert_eq!(
+                canaries.find(text.as_bytes())[0].encoding,
+                "base64",
+                "{before}"
+            );
         }
     }
 
     #[test]
-    fn the_bits_are_the_number() {
+    fn base62_is_decoded_to_its_bits() {
         assert_eq!(bits("zz"), [&[0; 30][..], &[0x0f, 0x03]].concat());
         assert_eq!(base64(b"foobar"), "Zm9vYmFy");
     }
 
     #[test]
-    fn a_secret_that_stands_there_twice_is_found_twice() {
+    fn two_occurrences_are_two_hits() {
         let text = format!("{SECRET} {SECRET}");
         assert_eq!(canaries().find(text.as_bytes()).len(), 2);
     }

@@ -1,8 +1,10 @@
-//! What the tests and the fuzz targets that try to break the whole have in common.
+//! The shared parts of the assurance tests and the fuzz targets: a reference model, the system
+//! under test, controlled inputs, and a search for leaked secrets.
 
-pub mod act;
+pub mod action;
 pub mod canary;
+pub mod inputs;
 pub mod model;
 pub mod program;
 pub mod system;
-pub mod words;
+pub mod vocabulary;

@@ -1,4 +1,4 @@
-//! The program `keywright`, as it was built from the sources as they are.
+//! The program `keywright`, built from the current sources.
 
 use std::{
     fs,
@@ -8,18 +8,20 @@ use std::{
     time::SystemTime,
 };
 
-/// The path of the program, in the profile of the test that asks. `cargo test --workspace` has built it;
-/// where a test is run by itself, it is built now unless it is newer than all of its sources.
+/// Returns the path of the program, in the same profile as the calling test.
+///
+/// `cargo test --workspace` builds the program before the tests. For a test that is run alone, this
+/// function builds it, unless it is newer than all of its sources.
 ///
 /// # Panics
 ///
-/// If it cannot be built.
+/// If the program cannot be built.
 #[must_use]
 pub fn keywright() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-        let test = std::env::current_exe().expect("a test has a path");
+        let test = std::env::current_exe().expect("a running test has a path");
         // target/PROFILE/deps/TEST
-        let folder = test.ancestors().nth(2).expect("a test lies below target/");
+        let folder = test.ancestors().nth(2).expect("a test is below target/");
         let program = folder.join("keywright");
         if !is_current(&program) {
             build(folder);
@@ -29,12 +31,12 @@ pub fn keywright() -> &'static Path {
     &PROGRAM
 }
 
-/// Whether it is newer than all that it is made of.
+/// Whether the program is newer than all of its sources.
 fn is_current(program: &Path) -> bool {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let crates = fs::read_dir(root.join("crates")).expect("there are crates");
+    let crates = fs::read_dir(root.join("crates")).expect("the folder of the crates exists");
     let crates = crates.flat_map(|entry| {
-        let path = entry.expect("the folder can be read").path();
+        let path = entry.expect("the folder of the crates is readable").path();
         [path.join("src"), path.join("Cargo.toml")]
     });
     let all = crates.chain([root.join("Cargo.toml"), root.join("Cargo.lock")]);
@@ -45,7 +47,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
     path.metadata().ok()?.modified().ok()
 }
 
-/// When a file, or the latest file in a folder, was changed.
+/// The modification time of a file, or of the most recent file in a folder.
 fn newest(path: &Path) -> Option<SystemTime> {
     let inside = fs::read_dir(path).into_iter().flatten().flatten();
     let inside = inside.map(|entry| newest(&entry.path())).max().flatten();
@@ -53,7 +55,7 @@ fn newest(path: &Path) -> Option<SystemTime> {
 }
 
 fn build(folder: &Path) {
-    let target = folder.parent().expect("a profile lies below target/");
+    let target = folder.parent().expect("a profile is below target/");
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
@@ -65,6 +67,6 @@ fn build(folder: &Path) {
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
-        .expect("cargo runs");
-    assert!(built.success(), "the program keywright cannot be built");
+        .expect("cargo starts");
+    assert!(built.success(), "could not build the program keywright");
 }

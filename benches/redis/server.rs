@@ -1,4 +1,4 @@
-//! A `redis-server` with an append-only file, for as long as the bench runs.
+//! A `redis-server` with an append-only file, which runs as long as the benchmark.
 
 use std::{
     net::TcpListener,
@@ -17,7 +17,22 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        // On the disk that is built on: `/tmp` is memory on many machines.
+        for _ in 0..5 {
+            let mut server = Self::spawn();
+            // Another process may take the port before the server does. Then the server exits.
+            while server.process.try_wait().unwrap().is_none() {
+                let client = redis::Client::open(server.url()).unwrap();
+                if client.get_connection().is_ok() {
+                    return server;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        panic!("redis-server exits after it starts");
+    }
+
+    fn spawn() -> Self {
+        // On the disk of the target folder. On many machines `/tmp` is in memory.
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
@@ -30,19 +45,11 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self {
+        Self {
             process,
             _folder: folder,
             url: format!("redis://127.0.0.1:{port}"),
-        };
-        while redis::Client::open(server.url())
-            .unwrap()
-            .get_connection()
-            .is_err()
-        {
-            thread::sleep(Duration::from_millis(10));
         }
-        server
     }
 
     pub(crate) fn url(&self) -> &str {

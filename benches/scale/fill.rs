@@ -1,4 +1,4 @@
-//! Filling a file past the store: durability would take hours.
+//! Fills a file without using the store. Creating the keys durably would take hours.
 
 use std::{fs::File, path::Path, sync::Arc};
 
@@ -10,24 +10,25 @@ use keywright_core::{
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::{Connection, params};
 
-use crate::issued::{self, Bytes};
+use crate::issued::{self, TokenBytes};
 
-/// How many keys a workspace has.
+/// The number of keys in a workspace.
 pub(crate) const WORKSPACE: usize = 1_000;
 
 pub(crate) const NAME: &str = "a name of 20 letters";
 const PERMISSIONS: &str = "api_keys:*,calls:read";
 
-/// How many keys can be verified: the others have the text of another key's hash. One key in ten is
-/// such a one in the smaller file, and in the larger each is in another page.
+/// The number of keys that can be verified in the large file. The other keys have a hash that does
+/// not match. In the small file, one key in ten can be verified. In the large file, each such key
+/// is on a different page.
 const VERIFIED: usize = 10_000;
 
-/// The columns of the store's schema that a new key has something in.
+/// Inserts a new key. The columns are those of the store's schema that a new key sets.
 const INSERT: &str = "
     INSERT INTO keys (id, workspace, environment, name, permissions, parent, hash, tag, version)
     VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, 1)";
 
-/// Without a journal and with the indexes in memory: what fails here is thrown away.
+/// No journal, and the indexes in memory. If filling fails, the file is discarded.
 const SETTINGS: &str = "
     PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA journal_mode = DELETE;
@@ -35,13 +36,14 @@ const SETTINGS: &str = "
     PRAGMA synchronous = OFF;
     PRAGMA cache_size = -1500000;";
 
-/// Who may ask for what, and what can be verified.
+/// The callers of all workspaces, and the tokens that can be verified.
 pub(crate) struct Contents {
     pub(crate) callers: Vec<Caller>,
-    pub(crate) tokens: Vec<Bytes>,
+    pub(crate) tokens: Vec<TokenBytes>,
 }
 
-/// Fills a new file with so many keys. The first of each workspace is the parent of all the others.
+/// Fills a new file with this many keys. The first key of each workspace is the parent of the
+/// others.
 pub(crate) fn fill(file: &Path, count: usize) -> Contents {
     drop(SqliteStore::open(file).unwrap());
     let minting = |scheme| {
@@ -76,8 +78,8 @@ pub(crate) fn fill(file: &Path, count: usize) -> Contents {
         } else {
             &argon2id
         };
-        let place = number % workspaces.len();
-        let parent = contents.callers.get(place).and_then(Caller::key);
+        let index = number % workspaces.len();
+        let parent = contents.callers.get(index).and_then(Caller::key);
         insert
             .execute(params![
                 minted.id.as_bytes(),
@@ -103,7 +105,7 @@ pub(crate) fn fill(file: &Path, count: usize) -> Contents {
     drop(insert);
     database.execute_batch("COMMIT").unwrap();
     drop(database);
-    // What the system has not written yet would be written while something is measured.
+    // Otherwise the system would write the data during the measurement.
     File::open(file).unwrap().sync_all().unwrap();
     issued::shuffle(&mut contents.tokens);
     contents

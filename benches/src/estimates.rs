@@ -1,4 +1,4 @@
-//! What criterion measured, and what lies beside it.
+//! Reads the results of criterion, and the results that other benchmarks store next to them.
 
 use std::{
     fs,
@@ -8,10 +8,10 @@ use std::{
 use keywright_benches::{TURNS, results};
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// The folder in which criterion leaves its results.
+/// The folder of criterion's results.
 pub(crate) struct Estimates(PathBuf);
 
-/// The part of `estimates.json` that the table is made of.
+/// The part of `estimates.json` that the table uses.
 #[derive(Deserialize)]
 struct File {
     mean: Estimate,
@@ -27,8 +27,8 @@ impl Estimates {
         results().map(Self)
     }
 
-    /// The mean time of one run in each turn, in nanoseconds. It is the mean because that holds
-    /// what comes seldom and takes long, like the checkpoints of a database.
+    /// Returns the mean time of one iteration in each turn, in nanoseconds. Unlike the median, the
+    /// mean includes rare and slow events, such as the checkpoints of a database.
     pub(crate) fn means(&self, bench: &str) -> Result<[f64; TURNS], String> {
         let mut means = [0.0; TURNS];
         for (turn, mean) in (1..).zip(&mut means) {
@@ -42,7 +42,7 @@ impl Estimates {
         Ok(means)
     }
 
-    /// The number that a bench has left in a file of its own.
+    /// Returns the number that a benchmark stored in this file.
     pub(crate) fn number(&self, file: &str) -> Result<f64, String> {
         read(&self.0.join(file))
     }

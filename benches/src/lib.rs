@@ -1,23 +1,27 @@
-//! How the benches measure: ours and its reference take turns.
+//! Measures subjects and their references in turn.
+
+pub mod tasks;
 
 use std::{env, path::PathBuf, time::Duration};
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, measurement::WallTime};
 
-/// How often each subject has its turn. Machines drift over minutes, so a ratio is taken within a
-/// turn, and the table shows the median over the turns, of which there is an odd number.
+/// The number of turns of each subject.
+///
+/// The speed of a machine drifts over minutes. So a ratio compares results of the same turn, and
+/// the table shows the median over the turns, of which there is an odd number.
 pub const TURNS: usize = 5;
 
-/// One side of a comparison: its name, and what benches it as the given benchmark. It is called
-/// once a turn, and so can begin each turn with new data.
+/// One side of a comparison: its name, and a function that measures it under the given id. The
+/// function is called once per turn, so it can start each turn with new data.
 pub type Subject<'a> = (
     &'static str,
     &'a mut dyn FnMut(&mut BenchmarkGroup<'_, WallTime>, BenchmarkId),
 );
 
-/// Benches all subjects, then all of them again, as often as there are [`TURNS`]. The results are
-/// called `row/subject/turn`.
-pub fn in_turn(criterion: &mut Criterion, row: &str, subjects: &mut [Subject<'_>]) {
+/// Measures all subjects one after another, [`TURNS`] times. The results are named
+/// `row/subject/turn`.
+pub fn compare_in_turn(criterion: &mut Criterion, row: &str, subjects: &mut [Subject<'_>]) {
     let mut group = criterion.benchmark_group(row);
     group
         .sampling_mode(SamplingMode::Flat)
@@ -33,33 +37,33 @@ pub fn in_turn(criterion: &mut Criterion, row: &str, subjects: &mut [Subject<'_>
     group.finish();
 }
 
-/// Runs a bench as a program, with criterion's options.
+/// Runs a benchmark as a program with criterion's options.
 pub fn run(bench: impl FnOnce(&mut Criterion)) {
     let mut criterion = Criterion::default().configure_from_args();
     bench(&mut criterion);
     criterion.final_summary();
 }
 
-/// Whether every subject is run once, to see that it runs, and nothing is measured: criterion does so
-/// unless it was started by `cargo bench`, and with `--test`. A bench then needs less data.
+/// Whether every subject only runs once, to check that it works, without a measurement. Criterion
+/// does this with `--test`, or if `cargo bench` did not start it. A benchmark then needs less data.
 #[must_use]
 pub fn runs_once() -> bool {
     let has = |option: &str| env::args().any(|argument| argument == option);
     has("--test") || !has("--bench")
 }
 
-/// The file among criterion's results that holds what a key takes in the cache.
-pub const BYTES_A_KEY: &str = "memory/bytes-a-key";
+/// The file for the memory of a cached key, in criterion's folder.
+pub const BYTES_PER_KEY: &str = "memory/bytes-a-key";
 
-/// The file among criterion's results that holds what a key takes in a file of SQLite.
-pub const BYTES_A_ROW: &str = "scale/bytes-a-key";
+/// The file for the size of a key in a SQLite file, in criterion's folder.
+pub const BYTES_PER_ROW: &str = "scale/bytes-a-key";
 
-/// The folder in which criterion leaves its results, but for those who gave cargo another target
-/// folder in its configuration: this program lies in the same one.
+/// Returns the folder of criterion's results. It is in the target folder that contains this
+/// program.
 ///
 /// # Errors
 ///
-/// If this program lies in no target folder.
+/// If this program is not in a target folder.
 pub fn results() -> Result<PathBuf, String> {
     if let Some(home) = env::var_os("CRITERION_HOME") {
         return Ok(home.into());
@@ -69,5 +73,10 @@ pub fn results() -> Result<PathBuf, String> {
         .ancestors()
         .find(|folder| folder.join("CACHEDIR.TAG").exists())
         .map(|target| target.join("criterion"))
-        .ok_or_else(|| format!("{} is in no target folder", program.display()))
+        .ok_or_else(|| {
+            format!(
+                "{} is not in a target folder; set CRITERION_HOME to the folder of the results",
+                program.display()
+            )
+        })
 }

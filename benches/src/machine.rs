@@ -1,8 +1,8 @@
-//! What was measured on.
+//! Describes the machine of the measurement.
 
 use std::{fs, io, num::NonZero, process::Command, thread};
 
-/// The cores, the processor and the compiler.
+/// Returns the number of cores, the processor and the compiler.
 pub(crate) fn describe() -> Result<String, String> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let processor = fs::read_to_string("/proc/cpuinfo")
@@ -10,7 +10,7 @@ pub(crate) fn describe() -> Result<String, String> {
         .as_deref()
         .and_then(model)
         .map_or_else(|| "an unknown processor".to_owned(), str::to_owned);
-    let rustc = rustc().map_err(|error| format!("rustc --version: {error}"))?;
+    let rustc = rustc().map_err(|error| format!("could not run rustc --version: {error}"))?;
     let plural = if cores == 1 { "" } else { "s" };
     Ok(format!("{cores} core{plural} of {processor}, {rustc}"))
 }
@@ -30,7 +30,7 @@ fn rustc() -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_model_is_found() {
+    fn the_model_of_the_processor_is_found() {
         let cpuinfo = "processor\t: 0\nmodel name\t: AMD EPYC 9R45\n\nprocessor\t: 1\n";
         assert_eq!(super::model(cpuinfo), Some("AMD EPYC 9R45"));
         assert_eq!(super::model("processor\t: 0\n"), None);

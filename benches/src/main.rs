@@ -1,4 +1,4 @@
-//! Writes the table of results into the README, from what criterion measured last.
+//! Writes the table of results to BENCHMARKS.md, from the most recent results of criterion.
 
 mod estimates;
 mod machine;
@@ -11,8 +11,9 @@ use self::{estimates::Estimates, rows::ROWS};
 
 const USAGE: &str = "usage: table [--print]
 
-Writes the table of results between <!-- benches --> and <!-- /benches --> in the README.md of the
-current directory, or with --print to standard output. scripts/bench runs the benches and then this.";
+Writes the table of results between the markers <!-- benches --> and <!-- /benches --> in the file
+BENCHMARKS.md of the current directory, or prints it with --print. scripts/bench runs the benchmarks
+and then this program.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -44,13 +45,14 @@ fn table() -> Result<String, Box<dyn Error>> {
     Ok(markdown::table(&results, &machine::describe()?))
 }
 
-/// The path is not one of compile time: checkouts that share a target folder share this program, and
-/// one would write into the other.
-const README: &str = "README.md";
+/// Relative to the current directory, and not to the manifest: checkouts that share a target folder
+/// share this program, so a path from compile time could be in another checkout.
+const BENCHMARKS: &str = "BENCHMARKS.md";
 
 fn write() -> Result<(), Box<dyn Error>> {
-    let old = fs::read_to_string(README).map_err(|error| format!("{README}: {error}"))?;
-    let new = markdown::replace(&old, &table()?).map_err(|error| format!("{README}: {error}"))?;
-    fs::write(README, new).map_err(|error| format!("{README}: {error}"))?;
+    let old = fs::read_to_string(BENCHMARKS).map_err(|error| format!("{BENCHMARKS}: {error}"))?;
+    let new =
+        markdown::replace(&old, &table()?).map_err(|error| format!("{BENCHMARKS}: {error}"))?;
+    fs::write(BENCHMARKS, new).map_err(|error| format!("{BENCHMARKS}: {error}"))?;
     Ok(())
 }

@@ -1,32 +1,33 @@
-//! The table as text, and its place in the README.
+//! Formats the table, and inserts it into BENCHMARKS.md.
 
 use std::fmt::Write;
 
-use crate::rows::{Outcome, Target};
+use crate::rows::{RowResult, Target};
 
 const START: &str = "<!-- benches -->";
 const END: &str = "<!-- /benches -->";
 
-pub(crate) fn table(outcomes: &[Outcome], machine: &str) -> String {
-    let mut text = String::from(
-        "| # | work | ours | reference | ratio | target | |\n| --- | --- | --- | --- | --- | --- | --- |\n",
-    );
-    for outcome in outcomes {
-        let (figure, bound): (fn(f64) -> String, _) = match outcome.target {
+pub(crate) fn table(results: &[RowResult], machine: &str) -> String {
+    let mut text = String::from(concat!(
+        "| # | work | Keywright | reference | ratio | target | |\n",
+        "| --- | --- | --- | --- | --- | --- | --- |\n",
+    ));
+    for result in results {
+        let (figure, bound): (fn(f64) -> String, _) = match result.target {
             Target::Time(most) => (time, format!("≤ {most}×")),
             Target::Rate(least) => (rate, format!("≥ {least}×")),
             Target::Bytes(most) => (bytes, format!("≤ {}", bytes(most))),
-            Target::Shown => (time, String::new()),
+            Target::None => (time, String::new()),
         };
-        let references: Vec<String> = outcome
+        let references: Vec<String> = result
             .references
             .iter()
             .map(|&(label, nanos)| format!("{label}: {}", figure(nanos)))
             .collect();
-        let ratio = outcome.ratio.map(|ratio| three_digits(ratio) + "×");
-        let decisive = outcome.ratio.unwrap_or(outcome.ours);
-        let verdict = match outcome.target {
-            Target::Shown => "",
+        let ratio = result.ratio.map(|ratio| three_digits(ratio) + "×");
+        let decisive = result.ratio.unwrap_or(result.ours);
+        let verdict = match result.target {
+            Target::None => "",
             target if target.is_met_by(decisive) => "met",
             _ => "missed",
         };
@@ -34,9 +35,9 @@ pub(crate) fn table(outcomes: &[Outcome], machine: &str) -> String {
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {bound} | {verdict} |",
-            outcome.number,
-            outcome.work,
-            figure(outcome.ours),
+            result.number,
+            result.work,
+            figure(result.ours),
             references.join("; "),
             ratio.unwrap_or_default(),
         );
@@ -45,14 +46,18 @@ pub(crate) fn table(outcomes: &[Outcome], machine: &str) -> String {
     text
 }
 
-/// Puts the table between the markers of the README.
-pub(crate) fn replace(readme: &str, table: &str) -> Result<String, String> {
-    let (before, rest) = readme
+/// Replaces the text between the markers with the table.
+///
+/// # Errors
+///
+/// If a marker is missing.
+pub(crate) fn replace(document: &str, table: &str) -> Result<String, String> {
+    let (before, rest) = document
         .split_once(START)
-        .ok_or_else(|| format!("there is no line {START}"))?;
+        .ok_or_else(|| format!("the marker {START} is missing"))?;
     let (_, after) = rest
         .split_once(END)
-        .ok_or_else(|| format!("there is no line {END} after {START}"))?;
+        .ok_or_else(|| format!("the marker {END} is missing after {START}"))?;
     Ok(format!("{before}{START}\n{table}{END}{after}"))
 }
 
@@ -77,7 +82,7 @@ fn bytes(count: f64) -> String {
     format!("{count:.0} bytes")
 }
 
-/// As many decimals as make three digits: more would be noise.
+/// Formats a number with three significant digits. Further digits would be noise.
 fn three_digits(value: f64) -> String {
     let decimals = match value {
         ..10.0 => 2,
@@ -91,8 +96,8 @@ fn three_digits(value: f64) -> String {
 mod tests {
     use super::*;
 
-    fn outcome(target: Target, ratio: f64) -> Outcome {
-        Outcome {
+    fn result(target: Target, ratio: f64) -> RowResult {
+        RowResult {
             number: "4",
             work: "mint",
             ours: 612.4,
@@ -103,8 +108,8 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_its_figures_and_its_verdict() {
-        let met = table(&[outcome(Target::Time(0.5), 0.261)], "a machine");
+    fn a_row_shows_its_figures_and_whether_the_target_is_met() {
+        let met = table(&[result(Target::Time(0.5), 0.261)], "a machine");
         assert!(
             met.contains(
                 "| 4 | mint | 612 ns | pak: 2.35 µs; aks: 13.0 ms | 0.26× | ≤ 0.5× | met |\n"
@@ -112,7 +117,7 @@ mod tests {
             "{met}"
         );
         assert!(met.ends_with("\n\nMeasured on a machine.\n"), "{met}");
-        let missed = table(&[outcome(Target::Rate(12.0), 11.96)], "");
+        let missed = table(&[result(Target::Rate(12.0), 11.96)], "");
         assert!(
             missed.contains("| 1633k/s | pak: 426k/s; aks: 76.9/s | 12.0× | ≥ 12× | missed |\n"),
             "{missed}"
@@ -120,23 +125,23 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_bound_by_nothing_has_no_verdict() {
-        let shown = table(&[outcome(Target::Shown, 0.261)], "");
+    fn a_row_without_a_target_has_no_verdict() {
+        let shown = table(&[result(Target::None, 0.261)], "");
         assert!(shown.contains("| 0.26× |  |  |\n"), "{shown}");
     }
 
     #[test]
-    fn bytes_are_held_against_their_bound_by_themselves() {
+    fn a_size_is_compared_with_its_target_directly() {
         for (ours, cells) in [
             (400.0, "| 400 bytes |  |  | ≤ 400 bytes | met |\n"),
             (401.0, "| 401 bytes |  |  | ≤ 400 bytes | missed |\n"),
         ] {
             let bytes = table(
-                &[Outcome {
+                &[RowResult {
                     ours,
                     references: Vec::new(),
                     ratio: None,
-                    ..outcome(Target::Bytes(400.0), 0.0)
+                    ..result(Target::Bytes(400.0), 0.0)
                 }],
                 "",
             );
@@ -145,17 +150,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_between_the_markers_is_replaced() {
-        let readme = "a\n<!-- benches -->\nold\n<!-- /benches -->\nb\n";
-        let once = replace(readme, "new\n").unwrap();
+    fn only_the_text_between_the_markers_is_replaced() {
+        let document = "a\n<!-- benches -->\nold\n<!-- /benches -->\nb\n";
+        let once = replace(document, "new\n").unwrap();
         assert_eq!(once, "a\n<!-- benches -->\nnew\n<!-- /benches -->\nb\n");
         assert_eq!(replace(&once, "new\n").unwrap(), once);
     }
 
     #[test]
-    fn a_readme_without_a_marker_is_left_alone() {
-        for readme in ["", "<!-- benches -->", "<!-- /benches --><!-- benches -->"] {
-            assert!(replace(readme, "new\n").is_err(), "{readme}");
+    fn a_document_without_a_marker_is_rejected() {
+        for document in ["", "<!-- benches -->", "<!-- /benches --><!-- benches -->"] {
+            assert!(replace(document, "new\n").is_err(), "{document}");
         }
     }
 }

@@ -1,59 +1,60 @@
-//! The rows of the table: what is compared with what, and what must come out.
+//! The rows of the table: the subjects, their references and their targets.
 
-use keywright_benches::{BYTES_A_KEY, BYTES_A_ROW};
+use keywright_benches::{BYTES_PER_KEY, BYTES_PER_ROW};
 
 use crate::estimates::Estimates;
 
-/// One row. The names of benches are criterion's, without the turn.
+/// A row of the table. The names of benchmarks are those of criterion, without the turn.
 pub(crate) struct Row {
     number: &'static str,
     work: &'static str,
     ours: &'static str,
-    reference: Bench,
-    beside: Option<Bench>,
+    reference: Reference,
+    second_reference: Option<Reference>,
     target: Target,
 }
 
-/// A bench of something that is not ours, and what the table calls it.
-struct Bench {
+/// A reference: its label in the table, and the name of its benchmark.
+struct Reference {
     label: &'static str,
     name: &'static str,
 }
 
-/// What must come out.
+/// The target of a row.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
-    /// The time by the reference's: at most this.
+    /// The maximum ratio of the time to that of the reference.
     Time(f64),
-    /// The rate by the reference's: at least this.
+    /// The minimum ratio of the rate to that of the reference.
     Rate(f64),
-    /// Bytes, compared with nothing: at most this.
+    /// The maximum size in bytes.
     Bytes(f64),
-    /// Times that are shown, and bound by nothing.
-    Shown,
+    /// No target. The row shows times.
+    None,
 }
 
 impl Target {
-    /// Ours by the reference's, from their times.
+    /// Returns the ratio to the reference, computed from the times.
     fn ratio(self, ours: f64, reference: f64) -> f64 {
         match self {
             Self::Rate(_) => reference / ours,
-            Self::Time(_) | Self::Bytes(_) | Self::Shown => ours / reference,
+            Self::Time(_) | Self::Bytes(_) | Self::None => ours / reference,
         }
     }
 
-    /// By the ratio, or by ours where there is none.
+    /// Whether a value meets the target. The value is the ratio, or the size if there is no
+    /// reference.
     pub(crate) fn is_met_by(self, value: f64) -> bool {
         match self {
             Self::Time(most) | Self::Bytes(most) => value <= most,
             Self::Rate(least) => value >= least,
-            Self::Shown => true,
+            Self::None => true,
         }
     }
 }
 
-/// One row with its figures; times are in nanoseconds, and there is no ratio without a reference.
-pub(crate) struct Outcome {
+/// The figures of a row. Times are in nanoseconds. There is no ratio without a reference.
+pub(crate) struct RowResult {
     pub(crate) number: &'static str,
     pub(crate) work: &'static str,
     pub(crate) ours: f64,
@@ -67,10 +68,10 @@ const API_KEYS_SIMPLIFIED: &str = "api-keys-simplified 0.5.1";
 pub(crate) const ROWS: &[Row] = &[
     Row {
         number: "1",
-        work: "verify a hot key of 1,000, `argon2id`",
+        work: "verify a token, 1,000 cached keys, `argon2id`",
         ours: "verify/keywright-1000",
         reference: PARSE_AND_CHECK,
-        beside: Some(Bench {
+        second_reference: Some(Reference {
             label: API_KEYS_SIMPLIFIED,
             name: "verify/api-keys-simplified",
         }),
@@ -78,67 +79,67 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         number: "1",
-        work: "the same of 1,000,000, picked at random",
+        work: "verify a token, 1,000,000 cached keys in random order, `argon2id`",
         ours: "verify/keywright-1000000",
         reference: PARSE_AND_CHECK,
-        beside: None,
+        second_reference: None,
         target: Target::Time(2.0),
     },
     Row {
         number: "1",
-        work: "the same of 1,000, two threads",
+        work: "verify a token, 1,000 cached keys, `argon2id`, two threads",
         ours: "verify/keywright-1000-two-threads",
-        reference: Bench {
+        reference: Reference {
             label: "one thread",
             name: "verify/keywright-1000",
         },
-        beside: None,
+        second_reference: None,
         target: Target::Rate(1.9),
     },
     Row {
         number: "2",
-        work: "refuse a malformed token",
+        work: "reject a malformed token",
         ours: "verify/keywright-malformed",
         reference: PARSE_AND_CHECK,
-        beside: None,
-        target: Target::Shown,
+        second_reference: None,
+        target: Target::None,
     },
     Row {
         number: "2",
-        work: "refuse a bad checksum",
+        work: "reject a token with a wrong checksum",
         ours: "verify/keywright-bad-checksum",
         reference: PARSE_AND_CHECK,
-        beside: None,
+        second_reference: None,
         target: Target::Time(0.2),
     },
     Row {
         number: "2",
-        work: "refuse a wrong secret of a hot key",
+        work: "reject a wrong secret for a cached key",
         ours: "verify/keywright-wrong-secret",
         reference: PARSE_AND_CHECK,
-        beside: None,
+        second_reference: None,
         target: Target::Time(0.6),
     },
     Row {
         number: "3",
-        work: "refuse a wrong secret of a key that is not in the cache, `argon2id`, SQLite, 64 tasks",
+        work: "reject a wrong secret for a key that is not cached, `argon2id`, SQLite, 64 tasks",
         ours: "cold/keywright-wrong-secret",
-        reference: Bench {
-            label: "the store's own point read, 64 tasks",
+        reference: Reference {
+            label: "read of one record from the store, 64 tasks",
             name: "cold/find",
         },
-        beside: None,
+        second_reference: None,
         target: Target::Time(1.15),
     },
     Row {
         number: "4",
-        work: "mint a token, with the `hmac-sha256` hash and tag of its secret",
+        work: "mint a token, including the `hmac-sha256` hash and the tag of its secret",
         ours: "mint/keywright",
-        reference: Bench {
+        reference: Reference {
             label: "prefixed-api-key 0.3.0",
             name: "mint/prefixed-api-key",
         },
-        beside: Some(Bench {
+        second_reference: Some(Reference {
             label: API_KEYS_SIMPLIFIED,
             name: "mint/api-keys-simplified",
         }),
@@ -149,26 +150,26 @@ pub(crate) const ROWS: &[Row] = &[
         work: "first verification of a key, `hmac-sha256`, SQLite, 64 tasks",
         ours: "cold/keywright-64",
         reference: SELECT,
-        beside: None,
+        second_reference: None,
         target: Target::Rate(0.5),
     },
     Row {
         number: "5",
-        work: "the same alone",
+        work: "first verification of a key, `hmac-sha256`, SQLite, 1 task",
         ours: "cold/keywright-1",
         reference: SELECT,
-        beside: None,
-        target: Target::Shown,
+        second_reference: None,
+        target: Target::None,
     },
     Row {
         number: "6",
         work: "first verification of a key, `argon2id`",
         ours: "first-verification/keywright",
-        reference: Bench {
-            label: "argon2, memory reused",
+        reference: Reference {
+            label: "argon2, reusing its memory",
             name: "first-verification/argon2",
         },
-        beside: Some(Bench {
+        second_reference: Some(Reference {
             label: API_KEYS_SIMPLIFIED,
             name: "first-verification/api-keys-simplified",
         }),
@@ -176,167 +177,167 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         number: "7",
-        work: "durable create on SQLite, `hmac-sha256`, 1 caller",
+        work: "create a key durably, `hmac-sha256`, SQLite, 1 task",
         ours: "durable-create/keywright-1",
-        reference: Bench {
-            label: "rusqlite, one `INSERT` a transaction",
+        reference: Reference {
+            label: "rusqlite, one `INSERT` per transaction",
             name: "durable-create/rusqlite",
         },
-        beside: None,
+        second_reference: None,
         target: Target::Time(1.5),
     },
     Row {
         number: "7",
-        work: "the same, 64 callers",
+        work: "create a key durably, `hmac-sha256`, SQLite, 64 tasks",
         ours: "durable-create/keywright-64",
-        reference: Bench {
-            label: "the same, one thread",
+        reference: Reference {
+            label: "rusqlite, one `INSERT` per transaction, one thread",
             name: "durable-create/rusqlite",
         },
-        beside: None,
+        second_reference: None,
         target: Target::Rate(12.0),
     },
     Row {
         number: "8",
-        work: "first verification of a key over Redis, `hmac-sha256`, 64 tasks",
+        work: "first verification of a key, `hmac-sha256`, Redis, 64 tasks",
         ours: "redis-verification/keywright",
-        reference: Bench {
+        reference: Reference {
             label: "redis, one `GET`",
             name: "redis-verification/redis-rs",
         },
-        beside: None,
+        second_reference: None,
         target: Target::Rate(0.9),
     },
     Row {
         number: "9",
-        work: "create over Redis, `hmac-sha256`, 64 tasks",
+        work: "create a key, `hmac-sha256`, Redis, 64 tasks",
         ours: "redis-create/keywright",
-        reference: Bench {
-            label: "redis, one `EVALSHA` of the same writes",
+        reference: Reference {
+            label: "redis, one `EVALSHA` with the same writes",
             name: "redis-create/redis-rs",
         },
-        beside: None,
+        second_reference: None,
         target: Target::Rate(0.9),
     },
     Row {
         number: "10",
-        work: "`GET /v1/whoami` with a hot key, SQLite, 64 connections",
+        work: "`GET /v1/whoami` with a cached key, SQLite, 64 connections",
         ours: "whoami/keywright",
-        reference: Bench {
+        reference: Reference {
             label: "the same route without the layer",
             name: "whoami/no-layer",
         },
-        beside: None,
+        second_reference: None,
         target: Target::Rate(0.93),
     },
     Row {
         number: "11",
         work: "`POST /v1/api-keys`, `hmac-sha256`, durable on SQLite, 64 connections",
         ours: "create-over-http/keywright",
-        reference: Bench {
-            label: "axum, JSON echo of the same sizes",
+        reference: Reference {
+            label: "axum, JSON echo of the same size",
             name: "create-over-http/axum-echo",
         },
-        beside: None,
+        second_reference: None,
         target: Target::Rate(0.5),
     },
     Row {
         number: "12",
-        work: "page of 100 by cursor on SQLite, workspace of 1,000,000 keys, at the start",
+        work: "read a page of 100 by cursor, SQLite, workspace of 1,000,000 keys, near the start",
         ours: "page/large-start",
         reference: PAGE_OF_FEW,
-        beside: None,
+        second_reference: None,
         target: Target::Time(1.5),
     },
     Row {
         number: "12",
-        work: "the same, in the middle",
+        work: "read a page of 100 by cursor, SQLite, workspace of 1,000,000 keys, in the middle",
         ours: "page/large-middle",
         reference: PAGE_OF_FEW,
-        beside: None,
+        second_reference: None,
         target: Target::Time(1.5),
     },
     Row {
         number: "12",
-        work: "the same, at the end",
+        work: "read a page of 100 by cursor, SQLite, workspace of 1,000,000 keys, at the end",
         ours: "page/large-end",
         reference: PAGE_OF_FEW,
-        beside: None,
+        second_reference: None,
         target: Target::Time(1.5),
     },
     Row {
         number: "12",
-        work: "the same, every page in a scattered order",
+        work: "read a page of 100 by cursor, SQLite, workspace of 1,000,000 keys, all pages in scattered order",
         ours: "page/large",
         reference: PAGE_OF_FEW,
-        beside: None,
+        second_reference: None,
         target: Target::Time(1.5),
     },
     Row {
         number: "13",
-        work: "a file of 10,000,000 keys, SQLite: first verification, 64 tasks",
+        work: "first verification in a SQLite file of 10,000,000 keys, 64 tasks",
         ours: "scale/large-verify",
-        reference: Bench {
-            label: "the same, 10,000 keys",
+        reference: Reference {
+            label: "a file of 10,000 keys",
             name: "scale/small-verify",
         },
-        beside: None,
+        second_reference: None,
         target: Target::Time(2.0),
     },
     Row {
         number: "13",
-        work: "the same file: a page of 100 by cursor, workspace of 1,000",
+        work: "read a page of 100 by cursor in a SQLite file of 10,000,000 keys, workspaces of 1,000",
         ours: "scale/large-page",
-        reference: Bench {
-            label: "the same, 10,000 keys",
+        reference: Reference {
+            label: "a file of 10,000 keys",
             name: "scale/small-page",
         },
-        beside: None,
+        second_reference: None,
         target: Target::Time(2.0),
     },
     Row {
         number: "13",
-        work: "the same file: durable create, 1 caller",
+        work: "create a key durably in a SQLite file of 10,000,000 keys, 1 task",
         ours: "scale/large-create-1",
-        reference: Bench {
-            label: "the same, 10,000 keys",
+        reference: Reference {
+            label: "a file of 10,000 keys",
             name: "scale/small-create-1",
         },
-        beside: None,
+        second_reference: None,
         target: Target::Time(2.0),
     },
     Row {
         number: "13",
-        work: "the same file: durable create, 64 callers",
+        work: "create a key durably in a SQLite file of 10,000,000 keys, 64 tasks",
         ours: "scale/large-create-64",
-        reference: Bench {
-            label: "the same, 10,000 keys",
+        reference: Reference {
+            label: "a file of 10,000 keys",
             name: "scale/small-create-64",
         },
-        beside: None,
+        second_reference: None,
         target: Target::Time(2.0),
     },
 ];
 
-const PARSE_AND_CHECK: Bench = Bench {
+const PARSE_AND_CHECK: Reference = Reference {
     label: "prefixed-api-key 0.3.0, parse and check",
     name: "verify/prefixed-api-key",
 };
 
-const SELECT: Bench = Bench {
+const SELECT: Reference = Reference {
     label: "rusqlite, prepared `SELECT` by primary key, one thread",
     name: "cold/select",
 };
 
-const PAGE_OF_FEW: Bench = Bench {
-    label: "a workspace of 1,000 keys, all pages",
+const PAGE_OF_FEW: Reference = Reference {
+    label: "a workspace of 1,000 keys, all pages in scattered order",
     name: "page/small",
 };
 
-/// The rows that are compared with nothing: sizes, the last of 13 and 14.
-pub(crate) fn sizes(estimates: &Estimates) -> Result<[Outcome; 2], String> {
+/// Returns the rows without a reference, which are sizes.
+pub(crate) fn sizes(estimates: &Estimates) -> Result<[RowResult; 2], String> {
     let size = |number, work, file, most| {
-        Ok::<_, String>(Outcome {
+        Ok::<_, String>(RowResult {
             number,
             work,
             ours: estimates.number(file)?,
@@ -348,21 +349,21 @@ pub(crate) fn sizes(estimates: &Estimates) -> Result<[Outcome; 2], String> {
     Ok([
         size(
             "13",
-            "a key in the same file, with its Argon2id hash",
-            BYTES_A_ROW,
+            "size of a key in a SQLite file of 10,000,000 keys, with an Argon2id hash",
+            BYTES_PER_ROW,
             500.0,
         )?,
         size(
             "14",
-            "a key in a cache of 1,000,000, with a name of 20 characters and 3 permissions",
-            BYTES_A_KEY,
+            "size of a key in a cache of 1,000,000 keys, with a name of 20 characters and 3 permissions",
+            BYTES_PER_KEY,
             400.0,
         )?,
     ])
 }
 
 impl Row {
-    pub(crate) fn result(&self, estimates: &Estimates) -> Result<Outcome, String> {
+    pub(crate) fn result(&self, estimates: &Estimates) -> Result<RowResult, String> {
         let ours = estimates.means(self.ours)?;
         let reference = estimates.means(self.reference.name)?;
         let ratios = ours
@@ -371,10 +372,10 @@ impl Row {
             .map(|(&ours, reference)| self.target.ratio(ours, reference));
         let ratio = median(ratios.collect());
         let mut references = vec![(self.reference.label, median(reference.to_vec()))];
-        if let Some(bench) = &self.beside {
+        if let Some(bench) = &self.second_reference {
             references.push((bench.label, median(estimates.means(bench.name)?.to_vec())));
         }
-        Ok(Outcome {
+        Ok(RowResult {
             number: self.number,
             work: self.work,
             ours: median(ours.to_vec()),
@@ -385,7 +386,8 @@ impl Row {
     }
 }
 
-/// The middle one; of an even number, the upper of both; of none, no number.
+/// Returns the median. For an even number of values it is the upper of the two middle ones, and for
+/// none NaN.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
@@ -396,7 +398,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_the_time_is_twice_the_rate() {
+    fn half_the_time_equals_twice_the_rate() {
         let (time, rate) = (Target::Time(0.5), Target::Rate(2.0));
         assert!(time.is_met_by(time.ratio(50.0, 100.0)));
         assert!(rate.is_met_by(rate.ratio(50.0, 100.0)));
@@ -405,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn one_slow_turn_does_not_move_the_median() {
+    fn one_slow_turn_does_not_change_the_median() {
         assert_eq!(median(vec![3.0, 900.0, 1.0]), 3.0);
     }
 }

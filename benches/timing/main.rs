@@ -1,20 +1,25 @@
-//! Whether a refusal takes a time that tells how much of a secret was right: Welch's t-test of
-//! refusals where the first byte is wrong against refusals where the last one is, after
-//! [dudect](https://eprint.iacr.org/2016/1123). A |t| above 5 says that the times differ. Planted
-//! comparisons that stop at the first difference show what that looks like.
+//! Tests whether the time of a rejection depends on how much of a secret is correct.
 //!
-//! Started by `cargo bench` it measures; `scripts/timing` does so and judges.
+//! Welch's t-test compares rejections where the first byte is wrong with rejections where the last
+//! byte is, as in [dudect](https://eprint.iacr.org/2016/1123). |t| above 5 means that the times
+//! differ. Planted comparisons that stop at the first difference show that the measurement detects
+//! such a leak.
+//!
+//! `cargo bench` measures. `scripts/timing` measures and evaluates the results.
 
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a bench that cannot run must stop"
+    reason = "a benchmark that cannot run must stop"
 )]
 
 mod base64;
 mod planted;
 mod subject;
-#[expect(dead_code, reason = "the product's, as it is")]
+#[expect(
+    dead_code,
+    reason = "the measurement uses only a part of the library's source"
+)]
 #[path = "../../crates/core/src/verifier/token_mac.rs"]
 mod token_mac;
 
@@ -33,16 +38,16 @@ use crate::{
     token_mac::TokenMac,
 };
 
-/// How often each comparison is measured.
+/// The number of samples of each comparison.
 const SAMPLES: usize = 400_000;
 
-/// The same where a thread of its own runs Argon2.
+/// The number of samples where a separate thread runs Argon2.
 const SLOW_SAMPLES: usize = 40_000;
 
-/// How often it is if nothing is to be measured.
+/// The number of samples if nothing is measured.
 const FEW: usize = 100;
 
-/// How many keys are verified in turn.
+/// The number of keys to choose from.
 const KEYS: usize = 4_096;
 
 fn main() {
@@ -73,94 +78,96 @@ fn main() {
     run_benches_console(BenchOpts::default(), benches.collect()).unwrap();
 }
 
-/// Has each sample belong to a class at random: what is wrong is the first of that many places, or
-/// the last.
+/// Assigns each sample to a class at random: the wrong position is the first one or the last one.
 fn sample(
     count: usize,
-    places: usize,
+    indices: usize,
     rng: &mut BenchRng,
-    mut one: impl FnMut(Class, usize, &mut BenchRng),
+    mut run: impl FnMut(Class, usize, &mut BenchRng),
 ) {
     for _ in 0..if runs_once() { FEW } else { count } {
         let class = match rng.random::<bool>() {
             true => (Class::Left, 0),
-            false => (Class::Right, places - 1),
+            false => (Class::Right, indices - 1),
         };
-        // The compiler must not know it, or it makes code of its own for each class.
-        let (class, place) = black_box(class);
-        one(class, place, rng);
+        // Hide the class from the compiler. Otherwise it generates different code for each class.
+        let (class, index) = black_box(class);
+        run(class, index, rng);
     }
 }
 
-/// Many keys.
+/// Opens a subject with many keys.
 fn many(cache: Cache) -> Subject {
     let count = if runs_once() { 10 } else { KEYS };
     Subject::open(Scheme::HmacSha256, count, cache)
 }
 
-/// The whole verification of a token whose secret has one wrong character.
+/// Measures the verification of a token whose secret has one wrong character.
 fn secret(cache: Cache, runner: &mut CtRunner, rng: &mut BenchRng) {
     let subject = many(cache);
-    // Made beforehand: what was written or compared just now would be read at another speed.
+    // Create the tokens before the measurement. Data that was just written or compared is read at
+    // another speed.
     let mut tokens = Vec::new();
-    sample(SAMPLES, CHARACTERS, rng, |class, place, rng| {
-        let (_, token) = subject.wrong_token(place, rng);
+    sample(SAMPLES, CHARACTERS, rng, |class, index, rng| {
+        let (_, token) = subject.wrong_token(index, rng);
         tokens.push((class, token));
     });
     for (class, token) in tokens {
-        runner.run_one(class, || subject.refuses(black_box(&token)));
+        runner.run_one(class, || subject.rejects(black_box(&token)));
     }
 }
 
-/// The comparison of two MACs in memory, of which one has a wrong bit in its first word or its last.
+/// Measures the comparison of two MACs that differ in one bit of the first word or of the last
+/// word.
 fn token_mac(runner: &mut CtRunner, rng: &mut BenchRng) {
-    sample(SAMPLES, 2, rng, |class, place, rng| {
+    sample(SAMPLES, 2, rng, |class, index, rng| {
         let right: [u64; 2] = rng.random();
         let mut wrong = right;
-        wrong[place] ^= 1 << rng.random_range(0..u64::BITS);
+        wrong[index] ^= 1 << rng.random_range(0..u64::BITS);
         let [right, wrong] = [right, wrong].map(TokenMac::new);
         runner.run_one(class, || black_box(right).matches(black_box(wrong)));
     });
 }
 
-/// The whole verification of a token whose record has a tag with one wrong byte.
+/// Measures the verification of a token whose record has a tag with one wrong byte.
 fn tag(runner: &mut CtRunner, rng: &mut BenchRng) {
     let mut subject = Subject::open(Scheme::HmacSha256, 1, Cache::Cold);
     let token = subject.token();
-    sample(SAMPLES, 8, rng, |class, place, rng| {
-        subject.spoil_tag(place, rng);
-        runner.run_one(class, || subject.refuses(black_box(&token)));
+    sample(SAMPLES, 8, rng, |class, index, rng| {
+        subject.corrupt_tag(index, rng);
+        runner.run_one(class, || subject.rejects(black_box(&token)));
     });
 }
 
-/// The whole verification of a token whose record has the right tag, and a hash with one wrong byte.
+/// Measures the verification of a token whose record has the correct tag and a hash with one wrong
+/// byte.
 fn hash(scheme: Scheme, samples: usize, runner: &mut CtRunner, rng: &mut BenchRng) {
     let mut subject = Subject::open(scheme, 1, Cache::Cold);
     let token = subject.token();
-    sample(samples, 32, rng, |class, place, rng| {
-        subject.spoil_hash(place, rng);
-        runner.run_one(class, || subject.refuses(black_box(&token)));
+    sample(samples, 32, rng, |class, index, rng| {
+        subject.corrupt_hash(index, rng);
+        runner.run_one(class, || subject.rejects(black_box(&token)));
     });
 }
 
-/// A comparison of secrets that stops at the first difference.
+/// Measures a comparison of secrets that stops at the first difference.
 fn planted_alone(runner: &mut CtRunner, rng: &mut BenchRng) {
     let subject = many(Cache::Hot);
-    sample(SAMPLES, CHARACTERS, rng, |class, place, rng| {
-        let (right, wrong) = subject.wrong_token(place, rng);
+    sample(SAMPLES, CHARACTERS, rng, |class, index, rng| {
+        let (right, wrong) = subject.wrong_token(index, rng);
         runner.run_one(class, || {
             planted::equal(black_box(right), black_box(&wrong))
         });
     });
 }
 
-/// The same at the end of a verification.
+/// Measures the same comparison at the end of a verification.
 fn planted_in_a_verification(runner: &mut CtRunner, rng: &mut BenchRng) {
     let subject = many(Cache::Hot);
-    sample(SAMPLES, CHARACTERS, rng, |class, place, rng| {
-        let (right, wrong) = subject.wrong_token(place, rng);
+    sample(SAMPLES, CHARACTERS, rng, |class, index, rng| {
+        let (right, wrong) = subject.wrong_token(index, rng);
         runner.run_one(class, || {
-            subject.refuses(black_box(&wrong));
+            subject.rejects(black_box(&wrong));
             planted::equal(black_box(right), black_box(&wrong))
         });
     });

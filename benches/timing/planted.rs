@@ -1,7 +1,6 @@
-//! What the measurement must find.
+//! A comparison with a timing leak, which the measurement must detect.
 
-/// A byte whose `==` the compiler does not know to be that of plain memory, of which it would
-/// compare 32 bytes at a time.
+/// A byte with its own `==`. The compiler would compare 32 plain bytes at a time.
 struct Byte(u8);
 
 impl PartialEq for Byte {
@@ -11,7 +10,7 @@ impl PartialEq for Byte {
     }
 }
 
-/// Compares from the first byte to the first difference.
+/// Compares byte by byte, and stops at the first difference.
 pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
     let [a, b] = [a, b].map(|bytes| bytes.iter().copied().map(Byte));
     a.eq(b)

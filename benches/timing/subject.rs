@@ -1,4 +1,4 @@
-//! Keys in a store, of which one's record can be spoilt, and tokens that are refused.
+//! Keys in a store, one with a record that can be corrupted, and tokens that are rejected.
 
 use std::{
     pin::pin,
@@ -15,13 +15,13 @@ use keywright_core::{
 
 use crate::base64;
 
-/// Number of characters of a secret.
+/// The number of characters in a secret.
 pub(crate) const CHARACTERS: usize = Secret::LENGTH;
 
 const CHECKSUM: usize = 6;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Whether the keys were verified before.
+/// Whether the keys are cached.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cache {
     Hot,
@@ -32,12 +32,12 @@ pub(crate) struct Subject {
     keys: Keywright,
     store: Arc<MemoryStore>,
     tokens: Vec<Vec<u8>>,
-    /// The key of the first token.
+    /// The id of the first token's key.
     id: KeyId,
-    /// Its right one.
+    /// The correct credential of that key.
     credential: Credential,
     version: u64,
-    /// The hash with one wrong character, at its start and at its end.
+    /// Hashes with one wrong character, at the start and at the end.
     wrong_hashes: [Vec<StoredHash>; 2],
 }
 
@@ -68,14 +68,14 @@ impl Subject {
         } = block_on(store.find(&id)).unwrap().unwrap();
         let text = credential.hash.to_string();
         let first = text.rfind('$').unwrap() + 1;
-        let wrong_hashes = [(first, 6), (text.len() - 1, 4)].map(|(place, bits)| {
-            let others = base64::others(text.as_bytes()[place], bits);
+        let wrong_hashes = [(first, 6), (text.len() - 1, 4)].map(|(index, bits)| {
+            let others = base64::others(text.as_bytes()[index], bits);
             let wrong = others.into_iter().map(|other| {
                 let mut wrong = text.clone();
-                wrong.replace_range(place..=place, char::from(other).encode_utf8(&mut [0; 4]));
+                wrong.replace_range(index..=index, char::from(other).encode_utf8(&mut [0; 4]));
                 StoredHash::parse(&wrong).unwrap()
             });
-            // As many of either.
+            // The same number for both positions.
             wrong.take(15).collect()
         });
         Self {
@@ -89,42 +89,44 @@ impl Subject {
         }
     }
 
-    /// The right token of the key whose record can be spoilt.
+    /// Returns the correct token of the key whose record can be corrupted.
     pub(crate) fn token(&self) -> Vec<u8> {
         self.tokens[0].clone()
     }
 
-    /// A token, and the same with another character in that place of its secret and the checksum of
-    /// that. It is one of many: what a token looks like has a time of its own to be read, which who
-    /// presents it knows, and so each class must hold tokens of every look.
-    pub(crate) fn wrong_token(&self, place: usize, rng: &mut BenchRng) -> (&[u8], Vec<u8>) {
+    /// Returns the token of a random key, and a copy with one wrong character in the secret and a
+    /// matching checksum.
+    ///
+    /// The time to parse a token depends on its characters, which the sender knows anyway. So each
+    /// class must contain many different tokens.
+    pub(crate) fn wrong_token(&self, index: usize, rng: &mut BenchRng) -> (&[u8], Vec<u8>) {
         let right = &self.tokens[rng.random_range(0..self.tokens.len())];
         let mut token = right.clone();
         let end = token.len() - CHECKSUM;
-        let place = end - CHARACTERS + place;
-        while token[place] == right[place] {
-            token[place] = BASE62[rng.random_range(0..BASE62.len())];
+        let index = end - CHARACTERS + index;
+        while token[index] == right[index] {
+            token[index] = BASE62[rng.random_range(0..BASE62.len())];
         }
         let mut checksum = crc32fast::hash(&token[..end]) as usize;
-        for place in token[end..].iter_mut().rev() {
-            *place = BASE62[checksum % BASE62.len()];
+        for index in token[end..].iter_mut().rev() {
+            *index = BASE62[checksum % BASE62.len()];
             checksum /= BASE62.len();
         }
-        // A copy, made as a whole: what was written byte by byte would be read at another speed.
+        // Copy the token in one piece. Data that was written byte by byte is read at another speed.
         (right, token.clone())
     }
 
-    /// Puts a tag with one wrong byte in the place of the right one.
-    pub(crate) fn spoil_tag(&mut self, place: usize, rng: &mut BenchRng) {
+    /// Replaces the tag with one that has a wrong byte.
+    pub(crate) fn corrupt_tag(&mut self, index: usize, rng: &mut BenchRng) {
         let mut tag = *self.credential.tag.as_bytes();
-        tag[place] ^= rng.random_range(1..=255);
+        tag[index] ^= rng.random_range(1..=255);
         let hash = self.credential.hash.clone();
         self.replace(&Credential::new(hash, Tag::from_bytes(tag)));
     }
 
-    /// Puts a hash with one wrong byte, the first or the last, in the place of the right one.
-    pub(crate) fn spoil_hash(&mut self, place: usize, rng: &mut BenchRng) {
-        let wrong = &self.wrong_hashes[usize::from(place > 0)];
+    /// Replaces the hash with one whose first or last byte is wrong.
+    pub(crate) fn corrupt_hash(&mut self, index: usize, rng: &mut BenchRng) {
+        let wrong = &self.wrong_hashes[usize::from(index > 0)];
         let wrong = wrong[rng.random_range(0..wrong.len())].clone();
         self.replace(&Credential::new(wrong, self.credential.tag));
     }
@@ -136,14 +138,14 @@ impl Subject {
 
     /// Verifies a token whose secret is wrong.
     #[inline(never)]
-    pub(crate) fn refuses(&self, token: &[u8]) {
+    pub(crate) fn rejects(&self, token: &[u8]) {
         let mut verification = pin!(self.keys.verifier().verify(token));
         let outcome = match verification
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
             Poll::Ready(outcome) => outcome,
-            // Argon2 runs on a thread of its own.
+            // Argon2 runs on a separate thread.
             Poll::Pending => block_on(verification),
         };
         assert!(matches!(

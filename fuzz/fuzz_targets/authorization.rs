@@ -1,4 +1,4 @@
-//! The header with the token: a token that was issued opens what it may, and nothing else opens anything.
+//! Fuzzes the `Authorization` header. Only the token of an active key is accepted.
 
 #![no_main]
 
@@ -16,33 +16,34 @@ use libfuzzer_sys::fuzz_target;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Longest value that is looked at, in bytes.
+/// The maximum length of a header that the layer reads, in bytes.
 const MAX_LENGTH: usize = 512;
 
-// The first byte says how many headers there are and whether each begins with a scheme and ends with a
-// token; the rest is what stands between.
+// The first byte of the input selects the number of headers, and whether each starts with a scheme
+// and ends with a token. The rest is the text between.
 fuzz_target!(|input: &[u8]| {
-    let Some((&how, text)) = input.split_first() else {
+    let Some((&flags, text)) = input.split_first() else {
         return;
     };
     let keys = library::open(&Arc::new(MemoryStore::new()));
     let caller = Caller::new(
-        Workspace::parse("acme").expect("a workspace"),
-        "*".parse().expect("permissions"),
+        Workspace::parse("acme").expect("the workspace is valid"),
+        "*".parse().expect("the permissions are valid"),
     );
     let issue = || {
-        let new = NewKey::new(Name::parse("n").expect("a name"));
-        block_on(keys.issuer().create(&caller, new)).expect("a key")
+        let new = NewKey::new(Name::parse("n").expect("the name is valid"));
+        block_on(keys.issuer().create(&caller, new)).expect("the call succeeds")
     };
     let [active, revoked] = [issue(), issue()];
-    block_on(keys.issuer().revoke(&caller, &revoked.key.id, Reach::Key)).expect("a key");
+    block_on(keys.issuer().revoke(&caller, &revoked.key.id, Reach::Key))
+        .expect("the call succeeds");
 
     let mut value = Vec::new();
-    if how & 1 != 0 {
+    if flags & 1 != 0 {
         value.extend_from_slice(b"Bearer ");
     }
     value.extend_from_slice(text);
-    match how & 6 {
+    match flags & 6 {
         2 => value.extend_from_slice(active.token.expose().as_bytes()),
         4 => value.extend_from_slice(revoked.token.expose().as_bytes()),
         _ => {}
@@ -51,21 +52,21 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let mut request = Request::new(Full::<Bytes>::default());
-    for _ in 0..=(how >> 3 & 1) {
+    for _ in 0..=(flags >> 3 & 1) {
         request
             .headers_mut()
             .append(header::AUTHORIZATION, header.clone());
     }
 
     let mut service = AuthLayer::new(keys.verifier().clone()).layer(Inner);
-    let answer = block_on(service.call(request)).expect("an answer");
-    let status = answer.status();
-    let challenge = answer.headers().contains_key(header::WWW_AUTHENTICATE);
-    let body = block_on(answer.into_body().collect())
-        .expect("a body")
+    let response = block_on(service.call(request)).expect("the service is infallible");
+    let status = response.status();
+    let challenge = response.headers().contains_key(header::WWW_AUTHENTICATE);
+    let body = block_on(response.into_body().collect())
+        .expect("the body is readable")
         .to_bytes();
-    let twice = how & 8 != 0;
-    let expected = if twice || value.len() > MAX_LENGTH {
+    let is_repeated = flags & 8 != 0;
+    let expected = if is_repeated || value.len() > MAX_LENGTH {
         StatusCode::BAD_REQUEST
     } else if token(&value) == Some(active.token.expose().as_bytes()) {
         StatusCode::OK
@@ -79,7 +80,8 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// What RFC 6750 makes of a value: the scheme in any case, white space, and the token.
+/// Returns the token in a header value according to RFC 6750: the scheme in any case, white space,
+/// and the token.
 fn token(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(6)?;
     let space = rest
@@ -89,7 +91,7 @@ fn token(value: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"bearer") && space > 0).then(|| &rest[space..])
 }
 
-/// What is guarded.
+/// The service behind the layer.
 #[derive(Clone)]
 struct Inner;
 

@@ -1,5 +1,5 @@
-//! The JSON bodies: what is well formed is done to the letter; for anything else the answer is 400,
-//! and nothing is done.
+//! Fuzzes the JSON bodies. A valid body has exactly the requested effect. Any other body is
+//! rejected with 400 and has no effect.
 
 #![no_main]
 
@@ -19,13 +19,13 @@ use keywright_http_tower::ApiKeys;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
 
-use self::endpoint::{Answer, ask};
+use self::endpoint::{ApiResponse, send};
 
-/// Largest body, in bytes.
+/// The maximum length of a body, in bytes.
 const MAX_LENGTH: usize = 16 * 1024;
 
 fuzz_target!(|body: &[u8]| {
-    // What serde_json's own `Value` reads more into than there is.
+    // serde_json's own `Value` gives members with this name a special meaning.
     let private = b"$serde_json::private";
     if body.len() > MAX_LENGTH || body.windows(private.len()).any(|piece| piece == private) {
         return;
@@ -36,12 +36,12 @@ fuzz_target!(|body: &[u8]| {
     create(&host, body, object.as_ref());
     rename(&host, body, object.as_ref());
     rotate(&host, body, object.as_ref());
-    bounds(&host, body);
+    check_bounds(&host, body);
 });
 
 fn create(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     let before = host.total();
-    let answer = host.send("POST", "", body);
+    let response = host.send("POST", "", body);
     let wanted = object.and_then(NewKeyBody::read);
     let covered = |permission: &String| {
         ["api_keys:", "calls:"]
@@ -54,9 +54,9 @@ fn create(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
         Some(NewKeyBody { end: Some(end), .. }) if *end <= library::now() => 400,
         Some(_) => 201,
     };
-    assert_eq!(answer.status, expected, "{answer}");
+    assert_eq!(response.status, expected, "{response}");
     let created = u64::from(expected == 201);
-    assert_eq!(host.total(), before + created, "{answer}");
+    assert_eq!(host.total(), before + created, "{response}");
     let Some(wanted) = wanted.filter(|_| expected == 201) else {
         return;
     };
@@ -66,7 +66,7 @@ fn create(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
         wanted.end
     };
     let all = || Vec::from(["api_keys:*", "calls:*"].map(str::to_owned));
-    let given = answer.json.as_object().expect("an object");
+    let given = response.json.as_object().expect("the body is an object");
     for (member, value) in [
         ("name", json!(wanted.name)),
         ("permissions", json!(wanted.permissions.unwrap_or_else(all))),
@@ -77,8 +77,8 @@ fn create(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     ] {
         assert_eq!(given[member], value, "{member}");
     }
-    let token = given["secret"].as_str().expect("a token");
-    let prefix = Prefix::parse(library::PREFIX).expect("a prefix");
+    let token = given["secret"].as_str().expect("the response has a token");
+    let prefix = Prefix::parse(library::PREFIX).expect("the prefix is valid");
     assert!(TokenRef::parse(token.as_bytes(), &prefix).is_ok());
     match block_on(host.keys.verifier().verify(token.as_bytes())) {
         Ok(verified) => assert!(!wanted.expired && given["id"] == verified.key().id.to_string()),
@@ -87,7 +87,7 @@ fn create(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     }
 }
 
-/// What the body of a creation asks for.
+/// The body of a request that creates a key.
 struct NewKeyBody {
     name: String,
     expired: bool,
@@ -99,7 +99,7 @@ struct NewKeyBody {
 
 impl NewKeyBody {
     fn read(object: &Map<String, Value>) -> Option<Self> {
-        let known = [
+        let names = [
             "name",
             "expire_now",
             "expires_at",
@@ -116,13 +116,13 @@ impl NewKeyBody {
             metadata: optional(object, "metadata", metadata)?,
         };
         let both = wanted.expired && wanted.end.is_some();
-        (has_only(object, &known) && !both).then_some(wanted)
+        (has_only(object, &names) && !both).then_some(wanted)
     }
 }
 
 fn rename(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     let path = host.renamed.key.id.to_string();
-    let answer = host.send("PATCH", &path, body);
+    let response = host.send("PATCH", &path, body);
     let wanted = object.and_then(|object| {
         let name = optional(object, "name", name)?;
         let metadata = optional(object, "metadata", metadata)?;
@@ -131,11 +131,11 @@ fn rename(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     });
     let (name, metadata) = match wanted {
         Some((name, metadata)) => {
-            assert_eq!(answer.status, 200, "{answer}");
+            assert_eq!(response.status, 200, "{response}");
             (name, metadata)
         }
         None => {
-            assert_eq!(answer.status, 400, "{answer}");
+            assert_eq!(response.status, 400, "{response}");
             (None, None)
         }
     };
@@ -146,7 +146,7 @@ fn rename(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
 
 fn rotate(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     let id = host.rotated.key.id.to_string();
-    let answer = host.send("POST", &format!("{id}/rotate"), body);
+    let response = host.send("POST", &format!("{id}/rotate"), body);
     let wanted = if body.is_empty() {
         Some((24 * 60 * 60, None))
     } else {
@@ -169,10 +169,10 @@ fn rotate(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     let old = host.item(&id);
     match wanted.filter(|(_, end)| end.is_none_or(|end| end > library::now())) {
         Some((overlap, end)) => {
-            assert_eq!(answer.status, 201, "{answer}");
-            assert_eq!(answer.json["id"], old["successor_id"]);
+            assert_eq!(response.status, 201, "{response}");
+            assert_eq!(response.json["id"], old["successor_id"]);
             assert_eq!(
-                answer.json["expires_at"],
+                response.json["expires_at"],
                 json!(end.map(|end| end.to_string()))
             );
             let last = library::now().saturating_add(Duration::from_secs(overlap));
@@ -184,7 +184,7 @@ fn rotate(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
             assert_eq!(old[ended], last.to_string());
         }
         None => {
-            assert_eq!(answer.status, 400, "{answer}");
+            assert_eq!(response.status, 400, "{response}");
             for member in ["successor_id", "revoked_at", "expires_at"] {
                 assert_eq!(old[member], Value::Null);
             }
@@ -193,18 +193,18 @@ fn rotate(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
 }
 
 fn verify(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
-    let answer = host.send("POST", "verify", body);
+    let response = host.send("POST", "verify", body);
     let token = object
         .filter(|object| has_only(object, &["key"]))
         .and_then(|object| object.get("key")?.as_str());
     let Some(token) = token else {
-        assert_eq!(answer.status, 400, "{answer}");
+        assert_eq!(response.status, 400, "{response}");
         return;
     };
-    assert_eq!(answer.status, 200, "{answer}");
+    assert_eq!(response.status, 200, "{response}");
     let is = |issued: &Issued| issued.token.expose() == token;
     if is(&host.renamed) || is(&host.rotated) {
-        assert_eq!(answer.json["valid"], true, "{answer}");
+        assert_eq!(response.json["valid"], true, "{response}");
     } else {
         let code = if is(&host.expired) {
             "EXPIRED"
@@ -213,12 +213,13 @@ fn verify(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
         } else {
             "NOT_FOUND"
         };
-        assert_eq!(answer.json, json!({"valid": false, "code": code}));
+        assert_eq!(response.json, json!({"valid": false, "code": code}));
     }
 }
 
-/// Up to 16 KiB are read to the end and no further, and JSON alone.
-fn bounds(host: &Host, body: &[u8]) {
+/// Checks that bodies of up to 16 KiB are accepted, longer ones are not, and neither are other
+/// media types.
+fn check_bounds(host: &Host, body: &[u8]) {
     if body.is_empty() {
         return;
     }
@@ -232,10 +233,11 @@ fn bounds(host: &Host, body: &[u8]) {
     assert_eq!(status("text/plain", body), 415);
 }
 
-/// The object that a body is; `None` if it is none, or has a member twice.
+/// Parses a body as a JSON object. Returns `None` if it is not one, or has a member twice.
 fn object(body: &[u8]) -> Option<Map<String, Value>> {
     let value: Value = serde_json::from_slice(body).ok()?;
-    // Of members with one name the value has the last alone, and then fewer than there are colons.
+    // Of members with the same name, the value only keeps the last. So it has fewer members than
+    // there are colons.
     (members(&value) == colons(body)).then_some(())?;
     match value {
         Value::Object(object) => Some(object),
@@ -251,7 +253,7 @@ fn members(value: &Value) -> usize {
     }
 }
 
-/// How many colons stand outside the strings of a JSON text.
+/// Counts the colons outside the strings of a JSON text.
 fn colons(json: &[u8]) -> usize {
     let mut bytes = json.iter();
     let (mut inside, mut count) = (false, 0);
@@ -266,11 +268,11 @@ fn colons(json: &[u8]) -> usize {
     count
 }
 
-fn has_only(object: &Map<String, Value>, known: &[&str]) -> bool {
-    object.keys().all(|name| known.contains(&name.as_str()))
+fn has_only(object: &Map<String, Value>, names: &[&str]) -> bool {
+    object.keys().all(|name| names.contains(&name.as_str()))
 }
 
-/// `Some(None)` for a member that is not there, `None` for one that cannot be read.
+/// Reads an optional member. Returns `Some(None)` if it is missing, and `None` if it is invalid.
 fn optional<T>(
     object: &Map<String, Value>,
     name: &str,
@@ -309,8 +311,8 @@ fn metadata(value: &Value) -> Option<Value> {
     (value.is_object() && value.to_string().len() <= 4096).then(|| value.clone())
 }
 
-/// The service over a workspace with a key for each test. They are the same in every run, so that an
-/// input can hold their tokens.
+/// The endpoints over a workspace with a key for each test. The keys are the same in every run, so
+/// that an input can contain their tokens.
 struct Host {
     keys: Keywright,
     service: ApiKeys,
@@ -324,17 +326,21 @@ struct Host {
 impl Host {
     fn new() -> Self {
         let keys = library::open(&Arc::new(MemoryStore::new()));
-        let workspace = Workspace::parse("acme").expect("a workspace");
-        let permissions: Permissions = "api_keys:*,calls:*".parse().expect("permissions");
+        let workspace = Workspace::parse("acme").expect("the workspace is valid");
+        let permissions: Permissions = "api_keys:*,calls:*"
+            .parse()
+            .expect("the permissions are valid");
         let caller = Caller::new(workspace, permissions);
         let issue = |name, expiry| {
-            let new = NewKey::new(Name::parse(name).expect("a name")).with_expiry(expiry);
-            block_on(keys.issuer().create(&caller, new)).expect("a key")
+            let mut new = NewKey::new(Name::parse(name).expect("the name is valid"));
+            new.expiry = expiry;
+            block_on(keys.issuer().create(&caller, new)).expect("the call succeeds")
         };
         let [renamed, rotated, revoked] =
             ["renamed", "rotated", "revoked"].map(|name| issue(name, Expiry::Inherited));
         let expired = issue("expired", Expiry::Now);
-        block_on(keys.issuer().revoke(&caller, &revoked.key.id, Reach::Key)).expect("a key");
+        block_on(keys.issuer().revoke(&caller, &revoked.key.id, Reach::Key))
+            .expect("the call succeeds");
         Self {
             service: ApiKeys::nested(&keys, ""),
             keys,
@@ -346,32 +352,35 @@ impl Host {
         }
     }
 
-    fn send(&self, method: &str, path: &str, body: &[u8]) -> Answer {
-        let answer = self.send_as("application/json", method, path, body);
-        if answer.is_error() {
-            answer.repeats_nothing_of(body);
+    fn send(&self, method: &str, path: &str, body: &[u8]) -> ApiResponse {
+        let response = self.send_as("application/json", method, path, body);
+        if response.is_error() {
+            response.assert_not_echoed(body);
         }
-        answer
+        response
     }
 
-    fn send_as(&self, media_type: &str, method: &str, path: &str, body: &[u8]) -> Answer {
+    fn send_as(&self, media_type: &str, method: &str, path: &str, body: &[u8]) -> ApiResponse {
         let request = Request::builder()
             .method(method)
             .uri(format!("/{path}"))
             .header(header::CONTENT_TYPE, media_type)
             .body(Bytes::copy_from_slice(body))
-            .expect("a request");
-        ask(&self.service, &self.caller, request)
+            .expect("the request is valid");
+        send(&self.service, &self.caller, request)
     }
 
     fn item(&self, id: &str) -> Value {
-        let answer = self.send("GET", id, b"");
-        assert_eq!(answer.status, 200, "{answer}");
-        answer.json
+        let response = self.send("GET", id, b"");
+        assert_eq!(response.status, 200, "{response}");
+        response.json
     }
 
     fn total(&self) -> u64 {
         let listed = block_on(self.keys.issuer().list(&self.caller, ListKeys::new()));
-        listed.expect("a page").total.expect("a total")
+        listed
+            .expect("the list succeeds")
+            .total
+            .expect("the page has a total")
     }
 }

@@ -1,24 +1,27 @@
-//! Sequences of calls in two processes over one store in memory: every answer is that of the reference.
+//! Runs sequences of actions in two processes over one store in memory. Every outcome must be the
+//! model's.
 
 #![no_main]
 
 use keywright_assurance::{
-    act::{Act, End, New, Once, Page, Presented, Step, Who},
+    action::{Action, Actor, Idempotency, KeyRequest, Page, PresentedToken, RequestedExpiry, Step},
     model::Model,
-    system::{Memory, System},
-    words::{DAY, HANDLES, HOSTS, HOUR, METADATA, NAMES, PERMISSIONS, SEARCHES, SLOTS, WORKSPACES},
+    system::{MemoryBackend, System},
+    vocabulary::{
+        DAY, HOSTS, HOUR, METADATA, NAMES, PERMISSIONS, PROCESSES, SEARCHES, SLOTS, WORKSPACES,
+    },
 };
 use keywright_core::{Environment, Reach, Status};
 use libfuzzer_sys::fuzz_target;
 
-/// Most steps of a sequence: what comes after is not looked at.
-const MOST: usize = 100;
+/// The maximum number of steps in a sequence. Further input is ignored.
+const MAX_STEPS: usize = 100;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut model = Model::new();
-    let mut system = System::new(Memory::default());
+    let mut system = System::new(MemoryBackend::default());
     let mut input = Input(bytes);
-    for _ in 0..MOST {
+    for _ in 0..MAX_STEPS {
         let Some(step) = input.step() else {
             break;
         };
@@ -28,137 +31,139 @@ fuzz_target!(|bytes: &[u8]| {
     system.check_all(&model);
 });
 
-/// Bytes, of which each chooses one thing.
+/// The input, of which each byte makes one choice.
 struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
     fn step(&mut self) -> Option<Step> {
         let first = self.byte()?;
-        // The first process, as a rule.
-        let at = usize::from(first & 0xf0 == 0xf0) % HANDLES;
-        let act = match first & 0x0f {
-            0..3 => Act::Create {
-                by: self.who()?,
+        // Usually the first process.
+        let process = usize::from(first & 0xf0 == 0xf0) % PROCESSES;
+        let action = match first & 0x0f {
+            0..3 => Action::Create {
+                by: self.actor()?,
                 into: self.slot()?,
                 new: self.new_key()?,
-                once: self.once()?,
+                idempotency: self.idempotency()?,
             },
-            3 | 4 => Act::Rotate {
-                by: self.who()?,
+            3 | 4 => Action::Rotate {
+                by: self.actor()?,
                 key: self.slot()?,
                 into: self.slot()?,
-                overlap: self.of(&[0, 1, HOUR, 2 * HOUR, DAY, 40 * DAY])?,
-                end: self.perhaps(&[1, 0, HOUR, 3 * HOUR, DAY, 40 * DAY])?,
-                once: self.once()?,
+                overlap: self.choose(&[0, 1, HOUR, 2 * HOUR, DAY, 40 * DAY])?,
+                lifetime: self.optional(&[1, 0, HOUR, 3 * HOUR, DAY, 40 * DAY])?,
+                idempotency: self.idempotency()?,
             },
-            5 => Act::Rename {
-                by: self.who()?,
+            5 => Action::Rename {
+                by: self.actor()?,
                 key: self.slot()?,
-                name: self.perhaps(&NAMES)?,
-                metadata: self.perhaps(&METADATA)?,
+                name: self.optional(&NAMES)?,
+                metadata: self.optional(&METADATA)?,
             },
-            6 | 7 => Act::Revoke {
-                by: self.who()?,
+            6 | 7 => Action::Revoke {
+                by: self.actor()?,
                 key: self.slot()?,
-                reach: self.of(&[Reach::Key, Reach::Descendants])?,
+                reach: self.choose(&[Reach::Key, Reach::Descendants])?,
             },
-            8 => Act::Find {
-                by: self.who()?,
+            8 => Action::Find {
+                by: self.actor()?,
                 key: self.slot()?,
             },
-            9 => Act::List {
-                by: self.who()?,
-                status: self.perhaps(&[Status::Active, Status::Expired, Status::Revoked])?,
-                search: self.perhaps(&SEARCHES)?,
-                limit: self.of(&[1, 2, 3, 100])?,
+            9 => Action::List {
+                by: self.actor()?,
+                status: self.optional(&[Status::Active, Status::Expired, Status::Revoked])?,
+                search: self.optional(&SEARCHES)?,
+                limit: self.choose(&[1, 2, 3, 100])?,
                 page: match self.byte()? {
                     page @ 0..3 => Page::Number(u32::from(page)),
                     cursor => Page::Cursor(usize::from(cursor)),
                 },
             },
-            10 | 11 => Act::Verify(self.presented()?),
-            12 => Act::Introspect {
-                by: self.who()?,
+            10 | 11 => Action::Verify(self.presented()?),
+            12 => Action::Introspect {
+                by: self.actor()?,
                 token: self.presented()?,
             },
-            13 => Act::Wait(self.of(&[1, HOUR, 2 * HOUR, DAY - 1, DAY, DAY + 1, 40 * DAY])?),
-            14 => Act::Purge {
-                workspace: self.perhaps(&WORKSPACES)?,
-                age: self.of(&[0, HOUR, DAY, DAY + 1, 2 * DAY])?,
+            13 => {
+                Action::Wait(self.choose(&[1, HOUR, 2 * HOUR, DAY - 1, DAY, DAY + 1, 40 * DAY])?)
+            }
+            14 => Action::Purge {
+                workspace: self.optional(&WORKSPACES)?,
+                age: self.choose(&[0, HOUR, DAY, DAY + 1, 2 * DAY])?,
             },
             _ => match self.byte()? & 7 {
-                0 => Act::First,
-                1..4 => Act::Flush,
-                how => Act::Reopen {
+                0 => Action::First,
+                1..4 => Action::Flush,
+                how => Action::Reopen {
                     all: how & 1 != 0,
                     argon2: how & 2 != 0,
                 },
             },
         };
-        Some(Step { at, act })
+        Some(Step { process, action })
     }
 
     fn byte(&mut self) -> Option<u8> {
         self.0.split_off_first().copied()
     }
 
-    fn of<T: Copy>(&mut self, these: &[T]) -> Option<T> {
+    fn choose<T: Copy>(&mut self, choices: &[T]) -> Option<T> {
         let byte = usize::from(self.byte()?);
-        these.get(byte % these.len()).copied()
+        choices.get(byte % choices.len()).copied()
     }
 
-    /// None of them for a byte beyond them.
-    fn perhaps<T: Copy>(&mut self, these: &[T]) -> Option<Option<T>> {
-        Some(these.get(usize::from(self.byte()?)).copied())
+    /// Chooses a value, or none if the byte is out of range.
+    fn optional<T: Copy>(&mut self, choices: &[T]) -> Option<Option<T>> {
+        Some(choices.get(usize::from(self.byte()?)).copied())
     }
 
     fn slot(&mut self) -> Option<usize> {
         Some(usize::from(self.byte()?) % SLOTS)
     }
 
-    fn who(&mut self) -> Option<Who> {
+    fn actor(&mut self) -> Option<Actor> {
         let byte = usize::from(self.byte()?);
         Some(if byte < 128 {
-            Who::Host(byte % HOSTS.len())
+            Actor::Host(byte % HOSTS.len())
         } else {
-            Who::Key(byte % SLOTS)
+            Actor::Key(byte % SLOTS)
         })
     }
 
-    fn new_key(&mut self) -> Option<New> {
-        Some(New {
-            name: self.of(&NAMES)?,
-            environment: self.perhaps(&[Environment::Live, Environment::Test])?,
-            permissions: self.perhaps(&PERMISSIONS)?,
-            end: match self.byte()? {
-                0 => End::Now,
-                1 => End::In(0),
-                2 => End::In(-HOUR),
-                byte @ 3..9 => {
-                    End::In([1, HOUR, 2 * HOUR, 3 * HOUR, DAY, 40 * DAY][usize::from(byte) - 3])
-                }
-                _ => End::Inherited,
+    fn new_key(&mut self) -> Option<KeyRequest> {
+        Some(KeyRequest {
+            name: self.choose(&NAMES)?,
+            environment: self.optional(&[Environment::Live, Environment::Test])?,
+            permissions: self.optional(&PERMISSIONS)?,
+            expiry: match self.byte()? {
+                0 => RequestedExpiry::Now,
+                1 => RequestedExpiry::In(0),
+                2 => RequestedExpiry::In(-HOUR),
+                byte @ 3..9 => RequestedExpiry::In(
+                    [1, HOUR, 2 * HOUR, 3 * HOUR, DAY, 40 * DAY][usize::from(byte) - 3],
+                ),
+                _ => RequestedExpiry::Inherited,
             },
-            metadata: self.perhaps(&METADATA)?,
+            metadata: self.optional(&METADATA)?,
         })
     }
 
-    fn once(&mut self) -> Option<Option<Once>> {
+    fn idempotency(&mut self) -> Option<Option<Idempotency>> {
         let byte = self.byte()?;
-        Some((byte < 128).then_some(Once {
+        Some((byte < 128).then_some(Idempotency {
             key: byte & 3,
             request: byte >> 2 & 1,
         }))
     }
 
-    fn presented(&mut self) -> Option<Presented> {
+    fn presented(&mut self) -> Option<PresentedToken> {
         let byte = self.byte()?;
         let slot = usize::from(byte) % SLOTS;
         Some(match byte / 32 {
-            0 => Presented::OtherSecret(slot),
-            1 => Presented::OtherEnvironment(slot),
-            2 => Presented::Damaged(slot),
-            _ => Presented::Token(slot),
+            0 => PresentedToken::OtherSecret(slot),
+            1 => PresentedToken::OtherEnvironment(slot),
+            2 => PresentedToken::Damaged(slot),
+            _ => PresentedToken::Token(slot),
         })
     }
 }

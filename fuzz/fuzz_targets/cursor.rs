@@ -1,5 +1,4 @@
-//! The cursor: whatever is accepted is what the library writes for that list, and no other list
-//! accepts it.
+//! Fuzzes cursors. A list accepts only the cursors that the library writes for it.
 
 #![no_main]
 
@@ -19,7 +18,8 @@ const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 const HASH: &str =
     "$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
-/// The id after which no key can come.
+/// The smallest id. In a list, which is sorted from the newest key to the oldest, no key follows
+/// it.
 const LAST: &[u8] = &[b'0'; KeyId::LENGTH];
 
 fuzz_target!(|bytes: &[u8]| {
@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
     written_and_changed(bytes);
 });
 
-/// The input as a cursor of every list.
+/// Presents the input as a cursor to every list.
 fn any_text(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else {
         return;
@@ -35,10 +35,13 @@ fn any_text(bytes: &[u8]) {
     let keys = library::open(&Arc::new(MemoryStore::new()));
     let mut accepting = None;
     for shape in 0..List::SHAPES {
-        let list = List::of(shape, "needle");
+        let list = List::with(shape, "needle");
         if list.accepts(&keys, text) {
-            assert!(accepting.replace(shape).is_none(), "two lists accept it");
-            let id = KeyId::from_bytes(&bytes[..KeyId::LENGTH]).expect("an id");
+            assert!(
+                accepting.replace(shape).is_none(),
+                "two lists accept the cursor"
+            );
+            let id = KeyId::from_bytes(&bytes[..KeyId::LENGTH]).expect("the id is valid");
             if id.as_bytes() != LAST {
                 assert_eq!(Written::new(&list, id).cursor, text);
             }
@@ -46,8 +49,8 @@ fn any_text(bytes: &[u8]) {
     }
 }
 
-/// A cursor that the library has written for a list and an id, both made of the input's first bytes;
-/// then with one character changed; then for another list.
+/// Presents a cursor that the library wrote, for a list and an id that the first bytes of the input
+/// select: unchanged, with one character changed, and to another list.
 fn written_and_changed(bytes: &[u8]) {
     let Some((&[shape, other, place, byte], rest)) = bytes.split_first_chunk() else {
         return;
@@ -60,12 +63,16 @@ fn written_and_changed(bytes: &[u8]) {
         return;
     }
     let search = str::from_utf8(rest).unwrap_or_default();
-    let list = List::of(shape, search);
-    let written = Written::new(&list, KeyId::from_bytes(&id).expect("an id"));
+    let list = List::with(shape, search);
+    let written = Written::new(&list, KeyId::from_bytes(&id).expect("the id is valid"));
 
     let page = list.page(&written.keys, ListStart::After(written.cursor.clone()));
-    let page = page.expect("a page");
-    assert_eq!(page.keys.len(), 1, "the key after the one that was shown");
+    let page = page.expect("the list accepts its own cursor");
+    assert_eq!(
+        page.keys.len(),
+        1,
+        "the page should have the key after the cursor"
+    );
     assert_eq!(page.keys[0].id.as_bytes(), LAST);
     assert_eq!(page.next, None);
 
@@ -78,12 +85,12 @@ fn written_and_changed(bytes: &[u8]) {
         assert!(!list.accepts(&written.keys, &changed));
     }
 
-    let other = List::of(other, search);
+    let other = List::with(other, search);
     let same = other == list;
     assert_eq!(other.accepts(&written.keys, &written.cursor), same);
 }
 
-/// Whose keys, and which of them.
+/// The parameters of a list, and whose keys it contains.
 #[derive(PartialEq)]
 struct List {
     workspace: &'static str,
@@ -95,7 +102,7 @@ struct List {
 impl List {
     const SHAPES: u8 = 32;
 
-    fn of(shape: u8, search: &str) -> Self {
+    fn with(shape: u8, search: &str) -> Self {
         let statuses = [
             None,
             Some(Status::Active),
@@ -103,7 +110,7 @@ impl List {
             Some(Status::Revoked),
         ];
         let environments = [Environment::Live, Environment::Test];
-        // There must be a name that holds it.
+        // A name must be able to contain the search text.
         let search = Some(fold_case(search))
             .filter(|text| shape & 16 != 0 && !text.is_empty() && Name::parse(&name(text)).is_ok());
         Self {
@@ -114,8 +121,8 @@ impl List {
         }
     }
 
-    fn page(&self, keys: &Keywright, start: ListStart) -> Result<Page, IssueError> {
-        let workspace = Workspace::parse(self.workspace).expect("a workspace");
+    fn page(&self, keys: &Keywright, position: ListStart) -> Result<Listed, IssueError> {
+        let workspace = Workspace::parse(self.workspace).expect("the workspace is valid");
         let caller = Caller::new(workspace, Permissions::all()).with_environment(self.environment);
         let mut wanted = ListKeys::new();
         wanted.status = self.status;
@@ -133,14 +140,14 @@ impl List {
         }
     }
 
-    /// A key that the list shows.
-    fn shown(&self, id: KeyId) -> Record {
+    /// Returns the record of a key that matches the list.
+    fn matching(&self, id: KeyId) -> Record {
         let text = name(self.search.as_deref().unwrap_or_default());
         let mut key = Key::new(
             id,
-            Workspace::parse(self.workspace).expect("a workspace"),
+            Workspace::parse(self.workspace).expect("the workspace is valid"),
             self.environment,
-            Name::parse(&text).expect("a name"),
+            Name::parse(&text).expect("the name is valid"),
             Permissions::default(),
         );
         match self.status {
@@ -148,17 +155,17 @@ impl List {
             Some(Status::Revoked) => key.revoked_at = Some(library::now()),
             _ => {}
         }
-        let hash = StoredHash::parse(HASH).expect("a hash");
+        let hash = StoredHash::parse(HASH).expect("the hash is valid");
         Record::new(key, Credential::new(hash, Tag::from_bytes([7; 8])))
     }
 }
 
-/// A name that white space in the text is not cut off from.
+/// Returns a name that contains a text, including white space at its ends.
 fn name(text: &str) -> String {
     format!("<{text}>")
 }
 
-/// A library with one key after that of an id, and the cursor between both.
+/// A library with two keys, and the cursor of the page between them.
 struct Written {
     keys: Keywright,
     cursor: String,
@@ -168,11 +175,13 @@ impl Written {
     fn new(list: &List, id: KeyId) -> Self {
         let store = Arc::new(MemoryStore::new());
         let keys = library::open(&store);
-        for id in [id, KeyId::from_bytes(LAST).expect("an id")] {
-            block_on(store.insert(&list.shown(id), library::now())).expect("a new id");
+        for id in [id, KeyId::from_bytes(LAST).expect("the id is valid")] {
+            block_on(store.insert(&list.matching(id), library::now())).expect("the id is new");
         }
-        let first = list.page(&keys, ListStart::Offset(0)).expect("a page");
-        let cursor = first.next.expect("a second page");
+        let first = list
+            .page(&keys, ListStart::Offset(0))
+            .expect("the list succeeds");
+        let cursor = first.next.expect("there is a second page");
         Self { keys, cursor }
     }
 }

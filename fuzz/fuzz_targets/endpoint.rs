@@ -1,4 +1,4 @@
-//! Requests to the endpoints, and what must hold of every answer.
+//! Sends requests to the endpoints, and checks every response.
 
 use bytes::Bytes;
 use futures_executor::block_on;
@@ -9,39 +9,39 @@ use keywright_http_tower::ApiKeys;
 use serde_json::Value;
 use tower_service::Service;
 
-/// What the contract names for requests of an authenticated caller over a store that works.
+/// The status codes that the contract allows for an authenticated caller and a store that works.
 const STATUSES: [u16; 9] = [200, 201, 400, 403, 404, 409, 413, 415, 422];
 
-/// Longer than any piece of a client's text that an answer may repeat, in bytes.
-const LONG: usize = 65;
+/// The length of a piece of the client's input that no error may repeat, in bytes.
+const PIECE: usize = 65;
 
-pub(crate) struct Answer {
+pub(crate) struct ApiResponse {
     pub(crate) status: u16,
     pub(crate) json: Value,
     text: Bytes,
 }
 
-impl Answer {
+impl ApiResponse {
     pub(crate) fn is_error(&self) -> bool {
         self.status >= 400
     }
 
-    /// Fails if a long piece of what the client has sent is in what it says.
-    pub(crate) fn repeats_nothing_of(&self, sent: &[u8]) {
-        let mut said = Vec::new();
-        strings(&self.json, &mut said);
-        // The one sentence of the service that is as long: a client may send it.
+    /// Asserts that no long piece of the client's input is in the response.
+    pub(crate) fn assert_not_echoed(&self, input: &[u8]) {
+        let mut texts = Vec::new();
+        strings(&self.json, &mut texts);
+        // The service's own message that is as long as a piece. A client may send the same text.
         let own = PermissionError::Malformed.to_string();
-        let has = |text: &str, piece| text.as_bytes().windows(LONG).any(|window| window == piece);
-        // Half as far from one to the next as they are long.
-        for piece in sent.windows(LONG).step_by(LONG / 2) {
-            let repeated = !has(&own, piece) && said.iter().any(|text| has(text, piece));
-            assert!(!repeated, "repeats what was sent: {self}");
+        let has = |text: &str, piece| text.as_bytes().windows(PIECE).any(|window| window == piece);
+        // Overlapping by half, so that no long repetition falls between two pieces.
+        for piece in input.windows(PIECE).step_by(PIECE / 2) {
+            let repeated = !has(&own, piece) && texts.iter().any(|text| has(text, piece));
+            assert!(!repeated, "the response repeats the input: {self}");
         }
     }
 }
 
-/// All texts in a value. What is around them is the same in every answer.
+/// Collects all strings in a value. The other parts of a response do not depend on the input.
 fn strings<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
     match value {
         Value::String(text) => found.push(text),
@@ -51,32 +51,34 @@ fn strings<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
     }
 }
 
-impl std::fmt::Display for Answer {
+impl std::fmt::Display for ApiResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.status, self.json)
     }
 }
 
-pub(crate) fn ask(service: &ApiKeys, caller: &Caller, mut request: Request<Bytes>) -> Answer {
+pub(crate) fn send(service: &ApiKeys, caller: &Caller, mut request: Request<Bytes>) -> ApiResponse {
     request.extensions_mut().insert(caller.clone());
-    let answer = block_on(service.clone().call(request.map(Full::new)));
-    let (parts, body) = answer.expect("an answer").into_parts();
-    let text = block_on(body.collect()).expect("a body").to_bytes();
-    let json: Value = serde_json::from_slice(&text).expect("a body of JSON");
+    let response = block_on(service.clone().call(request.map(Full::new)));
+    let (parts, body) = response.expect("the service is infallible").into_parts();
+    let text = block_on(body.collect())
+        .expect("the body is readable")
+        .to_bytes();
+    let json: Value = serde_json::from_slice(&text).expect("the body is JSON");
     let status = parts.status.as_u16();
-    let answer = Answer { status, json, text };
+    let response = ApiResponse { status, json, text };
 
-    assert!(STATUSES.contains(&answer.status), "{answer}");
+    assert!(STATUSES.contains(&response.status), "{response}");
     assert_eq!(parts.headers[header::CONTENT_TYPE], "application/json");
     assert_eq!(parts.headers[header::CACHE_CONTROL], "no-store");
     assert!(parts.headers.contains_key("x-request-id"));
-    assert!(answer.json.is_object(), "{answer}");
-    if answer.is_error() {
-        assert_eq!(answer.json["statusCode"], answer.status, "{answer}");
+    assert!(response.json.is_object(), "{response}");
+    if response.is_error() {
+        assert_eq!(response.json["statusCode"], response.status, "{response}");
         for member in ["message", "error", "code", "requestId"] {
-            assert!(answer.json[member].is_string(), "{answer}");
+            assert!(response.json[member].is_string(), "{response}");
         }
-        assert!(answer.text.len() < 8 * 1024, "{answer}");
+        assert!(response.text.len() < 8 * 1024, "{response}");
     }
-    answer
+    response
 }

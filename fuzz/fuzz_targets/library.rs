@@ -1,48 +1,26 @@
-//! A library over memory in which nothing is left to chance: every run of an input is the same.
+//! A deterministic library over memory, so that every run of an input does the same.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use futures_executor::block_on;
-use keywright_core::{
-    Clock, Config, Entropy, Keywright, MemoryStore, Prefix, RandomError, Scheme, Timestamp,
+use keywright_assurance::{
+    inputs::{ManualClock, SequentialEntropy},
+    vocabulary,
 };
+use keywright_core::{Config, Keywright, MemoryStore, Prefix, Scheme, Timestamp};
 
-/// What its tokens begin with.
-pub(crate) const PREFIX: &str = "acme";
+/// The prefix of its tokens.
+pub(crate) use keywright_assurance::vocabulary::PREFIX;
 
-/// The time at which its clock stands, in Unix milliseconds.
-const NOW: i64 = 1_709_287_200_000;
-
+/// The time of its clock, which stands still.
 pub(crate) fn now() -> Timestamp {
-    Timestamp::from_millis(NOW).expect("a time")
+    Timestamp::from_millis(vocabulary::START).expect("the time is in range")
 }
 
 pub(crate) fn open(store: &Arc<MemoryStore>) -> Keywright {
-    let config = Config::new(Prefix::parse(PREFIX).expect("a prefix"))
+    let config = Config::new(Prefix::parse(PREFIX).expect("the prefix is valid"))
         .with_scheme(Scheme::HmacSha256)
-        .with_entropy(Counter(AtomicU64::new(0)))
-        .with_clock(Stopped);
-    block_on(Keywright::open(config, Arc::clone(store) as _)).expect("a library")
-}
-
-struct Stopped;
-
-impl Clock for Stopped {
-    fn now(&self) -> Timestamp {
-        now()
-    }
-}
-
-struct Counter(AtomicU64);
-
-impl Entropy for Counter {
-    fn fill(&self, seed: &mut [u8; 32]) -> Result<(), RandomError> {
-        *seed = [0; 32];
-        let count = self.0.fetch_add(1, Ordering::Relaxed);
-        seed[..8].copy_from_slice(&count.to_le_bytes());
-        Ok(())
-    }
+        .with_entropy(SequentialEntropy::default())
+        .with_clock(ManualClock::new());
+    block_on(Keywright::open(config, Arc::clone(store) as _)).expect("the library opens")
 }

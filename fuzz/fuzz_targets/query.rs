@@ -1,4 +1,5 @@
-//! The query string: what is asked for is done to the letter, or 400, and nothing is done.
+//! Fuzzes the query string. A valid query has exactly the requested effect. Any other query is
+//! rejected with 400 and has no effect.
 
 #![no_main]
 
@@ -19,7 +20,7 @@ use libfuzzer_sys::fuzz_target;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use self::endpoint::{Answer, ask};
+use self::endpoint::{ApiResponse, send};
 
 const UNKNOWN: &str = "key_0U5lKtf600000000";
 
@@ -31,15 +32,15 @@ fuzz_target!(|bytes: &[u8]| {
         format!("search={escaped}").as_bytes(),
         format!("limit=1&cursor={escaped}").as_bytes(),
     ] {
-        Query::new(query).iter().for_each(answered);
+        Query::new(query).iter().for_each(check);
     }
 });
 
-fn answered(query: &Query) {
+fn check(query: &Query) {
     let host = Host::new();
     let key = host.key.to_string();
 
-    listed(&host, query);
+    check_list(&host, query);
     let rotate = format!("{key}/rotate");
     let (named, presented) = (r#"{"name":"renamed"}"#, r#"{"key":"x"}"#);
     for (method, path, body, done) in [
@@ -58,41 +59,41 @@ fn answered(query: &Query) {
     host.expect("DELETE", UNKNOWN, query, "", missing);
     match cascade {
         Some(cascade) => {
-            let answer = host.expect("DELETE", &key, query, "", 200);
-            // The key and its child.
+            let response = host.expect("DELETE", &key, query, "", 200);
+            // The key and its child are revoked.
             let revoked = cascade.then_some(2);
-            assert_eq!(answer.json["revoked"].as_u64(), revoked, "{answer}");
+            assert_eq!(response.json["revoked"].as_u64(), revoked, "{response}");
             host.expect("DELETE", &key, query, "", 404);
         }
         None => {
             host.expect("DELETE", &key, query, "", 400);
             let found = block_on(host.keys.issuer().find(&host.caller, &host.key));
-            assert_eq!(found.expect("the key").revoked_at, None);
+            assert_eq!(found.expect("the key exists").revoked_at, None);
         }
     }
 }
 
-/// A list has exactly what was asked for, and so has the page after it.
-fn listed(host: &Host, query: &Query) {
-    if let Some(cursor) = page(host, query) {
+/// Checks that a list contains exactly the requested keys, and so does the next page.
+fn check_list(host: &Host, query: &Query) {
+    if let Some(cursor) = check_page(host, query) {
         let next = format!("{}&cursor={cursor}", query.text);
-        let next = Query::new(next.as_bytes()).expect("a query");
-        page(host, &next);
+        let next = Query::new(next.as_bytes()).expect("the query is valid");
+        check_page(host, &next);
     }
 }
 
-/// Where the page after this one begins.
-fn page(host: &Host, query: &Query) -> Option<String> {
-    let answer = host.send("GET", "", query, "");
+/// Checks a page of a list, and returns the cursor of the next page.
+fn check_page(host: &Host, query: &Query) -> Option<String> {
+    let response = host.send("GET", "", query, "");
     let Some(wanted) = query.list() else {
-        assert_eq!(answer.status, 400, "{answer}");
+        assert_eq!(response.status, 400, "{response}");
         return None;
     };
-    if wanted.cursor.is_some() && answer.status == 400 {
-        assert_eq!(answer.json["errors"][0]["field"], "cursor", "{answer}");
+    if wanted.cursor.is_some() && response.status == 400 {
+        assert_eq!(response.json["errors"][0]["field"], "cursor", "{response}");
         return None;
     }
-    assert_eq!(answer.status, 200, "{answer}");
+    assert_eq!(response.status, 200, "{response}");
     let matching = host.newest_first.iter().filter(|key| {
         wanted.status.is_none_or(|status| status == key.status)
             && fold_case(key.name).contains(&fold_case(&wanted.search))
@@ -104,17 +105,19 @@ fn page(host: &Host, query: &Query) -> Option<String> {
     });
     let mut ids = after
         .map(|key| Value::from(key.id.to_string()))
-        .skip(usize::try_from((wanted.page - 1) * wanted.limit).expect("a number"));
-    let limit = usize::try_from(wanted.limit).expect("a number");
+        .skip(usize::try_from((wanted.page - 1) * wanted.limit).expect("the number fits"));
+    let limit = usize::try_from(wanted.limit).expect("the number fits");
     let expected: Vec<Value> = ids.by_ref().take(limit).collect();
-    let data = answer.json["data"].as_array().expect("a list");
+    let data = response.json["data"]
+        .as_array()
+        .expect("the response has a list");
     let shown: Vec<Value> = data.iter().map(|item| item["id"].clone()).collect();
-    assert_eq!(shown, expected, "{answer}");
+    assert_eq!(shown, expected, "{response}");
 
-    let meta = &answer.json["meta"];
-    assert_eq!(meta["limit"], wanted.limit, "{answer}");
+    let meta = &response.json["meta"];
+    assert_eq!(meta["limit"], wanted.limit, "{response}");
     let more = ids.next().is_some();
-    assert_eq!(meta["next_cursor"].is_string(), more, "{answer}");
+    assert_eq!(meta["next_cursor"].is_string(), more, "{response}");
     let by_number = wanted.cursor.is_none();
     for (member, value) in [
         ("page", wanted.page),
@@ -124,22 +127,22 @@ fn page(host: &Host, query: &Query) -> Option<String> {
         assert_eq!(
             meta[member].as_u64(),
             by_number.then_some(value),
-            "{answer}"
+            "{response}"
         );
     }
     meta["next_cursor"].as_str().map(str::to_owned)
 }
 
-/// A query as it stands in a URI, and the parameters in it.
+/// A query string of a URI, and its parameters.
 struct Query {
     text: String,
-    /// Whether it is UTF-8 once it is decoded.
+    /// Whether the decoded query is valid UTF-8.
     utf8: bool,
     parameters: Vec<(String, String)>,
 }
 
-/// What a list is asked for.
-struct Wanted {
+/// The parameters of a list.
+struct ListParameters {
     page: u64,
     limit: u64,
     search: String,
@@ -148,7 +151,7 @@ struct Wanted {
 }
 
 impl Query {
-    /// `None` for what a server would refuse as a URI.
+    /// Returns `None` if the query is not valid in a URI, so that a server rejects the request.
     fn new(bytes: &[u8]) -> Option<Self> {
         let uri = Uri::try_from([b"/?", bytes].concat()).ok()?;
         let text = uri.query().unwrap_or_default().to_owned();
@@ -162,7 +165,7 @@ impl Query {
         })
     }
 
-    /// The value of a parameter; `None` if it is not there.
+    /// Returns the value of a parameter, or `None` if it is missing.
     fn value(&self, name: &str) -> Option<&str> {
         let mut parameters = self.parameters.iter();
         parameters
@@ -170,14 +173,14 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Whether these and no others are there, each at most once.
+    /// Whether the query contains no other parameters than these, and each at most once.
     fn has_only(&self, names: &[&str]) -> bool {
         let mut seen = HashSet::new();
         let mut parameters = self.parameters.iter();
         self.utf8 && parameters.all(|(name, _)| names.contains(&name.as_str()) && seen.insert(name))
     }
 
-    fn list(&self) -> Option<Wanted> {
+    fn list(&self) -> Option<ListParameters> {
         let names = ["page", "limit", "search", "status", "cursor"];
         let search = self.value("search").unwrap_or_default();
         let status = match self.value("status") {
@@ -192,7 +195,7 @@ impl Query {
         if !self.has_only(&names) || search.chars().count() > 1024 || both {
             return None;
         }
-        Some(Wanted {
+        Some(ListParameters {
             page: self.number("page", u64::from(u32::MAX), 1)?,
             limit: self.number("limit", 100, 20)?,
             search: search.to_owned(),
@@ -201,13 +204,16 @@ impl Query {
         })
     }
 
-    fn number(&self, name: &str, most: u64, default: u64) -> Option<u64> {
+    fn number(&self, name: &str, maximum: u64, default: u64) -> Option<u64> {
         let Some(text) = self.value(name) else {
             return Some(default);
         };
         let digits = text.trim_start_matches('0');
         let number = digits.bytes().all(|byte| byte.is_ascii_digit());
-        digits.parse().ok().filter(|value| number && *value <= most)
+        digits
+            .parse()
+            .ok()
+            .filter(|value| number && *value <= maximum)
     }
 
     fn cascade(&self) -> Option<bool> {
@@ -220,17 +226,17 @@ impl Query {
     }
 }
 
-/// The service over a workspace with a few keys.
+/// The endpoints over a workspace with a few keys.
 struct Host {
     keys: Keywright,
     service: ApiKeys,
     caller: Caller,
-    newest_first: Vec<Known>,
-    /// An active one that has a child.
+    newest_first: Vec<ListedKey>,
+    /// An active key with a child.
     key: KeyId,
 }
 
-struct Known {
+struct ListedKey {
     id: KeyId,
     name: &'static str,
     status: &'static str,
@@ -239,24 +245,25 @@ struct Known {
 impl Host {
     fn new() -> Self {
         let keys = library::open(&Arc::new(MemoryStore::new()));
-        let workspace = Workspace::parse("acme").expect("a workspace");
+        let workspace = Workspace::parse("acme").expect("the workspace is valid");
         let caller = Caller::new(workspace, Permissions::all());
         let issuer = keys.issuer();
         let issue = |caller: &Caller, name, expiry| -> Issued {
-            let new = NewKey::new(Name::parse(name).expect("a name")).with_expiry(expiry);
-            block_on(issuer.create(caller, new)).expect("a key")
+            let mut new = NewKey::new(Name::parse(name).expect("the name is valid"));
+            new.expiry = expiry;
+            block_on(issuer.create(caller, new)).expect("the call succeeds")
         };
         let parent = issue(&caller, "Straße", Expiry::Inherited).key;
         let child = issue(&Caller::from(&parent), "STRASSE 2", Expiry::Inherited).key;
         let expired = issue(&caller, "old", Expiry::Now).key;
         let revoked = issue(&caller, "lost & found", Expiry::Inherited).key;
-        block_on(issuer.revoke(&caller, &revoked.id, Reach::Key)).expect("a key");
-        let known = |id, name, status| Known { id, name, status };
+        block_on(issuer.revoke(&caller, &revoked.id, Reach::Key)).expect("the call succeeds");
+        let listed = |id, name, status| ListedKey { id, name, status };
         let mut newest_first = vec![
-            known(parent.id, "Straße", "active"),
-            known(child.id, "STRASSE 2", "active"),
-            known(expired.id, "old", "expired"),
-            known(revoked.id, "lost & found", "revoked"),
+            listed(parent.id, "Straße", "active"),
+            listed(child.id, "STRASSE 2", "active"),
+            listed(expired.id, "old", "expired"),
+            listed(revoked.id, "lost & found", "revoked"),
         ];
         newest_first.sort_by_key(|key| std::cmp::Reverse(key.id));
         Self {
@@ -268,20 +275,20 @@ impl Host {
         }
     }
 
-    fn send(&self, method: &str, path: &str, query: &Query, body: &'static str) -> Answer {
+    fn send(&self, method: &str, path: &str, query: &Query, body: &'static str) -> ApiResponse {
         let request = Request::builder()
             .method(method)
             .uri(format!("/{path}?{}", query.text))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Bytes::from_static(body.as_bytes()))
-            .expect("a request");
-        let answer = ask(&self.service, &self.caller, request);
-        answer.repeats_nothing_of(query.text.as_bytes());
+            .expect("the request is valid");
+        let response = send(&self.service, &self.caller, request);
+        response.assert_not_echoed(query.text.as_bytes());
         for (name, value) in &query.parameters {
-            answer.repeats_nothing_of(name.as_bytes());
-            answer.repeats_nothing_of(value.as_bytes());
+            response.assert_not_echoed(name.as_bytes());
+            response.assert_not_echoed(value.as_bytes());
         }
-        answer
+        response
     }
 
     fn expect(
@@ -291,9 +298,9 @@ impl Host {
         query: &Query,
         body: &'static str,
         status: u16,
-    ) -> Answer {
-        let answer = self.send(method, path, query, body);
-        assert_eq!(answer.status, status, "{method} {path}: {answer}");
-        answer
+    ) -> ApiResponse {
+        let response = self.send(method, path, query, body);
+        assert_eq!(response.status, status, "{method} {path}: {response}");
+        response
     }
 }

@@ -1,10 +1,11 @@
-//! A record as Redis keeps it: whatever is read has one spelling, and nothing makes the reader panic.
+//! Fuzzes the records in Redis. Each record that can be read has a single encoding, and no input
+//! makes the reader panic.
 
 #![no_main]
 
-// The store's own source: what it reads is no part of its interface.
+// The store's own source file, because the reader is not public.
 #[path = "../../crates/store-redis/src/record/mod.rs"]
-#[expect(dead_code, reason = "the store also makes the constants of its scripts from it")]
+#[expect(dead_code, reason = "the store also generates the constants of its scripts from it")]
 mod record;
 
 use keywright_core::KeyId;

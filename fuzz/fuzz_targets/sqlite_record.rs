@@ -1,9 +1,9 @@
-//! A record as SQLite keeps it: a row of any values is a record exactly if each is what its column holds,
-//! and what was read is written again as it was.
+//! Fuzzes the records in SQLite. A row is read as a record exactly if each value is valid for its
+//! column, and writing the record yields the same row.
 
 #![no_main]
 
-// The store's own source: what it reads is no part of its interface.
+// The store's own source file, because the reader is not public.
 #[path = "../../crates/store-sqlite/src/record.rs"]
 mod record;
 
@@ -16,7 +16,7 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 
 const ID: &[u8; KeyId::LENGTH] = b"0U5lKtf600000000";
 
-/// The columns, in the order in which a row of the input has them.
+/// The columns, in their order in the input.
 const COLUMNS: [&str; 14] = [
     "id",
     "workspace",
@@ -40,21 +40,21 @@ thread_local! {
 
 fuzz_target!(|bytes: &[u8]| {
     FILE.with_borrow_mut(|file| {
-        let transaction = file.transaction().expect("a transaction");
+        let transaction = file.transaction().expect("the transaction starts");
         check(&transaction, &row(bytes));
     });
 });
 
-/// A file whose columns take values of every type, as one that was damaged does.
+/// Creates a database whose columns accept values of every type, like a damaged file.
 fn file() -> Connection {
-    let file = Connection::open_in_memory().expect("a file");
+    let file = Connection::open_in_memory().expect("the database opens");
     let table = format!("CREATE TABLE keys ({})", COLUMNS.join(", "));
-    file.execute(&table, ()).expect("a table");
+    file.execute(&table, ()).expect("the table is new");
     file
 }
 
 fn check(file: &Connection, row: &[Cell]) {
-    // A text that is no UTF-8 cannot be bound as one.
+    // A text that is not UTF-8 can only be bound as a blob.
     let places = row.iter().zip(1..).map(|(cell, place)| match cell {
         Cell::Text(_) => format!("CAST(?{place} AS TEXT)"),
         Cell::Value(_) => format!("?{place}"),
@@ -68,53 +68,54 @@ fn check(file: &Connection, row: &[Cell]) {
         Cell::Value(value) => value.clone(),
     });
     file.execute(&insert, params_from_iter(values))
-        .expect("a row");
+        .expect("the row is written");
 
-    // The columns of a list, of whatever id.
+    // Read the row as a list does, whatever its id.
     let listed = {
         let select = concat!("SELECT ", record::key_columns!(), " FROM keys");
         file.query_one(select, (), record::key)
     };
-    assert_eq!(listed.is_ok(), row[..11].iter().zip(0..).all(is_sound));
+    assert_eq!(listed.is_ok(), row[..11].iter().zip(0..).all(is_valid));
 
-    let id = KeyId::from_bytes(ID).expect("an id");
+    let id = KeyId::from_bytes(ID).expect("the id is valid");
     match record::find(file, &id) {
         Ok(None) => assert_ne!(row[0], Cell::Value(Value::Blob(ID.into()))),
         Ok(Some(record)) => {
-            assert!(row.iter().zip(0..).all(is_sound));
+            assert!(row.iter().zip(0..).all(is_valid));
             assert_eq!(record.key.id, id);
             assert_eq!(Some(&record.key), listed.as_ref().ok());
-            file.execute("DELETE FROM keys", ()).expect("a row less");
-            let again = NewRow::new(&record).expect("a row");
-            again.insert(file).expect("a row");
+            file.execute("DELETE FROM keys", ())
+                .expect("the row is deleted");
+            let again = NewRow::new(&record).expect("the row is written");
+            again.insert(file).expect("the row is written");
             let written = file
                 .query_one("SELECT * FROM keys", (), |row| {
                     (0..COLUMNS.len())
                         .map(|column| row.get(column))
                         .collect::<rusqlite::Result<Vec<Value>>>()
                 })
-                .expect("a row");
+                .expect("the row is written");
             for ((written, read), column) in written.into_iter().zip(row).zip(COLUMNS) {
-                // A set may be written in any order, or with one of it twice.
+                // The input may have the permissions in another order, or repeat one.
                 if column != "permissions" {
                     assert_eq!(&Cell::from(written), read, "{column}");
                 }
             }
         }
         Err(error) => {
-            assert!(!row.iter().zip(0..).all(is_sound));
+            assert!(!row.iter().zip(0..).all(is_valid));
             assert!(
                 matches!(error, rusqlite::Error::FromSqlConversionFailure(..)),
-                "what the store does not take for damage: {error:?}"
+                "the store does not report this as damage: {error:?}"
             );
         }
     }
 }
 
-/// What stands in one column.
+/// The value of one column.
 #[derive(PartialEq, Debug)]
 enum Cell {
-    /// A text, perhaps no UTF-8.
+    /// A text, which need not be UTF-8.
     Text(Vec<u8>),
     /// Anything else.
     Value(Value),
@@ -156,8 +157,8 @@ impl Cell {
     }
 }
 
-/// Whether a value is what its column holds. The texts are the concern of other targets.
-fn is_sound((cell, column): (&Cell, usize)) -> bool {
+/// Whether a value is valid for its column. Other targets test the formats of the texts.
+fn is_valid((cell, column): (&Cell, usize)) -> bool {
     let is_id = |bytes: &[u8]| bytes.len() == 16 && bytes.iter().all(u8::is_ascii_alphanumeric);
     match COLUMNS[column] {
         "id" => cell.blob().is_some_and(is_id),
@@ -194,11 +195,11 @@ fn is_sound((cell, column): (&Cell, usize)) -> bool {
     }
 }
 
-/// A row: for each column a byte for its type, and then its value; or a byte for one that is sound. What is
-/// missing at the end is sound.
+/// Decodes a row. For each column there is a byte for the type, followed by the value, or a byte
+/// that selects a valid value. Columns that are missing at the end are valid.
 fn row(mut bytes: &[u8]) -> Vec<Cell> {
     (0..COLUMNS.len())
-        .map(|column| cell(&mut bytes).unwrap_or_else(|| sound(column)))
+        .map(|column| cell(&mut bytes).unwrap_or_else(|| valid_cell(column)))
         .collect()
 }
 
@@ -209,7 +210,7 @@ fn cell(bytes: &mut &[u8]) -> Option<Cell> {
         1 => Cell::Value(Value::Integer(i64::from_be_bytes(eight(bytes)))),
         2 => {
             let number = f64::from_be_bytes(eight(bytes));
-            // SQLite has null in its place.
+            // SQLite stores NaN as null.
             let number = if number.is_nan() { 0.0 } else { number };
             Cell::Value(Value::Real(number))
         }
@@ -226,14 +227,14 @@ fn eight(bytes: &mut &[u8]) -> [u8; 8] {
     eight
 }
 
-/// As many bytes as a byte says, as far as there are.
+/// Decodes a length byte and takes that many bytes, or as many as there are.
 fn piece(bytes: &mut &[u8]) -> Vec<u8> {
     let length = bytes.split_off_first().copied().unwrap_or_default();
     let length = usize::from(length).min(bytes.len());
     bytes.split_off(..length).unwrap_or_default().to_vec()
 }
 
-fn sound(column: usize) -> Cell {
+fn valid_cell(column: usize) -> Cell {
     match COLUMNS[column] {
         "id" => Cell::Value(Value::Blob(ID.into())),
         "workspace" => Cell::Text(b"acme".into()),

@@ -1,4 +1,5 @@
-//! The stored hash: whatever is accepted has one spelling, and costs no more than the caps allow.
+//! Fuzzes the stored hash. Each accepted hash has a single spelling, and its cost is within the
+//! limits.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! The token: whatever is accepted has one spelling, and no changed token is accepted.
+//! Fuzzes the token. Each accepted token has a single spelling, and no token with a changed byte is
+//! accepted.
 
 #![no_main]
 
@@ -9,7 +10,7 @@ const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 
 fuzz_target!(|bytes: &[u8]| {
     for prefix in ["sk", "acme"] {
-        let prefix = Prefix::parse(prefix).expect("a prefix");
+        let prefix = Prefix::parse(prefix).expect("the prefix is valid");
         has_one_spelling(bytes, &prefix);
         is_rejected_when_changed(bytes, &prefix);
     }
@@ -22,7 +23,7 @@ fn has_one_spelling(bytes: &[u8], prefix: &Prefix) {
     }
 }
 
-/// Makes a token of the input's first bytes, and changes one byte of it.
+/// Assembles a token from the first bytes of the input, and changes one byte of it.
 fn is_rejected_when_changed(bytes: &[u8], prefix: &Prefix) {
     let Some((&[place, byte, environment], rest)) = bytes.split_first_chunk() else {
         return;
@@ -41,7 +42,7 @@ fn is_rejected_when_changed(bytes: &[u8], prefix: &Prefix) {
     let mut text = assemble(prefix, environment, id, secret);
 
     let Ok(token) = TokenRef::parse(&text, prefix) else {
-        panic!("a token is rejected");
+        panic!("the token is rejected");
     };
     assert_eq!(token.environment(), environment);
     has_one_spelling(&text, prefix);
@@ -53,7 +54,8 @@ fn is_rejected_when_changed(bytes: &[u8], prefix: &Prefix) {
     }
 }
 
-/// The format once more, written from its definition and not with the code under test.
+/// Assembles a token according to the definition of the format, independently of the code under
+/// test.
 fn assemble(prefix: &Prefix, environment: Environment, id: &[u8], secret: &[u8]) -> Vec<u8> {
     let mut text = format!("{prefix}_{environment}_").into_bytes();
     text.extend(id.iter().map(|&byte| base62(byte.into())));

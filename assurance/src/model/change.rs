@@ -1,39 +1,44 @@
-//! Renaming, revoking and purging keys.
+//! Calls that rename, revoke and purge keys.
 
 use keywright_core::Reach;
 
-use super::{Answer, Millis, Model, Number, Refusal, key::Asker};
-use crate::{act::Slot, words::DAY};
+use super::{
+    caller::Principal,
+    key::{Millis, Number},
+    outcome::{CallOutcome, Rejection},
+    state::Model,
+};
+use crate::{action::Slot, vocabulary::DAY};
 
 impl Model {
     pub(super) fn rename(
         &mut self,
-        asker: Asker,
+        principal: Principal,
         slot: Slot,
         name: Option<&'static str>,
         metadata: Option<&'static str>,
-    ) -> Result<Answer, Refusal> {
-        let caller = self.permitted(asker, "api_keys:write")?;
+    ) -> Result<CallOutcome, Rejection> {
+        let caller = self.permitted(principal, "api_keys:write")?;
         let number = self.changeable(&caller, slot)?;
         if let Some(key) = self.keys.get_mut(&number) {
             key.name = name.unwrap_or(key.name);
             key.metadata = metadata.or(key.metadata);
         }
-        Ok(Answer::Key(number))
+        Ok(CallOutcome::Key(number))
     }
 
     pub(super) fn revoke(
         &mut self,
-        asker: Asker,
+        principal: Principal,
         slot: Slot,
         reach: Reach,
-    ) -> Result<Answer, Refusal> {
-        let caller = self.permitted(asker, "api_keys:write")?;
+    ) -> Result<CallOutcome, Rejection> {
+        let caller = self.permitted(principal, "api_keys:write")?;
         let number = self.visible(&caller, slot)?;
         let first = self.keys[&number].revoked_at.is_none();
         let reached = match reach {
             Reach::Key => [number].into(),
-            Reach::Descendants => self.family(number),
+            Reach::Descendants => self.with_descendants(number),
         };
         let mut count = 0;
         for (number, key) in &mut self.keys {
@@ -43,17 +48,17 @@ impl Model {
             }
         }
         if count == 0 {
-            return Err(Refusal::NotFound);
+            return Err(Rejection::NotFound);
         }
-        Ok(Answer::Revoked { first, count })
+        Ok(CallOutcome::Revoked { first, count })
     }
 
-    /// Deletes what was revoked long enough ago and has nothing left that descends from it.
-    pub(super) fn purge(&mut self, workspace: Option<&'static str>, age: Millis) -> Answer {
+    /// Deletes the records of keys that were revoked long enough ago and have no descendants left.
+    pub(super) fn purge(&mut self, workspace: Option<&'static str>, age: Millis) -> CallOutcome {
         let before = self.now - age.max(DAY);
         let mut count = 0;
         loop {
-            let goes = |number: &Number| {
+            let is_deletable = |number: &Number| {
                 let key = &self.keys[number];
                 key.revoked_at.is_some_and(|time| time < before)
                     && workspace.is_none_or(|workspace| key.workspace == workspace)
@@ -62,8 +67,8 @@ impl Model {
                         .is_none_or(|next| !self.keys.contains_key(&next))
                     && !self.keys.values().any(|key| key.parent == Some(*number))
             };
-            let Some(number) = self.keys.keys().copied().find(goes) else {
-                return Answer::Purged(count);
+            let Some(number) = self.keys.keys().copied().find(is_deletable) else {
+                return CallOutcome::Purged(count);
             };
             self.keys.remove(&number);
             count += 1;

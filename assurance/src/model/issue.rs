@@ -1,65 +1,50 @@
-//! Creating and replacing keys.
+//! Calls that create and rotate keys.
 
 use super::{
-    Answer, Key, Millis, Model, Number, Refusal,
-    key::{Asker, Caller, split},
+    caller::{Caller, Principal, split},
+    idempotency::{Binding, Operation, Scope},
+    key::{Key, Millis},
+    outcome::{CallOutcome, Rejection},
+    state::Model,
 };
 use crate::{
-    act::{End, New, Once, Slot},
-    words::DAY,
+    action::{Idempotency, KeyRequest, RequestedExpiry, Slot},
+    vocabulary::DAY,
 };
 
-/// Longest overlap of a rotation.
+/// The maximum overlap of a rotation.
 const MAX_OVERLAP: Millis = 30 * DAY;
-
-/// What an idempotency key is scoped by: who calls, and what for.
-pub(super) type Scope = (Asker, Route, u8);
-
-/// What a call is for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Route {
-    Create,
-    Replace(Option<Number>),
-}
-
-/// What came of the first request.
-#[derive(Clone, Debug)]
-pub(super) struct Binding {
-    request: u8,
-    made: Number,
-    until: Millis,
-}
 
 impl Model {
     pub(super) fn create(
         &mut self,
-        asker: Asker,
+        principal: Principal,
         into: Slot,
-        new: &New,
-        once: Option<Once>,
-    ) -> Result<Answer, Refusal> {
-        let scope = once.map(|once| (asker, Route::Create, once.key));
-        let draft = self.draft(asker, new);
-        self.issue(scope, once, into, draft)
+        new: &KeyRequest,
+        idempotency: Option<Idempotency>,
+    ) -> Result<CallOutcome, Rejection> {
+        let scope = idempotency.map(|idempotency| (principal, Operation::Create, idempotency.key));
+        let draft = self.draft(principal, new);
+        self.issue(scope, idempotency, into, draft)
     }
 
-    /// The key that is asked for, if the caller may have it.
-    fn draft(&self, asker: Asker, new: &New) -> Result<Key, Refusal> {
-        let caller = self.permitted(asker, "api_keys:write")?;
+    /// Returns the requested key if the caller may create it.
+    fn draft(&self, principal: Principal, new: &KeyRequest) -> Result<Key, Rejection> {
+        let caller = self.permitted(principal, "api_keys:write")?;
         let environment = new.environment.unwrap_or(caller.environment);
         if !caller.reaches(environment) {
-            return Err(Refusal::Environment);
+            return Err(Rejection::Environment);
         }
         let permissions = new
             .permissions
             .map_or_else(|| caller.permissions.clone(), split);
         if !permissions.iter().all(|wanted| caller.may(wanted)) {
-            return Err(Refusal::NotPermitted);
+            return Err(Rejection::NotPermitted);
         }
-        let expires_at = match new.end {
-            End::Inherited => caller.ends,
-            End::Now => Some(self.now),
-            End::In(millis) => Some(self.checked_end(&caller, self.now + millis)?),
+        let expires_at = match new.expiry {
+            RequestedExpiry::Inherited => caller.expires_at,
+            RequestedExpiry::Now => Some(self.now),
+            RequestedExpiry::In(millis) => Some(self.checked_end(&caller, self.now + millis)?),
         };
         Ok(Key {
             workspace: caller.workspace,
@@ -67,7 +52,7 @@ impl Model {
             name: new.name,
             permissions,
             metadata: new.metadata,
-            parent: asker.key(),
+            parent: principal.key(),
             successor: None,
             created_at: self.now,
             expires_at,
@@ -77,17 +62,18 @@ impl Model {
 
     pub(super) fn rotate(
         &mut self,
-        asker: Asker,
+        principal: Principal,
         slot: Slot,
         into: Slot,
-        (overlap, end): (Millis, Option<Millis>),
-        once: Option<Once>,
-    ) -> Result<Answer, Refusal> {
+        (overlap, lifetime): (Millis, Option<Millis>),
+        idempotency: Option<Idempotency>,
+    ) -> Result<CallOutcome, Rejection> {
         let predecessor = self.slots.get(&slot).copied();
-        let scope = once.map(|once| (asker, Route::Replace(predecessor), once.key));
-        let draft = self.successor(asker, slot, end);
-        let answer = self.issue(scope, once, into, draft)?;
-        if let (Answer::Issued(number), Some(predecessor)) = (&answer, predecessor)
+        let scope = idempotency
+            .map(|idempotency| (principal, Operation::Rotate(predecessor), idempotency.key));
+        let draft = self.successor(principal, slot, lifetime);
+        let outcome = self.issue(scope, idempotency, into, draft)?;
+        if let (CallOutcome::Issued(number), Some(predecessor)) = (&outcome, predecessor)
             && let Some(old) = self.keys.get_mut(&predecessor)
         {
             old.successor = Some(*number);
@@ -98,77 +84,82 @@ impl Model {
                 old.expires_at = Some(old.expires_at.map_or(end, |own| own.min(end)));
             }
         }
-        Ok(answer)
+        Ok(outcome)
     }
 
-    /// What a key is to be replaced by, if the caller may replace it.
-    fn successor(&self, asker: Asker, slot: Slot, end: Option<Millis>) -> Result<Key, Refusal> {
-        let caller = self.permitted(asker, "api_keys:write")?;
+    /// Returns the successor of a key if the caller may rotate the key.
+    fn successor(
+        &self,
+        principal: Principal,
+        slot: Slot,
+        lifetime: Option<Millis>,
+    ) -> Result<Key, Rejection> {
+        let caller = self.permitted(principal, "api_keys:write")?;
         let old = &self.keys[&self.changeable(&caller, slot)?];
         if !old.permissions.iter().all(|wanted| caller.may(wanted)) {
-            return Err(Refusal::NotPermitted);
+            return Err(Rejection::NotPermitted);
         }
         if old.successor.is_some() || !old.is_active(self.now) {
-            return Err(Refusal::NotRotatable);
+            return Err(Rejection::NotRotatable);
         }
-        let lifetime = old.expires_at.map(|end| end - old.created_at);
-        let wanted = match end {
+        let old_lifetime = old.expires_at.map(|end| end - old.created_at);
+        let wanted = match lifetime {
             Some(millis) => Some(self.checked_end(&caller, self.now + millis)?),
-            None => lifetime.map(|lifetime| self.now + lifetime),
+            None => old_lifetime.map(|lifetime| self.now + lifetime),
         };
-        let ends = [wanted, caller.ends];
+        let limits = [wanted, caller.expires_at];
         Ok(Key {
             created_at: self.now,
-            expires_at: ends.into_iter().flatten().min(),
+            expires_at: limits.into_iter().flatten().min(),
             ..old.clone()
         })
     }
 
-    fn checked_end(&self, caller: &Caller, end: Millis) -> Result<Millis, Refusal> {
+    fn checked_end(&self, caller: &Caller, end: Millis) -> Result<Millis, Rejection> {
         if end <= self.now {
-            Err(Refusal::ExpiryPast)
-        } else if caller.ends.is_some_and(|last| last < end) {
-            Err(Refusal::ExpiryBeyondCaller)
+            Err(Rejection::ExpiryPast)
+        } else if caller.expires_at.is_some_and(|last| last < end) {
+            Err(Rejection::ExpiryBeyondCaller)
         } else {
             Ok(end)
         }
     }
 
-    /// Makes a key, or tells of the one that was made for the same idempotency key.
+    /// Creates a key, or returns the key that the same idempotency key is bound to.
     fn issue(
         &mut self,
         scope: Option<Scope>,
-        once: Option<Once>,
+        idempotency: Option<Idempotency>,
         into: Slot,
-        draft: Result<Key, Refusal>,
-    ) -> Result<Answer, Refusal> {
-        if let Err(refusal) = &draft
-            && !refusal.comes_with_time()
+        draft: Result<Key, Rejection>,
+    ) -> Result<CallOutcome, Rejection> {
+        if let Err(rejection) = &draft
+            && !rejection.can_arise_later()
         {
-            return Err(*refusal);
+            return Err(*rejection);
         }
-        if let (Some(scope), Some(once)) = (&scope, once)
+        if let (Some(scope), Some(idempotency)) = (&scope, idempotency)
             && let Some(binding) = self.bindings.get(scope)
-            && self.now < binding.until
+            && self.now < binding.expires_at
         {
-            return if binding.request == once.request {
-                Ok(Answer::Replayed(binding.made))
+            return if binding.request == idempotency.request {
+                Ok(CallOutcome::Replayed(binding.created))
             } else {
-                Err(Refusal::IdempotencyMismatch)
+                Err(Rejection::IdempotencyMismatch)
             };
         }
-        let number = self.made;
+        let number = self.created;
         self.keys.insert(number, draft?);
-        self.made += 1;
+        self.created += 1;
         self.slots.insert(into, number);
-        if let (Some(scope), Some(once)) = (scope, once) {
+        if let (Some(scope), Some(idempotency)) = (scope, idempotency) {
             let binding = Binding {
-                request: once.request,
-                made: number,
-                until: self.now + DAY,
+                request: idempotency.request,
+                created: number,
+                expires_at: self.now + DAY,
             };
             self.bindings.insert(scope, binding);
         }
-        Ok(Answer::Issued(number))
+        Ok(CallOutcome::Issued(number))
     }
 }

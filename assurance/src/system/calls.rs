@@ -1,4 +1,4 @@
-//! Each call, and what must come of it.
+//! Makes each call, and compares its outcome with that of the model.
 
 use futures_executor::block_on;
 use keywright_core::{
@@ -7,98 +7,97 @@ use keywright_core::{
 };
 
 use super::{
-    Cursor, Stage, System,
-    check::refusal,
-    world::{self, metadata, name, permissions, time},
+    backend::Backend,
+    check::rejection,
+    convert::{self, metadata, name, permissions, time},
+    state::{ListCursor, System},
 };
 use crate::{
-    act::{Act, End, New, Once, Page, Presented, Slot, Who},
-    model::{Answer, Model, Number, Query, Refusal},
-    words::{HOSTS, span},
+    action::{Action, Actor, Idempotency, KeyRequest, Page, PresentedToken, RequestedExpiry, Slot},
+    model::{CallOutcome, ListQuery, Model, Number, Rejection},
+    vocabulary::{HOSTS, duration},
 };
 
-impl<S: Stage> System<S> {
+impl<B: Backend> System<B> {
     /// Makes one call.
-    pub(super) fn call(&mut self, at: usize, act: &Act, model: &Model) {
-        let keys = self.processes[at].keys().clone();
+    pub(super) fn call(&mut self, process: usize, action: &Action, model: &Model) {
+        let keys = self.processes[process].keys().clone();
         let issuer = keys.issuer();
-        match act {
-            Act::Create {
+        match action {
+            Action::Create {
                 by,
                 into,
                 new,
-                once,
+                idempotency,
             } => {
                 let Some(caller) = self.caller(*by) else {
                     return;
                 };
                 let new = new_key(new, model);
-                let outcome = match once.map(request) {
-                    None => block_on(issuer.create(&caller, new)).map(IssueOutcome::Issued),
-                    Some((word, body)) => block_on(issuer.create_once(&caller, new, &word, &body)),
+                let outcome = match idempotency.map(idempotent_request) {
+                    None => block_on(issuer.create(&caller, new)).map(Outcome::Issued),
+                    Some((key, body)) => block_on(issuer.create_once(&caller, new, &key, &body)),
                 };
-                self.made(at, *into, outcome, model);
+                self.check_creation(process, *into, outcome, model);
             }
-            Act::Rotate {
+            Action::Rotate {
                 by,
                 key,
                 into,
                 overlap,
-                end,
-                once,
+                lifetime,
+                idempotency,
             } => {
                 let Some(caller) = self.caller(*by) else {
                     return;
                 };
                 let id = self.id(*key);
                 let mut rotation = NewRotation::new();
-                rotation.overlap = span(*overlap);
-                rotation.expires_at = end.map(|millis| time(model.now() + millis));
-                let outcome = match once.map(request) {
-                    None => {
-                        block_on(issuer.rotate(&caller, &id, &rotation)).map(IssueOutcome::Issued)
-                    }
-                    Some((word, body)) => {
-                        block_on(issuer.rotate_once(&caller, &id, &rotation, &word, &body))
+                rotation.overlap = duration(*overlap);
+                rotation.expires_at = lifetime.map(|millis| time(model.now() + millis));
+                let outcome = match idempotency.map(idempotent_request) {
+                    None => block_on(issuer.rotate(&caller, &id, &rotation)).map(Outcome::Issued),
+                    Some((key, body)) => {
+                        block_on(issuer.rotate_once(&caller, &id, &rotation, &key, &body))
                     }
                 };
-                self.made(at, *into, outcome, model);
+                self.check_creation(process, *into, outcome, model);
             }
-            Act::Rename {
+            Action::Rename {
                 by,
                 key,
-                name: new,
-                metadata: notes,
+                name: new_name,
+                metadata: new_metadata,
             } => {
                 let Some(caller) = self.caller(*by) else {
                     return;
                 };
-                let rename = Rename::new(new.map(name), notes.map(metadata));
+                let rename = Rename::new(new_name.map(name), new_metadata.map(metadata));
                 let renamed = block_on(issuer.rename(&caller, &self.id(*key), &rename));
-                self.shown(at, renamed.as_ref(), model);
+                self.check_key(process, renamed.as_ref(), model);
             }
-            Act::Revoke { by, key, reach } => {
+            Action::Revoke { by, key, reach } => {
                 let Some(caller) = self.caller(*by) else {
                     return;
                 };
                 let revoked = block_on(issuer.revoke(&caller, &self.id(*key), *reach));
-                let answer = match revoked {
-                    Ok(revocation) => Answer::Revoked {
+                let outcome = match revoked {
+                    Ok(revocation) => CallOutcome::Revoked {
                         first: revocation.first,
                         count: revocation.count,
                     },
-                    Err(error) => Answer::Refused(refusal(&error)),
+                    Err(error) => CallOutcome::Rejected(rejection(&error)),
                 };
-                assert_eq!(answer, *model.answer());
+                assert_eq!(outcome, *model.expected());
             }
-            Act::Find { by, key } => {
+            Action::Find { by, key } => {
                 let Some(caller) = self.caller(*by) else {
                     return;
                 };
                 let found = block_on(issuer.find(&caller, &self.id(*key)));
-                self.shown(at, found.as_ref(), model);
+                self.check_key(process, found.as_ref(), model);
             }
-            Act::List {
+            Action::List {
                 by,
                 status,
                 search,
@@ -122,139 +121,151 @@ impl<S: Stage> System<S> {
                     (_, None) => ListStart::After("none".into()),
                 };
                 let listed = block_on(issuer.list(&caller, wanted));
-                self.listed(at, (*page, cursor, *limit), listed, model);
+                self.check_page(process, (*page, cursor, *limit), listed, model);
             }
-            Act::Verify(token) => {
-                let Answer::Verified(expected) = *model.answer() else {
-                    panic!("a verification has a verdict");
+            Action::Verify(token) => {
+                let CallOutcome::Verified(expected) = *model.expected() else {
+                    panic!("the outcome of a verification is a verdict");
                 };
                 let outcome = block_on(keys.verifier().verify(self.token(*token).as_bytes()));
-                self.assert_verdict(at, &outcome, expected, model);
+                self.assert_verdict(process, &outcome, expected, model);
             }
-            Act::Introspect { by, token } => {
+            Action::Introspect { by, token } => {
                 let Some(caller) = self.caller(*by) else {
                     return;
                 };
                 let token = self.token(*token);
                 match (
                     block_on(issuer.introspect(&caller, token.as_bytes())),
-                    model.answer(),
+                    model.expected(),
                 ) {
-                    (Ok(told), Answer::Introspected(expected)) => {
-                        self.assert_told(at, &told, *expected, model);
+                    (Ok(introspection), CallOutcome::Introspected(expected)) => {
+                        self.assert_introspection(process, &introspection, *expected, model);
                     }
-                    (Err(error), expected) => assert_refused(&error, expected),
-                    (Ok(told), expected) => panic!("{told:?} and not {expected:?}"),
+                    (Err(error), expected) => assert_rejected(&error, expected),
+                    (Ok(introspection), expected) => {
+                        panic!("{introspection:?}, expected {expected:?}")
+                    }
                 }
             }
-            Act::Purge { workspace, age } => {
+            Action::Purge { workspace, age } => {
                 let before = time(model.now() - age);
-                let purged = issuer.purge(workspace.map(world::workspace), before);
-                let purged = block_on(purged).expect("a store that works");
-                assert_eq!(Answer::Purged(purged), *model.answer());
+                let purged = issuer.purge(workspace.map(convert::workspace), before);
+                let purged = block_on(purged).expect("the store works");
+                assert_eq!(CallOutcome::Purged(purged), *model.expected());
             }
-            Act::First => {
-                let first = issuer.create_first(world::workspace("acme"), NewKey::new(name("1")));
-                assert!(block_on(first).expect("a store that works").is_none());
+            Action::First => {
+                let first =
+                    issuer.create_first(convert::workspace("acme"), NewKey::new(name("1")));
+                assert!(block_on(first).expect("the store works").is_none());
             }
-            Act::Flush => block_on(keys.flush()).expect("a store that works"),
-            Act::Reopen { .. } | Act::Wait(_) => {}
+            Action::Flush => block_on(keys.flush()).expect("the store works"),
+            Action::Reopen { .. } | Action::Wait(_) => {}
         }
     }
 
-    /// `None` if there never was such a key.
-    fn caller(&self, who: Who) -> Option<Caller> {
-        match who {
-            Who::Host(number) => Some(world::caller(&HOSTS[number])),
-            Who::Key(slot) => {
+    /// Returns the caller of an action, or `None` if its slot is empty.
+    fn caller(&self, actor: Actor) -> Option<Caller> {
+        match actor {
+            Actor::Host(number) => Some(convert::caller(&HOSTS[number])),
+            Actor::Key(slot) => {
                 let number = self.slots.get(&slot)?;
                 Some(self.owned[*number].caller.clone())
             }
         }
     }
 
-    /// What is presented.
-    fn token(&self, presented: Presented) -> String {
-        let other = &self.first.token;
+    /// Builds the token that a request presents.
+    fn token(&self, presented: PresentedToken) -> String {
+        let other = &self.marker.token;
         let token = match self.slots.get(&presented.slot()) {
             Some(number) => self.owned[*number].token.clone(),
-            None => world::token(&world::unknown_id(), Environment::Live, other),
+            None => convert::token(&convert::unknown_id(), Environment::Live, other),
         };
-        let prefix = world::prefix();
-        let parsed = TokenRef::parse(token.as_bytes(), &prefix).expect("a token");
+        let prefix = convert::prefix();
+        let parsed = TokenRef::parse(token.as_bytes(), &prefix).expect("the token is well formed");
         match presented {
-            Presented::OtherSecret(_) => world::token(parsed.id(), parsed.environment(), other),
-            Presented::OtherEnvironment(_) => {
+            PresentedToken::OtherSecret(_) => {
+                convert::token(parsed.id(), parsed.environment(), other)
+            }
+            PresentedToken::OtherEnvironment(_) => {
                 let environment = match parsed.environment() {
                     Environment::Live => Environment::Test,
                     Environment::Test => Environment::Live,
                 };
-                world::token(parsed.id(), environment, &token)
+                convert::token(parsed.id(), environment, &token)
             }
-            Presented::Damaged(_) => {
+            PresentedToken::Damaged(_) => {
                 let mut damaged = token;
                 let last = damaged.pop();
                 damaged.push(if last == Some('0') { '1' } else { '0' });
                 damaged
             }
-            Presented::Token(_) => token,
+            PresentedToken::Token(_) => token,
         }
     }
 
-    /// That a key was made, or one shown that was made before, or it was refused.
-    fn made(
+    /// Checks that a request created a key, returned the key that an earlier request created, or
+    /// was rejected, as the model expects.
+    fn check_creation(
         &mut self,
-        at: usize,
+        process: usize,
         into: Slot,
-        outcome: Result<IssueOutcome, IssueError>,
+        outcome: Result<Outcome, IssueError>,
         model: &Model,
     ) {
-        match (outcome, model.answer()) {
-            (Ok(IssueOutcome::Issued(issued)), Answer::Issued(number)) => {
-                self.issued(into, &issued, *number, model);
+        match (outcome, model.expected()) {
+            (Ok(Outcome::Issued(issued)), CallOutcome::Issued(number)) => {
+                self.check_issued(into, &issued, *number, model);
             }
-            (Ok(IssueOutcome::Replayed(key)), Answer::Replayed(number)) => {
-                self.assert_is(at, &key, *number, model);
+            (Ok(Outcome::Replayed(key)), CallOutcome::Replayed(number)) => {
+                self.assert_key(process, &key, *number, model);
             }
-            (Ok(IssueOutcome::Issued(issued)), expected) => {
-                panic!("{:?} was made and not {expected:?}", issued.key)
+            (Ok(Outcome::Issued(issued)), expected) => {
+                panic!("{:?} was created, expected {expected:?}", issued.key)
             }
-            (Ok(IssueOutcome::Replayed(key)), expected) => {
-                panic!("{key:?} was shown again and not {expected:?}")
+            (Ok(Outcome::Replayed(key)), expected) => {
+                panic!("{key:?} was returned again, expected {expected:?}")
             }
-            (Err(error), expected) => assert_refused(&error, expected),
+            (Err(error), expected) => assert_rejected(&error, expected),
         }
     }
 
-    fn issued(&mut self, into: Slot, issued: &Issued, number: Number, model: &Model) {
+    fn check_issued(&mut self, into: Slot, issued: &Issued, number: Number, model: &Model) {
         assert!(issued.confirmed);
         assert_eq!(self.owned.len(), number);
         assert!(self.owned.iter().all(|other| other.id != issued.key.id));
-        self.own(into, issued);
-        assert_eq!(issued.key, super::check::key(&self.owned, number, model));
+        self.add(into, issued);
+        assert_eq!(issued.key, self.expected_key(number, model));
     }
 
-    /// That a key was shown, or refused.
-    fn shown(&self, at: usize, shown: Result<&keywright_core::Key, &IssueError>, model: &Model) {
-        match (shown, model.answer()) {
-            (Ok(key), Answer::Key(number)) => self.assert_is(at, key, *number, model),
-            (Err(error), expected) => assert_refused(error, expected),
-            (Ok(key), expected) => panic!("{key:?} and not {expected:?}"),
+    /// Checks that a call returned a key or was rejected, as the model expects.
+    fn check_key(
+        &self,
+        process: usize,
+        shown: Result<&keywright_core::Key, &IssueError>,
+        model: &Model,
+    ) {
+        match (shown, model.expected()) {
+            (Ok(key), CallOutcome::Key(number)) => self.assert_key(process, key, *number, model),
+            (Err(error), expected) => assert_rejected(error, expected),
+            (Ok(key), expected) => panic!("{key:?}, expected {expected:?}"),
         }
     }
 
-    /// That a page has exactly the keys that it must have, and knows whether there are more.
-    fn listed(
+    /// Checks that a page contains exactly the expected keys, and has a cursor only if more keys
+    /// follow.
+    fn check_page(
         &mut self,
-        at: usize,
+        process: usize,
         (page, cursor, limit): (Page, Option<usize>, u32),
         listed: Result<keywright_core::Page, IssueError>,
         model: &Model,
     ) {
-        let Answer::Listed(query, numbers) = model.answer() else {
+        let CallOutcome::Listed(query, numbers) = model.expected() else {
             match listed {
-                Err(error) => assert_refused(&error, model.answer()),
-                Ok(listed) => panic!("{listed:?} and not {:?}", model.answer()),
+                Err(error) => assert_rejected(&error, model.expected()),
+                Ok(listed) => panic!("{listed:?}, expected {:?}", model.expected()),
             }
             return;
         };
@@ -272,12 +283,12 @@ impl<S: Stage> System<S> {
                 numbers.into_iter().filter(is_after).collect()
             }
             (Page::Cursor(_), _) => {
-                let error = listed.expect_err("a cursor of another list");
-                assert_eq!(refusal(&error), Refusal::Cursor);
+                let error = listed.expect_err("the cursor belongs to another list");
+                assert_eq!(rejection(&error), Rejection::Cursor);
                 return;
             }
         };
-        let listed = listed.expect("a page");
+        let listed = listed.expect("the list succeeds");
         let shown: Vec<KeyId> = listed.keys.iter().map(|key| key.id).collect();
         let expected: Vec<KeyId> = rest
             .iter()
@@ -286,7 +297,7 @@ impl<S: Stage> System<S> {
             .collect();
         assert_eq!(shown, expected);
         for (key, number) in listed.keys.iter().zip(&rest) {
-            self.assert_is(at, key, *number, model);
+            self.assert_key(process, key, *number, model);
         }
         assert_eq!(listed.next.is_some(), rest.len() > limit);
         assert_eq!(
@@ -296,9 +307,9 @@ impl<S: Stage> System<S> {
         self.keep_cursor(query.clone(), &shown, listed.next);
     }
 
-    fn keep_cursor(&mut self, query: Query, shown: &[KeyId], cursor: Option<String>) {
+    fn keep_cursor(&mut self, query: ListQuery, shown: &[KeyId], cursor: Option<String>) {
         if let (Some(text), Some(after)) = (cursor, shown.last()) {
-            self.cursors.push(Cursor {
+            self.cursors.push(ListCursor {
                 query,
                 after: *after,
                 text,
@@ -307,25 +318,30 @@ impl<S: Stage> System<S> {
     }
 }
 
-fn assert_refused(error: &IssueError, expected: &Answer) {
-    assert_eq!(Answer::Refused(refusal(error)), *expected, "{error:?}");
+fn assert_rejected(error: &IssueError, expected: &CallOutcome) {
+    assert_eq!(
+        CallOutcome::Rejected(rejection(error)),
+        *expected,
+        "{error:?}"
+    );
 }
 
-fn new_key(new: &New, model: &Model) -> NewKey {
+fn new_key(new: &KeyRequest, model: &Model) -> NewKey {
     let mut key = NewKey::new(name(new.name));
     key.environment = new.environment;
     key.permissions = new.permissions.map(permissions);
     key.metadata = new.metadata.map(metadata);
-    key.expiry = match new.end {
-        End::Inherited => Expiry::Inherited,
-        End::Now => Expiry::Now,
-        End::In(millis) => Expiry::At(time(model.now() + millis)),
+    key.expiry = match new.expiry {
+        RequestedExpiry::Inherited => Expiry::Inherited,
+        RequestedExpiry::Now => Expiry::Now,
+        RequestedExpiry::In(millis) => Expiry::At(time(model.now() + millis)),
     };
     key
 }
 
-/// An idempotency key, and the request that it is for.
-fn request(once: Once) -> (IdempotencyKey, Vec<u8>) {
-    let key = IdempotencyKey::parse(&format!("idempotency-{}", once.key)).expect("a key");
-    (key, format!("request {}", once.request).into_bytes())
+/// Returns the idempotency key, and the body of the request that it is sent with.
+fn idempotent_request(idempotency: Idempotency) -> (IdempotencyKey, Vec<u8>) {
+    let key = IdempotencyKey::parse(&format!("idempotency-{}", idempotency.key))
+        .expect("the idempotency key is valid");
+    (key, format!("request {}", idempotency.request).into_bytes())
 }

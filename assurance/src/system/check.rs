@@ -1,57 +1,68 @@
-//! The answers, as the reference has them.
+//! Compares the outcomes of calls, and the final state, with the model.
 
 use futures_executor::block_on;
-use keywright_core::{
-    Denied, Introspection, IssueError, Key, ListKeys, Verified, VerifyError,
-    VerifyError::Denied as Refused,
-};
+use keywright_core::{Denied, Introspection, IssueError, Key, ListKeys, Verified, VerifyError};
 
-use super::{Owned, Stage, System, world};
+use super::{backend::Backend, convert, state::System};
 use crate::{
-    model::{Model, Number, Refusal, Verdict},
-    words::{HANDLES, HOSTS, WORKSPACES},
+    model::{Model, Number, Rejection, Verdict},
+    vocabulary::{HOSTS, PROCESSES, WORKSPACES},
 };
 
-/// A key as the reference has it, but for its last use.
-pub(super) fn key(owned: &[Owned], number: Number, model: &Model) -> Key {
-    let known = model.key(number).expect("a key that is not purged");
-    let permissions: Vec<&str> = known.permissions.iter().copied().collect();
-    let mut key = Key::new(
-        owned[number].id,
-        world::workspace(known.workspace),
-        known.environment,
-        world::name(known.name),
-        world::permissions(&permissions.join(",")),
-    );
-    assert_eq!(key.created_at(), world::time(known.created_at));
-    key.metadata = known.metadata.map(world::metadata);
-    key.parent = known.parent.map(|number| owned[number].id);
-    key.successor = known.successor.map(|number| owned[number].id);
-    key.expires_at = known.expires_at.map(world::time);
-    key.revoked_at = known.revoked_at.map(world::time);
-    key
-}
-
-/// Why a call was refused. Of a store that works nothing else comes.
-pub(super) fn refusal(error: &IssueError) -> Refusal {
+/// The reason why a call was rejected. A store that works returns no other errors.
+pub(super) fn rejection(error: &IssueError) -> Rejection {
     match error {
-        IssueError::NotPermitted(_) => Refusal::NotPermitted,
-        IssueError::Environment => Refusal::Environment,
-        IssueError::ExpiryPast => Refusal::ExpiryPast,
-        IssueError::ExpiryBeyondCaller => Refusal::ExpiryBeyondCaller,
-        IssueError::CallerInactive => Refusal::CallerInactive,
-        IssueError::NotFound => Refusal::NotFound,
-        IssueError::NotRotatable => Refusal::NotRotatable,
-        IssueError::Cursor => Refusal::Cursor,
-        IssueError::IdempotencyMismatch => Refusal::IdempotencyMismatch,
-        other => panic!("a store that works: {other:?}"),
+        IssueError::NotPermitted(_) => Rejection::NotPermitted,
+        IssueError::Environment => Rejection::Environment,
+        IssueError::ExpiryPast => Rejection::ExpiryPast,
+        IssueError::ExpiryBeyondCaller => Rejection::ExpiryBeyondCaller,
+        IssueError::CallerInactive => Rejection::CallerInactive,
+        IssueError::NotFound => Rejection::NotFound,
+        IssueError::NotRotatable => Rejection::NotRotatable,
+        IssueError::Cursor => Rejection::Cursor,
+        IssueError::IdempotencyMismatch => Rejection::IdempotencyMismatch,
+        other => panic!("the store does not work: {other:?}"),
     }
 }
 
-impl<S: Stage> System<S> {
+impl<B: Backend> System<B> {
+    /// The key that the model expects, without its last use.
+    pub(super) fn expected_key(&self, number: Number, model: &Model) -> Key {
+        let expected = model.key(number).expect("the key is not purged");
+        let permissions: Vec<&str> = expected.permissions.iter().copied().collect();
+        let id = |number: Number| self.owned[number].id;
+        let mut key = Key::new(
+            id(number),
+            convert::workspace(expected.workspace),
+            expected.environment,
+            convert::name(expected.name),
+            convert::permissions(&permissions.join(",")),
+        );
+        assert_eq!(key.created_at(), convert::time(expected.created_at));
+        key.metadata = expected.metadata.map(convert::metadata);
+        key.parent = expected.parent.map(id);
+        key.successor = expected.successor.map(id);
+        key.expires_at = expected.expires_at.map(convert::time);
+        key.revoked_at = expected.revoked_at.map(convert::time);
+        key
+    }
+
+    /// Asserts that a key is the one that the model expects, with a plausible time of last use.
+    pub(super) fn assert_key(&self, process: usize, key: &Key, number: Number, model: &Model) {
+        let mut without_last_use = key.clone();
+        without_last_use.last_used_at = None;
+        assert_eq!(without_last_use, self.expected_key(number, model));
+        let used = key.last_used_at.map(|time| time.as_millis());
+        let (earliest, latest) = model.last_used().range(process, number);
+        assert!(
+            earliest <= used && used <= latest,
+            "last used at {used:?}, expected {earliest:?} to {latest:?}: {key:?}"
+        );
+    }
+
     pub(super) fn assert_verdict(
         &self,
-        at: usize,
+        process: usize,
         outcome: &Result<Verified, VerifyError>,
         expected: Verdict,
         model: &Model,
@@ -60,74 +71,81 @@ impl<S: Stage> System<S> {
             (Ok(verified), Verdict::Accepted(number)) => {
                 let mut key = verified.key().clone();
                 key.last_used_at = verified.last_used_at();
-                self.assert_is(at, &key, number, model);
+                self.assert_key(process, &key, number, model);
                 true
             }
-            (Err(Refused(Denied::Malformed(_))), Verdict::Malformed)
-            | (Err(Refused(Denied::WrongSecret(_))), Verdict::WrongSecret | Verdict::Gone)
-            | (Err(Refused(Denied::Unknown(_))), Verdict::Unknown | Verdict::Gone)
-            | (Err(Refused(Denied::Revoked(_))), Verdict::Revoked | Verdict::Gone)
-            | (Err(Refused(Denied::Expired(_))), Verdict::Expired) => true,
+            (Err(VerifyError::Denied(Denied::Malformed(_))), Verdict::Malformed)
+            | (
+                Err(VerifyError::Denied(Denied::WrongSecret(_))),
+                Verdict::WrongSecret | Verdict::Gone,
+            )
+            | (Err(VerifyError::Denied(Denied::Unknown(_))), Verdict::Unknown | Verdict::Gone)
+            | (Err(VerifyError::Denied(Denied::Revoked(_))), Verdict::Revoked | Verdict::Gone)
+            | (Err(VerifyError::Denied(Denied::Expired(_))), Verdict::Expired) => true,
             _ => false,
         };
-        assert!(agrees, "{outcome:?} and not {expected:?}");
+        assert!(agrees, "{outcome:?}, expected {expected:?}");
     }
 
-    pub(super) fn assert_told(
+    pub(super) fn assert_introspection(
         &self,
-        at: usize,
-        told: &Introspection,
+        process: usize,
+        introspection: &Introspection,
         expected: Verdict,
         model: &Model,
     ) {
-        match (told, expected) {
+        match (introspection, expected) {
             (Introspection::Valid(key), Verdict::Accepted(number)) => {
-                self.assert_is(at, key, number, model);
+                self.assert_key(process, key, number, model);
             }
             (Introspection::NotFound, Verdict::Unknown)
             | (Introspection::Expired, Verdict::Expired)
             | (Introspection::Revoked, Verdict::Revoked) => {}
-            _ => panic!("{told:?} and not {expected:?}"),
+            _ => panic!("{introspection:?}, expected {expected:?}"),
         }
     }
 
-    /// Looks at every key that was ever made, in both processes: in lists, by its id, by its token.
+    /// Reads every key that was ever created, in both processes, from lists, by its id and by its
+    /// token.
     ///
     /// # Panics
     ///
-    /// Where one differs from the reference.
+    /// If a key differs from the model's.
     pub fn check_all(&mut self, model: &Model) {
-        assert_eq!(self.owned.len(), model.made());
-        for at in 0..HANDLES {
-            self.catch_up(at);
+        assert_eq!(self.owned.len(), model.created());
+        for process in 0..PROCESSES {
+            self.catch_up(process);
             for workspace in WORKSPACES {
-                self.check_workspace(at, workspace, model);
+                self.check_workspace(process, workspace, model);
             }
         }
-        for at in 0..HANDLES {
+        for process in 0..PROCESSES {
             for (number, owned) in self.owned.iter().enumerate() {
-                let verifier = self.processes[at].keys().verifier();
+                let verifier = self.processes[process].keys().verifier();
                 let outcome = block_on(verifier.verify(owned.token.as_bytes()));
-                match (&outcome, model.worth(number)) {
-                    // Its last use is later than the reference knows.
+                match (&outcome, model.verdict_for(number)) {
+                    // These verifications are not part of the model, so the last use is later than
+                    // expected.
                     (Ok(verified), Verdict::Accepted(_)) => {
                         let mut shown = verified.key().clone();
                         shown.last_used_at = None;
-                        assert_eq!(shown, key(&self.owned, number, model));
+                        assert_eq!(shown, self.expected_key(number, model));
                     }
-                    (_, expected) => self.assert_verdict(at, &outcome, expected, model),
+                    (_, expected) => self.assert_verdict(process, &outcome, expected, model),
                 }
             }
         }
     }
 
-    fn check_workspace(&self, at: usize, workspace: &str, model: &Model) {
-        let issuer = self.processes[at].keys().issuer();
+    fn check_workspace(&self, process: usize, workspace: &str, model: &Model) {
+        let issuer = self.processes[process].keys().issuer();
         let host = HOSTS.iter().find(|host| host.workspace == workspace);
-        let caller = world::caller(host.expect("a host of each workspace"));
+        let caller = convert::caller(host.expect("each workspace has a host"));
         let mut all = ListKeys::new();
         all.limit = ListKeys::MAX_LIMIT;
-        let listed = block_on(issuer.list(&caller, all)).expect("a list").keys;
+        let listed = block_on(issuer.list(&caller, all))
+            .expect("the list succeeds")
+            .keys;
         let mut numbers: Vec<Number> = (0..self.owned.len())
             .filter(|number| {
                 model
@@ -138,9 +156,9 @@ impl<S: Stage> System<S> {
         numbers.sort_by_key(|number| std::cmp::Reverse(self.owned[*number].id));
         assert_eq!(listed.len(), numbers.len(), "{listed:?}");
         for (key, number) in listed.iter().zip(numbers) {
-            self.assert_is(at, key, number, model);
-            let found = block_on(issuer.find(&caller, &key.id)).expect("a key that is listed");
-            self.assert_is(at, &found, number, model);
+            self.assert_key(process, key, number, model);
+            let found = block_on(issuer.find(&caller, &key.id)).expect("the key was listed");
+            self.assert_key(process, &found, number, model);
         }
     }
 }

@@ -1,21 +1,21 @@
-//! A store in memory as a stage: both processes share it, since it lives in one.
+//! A backend in memory.
 
 use std::{sync::Arc, time::Duration};
 
 use keywright_core::{KeyStore, MemoryStore};
 
-use super::Stage;
+use super::backend::Backend;
 
-/// Memory.
+/// A store in memory. Both processes share one handle.
 #[derive(Debug, Default)]
-pub struct Memory(Arc<MemoryStore>);
+pub struct MemoryBackend(Arc<MemoryStore>);
 
-impl Stage for Memory {
+impl Backend for MemoryBackend {
     fn open(&self) -> Arc<dyn KeyStore> {
         Arc::clone(&self.0) as _
     }
 
-    fn bound(&self) -> Duration {
+    fn staleness_bound(&self) -> Duration {
         Duration::ZERO
     }
 }

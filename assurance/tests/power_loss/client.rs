@@ -1,48 +1,56 @@
-//! A client of a store, who knows what it was promised.
+//! A client of the store that records which writes were acknowledged.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_executor::block_on;
+use keywright_assurance::inputs::{ManualClock, SequentialEntropy};
 use keywright_core::{
-    Config, Environment, Key, KeyId, KeyStore, Keywright, MemoryStore, Name, Prefix, Reach, Record,
-    Rename, Retire, Rotation, Scheme, Status, StoreError, Timestamp, VerifyError, Workspace,
+    Config, Environment, Key, KeyId, KeyStore, Keywright, MemoryStore, Name, OpenError, Prefix,
+    Reach, Record, Rename, Retire, Rotation, Scheme, Status, StoreError, Timestamp, VerifyError,
+    Workspace,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
-use crate::chance::draw;
+use crate::random::draw;
 
-/// Records by their ids.
+/// Records by id.
 type Records = BTreeMap<KeyId, Record>;
 
-/// What all clients have in common: how tokens are made, and the time.
+/// Mints the tokens of all clients, and has the time. Every run mints the same tokens.
 pub(crate) struct Mint {
+    entropy: SequentialEntropy,
     keys: Keywright,
     pub(crate) now: Timestamp,
 }
 
 impl Mint {
     pub(crate) fn new() -> Self {
-        let keys = block_on(Keywright::open(config(), Arc::new(MemoryStore::new()))).unwrap();
+        let entropy = SequentialEntropy::default();
+        let keys = Self::open(&entropy, Arc::new(MemoryStore::new())).unwrap();
         let now = keys.issuer().now();
-        Self { keys, now }
+        Self { entropy, keys, now }
+    }
+
+    fn open(entropy: &SequentialEntropy, store: Arc<dyn KeyStore>) -> Result<Keywright, OpenError> {
+        let config = Config::new(Prefix::parse("sk").unwrap())
+            .with_scheme(Scheme::HmacSha256)
+            .with_entropy(entropy.clone())
+            .with_clock(ManualClock::new());
+        block_on(Keywright::open(config, store))
     }
 }
 
-fn config() -> Config {
-    Config::new(Prefix::parse("sk").unwrap()).with_scheme(Scheme::HmacSha256)
-}
-
-/// A client. Nobody else changes its keys, so that it knows what each must be.
+/// A client. No other client changes its keys, so it can predict the state of each.
 pub(crate) struct Client {
     random: ChaCha8Rng,
     workspace: Workspace,
     tokens: BTreeMap<KeyId, String>,
-    /// What was acknowledged.
+    /// The state after the last acknowledged write.
     acknowledged: Records,
-    /// What the write that was not acknowledged would have changed: all of it or nothing.
-    doubtful: Records,
-    /// How many writes were acknowledged.
+    /// The changes of a write that failed. The store must contain all of them or none.
+    unconfirmed: Records,
+    /// The number of acknowledged writes.
     pub(crate) writes: u64,
 }
 
@@ -53,25 +61,28 @@ impl Client {
             workspace: Workspace::parse(&format!("client-{number}")).unwrap(),
             tokens: BTreeMap::new(),
             acknowledged: Records::new(),
-            doubtful: Records::new(),
+            unconfirmed: Records::new(),
             writes: 0,
         }
     }
 
-    /// The keys that it was told it has.
+    /// The ids of the keys that it has.
     pub(crate) fn ids(&self) -> Vec<KeyId> {
         self.acknowledged.keys().copied().collect()
     }
 
-    /// How many keys it has.
+    /// The number of keys that it has.
     pub(crate) fn keys(&self) -> usize {
         self.acknowledged.len()
     }
 
-    /// Does one write, any of those that there are. After one that failed it does no more before it
-    /// [settles](Self::settle).
+    /// Performs one write of a random kind. After a failed write, call
+    /// [`reconcile`](Self::reconcile) before the next one.
     pub(crate) fn write(&mut self, mint: &Mint, store: &dyn KeyStore) -> Result<(), StoreError> {
-        assert!(self.doubtful.is_empty(), "the last write is not settled");
+        assert!(
+            self.unconfirmed.is_empty(),
+            "the failed write was not reconciled"
+        );
         let (changed, done) = self.try_write(mint, store);
         match done {
             Ok(()) => {
@@ -80,7 +91,7 @@ impl Client {
                 Ok(())
             }
             Err(error) => {
-                self.doubtful = changed;
+                self.unconfirmed = changed;
                 Err(error)
             }
         }
@@ -188,12 +199,12 @@ impl Client {
         (Records::from(changed), done)
     }
 
-    /// A record that no store has yet.
+    /// Mints a record that is not stored yet.
     fn mint(&mut self, mint: &Mint) -> Record {
         let issuer = mint.keys.issuer();
         let minted = block_on(issuer.mint(&self.workspace, Environment::Live));
         let Ok(minted) = minted else {
-            panic!("no token could be minted");
+            panic!("could not mint a token");
         };
         let token = minted.token.expose().to_owned();
         self.tokens.insert(minted.id, token);
@@ -210,16 +221,18 @@ impl Client {
     fn any_active(&mut self, mint: &Mint) -> Option<Record> {
         let active = |record: &&Record| record.key.status(mint.now) == Status::Active;
         let active: Vec<_> = self.acknowledged.values().filter(active).collect();
-        // The first few writes are creations, so that there are keys to write to.
+        // Create a few keys first, so that there are keys to change.
         (active.len() > 2).then(|| active[draw(&mut self.random, active.len())].clone())
     }
 
-    /// Looks what the store has, which must be what was acknowledged, with all or nothing of the last
-    /// write that was not; from then on that is what this client goes by.
-    pub(crate) fn settle(&mut self, store: &dyn KeyStore) -> Result<(), String> {
+    /// Reads the client's keys from the store, and adopts what it finds.
+    ///
+    /// The store must contain every acknowledged write, and all or none of the write that failed.
+    /// Otherwise this returns a description of the difference.
+    pub(crate) fn reconcile(&mut self, store: &dyn KeyStore) -> Result<(), String> {
         let done: Records = {
             let mut done = self.acknowledged.clone();
-            done.extend(self.doubtful.clone());
+            done.extend(self.unconfirmed.clone());
             done
         };
         let mut found = Records::new();
@@ -231,12 +244,12 @@ impl Client {
             return Err(self.difference(&found, &done));
         }
         self.acknowledged = found;
-        self.doubtful.clear();
+        self.unconfirmed.clear();
         Ok(())
     }
 
     fn difference(&self, found: &Records, done: &Records) -> String {
-        let mut text = String::from("what was acknowledged was lost or half done:");
+        let mut text = String::from("an acknowledged write was lost, or a write is incomplete:");
         for (id, after) in done {
             let before = self.acknowledged.get(id);
             let found = found.get(id);
@@ -254,7 +267,7 @@ impl Client {
     }
 }
 
-/// Whether records are what they must be. A verification may have moved a last use forward.
+/// Whether the records are as expected, apart from a last use that a verification moved forward.
 fn same(found: &Records, expected: &Records) -> bool {
     let same_record = |(found, expected): (&Record, &Record)| {
         let mut expected = expected.clone();
@@ -266,20 +279,20 @@ fn same(found: &Records, expected: &Records) -> bool {
     found.keys().eq(expected.keys()) && found.values().zip(expected.values()).all(same_record)
 }
 
-/// How many tokens were answered how.
+/// The verdicts on tokens, by how they compare with the expected ones.
 #[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Verdicts {
-    /// Accepted if the key is active, and refused if it is not.
-    pub(crate) right: usize,
-    /// Accepted, and the key is not active.
-    pub(crate) let_in: usize,
-    /// Refused, and the key is active.
-    pub(crate) locked_out: usize,
-    /// Not decided.
+    /// The token of an active key was accepted, or that of an inactive key denied.
+    pub(crate) correct: usize,
+    /// The token of an inactive key was accepted.
+    pub(crate) wrongly_accepted: usize,
+    /// The token of an active key was denied.
+    pub(crate) wrongly_denied: usize,
+    /// The store could not be read, so there is no verdict.
     pub(crate) undecided: usize,
 }
 
-/// Verifies the tokens of all clients over a store.
+/// Verifies the tokens of all clients with a new library over the store.
 pub(crate) fn verify_all(mint: &Mint, clients: &[Client], store: Arc<dyn KeyStore>) -> Verdicts {
     let mut verdicts = Verdicts::default();
     let tokens = || {
@@ -288,7 +301,7 @@ pub(crate) fn verify_all(mint: &Mint, clients: &[Client], store: Arc<dyn KeyStor
             tokens.map(|(id, token)| (client.acknowledged.get(id), token))
         })
     };
-    let Ok(keys) = block_on(Keywright::open(config(), store)) else {
+    let Ok(keys) = Mint::open(&mint.entropy, store) else {
         verdicts.undecided = tokens().count();
         return verdicts;
     };
@@ -296,9 +309,9 @@ pub(crate) fn verify_all(mint: &Mint, clients: &[Client], store: Arc<dyn KeyStor
         let active = record.is_some_and(|record| record.key.status(mint.now) == Status::Active);
         let verdict = block_on(keys.verifier().verify(token.as_bytes()));
         *match (verdict, active) {
-            (Ok(_), true) | (Err(VerifyError::Denied(_)), false) => &mut verdicts.right,
-            (Ok(_), false) => &mut verdicts.let_in,
-            (Err(VerifyError::Denied(_)), true) => &mut verdicts.locked_out,
+            (Ok(_), true) | (Err(VerifyError::Denied(_)), false) => &mut verdicts.correct,
+            (Ok(_), false) => &mut verdicts.wrongly_accepted,
+            (Err(VerifyError::Denied(_)), true) => &mut verdicts.wrongly_denied,
             (Err(VerifyError::Undecided(_)), _) => &mut verdicts.undecided,
         } += 1;
     }

@@ -1,8 +1,8 @@
-//! Files that were damaged, while nobody has them open and under a store that does: what cannot be
-//! read is an error, and nothing is made anew in its place.
+//! Damages the files of a store, before it opens them and while it has them open. Data that cannot
+//! be read is an error, and the store never replaces it with new data.
 //!
-//! SQLite keeps no checksum of a page. Damage that leaves a page well-formed, such as a page from a
-//! year ago, is not seen by anybody.
+//! SQLite has no page checksums. It cannot detect damage that leaves a page well formed, such as an
+//! old version of the page.
 
 use std::{
     fs::{self, OpenOptions},
@@ -16,11 +16,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::{
-    chance::draw,
     client::{Client, Mint, Verdicts, verify_all},
     cuts::check,
     disk::Image,
     machine::Machine,
+    random::draw,
 };
 
 const PAGE: usize = 4096;
@@ -28,24 +28,24 @@ const FILE: &str = "keys.db";
 const LOG: &str = "keys.db-wal";
 const INDEX: &str = "keys.db-shm";
 
-/// The files of a store, and whose keys are in them.
-struct Story {
+/// The files of a store, and the clients whose keys they contain.
+struct Scenario {
     mint: Mint,
     clients: Vec<Client>,
     files: Image,
 }
 
-/// How the files were left.
+/// The way in which the store was shut down.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Left {
-    /// The log was written back and removed.
+enum Shutdown {
+    /// It was closed: the log is checkpointed and removed.
     Closed,
-    /// As a crash leaves them.
+    /// It crashed, so the log is still there.
     Crashed,
 }
 
-impl Story {
-    fn new(left: Left, writes: usize) -> Self {
+impl Scenario {
+    fn new(shutdown: Shutdown, writes: usize) -> Self {
         let mint = Mint::new();
         let machine = Machine::boot(0, &Image::new());
         let store = machine.open().unwrap();
@@ -57,12 +57,12 @@ impl Story {
                 client.write(&mint, &store).unwrap();
             }
         }
-        let open = match left {
-            Left::Closed => {
+        let open = match shutdown {
+            Shutdown::Closed => {
                 drop(store);
                 None
             }
-            Left::Crashed => Some(store),
+            Shutdown::Crashed => Some(store),
         };
         let mut files = Image::new();
         for name in [FILE, LOG, INDEX] {
@@ -82,9 +82,11 @@ impl Story {
         verify_all(&self.mint, &self.clients, Arc::clone(store) as _)
     }
 
-    /// Damages the files before they are opened and after, and verifies all tokens. None may be let
-    /// in that must not be, and with `known` none be locked out.
-    fn damage(&self, known: bool, damage: impl Fn(&Machine), what: &str) {
+    /// Damages the files, once before the store opens them and once after, and verifies all tokens.
+    ///
+    /// No token of an inactive key may be accepted. With `detectable`, SQLite notices the damage,
+    /// so no token of an active key may be denied either.
+    fn damage(&self, detectable: bool, damage: impl Fn(&Machine), what: &str) {
         for running in [false, true] {
             let machine = Machine::boot(0, &self.files);
             let before = running.then(|| machine.open().unwrap());
@@ -101,19 +103,19 @@ impl Story {
             };
             let store = Arc::new(store);
             let verdicts = self.verify(&store);
-            assert_eq!(verdicts.let_in, 0, "{what}, running: {running}");
-            if known {
-                assert_eq!(verdicts.locked_out, 0, "{what}, running: {running}");
+            assert_eq!(verdicts.wrongly_accepted, 0, "{what}, running: {running}");
+            if detectable {
+                assert_eq!(verdicts.wrongly_denied, 0, "{what}, running: {running}");
             }
-            // Writes fail or do not, and what can still be read stays right.
+            // Writes may fail, but they must not make what can still be read wrong.
             write_some(&self.mint, &store);
             let verdicts = self.verify(&store);
-            assert_eq!(verdicts.let_in, 0, "{what}, running: {running}");
+            assert_eq!(verdicts.wrongly_accepted, 0, "{what}, running: {running}");
         }
     }
 }
 
-/// Has other clients write, each until it fails.
+/// Writes with other clients, each until a write fails.
 fn write_some(mint: &Mint, store: &SqliteStore) {
     for number in 100..103 {
         let mut other = Client::new(number as u64, number);
@@ -138,79 +140,83 @@ fn noise(random: &mut ChaCha8Rng, length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_page_of_garbage_lets_nobody_in_and_locks_nobody_out() {
+fn no_verdict_is_wrong_after_a_page_is_overwritten() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    let story = Story::new(Left::Closed, 120);
-    let pages = story.files[FILE].len() / PAGE;
+    let scenario = Scenario::new(Shutdown::Closed, 120);
+    let pages = scenario.files[FILE].len() / PAGE;
     assert!(pages > 15);
     for page in 0..pages {
         for bytes in [noise(&mut random, PAGE), vec![0; PAGE], vec![0xff; PAGE]] {
             let damage = |machine: &Machine| overwrite(&machine.path(FILE), page * PAGE, &bytes);
             let first = bytes[0];
-            story.damage(true, damage, &format!("page {page} begins with {first}"));
+            scenario.damage(true, damage, &format!("page {page} begins with {first}"));
         }
     }
 }
 
 #[test]
-fn a_sector_of_garbage_lets_nobody_in() {
+fn no_inactive_key_is_accepted_after_a_sector_is_overwritten() {
     let mut random = ChaCha8Rng::seed_from_u64(2);
-    let story = Story::new(Left::Closed, 120);
-    let sectors = story.files[FILE].len() / 512;
+    let scenario = Scenario::new(Shutdown::Closed, 120);
+    let sectors = scenario.files[FILE].len() / 512;
     for _ in 0..40 {
         let sector = draw(&mut random, sectors);
         let bytes = noise(&mut random, 512);
         let damage = |machine: &Machine| overwrite(&machine.path(FILE), sector * 512, &bytes);
-        story.damage(false, damage, &format!("sector {sector}"));
+        scenario.damage(false, damage, &format!("sector {sector}"));
     }
 }
 
 #[test]
-fn garbage_in_the_log_under_a_store_lets_nobody_in_and_locks_nobody_out() {
+fn no_verdict_is_wrong_after_the_log_of_an_open_store_is_overwritten() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
-    let story = Story::new(Left::Crashed, 40);
+    let scenario = Scenario::new(Shutdown::Crashed, 40);
     let frame = 24 + PAGE;
-    let frames = (story.files[LOG].len() - 32) / frame;
+    let frames = (scenario.files[LOG].len() - 32) / frame;
     let mut undecided = 0;
     for _ in 0..20 {
-        let machine = Machine::boot(0, &story.files);
+        let machine = Machine::boot(0, &scenario.files);
         let store = Arc::new(machine.open().unwrap());
         for _ in 0..frames / 4 {
             let offset = 32 + draw(&mut random, frames) * frame + 24;
             overwrite(&machine.path(LOG), offset, &noise(&mut random, PAGE));
         }
-        let verdicts = story.verify(&store);
-        assert_eq!((verdicts.let_in, verdicts.locked_out), (0, 0));
+        let verdicts = scenario.verify(&store);
+        assert_eq!((verdicts.wrongly_accepted, verdicts.wrongly_denied), (0, 0));
         undecided += verdicts.undecided;
     }
     assert!(undecided > 0);
 }
 
 #[test]
-fn a_file_that_is_truncated_under_a_store_lets_nobody_in_and_locks_nobody_out() {
+fn no_verdict_is_wrong_after_the_file_of_an_open_store_is_truncated() {
     let mut undecided = 0;
-    for (left, writes) in [
-        (Left::Closed, 3),
-        (Left::Closed, 120),
-        (Left::Crashed, 3),
-        (Left::Crashed, 120),
+    for (shutdown, writes) in [
+        (Shutdown::Closed, 3),
+        (Shutdown::Closed, 120),
+        (Shutdown::Crashed, 3),
+        (Shutdown::Crashed, 120),
     ] {
-        let story = Story::new(left, writes);
-        let length = story.files[FILE].len();
+        let scenario = Scenario::new(shutdown, writes);
+        let length = scenario.files[FILE].len();
         let pages = (1..length / PAGE).map(|page| page * PAGE);
         for rest in [0, 1, 50, 100, 512].into_iter().chain(pages) {
-            for then in [Then::Nothing, Then::Write, Then::Open] {
-                let machine = Machine::boot(0, &story.files);
+            for afterwards in [Afterwards::Nothing, Afterwards::Write, Afterwards::Open] {
+                let machine = Machine::boot(0, &scenario.files);
                 let store = Arc::new(machine.open().unwrap());
                 truncate(&machine.path(FILE), rest);
-                match then {
-                    Then::Nothing => {}
-                    Then::Write => write_some(&story.mint, &store),
-                    Then::Open => drop(machine.open()),
+                match afterwards {
+                    Afterwards::Nothing => {}
+                    Afterwards::Write => write_some(&scenario.mint, &store),
+                    Afterwards::Open => drop(machine.open()),
                 }
-                let verdicts = story.verify(&store);
-                let what = format!("{rest} bytes of {left:?}, then {then:?}");
-                assert_eq!((verdicts.let_in, verdicts.locked_out), (0, 0), "{what}");
+                let verdicts = scenario.verify(&store);
+                let what = format!("{rest} bytes of {shutdown:?}, then {afterwards:?}");
+                assert_eq!(
+                    (verdicts.wrongly_accepted, verdicts.wrongly_denied),
+                    (0, 0),
+                    "{what}"
+                );
                 undecided += verdicts.undecided;
             }
         }
@@ -218,83 +224,90 @@ fn a_file_that_is_truncated_under_a_store_lets_nobody_in_and_locks_nobody_out() 
     assert!(undecided > 0);
 }
 
-/// What happens next to a file that was truncated.
+/// The event that follows the truncation of a file.
 #[derive(Clone, Copy, Debug)]
-enum Then {
+enum Afterwards {
     Nothing,
     Write,
-    /// Another program opens it.
+    /// Another program opens the file.
     Open,
 }
 
 #[test]
-fn what_is_left_of_a_truncated_file_is_refused_or_an_error() {
-    let story = Story::new(Left::Closed, 120);
-    let length = story.files[FILE].len();
+fn a_truncated_file_is_rejected_and_left_unchanged() {
+    let scenario = Scenario::new(Shutdown::Closed, 120);
+    let length = scenario.files[FILE].len();
     let pages = (1..length / PAGE).map(|page| page * PAGE);
     for rest in [50, 100, 512].into_iter().chain(pages) {
-        let mut files = story.files.clone();
+        let mut files = scenario.files.clone();
         files.get_mut(FILE).unwrap().truncate(rest);
         let machine = Machine::boot(0, &files);
-        let refused = machine.open();
+        let rejected = machine.open();
         assert!(
-            matches!(refused, Err(OpenError::NotADatabase { .. })),
+            matches!(rejected, Err(OpenError::NotADatabase { .. })),
             "{rest}"
         );
         assert_eq!(fs::read(machine.path(FILE)).unwrap(), files[FILE]);
     }
 }
 
-/// SQLite takes an empty file for a new one, removes the log, which has all that was acknowledged
-/// last, and begins anew.
+/// SQLite treats an empty file as a new database and deletes its log, which contains the most
+/// recent acknowledged writes.
 #[test]
-fn a_file_that_was_emptied_or_removed_was_begun_anew_and_its_log_thrown_away() {
-    let mut story = Story::new(Left::Crashed, 20);
+fn bug_an_emptied_or_removed_file_was_recreated_and_its_log_deleted() {
+    let mut scenario = Scenario::new(Shutdown::Crashed, 20);
     for rest in [None, Some(0), Some(1)] {
-        for log in [0, story.files[LOG].len()] {
-            let mut files = story.files.clone();
+        for log in [0, scenario.files[LOG].len()] {
+            let mut files = scenario.files.clone();
             match rest {
                 None => drop(files.remove(FILE)),
                 Some(rest) => files.get_mut(FILE).unwrap().truncate(rest),
             }
             files.get_mut(LOG).unwrap().truncate(log);
             let machine = Machine::boot(0, &files);
-            let refused = machine.open();
+            let rejected = machine.open();
             assert!(
-                matches!(refused, Err(OpenError::OnlyLog { .. })),
-                "{refused:?}"
+                matches!(rejected, Err(OpenError::OnlyLog { .. })),
+                "{rejected:?}"
             );
             for name in [FILE, LOG] {
                 assert_eq!(fs::read(machine.path(name)).ok().as_ref(), files.get(name));
             }
         }
     }
-    // All is there once the file is.
-    let machine = Machine::boot(0, &story.files);
-    assert_eq!(check(&machine, &story.mint, &mut story.clients), Ok(()));
+    // With the file restored, every acknowledged write is there.
+    let machine = Machine::boot(0, &scenario.files);
+    assert_eq!(
+        check(&machine, &scenario.mint, &mut scenario.clients),
+        Ok(())
+    );
 }
 
 #[test]
-fn an_index_of_garbage_is_made_anew() {
+fn a_damaged_index_of_the_log_is_rebuilt() {
     let mut random = ChaCha8Rng::seed_from_u64(4);
-    let mut story = Story::new(Left::Crashed, 60);
-    let length = story.files[INDEX].len();
+    let mut scenario = Scenario::new(Shutdown::Crashed, 60);
+    let length = scenario.files[INDEX].len();
     for index in [vec![], noise(&mut random, 100), noise(&mut random, length)] {
-        story.files.insert(INDEX.into(), index);
-        let machine = Machine::boot(0, &story.files);
-        assert_eq!(check(&machine, &story.mint, &mut story.clients), Ok(()));
+        scenario.files.insert(INDEX.into(), index);
+        let machine = Machine::boot(0, &scenario.files);
+        assert_eq!(
+            check(&machine, &scenario.mint, &mut scenario.clients),
+            Ok(())
+        );
     }
 }
 
-/// A log that ends early looks like one after a crash: SQLite goes by what is whole in it, and what
-/// comes after is gone, acknowledged or not. What is left is of one moment.
+/// A truncated log looks like a log after a crash. SQLite uses the intact transactions at its
+/// start, and drops the rest, acknowledged or not. The remaining state is that of an earlier
+/// moment, and consistent.
 #[test]
-fn a_log_that_was_cut_off_or_damaged_gives_a_whole_state_from_before() {
+fn a_truncated_or_damaged_log_yields_a_consistent_earlier_state() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
-    let story = Story::new(Left::Crashed, 60);
-    let length = story.files[LOG].len();
+    let scenario = Scenario::new(Shutdown::Crashed, 60);
+    let length = scenario.files[LOG].len();
     for round in 0..60 {
-        let mut files = story.files.clone();
+        let mut files = scenario.files.clone();
         let log = files.get_mut(LOG).unwrap();
         let place = draw(&mut random, length);
         if round % 2 == 0 {
@@ -306,7 +319,7 @@ fn a_log_that_was_cut_off_or_damaged_gives_a_whole_state_from_before() {
         let machine = Machine::boot(0, &files);
         let store = match machine.open() {
             Ok(store) => store,
-            // The first pages of the file were in the log alone.
+            // Only the log contained the first pages of the file.
             Err(error) => {
                 assert!(matches!(error, OpenError::NotADatabase { .. }), "{error:?}");
                 continue;
@@ -321,9 +334,9 @@ fn a_log_that_was_cut_off_or_damaged_gives_a_whole_state_from_before() {
                 "0",
             ),
         ] {
-            let answer: String = sqlite.query_row(sql, (), |row| row.get(0)).unwrap();
-            assert_eq!(answer, expected);
+            let actual: String = sqlite.query_row(sql, (), |row| row.get(0)).unwrap();
+            assert_eq!(actual, expected);
         }
-        assert_eq!(story.verify(&Arc::new(store)).undecided, 0);
+        assert_eq!(scenario.verify(&Arc::new(store)).undecided, 0);
     }
 }

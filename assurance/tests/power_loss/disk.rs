@@ -1,12 +1,12 @@
-//! A disk that forgets what was not synced, and one that fails.
+//! A simulated disk that loses unsynced writes when the power is cut, and that can fail.
 //!
-//! What is written stays in a cache, as in a real system, until it is synced. When the power is cut,
-//! each sector of each write that waits is on the disk or is not, whatever was written after it, or
-//! holds neither what it was nor what it should be. So it is with lengths, and with the names of
-//! files that were made or removed since their directory was synced.
+//! As in a real system, writes stay in a cache until they are synced. When the power is cut, each
+//! sector of each pending write reaches the disk or does not, independently of later writes, or is
+//! replaced by garbage. Pending truncations reach the disk or do not, and so do the creations and
+//! deletions of files since their directory was last synced.
 //!
-//! Only the bytes that are being written are at stake: a sector that is half written anew keeps its
-//! other half, as SQLite assumes of every disk of today (`SQLITE_IOCAP_POWERSAFE_OVERWRITE`).
+//! A write can only damage the bytes that it writes. If it covers half a sector, the other half
+//! stays intact. SQLite assumes this of current disks (`SQLITE_IOCAP_POWERSAFE_OVERWRITE`).
 
 use std::{
     collections::BTreeMap,
@@ -21,18 +21,18 @@ use std::{
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::chance::{chance, draw};
+use crate::random::{chance, draw};
 
-/// What a disk writes whole or not at all, in bytes.
+/// The unit of writing, in bytes.
 const SECTOR: usize = 512;
 
-/// Files by their names.
+/// The contents of files, by name.
 pub(crate) type Image = BTreeMap<String, Vec<u8>>;
 
-/// The number of a file, whatever its name.
+/// The number of a file, which does not depend on its name.
 pub(crate) type Inode = usize;
 
-/// How a step fails.
+/// The error that a failing operation returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Failure {
     Io,
@@ -40,7 +40,7 @@ pub(crate) enum Failure {
     ReadOnly,
 }
 
-/// What may fail or lie.
+/// The kind of an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     Read,
@@ -48,12 +48,12 @@ pub(crate) enum Step {
     Sync,
 }
 
-/// Which of the files.
+/// The files that a setting applies to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Part {
     Database,
     Log,
-    /// Both, and the journal that there is before the log.
+    /// All files, including the journal that SQLite uses before it creates the log.
     Any,
 }
 
@@ -67,11 +67,11 @@ impl Part {
     }
 }
 
-/// A disk of a folder. See the module's docs.
+/// The simulated disk of a folder. See the module documentation.
 pub(crate) struct Disk {
     state: Mutex<State>,
-    dead: AtomicBool,
-    /// How many steps have failed because they were told to.
+    off: AtomicBool,
+    /// The number of operations that failed as requested with [`fail`](Disk::fail).
     failed: AtomicU32,
 }
 
@@ -80,23 +80,24 @@ struct State {
     files: Vec<File>,
     names: BTreeMap<String, Name>,
     cut: Option<Cut>,
-    /// Whose syncs do nothing, and say that they did.
-    lying: Option<Part>,
+    /// The files whose syncs report success and do nothing.
+    ignored_syncs: Option<Part>,
     failing: Option<(Step, Part, Failure)>,
-    survivors: Option<Image>,
+    image_after_cut: Option<Image>,
 }
 
-/// The power is cut during the last of so many steps that change a part.
+/// A planned power cut: the power is cut during the last of this many operations that change the
+/// part.
 struct Cut {
     part: Part,
     steps: u32,
 }
 
-/// What of a file is on the disk, and what is in the cache alone.
+/// A file: its contents on the disk, and the changes in the cache.
 struct File {
     name: String,
     durable: Vec<u8>,
-    waiting: Vec<Change>,
+    pending: Vec<Change>,
 }
 
 enum Change {
@@ -104,98 +105,99 @@ enum Change {
     Truncate(usize),
 }
 
-/// The file of a name on the disk, and those that it has had since the directory was synced.
+/// The file that a name refers to on the disk, and the changes since the directory was last synced.
 #[derive(Default)]
 struct Name {
     durable: Option<Inode>,
-    waiting: Vec<Option<Inode>>,
+    pending: Vec<Option<Inode>>,
 }
 
 impl Name {
     fn now(&self) -> Option<Inode> {
-        self.waiting.last().copied().unwrap_or(self.durable)
+        self.pending.last().copied().unwrap_or(self.durable)
     }
 }
 
 impl Disk {
-    /// A disk with these files on it, whose accidents are drawn from the seed.
+    /// Creates a disk with these files. The seed determines what a power cut leaves.
     pub(crate) fn new(seed: u64, image: &Image) -> Self {
         let mut state = State {
             random: ChaCha8Rng::seed_from_u64(seed),
             files: Vec::new(),
             names: BTreeMap::new(),
             cut: None,
-            lying: None,
+            ignored_syncs: None,
             failing: None,
-            survivors: None,
+            image_after_cut: None,
         };
         for (name, bytes) in image {
             state.add_durable(name, bytes.clone());
         }
         Self {
             state: Mutex::new(state),
-            dead: AtomicBool::new(false),
+            off: AtomicBool::new(false),
             failed: AtomicU32::new(0),
         }
     }
 
-    /// Has the power cut during one of the next steps that change a part.
+    /// Plans a power cut during the last of the next `steps` operations that change a part.
     pub(crate) fn cut_after(&self, part: Part, steps: u32) {
         self.state.lock().unwrap().cut = Some(Cut { part, steps });
     }
 
-    /// Cuts the power now, unless it was cut before.
+    /// Cuts the power now, unless it is already cut.
     pub(crate) fn cut_now(&self) {
-        self.state.lock().unwrap().cut(&self.dead);
+        self.state.lock().unwrap().cut(&self.off);
     }
 
-    /// Has the syncs of a part do nothing from now on, as `PRAGMA synchronous = OFF` would.
-    pub(crate) fn lie_about(&self, part: Part) {
-        self.state.lock().unwrap().lying = Some(part);
+    /// Makes the syncs of a part do nothing from now on, like `PRAGMA synchronous = OFF`.
+    pub(crate) fn ignore_syncs(&self, part: Part) {
+        self.state.lock().unwrap().ignored_syncs = Some(part);
     }
 
-    /// Has each such step fail from now on. A sync that fails loses what it should have written, as
-    /// Linux does: the next one does not try again.
+    /// Makes each such operation fail from now on. As on Linux, a failed sync drops the pending
+    /// writes: the next sync does not retry them.
     pub(crate) fn fail(&self, step: Step, part: Part, failure: Failure) {
         self.failed.store(0, Ordering::Relaxed);
         self.state.lock().unwrap().failing = Some((step, part, failure));
     }
 
-    /// Ends that, and tells how many steps have failed.
-    pub(crate) fn heal(&self) -> u32 {
+    /// Ends the failure, and returns how many operations have failed.
+    pub(crate) fn clear_failure(&self) -> u32 {
         self.state.lock().unwrap().failing = None;
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Whether the power was cut: nothing is done any more.
-    pub(crate) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
+    /// Whether the power is cut. All operations then fail.
+    pub(crate) fn is_off(&self) -> bool {
+        self.off.load(Ordering::Acquire)
     }
 
-    /// What is left after the power was cut.
-    pub(crate) fn survivors(&self) -> Image {
-        self.state.lock().unwrap().survivors.clone().unwrap()
+    /// The files that are left after the power was cut.
+    pub(crate) fn image_after_cut(&self) -> Image {
+        self.state.lock().unwrap().image_after_cut.clone().unwrap()
     }
 
-    /// A file is opened, and made if it is not there and that was asked for. Tells whether it was.
+    /// Opens a file, and creates it if it does not exist. Returns whether it was created as
+    /// `creates` requested.
     pub(crate) fn open(&self, name: &str, path: Option<&Path>, creates: bool) -> (Inode, bool) {
         let mut state = self.state.lock().unwrap();
         if let Some(inode) = state.names.get(name).and_then(Name::now) {
             return (inode, false);
         }
-        // The store makes the file itself, and syncs its name, before SQLite opens it.
+        // The store creates the file and syncs its directory before SQLite opens it.
         if Part::Database.has(name) {
             let bytes = path.and_then(|path| fs::read(path).ok());
             return (state.add_durable(name, bytes.unwrap_or_default()), false);
         }
         let inode = state.add(name, Vec::new());
         let history = state.names.entry(name.into()).or_default();
-        history.waiting.push(Some(inode));
+        history.pending.push(Some(inode));
         (inode, creates)
     }
 
     pub(crate) fn read(&self, inode: Inode) -> Result<(), Failure> {
-        if self.is_dead() {
+        if self.is_off() {
             return Err(Failure::Io);
         }
         self.check(&self.state.lock().unwrap(), Step::Read, inode)
@@ -219,8 +221,8 @@ impl Disk {
         let mut state = self.state.lock().unwrap();
         self.alive()?;
         self.check(&state, Step::Write, inode)?;
-        state.files[inode].waiting.push(change);
-        state.count_down(inode, &self.dead);
+        state.files[inode].pending.push(change);
+        state.count_down(inode, &self.off);
         self.alive()
     }
 
@@ -228,49 +230,49 @@ impl Disk {
         let mut state = self.state.lock().unwrap();
         self.alive()?;
         if let Err(failure) = self.check(&state, Step::Sync, inode) {
-            // Some of it may have been written before it failed.
-            state.settle(inode);
+            // Some of the pending writes may have reached the disk before the sync failed.
+            state.write_some(inode);
             return Err(failure);
         }
-        state.count_down(inode, &self.dead);
+        state.count_down(inode, &self.off);
         self.alive()?;
-        let lying = state.lying;
+        let ignored_syncs = state.ignored_syncs;
         let file = &mut state.files[inode];
-        if !lying.is_some_and(|part| part.has(&file.name)) {
-            for change in file.waiting.drain(..) {
+        if !ignored_syncs.is_some_and(|part| part.has(&file.name)) {
+            for change in file.pending.drain(..) {
                 change.apply(&mut file.durable);
             }
         }
         Ok(())
     }
 
-    /// A name is taken away.
+    /// Deletes a name.
     pub(crate) fn delete(&self, name: &str) -> Result<(), Failure> {
         let mut state = self.state.lock().unwrap();
         self.alive()?;
         if let Some(inode) = state.names.get(name).and_then(Name::now) {
-            state.count_down(inode, &self.dead);
+            state.count_down(inode, &self.off);
             self.alive()?;
             state
                 .names
                 .entry(name.into())
                 .or_default()
-                .waiting
+                .pending
                 .push(None);
         }
         Ok(())
     }
 
-    /// The directory is synced: all names are durable as they are.
+    /// Syncs the directory: the current names become durable.
     pub(crate) fn sync_names(&self) {
         for name in self.state.lock().unwrap().names.values_mut() {
             name.durable = name.now();
-            name.waiting.clear();
+            name.pending.clear();
         }
     }
 
     fn alive(&self) -> Result<(), Failure> {
-        if self.is_dead() {
+        if self.is_off() {
             Err(Failure::Io)
         } else {
             Ok(())
@@ -295,7 +297,7 @@ impl State {
         self.files.push(File {
             name: name.into(),
             durable,
-            waiting: Vec::new(),
+            pending: Vec::new(),
         });
         self.files.len() - 1
     }
@@ -306,47 +308,47 @@ impl State {
         inode
     }
 
-    fn count_down(&mut self, inode: Inode, dead: &AtomicBool) {
+    fn count_down(&mut self, inode: Inode, off: &AtomicBool) {
         let name = &self.files[inode].name;
         if let Some(cut) = self.cut.as_mut().filter(|cut| cut.part.has(name)) {
             cut.steps = cut.steps.saturating_sub(1);
             if cut.steps == 0 {
-                self.cut(dead);
+                self.cut(off);
             }
         }
     }
 
-    fn cut(&mut self, dead: &AtomicBool) {
-        if dead.swap(true, Ordering::AcqRel) {
+    fn cut(&mut self, off: &AtomicBool) {
+        if off.swap(true, Ordering::AcqRel) {
             return;
         }
         for inode in 0..self.files.len() {
-            self.settle(inode);
+            self.write_some(inode);
         }
-        let mut survivors = Image::new();
+        let mut image_after_cut = Image::new();
         for (name, history) in &self.names {
-            // A directory is written in order.
-            let survived = draw(&mut self.random, history.waiting.len() + 1);
+            // Changes to a directory reach the disk in order.
+            let survived = draw(&mut self.random, history.pending.len() + 1);
             let inode = match survived.checked_sub(1) {
                 None => history.durable,
-                Some(last) => history.waiting[last],
+                Some(last) => history.pending[last],
             };
             if let Some(inode) = inode {
-                survivors.insert(name.clone(), self.files[inode].durable.clone());
+                image_after_cut.insert(name.clone(), self.files[inode].durable.clone());
             }
         }
-        self.survivors = Some(survivors);
+        self.image_after_cut = Some(image_after_cut);
     }
 
-    /// What waits for its sync reaches the disk or does not.
-    fn settle(&mut self, inode: Inode) {
+    /// Writes a random part of the pending changes to the disk, and drops the others.
+    fn write_some(&mut self, inode: Inode) {
         let Self { files, random, .. } = self;
         let File {
-            durable, waiting, ..
+            durable, pending, ..
         } = &mut files[inode];
-        // From a disk that had no time at all to one that was done.
+        // From a disk that had written nothing yet to one that had written everything.
         let kept = [0, 20, 50, 90, 100][draw(random, 5)];
-        for change in waiting.drain(..) {
+        for change in pending.drain(..) {
             match change {
                 Change::Truncate(_) if chance(random, kept) => change.apply(durable),
                 Change::Truncate(_) => {}
@@ -381,7 +383,7 @@ impl Change {
     }
 }
 
-/// The parts of a write that lie in one sector each.
+/// Splits a write into parts that lie within one sector each.
 fn sectors(mut offset: usize, mut bytes: Vec<u8>) -> Vec<(usize, Vec<u8>)> {
     let mut parts = Vec::new();
     while !bytes.is_empty() {
@@ -398,7 +400,7 @@ fn sectors(mut offset: usize, mut bytes: Vec<u8>) -> Vec<(usize, Vec<u8>)> {
 mod tests {
     use super::*;
 
-    /// What a disk keeps of a file after this, over many seeds.
+    /// Returns what is left of a file after this work and a power cut, for many seeds.
     fn kept(work: impl Fn(&Disk, Inode)) -> Vec<Option<Vec<u8>>> {
         (0..200)
             .map(|seed| {
@@ -409,13 +411,13 @@ mod tests {
                 disk.cut_now();
                 assert_eq!(disk.write(log, 0, b"late"), Err(Failure::Io));
                 assert_eq!(disk.sync(log), Err(Failure::Io));
-                disk.survivors().remove("x.db-wal")
+                disk.image_after_cut().remove("x.db-wal")
             })
             .collect()
     }
 
     #[test]
-    fn what_was_synced_is_kept_and_what_was_not_may_be() {
+    fn synced_writes_are_kept_and_unsynced_writes_may_be_lost() {
         let old = [1; 2 * SECTOR];
         let outcomes = kept(|disk, log| {
             disk.write(log, 0, &old).unwrap();
@@ -435,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_whose_directory_was_not_synced_may_be_gone_and_a_removed_one_be_back() {
+    fn without_a_directory_sync_a_new_file_may_vanish_and_a_deleted_file_may_return() {
         let outcomes = kept(|disk, log| {
             disk.write(log, 0, b"new").unwrap();
             disk.sync(log).unwrap();
@@ -453,13 +455,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_failed_is_not_made_good_by_the_next() {
+    fn a_sync_does_not_retry_what_a_failed_sync_dropped() {
         let outcomes = kept(|disk, log| {
             disk.sync_names();
             disk.write(log, 0, b"lost").unwrap();
             disk.fail(Step::Sync, Part::Log, Failure::Io);
             assert_eq!(disk.sync(log), Err(Failure::Io));
-            assert_eq!(disk.heal(), 1);
+            assert_eq!(disk.clear_failure(), 1);
             disk.sync(log).unwrap();
         });
         assert!(outcomes.contains(&Some(Vec::new())));

@@ -1,7 +1,7 @@
-//! The disk is full, may not be written, or fails: nothing is acknowledged that is not done, reads go
-//! on, and all is well again once the disk is.
+//! Runs the store on a disk that is full, read-only or failing. It acknowledges no write that was
+//! not done, keeps serving reads, and recovers when the disk does.
 
-use std::{sync::Arc, thread};
+use std::{sync::Arc, thread, time::Duration};
 
 use keywright_core::{KeyStore, StoreErrorKind};
 use keywright_store_sqlite::SqliteStore;
@@ -16,16 +16,16 @@ use crate::{
 
 const CLIENTS: usize = 4;
 
-/// Writes that a client does one after another in each part of a test.
+/// The number of writes of each client in each phase of a test.
 const WRITES: usize = 25;
 
-struct Story {
+struct Scenario {
     mint: Mint,
     machine: Machine,
     clients: Vec<Client>,
 }
 
-impl Story {
+impl Scenario {
     fn new(seed: u64) -> Self {
         let seed_of = |number| seed + number as u64;
         Self {
@@ -37,7 +37,8 @@ impl Story {
         }
     }
 
-    /// Has all clients write at once. Each stops at its first failure; the kinds of those.
+    /// Writes with all clients concurrently, each until its first failure. Returns the kinds of the
+    /// failures.
     fn write(&mut self, store: &SqliteStore) -> Vec<StoreErrorKind> {
         let Self { mint, clients, .. } = self;
         thread::scope(|scope| {
@@ -52,16 +53,16 @@ impl Story {
         })
     }
 
-    /// Reads all that the clients have, which is what they were told.
-    fn settle(&mut self, store: &dyn KeyStore) {
+    /// Checks that the store contains what the clients expect.
+    fn reconcile(&mut self, store: &dyn KeyStore) {
         for client in &mut self.clients {
-            if let Err(loss) = client.settle(store) {
+            if let Err(loss) = client.reconcile(store) {
                 panic!("{loss}");
             }
         }
     }
 
-    /// The power is cut, and all is there that was acknowledged.
+    /// Cuts the power, and checks that every acknowledged write is there afterwards.
     fn end(mut self) {
         let machine = self.machine.cut(1);
         if let Err(loss) = check(&machine, &self.mint, &mut self.clients) {
@@ -70,14 +71,21 @@ impl Story {
     }
 }
 
-fn write_back(sqlite: &Connection) -> rusqlite::Result<(i64, i64)> {
-    sqlite.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| {
-        Ok((row.get(1)?, row.get(2)?))
-    })
+/// Checkpoints the log. While another connection checkpoints it, SQLite does nothing and reports
+/// that it is busy, so try again.
+fn checkpoint(sqlite: &Connection) -> rusqlite::Result<()> {
+    loop {
+        let is_busy: bool =
+            sqlite.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| row.get(0))?;
+        if !is_busy {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
-fn while_the_disk_does_not_write_nothing_is_acknowledged_and_reads_go_on() {
+fn while_the_disk_rejects_writes_nothing_is_acknowledged_and_reads_succeed() {
     for (step, part, failure) in [
         (Step::Write, Part::Any, Failure::Full),
         (Step::Write, Part::Log, Failure::Full),
@@ -86,117 +94,127 @@ fn while_the_disk_does_not_write_nothing_is_acknowledged_and_reads_go_on() {
         (Step::Sync, Part::Log, Failure::Io),
         (Step::Sync, Part::Log, Failure::Full),
     ] {
-        let mut story = Story::new(7);
-        let store = story.machine.open().unwrap();
-        assert_eq!(story.write(&store), []);
-        story.machine.disk.fail(step, part, failure);
+        let mut scenario = Scenario::new(7);
+        let store = scenario.machine.open().unwrap();
+        assert_eq!(scenario.write(&store), []);
+        scenario.machine.disk.fail(step, part, failure);
         for _ in 0..3 {
-            assert_eq!(story.write(&store), [StoreErrorKind::Unavailable; CLIENTS]);
-            // What has failed has left nothing.
-            story.settle(&store);
+            assert_eq!(
+                scenario.write(&store),
+                [StoreErrorKind::Unavailable; CLIENTS]
+            );
+            // The failed writes left no traces.
+            scenario.reconcile(&store);
         }
-        assert!(story.machine.disk.heal() > 0);
-        assert_eq!(story.write(&store), []);
-        story.settle(&store);
-        story.end();
+        assert!(scenario.machine.disk.clear_failure() > 0);
+        assert_eq!(scenario.write(&store), []);
+        scenario.reconcile(&store);
+        scenario.end();
     }
 }
 
 #[test]
-fn while_the_log_cannot_be_written_back_writes_go_on() {
+fn while_checkpoints_fail_writes_succeed() {
     for (step, failure) in [
         (Step::Write, Failure::Full),
         (Step::Write, Failure::Io),
         (Step::Write, Failure::ReadOnly),
     ] {
-        let mut story = Story::new(8);
-        let store = story.machine.open().unwrap();
-        let sqlite = story.machine.sqlite().unwrap();
-        story.machine.disk.fail(step, Part::Database, failure);
+        let mut scenario = Scenario::new(8);
+        let store = scenario.machine.open().unwrap();
+        let sqlite = scenario.machine.sqlite().unwrap();
+        scenario.machine.disk.fail(step, Part::Database, failure);
         for _ in 0..3 {
-            assert_eq!(story.write(&store), []);
-            assert!(write_back(&sqlite).is_err());
-            story.settle(&store);
+            assert_eq!(scenario.write(&store), []);
+            assert!(checkpoint(&sqlite).is_err());
+            scenario.reconcile(&store);
         }
-        assert!(story.machine.disk.heal() > 0);
-        assert_eq!(story.write(&store), []);
-        write_back(&sqlite).unwrap();
-        assert_eq!(story.write(&store), []);
-        story.end();
+        assert!(scenario.machine.disk.clear_failure() > 0);
+        assert_eq!(scenario.write(&store), []);
+        checkpoint(&sqlite).unwrap();
+        assert_eq!(scenario.write(&store), []);
+        scenario.end();
     }
 }
 
 #[test]
-fn what_cannot_be_read_is_unavailable_and_never_unknown() {
-    let mut story = Story::new(9);
-    let store = story.machine.open().unwrap();
-    assert_eq!(story.write(&store), []);
+fn a_record_that_cannot_be_read_is_unavailable_and_not_unknown() {
+    let mut scenario = Scenario::new(9);
+    let store = scenario.machine.open().unwrap();
+    assert_eq!(scenario.write(&store), []);
     drop(store);
-    // Opened anew, nothing is in a cache.
-    let store = story.machine.open().unwrap();
-    story.machine.disk.fail(Step::Read, Part::Any, Failure::Io);
-    for client in &story.clients {
+    // A store that was just opened has nothing in its cache.
+    let store = scenario.machine.open().unwrap();
+    scenario
+        .machine
+        .disk
+        .fail(Step::Read, Part::Any, Failure::Io);
+    for client in &scenario.clients {
         for id in client.ids() {
             let unread = futures_executor::block_on(store.find(&id)).unwrap_err();
             assert_eq!(unread.kind(), StoreErrorKind::Unavailable);
         }
     }
-    assert_eq!(story.write(&store), [StoreErrorKind::Unavailable; CLIENTS]);
-    assert!(story.machine.disk.heal() > 0);
-    story.settle(&store);
-    assert_eq!(story.write(&store), []);
-    story.end();
+    assert_eq!(
+        scenario.write(&store),
+        [StoreErrorKind::Unavailable; CLIENTS]
+    );
+    assert!(scenario.machine.disk.clear_failure() > 0);
+    scenario.reconcile(&store);
+    assert_eq!(scenario.write(&store), []);
+    scenario.end();
 }
 
-/// What SQLite takes for written back, and does not write a second time, was lost with the sync of
-/// what came after it; once the log was begun anew, it was nowhere.
+/// SQLite does not write a page again that it has checkpointed. If the sync of the database failed,
+/// the page was lost, and after the log was reset it was lost for good.
 #[test]
-fn a_sync_of_the_database_that_failed_lost_what_had_been_written_back_before_it() {
-    let mut story = Story::new(10);
-    let store = story.machine.open().unwrap();
-    assert_eq!(story.write(&store), []);
-    // A long read, such as a backup, keeps the log from being written back beyond where it began.
-    let reader = story.machine.sqlite().unwrap();
+fn bug_a_failed_sync_of_the_database_lost_pages_checkpointed_before_it() {
+    let mut scenario = Scenario::new(10);
+    let store = scenario.machine.open().unwrap();
+    assert_eq!(scenario.write(&store), []);
+    // A long read, such as a backup, limits a checkpoint to the frames that were written before it
+    // began.
+    let reader = scenario.machine.sqlite().unwrap();
     reader
         .execute_batch("BEGIN; SELECT count(*) FROM keys")
         .unwrap();
-    while log_pages(&story.machine) < 1100 {
-        assert_eq!(story.write(&store), []);
+    while log_frames(&scenario.machine) < 1100 {
+        assert_eq!(scenario.write(&store), []);
     }
     reader.execute_batch("COMMIT").unwrap();
-    story
+    scenario
         .machine
         .disk
         .fail(Step::Sync, Part::Database, Failure::Io);
-    story.write(&store);
-    assert!(story.machine.disk.heal() > 0);
+    scenario.write(&store);
+    assert!(scenario.machine.disk.clear_failure() > 0);
 
-    let refused = futures_executor::block_on(store.is_empty()).unwrap_err();
-    assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
-    let why = std::error::Error::source(&refused).map(ToString::to_string);
-    assert!(why.unwrap().contains("could not be synced"), "{refused:?}");
+    let rejected = futures_executor::block_on(store.is_empty()).unwrap_err();
+    assert_eq!(rejected.kind(), StoreErrorKind::Unavailable);
+    let why = std::error::Error::source(&rejected).map(ToString::to_string);
+    assert!(why.unwrap().contains("failed to keep"), "{rejected:?}");
     drop(reader);
-    // Whoever asks again meanwhile is refused, and makes nothing worse.
+    // Further writes are rejected, and do no further damage.
     for number in 100..106 {
         let mut other = Client::new(number as u64, number);
-        let again = other.write(&story.mint, &store).unwrap_err();
+        let again = other.write(&scenario.mint, &store).unwrap_err();
         assert_eq!(again.kind(), StoreErrorKind::Unavailable);
     }
     drop(store);
-    let store = story.machine.open().unwrap();
-    story.settle(&store);
+    let store = scenario.machine.open().unwrap();
+    scenario.reconcile(&store);
     for _ in 0..5 {
-        assert_eq!(story.write(&store), []);
+        assert_eq!(scenario.write(&store), []);
     }
-    story.settle(&store);
-    write_back(&story.machine.sqlite().unwrap()).unwrap();
-    assert_eq!(story.write(&store), []);
+    scenario.reconcile(&store);
+    checkpoint(&scenario.machine.sqlite().unwrap()).unwrap();
+    assert_eq!(scenario.write(&store), []);
     drop(store);
-    story.end();
+    scenario.end();
 }
 
-/// The length of the log, in pages.
-fn log_pages(machine: &Machine) -> u64 {
+/// The length of the log, in frames of one page each.
+fn log_frames(machine: &Machine) -> u64 {
     std::fs::metadata(machine.path("keys.db-wal"))
         .unwrap()
         .len()
@@ -204,10 +222,10 @@ fn log_pages(machine: &Machine) -> u64 {
 }
 
 #[test]
-fn a_store_that_was_opened_on_a_failing_disk_is_refused_and_left_as_it_is() {
-    let mut story = Story::new(11);
-    let store = story.machine.open().unwrap();
-    assert_eq!(story.write(&store), []);
+fn opening_or_writing_fails_on_a_failing_disk_and_changes_nothing() {
+    let mut scenario = Scenario::new(11);
+    let store = scenario.machine.open().unwrap();
+    assert_eq!(scenario.write(&store), []);
     drop(store);
     for (step, failure) in [
         (Step::Read, Failure::Io),
@@ -215,14 +233,17 @@ fn a_store_that_was_opened_on_a_failing_disk_is_refused_and_left_as_it_is() {
         (Step::Write, Failure::Io),
         (Step::Sync, Failure::Io),
     ] {
-        story.machine.disk.fail(step, Part::Any, failure);
-        // It may open where nothing had to be written.
-        if let Ok(store) = story.machine.open() {
-            assert_eq!(story.write(&store), [StoreErrorKind::Unavailable; CLIENTS]);
+        scenario.machine.disk.fail(step, Part::Any, failure);
+        // Opening may succeed where it does not need the failing operation.
+        if let Ok(store) = scenario.machine.open() {
+            assert_eq!(
+                scenario.write(&store),
+                [StoreErrorKind::Unavailable; CLIENTS]
+            );
         }
-        assert!(story.machine.disk.heal() > 0);
-        let store: Arc<SqliteStore> = Arc::new(story.machine.open().unwrap());
-        story.settle(&*store);
+        assert!(scenario.machine.disk.clear_failure() > 0);
+        let store: Arc<SqliteStore> = Arc::new(scenario.machine.open().unwrap());
+        scenario.reconcile(&*store);
     }
-    story.end();
+    scenario.end();
 }

@@ -1,4 +1,4 @@
-//! A machine with a disk of ours, and a store on it.
+//! A machine with a simulated disk, and a store on it.
 
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     vfs::Mount,
 };
 
-/// A machine that runs. The folder outlives the mount, and the mount all that is open.
+/// A running machine. Its fields are dropped in order, so that the folder outlives the mount.
 pub(crate) struct Machine {
     pub(crate) disk: Arc<Disk>,
     _mount: Mount,
@@ -19,7 +19,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Starts with these files on its disk.
+    /// Starts a machine with these files on its disk.
     pub(crate) fn boot(seed: u64, image: &Image) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, bytes) in image {
@@ -42,16 +42,17 @@ impl Machine {
         SqliteStore::open(self.path("keys.db"))
     }
 
-    /// A connection of another program.
+    /// Opens a connection, as another program does.
     pub(crate) fn sqlite(&self) -> rusqlite::Result<Connection> {
         Connection::open(self.path("keys.db"))
     }
 
-    /// Cuts the power, unless it is cut, and starts again with what is left: also with an index of
-    /// the log that is not synced and so may be anything.
+    /// Cuts the power, unless it is already cut, and starts a machine with the files that are left.
+    /// These include the index of the log (`-shm`) as it is: it is never synced, so it may contain
+    /// anything.
     pub(crate) fn cut(self, seed: u64) -> Self {
         self.disk.cut_now();
-        let mut image = self.disk.survivors();
+        let mut image = self.disk.image_after_cut();
         if let Ok(index) = fs::read(self.path("keys.db-shm")) {
             image.insert("keys.db-shm".into(), index);
         }

@@ -1,7 +1,9 @@
-//! A VFS over SQLite's own that asks a [`Disk`] before each step, for the files of some folders.
+//! A VFS on top of SQLite's own one. For the files of some folders, it consults a [`Disk`] before
+//! each operation.
 //!
-//! The files are real, and so are their locks and their shared memory: the store stats them and puts
-//! its own beside them. It is the default VFS of this process, so that the store is as it is shipped.
+//! The files, their locks and their shared memory are real, because the store also stats the files
+//! and creates its own files next to them. This is the default VFS of the process, so that the
+//! store runs unchanged.
 
 #![expect(
     unsafe_code,
@@ -27,19 +29,20 @@ use rusqlite::ffi::{
 
 use crate::disk::{Disk, Failure, Inode};
 
-/// The disks of the folders that are watched.
+/// The simulated disks, by the folder that they are mounted at.
 static DISKS: RwLock<BTreeMap<PathBuf, Arc<Disk>>> = RwLock::new(BTreeMap::new());
 
-/// A folder whose files SQLite keeps on a disk of ours, as long as this lives.
+/// A simulated disk, mounted at a folder until this value is dropped.
 pub(crate) struct Mount(PathBuf);
 
 impl Mount {
-    /// `folder` is absolute and without symbolic links, as the store has it.
+    /// Mounts a disk at `folder`, which must be an absolute path without symbolic links, because
+    /// the store passes such paths to SQLite.
     pub(crate) fn new(folder: &Path, disk: &Arc<Disk>) -> Self {
         LazyLock::force(&INSTALLED);
         let mut disks = DISKS.write().unwrap();
         let taken = disks.insert(folder.into(), Arc::clone(disk));
-        assert!(taken.is_none(), "a folder has one disk");
+        assert!(taken.is_none(), "a disk is already mounted there");
         Self(folder.into())
     }
 }
@@ -50,20 +53,21 @@ impl Drop for Mount {
     }
 }
 
-/// The disk of a file and the file's name there, if its folder is watched.
+/// Returns the disk that a file is on and the file's name there, or `None` if no disk is mounted at
+/// its folder.
 fn disk_of(path: &Path) -> Option<(Arc<Disk>, String)> {
     let disks = DISKS.read().unwrap();
     let disk = Arc::clone(disks.get(path.parent()?)?);
     Some((disk, path.file_name()?.to_str()?.into()))
 }
 
-/// SQLite's own VFS, and its way to open a directory.
+/// SQLite's own VFS, and its function that opens a directory.
 struct Base {
     vfs: *mut sqlite3_vfs,
     open_directory: OpenDirectory,
 }
 
-// SAFETY: SQLite's VFS is a static that any thread may use, and the pointers are never written again.
+// SAFETY: SQLite's VFS is a static that any thread may use, and the pointers never change.
 unsafe impl Send for Base {}
 unsafe impl Sync for Base {}
 
@@ -71,11 +75,12 @@ type OpenDirectory = unsafe extern "C" fn(*const c_char, *mut c_int) -> c_int;
 
 static BASE: OnceLock<Base> = OnceLock::new();
 
-/// Installs the VFS as the default, once and for ever.
+/// Installs the VFS as the default of the process.
 static INSTALLED: LazyLock<()> = LazyLock::new(|| {
-    // SAFETY: the VFS that is found is static and of version 3, as is the unix VFS; ours is leaked and
-    // so never moves. It is a copy but for what is ours: the functions that it has of the unix VFS do
-    // not look at the VFS that they are given, and those that do get the unix VFS from ours.
+    // SAFETY: the unix VFS is static, and of version 3 as the assertion checks. Our VFS is leaked,
+    // so it never moves. It is a copy of the unix VFS with some functions replaced. The copied
+    // functions do not use the VFS that they are given, and ours pass the unix VFS to those that
+    // do.
     unsafe {
         let vfs = ffi::sqlite3_vfs_find(c"unix".as_ptr());
         let base = *vfs;
@@ -107,41 +112,42 @@ fn base() -> &'static Base {
     BASE.get().unwrap()
 }
 
-/// An open file: the header that SQLite knows, ours, and behind it the file of SQLite's own VFS.
+/// An open file: the header that SQLite uses, our part, and after it the file of SQLite's own VFS.
 #[repr(C)]
 struct Shim {
     header: sqlite3_file,
-    watched: *mut Watched,
+    tracked: *mut TrackedFile,
 }
 
-/// What is known of an open file.
-struct Watched {
+/// The state of an open file on a simulated disk.
+struct TrackedFile {
     disk: Arc<Disk>,
     inode: Inode,
-    /// Whether SQLite's own VFS has this file's name still to sync.
+    /// Whether SQLite's own VFS still has to sync the directory of this new file.
     is_new: Mutex<bool>,
 }
 
 /// # Safety
 ///
-/// `file` is one that [`open`] has opened and [`close`] has not closed.
-unsafe fn watched<'a>(file: *mut sqlite3_file) -> &'a Watched {
-    // SAFETY: `open` has put a leaked box there.
-    unsafe { &*(*file.cast::<Shim>()).watched }
+/// `file` must have been opened by [`open`] and not yet closed by [`close`].
+unsafe fn tracked<'a>(file: *mut sqlite3_file) -> &'a TrackedFile {
+    // SAFETY: `open` has stored the pointer of a leaked box there.
+    unsafe { &*(*file.cast::<Shim>()).tracked }
 }
 
 /// # Safety
 ///
-/// `file` has room for a [`Shim`] and a file of SQLite's own VFS.
+/// `file` must have room for a [`Shim`] and a file of SQLite's own VFS.
 unsafe fn real(file: *mut sqlite3_file) -> *mut sqlite3_file {
-    // SAFETY: `szOsFile` says that there is so much room, and a `Shim` keeps the alignment.
+    // SAFETY: `szOsFile` requests this much room, and a `Shim` preserves the alignment.
     unsafe { file.cast::<Shim>().add(1).cast() }
 }
 
-/// Calls a method of the file of SQLite's own VFS.
+/// Calls a method on the file of SQLite's own VFS.
 macro_rules! forward {
     ($file:expr, $method:ident $(, $argument:expr)*) => {{
-        // SAFETY: the caller's promise: it is an open file of ours, and so is the one behind it.
+        // SAFETY: the caller passes one of our open files, so the file of SQLite's own VFS is open,
+        // too.
         unsafe {
             let real = real($file);
             (*(*real).pMethods).$method.unwrap()(real $(, $argument)*)
@@ -151,7 +157,7 @@ macro_rules! forward {
 
 /// # Safety
 ///
-/// Called by SQLite alone, as its documentation of a VFS says.
+/// Must be called only by SQLite, as its documentation of a VFS requires.
 unsafe extern "C" fn open(
     _: *mut sqlite3_vfs,
     name: sqlite3_filename,
@@ -160,33 +166,34 @@ unsafe extern "C" fn open(
     out_flags: *mut c_int,
 ) -> c_int {
     let vfs = base().vfs;
-    // SAFETY: a name is null or text that lives as long as the file.
+    // SAFETY: a name is null or a C string that lives as long as the file.
     let path = unsafe { path(name) };
     let Some((disk, file_name)) = path.and_then(disk_of) else {
-        // SAFETY: the room is larger than what the unix VFS needs, which sets its own methods.
+        // SAFETY: there is more room than the unix VFS needs, and it sets its own methods.
         return unsafe { (*vfs).xOpen.unwrap()(vfs, name, file, flags, out_flags) };
     };
     let creates = flags & SQLITE_OPEN_CREATE != 0;
     let shim = file.cast::<Shim>();
-    // SAFETY: it is the room for our file, which SQLite does not look at before this returns.
+    // SAFETY: `file` is room for our file, and SQLite does not read it before this function
+    // returns.
     unsafe { (*shim).header.pMethods = ptr::null() };
-    if disk.is_dead() {
+    if disk.is_off() {
         return SQLITE_CANTOPEN;
     }
-    // SAFETY: as above, for the room behind our part.
+    // SAFETY: the same holds for the room after our part.
     let opened = unsafe { (*vfs).xOpen.unwrap()(vfs, name, real(file), flags, out_flags) };
     if opened != SQLITE_OK {
         return opened;
     }
     let (inode, is_new) = disk.open(&file_name, path, creates);
-    let watched = Box::new(Watched {
+    let tracked = Box::new(TrackedFile {
         disk,
         inode,
         is_new: Mutex::new(is_new),
     });
-    // SAFETY: the room is ours.
+    // SAFETY: `file` is room for our file.
     unsafe {
-        (*shim).watched = Box::into_raw(watched);
+        (*shim).tracked = Box::into_raw(tracked);
         (*shim).header.pMethods = &METHODS;
     }
     SQLITE_OK
@@ -194,37 +201,38 @@ unsafe extern "C" fn open(
 
 /// # Safety
 ///
-/// `name` is null, or ends with a zero and lives long enough.
+/// `name` must be null, or a C string that lives for `'a`.
 unsafe fn path<'a>(name: *const c_char) -> Option<&'a Path> {
-    // SAFETY: the caller's promise.
+    // SAFETY: required of the caller.
     let name = (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) })?;
     Some(Path::new(OsStr::from_bytes(name.to_bytes())))
 }
 
 /// # Safety
 ///
-/// Called by SQLite alone, as its documentation of a VFS says.
+/// Must be called only by SQLite, as its documentation of a VFS requires.
 unsafe extern "C" fn delete(_: *mut sqlite3_vfs, name: *const c_char, sync: c_int) -> c_int {
-    // SAFETY: a name is text.
+    // SAFETY: a name is a C string.
     if let Some((disk, file)) = unsafe { path(name) }.and_then(disk_of)
         && disk.delete(&file).is_err()
     {
         return SQLITE_IOERR_DELETE;
     }
     let vfs = base().vfs;
-    // SAFETY: the unix VFS gets what SQLite has passed. It syncs the directory, if it is to.
+    // SAFETY: the unix VFS receives the arguments from SQLite. It syncs the directory if `sync` is
+    // set.
     unsafe { (*vfs).xDelete.unwrap()(vfs, name, sync) }
 }
 
-/// SQLite opens a directory for nothing but to sync it, and does so at once.
+/// Syncs the directory of a simulated disk. SQLite opens a directory only to sync it immediately.
 ///
 /// # Safety
 ///
-/// Called by SQLite's own VFS alone.
+/// Must be called only by SQLite's own VFS.
 unsafe extern "C" fn open_directory_to_sync(name: *const c_char, fd: *mut c_int) -> c_int {
-    // SAFETY: it gets what the unix VFS has passed.
+    // SAFETY: the original function receives the arguments from the unix VFS.
     let opened = unsafe { (base().open_directory)(name, fd) };
-    // SAFETY: a name is text.
+    // SAFETY: a name is a C string.
     if let Some((disk, _)) = unsafe { path(name) }.and_then(disk_of)
         && opened == SQLITE_OK
     {
@@ -233,7 +241,8 @@ unsafe extern "C" fn open_directory_to_sync(name: *const c_char, fd: *mut c_int)
     opened
 }
 
-/// Version 2 has no `xFetch`: no file is mapped, and what is read goes through here.
+/// The methods of a file. Version 2 has no `xFetch`, so SQLite maps no file and calls `xRead` for
+/// all reads.
 static METHODS: sqlite3_io_methods = sqlite3_io_methods {
     iVersion: 2,
     xClose: Some(close),
@@ -256,7 +265,7 @@ static METHODS: sqlite3_io_methods = sqlite3_io_methods {
     xUnfetch: None,
 };
 
-/// What SQLite's own VFS says where the system fails so.
+/// The error code that SQLite's own VFS returns for such a failure.
 const fn code(failure: Failure, io: c_int) -> c_int {
     match failure {
         Failure::Io => io,
@@ -265,15 +274,15 @@ const fn code(failure: Failure, io: c_int) -> c_int {
     }
 }
 
-// What follows is called by SQLite alone, with a file that `open` has opened, on any thread.
+// SQLite calls the following functions on any thread, with a file that `open` has opened.
 
 unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
     let shim = file.cast::<Shim>();
     let closed = forward!(file, xClose);
-    // SAFETY: `open` has leaked this box, and SQLite calls nothing on a file after this.
+    // SAFETY: `open` leaked this box, and SQLite does not use a file after it is closed.
     unsafe {
-        drop(Box::from_raw((*shim).watched));
-        (*shim).watched = ptr::null_mut();
+        drop(Box::from_raw((*shim).tracked));
+        (*shim).tracked = ptr::null_mut();
     }
     closed
 }
@@ -285,7 +294,7 @@ unsafe extern "C" fn read(
     offset: sqlite3_int64,
 ) -> c_int {
     // SAFETY: the file is open.
-    let Watched { disk, inode, .. } = unsafe { watched(file) };
+    let TrackedFile { disk, inode, .. } = unsafe { tracked(file) };
     match disk.read(*inode) {
         Ok(()) => forward!(file, xRead, buffer, length, offset),
         Err(failure) => code(failure, SQLITE_IOERR_READ),
@@ -299,9 +308,9 @@ unsafe extern "C" fn write(
     offset: sqlite3_int64,
 ) -> c_int {
     // SAFETY: the file is open.
-    let Watched { disk, inode, .. } = unsafe { watched(file) };
+    let TrackedFile { disk, inode, .. } = unsafe { tracked(file) };
     let size = usize::try_from(length).unwrap();
-    // SAFETY: SQLite passes that many bytes.
+    // SAFETY: SQLite passes this many bytes.
     let slice = unsafe { slice::from_raw_parts(bytes.cast::<u8>(), size) };
     match disk.write(*inode, usize::try_from(offset).unwrap(), slice) {
         Ok(()) => forward!(file, xWrite, bytes, length, offset),
@@ -311,7 +320,7 @@ unsafe extern "C" fn write(
 
 unsafe extern "C" fn truncate(file: *mut sqlite3_file, length: sqlite3_int64) -> c_int {
     // SAFETY: the file is open.
-    let Watched { disk, inode, .. } = unsafe { watched(file) };
+    let TrackedFile { disk, inode, .. } = unsafe { tracked(file) };
     match disk.truncate(*inode, usize::try_from(length).unwrap()) {
         Ok(()) => forward!(file, xTruncate, length),
         Err(failure) => code(failure, SQLITE_IOERR_TRUNCATE),
@@ -320,14 +329,14 @@ unsafe extern "C" fn truncate(file: *mut sqlite3_file, length: sqlite3_int64) ->
 
 unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
     // SAFETY: the file is open.
-    let Watched {
+    let TrackedFile {
         disk,
         inode,
         is_new,
-    } = unsafe { watched(file) };
+    } = unsafe { tracked(file) };
     match disk.sync(*inode) {
-        // What is durable is for the disk to say, and a sync takes long. The first one of a new file
-        // syncs its directory.
+        // The simulated disk determines what is durable, so skip the real sync, which is slow. But
+        // the first sync of a new file must run, because it also syncs the directory.
         Ok(()) if mem::take(&mut *is_new.lock().unwrap()) => forward!(file, xSync, flags),
         Ok(()) => SQLITE_OK,
         Err(failure) => code(failure, SQLITE_IOERR_FSYNC),

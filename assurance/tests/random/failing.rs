@@ -1,4 +1,4 @@
-//! A source of random bytes that fails.
+//! Tests with a source of random bytes that fails.
 
 use std::sync::{
     Arc,
@@ -19,10 +19,10 @@ use tower_service::Service;
 
 use crate::unique::operator;
 
-/// The operating system's, so many times; then it fails. What it has filled until then may be half of a seed.
-struct Limited(Arc<AtomicUsize>);
+/// A source that succeeds this many times and then fails, with a seed that is half filled.
+struct LimitedEntropy(Arc<AtomicUsize>);
 
-impl Entropy for Limited {
+impl Entropy for LimitedEntropy {
     fn fill(&self, seed: &mut [u8; 32]) -> Result<(), RandomError> {
         let left = self
             .0
@@ -31,7 +31,7 @@ impl Entropy for Limited {
             });
         if left.is_err() {
             seed[..16].fill(7);
-            return Err(RandomError::new("no bytes today"));
+            return Err(RandomError::new("no random bytes"));
         }
         OsEntropy::default().fill(seed)
     }
@@ -40,61 +40,56 @@ impl Entropy for Limited {
 fn open(store: &Arc<dyn KeyStore>, seeds: &Arc<AtomicUsize>) -> Result<Keywright, OpenError> {
     let config = Config::new(Prefix::parse("sk").unwrap())
         .with_scheme(Scheme::HmacSha256)
-        .with_entropy(Limited(Arc::clone(seeds)));
+        .with_entropy(LimitedEntropy(Arc::clone(seeds)));
     block_on(Keywright::open(config, Arc::clone(store)))
 }
 
-fn stored(store: &Arc<dyn KeyStore>) -> usize {
-    let all = ListKeys::new().with_limit(100);
-    block_on(store.list(
-        operator().workspace(),
-        Environment::Live,
-        &all,
-        Timestamp::MAX,
-    ))
-    .unwrap()
-    .keys
-    .len()
+fn stored_keys(store: &Arc<dyn KeyStore>) -> usize {
+    let all = Listing::newest(Environment::Live, 100);
+    block_on(store.list(operator().workspace(), &all))
+        .unwrap()
+        .keys
+        .len()
 }
 
 fn new_key() -> NewKey {
     NewKey::new(Name::parse("n").unwrap())
 }
 
-fn nothing_is_stored_in(store: &Arc<dyn KeyStore>) {
+fn assert_nothing_is_stored(store: &Arc<dyn KeyStore>) {
     let seeds = Arc::new(AtomicUsize::new(0));
     assert!(matches!(open(store, &seeds), Err(OpenError::Random(_))));
-    // One for the key of the proofs.
+    // Opening the library draws one seed, for the MAC key of the cache.
     seeds.store(1, Ordering::SeqCst);
     let keys = open(store, &seeds).unwrap();
     let (issuer, operator) = (keys.issuer(), operator());
-    let fails = |done: Result<(), IssueError>| {
-        let error = done.unwrap_err();
+    let fails = |outcome: Result<(), IssueError>| {
+        let error = outcome.unwrap_err();
         assert!(matches!(error, IssueError::Random(_)), "{error:?}");
     };
     let once = IdempotencyKey::parse("once").unwrap();
     fails(block_on(issuer.create(&operator, new_key())).map(|_| ()));
     fails(block_on(issuer.create_first(operator.workspace().clone(), new_key())).map(|_| ()));
     fails(block_on(issuer.create_once(&operator, new_key(), &once, b"{}")).map(|_| ()));
-    // The id that is bound is drawn, and the secret is not.
+    // There is a seed for the id, which the idempotency key is bound to, and none for the secret.
     seeds.store(1, Ordering::SeqCst);
     fails(block_on(issuer.create_once(&operator, new_key(), &once, b"{}")).map(|_| ()));
     seeds.store(1, Ordering::SeqCst);
     fails(block_on(issuer.create_first(operator.workspace().clone(), new_key())).map(|_| ()));
     assert!(block_on(store.is_empty()).unwrap());
 
-    // Once there are bytes again, the repeat is done.
+    // With random bytes again, the repeated request succeeds.
     seeds.store(2, Ordering::SeqCst);
     assert!(block_on(issuer.create_once(&operator, new_key(), &once, b"{}")).is_ok());
     seeds.store(1, Ordering::SeqCst);
     let issued = block_on(issuer.create(&operator, new_key())).unwrap();
-    assert_eq!(stored(store), 2);
-    // The key stays as it was when its successor could not be made.
+    assert_eq!(stored_keys(store), 2);
+    // A failed rotation leaves the key unchanged.
     let before = block_on(store.find(&issued.key.id)).unwrap();
     fails(block_on(issuer.rotate(&operator, &issued.key.id, &NewRotation::new())).map(|_| ()));
     assert_eq!(block_on(store.find(&issued.key.id)).unwrap(), before);
 
-    // Verification draws nothing.
+    // Verification needs no random bytes.
     let token = issued.token.expose();
     assert!(block_on(keys.verifier().verify(token.as_bytes())).is_ok());
     let mut service = ApiKeys::at(&keys, "/");
@@ -103,20 +98,20 @@ fn nothing_is_stored_in(store: &Arc<dyn KeyStore>) {
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::<bytes::Bytes>::from(r#"{"name":"n"}"#))
         .unwrap();
-    let answer = block_on(service.call(request)).unwrap();
-    assert_eq!(answer.status(), 503);
-    assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
-    assert_eq!(stored(store), 2);
+    let response = block_on(service.call(request)).unwrap();
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    assert_eq!(stored_keys(store), 2);
 }
 
 #[test]
-fn nothing_is_stored_in_memory_and_an_error_is_answered() {
-    nothing_is_stored_in(&(Arc::new(MemoryStore::new()) as Arc<dyn KeyStore>));
+fn without_random_bytes_the_memory_store_stays_empty_and_calls_fail() {
+    assert_nothing_is_stored(&(Arc::new(MemoryStore::new()) as Arc<dyn KeyStore>));
 }
 
 #[test]
-fn nothing_is_stored_in_a_file_and_an_error_is_answered() {
+fn without_random_bytes_the_sqlite_store_stays_empty_and_calls_fail() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
-    nothing_is_stored_in(&(Arc::new(store) as Arc<dyn KeyStore>));
+    assert_nothing_is_stored(&(Arc::new(store) as Arc<dyn KeyStore>));
 }

@@ -1,4 +1,4 @@
-//! Work in forked children of this process.
+//! Runs work in forked children of this process.
 
 use std::{
     fs::File,
@@ -6,45 +6,46 @@ use std::{
     os::fd::{FromRawFd, OwnedFd},
 };
 
-/// How many children run at a time.
-const AT_ONCE: usize = 8;
+/// The number of children that run at a time.
+const CONCURRENT: usize = 8;
 
-/// Forks so many children, each of which does some work and sends back its lines.
+/// Forks this many children, runs the work in each, and returns the lines that they send.
 pub(crate) fn in_children(count: usize, work: impl Fn(usize) -> Vec<String>) -> Vec<String> {
     let mut lines = Vec::new();
     let numbers: Vec<usize> = (0..count).collect();
-    for numbers in numbers.chunks(AT_ONCE) {
+    for numbers in numbers.chunks(CONCURRENT) {
         let children: Vec<_> = numbers
             .iter()
             .map(|&number| Child::fork(|| work(number)))
             .collect();
         for child in children {
-            let text = child.end();
+            let text = child.wait();
             lines.extend(text.lines().map(str::to_owned));
         }
     }
     lines
 }
 
-/// A child, and the end of the pipe where its lines come out.
+/// A child process, and the reading end of its pipe.
 struct Child {
     id: libc::pid_t,
     output: File,
 }
 
 impl Child {
-    #[expect(unsafe_code, reason = "the standard library does not fork")]
+    #[expect(unsafe_code, reason = "the standard library has no fork")]
     fn fork(work: impl FnOnce() -> Vec<String>) -> Self {
         let mut ends = [0; 2];
-        // SAFETY: the array is as long as the call demands.
+        // SAFETY: the array has the required length.
         assert_eq!(
             unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) },
             0
         );
-        // SAFETY: both were just made, and nobody else has them.
+        // SAFETY: both descriptors are new, and nothing else owns them.
         let [output, input] = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
-        // SAFETY: in the child only this thread goes on. glibc makes its allocator usable there, and what
-        // the work locks (the store of nobody else, its own tables) no other thread of this process holds.
+        // SAFETY: only this thread continues in the child. glibc keeps its allocator usable there.
+        // No other thread of this process holds a lock that the work takes: the library and its
+        // store are not shared.
         let id = unsafe { libc::fork() };
         assert!(id >= 0, "the fork failed");
         if id == 0 {
@@ -55,7 +56,7 @@ impl Child {
                     .write_all(lines.join("\n").as_bytes())
                     .is_ok()
             });
-            // SAFETY: it ends the child at once, without what the parent still has to do.
+            // SAFETY: this ends the child immediately, without the exit handlers of the parent.
             unsafe { libc::_exit(i32::from(!sent)) };
         }
         Self {
@@ -64,16 +65,16 @@ impl Child {
         }
     }
 
-    /// Waits for its end; what it has sent.
+    /// Waits until the child ends, and returns what it sent.
     #[expect(
         unsafe_code,
-        reason = "the standard library does not wait for a fork of ours"
+        reason = "the standard library cannot wait for a forked child"
     )]
-    fn end(mut self) -> String {
+    fn wait(mut self) -> String {
         let mut text = String::new();
         self.output.read_to_string(&mut text).unwrap();
         let mut status = 0;
-        // SAFETY: the child is ours, and the status is written to an integer of its own.
+        // SAFETY: the child is ours, and `status` is a valid place for its status.
         let waited = unsafe { libc::waitpid(self.id, &raw mut status, 0) };
         assert_eq!((waited, status), (self.id, 0), "the child failed");
         text

@@ -1,58 +1,59 @@
-//! How often each character comes up.
+//! Tests how often each character occurs.
 
-use keywright_assurance::canary::secret_of;
-use keywright_core::{Environment, Keywright, Workspace};
+use keywright_assurance::{canary::secret_of, inputs::SequentialEntropy};
+use keywright_core::{Environment, Keywright, OsEntropy, Workspace};
 use pollster::block_on;
 
 use crate::unique::open;
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Characters of a secret.
-const PLACES: usize = 43;
+/// The number of characters in a secret.
+const POSITIONS: usize = 43;
 
-/// Above this a uniform source comes with a probability of 10⁻¹², by the normal approximation of Wilson and
-/// Hilferty for 61 degrees of freedom; tried 44 times, less than once in 10¹⁰ runs.
+/// The maximum chi-square. A uniform source exceeds it with a probability of 10⁻¹², by the normal
+/// approximation of Wilson and Hilferty for 61 degrees of freedom. A run computes 44 values, so
+/// fewer than one run in 10¹⁰ exceeds the limit by chance.
 const LIMIT: f64 = 175.0;
 
-/// How often each character has come at each place.
-struct Counts([[u64; 62]; PLACES]);
+/// The number of occurrences of each character at each position.
+struct Counts([[u64; 62]; POSITIONS]);
 
 impl Counts {
-    fn of(secrets: impl Iterator<Item = [u8; PLACES]>) -> Self {
+    fn of(secrets: impl Iterator<Item = [u8; POSITIONS]>) -> Self {
         let mut index = [usize::MAX; 256];
         for (digit, &character) in DIGITS.iter().enumerate() {
             index[usize::from(character)] = digit;
         }
-        let mut counts = Self([[0; 62]; PLACES]);
+        let mut counts = Self([[0; 62]; POSITIONS]);
         for secret in secrets {
-            for (place, character) in secret.iter().enumerate() {
-                counts.0[place][index[usize::from(*character)]] += 1;
+            for (position, character) in secret.iter().enumerate() {
+                counts.0[position][index[usize::from(*character)]] += 1;
             }
         }
         counts
     }
 
-    /// The chi-square of all places together, and of each.
+    /// Returns the chi-square of all positions together, and that of each position.
     fn chi_squares(&self) -> (f64, Vec<f64>) {
         let mut together = [0; 62];
-        for place in &self.0 {
-            for (sum, count) in together.iter_mut().zip(place) {
+        for position in &self.0 {
+            for (sum, count) in together.iter_mut().zip(position) {
                 *sum += count;
             }
         }
-        let places = self.0.iter().map(chi_square).collect();
-        (chi_square(&together), places)
+        let positions = self.0.iter().map(chi_square).collect();
+        (chi_square(&together), positions)
     }
 
-    /// What is wrong with them, if anything is.
-    fn judge(&self) -> Result<(), String> {
-        let (together, places) = self.chi_squares();
+    /// Returns an error that names the first chi-square above the limit, if there is one.
+    fn check(&self) -> Result<(), String> {
+        let (together, positions) = self.chi_squares();
         if together > LIMIT {
             return Err(format!("all together: {together:.0}"));
         }
-        match places.iter().position(|&place| place > LIMIT) {
-            Some(place) => Err(format!("place {place}: {:.0}", places[place])),
+        match positions.iter().position(|&value| value > LIMIT) {
+            Some(position) => Err(format!("position {position}: {:.0}", positions[position])),
             None => Ok(()),
         }
     }
@@ -67,68 +68,74 @@ fn chi_square(counts: &[u64; 62]) -> f64 {
     terms.sum()
 }
 
-fn draws() -> usize {
-    let set = std::env::var("KEYWRIGHT_DRAWS").ok();
-    set.map_or(24_000, |draws| {
-        draws.parse().expect("KEYWRIGHT_DRAWS is a number")
-    })
+/// The number of secrets to draw from the operating system, if the environment sets it.
+fn draws() -> Option<usize> {
+    let draws = std::env::var("KEYWRIGHT_DRAWS").ok()?;
+    Some(draws.parse().expect("KEYWRIGHT_DRAWS should be a number"))
 }
 
-fn secret(keys: &Keywright, workspace: &Workspace) -> [u8; PLACES] {
+fn secret(keys: &Keywright, workspace: &Workspace) -> [u8; POSITIONS] {
     let minted = block_on(keys.issuer().mint(workspace, Environment::Live)).unwrap();
     let secret = secret_of(minted.token.expose()).as_bytes();
     secret.try_into().unwrap()
 }
 
 #[test]
-fn every_character_is_as_likely_as_every_other_at_every_place() {
-    let keys = open();
+fn every_character_is_equally_likely_at_every_position() {
+    let (keys, draws) = match draws() {
+        Some(draws) => (open(OsEntropy::default()), draws),
+        None => (open(SequentialEntropy::default()), 24_000),
+    };
     let workspace = Workspace::parse("acme").unwrap();
-    let counts = Counts::of((0..draws()).map(|_| secret(&keys, &workspace)));
-    let (together, places) = counts.chi_squares();
-    let most = places.iter().copied().fold(0.0, f64::max);
-    println!("chi-square, 61 degrees of freedom: {together:.1}; most at one place: {most:.1}");
-    counts.judge().unwrap();
+    let counts = Counts::of((0..draws).map(|_| secret(&keys, &workspace)));
+    let (together, positions) = counts.chi_squares();
+    let maximum = positions.iter().copied().fold(0.0, f64::max);
+    println!(
+        "chi-square, 61 degrees of freedom: {together:.1}; maximum at one position: {maximum:.1}"
+    );
+    counts.check().unwrap();
 }
 
-/// `byte % 62` prefers the first 8 characters: 5 of 256 bytes are one of them, and 4 any other.
+/// `byte % 62` prefers the first 8 characters: 5 of the 256 bytes yield each of these, and 4 each
+/// other one.
 #[test]
-fn a_remainder_instead_of_a_rejection_is_found() {
+fn the_bias_of_a_remainder_is_detected() {
     use rand_core::{Rng, SeedableRng};
     let mut random = rand_chacha::ChaCha20Rng::from_seed([1; 32]);
     let mut secrets = |digit: fn(u8) -> u8| {
         let secrets = (0..24_000).map(|_| {
-            let mut bytes = [0; PLACES];
+            let mut bytes = [0; POSITIONS];
             random.fill_bytes(&mut bytes);
             bytes.map(|byte| DIGITS[usize::from(digit(byte))])
         });
         Counts::of(secrets.collect::<Vec<_>>().into_iter())
     };
-    let (together, places) = secrets(|byte| byte % 62).chi_squares();
+    let (together, positions) = secrets(|byte| byte % 62).chi_squares();
     assert!(together > 10.0 * LIMIT, "{together}");
-    // Each place by itself has seen too few to tell for sure, and most of them tell.
-    assert!(places.iter().filter(|&&place| place > LIMIT).count() > PLACES / 2);
-    // Nearly as many, spread by a multiplication: what is left of the bias is found in all of them together.
+    // A single position has too few draws to always exceed the limit, but most positions do.
+    assert!(positions.iter().filter(|&&value| value > LIMIT).count() > POSITIONS / 2);
+    // A multiplication has the same bias but spreads it over the characters. All positions together
+    // show it.
     let scaled = secrets(|byte| (u16::from(byte) * 62 / 256) as u8);
-    assert!(scaled.judge().is_err());
+    assert!(scaled.check().is_err());
 }
 
-/// One place that is not like the others is found where all together look well.
+/// A single biased position is detected even though all positions together look uniform.
 #[test]
-fn a_place_of_its_own_is_found() {
+fn the_bias_of_a_single_position_is_detected() {
     use rand_core::{Rng, SeedableRng};
     let mut random = rand_chacha::ChaCha20Rng::from_seed([2; 32]);
     let counts = Counts::of((0..24_000).map(|_| {
-        let mut secret = [0; PLACES];
+        let mut secret = [0; POSITIONS];
         for character in &mut secret {
             *character = DIGITS[(random.next_u32() % 62) as usize];
         }
-        // Never `z`, but one time in three.
+        // Replace two of three `z`.
         if secret[42] == b'z' && random.next_u32() % 3 > 0 {
             secret[42] = b'0';
         }
         secret
     }));
-    let error = counts.judge().unwrap_err();
-    assert!(error.starts_with("place 42"), "{error}");
+    let error = counts.check().unwrap_err();
+    assert!(error.starts_with("position 42"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Threads and processes that draw at the same time.
+//! Tests with threads and processes that draw concurrently.
 
 use std::{
     collections::HashSet,
@@ -8,7 +8,8 @@ use std::{
 
 use keywright_assurance::canary::secret_of;
 use keywright_core::{
-    Caller, Config, Environment, Keywright, MemoryStore, Permissions, Prefix, Scheme, Workspace,
+    Caller, Config, Entropy, Environment, Keywright, MemoryStore, OsEntropy, Permissions, Prefix,
+    Scheme, Workspace,
 };
 use pollster::block_on;
 
@@ -18,11 +19,13 @@ const THREADS: usize = 1000;
 const CHILDREN: usize = 1000;
 const KEYS: usize = 10;
 
-/// Length of an id in a token.
+/// The length of an id in a token.
 const ID_LENGTH: usize = 16;
 
-pub(crate) fn open() -> Keywright {
-    let config = Config::new(Prefix::parse("sk").unwrap()).with_scheme(Scheme::HmacSha256);
+pub(crate) fn open(entropy: impl Entropy + 'static) -> Keywright {
+    let config = Config::new(Prefix::parse("sk").unwrap())
+        .with_scheme(Scheme::HmacSha256)
+        .with_entropy(entropy);
     block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap()
 }
 
@@ -30,7 +33,7 @@ pub(crate) fn operator() -> Caller {
     Caller::new(Workspace::parse("acme").unwrap(), Permissions::all())
 }
 
-/// What is drawn for one key: the token, and the salt of its hash.
+/// Returns the random values of a new key: the token, and the salt within its hash.
 fn draw(keys: &Keywright) -> String {
     let workspace = Workspace::parse("acme").unwrap();
     let minted = block_on(keys.issuer().mint(&workspace, Environment::Live));
@@ -38,7 +41,7 @@ fn draw(keys: &Keywright) -> String {
     format!("{} {}", minted.token.expose(), minted.credential.hash)
 }
 
-/// Asserts that of so many keys no two have anything in common.
+/// Asserts that there are this many keys, and that no two share an id, a secret or a salt.
 fn assert_distinct(keys: &[String], count: usize) {
     assert_eq!(keys.len(), count);
     let parts: [fn(&str) -> &str; 3] = [
@@ -50,25 +53,25 @@ fn assert_distinct(keys: &[String], count: usize) {
         let distinct: HashSet<&str> = keys.iter().map(|key| part(key)).collect();
         assert_eq!(distinct.len(), count, "{}", part(&keys[0]));
     }
-    // 128 bits of secrets that begin alike would be half of a state in common.
+    // Two secrets with the same first 128 bits would share half of a generator's state.
     let beginnings: HashSet<&str> = keys.iter().map(|key| &parts[1](key)[..22]).collect();
     assert_eq!(beginnings.len(), count);
 }
 
 #[test]
-fn a_thousand_threads_draw_nothing_twice() {
-    let keys = open();
-    let all_at_once = Barrier::new(THREADS);
+fn a_thousand_threads_never_draw_the_same_value() {
+    let keys = open(OsEntropy::default());
+    let start = Barrier::new(THREADS);
     let drawn: Vec<String> = thread::scope(|scope| {
         let draw_some = || {
-            all_at_once.wait();
+            start.wait();
             (0..KEYS).map(|_| draw(&keys)).collect::<Vec<_>>()
         };
-        let start = |_| {
+        let spawn = |_| {
             let thread = thread::Builder::new().stack_size(256 * 1024);
             thread.spawn_scoped(scope, draw_some).unwrap()
         };
-        let threads: Vec<_> = (0..THREADS).map(start).collect();
+        let threads: Vec<_> = (0..THREADS).map(spawn).collect();
         let drawn = threads
             .into_iter()
             .flat_map(|thread| thread.join().unwrap());
@@ -77,10 +80,10 @@ fn a_thousand_threads_draw_nothing_twice() {
     assert_distinct(&drawn, THREADS * KEYS);
 }
 
-/// A state that was copied by the fork would be the same in each child.
+/// A generator's state that the fork copies would yield the same values in each child.
 #[test]
-fn a_thousand_forked_children_draw_nothing_twice() {
-    let keys = open();
+fn a_thousand_forked_children_never_draw_the_same_value() {
+    let keys = open(OsEntropy::default());
     let mut drawn: Vec<String> = (0..KEYS).map(|_| draw(&keys)).collect();
     drawn.extend(in_children(CHILDREN, |_| {
         (0..KEYS).map(|_| draw(&keys)).collect()
@@ -89,9 +92,9 @@ fn a_thousand_forked_children_draw_nothing_twice() {
     assert_distinct(&drawn, (CHILDREN + 2) * KEYS);
 }
 
-/// What the test above would find.
+/// Shows the failure that the test above detects.
 #[test]
-fn a_state_that_was_copied_by_the_fork_is_found() {
+fn a_generator_copied_by_a_fork_draws_the_same_value_in_each_child() {
     use rand_core::{Rng, SeedableRng};
     let mut before = rand_chacha::ChaCha20Rng::from_seed([7; 32]);
     before.next_u64();

@@ -1,19 +1,22 @@
-//! Requests with a token in every place where it does not belong.
+//! Requests with a token in wrong places.
 
 use keywright_assurance::canary::secret_of;
 
-/// `mine` is the token of a key that may do everything, `token` what is put into wrong places.
-pub(crate) fn requests(mine: &str, token: &str) -> Vec<Vec<u8>> {
+/// Returns requests that contain `token` or its secret in wrong places.
+///
+/// Where a request needs authentication, it presents `valid`, the token of a key with all
+/// permissions.
+pub(crate) fn requests(valid: &str, token: &str) -> Vec<Vec<u8>> {
     let secret = secret_of(token);
     let base = "/v1/api-keys";
     let head = |line: &str, headers: &str| {
         format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n").into_bytes()
     };
-    let bearer = format!("authorization: Bearer {mine}\r\n");
+    let bearer = format!("authorization: Bearer {valid}\r\n");
     let mut requests = Vec::new();
 
     for text in [token, secret] {
-        // In the path, in the query, as the method and as the version.
+        // In the path, in the query, as the method, and as the version.
         for path in [
             format!("/{text}"),
             format!("{base}/{text}"),
@@ -42,7 +45,8 @@ pub(crate) fn requests(mine: &str, token: &str) -> Vec<Vec<u8>> {
         requests.push(format!("GET / HTTP/{text}\r\n\r\n").into_bytes());
         requests.push(format!("{text}\r\n\r\n").into_bytes());
 
-        // In headers: the wrong ones, the right one in a wrong form, too long, twice, and not as text.
+        // In wrong headers, and in the right header, but malformed, too long, repeated, or not
+        // ASCII.
         for headers in [
             format!("x-api-key: {text}\r\n"),
             format!("cookie: token={text}\r\n"),
@@ -115,10 +119,10 @@ pub(crate) fn requests(mine: &str, token: &str) -> Vec<Vec<u8>> {
     requests
 }
 
-/// Requests that end before their end.
-pub(crate) fn cut_off(mine: &str, token: &str) -> Vec<Vec<u8>> {
+/// Returns incomplete requests that contain `token`.
+pub(crate) fn incomplete_requests(valid: &str, token: &str) -> Vec<Vec<u8>> {
     let start = format!(
-        "POST /v1/api-keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {mine}\r\n\
+        "POST /v1/api-keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {valid}\r\n\
          content-type: application/json\r\n"
     );
     let requests = [

@@ -1,22 +1,23 @@
-//! No secret is where it does not belong: tokens, peppers and passwords, whole and in pieces of 16 bytes,
-//! as they are, in hexadecimal, in base64, and as `Debug` prints bytes.
+//! Tests that no secret leaks: tokens, peppers and passwords, whole and in pieces of 16 bytes,
+//! verbatim, in hexadecimal, in base64, and as `Debug` formats bytes.
 //!
-//! * `types`: every public type and error is printed and serialised, or is asserted at compile time to be a
-//!   type that cannot be. One that is missing here fails the test.
-//! * `parsers`: what each parser says of a token that it is given.
-//! * `life`: the program at its most talkative, over SQLite and over Redis, through the life of keys and
-//!   through requests with a token in every wrong place; then all that it has answered, logged, counted
-//!   and written is read.
-//! * `remains`: what the memory of the running program holds afterwards. It is counted and printed, and what
-//!   must be gone is asserted: `cargo test --package keywright-assurance --test secrets remains -- --nocapture`.
+//! * `types`: every public type and error is printed and serialized, or asserted at compile time to
+//!   be a type that cannot be. The tests fail if a public type is missing here.
+//! * `parsers`: the errors of each parser when its input is a token.
+//! * `lifecycle`: the program with all logging enabled, over SQLite and over Redis, through the
+//!   lifecycle of keys and through requests with a token in every wrong place. Then its responses,
+//!   logs, metrics and files are searched.
+//! * `memory`: the memory of the running program. The secrets in it are counted, and those that
+//!   must be gone are asserted to be. Run `cargo test --package keywright-assurance --test secrets
+//!   memory` with `-- --nocapture` to print the counts.
 
-mod answer;
 mod attacks;
-mod life;
+mod fixture;
+mod lifecycle;
+mod memory;
 mod parsers;
-mod printed;
+mod printing;
 mod redis;
-mod remains;
+mod response;
 mod server;
 mod types;
-mod world;

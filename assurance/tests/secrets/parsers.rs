@@ -1,4 +1,4 @@
-//! What parsers say of a secret that they are given instead of what they read.
+//! Tests the errors of parsers whose input is a secret.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -10,17 +10,18 @@ use pollster::block_on;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    printed::causes,
-    world::{PASSWORD, World, prefix},
+    fixture::{Fixture, PASSWORD, prefix},
+    printing::causes,
 };
 
-/// What is said of a text that is none. Where it is one, as any text is a name, it says itself.
-fn refusal<T, E: std::error::Error + 'static>(parsed: Result<T, E>) -> String {
+/// Formats the error of a parser, if it failed. Some parsers succeed, because any text is a name.
+fn rejection<T, E: std::error::Error + 'static>(parsed: Result<T, E>) -> String {
     parsed.map_or_else(|error| causes(&error), |_| String::new())
 }
 
-/// The same by serde, as a string, as a name of a member and in a list.
-fn refusals<T: DeserializeOwned>(text: &str) -> String {
+/// Formats the errors of deserializing a text as a string, as the name of a member, and within a
+/// list.
+fn rejections<T: DeserializeOwned>(text: &str) -> String {
     let quoted = serde_json::to_string(text).unwrap();
     let texts = [
         quoted.clone(),
@@ -29,47 +30,47 @@ fn refusals<T: DeserializeOwned>(text: &str) -> String {
     ];
     texts
         .iter()
-        .map(|text| refusal(serde_json::from_str::<T>(text)))
+        .map(|text| rejection(serde_json::from_str::<T>(text)))
         .collect()
 }
 
-fn said_of(text: &str) -> String {
+fn errors_of(text: &str) -> String {
     let by_parsing = [
-        refusal(Environment::parse(text)),
-        refusal(IdempotencyKey::parse(text)),
-        refusal(KeyId::parse(text)),
-        refusal(KeyId::from_bytes(text.as_bytes())),
-        refusal(Metadata::parse(text)),
-        refusal(Name::parse(text)),
-        refusal(PepperId::parse(text)),
-        refusal(Permission::parse(text)),
-        refusal(text.parse::<Permissions>()),
-        refusal(Prefix::parse(text)),
-        refusal(StoredHash::parse(text)),
-        refusal(Timestamp::parse(text)),
-        refusal(Workspace::parse(text)),
-        refusal(TokenRef::parse(text.as_bytes(), &prefix())),
-        refusal(TokenRef::parse(
+        rejection(Environment::parse(text)),
+        rejection(IdempotencyKey::parse(text)),
+        rejection(KeyId::parse(text)),
+        rejection(KeyId::from_bytes(text.as_bytes())),
+        rejection(Metadata::parse(text)),
+        rejection(Name::parse(text)),
+        rejection(PepperId::parse(text)),
+        rejection(Permission::parse(text)),
+        rejection(text.parse::<Permissions>()),
+        rejection(Prefix::parse(text)),
+        rejection(StoredHash::parse(text)),
+        rejection(Timestamp::parse(text)),
+        rejection(Workspace::parse(text)),
+        rejection(TokenRef::parse(text.as_bytes(), &prefix())),
+        rejection(TokenRef::parse(
             text.as_bytes(),
             &Prefix::parse("acme").unwrap(),
         )),
     ];
-    // What is a text of these is one, and is not a secret to them.
+    // The other types accept almost any text.
     let by_serde = [
-        refusals::<Environment>(text),
-        refusals::<KeyId>(text),
-        refusals::<Permissions>(text),
-        refusals::<Prefix>(text),
-        refusals::<Timestamp>(text),
-        refusals::<PepperId>(text),
+        rejections::<Environment>(text),
+        rejections::<KeyId>(text),
+        rejections::<Permissions>(text),
+        rejections::<Prefix>(text),
+        rejections::<Timestamp>(text),
+        rejections::<PepperId>(text),
     ];
     [by_parsing.concat(), by_serde.concat()].concat()
 }
 
 #[test]
-fn no_parser_repeats_what_it_was_given() {
-    let world = World::over(Arc::new(MemoryStore::new()));
-    let token = world.token();
+fn no_error_of_a_parser_contains_its_input() {
+    let fixture = Fixture::over(Arc::new(MemoryStore::new()));
+    let token = fixture.token();
     for text in [token.to_owned(), PASSWORD.to_owned()] {
         for (before, after) in [
             ("", ""),
@@ -79,30 +80,34 @@ fn no_parser_repeats_what_it_was_given() {
             ("{", "}"),
             ("\"", ":"),
         ] {
-            // Too long for everything, too.
+            // Also repeated, so that it is too long for every type.
             for times in [1, 400] {
-                let said = said_of(&format!("{before}{}{after}", text.repeat(times)));
-                assert!(!said.is_empty());
-                world.canaries.assert_absent("the errors of parsers", said);
+                let errors = errors_of(&format!("{before}{}{after}", text.repeat(times)));
+                assert!(!errors.is_empty());
+                fixture
+                    .canaries
+                    .assert_absent("the error of a parser", errors);
             }
         }
     }
 }
 
 #[test]
-fn what_is_said_of_a_token_that_is_refused_holds_none_of_it() {
+fn no_error_of_a_verification_contains_the_token() {
     let store = Arc::new(MemoryStore::new());
-    let world = World::over(Arc::clone(&store) as Arc<dyn KeyStore>);
-    let token = world.token();
+    let fixture = Fixture::over(Arc::clone(&store) as Arc<dyn KeyStore>);
+    let token = fixture.token();
     let flipped = |at: usize| {
         let mut bytes = token.as_bytes().to_vec();
         bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
         bytes
     };
-    let said = |shown: &dyn Debug| format!("{shown:?} {shown:#?}");
+    let debug = |error: &dyn Debug| format!("{error:?} {error:#?}");
     for at in 0..token.len() {
-        let refused = block_on(world.keys.verifier().verify(&flipped(at))).unwrap_err();
-        let text = [causes(&refused), said(&refused)].concat();
-        world.canaries.assert_absent("what a verifier says", text);
+        let error = block_on(fixture.keys.verifier().verify(&flipped(at))).unwrap_err();
+        let text = [causes(&error), debug(&error)].concat();
+        fixture
+            .canaries
+            .assert_absent("the error of a verification", text);
     }
 }

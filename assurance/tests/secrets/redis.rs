@@ -1,4 +1,4 @@
-//! A `redis-server` with a password, in a folder of its own.
+//! A `redis-server` with a password, in a temporary folder.
 
 use std::{
     fs,
@@ -12,12 +12,15 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::world::PASSWORD;
+use crate::fixture::PASSWORD;
 
-/// How often it is asked for something that takes a while, every 10 ms.
-const PATIENCE: u32 = 1000;
+/// How often to check whether the server has started, every 10 ms.
+const START_ATTEMPTS: u32 = 12_000;
 
-/// A port that nobody listened on a moment ago.
+/// How long to wait for the server to reply.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Returns a port that no process is listening on.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
@@ -31,7 +34,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        // Another one may take the port before the server does.
+        // Another process may take the port before the server does. Then the server exits.
         for _ in 0..5 {
             let folder = tempfile::tempdir().unwrap();
             let port = free_port();
@@ -65,7 +68,7 @@ impl Server {
                 folder,
                 port,
             };
-            for _ in 0..PATIENCE {
+            for _ in 0..START_ATTEMPTS {
                 if server.process.try_wait().unwrap().is_some() {
                     break;
                 }
@@ -75,7 +78,7 @@ impl Server {
                 thread::sleep(Duration::from_millis(10));
             }
         }
-        panic!("redis-server does not start");
+        panic!("redis-server did not start");
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -88,23 +91,21 @@ impl Server {
 
     fn connect(&self) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         write!(stream, "AUTH {PASSWORD}\r\n").unwrap();
         let mut reader = BufReader::new(stream);
         assert_eq!(line(&mut reader), "+OK");
         reader
     }
 
-    /// The first line of the answer to a command without spaces in its words.
-    fn ask(&self, command: &str) -> String {
+    /// Runs a command whose arguments contain no spaces, and returns the first line of the reply.
+    fn run(&self, command: &str) -> String {
         let mut reader = self.connect();
         write!(reader.get_mut(), "{command}\r\n").unwrap();
         line(&mut reader)
     }
 
-    /// Puts a text in the place of each record.
+    /// Replaces each record with a text.
     pub(crate) fn damage(&self, text: &str) {
         let mut reader = self.connect();
         write!(reader.get_mut(), "KEYS *\r\n").unwrap();
@@ -116,29 +117,32 @@ impl Server {
         }
         let mut damaged = 0;
         for name in names {
-            if self.ask(&format!("TYPE {name}")) == "+string" && name.contains('{') {
-                damaged += usize::from(self.ask(&format!("SET {name} {text}")) == "+OK");
+            if self.run(&format!("TYPE {name}")) == "+string" && name.contains('{') {
+                damaged += usize::from(self.run(&format!("SET {name} {text}")) == "+OK");
             }
         }
-        assert!(damaged > 0, "there is a record");
+        assert!(damaged > 0, "there is no record");
     }
 
-    /// Takes down all commands that come in from now on.
+    /// Records all commands that the server receives from now on.
     pub(crate) fn monitor(&self) -> Monitor {
         let mut reader = self.connect();
+        // The recording ends when the server does, however long no command arrives.
+        reader.get_mut().set_read_timeout(None).unwrap();
         write!(reader.get_mut(), "MONITOR\r\n").unwrap();
         assert_eq!(line(&mut reader), "+OK");
         Monitor(thread::spawn(move || {
             let mut all = Vec::new();
-            // It ends with the server, or with silence.
+            // Killing the server can also reset the connection.
             let _ = reader.read_to_end(&mut all);
             all
         }))
     }
 
-    /// Has it write a dump, and reads all files: the dump, the append-only files, and its log.
+    /// Makes the server write a dump, and returns all its files: the dump, the append-only files,
+    /// and the log.
     pub(crate) fn files(&self) -> Vec<(String, Vec<u8>)> {
-        assert_eq!(self.ask("SAVE"), "+OK");
+        assert_eq!(self.run("SAVE"), "+OK");
         let mut files = Vec::new();
         read_all(self.folder.path(), &mut files);
         for wanted in ["dump.rdb", ".incr.aof", "redis.log"] {
@@ -150,11 +154,11 @@ impl Server {
     }
 }
 
-/// What `MONITOR` tells.
+/// A recording of the commands that `MONITOR` reports.
 pub(crate) struct Monitor(thread::JoinHandle<Vec<u8>>);
 
 impl Monitor {
-    pub(crate) fn end(self) -> Vec<u8> {
+    pub(crate) fn wait(self) -> Vec<u8> {
         self.0.join().unwrap()
     }
 }
@@ -165,7 +169,7 @@ fn line(reader: &mut impl BufRead) -> String {
     line.trim_end().to_owned()
 }
 
-/// All files below a folder.
+/// Reads all files below a folder.
 pub(crate) fn read_all(folder: &Path, files: &mut Vec<(String, Vec<u8>)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

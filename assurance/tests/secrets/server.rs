@@ -1,4 +1,4 @@
-//! The program, as a server.
+//! The program, running as a server.
 
 use std::{
     fs::{self, File},
@@ -14,21 +14,25 @@ use std::{
 use keywright_assurance::program::keywright;
 use tempfile::TempDir;
 
-use crate::{answer::Answer, redis::read_all};
+use crate::{redis::read_all, response::RawResponse};
 
-/// How often something that takes a while is looked for, every 10 ms.
-const PATIENCE: u32 = 3000;
+/// How often to check whether the server has started, every 10 ms.
+const START_ATTEMPTS: u32 = 12_000;
 
-/// A server in a folder of its own, where its log, its temporary files and its database are, too.
+/// How long to wait for the server to respond.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A server in a temporary folder, which also contains its log, its temporary files and its
+/// database.
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     pub(crate) folder: TempDir,
-    /// All that was answered, but for what has a token in it by right.
-    answers: Mutex<Vec<u8>>,
+    /// All responses, except for those that must contain a token.
+    responses: Mutex<Vec<u8>>,
 }
 
-/// The program in a folder, without the environment's settings for it.
+/// Returns a command that runs the program in a folder, without settings from the environment.
 pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(keywright());
     command
@@ -42,7 +46,7 @@ pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// A folder with one for temporary files in it.
+/// Creates a temporary folder, with a folder `tmp` in it.
 pub(crate) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("tmp")).unwrap();
@@ -50,12 +54,12 @@ pub(crate) fn folder() -> TempDir {
 }
 
 impl Server {
-    /// Starts a server at its most talkative; `settings` are given in its environment.
+    /// Starts a server with all logging enabled, and with `settings` in its environment.
     pub(crate) fn start(folder: TempDir, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let file = |name: &str| File::create(folder.path().join(name)).unwrap();
         let fixed = ["serve", "--listen", "127.0.0.1:0", "--first-key", "print"];
-        let talkative = ["--log-level", "trace", "--rate-limit", "0"];
-        let child = program(folder.path(), &[&fixed[..], &talkative, arguments].concat())
+        let logging = ["--log-level", "trace", "--rate-limit", "0"];
+        let child = program(folder.path(), &[&fixed[..], &logging, arguments].concat())
             .envs(settings.iter().copied())
             .env("RUST_LOG", "trace")
             .env("RUST_BACKTRACE", "full")
@@ -67,14 +71,14 @@ impl Server {
             child,
             address: ([127, 0, 0, 1], 0).into(),
             folder,
-            answers: Mutex::default(),
+            responses: Mutex::default(),
         };
         server.address = server.await_address();
         server
     }
 
     fn await_address(&mut self) -> SocketAddr {
-        for _ in 0..PATIENCE {
+        for _ in 0..START_ATTEMPTS {
             let log = self.log();
             if let Some((_, rest)) = log.split_once("listening on http://") {
                 let address = rest.split(|c: char| c == '"' || c.is_whitespace()).next();
@@ -83,10 +87,10 @@ impl Server {
                 }
             }
             let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "the server has ended: {log}");
+            assert!(ended.is_none(), "the server exited: {log}");
             thread::sleep(Duration::from_millis(10));
         }
-        panic!("the server does not listen: {}", self.log());
+        panic!("the server did not start listening: {}", self.log());
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -97,7 +101,7 @@ impl Server {
         fs::read_to_string(self.folder.path().join("stderr")).unwrap()
     }
 
-    /// The key that it has printed, alone on standard output.
+    /// Returns the first key, which the server has printed on standard output.
     pub(crate) fn first_key(&self) -> String {
         let printed = fs::read_to_string(self.folder.path().join("stdout")).unwrap();
         let key = printed.strip_suffix('\n').unwrap();
@@ -108,37 +112,38 @@ impl Server {
         key.to_owned()
     }
 
-    /// Sends bytes as they are; what comes back is kept to be read.
-    pub(crate) fn send(&self, request: impl AsRef<[u8]>) -> Answer {
-        let answer = self.send_unread(request);
-        self.answers.lock().unwrap().extend_from_slice(&answer.0);
-        answer
+    /// Sends bytes as they are, and keeps the response for the search.
+    pub(crate) fn send(&self, request: impl AsRef<[u8]>) -> RawResponse {
+        let response = self.send_expecting_token(request);
+        self.responses
+            .lock()
+            .unwrap()
+            .extend_from_slice(&response.0);
+        response
     }
 
-    /// The same where the answer holds a token by right.
-    pub(crate) fn send_unread(&self, request: impl AsRef<[u8]>) -> Answer {
+    /// Sends bytes as they are. Use this if the response must contain a token.
+    pub(crate) fn send_expecting_token(&self, request: impl AsRef<[u8]>) -> RawResponse {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .unwrap();
-        // A server that refuses a request before its end closes the connection under the writer.
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        // Writing fails if the server rejects an incomplete request and closes the connection.
         let _ = stream.write_all(request.as_ref());
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        Answer(answer)
+        let mut response = Vec::new();
+        let _ = stream.read_to_end(&mut response);
+        RawResponse(response)
     }
 
-    /// Sends bytes and closes the connection without waiting for an answer.
+    /// Sends bytes and closes the connection without waiting for a response.
     pub(crate) fn send_and_hang_up(&self, request: impl AsRef<[u8]>) {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.write_all(request.as_ref()).unwrap();
     }
 
-    pub(crate) fn answers(&self) -> Vec<u8> {
-        self.answers.lock().unwrap().clone()
+    pub(crate) fn responses(&self) -> Vec<u8> {
+        self.responses.lock().unwrap().clone()
     }
 
-    /// All files in its folder, but for its standard output.
+    /// Reads all files in its folder, except for its standard output.
     pub(crate) fn files(&self) -> Vec<(String, Vec<u8>)> {
         let mut files = Vec::new();
         read_all(self.folder.path(), &mut files);
@@ -146,12 +151,12 @@ impl Server {
         files
     }
 
-    /// A file of `/proc` about it.
+    /// Returns the path of a file in `/proc` about the process.
     pub(crate) fn proc(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/{name}", self.id()))
     }
 
-    /// Asks it to stop, and waits.
+    /// Sends SIGTERM, and waits until the server has stopped.
     pub(crate) fn stop(&mut self) {
         let id = self.id().to_string();
         assert!(
@@ -172,7 +177,7 @@ impl Drop for Server {
     }
 }
 
-/// A request that asks for the connection to be closed, with this token.
+/// Formats a request with this token that closes the connection.
 pub(crate) fn request(method: &str, path: &str, token: &str, body: &str) -> String {
     format!(
         "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\

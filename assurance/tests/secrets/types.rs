@@ -1,4 +1,4 @@
-//! Every public type, with a secret inside where it has one.
+//! Tests what every public type prints, with a secret inside if it can hold one.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -23,12 +23,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    printed::{Printed, cannot_be_printed, print_all},
+    fixture::{Fixture, PASSWORD, PEPPER, config, constant_canaries, new_key, peppers, prefix},
+    printing::{Printed, cannot_be_printed, print_all},
     redis,
-    world::{PASSWORD, PEPPER, World, config, constant_canaries, new_key, peppers, prefix},
 };
 
-/// A source of errors that wrap each other.
+/// An error to use as the source of others.
 fn failed() -> io::Error {
     io::Error::other("it failed")
 }
@@ -41,16 +41,16 @@ fn store_error() -> StoreError {
 fn no_type_of_the_library_prints_a_secret() {
     let mut printed = Printed::default();
     let memory = Arc::new(MemoryStore::new());
-    let world = World::over(Arc::clone(&memory) as Arc<dyn KeyStore>);
-    let (keys, token) = (&world.keys, world.token());
-    let (id, key) = (world.issued.key.id, &world.issued.key);
-    cannot_be_printed!(printed; Token, Secret, TokenRef<'static>, Minted, Issued, IssueOutcome);
-    // These may be printed, without the keys in them, and nothing else.
+    let fixture = Fixture::over(Arc::clone(&memory) as Arc<dyn KeyStore>);
+    let (keys, token) = (&fixture.keys, fixture.token());
+    let (id, key) = (fixture.issued.key.id, &fixture.issued.key);
+    cannot_be_printed!(printed; Token, Secret, TokenRef<'static>, Minted, Issued, Outcome);
+    // A pepper can be printed, without its bytes, and nothing else.
     static_assertions::assert_not_impl_any!(
         Pepper: std::fmt::Display, Clone, PartialEq, serde::Serialize, std::ops::Deref,
         AsRef<[u8]>, Into<Vec<u8>>);
 
-    values(&mut printed, &world, &memory);
+    values(&mut printed, &fixture, &memory);
     print_all!(printed;
         config(), keys, keys.issuer(), keys.verifier(), peppers(),
         Pepper::new(PepperId::parse("p2").unwrap(), PEPPER).unwrap(),
@@ -60,7 +60,7 @@ fn no_type_of_the_library_prints_a_secret() {
     for introspected in [token, &token[1..]] {
         let introspection = block_on(
             keys.issuer()
-                .introspect(&world.operator, introspected.as_bytes()),
+                .introspect(&fixture.operator, introspected.as_bytes()),
         );
         print_all!(printed; introspection.unwrap());
     }
@@ -69,18 +69,18 @@ fn no_type_of_the_library_prints_a_secret() {
         "keywright_core",
         include_str!("../../../crates/core/src/lib.rs"),
     );
-    // These are traits.
+    // These are traits, not types.
     let traits = ["Entropy", "KeyStore", "Clock"].map(|name| format!("keywright_core::{name}"));
-    assert_eq!(missing, traits, "public types that are not looked at");
-    world
+    assert_eq!(missing, traits, "these public types are not tested");
+    fixture
         .canaries
-        .assert_absent("what the library prints", &printed.text);
+        .assert_absent("the output of the library", &printed.text);
 }
 
-/// Values that hold no secret, and have been near one.
-fn values(printed: &mut Printed, world: &World, memory: &MemoryStore) {
-    let key = &world.issued.key;
-    let (id, now) = (key.id, world.keys.issuer().now());
+/// Prints values that contain no secret but were derived from data with one.
+fn values(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
+    let key = &fixture.issued.key;
+    let (id, now) = (key.id, fixture.keys.issuer().now());
     let record = block_on(memory.find(&id)).unwrap().unwrap();
     let Credential { hash, tag, .. } = record.credential.clone();
     let workspace = Workspace::parse("acme").unwrap();
@@ -89,16 +89,16 @@ fn values(printed: &mut Printed, world: &World, memory: &MemoryStore) {
     print_all!(*printed;
         key, record, record.credential, hash, tag, id, now, workspace, prefix(), once,
         Environment::Live, Status::Active, Durability::Process, Scheme::HmacSha256, OsEntropy::default(),
-        SystemClock::default(), Reach::Key, Retire::Now, ListStart::Offset::<KeyId>(0),
-        ListStart::After("c".to_owned()), Expiry::Inherited, Reserved::New, PepperId::parse("p1").unwrap(),
-        Argon2Params::default(), Permission::API_KEYS_READ, Permissions::all(), world.operator,
+        SystemClock::default(), Reach::Key, Retire::Now, Start::Offset(0), ListStart::Offset(0),
+        ListStart::After("c".into()), Expiry::Inherited, Reserved::New, PepperId::parse("p1").unwrap(),
+        Argon2Params::default(), Permission::API_KEYS_READ, Permissions::all(), fixture.operator,
         Caller::from(key), Metadata::parse("{}").unwrap(), Name::parse("n").unwrap(), new_key(),
         NewRotation::new(), ListKeys::<String>::new(), ListKeys::<KeyId>::new(),
         Page::cut(vec![key.clone()], 1, None), Purge::new(now, 1), Rename::new(None, None),
         Revocation::new(true, 1), Reservation::new([0; 32], [0; 32], id, now),
         Rotation::new(id, 1, Retire::Now, record), lease, lease.stamp(&id),
-        Introspection::Valid(key.clone()), JoinOnDrop::new(std::thread::spawn(|| ())),
-        block_on(world.keys.issuer().list(&world.operator, ListKeys::new())).unwrap(),
+        Introspection::Valid(key.clone()),
+        block_on(fixture.keys.issuer().list(&fixture.operator, ListKeys::new())).unwrap(),
     );
 }
 
@@ -125,16 +125,16 @@ fn errors(printed: &mut Printed, key: &Key) {
 }
 
 #[test]
-fn no_type_of_the_store_in_a_file_prints_a_secret() {
+fn no_type_of_the_sqlite_store_prints_a_secret() {
     use keywright_store_sqlite::OpenError;
     let mut printed = Printed::default();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.db");
     let store = Arc::new(SqliteStore::open(&path).unwrap());
-    let world = World::over(Arc::clone(&store) as Arc<dyn KeyStore>);
-    print_all!(printed; store, Sharing::Strict, block_on(store.find(&world.issued.key.id)).unwrap().unwrap());
+    let fixture = Fixture::over(Arc::clone(&store) as Arc<dyn KeyStore>);
+    print_all!(printed; store, Sharing::Strict, block_on(store.find(&fixture.issued.key.id)).unwrap().unwrap());
     let foreign = folder.path().join("foreign.db");
-    std::fs::write(&foreign, [world.token(), PASSWORD].concat().repeat(100)).unwrap();
+    std::fs::write(&foreign, [fixture.token(), PASSWORD].concat().repeat(100)).unwrap();
     let errors = [
         SqliteStore::open("").unwrap_err(),
         SqliteStore::open(folder.path().join("no/such/folder")).unwrap_err(),
@@ -153,46 +153,52 @@ fn no_type_of_the_store_in_a_file_prints_a_secret() {
     }
     let backup = folder.path().join("backup.db");
     block_on(store.backup(&backup)).unwrap();
-    world
+    fixture
         .canaries
         .assert_absent("a backup", std::fs::read(&backup).unwrap());
-    // A row that cannot be read, with a token where its hash was.
-    damage(&path, world.token());
-    let error = block_on(store.find(&world.issued.key.id)).unwrap_err();
+    // A row that cannot be read, with a token in place of its hash.
+    damage(&path, fixture.token());
+    let error = block_on(store.find(&fixture.issued.key.id)).unwrap_err();
     print_all!(printed; error);
-    let error = block_on(world.keys.issuer().list(&world.operator, ListKeys::new())).map(|_| ());
+    let error = block_on(
+        fixture
+            .keys
+            .issuer()
+            .list(&fixture.operator, ListKeys::new()),
+    )
+    .map(|_| ());
     print_all!(printed; error);
     std::fs::remove_file(&path).unwrap();
     let error = block_on(store.is_empty()).unwrap_err();
     print_all!(printed; error);
     let lib = include_str!("../../../crates/store-sqlite/src/lib.rs");
     assert_eq!(printed.missing("keywright_store_sqlite", lib), [""; 0]);
-    world
+    fixture
         .canaries
-        .assert_absent("what the store prints", &printed.text);
+        .assert_absent("the output of the store", &printed.text);
 }
 
-/// Puts a text in the place of each hash.
+/// Replaces each hash with a text.
 fn damage(path: &std::path::Path, text: &str) {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection
         .execute("UPDATE keys SET hash = ?1", [text])
         .unwrap();
-    // As whoever changes a row by hand has to: else the copy in memory is used.
+    // Record the change, as anyone who edits a row has to. Otherwise the cached copy is used.
     connection
         .execute("INSERT INTO changes (id) SELECT id FROM keys", [])
         .unwrap();
 }
 
 #[test]
-fn no_type_of_the_store_in_redis_prints_a_secret() {
+fn no_type_of_the_redis_store_prints_a_secret() {
     use keywright_store_redis::OpenError;
     let mut printed = Printed::default();
     let server = redis::Server::start();
     let connect = |url: String| block_on(RedisStore::connect(RedisConfig::new(url)));
     let store = Arc::new(connect(server.url()).unwrap());
-    let world = World::over(Arc::clone(&store) as Arc<dyn KeyStore>);
-    let pem = [PASSWORD, world.token()].concat();
+    let fixture = Fixture::over(Arc::clone(&store) as Arc<dyn KeyStore>);
+    let pem = [PASSWORD, fixture.token()].concat();
     let config = RedisConfig::new(server.url()).with_root_certificates(pem);
     print_all!(printed; store, config, Unfit::NoAppendOnlyFile, Unfit::Evicts { policy: "p".into() });
     let port = server.port();
@@ -207,7 +213,7 @@ fn no_type_of_the_store_in_redis_prints_a_secret() {
         PASSWORD.to_owned(),
         format!("redis+unix:///{PASSWORD}?db=x&pass={PASSWORD}"),
         format!("redis+unix:///no/such/socket?pass={PASSWORD}"),
-        // The wrong user, no server, and a server that talks no TLS.
+        // The wrong user, no server, and a server without TLS.
         format!("redis://somebody:{PASSWORD}@127.0.0.1:{port}"),
         format!("redis://:{PASSWORD}@127.0.0.1:{closed}"),
         format!("rediss://:{PASSWORD}@127.0.0.1:{port}"),
@@ -220,25 +226,25 @@ fn no_type_of_the_store_in_redis_prints_a_secret() {
         print_all!(printed; error);
     }
     print_all!(printed; OpenError::Threads(failed()), OpenError::NewerFormat { found: "2".into() });
-    // A record that cannot be read, with a token in it.
-    server.damage(world.token());
-    let error = block_on(store.find(&world.issued.key.id)).unwrap_err();
+    // A record that cannot be read and contains a token.
+    server.damage(fixture.token());
+    let error = block_on(store.find(&fixture.issued.key.id)).unwrap_err();
     print_all!(printed; error);
     drop(server);
     let error = block_on(store.is_empty()).unwrap_err();
     print_all!(printed; store, error);
     let lib = include_str!("../../../crates/store-redis/src/lib.rs");
     assert_eq!(printed.missing("keywright_store_redis", lib), [""; 0]);
-    world
+    fixture
         .canaries
-        .assert_absent("what the store prints", &printed.text);
+        .assert_absent("the output of the store", &printed.text);
 }
 
 #[test]
 fn no_type_of_the_services_prints_a_secret() {
     let mut printed = Printed::default();
-    let world = World::over(Arc::new(MemoryStore::new()));
-    let (keys, token, key) = (&world.keys, world.token(), &world.issued.key);
+    let fixture = Fixture::over(Arc::new(MemoryStore::new()));
+    let (keys, token, key) = (&fixture.keys, fixture.token(), &fixture.issued.key);
     let now = keys.issuer().now();
     cannot_be_printed!(printed; IssuedJson);
     let layer = AuthLayer::new(keys.verifier().clone());
@@ -247,15 +253,15 @@ fn no_type_of_the_services_prints_a_secret() {
         .header("authorization", format!("Bearer {token}"))
         .body(Full::<bytes::Bytes>::default())
         .unwrap();
-    let answer = guarded.call(request);
-    let listed = block_on(keys.issuer().list(&world.operator, ListKeys::new())).unwrap();
+    let response = guarded.call(request);
+    let listed = block_on(keys.issuer().list(&fixture.operator, ListKeys::new())).unwrap();
     let verified = block_on(keys.verifier().verify(token.as_bytes())).unwrap();
     let valid = Introspection::Valid(key.clone());
     print_all!(printed;
-        guarded, answer, layer, layer.clone().with_realm("\"").unwrap_err(), ApiKeys::at(keys, ""),
-        RateLimit::per_minute(600.try_into().unwrap()), KeyView::new(key, now),
-        KeyView::verified(&verified, now), KeyPageView::new(&listed, &ListStart::page(1, 20), 20, now),
-        IntrospectionView::new(&valid, now), IntrospectionView::new(&Introspection::NotFound, now),
+        guarded, response, layer, layer.clone().with_realm("\"").unwrap_err(), ApiKeys::at(keys, ""),
+        RateLimit::per_minute(600.try_into().unwrap()), Item::new(key, now),
+        Item::verified(&verified, now), PageOfItems::new(&listed, &ListStart::Offset(0), 20, now),
+        Worth::new(&valid, now), Worth::new(&Introspection::NotFound, now),
     );
     let mut request = Request::get("/").body(()).unwrap();
     request
@@ -267,23 +273,23 @@ fn no_type_of_the_services_prints_a_secret() {
         "there is nothing here",
         request.headers(),
     );
-    print_all!(printed; error, block_on(answer).unwrap());
+    print_all!(printed; error, block_on(response).unwrap());
     let lib = include_str!("../../../crates/http-tower/src/lib.rs");
     assert_eq!(printed.missing("keywright_http_tower", lib), [""; 0]);
-    world
+    fixture
         .canaries
-        .assert_absent("what the services print", &printed.text);
+        .assert_absent("the output of the services", &printed.text);
 }
 
-/// The headers on their way to the host are printed without the token.
+/// The layer marks the header as sensitive before it passes the request to the host.
 #[test]
-fn a_request_that_was_let_through_prints_no_token() {
-    let world = World::over(Arc::new(MemoryStore::new()));
+fn an_accepted_request_prints_no_token() {
+    let fixture = Fixture::over(Arc::new(MemoryStore::new()));
     let request = Request::get("/")
-        .header("authorization", format!("Bearer {}", world.token()))
+        .header("authorization", format!("Bearer {}", fixture.token()))
         .body(())
         .unwrap();
-    let layer = AuthLayer::new(world.keys.verifier().clone());
+    let layer = AuthLayer::new(fixture.keys.verifier().clone());
     let text = block_on(layer.layer(Host).call(request))
         .unwrap()
         .into_body();
@@ -291,10 +297,10 @@ fn a_request_that_was_let_through_prints_no_token() {
         .unwrap()
         .to_bytes();
     assert!(text.starts_with(b"Request"));
-    world.canaries.assert_absent("the request", text);
+    fixture.canaries.assert_absent("the request", text);
 }
 
-/// A host that answers with what `Debug` prints of the request.
+/// A host that responds with the request as `Debug` formats it.
 #[derive(Clone)]
 struct Host;
 
@@ -317,7 +323,7 @@ impl Service<Request<()>> for Host {
 }
 
 #[test]
-fn the_constants_are_secrets_that_are_found() {
+fn the_search_finds_the_pepper_and_the_password() {
     let canaries = constant_canaries();
     assert_eq!(
         canaries

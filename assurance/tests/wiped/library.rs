@@ -1,4 +1,4 @@
-//! The library alone.
+//! Tests of the library.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -9,22 +9,22 @@ use keywright_core::{
 use keywright_store_sqlite::SqliteStore;
 use pollster::block_on;
 
-use crate::scene::{
+use crate::scenario::{
     ISSUING, Tokens, VERIFYING, argon2id, assert_nothing_left, new_key, open, operator, prefix,
 };
 
-/// All that is done with keys, over a store that is empty.
-fn life(scheme: Scheme, store: Arc<dyn KeyStore>, rehearsal: bool) -> Tokens {
+/// Performs every operation on keys, over an empty store.
+fn key_lifecycle(scheme: Scheme, store: Arc<dyn KeyStore>, rehearsal: bool) -> Tokens {
     let mut tokens = Tokens::default();
     let keys = open(scheme, Arc::clone(&store), ISSUING);
     let (issuer, verifier) = (keys.issuer(), keys.verifier());
     let operator = operator();
     let first = block_on(issuer.create_first(operator.workspace().clone(), new_key()));
     let first = first.unwrap().unwrap();
-    tokens.note(&first.token, rehearsal);
+    tokens.add(&first.token, rehearsal);
 
     let Issued { key, token, .. } = block_on(issuer.create(&operator, new_key())).unwrap();
-    tokens.note(&token, rehearsal);
+    tokens.add(&token, rehearsal);
     let bytes = token.expose().as_bytes();
     for _ in 0..2 {
         block_on(verifier.verify(bytes)).unwrap();
@@ -35,17 +35,17 @@ fn life(scheme: Scheme, store: Arc<dyn KeyStore>, rehearsal: bool) -> Tokens {
     let once = IdempotencyKey::parse("once").unwrap();
     for _ in 0..2 {
         let outcome = block_on(issuer.create_once(&operator, new_key(), &once, b"{}")).unwrap();
-        if let IssueOutcome::Issued(issued) = outcome {
-            tokens.note(&issued.token, rehearsal);
+        if let Outcome::Issued(issued) = outcome {
+            tokens.add(&issued.token, rehearsal);
         }
     }
     let rotated = block_on(issuer.rotate(&operator, &key.id, &NewRotation::new())).unwrap();
-    tokens.note(&rotated.token, rehearsal);
+    tokens.add(&rotated.token, rehearsal);
     block_on(issuer.rotate(&operator, &key.id, &NewRotation::new()))
         .map(|_| ())
         .unwrap_err();
 
-    // The secret of another key, in memory and not.
+    // Verify tokens with the secret of another key, for keys in the cache and not.
     let wrong = TokenRef::parse(bytes, &prefix())
         .map_err(|_| ())
         .unwrap()
@@ -56,19 +56,19 @@ fn life(scheme: Scheme, store: Arc<dyn KeyStore>, rehearsal: bool) -> Tokens {
         assert_eq!(verified.is_ok(), id == key.id);
     }
     block_on(issuer.revoke(&operator, &key.id, Reach::Descendants)).unwrap();
-    let refused = block_on(verifier.verify(bytes));
-    assert!(matches!(refused, Err(VerifyError::Denied(_))));
+    let rejected = block_on(verifier.verify(bytes));
+    assert!(matches!(rejected, Err(VerifyError::Denied(_))));
     block_on(keys.flush()).unwrap();
     drop(keys);
 
-    // With another scheme, its hash is replaced.
+    // With another scheme configured, a verification replaces the hash.
     let other = match scheme {
         Scheme::HmacSha256 => argon2id(),
         _ => Scheme::HmacSha256,
     };
     let keys = open(other, Arc::clone(&store), VERIFYING);
     block_on(keys.verifier().verify(first.token.expose().as_bytes())).unwrap();
-    // That is done beside the request, on a thread that outlives the verifier by as much.
+    // A background thread replaces the hash, and can outlive the verifier. Wait until it is done.
     let hash = || {
         block_on(store.find(&first.key.id))
             .unwrap()
@@ -87,22 +87,24 @@ fn life(scheme: Scheme, store: Arc<dyn KeyStore>, rehearsal: bool) -> Tokens {
 }
 
 #[test]
-fn over_memory_nothing_is_left_with_hmac_sha256() {
+fn the_library_over_memory_leaves_no_secret_with_hmac_sha256() {
     assert_nothing_left(|rehearsal| {
-        life(Scheme::HmacSha256, Arc::new(MemoryStore::new()), rehearsal)
+        key_lifecycle(Scheme::HmacSha256, Arc::new(MemoryStore::new()), rehearsal)
     });
 }
 
 #[test]
-fn over_memory_nothing_is_left_with_argon2id() {
-    assert_nothing_left(|rehearsal| life(argon2id(), Arc::new(MemoryStore::new()), rehearsal));
+fn the_library_over_memory_leaves_no_secret_with_argon2id() {
+    assert_nothing_left(|rehearsal| {
+        key_lifecycle(argon2id(), Arc::new(MemoryStore::new()), rehearsal)
+    });
 }
 
 #[test]
-fn over_a_file_nothing_is_left() {
+fn the_library_over_a_file_leaves_no_secret() {
     assert_nothing_left(|rehearsal| {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
-        life(argon2id(), Arc::new(store), rehearsal)
+        key_lifecycle(argon2id(), Arc::new(store), rehearsal)
     });
 }

@@ -1,18 +1,21 @@
-//! What our code leaves behind of a secret in memory that it has given back: nothing. An allocator looks
-//! at each block that is freed, and at those that are still there in the end, for every piece of every
-//! secret: tokens, peppers, seeds, what a generator has drawn of a seed, and the key of the proofs.
+//! Tests that our code leaves no secret in memory that it frees.
 //!
-//! The secrets are known beforehand: a scene is played twice, with the same seeds, and the second time
-//! the allocator looks. It looks at blocks of the heap alone: what passed over the stack of a thread stays
-//! there until it is written over (SECURITY.md).
+//! An allocator searches each block that is freed, and each block that is still allocated at the
+//! end, for every piece of every secret: tokens, peppers, seeds, the output of generators, and the
+//! MAC key of the cache.
 //!
-//! `cargo test --package keywright-assurance --test wiped -- --nocapture` tells also what hyper leaves.
+//! The secrets have to be known beforehand. So each scenario runs twice with the same seeds, and
+//! the allocator searches during the second run. It only searches the heap. Data on the stack of a
+//! thread stays there until it is overwritten (see SECURITY.md).
+//!
+//! `cargo test --package keywright-assurance --test wiped -- --nocapture` also prints what hyper
+//! leaves.
 
-#[expect(unsafe_code, reason = "an allocator cannot be had without")]
+#[expect(unsafe_code, reason = "the trait of an allocator is unsafe")]
 mod probe;
 
 mod library;
-mod scene;
+mod scenario;
 mod services;
 mod sockets;
 

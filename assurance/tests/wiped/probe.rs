@@ -1,4 +1,4 @@
-//! An allocator that looks for secrets in what is freed.
+//! An allocator that searches freed memory for secrets.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -14,45 +14,46 @@ use std::{
 
 use keywright_assurance::canary::Canaries;
 
-/// The allocator of the system, with a look at each block that is given back.
+/// The system's allocator, which also searches each freed block.
 pub(crate) struct Probe;
 
 static ARMED: AtomicBool = AtomicBool::new(false);
 static STATE: Mutex<State> = Mutex::new(State {
     canaries: None,
-    living: BTreeMap::new(),
+    allocated: BTreeMap::new(),
     left: Vec::new(),
 });
 
-/// Only one scene is played at a time.
-static STAGE: Mutex<()> = Mutex::new(());
+/// Held while a scenario runs, because only one can run at a time.
+static EXCLUSIVE: Mutex<()> = Mutex::new(());
 
 thread_local! {
-    /// Whether this thread is looking, and what it allocates for that is nobody's concern.
-    static LOOKING: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is searching. Its allocations are then ignored.
+    static SEARCHING: Cell<bool> = const { Cell::new(false) };
 }
 
 struct State {
     canaries: Option<Canaries>,
-    /// Address and length of each block that was allocated since the probe was armed.
-    living: BTreeMap<usize, usize>,
-    left: Vec<Left>,
+    /// The address and length of each block that was allocated since the probe was armed, and not
+    /// freed.
+    allocated: BTreeMap<usize, usize>,
+    left: Vec<Remnant>,
 }
 
-/// A secret that was left in a block.
+/// A piece of a secret that was left in a block.
 #[derive(Debug)]
-pub(crate) struct Left {
+pub(crate) struct Remnant {
     pub(crate) secret: String,
-    /// Where the block was freed, innermost first; nothing if it is still there.
+    /// The functions that freed the block, innermost first. Empty if the block is still allocated.
     pub(crate) freed_by: String,
     pub(crate) bytes: String,
 }
 
-impl Left {
-    fn all_in(canaries: &Canaries, block: &[u8], freed_by: impl Fn() -> String) -> Vec<Self> {
+impl Remnant {
+    fn find_all(canaries: &Canaries, block: &[u8], freed_by: impl Fn() -> String) -> Vec<Self> {
         let hits = canaries.find(block).into_iter();
         let left = hits.map(|hit| Self {
-            secret: format!("{}, {}", hit.secret, hit.form),
+            secret: format!("{}, {}", hit.secret, hit.encoding),
             freed_by: freed_by(),
             bytes: String::from_utf8_lossy(&block[hit.at]).into_owned(),
         });
@@ -64,30 +65,30 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Does something that is not looked at.
-fn aside<T>(work: impl FnOnce() -> T) -> T {
-    let outer = LOOKING.replace(true);
+/// Runs work whose allocations are ignored.
+fn unobserved<T>(work: impl FnOnce() -> T) -> T {
+    let outer = SEARCHING.replace(true);
     let done = work();
-    LOOKING.set(outer);
+    SEARCHING.set(outer);
     done
 }
 
-/// Whether a block is looked at.
-fn is_watched() -> bool {
-    ARMED.load(Ordering::SeqCst) && !LOOKING.get()
+/// Whether the blocks of this thread are searched.
+fn is_observed() -> bool {
+    ARMED.load(Ordering::SeqCst) && !SEARCHING.get()
 }
 
-// SAFETY: blocks are the system's own, of the same layouts. Growing a block is left to the default, which
-// allocates, copies and frees, so that the old one is looked at, too.
+// SAFETY: all blocks come from the system's allocator, with the same layouts. The default `realloc`
+// allocates, copies and frees, so that the old block is searched, too.
 unsafe impl GlobalAlloc for Probe {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // Zeroed, so that each byte of a block can be read when it is freed.
-        // SAFETY: the caller's promise.
+        // Zeroed, so that every byte is initialized when the block is searched.
+        // SAFETY: required of the caller.
         let block = unsafe { System.alloc_zeroed(layout) };
-        if is_watched() && !block.is_null() {
-            aside(|| {
+        if is_observed() && !block.is_null() {
+            unobserved(|| {
                 state()
-                    .living
+                    .allocated
                     .insert(block.expose_provenance(), layout.size())
             });
         }
@@ -95,27 +96,27 @@ unsafe impl GlobalAlloc for Probe {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if is_watched() {
-            // SAFETY: the block is the caller's, who gives it back, and each of its bytes was zeroed.
+        if is_observed() {
+            // SAFETY: the caller owns the block and gives it up, and every byte is initialized.
             let bytes = unsafe { slice::from_raw_parts_mut(block, layout.size()) };
-            aside(|| {
+            unobserved(|| {
                 let mut state = state();
-                state.living.remove(&block.addr());
+                state.allocated.remove(&block.addr());
                 let State { canaries, left, .. } = &mut *state;
                 if let Some(canaries) = canaries {
                     let trace = || trace(&Backtrace::force_capture().to_string());
-                    left.extend(Left::all_in(canaries, bytes, trace));
+                    left.extend(Remnant::find_all(canaries, bytes, trace));
                 }
             });
-            // Not found again in the next block that is put here.
+            // Otherwise the same piece would be found again in the next block at this address.
             bytes.fill(0);
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: required of the caller.
         unsafe { System.dealloc(block, layout) }
     }
 }
 
-/// The functions of a backtrace that lie outside this probe, the innermost first.
+/// Returns the functions of a backtrace that called the allocator, innermost first.
 fn trace(backtrace: &str) -> String {
     let functions: Vec<&str> = backtrace
         .lines()
@@ -134,62 +135,60 @@ fn trace(backtrace: &str) -> String {
         .join(" < ")
 }
 
-/// What is done on the stage is not seen by a probe that another test has armed.
-pub(crate) fn stage() -> MutexGuard<'static, ()> {
-    STAGE.lock().unwrap_or_else(PoisonError::into_inner)
+/// Waits until no scenario runs, and prevents others from running until the guard is dropped.
+pub(crate) fn exclusive() -> MutexGuard<'static, ()> {
+    EXCLUSIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Plays a scene with the probe looking for these secrets. What was left, in freed blocks and in ones that
-/// are still there, and what the scene has made.
-/// To be done on the [`stage`].
-pub(crate) fn watch<T>(canaries: Canaries, scene: impl FnOnce() -> T) -> (Vec<Left>, T) {
-    aside(|| {
+/// Runs a scenario and searches its memory for these secrets.
+///
+/// Returns the pieces that were left, in freed blocks and in blocks that are still allocated, and
+/// the result of the scenario. Call [`exclusive`] first.
+pub(crate) fn observe<T>(canaries: Canaries, scenario: impl FnOnce() -> T) -> (Vec<Remnant>, T) {
+    unobserved(|| {
         *state() = State {
             canaries: Some(canaries),
-            living: BTreeMap::new(),
+            allocated: BTreeMap::new(),
             left: Vec::new(),
         };
     });
     ARMED.store(true, Ordering::SeqCst);
-    let made = scene();
-    let left = aside(|| {
-        // While this is held, no block that is listed can be freed.
+    let result = scenario();
+    let left = unobserved(|| {
+        // While this guard is held, no listed block can be freed.
         let mut state = state();
         let State {
             canaries,
-            living,
+            allocated,
             left,
         } = &mut *state;
-        let canaries = canaries.take().expect("it was put there");
-        for (address, length) in std::mem::take(living) {
+        let canaries = canaries.take().expect("the canaries were set above");
+        for (address, length) in std::mem::take(allocated) {
             let block = std::ptr::with_exposed_provenance::<u8>(address);
-            // SAFETY: a block that is listed was allocated with this length, zeroed, and is not freed.
-            // Nothing writes to it: the scene is over.
+            // SAFETY: a listed block was allocated with this length, is initialized, and is not
+            // freed. Nothing writes to it, because the scenario is over.
             let block = unsafe { slice::from_raw_parts(block, length) };
-            left.extend(Left::all_in(&canaries, block, String::new));
+            left.extend(Remnant::find_all(&canaries, block, String::new));
         }
         std::mem::take(left)
     });
     ARMED.store(false, Ordering::SeqCst);
-    (left, made)
+    (left, result)
 }
 
 #[test]
-fn a_block_that_was_not_wiped_is_found_freed_grown_and_alive() {
-    let _stage = stage();
+fn an_unwiped_block_is_found_when_freed_grown_or_still_allocated() {
+    let _guard = exclusive();
     let secret = "a secret of thirty-two characters";
     let canaries = || {
         let mut canaries = Canaries::new();
-        canaries.add("it", secret.as_bytes());
+        canaries.add("the secret", secret.as_bytes());
         canaries
     };
-    let (left, ()) = watch(canaries(), || drop(secret.to_owned()));
+    let (left, ()) = observe(canaries(), || drop(secret.to_owned()));
     assert_eq!(left.len(), 1, "{left:?}");
-    assert!(
-        left[0].freed_by.contains("a_block_that_was_not_wiped"),
-        "{left:?}"
-    );
-    let (left, mut grown) = watch(canaries(), || {
+    assert!(left[0].freed_by.contains("an_unwiped_block"), "{left:?}");
+    let (left, mut grown) = observe(canaries(), || {
         let mut text = secret.to_owned();
         text.reserve(1000);
         text
@@ -197,10 +196,10 @@ fn a_block_that_was_not_wiped_is_found_freed_grown_and_alive() {
     assert_eq!(left.len(), 2, "{left:?}");
     assert!(left.iter().any(|left| left.freed_by.is_empty()), "{left:?}");
     grown.clear();
-    let (left, ()) = watch(canaries(), || {
+    let (left, ()) = observe(canaries(), || {
         drop(zeroize::Zeroizing::new(secret.to_owned()));
         let elsewhere = std::thread::spawn(|| drop(secret.to_owned()));
-        elsewhere.join().expect("a thread ends");
+        elsewhere.join().expect("the thread does not panic");
     });
     assert_eq!(left.len(), 1, "{left:?}");
 }

@@ -1,5 +1,5 @@
-//! The endpoints and the layer, as tower services, with requests and answers that wipe themselves: what
-//! is left then is ours.
+//! Tests of the endpoints and the layer as tower services. The test wipes its own requests and
+//! responses, so that our code would have left what is found.
 
 use std::{
     convert::Infallible,
@@ -19,14 +19,14 @@ use pollster::block_on;
 use tower_service::Service;
 use zeroize::Zeroizing;
 
-use crate::scene::{
+use crate::scenario::{
     ISSUING, Tokens, argon2id, assert_nothing_left, new_key, open, operator, scrub_stack,
 };
 
-/// Pieces of a body, each of which is wiped when it is dropped.
-struct Pieces(Vec<Bytes>);
+/// A body in several frames, each of which is wiped when it is dropped.
+struct WipedBody(Vec<Bytes>);
 
-impl Body for Pieces {
+impl Body for WipedBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -39,7 +39,7 @@ impl Body for Pieces {
     }
 }
 
-/// Bytes that are wiped when they are dropped.
+/// Concatenates texts to bytes that are wiped when they are dropped.
 fn wiped(parts: &[&str]) -> Bytes {
     let mut text = Zeroizing::new(Vec::with_capacity(1024));
     for part in parts {
@@ -49,20 +49,20 @@ fn wiped(parts: &[&str]) -> Bytes {
     Bytes::from_owner(text)
 }
 
-fn request(method: &str, path: &str, token: &str, body: Vec<Bytes>) -> Request<Pieces> {
+fn request(method: &str, path: &str, token: &str, body: Vec<Bytes>) -> Request<WipedBody> {
     let authorization = HeaderValue::from_maybe_shared(wiped(&["Bearer ", token])).unwrap();
     Request::builder()
         .method(method)
         .uri(path)
         .header(header::AUTHORIZATION, authorization)
         .header(header::CONTENT_TYPE, "application/json")
-        .body(Pieces(body))
+        .body(WipedBody(body))
         .unwrap()
 }
 
-fn send<S, B>(service: &mut S, request: Request<Pieces>) -> (StatusCode, Zeroizing<Vec<u8>>)
+fn send<S, B>(service: &mut S, request: Request<WipedBody>) -> (StatusCode, Zeroizing<Vec<u8>>)
 where
-    S: Service<Request<Pieces>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<WipedBody>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes, Error: std::fmt::Debug>,
 {
     scrub_stack();
@@ -80,24 +80,24 @@ where
     })
 }
 
-/// The token in an answer, where it stands there.
-fn token_in(answer: &[u8]) -> &str {
-    let text = std::str::from_utf8(answer).unwrap();
+/// Borrows the token from a response.
+fn token_in(response: &[u8]) -> &str {
+    let text = std::str::from_utf8(response).unwrap();
     let (_, rest) = text.split_once(r#""secret":""#).unwrap();
     rest.split_once('"').unwrap().0
 }
 
-fn scene(scheme: Scheme, rehearsal: bool) -> Tokens {
+fn scenario(scheme: Scheme, rehearsal: bool) -> Tokens {
     let mut tokens = Tokens::default();
     let keys = open(scheme, Arc::new(MemoryStore::new()), ISSUING);
     let Issued { token, .. } = block_on(keys.issuer().create(&operator(), new_key())).unwrap();
-    tokens.note(&token, rehearsal);
+    tokens.add(&token, rehearsal);
     let token = token.expose();
     let mut endpoints = ApiKeys::at(&keys, "");
     let mut post =
         |path: &str, body: Vec<Bytes>| send(&mut endpoints, request("POST", path, token, body));
 
-    // Names that are escaped, and permissions, so that the answer is as long as it can be.
+    // A name that JSON escapes and many permissions, so that the response has the maximum length.
     let name = "\\\"".repeat(127);
     let permissions: Vec<String> = (0..64).map(|number| format!("a:{number}")).collect();
     let long = serde_json::json!({
@@ -107,16 +107,16 @@ fn scene(scheme: Scheme, rehearsal: bool) -> Tokens {
     });
     let long = long.to_string();
     for body in [r#"{"name":"n"}"#, &long] {
-        let (status, answer) = post("/", vec![Bytes::copy_from_slice(body.as_bytes())]);
+        let (status, response) = post("/", vec![Bytes::copy_from_slice(body.as_bytes())]);
         assert_eq!(status, 201);
         if rehearsal {
-            tokens.note_text(token_in(&answer));
+            tokens.add_text(token_in(&response));
         }
-        let id = &token_in(&answer)["sk_live_".len()..][..16];
-        let (status, answer) = post(&format!("/key_{id}/rotate"), Vec::new());
+        let id = &token_in(&response)["sk_live_".len()..][..16];
+        let (status, response) = post(&format!("/key_{id}/rotate"), Vec::new());
         assert_eq!(status, 201);
         if rehearsal {
-            tokens.note_text(token_in(&answer));
+            tokens.add_text(token_in(&response));
         }
     }
 
@@ -124,15 +124,15 @@ fn scene(scheme: Scheme, rehearsal: bool) -> Tokens {
     let (start, end) = (&token[..half], &token[half..]);
     for body in [
         vec![wiped(&[r#"{"key":""#, token, r#""}"#])],
-        // As a slow client sends it.
+        // Split, as a slow client sends it.
         vec![wiped(&[r#"{"key":""#, start]), wiped(&[end, r#""}"#])],
         vec![wiped(&[r#"{"key":""#]), wiped(&[token]), wiped(&[r#""}"#])],
     ] {
-        let (status, answer) = post("/verify", body);
+        let (status, response) = post("/verify", body);
         assert_eq!(status, 200);
-        assert!(answer.starts_with(br#"{"valid":true"#));
+        assert!(response.starts_with(br#"{"valid":true"#));
     }
-    // One that is refused.
+    // A request that is rejected.
     let (status, _) = post(
         "/verify",
         vec![wiped(&[r#"{"x":1,"key":""#, token, r#""}"#])],
@@ -140,7 +140,7 @@ fn scene(scheme: Scheme, rehearsal: bool) -> Tokens {
     assert_eq!(status, 400);
 
     let layer = AuthLayer::new(keys.verifier().clone());
-    let mut guarded = tower_layer::Layer::layer(&layer, Hello);
+    let mut guarded = tower_layer::Layer::layer(&layer, HostRoute);
     assert_eq!(
         send(&mut guarded, request("GET", "/", token, Vec::new())).0,
         200
@@ -154,9 +154,9 @@ fn scene(scheme: Scheme, rehearsal: bool) -> Tokens {
 
 /// A route of the host.
 #[derive(Clone)]
-struct Hello;
+struct HostRoute;
 
-impl Service<Request<Pieces>> for Hello {
+impl Service<Request<WipedBody>> for HostRoute {
     type Response = Response<Empty<Bytes>>;
     type Error = Infallible;
     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
@@ -165,13 +165,13 @@ impl Service<Request<Pieces>> for Hello {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<Pieces>) -> Self::Future {
+    fn call(&mut self, _: Request<WipedBody>) -> Self::Future {
         std::future::ready(Ok(Response::new(Empty::new())))
     }
 }
 
 #[test]
-fn between_requests_and_answers_that_wipe_themselves_nothing_is_left() {
-    assert_nothing_left(|rehearsal| scene(Scheme::HmacSha256, rehearsal));
-    assert_nothing_left(|rehearsal| scene(argon2id(), rehearsal));
+fn the_services_leave_no_secret() {
+    assert_nothing_left(|rehearsal| scenario(Scheme::HmacSha256, rehearsal));
+    assert_nothing_left(|rehearsal| scenario(argon2id(), rehearsal));
 }

@@ -1,4 +1,5 @@
-//! The endpoints behind hyper, over a socket: what is left then is in hyper's buffers, and is counted.
+//! Tests of the endpoints behind hyper, over a socket. Secrets are left only in hyper's buffers,
+//! and counted.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,33 +16,34 @@ use tower_service::Service;
 use zeroize::Zeroizing;
 
 use crate::{
-    probe::Left,
-    scene::{ISSUING, Tokens, left_by, new_key, open, operator, scrub_stack},
+    probe::Remnant,
+    scenario::{ISSUING, Tokens, left_by, new_key, open, operator, scrub_stack},
 };
 
-/// Crates that have freed a block; what lies further out has only asked them to.
-const OTHERS: [&str; 4] = ["bytes", "http", "hyper", "tokio"];
+/// The crates whose buffers may contain secrets.
+const HTTP_STACK: [&str; 4] = ["bytes", "http", "hyper", "tokio"];
 
-/// The innermost function of another crate, without what the standard library does for it.
-fn freed_by(left: &Left) -> Option<&str> {
+/// Returns the innermost function of the HTTP stack among those that freed the block.
+fn freed_by(left: &Remnant) -> Option<&str> {
     let functions = left.freed_by.split(" < ");
     functions
         .map(|function| function.trim_start_matches(['<', '&']))
-        .find(|function| OTHERS.iter().any(|name| function.starts_with(name)))
+        .find(|function| HTTP_STACK.iter().any(|name| function.starts_with(name)))
 }
 
-/// Whether one of our types or functions comes before it, or nobody has freed it: hyper is gone by then.
-fn is_ours(left: &Left) -> bool {
+/// Whether our code freed the block, or no code did. Hyper has freed its buffers at the end of a
+/// scenario.
+fn is_ours(left: &Remnant) -> bool {
     let inner = freed_by(left).and_then(|other| left.freed_by.split_once(other));
     inner.is_none_or(|(inner, _)| inner.contains("keywright"))
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn scene(rehearsal: bool) -> Tokens {
+async fn scenario(rehearsal: bool) -> Tokens {
     let mut tokens = Tokens::default();
     let keys = open(Scheme::HmacSha256, Arc::new(MemoryStore::new()), ISSUING);
     let Issued { token, .. } = block_on(keys.issuer().create(&operator(), new_key())).unwrap();
-    tokens.note(&token, rehearsal);
+    tokens.add(&token, rehearsal);
     let (mut client, server) = UnixStream::pair().unwrap();
     let endpoints = ApiKeys::at(&keys, "");
     let service = service_fn(move |request| {
@@ -69,15 +71,18 @@ async fn scene(rehearsal: bool) -> Tokens {
             request.extend_from_slice(part.as_bytes());
         }
         client.write_all(&request).await.unwrap();
-        let mut answer = Zeroizing::new(vec![0; 4096]);
-        let length = client.read(&mut answer).await.unwrap();
-        let text = std::str::from_utf8(&answer[..length]).unwrap();
-        assert!(
-            text.starts_with("HTTP/1.1 20") && text.ends_with('}'),
-            "it came in one piece"
-        );
+        let mut response = Zeroizing::new(vec![0; 4096]);
+        let mut length = 0;
+        // The body is a JSON object.
+        while !response[..length].ends_with(b"}") {
+            let read = client.read(&mut response[length..]).await.unwrap();
+            assert!(read > 0, "the server closed the connection");
+            length += read;
+        }
+        let text = std::str::from_utf8(&response[..length]).unwrap();
+        assert!(text.starts_with("HTTP/1.1 20"), "{text}");
         if let (true, Some((_, rest))) = (rehearsal, text.split_once(r#""secret":""#)) {
-            tokens.note_text(&rest[..rest.find('"').unwrap()]);
+            tokens.add_text(&rest[..rest.find('"').unwrap()]);
         }
     }
     drop(client);
@@ -86,8 +91,8 @@ async fn scene(rehearsal: bool) -> Tokens {
 }
 
 #[test]
-fn what_hyper_leaves_is_counted_and_none_of_it_is_ours() {
-    let left = left_by(scene);
+fn secrets_are_left_only_in_the_buffers_of_the_http_stack() {
+    let left = left_by(scenario);
     let mut counts = BTreeMap::<String, usize>::new();
     for left in left {
         assert!(!is_ours(&left), "{left:?}");
@@ -96,8 +101,8 @@ fn what_hyper_leaves_is_counted_and_none_of_it_is_ours() {
             .entry(format!("{}, freed by {function}", left.secret))
             .or_default() += 1;
     }
-    println!("three requests with a token, two answers with one, left in freed blocks:");
-    for (what, count) in counts {
-        println!("{count:>4}  {what}");
+    println!("three requests and two responses with a token left these in freed blocks:");
+    for (remnant, count) in counts {
+        println!("{count:>4}  {remnant}");
     }
 }

@@ -1,10 +1,10 @@
-//! What is printed of values, and of which types they were.
+//! Prints values in every way that their types support, and records the types.
 
 use std::{any::type_name, collections::BTreeSet, error::Error, fmt};
 
 use serde::Serialize;
 
-/// All that was printed, and the names of the types.
+/// The printed text, and the names of the types.
 #[derive(Default)]
 pub(crate) struct Printed {
     pub(crate) text: String,
@@ -12,8 +12,9 @@ pub(crate) struct Printed {
 }
 
 impl Printed {
-    /// Notes a type: its crate and its name, without paths and parameters. One that is referred to is meant.
-    pub(crate) fn note<T: ?Sized>(&mut self) {
+    /// Records a type by its crate and name, without path and parameters. For a reference or an
+    /// `Arc`, records the type that it points to.
+    pub(crate) fn record<T: ?Sized>(&mut self) {
         let name = type_name::<T>().trim_start_matches('&');
         let name = name
             .trim_start_matches("alloc::sync::Arc<")
@@ -29,7 +30,8 @@ impl Printed {
         self.text.push('\n');
     }
 
-    /// The public types of a crate, by the list in its `lib.rs`, that were not noted.
+    /// Returns the public types of a crate, according to the list in its `lib.rs`, that were not
+    /// recorded.
     pub(crate) fn missing(&self, krate: &str, lib: &str) -> Vec<String> {
         let (_, list) = lib.split_once("// The public interface is:").unwrap();
         let is_type =
@@ -42,7 +44,8 @@ impl Printed {
     }
 }
 
-/// An error with all its causes, as a log prints them, and as a panic does.
+/// Formats an error and all its causes with `Display`, as in a log, and with `Debug`, as in a
+/// panic.
 pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     let mut cause = Some(error);
@@ -53,8 +56,11 @@ pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// A value of which is printed what can be: a type without `Display` or `Serialize` takes the second of the
-/// traits below, which is found only by one more reference.
+/// Selects how to print a value by its traits.
+///
+/// Of each pair of traits below, method resolution finds the first if `T` implements `Display`,
+/// `Serialize` or `Error`. Otherwise it takes one more reference and finds the second, which prints
+/// nothing.
 pub(crate) struct Value<'a, T>(pub(crate) &'a T);
 
 pub(crate) trait AsText {
@@ -117,30 +123,31 @@ impl<T> NotAsError for &Value<'_, T> {
     }
 }
 
-/// Prints values by `Debug`, and by `Display`, `Serialize` and with their causes where they can be.
+/// Prints values with `Debug`, and with `Display`, `Serialize` and their causes if their types
+/// support it.
 macro_rules! print_all {
     ($printed:expr; $($value:expr),+ $(,)?) => {$({
-        #[expect(unused_imports, reason = "each value takes one of each two")]
-        use crate::printed::{
+        #[expect(unused_imports, reason = "each value uses one trait of each pair")]
+        use crate::printing::{
             AsError as _, AsJson as _, AsText as _, NotAsError as _, NotAsJson as _, NotAsText as _,
         };
         let value = &$value;
-        let printed: &mut crate::printed::Printed = &mut $printed;
-        crate::printed::note_of(printed, value);
+        let printed: &mut crate::printing::Printed = &mut $printed;
+        crate::printing::record_type_of(printed, value);
         printed.add(Some(format!("{value:?} {value:#?}")));
-        printed.add((&crate::printed::Value(value)).as_text());
-        printed.add((&crate::printed::Value(value)).as_json());
-        printed.add((&crate::printed::Value(value)).as_error());
+        printed.add((&crate::printing::Value(value)).as_text());
+        printed.add((&crate::printing::Value(value)).as_json());
+        printed.add((&crate::printing::Value(value)).as_error());
     })+};
 }
 pub(crate) use print_all;
 
-pub(crate) fn note_of<T>(printed: &mut Printed, _: &T) {
-    printed.note::<T>();
+pub(crate) fn record_type_of<T>(printed: &mut Printed, _: &T) {
+    printed.record::<T>();
 }
 
-/// Asserts at compile time that types cannot be printed, copied, compared or serialised, nor taken for their
-/// text.
+/// Asserts at compile time that types cannot be printed, copied, compared, serialized or converted
+/// to text.
 macro_rules! cannot_be_printed {
     ($printed:expr; $($type:ty),+ $(,)?) => {$({
         static_assertions::assert_not_impl_any!(
@@ -149,16 +156,18 @@ macro_rules! cannot_be_printed {
             std::borrow::Borrow<str>, std::borrow::Borrow<[u8]>, Into<String>, Into<Vec<u8>>,
             Into<Box<str>>, Into<bytes::Bytes>, IntoIterator
         );
-        $printed.note::<$type>();
+        $printed.record::<$type>();
     })+};
 }
 pub(crate) use cannot_be_printed;
 
 #[test]
-fn a_type_that_is_missing_is_named_and_what_can_be_printed_is() {
+fn missing_types_are_reported_and_values_are_printed_in_every_way() {
     let mut printed = Printed::default();
     print_all!(printed; keywright_core::Status::Active, keywright_core::NameError::Empty);
-    let lib = "pub use x;\n// The public interface is:\npub use {a::{Status, NameError, fold_case}, Tag};";
+    let lib = "pub use x;\n\
+               // The public interface is:\n\
+               pub use {a::{Status, NameError, fold_case}, Tag};";
     assert_eq!(
         printed.missing("keywright_core", lib),
         ["keywright_core::Tag"]

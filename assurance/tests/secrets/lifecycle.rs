@@ -1,4 +1,5 @@
-//! The life of keys at a real server, and all that is to be read of it afterwards.
+//! Takes keys through their lifecycle at a real server, and then searches everything that it
+//! produced.
 
 use std::{fs, io::Write, process::Stdio};
 
@@ -6,15 +7,16 @@ use keywright_assurance::canary::{Canaries, hex, secret_of};
 use keywright_core::{Token, TokenRef};
 
 use crate::{
-    answer::Answer,
-    attacks, redis,
+    attacks,
+    fixture::{PASSWORD, PEPPER, constant_canaries, prefix},
+    redis,
+    response::RawResponse,
     server::{Server, folder, program, request},
-    world::{PASSWORD, PEPPER, constant_canaries, prefix},
 };
 
 const BASE: &str = "/v1/api-keys";
 
-/// A server after its first key, a file with a pepper beside it.
+/// Starts a server with a pepper file, and returns its first key and the secrets to search for.
 pub(crate) fn start(arguments: &[&str], settings: &[(&str, &str)]) -> (Server, String, Canaries) {
     let folder = folder();
     fs::create_dir(folder.path().join("peppers")).unwrap();
@@ -26,7 +28,7 @@ pub(crate) fn start(arguments: &[&str], settings: &[(&str, &str)]) -> (Server, S
         &[&["--pepper-file", "peppers/file"], arguments].concat(),
         settings,
     );
-    // It is a secret of the operator's, who keeps it where they like.
+    // The file is the operator's secret. It would be found in the server's folder.
     fs::remove_file(path).unwrap();
     let first = server.first_key();
     let mut canaries = constant_canaries();
@@ -34,14 +36,15 @@ pub(crate) fn start(arguments: &[&str], settings: &[(&str, &str)]) -> (Server, S
     (server, first, canaries)
 }
 
-/// Creates or rotates: the answer holds the new token once, and no other secret.
+/// Creates or rotates a key. Asserts that the response contains the new token once, and no other
+/// secret.
 fn issue(server: &Server, canaries: &mut Canaries, name: &str, request: String) -> String {
-    let answer = server.send_unread(request);
-    assert_eq!(answer.status(), 201, "{}", answer.body());
-    let token = answer.text("secret");
-    let text = String::from_utf8(answer.0).unwrap();
+    let response = server.send_expecting_token(request);
+    assert_eq!(response.status(), 201, "{}", response.body());
+    let token = response.text("secret");
+    let text = String::from_utf8(response.0).unwrap();
     assert_eq!(text.matches(secret_of(&token)).count(), 1);
-    canaries.assert_absent("the answer to a creation", text);
+    canaries.assert_absent("the response to a creation", text);
     canaries.add_token(name, &token);
     token
 }
@@ -50,17 +53,17 @@ fn id_of(token: &str) -> String {
     format!("key_{}", &token["sk_live_".len()..][..16])
 }
 
-/// All that is done with keys. The token of the one that is left in the end.
-pub(crate) fn live(server: &Server, first: &str, canaries: &mut Canaries) -> String {
-    let send = |method: &str, path: &str, token: &str, body: &str, status: u16| -> Answer {
-        let answer = server.send(request(method, path, token, body));
+/// Performs every operation on keys. Returns the token of a key that is still active at the end.
+pub(crate) fn run_lifecycle(server: &Server, first: &str, canaries: &mut Canaries) -> String {
+    let send = |method: &str, path: &str, token: &str, body: &str, status: u16| -> RawResponse {
+        let response = server.send(request(method, path, token, body));
         assert_eq!(
-            answer.status(),
+            response.status(),
             status,
             "{method} {path}: {}",
-            answer.body()
+            response.body()
         );
-        answer
+        response
     };
     let verify = |token: &str| {
         let body = format!("{{\"key\":\"{token}\"}}");
@@ -97,7 +100,7 @@ pub(crate) fn live(server: &Server, first: &str, canaries: &mut Canaries) -> Str
     let three = issue(server, canaries, "key three", rotate);
     let denied = send("POST", &format!("{at_one}/rotate"), first, "{}", 409);
     assert!(denied.body().contains("not_rotatable"));
-    // The right id with another secret, from memory and from the store.
+    // Present the id with the secret of another key, for keys in the cache and not.
     let parse = |token| TokenRef::parse(token, &prefix()).map_err(|_| ()).unwrap();
     let other = parse(one.as_bytes()).secret();
     for token in [&two, &three] {
@@ -111,9 +114,14 @@ pub(crate) fn live(server: &Server, first: &str, canaries: &mut Canaries) -> Str
         send("GET", "/v1/whoami", token, "", 401);
         verify(token);
     }
-    let ended = request("POST", BASE, first, r#"{"name":"ended","expire_now":true}"#);
-    let ended = issue(server, canaries, "a key that has expired", ended);
-    send("GET", "/v1/whoami", &ended, "", 401);
+    let expired = request(
+        "POST",
+        BASE,
+        first,
+        r#"{"name":"expired","expire_now":true}"#,
+    );
+    let expired = issue(server, canaries, "an expired key", expired);
+    send("GET", "/v1/whoami", &expired, "", 401);
     for path in [
         "/healthz",
         "/readyz",
@@ -127,27 +135,26 @@ pub(crate) fn live(server: &Server, first: &str, canaries: &mut Canaries) -> Str
     three
 }
 
-/// Sends a token to every place where it does not belong.
+/// Sends requests with a token in wrong places.
 fn attack(server: &Server, first: &str, token: &str) {
     for request in attacks::requests(first, token) {
-        let answer = server.send(&request);
-        let status = answer.status();
-        let asked = String::from_utf8_lossy(&request);
-        assert!(status != 500, "{asked}");
-        // Nobody is let in, but for who has shown the first key in the right place.
+        let status = server.send(&request).status();
+        let text = String::from_utf8_lossy(&request);
+        assert!(status != 500, "{text}");
+        // Only a request that also presents the first key in the right place may succeed.
         assert!(
-            status < 300 && asked.contains(first) || !(200..300).contains(&status),
-            "{asked}"
+            text.contains(first) || !(200..300).contains(&status),
+            "{text}"
         );
     }
-    for request in attacks::cut_off(first, token) {
+    for request in attacks::incomplete_requests(first, token) {
         server.send_and_hang_up(request);
     }
 }
 
-/// Reads all that a server has answered, logged and written.
-fn read(server: &Server, canaries: &Canaries, when: &str) {
-    canaries.assert_absent("the answers", server.answers());
+/// Searches everything that a server has sent, logged and written.
+fn search_output(server: &Server, canaries: &Canaries, when: &str) {
+    canaries.assert_absent("a response", server.responses());
     let log = server.log();
     assert!(
         log.contains("API key created") && log.contains("API key denied"),
@@ -158,10 +165,10 @@ fn read(server: &Server, canaries: &Canaries, when: &str) {
     }
 }
 
-/// What other users of the host may see of the process, and what its own user may.
-fn read_proc(server: &Server, canaries: &Canaries) {
+/// Searches what `/proc` shows of the process to its own user and to others.
+fn search_proc(server: &Server, canaries: &Canaries) {
     canaries.assert_absent("the arguments", fs::read(server.proc("cmdline")).unwrap());
-    // The environment is as it was given: a password that its user put there is there, and nothing else.
+    // The environment contains the password that the test put there, and no other secret.
     let environment = fs::read(server.proc("environ")).unwrap();
     let hits = canaries.find(&environment);
     assert!(
@@ -170,7 +177,7 @@ fn read_proc(server: &Server, canaries: &Canaries) {
     );
     for entry in fs::read_dir(server.proc("fd")).unwrap() {
         let target = fs::read_link(entry.unwrap().path()).unwrap_or_default();
-        // No file that has no name any more, nor one elsewhere.
+        // The process has no deleted files open, and no files outside its folder.
         let target = target.display().to_string();
         let own = target.starts_with(&server.folder.path().display().to_string());
         let is_file = target.starts_with('/') && !target.starts_with("/dev/");
@@ -181,31 +188,31 @@ fn read_proc(server: &Server, canaries: &Canaries) {
     }
 }
 
-fn over_a_file(arguments: &[&str]) {
+fn assert_no_leak_over_a_file(arguments: &[&str]) {
     let (mut server, first, mut canaries) = start(arguments, &[]);
-    let token = live(&server, &first, &mut canaries);
+    let token = run_lifecycle(&server, &first, &mut canaries);
     attack(&server, &first, &token);
     for wanted in ["keywright.db", "keywright.db-wal", "keywright.db-shm"] {
         assert!(server.folder.path().join(wanted).exists(), "{wanted}");
     }
-    read_proc(&server, &canaries);
-    read(&server, &canaries, "while it runs");
+    search_proc(&server, &canaries);
+    search_output(&server, &canaries, "while it runs");
     server.stop();
-    read(&server, &canaries, "after its end");
+    search_output(&server, &canaries, "after it stopped");
 }
 
 #[test]
-fn over_a_file_and_in_the_log_for_people_no_secret_is_left() {
-    over_a_file(&["--hash", "hmac-sha256"]);
+fn no_secret_leaks_over_a_file_with_hmac_sha256_and_the_text_log() {
+    assert_no_leak_over_a_file(&["--hash", "hmac-sha256"]);
 }
 
 #[test]
-fn over_a_file_with_argon2id_and_in_the_log_in_json_no_secret_is_left() {
-    over_a_file(&["--hash", "argon2id", "--log-format", "json"]);
+fn no_secret_leaks_over_a_file_with_argon2id_and_the_json_log() {
+    assert_no_leak_over_a_file(&["--hash", "argon2id", "--log-format", "json"]);
 }
 
 #[test]
-fn over_redis_no_secret_is_left() {
+fn no_secret_leaks_over_redis() {
     let redis = redis::Server::start();
     let monitor = redis.monitor();
     let url = redis.url();
@@ -213,25 +220,26 @@ fn over_redis_no_secret_is_left() {
         &["--hash", "hmac-sha256", "--log-format", "json"],
         &[("KEYWRIGHT_STORE", &url)],
     );
-    let token = live(&server, &first, &mut canaries);
+    let token = run_lifecycle(&server, &first, &mut canaries);
     attack(&server, &first, &token);
-    read_proc(&server, &canaries);
-    read(&server, &canaries, "while it runs");
+    search_proc(&server, &canaries);
+    search_output(&server, &canaries, "while it runs");
     server.stop();
-    read(&server, &canaries, "after its end");
+    search_output(&server, &canaries, "after it stopped");
     for (name, bytes) in redis.files() {
         canaries.assert_absent(&name, bytes);
     }
     drop(redis);
-    let commands = monitor.end();
+    let commands = monitor.wait();
     let text = String::from_utf8_lossy(&commands).to_lowercase();
     assert!(text.contains("evalsha"));
     canaries.assert_absent("the commands", commands);
 }
 
-/// The operator's commands: a token is printed by two of them, alone on standard output.
+/// Only `keys create` and `keys rotate` print a token, and they print nothing else on standard
+/// output.
 #[test]
-fn the_commands_print_a_token_where_it_belongs_and_nowhere_else() {
+fn commands_print_a_token_only_on_standard_output_when_they_issue_it() {
     let folder = folder();
     let mut canaries = constant_canaries();
     let run = |arguments: &[&str], input: &str| {
@@ -243,7 +251,7 @@ fn the_commands_print_a_token_where_it_belongs_and_nowhere_else() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // A program that does not read closes its end.
+        // Writing fails if the program exits without reading its input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
     };
@@ -254,7 +262,7 @@ fn the_commands_print_a_token_where_it_belongs_and_nowhere_else() {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        canaries.assert_absent("what was printed before", &output.stdout);
+        canaries.assert_absent("standard output", &output.stdout);
         let token = String::from_utf8(output.stdout)
             .unwrap()
             .trim_end()
@@ -334,5 +342,5 @@ fn the_commands_print_a_token_where_it_belongs_and_nowhere_else() {
     .unwrap();
     let output = run(&["--pepper-file", "peppers", "keys", "list"], "");
     printed.extend([output.stdout, output.stderr].concat());
-    canaries.assert_absent("what commands print", printed);
+    canaries.assert_absent("the output of a command", printed);
 }

@@ -1,31 +1,32 @@
-//! The few names, times and permissions that sequences of calls are made of: so few that they meet.
+//! The names, times and permissions that sequences of actions draw from. They are few, so that
+//! actions often affect the same keys.
 
 use std::time::Duration;
 
 use keywright_core::Environment;
 
-/// What all tokens begin with.
+/// The prefix of all tokens.
 pub const PREFIX: &str = "acme";
 
-/// What time it is at first, in Unix milliseconds.
+/// The initial time of the clock, in Unix milliseconds.
 pub const START: i64 = 1_709_287_200_000;
 
-/// Milliseconds of an hour.
+/// One hour, in milliseconds.
 pub const HOUR: i64 = 60 * 60 * 1000;
 
-/// Milliseconds of a day.
+/// One day, in milliseconds.
 pub const DAY: i64 = 24 * HOUR;
 
-/// What keys are called, and their names searched for.
+/// The names of keys.
 pub const NAMES: [&str; 5] = ["Straße", "STRASSE 7", "ci", "CI deploy", "backup"];
 
-/// What is searched for in names.
+/// The texts to search for in names.
 pub const SEARCHES: [&str; 4] = ["strasse", "Ci", "7", "nothing"];
 
-/// What hosts note beside keys.
+/// The metadata of keys.
 pub const METADATA: [&str; 3] = ["{}", r#"{"team":"a"}"#, r#"{"team":"b","n":[1,2]}"#];
 
-/// What keys are allowed, each with commas between.
+/// The permissions of keys, separated by commas.
 pub const PERMISSIONS: [&str; 7] = [
     "",
     "*",
@@ -39,61 +40,61 @@ pub const PERMISSIONS: [&str; 7] = [
 /// The workspaces.
 pub const WORKSPACES: [&str; 2] = ["acme", "other"];
 
-/// How many keys a sequence can name at a time.
+/// The number of keys that a sequence can refer to at a time.
 pub const SLOTS: usize = 8;
 
-/// How many processes have the store open.
-pub const HANDLES: usize = 2;
+/// The number of processes that share the store.
+pub const PROCESSES: usize = 2;
 
-/// A caller that is no key: whom a host has signed in.
+/// A caller that is not a key: a user whom the host has signed in.
 #[derive(Debug)]
 pub struct Host {
-    /// Where it acts.
+    /// The workspace that it acts in.
     pub workspace: &'static str,
-    /// What it may do, with commas between.
+    /// The permissions, separated by commas.
     pub permissions: &'static str,
     /// Live or test.
     pub environment: Environment,
-    /// When its session ends, in Unix milliseconds.
-    pub ends: Option<i64>,
+    /// The end of its session, in Unix milliseconds.
+    pub expires_at: Option<i64>,
 }
 
-/// Whom hosts have signed in. The first of a workspace may do everything there.
+/// The users whom the host has signed in. The first one of each workspace has all permissions.
 pub const HOSTS: [Host; 5] = [
     Host {
         workspace: "acme",
         permissions: "*",
         environment: Environment::Live,
-        ends: None,
+        expires_at: None,
     },
     Host {
         workspace: "other",
         permissions: "*",
         environment: Environment::Live,
-        ends: None,
+        expires_at: None,
     },
     Host {
         workspace: "acme",
         permissions: "api_keys:*,calls:*",
         environment: Environment::Live,
-        ends: Some(START + 5 * HOUR),
+        expires_at: Some(START + 5 * HOUR),
     },
     Host {
         workspace: "acme",
         permissions: "api_keys:write,calls:read",
         environment: Environment::Test,
-        ends: None,
+        expires_at: None,
     },
     Host {
         workspace: "acme",
         permissions: "api_keys:read,api_keys:verify",
         environment: Environment::Test,
-        ends: None,
+        expires_at: None,
     },
 ];
 
-/// A span of so many milliseconds.
+/// Converts milliseconds to a [`Duration`], ignoring the sign.
 #[must_use]
-pub fn span(millis: i64) -> Duration {
+pub fn duration(millis: i64) -> Duration {
     Duration::from_millis(millis.unsigned_abs())
 }

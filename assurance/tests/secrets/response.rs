@@ -1,10 +1,10 @@
-//! An answer over HTTP, with all of its bytes.
+//! The bytes of an HTTP response.
 
-/// What a server has sent until it closed the connection.
-pub(crate) struct Answer(pub(crate) Vec<u8>);
+/// The bytes that a server sent until it closed the connection.
+pub(crate) struct RawResponse(pub(crate) Vec<u8>);
 
-impl Answer {
-    /// 0 if there was no answer.
+impl RawResponse {
+    /// Returns the status code, or 0 if there was no response.
     pub(crate) fn status(&self) -> u16 {
         let line = self
             .0
@@ -18,7 +18,7 @@ impl Answer {
         text.split_once("\r\n\r\n").map_or("", |(_, body)| body)
     }
 
-    /// A member of a JSON body that is a string.
+    /// Returns a string member of the JSON body.
     pub(crate) fn text(&self, member: &str) -> String {
         let body: serde_json::Value = serde_json::from_str(self.body()).unwrap();
         body[member]

@@ -1,4 +1,4 @@
-//! What the scenes have in common: seeds that are known, and the library over them.
+//! The shared parts of scenarios: known seeds, and a library that uses them.
 
 use std::{
     hint::black_box,
@@ -17,35 +17,39 @@ use pollster::block_on;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::probe::{Left, stage, watch};
+use crate::probe::{Remnant, exclusive, observe};
 
-/// Seeds that are the same in every scene, one after the other.
-struct Known(AtomicU8);
+/// A sequence of seeds that is the same in every run.
+struct KnownEntropy(AtomicU8);
 
 fn seed(number: u8) -> [u8; 32] {
-    // As far from each other as any two.
+    // Expand the number, so that no two seeds have a piece in common.
     let mut seed = [0; 32];
     ChaCha20Rng::from_seed([number; 32]).fill_bytes(&mut seed);
     seed
 }
 
-impl Entropy for Known {
+impl Entropy for KnownEntropy {
     fn fill(&self, filled: &mut [u8; 32]) -> Result<(), RandomError> {
-        // Written where it is to be: a copy would be one more to wipe.
+        // Fill the seed in place. A copy on the stack would have to be wiped.
         ChaCha20Rng::from_seed([self.0.fetch_add(1, Ordering::SeqCst); 32]).fill_bytes(filled);
         Ok(())
     }
 }
 
-/// The first seed where keys are issued, of which a scene takes at most so many; and the first where keys
-/// are only verified and hashed anew: of those, salts are drawn first, which are stored.
+/// The first seed of a library that issues keys.
 pub(crate) const ISSUING: u8 = 0;
+
+/// The number of seeds from [`ISSUING`] on that are searched for. No scenario uses more.
 const SEEDS: u8 = 40;
+
+/// The first seed of a library that only verifies and rehashes keys. These seeds are not searched
+/// for, because their first output is a salt, which is stored.
 pub(crate) const VERIFYING: u8 = 100;
 
-/// How many bytes are drawn of a seed for an id and a secret, or for the key of the proofs. A salt, which
-/// is stored, comes after them.
-const DRAWN: usize = 64;
+/// The length of a generator's secret output, in bytes: an id and a secret, or the MAC key of the
+/// cache. The output after it is a salt, which is stored.
+const OUTPUT: usize = 64;
 
 pub(crate) const PEPPER: &[u8; 48] =
     b"the pepper of this scene: \xf3\x81\xd0\x07 of 48 bytes \x9c\xe6\x18\x22\x33";
@@ -62,44 +66,48 @@ pub(crate) fn new_key() -> NewKey {
     NewKey::new(Name::parse("CI").unwrap())
 }
 
-/// Argon2id at the least cost that there is.
+/// Argon2id at the lowest cost.
 pub(crate) fn argon2id() -> Scheme {
     Scheme::Argon2id(Argon2Params::new(8, 1, 1).unwrap())
 }
 
-/// The library with known seeds and a pepper. What it made the first time it makes again.
+/// Opens a library with a pepper and with known seeds, starting at `seed`. Every run issues the
+/// same tokens.
 pub(crate) fn open(scheme: Scheme, store: Arc<dyn KeyStore>, seed: u8) -> Keywright {
     let pepper = Pepper::new(PepperId::parse("p1").unwrap(), PEPPER).unwrap();
     let ring = PepperRing::default().with_newest(pepper).unwrap();
     let config = Config::new(prefix())
         .with_scheme(scheme)
         .with_peppers(ring)
-        .with_entropy(Known(AtomicU8::new(seed)));
+        .with_entropy(KnownEntropy(AtomicU8::new(seed)));
     block_on(Keywright::open(config, store)).unwrap()
 }
 
-/// Writes over what earlier calls have left on the stack. A future is made there and moved to the heap with
-/// all that lies between its fields; so pieces of a token of an earlier request, which the checksum has
-/// spilled there, would be found on the heap.
+/// Overwrites what earlier calls have left on the stack.
+///
+/// A future is created on the stack and moved to the heap, including the padding between its
+/// fields. Without this, the padding can contain pieces of an earlier request's token, which the
+/// checksum has spilled to the stack.
 #[inline(never)]
 pub(crate) fn scrub_stack() {
     black_box([0_u8; 128 * 1024]);
 }
 
-/// The tokens of a scene.
+/// The tokens that a scenario issues.
 #[derive(Default)]
 pub(crate) struct Tokens(Vec<String>);
 
 impl Tokens {
-    /// Keeps a copy for the first time that the scene is played: the second time, nothing.
-    pub(crate) fn note(&mut self, token: &Token, rehearsal: bool) {
+    /// Copies a token during the rehearsal. During the observed run it does nothing, because the
+    /// copy would be found.
+    pub(crate) fn add(&mut self, token: &Token, rehearsal: bool) {
         if rehearsal {
             self.0.push(token.expose().to_owned());
         }
     }
 
-    /// The same for one that was read from an answer.
-    pub(crate) fn note_text(&mut self, token: &str) {
+    /// Copies a token from a response. Call this only during the rehearsal.
+    pub(crate) fn add_text(&mut self, token: &str) {
         self.0.push(token.to_owned());
     }
 
@@ -111,43 +119,43 @@ impl Tokens {
         canaries.add("the pepper", PEPPER);
         for number in 0..SEEDS {
             let seed = seed(number);
-            let mut drawn = [0; DRAWN];
-            ChaCha20Rng::from_seed(seed).fill_bytes(&mut drawn);
+            let mut output = [0; OUTPUT];
+            ChaCha20Rng::from_seed(seed).fill_bytes(&mut output);
             canaries.add(&format!("seed {number}"), &seed);
-            canaries.add(&format!("what is drawn of seed {number}"), &drawn);
+            canaries.add(&format!("the output of seed {number}"), &output);
         }
         canaries
     }
 }
 
-/// Plays a scene to learn its secrets, and again to see what it leaves.
-pub(crate) fn left_by(scene: impl Fn(bool) -> Tokens) -> Vec<Left> {
-    let _stage = stage();
-    let tokens = scene(true);
+/// Runs a scenario once to learn its secrets, and once more to find what it leaves of them.
+pub(crate) fn left_by(scenario: impl Fn(bool) -> Tokens) -> Vec<Remnant> {
+    let _guard = exclusive();
+    let tokens = scenario(true);
     assert!(!tokens.0.is_empty());
-    let (left, _) = watch(tokens.canaries(), || scene(false));
+    let (left, _) = observe(tokens.canaries(), || scenario(false));
     left
 }
 
-/// Asserts that a scene leaves nothing.
-pub(crate) fn assert_nothing_left(scene: impl Fn(bool) -> Tokens) {
-    let left = left_by(scene);
-    for Left {
+/// Asserts that a scenario leaves no piece of a secret.
+pub(crate) fn assert_nothing_left(scenario: impl Fn(bool) -> Tokens) {
+    let left = left_by(scenario);
+    for Remnant {
         secret,
         freed_by,
         bytes,
     } in left.iter().take(8)
     {
         let by = if freed_by.is_empty() {
-            "nobody yet"
+            "(still allocated)"
         } else {
             freed_by
         };
-        println!("{secret}: {bytes:?} was left in a block freed by {by}\n");
+        println!("{secret}: {bytes:?} was left in a block, freed by {by}\n");
     }
     assert!(
         left.is_empty(),
-        "{} blocks hold pieces of secrets",
+        "{} blocks contain pieces of secrets",
         left.len()
     );
 }

@@ -1,4 +1,4 @@
-//! Secrets that are really used, and where they are looked for.
+//! A library with known secrets, and the secrets to search for.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use pollster::block_on;
 pub(crate) const PEPPER: &[u8; 40] = b"\x91pepper of forty bytes, kept elsewhere\xf3\x07";
 pub(crate) const PASSWORD: &str = "the-Passw0rd-of-Redis_4711";
 
-/// The library over a store, and a key that it has issued and verified.
-pub(crate) struct World {
+/// The library over a store, and a key that it issued and verified.
+pub(crate) struct Fixture {
     pub(crate) keys: Keywright,
     pub(crate) operator: Caller,
     pub(crate) issued: Issued,
@@ -39,7 +39,7 @@ pub(crate) fn new_key() -> NewKey {
     NewKey::new(Name::parse("CI").unwrap())
 }
 
-/// The pepper and the password.
+/// A search for the pepper and the password.
 pub(crate) fn constant_canaries() -> Canaries {
     let mut canaries = Canaries::new();
     canaries.add("the pepper", PEPPER);
@@ -47,7 +47,7 @@ pub(crate) fn constant_canaries() -> Canaries {
     canaries
 }
 
-impl World {
+impl Fixture {
     pub(crate) fn over(store: Arc<dyn KeyStore>) -> Self {
         let keys = block_on(Keywright::open(config(), store)).unwrap();
         let operator = Caller::new(Workspace::parse("acme").unwrap(), Permissions::all());

@@ -1,4 +1,4 @@
-//! What the memory of a running server holds.
+//! Tests which secrets the memory of a running server contains.
 
 use std::{
     collections::BTreeMap,
@@ -10,24 +10,25 @@ use std::{
 use keywright_assurance::canary::{Canaries, hex};
 
 use crate::{
-    life::{live, start},
+    fixture::PEPPER,
+    lifecycle::{run_lifecycle, start},
     server::Server,
-    world::PEPPER,
 };
 
-/// Longest guard before the stack of a thread; before an arena of the heap there is none, or a longer one.
+/// The maximum length of the guard region before the stack of a thread, in bytes. A heap arena has
+/// no guard, or a longer one.
 const GUARD: u64 = 64 * 1024;
-/// Longest stack of a thread.
+/// The maximum length of a thread's stack, in bytes.
 const STACK: u64 = 8 * 1024 * 1024;
 
-/// A part of the memory that can be written.
+/// A writable region of memory.
 struct Region {
     kind: &'static str,
     bytes: Vec<u8>,
 }
 
-/// Reads what the process can write: its heap, its stacks, and what else it has.
-fn memory(server: &Server) -> Vec<Region> {
+/// Reads the writable memory of the process: the heap, the stacks, and the data of mapped files.
+fn regions(server: &Server) -> Vec<Region> {
     let maps = fs::read_to_string(server.proc("maps")).unwrap();
     let mut memory = File::open(server.proc("mem")).unwrap();
     let mut regions = Vec::new();
@@ -49,7 +50,7 @@ fn memory(server: &Server) -> Vec<Region> {
             };
             let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
             memory.seek(SeekFrom::Start(start)).unwrap();
-            // What is gone meanwhile cannot be read.
+            // Reading fails if the process has unmapped the region in the meantime.
             if memory.read_exact(&mut bytes).is_ok() {
                 regions.push(Region { kind, bytes });
             }
@@ -60,7 +61,7 @@ fn memory(server: &Server) -> Vec<Region> {
     regions
 }
 
-/// What stands around a secret in memory, if it is of a text of HTTP.
+/// Describes the text around a secret in memory, if it is part of an HTTP message.
 fn context(bytes: &[u8], at: usize) -> &'static str {
     let holds = |around: Range<usize>, texts: &[&[u8]]| {
         let around = &bytes[around.start..around.end.min(bytes.len())];
@@ -71,26 +72,26 @@ fn context(bytes: &[u8], at: usize) -> &'static str {
     if holds(before.clone(), &[b"earer "]) {
         "in a request's header"
     } else if holds(before.clone(), &[b"\"secret\":\""]) {
-        "in an answer"
+        "in a response"
     } else if holds(before, &[b"{\"key\":\""]) {
         "in a request's body"
     } else if holds(
         at.saturating_sub(256)..at + 256,
         &[b"HTTP/1.1", b"application/json"],
     ) {
-        "in what is left of a request"
+        "in the remains of a request"
     } else {
-        "by itself"
+        "alone"
     }
 }
 
-/// How often each secret is in each kind of memory.
+/// Counts the occurrences of each secret, by kind of memory and by context.
 fn count(
     server: &Server,
     canaries: &Canaries,
 ) -> BTreeMap<(String, &'static str, &'static str), usize> {
     let mut counts = BTreeMap::new();
-    for Region { kind, bytes } in memory(server) {
+    for Region { kind, bytes } in regions(server) {
         for hit in canaries.find(&bytes) {
             let key = (hit.secret, kind, context(&bytes, hit.at.start));
             *counts.entry(key).or_default() += 1;
@@ -106,9 +107,9 @@ fn print(what: &str, counts: &BTreeMap<(String, &'static str, &'static str), usi
     }
 }
 
-/// Its text came from a file, and the bytes are needed for each hash.
+/// The server reads the pepper as text from a file, and needs its bytes for every hash.
 #[test]
-fn of_a_pepper_the_bytes_remain_and_not_the_text() {
+fn the_bytes_of_a_pepper_stay_in_memory_and_its_text_does_not() {
     let (server, _, _) = start(&["--hash", "hmac-sha256"], &[]);
     let mut canaries = Canaries::new();
     canaries.add("the bytes of the pepper", PEPPER);
@@ -116,19 +117,19 @@ fn of_a_pepper_the_bytes_remain_and_not_the_text() {
     let counts = count(&server, &canaries);
     print("a server that has started", &counts);
     let heap = |name: &str| -> usize {
-        let of = counts
+        let found = counts
             .iter()
             .filter(|((secret, kind, _), _)| secret == name && *kind == "heap");
-        of.map(|(_, count)| count).sum()
+        found.map(|(_, count)| count).sum()
     };
     assert_eq!(heap("the bytes of the pepper"), 1);
     assert_eq!(heap("the text of the pepper"), 0);
 }
 
-/// But for what the checksum has spilled on the stack, 20 characters at most, which may be carried to the heap
-/// as below.
+/// The checksum can spill up to 20 characters of a token to the stack, and a future can carry them
+/// to the heap, as the next test describes.
 #[test]
-fn of_the_first_key_nothing_remains_on_the_heap_once_it_was_printed() {
+fn the_first_key_is_not_on_the_heap_after_it_was_printed() {
     let (server, first, _) = start(&["--hash", "argon2id"], &[]);
     let mut canaries = Canaries::new();
     canaries.add_token("the first key", &first);
@@ -136,7 +137,7 @@ fn of_the_first_key_nothing_remains_on_the_heap_once_it_was_printed() {
         "a server that has printed the first key",
         &count(&server, &canaries),
     );
-    let heap = memory(&server)
+    let heap = regions(&server)
         .into_iter()
         .filter(|region| region.kind == "heap");
     let hits: Vec<_> = heap
@@ -145,19 +146,18 @@ fn of_the_first_key_nothing_remains_on_the_heap_once_it_was_printed() {
     assert!(hits.iter().all(|hit| hit.at.len() <= 20), "{hits:?}");
 }
 
-/// What a request brings lies in the buffers of the HTTP stack, and what passed over the stack of a thread lies
-/// there or, where a future was moved to the heap with all that was between its fields, by itself, until it is
-/// written over: SECURITY.md says so. How much that is, is counted here.
+/// Secrets of requests stay in the buffers of the HTTP stack until these are overwritten. Secrets
+/// on the stack of a thread stay there or, if a future is moved to the heap with the padding
+/// between its fields, on the heap. SECURITY.md states this, and this test counts them.
 #[test]
-fn what_the_life_of_keys_leaves_is_counted() {
+fn the_secrets_that_the_lifecycle_of_keys_leaves_are_counted() {
     let (server, first, mut canaries) = start(&["--hash", "hmac-sha256"], &[]);
-    live(&server, &first, &mut canaries);
+    run_lifecycle(&server, &first, &mut canaries);
     let counts = count(&server, &canaries);
-    print("a server after the life of six keys", &counts);
-    let (held, pepper) = ("the pepper".to_owned(), "by itself");
+    print("a server after the lifecycle of six keys", &counts);
     assert_eq!(
-        counts.get(&(held, "heap", pepper)),
+        counts.get(&("the pepper".to_owned(), "heap", "alone")),
         Some(&1),
-        "the memory is read"
+        "the memory was not read"
     );
 }

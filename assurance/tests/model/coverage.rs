@@ -1,11 +1,12 @@
-//! That the sequences mean something: each call is often done, and often refused for each reason.
+//! Checks that the sequences cover the calls: each call often succeeds, and is often rejected for
+//! each reason.
 
 use std::{collections::BTreeMap, fmt::Debug};
 
 use keywright_assurance::{
-    act::{Act, Step},
-    model::{Answer, Model},
-    words::DAY,
+    action::{Action, Step},
+    model::{CallOutcome, Model},
+    vocabulary::DAY,
 };
 use proptest::{
     strategy::{Strategy, ValueTree},
@@ -15,8 +16,8 @@ use proptest_state_machine::ReferenceStateMachine;
 
 use crate::{Reference, STEPS};
 
-/// What must come of calls at least this often in 300 sequences.
-const LEAST: u32 = 5;
+/// How often each outcome must occur in 300 sequences.
+const MINIMUM: u32 = 5;
 
 const CALLS: [(&str, &[&str]); 7] = [
     (
@@ -79,7 +80,7 @@ const CALLS: [(&str, &[&str]); 7] = [
 ];
 
 #[test]
-fn the_sequences_do_everything_and_are_refused_for_every_reason() {
+fn the_sequences_reach_every_outcome_of_every_call() {
     let mut runner = TestRunner::deterministic();
     let mut counts: BTreeMap<(String, String), u32> = BTreeMap::new();
     for _ in 0..300 {
@@ -87,7 +88,7 @@ fn the_sequences_do_everything_and_are_refused_for_every_reason() {
         let ((mut model, _), steps, _) = sequence.unwrap().current();
         for step in &steps {
             model.apply(step);
-            *counts.entry(kind(step, model.answer())).or_default() += 1;
+            *counts.entry(kind(step, model.expected())).or_default() += 1;
             if is_kept_for_a_child(&model, step) {
                 *counts.entry(("Purge".into(), "Parent".into())).or_default() += 1;
             }
@@ -97,14 +98,14 @@ fn the_sequences_do_everything_and_are_refused_for_every_reason() {
         for outcome in outcomes {
             let kind = (call.to_owned(), (*outcome).to_owned());
             let count = counts.get(&kind).copied().unwrap_or_default();
-            assert!(count >= LEAST, "{kind:?}: {count} times of {counts:#?}");
+            assert!(count >= MINIMUM, "{kind:?}: {count} times of {counts:#?}");
         }
     }
 }
 
-/// Whether a purge has left a key for no other reason than that it has a child.
+/// Whether a purge kept a key only because it has a child.
 fn is_kept_for_a_child(model: &Model, step: &Step) -> bool {
-    let Act::Purge { workspace, age } = step.act else {
+    let Action::Purge { workspace, age } = step.action else {
         return false;
     };
     let before = model.now() - age.max(DAY);
@@ -117,19 +118,21 @@ fn is_kept_for_a_child(model: &Model, step: &Step) -> bool {
     })
 }
 
-fn kind(step: &Step, answer: &Answer) -> (String, String) {
-    let outcome = match answer {
-        Answer::Refused(refusal) => word(refusal),
-        Answer::Verified(verdict) | Answer::Introspected(verdict) => word(verdict),
-        Answer::Purged(count) => if *count > 0 { "Some" } else { "None" }.to_owned(),
-        Answer::Revoked { count, .. } => if *count > 1 { "Several" } else { "One" }.to_owned(),
-        other => word(other),
+fn kind(step: &Step, outcome: &CallOutcome) -> (String, String) {
+    let name = match outcome {
+        CallOutcome::Rejected(rejection) => variant_name(rejection),
+        CallOutcome::Verified(verdict) | CallOutcome::Introspected(verdict) => {
+            variant_name(verdict)
+        }
+        CallOutcome::Purged(count) => if *count > 0 { "Some" } else { "None" }.to_owned(),
+        CallOutcome::Revoked { count, .. } => if *count > 1 { "Several" } else { "One" }.to_owned(),
+        other => variant_name(other),
     };
-    (word(&step.act), outcome)
+    (variant_name(&step.action), name)
 }
 
-/// What a variant is called.
-fn word(variant: &impl Debug) -> String {
+/// The name of an enum variant.
+fn variant_name(variant: &impl Debug) -> String {
     let text = format!("{variant:?}");
     let end = text.find(|character: char| !character.is_alphanumeric());
     text[..end.unwrap_or(text.len())].to_owned()

@@ -1,0 +1,104 @@
+//! The outcomes of calls.
+
+use keywright_core::{Environment, Status};
+
+use super::key::Number;
+
+/// The outcome of a call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CallOutcome {
+    /// There is nothing to compare: the action returns no value, or its caller does not exist.
+    Nothing,
+    /// The call was rejected.
+    Rejected(Rejection),
+    /// The call created this key and returned its token.
+    Issued(Number),
+    /// The call repeated an earlier request and returned the key that the first one created.
+    Replayed(Number),
+    /// The call returned this key in its current state.
+    Key(Number),
+    /// The call revoked keys.
+    Revoked {
+        /// Whether the named key was not revoked before.
+        first: bool,
+        /// How many keys the call revoked.
+        count: u64,
+    },
+    /// These keys match the query. The call returned one page of them.
+    Listed(ListQuery, Vec<Number>),
+    /// The verdict on a token that was verified.
+    Verified(Verdict),
+    /// The verdict on a token, as reported to a service that asked.
+    Introspected(Verdict),
+    /// The call deleted this many records.
+    Purged(u64),
+    /// The store already has keys, so no first key was created.
+    NotFirst,
+}
+
+/// The reason why a call was rejected.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Rejection {
+    /// The caller has expired or is revoked.
+    CallerInactive,
+    /// The caller lacks a permission that the call needs or that it wants to grant.
+    NotPermitted,
+    /// A `test` caller requested a `live` key.
+    Environment,
+    /// The requested expiry is not in the future.
+    ExpiryPast,
+    /// The requested expiry is later than the caller's.
+    ExpiryBeyondCaller,
+    /// The caller sees no such key, or the key is revoked.
+    NotFound,
+    /// The key has expired or already has a successor.
+    NotRotatable,
+    /// The cursor does not belong to this list.
+    Cursor,
+    /// The idempotency key was used for a different request.
+    IdempotencyMismatch,
+}
+
+impl Rejection {
+    /// Whether a request that once succeeded can later be rejected for this reason. A repeated
+    /// request returns the first outcome instead.
+    pub(super) const fn can_arise_later(self) -> bool {
+        matches!(
+            self,
+            Self::ExpiryPast | Self::ExpiryBeyondCaller | Self::NotFound | Self::NotRotatable
+        )
+    }
+}
+
+/// The verdict on a token.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Verdict {
+    /// The token is valid and belongs to this key.
+    Accepted(Number),
+    /// The text is not a token.
+    Malformed,
+    /// No key has this id.
+    Unknown,
+    /// The key has a different secret.
+    WrongSecret,
+    /// The key is revoked.
+    Revoked,
+    /// The key has expired.
+    Expired,
+    /// The record of the revoked key was deleted. A process that still has the key in its cache
+    /// reports why it denies the token. Other processes report that the key is unknown.
+    Gone,
+}
+
+/// The parameters of a list, and whose keys it contains. A cursor belongs to one such query.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListQuery {
+    /// The workspace.
+    pub workspace: &'static str,
+    /// The caller's environment.
+    pub environment: Environment,
+    /// Only keys with this status.
+    pub status: Option<Status>,
+    /// Only keys whose name contains this text, ignoring case.
+    pub search: String,
+}

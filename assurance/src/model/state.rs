@@ -1,0 +1,169 @@
+//! The state of the model, and the checks that its calls share.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    caller::{Caller, Principal},
+    idempotency::{Binding, Scope},
+    key::{Key, Millis, Number},
+    last_used::LastUsed,
+    outcome::{CallOutcome, Rejection},
+};
+use crate::{
+    action::{Actor, Slot},
+    vocabulary::{HOSTS, START},
+};
+
+/// The state of a service over one store.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub(super) now: Millis,
+    /// The keys whose records exist.
+    pub(super) keys: BTreeMap<Number, Key>,
+    /// How many keys were ever created.
+    pub(super) created: usize,
+    pub(super) slots: BTreeMap<Slot, Number>,
+    pub(super) bindings: BTreeMap<Scope, Binding>,
+    pub(super) last_used: LastUsed,
+    /// The expected outcome of the last call.
+    pub(super) expected: CallOutcome,
+}
+
+impl Model {
+    /// Creates a service without keys.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            now: START,
+            keys: BTreeMap::new(),
+            created: 0,
+            slots: BTreeMap::new(),
+            bindings: BTreeMap::new(),
+            last_used: LastUsed::default(),
+            expected: CallOutcome::Nothing,
+        }
+    }
+
+    /// The expected outcome of the last call.
+    #[must_use]
+    pub const fn expected(&self) -> &CallOutcome {
+        &self.expected
+    }
+
+    /// The current time.
+    #[must_use]
+    pub const fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// The key with this number, unless its record was deleted.
+    #[must_use]
+    pub fn key(&self, number: Number) -> Option<&Key> {
+        self.keys.get(&number)
+    }
+
+    /// All keys whose records exist.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.values()
+    }
+
+    /// The slots in use, including those of keys whose records were deleted.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> {
+        self.slots.keys().copied()
+    }
+
+    /// How many keys were ever created.
+    #[must_use]
+    pub const fn created(&self) -> usize {
+        self.created
+    }
+
+    /// When keys were last used.
+    #[must_use]
+    pub const fn last_used(&self) -> &LastUsed {
+        &self.last_used
+    }
+
+    /// Resolves the caller of an action. Returns `None` if its slot is empty.
+    pub(super) fn principal(&self, actor: Actor) -> Option<Principal> {
+        match actor {
+            Actor::Host(number) => Some(Principal::Host(number)),
+            Actor::Key(slot) => self.slots.get(&slot).copied().map(Principal::Key),
+        }
+    }
+
+    /// Returns the caller in its current state, or rejects it if it is revoked or has expired.
+    fn current(&self, principal: Principal) -> Result<Caller, Rejection> {
+        let caller = match principal {
+            Principal::Host(number) => Caller::of_host(&HOSTS[number]),
+            Principal::Key(number) => match self.keys.get(&number) {
+                Some(key) if key.is_active(self.now) => Caller::of_key(key),
+                _ => return Err(Rejection::CallerInactive),
+            },
+        };
+        if caller.expires_at.is_some_and(|end| end <= self.now) {
+            return Err(Rejection::CallerInactive);
+        }
+        Ok(caller)
+    }
+
+    /// Returns the caller in its current state if it is active and has this permission.
+    pub(super) fn permitted(
+        &self,
+        principal: Principal,
+        permission: &str,
+    ) -> Result<Caller, Rejection> {
+        let caller = self.current(principal)?;
+        if caller.may(permission) {
+            Ok(caller)
+        } else {
+            Err(Rejection::NotPermitted)
+        }
+    }
+
+    /// Returns the number of the key in a slot if the caller sees that key.
+    pub(super) fn visible(&self, caller: &Caller, slot: Slot) -> Result<Number, Rejection> {
+        let number = self.slots.get(&slot).ok_or(Rejection::NotFound)?;
+        let key = self.keys.get(number).ok_or(Rejection::NotFound)?;
+        if caller.sees(key) {
+            Ok(*number)
+        } else {
+            Err(Rejection::NotFound)
+        }
+    }
+
+    /// Returns the number of the key in a slot if the caller sees that key and it is not revoked.
+    pub(super) fn changeable(&self, caller: &Caller, slot: Slot) -> Result<Number, Rejection> {
+        let number = self.visible(caller, slot)?;
+        if self.keys[&number].revoked_at.is_some() {
+            return Err(Rejection::NotFound);
+        }
+        Ok(number)
+    }
+
+    /// Returns a key with its descendants: the keys that it or a descendant created or was rotated
+    /// into.
+    pub(super) fn with_descendants(&self, root: Number) -> BTreeSet<Number> {
+        let mut found = BTreeSet::from([root]);
+        loop {
+            let before = found.len();
+            for (number, key) in &self.keys {
+                if key.parent.is_some_and(|parent| found.contains(&parent)) {
+                    found.insert(*number);
+                }
+                if found.contains(number) {
+                    found.extend(key.successor);
+                }
+            }
+            if found.len() == before {
+                return found;
+            }
+        }
+    }
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self::new()
+    }
+}

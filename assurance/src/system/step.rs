@@ -1,0 +1,61 @@
+//! Performs steps on the system under test.
+
+use super::{backend::Backend, state::System};
+use crate::{
+    action::{Action, Step},
+    model::Model,
+};
+
+impl<B: Backend> System<B> {
+    /// Performs a step and compares its outcome with that of the model, which has already performed
+    /// it.
+    ///
+    /// # Panics
+    ///
+    /// If the outcomes differ.
+    pub fn step(&mut self, step: &Step, model: &Model) {
+        self.catch_up(step.process);
+        match &step.action {
+            Action::Reopen { all, argon2 } => {
+                // Stop all of them first, so that each new process finds what the old ones have
+                // written.
+                let restarted: Vec<_> = if *all { vec![0, 1] } else { vec![step.process] };
+                for process in &restarted {
+                    self.processes[*process].stop();
+                }
+                for process in &restarted {
+                    self.processes[*process].restart(
+                        &self.backend,
+                        &self.clock,
+                        &self.entropy,
+                        *argon2,
+                    );
+                }
+            }
+            Action::Wait(_) => self.clock.set(model.now()),
+            action => self.call(step.process, action, model),
+        }
+        if is_change(&step.action) {
+            self.processes[1 - step.process].behind = true;
+        }
+    }
+}
+
+/// Whether the action changes the store, so that other processes must see the change.
+const fn is_change(action: &Action) -> bool {
+    match action {
+        Action::Create { .. }
+        | Action::Rotate { .. }
+        | Action::Rename { .. }
+        | Action::Revoke { .. }
+        | Action::Purge { .. }
+        | Action::Flush
+        | Action::Reopen { .. } => true,
+        Action::Find { .. }
+        | Action::List { .. }
+        | Action::Verify(_)
+        | Action::Introspect { .. }
+        | Action::First
+        | Action::Wait(_) => false,
+    }
+}

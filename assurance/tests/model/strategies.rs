@@ -1,0 +1,276 @@
+//! The strategies that generate sequences of actions.
+
+use keywright_assurance::{
+    action::{
+        Action, Actor, Idempotency, KeyRequest, Page, PresentedToken, RequestedExpiry, Slot, Step,
+    },
+    model::{Key, Model},
+    vocabulary::{
+        DAY, HOSTS, HOUR, METADATA, NAMES, PERMISSIONS, PROCESSES, SEARCHES, SLOTS, WORKSPACES,
+    },
+};
+use keywright_core::{Environment, Reach, Status};
+use proptest::{
+    option,
+    prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof},
+    sample::select,
+};
+
+/// Generates a step that follows these ones.
+///
+/// Most steps happen in the first process, because the other process first has to catch up with its
+/// changes. Most refer to a key that exists. Some repeat an earlier request.
+pub(crate) fn step(model: &Model, before: &[Step]) -> BoxedStrategy<Step> {
+    let repeatable = before.iter().filter(|step| is_repeatable(&step.action));
+    let repeatable: Vec<Step> = repeatable.cloned().collect();
+    if repeatable.is_empty() {
+        return new_step(model);
+    }
+    let repeated = (select(repeatable), prop_oneof![3 => Just(0), 1 => Just(1)]);
+    let repeated = repeated.prop_map(|(step, request)| repeat(step, request));
+    prop_oneof![12 => new_step(model), 1 => repeated].boxed()
+}
+
+fn is_repeatable(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Create {
+            idempotency: Some(_),
+            ..
+        } | Action::Rotate {
+            idempotency: Some(_),
+            ..
+        }
+    )
+}
+
+/// Repeats a step, possibly with the body of another request.
+fn repeat(mut step: Step, request: u8) -> Step {
+    if let Action::Create { idempotency, .. } | Action::Rotate { idempotency, .. } =
+        &mut step.action
+    {
+        *idempotency = idempotency.map(|idempotency| Idempotency {
+            request,
+            ..idempotency
+        });
+    }
+    step
+}
+
+fn new_step(model: &Model) -> BoxedStrategy<Step> {
+    let slots = Slots {
+        taken: model.slots().collect(),
+    };
+    let process = prop_oneof![14 => Just(0), 1 => 1..PROCESSES];
+    // Without a key, most other actions do nothing.
+    let creations = if slots.taken.is_empty() { 80 } else { 8 };
+    let (purges, days) = purge_weights(model);
+    let action = prop_oneof![
+        creations => create(&slots),
+        5 => rotate(&slots),
+        2 => rename(&slots),
+        3 => revoke(&slots),
+        2 => (slots.actor(), slots.key()).prop_map(|(by, key)| Action::Find { by, key }),
+        5 => list(&slots),
+        8 => slots.presented().prop_map(Action::Verify),
+        4 => (slots.actor(), slots.presented()).prop_map(|(by, token)| Action::Introspect { by, token }),
+        3 => wait().prop_map(Action::Wait),
+        days => Just(Action::Wait(DAY + 1)),
+        1 => Just(Action::Flush),
+        purges => purge(),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(all, argon2)| Action::Reopen { all, argon2 }),
+    ];
+    // Rarely, because the outcome is always the same.
+    let action = prop_oneof![60 => action, 1 => Just(Action::First)];
+    (process, action)
+        .prop_map(|(process, action)| Step { process, action })
+        .boxed()
+}
+
+/// The weights of a purge, and of a day's wait before one. They are high while a parent can be
+/// purged, because a key that is kept only for its child is rare.
+fn purge_weights(model: &Model) -> (u32, u32) {
+    let is_revoked = |key: &Key| key.revoked_at.is_some();
+    let is_old = |key: &Key| key.revoked_at.is_some_and(|time| time < model.now() - DAY);
+    let parents = || model.keys().filter_map(|key| model.key(key.parent?));
+    let purges = match (parents().any(is_old), model.keys().any(is_old)) {
+        (true, _) => 30,
+        (false, true) => 10,
+        (false, false) => 1,
+    };
+    let is_soon_old = parents().any(|key| is_revoked(key) && !is_old(key));
+    (purges, if is_soon_old { 20 } else { 1 })
+}
+
+/// The slots that hold keys.
+struct Slots {
+    taken: Vec<Slot>,
+}
+
+impl Slots {
+    fn key(&self) -> BoxedStrategy<Slot> {
+        if self.taken.is_empty() {
+            return any_slot().boxed();
+        }
+        prop_oneof![14 => select(self.taken.clone()), 1 => any_slot()].boxed()
+    }
+
+    fn actor(&self) -> BoxedStrategy<Actor> {
+        let host = prop_oneof![
+            4 => Just(Actor::Host(0)),
+            2 => (1..HOSTS.len()).prop_map(Actor::Host),
+        ];
+        if self.taken.is_empty() {
+            return host.boxed();
+        }
+        prop_oneof![1 => host, 1 => self.key().prop_map(Actor::Key)].boxed()
+    }
+
+    fn presented(&self) -> impl Strategy<Value = PresentedToken> + use<> {
+        let kind = select(vec![0; 7].into_iter().chain(1..4).collect::<Vec<_>>());
+        (self.key(), kind).prop_map(|(slot, kind)| match kind {
+            0 => PresentedToken::Token(slot),
+            1 => PresentedToken::OtherSecret(slot),
+            2 => PresentedToken::OtherEnvironment(slot),
+            _ => PresentedToken::Damaged(slot),
+        })
+    }
+}
+
+fn create(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    let new = (
+        select(&NAMES[..]),
+        option::weighted(0.3, environment()),
+        option::weighted(0.5, select(&PERMISSIONS[..])),
+        expiry(),
+        option::weighted(0.3, select(&METADATA[..])),
+    );
+    let new = new.prop_map(
+        |(name, environment, permissions, expiry, metadata)| KeyRequest {
+            name,
+            environment,
+            permissions,
+            expiry,
+            metadata,
+        },
+    );
+    (slots.actor(), any_slot(), new, idempotency()).prop_map(|(by, into, new, idempotency)| {
+        Action::Create {
+            by,
+            into,
+            new,
+            idempotency,
+        }
+    })
+}
+
+fn rotate(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    let overlap = prop_oneof![1 => Just(0), 3 => duration()];
+    let lifetime = option::weighted(0.3, duration());
+    (
+        slots.actor(),
+        slots.key(),
+        any_slot(),
+        overlap,
+        lifetime,
+        idempotency(),
+    )
+        .prop_map(
+            |(by, key, into, overlap, lifetime, idempotency)| Action::Rotate {
+                by,
+                key,
+                into,
+                overlap,
+                lifetime,
+                idempotency,
+            },
+        )
+}
+
+fn rename(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    let name = option::weighted(0.8, select(&NAMES[..]));
+    let metadata = option::weighted(0.5, select(&METADATA[..]));
+    (slots.actor(), slots.key(), name, metadata).prop_map(|(by, key, name, metadata)| {
+        Action::Rename {
+            by,
+            key,
+            name,
+            metadata,
+        }
+    })
+}
+
+fn revoke(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    let reach = select(&[Reach::Key, Reach::Descendants, Reach::Descendants][..]);
+    (slots.actor(), slots.key(), reach).prop_map(|(by, key, reach)| Action::Revoke {
+        by,
+        key,
+        reach,
+    })
+}
+
+fn list(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    let statuses = [Status::Active, Status::Expired, Status::Revoked];
+    let status = option::weighted(0.4, select(statuses.to_vec()));
+    let search = option::weighted(0.3, select(&SEARCHES[..]));
+    let limit = prop_oneof![1..4_u32, Just(100)];
+    let page = prop_oneof![
+        2 => (1..4_u32).prop_map(Page::Number),
+        3 => any::<usize>().prop_map(Page::Cursor),
+    ];
+    (slots.actor(), status, search, limit, page).prop_map(|(by, status, search, limit, page)| {
+        Action::List {
+            by,
+            status,
+            search,
+            limit,
+            page,
+        }
+    })
+}
+
+fn purge() -> impl Strategy<Value = Action> {
+    let workspace = option::of(select(&WORKSPACES[..]));
+    let age = select(&[0, DAY + 1, 2 * DAY][..]);
+    (workspace, age).prop_map(|(workspace, age)| Action::Purge { workspace, age })
+}
+
+fn any_slot() -> impl Strategy<Value = Slot> {
+    0..SLOTS
+}
+
+fn environment() -> impl Strategy<Value = Environment> {
+    select(&[Environment::Live, Environment::Test][..])
+}
+
+fn idempotency() -> impl Strategy<Value = Option<Idempotency>> {
+    let idempotency = (0..2_u8, prop_oneof![3 => Just(0), 1 => Just(1_u8)]);
+    option::weighted(
+        0.4,
+        idempotency.prop_map(|(key, request)| Idempotency { key, request }),
+    )
+}
+
+fn expiry() -> impl Strategy<Value = RequestedExpiry> {
+    prop_oneof![
+        8 => Just(RequestedExpiry::Inherited),
+        1 => Just(RequestedExpiry::Now),
+        1 => select(&[0, -HOUR][..]).prop_map(RequestedExpiry::In),
+        5 => duration().prop_map(RequestedExpiry::In),
+    ]
+}
+
+/// Generates one of a few durations, so that keys created at different times expire at the same
+/// time.
+fn duration() -> impl Strategy<Value = i64> {
+    select(&[1, HOUR, 2 * HOUR, 3 * HOUR, DAY, 40 * DAY][..])
+}
+
+/// Generates a wait, usually so short that keys stay valid.
+fn wait() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        6 => select(&[1, HOUR, 2 * HOUR][..]),
+        2 => select(&[DAY - 1, DAY][..]),
+        1 => Just(40 * DAY),
+    ]
+}
