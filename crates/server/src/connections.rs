@@ -183,10 +183,13 @@ mod tests {
             writer
         });
         let mut received = String::new();
-        let early = timeout(limit - RESOLUTION, reader.read_to_string(&mut received)).await;
-        assert!(early.is_err(), "closed before {limit:?}: {received}");
-        let late = timeout(2 * RESOLUTION, reader.read_to_string(&mut received)).await;
-        assert!(late.is_ok(), "open after {limit:?}: {received}");
+        {
+            let mut closed = pin!(reader.read_to_string(&mut received));
+            let early = timeout(limit - RESOLUTION, &mut closed).await;
+            assert!(early.is_err(), "closed before {limit:?}");
+            let late = timeout(2 * RESOLUTION, &mut closed).await;
+            assert!(late.is_ok(), "open after {limit:?}");
+        }
         drip.abort();
         received
     }
