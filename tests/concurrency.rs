@@ -4,9 +4,7 @@ use std::{collections::HashSet, thread};
 
 use tempfile::tempdir;
 
-use crate::support::{
-    FAST, FAST_UNLIMITED, Server, operator_key, request, until_available,
-};
+use crate::support::{FAST, FAST_UNLIMITED, Server, operator_key, request, until_available};
 
 #[test]
 fn sixty_four_concurrent_creators_get_different_keys() {
@@ -34,7 +32,10 @@ fn sixty_four_concurrent_creators_get_different_keys() {
         assert_eq!(response.status, 201, "{response:?}");
     }
     let values = |member: &str| -> HashSet<String> {
-        created.iter().map(|response| response.text(member)).collect()
+        created
+            .iter()
+            .map(|response| response.text(member))
+            .collect()
     };
     assert_eq!((values("id").len(), values("secret").len()), (640, 640));
     for response in &created {
@@ -65,7 +66,10 @@ fn equal_requests_with_one_idempotency_key_create_one_key() {
                 .map(|request| request.join().unwrap())
                 .collect()
         });
-        let ids: HashSet<String> = responses.iter().map(|response| response.text("id")).collect();
+        let ids: HashSet<String> = responses
+            .iter()
+            .map(|response| response.text("id"))
+            .collect();
         assert_eq!(ids.len(), 1, "{responses:?}");
         let mut statuses: Vec<u16> = responses.iter().map(|response| response.status).collect();
         statuses.sort_unstable();

@@ -22,7 +22,7 @@ const CLIENTS: usize = 8;
 /// The number of responses after which the server is killed.
 const RESPONSES: usize = 40;
 
-/// What the responses to a client have said about a key.
+/// The state of a key according to the responses that a client has received.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     Active,

@@ -142,8 +142,10 @@ fn the_log_has_a_line_with_the_id_of_each_request_and_no_token() {
         (404, "find-me")
     );
     assert_eq!(server.whoami(&token).status, 200);
-    assert_eq!(server.whoami(&with_last_character_changed(&token)).status,
-        401);
+    assert_eq!(
+        server.whoami(&with_last_character_changed(&token)).status,
+        401
+    );
     assert_eq!(server.create(&token, r#"{"name":"n"}"#).status, 201);
     let (_, _, log) = server.stop();
     let found = log

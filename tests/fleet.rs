@@ -85,7 +85,11 @@ fn the_command_line_manages_the_keys_of_a_running_fleet() {
     keys(&["revoke", &id_of(&parent)]);
     for server in &servers {
         wait_for_rejection(server, &parent);
-        assert_eq!(server.whoami(&child).status, 200, "the child is not revoked");
+        assert_eq!(
+            server.whoami(&child).status,
+            200,
+            "the child is not revoked"
+        );
     }
     keys(&["revoke", &id_of(&child)]);
     for server in &servers {
@@ -123,7 +127,8 @@ fn the_command_line_manages_the_keys_of_a_running_fleet() {
 fn a_server_is_not_ready_without_its_redis_and_recovers_when_it_is_back() {
     let folder = tempdir().unwrap();
     let mut redis = Redis::start_for_fleet(folder.path());
-    let options = [&FAST[..], &["--store", &redis.url.clone()]].concat();
+    let url = redis.url.clone();
+    let options = [&FAST[..], &["--store", &url]].concat();
     let admin = operator_key(folder.path(), &options);
     let server = Server::start(folder.path(), &options);
     assert_eq!(server.whoami(&admin).status, 200);

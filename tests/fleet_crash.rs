@@ -60,7 +60,7 @@ impl Issued {
     }
 }
 
-/// What repeats of the operations of one kind have found after the crashes.
+/// The results of repeating the operations of one kind after the crashes.
 #[derive(Default, Debug)]
 struct Tally {
     acknowledged: usize,
@@ -303,7 +303,16 @@ fn check(
             idempotency_key,
             issued,
         } => {
-            let repeat = || try_send(server.address, "POST", KEYS, admin, Some(idempotency_key), BODY);
+            let repeat = || {
+                try_send(
+                    server.address,
+                    "POST",
+                    KEYS,
+                    admin,
+                    Some(idempotency_key),
+                    BODY,
+                )
+            };
             check_repeat(server, repeat, issued.as_ref(), creations);
             if let Some(issued) = issued {
                 assert!(listed.contains_key(&issued.id));
@@ -316,7 +325,16 @@ fn check(
         } => {
             assert_eq!(server.whoami(&old.token).status, 200, "in the overlap");
             let path = format!("{KEYS}/{}/rotate", old.id);
-            let repeat = || try_send(server.address, "POST", &path, admin, Some(idempotency_key), "{}");
+            let repeat = || {
+                try_send(
+                    server.address,
+                    "POST",
+                    &path,
+                    admin,
+                    Some(idempotency_key),
+                    "{}",
+                )
+            };
             let id = check_repeat(server, repeat, issued.as_ref(), rotations);
             let old = server.send("GET", &format!("{KEYS}/{}", old.id), admin, "");
             assert_eq!(old.text("successor_id"), id, "{old:?}");

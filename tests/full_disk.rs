@@ -14,9 +14,7 @@ use std::{
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tempfile::tempdir;
 
-use crate::support::{
-    FAST, FAST_UNLIMITED, Server, assert_intact, keywright, operator_key,
-};
+use crate::support::{FAST, FAST_UNLIMITED, Server, assert_intact, keywright, operator_key};
 
 /// Fills the disk and empties it again, and asserts that only writes in between fail.
 fn assert_only_writes_fail(server: &Server, first: &str, fill: impl Fn(), empty: impl Fn()) {
@@ -48,8 +46,8 @@ fn assert_only_writes_fail(server: &Server, first: &str, fill: impl Fn(), empty:
     assert_eq!(server.whoami(&token).status, 401);
 }
 
-/// `RLIMIT_FSIZE`, which `LimitFSIZE=` of systemd sets. A write beyond it sends SIGXFSZ, which kills
-/// a process by default.
+/// `RLIMIT_FSIZE`, which `LimitFSIZE=` of systemd sets. A write beyond it sends SIGXFSZ, which by
+/// default kills the process.
 #[test]
 fn a_server_survives_the_signal_of_the_file_size_limit() {
     let folder = tempdir().unwrap();
@@ -146,7 +144,9 @@ fn with_an_immutable_log_only_writes_fail() {
     let log = folder.path().join("keywright.db-wal");
     let chattr = |flag| succeeds(Command::new("chattr").arg(flag).arg(&log));
     if !chattr("+i") {
-        eprintln!("skipped: cannot make a file immutable here; this needs root and a suitable file system");
+        eprintln!(
+            "skipped: cannot make a file immutable here; this needs root and a suitable file system"
+        );
         return;
     }
     assert!(chattr("-i"));

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::support::{
-    FAST, FAST_UNLIMITED, Server, SetOnDrop, assert_fails, forge, id_of, keys, operator_key, parse, run,
-    run_with_input, secret_of, wait_for, wait_for_staleness_bound,
+    FAST, FAST_UNLIMITED, Server, SetOnDrop, assert_fails, forge, id_of, keys, operator_key, parse,
+    run, run_with_input, secret_of, wait_for, wait_for_staleness_bound,
 };
 
 #[track_caller]
@@ -134,7 +134,7 @@ fn no_name_can_misalign_the_table_of_a_list() {
     let output = run(path, &["keys", "list", "--limit", "2"]);
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 3);
     let log = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(told, "5 keys in total; next page: --page 2\n");
+    assert_eq!(log, "5 keys in total; next page: --page 2\n");
     let output = run(path, &["keys", "list", "--workspace", "empty"]);
     assert!(output.status.success() && output.stdout.is_empty());
     assert!(String::from_utf8(output.stderr).unwrap().contains("empty"));
@@ -376,7 +376,10 @@ fn an_error_does_not_repeat_a_token_in_a_path() {
         let file = format!("sqlite:{token}");
         let folder = format!("sqlite:{token}/keys.db");
         for (arguments, words) in [
-            (["keys", "list", "--store", &file], "the file … does not exist;"),
+            (
+                ["keys", "list", "--store", &file],
+                "the file … does not exist;",
+            ),
             (["keys", "list", "--pepper-file", token], "pepper file …:"),
             (
                 ["serve", "--first-key=none", "--store", &folder],

@@ -33,7 +33,10 @@ fn cached_keys_are_answered_with_503_while_the_file_is_away_and_work_again_when_
             }
             assert_eq!(response.status, 200, "{response:?}");
             let after = sent - moved;
-            assert!(after <= STALENESS_BOUND, "accepted {after:?} after the move");
+            assert!(
+                after <= STALENESS_BOUND,
+                "accepted {after:?} after the move"
+            );
             last_accepted = sent;
             None
         });

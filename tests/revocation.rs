@@ -106,7 +106,9 @@ fn a_cascade_revokes_a_tree_that_is_growing_and_nothing_else() {
                 (children.load(Ordering::Relaxed) >= 8).then_some(())
             });
             let cascade = server.send("DELETE", &format!("{path}?cascade=true"), &admin, "");
-            let created = growing.into_iter().flat_map(|thread| thread.join().unwrap());
+            let created = growing
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap());
             (created.collect::<Vec<_>>(), cascade)
         });
         assert_eq!(cascade.status, 200, "{cascade:?}");

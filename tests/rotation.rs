@@ -68,7 +68,8 @@ fn millis(time: &Value) -> i64 {
 #[test]
 fn a_key_is_replaced_by_hand_without_an_outage() {
     let story = Story::start();
-    let (old_path, old) = story.create(&json!({"name": "billing service", "metadata": {"team": "b"}}));
+    let (old_path, old) =
+        story.create(&json!({"name": "billing service", "metadata": {"team": "b"}}));
     // Create the new key with the old one.
     let new = story
         .server

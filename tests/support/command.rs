@@ -39,8 +39,8 @@ pub(crate) fn run_with_input(folder: &Path, arguments: &[&str], input: &str) -> 
     child.wait_with_output().unwrap()
 }
 
-/// Runs `keywright keys` with arguments, and returns what it prints. It must succeed, and runs again
-/// while the store is unavailable.
+/// Runs `keywright keys` with arguments, and returns what it prints. It must succeed, and runs
+/// again while the store is unavailable.
 #[track_caller]
 pub(crate) fn keys(folder: &Path, arguments: &[&str]) -> String {
     let arguments = [&["keys"], arguments].concat();

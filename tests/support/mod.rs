@@ -1,4 +1,4 @@
-//! What the stories share: the program, HTTP clients, Redis, tokens, and waiting.
+//! Helpers of the stories: the program, HTTP clients, Redis, tokens, and waiting.
 
 mod client;
 mod command;
@@ -11,7 +11,9 @@ mod wait;
 use std::path::Path;
 
 pub(crate) use self::{
-    client::{Client, STALENESS_BOUND, SetOnDrop, Times, now, under_load, wait_for_staleness_bound},
+    client::{
+        Client, STALENESS_BOUND, SetOnDrop, Times, now, under_load, wait_for_staleness_bound,
+    },
     command::{assert_fails, keys, keywright, operator_key, run, run_with_input},
     redis::Redis,
     response::Response,
