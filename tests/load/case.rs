@@ -4,7 +4,7 @@ use keywright_core::{Environment, Prefix, Token, TokenRef};
 
 use crate::client::request;
 
-/// What a client does after it has sent a request.
+/// The behavior of a client after it has sent a request.
 #[derive(Clone, Copy)]
 pub(crate) enum End {
     /// Reads until the server closes the connection. Each response must have one of these statuses.

@@ -27,8 +27,8 @@ const HOSTILE: usize = 4;
 /// The duration of the load, unless the environment says otherwise. Slow clients take longer.
 const SECONDS: u64 = 15;
 
-/// The duration from which on the growth of memory is bounded. By then the cache, the page caches of
-/// SQLite and the allocator have reached their size.
+/// The duration from which on the growth of memory is bounded, in seconds. By then the cache, the
+/// page caches of SQLite and the allocator have reached their size.
 const LONG: u64 = 300;
 
 /// How much the memory may grow between a quarter and the end of the duration. In between are
@@ -36,8 +36,8 @@ const LONG: u64 = 300;
 /// more. The allocator, with an arena for each thread, needs some of it.
 const MAX_GROWTH_KIB: u64 = 16 * 1024;
 
-/// The maximum memory at any time, many times what a cache of 2,000 keys and the buffers of a hundred
-/// connections need.
+/// The maximum memory at any time, many times what a cache of 2,000 keys and the buffers of a
+/// hundred connections need.
 const MAX_KIB: u64 = 256 * 1024;
 
 pub(crate) fn run(store: &Store) {

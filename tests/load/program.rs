@@ -123,14 +123,15 @@ impl Drop for Program {
     }
 }
 
-/// Reads the log to its end, and keeps what should not be there: warnings, and tokens.
+/// Reads the log to its end, and returns the lines that should not be there: warnings, and tokens.
 fn read_log(log: ChildStderr, listening: &mpsc::Sender<SocketAddr>) -> Vec<String> {
     let mut warnings = Vec::new();
     for line in BufReader::new(log).lines().map_while(Result::ok) {
         if let Some((_, address)) = line.split_once("listening on http://") {
             let _ = listening.send(address.parse().unwrap());
         }
-        // A stalled disk or Redis makes the store unavailable, and the clients repeat their requests.
+        // A stalled disk or Redis makes the store unavailable, and the clients repeat their
+        // requests.
         let is_harmless = line.contains(" INFO ") || line.contains("unavailable");
         if (!is_harmless || line.contains("sk_live_")) && warnings.len() < MAX_WARNINGS {
             warnings.push(line);
