@@ -91,11 +91,11 @@ fn every_error_is_one_line_with_the_way_out() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().to_string();
+    let address = taken.local_addr().unwrap().to_string();
     assert_fails(
         path,
-        &["serve", "--first-key", "print", "--listen", &taken],
-        &[&taken, "--listen"],
+        &["serve", "--first-key", "print", "--listen", &address],
+        &[&address, "--listen"],
     );
     // The failed start did not use up the first key.
     let server = Server::start(path, &["--first-key", "print"]);
@@ -155,7 +155,7 @@ fn every_error_is_one_line_with_the_way_out() {
     for store in [
         "mysql://user:hunter2@x",
         "redis://user:hunter2@x:port",
-        "redis://user:hunter2@127.0.0.1:1",
+        &format!("redis://user:hunter2@{address}"),
     ] {
         let output = run(path, &["--store", store]);
         assert_eq!(output.status.code(), Some(1), "{store}");

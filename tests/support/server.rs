@@ -34,8 +34,13 @@ impl Server {
         Self::spawn(keywright(folder, &["serve", "--listen", "127.0.0.1:0"]).args(arguments))
     }
 
-    /// Starts a command that becomes a server, and waits until it listens.
+    /// Starts a command that becomes a server, and waits until it listens. Starts it again while the
+    /// store is unavailable.
     pub(crate) fn spawn(command: &mut Command) -> Self {
+        wait_for("the store is available", || Self::try_spawn(command))
+    }
+
+    fn try_spawn(command: &mut Command) -> Option<Self> {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -64,17 +69,23 @@ impl Server {
                 }
             }
         });
-        let address = listening.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        let Ok(address) = listening.recv_timeout(PATIENCE) else {
             let _ = child.kill();
-            panic!("the server does not listen: {}", log.lock().unwrap())
-        });
-        Self {
+            let _ = child.wait();
+            let log = log.lock().unwrap();
+            assert!(
+                log.contains("unavailable"),
+                "the server does not listen: {log}"
+            );
+            return None;
+        };
+        Some(Self {
             child,
             address,
             log,
             log_reader: Some(log_reader),
             stop_reading,
-        }
+        })
     }
 
     /// Closes the reading end of the log, as a log collector does when it crashes.

@@ -21,7 +21,7 @@ use crate::{
 ///       -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
 ///       -d '{"name": "Production Server"}'
 ///
-/// An option that lists an environment variable as [env: NAME=] can be set with it.
+/// An option marked [env: NAME=] can also be set with that environment variable.
 ///
 /// keywright exits with 0 (success), 1 (failure) or 2 (usage error). `keys verify`
 /// exits with 0 (valid), 1 (invalid), 2 (usage error) or 3 (undetermined).

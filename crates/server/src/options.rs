@@ -19,7 +19,7 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) store: String,
 
-    /// Prefix of every token; choose your own, since a store never changes it
+    /// Prefix of every token; choose your own before you create keys
     #[arg(long, env = "KEYWRIGHT_PREFIX", default_value = "sk", global = true)]
     pub(crate) prefix: Prefix,
 
@@ -49,9 +49,9 @@ pub(crate) struct LibraryOptions {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Hash {
-    /// Argon2id with 19 MiB and 2 passes; about 15 ms of CPU time to create or verify a key
+    /// Argon2id with 19 MiB and 2 passes, about 15 ms of CPU time a key
     Argon2id,
-    /// HMAC-SHA-256; about 1 µs, and as strong for secrets of 256 random bits
+    /// HMAC-SHA-256, about 1 µs, and as strong for secrets of 256 random bits
     HmacSha256,
 }
 
@@ -89,10 +89,11 @@ pub(crate) struct ServeOptions {
 
     /// When to create the first key of an empty store and print its token
     ///
-    /// The key belongs to the workspace `default` and has the permission `*`. Its token is printed
-    /// once, alone on a line of standard output.
+    /// The key has all permissions in the workspace `default`. Its token is printed
+    /// only once, alone on a line of standard output.
     #[arg(
         long,
+        verbatim_doc_comment,
         env = "KEYWRIGHT_FIRST_KEY",
         value_name = "WHEN",
         value_enum,
@@ -123,7 +124,7 @@ pub(crate) struct ServeOptions {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FirstKey {
-    /// If standard output is a terminal, so that the token cannot end up in a collected log
+    /// If standard output is a terminal: collected logs should contain no token
     Auto,
     /// Always
     Print,
