@@ -1,36 +1,34 @@
-//! A server that has just started, and must verify many keys for the first time.
+//! A server has just started, and must verify many keys for the first time.
+
+#![cfg(target_os = "linux")]
 
 use std::{sync::Barrier, thread};
 
 use tempfile::tempdir;
 
-use crate::{
-    client::now,
-    support::{Server, operator_key},
-};
+use crate::support::{Server, operator_key, wait_for};
 
 const KEYS: usize = 200;
 
-#[cfg(target_os = "linux")]
-fn status(server: &Server, member: &str) -> u64 {
+/// Returns a member of `/proc/PID/status`, in KiB.
+fn memory(server: &Server, member: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(member));
     let kib = line.unwrap().trim_start_matches(':').trim();
     kib.trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Hundredths of a second of all cores.
-#[cfg(target_os = "linux")]
-fn processor_time(server: &Server) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{}/stat", server.id())).unwrap();
-    let rest = text.rsplit_once(')').unwrap().1;
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+/// Sends `GET /v1/whoami` until it is accepted. On a slow machine the request may wait for Argon2
+/// for longer than a request may take, and is then answered with 408.
+fn whoami(server: &Server, token: &str) {
+    let status = wait_for("the key is verified", || {
+        Some(server.whoami(token).status).filter(|status| *status != 408)
+    });
+    assert_eq!(status, 200);
 }
 
-#[cfg(target_os = "linux")]
 #[test]
-fn the_first_verifications_of_two_hundred_keys_at_once_take_no_more_memory_than_the_cores_allow() {
+fn two_hundred_first_verifications_at_once_use_one_block_of_argon2_memory_for_each_core() {
     let folder = tempdir().unwrap();
     let admin = operator_key(folder.path(), &[]);
     let server = Server::start(folder.path(), &["--rate-limit", "0"]);
@@ -41,32 +39,23 @@ fn the_first_verifications_of_two_hundred_keys_at_once_take_no_more_memory_than_
 
     let server = Server::start(folder.path(), &[]);
     assert_eq!(server.send("GET", "/healthz", "x", "").status, 200);
-    let (before, spent) = (status(&server, "VmRSS"), processor_time(&server));
-    let start = Barrier::new(KEYS + 1);
-    let begun = thread::scope(|scope| {
+    let before = memory(&server, "VmRSS");
+    let start = Barrier::new(KEYS);
+    thread::scope(|scope| {
         for token in &tokens {
             scope.spawn(|| {
                 start.wait();
-                assert_eq!(server.whoami(token).status, 200);
+                whoami(&server, token);
             });
         }
-        start.wait();
-        now()
     });
-    let (elapsed, spent) = (begun.elapsed(), processor_time(&server) - spent);
-    let taken = status(&server, "VmHWM") - before;
-    println!(
-        "{KEYS} first verifications: {elapsed:?}, {spent}0 ms of processor time, {taken} KiB at the peak"
-    );
+    let used = memory(&server, "VmHWM") - before;
+    println!("{KEYS} first verifications: {used} KiB at the peak");
+    // A run of Argon2 uses 19 MiB. 200 runs at once would use 3.8 GiB.
     let cores = thread::available_parallelism().unwrap().get() as u64;
-    let most = (cores * 19 + 64) * 1024;
-    assert!(taken <= most, "{taken} KiB of {most} were taken");
-    let begun = now();
+    let limit = (cores * 19 + 64) * 1024;
+    assert!(used <= limit, "{used} KiB, more than {limit} KiB");
     for token in &tokens {
-        assert_eq!(server.whoami(token).status, 200);
+        whoami(&server, token);
     }
-    println!(
-        "{KEYS} second verifications, one after the other: {:?}",
-        begun.elapsed()
-    );
 }

@@ -1,14 +1,14 @@
-//! The command line: what it prints, and how it says that something is wrong.
+//! The output and the errors of the command line.
 
-use std::{fs, net::TcpListener, path::Path};
+use std::{fs, net::TcpListener};
 
 use rusqlite::Connection;
 use tempfile::tempdir;
 
-use crate::support::{Server, operator_key, run};
+use crate::support::{Server, assert_fails, operator_key, run};
 
 #[test]
-fn create_prints_the_token_alone_or_the_whole_answer() {
+fn create_prints_only_the_token_or_the_key_as_json() {
     let folder = tempdir().unwrap();
     let output = run(folder.path(), &["keys", "create", "--name", "CI"]);
     assert!(output.status.success());
@@ -38,27 +38,27 @@ fn create_prints_the_token_alone_or_the_whole_answer() {
             "90d",
         ],
     );
-    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(answer["name"], "CI");
+    let response: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(response["name"], "CI");
     assert_eq!(
-        answer["permissions"],
+        response["permissions"],
         serde_json::json!(["a", "calls:read"])
     );
-    assert_eq!(answer["environment"], "test");
-    assert!(answer["expires_at"].as_str().unwrap() > answer["created_at"].as_str().unwrap());
+    assert_eq!(response["environment"], "test");
+    assert!(response["expires_at"].as_str().unwrap() > response["created_at"].as_str().unwrap());
     let server = Server::start(folder.path(), &[]);
     assert_eq!(
-        server.whoami(answer["secret"].as_str().unwrap()).status,
+        server.whoami(response["secret"].as_str().unwrap()).status,
         200
     );
-    // Without any permission.
-    let nothing = operator_key(folder.path(), &["--permissions", ""]);
-    assert_eq!(server.create(&nothing, r#"{"name":"n"}"#).status, 403);
-    assert_eq!(server.whoami(&nothing).status, 200);
+    // A key without permissions.
+    let powerless = operator_key(folder.path(), &["--permissions", ""]);
+    assert_eq!(server.create(&powerless, r#"{"name":"n"}"#).status, 403);
+    assert_eq!(server.whoami(&powerless).status, 200);
 }
 
 #[test]
-fn help_tells_a_newcomer_what_to_do() {
+fn help_lists_the_global_options_of_every_command() {
     let folder = tempdir().unwrap();
     for arguments in [
         &["--help"][..],
@@ -86,31 +86,18 @@ fn help_tells_a_newcomer_what_to_do() {
     );
 }
 
-/// Asserts that the program fails with one line on standard error that holds these words.
-pub(crate) fn assert_fails(folder: &Path, arguments: &[&str], words: &[&str]) {
-    let output = run(folder, arguments);
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success(), "{arguments:?}");
-    assert!(output.stdout.is_empty(), "{arguments:?}");
-    assert_eq!(text.lines().count(), 1, "{arguments:?}: {text}");
-    assert!(text.starts_with("error: "), "{arguments:?}: {text}");
-    for word in words {
-        assert!(text.contains(word), "{arguments:?}: {word}: {text}");
-    }
-}
-
 #[test]
-fn every_mistake_is_one_line_that_says_what_to_do() {
+fn every_error_is_one_line_with_the_way_out() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().to_string();
+    let address = taken.local_addr().unwrap().to_string();
     assert_fails(
         path,
-        &["serve", "--first-key", "print", "--listen", &taken],
-        &[&taken, "--listen"],
+        &["serve", "--first-key", "print", "--listen", &address],
+        &[&address, "--listen"],
     );
-    // The first key was not used up.
+    // The failed start did not use up the first key.
     let server = Server::start(path, &["--first-key", "print"]);
     assert_eq!(server.stop().1.lines().count(), 1);
 
@@ -168,7 +155,7 @@ fn every_mistake_is_one_line_that_says_what_to_do() {
     for store in [
         "mysql://user:hunter2@x",
         "redis://user:hunter2@x:port",
-        "redis://user:hunter2@127.0.0.1:1",
+        &format!("redis://user:hunter2@{address}"),
     ] {
         let output = run(path, &["--store", store]);
         assert_eq!(output.status.code(), Some(1), "{store}");
@@ -177,7 +164,7 @@ fn every_mistake_is_one_line_that_says_what_to_do() {
 }
 
 #[test]
-fn a_database_that_cannot_be_used_is_left_as_it_is() {
+fn an_unusable_database_is_left_unchanged() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     for store in ["sqlite:nowhere/keys.db", "sqlite:/proc/keys.db", "sqlite:."] {
@@ -189,7 +176,7 @@ fn a_database_that_cannot_be_used_is_left_as_it_is() {
     }
     fs::write(
         path.join("text"),
-        "this is no database, and it is long enough to be one\n".repeat(99),
+        "this is not a database, but as long as one\n".repeat(99),
     )
     .unwrap();
     let foreign = Connection::open(path.join("foreign")).unwrap();

@@ -1,17 +1,16 @@
-//! Many at once.
+//! Many requests at once.
 
 use std::{collections::HashSet, thread};
 
 use tempfile::tempdir;
 
-use crate::support::{Server, operator_key};
+use crate::support::{FAST, FAST_UNLIMITED, Server, operator_key, request, until_available};
 
 #[test]
-fn sixty_four_creators_at_once_get_keys_of_their_own() {
+fn sixty_four_concurrent_creators_get_different_keys() {
     let folder = tempdir().unwrap();
     let first = operator_key(folder.path(), &[]);
-    let arguments = ["--hash", "hmac-sha256", "--rate-limit", "0"];
-    let server = Server::start(folder.path(), &arguments);
+    let server = Server::start(folder.path(), &FAST_UNLIMITED);
     let created: Vec<_> = thread::scope(|scope| {
         let creators: Vec<_> = (0..64)
             .map(|number| {
@@ -29,49 +28,55 @@ fn sixty_four_creators_at_once_get_keys_of_their_own() {
             .flat_map(|creator| creator.join().unwrap())
             .collect()
     });
-    assert!(created.iter().all(|answer| answer.status == 201));
-    let ids: HashSet<String> = created.iter().map(|answer| answer.text("id")).collect();
-    let secrets: HashSet<String> = created.iter().map(|answer| answer.text("secret")).collect();
-    assert_eq!((ids.len(), secrets.len()), (640, 640));
-    for answer in &created {
-        let me = server.whoami(&answer.text("secret"));
-        assert_eq!(me.text("id"), answer.text("id"));
-        assert_eq!(me.text("name"), answer.text("name"));
+    for response in &created {
+        assert_eq!(response.status, 201, "{response:?}");
+    }
+    let values = |member: &str| -> HashSet<String> {
+        created
+            .iter()
+            .map(|response| response.text(member))
+            .collect()
+    };
+    assert_eq!((values("id").len(), values("secret").len()), (640, 640));
+    for response in &created {
+        let me = server.whoami(&response.text("secret"));
+        assert_eq!(me.text("id"), response.text("id"));
+        assert_eq!(me.text("name"), response.text("name"));
     }
 }
 
 #[test]
-fn of_equal_requests_with_one_idempotency_key_one_makes_a_key() {
+fn equal_requests_with_one_idempotency_key_create_one_key() {
     let folder = tempdir().unwrap();
     let first = operator_key(folder.path(), &[]);
-    // Two servers, as a client meets them that asks again.
-    let servers = [(); 2].map(|()| Server::start(folder.path(), &["--hash", "hmac-sha256"]));
+    // A client that retries may reach another server.
+    let servers = [(); 2].map(|()| Server::start(folder.path(), &FAST));
     for round in 0..10 {
-        let request = format!(
-            "POST /v1/api-keys HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
-             authorization: Bearer {first}\r\ncontent-type: application/json\r\n\
-             idempotency-key: round-{round}\r\ncontent-length: 12\r\n\r\n{{\"name\":\"n\"}}"
-        );
-        let answers: Vec<_> = thread::scope(|scope| {
-            let asked: Vec<_> = (0..8)
+        let header = format!("idempotency-key: round-{round}\r\n");
+        let create = request("POST", "/v1/api-keys", &first, &header, r#"{"name":"n"}"#);
+        let responses: Vec<_> = thread::scope(|scope| {
+            let requests: Vec<_> = (0..8)
                 .map(|number| {
-                    let (server, request) = (&servers[number % 2], &request);
-                    scope.spawn(move || server.raw(request))
+                    let (server, create) = (&servers[number % 2], &create);
+                    scope.spawn(move || until_available(|| server.raw(create)))
                 })
                 .collect();
-            asked
+            requests
                 .into_iter()
-                .map(|asked| asked.join().unwrap())
+                .map(|request| request.join().unwrap())
                 .collect()
         });
-        let ids: HashSet<String> = answers.iter().map(|answer| answer.text("id")).collect();
-        assert_eq!(ids.len(), 1, "{answers:?}");
-        let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        let ids: HashSet<String> = responses
+            .iter()
+            .map(|response| response.text("id"))
+            .collect();
+        assert_eq!(ids.len(), 1, "{responses:?}");
+        let mut statuses: Vec<u16> = responses.iter().map(|response| response.status).collect();
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 200, 201]);
-        let secrets = answers
+        let secrets = responses
             .iter()
-            .filter(|answer| answer.json()["secret"].is_string());
+            .filter(|response| response.json()["secret"].is_string());
         assert_eq!(secrets.count(), 1);
         let listed = servers[0].send("GET", "/v1/api-keys", &first, "").json();
         assert_eq!(listed["meta"]["total"], round + 2);
@@ -79,10 +84,10 @@ fn of_equal_requests_with_one_idempotency_key_one_makes_a_key() {
 }
 
 #[test]
-fn the_operator_and_two_servers_work_on_one_file() {
+fn the_command_line_and_two_servers_share_one_file() {
     let folder = tempdir().unwrap();
     let first = operator_key(folder.path(), &[]);
-    let servers = [(); 2].map(|()| Server::start(folder.path(), &["--hash", "hmac-sha256"]));
+    let servers = [(); 2].map(|()| Server::start(folder.path(), &FAST));
     thread::scope(|scope| {
         for server in &servers {
             scope.spawn(|| {
@@ -92,7 +97,7 @@ fn the_operator_and_two_servers_work_on_one_file() {
             });
         }
         for _ in 0..5 {
-            let token = operator_key(folder.path(), &["--hash", "hmac-sha256"]);
+            let token = operator_key(folder.path(), &FAST);
             for server in &servers {
                 assert_eq!(server.whoami(&token).status, 200);
             }

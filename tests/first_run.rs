@@ -11,10 +11,13 @@ use std::{
 
 use tempfile::tempdir;
 
-use crate::support::{Answer, PATIENCE, Server, assert_nowhere_in, keywright, secret_of};
+use crate::support::{
+    FAST, PATIENCE, Response, Server, assert_nowhere_in, keywright, operator_key, secret_of,
+    with_last_character_changed,
+};
 
 #[test]
-fn the_first_key_is_printed_once_and_stays_valid() {
+fn the_first_key_is_printed_once_and_survives_a_restart() {
     let folder = tempdir().unwrap();
     let server = Server::start(folder.path(), &["--first-key", "print"]);
     let (status, printed, log) = server.stop();
@@ -45,7 +48,7 @@ fn the_first_key_is_printed_once_and_stays_valid() {
 }
 
 #[test]
-fn where_output_is_collected_no_key_is_printed_and_the_log_says_how_to_make_one() {
+fn without_a_terminal_no_key_is_printed_and_the_log_says_how_to_create_one() {
     let folder = tempdir().unwrap();
     let (_, printed, log) = Server::start(folder.path(), &[]).stop();
     assert_eq!(printed, "");
@@ -56,19 +59,19 @@ fn where_output_is_collected_no_key_is_printed_and_the_log_says_how_to_make_one(
 }
 
 #[test]
-fn on_a_terminal_the_first_key_is_printed_without_being_asked_for() {
+fn on_a_terminal_the_first_key_is_printed_by_default() {
     let folder = tempdir().unwrap();
     let terminal = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR).unwrap();
     rustix::pty::grantpt(&terminal).unwrap();
     rustix::pty::unlockpt(&terminal).unwrap();
     let name = rustix::pty::ptsname(&terminal, Vec::new()).unwrap();
-    let other_end = fs::File::options()
+    let tty = fs::File::options()
         .write(true)
         .open(name.to_str().unwrap())
         .unwrap();
     let mut child = keywright(folder.path(), &["--store", "memory:"])
         .env("KEYWRIGHT_LISTEN", "127.0.0.1:0")
-        .stdout(other_end)
+        .stdout(tty)
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
@@ -89,15 +92,11 @@ fn on_a_terminal_the_first_key_is_printed_without_being_asked_for() {
 }
 
 #[test]
-fn two_servers_that_start_on_one_empty_store_make_one_first_key() {
+fn two_servers_that_start_on_one_empty_store_create_one_first_key() {
     for _ in 0..10 {
         let folder = tempdir().unwrap();
-        let start = || {
-            Server::start(
-                folder.path(),
-                &["--first-key", "print", "--hash", "hmac-sha256"],
-            )
-        };
+        let options = [&FAST[..], &["--first-key", "print"]].concat();
+        let start = || Server::start(folder.path(), &options);
         let (one, other) = thread::scope(|scope| {
             let one = scope.spawn(start);
             (start(), one.join().unwrap())
@@ -111,9 +110,9 @@ fn two_servers_that_start_on_one_empty_store_make_one_first_key() {
 }
 
 #[test]
-fn the_prefix_and_the_settings_can_come_from_the_environment() {
+fn options_can_be_set_in_the_environment() {
     let folder = tempdir().unwrap();
-    // Without a command it serves, with the options of `serve` too.
+    // The default command also accepts the options of `serve`.
     let mut command = keywright(folder.path(), &["--first-key", "print"]);
     command
         .env("KEYWRIGHT_STORE", "sqlite:acme.db")
@@ -126,9 +125,9 @@ fn the_prefix_and_the_settings_can_come_from_the_environment() {
 }
 
 #[test]
-fn the_log_has_a_line_for_each_request_with_its_id_and_no_token() {
+fn the_log_has_a_line_with_the_id_of_each_request_and_no_token() {
     let folder = tempdir().unwrap();
-    let token = crate::support::operator_key(folder.path(), &[]);
+    let token = operator_key(folder.path(), &[]);
     let server = Server::start(
         folder.path(),
         &["--log-format", "json", "--log-level", "trace"],
@@ -137,13 +136,16 @@ fn the_log_has_a_line_for_each_request_with_its_id_and_no_token() {
         "{token} /v1/{token}?key={token} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
          x-request-id: find-me\r\nauthorization: Bearer {token}\r\n\r\n"
     );
-    let answer = server.raw(request);
+    let response = server.raw(request);
     assert_eq!(
-        (answer.status, answer.header("x-request-id")),
+        (response.status, response.header("x-request-id")),
         (404, "find-me")
     );
     assert_eq!(server.whoami(&token).status, 200);
-    assert_eq!(server.whoami(&format!("{}0", &token[..73])).status, 401);
+    assert_eq!(
+        server.whoami(&with_last_character_changed(&token)).status,
+        401
+    );
     assert_eq!(server.create(&token, r#"{"name":"n"}"#).status, 201);
     let (_, _, log) = server.stop();
     let found = log
@@ -159,36 +161,36 @@ fn the_log_has_a_line_for_each_request_with_its_id_and_no_token() {
 }
 
 #[test]
-fn health_and_readiness_answer_without_a_key() {
+fn health_and_readiness_need_no_key() {
     let folder = tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     for path in ["/healthz", "/readyz"] {
-        let answer = server.raw(format!(
+        let response = server.raw(format!(
             "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
         ));
         assert_eq!(
-            (answer.status, answer.body.as_str()),
+            (response.status, response.body.as_str()),
             (200, "ok\n"),
             "{path}"
         );
-        assert_eq!(answer.header("cache-control"), "no-store");
-        assert!(!answer.header("x-request-id").is_empty());
+        assert_eq!(response.header("cache-control"), "no-store");
+        assert!(!response.header("x-request-id").is_empty());
     }
-    // One connection, several requests.
+    // Several requests on one connection.
     let mut stream = server.connect();
     for _ in 0..3 {
         stream
             .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
             .unwrap();
-        assert_eq!(Answer::read(&mut stream).unwrap().status, 200);
+        assert_eq!(Response::read(&mut stream).unwrap().status, 200);
     }
 }
 
 #[test]
-fn a_log_that_nobody_reads_any_more_does_not_take_the_api_down() {
+fn a_closed_log_does_not_take_the_api_down() {
     let folder = tempdir().unwrap();
-    let token = crate::support::operator_key(folder.path(), &["--hash", "hmac-sha256"]);
-    let mut server = Server::start(folder.path(), &["--hash", "hmac-sha256"]);
+    let token = operator_key(folder.path(), &FAST);
+    let mut server = Server::start(folder.path(), &FAST);
     server.close_log();
     for _ in 0..3 {
         assert_eq!(server.whoami(&token).status, 200);
@@ -215,7 +217,7 @@ fn a_first_key_that_cannot_be_printed_is_named_in_the_error() {
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
     assert!(
-        log.contains("error: the first key key_") && !log.contains("is shown"),
+        log.contains("error: created the first key key_") && !log.contains("shown only once"),
         "{log}"
     );
 }

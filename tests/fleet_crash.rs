@@ -1,12 +1,11 @@
-//! kill -9 of a server of a fleet, or of its Redis, in the middle of creations, rotations and cascades.
+//! A server of a fleet, or its Redis, is killed during creations, rotations and cascades.
 //!
 //! `KEYWRIGHT_TEST_ROUNDS=300 cargo test --test stories fleet_crash` kills more often.
 
 use std::{
     collections::HashMap,
-    io::Write,
     net::{SocketAddr, TcpStream},
-    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
@@ -14,254 +13,268 @@ use std::{
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::{
-    redis::Redis,
-    support::{Answer, PATIENCE, Server, at_last, try_operator_key},
-};
+use crate::support::{FAST, Redis, Response, Server, operator_key, request, wait_for};
 
-/// How often something is killed, unless the environment says otherwise.
+/// The number of kills, unless the environment says otherwise.
 const ROUNDS: usize = 15;
 
-/// Threads that create, as many that rotate, and as many that revoke families of keys.
+/// The number of threads that create, that rotate, and that revoke families of keys.
 const THREADS: usize = 2;
+
+const KEYS: &str = "/v1/api-keys";
 
 const BODY: &str = r#"{"name":"n"}"#;
 
-/// What a thread has asked for before the crash, and what it was told.
-enum Deed {
-    Created {
-        once: String,
-        told: Option<Issued>,
+/// A request before the crash, and what its response said, if there was one.
+enum Operation {
+    Creation {
+        idempotency_key: String,
+        issued: Option<Issued>,
     },
-    Rotated {
+    Rotation {
         old: Issued,
-        once: String,
-        told: Option<Issued>,
+        idempotency_key: String,
+        issued: Option<Issued>,
     },
-    Revoked {
+    Cascade {
         root: Issued,
         descendants: Vec<Issued>,
-        told: bool,
+        acknowledged: bool,
     },
 }
 
-/// A key, and its token.
+/// A key that a response has issued.
 struct Issued {
     id: String,
     token: String,
 }
 
-/// How often a crash has left something that a repeat had to find out.
+impl Issued {
+    #[track_caller]
+    fn from(response: &Response) -> Self {
+        assert_eq!(response.status, 201, "{response:?}");
+        Self {
+            id: response.text("id"),
+            token: response.text("secret"),
+        }
+    }
+}
+
+/// The results of repeating the operations of one kind after the crashes.
 #[derive(Default, Debug)]
 struct Tally {
     acknowledged: usize,
-    /// A repeat has found it done.
+    /// Operations without a response that had been done.
     done: usize,
-    /// A repeat has done it.
+    /// Operations without a response that the repeat has done.
     repeated: usize,
 }
 
-#[test]
-fn nothing_acknowledged_is_lost_and_nothing_is_half_done_when_a_server_is_killed() {
-    survive(|_, server| server.kill());
+/// The number of acknowledged operations of each kind in a round.
+#[derive(Default)]
+struct Progress {
+    creations: AtomicUsize,
+    rotations: AtomicUsize,
+    cascades: AtomicUsize,
+}
+
+impl Progress {
+    fn add(counter: &AtomicUsize) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether each kind has at least this many acknowledged operations.
+    fn reaches(&self, count: usize) -> bool {
+        [&self.creations, &self.rotations, &self.cascades]
+            .iter()
+            .all(|counter| counter.load(Ordering::Relaxed) >= count)
+    }
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_and_nothing_is_half_done_when_redis_is_killed() {
-    survive(|redis, _| redis.kill());
+fn acknowledged_operations_survive_and_none_is_half_done_when_a_server_is_killed() {
+    kill_under_load(|_, server| server.kill());
 }
 
-fn survive(kill: impl Fn(&mut Redis, &mut Server)) {
+#[test]
+fn acknowledged_operations_survive_and_none_is_half_done_when_redis_is_killed() {
+    kill_under_load(|redis, _| redis.kill());
+}
+
+fn kill_under_load(kill: impl Fn(&mut Redis, &mut Server)) {
     let folder = tempdir().unwrap();
     let durable = ["--appendonly", "yes", "--appendfsync", "always"];
     let mut redis = Redis::start(folder.path(), &durable);
     let url = redis.url.clone();
-    let options = ["--hash", "hmac-sha256", "--store", &url];
+    let options = [&FAST[..], &["--store", &url]].concat();
     let serving = [&options[..], &["--rate-limit", "0"]].concat();
-    let there = Server::start(folder.path(), &serving);
+    let survivor = Server::start(folder.path(), &serving);
     let rounds = std::env::var("KEYWRIGHT_TEST_ROUNDS");
     let rounds = rounds.map_or(ROUNDS, |rounds| rounds.parse().unwrap());
-    let mut tally = [(); 3].map(|()| Tally::default());
-    let mut here = Server::start(folder.path(), &serving);
+    let mut tallies = [(); 3].map(|()| Tally::default());
     for round in 0..rounds {
+        let mut victim = Server::start(folder.path(), &serving);
         let workspace = format!("round-{round}");
         let arguments = [&options[..], &["--workspace", &workspace]].concat();
-        let admin = operator_key_at_last(folder.path(), &arguments);
-        let deeds = thread::scope(|scope| {
-            let address = here.address;
-            let admin = admin.as_str();
+        let admin = operator_key(folder.path(), &arguments);
+        let progress = Progress::default();
+        let operations = thread::scope(|scope| {
+            let address = victim.address;
+            let (admin, progress) = (admin.as_str(), &progress);
             let threads: Vec<_> = (0..THREADS)
                 .flat_map(|number| {
                     [
-                        scope.spawn(move || create(address, admin, number)),
-                        scope.spawn(move || rotate(address, admin, number)),
-                        scope.spawn(move || revoke(address, admin)),
+                        scope.spawn(move || create(address, admin, number, progress)),
+                        scope.spawn(move || rotate(address, admin, number, progress)),
+                        scope.spawn(move || revoke(address, admin, progress)),
                     ]
                 })
                 .collect();
-            // At another moment of what they do each time.
-            thread::sleep(Duration::from_millis(20 + (round as u64 * 37) % 100));
-            kill(&mut redis, &mut here);
-            let deeds = threads.into_iter();
-            let deeds = deeds.flat_map(|thread| thread.join().unwrap());
-            deeds.collect::<Vec<Deed>>()
+            let stopped = || threads.iter().all(thread::ScopedJoinHandle::is_finished);
+            wait_for("operations of each kind are acknowledged", || {
+                // A stalled disk ends the threads early, with a 503.
+                (progress.reaches(1 + round % 3) || stopped()).then_some(())
+            });
+            // Kill at a different moment of the operations in each round.
+            thread::sleep(Duration::from_micros(317 * (round as u64 % 40)));
+            kill(&mut redis, &mut victim);
+            let operations = threads.into_iter();
+            let operations = operations.flat_map(|thread| thread.join().unwrap());
+            operations.collect::<Vec<Operation>>()
         });
         if TcpStream::connect(redis.address()).is_err() {
             redis.restart();
         }
-        drop(here);
-        let ready = send(&there, "GET", "/readyz", "");
+        drop(victim);
+        let ready = survivor.send("GET", "/readyz", "", "");
         assert_eq!(ready.status, 200, "{ready:?}");
-        let listed = list(&there, &admin);
-        for deed in &deeds {
-            check(&there, &admin, deed, &listed, &mut tally);
+        let listed = list(&survivor, &admin);
+        for operation in &operations {
+            check(&survivor, &admin, operation, &listed, &mut tallies);
         }
-        here = Server::start(folder.path(), &serving);
     }
-    println!("creations, rotations, cascades after {rounds} crashes: {tally:?}");
-    assert!(tally.iter().all(|tally| tally.acknowledged > 0));
+    println!("creations, rotations, cascades after {rounds} crashes: {tallies:?}");
+    assert!(tallies.iter().all(|tally| tally.acknowledged > 0));
 }
 
-/// Why something is tried again: where the disk is busy, a Redis that syncs each change may keep
-/// everybody waiting for longer than a server waits for it, which is no matter of these tests.
-const REACHED: &str = "the store that is there is reached";
-
-fn operator_key_at_last(folder: &Path, arguments: &[&str]) -> String {
-    at_last(REACHED, || {
-        try_operator_key(folder, arguments)
-            .inspect_err(|error| assert!(error.contains("unavailable"), "{error}"))
-            .ok()
-    })
-}
-
-/// What a server answers that runs.
-fn send(server: &Server, method: &str, path: &str, token: &str) -> Answer {
-    at_last(REACHED, || {
-        let answer = server.send(method, path, token, "");
-        (answer.status != 503).then_some(answer)
-    })
-}
-
-fn whoami(server: &Server, token: &str) -> u16 {
-    send(server, "GET", "/v1/whoami", token).status
-}
-
-/// Sends a request to a server that may be dying: `None` unless an answer came whole that tells what
-/// has come of it.
-fn ask(
+/// Sends a request to a server that may be killed meanwhile. Returns `None` unless a response says
+/// what happened.
+fn try_send(
     address: SocketAddr,
     method: &str,
     path: &str,
     token: &str,
-    once: Option<&str>,
+    idempotency_key: Option<&str>,
     body: &str,
-) -> Option<Answer> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    let once = once.map_or(String::new(), |once| format!("idempotency-key: {once}\r\n"));
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{once}\
-         authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).ok()?;
-    Answer::read(&mut stream).filter(|answer| answer.status != 503)
+) -> Option<Response> {
+    let header = idempotency_key.map(|key| format!("idempotency-key: {key}\r\n"));
+    let request = request(method, path, token, &header.unwrap_or_default(), body);
+    Server::try_raw(address, &request).filter(|response| response.status != 503)
 }
 
-/// What an answer with a token has issued.
-#[track_caller]
-fn issued(answer: &Answer) -> Issued {
-    assert_eq!(answer.status, 201, "{answer:?}");
-    Issued {
-        id: answer.text("id"),
-        token: answer.text("secret"),
-    }
-}
-
-const KEYS: &str = "/v1/api-keys";
-
-fn create(address: SocketAddr, admin: &str, thread: usize) -> Vec<Deed> {
-    let mut deeds = Vec::new();
+fn create(address: SocketAddr, admin: &str, thread: usize, progress: &Progress) -> Vec<Operation> {
+    let mut operations = Vec::new();
     loop {
-        let once = format!("create-{thread}-{}", deeds.len());
-        let told = ask(address, "POST", KEYS, admin, Some(&once), BODY)
-            .as_ref()
-            .map(issued);
-        let ended = told.is_none();
-        deeds.push(Deed::Created { once, told });
-        if ended {
-            return deeds;
+        let idempotency_key = format!("create-{thread}-{}", operations.len());
+        let response = try_send(address, "POST", KEYS, admin, Some(&idempotency_key), BODY);
+        let issued = response.as_ref().map(Issued::from);
+        let killed = issued.is_none();
+        operations.push(Operation::Creation {
+            idempotency_key,
+            issued,
+        });
+        if killed {
+            return operations;
         }
+        Progress::add(&progress.creations);
     }
 }
 
-fn rotate(address: SocketAddr, admin: &str, thread: usize) -> Vec<Deed> {
-    let mut deeds = Vec::new();
-    while let Some(old) = ask(address, "POST", KEYS, admin, None, BODY) {
-        let old = issued(&old);
-        let once = format!("rotate-{thread}-{}", deeds.len());
+fn rotate(address: SocketAddr, admin: &str, thread: usize, progress: &Progress) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    while let Some(old) = try_send(address, "POST", KEYS, admin, None, BODY) {
+        let old = Issued::from(&old);
+        let idempotency_key = format!("rotate-{thread}-{}", operations.len());
         let path = format!("{KEYS}/{}/rotate", old.id);
-        let told = ask(address, "POST", &path, admin, Some(&once), "{}")
-            .as_ref()
-            .map(issued);
-        let ended = told.is_none();
-        deeds.push(Deed::Rotated { old, once, told });
-        if ended {
+        let response = try_send(address, "POST", &path, admin, Some(&idempotency_key), "{}");
+        let issued = response.as_ref().map(Issued::from);
+        let killed = issued.is_none();
+        operations.push(Operation::Rotation {
+            old,
+            idempotency_key,
+            issued,
+        });
+        if killed {
             break;
         }
+        Progress::add(&progress.rotations);
     }
-    deeds
+    operations
 }
 
-/// Revokes families of keys, one after another, while their heads go on creating.
-fn revoke(address: SocketAddr, admin: &str) -> Vec<Deed> {
-    let mut deeds = Vec::new();
-    while let Some(root) = ask(address, "POST", KEYS, admin, None, BODY) {
-        let root = issued(&root);
-        let mut descendants = Vec::new();
-        let told = thread::scope(|scope| {
-            let token = root.token.as_str();
-            let creating = scope.spawn(move || {
-                let mut created: Vec<Issued> = Vec::new();
-                loop {
-                    // Each by the one before, and every third by the root.
-                    let parent = match created.last() {
-                        Some(last) if !created.len().is_multiple_of(3) => last.token.as_str(),
-                        _ => token,
-                    };
-                    match ask(address, "POST", KEYS, parent, None, BODY) {
-                        Some(answer) if answer.status == 201 => created.push(issued(&answer)),
-                        _ => return created,
-                    }
-                }
-            });
-            thread::sleep(Duration::from_millis(3));
-            let path = format!("{KEYS}/{}?cascade=true", root.id);
-            let told = ask(address, "DELETE", &path, admin, None, "");
-            descendants = creating.join().unwrap();
-            told.inspect(|answer| assert_eq!(answer.status, 200, "{answer:?}"))
-                .is_some()
-        });
-        deeds.push(Deed::Revoked {
+/// Revokes one family of keys after another, while the family is still growing.
+fn revoke(address: SocketAddr, admin: &str, progress: &Progress) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    while let Some(root) = try_send(address, "POST", KEYS, admin, None, BODY) {
+        let root = Issued::from(&root);
+        let (descendants, acknowledged) = revoke_family(address, admin, &root);
+        operations.push(Operation::Cascade {
             root,
             descendants,
-            told,
+            acknowledged,
         });
-        if !told {
+        if !acknowledged {
             break;
         }
+        Progress::add(&progress.cascades);
     }
-    deeds
+    operations
 }
 
-/// All keys of the caller's workspace, by their ids.
+/// Revokes a key and its descendants once it has some. Returns the descendants, and whether the
+/// revocation was acknowledged.
+fn revoke_family(address: SocketAddr, admin: &str, root: &Issued) -> (Vec<Issued>, bool) {
+    let created = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let growing = scope.spawn(|| grow(address, root, &created));
+        wait_for("the family has descendants", || {
+            (created.load(Ordering::Relaxed) >= 2 || growing.is_finished()).then_some(())
+        });
+        let path = format!("{KEYS}/{}?cascade=true", root.id);
+        let response = try_send(address, "DELETE", &path, admin, None, "");
+        let descendants = growing.join().unwrap();
+        let acknowledged = response.is_some_and(|response| {
+            assert_eq!(response.status, 200, "{response:?}");
+            true
+        });
+        (descendants, acknowledged)
+    })
+}
+
+/// Creates descendants of a key until one is rejected.
+fn grow(address: SocketAddr, root: &Issued, count: &AtomicUsize) -> Vec<Issued> {
+    let mut created: Vec<Issued> = Vec::new();
+    loop {
+        // The parent is the newest key, and each third time the root.
+        let parent = match created.last() {
+            Some(last) if !created.len().is_multiple_of(3) => last.token.as_str(),
+            _ => root.token.as_str(),
+        };
+        match try_send(address, "POST", KEYS, parent, None, BODY) {
+            Some(response) if response.status == 201 => created.push(Issued::from(&response)),
+            _ => return created,
+        }
+        count.store(created.len(), Ordering::Relaxed);
+    }
+}
+
+/// Returns all keys of the caller's workspace by id.
 fn list(server: &Server, admin: &str) -> HashMap<String, Value> {
     let mut keys = HashMap::new();
     let mut cursor = String::new();
     loop {
         let path = format!("{KEYS}?limit=100{cursor}");
-        let page = send(server, "GET", &path, admin);
+        let page = server.send("GET", &path, admin, "");
         assert_eq!(page.status, 200, "{page:?}");
         let page = page.json();
         for key in page["data"].as_array().unwrap() {
@@ -281,84 +294,107 @@ fn list(server: &Server, admin: &str) -> HashMap<String, Value> {
 fn check(
     server: &Server,
     admin: &str,
-    deed: &Deed,
+    operation: &Operation,
     listed: &HashMap<String, Value>,
-    [created, rotated, revoked]: &mut [Tally; 3],
+    [creations, rotations, cascades]: &mut [Tally; 3],
 ) {
-    match deed {
-        Deed::Created { once, told } => {
-            repeat(server, admin, KEYS, once, BODY, told.as_ref(), created);
-            if let Some(told) = told {
-                assert!(listed.contains_key(&told.id));
+    match operation {
+        Operation::Creation {
+            idempotency_key,
+            issued,
+        } => {
+            let repeat = || {
+                try_send(
+                    server.address,
+                    "POST",
+                    KEYS,
+                    admin,
+                    Some(idempotency_key),
+                    BODY,
+                )
+            };
+            check_repeat(server, repeat, issued.as_ref(), creations);
+            if let Some(issued) = issued {
+                assert!(listed.contains_key(&issued.id));
             }
         }
-        Deed::Rotated { old, once, told } => {
-            assert_eq!(whoami(server, &old.token), 200, "the overlap");
+        Operation::Rotation {
+            old,
+            idempotency_key,
+            issued,
+        } => {
+            assert_eq!(server.whoami(&old.token).status, 200, "in the overlap");
             let path = format!("{KEYS}/{}/rotate", old.id);
-            let id = repeat(server, admin, &path, once, "{}", told.as_ref(), rotated);
-            let item = send(server, "GET", &format!("{KEYS}/{}", old.id), admin);
-            assert_eq!(item.text("successor_id"), id, "{item:?}");
+            let repeat = || {
+                try_send(
+                    server.address,
+                    "POST",
+                    &path,
+                    admin,
+                    Some(idempotency_key),
+                    "{}",
+                )
+            };
+            let id = check_repeat(server, repeat, issued.as_ref(), rotations);
+            let old = server.send("GET", &format!("{KEYS}/{}", old.id), admin, "");
+            assert_eq!(old.text("successor_id"), id, "{old:?}");
         }
-        Deed::Revoked {
+        Operation::Cascade {
             root,
             descendants,
-            told,
+            acknowledged,
         } => {
             let path = format!("{KEYS}/{}?cascade=true", root.id);
-            let again = send(server, "DELETE", &path, admin).status;
-            match (told, again) {
-                (true, 404) => revoked.acknowledged += 1,
-                (false, 404) => revoked.done += 1,
-                (false, 200) => revoked.repeated += 1,
-                _ => panic!("a cascade that was acknowledged: {told}, and its repeat: {again}"),
+            let repeated = server.send("DELETE", &path, admin, "").status;
+            match (acknowledged, repeated) {
+                (true, 404) => cascades.acknowledged += 1,
+                (false, 404) => cascades.done += 1,
+                (false, 200) => cascades.repeated += 1,
+                _ => panic!("acknowledged: {acknowledged}, but the repeat returned {repeated}"),
             }
             for key in [root].into_iter().chain(descendants) {
-                assert_eq!(whoami(server, &key.token), 401, "{} is left out", key.id);
+                let status = server.whoami(&key.token).status;
+                assert_eq!(status, 401, "{} is not revoked", key.id);
             }
-            assert_extinct(&root.id, &list(server, admin));
+            assert_family_revoked(&root.id, &list(server, admin));
         }
     }
 }
 
-/// Asserts that nothing that descends from a key is left, also of what nobody was told.
-fn assert_extinct(root: &str, listed: &HashMap<String, Value>) {
-    let mut waiting = vec![root];
-    while let Some(parent) = waiting.pop() {
-        assert!(listed[parent]["revoked_at"].is_string(), "{parent} is left");
+/// Asserts that a key and all its descendants are revoked, including keys that no response has
+/// returned.
+fn assert_family_revoked(root: &str, listed: &HashMap<String, Value>) {
+    let mut parents = vec![root];
+    while let Some(parent) = parents.pop() {
+        let revoked_at = &listed[parent]["revoked_at"];
+        assert!(revoked_at.is_string(), "{parent} is not revoked");
         let children = listed.iter().filter(|(_, key)| key["parent_id"] == parent);
-        waiting.extend(children.map(|(id, _)| id.as_str()));
+        parents.extend(children.map(|(id, _)| id.as_str()));
     }
 }
 
-/// Repeats a request by its idempotency key, and tells which key it has led to.
-fn repeat(
+/// Repeats a request with its idempotency key, and returns the id of the key that it has issued.
+fn check_repeat(
     server: &Server,
-    admin: &str,
-    path: &str,
-    once: &str,
-    body: &str,
-    told: Option<&Issued>,
+    repeat: impl Fn() -> Option<Response>,
+    issued: Option<&Issued>,
     tally: &mut Tally,
 ) -> String {
-    let repeat = || {
-        at_last(REACHED, || {
-            ask(server.address, "POST", path, admin, Some(once), body)
-        })
-    };
+    let repeat = || wait_for("the store is available", &repeat);
     let first = repeat();
     let id = first.text("id");
-    match (told, first.status) {
-        (Some(told), 200) => {
+    match (issued, first.status) {
+        (Some(issued), 200) => {
             tally.acknowledged += 1;
-            assert_eq!(told.id, id, "{first:?}");
-            assert_eq!(whoami(server, &told.token), 200, "{id} is lost");
+            assert_eq!(issued.id, id, "{first:?}");
+            assert_eq!(server.whoami(&issued.token).status, 200, "{id} is lost");
         }
         (None, 200) => tally.done += 1,
         (None, 201) => {
             tally.repeated += 1;
-            assert_eq!(whoami(server, &first.text("secret")), 200);
+            assert_eq!(server.whoami(&first.text("secret")).status, 200);
         }
-        _ => panic!("a repeat is answered otherwise: {first:?}"),
+        _ => panic!("unexpected response to a repeat: {first:?}"),
     }
     let second = repeat();
     assert_eq!((second.status, second.text("id")), (200, id.clone()));

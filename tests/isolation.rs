@@ -1,10 +1,10 @@
-//! What somebody who can write to the database gains.
+//! An attacker can write to the database.
 
 use keywright_core::Environment;
 use rusqlite::Connection;
 use tempfile::tempdir;
 
-use crate::support::{Server, forge, operator_key, parse};
+use crate::support::{FAST, Server, forge, operator_key, parse};
 
 #[test]
 fn a_hash_copied_to_another_row_does_not_verify() {
@@ -23,7 +23,7 @@ fn a_hash_copied_to_another_row_does_not_verify() {
         assert_eq!(copied, 1);
         let server = Server::start(folder.path(), &[]);
         assert_eq!(server.whoami(&mine).status, 200);
-        // The victim's id with my secret, and a checksum that fits.
+        // The victim's id with the attacker's secret, and the right checksum.
         let forged = forge(
             Environment::Live,
             parse(&victim).id(),
@@ -60,9 +60,9 @@ fn a_row_moved_to_another_workspace_or_environment_does_not_verify() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_back_is_500_and_never_accepted() {
+fn a_damaged_record_is_a_500_and_never_accepted() {
     let folder = tempdir().unwrap();
-    let token = operator_key(folder.path(), &["--hash", "hmac-sha256"]);
+    let token = operator_key(folder.path(), &FAST);
     for damage in [
         "hash = '$hmac-sha256$AAAA$AAAA'",
         "hash = '$argon2id$v=19$m=4294967295,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8'",
@@ -81,9 +81,9 @@ fn a_record_that_cannot_be_read_back_is_500_and_never_accepted() {
         );
         drop(database);
         let server = Server::start(folder.path(), &[]);
-        let answer = server.whoami(&token);
+        let response = server.whoami(&token);
         assert_eq!(
-            (answer.status, answer.text("code").as_str()),
+            (response.status, response.text("code").as_str()),
             (500, "corrupt"),
             "{damage}"
         );

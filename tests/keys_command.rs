@@ -1,8 +1,8 @@
-//! `keywright keys …`: the operator manages keys beside a running server.
+//! `keywright keys …`, with and without a running server.
 
 use std::{
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
 
@@ -11,60 +11,43 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::{
-    command_line::assert_fails,
-    support::{
-        Server, await_the_bound, forge, operator_key, parse, run, run_with_input, secret_of,
-    },
+use crate::support::{
+    FAST, FAST_UNLIMITED, Server, SetOnDrop, assert_fails, forge, id_of, keys, operator_key, parse,
+    run, run_with_input, secret_of, wait_for, wait_for_staleness_bound,
 };
-
-const FAST: [&str; 2] = ["--hash", "hmac-sha256"];
-
-/// Runs `keywright keys` with these arguments, which must succeed; what it printed.
-#[track_caller]
-fn keys(folder: &Path, arguments: &[&str]) -> String {
-    let output = run(folder, &[&["keys"], arguments].concat());
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{arguments:?}: {told}");
-    String::from_utf8(output.stdout).unwrap()
-}
 
 #[track_caller]
 fn keys_json(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&keys(folder, &[arguments, &["--json"]].concat())).unwrap()
 }
 
-/// The same without the last uses, which a server knows before it writes them.
-fn without_uses(mut answer: Value) -> Value {
-    if let Some(keys) = answer.get_mut("data").and_then(Value::as_array_mut) {
+/// Removes the last uses, which a server knows before it stores them.
+fn without_last_uses(mut response: Value) -> Value {
+    if let Some(keys) = response.get_mut("data").and_then(Value::as_array_mut) {
         keys.iter_mut()
-            .for_each(|key| *key = without_uses(key.take()));
+            .for_each(|key| *key = without_last_uses(key.take()));
     }
-    if let Some(key) = answer.as_object_mut() {
+    if let Some(key) = response.as_object_mut() {
         key.remove("last_used_at");
     }
-    answer
+    response
 }
 
-fn id_of(token: &str) -> String {
-    parse(token).id().to_string()
-}
-
-/// The exit code of `keys verify`, and what it printed. Neither output holds the secret.
+/// Runs `keys verify`, and returns its exit code and output. Asserts that it prints no secret.
 #[track_caller]
 fn verify(folder: &Path, token: &str, arguments: &[&str]) -> (i32, String) {
     let all = [&["keys", "verify"], arguments].concat();
     let output = run_with_input(folder, &all, &format!("{token}\n"));
-    let [printed, told] =
+    let [printed, log] =
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-    for text in [&printed, &told] {
+    for text in [&printed, &log] {
         assert!(!text.contains(secret_of(token)), "{text}");
     }
     (output.status.code().unwrap(), printed.trim_end().to_owned())
 }
 
 #[test]
-fn the_json_of_the_command_line_is_that_of_the_api() {
+fn the_command_line_prints_the_same_json_as_the_api() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let server = Server::start(path, &FAST);
@@ -75,9 +58,9 @@ fn the_json_of_the_command_line_is_that_of_the_api() {
     }
     let api = |query: &str| {
         let path = format!("/v1/api-keys{query}");
-        without_uses(server.send("GET", &path, &token, "").json())
+        without_last_uses(server.send("GET", &path, &token, "").json())
     };
-    let keys_json = |path, arguments: &[&str]| without_uses(keys_json(path, arguments));
+    let keys_json = |path, arguments: &[&str]| without_last_uses(keys_json(path, arguments));
 
     assert_eq!(keys_json(path, &["list"]), api(""));
     let second = keys_json(path, &["list", "--page", "2", "--limit", "2"]);
@@ -101,18 +84,18 @@ fn the_json_of_the_command_line_is_that_of_the_api() {
 
     let id = id_of(&token);
     assert_eq!(keys_json(path, &["get", &id]), api(&format!("/{id}")));
-    let (code, worth) = verify(path, &token, &["--json"]);
+    let (code, printed) = verify(path, &token, &["--json"]);
     let body = json!({"key": token}).to_string();
-    let of_api = server.send("POST", "/v1/api-keys/verify", &token, &body);
+    let response = server.send("POST", "/v1/api-keys/verify", &token, &body);
     assert_eq!(code, 0);
     assert_eq!(
-        without_uses(serde_json::from_str(&worth).unwrap()),
-        without_uses(of_api.json())
+        without_last_uses(serde_json::from_str(&printed).unwrap()),
+        without_last_uses(response.json())
     );
 }
 
 #[test]
-fn a_list_is_a_table_whose_columns_no_name_can_move() {
+fn no_name_can_misalign_the_table_of_a_list() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let names = [
@@ -144,21 +127,21 @@ fn a_list_is_a_table_whose_columns_no_name_can_move() {
             assert_eq!(shown, name);
         }
     }
-    // Also in JSON, of which a terminal is shown the text.
+    // JSON is escaped, too: it may be printed on a terminal.
     let json = keys(path, &["list", "--json"]);
     assert!(!json.contains(['\u{202e}', '\u{2028}']), "{json}");
 
     let output = run(path, &["keys", "list", "--limit", "2"]);
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 3);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(told, "5 keys in all; the next page: --page 2\n");
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(log, "5 keys in total; next page: --page 2\n");
     let output = run(path, &["keys", "list", "--workspace", "empty"]);
     assert!(output.status.success() && output.stdout.is_empty());
     assert!(String::from_utf8(output.stderr).unwrap().contains("empty"));
 }
 
 #[test]
-fn a_key_is_shown_and_renamed() {
+fn get_shows_a_key_and_rename_changes_it() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let server = Server::start(path, &FAST);
@@ -177,19 +160,19 @@ fn a_key_is_shown_and_renamed() {
     let me = server.whoami(&token).json();
     assert_eq!(me["name"], "New");
     assert_eq!(me["metadata"]["team"], "\u{9b}31m");
-    // What is not named stays.
+    // A field that is not given stays.
     let renamed = keys_json(path, &["rename", &id, "--name", "Newer"]);
     assert_eq!(renamed["metadata"], me["metadata"]);
-    await_the_bound();
+    wait_for_staleness_bound();
     assert_eq!(
-        without_uses(renamed),
-        without_uses(server.whoami(&token).json())
+        without_last_uses(renamed),
+        without_last_uses(server.whoami(&token).json())
     );
     assert_fails(path, &["keys", "rename", &id], &["--name"]);
 }
 
 #[test]
-fn a_key_that_the_command_line_revokes_is_refused_by_the_server() {
+fn a_key_that_the_command_line_revokes_is_rejected_by_the_server() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let server = Server::start(path, &FAST);
@@ -202,13 +185,13 @@ fn a_key_that_the_command_line_revokes_is_refused_by_the_server() {
         assert_eq!(server.whoami(token).status, 200);
     }
     assert_eq!(keys(path, &["revoke", &id_of(&parent)]), "revoked 1 key\n");
-    await_the_bound();
+    wait_for_staleness_bound();
     assert_eq!(server.whoami(&parent).status, 401);
     assert_eq!(server.whoami(&child).status, 200);
     assert_fails(path, &["keys", "revoke", &id_of(&parent)], &["revoked"]);
     let cascade = keys_json(path, &["revoke", &id_of(&parent), "--cascade"]);
     assert_eq!(cascade, json!({"revoked": 2}));
-    await_the_bound();
+    wait_for_staleness_bound();
     for token in [&parent, &child, &grandchild] {
         assert_eq!(server.whoami(token).status, 401);
         assert_eq!(verify(path, token, &[]), (1, "REVOKED".into()));
@@ -217,10 +200,10 @@ fn a_key_that_the_command_line_revokes_is_refused_by_the_server() {
 }
 
 #[test]
-fn off_boarding_leaves_no_key_even_while_keys_are_created() {
+fn revoke_all_leaves_no_key_while_keys_are_created() {
     let folder = tempdir().unwrap();
     let path = folder.path();
-    let server = Server::start(path, &FAST);
+    let server = Server::start(path, &FAST_UNLIMITED);
     let workspace = ["--workspace", "leaving"];
     let leaving = operator_key(path, &[&FAST[..], &workspace].concat());
     let staying = operator_key(path, &FAST);
@@ -229,38 +212,45 @@ fn off_boarding_leaves_no_key_even_while_keys_are_created() {
         let body = format!(r#"{{"name":"n","expire_now":{expired}}}"#);
         assert_eq!(server.create(&leaving, &body).status, 201);
     }
-    let mut made = 231;
+    let late = AtomicUsize::new(0);
     let done = AtomicBool::new(false);
-    let printed = thread::scope(|scope| {
-        // Each creates the next, until one finds itself revoked.
-        let creators = [(); 3].map(|()| {
+    let revoked = thread::scope(|scope| {
+        let _stop = SetOnDrop(&done);
+        for _ in 0..3 {
+            // Each key creates the next, until one is revoked.
             scope.spawn(|| {
-                let (mut own, mut made) = (leaving.clone(), 0);
+                let mut own = leaving.clone();
                 while !done.load(Ordering::SeqCst) {
-                    let answer = server.create(&own, r#"{"name":"late"}"#);
-                    if answer.status != 201 {
+                    let created = server.create(&own, r#"{"name":"late"}"#);
+                    if created.status != 201 {
                         break;
                     }
-                    own = answer.text("secret");
-                    made += 1;
+                    own = created.text("secret");
+                    late.fetch_add(1, Ordering::SeqCst);
                 }
-                made
-            })
-        });
-        let printed = keys(path, &["revoke", "--all", "--workspace", "leaving"]);
-        done.store(true, Ordering::SeqCst);
-        for creator in creators {
-            made += creator.join().unwrap();
+            });
         }
-        printed
+        wait_for("keys are being created", || {
+            (late.load(Ordering::SeqCst) >= 3).then_some(())
+        });
+        run(path, &["keys", "revoke", "--all", "--workspace", "leaving"])
     });
-    assert_eq!(printed, format!("revoked {made} keys\n"));
-    for status in ["active", "expired"] {
-        let left = keys_json(
+    let created = 231 + late.into_inner();
+    if revoked.status.success() {
+        let printed = String::from_utf8(revoked.stdout).unwrap();
+        assert_eq!(printed, format!("revoked {created} keys\n"));
+    } else {
+        // On a stalled disk the store may be unavailable halfway.
+        let log = String::from_utf8(revoked.stderr).unwrap();
+        assert!(log.contains("unavailable"), "{log}");
+        keys(path, &["revoke", "--all", "--workspace", "leaving"]);
+    }
+    for (status, total) in [("active", 0), ("expired", 0), ("revoked", created)] {
+        let listed = keys_json(
             path,
             &["list", "--workspace", "leaving", "--status", status],
         );
-        assert_eq!(left["meta"]["total"], 0, "{status}");
+        assert_eq!(listed["meta"]["total"], total, "{status}");
     }
     assert_eq!(server.whoami(&leaving).status, 401);
     assert_eq!(server.whoami(&staying).status, 200);
@@ -271,7 +261,7 @@ fn off_boarding_leaves_no_key_even_while_keys_are_created() {
 }
 
 #[test]
-fn a_rotation_prints_the_new_token_alone_and_lets_the_old_one_end() {
+fn rotate_prints_only_the_new_token_and_lets_the_old_one_expire() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let server = Server::start(path, &FAST);
@@ -292,15 +282,15 @@ fn a_rotation_prints_the_new_token_alone_and_lets_the_old_one_end() {
     assert!(old["expires_at"].as_str() < new["expires_at"].as_str());
 
     let arguments = ["--expire-previous", "now", "--expires-in", "2h", "--json"];
-    let answer: Value = serde_json::from_str(&rotate(&second, &arguments)).unwrap();
-    let third = answer["secret"].as_str().unwrap();
-    await_the_bound();
+    let response: Value = serde_json::from_str(&rotate(&second, &arguments)).unwrap();
+    let third = response["secret"].as_str().unwrap();
+    wait_for_staleness_bound();
     assert_eq!(server.whoami(&second).status, 401);
     assert_eq!(
         server.whoami(third).json()["expires_at"],
-        answer["expires_at"]
+        response["expires_at"]
     );
-    assert!(answer["expires_at"].as_str() < new["expires_at"].as_str());
+    assert!(response["expires_at"].as_str() < new["expires_at"].as_str());
 
     let first = id_of(&first);
     assert_fails(path, &["keys", "rotate", &first], &["rotated before"]);
@@ -313,7 +303,7 @@ fn a_rotation_prints_the_new_token_alone_and_lets_the_old_one_end() {
 }
 
 #[test]
-fn verify_answers_by_its_exit_code_and_repeats_no_token() {
+fn verify_reports_by_its_exit_code_and_repeats_no_token() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let token = operator_key(path, &[&FAST[..], &["--workspace", "acme"]].concat());
@@ -321,7 +311,7 @@ fn verify_answers_by_its_exit_code_and_repeats_no_token() {
     assert_eq!(verify(path, &token, &["--workspace", "acme"]).0, 0);
     let elsewhere = verify(path, &token, &["--workspace", "default"]);
     assert_eq!(elsewhere, (1, "NOT_FOUND".into()));
-    // With another end of the line, and without one.
+    // With another line end, and without one.
     for input in [format!("{token}\r\nmore\n"), token.clone()] {
         let output = run_with_input(path, &["keys", "verify"], &input);
         assert_eq!(output.status.code(), Some(0));
@@ -333,8 +323,8 @@ fn verify_answers_by_its_exit_code_and_repeats_no_token() {
     for wrong in [&wrong_secret, &long, &token[..60]] {
         let output = run_with_input(path, &["keys", "verify", "--json"], wrong);
         assert_eq!(output.status.code(), Some(1));
-        let worth: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(worth, json!({"valid": false, "code": "NOT_FOUND"}));
+        let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(printed, json!({"valid": false, "code": "NOT_FOUND"}));
     }
     let file = Connection::open(path.join("keywright.db")).unwrap();
     file.execute("UPDATE keys SET expires_at = 1000", ())
@@ -348,7 +338,7 @@ fn verify_answers_by_its_exit_code_and_repeats_no_token() {
         (1, "NOT_FOUND".into())
     );
 
-    // It could not be found out.
+    // Undetermined.
     file.execute("UPDATE keys SET permissions = '!'", ())
         .unwrap();
     assert_eq!(verify(path, &token, &[]), (3, String::new()));
@@ -364,7 +354,7 @@ fn verify_answers_by_its_exit_code_and_repeats_no_token() {
 }
 
 #[test]
-fn a_token_in_the_wrong_place_is_not_repeated() {
+fn an_error_does_not_repeat_a_token_in_the_wrong_argument() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let token = operator_key(path, &FAST);
@@ -378,15 +368,14 @@ fn a_token_in_the_wrong_place_is_not_repeated() {
         &["keys", "list", "--workspace", &format!("({token})")],
     ] {
         assert_fails(path, arguments, &[]);
-        let told = run(path, arguments).stderr;
-        let told = String::from_utf8(told).unwrap();
-        assert!(!told.contains(secret_of(&token)), "{told}");
+        let log = String::from_utf8(run(path, arguments).stderr).unwrap();
+        assert!(!log.contains(secret_of(&token)), "{log}");
     }
     assert_fails(path, &["keys", "verify", &token], &["standard input"]);
 }
 
 #[test]
-fn a_token_in_the_place_of_a_path_is_not_repeated() {
+fn an_error_does_not_repeat_a_token_in_a_path() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let token = operator_key(path, &FAST);
@@ -395,7 +384,10 @@ fn a_token_in_the_place_of_a_path_is_not_repeated() {
         let file = format!("sqlite:{token}");
         let folder = format!("sqlite:{token}/keys.db");
         for (arguments, words) in [
-            (["keys", "list", "--store", &file], "no file …;"),
+            (
+                ["keys", "list", "--store", &file],
+                "the file … does not exist;",
+            ),
             (["keys", "list", "--pepper-file", token], "pepper file …:"),
             (
                 ["serve", "--first-key=none", "--store", &folder],
@@ -403,21 +395,21 @@ fn a_token_in_the_place_of_a_path_is_not_repeated() {
             ),
         ] {
             assert_fails(path, &arguments, &[words]);
-            let told = String::from_utf8(run(path, &arguments).stderr).unwrap();
-            assert!(!told.contains(secret_of(token)), "{told}");
+            let log = String::from_utf8(run(path, &arguments).stderr).unwrap();
+            assert!(!log.contains(secret_of(token)), "{log}");
         }
     }
 }
 
 #[test]
-fn a_purge_takes_what_was_revoked_long_ago_and_what_nothing_descends_from() {
+fn purge_deletes_keys_that_were_revoked_long_ago_and_have_no_descendants() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let server = Server::start(path, &FAST);
-    let [parent, lonely, recent] = [(); 3].map(|()| operator_key(path, &FAST));
+    let [parent, childless, recent] = [(); 3].map(|()| operator_key(path, &FAST));
     let elsewhere = operator_key(path, &[&FAST[..], &["--workspace", "other"]].concat());
     let child = server.create(&parent, r#"{"name":"child"}"#).text("secret");
-    for token in [&parent, &lonely, &recent] {
+    for token in [&parent, &childless, &recent] {
         keys(path, &["revoke", &id_of(token)]);
     }
     keys(path, &["revoke", "--all", "--workspace", "other"]);
@@ -427,8 +419,8 @@ fn a_purge_takes_what_was_revoked_long_ago_and_what_nothing_descends_from() {
         let sql = "UPDATE keys SET revoked_at = ?2 WHERE id = CAST(?1 AS BLOB)";
         assert_eq!(file.execute(sql, (id, revoked_at)), Ok(1));
     };
-    // 2024-03-01T10:00:00Z.
-    for token in [&parent, &lonely, &elsewhere] {
+    // 2024-03-01T10:00:00Z in milliseconds.
+    for token in [&parent, &childless, &elsewhere] {
         age(token, 1_709_287_200_000);
     }
     let purge =
@@ -437,11 +429,11 @@ fn a_purge_takes_what_was_revoked_long_ago_and_what_nothing_descends_from() {
     assert_eq!(purge(&["2024-03-01T11:00:00+01:00"]), "purged 0 keys\n");
     let default = ["2024-03-01T10:00:00.001Z", "--workspace", "default"];
     assert_eq!(purge(&default), "purged 1 key\n");
-    assert_fails(path, &["keys", "get", &id_of(&lonely)], &["no key"]);
-    assert_eq!(verify(path, &lonely, &[]), (1, "NOT_FOUND".into()));
-    assert_eq!(server.whoami(&lonely).status, 401);
+    assert_fails(path, &["keys", "get", &id_of(&childless)], &["no key"]);
+    assert_eq!(verify(path, &childless, &[]), (1, "NOT_FOUND".into()));
+    assert_eq!(server.whoami(&childless).status, 401);
 
-    // However late the date, what was just revoked stays, and what a living key descends from.
+    // For any date, recently revoked keys and ancestors of active keys stay.
     let output = run(
         path,
         &["keys", "purge", "--json", "--revoked-before", "9999-01-01"],
@@ -468,7 +460,7 @@ fn a_purge_takes_what_was_revoked_long_ago_and_what_nothing_descends_from() {
 }
 
 #[test]
-fn mistakes_are_one_line_and_leave_no_file_behind() {
+fn errors_are_one_line_and_create_no_file() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let id = "key_0U5lKtf600000000";
@@ -526,7 +518,7 @@ fn mistakes_are_one_line_and_leave_no_file_behind() {
 }
 
 #[test]
-fn each_command_says_what_it_does() {
+fn each_command_has_help() {
     let folder = tempdir().unwrap();
     let all = keys(folder.path(), &["--help"]);
     for command in [

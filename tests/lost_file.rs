@@ -1,62 +1,65 @@
-//! The file of a running server is taken away, and brought back.
+//! The file of a running server is moved away and back.
 
-use std::{fs, thread};
+use std::fs;
 
 use tempfile::tempdir;
 
-use crate::{
-    client::{BOUND, Client, Times, now},
-    support::{Server, operator_key, parse, run},
+use crate::support::{
+    Client, FAST, STALENESS_BOUND, Server, Times, id_of, keys, now, operator_key, wait_for,
+    wait_for_staleness_bound,
 };
 
 #[test]
-fn remembered_keys_are_answered_with_503_while_the_file_is_away_and_work_again_after_it_is_back() {
+fn cached_keys_are_answered_with_503_while_the_file_is_away_and_work_again_when_it_is_back() {
     let folder = tempdir().unwrap();
     let path = folder.path();
-    let fast = ["--hash", "hmac-sha256"];
-    let token = operator_key(path, &fast);
-    let revoked = operator_key(path, &fast);
+    let token = operator_key(path, &FAST);
+    let revoked = operator_key(path, &FAST);
     let (file, away) = (path.join("keywright.db"), path.join("away"));
-    let server = Server::start(path, &fast);
-    let mut client = Client::of(&server);
+    let server = Server::start(path, &FAST);
+    let mut client = Client::connect(&server);
     let (until_away, until_back) = (Times::default(), Times::default());
     for round in 0..5 {
         assert_eq!(client.whoami(&token), 200);
         fs::rename(&file, &away).unwrap();
         let moved = now();
-        let mut last_good = moved;
-        for _ in 0..10_000 {
+        let mut last_accepted = moved;
+        wait_for("the server notices that the file is away", || {
             let sent = now();
-            let answer = client.ask(&token);
-            if answer.status == 503 {
-                assert_eq!(answer.header("retry-after"), "1");
-                break;
+            let response = client.whoami_once(&token);
+            if response.status == 503 {
+                assert_eq!(response.header("retry-after"), "1");
+                return Some(());
             }
-            assert_eq!(answer.status, 200, "{answer:?}");
-            assert!(sent - moved <= BOUND, "let in {:?} later", sent - moved);
-            last_good = sent;
-        }
-        until_away.add(last_good - moved);
+            assert_eq!(response.status, 200, "{response:?}");
+            let after = sent - moved;
+            assert!(
+                after <= STALENESS_BOUND,
+                "accepted {after:?} after the move"
+            );
+            last_accepted = sent;
+            None
+        });
+        until_away.add(last_accepted - moved);
         for _ in 0..100 {
             for token in [&token, &revoked] {
-                assert_eq!(client.whoami(token), 503);
+                assert_eq!(client.whoami_once(token).status, 503);
             }
         }
         fs::rename(&away, &file).unwrap();
-        // What has happened to the file elsewhere is known before anything is remembered again.
+        // The server applies what has happened to the file meanwhile before it caches keys again.
         if round == 0 {
-            let id = parse(&revoked).id().to_string();
-            assert!(run(path, &["keys", "revoke", &id]).status.success());
+            keys(path, &["revoke", &id_of(&revoked)]);
         }
         let moved = now();
         assert_eq!(client.whoami(&token), 200);
         until_back.add(moved.elapsed());
         assert_eq!(client.whoami(&revoked), 401);
-        thread::sleep(BOUND);
+        wait_for_staleness_bound();
         assert_eq!(client.whoami(&token), 200);
     }
-    until_away.print("let in after the file was moved away");
-    until_back.print("the first answer after it was moved back");
+    until_away.print("accepted after the file was moved away");
+    until_back.print("first response after the file was moved back");
     let (status, _, log) = server.stop();
     assert!(status.success(), "{log}");
 }

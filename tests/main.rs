@@ -1,4 +1,4 @@
-//! Stories across the crates: the real program, real files, real sockets.
+//! Stories across the crates: the real program, real files and real sockets.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,9 +7,7 @@
     reason = "a test"
 )]
 
-mod answer;
 mod bad_requests;
-mod client;
 mod cold_start;
 mod command_line;
 mod concurrency;
@@ -28,7 +26,6 @@ mod metrics;
 mod openapi;
 mod rate_limit;
 mod read_only;
-mod redis;
 mod rehash;
 mod revocation;
 mod rotation;

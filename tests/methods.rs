@@ -1,12 +1,12 @@
-//! HEAD, OPTIONS and methods that a path does not have, over a real socket.
+//! HEAD, OPTIONS and unsupported methods, over a real socket.
 
 use std::io::{Read, Write};
 
 use tempfile::tempdir;
 
-use crate::support::{Server, operator_key};
+use crate::support::{FAST, Server, operator_key};
 
-/// The status, the header lines but for those that differ from answer to answer, and the body.
+/// Sends a request. Returns the status, the sorted header lines without the date, and the body.
 fn exchange(
     server: &Server,
     method: &str,
@@ -17,9 +17,9 @@ fn exchange(
     let request =
         format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     let mut lines = head.split("\r\n");
     let status = lines.next().unwrap().split(' ').nth(1).unwrap();
     let mut lines: Vec<String> = lines
@@ -30,10 +30,10 @@ fn exchange(
     (status.parse().unwrap(), lines, body.to_owned())
 }
 
-/// The headers without what the request itself has taken from the caller's budget.
-fn unspent(headers: &[String]) -> Vec<&String> {
-    let spent = |header: &&String| !header.starts_with("x-ratelimit-re");
-    headers.iter().filter(spent).collect()
+/// Returns the headers without the rest of the budget, which each request changes.
+fn without_budget(headers: &[String]) -> Vec<&String> {
+    let is_constant = |header: &&String| !header.starts_with("x-ratelimit-re");
+    headers.iter().filter(is_constant).collect()
 }
 
 struct Story {
@@ -46,8 +46,8 @@ struct Story {
 impl Story {
     fn start() -> Self {
         let folder = tempdir().unwrap();
-        let token = operator_key(folder.path(), &["--hash", "hmac-sha256"]);
-        let server = Server::start(folder.path(), &["--hash", "hmac-sha256"]);
+        let token = operator_key(folder.path(), &FAST);
+        let server = Server::start(folder.path(), &FAST);
         let key = server.create(&token, r#"{"name":"n"}"#);
         Self {
             bearer: format!("authorization: Bearer {token}\r\nx-request-id: same\r\n"),
@@ -59,7 +59,7 @@ impl Story {
 }
 
 #[test]
-fn head_answers_as_get_with_the_length_and_without_the_body() {
+fn head_returns_the_headers_of_get_without_the_body() {
     let story = Story::start();
     let stranger = "authorization: Bearer x\r\nx-request-id: same\r\n";
     let problem = format!("{}accept: application/problem+json\r\n", story.bearer);
@@ -85,8 +85,8 @@ fn head_answers_as_get_with_the_length_and_without_the_body() {
         let head = exchange(&story.server, "HEAD", path, headers);
         assert_eq!(get.0, status, "{path}");
         assert_eq!(
-            (head.0, unspent(&head.1)),
-            (get.0, unspent(&get.1)),
+            (head.0, without_budget(&head.1)),
+            (get.0, without_budget(&get.1)),
             "{path}"
         );
         assert!(
@@ -104,7 +104,7 @@ fn head_answers_as_get_with_the_length_and_without_the_body() {
 }
 
 #[test]
-fn options_and_405_name_the_methods_that_a_path_has() {
+fn options_and_405_list_the_methods_of_a_path() {
     let story = Story::start();
     let rotate = format!("{}/rotate", story.key);
     for (path, allow) in [
@@ -116,7 +116,7 @@ fn options_and_405_name_the_methods_that_a_path_has() {
         ("/v1/api-keys/verify", "POST, OPTIONS"),
     ] {
         let line = format!("allow: {allow}");
-        // A browser asks without a key.
+        // A preflight request of a browser has no key.
         for headers in [&story.bearer, ""] {
             let (status, lines, body) = exchange(&story.server, "OPTIONS", path, headers);
             assert_eq!((status, body.as_str()), (204, ""), "{path}");

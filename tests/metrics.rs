@@ -1,40 +1,34 @@
-//! What a scrape of the server tells, and what it does not.
+//! The metrics of the server, and what they must not contain.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::collections::BTreeMap;
 
 use tempfile::tempdir;
 
-use crate::support::{PATIENCE, Server, forge, operator_key, parse, secret_of};
+use crate::support::{FAST, Server, forge, operator_key, parse, secret_of, wait_for};
 
-/// A scrape: the value of each series.
+/// Scrapes the server. Returns the text, and the value of each series.
 fn scrape(server: &Server) -> (String, BTreeMap<String, f64>) {
-    let answer = server.send("GET", "/metrics", "", "");
-    assert_eq!(answer.status, 200);
-    let form = answer.header("content-type");
-    assert_eq!(form, "text/plain; version=0.0.4; charset=utf-8");
-    let series = answer.body.lines().filter(|line| !line.is_empty());
+    let response = server.send("GET", "/metrics", "", "");
+    assert_eq!(response.status, 200);
+    let content_type = response.header("content-type");
+    assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");
+    let series = response.body.lines().filter(|line| !line.is_empty());
     let series = series.filter(|line| !line.starts_with('#')).map(|line| {
         let (name, value) = line.rsplit_once(' ').unwrap();
         (name.to_owned(), value.parse().unwrap())
     });
     let series = series.collect();
-    (answer.body, series)
+    (response.body, series)
 }
 
-/// The scrape that shows this: the library tells its numbers each second.
+/// Scrapes until a condition holds: the library publishes its metrics each second.
 fn scrape_until(
     server: &Server,
-    shown: impl Fn(&BTreeMap<String, f64>) -> bool,
+    holds: impl Fn(&BTreeMap<String, f64>) -> bool,
 ) -> (String, BTreeMap<String, f64>) {
-    let pause = Duration::from_millis(50);
-    for _ in 0..PATIENCE.as_millis() / pause.as_millis() {
-        let (text, series) = scrape(server);
-        if shown(&series) {
-            return (text, series);
-        }
-        thread::sleep(pause);
-    }
-    panic!("it is never shown: {:?}", scrape(server));
+    wait_for("the metrics are published", || {
+        Some(scrape(server)).filter(|(_, series)| holds(series))
+    })
 }
 
 fn outcome(name: &str) -> String {
@@ -42,12 +36,11 @@ fn outcome(name: &str) -> String {
 }
 
 #[test]
-fn a_scrape_counts_what_has_happened_and_tells_of_nobody() {
+fn the_metrics_count_requests_and_contain_no_text_of_a_client() {
     let folder = tempdir().unwrap();
-    let workspace = ["--hash", "hmac-sha256", "--workspace", "tell-tale"];
+    let workspace = [&FAST[..], &["--workspace", "tell-tale"]].concat();
     let admin = operator_key(folder.path(), &workspace);
-    let fast = ["--hash", "hmac-sha256", "--first-key", "none"];
-    let server = Server::start(folder.path(), &fast);
+    let server = Server::start(folder.path(), &FAST);
     let (_, before) = scrape(&server);
     for name in ["accepted", "wrong_secret", "revoked", "malformed"] {
         assert_eq!(before[&outcome(name)], 0.0, "{name}");
@@ -65,13 +58,13 @@ fn a_scrape_counts_what_has_happened_and_tells_of_nobody() {
     let path = format!("/v1/api-keys/{}", other.id());
     assert_eq!(server.send("DELETE", &path, &admin, "").status, 200);
     assert_eq!(server.whoami(&token).status, 401);
-    // Paths and methods that hold what they should not.
+    // A token in the path, and an unknown method.
     let lost = format!("/{token}?{token}");
     assert_eq!(server.send("GET", &lost, &admin, "").status, 404);
     assert_eq!(server.send("TELL-TALE", &lost, &admin, "").status, 404);
 
     let (text, after) = scrape_until(&server, |series| series[&outcome("revoked")] == 1.0);
-    // Create, whoami and revoke.
+    // The requests to create, whoami and revoke.
     assert_eq!(after[&outcome("accepted")], 3.0, "{text}");
     assert_eq!(after[&outcome("wrong_secret")], 1.0, "{text}");
     assert_eq!(after[&outcome("malformed")], 1.0, "{text}");
@@ -93,7 +86,7 @@ fn a_scrape_counts_what_has_happened_and_tells_of_nobody() {
     assert_eq!(by("GET", "", 404), 1.0);
     assert_eq!(by("OTHER", "", 404), 1.0);
 
-    // The lease may lapse on a machine that is busy, and each of these may ask the store then.
+    // On a busy machine the lease may lapse, and a verification then reads the store.
     scrape_until(&server, |series| {
         assert_eq!(server.whoami(&admin).status, 200);
         series["keywright_cache_hits_total"] > after["keywright_cache_hits_total"]

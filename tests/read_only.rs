@@ -1,4 +1,4 @@
-//! A file or a directory that this user may only read.
+//! The user of the program may only read the file or its directory.
 
 #![cfg(unix)]
 
@@ -14,12 +14,12 @@ use std::{
 
 use tempfile::tempdir;
 
-use crate::support::{keywright, operator_key};
+use crate::support::{FAST, keywright, operator_key};
 
-/// A user with no rights: nothing is read-only to the superuser.
+/// The id of the user `nobody`. The superuser may write everything.
 const NOBODY: u32 = 65534;
 
-/// Runs the program as a user that is not the superuser, to whom the folder belongs.
+/// Runs the program as a user that owns the folder and is not the superuser.
 fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = keywright(folder, arguments);
     if rustix::process::geteuid().is_root() {
@@ -39,11 +39,11 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn what_may_not_be_written_is_refused_in_one_line_and_left_as_it_is() {
+fn a_read_only_store_is_rejected_with_one_line_and_left_unchanged() {
     for (file_mode, folder_mode) in [(0o400, 0o700), (0o600, 0o500), (0o400, 0o500)] {
         let folder = tempdir().unwrap();
         let path = folder.path();
-        operator_key(path, &["--hash", "hmac-sha256"]);
+        operator_key(path, &FAST);
         let file = path.join("keywright.db");
         if rustix::process::geteuid().is_root() {
             run(path, &["--version"]);
@@ -61,11 +61,11 @@ fn what_may_not_be_written_is_refused_in_one_line_and_left_as_it_is() {
             &["keys", "create", "--name", "n"],
         ] {
             let output = run(path, arguments);
-            let told = String::from_utf8(output.stderr).unwrap();
-            println!("{told}");
+            let log = String::from_utf8(output.stderr).unwrap();
+            println!("{log}");
             assert!(!output.status.success(), "{arguments:?}");
-            assert!(told.contains("keywright.db cannot be"), "{told}");
-            assert_eq!(told.trim_end().lines().count(), 1, "{told}");
+            assert!(log.contains("keywright.db cannot be"), "{log}");
+            assert_eq!(log.trim_end().lines().count(), 1, "{log}");
             assert_eq!(fs::read(&file).unwrap(), before);
         }
         fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();

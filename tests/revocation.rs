@@ -1,18 +1,23 @@
-//! A revocation: on all servers at once, of one key or of all that came from it.
+//! Revocation of a key, or of a key and its descendants, on all servers.
 
-use std::{collections::HashSet, thread, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::support::{Server, await_the_bound, operator_key};
+use crate::support::{
+    FAST, FAST_UNLIMITED, Server, operator_key, wait_for, wait_for_staleness_bound,
+};
 
 #[test]
-fn a_key_that_was_revoked_on_one_server_is_refused_by_the_other_within_100_ms() {
+fn a_key_that_one_server_revokes_is_rejected_by_the_other_within_100_ms() {
     let folder = tempdir().unwrap();
-    let fast = ["--hash", "hmac-sha256"];
-    let admin = operator_key(folder.path(), &fast);
-    let servers = [(); 2].map(|()| Server::start(folder.path(), &fast));
+    let admin = operator_key(folder.path(), &FAST);
+    let servers = [(); 2].map(|()| Server::start(folder.path(), &FAST));
     for _ in 0..20 {
         let key = servers[0].create(&admin, r#"{"name":"n"}"#);
         let secret = key.text("secret");
@@ -20,14 +25,14 @@ fn a_key_that_was_revoked_on_one_server_is_refused_by_the_other_within_100_ms() 
         let path = key.header("location").to_owned();
         assert_eq!(servers[0].send("DELETE", &path, &admin, "").status, 200);
         assert_eq!(servers[0].whoami(&secret).status, 401);
-        await_the_bound();
+        wait_for_staleness_bound();
         assert_eq!(servers[1].whoami(&secret).status, 401);
     }
 }
 
-/// The tokens of all keys that came from the owner of this one, made until it is refused: children,
-/// successors of those, and children of these.
-fn grow(server: &Server, top: &str) -> Vec<String> {
+/// Creates children of `top`, their successors and children of these, until `top` is rejected.
+/// Returns the tokens, and counts the children.
+fn grow(server: &Server, top: &str, children: &AtomicUsize) -> Vec<String> {
     let mut tokens = Vec::new();
     loop {
         let child = server.create(top, r#"{"name":"child"}"#);
@@ -36,109 +41,108 @@ fn grow(server: &Server, top: &str) -> Vec<String> {
             return tokens;
         }
         tokens.push(child.text("secret"));
+        children.fetch_add(1, Ordering::Relaxed);
         let rotate = format!("{}/rotate", child.header("location"));
         let successor = server.send("POST", &rotate, top, "");
         if successor.status != 201 {
-            // The child is gone, or the top.
+            // The child is revoked, or the top.
             assert!([401, 404].contains(&successor.status), "{successor:?}");
             continue;
         }
         let successor = successor.text("secret");
-        let below = server.create(&successor, r#"{"name":"below the successor"}"#);
+        let grandchild = server.create(&successor, r#"{"name":"child of the successor"}"#);
         tokens.push(successor);
-        match below.status {
-            201 => tokens.push(below.text("secret")),
-            status => assert_eq!(status, 401, "{below:?}"),
+        match grandchild.status {
+            201 => tokens.push(grandchild.text("secret")),
+            status => assert_eq!(status, 401, "{grandchild:?}"),
         }
     }
 }
 
 #[test]
-fn a_cascade_kills_the_whole_tree_while_it_grows_and_nothing_else() {
+fn a_cascade_revokes_a_tree_that_is_growing_and_nothing_else() {
     let folder = tempdir().unwrap();
-    let fast = ["--hash", "hmac-sha256"];
-    let admin = operator_key(folder.path(), &fast);
-    let elsewhere = ["--hash", "hmac-sha256", "--workspace", "elsewhere"];
+    let admin = operator_key(folder.path(), &FAST);
+    let elsewhere = [&FAST[..], &["--workspace", "elsewhere"]].concat();
     let elsewhere = operator_key(folder.path(), &elsewhere);
-    let server = Server::start(folder.path(), &fast);
-    // Beside the tree: a sister, her child, her successor, and a key of another workspace.
-    let sister = server.create(&admin, r#"{"name":"sister"}"#);
-    let niece = server.create(&sister.text("secret"), r#"{"name":"niece"}"#);
-    let rotate = format!("{}/rotate", sister.header("location"));
-    let renewed = server.send("POST", &rotate, &admin, "");
-    let beside: Vec<String> = [&sister, &niece, &renewed]
-        .map(|answer| answer.text("secret"))
+    let server = Server::start(folder.path(), &FAST_UNLIMITED);
+    // Outside the tree: a sibling of its top, a child and a successor of the sibling, and a key of
+    // another workspace.
+    let sibling = server.create(&admin, r#"{"name":"sibling"}"#);
+    let nephew = server.create(&sibling.text("secret"), r#"{"name":"nephew"}"#);
+    let rotate = format!("{}/rotate", sibling.header("location"));
+    let successor = server.send("POST", &rotate, &admin, "");
+    let others: Vec<String> = [&sibling, &nephew, &successor]
+        .map(|response| response.text("secret"))
         .into_iter()
         .chain([admin.clone(), elsewhere])
         .collect();
     let active = || {
         let list = server.send("GET", "/v1/api-keys?status=active&limit=100", &admin, "");
-        let ids = list.json()["data"].as_array().unwrap().clone();
-        ids.into_iter()
+        let keys = list.json()["data"].as_array().unwrap().clone();
+        keys.into_iter()
             .map(|key| key["id"].to_string())
             .collect::<HashSet<_>>()
     };
     let before = active();
     for round in 0..5 {
         let top = server.create(&admin, r#"{"name":"top"}"#);
-        // In every other round the top has a successor, which makes keys too.
+        // In every other round the top has a successor, which creates keys, too.
         let mut tops = vec![top.text("secret")];
         let path = top.header("location").to_owned();
         if round % 2 == 1 {
             let successor = server.send("POST", &format!("{path}/rotate"), &tops[0], "");
             tops.push(successor.text("secret"));
         }
-        let (made, cascade) = thread::scope(|scope| {
-            let makers: Vec<_> = (0..8)
+        let children = AtomicUsize::new(0);
+        let (created, cascade) = thread::scope(|scope| {
+            let growing: Vec<_> = (0..8)
                 .map(|number| {
-                    scope.spawn({
-                        let (server, top) = (&server, &tops[number % tops.len()]);
-                        move || grow(server, top)
-                    })
+                    let (server, top, children) = (&server, &tops[number % tops.len()], &children);
+                    scope.spawn(move || grow(server, top, children))
                 })
                 .collect();
-            thread::sleep(Duration::from_millis(30));
+            wait_for("the tree grows", || {
+                (children.load(Ordering::Relaxed) >= 8).then_some(())
+            });
             let cascade = server.send("DELETE", &format!("{path}?cascade=true"), &admin, "");
-            let made = makers.into_iter().flat_map(|maker| maker.join().unwrap());
-            (made.collect::<Vec<_>>(), cascade)
+            let created = growing
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap());
+            (created.collect::<Vec<_>>(), cascade)
         });
         assert_eq!(cascade.status, 200, "{cascade:?}");
         assert_eq!(cascade.json()["message"], "API key revoked.");
-        assert!(!made.is_empty());
-        for token in tops.iter().chain(&made) {
+        assert!(created.len() >= 8);
+        for token in tops.iter().chain(&created) {
             assert_eq!(server.whoami(token).status, 401);
         }
-        // Of what was made and never told, nothing lives either.
+        // This includes keys that were created, but that no response has returned.
         assert_eq!(active(), before);
-        let none_left = server.send("DELETE", &format!("{path}?cascade=true"), &admin, "");
-        assert_eq!(none_left.status, 404, "{none_left:?}");
-        for token in &beside {
+        let repeated = server.send("DELETE", &format!("{path}?cascade=true"), &admin, "");
+        assert_eq!(repeated.status, 404, "{repeated:?}");
+        for token in &others {
             assert_eq!(server.whoami(token).status, 200);
         }
     }
 }
 
 #[test]
-fn a_cascade_tells_how_many_it_has_reached_through_keys_that_were_revoked_before() {
+fn a_cascade_reaches_descendants_of_revoked_keys_and_returns_how_many_keys_it_revoked() {
     let folder = tempdir().unwrap();
-    let fast = ["--hash", "hmac-sha256"];
-    let admin = operator_key(folder.path(), &fast);
-    let server = Server::start(folder.path(), &fast);
+    let admin = operator_key(folder.path(), &FAST);
+    let server = Server::start(folder.path(), &FAST);
     let child = |token: &str| server.create(token, r#"{"name":"n"}"#);
     let top = child(&admin);
     let middle = child(&top.text("secret"));
     let rotate = format!("{}/rotate", middle.header("location"));
     let now = json!({"expire_previous": "now"}).to_string();
-    let renewed = server.send("POST", &rotate, &admin, &now);
-    let low = child(&renewed.text("secret"));
+    let successor = server.send("POST", &rotate, &admin, &now);
+    let low = child(&successor.text("secret"));
     let lowest = child(&low.text("secret"));
-    assert_eq!(
-        server
-            .send("DELETE", low.header("location"), &admin, "")
-            .status,
-        200
-    );
-    // What a revoked key has made lives on, until it is reached.
+    let revoked = server.send("DELETE", low.header("location"), &admin, "");
+    assert_eq!(revoked.status, 200);
+    // The child of a revoked key stays valid until a cascade reaches it.
     assert_eq!(server.whoami(&lowest.text("secret")).status, 200);
     let path = format!("{}?cascade=true", top.header("location"));
     let cascade = server.send("DELETE", &path, &admin, "");
@@ -146,9 +150,9 @@ fn a_cascade_tells_how_many_it_has_reached_through_keys_that_were_revoked_before
         cascade.json(),
         json!({"message": "API key revoked.", "revoked": 3})
     );
-    for answer in [&top, &middle, &renewed, &low, &lowest] {
-        assert_eq!(server.whoami(&answer.text("secret")).status, 401);
-        let shown = server.send("GET", answer.header("location"), &admin, "");
+    for response in [&top, &middle, &successor, &low, &lowest] {
+        assert_eq!(server.whoami(&response.text("secret")).status, 401);
+        let shown = server.send("GET", response.header("location"), &admin, "");
         assert_ne!(shown.json()["revoked_at"], Value::Null);
     }
 }

@@ -1,12 +1,10 @@
-//! A key is replaced without an outage: by hand, and with `rotate`.
+//! Keys are replaced without an outage, by hand and with `rotate`.
 
 use keywright_core::Timestamp;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Answer, Server, operator_key};
-
-const FAST: [&str; 2] = ["--hash", "hmac-sha256"];
+use crate::support::{FAST, Response, Server, operator_key, request, until_available, wait_for};
 
 struct Story {
     folder: TempDir,
@@ -26,8 +24,8 @@ impl Story {
         }
     }
 
-    /// The path and the token of a key that its admin creates.
-    fn key(&self, body: &Value) -> (String, String) {
+    /// Creates a key, and returns its path and token.
+    fn create(&self, body: &Value) -> (String, String) {
         let created = self.server.create(&self.admin, &body.to_string());
         assert_eq!(created.status, 201, "{created:?}");
         (
@@ -36,19 +34,19 @@ impl Story {
         )
     }
 
-    /// The key as it is shown to its admin.
-    fn look(&self, path: &str) -> Value {
+    /// Returns a key.
+    fn get(&self, path: &str) -> Value {
         let item = self.server.send("GET", path, &self.admin, "");
         assert_eq!(item.status, 200, "{item:?}");
         item.json()
     }
 
-    fn rotate(&self, path: &str, token: &str, body: &Value) -> Answer {
+    fn rotate(&self, path: &str, token: &str, body: &Value) -> Response {
         let path = format!("{path}/rotate");
         self.server.send("POST", &path, token, &body.to_string())
     }
 
-    fn works(&self, token: &str) -> bool {
+    fn accepts(&self, token: &str) -> bool {
         let status = self.server.whoami(token).status;
         assert!(status == 200 || status == 401, "{status}");
         status == 200
@@ -68,46 +66,51 @@ fn millis(time: &Value) -> i64 {
 }
 
 #[test]
-fn the_rotation_playbook() {
+fn a_key_is_replaced_by_hand_without_an_outage() {
     let story = Story::start();
-    let (old_path, old) = story.key(&json!({"name": "billing service", "metadata": {"team": "b"}}));
-    // Use the old key to create the new one.
+    let (old_path, old) =
+        story.create(&json!({"name": "billing service", "metadata": {"team": "b"}}));
+    // Create the new key with the old one.
     let new = story
         .server
         .create(&old, r#"{"name":"billing service, new"}"#);
     assert_eq!(new.status, 201, "{new:?}");
     let (new_path, new) = (new.header("location").to_owned(), new.text("secret"));
-    // Deploy: some servers have the one, some the other.
+    // Deploy the new key: both keys are in use.
     for _ in 0..3 {
-        assert!(story.works(&old) && story.works(&new));
+        assert!(story.accepts(&old) && story.accepts(&new));
     }
-    // Watch the old one, until nobody uses it any more.
-    let watched = story.look(&old_path);
+    // Watch the old key until it is no longer used.
+    // The clock for last uses is coarse, and may be behind the one for creations.
+    let watched = wait_for("the last use is after the creation", || {
+        assert!(story.accepts(&old));
+        let watched = story.get(&old_path);
+        (millis(&watched["last_used_at"]) >= millis(&watched["created_at"])).then_some(watched)
+    });
     assert_eq!(watched["is_expired"], false);
     assert_eq!(watched["revoked_at"], Value::Null);
     let used = millis(&watched["last_used_at"]);
-    assert!(used >= millis(&watched["created_at"]));
-    assert!(story.works(&new));
-    assert_eq!(millis(&story.look(&old_path)["last_used_at"]), used);
-    assert!(story.works(&old));
-    assert!(millis(&story.look(&old_path)["last_used_at"]) >= used);
-    // Revoke it: the new one lives, though it is its child.
+    assert!(story.accepts(&new));
+    assert_eq!(millis(&story.get(&old_path)["last_used_at"]), used);
+    assert!(story.accepts(&old));
+    assert!(millis(&story.get(&old_path)["last_used_at"]) >= used);
+    // Revoke the old key. The new key is its child, but stays valid.
     let revoked = story.server.send("DELETE", &old_path, &new, "");
     assert_eq!(revoked.json(), json!({"message": "API key revoked."}));
     let again = story.server.send("DELETE", &old_path, &new, "");
     assert_eq!(again.status, 404);
     assert_eq!(story.server.create(&old, r#"{"name":"late"}"#).status, 401);
-    assert_eq!(story.look(&new_path)["parent_id"], watched["id"]);
-    let shown = story.look(&old_path);
+    assert_eq!(story.get(&new_path)["parent_id"], watched["id"]);
+    let shown = story.get(&old_path);
     assert!(millis(&shown["revoked_at"]) >= millis(&shown["created_at"]));
-    assert!(!story.works(&old) && story.works(&new));
+    assert!(!story.accepts(&old) && story.accepts(&new));
     let story = story.restart();
-    assert!(!story.works(&old) && story.works(&new));
-    assert_eq!(story.look(&old_path), shown);
+    assert!(!story.accepts(&old) && story.accepts(&new));
+    assert_eq!(story.get(&old_path), shown);
 }
 
 #[test]
-fn a_key_replaces_itself_with_an_overlap() {
+fn a_key_can_rotate_itself_with_an_overlap() {
     let story = Story::start();
     for (body, seconds) in [
         (json!({}), 86_400),
@@ -116,37 +119,37 @@ fn a_key_replaces_itself_with_an_overlap() {
         (json!({"expire_previous": 3_600}), 3_600),
         (json!({"expire_previous": 2_592_000}), 2_592_000),
     ] {
-        let (path, mut token) = story.key(&json!({"name": "n", "metadata": {"a": [1]}}));
+        let (path, mut token) = story.create(&json!({"name": "n", "metadata": {"a": [1]}}));
         let mut path = path;
-        // The successor is a key like any other, and is replaced in its turn.
+        // The successor can be rotated like any other key.
         for _ in 0..2 {
             let rotated = story.rotate(&path, &token, &body);
             assert_eq!(rotated.status, 201, "{rotated:?}");
             let successor = rotated.json();
-            let old = story.look(&path);
+            let old = story.get(&path);
             assert_eq!(old["successor_id"], successor["id"], "{body}");
             assert_eq!(
                 millis(&old["expires_at"]) - millis(&successor["created_at"]),
                 seconds * 1_000,
                 "{body}"
             );
-            for same in [
+            for field in [
                 "name",
                 "permissions",
                 "environment",
                 "metadata",
                 "parent_id",
             ] {
-                assert_eq!(successor[same], old[same], "{body}");
+                assert_eq!(successor[field], old[field], "{body}");
             }
             assert_eq!(successor["expires_at"], Value::Null, "{body}");
-            assert!(story.works(&token) && story.works(&rotated.text("secret")));
+            assert!(story.accepts(&token) && story.accepts(&rotated.text("secret")));
             for again in [&body, &json!({"expire_previous": "now"})] {
                 let again = story.rotate(&path, &token, again);
-                let refused = (again.status, again.text("code"));
-                assert_eq!(refused, (409, "not_rotatable".to_owned()), "{body}");
+                let rejected = (again.status, again.text("code"));
+                assert_eq!(rejected, (409, "not_rotatable".to_owned()), "{body}");
             }
-            assert!(story.works(&token));
+            assert!(story.accepts(&token));
             path = rotated.header("location").to_owned();
             token = rotated.text("secret");
         }
@@ -154,15 +157,15 @@ fn a_key_replaces_itself_with_an_overlap() {
 }
 
 #[test]
-fn a_key_that_leaked_is_replaced_at_once() {
+fn a_leaked_key_is_replaced_at_once() {
     let story = Story::start();
     for expire_previous in [json!("now"), json!(0)] {
-        let (path, leaked) = story.key(&json!({"name": "n"}));
+        let (path, leaked) = story.create(&json!({"name": "n"}));
         let body = json!({"expire_previous": expire_previous});
         let rotated = story.rotate(&path, &leaked, &body);
         assert_eq!(rotated.status, 201, "{rotated:?}");
-        assert!(!story.works(&leaked) && story.works(&rotated.text("secret")));
-        let old = story.look(&path);
+        assert!(!story.accepts(&leaked) && story.accepts(&rotated.text("secret")));
+        let old = story.get(&path);
         assert_eq!(old["successor_id"], rotated.json()["id"]);
         assert_eq!(old["revoked_at"], rotated.json()["created_at"]);
         assert_eq!(old["expires_at"], Value::Null);
@@ -172,16 +175,16 @@ fn a_key_that_leaked_is_replaced_at_once() {
 }
 
 #[test]
-fn the_old_key_ends_with_the_overlap_and_the_new_one_does_not() {
+fn the_old_key_expires_after_the_overlap_and_the_new_one_does_not() {
     let story = Story::start();
-    let (path, old) = story.key(&json!({"name": "n"}));
+    let (path, old) = story.create(&json!({"name": "n"}));
     let rotated = story.rotate(&path, &old, &json!({"expire_previous": 1}));
     let new = rotated.text("secret");
-    while story.works(&old) {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    assert!(story.works(&new));
-    let shown = story.look(&path);
+    wait_for("the old key expires", || {
+        (!story.accepts(&old)).then_some(())
+    });
+    assert!(story.accepts(&new));
+    let shown = story.get(&path);
     assert_eq!(
         (&shown["is_expired"], &shown["revoked_at"]),
         (&json!(true), &Value::Null)
@@ -191,14 +194,14 @@ fn the_old_key_ends_with_the_overlap_and_the_new_one_does_not() {
         (again.status, again.text("code")),
         (409, "not_rotatable".into())
     );
-    // An overlap does not lengthen what ends sooner.
-    let (path, _) = story.key(&json!({"name": "n", "expires_at": "2999-01-01T00:00:00Z"}));
-    let end = story.look(&path)["expires_at"].clone();
-    let created = millis(&story.look(&path)["created_at"]);
+    // An overlap ends before a later expiry, and never extends an earlier one.
+    let (path, _) = story.create(&json!({"name": "n", "expires_at": "2999-01-01T00:00:00Z"}));
+    let end = story.get(&path)["expires_at"].clone();
+    let created = millis(&story.get(&path)["created_at"]);
     let rotated = story.rotate(&path, &story.admin, &json!({"expire_previous": 2_592_000}));
     let successor = rotated.json();
-    assert!(millis(&story.look(&path)["expires_at"]) < millis(&end));
-    // The successor has the lifetime that the old one had, from now.
+    assert!(millis(&story.get(&path)["expires_at"]) < millis(&end));
+    // The successor has the lifetime of the old key, from its creation on.
     assert_eq!(
         millis(&successor["expires_at"]) - millis(&successor["created_at"]),
         millis(&end) - created
@@ -206,38 +209,33 @@ fn the_old_key_ends_with_the_overlap_and_the_new_one_does_not() {
 }
 
 #[test]
-fn a_repeat_that_comes_while_the_first_is_at_it_is_told_of_the_same_successor() {
+fn concurrent_repeats_of_a_rotation_return_the_same_successor() {
     let story = Story::start();
     for expire_previous in ["now", "24h"] {
         for _ in 0..20 {
-            let (path, _) = story.key(&json!({"name": "n"}));
+            let (path, _) = story.create(&json!({"name": "n"}));
             let body = json!({"expire_previous": expire_previous}).to_string();
-            let request = format!(
-                "POST {path}/rotate HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
-                 authorization: Bearer {}\r\ncontent-type: application/json\r\n\
-                 idempotency-key: once\r\ncontent-length: {}\r\n\r\n{body}",
-                story.admin,
-                body.len()
-            );
-            let answers: Vec<Answer> = std::thread::scope(|scope| {
-                let asked: Vec<_> = (0..8)
-                    .map(|_| scope.spawn(|| story.server.raw(&request)))
-                    .collect();
-                asked
+            let header = "idempotency-key: once\r\n";
+            let rotate = format!("{path}/rotate");
+            let request = request("POST", &rotate, &story.admin, header, &body);
+            let send = || until_available(|| story.server.raw(&request));
+            let responses: Vec<Response> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(send)).collect();
+                threads
                     .into_iter()
-                    .map(|asked| asked.join().unwrap())
+                    .map(|thread| thread.join().unwrap())
                     .collect()
             });
-            let successor = story.look(&path)["successor_id"].clone();
+            let successor = story.get(&path)["successor_id"].clone();
             let mut created = 0;
-            for answer in &answers {
-                assert_eq!(answer.json()["id"], successor, "{answer:?}");
-                match answer.status {
+            for response in &responses {
+                assert_eq!(response.json()["id"], successor, "{response:?}");
+                match response.status {
                     201 => created += 1,
-                    status => assert_eq!((status, &answer.json()["secret"]), (200, &Value::Null)),
+                    status => assert_eq!((status, &response.json()["secret"]), (200, &Value::Null)),
                 }
             }
-            assert_eq!(created, 1, "{answers:?}");
+            assert_eq!(created, 1, "{responses:?}");
         }
     }
 }

@@ -1,31 +1,24 @@
-//! Who else may have the file open, as the store URL says.
+//! Sharing a file with other processes, as the store URL says.
 
 use tempfile::tempdir;
 
-use crate::{
-    command_line::assert_fails,
-    support::{Server, operator_key, parse, run},
-};
-
-const FAST: [&str; 2] = ["--hash", "hmac-sha256"];
+use crate::support::{FAST, Server, assert_fails, id_of, keys, operator_key, run};
 
 #[test]
-fn a_strict_server_refuses_at_once_what_another_process_has_revoked() {
+fn a_strict_server_rejects_at_once_a_key_that_another_process_has_revoked() {
     let folder = tempdir().unwrap();
     let store = ["--store", "sqlite:keywright.db?sharing=strict"];
     let server = Server::start(folder.path(), &[&FAST[..], &store].concat());
     for _ in 0..20 {
         let token = operator_key(folder.path(), &FAST);
         assert_eq!(server.whoami(&token).status, 200);
-        let id = parse(&token).id().to_string();
-        let revoked = run(folder.path(), &["keys", "revoke", &id]);
-        assert!(revoked.status.success(), "{revoked:?}");
+        keys(folder.path(), &["revoke", &id_of(&token)]);
         assert_eq!(server.whoami(&token).status, 401);
     }
 }
 
 #[test]
-fn an_exclusive_server_lets_nobody_else_open_the_file() {
+fn an_exclusive_server_lets_no_other_process_open_the_file() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let token = operator_key(path, &FAST);
@@ -34,8 +27,8 @@ fn an_exclusive_server_lets_nobody_else_open_the_file() {
     assert_eq!(server.whoami(&token).status, 200);
     let create = ["keys", "create", "--name", "n"];
     assert_fails(path, &create, &["keywright.db", "in use"]);
-    let id = parse(&token).id().to_string();
-    let revoked = server.send("DELETE", &format!("/v1/api-keys/{id}"), &token, "");
+    let path_of_key = format!("/v1/api-keys/{}", id_of(&token));
+    let revoked = server.send("DELETE", &path_of_key, &token, "");
     assert_eq!(revoked.status, 200);
     assert_eq!(server.whoami(&token).status, 401);
     server.stop();
@@ -43,7 +36,7 @@ fn an_exclusive_server_lets_nobody_else_open_the_file() {
 }
 
 #[test]
-fn a_mistake_in_the_store_url_names_the_choices() {
+fn an_invalid_store_url_is_rejected_with_the_valid_forms() {
     let folder = tempdir().unwrap();
     for url in [
         "sqlite:keys.db?mode=ro",

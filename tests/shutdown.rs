@@ -1,75 +1,73 @@
-//! Stopping.
+//! Stopping the server.
 
-use std::io::{Read, Write};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
 
 use tempfile::tempdir;
 
-use crate::support::{Answer, Server, operator_key};
+use crate::support::{FAST, Response, Server, operator_key};
+
+/// Starts a request on a new connection, and waits until the server reads its body.
+fn start_create(server: &Server, token: &str, length: usize) -> TcpStream {
+    let mut stream = server.connect();
+    let head = format!(
+        "POST /v1/api-keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\
+         expect: 100-continue\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    assert_eq!(Response::read(&mut stream).unwrap().status, 100);
+    stream
+}
 
 #[test]
-fn what_is_in_flight_is_finished_and_nothing_new_is_taken() {
+fn requests_in_flight_are_finished_and_new_connections_are_rejected() {
     for signal in ["TERM", "INT"] {
         let folder = tempdir().unwrap();
         let first = operator_key(folder.path(), &[]);
-        let server = Server::start(folder.path(), &["--hash", "hmac-sha256"]);
-        let mut stream = server.connect();
-        let (head, tail) = (r#"{"name":"#, r#""late"}"#);
-        let request = format!(
-            "POST /v1/api-keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {first}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{head}",
-            head.len() + tail.len()
-        );
-        stream.write_all(request.as_bytes()).unwrap();
-        // Until another request is answered, the first is with the server.
-        assert_eq!(server.whoami(&first).status, 200);
+        let server = Server::start(folder.path(), &FAST);
+        let body = r#"{"name":"late"}"#;
+        let mut stream = start_create(&server, &first, body.len());
         server.signal(signal);
-        while std::net::TcpStream::connect(server.address).is_ok() {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        stream.write_all(tail.as_bytes()).unwrap();
-        let answer = Answer::read(&mut stream).unwrap();
-        assert_eq!(answer.status, 201, "{answer:?}");
+        server.wait_until_closed();
+        stream.write_all(body.as_bytes()).unwrap();
+        let response = Response::read(&mut stream).unwrap();
+        assert_eq!(response.status, 201, "{response:?}");
         let mut rest = Vec::new();
         assert_eq!(stream.read_to_end(&mut rest).unwrap(), 0);
-        let (status, _, log) = server.end();
+        let (status, _, log) = server.wait();
         assert!(status.success(), "{log}");
 
         let server = Server::start(folder.path(), &[]);
-        assert_eq!(server.whoami(&answer.text("secret")).status, 200);
+        assert_eq!(server.whoami(&response.text("secret")).status, 200);
     }
 }
 
 #[test]
-fn an_idle_connection_does_not_hold_the_server_up() {
+fn an_idle_connection_does_not_delay_the_stop() {
     let folder = tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let mut idle = server.connect();
     idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
         .unwrap();
-    assert_eq!(Answer::read(&mut idle).unwrap().status, 200);
+    assert_eq!(Response::read(&mut idle).unwrap().status, 200);
     let (status, _, log) = server.stop();
     assert!(status.success(), "{log}");
     assert!(!log.contains("not finished in time"), "{log}");
 }
 
 #[test]
-fn a_second_signal_stops_at_once_and_says_so() {
+fn a_second_signal_stops_at_once_and_logs_it() {
     let folder = tempdir().unwrap();
     let first = operator_key(folder.path(), &[]);
     let server = Server::start(folder.path(), &[]);
-    let mut stuck = server.connect();
-    let request = format!(
-        "POST /v1/api-keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {first}\r\n\
-         content-type: application/json\r\ncontent-length: 9\r\n\r\n{{"
-    );
-    stuck.write_all(request.as_bytes()).unwrap();
-    assert_eq!(server.whoami(&first).status, 200);
+    let _in_flight = start_create(&server, &first, 9);
     server.signal("INT");
-    while std::net::TcpStream::connect(server.address).is_ok() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    server.wait_until_closed();
     server.signal("INT");
-    let (status, _, log) = server.end();
+    let (status, _, log) = server.wait();
     assert!(!status.success());
     assert!(log.contains("stopped at once"), "{log}");
 }

@@ -1,14 +1,14 @@
-//! A client that was written for the vendor's contract works unchanged. It knows the vendor's four
-//! calls and their fields, and nothing of what is ours.
+//! A client of the vendor's API works unchanged. It knows the vendor's four operations and their
+//! fields, and none of Keywright's additions.
 
 use std::{cell::RefCell, io::Write, net::TcpStream};
 
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::support::{Answer, Server, operator_key};
+use crate::support::{FAST, Response, Server, operator_key};
 
-/// The client, on one connection.
+/// A client with a persistent connection.
 struct Vendor {
     connection: RefCell<TcpStream>,
     token: String,
@@ -27,23 +27,23 @@ impl Vendor {
         );
         let mut connection = self.connection.borrow_mut();
         connection.write_all(request.as_bytes()).unwrap();
-        let answer = Answer::read(&mut connection).unwrap();
+        let response = Response::read(&mut connection).unwrap();
         assert_eq!(
-            answer.header("content-type"),
+            response.header("content-type"),
             "application/json",
-            "{answer:?}"
+            "{response:?}"
         );
-        (answer.status, answer.json())
+        (response.status, response.json())
     }
 
-    /// The fields that the vendor names, of those that came.
+    /// Creates a key, and returns the fields that the vendor documents.
     fn create(&self, body: &Value) -> [String; 4] {
         let (status, created) = self.call("POST", "", Some(body));
         assert_eq!(status, 201, "{created}");
         ["id", "name", "secret", "created_at"].map(|field| created[field].as_str().unwrap().into())
     }
 
-    /// A page: what each key is called, and `meta`.
+    /// Lists a page, and returns the names of its keys and `meta`.
     fn list(&self, query: &str) -> (Vec<String>, [u64; 4]) {
         let (status, page) = self.call("GET", query, None);
         assert_eq!(status, 200, "{page}");
@@ -65,8 +65,8 @@ impl Vendor {
         )
     }
 
-    /// The envelope of an error.
-    fn refused(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, String, String) {
+    /// Sends a request that must fail, and returns its error.
+    fn error(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, String, String) {
         let (status, envelope) = self.call(method, path, body);
         assert_eq!(envelope["statusCode"], status, "{envelope}");
         let text = |field| envelope[field].as_str().unwrap().to_owned();
@@ -74,7 +74,7 @@ impl Vendor {
     }
 }
 
-/// `2024-03-01T10:00:00.000Z`.
+/// Asserts that a time has the form `2024-03-01T10:00:00.000Z`.
 fn assert_time(text: &str) {
     let shape: String = text
         .chars()
@@ -89,16 +89,15 @@ fn assert_time(text: &str) {
     assert_eq!(shape, "0000-00-00T00:00:00.000Z");
 }
 
-fn refusal(status: u16, message: &str, error: &str) -> (u16, String, String) {
+fn expected(status: u16, message: &str, error: &str) -> (u16, String, String) {
     (status, message.into(), error.into())
 }
 
 #[test]
-fn a_client_of_the_vendors_contract_works_unchanged() {
+fn a_client_of_the_vendors_api_works_unchanged() {
     let folder = tempdir().unwrap();
-    let fast = ["--hash", "hmac-sha256"];
-    let token = operator_key(folder.path(), &fast);
-    let server = Server::start(folder.path(), &fast);
+    let token = operator_key(folder.path(), &FAST);
+    let server = Server::start(folder.path(), &FAST);
     let client = |token: &str| Vendor {
         connection: RefCell::new(server.connect()),
         token: token.to_owned(),
@@ -115,25 +114,25 @@ fn a_client_of_the_vendors_contract_works_unchanged() {
     }
     vendor.create(&json!({"name": "Ended", "expire_now": true}));
 
-    // The secret is a key that opens the same calls.
+    // The new key can send the same requests.
     assert_eq!(client(&secret).list("?limit=1").1, [1, 1, 26, 26]);
 
-    // List: 25 that the client made and its own, in pages, newest first.
+    // List: the 25 keys that the client has created and its own, in pages.
     let mut names = Vec::new();
     for (page, count) in [(1, 10), (2, 10), (3, 6), (4, 0)] {
         let (listed, meta) = vendor.list(&format!("?page={page}&limit=10"));
         assert_eq!((listed.len(), meta), (count, [page, 10, 26, 3]));
         names.extend(listed);
     }
-    let mut expected = vec!["Ended".to_owned()];
-    expected.extend((1..=23).rev().map(|number| format!("Staging {number:02}")));
-    expected.extend([
+    let mut all_names = vec!["Ended".to_owned()];
+    all_names.extend((1..=23).rev().map(|number| format!("Staging {number:02}")));
+    all_names.extend([
         "Production Server".to_owned(),
         "from the operator".to_owned(),
     ]);
     names.sort_unstable();
-    expected.sort_unstable();
-    assert_eq!(names, expected);
+    all_names.sort_unstable();
+    assert_eq!(names, all_names);
     assert_eq!(vendor.list("").1, [1, 20, 26, 2]);
     assert_eq!(
         vendor.list("?search=staging%201&limit=100").1,
@@ -161,27 +160,27 @@ fn a_client_of_the_vendors_contract_works_unchanged() {
         (200, json!({"message": "API key revoked."}))
     );
 
-    // The one form of every error.
-    let gone = client(&secret).refused("GET", "", None);
+    // Every error has the same form.
+    let gone = client(&secret).error("GET", "", None);
     assert_eq!(
         gone,
-        refusal(401, "the API key is not valid", "Unauthorized")
+        expected(401, "the API key is not valid", "Unauthorized")
     );
-    let again = vendor.refused("DELETE", &path, None);
-    assert_eq!(again, refusal(404, "there is nothing here", "Not Found"));
-    let named = vendor.refused("PATCH", &path, Some(&json!({"name": "x"})));
-    assert_eq!(named, refusal(404, "there is nothing here", "Not Found"));
-    let empty = vendor.refused("POST", "", Some(&json!({"name": ""})));
+    let again = vendor.error("DELETE", &path, None);
+    assert_eq!(again, expected(404, "there is nothing here", "Not Found"));
+    let named = vendor.error("PATCH", &path, Some(&json!({"name": "x"})));
+    assert_eq!(named, expected(404, "there is nothing here", "Not Found"));
+    let empty = vendor.error("POST", "", Some(&json!({"name": ""})));
     assert_eq!(
         empty,
-        refusal(400, "name should not be empty", "Bad Request")
+        expected(400, "name should not be empty", "Bad Request")
     );
-    let long = vendor.refused("POST", "", Some(&json!({"name": "x".repeat(256)})));
+    let long = vendor.error("POST", "", Some(&json!({"name": "x".repeat(256)})));
     let message = "name must be 255 characters or shorter";
-    assert_eq!(long, refusal(400, message, "Bad Request"));
-    let page = vendor.refused("GET", "?page=0", None);
+    assert_eq!(long, expected(400, message, "Bad Request"));
+    let page = vendor.error("GET", "?page=0", None);
     assert_eq!(
         page,
-        refusal(400, "page must be a whole number from 1", "Bad Request")
+        expected(400, "page must be a whole number from 1", "Bad Request")
     );
 }

@@ -1,4 +1,4 @@
-//! Ten thousand wrong secrets.
+//! An attacker tries ten thousand wrong secrets.
 
 use std::{
     sync::{
@@ -15,31 +15,28 @@ use keywright_core::{
 use keywright_store_sqlite::SqliteStore;
 use tempfile::tempdir;
 
-use crate::{
-    client::{Client, Times, now},
-    support::{Server, forge, operator_key, parse, run},
-};
+use crate::support::{Client, Server, Times, forge, keys, now, operator_key, parse};
 
 const UNKNOWN: &str = "key_0U5lKtf600000000";
 
 #[tokio::test]
-async fn they_cost_no_run_of_argon2_over_a_file() {
+async fn wrong_secrets_never_run_argon2() {
     let folder = tempdir().unwrap();
     let open = async || {
         let store = SqliteStore::open(folder.path().join("keywright.db")).unwrap();
         let config = Config::new(Prefix::parse("sk").unwrap());
         Keywright::open(config, Arc::new(store)).await.unwrap()
     };
-    let maker = open().await;
+    let creator = open().await;
     let operator = Caller::new(Workspace::parse("acme").unwrap(), "*".parse().unwrap());
     let issue = async || -> Issued {
         let new = NewKey::new(Name::parse("n").unwrap());
-        maker.issuer().create(&operator, new).await.unwrap()
+        creator.issuer().create(&operator, new).await.unwrap()
     };
     let (hot, uncached, revoked) = (issue().await, issue().await, issue().await);
     let decoy = issue().await;
     let reach = Reach::Key;
-    maker
+    creator
         .issuer()
         .revoke(&operator, &revoked.key.id, reach)
         .await
@@ -55,8 +52,8 @@ async fn they_cost_no_run_of_argon2_over_a_file() {
     let ids = [hot.key.id, uncached.key.id, revoked.key.id, unknown];
     for id in ids.iter().cycle().take(10_000) {
         let forged = Token::assemble(&prefix, Environment::Live, id, &wrong);
-        let refused = verify(&forged).await;
-        assert!(matches!(refused, Err(VerifyError::Denied(_))), "{id}");
+        let rejected = verify(&forged).await;
+        assert!(matches!(rejected, Err(VerifyError::Denied(_))), "{id}");
     }
     assert_eq!(keys.argon2_runs(), before);
     verify(&hot.token).await.unwrap();
@@ -64,13 +61,12 @@ async fn they_cost_no_run_of_argon2_over_a_file() {
 }
 
 #[test]
-fn a_server_refuses_them_and_goes_on_serving() {
+fn a_server_rejects_wrong_secrets_and_goes_on_serving() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let [hot, uncached, revoked, expired, decoy] = [(); 5].map(|()| operator_key(path, &[]));
     let id = |token: &str| *parse(token).id();
-    let revoke = ["keys", "revoke", &id(&revoked).to_string()];
-    assert!(run(path, &revoke).status.success());
+    keys(path, &["revoke", &id(&revoked).to_string()]);
     rusqlite::Connection::open(path.join("keywright.db"))
         .unwrap()
         .execute(
@@ -90,24 +86,24 @@ fn a_server_refuses_them_and_goes_on_serving() {
     .iter()
     .map(|id| forge(Environment::Live, id, &wrong))
     .collect();
-    let good = |until: &dyn Fn() -> bool, what: &str| {
+    let send_until = |done: &dyn Fn() -> bool, what: &str| {
         let times = Times::default();
-        let mut client = Client::of(&server);
-        while !until() {
+        let mut client = Client::connect(&server);
+        while !done() {
             let sent = now();
             assert_eq!(client.whoami(&hot), 200);
             times.add(sent.elapsed());
         }
         times.print(what);
     };
-    let begun = now();
-    good(&|| begun.elapsed().as_millis() > 300, "good requests alone");
+    let started = now();
+    send_until(&|| started.elapsed().as_millis() > 300, "requests alone");
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let attackers: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
-                    let mut client = Client::of(&server);
+                    let mut client = Client::connect(&server);
                     for token in forged.iter().cycle().take(2_500) {
                         assert_eq!(client.whoami(token), 401);
                     }
@@ -115,16 +111,16 @@ fn a_server_refuses_them_and_goes_on_serving() {
             })
             .collect();
         let user = scope.spawn(|| {
-            good(
+            send_until(
                 &|| done.load(Ordering::Relaxed),
-                "good requests beside wrong secrets",
+                "requests during wrong secrets",
             );
         });
-        let refused = attackers.into_iter().map(thread::ScopedJoinHandle::join);
-        let refused: Vec<_> = refused.collect();
+        let results = attackers.into_iter().map(thread::ScopedJoinHandle::join);
+        let results: Vec<_> = results.collect();
         done.store(true, Ordering::Relaxed);
         user.join().unwrap();
-        assert!(refused.iter().all(Result::is_ok));
+        assert!(results.iter().all(Result::is_ok));
     });
     assert_eq!(server.whoami(&uncached).status, 200);
     for token in [&revoked, &expired] {

@@ -1,313 +1,361 @@
-//! A caller that manages and verifies the keys of its workspace, which nobody else touches: it knows
-//! what each answer must be.
+//! A caller that manages and verifies the keys of a separate workspace, and therefore knows what
+//! each response must be.
 
 use std::{collections::BTreeSet, mem, net::SocketAddr};
 
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Answer, Client},
-    held::{Dice, Held, Keys},
+    client::{Client, Response, request, request_with},
+    keys::{Key, Keys},
+    rng::Rng,
     tally::Tally,
+    wait::wait_for,
 };
 
 const KEYS: &str = "/v1/api-keys";
 const VERIFY: &str = "/v1/api-keys/verify";
 const WHOAMI: &str = "/v1/whoami";
 
-/// Most keys that are worth something: one page shows them all.
-const MOST: usize = 60;
+/// The maximum number of active keys, which fit on one page.
+const MAX_ACTIVE: usize = 60;
 
-/// One caller, on a connection that it keeps.
+/// A caller with a persistent connection.
 pub(crate) struct Caller {
-    client: Option<Client>,
+    client: Client,
     token: String,
     id: String,
     keys: Keys,
-    dice: Dice,
+    rng: Rng,
     names: u64,
     tally: Tally,
 }
 
 impl Caller {
-    /// With a key that may do everything, in a workspace of its own.
-    pub(crate) fn new(created: &Value, seed: u64) -> Self {
+    /// Returns a caller with a new key, the only one in its workspace.
+    pub(crate) fn new(address: SocketAddr, created: &Value, seed: u64) -> Self {
         Self {
-            client: None,
+            client: Client::connect(address),
             token: text(created, "secret"),
             id: text(created, "id"),
             keys: Keys::default(),
-            dice: Dice::seeded(seed),
+            rng: Rng::seeded(seed),
             names: 0,
             tally: Tally::default(),
         }
     }
 
-    /// Leaves the connection that it has, if any, for a new one.
-    pub(crate) fn connect(&mut self, address: SocketAddr) {
-        self.client = Some(Client::connect(address));
+    /// Replaces the connection by a new one.
+    pub(crate) fn reconnect(&mut self, address: SocketAddr) {
+        self.client = Client::connect(address);
     }
 
-    /// Acts until told to stop.
-    pub(crate) fn work(&mut self, goes_on: &(dyn Fn() -> bool + Sync)) -> Tally {
-        while goes_on() {
+    /// Acts while `running` returns `true`.
+    pub(crate) fn work(&mut self, running: &(dyn Fn() -> bool + Sync)) -> Tally {
+        while running() {
             self.act();
         }
         mem::take(&mut self.tally)
     }
 
-    /// Does one thing, or two where the second shows that the first was done.
+    /// Does one thing, and checks its effect.
     fn act(&mut self) {
-        let few = self.keys.live.len() < 4;
-        let many = self.keys.live.len() >= MOST;
-        match self.dice.roll(100) {
+        let few = self.keys.active.len() < 4;
+        let many = self.keys.active.len() >= MAX_ACTIVE;
+        match self.rng.below(100) {
             0..14 if !many => self.create(),
             14..16 => self.create_expired(),
-            16..18 if !many => self.create_once(),
+            16..18 if !many => self.create_with_repeat(),
             18..20 => self.create_family(),
             _ if few => self.create(),
             0..32 => self.revoke(),
             32..38 => self.rotate(),
             38..44 => self.rename(),
             44..48 => self.list(),
-            48..54 => self.look_at_dead(),
+            48..54 => self.check_inactive(),
             54..58 => self.pipeline(),
             58..70 => self.verify(),
             _ => self.whoami(),
         }
     }
 
-    /// Asserts that each key is what it is known to be.
-    pub(crate) fn look_at_all(&mut self) {
-        for key in self.keys.live.clone() {
-            self.accepted(&key);
+    /// Asserts that each key is in its expected state.
+    pub(crate) fn check_all(&mut self) {
+        for key in self.keys.active.clone() {
+            self.assert_accepted(&key);
         }
-        for (key, verdict) in self.keys.dead.clone() {
-            self.refused(&key, verdict);
+        for (key, code) in self.keys.inactive.clone() {
+            self.assert_rejected(&key, code);
         }
         self.list();
     }
 
     fn create(&mut self) {
-        let name = self.name();
-        let answer = self.ask("create", "POST", KEYS, &json!({"name": name}));
-        let key = self.held(answer.expect(201, "create"), name);
-        self.accepted(&key);
-        self.keys.live.push(key);
+        let name = self.new_name();
+        let token = self.token.clone();
+        if let Some(key) = self.issue("create", &token, KEYS, json!({"name": name}), name) {
+            self.assert_accepted(&key);
+            self.keys.active.push(key);
+        }
     }
 
     fn create_expired(&mut self) {
-        let name = self.name();
+        let name = self.new_name();
+        let token = self.token.clone();
         let body = json!({"name": name, "expire_now": true});
-        let answer = self.ask("create", "POST", KEYS, &body);
-        let key = self.held(answer.expect(201, "create expired"), name);
-        self.refused(&key, "EXPIRED");
-        self.keys.bury(key, "EXPIRED");
+        if let Some(key) = self.issue("create expired", &token, KEYS, body, name) {
+            self.assert_rejected(&key, "EXPIRED");
+            self.keys.add_inactive(key, "EXPIRED");
+        }
     }
 
-    /// Twice, of which the second does nothing.
-    fn create_once(&mut self) {
-        let name = self.name();
-        let body = json!({ "name": name }).to_string();
-        let header = format!("idempotency-key: {name}\r\nhost: ");
-        let request = crate::client::request("POST", KEYS, &self.token, &body);
-        let request = request.replacen("host: ", &header, 1);
-        let [first, second] = ["create once", "create once more"].map(|what| {
-            let client = self.client.as_mut().unwrap();
-            self.tally.time(what, || {
-                client.write(&request);
-                client.read()
-            })
-        });
-        let key = self.held(first.expect(201, "create once"), name);
-        let second = second.expect(200, "create once more");
-        assert_eq!(second.header("idempotency-replayed"), "true");
-        assert_eq!(second.json()["id"], key.id);
-        assert_eq!(second.json()["secret"], Value::Null);
-        self.accepted(&key);
-        self.keys.live.push(key);
+    /// Creates a key, and repeats the request with the same idempotency key.
+    fn create_with_repeat(&mut self) {
+        let name = self.new_name();
+        let token = self.token.clone();
+        let body = json!({ "name": name });
+        let Some(key) = self.issue("create once", &token, KEYS, body.clone(), name.clone()) else {
+            return;
+        };
+        let header = idempotency_key(&name);
+        let body = body.to_string();
+        let request = request_with("POST", KEYS, &self.token, &header, &body);
+        let (repeated, _) = self.exchange("create once more", &request);
+        let repeated = repeated.expect(200, "create once more");
+        assert_eq!(repeated.header("idempotency-replayed"), "true");
+        assert_eq!(repeated.json()["id"], key.id);
+        assert_eq!(repeated.json()["secret"], Value::Null);
+        self.assert_accepted(&key);
+        self.keys.active.push(key);
     }
 
-    /// A key that creates another, and both revoked together.
+    /// Creates a key and its child, and revokes both with a cascade.
     fn create_family(&mut self) {
-        let [parent, child] = [self.name(), self.name()];
-        let answer = self.ask("create", "POST", KEYS, &json!({"name": parent}));
-        let parent = self.held(answer.expect(201, "create a parent"), parent);
-        let body = json!({"name": child}).to_string();
-        let answer = self.ask_as("create by a new key", &parent.token, "POST", KEYS, &body);
-        let child = self.held(answer.expect(201, "create a child"), child);
-        self.accepted(&child);
-        let path = format!("{}?cascade=true", path(&parent));
-        let answer = self.ask("revoke a family", "DELETE", &path, &Value::Null);
-        assert_eq!(answer.expect(200, "revoke a family").json()["revoked"], 2);
-        for key in [parent, child] {
-            self.refused(&key, "REVOKED");
-            self.keys.bury(key, "REVOKED");
+        let [parent, child] = [self.new_name(), self.new_name()];
+        let token = self.token.clone();
+        let Some(parent) = self.issue("create", &token, KEYS, json!({"name": parent}), parent)
+        else {
+            return;
+        };
+        let body = json!({"name": child});
+        let child = self.issue("create by a new key", &parent.token, KEYS, body, child);
+        if let Some(child) = &child {
+            self.assert_accepted(child);
+        }
+        let cascade = format!("{}?cascade=true", path(&parent.id));
+        if let Some(response) = self.delete("revoke a family", &cascade) {
+            // A child whose token is lost has been revoked before.
+            let count = 1 + usize::from(child.is_some());
+            assert_eq!(response.json()["revoked"], count);
+        }
+        for key in [parent].into_iter().chain(child) {
+            self.assert_rejected(&key, "REVOKED");
+            self.keys.add_inactive(key, "REVOKED");
         }
     }
 
     fn revoke(&mut self) {
         let key = self
             .keys
-            .live
-            .swap_remove(self.dice.roll(self.keys.live.len()));
-        let answer = self.ask("revoke", "DELETE", &path(&key), &Value::Null);
-        answer.expect(200, "revoke");
-        self.refused(&key, "REVOKED");
-        self.keys.bury(key, "REVOKED");
+            .active
+            .swap_remove(self.rng.below(self.keys.active.len()));
+        self.delete("revoke", &path(&key.id));
+        self.assert_rejected(&key, "REVOKED");
+        self.keys.add_inactive(key, "REVOKED");
     }
 
     fn rotate(&mut self) {
-        let place = self.dice.roll(self.keys.live.len());
-        let old = self.keys.live[place].clone();
-        let overlap = if self.dice.roll(2) == 0 { "now" } else { "24h" };
+        let index = self.rng.below(self.keys.active.len());
+        let old = self.keys.active[index].clone();
+        let overlap = if self.rng.below(2) == 0 { "now" } else { "24h" };
         let body = json!({ "expire_previous": overlap });
-        let answer = self.ask("rotate", "POST", &(path(&old) + "/rotate"), &body);
+        let rotate = path(&old.id) + "/rotate";
         if old.rotated {
-            answer.expect(409, "rotate again");
+            let response = self.send("rotate again", "POST", &rotate, &body);
+            response.expect(409, "rotate again");
             return;
         }
-        let new = self.held(answer.expect(201, "rotate"), old.name.clone());
-        self.accepted(&new);
-        self.keys.live[place].rotated = true;
+        let token = self.token.clone();
+        let new = self.issue("rotate", &token, &rotate, body, old.name.clone());
+        self.keys.active[index].rotated = true;
         if overlap == "now" {
-            self.keys.live.swap_remove(place);
-            self.refused(&old, "REVOKED");
-            self.keys.bury(old, "REVOKED");
+            self.keys.active.swap_remove(index);
+            self.assert_rejected(&old, "REVOKED");
+            self.keys.add_inactive(old, "REVOKED");
         } else {
-            self.accepted(&old);
+            self.assert_accepted(&old);
         }
-        self.keys.live.push(new);
+        if let Some(new) = new {
+            self.assert_accepted(&new);
+            self.keys.active.push(new);
+        }
     }
 
     fn rename(&mut self) {
-        let place = self.dice.roll(self.keys.live.len());
-        let name = self.name();
-        let path = path(&self.keys.live[place]);
-        let answer = self.ask("rename", "PATCH", &path, &json!({ "name": name }));
-        assert_eq!(answer.expect(200, "rename").json()["name"], name);
-        let answer = self.ask("get", "GET", &path, &Value::Null);
-        assert_eq!(answer.expect(200, "get").json()["name"], name);
-        self.keys.live[place].name = name;
+        let index = self.rng.below(self.keys.active.len());
+        let name = self.new_name();
+        let path = path(&self.keys.active[index].id);
+        let response = self.send("rename", "PATCH", &path, &json!({ "name": name }));
+        assert_eq!(response.expect(200, "rename").json()["name"], name);
+        let response = self.send("get", "GET", &path, &Value::Null);
+        assert_eq!(response.expect(200, "get").json()["name"], name);
+        self.keys.active[index].name = name;
     }
 
-    /// Those that are active are known, all of them.
+    /// Lists the active keys, and compares them with the expected ones.
     fn list(&mut self) {
         let path = format!("{KEYS}?status=active&limit=100");
-        let answer = self.ask("list", "GET", &path, &Value::Null);
-        let list = answer.expect(200, "list").json();
+        let response = self.send("list", "GET", &path, &Value::Null);
+        let list = response.expect(200, "list").json();
         let data = list["data"].as_array().unwrap();
-        let listed: BTreeSet<String> = data.iter().map(|item| text(item, "id")).collect();
-        let live = self.keys.live.iter().map(|key| &key.id);
-        let known = live.chain([&self.id]).cloned().collect();
-        assert_eq!(listed, known);
-        assert_eq!(list["meta"]["total"], known.len());
+        let listed: BTreeSet<String> = data.iter().map(|key| text(key, "id")).collect();
+        let active = self.keys.active.iter().map(|key| &key.id);
+        let expected = active.chain([&self.id]).cloned().collect();
+        assert_eq!(listed, expected);
+        assert_eq!(list["meta"]["total"], expected.len());
     }
 
-    fn look_at_dead(&mut self) {
-        let Some((key, verdict)) = self.keys.dead.back().cloned() else {
+    fn check_inactive(&mut self) {
+        let Some((key, code)) = self.keys.inactive.back().cloned() else {
             return;
         };
-        self.refused(&key, verdict);
-        if verdict == "REVOKED" {
-            let answer = self.ask("revoke again", "DELETE", &path(&key), &Value::Null);
-            answer.expect(404, "revoke again");
+        self.assert_rejected(&key, code);
+        if code == "REVOKED" {
+            let response = self.send("revoke again", "DELETE", &path(&key.id), &Value::Null);
+            response.expect(404, "revoke again");
         }
     }
 
-    /// Many requests at once, whose answers come in their order.
+    /// Sends several requests at once, whose responses come in the same order.
     fn pipeline(&mut self) {
         let order: Vec<usize> = (0..8)
-            .map(|_| self.dice.roll(self.keys.live.len()))
+            .map(|_| self.rng.below(self.keys.active.len()))
             .collect();
         let requests: String = order
             .iter()
-            .map(|&place| crate::client::request("GET", WHOAMI, &self.keys.live[place].token, ""))
+            .map(|&index| request("GET", WHOAMI, &self.keys.active[index].token, ""))
             .collect();
-        let client = self.client.as_mut().unwrap();
-        let first = self.tally.time("pipeline, to its first answer", || {
-            client.write(&requests);
-            client.read()
+        let client = &mut self.client;
+        let first = self.tally.time("pipeline, to the first response", || {
+            client.exchange(&requests)
         });
-        let rest: Vec<Answer> = order[1..].iter().map(|_| client.read()).collect();
-        for (place, answer) in order.into_iter().zip([first].into_iter().chain(rest)) {
-            let item = answer.expect(200, "pipeline").json();
-            assert_eq!(item["id"], self.keys.live[place].id);
+        let rest: Vec<Response> = order[1..].iter().map(|_| client.read()).collect();
+        for (index, response) in order.into_iter().zip([first].into_iter().chain(rest)) {
+            if response.status != 503 {
+                let key = response.expect(200, "pipeline").json();
+                assert_eq!(key["id"], self.keys.active[index].id);
+            }
         }
     }
 
     fn verify(&mut self) {
-        let key = self.keys.live[self.dice.roll(self.keys.live.len())].clone();
-        let answer = self.ask("verify", "POST", VERIFY, &json!({"key": key.token}));
-        let verdict = answer.expect(200, "verify").json();
-        assert_eq!(verdict["valid"], true, "{verdict}");
-        assert_eq!(verdict["id"], key.id);
-        assert_eq!(verdict["name"], key.name);
+        let key = self.keys.active[self.rng.below(self.keys.active.len())].clone();
+        let response = self.send("verify", "POST", VERIFY, &json!({"key": key.token}));
+        let result = response.expect(200, "verify").json();
+        assert_eq!(result["valid"], true, "{result}");
+        assert_eq!(result["id"], key.id);
+        assert_eq!(result["name"], key.name);
     }
 
     fn whoami(&mut self) {
-        let key = self.keys.live[self.dice.roll(self.keys.live.len())].clone();
-        self.accepted(&key);
+        let key = self.keys.active[self.rng.below(self.keys.active.len())].clone();
+        self.assert_accepted(&key);
     }
 
-    fn accepted(&mut self, key: &Held) {
-        let answer = self.ask_as("whoami", &key.token, "GET", WHOAMI, "");
-        let item = answer.expect(200, "whoami").json();
-        assert_eq!(item["id"], key.id);
-        assert_eq!(item["name"], key.name);
+    fn assert_accepted(&mut self, key: &Key) {
+        let (response, _) = self.exchange("whoami", &request("GET", WHOAMI, &key.token, ""));
+        let shown = response.expect(200, "whoami").json();
+        assert_eq!(shown["id"], key.id);
+        assert_eq!(shown["name"], key.name);
     }
 
-    fn refused(&mut self, key: &Held, verdict: &str) {
-        let answer = self.ask_as("whoami, refused", &key.token, "GET", WHOAMI, "");
-        assert_eq!(answer.expect(401, verdict).json()["code"], "invalid_token");
+    fn assert_rejected(&mut self, key: &Key, code: &str) {
+        let whoami = request("GET", WHOAMI, &key.token, "");
+        let (response, _) = self.exchange("whoami, rejected", &whoami);
+        assert_eq!(response.expect(401, code).json()["code"], "invalid_token");
         let body = json!({"key": key.token});
-        let answer = self.ask("verify, refused", "POST", VERIFY, &body);
-        let expected = json!({"valid": false, "code": verdict});
-        assert_eq!(answer.expect(200, "verify").json(), expected);
+        let response = self.send("verify, rejected", "POST", VERIFY, &body);
+        let expected = json!({"valid": false, "code": code});
+        assert_eq!(response.expect(200, "verify").json(), expected);
     }
 
-    fn ask(&mut self, what: &'static str, method: &str, path: &str, body: &Value) -> Answer {
+    /// Creates or rotates a key. Returns `None` if its token is lost: a 503 may leave it open
+    /// whether the key was created, and the repeat then returns the key without its token.
+    fn issue(
+        &mut self,
+        what: &'static str,
+        token: &str,
+        path: &str,
+        body: Value,
+        name: String,
+    ) -> Option<Key> {
+        let unique = if path == KEYS {
+            name.clone()
+        } else {
+            self.new_name()
+        };
+        let header = idempotency_key(&unique);
+        let request = request_with("POST", path, token, &header, &body.to_string());
+        let (response, repeated) = self.exchange(what, &request);
+        if repeated && response.status == 200 {
+            let id = text(&response.json(), "id");
+            self.delete("revoke a lost key", &self::path(&id));
+            return None;
+        }
+        let issued = response.expect(201, what).json();
+        assert_eq!(issued["name"], name);
+        Some(Key {
+            id: text(&issued, "id"),
+            token: text(&issued, "secret"),
+            name,
+            rotated: false,
+        })
+    }
+
+    /// Revokes a key. Returns `None` if it was done by a request whose response was a 503.
+    fn delete(&mut self, what: &'static str, path: &str) -> Option<Response> {
+        let (response, repeated) = self.exchange(what, &request("DELETE", path, &self.token, ""));
+        if repeated && response.status == 404 {
+            return None;
+        }
+        Some(response.expect(200, what))
+    }
+
+    fn send(&mut self, what: &'static str, method: &str, path: &str, body: &Value) -> Response {
         let body = if body.is_null() {
             String::new()
         } else {
             body.to_string()
         };
-        let token = self.token.clone();
-        self.ask_as(what, &token, method, path, &body)
+        self.exchange(what, &request(method, path, &self.token, &body))
+            .0
     }
 
-    fn ask_as(
-        &mut self,
-        what: &'static str,
-        token: &str,
-        method: &str,
-        path: &str,
-        body: &str,
-    ) -> Answer {
-        let client = self.client.as_mut().unwrap();
-        self.tally
-            .time(what, || client.send(method, path, token, body))
+    /// Sends a request, and repeats it while the store is unavailable. Returns also whether it was
+    /// repeated.
+    fn exchange(&mut self, what: &'static str, request: &str) -> (Response, bool) {
+        let (client, tally) = (&mut self.client, &mut self.tally);
+        let mut attempts = 0;
+        let response = wait_for("the store is available", || {
+            attempts += 1;
+            let response = tally.time(what, || client.exchange(request));
+            Some(response).filter(|response| response.status != 503)
+        });
+        (response, attempts > 1)
     }
 
-    fn held(&self, answer: Answer, name: String) -> Held {
-        let issued = answer.json();
-        assert_eq!(issued["name"], name);
-        Held {
-            id: text(&issued, "id"),
-            token: text(&issued, "secret"),
-            name,
-            rotated: false,
-        }
-    }
-
-    fn name(&mut self) -> String {
+    fn new_name(&mut self) -> String {
         self.names += 1;
         format!("{}-{}", self.id, self.names)
     }
 }
 
-fn path(key: &Held) -> String {
-    format!("{KEYS}/{}", key.id)
+fn path(id: &str) -> String {
+    format!("{KEYS}/{id}")
+}
+
+fn idempotency_key(unique: &str) -> String {
+    format!("idempotency-key: {unique}\r\n")
 }
 
 fn text(value: &Value, member: &str) -> String {

@@ -1,34 +1,34 @@
-//! What clients send that they should not, and what may be answered.
+//! Invalid requests, and the responses that they may get.
 
 use keywright_core::{Environment, Prefix, Token, TokenRef};
 
 use crate::client::request;
 
-/// How a client goes on when it has sent what it sends.
+/// The behavior of a client after it has sent a request.
 #[derive(Clone, Copy)]
 pub(crate) enum End {
-    /// Reads until the server closes. Each answer must be one of these; there may be none.
+    /// Reads until the server closes the connection. Each response must have one of these statuses.
     Reads(&'static [u16]),
-    /// Says that it will send no more, and reads.
+    /// Closes its sending half, and reads.
     HalfCloses(&'static [u16]),
-    /// Is gone, with or without a look at the answer.
-    Leaves,
+    /// Closes the connection.
+    Closes,
 }
 
-/// One thing to send.
+/// An invalid request.
 pub(crate) struct Case {
     pub(crate) what: &'static str,
     pub(crate) bytes: Vec<u8>,
     pub(crate) end: End,
 }
 
-/// All of them, for a token that may do everything in its workspace, and another one.
+/// Returns all cases, for a token with all permissions in its workspace and one of another.
 pub(crate) fn all(token: &str, other: &str) -> Vec<Case> {
     let mut cases = not_http();
     cases.extend(beyond_limits(token));
     cases.extend(ambiguous(token));
     cases.extend(cut_short(token));
-    cases.extend(refused(token, other));
+    cases.extend(rejected(token, other));
     cases
 }
 
@@ -86,19 +86,19 @@ fn beyond_limits(token: &str) -> Vec<Case> {
         ),
         case("a long target", get(&"/x".repeat(40_000), ""), &[414]),
         case(
-            "a body that is announced too long",
+            "a body with a length beyond the limit",
             post("content-length: 99999999", &[b' '; 50_000]),
             &[413],
         ),
         case(
-            "chunks that never end",
+            "chunks without an end",
             post("transfer-encoding: chunked", &chunk.repeat(3)),
             &[413],
         ),
     ]
 }
 
-/// Where does the request end?
+/// Requests whose end is ambiguous.
 fn ambiguous(token: &str) -> Vec<Case> {
     let whoami = |headers: &str| {
         let head = request("GET", "/v1/whoami", token, "");
@@ -120,18 +120,18 @@ fn ambiguous(token: &str) -> Vec<Case> {
             &[200, 400],
         ),
         case(
-            "an encoding that is unknown",
+            "an unknown encoding",
             whoami("transfer-encoding: gzip"),
             &[400],
         ),
-        // The endpoint reads no body, and nobody waits for it.
+        // The endpoint does not read a body, so the server does not wait for it.
         case(
-            "a body that nobody reads",
+            "a body that the endpoint does not read",
             whoami("content-length: 9999"),
             &[200],
         ),
         case(
-            "chunks that are none",
+            "malformed chunks",
             whoami("transfer-encoding: chunked") + "xyz\r\n",
             &[200, 400],
         ),
@@ -149,17 +149,17 @@ fn cut_short(token: &str) -> Vec<Case> {
     let head = create[..40].to_owned();
     let body = create[..create.len() - 5].to_owned();
     vec![
-        ends("half a head", head.clone(), End::Leaves),
-        ends("half a body", body.clone(), End::Leaves),
-        ends("an answer that is not read", create.clone(), End::Leaves),
-        ends("answers that are not read", list.repeat(20), End::Leaves),
+        ends("half a head", head.clone(), End::Closes),
+        ends("half a body", body.clone(), End::Closes),
+        ends("an unread response", create.clone(), End::Closes),
+        ends("unread responses", list.repeat(20), End::Closes),
         ends("half a head, half-closed", head, End::HalfCloses(&[400])),
         ends("half a body, half-closed", body, End::HalfCloses(&[400])),
         ends("a request, half-closed", create, End::HalfCloses(&[201])),
     ]
 }
 
-fn refused(token: &str, other: &str) -> Vec<Case> {
+fn rejected(token: &str, other: &str) -> Vec<Case> {
     let close = |request: String| request.replacen("host: x", "host: x\r\nconnection: close", 1);
     let create = |body: &str| close(request("POST", "/v1/api-keys", token, body));
     let get = |path: &str, token: &str| close(request("GET", path, token, ""));
@@ -169,7 +169,7 @@ fn refused(token: &str, other: &str) -> Vec<Case> {
     let wrong = Token::assemble(&prefix, Environment::Live, own.id(), &others.secret());
     vec![
         case("not JSON", create("name=x"), &[400]),
-        case("JSON that is deep", create(&"[".repeat(10_000)), &[400]),
+        case("deeply nested JSON", create(&"[".repeat(10_000)), &[400]),
         case("an unknown field", create(r#"{"name":"a","b":1}"#), &[400]),
         case("a malformed token", get("/v1/whoami", "x"), &[401]),
         case("a wrong secret", get("/v1/whoami", wrong.expose()), &[401]),

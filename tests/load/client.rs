@@ -1,24 +1,23 @@
-//! A connection that is kept, requests, and answers.
+//! Requests on a persistent connection.
 
 use std::{
     io::{self, BufReader, Write},
     net::{SocketAddr, TcpStream},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-pub(crate) use crate::answer::Answer;
-
-/// Longest that anything may take that is not meant to be slow.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use crate::response::Response;
+use crate::wait::PATIENCE;
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "spans of time between what a client does and sees"
+    reason = "measures durations that a client sees"
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// Opens a connection on which no read or write blocks forever.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -27,23 +26,36 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Whether a connection is open and silent.
+/// Whether a read or write has failed because the other end is open and does nothing.
 pub(crate) fn is_timeout(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// A request with a JSON body, or with none where it is empty.
+/// Returns a request with a JSON body, or without a body if it is empty.
 pub(crate) fn request(method: &str, path: &str, token: &str, body: &str) -> String {
+    request_with(method, path, token, "", body)
+}
+
+/// Returns a request with further header lines, each with a line end.
+pub(crate) fn request_with(
+    method: &str,
+    path: &str,
+    token: &str,
+    headers: &str,
+    body: &str,
+) -> String {
     let body = if body.is_empty() {
         "\r\n".into()
     } else {
         let length = body.len();
         format!("content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
     };
-    format!("{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n{body}")
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\n{headers}authorization: Bearer {token}\r\n{body}"
+    )
 }
 
-/// A connection that is kept for many requests.
+/// A client with a persistent connection.
 pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {
@@ -51,8 +63,13 @@ impl Client {
         Self(BufReader::new(connect(address)))
     }
 
-    pub(crate) fn send(&mut self, method: &str, path: &str, token: &str, body: &str) -> Answer {
-        self.write(&request(method, path, token, body));
+    pub(crate) fn send(&mut self, method: &str, path: &str, token: &str, body: &str) -> Response {
+        self.exchange(&request(method, path, token, body))
+    }
+
+    /// Sends a request, and returns its response.
+    pub(crate) fn exchange(&mut self, request: &str) -> Response {
+        self.write(request);
         self.read()
     }
 
@@ -60,19 +77,20 @@ impl Client {
         self.0.get_mut().write_all(requests.as_bytes()).unwrap();
     }
 
-    pub(crate) fn read(&mut self) -> Answer {
-        let answer = Answer::read_next(&mut self.0).unwrap();
-        let answer = answer.expect("the server has closed a connection in use");
-        assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
-        assert!(!answer.header("x-request-id").is_empty(), "{answer:?}");
-        answer
+    pub(crate) fn read(&mut self) -> Response {
+        let response = Response::read_next(&mut self.0).unwrap();
+        let response = response.expect("the server has closed a connection in use");
+        assert_eq!(response.header("cache-control"), "no-store", "{response:?}");
+        assert!(!response.header("x-request-id").is_empty(), "{response:?}");
+        response
     }
 }
 
-impl Answer {
-    /// The answer, if that is its status.
-    pub(crate) fn expect(self, status: u16, of: &str) -> Self {
-        assert_eq!(self.status, status, "{of}: {self:?}");
+impl Response {
+    /// Asserts the status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16, what: &str) -> Self {
+        assert_eq!(self.status, status, "{what}: {self:?}");
         self
     }
 }

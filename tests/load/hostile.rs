@@ -1,4 +1,4 @@
-//! Clients that send what they should not, one after another.
+//! Clients that send invalid requests, one after another.
 
 use std::{
     io::{BufReader, Write},
@@ -9,38 +9,39 @@ use std::{
 
 use crate::{
     case::{Case, End},
-    client::{Answer, connect, is_timeout, now},
+    client::{Response, connect, is_timeout, now},
     tally::Tally,
 };
 
-/// Sends all cases again and again until told to stop, beginning with one of them.
+/// Sends all cases at least once, beginning with the case `first`, and again while `running`
+/// returns `true`.
 pub(crate) fn work(
     address: SocketAddr,
     cases: &[Case],
     first: usize,
-    goes_on: &(dyn Fn() -> bool + Sync),
+    running: &(dyn Fn() -> bool + Sync),
 ) -> Tally {
     let mut tally = Tally::default();
-    for case in cases.iter().cycle().skip(first) {
-        if !goes_on() {
+    for (index, case) in cases.iter().cycle().skip(first).enumerate() {
+        if index >= cases.len() && !running() {
             break;
         }
         send(address, case, &mut tally);
-        // Cores that are busy with garbage are not busy with those who mean well.
+        // Leave some processor time to the other clients.
         thread::sleep(Duration::from_millis(5));
     }
     tally
 }
 
-/// Sends it, and looks at whatever is answered.
+/// Sends a case, and checks the responses.
 pub(crate) fn send(address: SocketAddr, case: &Case, tally: &mut Tally) {
     let start = now();
     let mut stream = connect(address);
-    // A server that refuses a request before its end closes the connection under the writer.
+    // If the server rejects a request before its end, it closes the connection and the write fails.
     let _ = stream.write_all(&case.bytes);
     let allowed = match case.end {
-        End::Leaves => {
-            tally.note(case.what, 0, start.elapsed());
+        End::Closes => {
+            tally.add(case.what, 0, start.elapsed());
             return;
         }
         End::HalfCloses(allowed) => {
@@ -50,24 +51,27 @@ pub(crate) fn send(address: SocketAddr, case: &Case, tally: &mut Tally) {
         End::Reads(allowed) => allowed,
     };
     let mut reader = BufReader::new(stream);
-    let mut answers = 0;
+    let mut responses = 0;
     loop {
-        match Answer::read_next(&mut reader) {
-            Ok(Some(answer)) => {
-                let status = answer.status;
-                assert!(allowed.contains(&status), "{}: {answer:?}", case.what);
-                tally.note(case.what, status, start.elapsed());
-                answers += 1;
+        match Response::read_next(&mut reader) {
+            Ok(Some(response)) => {
+                let status = response.status;
+                // A stalled disk or Redis makes the store unavailable.
+                let expected = allowed.contains(&status) || status == 503;
+                assert!(expected, "{}: {response:?}", case.what);
+                tally.add(case.what, status, start.elapsed());
+                responses += 1;
             }
             Ok(None) => break,
-            // What the server had not read when it closed takes the end of its answer along.
+            // If the server closes a connection with unread data, the client may lose the end of
+            // the response.
             Err(error) => {
                 assert!(!is_timeout(error.kind()), "{}: still open", case.what);
                 break;
             }
         }
     }
-    if answers == 0 {
-        tally.note(case.what, 0, start.elapsed());
+    if responses == 0 {
+        tally.add(case.what, 0, start.elapsed());
     }
 }

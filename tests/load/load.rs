@@ -1,4 +1,4 @@
-//! All of them at once, and what must hold then.
+//! All clients at once, and what must hold for the server.
 
 use std::{
     env, iter,
@@ -18,34 +18,36 @@ use crate::{
     tally::Tally,
 };
 
-/// How many callers manage and verify keys, each on a connection of its own.
+/// The number of callers that manage and verify keys.
 const CALLERS: u64 = 32;
 
-/// How many clients send garbage at a time.
+/// The number of clients that send invalid requests.
 const HOSTILE: usize = 4;
 
-/// How long it takes unless that is said; the slow clients are waited for.
+/// The duration of the load, unless the environment says otherwise. Slow clients take longer.
 const SECONDS: u64 = 15;
 
-/// From how many seconds on the growth of memory is bounded: by then the cache, the page caches of
-/// SQLite and the allocator have what they need.
+/// The duration from which on the growth of memory is bounded, in seconds. By then the cache, the
+/// page caches of SQLite and the allocator have reached their size.
 const LONG: u64 = 300;
 
-/// How much more memory may be in use at the end than after a quarter of the time. Between them lie
-/// millions of requests and a hundred thousand keys: a few bytes of each would be more. An allocator
-/// between threads takes some, too.
-const GROWTH_KIB: u64 = 16 * 1024;
+/// How much the memory may grow between a quarter and the end of the duration. In between are
+/// millions of requests and a hundred thousand keys, so that a leak of a few bytes each would be
+/// more. The allocator, with an arena for each thread, needs some of it.
+const MAX_GROWTH_KIB: u64 = 16 * 1024;
 
-/// Most memory that may be in use at any time: many times what a cache of 2,000 keys and the buffers
-/// of a hundred connections need.
-const MOST_KIB: u64 = 256 * 1024;
+/// The maximum memory at any time, many times what a cache of 2,000 keys and the buffers of a
+/// hundred connections need.
+const MAX_KIB: u64 = 256 * 1024;
 
 pub(crate) fn run(store: &Store) {
     let seconds = env::var("KEYWRIGHT_LOAD_SECONDS").map_or(SECONDS, |text| text.parse().unwrap());
     let program = Program::start(store);
-    let created = |number| operator::create(store, &format!("workspace-{number}"));
     let mut callers: Vec<Caller> = (0..CALLERS)
-        .map(|number| Caller::new(&created(number), number))
+        .map(|number| {
+            let created = operator::create(store, &format!("workspace-{number}"));
+            Caller::new(program.address, &created, number)
+        })
         .collect();
     let [token, other] = ["hostile", "other"].map(|workspace| {
         let created = operator::create(store, workspace);
@@ -53,41 +55,44 @@ pub(crate) fn run(store: &Store) {
     });
     let cases = case::all(&token, &other);
 
-    look_at_all(&program, &mut callers);
+    check_all(&program, &mut callers);
     let before = program.usage();
     println!(
         "{}: {CALLERS} callers for {seconds} s; before: {before}",
         store.url
     );
-    let (watched, tally) = load(store, &program, &mut callers, &cases, &token, seconds);
+    let (usage, tally) = load(store, &program, &mut callers, &cases, &token, seconds);
     println!(
         "after a quarter: {}\nat the end: {}",
-        watched.warm, watched.end
+        usage.after_a_quarter, usage.at_the_end
     );
-    println!("{} answers\n{tally}", tally.total());
-    look_at_all(&program, &mut callers);
-    println!("when they have gone: {}", program.settle(before));
+    println!("{} responses\n{tally}", tally.total());
+    check_all(&program, &mut callers);
+    println!("without clients: {}", program.wait_until_settled(before));
     for case in &cases {
         assert_ne!(tally.count(case.what), 0, "{}", case.what);
     }
-    assert!(watched.most_kib < MOST_KIB, "{} KiB", watched.most_kib);
-    let growth = watched
-        .end
+    assert!(usage.peak_kib < MAX_KIB, "{} KiB", usage.peak_kib);
+    let growth = usage
+        .at_the_end
         .resident_kib
-        .saturating_sub(watched.warm.resident_kib);
-    assert!(seconds < LONG || growth < GROWTH_KIB, "{growth} KiB more");
+        .saturating_sub(usage.after_a_quarter.resident_kib);
+    assert!(
+        seconds < LONG || growth < MAX_GROWTH_KIB,
+        "{growth} KiB more"
+    );
 
     program.stop();
     let program = Program::start(store);
-    look_at_all(&program, &mut callers);
+    check_all(&program, &mut callers);
     program.stop();
 }
 
-/// The callers are connected then, and nobody else.
-fn look_at_all(program: &Program, callers: &mut [Caller]) {
+/// Checks the keys of all callers, each on a new connection.
+fn check_all(program: &Program, callers: &mut [Caller]) {
     for caller in callers {
-        caller.connect(program.address);
-        caller.look_at_all();
+        caller.reconnect(program.address);
+        caller.check_all();
     }
 }
 
@@ -98,81 +103,84 @@ fn load(
     cases: &[Case],
     token: &str,
     seconds: u64,
-) -> (Watched, Tally) {
+) -> (UsageUnderLoad, Tally) {
     let over = AtomicBool::new(false);
-    let goes_on = || !over.load(Ordering::Relaxed);
-    let goes_on: &(dyn Fn() -> bool + Sync) = &goes_on;
+    let running = || !over.load(Ordering::Relaxed);
+    let running: &(dyn Fn() -> bool + Sync) = &running;
     let address = program.address;
     thread::scope(|scope| {
-        // Also where this thread panics, which waits for the others then.
-        let over = Over(&over);
-        let callers = callers
-            .iter_mut()
-            .map(|caller| scope.spawn(move || caller.work(goes_on)));
+        // Also if this thread panics, since the scope then waits for the others.
+        let over = SetOnDrop(&over);
+        let callers = callers.iter_mut().map(|caller| {
+            scope.spawn(move || {
+                // The server closes a connection that has been idle for long.
+                caller.reconnect(address);
+                caller.work(running)
+            })
+        });
         let mut clients: Vec<ScopedJoinHandle<'_, Tally>> = callers.collect();
         clients.extend((0..HOSTILE).map(|number| {
             let first = number * cases.len() / HOSTILE;
-            scope.spawn(move || hostile::work(address, cases, first, goes_on))
+            scope.spawn(move || hostile::work(address, cases, first, running))
         }));
         clients.extend(slow::ALL.map(|slow| {
             scope.spawn(move || {
                 let mut tally = Tally::default();
-                while goes_on() {
+                while running() {
                     slow(address, token, &mut tally);
                 }
                 tally
             })
         }));
-        clients.push(scope.spawn(move || operator::work(store, program, goes_on)));
-        let fails = || clients.iter().any(ScopedJoinHandle::is_finished);
-        let watched = watch(program, Duration::from_secs(seconds), fails);
+        clients.push(scope.spawn(move || operator::work(store, program, running)));
+        let failed = || clients.iter().any(ScopedJoinHandle::is_finished);
+        let usage = watch(program, Duration::from_secs(seconds), failed);
         drop(over);
         let mut tally = Tally::default();
         for client in clients {
-            tally.add(client.join().unwrap());
+            tally.merge(client.join().unwrap());
         }
-        (watched, tally)
+        (usage, tally)
     })
 }
 
-/// Tells everybody that it is over.
-struct Over<'a>(&'a AtomicBool);
+struct SetOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for Over<'_> {
+impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// What the program has used under load.
-struct Watched {
-    warm: Usage,
-    end: Usage,
-    most_kib: u64,
+/// The resource usage of the program under load.
+struct UsageUnderLoad {
+    after_a_quarter: Usage,
+    at_the_end: Usage,
+    peak_kib: u64,
 }
 
-/// Looks at the program each second, for that time or until something fails.
-fn watch(program: &Program, time: Duration, fails: impl Fn() -> bool) -> Watched {
+/// Measures the program each second for a duration, or until a client has failed.
+fn watch(program: &Program, duration: Duration, failed: impl Fn() -> bool) -> UsageUnderLoad {
     let start = now();
     let first = program.usage();
-    let mut watched = Watched {
-        warm: first,
-        end: first,
-        most_kib: first.resident_kib,
+    let mut usage = UsageUnderLoad {
+        after_a_quarter: first,
+        at_the_end: first,
+        peak_kib: first.resident_kib,
     };
     let seconds = iter::repeat_with(|| thread::sleep(Duration::from_secs(1)));
     for (second, ()) in (1_u64..).zip(seconds) {
-        watched.end = program.usage();
-        watched.most_kib = watched.most_kib.max(watched.end.resident_kib);
-        if start.elapsed() <= time / 4 {
-            watched.warm = watched.end;
+        usage.at_the_end = program.usage();
+        usage.peak_kib = usage.peak_kib.max(usage.at_the_end.resident_kib);
+        if start.elapsed() <= duration / 4 {
+            usage.after_a_quarter = usage.at_the_end;
         }
         if second % 30 == 0 {
-            println!("{second} s: {}", watched.end);
+            println!("{second} s: {}", usage.at_the_end);
         }
-        if start.elapsed() >= time || fails() {
+        if start.elapsed() >= duration || failed() {
             break;
         }
     }
-    watched
+    usage
 }

@@ -1,18 +1,20 @@
-//! The real server under all the load that two cores can make: callers that manage and verify keys,
-//! an operator beside them, and clients that send garbage, leave in the middle, or are as slow as
-//! they can be. Every answer is held against what is known of the keys; in the end nothing is left
-//! of those who have gone.
+//! The real server under as much load as two cores can create.
 //!
-//! Half a minute in `cargo test`. Ten minutes, with the use of memory bounded and a report on standard
-//! output:
+//! Callers manage and verify keys, an operator uses the command line, and hostile clients send
+//! garbage, close connections early, or are as slow as they can be. Every response is compared with
+//! the expected state of the keys. In the end the clients must have left nothing behind.
+//!
+//! This takes half a minute in `cargo test`. For ten minutes, with a bound on the growth of memory
+//! and a report on standard output:
 //!
 //! ```sh
-//! KEYWRIGHT_LOAD_SECONDS=600 cargo test --release --package keywright --test load over_sqlite -- --nocapture
+//! export KEYWRIGHT_LOAD_SECONDS=600
+//! cargo test --release -p keywright --test load over_sqlite -- --nocapture
 //! ```
 //!
-//! and the same for `over_redis`.
+//! Likewise for `over_redis`.
 
-// What the program uses is read in /proc.
+// The resource usage of the program is read from /proc.
 #![cfg(target_os = "linux")]
 #![expect(
     clippy::unwrap_used,
@@ -22,24 +24,27 @@
     reason = "a test"
 )]
 
-#[expect(dead_code, reason = "the stories need more of it")]
-#[path = "../answer.rs"]
-mod answer;
 mod caller;
 mod case;
 mod client;
 mod flood;
-mod held;
 mod hostile;
+mod keys;
 mod load;
 mod operator;
 mod program;
-#[expect(dead_code, reason = "the stories need more of it")]
-#[path = "../redis.rs"]
+#[expect(dead_code, reason = "the stories use more of it")]
+#[path = "../support/redis.rs"]
 mod redis;
+#[expect(dead_code, reason = "the stories use more of it")]
+#[path = "../support/response.rs"]
+mod response;
+mod rng;
 mod slow;
 mod store;
 mod tally;
+#[path = "../support/wait.rs"]
+mod wait;
 
 use self::store::Store;
 
@@ -53,19 +58,20 @@ fn over_redis() {
     load::run(&Store::redis());
 }
 
-/// Systems give a process few files unless it asks for more.
+/// The soft limit of open files is low, and the program raises it.
 #[test]
-fn more_connections_than_there_are_places() {
-    let complaints = flood::run(&Store::sqlite(), "-S -n 256", 1_000);
-    assert_eq!(complaints, [""; 0]);
+fn more_clients_than_the_server_accepts_connections() {
+    let warnings = flood::run(&Store::sqlite(), "-S -n 256", 1_000);
+    assert_eq!(warnings, [""; 0]);
 }
 
+/// The hard limit of open files is low.
 #[test]
-fn more_connections_than_the_system_allows() {
-    let complaints = flood::run(&Store::sqlite(), "-n 256", 156);
-    assert_eq!(complaints.len(), 1, "{complaints:?}");
+fn more_clients_than_the_system_allows_connections() {
+    let warnings = flood::run(&Store::sqlite(), "-n 256", 156);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(
-        complaints[0].contains("156 connections at a time"),
-        "{complaints:?}"
+        warnings[0].contains("156 connections at a time"),
+        "{warnings:?}"
     );
 }

@@ -1,5 +1,4 @@
-//! The operator, who creates and revokes keys beside the running server, in a process of their own
-//! each time.
+//! The operator, who creates and revokes keys with the command line while the server runs.
 
 use std::{thread, time::Duration};
 
@@ -7,12 +6,13 @@ use serde_json::Value;
 
 use crate::{
     client::Client,
-    program::{Program, operate},
+    program::{Program, keys},
     store::Store,
     tally::Tally,
+    wait::until_available,
 };
 
-/// A key that may do everything in a new workspace, hashed with Argon2id as is the default.
+/// Creates a key with all permissions in a new workspace, hashed with Argon2id, the default.
 pub(crate) fn create(store: &Store, workspace: &str) -> Value {
     let arguments = [
         "create",
@@ -22,26 +22,27 @@ pub(crate) fn create(store: &Store, workspace: &str) -> Value {
         "--workspace",
         workspace,
     ];
-    serde_json::from_str(&operate(store, &arguments)).unwrap()
+    serde_json::from_str(&keys(store, &arguments)).unwrap()
 }
 
-/// Works until told to stop: what one process has created the other accepts, and what it has revoked
-/// the other refuses once the bound is over.
-pub(crate) fn work(store: &Store, program: &Program, goes_on: &(dyn Fn() -> bool + Sync)) -> Tally {
+/// Works while `running` returns `true`. The server must accept a key that the command line has
+/// created, and reject a key that it has revoked, once the staleness bound is over.
+pub(crate) fn work(store: &Store, program: &Program, running: &(dyn Fn() -> bool + Sync)) -> Tally {
     let mut tally = Tally::default();
-    while goes_on() {
+    while running() {
         let created = create(store, "default");
         let [id, token] = ["id", "secret"].map(|member| created[member].as_str().unwrap());
-        let mut client = Client::connect(program.address);
         let mut whoami = |what, status| {
-            let answer = tally.time(what, || client.send("GET", "/v1/whoami", token, ""));
-            answer.expect(status, what);
+            let mut client = Client::connect(program.address);
+            let response = until_available(|| {
+                tally.time(what, || client.send("GET", "/v1/whoami", token, ""))
+            });
+            response.expect(status, what);
         };
-        whoami("operator: whoami, never seen", 200);
-        operate(store, &["revoke", id]);
-        thread::sleep(store.bound);
-        whoami("operator: whoami, revoked elsewhere", 401);
-        drop(client);
+        whoami("operator: whoami, created by the command line", 200);
+        keys(store, &["revoke", id]);
+        thread::sleep(store.staleness_bound);
+        whoami("operator: whoami, revoked by the command line", 401);
         thread::sleep(Duration::from_millis(500));
     }
     tally

@@ -1,4 +1,4 @@
-//! The program: the server's process and what the system tells about it, and the operator's commands.
+//! The server and its resource usage, and the command line.
 
 use std::{
     fmt, fs,
@@ -7,38 +7,40 @@ use std::{
     process::{Child, ChildStderr, Command, Stdio},
     sync::mpsc,
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
-use crate::{client::PATIENCE, store::Store};
+use crate::{
+    store::Store,
+    wait::{PATIENCE, wait_for},
+};
 
-/// A running server; killed when dropped.
+/// A running server, killed when dropped.
 pub(crate) struct Program {
     child: Child,
     pub(crate) address: SocketAddr,
     log: Option<JoinHandle<Vec<String>>>,
 }
 
-/// Most lines of the log that are kept.
-const KEPT: usize = 100;
+/// The maximum number of warnings that are kept.
+const MAX_WARNINGS: usize = 100;
 
 impl Program {
     pub(crate) fn start(store: &Store) -> Self {
         Self::spawn(&mut keywright(store))
     }
 
-    /// Where `ulimit` has set how many files a process may have open.
+    /// Starts a server under a limit of open files.
     pub(crate) fn start_with_ulimit(store: &Store, ulimit: &str) -> Self {
         let mut command = Command::new("sh");
         command
             .args(["-c", &format!(r#"ulimit {ulimit} && exec "$0" "$@""#)])
             .arg(env!("CARGO_BIN_EXE_keywright"));
-        Self::spawn(place(&mut command, store))
+        Self::spawn(configure(&mut command, store))
     }
 
     fn spawn(command: &mut Command) -> Self {
         let mut child = command
-            // The limit is there, and out of the way.
+            // The rate limit is active, but never reached.
             .args([
                 "serve",
                 "--listen",
@@ -46,7 +48,7 @@ impl Program {
                 "--rate-limit",
                 "4000000000",
             ])
-            // Few enough that keys make room for others from the first seconds on.
+            // The cache is so small that it evicts keys from the first seconds on.
             .args(["--cache", "2000", "--hash", "hmac-sha256"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -82,46 +84,35 @@ impl Program {
         }
     }
 
-    /// Waits until it has so many files.
-    pub(crate) fn await_files(&self, count: u64) {
-        for _ in 0..600 {
-            if self.usage().files == count {
-                return;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        panic!("not {count} files: {}", self.usage());
+    /// Waits until the server has this number of open files.
+    pub(crate) fn wait_for_files(&self, count: u64) {
+        wait_for("the server has accepted the connections", || {
+            (self.usage().files == count).then_some(())
+        });
     }
 
-    /// Waits until there are no more threads and files than before: connections take a moment to end.
-    pub(crate) fn settle(&self, before: Usage) -> Usage {
-        for _ in 0..600 {
-            let usage = self.usage();
-            if usage.files <= before.files && usage.threads <= before.threads {
-                return usage;
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        panic!(
-            "clients have left something behind: {}, before {before}",
-            self.usage()
-        );
+    /// Waits until the server has no more threads and open files than before.
+    pub(crate) fn wait_until_settled(&self, before: Usage) -> Usage {
+        wait_for("the server has closed all connections", || {
+            Some(self.usage())
+                .filter(|usage| usage.files <= before.files && usage.threads <= before.threads)
+        })
     }
 
-    /// Asks it to stop, and asserts that it finished its work and had nothing to complain about.
+    /// Stops the server, and asserts that it exits in order and without warnings.
     pub(crate) fn stop(self) {
         assert_eq!(self.end(), [""; 0]);
     }
 
-    /// Asks it to stop, and asserts that it finished its work; what it has complained about.
+    /// Stops the server, and asserts that it exits in order. Returns its warnings.
     pub(crate) fn end(mut self) -> Vec<String> {
         let id = self.child.id().to_string();
         let kill = Command::new("kill").args(["-s", "TERM", &id]).status();
         assert!(kill.unwrap().success());
         let status = self.child.wait().unwrap();
-        let complaints = self.log.take().unwrap().join().unwrap();
-        assert!(status.success(), "{status}: {complaints:?}");
-        complaints
+        let warnings = self.log.take().unwrap().join().unwrap();
+        assert!(status.success(), "{status}: {warnings:?}");
+        warnings
     }
 }
 
@@ -132,22 +123,24 @@ impl Drop for Program {
     }
 }
 
-/// Reads the log to its end, and keeps what should not be there: complaints, and tokens.
+/// Reads the log to its end, and returns the lines that should not be there: warnings, and tokens.
 fn read_log(log: ChildStderr, listening: &mpsc::Sender<SocketAddr>) -> Vec<String> {
-    let mut kept = Vec::new();
+    let mut warnings = Vec::new();
     for line in BufReader::new(log).lines().map_while(Result::ok) {
         if let Some((_, address)) = line.split_once("listening on http://") {
             let _ = listening.send(address.parse().unwrap());
         }
-        let is_information = line.contains(" INFO ") && !line.contains("sk_live_");
-        if !is_information && kept.len() < KEPT {
-            kept.push(line);
+        // A stalled disk or Redis makes the store unavailable, and the clients repeat their
+        // requests.
+        let is_harmless = line.contains(" INFO ") || line.contains("unavailable");
+        if (!is_harmless || line.contains("sk_live_")) && warnings.len() < MAX_WARNINGS {
+            warnings.push(line);
         }
     }
-    kept
+    warnings
 }
 
-/// What a process uses.
+/// The resource usage of a process.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) resident_kib: u64,
@@ -169,14 +162,15 @@ impl fmt::Display for Usage {
     }
 }
 
-/// The program with a store, without the environment's settings for it.
+/// Returns the program with a store.
 fn keywright(store: &Store) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
-    place(&mut command, store);
+    configure(&mut command, store);
     command
 }
 
-fn place<'a>(command: &'a mut Command, store: &Store) -> &'a mut Command {
+/// Sets the store, and removes the settings of the environment.
+fn configure<'a>(command: &'a mut Command, store: &Store) -> &'a mut Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KEYWRIGHT_")) {
         command.env_remove(name);
     }
@@ -185,14 +179,21 @@ fn place<'a>(command: &'a mut Command, store: &Store) -> &'a mut Command {
         .env("KEYWRIGHT_STORE", &store.url)
 }
 
-/// A command of the operator, and what it has printed.
-pub(crate) fn operate(store: &Store, arguments: &[&str]) -> String {
-    let output = keywright(store)
-        .arg("keys")
-        .args(arguments)
-        .output()
-        .unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {complaint}");
-    String::from_utf8(output.stdout).unwrap().trim_end().into()
+/// Runs `keywright keys` with arguments, and returns what it prints. It must succeed, and runs
+/// again while the store is unavailable.
+pub(crate) fn keys(store: &Store, arguments: &[&str]) -> String {
+    wait_for("the store is available", || {
+        let output = keywright(store)
+            .arg("keys")
+            .args(arguments)
+            .output()
+            .unwrap();
+        let log = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() && log.contains("unavailable") {
+            return None;
+        }
+        assert!(output.status.success(), "{arguments:?}: {log}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        Some(printed.trim_end().to_owned())
+    })
 }

@@ -1,4 +1,4 @@
-//! Where the server under load keeps its keys.
+//! The store of the server under load.
 
 use std::{path::Path, time::Duration};
 
@@ -9,9 +9,9 @@ use crate::redis::Redis;
 /// A store, and the folder that the program runs in.
 pub(crate) struct Store {
     pub(crate) url: String,
-    /// How long after a revocation by another process the key may still be accepted.
-    pub(crate) bound: Duration,
-    // It ends before its folder does.
+    /// How long after a revocation by another process a key may still be accepted.
+    pub(crate) staleness_bound: Duration,
+    // Dropped before its folder.
     _redis: Option<Redis>,
     folder: TempDir,
 }
@@ -20,14 +20,14 @@ impl Store {
     pub(crate) fn sqlite() -> Self {
         Self {
             url: "sqlite:keys.db".into(),
-            bound: Duration::from_millis(100),
+            staleness_bound: Duration::from_millis(100),
             _redis: None,
             folder: tempfile::tempdir().unwrap(),
         }
     }
 
-    /// A `redis-server` of its own. It never syncs: what is measured is not the disk, for which one that
-    /// syncs each second would stand still where others keep it busy.
+    /// Starts a separate `redis-server` that never syncs: with a sync each second it would stop
+    /// while other tests keep the disk busy.
     pub(crate) fn redis() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let redis = Redis::start(
@@ -36,7 +36,7 @@ impl Store {
         );
         Self {
             url: redis.url.clone(),
-            bound: Duration::from_secs(1),
+            staleness_bound: Duration::from_secs(1),
             _redis: Some(redis),
             folder,
         }

@@ -1,50 +1,50 @@
-//! What was asked, what was answered, and how long it took, in a memory that does not grow.
+//! Counts of requests by kind and status, and their durations, in constant memory.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use crate::client::{Answer, now};
+use crate::client::{Response, now};
 
-/// What one client has seen, or all of them.
+/// The requests of one client, or of all.
 #[derive(Default)]
 pub(crate) struct Tally(BTreeMap<&'static str, Kind>);
 
 #[derive(Default)]
 struct Kind {
-    /// By status; 0 is a connection that was closed without one.
-    answers: BTreeMap<u16, u64>,
+    /// The number of responses by status. The status is 0 if there was no response.
+    responses: BTreeMap<u16, u64>,
     times: Times,
 }
 
 impl Tally {
-    /// Asks, and notes the answer.
-    pub(crate) fn time(&mut self, what: &'static str, ask: impl FnOnce() -> Answer) -> Answer {
+    /// Sends a request, and adds its status and duration.
+    pub(crate) fn time(&mut self, what: &'static str, send: impl FnOnce() -> Response) -> Response {
         let start = now();
-        let answer = ask();
-        self.note(what, answer.status, start.elapsed());
-        answer
+        let response = send();
+        self.add(what, response.status, start.elapsed());
+        response
     }
 
-    pub(crate) fn note(&mut self, what: &'static str, status: u16, time: Duration) {
+    pub(crate) fn add(&mut self, what: &'static str, status: u16, time: Duration) {
         let kind = self.0.entry(what).or_default();
-        *kind.answers.entry(status).or_default() += 1;
-        kind.times.note(time);
+        *kind.responses.entry(status).or_default() += 1;
+        kind.times.add(time);
     }
 
-    pub(crate) fn add(&mut self, other: Self) {
-        for (what, Kind { answers, times }) in other.0 {
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (what, Kind { responses, times }) in other.0 {
             let kind = self.0.entry(what).or_default();
-            for (status, count) in answers {
-                *kind.answers.entry(status).or_default() += count;
+            for (status, count) in responses {
+                *kind.responses.entry(status).or_default() += count;
             }
-            kind.times.add(&times);
+            kind.times.merge(&times);
         }
     }
 
-    /// How often something was answered.
+    /// Returns the number of requests of a kind.
     pub(crate) fn count(&self, what: &str) -> u64 {
         self.0
             .get(what)
-            .map_or(0, |kind| kind.answers.values().sum())
+            .map_or(0, |kind| kind.responses.values().sum())
     }
 
     pub(crate) fn total(&self) -> u64 {
@@ -54,55 +54,55 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (what, Kind { answers, times }) in &self.0 {
-            let [middle, late] = [0.5, 0.99].map(|part| times.quantile(part));
+        for (what, Kind { responses, times }) in &self.0 {
+            let [median, p99] = [0.5, 0.99].map(|quantile| times.quantile(quantile));
             writeln!(
                 f,
-                "{what:<44} p50 {middle:>9.1?}  p99 {late:>9.1?}  {answers:?}"
+                "{what:<44} p50 {median:>9.1?}  p99 {p99:>9.1?}  {responses:?}"
             )?;
         }
         Ok(())
     }
 }
 
-/// How many parts each power of two has: a quantile is at most an eighth too high.
-const PARTS: u32 = 8;
+/// The number of buckets for each power of two. A quantile is at most an eighth too high.
+const BUCKETS: u32 = 8;
 
-/// Times in microseconds, counted by powers of two and their parts.
-struct Times([u64; 64 * PARTS as usize]);
+/// A histogram of durations in microseconds.
+struct Times([u64; 64 * BUCKETS as usize]);
 
 impl Default for Times {
     fn default() -> Self {
-        Self([0; 64 * PARTS as usize])
+        Self([0; 64 * BUCKETS as usize])
     }
 }
 
 impl Times {
-    fn note(&mut self, time: Duration) {
+    fn add(&mut self, time: Duration) {
         let micros = u64::try_from(time.as_micros())
             .unwrap()
-            .max(u64::from(PARTS));
+            .max(u64::from(BUCKETS));
         let power = micros.ilog2();
-        let part = (micros >> (power - PARTS.ilog2())) % u64::from(PARTS);
-        let place = u64::from(power * PARTS) + part;
-        self.0[usize::try_from(place).unwrap()] += 1;
+        let bucket = (micros >> (power - BUCKETS.ilog2())) % u64::from(BUCKETS);
+        let index = u64::from(power * BUCKETS) + bucket;
+        self.0[usize::try_from(index).unwrap()] += 1;
     }
 
-    fn add(&mut self, other: &Self) {
+    fn merge(&mut self, other: &Self) {
         for (count, more) in self.0.iter_mut().zip(other.0) {
             *count += more;
         }
     }
 
-    /// The upper end of the part in which so many of all times lie below.
-    fn quantile(&self, part: f64) -> Duration {
-        let mut left = (self.0.iter().sum::<u64>() as f64 * part).ceil();
-        let place = self.0.iter().position(|&count| {
+    /// Returns the upper bound of the bucket that contains a quantile.
+    fn quantile(&self, quantile: f64) -> Duration {
+        let mut left = (self.0.iter().sum::<u64>() as f64 * quantile).ceil();
+        let index = self.0.iter().position(|&count| {
             left -= count as f64;
             left <= 0.0
         });
-        let place = place.unwrap_or_default() as u64;
-        let (power, part) = (place / u64::from(PARTS), place % u64::from(PARTS));
-        Duration::from_micros((1 << power) + ((part + 1) << power) / u64::from(PARTS))
+        let index = index.unwrap_or_default() as u64;
+        let (power, bucket) = (index / u64::from(BUCKETS), index % u64::from(BUCKETS));
+        Duration::from_micros((1 << power) + ((bucket + 1) << power) / u64::from(BUCKETS))
     }
 }

@@ -259,9 +259,9 @@ fn no_type_of_the_services_prints_a_secret() {
     let valid = Introspection::Valid(key.clone());
     print_all!(printed;
         guarded, response, layer, layer.clone().with_realm("\"").unwrap_err(), ApiKeys::at(keys, ""),
-        RateLimit::per_minute(600.try_into().unwrap()), Item::new(key, now),
-        Item::verified(&verified, now), PageOfItems::new(&listed, &ListStart::Offset(0), 20, now),
-        Worth::new(&valid, now), Worth::new(&Introspection::NotFound, now),
+        RateLimit::per_minute(600.try_into().unwrap()), KeyView::new(key, now),
+        KeyView::verified(&verified, now), KeyPageView::new(&listed, &ListStart::Offset(0), 20, now),
+        IntrospectionView::new(&valid, now), IntrospectionView::new(&Introspection::NotFound, now),
     );
     let mut request = Request::get("/").body(()).unwrap();
     request

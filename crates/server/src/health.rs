@@ -1,4 +1,4 @@
-//! Whether the server runs, and whether it can do its work.
+//! `GET /healthz` and `GET /readyz`.
 
 use std::sync::Arc;
 
@@ -7,25 +7,25 @@ use http::{HeaderMap, StatusCode};
 use keywright_core::KeyStore;
 use keywright_http_tower::error_response;
 
-/// Whether the process answers
+/// Whether the server is running
 #[utoipa::path(
     get,
     path = "/healthz",
     operation_id = "healthz",
     tag = "Server",
-    responses((status = 200, description = "It does.", content_type = "text/plain", body = str)),
+    responses((status = 200, description = "The server is running.", content_type = "text/plain", body = str)),
 )]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether the store answers too
+/// Whether the server can reach its store
 #[utoipa::path(
     get,
     path = "/readyz",
     operation_id = "readyz",
     tag = "Server",
-    responses((status = 200, description = "It does.", content_type = "text/plain", body = str)),
+    responses((status = 200, description = "The server can reach its store.", content_type = "text/plain", body = str)),
 )]
 pub(crate) async fn readyz(
     State(store): State<Arc<dyn KeyStore>>,

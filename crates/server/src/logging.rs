@@ -1,12 +1,12 @@
-//! The log, on standard error.
+//! Sets up the log on standard error.
 
 use std::io::{IsTerminal, stderr};
 
 use tracing::level_filters::LevelFilter;
 
-use crate::cli::{LogFormat, LogLevel};
+use crate::options::{LogFormat, LogLevel};
 
-/// Starts logging. What is logged holds ids, never a token.
+/// Starts logging. Log lines contain ids, never a token.
 pub(crate) fn start(format: LogFormat, level: LogLevel) {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -18,7 +18,7 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) {
     let log = tracing_subscriber::fmt()
         .with_writer(stderr)
         .with_max_level(level)
-        // A log that cannot be written must not take the API down: by default this panics.
+        // By default a log that cannot be written panics. That must not take the API down.
         .log_internal_errors(false)
         .with_target(false)
         .with_ansi(stderr().is_terminal());

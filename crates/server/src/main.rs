@@ -1,17 +1,23 @@
-//! `keywright`: an API-key server over SQLite or Redis, and the command line for it.
+//! `keywright`: an API-key server on SQLite or Redis, and the command line to manage its keys.
 
 mod cli;
-mod files;
+mod connections;
+mod first_key;
 mod health;
 mod keys;
 mod logging;
 mod metrics;
-mod observe;
+mod middleware;
 mod openapi;
-mod peppers;
+mod options;
+mod pepper_file;
+mod redact;
+mod rlimits;
+mod router;
+mod secret_output;
 mod serve;
+mod shutdown;
 mod store;
-mod unbuffered;
 mod whoami;
 
 use std::{
@@ -27,16 +33,16 @@ fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     let exit_on_error = cli.command.exit_on_error();
-    let done = match cli.command {
+    let result = match cli.command {
         Command::Serve(options) => serve::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
         Command::Keys(command) => keys::run(&cli.library, command),
     };
-    match done {
+    match result {
         Ok(exit) => exit,
         Err(error) => {
-            // One line with all its causes, and never a backtrace.
-            let told = cli::redacted(&format!("{error:#}"));
-            let _ = writeln!(stderr(), "error: {told}");
+            // One line with the whole chain of causes, and never a backtrace.
+            let message = redact::tokens(&format!("{error:#}"));
+            let _ = writeln!(stderr(), "error: {message}");
             exit_on_error
         }
     }

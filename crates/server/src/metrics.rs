@@ -1,4 +1,4 @@
-//! `GET /metrics`: what the library and this server count, in Prometheus' text form.
+//! `GET /metrics`: the metrics of the library and the server, in the Prometheus text format.
 
 use std::time::Duration;
 
@@ -10,35 +10,35 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 const DURATION: &str = "keywright_http_request_duration_seconds";
 
-/// From a verification in memory to the time that a request may take.
+/// Bucket bounds in seconds: from a cached verification to the request timeout.
 const BUCKETS: [f64; 14] = [
     0.000_1, 0.000_25, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
 ];
 
-/// How often what was observed is summed up where nobody asks for it.
+/// How often observations are aggregated if no scrape does it.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// What records the metrics of this process.
+/// The metrics recorder of the process.
 #[derive(Clone)]
 pub(crate) struct Metrics(PrometheusHandle);
 
 impl Metrics {
-    /// Installs it; to be done before the library is opened, which describes its metrics then.
+    /// Installs the recorder. Call this before opening the library, which describes its metrics.
     pub(crate) fn install() -> Result<Self> {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), &BUCKETS)
             .and_then(PrometheusBuilder::install_recorder)
-            .context("metrics cannot be recorded")?;
+            .context("could not install the metrics recorder")?;
         describe_histogram!(
             DURATION,
             Unit::Seconds,
-            "From the head of a request to the beginning of its answer"
+            "Time from the head of a request to the start of its response"
         );
         Ok(Self(recorder))
     }
 
-    /// Sums up for ever: what was observed is kept one by one until then.
-    pub(crate) async fn keep_up(self) {
+    /// Aggregates observations forever. The recorder keeps each observation until it does.
+    pub(crate) async fn run_upkeep(self) {
         loop {
             tokio::time::sleep(UPKEEP).await;
             self.0.run_upkeep();
@@ -46,31 +46,36 @@ impl Metrics {
     }
 }
 
-/// Notes a request that was answered. The route is its template: no label holds what a client wrote.
-pub(crate) fn answered(method: &'static str, route: &str, status: StatusCode, after: Duration) {
+/// Records a response. `route` is the template of the route: no label contains text of a client.
+pub(crate) fn record_response(
+    method: &'static str,
+    route: &str,
+    status: StatusCode,
+    duration: Duration,
+) {
     let labels = [
         ("method", method.to_owned()),
         ("route", route.to_owned()),
         ("status", status.as_str().to_owned()),
     ];
-    histogram!(DURATION, &labels).record(after);
+    histogram!(DURATION, &labels).record(duration);
 }
 
-/// What is counted, for Prometheus
+/// Metrics for Prometheus
 #[utoipa::path(
     get,
     path = "/metrics",
     operation_id = "metrics",
     tag = "Server",
-    description = "Needs no key, as Prometheus has none: it holds no id, no workspace, and nothing that a client wrote. Numbers of the library are up to a second old.",
+    description = "Needs no key. The metrics contain no id, no workspace and no text of a client. The library's metrics are up to a second old.",
     responses((
         status = 200,
-        description = "Metrics in Prometheus' text form.",
+        description = "Metrics in the Prometheus text format.",
         content_type = "text/plain",
         body = str,
     )),
 )]
 pub(crate) async fn metrics(Extension(Metrics(recorder)): Extension<Metrics>) -> impl IntoResponse {
-    let form = "text/plain; version=0.0.4; charset=utf-8";
-    ([(CONTENT_TYPE, form)], recorder.render())
+    let format = "text/plain; version=0.0.4; charset=utf-8";
+    ([(CONTENT_TYPE, format)], recorder.render())
 }

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: what this server answers, as an OpenAPI document.
+//! `GET /openapi.json`: the OpenAPI document of the server.
 
 use anyhow::{Context, Result};
 use axum::{Extension, body::Bytes, response::IntoResponse};
@@ -11,7 +11,7 @@ use utoipa::{
 
 use crate::{health, metrics, whoami};
 
-/// The routes of this server's own.
+/// The routes that the server adds to the library's.
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(
     whoami::whoami,
@@ -20,9 +20,9 @@ use crate::{health, metrics, whoami};
     metrics::metrics,
     openapi_json
 ))]
-struct Own;
+struct ServerRoutes;
 
-/// The errors of those routes, which are the library's.
+/// The errors of these routes, defined by the library: path, status and response.
 const ERRORS: [(&str, &str, &str); 5] = [
     ("/v1/whoami", "400", "ApiKeyInvalid"),
     ("/v1/whoami", "401", "ApiKeyUnauthorized"),
@@ -31,15 +31,15 @@ const ERRORS: [(&str, &str, &str); 5] = [
     ("/readyz", "503", "ApiKeyUnavailable"),
 ];
 
-/// The error that any route answers with after too long a time.
+/// The error of any route after the request timeout.
 const TIMEOUT: &str = "RequestTimeout";
 
-/// The document, as it is sent.
+/// The document as JSON.
 #[derive(Clone)]
 pub(crate) struct Document(Bytes);
 
 impl Document {
-    /// Merges what the library says of its endpoints with the routes beside them.
+    /// Merges the document of the library's endpoints with the other routes.
     pub(crate) fn of(endpoints: &ApiKeys) -> Result<Self> {
         let mut document = endpoints.openapi();
         document.info = InfoBuilder::new()
@@ -47,18 +47,18 @@ impl Document {
             .version(env!("CARGO_PKG_VERSION"))
             .description(Some(env!("CARGO_PKG_DESCRIPTION")))
             .build();
-        document.merge(Own::openapi());
+        document.merge(ServerRoutes::openapi());
         add_errors(&mut document);
         let json = document.to_json();
-        let json = json.context("cannot write the OpenAPI document")?;
+        let json = json.context("could not serialize the OpenAPI document")?;
         Ok(Self(json.into()))
     }
 }
 
 fn add_errors(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
-        let own = ERRORS.iter().filter(|(of, _, _)| of == path);
-        let errors: Vec<_> = own.map(|(_, status, name)| (*status, *name)).collect();
+        let errors = ERRORS.iter().filter(|(route, _, _)| route == path);
+        let errors: Vec<_> = errors.map(|(_, status, name)| (*status, *name)).collect();
         let PathItem {
             get,
             post,
@@ -69,8 +69,8 @@ fn add_errors(document: &mut OpenApi) {
         for operation in [get, post, patch, delete].into_iter().flatten() {
             for (status, name) in errors.iter().copied().chain([("408", TIMEOUT)]) {
                 let error = Ref::from_response_name(name).into();
-                let answers = &mut operation.responses.responses;
-                answers.insert(status.to_owned(), error);
+                let responses = &mut operation.responses.responses;
+                responses.insert(status.to_owned(), error);
             }
         }
     }
@@ -84,7 +84,7 @@ fn add_errors(document: &mut OpenApi) {
     }
 }
 
-/// This document
+/// Get this document
 #[utoipa::path(
     get,
     path = "/openapi.json",

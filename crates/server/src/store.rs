@@ -1,4 +1,4 @@
-//! Opening the library over the store of a URL.
+//! Opens the library over the store that a URL names.
 
 use std::{path::Path, sync::Arc};
 
@@ -7,12 +7,12 @@ use keywright_core::{Config, KeyStore, Keywright, MemoryStore, OpenError};
 use keywright_store_redis::{RedisConfig, RedisStore};
 use keywright_store_sqlite::{Sharing, SqliteStore};
 
-use crate::{cli::LibraryOptions, peppers};
+use crate::{options::LibraryOptions, pepper_file};
 
-/// A store as a URL names it.
+/// A parsed store URL.
 pub(crate) enum StoreUrl<'a> {
     Sqlite(&'a str, Sharing),
-    /// The whole URL, or several with commas between.
+    /// The whole URL, or several URLs separated by commas.
     Redis(&'a str),
     Memory,
 }
@@ -21,7 +21,7 @@ impl<'a> StoreUrl<'a> {
     pub(crate) fn parse(url: &'a str) -> Result<Self> {
         match url.split_once(':') {
             Some(("sqlite", path)) if path.starts_with("//") => {
-                bail!("the path of a store URL follows at once: sqlite:PATH, without //")
+                bail!("a SQLite store URL has no //: use sqlite:PATH")
             }
             Some(("sqlite", path)) => {
                 let (path, sharing) = match path.split_once('?') {
@@ -30,33 +30,31 @@ impl<'a> StoreUrl<'a> {
                     Some((path, "sharing=strict")) => (path, Sharing::Strict),
                     Some((path, "sharing=exclusive")) => (path, Sharing::Exclusive),
                     Some(_) => bail!(
-                        "the parameter of a store URL is not known: use sqlite:PATH, sqlite:PATH?sharing=strict or sqlite:PATH?sharing=exclusive"
+                        "unknown parameter in the store URL: use sqlite:PATH, sqlite:PATH?sharing=strict or sqlite:PATH?sharing=exclusive"
                     ),
                 };
                 if path.is_empty() {
-                    bail!("the store URL names no file: use sqlite:PATH");
+                    bail!("the store URL has no path: use sqlite:PATH");
                 }
                 Ok(Self::Sqlite(path, sharing))
             }
             Some(("redis" | "rediss" | "redis+unix", _)) => Ok(Self::Redis(url)),
             Some(("memory", "")) => Ok(Self::Memory),
-            // What follows the scheme may hold a password.
-            _ => bail!("the store URL is not known: use sqlite:PATH, redis://HOST:PORT or memory:"),
+            // Do not repeat the URL: it may contain a password.
+            _ => bail!("unknown store URL: use sqlite:PATH, redis://HOST:PORT or memory:"),
         }
     }
 
-    /// Fails unless there is a store already.
+    /// Returns an error if the store does not exist yet.
     pub(crate) fn require_existing(&self) -> Result<()> {
         match self {
             Self::Sqlite(path, _) if Path::new(path).try_exists().is_ok_and(|exists| !exists) => {
-                bail!("there is no file {path}; name the store with --store sqlite:PATH")
+                bail!("the file {path} does not exist; name the store with --store sqlite:PATH")
             }
-            // What cannot be looked at is told when it is opened.
+            // If the check itself fails, opening the store reports why.
             Self::Sqlite(..) | Self::Redis(_) => Ok(()),
             Self::Memory => {
-                bail!(
-                    "the store memory: has no keys when a command starts; use --store sqlite:PATH"
-                )
+                bail!("the store memory: is always empty here; use --store sqlite:PATH")
             }
         }
     }
@@ -76,12 +74,13 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn KeyStore>,
 }
 
+/// Opens the store and the library over it.
 pub(crate) async fn open(url: &StoreUrl<'_>, options: &LibraryOptions) -> Result<Opened> {
     let mut config = Config::new(options.prefix.clone())
         .with_scheme(options.hash.into())
         .with_cache(options.cache);
     if let Some(path) = &options.pepper_file {
-        let ring = peppers::read(path)
+        let ring = pepper_file::read(path)
             .with_context(|| format!("cannot use the pepper file {}", path.display()))?;
         config = config.with_peppers(ring);
     }

@@ -1,16 +1,16 @@
-//! `GET /v1/whoami`: what a protected endpoint sees of its caller.
+//! `GET /v1/whoami`: the key that the request was made with.
 
 use axum::{Extension, Json, response::IntoResponse};
 use keywright_core::{Clock, SystemClock, Verified};
 use keywright_http_tower::KeyView;
 
-/// Who is calling
+/// Get the calling key
 #[utoipa::path(
     get,
     path = "/v1/whoami",
     operation_id = "whoami",
     tag = "Server",
-    description = "What an endpoint behind the auth layer sees: the key that the request was made with.",
+    description = "Returns the key that the request was made with, as an endpoint behind the auth layer sees it.",
     security(("api_key" = [])),
     responses((status = 200, description = "The caller's key.", body = KeyView<'_>)),
 )]

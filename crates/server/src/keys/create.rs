@@ -3,9 +3,9 @@
 use anyhow::{Context, Result, bail};
 use keywright_core::{Caller, Expiry, NewKey, Permissions};
 
-use super::{end_after, options::CreateOptions, print};
+use super::{operator::expires_after, options::CreateOptions, output};
 use crate::{
-    cli::LibraryOptions,
+    options::LibraryOptions,
     store::{self, StoreUrl},
 };
 
@@ -14,26 +14,21 @@ pub(super) async fn run(library: &LibraryOptions, options: CreateOptions) -> Res
     let url = StoreUrl::parse(&library.store)?;
     if matches!(url, StoreUrl::Memory) {
         bail!(
-            "the store memory: ends with this command, and the key with it; use --store sqlite:PATH"
+            "the store memory: would lose the key when this command ends; use --store sqlite:PATH"
         );
     }
     let mut new = NewKey::new(options.name)
         .with_permissions(options.permissions)
         .with_environment(options.environment);
-    if let Some(span) = options.expires_in {
-        new.expiry = Expiry::At(end_after(span)?);
+    if let Some(lifetime) = options.expires_in {
+        new.expiry = Expiry::At(expires_after(lifetime)?);
     }
     let opened = store::open(&url, library).await?;
     let operator = Caller::new(options.workspace, Permissions::all());
     let issued = opened.keys.issuer().create(&operator, new).await?;
-    let printed = if options.json {
-        print::issued(&issued)
-    } else {
-        print::token(&issued)
-    };
-    printed.with_context(|| {
+    output::issued(&issued, options.json).with_context(|| {
         format!(
-            "the key {} was made and could not be printed; make another one",
+            "created the key {}, but could not print its token; create another key",
             issued.key.id
         )
     })

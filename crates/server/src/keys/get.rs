@@ -2,14 +2,13 @@
 
 use anyhow::{Result, anyhow};
 use keywright_core::IssueError;
-use keywright_http_tower::KeyView;
 
-use super::{Operator, options::GetOptions, print, table};
-use crate::cli::LibraryOptions;
+use super::{operator::Operator, options::GetOptions, output};
+use crate::options::LibraryOptions;
 
-/// Prints one key, revoked ones too.
+/// Prints a key, also a revoked one.
 pub(super) async fn run(library: &LibraryOptions, options: GetOptions) -> Result<()> {
-    let operator = Operator::of(library, options.workspace).await?;
+    let operator = Operator::open(library, options.workspace).await?;
     let found = operator.issuer().find(&operator.caller, &options.id).await;
     let key = found.map_err(|error| match error {
         IssueError::NotFound => anyhow!(
@@ -19,10 +18,5 @@ pub(super) async fn run(library: &LibraryOptions, options: GetOptions) -> Result
         ),
         error => error.into(),
     })?;
-    let now = operator.issuer().now();
-    if options.json {
-        print::json(&KeyView::new(&key, now))
-    } else {
-        print::lines(&table::details(&key, now))
-    }
+    output::key(&key, operator.issuer().now(), options.json)
 }

@@ -1,33 +1,27 @@
-//! `keywright keys …`: the operator's way in.
+//! `keywright keys …`: manages keys directly in the store.
 
 mod create;
 mod get;
 mod list;
-mod options;
-mod print;
+mod operator;
+pub(crate) mod options;
+mod output;
 mod purge;
 mod rename;
 mod revoke;
 mod rotate;
 mod table;
+mod terminal_escape;
 mod verify;
-mod visible;
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
-use anyhow::{Result, anyhow, bail};
-use keywright_core::{
-    Caller, Clock, IssueError, Issuer, KeyId, Keywright, Permissions, SystemClock, Timestamp,
-    Workspace,
-};
+use anyhow::Result;
 
-pub(crate) use self::options::KeysCommand;
-use crate::{
-    cli::LibraryOptions,
-    store::{self, StoreUrl},
-};
+use self::options::KeysCommand;
+use crate::options::LibraryOptions;
 
-/// Does what a command asks for, and tells what to exit with.
+/// Runs a command, and returns the exit code of the program.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(library: &LibraryOptions, command: KeysCommand) -> Result<ExitCode> {
     match command {
@@ -41,52 +35,4 @@ pub(crate) async fn run(library: &LibraryOptions, command: KeysCommand) -> Resul
         KeysCommand::Purge(options) => purge::run(library, options).await?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Opens the library over a store that is there already: a mistyped path must not leave a new file
-/// behind, and look like a store without keys.
-async fn open_existing(library: &LibraryOptions) -> Result<Keywright> {
-    let url = StoreUrl::parse(&library.store)?;
-    url.require_existing()?;
-    Ok(store::open(&url, library).await?.keys)
-}
-
-/// Who asks: the operator, in one workspace.
-struct Operator {
-    keys: Keywright,
-    caller: Caller,
-}
-
-impl Operator {
-    async fn of(library: &LibraryOptions, workspace: Workspace) -> Result<Self> {
-        Ok(Self {
-            keys: open_existing(library).await?,
-            caller: Caller::new(workspace, Permissions::all()),
-        })
-    }
-
-    const fn issuer(&self) -> &Issuer {
-        self.keys.issuer()
-    }
-
-    /// What went wrong with a key that must not be revoked.
-    fn told(&self, error: IssueError, id: &KeyId) -> anyhow::Error {
-        match error {
-            IssueError::NotFound => anyhow!(
-                "there is no key {id} in the workspace {}, or it is revoked",
-                self.caller.workspace()
-            ),
-            error => error.into(),
-        }
-    }
-}
-
-/// When a key ends that lives that long from now. It opens no store: a mistake must not leave a new
-/// file behind.
-fn end_after(span: Duration) -> Result<Timestamp> {
-    let end = SystemClock::default().now().saturating_add(span);
-    if span.is_zero() || end == Timestamp::MAX {
-        bail!("--expires-in must be more than nothing, and end before the year 10000");
-    }
-    Ok(end)
 }

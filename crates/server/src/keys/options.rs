@@ -1,4 +1,4 @@
-//! The options of `keywright keys …`.
+//! The commands of `keywright keys` and their options.
 
 use std::time::Duration;
 
@@ -10,70 +10,73 @@ use keywright_core::{
 
 #[derive(Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Create a key and print its token, alone on a line of standard output
+    /// Create a key and print its token alone on a line
     Create(CreateOptions),
-    /// List the keys of a workspace, the newest first, revoked ones too
+    /// List the keys of a workspace, newest first, including revoked keys
     List(ListOptions),
-    /// Show one key
+    /// Show a key
     Get(GetOptions),
-    /// Give a key another name, other metadata, or both, and show it
+    /// Change the name or the metadata of a key
     Rename(RenameOptions),
-    /// Revoke a key, for ever; or every key of a workspace
+    /// Revoke a key, or every key of a workspace; this cannot be undone
     Revoke(RevokeOptions),
-    /// Replace a key by a successor and print its token, alone on a line of standard output
+    /// Replace a key by a successor and print the new token alone on a line
     Rotate(RotateOptions),
-    /// Tell what the token on a line of standard input is worth
+    /// Verify the token on standard input
     ///
-    /// Prints `valid`, or else NOT_FOUND, EXPIRED or REVOKED. Exits with 0 if the token is valid,
-    /// with 1 if not, and with 3 if that could not be found out.
+    /// Prints `valid`, NOT_FOUND, EXPIRED or REVOKED, and exits with 0 (valid),
+    /// 1 (invalid) or 3 (undetermined).
+    ///
+    ///     keywright keys verify < token
     #[command(verbatim_doc_comment)]
     Verify(VerifyOptions),
     /// Delete the records of keys that were revoked long ago
     ///
-    /// Kept are keys that were revoked in the last 24 hours, and keys that created, or were rotated
-    /// into, one that is kept. In a store without any key left, `serve` makes a first key again.
+    /// A key is kept if it was revoked in the last 24 hours, or if a key that it
+    /// created or was rotated into is kept. If no key is left, the next start of
+    /// `keywright serve` creates a first key again.
     #[command(verbatim_doc_comment)]
     Purge(PurgeOptions),
 }
 
 #[derive(Args)]
 pub(crate) struct CreateOptions {
-    /// What the key is called: 1 to 255 characters
+    /// Name of the key, 1 to 255 characters
     #[arg(long)]
     pub(crate) name: Name,
 
-    /// The workspace that it belongs to
+    /// Workspace that the key belongs to
     #[arg(long, default_value = "default")]
     pub(crate) workspace: Workspace,
 
-    /// What it may do: permissions with commas between; `` is none, `*` everything
+    /// Permissions, separated by commas; `*` grants all, an empty list grants none
     #[arg(long, default_value = "*", value_name = "LIST")]
     pub(crate) permissions: Permissions,
 
-    /// live or test
+    /// Environment of the key: live or test
     #[arg(long, default_value = "live")]
     pub(crate) environment: Environment,
 
-    /// How long it lives, such as 90d or 12h; without it, for ever
+    /// Lifetime of the key, such as 90d or 12h; without it, the key never expires
     #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
     pub(crate) expires_in: Option<Duration>,
 
-    /// Print the whole answer as JSON
+    /// Print the key and its token as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct ListOptions {
-    /// The workspace whose keys are shown
+    /// Workspace whose keys to list
     #[arg(long, default_value = "default")]
     pub(crate) workspace: Workspace,
 
-    /// Which page
+    /// Page number
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) page: u32,
 
-    /// Most keys on a page, 1 to 100
+    /// Maximum number of keys on a page, 1 to 100
     #[arg(
         long,
         default_value_t = 20,
@@ -81,19 +84,19 @@ pub(crate) struct ListOptions {
     )]
     pub(crate) limit: u32,
 
-    /// Only keys whose name holds this text, in upper or lower case
+    /// Only keys whose name contains this text, ignoring case
     #[arg(long, value_name = "TEXT")]
     pub(crate) search: Option<String>,
 
-    /// Only keys of this status
+    /// Only keys with this status
     #[arg(long, value_enum)]
     pub(crate) status: Option<StatusName>,
 
-    /// The page after the one that told this `next_cursor`, with the same filter
+    /// Next page after the page that returned this `next_cursor`, with the same filters
     #[arg(long, conflicts_with = "page")]
     pub(crate) cursor: Option<String>,
 
-    /// Print the page as the API answers it
+    /// Print the page as the API returns it
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -117,116 +120,116 @@ impl From<StatusName> for Status {
 
 #[derive(Args)]
 pub(crate) struct GetOptions {
-    /// The id of the key: key_ and 16 characters
+    /// Id of the key: `key_` and 16 characters
     pub(crate) id: KeyId,
 
-    /// The workspace that it belongs to
+    /// Workspace that the key belongs to
     #[arg(long, default_value = "default")]
     pub(crate) workspace: Workspace,
 
-    /// Print it as the API answers it
+    /// Print the key as the API returns it
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct RenameOptions {
-    /// The id of the key: key_ and 16 characters
+    /// Id of the key: `key_` and 16 characters
     pub(crate) id: KeyId,
 
-    /// Its new name: 1 to 255 characters
+    /// New name, 1 to 255 characters
     #[arg(long, required_unless_present = "metadata")]
     pub(crate) name: Option<Name>,
 
-    /// Its new metadata, which replaces the old: a JSON object of at most 4096 bytes
+    /// New metadata, which replaces the old: a JSON object of at most 4096 bytes
     #[arg(long, value_name = "JSON", value_parser = Metadata::parse)]
     pub(crate) metadata: Option<Metadata>,
 
-    /// The workspace that it belongs to
+    /// Workspace that the key belongs to
     #[arg(long, default_value = "default")]
     pub(crate) workspace: Workspace,
 
-    /// Print it as the API answers it
+    /// Print the key as the API returns it
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct RevokeOptions {
-    /// The id of the key: key_ and 16 characters
+    /// Id of the key: `key_` and 16 characters
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub(crate) id: Option<KeyId>,
 
-    /// Revoke also every key that it created or was rotated into, at any depth
+    /// Also revoke every key that the key created or was rotated into, at any depth
     #[arg(long, conflicts_with = "all")]
     pub(crate) cascade: bool,
 
-    /// Revoke every key of the workspace, which must then be named
+    /// Revoke every key of the workspace; requires --workspace
     #[arg(long, requires = "workspace")]
     pub(crate) all: bool,
 
-    /// The workspace that the key belongs to [default: default]
+    /// Workspace that the key belongs to [default: default]
     #[arg(long)]
     pub(crate) workspace: Option<Workspace>,
 
-    /// Print how many keys were revoked as JSON
+    /// Print the number of revoked keys as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct RotateOptions {
-    /// The id of the key: key_ and 16 characters
+    /// Id of the key: `key_` and 16 characters
     pub(crate) id: KeyId,
 
-    /// How long the old key lives on, at most 30d; now revokes it
+    /// How long the old key stays valid, at most 30d; `now` revokes it at once
     #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = overlap)]
     pub(crate) expire_previous: Duration,
 
-    /// How long the new key lives, such as 90d; without it, as long as the old one was meant to
+    /// Lifetime of the new key, such as 90d; without it, the lifetime of the old key
     #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
     pub(crate) expires_in: Option<Duration>,
 
-    /// The workspace that it belongs to
+    /// Workspace that the key belongs to
     #[arg(long, default_value = "default")]
     pub(crate) workspace: Workspace,
 
-    /// Print the whole answer as JSON
+    /// Print the new key and its token as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct VerifyOptions {
-    /// Accept only keys of this workspace; without it, keys of any
+    /// Accept only keys of this workspace; without it, keys of any workspace
     #[arg(long)]
     pub(crate) workspace: Option<Workspace>,
 
-    /// Print the answer of the API
+    /// Print the result as the API returns it
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Taken only to be refused: other users of the host see arguments.
+    /// Accepted only to print a clear error: other users of the host can see arguments.
     #[arg(hide = true)]
     pub(crate) token: Option<String>,
 }
 
 #[derive(Args)]
 pub(crate) struct PurgeOptions {
-    /// Only keys that were revoked before this time: 2026-01-31 (UTC), or as in RFC 3339
+    /// Only keys revoked before this date, such as 2026-01-31 (UTC), or RFC 3339 time
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub(crate) revoked_before: Timestamp,
 
-    /// Only keys of this workspace; without it, of all of them
+    /// Only keys of this workspace; without it, keys of all workspaces
     #[arg(long)]
     pub(crate) workspace: Option<Workspace>,
 
-    /// Print how many records were deleted as JSON
+    /// Print the number of deleted records as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// `now`, or a span of at most 30 days.
+/// Parses `now`, or a span of at most 30 days.
 fn overlap(text: &str) -> Result<Duration, String> {
     if text == "now" {
         return Ok(Duration::ZERO);
@@ -234,14 +237,14 @@ fn overlap(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
         .filter(|span| *span <= NewRotation::MAX_OVERLAP)
-        .ok_or_else(|| "it must be now, or a span such as 24h, at most 30d".into())
+        .ok_or_else(|| "expected now, or a span such as 24h, at most 30d".into())
 }
 
-/// A day, which begins at midnight in UTC, or a time.
+/// Parses a date, which begins at midnight in UTC, or an RFC 3339 time.
 fn date(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(&format!("{text}T00:00:00Z"))
         .or_else(|_| Timestamp::parse(text))
-        .map_err(|_| "it must be a day such as 2026-01-31, or a time as in RFC 3339".into())
+        .map_err(|_| "expected a date such as 2026-01-31, or an RFC 3339 time".into())
 }
 
 #[cfg(test)]
@@ -259,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_begins_at_midnight_in_utc() {
+    fn a_date_begins_at_midnight_in_utc() {
         let midnight = Timestamp::parse("2026-01-31T00:00:00Z").unwrap();
         assert_eq!(date("2026-01-31"), Ok(midnight));
         assert_eq!(date("2026-01-31T01:00:00+01:00"), Ok(midnight));

@@ -4,26 +4,26 @@ use anyhow::Result;
 use keywright_core::Issuer;
 use serde_json::json;
 
-use super::{open_existing, options::PurgeOptions, print};
-use crate::cli::LibraryOptions;
+use super::{operator::open_existing, options::PurgeOptions, output};
+use crate::options::LibraryOptions;
 
-/// Deletes records of keys that were revoked long ago, and prints how many.
+/// Deletes the records of keys that were revoked long ago, and prints how many.
 pub(super) async fn run(library: &LibraryOptions, options: PurgeOptions) -> Result<()> {
     let keys = open_existing(library).await?;
-    let kept = keys
+    let kept_since = keys
         .issuer()
         .now()
         .saturating_sub(Issuer::KEPT_AFTER_REVOCATION);
-    if kept < options.revoked_before {
-        print::note("keys that were revoked in the last 24 hours are kept");
+    if kept_since < options.revoked_before {
+        output::note("keys that were revoked in the last 24 hours are kept");
     }
     let count = keys
         .issuer()
         .purge(options.workspace, options.revoked_before)
         .await?;
     if options.json {
-        print::json(&json!({"purged": count}))
+        output::json(&json!({"purged": count}))
     } else {
-        print::lines(&format!("purged {}\n", print::keys(count)))
+        output::lines(&format!("purged {}\n", output::key_count(count)))
     }
 }

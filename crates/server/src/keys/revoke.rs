@@ -7,19 +7,20 @@ use keywright_core::{
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{Operator, options::RevokeOptions, print};
-use crate::cli::LibraryOptions;
+use super::{operator::Operator, options::RevokeOptions, output};
+use crate::options::LibraryOptions;
 
-/// How often a workspace is gone through once more because keys were created in it meanwhile.
-const MAX_PASSES: usize = 20;
+/// How many times the command lists a workspace again because keys may have been created in it
+/// meanwhile.
+const MAX_REPEATS: usize = 20;
 
-/// Revokes a key, or all of a workspace, and prints how many that were.
+/// Revokes a key or all keys of a workspace, and prints how many keys it revoked.
 pub(super) async fn run(library: &LibraryOptions, options: RevokeOptions) -> Result<()> {
     let workspace = match options.workspace {
         Some(workspace) => workspace,
         None => Workspace::parse("default")?,
     };
-    let operator = Operator::of(library, workspace).await?;
+    let operator = Operator::open(library, workspace).await?;
     let count = match options.id {
         Some(id) => {
             let reach = if options.cascade {
@@ -28,67 +29,77 @@ pub(super) async fn run(library: &LibraryOptions, options: RevokeOptions) -> Res
                 Reach::Key
             };
             let revoked = operator.issuer().revoke(&operator.caller, &id, reach).await;
-            revoked.map_err(|error| operator.told(error, &id))?.count
+            revoked
+                .map_err(|error| operator.key_error(error, &id))?
+                .count
         }
         None => revoke_all(&operator).await?,
     };
     if options.json {
-        return print::json(&json!({"revoked": count}));
+        return output::json(&json!({"revoked": count}));
     }
-    print::lines(&format!("revoked {}\n", print::keys(count)))
+    output::lines(&format!("revoked {}\n", output::key_count(count)))
 }
 
-/// Revokes every key of the workspace, those too that are created meanwhile, and tells how many.
+/// Revokes every key of the workspace, including keys that are created meanwhile, and returns how
+/// many.
 async fn revoke_all(operator: &Operator) -> Result<u64> {
     let mut total = 0;
-    // In small steps at first. What is left then may be creating keys faster than they are seen, and
-    // goes together with these.
-    let again = std::iter::repeat_n(Reach::Descendants, MAX_PASSES);
-    for reach in std::iter::once(Reach::Key).chain(again) {
+    // First revoke each key alone, in small transactions. The keys that are left may be creating
+    // others faster than this loop lists them, so revoke these together with their descendants.
+    let repeats = std::iter::repeat_n(Reach::Descendants, MAX_REPEATS);
+    for reach in std::iter::once(Reach::Key).chain(repeats) {
         let mut found = 0;
         for status in [Status::Active, Status::Expired] {
-            let (seen, revoked) = revoke_each(operator, status, reach).await?;
-            found += seen;
-            total += revoked;
+            let pass = revoke_each(operator, status, reach).await?;
+            found += pass.found;
+            total += pass.revoked;
         }
         if found == 0 {
             return Ok(total);
         }
     }
     bail!(
-        "{total} keys were revoked, but others are created in the workspace {} again and again; \
-         stop what creates them and repeat this",
+        "revoked {total} keys, but more keys are being created in the workspace {}; \
+         stop their creation and run this command again",
         operator.caller.workspace()
     )
 }
 
-/// Goes once through the keys of a status: how many were seen, and how many were revoked.
-async fn revoke_each(operator: &Operator, status: Status, reach: Reach) -> Result<(u64, u64)> {
-    let mut wanted = ListKeys::new();
-    wanted.status = Some(status);
-    wanted.limit = ListKeys::MAX_LIMIT;
-    let (mut seen, mut revoked) = (0, 0);
+/// The result of one pass over the keys of a workspace.
+#[derive(Default)]
+struct Pass {
+    found: u64,
+    revoked: u64,
+}
+
+/// Lists the keys with a status, and revokes each.
+async fn revoke_each(operator: &Operator, status: Status, reach: Reach) -> Result<Pass> {
+    let mut query = ListKeys::new();
+    query.status = Some(status);
+    query.limit = ListKeys::MAX_LIMIT;
+    let mut pass = Pass::default();
     loop {
-        let page = operator.issuer().list(&operator.caller, wanted.clone());
+        let page = operator.issuer().list(&operator.caller, query.clone());
         let page = page.await?;
-        // Together, so that a store can commit them together.
+        // Concurrently, so that a store can commit them together.
         let mut revocations = JoinSet::new();
         for key in &page.keys {
             let (issuer, caller) = (operator.issuer().clone(), operator.caller.clone());
             revocations.spawn(revoke_one(issuer, caller, key.id, reach));
-            seen += 1;
+            pass.found += 1;
         }
         while let Some(count) = revocations.join_next().await {
-            revoked += count??;
+            pass.revoked += count??;
         }
         match page.next {
-            Some(cursor) => wanted.start = ListStart::After(cursor),
-            None => return Ok((seen, revoked)),
+            Some(cursor) => query.position = ListStart::After(cursor),
+            None => return Ok(pass),
         }
     }
 }
 
-/// Revokes a key, unless somebody has done so just now.
+/// Revokes a key, unless another caller has just revoked it, and returns how many keys it revoked.
 async fn revoke_one(
     issuer: Issuer,
     caller: Caller,

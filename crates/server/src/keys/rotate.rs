@@ -3,28 +3,27 @@
 use anyhow::{Context, Result};
 use keywright_core::NewRotation;
 
-use super::{Operator, end_after, options::RotateOptions, print};
-use crate::cli::LibraryOptions;
+use super::{
+    operator::{Operator, expires_after},
+    options::RotateOptions,
+    output,
+};
+use crate::options::LibraryOptions;
 
-/// Replaces a key by a successor and prints its token.
+/// Replaces a key by a successor and prints the successor's token.
 pub(super) async fn run(library: &LibraryOptions, options: RotateOptions) -> Result<()> {
     let mut rotation = NewRotation::new();
     rotation.overlap = options.expire_previous;
-    rotation.expires_at = options.expires_in.map(end_after).transpose()?;
-    let operator = Operator::of(library, options.workspace).await?;
+    rotation.expires_at = options.expires_in.map(expires_after).transpose()?;
+    let operator = Operator::open(library, options.workspace).await?;
     let issued = operator
         .issuer()
         .rotate(&operator.caller, &options.id, &rotation)
         .await
-        .map_err(|error| operator.told(error, &options.id))?;
-    let printed = if options.json {
-        print::issued(&issued)
-    } else {
-        print::token(&issued)
-    };
-    printed.with_context(|| {
+        .map_err(|error| operator.key_error(error, &options.id))?;
+    output::issued(&issued, options.json).with_context(|| {
         format!(
-            "the key {} was replaced by {}, whose token could not be printed; rotate that one",
+            "replaced the key {} by {}, but could not print the new token; rotate the new key",
             options.id, issued.key.id
         )
     })

@@ -1,14 +1,16 @@
-//! Tables for people.
+//! Formats keys as tables.
 
 use keywright_core::{Key, Permissions, Status, Timestamp};
 
-use super::visible::visible;
+use super::terminal_escape::escape;
 
-/// Most characters of the permissions in a list.
-const MAX_PERMISSIONS: usize = 32;
+/// The maximum length of the permissions in a list, in characters.
+const MAX_PERMISSIONS_LENGTH: usize = 32;
 
-/// A line for each key, under a header. The name comes last: whatever its characters are and however
-/// wide or in which direction a terminal writes them, the other columns stay in line.
+/// Returns a header and a line for each key.
+///
+/// The name is the last column. Its characters may be wide, combining or right-to-left, and the
+/// other columns stay aligned.
 pub(super) fn list(keys: &[Key], now: Timestamp) -> String {
     let header = [
         "ID",
@@ -29,7 +31,7 @@ pub(super) fn list(keys: &[Key], now: Timestamp) -> String {
             key.expires_at.map_or("never".into(), minute),
             key.last_used_at.map_or("never".into(), minute),
             shortened(&key.permissions),
-            visible(key.name.as_str()).into_owned(),
+            escape(key.name.as_str()).into_owned(),
         ]
     });
     let rows: Vec<_> = std::iter::once(header.map(String::from))
@@ -38,7 +40,7 @@ pub(super) fn list(keys: &[Key], now: Timestamp) -> String {
     align(&rows)
 }
 
-/// A line for each property of a key.
+/// Returns a line for each field of a key.
 pub(super) fn details(key: &Key, now: Timestamp) -> String {
     let time = |time: Option<Timestamp>, none: &str| {
         time.map_or_else(|| none.to_owned(), |time| time.to_string())
@@ -46,11 +48,11 @@ pub(super) fn details(key: &Key, now: Timestamp) -> String {
     let status = key.status(now);
     let mut rows = vec![
         ["id", &key.id.to_string()].map(String::from),
-        ["name", &visible(key.name.as_str())].map(String::from),
+        ["name", &escape(key.name.as_str())].map(String::from),
         ["workspace", key.workspace.as_str()].map(String::from),
         ["environment", key.environment.as_str()].map(String::from),
         ["status", status.as_str()].map(String::from),
-        ["permissions", &listed(&key.permissions)].map(String::from),
+        ["permissions", &permissions_text(&key.permissions)].map(String::from),
         ["created", &key.created_at().to_string()].map(String::from),
         ["expires", &time(key.expires_at, "never")].map(String::from),
         ["last used", &time(key.last_used_at, "never")].map(String::from),
@@ -64,12 +66,12 @@ pub(super) fn details(key: &Key, now: Timestamp) -> String {
         }
     }
     if let Some(metadata) = &key.metadata {
-        rows.push(["metadata".into(), visible(metadata.as_json()).into_owned()]);
+        rows.push(["metadata".into(), escape(metadata.as_json()).into_owned()]);
     }
     align(&rows)
 }
 
-/// Columns of equal width but for the last, with two spaces between.
+/// Aligns all columns but the last, separated by two spaces.
 fn align<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {
@@ -88,14 +90,14 @@ fn align<const N: usize>(rows: &[[String; N]]) -> String {
     text
 }
 
-/// A time to the minute, in UTC.
+/// Formats a time to the minute, in UTC.
 fn minute(time: Timestamp) -> String {
     let text = time.to_string();
     text.get(..16)
         .map_or(text.clone(), |minute| format!("{minute}Z"))
 }
 
-fn listed(permissions: &Permissions) -> String {
+fn permissions_text(permissions: &Permissions) -> String {
     match permissions.to_string() {
         none if none.is_empty() => "-".into(),
         some => some,
@@ -103,10 +105,10 @@ fn listed(permissions: &Permissions) -> String {
 }
 
 fn shortened(permissions: &Permissions) -> String {
-    let mut text = listed(permissions);
-    if text.len() > MAX_PERMISSIONS {
-        // They are ASCII.
-        text.truncate(MAX_PERMISSIONS - 1);
+    let mut text = permissions_text(permissions);
+    if text.len() > MAX_PERMISSIONS_LENGTH {
+        // Permissions are ASCII, so that any length is a character boundary.
+        text.truncate(MAX_PERMISSIONS_LENGTH - 1);
         text.push('…');
     }
     text

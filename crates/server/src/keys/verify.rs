@@ -12,38 +12,40 @@ use keywright_core::{
 use keywright_http_tower::IntrospectionView;
 use zeroize::Zeroizing;
 
-use super::{open_existing, options::VerifyOptions, print};
-use crate::cli::LibraryOptions;
+use super::{operator::open_existing, options::VerifyOptions, output};
+use crate::options::LibraryOptions;
 
-/// Longest line that is read, in bytes; no token is as long.
+/// The maximum length of the line that is read, in bytes. Every token is shorter.
 const MAX_LINE_LENGTH: usize = 1024;
 
-/// Prints what a token is worth. Failure is that it is worth nothing; an error, that it could not be
-/// found out.
+/// Verifies the token on standard input and prints the result.
+///
+/// Returns success for a valid token and failure for an invalid one. An error means that the result
+/// is undetermined.
 pub(super) async fn run(library: &LibraryOptions, options: VerifyOptions) -> Result<ExitCode> {
     if options.token.is_some() {
-        bail!("a token is read from standard input, and never taken as an argument");
+        bail!("pass the token on standard input, not as an argument");
     }
     let keys = open_existing(library).await?;
     let line = read_line()?;
-    let worth = introspect(&keys, options.workspace, line.trim_ascii()).await?;
-    let worth = IntrospectionView::new(&worth, keys.issuer().now());
+    let introspection = introspect(&keys, options.workspace, line.trim_ascii()).await?;
+    let view = IntrospectionView::new(&introspection, keys.issuer().now());
     if options.json {
-        print::json(&worth)?;
+        output::json(&view)?;
     } else {
-        print::lines(&format!("{}\n", worth.code().unwrap_or("valid")))?;
+        output::lines(&format!("{}\n", view.code().unwrap_or("valid")))?;
     }
-    Ok(match worth.code() {
+    Ok(match view.code() {
         None => ExitCode::SUCCESS,
         Some(_) => ExitCode::FAILURE,
     })
 }
 
-/// Reads a line, into a buffer that never grows.
+/// Reads a line into a buffer that never grows, so that no copy of a token is left behind.
 fn read_line() -> Result<Zeroizing<Vec<u8>>> {
     let input = stdin();
     if input.is_terminal() {
-        print::note("the token, on a line:");
+        output::note("enter the token on one line:");
     }
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE_LENGTH));
     input
@@ -52,12 +54,12 @@ fn read_line() -> Result<Zeroizing<Vec<u8>>> {
         .read_until(b'\n', &mut line)
         .context("cannot read standard input")?;
     if line.trim_ascii().is_empty() {
-        bail!("there is no token on standard input");
+        bail!("no token on standard input");
     }
     Ok(line)
 }
 
-/// What a token is worth in a workspace, or in any.
+/// Verifies a token of one workspace, or of any.
 async fn introspect(
     keys: &Keywright,
     workspace: Option<Workspace>,

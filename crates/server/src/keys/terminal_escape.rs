@@ -1,13 +1,14 @@
-//! The texts of keys, which others have written, made harmless for a terminal.
+//! Escapes the text of keys, which clients choose, for a terminal.
 
 use std::{
     borrow::Cow,
     io::{self, Write},
 };
 
-/// Whether a character steers the terminal, or shows nothing and changes where others stand.
-/// Joiners are not among them: emoji and scripts are made with them.
-fn is_steering(character: char) -> bool {
+/// Whether a character controls the terminal, or is invisible and moves other characters.
+///
+/// Joiners are not escaped, because emoji and scripts need them.
+fn needs_escape(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
@@ -24,28 +25,30 @@ fn is_steering(character: char) -> bool {
         )
 }
 
-/// The text with such characters written out, as `\u{202e}`.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_steering) {
+/// Escapes these characters, as in `\u{202e}`.
+pub(super) fn escape(text: &str) -> Cow<'_, str> {
+    if !text.contains(needs_escape) {
         return text.into();
     }
-    let mut shown = String::with_capacity(text.len() + 16);
+    let mut escaped = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if is_steering(character) {
-            shown.extend(character.escape_unicode());
+        if needs_escape(character) {
+            escaped.extend(character.escape_unicode());
         } else {
-            shown.push(character);
+            escaped.push(character);
         }
     }
-    shown.into()
+    escaped.into()
 }
 
-/// Writes JSON on a line, with such characters in its strings written out, as `\u202e`: the same
-/// JSON. ASCII control characters stand only between what it is made of.
+/// Writes JSON on a line with these characters escaped, as in `\u202e`. The result parses to the
+/// same value.
+///
+/// ASCII control characters are left as they are: in valid JSON they occur only between tokens.
 pub(super) fn write_json(out: &mut impl Write, json: &str) -> io::Result<()> {
     let mut rest = json;
-    let steering = |character: char| character >= '\u{7f}' && is_steering(character);
-    while let Some(found) = rest.find(steering) {
+    let in_string = |character: char| character >= '\u{7f}' && needs_escape(character);
+    while let Some(found) = rest.find(in_string) {
         let (before, from) = rest.split_at(found);
         out.write_all(before.as_bytes())?;
         let mut characters = from.chars();
@@ -66,23 +69,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_a_terminal_is_written_out_and_all_else_stays() {
-        let steering = "a\u{202e}b\u{9b}31m\u{2028}c";
-        assert_eq!(visible(steering), r"a\u{202e}b\u{9b}31m\u{2028}c");
+    fn only_characters_that_affect_the_terminal_are_escaped() {
+        let controls = "a\u{202e}b\u{9b}31m\u{2028}c";
+        assert_eq!(escape(controls), r"a\u{202e}b\u{9b}31m\u{2028}c");
         for harmless in ["Büro", "👩‍👩‍👧", "مفتاح", "e\u{301}", r"\u{202e}", "漢字"]
         {
-            assert_eq!(visible(harmless), harmless);
+            assert_eq!(escape(harmless), harmless);
         }
     }
 
     #[test]
-    fn json_stays_the_same_json() {
+    fn escaped_json_parses_to_the_same_value() {
         let value = serde_json::json!({"a\u{202e}": ["\u{9b}\u{7f}\u{e0041}", "é\u{200d}\n", 1]});
         let mut written = Vec::new();
         write_json(&mut written, &serde_json::to_string_pretty(&value).unwrap()).unwrap();
         let written = String::from_utf8(written).unwrap();
         assert!(
-            !written.contains(|character| character != '\n' && is_steering(character)),
+            !written.contains(|character| character != '\n' && needs_escape(character)),
             "{written}"
         );
         assert!(written.contains(r"\u9b") || written.contains(r"\u009b"));

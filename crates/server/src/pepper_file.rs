@@ -1,4 +1,4 @@
-//! The file with the peppers.
+//! Reads the pepper file.
 
 use std::{fs, path::Path};
 
@@ -6,8 +6,9 @@ use anyhow::{Context, Result, bail};
 use keywright_core::{Pepper, PepperId, PepperRing};
 use zeroize::Zeroizing;
 
-/// Reads a line `ID HEX-KEY` for each pepper, the newest last. Empty lines and lines that begin with
-/// `#` are passed over. No error holds a byte of a key.
+/// Reads a file with one pepper a line, `ID HEX-KEY`, the newest last.
+///
+/// Empty lines and lines that begin with `#` are ignored. No error contains a byte of a key.
 pub(crate) fn read(path: &Path) -> Result<PepperRing> {
     let text = Zeroizing::new(fs::read_to_string(path)?);
     let mut ring = PepperRing::default();
@@ -23,7 +24,7 @@ pub(crate) fn read(path: &Path) -> Result<PepperRing> {
         count += 1;
     }
     if count == 0 {
-        bail!("it holds no pepper; make one with: echo \"p1 $(openssl rand -hex 32)\"");
+        bail!("the file is empty; create a pepper with: echo \"p1 $(openssl rand -hex 32)\"");
     }
     Ok(ring)
 }
@@ -31,7 +32,7 @@ pub(crate) fn read(path: &Path) -> Result<PepperRing> {
 fn parse_line(line: &str) -> Result<Pepper> {
     let (id, key) = line
         .split_once(char::is_whitespace)
-        .context("a line is ID HEX-KEY")?;
+        .context("expected ID HEX-KEY")?;
     let key = hex(key.trim()).context("the key is not hexadecimal")?;
     Ok(Pepper::new(PepperId::parse(id)?, &key)?)
 }
@@ -56,13 +57,13 @@ mod tests {
     }
 
     #[test]
-    fn one_pepper_a_line() {
+    fn each_line_is_a_pepper() {
         let key = "0f".repeat(32);
         assert!(read_text(&format!("# old\nold {key}\n\n  new   {key}  \n")).is_ok());
     }
 
     #[test]
-    fn a_mistake_names_the_line_and_no_byte_of_the_key() {
+    fn an_error_contains_no_byte_of_the_key() {
         let key = "ab".repeat(32);
         for bad in [
             key.clone(),

@@ -4,11 +4,11 @@ use std::{
     net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
 };
 
-/// A `redis-server`, which ends with the story.
+use super::wait::wait_for;
+
+/// A `redis-server`, killed when dropped.
 pub(crate) struct Redis {
     command: Command,
     process: Child,
@@ -16,9 +16,11 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
+    /// Starts a `redis-server` on a free port, and waits until it listens.
     pub(crate) fn start(folder: &Path, options: &[&str]) -> Self {
-        // Another one may take the port before the server does.
-        for _ in 0..5 {
+        wait_for("redis-server gets a free port", || {
+            // Redis cannot choose a port by itself, and another process may take the port that was
+            // free here.
             let port = TcpListener::bind("127.0.0.1:0")
                 .unwrap()
                 .local_addr()
@@ -32,49 +34,44 @@ impl Redis {
                 .args(options)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null());
-            let process = command
-                .spawn()
-                .unwrap_or_else(|error| panic!("redis-server (Debian's name, too): {error}"));
+            let process = command.spawn().unwrap_or_else(|error| {
+                panic!("redis-server (also the name of the Debian package): {error}")
+            });
             let mut redis = Self {
                 command,
                 process,
                 url: format!("redis://127.0.0.1:{port}"),
             };
-            if redis.listens() {
-                return redis;
-            }
-        }
-        panic!("redis-server does not start");
+            redis.wait_until_listening().then_some(redis)
+        })
     }
 
     pub(crate) fn address(&self) -> &str {
         self.url.strip_prefix("redis://").unwrap()
     }
 
-    /// Waits until it does; `false` if it has ended.
-    fn listens(&mut self) -> bool {
-        for _ in 0..1_000 {
+    /// Waits until the server listens. Returns `false` if it has exited.
+    fn wait_until_listening(&mut self) -> bool {
+        wait_for("redis-server listens", || {
             if self.process.try_wait().unwrap().is_some() {
-                return false;
+                return Some(false);
             }
-            if TcpStream::connect(self.address()).is_ok() {
-                return true;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        panic!("redis-server does not listen");
+            TcpStream::connect(self.address()).is_ok().then_some(true)
+        })
     }
 
-    /// Ends it as a crash does.
+    /// Kills the server with SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    /// Starts it again after that, on the same port and file.
+    /// Starts a killed server again, on the same port and file.
     pub(crate) fn restart(&mut self) {
-        self.process = self.command.spawn().unwrap();
-        assert!(self.listens(), "redis-server does not start");
+        wait_for("redis-server starts again", || {
+            self.process = self.command.spawn().unwrap();
+            self.wait_until_listening().then_some(())
+        });
     }
 }
 

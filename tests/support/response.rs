@@ -1,4 +1,4 @@
-//! An HTTP answer.
+//! An HTTP response.
 
 use std::{
     io::{self, BufRead, BufReader, ErrorKind, Read},
@@ -7,21 +7,21 @@ use std::{
 
 use serde_json::Value;
 
-/// An HTTP answer.
+/// An HTTP response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     head: String,
     pub(crate) body: String,
 }
 
-impl Answer {
-    /// Reads one answer by its `Content-Length`: `None` unless it comes whole.
+impl Response {
+    /// Reads a response by its `Content-Length`. Returns `None` unless it is complete.
     pub(crate) fn read(stream: &mut TcpStream) -> Option<Self> {
         Self::read_next(&mut BufReader::new(stream)).ok().flatten()
     }
 
-    /// Reads the next of many answers; `None` where the connection ends before it.
+    /// Reads the next of several responses. Returns `None` if the connection is closed before it.
     pub(crate) fn read_next(reader: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -34,24 +34,24 @@ impl Answer {
             }
         }
         let status = status(&head).ok_or(ErrorKind::InvalidData)?;
-        let mut answer = Self {
+        let mut response = Self {
             status,
             head,
             body: String::new(),
         };
-        let length: u64 = match answer.header("content-length") {
-            // An interim answer has no body, and says so by saying nothing.
+        let length: u64 = match response.header("content-length") {
+            // An interim response, such as 100 Continue, has no body and no length.
             "" if status < 200 => 0,
             length => length.parse().map_err(|_| ErrorKind::InvalidData)?,
         };
-        if reader.take(length).read_to_string(&mut answer.body)? as u64 == length {
-            Ok(Some(answer))
+        if reader.take(length).read_to_string(&mut response.body)? as u64 == length {
+            Ok(Some(response))
         } else {
             Err(ErrorKind::UnexpectedEof.into())
         }
     }
 
-    /// The value of a header, or nothing.
+    /// Returns the value of a header, or an empty string.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.head
             .lines()
@@ -61,10 +61,10 @@ impl Answer {
     }
 
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
-    /// A member of the answer that is a string.
+    /// Returns a member of the body that is a string.
     pub(crate) fn text(&self, member: &str) -> String {
         self.json()[member]
             .as_str()
@@ -73,7 +73,6 @@ impl Answer {
     }
 }
 
-/// The status of an answer that is one of HTTP.
 fn status(head: &str) -> Option<u16> {
     let mut words = head.split(' ');
     words.next().filter(|word| word.starts_with("HTTP/1."))?;

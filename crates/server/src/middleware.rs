@@ -1,5 +1,4 @@
-//! What every request has: an id, a line in the log, a place in the metrics, an end, and an answer
-//! that is not cached.
+//! The middleware around every route: request id, log line, metrics, timeout and `Cache-Control`.
 
 use std::time::Duration;
 
@@ -16,16 +15,17 @@ use tracing::Instrument;
 
 use crate::metrics;
 
-/// How long a request may take, from the end of its head to the beginning of the answer; a client
-/// that sends its body byte by byte gets no longer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request may take, from the end of its head to the start of the response. A client
+/// that sends its body byte by byte gets no more time.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Handles a request, logs and counts it, and answers 408 after [`REQUEST_TIMEOUT`].
 pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let headers = request.headers().clone();
     let method = known_method(request.method());
-    // The route and not the path: somebody will put a token into a path.
+    // Log the route, not the path: some client will put a token into a path.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("", MatchedPath::as_str);
     let span = tracing::info_span!(
@@ -35,17 +35,21 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
         route,
     );
     let started = now();
-    let answer = timeout(REQUEST_TIMEOUT, next.run(request).instrument(span.clone()));
-    let mut response = answer.await.unwrap_or_else(|_| {
+    let response = timeout(REQUEST_TIMEOUT, next.run(request).instrument(span.clone()));
+    let mut response = response.await.unwrap_or_else(|_| {
         let message = "the request took too long";
         let status = StatusCode::REQUEST_TIMEOUT;
         error_response(status, "request_timeout", message, &headers).map(Body::new)
     });
     let duration = started.elapsed();
-    metrics::answered(method, route, response.status(), duration);
+    metrics::record_response(method, route, response.status(), duration);
     let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     span.in_scope(|| {
-        tracing::info!(status = response.status().as_u16(), duration_us, "answered");
+        tracing::info!(
+            status = response.status().as_u16(),
+            duration_us,
+            "responded"
+        );
     });
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
@@ -57,13 +61,14 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a span of time for the log, and no point in time"
+    reason = "measures a duration for the log and the metrics"
 )]
 fn now() -> Instant {
     Instant::now()
 }
 
-/// Somebody will put a token there, too.
+/// Returns the method if it is a standard one, otherwise `OTHER`: some client will put a token
+/// there, too.
 fn known_method(method: &Method) -> &'static str {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let known = known.into_iter().find(|known| *known == method.as_str());

@@ -1,4 +1,4 @@
-//! Standard output for what must not stay in memory.
+//! Writes secrets to standard output without leaving copies in memory.
 
 use std::{
     fs::File,
@@ -8,8 +8,10 @@ use std::{
 
 use zeroize::Zeroizing;
 
-/// Prints a line past the buffer of standard output, in which it would stay until something else is
-/// printed or the program ends.
+/// Writes a line directly to standard output.
+///
+/// The buffer of `stdout()` would keep the secret until something else is printed or the program
+/// ends.
 pub(crate) fn write_line(line: &str) -> io::Result<()> {
     let mut text = Zeroizing::new(Vec::with_capacity(line.len() + 1));
     text.extend_from_slice(line.as_bytes());

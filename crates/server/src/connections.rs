@@ -1,0 +1,234 @@
+//! Accepts connections and serves HTTP/1.1 on them, within limits, until a signal.
+
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Result, bail};
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::Semaphore,
+};
+use tokio_io_timeout::TimeoutStream;
+
+use crate::{rlimits, shutdown::ShutdownSignals};
+
+/// How long a client may take to send the head of a request, and how long a connection may be idle.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The size of hyper's read buffer, in bytes. The last read may go beyond it, so that heads of up
+/// to about 192 KiB are accepted.
+const MAX_HEAD_LENGTH: usize = 128 * 1024;
+
+/// How long a client may leave a response unread.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long the server still accepts connections after a signal, and then how long these may take
+/// to send their first request. A client that connects just before the signal gets its response.
+const LATECOMERS: Duration = Duration::from_millis(100);
+
+/// The maximum number of connections, if the system allows as many open files. Further connections
+/// wait to be accepted.
+const MAX_CONNECTIONS: usize = 1000;
+
+/// Open files that are reserved for everything but client connections, such as the store.
+const RESERVED_FILES: usize = 100;
+
+/// How long requests that are in flight at the signal may still take.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Serves until a signal, then finishes the requests that are in flight. A second signal stops the
+/// server at once.
+///
+/// # Errors
+///
+/// If requests were still in flight when the server stopped.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut signals: ShutdownSignals,
+) -> Result<()> {
+    let connections = GracefulShutdown::new();
+    {
+        let mut accepting = pin!(accept_all(&listener, &router, &connections));
+        tokio::select! {
+            () = &mut accepting => {}
+            () = signals.recv() => {}
+        }
+        tracing::info!("stopping");
+        let _ = tokio::time::timeout(LATECOMERS, accepting).await;
+    }
+    drop(listener);
+    tokio::time::sleep(LATECOMERS).await;
+    tokio::select! {
+        () = connections.shutdown() => Ok(()),
+        () = tokio::time::sleep(GRACE) => bail!("some requests were not finished in time"),
+        () = signals.recv() => bail!("stopped at once: some requests were not finished"),
+    }
+}
+
+/// Accepts connections forever, and serves each in a separate task.
+async fn accept_all(listener: &TcpListener, router: &Router, connections: &GracefulShutdown) {
+    let http = http();
+    let permits = Arc::new(Semaphore::new(max_connections()));
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&permits).acquire_owned().await?;
+            anyhow::Ok((listener.accept().await?.0, permit))
+        };
+        let (stream, permit) = match accepted.await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Most likely the process has no file descriptor left. Closing connections frees
+                // some, so try again soon.
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let connection = connections.watch(connection(&http, stream, router.clone()));
+        tokio::spawn(async move {
+            let _permit = permit;
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended early");
+            }
+        });
+    }
+}
+
+/// Returns how many connections the server accepts at a time. A server without a file descriptor
+/// for its store is of no use to any client, so a low limit of open files means fewer connections.
+fn max_connections() -> usize {
+    let files = rlimits::raise_open_files((MAX_CONNECTIONS + RESERVED_FILES) as u64);
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    let connections = files
+        .saturating_sub(RESERVED_FILES)
+        .clamp(1, MAX_CONNECTIONS);
+    if connections < MAX_CONNECTIONS {
+        tracing::warn!("the system allows {files} open files: {connections} connections at a time");
+    }
+    connections
+}
+
+/// HTTP/1.1 with the limits of a connection.
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_LENGTH);
+    http
+}
+
+type Connection<S> =
+    http1::Connection<TokioIo<Pin<Box<TimeoutStream<S>>>>, TowerToHyperService<Router>>;
+
+/// Serves HTTP on a stream. The future completes when the connection is closed.
+fn connection<S: AsyncRead + AsyncWrite>(
+    http: &http1::Builder,
+    stream: S,
+    router: Router,
+) -> Connection<S> {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    let service = TowerToHyperService::new(router);
+    http.serve_connection(TokioIo::new(Box::pin(stream)), service)
+}
+
+/// The limits of a connection, on tokio's paused clock.
+#[cfg(test)]
+mod tests {
+    use axum::routing::{get, post};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split},
+        time::{sleep, timeout},
+    };
+
+    use super::*;
+    use crate::middleware::{REQUEST_TIMEOUT, observe};
+
+    /// An allowance for the timers of tokio and hyper, which have a resolution of a millisecond.
+    const RESOLUTION: Duration = Duration::from_millis(10);
+
+    /// Starts a connection; the client's end of it.
+    fn start(buffer: usize) -> DuplexStream {
+        let (client, server) = duplex(buffer);
+        let router = Router::new()
+            .route("/long", get("x".repeat(100_000)))
+            .route("/echo", post(async |body: String| body))
+            .layer(axum::middleware::from_fn(observe));
+        tokio::spawn(connection(&http(), server, router));
+        client
+    }
+
+    /// Sends `head`, then a byte each second, and returns what the server sends until it closes the
+    /// connection. Asserts that it does so after `limit`.
+    async fn closed_after(limit: Duration, head: &str, drips: bool) -> String {
+        let (mut reader, mut writer) = split(start(1 << 20));
+        writer.write_all(head.as_bytes()).await.unwrap();
+        let drip = tokio::spawn(async move {
+            while drips && writer.write_all(b"x").await.is_ok() {
+                sleep(Duration::from_secs(1)).await;
+            }
+            writer
+        });
+        let mut received = String::new();
+        {
+            let mut closed = pin!(reader.read_to_string(&mut received));
+            let early = timeout(limit - RESOLUTION, &mut closed).await;
+            assert!(early.is_err(), "closed before {limit:?}");
+            let late = timeout(2 * RESOLUTION, &mut closed).await;
+            assert!(late.is_ok(), "open after {limit:?}");
+        }
+        drip.abort();
+        received
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_request_is_closed() {
+        closed_after(HEAD_TIMEOUT, "", false).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_arrives_byte_by_byte_gets_no_more_time() {
+        closed_after(HEAD_TIMEOUT, "GET /long HTTP/1.1\r\na: ", true).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_closed_after_a_response() {
+        let request = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx";
+        let received = closed_after(HEAD_TIMEOUT, request, false).await;
+        assert!(received.starts_with("HTTP/1.1 200 "), "{received}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_arrive_is_a_408() {
+        let head = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n";
+        for drips in [false, true] {
+            let received = closed_after(REQUEST_TIMEOUT, head, drips).await;
+            assert!(received.starts_with("HTTP/1.1 408 "), "{received}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_that_is_not_read_ends_the_connection() {
+        let mut client = start(64);
+        let request = "GET /long HTTP/1.1\r\nhost: x\r\n\r\n";
+        client.write_all(request.as_bytes()).await.unwrap();
+        sleep(WRITE_TIMEOUT - RESOLUTION).await;
+        // The server has filled the buffer and waits.
+        assert!(client.write_all(b"x").await.is_ok());
+        sleep(2 * RESOLUTION).await;
+        assert!(client.write_all(b"x").await.is_err());
+    }
+}

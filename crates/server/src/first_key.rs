@@ -1,0 +1,39 @@
+//! Creates the first key of an empty store.
+
+use std::io::{IsTerminal, stdout};
+
+use anyhow::{Context, Result};
+use keywright_core::{Name, NewKey, Workspace};
+
+use crate::{options::FirstKey, secret_output, store::Opened};
+
+/// Creates the first key of an empty store and prints its token, or logs how to create a key.
+pub(crate) async fn create(opened: &Opened, choice: FirstKey) -> Result<()> {
+    let print = match choice {
+        FirstKey::Print => true,
+        FirstKey::Auto => stdout().is_terminal(),
+        FirstKey::None => return Ok(()),
+    };
+    if !print {
+        if opened.store.is_empty().await? {
+            tracing::info!(
+                "the store has no keys; create one with: keywright keys create --name NAME"
+            );
+        }
+        return Ok(());
+    }
+    let new = NewKey::new(Name::parse("First key")?);
+    let first = opened
+        .keys
+        .issuer()
+        .create_first(Workspace::parse("default")?, new)
+        .await?;
+    if let Some(issued) = first {
+        let id = issued.key.id;
+        secret_output::write_line(issued.token.expose()).with_context(|| {
+            format!("created the first key {id}, but could not print its token; create another key with keywright keys create")
+        })?;
+        tracing::info!(key = %id, "created the first key; its token is shown only once");
+    }
+    Ok(())
+}

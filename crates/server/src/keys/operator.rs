@@ -1,0 +1,62 @@
+//! The operator: a caller with all permissions in one workspace.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use keywright_core::{
+    Caller, Clock, IssueError, Issuer, KeyId, Keywright, Permissions, SystemClock, Timestamp,
+    Workspace,
+};
+
+use crate::{
+    options::LibraryOptions,
+    store::{self, StoreUrl},
+};
+
+/// The operator, with the library opened over an existing store.
+pub(super) struct Operator {
+    keys: Keywright,
+    pub(super) caller: Caller,
+}
+
+impl Operator {
+    pub(super) async fn open(library: &LibraryOptions, workspace: Workspace) -> Result<Self> {
+        Ok(Self {
+            keys: open_existing(library).await?,
+            caller: Caller::new(workspace, Permissions::all()),
+        })
+    }
+
+    pub(super) const fn issuer(&self) -> &Issuer {
+        self.keys.issuer()
+    }
+
+    /// The error of an operation on the key `id`, which must exist and must not be revoked.
+    pub(super) fn key_error(&self, error: IssueError, id: &KeyId) -> anyhow::Error {
+        match error {
+            IssueError::NotFound => anyhow!(
+                "there is no key {id} in the workspace {}, or it is revoked",
+                self.caller.workspace()
+            ),
+            error => error.into(),
+        }
+    }
+}
+
+/// Opens the library over an existing store. A mistyped path must not create a new file, which
+/// would look like a store without keys.
+pub(super) async fn open_existing(library: &LibraryOptions) -> Result<Keywright> {
+    let url = StoreUrl::parse(&library.store)?;
+    url.require_existing()?;
+    Ok(store::open(&url, library).await?.keys)
+}
+
+/// Returns when a key with this lifetime expires. Call this before opening the store: an invalid
+/// lifetime must not create a new file.
+pub(super) fn expires_after(lifetime: Duration) -> Result<Timestamp> {
+    let expires_at = SystemClock::default().now().saturating_add(lifetime);
+    if lifetime.is_zero() || expires_at == Timestamp::MAX {
+        bail!("--expires-in must be longer than 0s, and must end before the year 10000");
+    }
+    Ok(expires_at)
+}

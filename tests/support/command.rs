@@ -1,0 +1,78 @@
+//! The command line of the program.
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use super::wait::wait_for;
+
+/// Returns the program with arguments, to run in a folder. It ignores the environment's settings.
+pub(crate) fn keywright(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
+    command
+        .current_dir(folder)
+        .args(arguments)
+        .stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KEYWRIGHT_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the program until it exits.
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
+    keywright(folder, arguments).output().unwrap()
+}
+
+/// Runs the program until it exits, with `input` on its standard input.
+pub(crate) fn run_with_input(folder: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = keywright(folder, arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The write fails if the program exits without reading its input.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// Runs `keywright keys` with arguments, and returns what it prints. It must succeed, and runs
+/// again while the store is unavailable.
+#[track_caller]
+pub(crate) fn keys(folder: &Path, arguments: &[&str]) -> String {
+    let arguments = [&["keys"], arguments].concat();
+    wait_for("the store is available", || {
+        let output = run(folder, &arguments);
+        let log = String::from_utf8(output.stderr).unwrap();
+        if !output.status.success() && log.contains("unavailable") {
+            return None;
+        }
+        assert!(output.status.success(), "{arguments:?}: {log}");
+        Some(String::from_utf8(output.stdout).unwrap())
+    })
+}
+
+/// Creates a key with `keywright keys create`, and returns its token.
+#[track_caller]
+pub(crate) fn operator_key(folder: &Path, arguments: &[&str]) -> String {
+    let create = ["create", "--name", "from the operator"];
+    let printed = keys(folder, &[&create, arguments].concat());
+    printed.trim_end().to_owned()
+}
+
+/// Asserts that the program fails with one line on standard error that contains these words.
+#[track_caller]
+pub(crate) fn assert_fails(folder: &Path, arguments: &[&str], words: &[&str]) {
+    let output = run(folder, arguments);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{arguments:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    assert_eq!(text.lines().count(), 1, "{arguments:?}: {text}");
+    assert!(text.starts_with("error: "), "{arguments:?}: {text}");
+    for word in words {
+        assert!(text.contains(word), "{arguments:?}: {word}: {text}");
+    }
+}

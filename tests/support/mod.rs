@@ -1,0 +1,38 @@
+//! Helpers of the stories: the program, HTTP clients, Redis, tokens, and waiting.
+
+mod client;
+mod command;
+mod redis;
+mod response;
+mod server;
+mod token;
+mod wait;
+
+use std::path::Path;
+
+pub(crate) use self::{
+    client::{
+        Client, STALENESS_BOUND, SetOnDrop, Times, now, under_load, wait_for_staleness_bound,
+    },
+    command::{assert_fails, keys, keywright, operator_key, run, run_with_input},
+    redis::Redis,
+    response::Response,
+    server::{Server, request},
+    token::{assert_nowhere_in, forge, id_of, parse, secret_of, with_last_character_changed},
+    wait::{PATIENCE, until_available, wait_for},
+};
+
+/// Hashes new keys with HMAC-SHA-256, which is much faster than Argon2id.
+pub(crate) const FAST: [&str; 2] = ["--hash", "hmac-sha256"];
+
+/// The same for a server, which also accepts any number of requests.
+pub(crate) const FAST_UNLIMITED: [&str; 4] = ["--hash", "hmac-sha256", "--rate-limit", "0"];
+
+/// Asserts that a SQLite file is not damaged.
+pub(crate) fn assert_intact(file: &Path) {
+    let database = rusqlite::Connection::open(file).unwrap();
+    let check: String = database
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok");
+}
