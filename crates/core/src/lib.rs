@@ -39,6 +39,7 @@ mod config;
 mod hash;
 mod issuer;
 mod key;
+mod keywright;
 mod metadata;
 mod meter;
 mod name;
@@ -58,7 +59,7 @@ mod workspace;
 // The public interface is:
 pub use crate::{
     caller::Caller,
-    config::{Config, Keywright, OpenError},
+    config::Config,
     hash::{
         Argon2Params, Argon2ParamsError, Credential, HashError, Pepper, PepperError, PepperId,
         PepperRing, Scheme, StoredHash, StoredHashError, Tag,
@@ -68,6 +69,7 @@ pub use crate::{
         ListKeys, Listed, Minted, NewKey, NewRotation, Outcome, Position,
     },
     key::{Key, Record, Status},
+    keywright::{Keywright, OpenError},
     metadata::{Metadata, MetadataError},
     name::{Name, NameError, fold_case},
     permission::{Permission, PermissionError, Permissions},

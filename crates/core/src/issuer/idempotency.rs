@@ -96,7 +96,7 @@ impl Issuer {
         request: &[u8],
     ) -> Result<Outcome, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.clock.now();
+        let now = self.0.now();
         let draft = or_late(Draft::new(caller, new, now))?;
         let own = self.draw_id(|random| KeyId::generate(now, random))?;
         let until = kept_until(&draft, now);
@@ -119,7 +119,7 @@ impl Issuer {
         reservation: &Reservation,
         now: Timestamp,
     ) -> Result<Bound, IssueError> {
-        match self.0.store.reserve(reservation, now).await? {
+        match self.0.store().reserve(reservation, now).await? {
             Reserved::New => Ok(Bound::To(reservation.id)),
             Reserved::Earlier { fingerprint, .. } if fingerprint != reservation.fingerprint => {
                 Err(IssueError::IdempotencyMismatch)
@@ -136,7 +136,7 @@ impl Issuer {
         &self,
         draw: impl FnOnce(&mut Generator) -> KeyId,
     ) -> Result<KeyId, RandomError> {
-        Ok(draw(&mut Generator::seeded(&*self.0.entropy)?))
+        Ok(draw(&mut Generator::seeded(self.0.entropy())?))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Telling a service that cannot link the library whether a token is valid.
 
 use super::{IssueError, Issuer};
-use crate::{Caller, Denied, Key, KeyId, Permission, Undecided, Verifier, VerifyError};
+use crate::{Caller, Denied, Key, KeyId, Permission, Undecided, VerifyError};
 
 /// What a token is worth in the caller's workspace.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,8 +35,7 @@ impl Issuer {
     ) -> Result<Introspection, IssueError> {
         let caller = &self.current(caller).await?;
         self.authorize(caller, &Permission::API_KEYS_VERIFY)?;
-        let verifier = Verifier(std::sync::Arc::clone(&self.0));
-        match verifier.verify(token).await {
+        match self.0.verify(token).await {
             Ok(verified) => {
                 let mut key = verified.key().clone();
                 key.last_used_at = verified.last_used_at();

@@ -70,7 +70,7 @@ impl Issuer {
     /// none of this workspace and filter, and what the store reports.
     pub async fn list(&self, caller: &Caller, wanted: ListKeys) -> Result<Listed, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.clock.now();
+        let now = self.0.now();
         authorize(caller, &Permission::API_KEYS_READ, now)?;
         let filter = filter_digest(caller, &wanted);
         let limit = wanted.limit.clamp(1, ListKeys::MAX_LIMIT);
@@ -89,8 +89,8 @@ impl Issuer {
             start,
             limit,
         };
-        let mut page = self.0.store.list(caller.workspace(), &listing).await?;
-        self.0.memory.overlay(&mut page.keys);
+        let mut page = self.0.store().list(caller.workspace(), &listing).await?;
+        self.0.overlay_last_uses(&mut page.keys);
         Ok(Listed {
             next_cursor: page.next.map(|id| write_cursor(&id, &filter)),
             keys: page.keys,
@@ -112,13 +112,14 @@ impl Issuer {
 
     /// The record of a key that the caller sees.
     pub(super) async fn visible(&self, caller: &Caller, id: &KeyId) -> Result<Record, IssueError> {
-        let record = self.0.store.find(id).await?;
+        let record = self.0.store().find(id).await?;
         let mut record = record
             .filter(|Record { key, .. }| {
                 key.workspace == *caller.workspace() && caller.environment().covers(key.environment)
             })
             .ok_or(IssueError::NotFound)?;
-        self.0.memory.overlay(std::slice::from_mut(&mut record.key));
+        self.0
+            .overlay_last_uses(std::slice::from_mut(&mut record.key));
         Ok(record)
     }
 

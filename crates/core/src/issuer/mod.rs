@@ -14,8 +14,6 @@ mod rotate;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use sha2::{Digest, Sha256};
 
 pub use self::{
@@ -27,21 +25,18 @@ pub use self::{
     mint::Minted,
     rotate::NewRotation,
 };
-use crate::{
-    Caller, Permission, Record, Status, StoreError, StoreErrorKind, Timestamp, Verifier,
-    config::Shared,
-};
+use crate::{Caller, Permission, Record, Status, StoreError, StoreErrorKind, Timestamp, Verifier};
 
 /// Creates keys for callers, shows, renames, revokes and rotates them. None can do more than the
 /// caller that asked for it, and nobody sees keys of another workspace.
 #[derive(Clone, Debug)]
-pub struct Issuer(pub(crate) Arc<Shared>);
+pub struct Issuer(pub(crate) Verifier);
 
 impl Issuer {
     /// What time it is for this issuer.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        self.0.now()
     }
 
     /// Whether a caller may ask for this at all.
@@ -51,7 +46,7 @@ impl Issuer {
     /// [`IssueError::CallerInactive`] if its time is over, [`IssueError::NotPermitted`] if it lacks
     /// the permission.
     pub fn authorize(&self, caller: &Caller, permission: &Permission) -> Result<(), IssueError> {
-        authorize(caller, permission, self.0.clock.now())
+        authorize(caller, permission, self.0.now())
     }
 }
 
@@ -62,9 +57,9 @@ impl Issuer {
         let Some(id) = caller.key() else {
             return Ok(caller.clone());
         };
-        let verifier = Verifier(Arc::clone(&self.0));
-        let seen = verifier
-            .look_now(id, |key| (key.status(self.0.clock.now()), key.expires_at))
+        let seen = self
+            .0
+            .read_current(id, |key| (key.status(self.0.now()), key.expires_at))
             .await?;
         still_active(caller, seen)
     }
@@ -74,8 +69,8 @@ impl Issuer {
         let Some(id) = caller.key() else {
             return Ok(caller.clone());
         };
-        let found = self.0.store.find(id).await?;
-        let seen = found.map(|Record { key, .. }| (key.status(self.0.clock.now()), key.expires_at));
+        let found = self.0.store().find(id).await?;
+        let seen = found.map(|Record { key, .. }| (key.status(self.0.now()), key.expires_at));
         still_active(caller, seen)
     }
 }

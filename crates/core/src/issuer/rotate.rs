@@ -61,7 +61,7 @@ impl Issuer {
         rotation: &NewRotation,
     ) -> Result<Issued, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.clock.now();
+        let now = self.0.now();
         let record = self.rotatable(caller, id, rotation, now).await?;
         self.replace(caller, record, rotation, None, now).await
     }
@@ -81,7 +81,7 @@ impl Issuer {
         request: &[u8],
     ) -> Result<Outcome, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.clock.now();
+        let now = self.0.now();
         // A repeat finds the key rotated, and must not be refused for that.
         let record = or_late(self.rotatable(caller, id, rotation, now).await)?;
         let route = format!("rotate {id}");
@@ -179,7 +179,7 @@ impl Issuer {
                 .with_caller(caller.key().copied());
             let rotated = self
                 .0
-                .store
+                .store()
                 .rotate(caller.workspace(), &rotation, now)
                 .await;
             match confirmed(rotated) {

@@ -8,6 +8,7 @@ mod outcome;
 mod parts;
 mod proof;
 mod rehash;
+mod state;
 #[cfg(test)]
 mod tests;
 mod token_mac;
@@ -29,12 +30,17 @@ pub(crate) use self::{
     cache::{Cache, Miss},
     proof::ProofKey,
     rehash::Rehashing,
+    state::VerifierState,
     upkeep::{Upkeep, Writing},
     uses::{Due, Uses},
 };
 use crate::{
-    Caller, HashError, Key, KeyId, Record, Status, StoreError, TokenRef, config::Shared,
-    hash::Binding, meter, store::Stamp, sync::Ordering,
+    Caller, Entropy, HashError, Key, KeyId, KeyStore, Prefix, Record, Status, StoreError,
+    Timestamp, TokenRef,
+    hash::{Binding, Hasher},
+    meter,
+    store::Stamp,
+    sync::Ordering,
 };
 
 /// How often a record is read again because its hash was replaced while the secret was held against it.
@@ -47,7 +53,7 @@ const ATTEMPTS: u32 = 4;
 ///
 /// Any number of clones are one verifier, with one cache.
 #[derive(Clone, Debug)]
-pub struct Verifier(pub(crate) Arc<Shared>);
+pub struct Verifier(pub(crate) Arc<VerifierState>);
 
 /// What verifiers have in common beside the store.
 pub(crate) struct Memory {
@@ -143,14 +149,41 @@ impl Verifier {
         caller.is_current(self.0.clock.now())
     }
 
+    /// Returns the present time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn prefix(&self) -> &Prefix {
+        &self.0.prefix
+    }
+
+    pub(crate) fn store(&self) -> &dyn KeyStore {
+        &*self.0.store
+    }
+
+    pub(crate) fn hasher(&self) -> &Hasher {
+        &self.0.hasher
+    }
+
+    pub(crate) fn entropy(&self) -> &dyn Entropy {
+        &*self.0.entropy
+    }
+
+    /// Updates `last_used_at` of keys that were read from the store with the later uses that this
+    /// process has seen.
+    pub(crate) fn overlay_last_uses(&self, keys: &mut [Key]) {
+        self.0.memory.overlay(keys);
+    }
+
     /// Looks at a key as it is now, by a fresh copy or by the store, whatever its status; `None` if
     /// there is none.
-    pub(crate) async fn look_now<T>(
+    pub(crate) async fn read_current<T>(
         &self,
         id: &KeyId,
         look: impl Fn(&Key) -> T,
     ) -> Result<Option<T>, StoreError> {
-        let Shared { store, memory, .. } = &*self.0;
+        let VerifierState { store, memory, .. } = &*self.0;
         match memory.cache.look_fresh(id, |entry| look(&entry.known.key)) {
             Some(seen) => Ok(Some(seen)),
             None => Ok(store.find(id).await?.map(|record| look(&record.key))),
@@ -181,7 +214,7 @@ impl Verifier {
 
     /// Decides from the store.
     async fn verify_in_store(&self, token: &TokenRef<'_>) -> Result<Verified, VerifyError> {
-        let Shared {
+        let VerifierState {
             store,
             lease,
             hasher,
@@ -258,7 +291,7 @@ impl Verifier {
             version,
             ..
         } = record;
-        let Shared {
+        let VerifierState {
             lease,
             hasher,
             memory,
