@@ -6,8 +6,8 @@ use crate::{
     Config, Issuer, KeyStore, Prefix, RandomError, StoreError, Verifier,
     config::DEFAULT_CACHE,
     hash::Hasher,
-    meter::{self, Instance},
-    verifier::{Cache, Due, Memory, ProofKey, Rehashing, Upkeep, Uses, VerifierState, Writing},
+    meter,
+    verifier::{KeyStoreBackend, LastUsedQueue, ProofKey},
 };
 
 /// The library, opened over a store: an [`Issuer`] and a [`Verifier`]. Clones are cheap and share
@@ -68,37 +68,10 @@ impl Keywright {
             });
         }
         let hasher = Hasher::start(scheme, &peppers, hash_queue).map_err(OpenError::Threads)?;
-        let hasher = Arc::new(hasher);
-        let proofs = ProofKey::generate(&*entropy)?;
-        let lease = store.lease();
-        let uses = Arc::new(Uses::new(cache.max(DEFAULT_CACHE)));
-        let writing = Writing {
-            uses: Arc::clone(&uses),
-            store: Arc::clone(&store),
-            clock: Arc::clone(&clock),
-        };
-        let cache = Cache::new(cache, Arc::clone(&lease));
-        let instance = Instance::open(&cache, &uses, &lease, hasher.queue().clone());
-        let memory = Arc::new(Memory::new(cache, uses, proofs));
-        let rehashing = Rehashing {
-            store: Arc::clone(&store),
-            lease: Arc::clone(&lease),
-            hasher: Arc::clone(&hasher),
-            entropy: Arc::clone(&entropy),
-            memory: Arc::clone(&memory),
-        };
-        let upkeep = Upkeep::start(writing.clone(), rehashing, instance);
-        let verifier = Verifier(Arc::new(VerifierState {
-            prefix,
-            store,
-            memory,
-            lease,
-            hasher,
-            entropy,
-            clock,
-            upkeep: upkeep.map_err(OpenError::Threads)?,
-            writing,
-        }));
+        let proof_key = ProofKey::generate(&*entropy)?;
+        let last_used = LastUsedQueue::new(cache.max(DEFAULT_CACHE));
+        let backend = KeyStoreBackend::new(store, hasher, entropy, clock, last_used, proof_key);
+        let verifier = Verifier::start(prefix, backend, cache).map_err(OpenError::Threads)?;
         Ok(Self {
             issuer: Issuer(verifier.clone()),
             verifier,
@@ -127,7 +100,7 @@ impl Keywright {
     ///
     /// The store's error. Uses that were not written are retried.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        let written = self.verifier.0.writing.flush(Due::All).await;
+        let written = self.verifier.flush().await;
         meter::publish();
         written
     }

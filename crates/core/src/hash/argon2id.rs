@@ -133,7 +133,7 @@ pub(super) fn hash(
         None => Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
     };
     let mut output = [0; StoredHash::OUTPUT_LENGTH];
-    meter::argon2_ran();
+    meter::argon2_started();
     argon2.hash_password_into_with_memory(secret.expose(), salt, &mut output, blocks)?;
     Ok(output)
 }

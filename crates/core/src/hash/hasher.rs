@@ -110,7 +110,7 @@ impl Hasher {
     }
 
     /// Whether a hash that takes no time belongs to the secret; `None` if it is Argon2's.
-    pub(crate) fn proves_at_once(
+    pub(crate) fn verify_at_once(
         &self,
         hash: &StoredHash,
         binding: &Binding,
@@ -138,7 +138,7 @@ impl Hasher {
     ) -> Result<(), HashError> {
         let Scheme::Argon2id(cost) = hash.scheme else {
             done(
-                self.proves_at_once(hash, &binding, secret)
+                self.verify_at_once(hash, &binding, secret)
                     .map(Option::unwrap_or_default),
             );
             return Ok(());

@@ -16,4 +16,4 @@ pub use self::{
     pepper::{Pepper, PepperError, PepperId, PepperRing},
     stored::{Scheme, StoredHash, StoredHashError},
 };
-pub(crate) use self::{binding::Binding, hasher::Hasher, pool::HashQueue};
+pub(crate) use self::{binding::Binding, hasher::Hasher};

@@ -1,298 +1,165 @@
-//! The verifier's cache, and around it the steps of `Verifier::verify` that matter to it, in their
-//! order.
+//! The library's protocol and cache over the model's backend.
 
-#[expect(dead_code, reason = "misses are not counted here")]
+mod backend;
+#[expect(dead_code, reason = "the library's source")]
 #[path = "../../src/verifier/cache.rs"]
 mod cache;
-#[expect(dead_code, reason = "last uses are not part of this model")]
-#[path = "../../src/verifier/known.rs"]
-mod known;
+#[expect(dead_code, reason = "the library's source")]
+#[path = "../../src/verifier/cached_key.rs"]
+mod cached_key;
 mod map;
+#[path = "../../src/verifier/proof.rs"]
 mod proof;
+#[expect(dead_code, reason = "the library's source")]
+#[path = "../../src/verifier/protocol.rs"]
+mod protocol;
+#[path = "../../src/verifier/rehash.rs"]
+mod rehash;
+#[expect(dead_code, reason = "the library's source")]
+#[path = "../../src/verifier/token_mac.rs"]
+mod token_mac;
 
 use std::{
     cell::Cell,
-    collections::{HashSet, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use shuttle::sync::Mutex;
-
-pub(crate) use self::proof::{Fingerprint, TokenMac};
+pub(crate) use self::backend::{Hashing, Pool, credential, secret_of};
 use self::{
-    cache::{Cache, Entry},
-    known::Known,
-    proof::Proof,
+    backend::{ModelBackend, Queue, Token},
+    cache::Cache,
+    cached_key::CachedKey,
+    protocol::{PresentedToken, Protocol},
 };
 use crate::{
-    Key, KeyId, Status,
+    KeyId,
     fault::{self, Fault},
-    meter, model,
-    store::{Handle, Row, Stamp},
-    sync::step,
+    hash::Credential,
+    meter,
+    ready::ready,
+    runner,
+    store::Handle,
     time,
 };
 
 thread_local! {
-    static FROM_MEMORY: Cell<u64> = const { Cell::new(0) };
+    static HITS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// How many verifications of this thread's models were decided in memory.
-pub(crate) fn from_memory() -> u64 {
-    FROM_MEMORY.get()
-}
-
-/// Whether a hash takes its time.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hashing {
-    AtOnce,
-    Slow,
-}
-
-/// Whether a new hash finds a place in the queue for Argon2.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    Free,
-    Taken,
-}
-
-/// A hash to be replaced.
-struct Rehash {
-    known: Arc<Known>,
-    token: TokenMac,
+/// Returns the number of verifications that this thread's models have decided in memory.
+pub(crate) fn hits() -> u64 {
+    HITS.get()
 }
 
 #[derive(Clone)]
 pub(crate) struct Verifier {
-    handle: Handle,
-    cache: Arc<Cache>,
-    hashing: Hashing,
-    /// How many hashes were computed.
-    hashes: Arc<AtomicU64>,
-    /// The one hash that would be made now.
-    today: Fingerprint,
-    claims: Arc<Mutex<HashSet<KeyId>>>,
-    rehashes: Arc<Mutex<VecDeque<Rehash>>>,
+    protocol: Arc<Protocol<ModelBackend>>,
 }
 
 impl Verifier {
     pub(crate) fn new(handle: &Handle, capacity: usize, hashing: Hashing) -> Self {
-        Self {
+        Self::with_current(handle, capacity, hashing, credential('B'))
+    }
+
+    /// Creates a verifier for which all credentials except `current` are outdated.
+    pub(crate) fn with_current(
+        handle: &Handle,
+        capacity: usize,
+        hashing: Hashing,
+        current: Credential,
+    ) -> Self {
+        let cache = Cache::new(capacity, Arc::clone(&handle.lease));
+        let backend = ModelBackend {
             handle: handle.clone(),
-            cache: Cache::new(capacity, Arc::clone(&handle.lease)),
             hashing,
-            hashes: Arc::default(),
-            today: Fingerprint(1),
-            claims: Arc::default(),
-            rehashes: Arc::default(),
+            queue: Queue::new(&cache),
+            current,
+            hashes: AtomicU64::new(0),
+            pool_is_busy: AtomicBool::new(false),
+        };
+        let protocol = Protocol::new(backend, cache, Arc::clone(&handle.lease));
+        Self {
+            protocol: Arc::new(protocol),
         }
     }
 
-    /// Others than this are outdated.
-    pub(crate) fn with_hash(self, today: Fingerprint) -> Self {
-        Self { today, ..self }
+    fn backend(&self) -> &ModelBackend {
+        &self.protocol.backend
     }
 
+    /// Returns the number of hashes that were computed.
     pub(crate) fn hashes(&self) -> u64 {
-        self.hashes.load(Ordering::SeqCst)
+        self.backend().hashes.load(Ordering::SeqCst)
     }
 
-    /// Verifies, and holds the answer against what was promised when it began.
-    pub(crate) fn verify(&self, id: KeyId, token: TokenMac) -> bool {
-        let (promises, handle) = (&self.handle.database.promises, &self.handle);
+    /// Verifies a token, and checks the result against the promises that were in force when the
+    /// verification began, and when its hash was computed.
+    pub(crate) fn verify(&self, id: KeyId, secret: u64) -> bool {
+        let handle = &self.backend().handle;
+        let token = Token::new(id, secret);
         let began = time::millis();
-        let promised = promises.in_force(id, began, handle.bound);
-        let Some(known) = self.decide(id, token) else {
+        let promised = handle.database.promises.in_force(id, began, handle.bound);
+        let Some(cached) = self.decide(&token) else {
             return false;
         };
         for promise in promised {
-            if !promise.allows(&known.key, began) {
-                model::violated(&format!("promised was {promise:?}, but it was accepted"));
+            if !promise.allows(&cached.key, began) {
+                runner::violated(&format!("accepted in spite of {promise:?}"));
             }
         }
-        if token != model::token(&id) {
-            model::violated("a wrong secret was accepted");
+        if let Some((promised, hashed)) = token.hashed.take()
+            && !promised
+                .iter()
+                .all(|promise| promise.allows(&cached.key, hashed))
+        {
+            runner::violated("accepted after a hash during which the key was revoked");
+        }
+        if secret != secret_of(&id) {
+            runner::violated("accepted a wrong secret");
         }
         true
     }
 
-    fn decide(&self, id: KeyId, token: TokenMac) -> Option<Arc<Known>> {
-        match self.in_memory(&id, token) {
+    fn decide(&self, token: &Token) -> Option<Arc<CachedKey>> {
+        let backend = self.backend();
+        if fault::is(Fault::ReadBeforeStamp) {
+            fault::read_ahead(backend.handle.find(token.id()));
+        }
+        fault::skip_lease();
+        let in_memory = self.protocol.verify_in_memory(token, &*backend.queue);
+        let in_memory = in_memory
+            .filter(|_| !fault::is(Fault::LeaseAfterEntry) || backend.handle.lease.vouches());
+        let decided = match in_memory {
             Some(decided) => {
-                FROM_MEMORY.set(FROM_MEMORY.get() + 1);
-                decided
+                HITS.set(HITS.get() + 1);
+                decided.ok()
             }
-            None => self.in_store(id, token),
-        }
-    }
-
-    fn in_memory(&self, id: &KeyId, token: TokenMac) -> Option<Option<Arc<Known>>> {
-        fault::pass_over_the_lease();
-        let known = self.cache.look_fresh(id, |entry| {
-            if !entry.proof.token.matches(token) {
-                return None;
-            }
-            if entry.outdated.load(Ordering::Relaxed) {
-                self.replace_hash(entry, token);
-            }
-            Some(Arc::clone(&entry.known))
-        })?;
-        if fault::is(Fault::LeaseAfterEntry) && !self.handle.lease.vouches() {
-            return None;
-        }
-        Some(known.and_then(accept))
-    }
-
-    fn in_store(&self, id: KeyId, token: TokenMac) -> Option<Arc<Known>> {
-        let lease = &self.handle.lease;
-        let mut proven = None;
-        for _ in 0..4 {
-            let stamp = lease.stamp(&id);
-            let row = self.handle.find(&id)?;
-            let proof = Proof {
-                token,
-                hash: row.hash,
-            };
-            let mut known = proven == Some(proof.hash);
-            if !known {
-                let remembered = self
-                    .cache
-                    .look(&id, |entry| entry.proves(token, proof.hash));
-                known = match remembered.flatten() {
-                    Some(true) => true,
-                    Some(false) => return None,
-                    None if token == row.token => false,
-                    None => return None,
-                };
-            }
-            if known {
-                return accept(self.remember(row, stamp, proof));
-            }
-            if row.key.status(time::now()) != Status::Active {
-                return None;
-            }
-            self.hashes.fetch_add(1, Ordering::SeqCst);
-            if self.hashing == Hashing::AtOnce {
-                return accept(self.remember(row, stamp, proof));
-            }
-            step();
-            // What was promised before the hash was done holds too.
-            let (promises, now) = (&self.handle.database.promises, time::millis());
-            let promised = promises.in_force(id, now, self.handle.bound);
-            if fault::is(Fault::NoLookAfterHash) || lease.holds(&id, stamp) {
-                let accepted = accept(self.remember(row, stamp, proof));
-                if let Some(known) = &accepted
-                    && promised
-                        .iter()
-                        .any(|promise| !promise.allows(&known.key, now))
-                {
-                    model::violated("accepted after a hash during which it was revoked");
-                }
-                return accepted;
-            }
-            proven = Some(proof.hash);
-        }
-        None
-    }
-
-    fn remember(&self, row: Row, stamp: Stamp, proof: Proof) -> Arc<Known> {
-        let id = row.key.id;
-        let known = self.known(row.key, row.version);
-        let remembered = self.cache.look(&id, |entry| {
-            entry.mark_used();
-            Arc::ptr_eq(&entry.known, &known) && entry.proof.hash == proof.hash
-        });
-        if remembered == Some(true) && !self.handle.lease.vouches() {
-            return known;
-        }
-        let outdated = row.hash != self.today;
-        let entry = Entry::new(proof, Arc::clone(&known), outdated);
-        if outdated && known.key.status(time::now()) == Status::Active {
-            self.replace_hash(&entry, proof.token);
-        }
-        self.fill(id, stamp, entry);
-        known
-    }
-
-    fn fill(&self, id: KeyId, stamp: Stamp, entry: Entry) {
-        // With a stamp of now the comparison finds at most what is told during the fill: whatever is
-        // accepted then would also be without any.
-        let stamp = if fault::is(Fault::NoFence) {
-            self.handle.lease.stamp(&id)
-        } else {
-            stamp
+            None => ready(self.protocol.verify_in_store(token, &*backend.queue)).ok(),
         };
-        self.cache.fill(id, stamp, entry);
+        fault::take_read_ahead();
+        decided
     }
 
-    fn known(&self, key: Key, version: u64) -> Arc<Known> {
-        let before = self.cache.look(&key.id, |entry| Arc::clone(&entry.known));
-        before
-            .filter(|known| known.is(&key, version))
-            .unwrap_or_else(|| Arc::new(Known::new(key, version)))
-    }
-
-    fn replace_hash(&self, entry: &Entry, token: TokenMac) {
-        let claimed = self.claims.lock().unwrap().insert(entry.known.key.id);
-        if !claimed {
-            return;
-        }
-        self.rehashes.lock().unwrap().push_back(Rehash {
-            known: Arc::clone(&entry.known),
-            token,
-        });
-        entry.outdated.store(false, Ordering::Relaxed);
-    }
-
-    /// How many hashes wait to be replaced.
+    /// Returns the number of hashes that wait to be replaced.
     pub(crate) fn waiting(&self) -> usize {
-        self.rehashes.lock().unwrap().len()
+        self.backend().queue.len()
     }
 
-    /// Replaces the hash that has waited for longest, if one waits.
-    pub(crate) fn replace_next(&self, place: Place) {
-        let next = self.rehashes.lock().unwrap().pop_front();
-        if let Some(rehash) = next {
-            let id = rehash.known.key.id;
-            self.run(rehash, place);
-            self.claims.lock().unwrap().remove(&id);
-        }
-    }
-
-    /// As `Rehash::run` does.
-    fn run(&self, Rehash { known, token }: Rehash, place: Place) {
-        let id = known.key.id;
-        if place == Place::Taken {
-            self.cache.look(&id, |entry| {
-                if entry.known.version == known.version {
-                    entry.outdated.store(true, Ordering::Relaxed);
-                }
-            });
-            return;
-        }
-        let hash = self.today;
-        if !self.handle.rehash(id, known.version, hash) {
-            return;
-        }
-        let stamp = self.handle.lease.stamp(&id);
-        if let Some(row) = self.handle.find(&id)
-            && row.hash == hash
-        {
-            let known = self.known(row.key, row.version);
-            let entry = Entry::new(Proof { token, hash }, known, false);
-            self.fill(id, stamp, entry);
+    /// Replaces the hash that has waited for longest, if there is one. Only one thread at a time may
+    /// do this.
+    pub(crate) fn replace_next(&self, pool: Pool) {
+        let busy = pool == Pool::Busy;
+        self.backend().pool_is_busy.store(busy, Ordering::SeqCst);
+        if let Some(rehash) = self.backend().queue.pop() {
+            ready(self.protocol.replace_hash(rehash));
         }
     }
 
-    /// How many keys are kept, and how many were taken out.
+    /// Returns the number of keys in the cache and the number of evictions.
     pub(crate) fn sizes(&self) -> (usize, u64) {
-        (self.cache.len(), meter::evictions())
+        (self.protocol.cache.len(), meter::evictions())
     }
-}
-
-fn accept(known: Arc<Known>) -> Option<Arc<Known>> {
-    (known.lasts || known.key.status(time::now()) == Status::Active).then_some(known)
 }
