@@ -1,4 +1,4 @@
-//! How secrets are hashed, and how a presented secret is held against a hash.
+//! Hashing of secrets, and verification of secrets against stored hashes.
 
 mod argon2id;
 mod binding;

@@ -69,7 +69,7 @@ impl From<StoreError> for VerifyError {
 #[non_exhaustive]
 pub enum Denied {
     /// The text is not a token of this host.
-    #[error("malformed token")]
+    #[error("the token is malformed")]
     Malformed(#[source] TokenError),
     /// No key has the token's id.
     #[error("there is no such key")]

@@ -89,7 +89,7 @@ async fn spans_hold_ids_and_outcomes_and_nothing_that_was_sent() {
     let verification = "API key verification";
     told(&[verification, "workspace=acme", "outcome=\"accepted\""]);
     told(&[verification, &key, "outcome=the key was revoked"]);
-    told(&[verification, "outcome=it is no token"]);
+    told(&[verification, "outcome=the token is malformed"]);
 
     assert!(
         !text.contains("unlogged") && !text.contains("nobody logs"),

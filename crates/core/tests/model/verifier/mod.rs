@@ -2,21 +2,21 @@
 
 mod backend;
 #[expect(dead_code, reason = "the library's source")]
-#[path = "../../src/verifier/cache.rs"]
+#[path = "../../../src/verifier/cache.rs"]
 mod cache;
 #[expect(dead_code, reason = "the library's source")]
-#[path = "../../src/verifier/cached_key.rs"]
+#[path = "../../../src/verifier/cached_key.rs"]
 mod cached_key;
 mod map;
-#[path = "../../src/verifier/proof.rs"]
+#[path = "../../../src/verifier/proof.rs"]
 mod proof;
 #[expect(dead_code, reason = "the library's source")]
-#[path = "../../src/verifier/protocol.rs"]
+#[path = "../../../src/verifier/protocol.rs"]
 mod protocol;
-#[path = "../../src/verifier/rehash.rs"]
+#[path = "../../../src/verifier/rehash.rs"]
 mod rehash;
 #[expect(dead_code, reason = "the library's source")]
-#[path = "../../src/verifier/token_mac.rs"]
+#[path = "../../../src/verifier/token_mac.rs"]
 mod token_mac;
 
 use std::{
