@@ -49,14 +49,15 @@ impl Config {
         }
     }
 
-    /// Sets how the secrets of new keys are hashed. Keys with a hash of another scheme still verify,
-    /// and their hashes are replaced.
+    /// Sets how the secrets of new keys are hashed. Keys with a hash of another scheme still
+    /// verify, and their hashes are replaced.
     pub fn with_scheme(mut self, scheme: Scheme) -> Self {
         self.scheme = scheme;
         self
     }
 
-    /// Sets the peppers that hashes are keyed with. A key whose pepper is missing cannot be verified.
+    /// Sets the peppers that hashes are keyed with. A key whose pepper is missing cannot be
+    /// verified.
     pub fn with_peppers(mut self, peppers: PepperRing) -> Self {
         self.peppers = peppers;
         self
@@ -72,8 +73,8 @@ impl Config {
     /// Sets how many verified keys are cached. When the cache is full, it evicts the keys that were
     /// not used for longest.
     ///
-    /// With 0, each verification reads the store and computes the hash. A key takes about 400 bytes,
-    /// including a name of 20 characters and three permissions.
+    /// With 0, each verification reads the store and computes the hash. A key takes about 400
+    /// bytes, including a name of 20 characters and three permissions.
     pub fn with_cache(mut self, keys: usize) -> Self {
         self.cache = keys;
         self

@@ -20,23 +20,30 @@ use crate::{
 ///
 /// | name | kind | meaning |
 /// | --- | --- | --- |
-/// | `keywright_verifications_total` | counter | completed verifications, by `outcome`: `accepted`, `malformed`, `unknown`, `wrong_secret`, `revoked`, `expired`, `undecided` |
+/// | `keywright_verifications_total` | counter | completed verifications, by `outcome` |
 /// | `keywright_cache_hits_total` | counter | verifications decided from the cache |
-/// | `keywright_cache_misses_total` | counter | verifications that read the store, by `reason`: the key was `absent` from the cache, its entry was `stale`, or the lease had `lapsed` |
+/// | `keywright_cache_misses_total` | counter | verifications that read the store, by `reason` |
 /// | `keywright_cache_evictions_total` | counter | keys evicted from the cache |
-/// | `keywright_argon2_runs_total` | counter | runs of Argon2 started, including those for new keys |
+/// | `keywright_argon2_runs_total` | counter | runs of Argon2 started, also for new keys |
 /// | `keywright_rehashes_total` | counter | hashes replaced with the current scheme and pepper |
 /// | `keywright_instances` | gauge | open `Keywright`s, not counting clones |
 /// | `keywright_cached_keys` | gauge | keys in the cache |
 /// | `keywright_argon2_waiting` | gauge | runs of Argon2 that wait for a core |
 /// | `keywright_last_uses_waiting` | gauge | keys whose last use is not written yet |
 /// | `keywright_lease_holds` | gauge | `Keywright`s whose [`Lease`](crate::Lease) holds |
-/// | `keywright_lease_remaining_seconds` | gauge | time until the lease lapses, 0 once it has; not published for a lease without an end |
+/// | `keywright_lease_remaining_seconds` | gauge | time until the lease lapses |
 ///
-/// The recorder belongs to the process, and so do the numbers. Several `Keywright`s add up, except
-/// that the shortest of their leases is published. Events from before the recorder was installed are
-/// included in the counts. Descriptions are registered only when a `Keywright` is opened. The labels
-/// take the values above and no others: no metric identifies a key, a workspace or a client.
+/// * `outcome` is `accepted`, `malformed`, `unknown`, `wrong_secret`, `revoked`, `expired` or
+///   `undecided`.
+/// * `reason` is `absent` if the key was not cached, `stale` if its record has changed, or `lapsed`
+///   if the lease did not hold.
+/// * `keywright_lease_remaining_seconds` is 0 once the lease has lapsed. It is not published for a
+///   lease without an end.
+///
+/// The recorder belongs to the process, and so do the metrics. Several `Keywright`s add up, except
+/// that the shortest of their leases is published. Events from before the recorder was installed
+/// are counted, too. Descriptions are registered when a `Keywright` is opened. The labels have no
+/// other values: no metric identifies a key, a workspace or a client.
 #[derive(Clone, Debug)]
 pub struct Keywright {
     issuer: Issuer,
@@ -48,8 +55,8 @@ impl Keywright {
     ///
     /// # Errors
     ///
-    /// [`OpenError`] if the store belongs to another prefix or cannot be reached, if no random bytes
-    /// can be read, or if no threads can be started.
+    /// [`OpenError`] if the store belongs to another prefix or cannot be reached, if no random
+    /// bytes can be read, or if no threads can be started.
     pub async fn open(config: Config, store: Arc<dyn KeyStore>) -> Result<Self, OpenError> {
         let Config {
             prefix,
@@ -93,8 +100,8 @@ impl Keywright {
     /// Writes all last uses to the store now, and publishes the metrics.
     ///
     /// Without a flush, up to a minute passes between two writes of one key's last use. Call this
-    /// before the host exits. Dropping the last clone of the `Keywright`, its issuer and its verifier
-    /// also writes them, and blocks until they are written.
+    /// before the host exits. Dropping the last clone of the `Keywright`, its issuer and its
+    /// verifier also writes them, and blocks until they are written.
     ///
     /// # Errors
     ///

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::base62;
 
-/// A source of seeds. The default is [`OsEntropy`]. A host with a hardware source can implement this
-/// for it.
+/// A source of seeds. The default is [`OsEntropy`]. A host with a hardware source can implement
+/// this for it.
 pub trait Entropy: Send + Sync + 'static {
     /// Fills `seed` with unpredictable bytes, different ones at each call.
     ///
@@ -49,8 +49,8 @@ impl RandomError {
 const REJECTED: u8 = 0;
 
 /// A generator for one key: ChaCha20 with a fresh seed, wiped on drop.
-// Boxed, because a move would leave behind a copy that is never wiped, for example in the future that
-// issues a key.
+// Boxed, because a move would leave behind a copy that is never wiped, for example in the future
+// that issues a key.
 pub(crate) struct Generator(Box<State>);
 
 struct State {
@@ -82,8 +82,8 @@ impl Generator {
         bytes
     }
 
-    /// Draws base62 characters uniformly, from six bits each. Two of the 64 values are not digits and
-    /// are skipped.
+    /// Draws base62 characters uniformly, from six bits each. Two of the 64 values are not digits
+    /// and are skipped.
     pub(crate) fn fill_base62(&mut self, characters: &mut [u8]) {
         let mut filled = 0;
         while let Some(place) = characters.get_mut(filled) {

@@ -1,5 +1,5 @@
-//! Metrics as the recorder of the crate `metrics` receives them. They belong to the process, so this
-//! is one test, and the only one of its program.
+//! Metrics as the recorder of the crate `metrics` receives them. They belong to the process, so
+//! this is one test, and the only one of its program.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 

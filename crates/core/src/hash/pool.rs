@@ -17,8 +17,8 @@ use crate::thread::Thread;
 /// A job for a thread of the pool.
 pub(super) type HashJob = Box<dyn FnOnce(&mut Blocks) + Send>;
 
-/// One named thread per core, behind one bounded queue. When the pool is dropped, the threads finish
-/// the jobs in the queue and end.
+/// One named thread per core, behind one bounded queue. When the pool is dropped, the threads
+/// finish the jobs in the queue and end.
 pub(super) struct Pool {
     // Dropped before the threads: they end when the queue is disconnected.
     jobs: Sender<HashJob>,
@@ -37,8 +37,8 @@ impl HashQueue {
     }
 }
 
-/// The blocks that no thread uses at the moment, at most one set per thread. Each thread takes those
-/// that were used last, some of which may still be in the processor's cache.
+/// The blocks that no thread uses at the moment, at most one set per thread. Each thread takes
+/// those that were used last, some of which may still be in the processor's cache.
 #[derive(Default)]
 struct SpareBlocks(Mutex<Vec<Blocks>>);
 
@@ -173,8 +173,8 @@ mod tests {
             let block = blocks.get(1).unwrap().first_mut().unwrap();
             std::mem::replace(block.as_mut().first_mut().unwrap(), 1) == 1
         };
-        // A run may start before the one before it has put its blocks back. But there are never more
-        // sets of blocks than threads, so one run more than that reuses a set.
+        // A run may start before the one before it has put its blocks back. But there are never
+        // more sets of blocks than threads, so one run more than that reuses a set.
         let threads = thread::available_parallelism().unwrap().get();
         assert!((0..=threads).any(|_| block_on(pool.run(write)).unwrap()));
     }

@@ -6,8 +6,8 @@ use phc::{Output, ParamsString, PasswordHash, Salt};
 
 use super::{Argon2Params, PepperId};
 
-/// A scheme for hashing secrets. Secrets have 256 random bits, so both schemes are equally strong at
-/// rest.
+/// A scheme for hashing secrets. Secrets have 256 random bits, so both schemes are equally strong
+/// at rest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Scheme {

@@ -1,5 +1,5 @@
-//! Metrics for the recorder of the crate `metrics`. Without the feature `metrics`, all of it compiles
-//! to nothing.
+//! Metrics for the recorder of the crate `metrics`. Without the feature `metrics`, all of it
+//! compiles to nothing.
 
 #[cfg(feature = "metrics")]
 mod counters;

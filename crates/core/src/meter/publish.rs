@@ -93,7 +93,8 @@ pub(crate) fn publish() {
     counter!("keywright_argon2_runs_total").absolute(Counter::Argon2Started.sum());
     counter!("keywright_rehashes_total").absolute(Counter::Rehashed.sum());
 
-    // Hold the lock while publishing, so that no other thread publishes an older state after this one.
+    // Hold the lock while publishing, so that no other thread publishes an older state after this
+    // one.
     let instances = instances();
     let gauges = Gauges::read(&instances);
     gauge!("keywright_instances").set(gauges.instances);

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// The number of stripes. If there are more threads, some share a stripe, which costs time and loses
-/// no count.
+/// The number of stripes. If there are more threads, some share a stripe, which costs time and
+/// loses no count.
 const STRIPES: usize = 64;
 
 /// The counters of some threads. Processors fetch cache lines in pairs, so a stripe has a pair to

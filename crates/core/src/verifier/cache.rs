@@ -126,10 +126,10 @@ impl Cache {
         if self.map.insert(id, entry) {
             self.make_room(id);
         }
-        // Pairs with the fence in `Lease::changed`. This thread inserts the entry and then reads the
-        // stamp. A thread that publishes a change moves the stamp and then marks the entry as stale.
-        // At least one of them sees what the other wrote: either this thread sees that the stamp has
-        // moved, or the other finds the entry and makes the exchange below fail.
+        // Pairs with the fence in `Lease::changed`. This thread inserts the entry and then reads
+        // the stamp. A thread that publishes a change moves the stamp and then marks the entry as
+        // stale. At least one of them sees what the other wrote: either this thread sees that the
+        // stamp has moved, or the other finds the entry and makes the exchange below fail.
         fence(Ordering::SeqCst);
         if self.lease.stamp(&id) == stamp {
             self.map.read(&id, |entry| {

@@ -14,7 +14,7 @@ use crate::{
     token::Secret,
 };
 
-/// What a run finds out: whether this token's secret has this hash.
+/// The question that a run answers: whether this token's secret has this hash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct RunKey {
     id: KeyId,

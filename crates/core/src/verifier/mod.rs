@@ -33,8 +33,8 @@ use crate::{
 ///
 /// A verified key is cached. Later verifications of it are decided in memory, for as long as the
 /// store's [`Lease`](crate::Lease) holds for the cached record. All other verifications read the
-/// store. So every call that begins after the store's bound rejects a revoked key, and if the key was
-/// revoked through this store, every call that begins after the revocation was acknowledged.
+/// store. So every call that begins after the store's bound rejects a revoked key, and if the key
+/// was revoked through this store, every call that begins after the revocation was acknowledged.
 ///
 /// Clones share one cache.
 #[derive(Clone, Debug)]
@@ -54,14 +54,14 @@ impl Verifier {
     /// Verifies a token.
     ///
     /// The checks run from the cheapest to the most expensive: first the token's form and checksum.
-    /// Then, if the key is cached, the proof of its secret, and whether the key is revoked or expired.
-    /// Otherwise, from the store, the environment, the tag of the secret, whether the key is revoked
-    /// or expired, and the hash of the secret.
+    /// Then, if the key is cached, the proof of its secret, and whether the key is revoked or
+    /// expired. Otherwise, from the store, the environment, the tag of the secret, whether the key
+    /// is revoked or expired, and the hash of the secret.
     ///
     /// # Errors
     ///
-    /// [`VerifyError::Denied`] if the token is invalid, and [`VerifyError::Undecided`] if the verifier
-    /// could not decide, which says nothing about the token.
+    /// [`VerifyError::Denied`] if the token is invalid, and [`VerifyError::Undecided`] if the
+    /// verifier could not decide, which says nothing about the token.
     pub async fn verify(&self, token: &[u8]) -> Result<Verified, VerifyError> {
         let VerifierState {
             prefix,
@@ -98,8 +98,8 @@ impl Verifier {
         caller.is_current(self.now())
     }
 
-    /// Calls `read` with the key as it is now, whatever its status, from a fresh cache entry or from
-    /// the store. Returns `None` if there is no such key.
+    /// Calls `read` with the key as it is now, whatever its status, from a fresh cache entry or
+    /// from the store. Returns `None` if there is no such key.
     pub(crate) async fn read_current<T>(
         &self,
         id: &KeyId,
@@ -108,7 +108,8 @@ impl Verifier {
         self.0.protocol.read_current(id, read).await
     }
 
-    /// Updates `last_used_at` of keys that were read from the store with later uses in this process.
+    /// Updates `last_used_at` of keys that were read from the store with later uses in this
+    /// process.
     pub(crate) fn overlay_last_uses(&self, keys: &mut [Key]) {
         // Uses that were written after the keys were read are not queued any more, but the cache
         // still has them.

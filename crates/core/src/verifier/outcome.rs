@@ -33,8 +33,8 @@ impl Verified {
     }
 }
 
-/// An error from [`Verifier::verify`](crate::Verifier::verify): the token is invalid, or the verifier
-/// could not decide.
+/// An error from [`Verifier::verify`](crate::Verifier::verify): the token is invalid, or the
+/// verifier could not decide.
 #[derive(Debug, thiserror::Error)]
 #[expect(
     clippy::exhaustive_enums,
@@ -63,8 +63,8 @@ impl From<StoreError> for VerifyError {
 
 /// The reason why a token is invalid.
 ///
-/// This is for the operator alone. The client that presented the token must not learn more than that
-/// it was denied.
+/// This is for the operator alone. The client that presented the token must not learn more than
+/// that it was denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Denied {
@@ -86,7 +86,8 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// Returns the id in the token, unless the token is malformed. A key with this id need not exist.
+    /// Returns the id in the token, unless the token is malformed. A key with this id need not
+    /// exist.
     #[must_use]
     pub const fn id(&self) -> Option<&KeyId> {
         match self {

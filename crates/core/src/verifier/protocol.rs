@@ -30,7 +30,7 @@ pub(super) trait PresentedToken {
     fn environment(&self) -> Environment;
 }
 
-/// What the protocol needs of its surroundings: a store, a hasher and a clock.
+/// The surroundings of the protocol: a store, a hasher and a clock.
 pub(super) trait Backend {
     type Token<'a>: PresentedToken;
     /// A copy of a token's secret.
@@ -219,8 +219,8 @@ impl<B: Backend> Protocol<B> {
     /// Replaces a hash that is outdated.
     ///
     /// If that fails, the old hash stays in place, and the next verification that reads it from the
-    /// store tries again. If it fails only because the pool is busy, the next verification in memory
-    /// tries again, too.
+    /// store tries again. If it fails only because the pool is busy, the next verification in
+    /// memory tries again, too.
     pub(super) async fn replace_hash(&self, rehash: Rehash<B::Secret>) {
         let Rehash {
             cached,

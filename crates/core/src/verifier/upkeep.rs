@@ -34,8 +34,8 @@ const QUEUE: usize = 64;
 
 /// The thread for background work.
 ///
-/// When this is dropped, the thread finishes the hash that it is replacing, skips those in the queue,
-/// writes all last uses, and ends.
+/// When this is dropped, the thread finishes the hash that it is replacing, skips those in the
+/// queue, writes all last uses, and ends.
 pub(crate) struct Upkeep {
     /// Whether this is being dropped.
     ending: Arc<AtomicBool>,

@@ -1,12 +1,12 @@
-//! Model check of the verification protocol and its cache. The test compiles the library's own sources
-//! over primitives that switch threads at every operation, and runs many schedules.
+//! Model check of the verification protocol and its cache. The test compiles the library's own
+//! sources over primitives that switch threads at every operation, and runs many schedules.
 //!
 //! The property: a verification that begins after a change was acknowledged never accepts what the
 //! change forbids. If the change was made through another handle, this holds once the store's bound
 //! has passed, too.
 //!
-//! `KEYWRIGHT_SCHEDULES=10000 cargo test --package keywright-core --test model` runs that many random
-//! schedules of each scenario.
+//! `KEYWRIGHT_SCHEDULES=10000 cargo test --package keywright-core --test model` runs that many
+//! random schedules of each scenario.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 

@@ -1,4 +1,4 @@
-//! What must hold once a change is acknowledged. Promises are kept outside the model: making or
+//! Promises about the verifications after a change. They are kept outside the model: making or
 //! reading one switches no threads.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -31,8 +31,8 @@ thread_local! {
     static VIOLATED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Reports that the property is violated. Without a planted fault this panics, and shuttle prints the
-/// schedule.
+/// Reports that the property is violated. Without a planted fault this panics, and shuttle prints
+/// the schedule.
 pub(crate) fn violated(what: &str) {
     assert!(fault::planted().is_some(), "{what}");
     VIOLATED.set(true);

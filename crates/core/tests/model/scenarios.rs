@@ -255,7 +255,8 @@ pub(crate) fn rehash() {
     verify(&verifier, 1);
 }
 
-/// The pool is busy when a hash is to be replaced, so that a later verification must queue it again.
+/// The pool is busy when a hash is to be replaced, so that a later verification must queue it
+/// again.
 pub(crate) fn rehash_on_a_busy_pool() {
     let handle = open(1);
     let verifier = Verifier::with_current(&handle, 8, Hashing::AtOnce, credential('C'));

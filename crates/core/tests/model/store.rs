@@ -159,7 +159,7 @@ impl Handle {
     }
 }
 
-/// What a poll learns.
+/// The detail in which a poll learns of changes.
 #[derive(Clone, Copy)]
 pub(crate) enum ChangeDetail {
     /// The ids of the changed records.

@@ -1,5 +1,5 @@
-//! The primitives that the library's sources share state with, from shuttle: each operation may switch
-//! to any other thread.
+//! The primitives that the library's sources share state with, from shuttle: each operation may
+//! switch to any other thread.
 //!
 //! Shuttle explores schedules and not memory orders: all threads see each write at once. The test
 //! `orders` covers memory orders.

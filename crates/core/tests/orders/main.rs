@@ -1,5 +1,5 @@
-//! Model check of the memory orders of the lease and of the cache. The test compiles the library's own
-//! sources over loom, which tries everything that threads may see of each other's writes.
+//! Model check of the memory orders of the lease and of the cache. The test compiles the library's
+//! own sources over loom, which tries everything that threads may see of each other's writes.
 //!
 //! The test `model` covers schedules.
 
@@ -81,8 +81,8 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
     println!("{} executions", count.load(Ordering::Relaxed));
 }
 
-/// Store buffering: one thread inserts the entry and then reads the stamp, another moves the stamp and
-/// then marks the entry.
+/// Store buffering: one thread inserts the entry and then reads the stamp, another moves the stamp
+/// and then marks the entry.
 fn a_fill_and_a_revocation(fills_before: usize) {
     check(move || {
         let (lease, store, verifier) = open(Lease::unlimited());
@@ -110,7 +110,8 @@ fn a_fill_and_a_revocation(fills_before: usize) {
     });
 }
 
-/// Message passing: a thread that sees the lease extended sees the changes that were published before.
+/// Message passing: a thread that sees the lease extended sees the changes that were published
+/// before.
 fn a_read_and_an_extension(publish: fn(&Lease)) {
     check(move || {
         let (lease, _, verifier) = open(Lease::lapsed());

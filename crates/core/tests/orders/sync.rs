@@ -74,8 +74,8 @@ impl AtomicU64 {
             order => order,
         };
         if order == Ordering::SeqCst {
-            // This store marks an entry as stale. Loom does not know that no store comes between the
-            // read and the write of an exchange, so it would order a store that came after both
+            // This store marks an entry as stale. Loom does not know that no store comes between
+            // the read and the write of an exchange, so it would order a store that came after both
             // before the exchange. It does order two exchanges, so make the store as an exchange.
             self.atomic().swap(value, Ordering::Release);
         } else {

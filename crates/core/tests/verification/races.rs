@@ -84,8 +84,8 @@ fn rotate_once(world: &World, id: &KeyId) -> Result<Outcome, IssueError> {
     block_on(issuer.rotate_once(&operator(), id, &rotation, &once, b"body"))
 }
 
-/// Sends two requests with one idempotency key. The second rotates the key after the first has looked
-/// for a successor, and then the attempt of the first fails with `error`.
+/// Sends two requests with one idempotency key. The second rotates the key after the first has
+/// looked for a successor, and then the attempt of the first fails with `error`.
 fn overtaken(error: Option<StoreErrorKind>) -> Result<Outcome, IssueError> {
     let world = World::new();
     let id = world.issue().key.id;

@@ -1,4 +1,5 @@
-//! The model's backend of the protocol: secrets and hashes are numbers, and there is no cryptography.
+//! The model's backend of the protocol: secrets and hashes are numbers, and there is no
+//! cryptography.
 
 use std::{
     cell::RefCell,

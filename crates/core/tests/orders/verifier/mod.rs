@@ -127,7 +127,8 @@ impl Verifier {
         Self(Protocol::new(backend, cache, Arc::clone(lease)))
     }
 
-    /// Whether the key is accepted according to the cache, or `None` if the cache has no fresh entry.
+    /// Whether the key is accepted according to the cache, or `None` if the cache has no fresh
+    /// entry.
     pub(crate) fn verify_in_memory(&self) -> Option<bool> {
         let decided = self.0.verify_in_memory(&Token(id()), &NoQueue);
         decided.map(|decided| decided.is_ok())
