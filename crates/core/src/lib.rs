@@ -83,6 +83,7 @@ mod config;
 mod hash;
 mod issuer;
 mod key;
+mod keywright;
 mod list;
 mod metadata;
 mod meter;
@@ -103,7 +104,7 @@ mod workspace;
 // The public interface is:
 pub use crate::{
     caller::Caller,
-    config::{Config, Keywright, OpenError},
+    config::Config,
     hash::{
         Argon2Params, Argon2ParamsError, Credential, HashError, Pepper, PepperError, PepperId,
         PepperRing, Scheme, StoredHash, StoredHashError, Tag,
@@ -113,6 +114,7 @@ pub use crate::{
         Issued, Issuer, Minted, NewKey, NewRotation,
     },
     key::{Key, Status},
+    keywright::{Keywright, OpenError},
     list::{ListKeys, ListStart, Page},
     metadata::{Metadata, MetadataError},
     name::{Name, NameError, fold_case},

@@ -1,8 +1,9 @@
-//! Random characters and salts. There is no long-lived generator: each key that is issued seeds one
-//! with 32 bytes of the operating system, draws what it needs, and drops it, so that neither
-//! threads nor forked processes can ever share a state.
+//! Random characters and salts.
+//!
+//! There is no long-lived generator. The issue of a key seeds one with 32 bytes from the operating
+//! system and drops it afterwards, so neither threads nor forked processes ever share its state.
 
-use std::{error::Error, fmt, hint::black_box};
+use std::{error::Error, hint::black_box};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -10,18 +11,18 @@ use zeroize::Zeroizing;
 
 use crate::base62;
 
-/// Where seeds come from. The default is [`OsEntropy`]; a host with a hardware source of its own can
-/// put that in.
+/// A source of seeds. The default is [`OsEntropy`]. A host with a hardware source can implement
+/// this for it.
 pub trait Entropy: Send + Sync + 'static {
-    /// Fills `seed` with bytes that nobody can predict, new ones at every call.
+    /// Fills `seed` with unpredictable bytes, different ones at each call.
     ///
     /// # Errors
     ///
-    /// [`RandomError`] if the source fails: then no key is issued and nothing is stored.
+    /// [`RandomError`] if the source fails. Then no key is issued and nothing is stored.
     fn fill(&self, seed: &mut [u8; 32]) -> Result<(), RandomError>;
 }
 
-/// The generator of the operating system (`getrandom(2)` on Linux).
+/// The random number generator of the operating system (`getrandom(2)` on Linux).
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct OsEntropy;
@@ -32,9 +33,10 @@ impl Entropy for OsEntropy {
     }
 }
 
-/// The source of random bytes failed.
-#[derive(Debug)]
-pub struct RandomError(Box<dyn Error + Send + Sync>);
+/// An error from the source of random bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("the source of random bytes failed")]
+pub struct RandomError(#[source] Box<dyn Error + Send + Sync>);
 
 impl RandomError {
     /// Wraps the error of a source.
@@ -43,30 +45,19 @@ impl RandomError {
     }
 }
 
-impl fmt::Display for RandomError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the source of random bytes failed")
-    }
-}
-
-impl Error for RandomError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.0)
-    }
-}
-
-/// Stands for a draw that is no digit.
+/// Marks a draw that is not a digit.
 const REJECTED: u8 = 0;
 
-/// The generator of one key: ChaCha20 under a seed of its own, wiped on drop.
-// Boxed, since moving it would leave a copy behind that nobody wipes: in the future of whoever issues a
-// key, for one.
+/// A generator for one key: ChaCha20 with a fresh seed, wiped on drop.
+// Boxed, because a move would leave behind a copy that is never wiped, for example in the future
+// that issues a key.
 pub(crate) struct Generator(Box<State>);
 
 struct State {
     stream: ChaCha20Rng,
-    /// Characters that were drawn, [`REJECTED`] ones among them, and how many of them are used.
+    /// Characters that were drawn, including [`REJECTED`] ones.
     drawn: Zeroizing<[u8; 64]>,
+    /// How many of them are used.
     used: usize,
 }
 
@@ -91,8 +82,8 @@ impl Generator {
         bytes
     }
 
-    /// Draws base62 characters uniformly: six bits at a time, and the two values that are no digit
-    /// are passed over.
+    /// Draws base62 characters uniformly, from six bits each. Two of the 64 values are not digits
+    /// and are skipped.
     pub(crate) fn fill_base62(&mut self, characters: &mut [u8]) {
         let mut filled = 0;
         while let Some(place) = characters.get_mut(filled) {
@@ -101,7 +92,7 @@ impl Generator {
                 continue;
             };
             self.0.used += 1;
-            // What was rejected is written over by the next.
+            // The next character overwrites a rejected one.
             *place = character;
             filled += usize::from(character != REJECTED);
         }
@@ -121,8 +112,8 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        // ChaCha20Rng does not wipe itself, so all of it is overwritten: its key, its position and
-        // the bytes it has ready.
+        // ChaCha20Rng does not wipe itself, so overwrite all of it: its key, its position and its
+        // buffer.
         self.stream = ChaCha20Rng::from_seed([0; 32]);
         black_box(&mut self.stream);
     }
@@ -138,18 +129,28 @@ mod tests {
 
     impl Entropy for Broken {
         fn fill(&self, _: &mut [u8; 32]) -> Result<(), RandomError> {
-            Err(RandomError::new("no bytes today"))
+            Err(RandomError::new("no bytes"))
+        }
+    }
+
+    /// Fills each seed with the same byte.
+    struct Fixed(u8);
+
+    impl Entropy for Fixed {
+        fn fill(&self, seed: &mut [u8; 32]) -> Result<(), RandomError> {
+            seed.fill(self.0);
+            Ok(())
         }
     }
 
     #[test]
     fn a_failing_source_is_an_error() {
         let error = Generator::seeded(&Broken).map(|_| ()).unwrap_err();
-        assert_eq!(error.source().unwrap().to_string(), "no bytes today");
+        assert_eq!(error.source().unwrap().to_string(), "no bytes");
     }
 
     #[test]
-    fn no_bytes_are_drawn_twice() {
+    fn generators_draw_different_bytes() {
         let mut random = Generator::seeded(&OsEntropy).unwrap();
         let mut other = Generator::seeded(&OsEntropy).unwrap();
         let drawn: [[u8; 16]; 3] = [random.bytes(), random.bytes(), other.bytes()];
@@ -158,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn all_62_characters_come_up_and_about_equally_often() {
-        let mut random = Generator::seeded(&OsEntropy).unwrap();
+    fn all_62_characters_are_drawn_about_equally_often() {
+        let mut random = Generator::seeded(&Fixed(1)).unwrap();
         let mut counts = [0u32; 256];
         for _ in 0..2_000 {
             let mut characters = [0; 62];
@@ -170,7 +171,7 @@ mod tests {
         }
         let drawn: Vec<u32> = counts.into_iter().filter(|&count| count > 0).collect();
         assert_eq!(drawn.len(), 62);
-        // 2,000 expected; ten standard deviations are 444.
+        // The expected count is 2,000. Ten standard deviations are 444.
         assert!(
             drawn.iter().all(|count| (1_556..=2_444).contains(count)),
             "{drawn:?}"

@@ -1,5 +1,5 @@
-//! What threads share state by, in one place: the model check compiles this crate's own sources over
-//! primitives that try out every order.
+//! The primitives that threads share state with. The model tests compile this crate's sources over
+//! other primitives with the same names.
 
 pub(crate) use std::sync::{
     Mutex, MutexGuard, PoisonError, RwLock,

@@ -59,7 +59,7 @@ fn first() -> [Vec<Boxed>; 14] {
         vec![
             OpenError::Prefix {
                 store: sk,
-                wanted: pk,
+                configured: pk,
             }
             .into(),
         ],

@@ -1,7 +1,10 @@
-//! What the recorder of the crate `metrics` is told. The numbers are the process's, so this is one
-//! test, and the only one of its program.
+//! Metrics as the recorder of the crate `metrics` receives them. They belong to the process, so
+//! this is one test, and the only one of its program.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+#[path = "verification/busy_pool.rs"]
+mod busy_pool;
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +25,8 @@ use keywright_core::{
 };
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
+use crate::busy_pool::BusyPool;
+
 const ACCEPTED: (&str, u64) = ("verifications_total outcome=accepted", 1);
 const MALFORMED: (&str, u64) = ("verifications_total outcome=malformed", 1);
 const UNKNOWN: (&str, u64) = ("verifications_total outcome=unknown", 1);
@@ -36,14 +41,14 @@ const LAPSED: (&str, u64) = ("cache_misses_total reason=lapsed", 1);
 const EVICTED: (&str, u64) = ("cache_evictions_total", 1);
 const RUN: (&str, u64) = ("argon2_runs_total", 1);
 
-/// A recorder that shows what it was told.
+/// A recorder that shows what was published to it.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Series>>);
+struct TestRecorder(Arc<Mutex<Series>>);
 
 #[derive(Default)]
 struct Series {
-    /// How often it was told how many instances there are.
-    tellings: u32,
+    /// How often the number of instances was published.
+    publications: u32,
     counters: BTreeMap<String, Arc<AtomicU64>>,
     gauges: BTreeMap<String, Arc<AtomicU64>>,
     described: BTreeMap<String, String>,
@@ -56,7 +61,7 @@ fn name(key: &Key) -> String {
     labels.fold(key.name().to_owned(), |name, label| name + &label)
 }
 
-impl Recorder for Told {
+impl Recorder for TestRecorder {
     fn describe_counter(&self, key: KeyName, _: Option<Unit>, text: SharedString) {
         let described = &mut self.0.lock().unwrap().described;
         described.insert(key.as_str().into(), text.into_owned());
@@ -67,7 +72,7 @@ impl Recorder for Told {
     }
 
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {
-        panic!("there is none");
+        panic!("there are no histograms");
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
@@ -77,18 +82,18 @@ impl Recorder for Told {
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
         let series = &mut self.0.lock().unwrap();
-        series.tellings += u32::from(key.name() == "keywright_instances");
+        series.publications += u32::from(key.name() == "keywright_instances");
         let gauges = &mut series.gauges;
         Gauge::from_arc(Arc::clone(gauges.entry(name(key)).or_default()))
     }
 
     fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        panic!("there is none");
+        panic!("there are no histograms");
     }
 }
 
-impl Told {
-    /// What is not 0, without what all names begin with.
+impl TestRecorder {
+    /// Returns the counters that are not 0, without the prefix of their names.
     fn counters(&self) -> BTreeMap<String, u64> {
         let counters = &self.0.lock().unwrap().counters;
         let counts = counters.iter().map(|(name, count)| {
@@ -103,7 +108,7 @@ impl Told {
         f64::from_bits(gauges[&format!("keywright_{name}")].load(Ordering::SeqCst))
     }
 
-    /// Asserts by how much which counters went up in between.
+    /// Asserts which counters have increased since `before`, and by how much.
     #[track_caller]
     fn assert_grew(&self, before: &BTreeMap<String, u64>, by: &[(&str, u64)]) {
         let mut growth = self.counters();
@@ -116,10 +121,11 @@ impl Told {
     }
 }
 
+/// A clock that the test sets.
 #[derive(Clone, Default)]
-struct Hands(Arc<AtomicI64>);
+struct ManualClock(Arc<AtomicI64>);
 
-impl Clock for Hands {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst)).unwrap()
     }
@@ -129,7 +135,7 @@ fn argon2() -> Scheme {
     Scheme::Argon2id(Argon2Params::new(64, 1, 1).unwrap())
 }
 
-fn config(scheme: Scheme, clock: &Hands) -> Config {
+fn config(scheme: Scheme, clock: &ManualClock) -> Config {
     let prefix = Prefix::parse("acme").unwrap();
     Config::new(prefix)
         .with_scheme(scheme)
@@ -155,25 +161,26 @@ fn create(keys: &Keywright, expiry: Option<Timestamp>) -> Issued {
     issued
 }
 
-/// A token of the first's id and the second's secret.
+/// Assembles a token with the id of one key and the secret of another.
 fn mixed(id: &Issued, secret: &Issued) -> Token {
     let prefix = Prefix::parse("acme").unwrap();
     let secret = TokenRef::parse(secret.token.expose().as_bytes(), &prefix).unwrap();
     Token::assemble(&prefix, id.key.environment, &id.key.id, &secret.secret())
 }
 
-/// Waits for a thread.
-fn until(done: impl Fn() -> bool) {
-    for _ in 0..1000 {
-        if done() {
+/// Waits until a condition that another thread brings about is true.
+#[track_caller]
+fn await_that(condition: impl Fn() -> bool) {
+    for _ in 0..6_000 {
+        if condition() {
             return;
         }
         thread::sleep(Duration::from_millis(10));
     }
-    panic!("it never came");
+    panic!("the condition did not become true within a minute");
 }
 
-/// Verifies a token and has the recorder told.
+/// Verifies a token and publishes the metrics.
 fn verify(keys: &Keywright, token: &str) {
     let _ = block_on(keys.verifier().verify(token.as_bytes()));
     block_on(keys.flush()).unwrap();
@@ -181,12 +188,12 @@ fn verify(keys: &Keywright, token: &str) {
 
 #[test]
 fn each_outcome_is_counted_once_and_where_it_was_decided() {
-    let told = Told::default();
-    let clock = Hands::default();
+    let recorder = TestRecorder::default();
+    let clock = ManualClock::default();
     let store = Arc::new(MemoryStore::new());
     let open = |config| block_on(Keywright::open(config, Arc::clone(&store) as _)).unwrap();
 
-    // A recorder that comes late is told all the same.
+    // Events from before the recorder was installed are published, too.
     let keys = open(config(argon2(), &clock));
     let later = Timestamp::from_millis(1000).unwrap();
     let (first, second, third) = (
@@ -195,16 +202,16 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
         create(&keys, None),
     );
     let revoked = third.key.id;
-    metrics::set_global_recorder(told.clone()).unwrap();
+    metrics::set_global_recorder(recorder.clone()).unwrap();
     block_on(keys.flush()).unwrap();
-    let made = BTreeMap::from([("argon2_runs_total".to_owned(), 3)]);
-    assert_eq!(told.counters(), made);
+    let runs = BTreeMap::from([("argon2_runs_total".to_owned(), 3)]);
+    assert_eq!(recorder.counters(), runs);
 
-    // What a verification adds to the counters.
+    // Asserts which counters a verification increases.
     let adds = |keys: &Keywright, token: &str, by: &[(&str, u64)]| {
-        let before = told.counters();
+        let before = recorder.counters();
         verify(keys, token);
-        told.assert_grew(&before, by);
+        recorder.assert_grew(&before, by);
     };
     adds(&keys, "acme_live_x", &[MALFORMED]);
     let (token, short) = (first.token.expose(), second.token.expose());
@@ -216,41 +223,41 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
     adds(&keys, short, &[ABSENT, RUN, ACCEPTED]);
     clock.0.store(1000, Ordering::SeqCst);
     adds(&keys, short, &[HIT, EXPIRED]);
-    assert_eq!(told.gauge("cached_keys"), 2.0);
+    assert_eq!(recorder.gauge("cached_keys"), 2.0);
 
-    // One that has no place for two keys; both together are told.
+    // A second instance, whose cache holds one key. The gauges are sums over both.
     let small = open(config(argon2(), &clock).with_cache(1));
     adds(&small, token, &[ABSENT, RUN, ACCEPTED]);
-    assert_eq!(told.gauge("cached_keys"), 3.0);
+    assert_eq!(recorder.gauge("cached_keys"), 3.0);
     let third = third.token.expose();
     adds(&small, third, &[ABSENT, RUN, ACCEPTED, EVICTED]);
-    assert_eq!(told.gauge("cached_keys"), 3.0);
-    assert_eq!(told.gauge("instances"), 2.0);
+    assert_eq!(recorder.gauge("cached_keys"), 3.0);
+    assert_eq!(recorder.gauge("instances"), 2.0);
     drop(small);
-    assert_eq!(told.gauge("cached_keys"), 2.0);
+    assert_eq!(recorder.gauge("cached_keys"), 2.0);
 
-    // What has changed, and what the store does not vouch for.
+    // A stale entry, and a lapsed lease.
     adds(&keys, third, &[ABSENT, RUN, ACCEPTED]);
     block_on(keys.issuer().revoke(&operator(), &revoked, Reach::Key)).unwrap();
     adds(&keys, third, &[STALE, REVOKED]);
     adds(&keys, third, &[HIT, REVOKED]);
     let lease = store.lease();
-    assert_eq!(told.gauge("lease_holds"), 1.0);
+    assert_eq!(recorder.gauge("lease_holds"), 1.0);
     lease.end();
     adds(&keys, third, &[LAPSED, REVOKED]);
-    assert_eq!(told.gauge("lease_holds"), 0.0);
-    assert_eq!(told.gauge("lease_remaining_seconds"), 0.0);
+    assert_eq!(recorder.gauge("lease_holds"), 0.0);
+    assert_eq!(recorder.gauge("lease_remaining_seconds"), 0.0);
     let hour = Duration::from_secs(3600);
     lease.extend(lease.now() + hour);
     adds(&keys, third, &[HIT, REVOKED]);
-    assert_eq!(told.gauge("lease_holds"), 1.0);
-    assert!((0.0..=3600.0).contains(&told.gauge("lease_remaining_seconds")));
-    assert_ne!(told.gauge("lease_remaining_seconds"), 0.0);
+    assert_eq!(recorder.gauge("lease_holds"), 1.0);
+    assert!((0.0..=3600.0).contains(&recorder.gauge("lease_remaining_seconds")));
+    assert_ne!(recorder.gauge("lease_remaining_seconds"), 0.0);
 
-    // A second one over the same store, with a pepper that the first has not.
+    // A second instance over the same store, with a pepper that the first instance does not have.
     let peppered = open(config(argon2(), &clock).with_peppers(pepper()));
-    assert_eq!(told.gauge("instances"), 2.0);
-    assert_eq!(told.gauge("lease_holds"), 2.0);
+    assert_eq!(recorder.gauge("instances"), 2.0);
+    assert_eq!(recorder.gauge("lease_holds"), 2.0);
     let kept = create(&peppered, None);
     adds(&keys, kept.token.expose(), &[ABSENT, UNDECIDED]);
     let elsewhere = block_on(Keywright::open(
@@ -261,10 +268,10 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
     let foreign = create(&elsewhere, None);
     drop(elsewhere);
     adds(&keys, foreign.token.expose(), &[ABSENT, UNKNOWN]);
-    let before = told.counters();
+    let before = recorder.counters();
     verify(&peppered, token);
-    until(|| told.counters().contains_key("rehashes_total"));
-    told.assert_grew(
+    await_that(|| recorder.counters().contains_key("rehashes_total"));
+    recorder.assert_grew(
         &before,
         &[
             ABSENT,
@@ -274,42 +281,43 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
         ],
     );
     drop(peppered);
-    assert_eq!(told.gauge("instances"), 1.0);
+    assert_eq!(recorder.gauge("instances"), 1.0);
 
-    // More runs than there are cores, each of which takes long.
-    assert_eq!(told.gauge("argon2_waiting"), 0.0);
-    let slow = Scheme::Argon2id(Argon2Params::new(64 * 1024, 4, 1).unwrap());
-    let slow = open(config(slow, &clock));
-    let cores = thread::available_parallelism().unwrap().get();
+    // Three runs wait while all threads of the pool are blocked.
+    assert_eq!(recorder.gauge("argon2_waiting"), 0.0);
+    let busy = open(config(argon2(), &clock));
     let caller = operator();
-    let runs: Vec<_> = (0..10 * cores)
-        .map(|_| {
-            let new = NewKey::new(Name::parse("CI").unwrap());
-            let mut run = Box::pin(slow.issuer().create(&caller, new));
-            let mut context = Context::from_waker(Waker::noop());
-            assert!(run.as_mut().poll(&mut context).is_pending());
-            run
-        })
-        .collect();
-    block_on(slow.flush()).unwrap();
-    let waiting = told.gauge("argon2_waiting");
-    assert!((1.0..=10.0 * cores as f64).contains(&waiting), "{waiting}");
-    drop(runs);
-    drop(slow);
+    let pool = BusyPool::new(&busy, &caller);
+    let runs = [(); 3].map(|()| {
+        let new = NewKey::new(Name::parse("CI").unwrap());
+        let mut run = Box::pin(busy.issuer().create(&caller, new));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(run.as_mut().poll(&mut context).is_pending());
+        run
+    });
+    block_on(busy.flush()).unwrap();
+    assert_eq!(recorder.gauge("argon2_waiting"), 3.0);
+    drop((pool, runs));
+    drop(busy);
 
-    // The thread tells too; a use waits that was written less than a minute ago.
-    assert_eq!(told.gauge("last_uses_waiting"), 0.0);
+    // The background thread publishes, too. The last write of this use was less than a minute ago.
+    assert_eq!(recorder.gauge("last_uses_waiting"), 0.0);
     let used = create(&keys, None);
     verify(&keys, used.token.expose());
     block_on(keys.verifier().verify(used.token.expose().as_bytes())).unwrap();
-    until(|| told.gauge("last_uses_waiting") == 1.0);
-    // Once a second, and rests in between: else it would tell thousands of times meanwhile.
-    let tellings = || told.0.lock().unwrap().tellings;
-    let before = tellings();
+    await_that(|| recorder.gauge("last_uses_waiting") == 1.0);
+    // It publishes at most once a second.
+    let publications = || recorder.0.lock().unwrap().publications;
+    let (begin, before) = (lease.now(), publications());
     thread::sleep(Duration::from_millis(100));
-    assert!(tellings() - before < 100);
+    let published = publications() - before;
+    let elapsed = lease.now() - begin;
+    assert!(
+        u64::from(published) <= elapsed.as_secs() + 1,
+        "{published} in {elapsed:?}"
+    );
 
-    let series = told.0.lock().unwrap();
+    let series = recorder.0.lock().unwrap();
     let names = series.counters.keys().chain(series.gauges.keys());
     for name in names {
         let name = name.split(' ').next().unwrap();
@@ -317,5 +325,5 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
     }
     drop(series);
     drop(keys);
-    assert_eq!(told.gauge("instances"), 0.0);
+    assert_eq!(recorder.gauge("instances"), 0.0);
 }

@@ -1,14 +1,16 @@
-//! Argon2id.
+//! The Argon2id scheme.
 
-use std::{collections::TryReserveError, fmt};
+use std::collections::TryReserveError;
 
 use argon2::{Algorithm, Argon2, AssociatedData, Block, Params, ParamsBuilder, Version};
 
 use super::{Binding, StoredHash};
 use crate::{meter, token::Secret};
 
-/// The cost of Argon2id. The default is OWASP's: 19456 KiB, 2 passes, 1 lane, which is about 13 ms
-/// of one core.
+/// The cost of Argon2id.
+///
+/// The default is 19456 KiB, 2 passes and 1 lane, as OWASP recommends. It takes about 13 ms of one
+/// core.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Argon2Params {
     memory_kib: u32,
@@ -17,19 +19,19 @@ pub struct Argon2Params {
 }
 
 impl Argon2Params {
-    /// Most memory: 256 MiB.
+    /// The most memory, in KiB: 256 MiB.
     pub const MAX_MEMORY_KIB: u32 = 256 * 1024;
-    /// Most passes.
+    /// The most passes.
     pub const MAX_PASSES: u32 = 16;
-    /// Most lanes. They are computed one after the other.
+    /// The most lanes. Lanes are computed one after another.
     pub const MAX_LANES: u32 = 16;
 
-    /// Memory in KiB, at least 8 for each lane; passes over it, at least 1; lanes, at least 1. The
-    /// caps bound what a hostile row in the database can cost.
+    /// Creates parameters: memory in KiB, at least 8 per lane; passes over the memory, at least 1;
+    /// lanes, at least 1. The maxima limit the cost of a hostile row in the database.
     ///
     /// # Errors
     ///
-    /// [`Argon2ParamsError`] if one is out of its range.
+    /// [`Argon2ParamsError`] if a parameter is out of range.
     pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self, Argon2ParamsError> {
         let in_range = memory_kib <= Self::MAX_MEMORY_KIB
             && (1..=Self::MAX_PASSES).contains(&passes)
@@ -46,19 +48,19 @@ impl Argon2Params {
         }
     }
 
-    /// Memory in KiB.
+    /// Returns the memory in KiB.
     #[must_use]
     pub const fn memory_kib(self) -> u32 {
         self.memory_kib
     }
 
-    /// Passes over the memory.
+    /// Returns the number of passes over the memory.
     #[must_use]
     pub const fn passes(self) -> u32 {
         self.passes
     }
 
-    /// Lanes.
+    /// Returns the number of lanes.
     #[must_use]
     pub const fn lanes(self) -> u32 {
         self.lanes
@@ -85,29 +87,22 @@ impl Default for Argon2Params {
     }
 }
 
-/// The parameters are out of range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An error for parameters that are out of range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("argon2 parameters must be 8 KiB per lane to 256 MiB, 1 to 16 passes and 1 to 16 lanes")]
 #[non_exhaustive]
 pub struct Argon2ParamsError;
 
-impl fmt::Display for Argon2ParamsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("argon2 takes 8 KiB a lane to 256 MiB, 1 to 16 passes and 1 to 16 lanes")
-    }
-}
-
-impl std::error::Error for Argon2ParamsError {}
-
-/// The memory of one run after another.
+/// The memory of Argon2 runs, reused by one run after another.
 #[derive(Default)]
-pub(super) struct Memory(Vec<Block>);
+pub(super) struct Blocks(Vec<Block>);
 
 #[cfg(test)]
-crate::secrecy::assert_secret!(Memory);
+crate::secrecy::assert_secret!(Blocks);
 
-impl Memory {
-    /// As many blocks as are asked for, anew unless it has just as many.
-    pub(super) fn blocks(&mut self, count: usize) -> Result<&mut [Block], TryReserveError> {
+impl Blocks {
+    /// Returns `count` blocks, and reallocates them if there are more or fewer.
+    pub(super) fn get(&mut self, count: usize) -> Result<&mut [Block], TryReserveError> {
         if self.0.len() != count {
             self.0 = Vec::new();
             self.0.try_reserve_exact(count)?;
@@ -117,23 +112,24 @@ impl Memory {
     }
 }
 
-/// Hashes a secret. The binding is Argon2's associated data, the pepper its secret input.
+/// Hashes a secret. The binding is Argon2's associated data, and the pepper its secret value (RFC
+/// 9106, section 3.1).
 pub(super) fn hash(
     cost: Argon2Params,
     pepper: Option<&[u8]>,
     binding: &Binding,
     salt: &[u8],
     secret: &Secret,
-    memory: &mut Memory,
+    blocks: &mut Blocks,
 ) -> Result<[u8; StoredHash::OUTPUT_LENGTH], Box<dyn std::error::Error + Send + Sync>> {
     let params = cost.with_binding(binding)?;
-    let blocks = memory.blocks(params.block_count())?;
+    let blocks = blocks.get(params.block_count())?;
     let argon2 = match pepper {
         Some(key) => Argon2::new_with_secret(key, Algorithm::Argon2id, Version::V0x13, params)?,
         None => Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
     };
     let mut output = [0; StoredHash::OUTPUT_LENGTH];
-    meter::argon2_ran();
+    meter::argon2_started();
     argon2.hash_password_into_with_memory(secret.expose(), salt, &mut output, blocks)?;
     Ok(output)
 }

@@ -1,12 +1,14 @@
-//! What a hash is bound to.
+//! The data that a hash is bound to.
 
 use sha2::{Digest, Sha256};
 
 use crate::{Environment, KeyId, Workspace};
 
-/// A digest of the id, the workspace and the environment of a key. It goes into the hash of the
-/// secret, is rebuilt from the record at each verification and is never stored: a hash that was
-/// copied to another row, or a row that was moved to another workspace, does not verify.
+/// A digest of the id, the workspace and the environment of a key.
+///
+/// It is an input of the hash of the key's secret. It is never stored: each verification recomputes
+/// it from the record. So a hash that was copied to another row, or a row that was moved to another
+/// workspace, does not verify.
 pub(crate) struct Binding([u8; 32]);
 
 impl Binding {
@@ -18,7 +20,7 @@ impl Binding {
             environment.as_str().as_bytes(),
         ];
         for part in parts {
-            // Each part has at most 64 bytes.
+            // The length fits in one byte: no part has more than 64 bytes.
             digest.update([part.len().to_le_bytes()[0]]);
             digest.update(part);
         }

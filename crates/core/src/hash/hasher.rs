@@ -1,4 +1,4 @@
-//! One place that knows every scheme and every pepper.
+//! Hashing and verification with every scheme and every pepper.
 
 use std::{collections::BTreeMap, fmt, io, sync::Arc};
 
@@ -6,7 +6,7 @@ use subtle::ConstantTimeEq;
 
 use super::{
     Binding, Credential, Pepper, PepperId, PepperRing, Scheme, StoredHash, argon2id,
-    hmac_sha256::Keyed,
+    hmac_sha256::KeyedHmac,
     pool::{HashQueue, Pool, PoolError},
 };
 use crate::{
@@ -15,8 +15,8 @@ use crate::{
     token::Secret,
 };
 
-/// Makes credentials by one scheme and the newest pepper, and verifies those of all schemes and
-/// peppers. Argon2 runs on threads of its own.
+/// Creates credentials with the configured scheme and the newest pepper, and verifies credentials
+/// with any scheme and pepper. Argon2 runs on a pool of threads.
 pub(crate) struct Hasher {
     scheme: Scheme,
     newest: Option<PepperId>,
@@ -25,10 +25,10 @@ pub(crate) struct Hasher {
     pool: Pool,
 }
 
-/// A pepper, or none, ready for use.
+/// The keys for one pepper, or for hashes without a pepper.
 struct HashKey {
     pepper: Option<Arc<Pepper>>,
-    mac: Keyed,
+    mac: KeyedHmac,
 }
 
 #[cfg(test)]
@@ -36,7 +36,7 @@ crate::secrecy::assert_secret!(HashKey);
 
 impl HashKey {
     fn new(pepper: Option<Arc<Pepper>>) -> Self {
-        let mac = Keyed::new(pepper.as_deref().map(Pepper::key));
+        let mac = KeyedHmac::new(pepper.as_deref().map(Pepper::key));
         Self { pepper, mac }
     }
 }
@@ -58,12 +58,12 @@ impl Hasher {
         })
     }
 
-    /// What waits for a thread.
+    /// Returns the queue of the pool.
     pub(crate) const fn queue(&self) -> &HashQueue {
         self.pool.queue()
     }
 
-    /// How many runs of Argon2 were begun.
+    /// Returns the number of Argon2 runs started.
     pub(crate) fn runs(&self) -> u64 {
         self.runs.load(Ordering::Relaxed)
     }
@@ -72,7 +72,7 @@ impl Hasher {
         self.keys.get(pepper).ok_or(HashError::UnknownPepper)
     }
 
-    /// Makes the hash and the tag of a new secret.
+    /// Creates the hash and the tag of a secret.
     pub(crate) async fn credential(
         &self,
         id: &KeyId,
@@ -92,8 +92,8 @@ impl Hasher {
         Ok(Credential::new(hash, tag))
     }
 
-    /// Whether the tag belongs to the secret. It costs nanoseconds; only what passes is worth
-    /// [`proves`](Self::proves).
+    /// Whether the secret has the credential's tag. This takes nanoseconds, so check it before the
+    /// hash.
     pub(crate) fn tag_matches(
         &self,
         credential: &Credential,
@@ -104,13 +104,13 @@ impl Hasher {
         Ok(key.mac.tag(id, secret).matches(&credential.tag))
     }
 
-    /// Whether a hash is one that would be made today: by the scheme and with the newest pepper.
+    /// Whether a hash has the scheme and the pepper of new hashes.
     pub(crate) fn is_current(&self, hash: &StoredHash) -> bool {
         hash.scheme == self.scheme && hash.pepper == self.newest
     }
 
-    /// Whether a hash that takes no time belongs to the secret; `None` if it is Argon2's.
-    pub(crate) fn proves_at_once(
+    /// Whether the secret has this hash, or `None` for Argon2, which takes too long to run here.
+    pub(crate) fn verify_at_once(
         &self,
         hash: &StoredHash,
         binding: &Binding,
@@ -126,19 +126,19 @@ impl Hasher {
         })
     }
 
-    /// Has a thread find out whether a hash belongs to the secret, and `done` told. When its turn
-    /// comes and it is not `wanted` any more, `done` is dropped.
+    /// Verifies the secret against a hash on the pool, then calls `done`. If `is_wanted` returns
+    /// `false` when a thread takes the job, `done` is dropped without a run.
     pub(crate) fn submit(
         &self,
         hash: &StoredHash,
         binding: Binding,
         secret: &[u8; Secret::LENGTH],
-        wanted: impl FnOnce() -> bool + Send + 'static,
+        is_wanted: impl FnOnce() -> bool + Send + 'static,
         done: impl FnOnce(Result<bool, HashError>) + Send + 'static,
     ) -> Result<(), HashError> {
         let Scheme::Argon2id(cost) = hash.scheme else {
             done(
-                self.proves_at_once(hash, &binding, secret)
+                self.verify_at_once(hash, &binding, secret)
                     .map(Option::unwrap_or_default),
             );
             return Ok(());
@@ -147,13 +147,13 @@ impl Hasher {
         let secret = Secret::copied(secret);
         let (salt, expected) = (hash.salt, hash.output);
         let runs = Arc::clone(&self.runs);
-        let job = Box::new(move |memory: &mut argon2id::Memory| {
-            if !wanted() {
+        let job = Box::new(move |blocks: &mut argon2id::Blocks| {
+            if !is_wanted() {
                 return;
             }
             runs.fetch_add(1, Ordering::Relaxed);
             let pepper = pepper.as_deref().map(Pepper::key);
-            let output = argon2id::hash(cost, pepper, &binding, &salt, &secret, memory);
+            let output = argon2id::hash(cost, pepper, &binding, &salt, &secret, blocks);
             drop(secret);
             done(match output {
                 Ok(output) => Ok(output.ct_eq(&expected).into()),
@@ -177,10 +177,10 @@ impl Hasher {
                 let pepper = key.pepper.clone();
                 let secret = Secret::copied(secret);
                 let runs = Arc::clone(&self.runs);
-                let run = self.pool.run(move |memory| {
+                let run = self.pool.run(move |blocks| {
                     runs.fetch_add(1, Ordering::Relaxed);
                     let pepper = pepper.as_deref().map(Pepper::key);
-                    argon2id::hash(cost, pepper, &binding, &salt, &secret, memory)
+                    argon2id::hash(cost, pepper, &binding, &salt, &secret, blocks)
                 });
                 run.await?.map_err(HashError::failed)
             }
@@ -197,16 +197,19 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// Why a secret could not be hashed: nothing is known about it then.
-#[derive(Clone, Debug)]
+/// An error from hashing a secret, which says nothing about the secret.
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HashError {
-    /// As many runs of Argon2 are waiting as may wait. It will pass.
+    /// The queue for Argon2 is full. A later attempt may succeed.
+    #[error("too many hashes are waiting to be computed")]
     Busy,
-    /// The hash names a pepper that is not in the ring.
+    /// The hash was made with a pepper that is not in the ring.
+    #[error("the hash was made with a pepper that is not in the ring")]
     UnknownPepper,
-    /// Argon2 failed, for want of memory most likely.
-    Failed(Arc<dyn std::error::Error + Send + Sync>),
+    /// Argon2 failed, most likely because there was not enough memory.
+    #[error("the hash could not be computed")]
+    Failed(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 
 impl HashError {
@@ -220,25 +223,6 @@ impl From<PoolError> for HashError {
         match error {
             PoolError::Full => Self::Busy,
             PoolError::Lost => Self::failed("the run was lost"),
-        }
-    }
-}
-
-impl fmt::Display for HashError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Busy => "too many hashes are waiting to be computed",
-            Self::UnknownPepper => "the hash names a pepper that is not in the ring",
-            Self::Failed(_) => "the hash could not be computed",
-        })
-    }
-}
-
-impl std::error::Error for HashError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Failed(source) => Some(&**source),
-            Self::Busy | Self::UnknownPepper => None,
         }
     }
 }

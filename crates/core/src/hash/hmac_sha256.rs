@@ -1,4 +1,4 @@
-//! HMAC-SHA-256, of whole hashes and of tags.
+//! HMAC-SHA-256 for hashes and tags.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -6,22 +6,24 @@ use sha2::Sha256;
 use super::{Binding, StoredHash, Tag};
 use crate::token::{KeyId, Secret};
 
-/// What the first byte of an HMAC's input tells apart.
+/// The first byte of the input of a hash.
 const HASH: [u8; 1] = [1];
+
+/// The first byte of the input of a tag.
 const TAG: [u8; 1] = [2];
 
-/// The key of the HMACs that are made without a pepper: it is public and separates them from those
-/// of anything else.
+/// The HMAC key if there is no pepper. It is public, and separates these HMACs from those of other
+/// programs.
 const NO_PEPPER: &[u8] = b"keywright";
 
-/// An HMAC whose key has been taken in.
+/// An HMAC that has absorbed its key.
 #[derive(Clone)]
-pub(super) struct Keyed(Hmac<Sha256>);
+pub(super) struct KeyedHmac(Hmac<Sha256>);
 
 #[cfg(test)]
-crate::secrecy::assert_unprintable!(Keyed);
+crate::secrecy::assert_unprintable!(KeyedHmac);
 
-impl Keyed {
+impl KeyedHmac {
     pub(super) fn new(pepper: Option<&[u8]>) -> Self {
         #[expect(clippy::expect_used, reason = "an HMAC takes a key of any length")]
         let mac =
@@ -43,7 +45,8 @@ impl Keyed {
         Tag::from_bytes([a, b, c, d, e, f, g, h])
     }
 
-    /// Each part has a length of its own that never varies, but for the first byte's doing.
+    /// Computes the HMAC of the concatenated parts. The first part determines the lengths of the
+    /// others, so different parts never have the same concatenation.
     fn mac(&self, parts: [&[u8]; 4]) -> [u8; 32] {
         let mut mac = self.0.clone();
         for part in parts {

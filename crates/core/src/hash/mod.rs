@@ -1,4 +1,4 @@
-//! How secrets are hashed, and how a presented secret is held against a hash.
+//! Hashing of secrets, and verification of secrets against stored hashes.
 
 mod argon2id;
 mod binding;
@@ -16,4 +16,4 @@ pub use self::{
     pepper::{Pepper, PepperError, PepperId, PepperRing},
     stored::{Scheme, StoredHash, StoredHashError},
 };
-pub(crate) use self::{binding::Binding, hasher::Hasher, pool::HashQueue};
+pub(crate) use self::{binding::Binding, hasher::Hasher};

@@ -1,19 +1,20 @@
-//! Peppers: keys that are kept outside the database, so that the database alone proves nothing.
+//! Peppers: keys that are kept outside the database, so that the database alone is not enough to
+//! verify a secret.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use zeroize::Zeroizing;
 
-/// Names a pepper inside the stored hashes: 1 to 8 of `a-z0-9`.
+/// The id of a pepper in stored hashes: 1 to 8 characters of `a-z0-9`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PepperId(Box<str>);
 
 impl PepperId {
-    /// Reads the id of a pepper.
+    /// Parses an id.
     ///
     /// # Errors
     ///
-    /// [`PepperError::Id`] if it is anything but 1 to 8 of `a-z0-9`.
+    /// [`PepperError::Id`] unless the text is 1 to 8 characters of `a-z0-9`.
     pub fn parse(text: &str) -> Result<Self, PepperError> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         if (1..=8).contains(&text.len()) && text.bytes().all(allowed) {
@@ -23,7 +24,7 @@ impl PepperId {
         }
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -38,19 +39,19 @@ impl fmt::Display for PepperId {
 
 crate::text::parsed_text!(PepperId, PepperError);
 
-/// One pepper: an id and a key of 32 to 64 bytes, wiped from memory on drop.
+/// A pepper: an id, and a key of 32 to 64 bytes that is wiped from memory on drop.
 pub struct Pepper {
     id: PepperId,
     key: Zeroizing<Vec<u8>>,
 }
 
 impl Pepper {
-    /// Fewest bytes of a key.
+    /// The shortest key, in bytes.
     pub const MIN_LENGTH: usize = 32;
-    /// Most bytes of a key.
+    /// The longest key, in bytes.
     pub const MAX_LENGTH: usize = 64;
 
-    /// A pepper with this key.
+    /// Creates a pepper.
     ///
     /// # Errors
     ///
@@ -88,8 +89,8 @@ static_assertions::assert_not_impl_any!(
     AsRef<[u8]>, Into<Vec<u8>>
 );
 
-/// All peppers that stored hashes may name. New hashes are made with the newest; all of them
-/// verify. The empty ring makes hashes without a pepper.
+/// The peppers that stored hashes may use. New hashes use the newest pepper, or none if the ring is
+/// empty. Hashes with any pepper of the ring verify.
 #[derive(Clone, Debug, Default)]
 pub struct PepperRing {
     peppers: BTreeMap<PepperId, Arc<Pepper>>,
@@ -97,11 +98,11 @@ pub struct PepperRing {
 }
 
 impl PepperRing {
-    /// The same ring with one more pepper, which is now the newest.
+    /// Adds a pepper, which becomes the newest.
     ///
     /// # Errors
     ///
-    /// [`PepperError::Duplicate`] if the ring has a pepper of this id.
+    /// [`PepperError::Duplicate`] if the ring already has a pepper with this id.
     pub fn with_newest(mut self, pepper: Pepper) -> Result<Self, PepperError> {
         let id = pepper.id.clone();
         if self.peppers.contains_key(&id) {
@@ -112,37 +113,28 @@ impl PepperRing {
         Ok(self)
     }
 
-    /// All peppers of the ring.
+    /// Iterates over all peppers of the ring.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Pepper>> {
         self.peppers.values()
     }
 
-    /// The pepper that new hashes are made with.
+    /// Returns the id of the pepper for new hashes.
     pub(super) const fn newest(&self) -> Option<&PepperId> {
         self.newest.as_ref()
     }
 }
 
-/// Why a pepper cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An error for a pepper that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PepperError {
-    /// The id is not 1 to 8 of `a-z0-9`.
+    /// The id is not 1 to 8 characters of `a-z0-9`.
+    #[error("the id of a pepper must be 1 to 8 characters of a-z and 0-9")]
     Id,
     /// The key has fewer than 32 or more than 64 bytes.
+    #[error("the key of a pepper must have 32 to 64 bytes")]
     Length,
-    /// The ring has a pepper of this id.
+    /// The ring already has a pepper with this id.
+    #[error("two peppers have the same id")]
     Duplicate,
 }
-
-impl fmt::Display for PepperError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Id => "the id of a pepper is 1 to 8 of a-z and 0-9",
-            Self::Length => "the key of a pepper has 32 to 64 bytes",
-            Self::Duplicate => "two peppers have the same id",
-        })
-    }
-}
-
-impl std::error::Error for PepperError {}

@@ -1,4 +1,4 @@
-//! The threads that Argon2 runs on.
+//! The pool of threads that Argon2 runs on.
 
 use std::{
     io,
@@ -11,39 +11,39 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use futures_channel::oneshot;
 
-use super::argon2id::Memory;
+use super::argon2id::Blocks;
 use crate::thread::JoinOnDrop;
 
-/// Work for a thread.
-pub(super) type Job = Box<dyn FnOnce(&mut Memory) + Send>;
+/// A job for a thread of the pool.
+pub(super) type HashJob = Box<dyn FnOnce(&mut Blocks) + Send>;
 
-/// As many named threads as there are cores, behind one bounded queue.
-/// When the pool is dropped they finish what they are at, and end.
+/// One named thread per core, behind one bounded queue. When the pool is dropped, the threads
+/// finish the jobs in the queue and end.
 pub(super) struct Pool {
-    // The order matters: it is the end of the queue that ends the threads.
-    queue: Sender<Job>,
-    jobs: HashQueue,
+    // Dropped before the threads: they end when the queue is disconnected.
+    jobs: Sender<HashJob>,
+    queue: HashQueue,
     _threads: Vec<JoinOnDrop>,
 }
 
-/// What is to be done, for whoever watches; it keeps no thread from ending.
+/// A view of the queue, for metrics. It does not keep the threads from ending.
 #[derive(Clone)]
-pub(crate) struct HashQueue(Receiver<Job>);
+pub(crate) struct HashQueue(Receiver<HashJob>);
 
 impl HashQueue {
-    /// How many jobs wait.
+    /// Returns the number of jobs that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.0.len()
     }
 }
 
-/// Memory for runs, at most one for each thread. What was used last is used next, by whichever thread:
-/// some of it may still be in the processor's cache.
+/// The blocks that no thread uses at the moment, at most one set per thread. Each thread takes
+/// those that were used last, some of which may still be in the processor's cache.
 #[derive(Default)]
-struct Memories(Mutex<Vec<Memory>>);
+struct SpareBlocks(Mutex<Vec<Blocks>>);
 
-impl Memories {
-    fn take(&self) -> Memory {
+impl SpareBlocks {
+    fn take(&self) -> Blocks {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -51,15 +51,15 @@ impl Memories {
             .unwrap_or_default()
     }
 
-    fn give_back(&self, memory: Memory) {
+    fn put(&self, blocks: Blocks) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(memory);
+            .push(blocks);
     }
 }
 
-/// Why a job was not done.
+/// An error that kept a job from being done.
 #[derive(Debug)]
 pub(super) enum PoolError {
     /// The queue is full.
@@ -70,19 +70,20 @@ pub(super) enum PoolError {
 
 impl Pool {
     pub(super) fn start(queue: usize) -> io::Result<Self> {
-        let (queue, jobs) = crossbeam_channel::bounded::<Job>(queue);
-        let memories = Arc::new(Memories::default());
+        let (jobs, queue) = crossbeam_channel::bounded::<HashJob>(queue);
+        let spare = Arc::new(SpareBlocks::default());
         let start = |_| {
-            let jobs = jobs.clone();
-            let memories = Arc::clone(&memories);
+            let queue = queue.clone();
+            let spare = Arc::clone(&spare);
             let thread = thread::Builder::new()
                 .name("kw-hash".into())
                 .spawn(move || {
-                    for job in jobs {
-                        let mut memory = memories.take();
-                        // A panic ends this job, whose caller is told, and not the thread.
-                        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| job(&mut memory)));
-                        memories.give_back(memory);
+                    for job in queue {
+                        let mut blocks = spare.take();
+                        // A panic ends the job and not the thread. The job drops its sender, so its
+                        // caller gets `PoolError::Lost`.
+                        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| job(&mut blocks)));
+                        spare.put(blocks);
                     }
                 })?;
             Ok(JoinOnDrop::new(thread))
@@ -90,37 +91,38 @@ impl Pool {
         let count = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = (0..count).map(start).collect::<io::Result<_>>()?;
         Ok(Self {
-            queue,
-            jobs: HashQueue(jobs),
+            jobs,
+            queue: HashQueue(queue),
             _threads: threads,
         })
     }
 
+    /// Runs `work` on a thread of the pool and returns its result.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+        work: impl FnOnce(&mut Blocks) -> T + Send + 'static,
     ) -> Result<T, PoolError> {
-        let (answer, answered) = oneshot::channel();
-        let job = Box::new(move |memory: &mut Memory| {
-            // What nobody waits for any more when its turn comes is not worth the core.
-            if !answer.is_canceled() {
-                let _ = answer.send(work(memory));
+        let (sender, result) = oneshot::channel();
+        let job = Box::new(move |blocks: &mut Blocks| {
+            // Skip the work if the caller has stopped waiting.
+            if !sender.is_canceled() {
+                let _ = sender.send(work(blocks));
             }
         });
         self.submit(job)?;
-        answered.await.map_err(|_| PoolError::Lost)
+        result.await.map_err(|_| PoolError::Lost)
     }
 
-    /// Has a thread do a job.
-    pub(super) fn submit(&self, job: Job) -> Result<(), PoolError> {
-        self.queue.try_send(job).map_err(|refused| match refused {
+    /// Queues a job.
+    pub(super) fn submit(&self, job: HashJob) -> Result<(), PoolError> {
+        self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => PoolError::Full,
             TrySendError::Disconnected(_) => PoolError::Lost,
         })
     }
 
     pub(super) const fn queue(&self) -> &HashQueue {
-        &self.jobs
+        &self.queue
     }
 }
 
@@ -133,50 +135,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_queue_is_told_at_once_and_what_was_taken_is_done() {
+    fn a_full_queue_rejects_a_job_at_once_and_does_those_that_it_has() {
         let pool = Pool::start(2).unwrap();
-        let (begun, begins) = crossbeam_channel::unbounded();
+        let (started, starts) = crossbeam_channel::unbounded();
         let (release, blocked) = crossbeam_channel::bounded::<()>(0);
         let submit = || {
-            let (begun, blocked) = (begun.clone(), blocked.clone());
+            let (started, blocked) = (started.clone(), blocked.clone());
             let mut job = Box::pin(pool.run(move |_| {
-                begun.send(()).unwrap();
+                started.send(()).unwrap();
                 blocked.recv().is_err()
             }));
             match job.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Pending => Ok(job),
-                Poll::Ready(answer) => Err(answer),
+                Poll::Ready(result) => Err(result),
             }
         };
-        let mut taken = Vec::new();
+        let mut accepted = Vec::new();
         for _ in 0..thread::available_parallelism().unwrap().get() {
-            taken.push(submit().ok().unwrap());
-            begins.recv().unwrap();
+            accepted.push(submit().ok().unwrap());
+            starts.recv().unwrap();
         }
-        // Every thread is at a job now, and none takes another from the queue.
+        // Every thread is blocked in a job now, so none takes another from the queue.
         for waiting in 1..=2 {
-            taken.push(submit().ok().unwrap());
+            accepted.push(submit().ok().unwrap());
             assert_eq!(pool.queue().waiting(), waiting);
         }
         assert!(matches!(submit(), Err(Err(PoolError::Full))));
         drop(release);
-        assert!(taken.into_iter().all(|job| block_on(job).unwrap()));
+        assert!(accepted.into_iter().all(|job| block_on(job).unwrap()));
     }
 
     #[test]
-    fn the_memory_of_a_run_is_used_by_the_next_ones() {
+    fn the_blocks_of_a_run_are_reused_by_later_runs() {
         let pool = Pool::start(1).unwrap();
-        // Whose first word is zero until a run has written it.
-        let write = |memory: &mut Memory| {
-            let block = memory.blocks(1).unwrap().first_mut().unwrap();
+        // The first word is zero until a run has written it.
+        let write = |blocks: &mut Blocks| {
+            let block = blocks.get(1).unwrap().first_mut().unwrap();
             std::mem::replace(block.as_mut().first_mut().unwrap(), 1) == 1
         };
-        // A run answers before it gives its memory back, so that the next may begin with new memory.
-        assert!((0..1_000).any(|_| block_on(pool.run(write)).unwrap()));
+        // A run may start before the one before it has put its blocks back. But there are never
+        // more sets of blocks than threads, so one run more than that reuses a set.
+        let threads = thread::available_parallelism().unwrap().get();
+        assert!((0..=threads).any(|_| block_on(pool.run(write)).unwrap()));
     }
 
     #[test]
-    fn a_panicking_job_costs_nothing_but_itself() {
+    fn a_panic_in_a_job_does_not_affect_other_jobs() {
         let pool = Pool::start(8).unwrap();
         for _ in 0..8 {
             let lost = block_on(pool.run(|_| panic!("a bug in a job")));

@@ -1,4 +1,4 @@
-//! The text of a hash, as a store keeps it.
+//! The hash of a secret, and its text in a store.
 
 use std::{fmt, hash::Hasher};
 
@@ -6,7 +6,8 @@ use phc::{Output, ParamsString, PasswordHash, Salt};
 
 use super::{Argon2Params, PepperId};
 
-/// How a secret is hashed. Secrets have 256 random bits, so both are equally strong at rest.
+/// A scheme for hashing secrets. Secrets have 256 random bits, so both schemes are equally strong
+/// at rest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Scheme {
@@ -30,7 +31,7 @@ impl Default for Scheme {
 /// $hmac-sha256[$keyid=PEPPER]$SALT$HASH
 /// ```
 ///
-/// with a salt of 16 bytes and a hash of 32. One hash has one spelling.
+/// The salt has 16 bytes and the hash 32. Each hash has exactly one text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredHash {
     pub(super) scheme: Scheme,
@@ -45,15 +46,15 @@ impl StoredHash {
 
     const ARGON2_VERSION: u32 = 0x13;
 
-    /// Reads a stored hash. The parameters are held against their caps here, before anything could
-    /// be allocated for them.
+    /// Parses the text of a hash. The parameters are checked against their maxima here, before any
+    /// memory is allocated for them.
     ///
     /// # Errors
     ///
-    /// [`StoredHashError`] on anything that [`Display`](fmt::Display) does not write.
+    /// [`StoredHashError`] for any text that [`Display`](fmt::Display) does not write.
     pub fn parse(text: &str) -> Result<Self, StoredHashError> {
         Self::parse_phc(text)
-            // What was written has one spelling and one version; the PHC parser takes others, too.
+            // The PHC parser also accepts other versions and other spellings of the same hash.
             .filter(|stored| stored.to_string() == text)
             .ok_or(StoredHashError)
     }
@@ -104,7 +105,7 @@ impl StoredHash {
         })
     }
 
-    /// Feeds all of it to a hasher.
+    /// Writes all of the hash to a hasher.
     pub(crate) fn feed(&self, hasher: &mut impl Hasher) {
         match self.scheme {
             Scheme::Argon2id(cost) => {
@@ -115,14 +116,14 @@ impl StoredHash {
             Scheme::HmacSha256 => hasher.write_u32(0),
         }
         let pepper = self.pepper.as_ref().map_or("", PepperId::as_str);
-        // No id of a pepper is empty, and none has this byte.
+        // The byte ends the id. It occurs in no id, and no id is empty.
         hasher.write(pepper.as_bytes());
         hasher.write_u8(0xff);
         hasher.write(&self.salt);
         hasher.write(&self.output);
     }
 
-    /// How it was made.
+    /// Returns the scheme of the hash.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
         self.scheme
@@ -144,18 +145,11 @@ impl fmt::Debug for StoredHash {
     }
 }
 
-/// The text is no stored hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An error for a text that is not a stored hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the stored hash is malformed or its parameters are out of range")]
 #[non_exhaustive]
 pub struct StoredHashError;
-
-impl fmt::Display for StoredHashError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the stored hash is malformed or its parameters are beyond their caps")
-    }
-}
-
-impl std::error::Error for StoredHashError {}
 
 #[cfg(test)]
 mod tests {
@@ -165,7 +159,7 @@ mod tests {
     const HASH: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
     #[test]
-    fn both_schemes_with_and_without_pepper_are_read_and_written() {
+    fn both_schemes_round_trip_with_and_without_a_pepper() {
         for start in [
             "$argon2id$v=19$m=19456,t=2,p=1",
             "$argon2id$v=19$m=19456,t=2,p=1,keyid=2026",
@@ -178,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_read() {
+    fn any_other_text_is_rejected() {
         let hash = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg";
         for text in [
             String::new(),

@@ -123,7 +123,7 @@ impl Issuer {
     ///   fails.
     pub async fn create(&self, caller: &Caller, new: NewKey) -> Result<Issued, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.clock.now();
+        let now = self.0.now();
         let draft = Draft::new(caller, new, now)?;
         for _ in 1..ID_ATTEMPTS {
             match self.create_draft(&draft, None, now).await {
@@ -152,7 +152,7 @@ impl Issuer {
             .await?;
         let mut record = Record::new(draft.key(id), credential);
         loop {
-            match confirmed(self.0.store.insert(&record, now).await) {
+            match confirmed(self.0.store().insert(&record, now).await) {
                 Ok(confirmed) => {
                     return Ok(Issued {
                         key: record.key,

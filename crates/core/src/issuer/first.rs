@@ -25,16 +25,16 @@ impl Issuer {
         workspace: Workspace,
         new: NewKey,
     ) -> Result<Option<Issued>, IssueError> {
-        if !self.0.store.is_empty().await? {
+        if !self.0.store().is_empty().await? {
             return Ok(None);
         }
-        let now = self.0.clock.now();
+        let now = self.0.now();
         let draft = Draft::new(&Caller::new(workspace, Permissions::all()), new, now)?;
-        let own = KeyId::generate(now, &mut Generator::seeded(&*self.0.entropy)?);
+        let own = KeyId::generate(now, &mut Generator::seeded(self.0.entropy())?);
         let purpose = Sha256::digest(b"keywright: the first key of an empty store").into();
         let until = now.saturating_add(RESERVED_FOR);
         let reservation = Reservation::new(purpose, purpose, own, until);
-        let id = match self.0.store.reserve(&reservation, now).await? {
+        let id = match self.0.store().reserve(&reservation, now).await? {
             Reserved::New => own,
             // Another server made the reservation. It may have crashed before it created the key,
             // so this server tries as well. Both use the same id, so only one of them succeeds.

@@ -90,7 +90,7 @@ impl Issuer {
         request: &[u8],
     ) -> Result<IssueOutcome, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.clock.now();
+        let now = self.0.now();
         let draft = defer_late_error(Draft::new(caller, new, now))?;
         let own = self.generate_id(|random| KeyId::generate(now, random))?;
         let until = bound_until(&draft, now);
@@ -113,7 +113,7 @@ impl Issuer {
         reservation: &Reservation,
         now: Timestamp,
     ) -> Result<Bound, IssueError> {
-        match self.0.store.reserve(reservation, now).await? {
+        match self.0.store().reserve(reservation, now).await? {
             Reserved::New => Ok(Bound::Pending(reservation.id)),
             Reserved::Earlier { fingerprint, .. } if fingerprint != reservation.fingerprint => {
                 Err(IssueError::IdempotencyMismatch)
@@ -130,7 +130,7 @@ impl Issuer {
         &self,
         generate: impl FnOnce(&mut Generator) -> KeyId,
     ) -> Result<KeyId, RandomError> {
-        Ok(generate(&mut Generator::seeded(&*self.0.entropy)?))
+        Ok(generate(&mut Generator::seeded(self.0.entropy())?))
     }
 }
 

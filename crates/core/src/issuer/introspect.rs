@@ -1,7 +1,7 @@
 //! Introspection: verifies a token on behalf of a service that does not link the library.
 
 use super::{IssueError, Issuer};
-use crate::{Caller, Denied, Key, KeyId, Permission, Undecided, Verifier, VerifyError};
+use crate::{Caller, Denied, Key, KeyId, Permission, Undecided, VerifyError};
 
 /// The state of a token, as its caller sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,8 +36,7 @@ impl Issuer {
     ) -> Result<Introspection, IssueError> {
         let caller = &self.current(caller).await?;
         self.authorize(caller, &Permission::API_KEYS_VERIFY)?;
-        let verifier = Verifier(std::sync::Arc::clone(&self.0));
-        match verifier.verify(token).await {
+        match self.0.verify(token).await {
             Ok(verified) => {
                 let mut key = verified.key().clone();
                 key.last_used_at = verified.last_used_at();

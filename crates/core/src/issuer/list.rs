@@ -36,7 +36,7 @@ impl Issuer {
     /// environment and filter.
     pub async fn list(&self, caller: &Caller, wanted: ListKeys) -> Result<Page, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.clock.now();
+        let now = self.0.now();
         authorize(caller, &Permission::API_KEYS_READ, now)?;
         let filter = filter_digest(caller, &wanted);
         let limit = wanted.limit.clamp(1, ListKeys::MAX_LIMIT);
@@ -58,10 +58,10 @@ impl Issuer {
             total,
         } = self
             .0
-            .store
+            .store()
             .list(caller.workspace(), caller.environment(), &list, now)
             .await?;
-        self.0.memory.overlay(&mut keys);
+        self.0.overlay_last_uses(&mut keys);
         Ok(Page {
             keys,
             next: next.map(|id| write_cursor(&id, &filter)),
@@ -84,13 +84,14 @@ impl Issuer {
 
     /// Returns the record of a key that the caller sees.
     pub(super) async fn visible(&self, caller: &Caller, id: &KeyId) -> Result<Record, IssueError> {
-        let record = self.0.store.find(id).await?;
+        let record = self.0.store().find(id).await?;
         let mut record = record
             .filter(|Record { key, .. }| {
                 key.workspace == *caller.workspace() && caller.environment().covers(key.environment)
             })
             .ok_or(IssueError::NotFound)?;
-        self.0.memory.overlay(std::slice::from_mut(&mut record.key));
+        self.0
+            .overlay_last_uses(std::slice::from_mut(&mut record.key));
         Ok(record)
     }
 

@@ -14,8 +14,6 @@ mod rotate;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use sha2::{Digest, Sha256};
 
 pub use self::{
@@ -26,23 +24,20 @@ pub use self::{
     mint::Minted,
     rotate::NewRotation,
 };
-use crate::{
-    Caller, Permission, Record, Status, StoreError, StoreErrorKind, Timestamp, Verifier,
-    config::Shared,
-};
+use crate::{Caller, Permission, Record, Status, StoreError, StoreErrorKind, Timestamp, Verifier};
 
 /// Creates, lists, renames, rotates and revokes keys on behalf of a [`Caller`].
 ///
 /// A key never has permissions that its caller lacks, and a caller never sees a key of another
 /// workspace. Cloning is cheap, and all clones share their state.
 #[derive(Clone, Debug)]
-pub struct Issuer(pub(crate) Arc<Shared>);
+pub struct Issuer(pub(crate) Verifier);
 
 impl Issuer {
     /// Returns the present time of the configured [`Clock`](crate::Clock).
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        self.0.now()
     }
 
     /// Checks that a caller has not expired and has a permission.
@@ -52,7 +47,7 @@ impl Issuer {
     /// [`IssueError::CallerInactive`] if the caller has expired, [`IssueError::NotPermitted`] if it
     /// lacks the permission.
     pub fn authorize(&self, caller: &Caller, permission: &Permission) -> Result<(), IssueError> {
-        authorize(caller, permission, self.0.clock.now())
+        authorize(caller, permission, self.0.now())
     }
 }
 
@@ -63,9 +58,9 @@ impl Issuer {
         let Some(id) = caller.key() else {
             return Ok(caller.clone());
         };
-        let verifier = Verifier(Arc::clone(&self.0));
-        let found = verifier
-            .look_now(id, |key| (key.status(self.0.clock.now()), key.expires_at))
+        let found = self
+            .0
+            .read_current(id, |key| (key.status(self.0.now()), key.expires_at))
             .await?;
         if_active(caller, found)
     }
@@ -75,9 +70,9 @@ impl Issuer {
         let Some(id) = caller.key() else {
             return Ok(caller.clone());
         };
-        let found = self.0.store.find(id).await?;
+        let found = self.0.store().find(id).await?;
         let found =
-            found.map(|Record { key, .. }| (key.status(self.0.clock.now()), key.expires_at));
+            found.map(|Record { key, .. }| (key.status(self.0.now()), key.expires_at));
         if_active(caller, found)
     }
 }

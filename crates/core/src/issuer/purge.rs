@@ -39,7 +39,7 @@ impl Issuer {
         purge.workspace = workspace;
         let mut total = 0;
         loop {
-            match self.0.store.purge(&purge).await? {
+            match self.0.store().purge(&purge).await? {
                 0 => return Ok(total),
                 count => total += count,
             }

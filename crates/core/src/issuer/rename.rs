@@ -29,7 +29,7 @@ impl Issuer {
             let version = self.changeable(caller, id).await?.version;
             let renamed = self
                 .0
-                .store
+                .store()
                 .rename(caller.workspace(), id, version, rename)
                 .await;
             match renamed {
@@ -40,7 +40,7 @@ impl Issuer {
                 }
                 done => {
                     let mut key = done.map_err(not_found)?;
-                    self.0.memory.overlay(std::slice::from_mut(&mut key));
+                    self.0.overlay_last_uses(std::slice::from_mut(&mut key));
                     return Ok(key);
                 }
             }

@@ -25,10 +25,10 @@ impl Issuer {
         let caller = &self.current(caller).await?;
         self.authorize(caller, &Permission::API_KEYS_WRITE)?;
         self.visible(caller, id).await?;
-        let now = self.0.clock.now();
+        let now = self.0.now();
         let revoked = self
             .0
-            .store
+            .store()
             .revoke(caller.workspace(), id, reach, now)
             .await;
         let revocation = revoked.map_err(not_found)?;

@@ -91,7 +91,7 @@ impl Issuer {
         rotation: &NewRotation,
     ) -> Result<Issued, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.clock.now();
+        let now = self.0.now();
         let record = self.rotatable(caller, id, rotation, now).await?;
         self.replace(caller, record, rotation, None, now).await
     }
@@ -114,7 +114,7 @@ impl Issuer {
         request: &[u8],
     ) -> Result<IssueOutcome, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.clock.now();
+        let now = self.0.now();
         // A repeat finds the key already rotated, and must not fail because of that.
         let record = defer_late_error(self.rotatable(caller, id, rotation, now).await)?;
         let route = format!("rotate {id}");
@@ -215,7 +215,7 @@ impl Issuer {
                 .with_caller(caller.key().copied());
             let rotated = self
                 .0
-                .store
+                .store()
                 .rotate(caller.workspace(), &rotation, now)
                 .await;
             match confirmed(rotated) {

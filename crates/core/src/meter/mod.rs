@@ -1,20 +1,24 @@
-//! What is counted for the facade of the crate `metrics`; nothing, and at no cost, without the feature.
+//! Metrics for the recorder of the crate `metrics`. Without the feature `metrics`, all of it
+//! compiles to nothing.
 
 #[cfg(feature = "metrics")]
-mod count;
-#[cfg(feature = "metrics")]
-mod facade;
+mod counters;
 #[cfg(not(feature = "metrics"))]
-mod off;
+mod disabled;
+mod event;
+#[cfg(feature = "metrics")]
+mod publish;
 #[cfg(feature = "metrics")]
 mod striped;
 
 #[cfg(not(feature = "metrics"))]
-pub(crate) use self::off::{
-    Instance, argon2_ran, evicted, in_memory, in_store, malformed, missed, publish, rehashed,
+pub(crate) use self::disabled::{
+    Instance, argon2_started, cache_missed, evicted, publish, rehashed, verified,
+    verified_in_memory,
 };
+pub(crate) use self::event::{CacheMiss, InstanceState, VerificationOutcome};
 #[cfg(feature = "metrics")]
 pub(crate) use self::{
-    count::{argon2_ran, evicted, in_memory, in_store, malformed, missed, rehashed},
-    facade::{Instance, publish},
+    counters::{argon2_started, cache_missed, evicted, rehashed, verified, verified_in_memory},
+    publish::{Instance, publish},
 };

@@ -1,11 +1,13 @@
-//! Counters that no two threads contend for.
+//! Counters that threads increment without contention.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Number of stripes. Threads beyond it share some: that costs time, and loses no count.
+/// The number of stripes. If there are more threads, some share a stripe, which costs time and
+/// loses no count.
 const STRIPES: usize = 64;
 
-/// The counts of some threads, on cache lines that hold no other's. Processors fetch them in pairs.
+/// The counters of some threads. Processors fetch cache lines in pairs, so a stripe has a pair to
+/// itself.
 #[repr(align(128))]
 struct Stripe<const N: usize>([AtomicU64; N]);
 
@@ -23,17 +25,17 @@ impl<const N: usize> Striped<N> {
         Self([const { Stripe([const { AtomicU64::new(0) }; N]) }; STRIPES])
     }
 
-    /// Adds one to a counter below `N`.
-    pub(super) fn add(&self, counter: usize) {
+    /// Adds 1 to the counter at `index`, which is below `N`.
+    pub(super) fn increment(&self, index: usize) {
         let stripe = STRIPE.with(|stripe| self.0.get(*stripe));
-        if let Some(count) = stripe.and_then(|stripe| stripe.0.get(counter)) {
+        if let Some(count) = stripe.and_then(|stripe| stripe.0.get(index)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// What a counter has come to.
-    pub(super) fn sum(&self, counter: usize) -> u64 {
-        let counts = self.0.iter().filter_map(|stripe| stripe.0.get(counter));
+    /// Returns the value of the counter at `index`.
+    pub(super) fn sum(&self, index: usize) -> u64 {
+        let counts = self.0.iter().filter_map(|stripe| stripe.0.get(index));
         counts.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 }
@@ -45,13 +47,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_count_is_lost_where_threads_share_a_stripe() {
-        static COUNTS: Striped<2> = Striped::new();
+    fn threads_that_share_a_stripe_lose_no_count() {
+        static COUNTERS: Striped<2> = Striped::new();
         thread::scope(|scope| {
             for _ in 0..2 * STRIPES {
-                scope.spawn(|| (0..1000).for_each(|_| COUNTS.add(1)));
+                scope.spawn(|| (0..1000).for_each(|_| COUNTERS.increment(1)));
             }
         });
-        assert_eq!((COUNTS.sum(0), COUNTS.sum(1)), (0, 128_000));
+        assert_eq!((COUNTERS.sum(0), COUNTERS.sum(1)), (0, 128_000));
     }
 }

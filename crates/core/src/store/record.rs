@@ -1,11 +1,10 @@
 //! The record of a key, and the rules by which a store changes it.
 
-use super::{Rename, Retire, error::StoreErrorKind};
+use super::{Rename, Retire, StoreErrorKind};
 use crate::{
+    KeyId, Timestamp,
     hash::Credential,
     key::{Key, Status},
-    time::Timestamp,
-    token::KeyId,
 };
 
 /// The record that a store keeps of a key: the key, the hash of its secret, and a version. It never

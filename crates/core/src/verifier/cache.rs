@@ -1,84 +1,89 @@
-//! The keys that were verified lately: what proves their tokens, and their records while these are
-//! fresh.
+//! A cache of verified keys.
 
 use std::{collections::VecDeque, fmt, sync::Arc};
 
 use super::{
-    known::Known,
+    cached_key::CachedKey,
     map::Map,
-    proof::{Fingerprint, Proof, TokenMac},
+    proof::{Fingerprint, Proof},
+    token_mac::TokenMac,
 };
 use crate::{
-    KeyId, meter,
+    KeyId,
+    meter::{self, CacheMiss},
     store::{Lease, Stamp, Watch},
     sync::{AtomicBool, AtomicU64, Mutex, Ordering, PoisonError, fence},
 };
 
-/// How many keys at most are passed over because they were used since they were last looked at, when
-/// room is made for one.
-const PASSED_OVER: usize = 32;
+/// How many recently used keys an eviction gives a second chance before it evicts the next one.
+const MAX_SECOND_CHANCES: usize = 32;
 
-/// What an entry's freshness is while it is being filled, with a number of its own in the other bits.
+/// The freshness of an entry during its fill. The other bits are the number of the fill.
 const FILLING: u64 = 1 << 63;
 
-/// What an entry's freshness is once its record has changed.
+/// The freshness of an entry whose record has changed.
 const STALE: u64 = u64::MAX;
 
-/// A bounded map of verified keys. It keeps two things apart: the proof, which stands for as long as
-/// the stored hash is the same, and the record, which is fresh until the store tells otherwise.
+/// A bounded cache of verified keys.
+///
+/// An entry has two parts with different lifetimes. The proof is valid for as long as the stored
+/// hash is the same. The record is fresh until the store reports that it has changed.
 pub(crate) struct Cache {
     map: Map<Entry>,
     lease: Arc<Lease>,
     capacity: usize,
-    /// Each id in the map, in the order in which they are looked at for eviction.
-    order: Mutex<VecDeque<KeyId>>,
+    /// The ids in the map, the next candidate for eviction first.
+    eviction_order: Mutex<VecDeque<KeyId>>,
     fills: AtomicU64,
 }
 
-/// What is known of one key.
+/// The cache's entry for one key.
 pub(crate) struct Entry {
     pub(super) proof: Proof,
-    pub(super) known: Arc<Known>,
-    /// Whether the hash is one that would not be made any more.
+    pub(super) cached: Arc<CachedKey>,
+    /// Whether the hash has another scheme or pepper than new hashes.
     pub(super) outdated: AtomicBool,
     /// The epoch of the lease in which the record is fresh, or [`FILLING`] or [`STALE`].
     freshness: AtomicU64,
-    /// Whether it was used since it was last looked at for eviction.
-    hot: AtomicBool,
+    /// Whether the entry was used since it was last considered for eviction.
+    used: AtomicBool,
 }
 
 impl Entry {
-    pub(super) fn new(proof: Proof, known: Arc<Known>, outdated: bool) -> Self {
+    /// Creates an entry that is stale until it is put into a cache.
+    pub(super) fn new(proof: Proof, cached: Arc<CachedKey>, outdated: bool) -> Self {
         Self {
             proof,
-            known,
+            cached,
             outdated: AtomicBool::new(outdated),
             freshness: AtomicU64::new(STALE),
-            hot: AtomicBool::new(false),
+            used: AtomicBool::new(false),
         }
     }
 
-    /// Keeps it from being the next to make room. It writes only what changes, since others read it.
+    /// Gives the entry a second chance at the next eviction.
     pub(super) fn mark_used(&self) {
-        if !self.hot.load(Ordering::Relaxed) {
-            self.hot.store(true, Ordering::Relaxed);
+        // Other threads read this flag, so write it only if it changes.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether the token is the one that was proven against this hash: `None` if another hash was.
+    /// Whether the token is the one that was verified against this hash, or `None` if the entry is
+    /// about another hash.
     pub(super) fn proves(&self, token: TokenMac, hash: Fingerprint) -> Option<bool> {
         (self.proof.hash == hash).then(|| self.proof.token.matches(token))
     }
 }
 
 impl Cache {
-    /// A cache of that many keys; 0 is none at all.
+    /// Creates a cache of `capacity` keys. With 0, nothing is cached.
     pub(crate) fn new(capacity: usize, lease: Arc<Lease>) -> Arc<Self> {
         let cache = Arc::new(Self {
             map: Map::new(),
             lease: Arc::clone(&lease),
             capacity,
-            order: Mutex::default(),
+            eviction_order: Mutex::default(),
             fills: AtomicU64::new(0),
         });
         let watcher: std::sync::Weak<dyn Watch> = Arc::downgrade(&cache) as _;
@@ -86,31 +91,32 @@ impl Cache {
         cache
     }
 
-    /// Looks at what is known of a key, if its record may be used as it is.
+    /// Calls `read` with the entry of `id`, if there is one whose record is fresh.
     #[inline]
-    pub(super) fn look_fresh<R>(&self, id: &KeyId, look: impl FnOnce(&Entry) -> R) -> Option<R> {
-        // What is told is told before the lease is extended, so the lease is looked at first.
+    pub(super) fn read_fresh<R>(&self, id: &KeyId, read: impl FnOnce(&Entry) -> R) -> Option<R> {
+        // The store publishes changes before it extends the lease, so check the lease before the
+        // entry.
         if !self.lease.vouches() {
             return None;
         }
         self.map
-            .look(id, |entry| {
+            .read(id, |entry| {
                 let fresh = entry.freshness.load(Ordering::Acquire) == self.lease.epoch();
                 fresh.then(|| {
                     entry.mark_used();
-                    look(entry)
+                    read(entry)
                 })
             })
             .flatten()
     }
 
-    /// Looks at what is known of a key, be it old.
-    pub(super) fn look<R>(&self, id: &KeyId, look: impl FnOnce(&Entry) -> R) -> Option<R> {
-        self.map.look(id, look)
+    /// Calls `read` with the entry of `id`, if there is one, fresh or not.
+    pub(super) fn read<R>(&self, id: &KeyId, read: impl FnOnce(&Entry) -> R) -> Option<R> {
+        self.map.read(id, read)
     }
 
-    /// Takes in what is known of a key whose record was read after the stamp was taken. It counts as
-    /// fresh only if no change of the record was told since.
+    /// Inserts an entry whose record was read after `stamp` was taken. The entry becomes fresh only
+    /// if no change of the record was published since.
     pub(super) fn fill(&self, id: KeyId, stamp: Stamp, entry: Entry) {
         if self.capacity == 0 {
             return;
@@ -120,12 +126,14 @@ impl Cache {
         if self.map.insert(id, entry) {
             self.make_room(id);
         }
-        // Whoever tells of a change moves the stamp first and looks for the entry then; this has put
-        // the entry first and looks at the stamp now: one of the two sees the other.
+        // Pairs with the fence in `Lease::changed`. This thread inserts the entry and then reads
+        // the stamp. A thread that publishes a change moves the stamp and then marks the entry as
+        // stale. At least one of them sees what the other wrote: either this thread sees that the
+        // stamp has moved, or the other finds the entry and makes the exchange below fail.
         fence(Ordering::SeqCst);
         if self.lease.stamp(&id) == stamp {
-            self.map.look(&id, |entry| {
-                // Not if it was told meanwhile, or is another's.
+            self.map.read(&id, |entry| {
+                // Fails if the entry was marked as stale meanwhile, or is another fill's.
                 let _ = entry.freshness.compare_exchange(
                     filling,
                     stamp.epoch(),
@@ -136,60 +144,52 @@ impl Cache {
         }
     }
 
-    /// Takes a new id into the order, and others out of the map that have not been used for longest.
+    /// Appends a new id to the eviction order and evicts keys beyond the capacity.
     fn make_room(&self, id: KeyId) {
-        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut order = self
+            .eviction_order
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         order.push_back(id);
-        let mut passed_over = 0;
+        let mut second_chances = 0;
         while order.len() > self.capacity {
-            let Some(oldest) = order.pop_front() else {
+            let Some(candidate) = order.pop_front() else {
                 return;
             };
-            let hot = self
-                .map
-                .look(&oldest, |entry| entry.hot.swap(false, Ordering::Relaxed));
-            if hot == Some(true) && passed_over < PASSED_OVER {
-                passed_over += 1;
-                order.push_back(oldest);
+            let used = self.map.read(&candidate, |entry| {
+                entry.used.swap(false, Ordering::Relaxed)
+            });
+            if used == Some(true) && second_chances < MAX_SECOND_CHANCES {
+                second_chances += 1;
+                order.push_back(candidate);
             } else {
-                self.map.remove(&oldest);
+                self.map.remove(&candidate);
                 meter::evicted();
             }
         }
     }
 
-    /// How many keys it holds.
+    /// Returns the number of keys in the cache.
     pub(crate) fn len(&self) -> usize {
         self.map.len()
     }
 
-    /// Why there is no fresh copy.
-    pub(super) fn miss(&self, id: &KeyId) -> Miss {
+    /// Returns why [`read_fresh`](Self::read_fresh) found nothing.
+    pub(super) fn miss(&self, id: &KeyId) -> CacheMiss {
         if !self.lease.vouches() {
-            Miss::Lapsed
-        } else if self.map.look(id, |_| ()).is_some() {
-            Miss::Stale
+            CacheMiss::Lapsed
+        } else if self.map.read(id, |_| ()).is_some() {
+            CacheMiss::Stale
         } else {
-            Miss::Absent
+            CacheMiss::Absent
         }
     }
-}
-
-/// Why what is known of a key may not be used as it is.
-#[derive(Clone, Copy)]
-pub(crate) enum Miss {
-    /// Nothing is known of it.
-    Absent,
-    /// Its record has changed.
-    Stale,
-    /// The lease does not hold.
-    Lapsed,
 }
 
 impl Watch for Cache {
     fn changed(&self, id: &KeyId) {
         self.map
-            .look(id, |entry| entry.freshness.store(STALE, Ordering::SeqCst));
+            .read(id, |entry| entry.freshness.store(STALE, Ordering::SeqCst));
     }
 }
 

@@ -1,11 +1,11 @@
-//! The map under the cache.
+//! The concurrent map under the cache.
 
 use foldhash::fast::RandomState;
 
 use crate::KeyId;
 
-/// A concurrent map by id. Readers never wait, neither for each other nor for writers, and write
-/// nothing that others read.
+/// A concurrent map by key id. A read takes no lock and writes nothing that other threads read, so
+/// readers wait neither for each other nor for writers.
 pub(super) struct Map<V>(papaya::HashMap<KeyId, V, RandomState>);
 
 impl<V: Send + Sync> Map<V> {
@@ -13,14 +13,14 @@ impl<V: Send + Sync> Map<V> {
         Self(papaya::HashMap::with_hasher(RandomState::default()))
     }
 
-    /// Looks at the value of an id.
+    /// Calls `read` with the value of `id`, if the map has one.
     #[inline]
-    pub(super) fn look<R>(&self, id: &KeyId, look: impl FnOnce(&V) -> R) -> Option<R> {
+    pub(super) fn read<R>(&self, id: &KeyId, read: impl FnOnce(&V) -> R) -> Option<R> {
         let guard = self.0.guard();
-        self.0.get(id, &guard).map(look)
+        self.0.get(id, &guard).map(read)
     }
 
-    /// Whether there was none before.
+    /// Inserts or replaces a value. Returns whether `id` is new to the map.
     pub(super) fn insert(&self, id: KeyId, value: V) -> bool {
         self.0.insert(id, value, &self.0.guard()).is_none()
     }

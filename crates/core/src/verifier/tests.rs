@@ -1,8 +1,10 @@
-//! What is known of a key, and the MAC of a token, by themselves. Not beside them: the model check and a
-//! bench compile those files in their own ways.
+//! Tests of [`CachedKey`] and [`TokenMac`]. They are not in those files, because the model tests
+//! and a bench compile those files, too.
 
-use super::{known::Known, token_mac::TokenMac};
+use super::{cached_key::CachedKey, proof::Proof, token_mac::TokenMac};
 use crate::{Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp, Workspace};
+
+crate::secrecy::assert_unprintable!(TokenMac, Proof);
 
 fn id(text: &str) -> KeyId {
     KeyId::parse(text).unwrap()
@@ -23,13 +25,13 @@ fn key() -> Key {
 }
 
 #[test]
-fn a_record_is_the_one_that_is_known_unless_something_but_its_use_differs() {
-    let known = Known::new(key(), 1);
-    assert!(known.is(&key(), 1));
-    assert!(!known.is(&key(), 2));
+fn a_record_is_the_same_unless_more_than_its_last_use_differs() {
+    let cached = CachedKey::new(key(), 1);
+    assert!(cached.is_same(&key(), 1));
+    assert!(!cached.is_same(&key(), 2));
     let mut used = key();
     used.last_used_at = Some(used.created_at());
-    assert!(known.is(&used, 1));
+    assert!(cached.is_same(&used, 1));
     let differences: [fn(&mut Key); 10] = [
         |key| key.id = id("key_0U5lKtf600000001"),
         |key| key.workspace = Workspace::parse("other").unwrap(),
@@ -45,37 +47,37 @@ fn a_record_is_the_one_that_is_known_unless_something_but_its_use_differs() {
     for (number, differ) in differences.into_iter().enumerate() {
         let mut other = key();
         differ(&mut other);
-        assert!(!known.is(&other, 1), "difference {number}");
+        assert!(!cached.is_same(&other, 1), "difference {number}");
     }
 }
 
 #[test]
-fn a_use_is_known_from_the_first_on_and_never_forgotten_for_an_earlier_one() {
+fn the_last_use_is_never_before_the_creation_and_never_goes_back() {
     let created = key().created_at().as_millis();
-    let known = Known::new(key(), 1);
-    assert_eq!(known.last_used_at(), None);
-    // A coarse clock may be behind the one that dated the creation.
-    known.use_at(time(created - 1));
-    assert_eq!(known.last_used_at(), Some(time(created)));
-    known.use_at(time(created + 2));
-    known.use_at(time(created + 1));
-    assert_eq!(known.last_used_at(), Some(time(created + 2)));
+    let cached = CachedKey::new(key(), 1);
+    assert_eq!(cached.last_used_at(), None);
+    // The coarse clock may be behind the clock that dated the creation.
+    cached.record_use(time(created - 1));
+    assert_eq!(cached.last_used_at(), Some(time(created)));
+    cached.record_use(time(created + 2));
+    cached.record_use(time(created + 1));
+    assert_eq!(cached.last_used_at(), Some(time(created + 2)));
 }
 
 #[test]
-fn a_changed_key_was_last_used_when_it_was_before_the_change() {
+fn a_changed_key_inherits_the_uses_of_its_earlier_version() {
     let used = time(key().created_at().as_millis() + 1);
-    let before = Known::new(key(), 1);
-    let changed = Known::new(key(), 2);
-    changed.follow(&before);
+    let earlier = CachedKey::new(key(), 1);
+    let changed = CachedKey::new(key(), 2);
+    changed.inherit_uses(&earlier);
     assert_eq!(changed.last_used_at(), None);
-    before.use_at(used);
-    changed.follow(&before);
+    earlier.record_use(used);
+    changed.inherit_uses(&earlier);
     assert_eq!(changed.last_used_at(), Some(used));
 }
 
 #[test]
-fn a_mac_is_of_a_token_only_as_a_whole() {
+fn a_mac_matches_only_as_a_whole() {
     let mac = TokenMac::new([1, 2]);
     assert_eq!(mac.as_words(), [1, 2]);
     assert!(mac.matches(TokenMac::new([1, 2])));

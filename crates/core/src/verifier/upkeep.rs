@@ -1,5 +1,5 @@
-//! What is done beside the verifications, on a thread of its own: last uses are written, old hashes
-//! replaced, and metrics published.
+//! Background work of a verifier, on one thread: it writes last uses, replaces outdated hashes and
+//! publishes metrics.
 
 use std::{
     fmt, io,
@@ -12,80 +12,72 @@ use std::{
 use crossbeam_channel::{RecvTimeoutError, Sender};
 
 use super::{
-    rehash::{Rehash, Rehashing},
-    uses::{Due, Uses},
+    backend::KeyStoreBackend,
+    last_used::FlushScope,
+    protocol::{Protocol, RehashQueue},
+    rehash::Rehash,
 };
 use crate::{
-    Clock, KeyStore, StoreError,
     meter::{self, Instance},
     sync::{AtomicBool, Ordering},
     thread::JoinOnDrop,
     time::monotonic,
+    token::Secret,
 };
 
-/// How often last uses are written and metrics published.
+/// The time between two flushes of last uses, and between two publications of metrics.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Most hashes that wait to be replaced. One that finds no place is replaced after another
-/// verification.
+/// The most hashes that wait to be replaced. A hash that finds the queue full is replaced after a
+/// later verification.
 const QUEUE: usize = 64;
 
-/// The thread. When this is dropped, a hash that is being replaced is replaced, what is not written yet is
-/// written, and the thread ends.
+/// The thread for background work.
+///
+/// When this is dropped, the thread finishes the hash that it is replacing, skips those in the
+/// queue, writes all last uses, and ends.
 pub(crate) struct Upkeep {
     /// Whether this is being dropped.
     ending: Arc<AtomicBool>,
-    // The order matters: it is the end of the queue that ends the thread.
-    rehashes: Sender<Rehash>,
+    // Dropped before the thread: the thread ends when the queue is disconnected.
+    rehashes: Sender<Rehash<Secret>>,
     _thread: JoinOnDrop,
 }
 
-/// What it takes to write last uses.
-#[derive(Clone)]
-pub(crate) struct Writing {
-    pub(crate) uses: Arc<Uses>,
-    pub(crate) store: Arc<dyn KeyStore>,
-    pub(crate) clock: Arc<dyn Clock>,
-}
-
-impl Writing {
-    pub(crate) async fn flush(&self, due: Due) -> Result<(), StoreError> {
-        self.uses.flush(&*self.store, self.clock.now(), due).await
-    }
-}
-
 impl Upkeep {
-    pub(crate) fn start(
-        writing: Writing,
-        rehashing: Rehashing,
+    pub(super) fn start(
+        protocol: Arc<Protocol<KeyStoreBackend>>,
         instance: Instance,
     ) -> io::Result<Self> {
-        let (rehashes, queue) = crossbeam_channel::bounded::<Rehash>(QUEUE);
+        let (rehashes, queue) = crossbeam_channel::bounded::<Rehash<Secret>>(QUEUE);
         let ending = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&ending);
+        let is_ending = Arc::clone(&ending);
         let thread = thread::Builder::new()
             .name("kw-upkeep".into())
             .spawn(move || {
-                // What the store does not take is tried again.
-                let flush = |due| drop(catching(|| pollster::block_on(writing.flush(due))));
+                // Uses that the store does not accept stay queued for the next flush.
+                let flush = |scope| {
+                    let flush = protocol.backend.flush_last_uses(scope);
+                    drop(catching(|| pollster::block_on(flush)));
+                };
                 let mut next = monotonic() + INTERVAL;
                 loop {
                     match queue.recv_deadline(next) {
-                        // Nobody waits for hashes that can be replaced another time.
-                        Ok(_) if ended.load(Ordering::Relaxed) => {}
+                        // Skip the hash: the next process can replace it, and the drop is waiting.
+                        Ok(_) if is_ending.load(Ordering::Relaxed) => {}
                         Ok(rehash) => drop(catching(|| {
-                            pollster::block_on(rehash.run(&rehashing));
+                            pollster::block_on(protocol.replace_hash(rehash));
                         })),
                         Err(RecvTimeoutError::Timeout) => {}
                         Err(RecvTimeoutError::Disconnected) => break,
                     }
                     if monotonic() >= next {
-                        flush(Due::Spaced);
+                        flush(FlushScope::Due);
                         drop(catching(meter::publish));
                         next = monotonic() + INTERVAL;
                     }
                 }
-                flush(Due::All);
+                flush(FlushScope::All);
                 drop(catching(|| instance.close()));
             })?;
         Ok(Self {
@@ -94,9 +86,10 @@ impl Upkeep {
             _thread: JoinOnDrop::new(thread),
         })
     }
+}
 
-    /// Has a hash replaced; whether there was a place for it.
-    pub(super) fn rehash(&self, rehash: Rehash) -> bool {
+impl RehashQueue<Secret> for Upkeep {
+    fn try_push(&self, rehash: Rehash<Secret>) -> bool {
         self.rehashes.try_send(rehash).is_ok()
     }
 }
@@ -107,7 +100,7 @@ impl Drop for Upkeep {
     }
 }
 
-/// A panic of a store ends the task, and not the thread.
+/// Runs `work` and catches its panic, so that a panic in a store does not end the thread.
 fn catching<T>(work: impl FnOnce() -> T) -> thread::Result<T> {
     catch_unwind(AssertUnwindSafe(work))
 }

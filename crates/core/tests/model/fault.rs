@@ -1,44 +1,52 @@
-//! Faults that are planted around the product's sources, to show that the check would see them.
+//! Faults that are planted around the library's sources, to show that the check detects them.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
-/// What is wrong.
+use crate::Record;
+
+/// A planted fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
-    /// A fill does not hold the stamp from before the read against the present one.
-    NoFence,
-    /// A fill counts whatever was told since: a store in place of the compare-and-exchange.
-    StoreForExchange,
-    /// A fill does not know its own entry from that of another fill.
-    FillsNotTold,
-    /// A change is told by the generation only: the entry is not marked.
+    /// The record is read before the stamp is taken, so that the comparison at the end of the fill
+    /// misses a change in between.
+    ReadBeforeStamp,
+    /// A fill makes its entry fresh with a store instead of a compare-and-exchange.
+    StoreInsteadOfExchange,
+    /// Fills have no numbers, so that a fill takes another fill's entry for its own.
+    FillsNotNumbered,
+    /// A change moves the generation, but does not mark the entry as stale.
     EntryNotMarked,
-    /// A change is told before it is committed.
-    ToldBeforeCommit,
-    /// A change is told after it was acknowledged.
-    ToldAfterAcknowledgement,
-    /// The lease is extended before what was learnt is told.
-    ExtendedBeforeTold,
-    /// The lease is extended from the time at which the answer came.
-    ExtendedFromTheAnswer,
-    /// The lease is looked at after the entry.
+    /// A change is published before it is committed.
+    PublishedBeforeCommit,
+    /// A change is published after it is acknowledged.
+    PublishedAfterAcknowledgement,
+    /// The lease is extended before the changes are published.
+    ExtendedBeforePublished,
+    /// The lease is extended from the time of the response instead of the request.
+    ExtendedFromResponse,
+    /// The lease is checked after the entry.
     LeaseAfterEntry,
     /// The coarse clock is further behind than leases allow for.
     CoarserThanATick,
-    /// The lease is not looked at again after a hash that took its time.
-    NoLookAfterHash,
+    /// The lease is not checked again after a slow hash.
+    LeaseNotCheckedAfterHash,
+    /// A rehash is queued before the entry is in the cache.
+    QueuedBeforeFill,
+    /// The flag of an outdated entry is cleared after its rehash is queued.
+    ClearedAfterQueueing,
 }
 
 thread_local! {
-    // All threads of a model are one of the system's.
+    // Shuttle runs all threads of a model on one thread of the system.
     static PLANTED: Cell<Option<Fault>> = const { Cell::new(None) };
 }
 
 shuttle::thread_local! {
-    static PASS_OVER: Cell<bool> = Cell::new(false);
+    static SKIP_LEASE: Cell<bool> = Cell::new(false);
+    static READ_AHEAD: RefCell<Option<Option<Record>>> = RefCell::new(None);
 }
 
-/// Plants a fault in all models of this thread, or none.
+/// Plants a fault in all models of this thread, or removes it.
 pub(crate) fn plant(fault: Option<Fault>) {
     PLANTED.set(fault);
 }
@@ -51,11 +59,21 @@ pub(crate) fn is(fault: Fault) -> bool {
     planted() == Some(fault)
 }
 
-/// Lets the next number that is read be that of a lease without end.
-pub(crate) fn pass_over_the_lease() {
-    PASS_OVER.with(|pass| pass.set(true));
+/// Makes the next load of an atomic return the end of a lease without an end.
+pub(crate) fn skip_lease() {
+    SKIP_LEASE.with(|skip| skip.set(true));
 }
 
-pub(crate) fn passes_over_a_lease() -> bool {
-    is(Fault::LeaseAfterEntry) && PASS_OVER.with(|pass| pass.take())
+pub(crate) fn skips_lease() -> bool {
+    is(Fault::LeaseAfterEntry) && SKIP_LEASE.with(|skip| skip.take())
+}
+
+/// Sets what the next read of the store returns.
+pub(crate) fn read_ahead(record: Option<Record>) {
+    READ_AHEAD.with(|ahead| ahead.replace(Some(record)));
+}
+
+/// Returns what was read ahead.
+pub(crate) fn take_read_ahead() -> Option<Option<Record>> {
+    READ_AHEAD.with(|ahead| ahead.take())
 }

@@ -1,10 +1,12 @@
-//! The model check of the verifier's cache: the product's own sources of the lease and of the cache
-//! over primitives that try out the orders in which threads may go on. A verification that begins
-//! after a change was acknowledged, and after the bound where it was made through another handle,
-//! never answers from before the change.
+//! Model check of the verification protocol and its cache. The test compiles the library's own
+//! sources over primitives that switch threads at every operation, and runs many schedules.
 //!
-//! `KEYWRIGHT_SCHEDULES=10000 cargo test --package keywright-core --test model` tries that
-//! many schedules of each scenario, others each time.
+//! The property: a verification that begins after a change was acknowledged never accepts what the
+//! change forbids. If the change was made through another handle, this holds once the store's bound
+//! has passed, too.
+//!
+//! `KEYWRIGHT_SCHEDULES=10000 cargo test --package keywright-core --test model` runs that many
+//! random schedules of each scenario.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
@@ -12,21 +14,28 @@ mod fault;
 #[path = "../../src/key.rs"]
 pub mod key;
 mod meter;
-mod model;
 mod promise;
+mod ready;
+mod runner;
 mod scenarios;
 mod store;
 mod sync;
 mod time;
 mod verifier;
 
-// What the product's sources find in their own crate.
-use keywright_core::{Environment, KeyId, Metadata, Name, Permissions, Timestamp, Workspace};
+// The names that the library's sources import from their crate.
+use keywright_core::{
+    Denied, Environment, HashError, KeyId, Metadata, Name, Permissions, StoreError, Timestamp,
+    VerifyError, Workspace,
+};
+mod hash {
+    pub(crate) use keywright_core::{Credential, StoredHash};
+}
 
 use crate::{
     fault::Fault,
     key::{Key, Status},
-    model::{bites, holds},
+    runner::{bites, holds},
 };
 
 macro_rules! scenarios_hold {
@@ -50,14 +59,15 @@ scenarios_hold! {
     eviction
     renaming
     rehash
+    rehash_on_a_busy_pool
     lease
     lease_of_all
-    slow_answer
+    slow_response
 }
 
 macro_rules! faults_bite {
     ($($name:ident: $fault:ident in $($scenario:ident)*;)*) => {
-        /// With a fault planted the same check fails.
+        /// The same check fails once a fault is planted.
         mod bites {
             use super::*;
             $(#[test]
@@ -69,15 +79,17 @@ macro_rules! faults_bite {
 }
 
 faults_bite! {
-    without_the_fence: NoFence in revocation cascade rotation expiry rehash;
-    without_the_exchange: StoreForExchange in revocation;
-    without_numbers_of_fills: FillsNotTold in revocation;
-    without_marking_the_entry: EntryNotMarked in revocation cascade rotation expiry eviction renaming rehash lease;
-    told_before_the_commit: ToldBeforeCommit in revocation cascade rotation expiry;
-    told_after_the_acknowledgement: ToldAfterAcknowledgement in revocation cascade rotation expiry;
-    extended_before_told: ExtendedBeforeTold in lease lease_of_all;
-    extended_from_the_answer: ExtendedFromTheAnswer in slow_answer;
+    reading_before_the_stamp: ReadBeforeStamp in revocation cascade rotation expiry rehash;
+    a_store_instead_of_the_exchange: StoreInsteadOfExchange in revocation;
+    fills_without_numbers: FillsNotNumbered in revocation;
+    not_marking_the_entry: EntryNotMarked in revocation cascade rotation expiry eviction renaming rehash lease;
+    publishing_before_the_commit: PublishedBeforeCommit in revocation cascade rotation expiry;
+    publishing_after_the_acknowledgement: PublishedAfterAcknowledgement in revocation cascade rotation expiry;
+    extending_before_publishing: ExtendedBeforePublished in lease lease_of_all;
+    extending_from_the_response: ExtendedFromResponse in slow_response;
     a_clock_coarser_than_a_tick: CoarserThanATick in lease lease_of_all;
-    the_lease_looked_at_after_the_entry: LeaseAfterEntry in lease lease_of_all;
-    without_a_look_after_the_hash: NoLookAfterHash in revocation_during_a_hash;
+    checking_the_lease_after_the_entry: LeaseAfterEntry in lease lease_of_all;
+    not_checking_the_lease_after_the_hash: LeaseNotCheckedAfterHash in revocation_during_a_hash;
+    queueing_a_rehash_before_the_fill: QueuedBeforeFill in rehash_on_a_busy_pool;
+    clearing_the_flag_after_queueing: ClearedAfterQueueing in rehash_on_a_busy_pool;
 }

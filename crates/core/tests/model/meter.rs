@@ -1,13 +1,20 @@
-//! What the product counts for its host: here only the keys that made room for others.
+//! The metrics of the model: evictions only.
 
 use std::cell::Cell;
 
 thread_local! {
-    // All threads of a model are one of the system's.
+    // Shuttle runs all threads of a model on one thread of the system.
     static EVICTED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Begins to count anew, for a new model.
+#[derive(Clone, Copy)]
+pub(crate) enum CacheMiss {
+    Absent,
+    Stale,
+    Lapsed,
+}
+
+/// Sets the count to 0, for a new model.
 pub(crate) fn reset() {
     EVICTED.set(0);
 }
@@ -19,3 +26,5 @@ pub(crate) fn evicted() {
 pub(crate) fn evictions() -> u64 {
     EVICTED.get()
 }
+
+pub(crate) const fn rehashed() {}

@@ -1,22 +1,22 @@
-//! What holds once a change was acknowledged. It is kept outside the model: noting it or looking at
-//! it lets no other thread go on.
+//! Promises about the verifications after a change. They are kept outside the model: making or
+//! reading one switches no threads.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{Key, KeyId, Name};
 
-/// What the verifications of a key answer from then on.
+/// A constraint on all later verifications of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Promise {
-    /// It is refused.
-    Refused,
-    /// It is refused from that time on.
-    RefusedFrom(u64),
-    /// It is called so.
-    Called(Name),
+    /// The key is rejected.
+    Rejected,
+    /// The key is rejected from this time on.
+    RejectedFrom(u64),
+    /// The key has this name.
+    Named(Name),
 }
 
-/// The promises that were made, and when.
+/// The promises that were made, with their times.
 #[derive(Default)]
 pub(crate) struct Promises(Mutex<Vec<(KeyId, Promise, u64)>>);
 
@@ -29,23 +29,24 @@ impl Promises {
         self.all().push((id, promise, now));
     }
 
-    /// Those of a key that hold for a verification which begins now, through a handle of that bound.
+    /// Returns the promises about a key that bind a verification which begins at `now` through a
+    /// handle with this bound.
     pub(crate) fn in_force(&self, id: KeyId, now: u64, bound: u64) -> Vec<Promise> {
         let all = self.all();
-        let old = all
+        let in_force = all
             .iter()
-            .filter(|(of, _, made)| *of == id && made + bound <= now);
-        old.map(|(_, promise, _)| promise.clone()).collect()
+            .filter(|(about, _, made)| *about == id && made + bound <= now);
+        in_force.map(|(_, promise, _)| promise.clone()).collect()
     }
 }
 
 impl Promise {
-    /// Whether a verification that began at that time could have accepted this key.
+    /// Whether a verification that began at this time may have accepted the key.
     pub(crate) fn allows(&self, key: &Key, began: u64) -> bool {
         match self {
-            Self::Refused => false,
-            Self::RefusedFrom(end) => began < *end,
-            Self::Called(name) => key.name == *name,
+            Self::Rejected => false,
+            Self::RejectedFrom(end) => began < *end,
+            Self::Named(name) => key.name == *name,
         }
     }
 }

@@ -1,24 +1,41 @@
-//! What happens at the same time: each scenario is one model.
+//! The scenarios. Each is one model, whose threads run concurrently.
 
 use std::sync::Arc;
 
 use shuttle::thread::{self, JoinHandle};
 
 use crate::{
-    KeyId, Name,
-    model::{id, row, token},
+    Environment, Key, KeyId, Name, Permissions, Record, Workspace,
     promise::Promise,
-    store::{Database, Handle, Learnt, Row, TERM},
+    runner,
+    store::{ChangeDetail, Database, Handle, TERM},
     time,
-    verifier::{Fingerprint, Hashing, Place, TokenMac, Verifier},
+    verifier::{Hashing, Pool, Verifier, credential, secret_of},
 };
 
-/// A database with the first keys in it, and a handle of it.
+/// Returns the id of a key.
+fn id(number: u32) -> KeyId {
+    KeyId::parse(&format!("key_0U5lKtf6000000{number:02}")).unwrap()
+}
+
+/// Returns the record of a new key.
+fn record(id: KeyId) -> Record {
+    let key = Key::new(
+        id,
+        Workspace::parse("default").unwrap(),
+        Environment::Live,
+        Name::parse("before").unwrap(),
+        Permissions::all(),
+    );
+    Record::new(key, credential('B'))
+}
+
+/// Creates a database with this many keys, and its writer.
 fn open(keys: u32) -> Handle {
-    let handle = Handle::own(&Arc::<Database>::default());
+    let handle = Handle::writer(&Arc::<Database>::default());
     let mut tables = handle.database.tables();
     for number in 1..=keys {
-        tables.rows.insert(id(number), row(id(number)));
+        tables.records.insert(id(number), record(id(number)));
     }
     drop(tables);
     handle
@@ -30,21 +47,26 @@ fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
         .for_each(|thread| thread.join().unwrap());
 }
 
-/// Verifies keys, one after the other, as often as is said, on a thread of its own.
+/// Verifies the key with its own secret.
+fn verify(verifier: &Verifier, number: u32) -> bool {
+    verifier.verify(id(number), secret_of(&id(number)))
+}
+
+/// Verifies the keys in turn on a new thread, `times` times in all.
 fn verifying(verifier: &Verifier, keys: &[u32], times: usize) -> JoinHandle<()> {
     let (verifier, keys) = (verifier.clone(), keys.to_vec());
     thread::spawn(move || {
         for number in keys.iter().cycle().take(times) {
-            verifier.verify(id(*number), token(&id(*number)));
+            verify(&verifier, *number);
         }
     })
 }
 
-/// Verifies with another secret.
+/// Verifies the first key with a wrong secret on a new thread.
 fn guessing(verifier: &Verifier) -> JoinHandle<()> {
     let verifier = verifier.clone();
     thread::spawn(move || {
-        verifier.verify(id(1), TokenMac(0));
+        verifier.verify(id(1), 0);
     })
 }
 
@@ -54,12 +76,12 @@ fn changing(handle: &Handle, change: impl FnOnce(&Handle) + Send + 'static) -> J
 }
 
 /// Changes one record.
-fn change(handle: &Handle, id: KeyId, promise: Promise, change: impl FnOnce(&mut Row)) {
+fn change(handle: &Handle, id: KeyId, promise: Promise, change: impl FnOnce(&mut Record)) {
     handle.commit(
         |tables| {
-            let row = tables.rows.get_mut(&id).unwrap();
-            change(row);
-            row.version += 1;
+            let record = tables.records.get_mut(&id).unwrap();
+            change(record);
+            record.version += 1;
             vec![(id, Some(promise))]
         },
         &[id],
@@ -67,18 +89,18 @@ fn change(handle: &Handle, id: KeyId, promise: Promise, change: impl FnOnce(&mut
 }
 
 fn revoke(handle: &Handle, id: KeyId) {
-    change(handle, id, Promise::Refused, |row| {
-        row.key.revoked_at = Some(time::timestamp(0));
+    change(handle, id, Promise::Rejected, |record| {
+        record.key.revoked_at = Some(time::timestamp(0));
     });
 }
 
 fn rename(handle: &Handle, id: KeyId) {
     let name = Name::parse("after").unwrap();
-    let promise = Promise::Called(name.clone());
-    change(handle, id, promise, |row| row.key.name = name);
+    let promise = Promise::Named(name.clone());
+    change(handle, id, promise, |record| record.key.name = name);
 }
 
-/// The key is revoked while it is verified for the first time and again, and renamed before.
+/// A key is renamed and then revoked while it is verified, both for the first time and again.
 pub(crate) fn revocation() {
     let handle = open(1);
     let verifier = Verifier::new(&handle, 8, Hashing::AtOnce);
@@ -91,10 +113,10 @@ pub(crate) fn revocation() {
             revoke(handle, id(1));
         }),
     ]);
-    verifier.verify(id(1), token(&id(1)));
+    verify(&verifier, 1);
 }
 
-/// The same where the hash takes its time.
+/// A key is revoked while its hash is being computed.
 pub(crate) fn revocation_during_a_hash() {
     let handle = open(1);
     let verifier = Verifier::new(&handle, 8, Hashing::Slow);
@@ -103,10 +125,10 @@ pub(crate) fn revocation_during_a_hash() {
         verifying(&verifier, &[1], 2),
         changing(&handle, |handle| revoke(handle, id(1))),
     ]);
-    verifier.verify(id(1), token(&id(1)));
+    verify(&verifier, 1);
 }
 
-/// A key and one that descends from it are revoked in one commit.
+/// A key and its descendant are revoked in one commit.
 pub(crate) fn cascade() {
     let handle = open(2);
     let verifier = Verifier::new(&handle, 8, Hashing::AtOnce);
@@ -116,11 +138,11 @@ pub(crate) fn cascade() {
         changing(&handle, |handle| {
             handle.commit(
                 |tables| {
-                    for row in tables.rows.values_mut() {
-                        row.key.revoked_at = Some(time::timestamp(0));
-                        row.version += 1;
+                    for record in tables.records.values_mut() {
+                        record.key.revoked_at = Some(time::timestamp(0));
+                        record.version += 1;
                     }
-                    [1, 2].map(|n| (id(n), Some(Promise::Refused))).into()
+                    [1, 2].map(|n| (id(n), Some(Promise::Rejected))).into()
                 },
                 &[id(1), id(2)],
             );
@@ -128,7 +150,7 @@ pub(crate) fn cascade() {
     ]);
 }
 
-/// A key is replaced by another and revoked, in one commit.
+/// A key is replaced by a successor and revoked, in one commit.
 pub(crate) fn rotation() {
     let handle = open(1);
     let verifier = Verifier::new(&handle, 8, Hashing::AtOnce);
@@ -138,21 +160,21 @@ pub(crate) fn rotation() {
         changing(&handle, |handle| {
             handle.commit(
                 |tables| {
-                    tables.rows.insert(id(2), row(id(2)));
-                    let old = tables.rows.get_mut(&id(1)).unwrap();
+                    tables.records.insert(id(2), record(id(2)));
+                    let old = tables.records.get_mut(&id(1)).unwrap();
                     old.key.successor = Some(id(2));
                     old.key.revoked_at = Some(time::timestamp(0));
                     old.version += 1;
-                    vec![(id(1), Some(Promise::Refused)), (id(2), None)]
+                    vec![(id(1), Some(Promise::Rejected)), (id(2), None)]
                 },
                 &[id(1)],
             );
         }),
     ]);
-    assert!(verifier.verify(id(2), token(&id(2))));
+    assert!(verify(&verifier, 2));
 }
 
-/// A key is given an end, and time goes on over it.
+/// A key is given an expiry, and expires.
 pub(crate) fn expiry() {
     let handle = open(1);
     let verifier = Verifier::new(&handle, 8, Hashing::AtOnce);
@@ -160,23 +182,19 @@ pub(crate) fn expiry() {
         verifying(&verifier, &[1], 4),
         verifying(&verifier, &[1], 2),
         changing(&handle, |handle| {
-            change(handle, id(1), Promise::RefusedFrom(2), |row| {
-                row.key.expires_at = Some(time::timestamp(2));
+            change(handle, id(1), Promise::RejectedFrom(2), |record| {
+                record.key.expires_at = Some(time::timestamp(2));
             });
         }),
         thread::spawn(|| (0..3).for_each(|_| time::advance(1))),
     ]);
 }
 
-/// There is room for one of two keys, of which one is revoked and then gone.
+/// The cache has room for one of two keys, of which one is revoked and then deleted.
 pub(crate) fn eviction() {
     let handle = open(2);
     let verifier = Verifier::new(&handle, 1, Hashing::AtOnce);
-    assert!(
-        [1, 2]
-            .iter()
-            .all(|n| verifier.verify(id(*n), token(&id(*n))))
-    );
+    assert!([1, 2].iter().all(|number| verify(&verifier, *number)));
     join([
         verifying(&verifier, &[1, 1, 2], 5),
         verifying(&verifier, &[2, 1], 4),
@@ -184,83 +202,104 @@ pub(crate) fn eviction() {
             revoke(handle, id(1));
             handle.commit(
                 |tables| {
-                    tables.rows.remove(&id(1));
-                    vec![(id(1), Some(Promise::Refused))]
+                    tables.records.remove(&id(1));
+                    vec![(id(1), Some(Promise::Rejected))]
                 },
                 &[id(1)],
             );
         }),
     ]);
-    let (kept, taken_out) = verifier.sizes();
+    let (cached, evicted) = verifier.sizes();
     assert!(
-        kept <= 1 && taken_out > 0,
-        "{kept} kept, {taken_out} taken out"
+        cached <= 1 && evicted > 0,
+        "{cached} cached, {evicted} evicted"
     );
 }
 
-/// A rename takes away the freshness of what is known and leaves its proof.
+/// A rename makes the record stale, but leaves the proof valid.
 pub(crate) fn renaming() {
     let handle = open(1);
     let verifier = Verifier::new(&handle, 8, Hashing::Slow);
-    assert!(verifier.verify(id(1), token(&id(1))));
+    assert!(verify(&verifier, 1));
     join([
         verifying(&verifier, &[1], 3),
         verifying(&verifier, &[1], 2),
         guessing(&verifier),
         changing(&handle, |handle| rename(handle, id(1))),
     ]);
-    assert!(verifier.verify(id(1), token(&id(1))));
-    assert_eq!(verifier.hashes(), 1, "a rename had a secret proven anew");
+    assert!(verify(&verifier, 1));
+    assert_eq!(
+        verifier.hashes(),
+        1,
+        "the secret was hashed again after a rename"
+    );
 }
 
-/// The hash is replaced, at the second attempt, and the key revoked.
+/// A hash is replaced at the second attempt, while the key is revoked.
 pub(crate) fn rehash() {
     let handle = open(1);
-    let verifier = Verifier::new(&handle, 8, Hashing::AtOnce).with_hash(Fingerprint(2));
-    assert!(verifier.verify(id(1), token(&id(1))));
-    verifier.replace_next(Place::Taken);
-    assert!(verifier.verify(id(1), token(&id(1))));
-    assert_eq!(verifier.waiting(), 1, "it is not tried again");
+    let verifier = Verifier::with_current(&handle, 8, Hashing::AtOnce, credential('C'));
+    assert!(verify(&verifier, 1));
+    verifier.replace_next(Pool::Busy);
+    assert!(verify(&verifier, 1));
+    assert_eq!(verifier.waiting(), 1, "the rehash was not retried");
     let replacing = verifier.clone();
     join([
         verifying(&verifier, &[1], 3),
         verifying(&verifier, &[1], 2),
         guessing(&verifier),
-        thread::spawn(move || replacing.replace_next(Place::Free)),
+        thread::spawn(move || replacing.replace_next(Pool::Free)),
         changing(&handle, |handle| revoke(handle, id(1))),
     ]);
-    verifier.replace_next(Place::Free);
-    verifier.verify(id(1), token(&id(1)));
+    verifier.replace_next(Pool::Free);
+    verify(&verifier, 1);
 }
 
-/// A key is revoked through one handle and verified through another, which asks from time to time.
-fn another_handle(learnt: Learnt, polls: usize, under_way: u64) {
+/// The pool is busy when a hash is to be replaced, so that a later verification must queue it
+/// again.
+pub(crate) fn rehash_on_a_busy_pool() {
     let handle = open(1);
-    let other = Handle::other(&handle.database);
+    let verifier = Verifier::with_current(&handle, 8, Hashing::AtOnce, credential('C'));
+    let replacing = verifier.clone();
+    join([
+        verifying(&verifier, &[1], 1),
+        thread::spawn(move || (0..4).for_each(|_| replacing.replace_next(Pool::Busy))),
+    ]);
+    verifier.replace_next(Pool::Busy);
+    assert!(verify(&verifier, 1));
+    if verifier.waiting() == 0 {
+        runner::violated("the rehash was not retried");
+    }
+}
+
+/// A key is revoked through one handle and verified through another, which polls.
+fn another_handle(detail: ChangeDetail, polls: usize, latency: u64) {
+    let handle = open(1);
+    let other = Handle::reader(&handle.database);
     let verifier = Verifier::new(&other, 8, Hashing::AtOnce);
-    let seen = other.poll(0, learnt, 0);
-    assert!(verifier.verify(id(1), token(&id(1))));
+    let seen = other.poll(0, detail, 0);
+    assert!(verify(&verifier, 1));
     join([
         verifying(&verifier, &[1], 4),
         changing(&handle, |handle| revoke(handle, id(1))),
         changing(&other, move |other| {
-            (0..polls).fold(seen, |seen, _| other.poll(seen, learnt, under_way));
+            (0..polls).fold(seen, |seen, _| other.poll(seen, detail, latency));
         }),
         thread::spawn(|| [TERM, TERM / 2].into_iter().for_each(time::advance)),
     ]);
 }
 
-/// It learns which records have changed.
+/// The other handle learns which records have changed.
 pub(crate) fn lease() {
-    another_handle(Learnt::Which, 2, 0);
+    another_handle(ChangeDetail::Ids, 2, 0);
 }
 
-/// It learns only that some have.
+/// The other handle learns only that some record has changed.
 pub(crate) fn lease_of_all() {
-    another_handle(Learnt::Whether, 2, 0);
+    another_handle(ChangeDetail::Any, 2, 0);
 }
 
-/// It asks once, and the answer comes when it is worth nothing any more.
-pub(crate) fn slow_answer() {
-    another_handle(Learnt::Which, 1, TERM);
+/// The other handle polls once, and the lease has lapsed when the response arrives.
+pub(crate) fn slow_response() {
+    another_handle(ChangeDetail::Ids, 1, TERM);
 }

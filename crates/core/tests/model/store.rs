@@ -1,8 +1,11 @@
-//! A store that keeps the contract, and knows when what it promises begins.
+//! A store that keeps the contract, and records when its promises begin.
 
-#[expect(dead_code, unreachable_pub, reason = "the product's, as it is")]
+#[expect(dead_code, unreachable_pub, reason = "the library's source")]
 #[path = "../../src/store/lease.rs"]
 mod lease;
+#[expect(dead_code, unreachable_pub, reason = "the library's source")]
+#[path = "../../src/store/record.rs"]
+mod record;
 
 use std::{
     collections::BTreeMap,
@@ -12,36 +15,29 @@ use std::{
 
 use shuttle::sync::{Mutex, MutexGuard};
 
-pub(crate) use self::lease::{Lease, Stamp, Watch};
+pub(crate) use self::{
+    lease::{Lease, Stamp, Watch},
+    record::Record,
+};
 use crate::{
-    Key, KeyId,
+    KeyId, Record,
     fault::{self, Fault},
+    hash::Credential,
     promise::{Promise, Promises},
     time,
-    verifier::{Fingerprint, TokenMac},
 };
 
-/// How long after it was asked the other handle may use its copies.
+/// How long a lease holds after the request of a poll, in milliseconds.
 pub(crate) const TERM: u64 = 4;
-
-/// What is kept of a key.
-#[derive(Clone)]
-pub(crate) struct Row {
-    pub(crate) key: Key,
-    /// The one token that opens it.
-    pub(crate) token: TokenMac,
-    pub(crate) hash: Fingerprint,
-    pub(crate) version: u64,
-}
 
 #[derive(Default)]
 pub(crate) struct Tables {
-    pub(crate) rows: BTreeMap<KeyId, Row>,
-    /// Which records have changed, for those who ask.
+    pub(crate) records: BTreeMap<KeyId, Record>,
+    /// The ids of all records that were changed, in order.
     changes: Vec<KeyId>,
 }
 
-/// What all handles have in common.
+/// The database that all handles share.
 #[derive(Default)]
 pub(crate) struct Database {
     tables: Mutex<Tables>,
@@ -54,18 +50,18 @@ impl Database {
     }
 }
 
-/// One handle of a database, with its lease.
+/// A handle of a database, with its lease.
 #[derive(Clone)]
 pub(crate) struct Handle {
     pub(crate) database: Arc<Database>,
     pub(crate) lease: Arc<Lease>,
-    /// How long after a change was acknowledged through another handle it counts here.
+    /// The time after which this handle knows of changes that another handle acknowledged.
     pub(crate) bound: u64,
 }
 
 impl Handle {
-    /// The one through which changes are made, which knows of them at once.
-    pub(crate) fn own(database: &Arc<Database>) -> Self {
+    /// Creates the handle through which changes are made. It knows of them at once.
+    pub(crate) fn writer(database: &Arc<Database>) -> Self {
         Self {
             database: Arc::clone(database),
             lease: Arc::new(Lease::unlimited()),
@@ -73,8 +69,8 @@ impl Handle {
         }
     }
 
-    /// One that must ask.
-    pub(crate) fn other(database: &Arc<Database>) -> Self {
+    /// Creates a handle that polls for changes.
+    pub(crate) fn reader(database: &Arc<Database>) -> Self {
         Self {
             database: Arc::clone(database),
             lease: Arc::new(Lease::lapsed()),
@@ -82,97 +78,98 @@ impl Handle {
         }
     }
 
-    pub(crate) fn find(&self, id: &KeyId) -> Option<Row> {
-        self.database.tables().rows.get(id).cloned()
+    pub(crate) fn find(&self, id: &KeyId) -> Option<Record> {
+        self.database.tables().records.get(id).cloned()
     }
 
-    /// Commits a change, tells of it, acknowledges it. What the change names has changed, and what
-    /// it promises holds from the acknowledgement on.
+    /// Commits a change, publishes the ids in `published` and acknowledges the change. `change`
+    /// returns the ids that it has changed, with the promises that begin at the acknowledgement.
     pub(crate) fn commit(
         &self,
         change: impl FnOnce(&mut Tables) -> Vec<(KeyId, Option<Promise>)>,
-        names: &[KeyId],
+        published: &[KeyId],
     ) {
-        let tell = || names.iter().for_each(|id| self.lease.changed(id));
+        let publish = || published.iter().for_each(|id| self.lease.changed(id));
         let commit = || {
             let mut tables = self.database.tables();
-            let made = change(&mut tables);
-            tables.changes.extend(made.iter().map(|(id, _)| *id));
-            made
+            let changed = change(&mut tables);
+            tables.changes.extend(changed.iter().map(|(id, _)| *id));
+            changed
         };
-        let acknowledge = |made: Vec<(KeyId, Option<Promise>)>| {
-            for (id, promise) in made {
+        let acknowledge = |changed: Vec<(KeyId, Option<Promise>)>| {
+            for (id, promise) in changed {
                 if let Some(promise) = promise {
                     self.database.promises.make(id, promise, time::millis());
                 }
             }
         };
         match fault::planted() {
-            Some(Fault::ToldBeforeCommit) => {
-                tell();
+            Some(Fault::PublishedBeforeCommit) => {
+                publish();
                 acknowledge(commit());
             }
-            Some(Fault::ToldAfterAcknowledgement) => {
+            Some(Fault::PublishedAfterAcknowledgement) => {
                 acknowledge(commit());
-                tell();
+                publish();
             }
             _ => {
-                let made = commit();
-                tell();
-                acknowledge(made);
+                let changed = commit();
+                publish();
+                acknowledge(changed);
             }
         }
     }
 
-    /// Replaces a hash, as the contract has it: not of a key that is revoked or has changed.
-    pub(crate) fn rehash(&self, id: KeyId, version: u64, hash: Fingerprint) -> bool {
+    /// Replaces a credential, unless the key is revoked or its record has another version. Returns
+    /// whether it was replaced.
+    pub(crate) fn rehash(&self, id: &KeyId, version: u64, credential: &Credential) -> bool {
         let mut tables = self.database.tables();
-        match tables.rows.get_mut(&id) {
-            Some(row) if row.version == version && row.key.revoked_at.is_none() => {
-                row.hash = hash;
-                row.version += 1;
+        match tables.records.get_mut(id) {
+            Some(record) if record.version == version && record.key.revoked_at.is_none() => {
+                record.credential = credential.clone();
+                record.version += 1;
             }
             _ => return false,
         }
-        tables.changes.push(id);
+        tables.changes.push(*id);
         drop(tables);
-        self.lease.changed(&id);
+        self.lease.changed(id);
         true
     }
 
-    /// Asks what others have changed, after as many changes as were seen, tells of it, and extends
-    /// the lease: as many changes as are seen now. The answer is under way for some milliseconds.
-    pub(crate) fn poll(&self, seen: usize, learnt: Learnt, under_way: u64) -> usize {
-        let mut asked = self.lease.now();
+    /// Requests the changes after the first `seen`, publishes them and extends the lease. The
+    /// response takes `latency` milliseconds. Returns the number of changes seen now.
+    pub(crate) fn poll(&self, seen: usize, detail: ChangeDetail, latency: u64) -> usize {
+        let mut requested = self.lease.now();
         let changes = self.database.tables().changes.clone();
-        (0..under_way).for_each(|_| time::advance(1));
-        if fault::is(Fault::ExtendedFromTheAnswer) {
-            asked = self.lease.now();
+        (0..latency).for_each(|_| time::advance(1));
+        if fault::is(Fault::ExtendedFromResponse) {
+            requested = self.lease.now();
         }
-        let extend = || self.lease.extend(asked + Duration::from_millis(TERM));
-        if fault::is(Fault::ExtendedBeforeTold) {
+        let extend = || self.lease.extend(requested + Duration::from_millis(TERM));
+        if fault::is(Fault::ExtendedBeforePublished) {
             extend();
         }
-        match learnt {
-            Learnt::Which => changes
+        match detail {
+            ChangeDetail::Ids => changes
                 .iter()
                 .skip(seen)
                 .for_each(|id| self.lease.changed(id)),
-            Learnt::Whether if changes.len() > seen => self.lease.changed_all(),
-            Learnt::Whether => {}
+            ChangeDetail::Any if changes.len() > seen => self.lease.changed_all(),
+            ChangeDetail::Any => {}
         }
-        if !fault::is(Fault::ExtendedBeforeTold) {
+        if !fault::is(Fault::ExtendedBeforePublished) {
             extend();
         }
         changes.len()
     }
 }
 
-/// What a handle that asks is told.
+/// The detail in which a poll learns of changes.
 #[derive(Clone, Copy)]
-pub(crate) enum Learnt {
-    /// Which records have changed.
-    Which,
-    /// Only that some have.
-    Whether,
+pub(crate) enum ChangeDetail {
+    /// The ids of the changed records.
+    Ids,
+    /// Only whether any record has changed.
+    Any,
 }

@@ -1,6 +1,8 @@
-//! What the product's sources share state by, tried out in every order by shuttle: each operation is
-//! a point at which any other thread may go on. Orders only: shuttle knows one memory, in which all
-//! threads see all writes at once.
+//! The primitives that the library's sources share state with, from shuttle: each operation may
+//! switch to any other thread.
+//!
+//! Shuttle explores schedules and not memory orders: all threads see each write at once. The test
+//! `orders` covers memory orders.
 
 pub(crate) use std::sync::PoisonError;
 
@@ -11,9 +13,9 @@ pub(crate) use shuttle::sync::{
 
 use crate::fault::{self, Fault};
 
-/// A point at which any other thread may go on.
+/// Allows a switch to any other thread.
 pub(crate) fn step() {
-    // Shuttle's sleep is that and nothing else.
+    // Shuttle's `sleep` does only that.
     shuttle::thread::sleep(std::time::Duration::ZERO);
 }
 
@@ -22,7 +24,7 @@ pub(crate) fn fence(order: Ordering) {
     step();
 }
 
-/// Shuttle's, but for the faults that are planted here.
+/// Shuttle's `AtomicU64`, with the faults that are planted here.
 pub(crate) struct AtomicU64(shuttle::sync::atomic::AtomicU64);
 
 impl AtomicU64 {
@@ -32,7 +34,7 @@ impl AtomicU64 {
 
     pub(crate) fn load(&self, order: Ordering) -> u64 {
         let value = self.0.load(order);
-        if fault::passes_over_a_lease() {
+        if fault::skips_lease() {
             u64::MAX
         } else {
             value
@@ -40,7 +42,7 @@ impl AtomicU64 {
     }
 
     pub(crate) fn store(&self, value: u64, order: Ordering) {
-        // Of a cache's numbers this is the one by which a change is told.
+        // In the cache, this value marks an entry as stale.
         if value == u64::MAX && fault::is(Fault::EntryNotMarked) {
             return;
         }
@@ -48,8 +50,8 @@ impl AtomicU64 {
     }
 
     pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
-        // Those who fill a cache draw their numbers so.
-        if order == Ordering::Relaxed && fault::is(Fault::FillsNotTold) {
+        // In the cache, a relaxed addition draws the number of a fill.
+        if order == Ordering::Relaxed && fault::is(Fault::FillsNotNumbered) {
             return self.0.load(order);
         }
         self.0.fetch_add(value, order)
@@ -62,7 +64,7 @@ impl AtomicU64 {
         success: Ordering,
         failure: Ordering,
     ) -> Result<u64, u64> {
-        if fault::is(Fault::StoreForExchange) {
+        if fault::is(Fault::StoreInsteadOfExchange) {
             self.0.store(new, success);
             return Ok(current);
         }

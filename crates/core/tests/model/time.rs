@@ -1,4 +1,5 @@
-//! A clock that goes on only when the model says so. It is the wall clock too.
+//! A clock that advances only when the model says so. It is both the monotonic clock and the wall
+//! clock.
 
 use std::{
     cell::Cell,
@@ -11,26 +12,29 @@ use crate::{
     sync::step,
 };
 
-/// How far the coarse clock is behind, as soon as it can be.
+/// How far the coarse clock is behind.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 thread_local! {
-    // All threads of a model are one of the system's.
+    // Shuttle runs all threads of a model on one thread of the system.
     static START: Instant = start();
     static MILLIS: Cell<u64> = const { Cell::new(0) };
 }
 
-#[expect(clippy::disallowed_methods, reason = "no other instant can be made")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is no other way to make an instant"
+)]
 fn start() -> Instant {
     Instant::now()
 }
 
-/// Sets it back to the start, for a new model.
+/// Sets the clock to 0, for a new model.
 pub(crate) fn reset() {
     MILLIS.set(0);
 }
 
-/// Milliseconds since the start, seen from outside the model: no other thread goes on here.
+/// Returns the milliseconds since the start. Unlike the other functions, this switches no threads.
 pub(crate) fn millis() -> u64 {
     MILLIS.get()
 }
@@ -45,8 +49,8 @@ pub(crate) fn monotonic() -> Instant {
     START.with(|start| *start) + Duration::from_millis(millis())
 }
 
-/// As far behind as it may be, but not at the start, where leases begin: so they end as late as they
-/// can.
+/// Returns the coarse time, which is as far behind as it may be, but not at the start, when leases
+/// begin. So leases end as late as they can.
 pub(crate) fn coarse() -> u64 {
     step();
     let ticks = if fault::is(Fault::CoarserThanATick) {

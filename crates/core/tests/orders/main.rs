@@ -1,6 +1,7 @@
-//! The memory orders of the lease and of the cache: the product's own sources over loom, which tries
-//! out what threads may see of each other's writes. What can happen in which order is what the test
-//! `model` is about.
+//! Model check of the memory orders of the lease and of the cache. The test compiles the library's
+//! own sources over loom, which tries everything that threads may see of each other's writes.
+//!
+//! The test `model` covers schedules.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +12,8 @@
 
 #[path = "../../src/key.rs"]
 pub mod key;
+#[path = "../model/ready.rs"]
+mod ready;
 mod store;
 mod sync;
 mod time;
@@ -25,33 +28,49 @@ use std::{
     time::Duration,
 };
 
-// What the product's sources find in their own crate.
-use keywright_core::{Environment, KeyId, Metadata, Name, Permissions, Timestamp, Workspace};
+// The names that the library's sources import from their crate.
+use keywright_core::{
+    Denied, Environment, HashError, KeyId, Metadata, Name, Permissions, StoreError, Timestamp,
+    VerifyError, Workspace,
+};
 use loom::thread;
 
 use crate::{
-    key::Key,
-    store::{Lease, Record, id},
+    key::{Key, Status},
+    store::{Lease, Store, id},
     sync::Missing,
-    verifier::Cache,
+    verifier::Verifier,
 };
+mod hash {
+    pub(crate) use keywright_core::{Credential, StoredHash};
+}
 mod meter {
+    #[derive(Clone, Copy)]
+    pub(crate) enum CacheMiss {
+        Absent,
+        Stale,
+        Lapsed,
+    }
+
     pub(crate) const fn evicted() {}
+
+    pub(crate) const fn rehashed() {}
 }
 
-/// What a violation begins with, to be told from loom's own failures.
-const VIOLATED: &str = "an old record was used";
+/// The beginning of the message of a violation, which distinguishes it from loom's own failures.
+const VIOLATED: &str = "a stale record was used";
 
-/// A cache of one key, of which nothing is known yet.
-fn open(lease: Lease) -> (Arc<Lease>, Arc<Cache>, Arc<Record>) {
+/// Creates a store of one key, and a verifier with an empty cache.
+fn open(lease: Lease) -> (Arc<Lease>, Arc<Store>, Arc<Verifier>) {
     let lease = Arc::new(lease);
-    // Loom's numbers are made when they are first used: here, before there are threads.
+    // Loom creates an atomic at its first use. Use those of the lease before there are threads.
     let _ = lease.holds(&id(), lease.stamp(&id()));
-    let cache = Cache::new(1, Arc::clone(&lease));
-    (lease, cache, Arc::new(Record::new()))
+    let store = Arc::new(Store::new());
+    let verifier = Arc::new(Verifier::new(&lease, &store));
+    (lease, store, verifier)
 }
 
-/// Tries out all that may happen.
+/// Tries all executions of a model.
 fn check(model: impl Fn() + Send + Sync + 'static) {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
@@ -62,71 +81,74 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
     println!("{} executions", count.load(Ordering::Relaxed));
 }
 
-/// Store buffering: one thread puts the entry in and looks at the stamp, one moves the stamp and
-/// looks for the entry.
+/// Store buffering: one thread inserts the entry and then reads the stamp, another moves the stamp
+/// and then marks the entry.
 fn a_fill_and_a_revocation(fills_before: usize) {
     check(move || {
-        let (lease, cache, record) = open(Lease::unlimited());
+        let (lease, store, verifier) = open(Lease::unlimited());
         for _ in 0..fills_before {
-            cache.take_in(record.find(), lease.stamp(&id()));
-            assert!(cache.accepts(&id()), "nothing was filled");
+            assert!(verifier.verify_in_store());
+            assert_eq!(
+                verifier.verify_in_memory(),
+                Some(true),
+                "nothing was filled"
+            );
         }
         let filling = {
-            let (lease, cache, record) = (lease.clone(), cache.clone(), record.clone());
+            let verifier = Arc::clone(&verifier);
             thread::spawn(move || {
-                let stamp = lease.stamp(&id());
-                cache.take_in(record.find(), stamp);
+                verifier.verify_in_store();
             })
         };
-        record.revoke();
+        store.revoke();
         lease.changed(&id());
-        // Acknowledged: no verification accepts from now on.
-        assert!(!cache.accepts(&id()), "{VIOLATED}: while it was filled");
+        // The revocation is acknowledged: from now on, no verification accepts the key.
+        let is_accepted = || verifier.verify_in_memory() == Some(true);
+        assert!(!is_accepted(), "{VIOLATED} during the fill");
         filling.join().unwrap();
-        assert!(!cache.accepts(&id()), "{VIOLATED}: after it was filled");
+        assert!(!is_accepted(), "{VIOLATED} after the fill");
     });
 }
 
-/// Message passing: what was told before the lease was extended is known to whoever sees it extended.
-fn a_look_and_an_extension(tell: fn(&Lease)) {
+/// Message passing: a thread that sees the lease extended sees the changes that were published
+/// before.
+fn a_read_and_an_extension(publish: fn(&Lease)) {
     check(move || {
-        let (lease, cache, record) = open(Lease::lapsed());
-        cache.take_in(record.find(), lease.stamp(&id()));
-        let looking = {
-            let cache = cache.clone();
-            thread::spawn(move || {
-                assert!(!cache.is_fresh(&id()), "{VIOLATED}: a change was told");
-            })
-        };
-        tell(&lease);
+        let (lease, _, verifier) = open(Lease::lapsed());
+        verifier.verify_in_store();
+        let reading = thread::spawn(move || {
+            let decided = verifier.verify_in_memory();
+            assert!(decided.is_none(), "{VIOLATED} after a change was published");
+        });
+        publish(&lease);
         lease.extend(lease.now() + Duration::from_secs(1));
-        looking.join().unwrap();
+        reading.join().unwrap();
     });
 }
 
-fn tell_one(lease: &Lease) {
+fn publish_one(lease: &Lease) {
     lease.changed(&id());
 }
 
-fn tell_all(lease: &Lease) {
+fn publish_all(lease: &Lease) {
     lease.changed_all();
 }
 
 #[test]
-fn of_a_fill_and_a_revocation_one_sees_the_other() {
+fn a_fill_or_a_concurrent_revocation_sees_the_other() {
     a_fill_and_a_revocation(0);
     a_fill_and_a_revocation(1);
 }
 
 #[test]
-fn who_sees_a_lease_extended_sees_what_was_told() {
-    a_look_and_an_extension(tell_one);
-    a_look_and_an_extension(tell_all);
+fn a_thread_that_sees_a_lease_extended_sees_the_changes_published_before() {
+    a_read_and_an_extension(publish_one);
+    a_read_and_an_extension(publish_all);
 }
 
-/// Asserts that a model fails without something.
+/// Asserts that a model fails without an ordering.
 fn needs(missing: Missing, model: impl FnOnce()) {
-    sync::take_out(missing);
+    sync::remove(missing);
     let failure = catch_unwind(AssertUnwindSafe(model)).err();
     let message = failure
         .as_ref()
@@ -147,12 +169,12 @@ fn a_fill_and_a_revocation_need_their_fences() {
 
 #[test]
 fn an_extension_needs_its_release() {
-    needs(Missing::Release, || a_look_and_an_extension(tell_one));
-    needs(Missing::Release, || a_look_and_an_extension(tell_all));
+    needs(Missing::Release, || a_read_and_an_extension(publish_one));
+    needs(Missing::Release, || a_read_and_an_extension(publish_all));
 }
 
 #[test]
-fn a_look_needs_its_acquire() {
-    needs(Missing::Acquire, || a_look_and_an_extension(tell_one));
-    needs(Missing::Acquire, || a_look_and_an_extension(tell_all));
+fn a_read_needs_its_acquire() {
+    needs(Missing::Acquire, || a_read_and_an_extension(publish_one));
+    needs(Missing::Acquire, || a_read_and_an_extension(publish_all));
 }

@@ -1,27 +1,46 @@
-//! The lease, and a record that orders nothing by itself.
+//! The lease, and a store whose record imposes no order by itself.
 
-#[expect(dead_code, unreachable_pub, reason = "the product's, as it is")]
+#[expect(dead_code, unreachable_pub, reason = "the library's source")]
 #[path = "../../src/store/lease.rs"]
 mod lease;
+#[expect(dead_code, unreachable_pub, reason = "the library's source")]
+#[path = "../../src/store/record.rs"]
+mod record;
 
+use std::sync::LazyLock;
+
+use keywright_core::Tag;
 use loom::sync::atomic::{AtomicBool, Ordering};
 
-pub(crate) use self::lease::{Lease, Stamp, Watch};
-use crate::{Environment, KeyId, Name, Permissions, Workspace, key::Key, time};
+pub(crate) use self::{
+    lease::{Lease, Stamp, Watch},
+    record::Record,
+};
+use crate::{
+    Environment, Key, KeyId, Name, Permissions, Record, Workspace,
+    hash::{Credential, StoredHash},
+    time,
+};
+
+static CREDENTIAL: LazyLock<Credential> = LazyLock::new(|| {
+    let output = "A".repeat(43);
+    let text = format!("$hmac-sha256$AAECAwQFBgcICQoLDA0ODw${output}");
+    Credential::new(StoredHash::parse(&text).unwrap(), Tag::from_bytes([0; 8]))
+});
 
 pub(crate) fn id() -> KeyId {
     KeyId::parse("key_0U5lKtf600000000").unwrap()
 }
 
-/// Whether the key is revoked.
-pub(crate) struct Record(AtomicBool);
+/// A store of one key, which may be revoked.
+pub(crate) struct Store(AtomicBool);
 
-impl Record {
+impl Store {
     pub(crate) fn new() -> Self {
         Self(AtomicBool::new(false))
     }
 
-    pub(crate) fn find(&self) -> Key {
+    pub(crate) fn find(&self) -> Record {
         let mut key = Key::new(
             id(),
             Workspace::parse("default").unwrap(),
@@ -29,8 +48,8 @@ impl Record {
             Name::parse("key").unwrap(),
             Permissions::all(),
         );
-        key.revoked_at = self.0.load(Ordering::Relaxed).then(time::timestamp);
-        key
+        key.revoked_at = self.0.load(Ordering::Relaxed).then(time::now);
+        Record::new(key, CREDENTIAL.clone())
     }
 
     pub(crate) fn revoke(&self) {

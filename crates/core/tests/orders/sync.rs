@@ -1,5 +1,5 @@
-//! What the product's sources share state by, over loom's memory: threads see the writes of others as
-//! late as the orders that are asked for allow.
+//! The primitives that the library's sources share state with, over loom's memory: threads see the
+//! writes of other threads as late as the memory orders allow.
 
 pub(crate) use std::sync::PoisonError;
 use std::{cell::Cell, panic::Location};
@@ -9,7 +9,7 @@ pub(crate) use loom::sync::{
     atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
-/// What is taken out of the sources, to show that the check would see it.
+/// An ordering that is removed from the sources, to show that the check detects it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Missing {
     FenceOfFills,
@@ -19,11 +19,11 @@ pub(crate) enum Missing {
 }
 
 thread_local! {
-    // All threads of a model are one of the system's.
+    // Loom runs all threads of a model on one thread of the system.
     static MISSING: Cell<Option<Missing>> = const { Cell::new(None) };
 }
 
-pub(crate) fn take_out(missing: Missing) {
+pub(crate) fn remove(missing: Missing) {
     MISSING.set(Some(missing));
 }
 
@@ -41,23 +41,23 @@ pub(crate) fn fence(order: Ordering) {
     }
 }
 
-/// Loom's, which cannot be made at compile time: made when it is first used.
+/// Loom's `AtomicU64`, created at its first use, because loom cannot create one in a constant.
 pub(crate) struct AtomicU64 {
-    first: u64,
+    initial: u64,
     atomic: std::sync::OnceLock<loom::sync::atomic::AtomicU64>,
 }
 
 impl AtomicU64 {
-    pub(crate) const fn new(first: u64) -> Self {
+    pub(crate) const fn new(initial: u64) -> Self {
         Self {
-            first,
+            initial,
             atomic: std::sync::OnceLock::new(),
         }
     }
 
     fn atomic(&self) -> &loom::sync::atomic::AtomicU64 {
         self.atomic
-            .get_or_init(|| loom::sync::atomic::AtomicU64::new(self.first))
+            .get_or_init(|| loom::sync::atomic::AtomicU64::new(self.initial))
     }
 
     pub(crate) fn load(&self, order: Ordering) -> u64 {
@@ -74,9 +74,9 @@ impl AtomicU64 {
             order => order,
         };
         if order == Ordering::SeqCst {
-            // Loom forgets that no store comes between what an exchange reads and what it writes,
-            // and takes a store that came after both for one before the exchange; of two exchanges
-            // it knows the order. So this store, by which a change is told, is made as one.
+            // This store marks an entry as stale. Loom does not know that no store comes between
+            // the read and the write of an exchange, so it would order a store that came after both
+            // before the exchange. It does order two exchanges, so make the store as an exchange.
             self.atomic().swap(value, Ordering::Release);
         } else {
             self.atomic().store(value, order);

@@ -4,15 +4,18 @@ use std::time::{Duration, Instant};
 
 use crate::Timestamp;
 
-/// The coarse clock stands still too, and is not behind.
+/// The coarse clock is not behind.
 pub(crate) const TICK: Duration = Duration::ZERO;
 
 thread_local! {
-    static NOW: Instant = now();
+    static NOW: Instant = instant();
 }
 
-#[expect(clippy::disallowed_methods, reason = "no other instant can be made")]
-fn now() -> Instant {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is no other way to make an instant"
+)]
+fn instant() -> Instant {
     Instant::now()
 }
 
@@ -24,6 +27,6 @@ pub(crate) fn coarse() -> u64 {
     0
 }
 
-pub(crate) fn timestamp() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(0).unwrap()
 }

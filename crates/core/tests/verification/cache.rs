@@ -1,11 +1,11 @@
-//! What a cache of a few keys keeps, and one of none.
+//! Eviction from caches of few keys, and verification without a cache.
 
 use keywright_core::{Denied, Lease};
 
 use crate::world::World;
 
 #[test]
-fn without_a_cache_each_verification_reads_and_hashes() {
+fn without_a_cache_each_verification_reads_the_store_and_hashes_the_secret() {
     let world = World::with(|config| config.with_cache(0));
     let issued = world.issue();
     let ten = || {
@@ -14,7 +14,7 @@ fn without_a_cache_each_verification_reads_and_hashes() {
         }
     };
     assert_eq!(world.cost(ten), (10, 10));
-    // It waits to be written, and shows already.
+    // The last use is not written yet, but shows already.
     let shown = world.find(&issued.key.id);
     assert_eq!(
         shown.last_used_at.unwrap().as_millis(),
@@ -28,7 +28,7 @@ fn without_a_cache_each_verification_reads_and_hashes() {
 }
 
 #[test]
-fn a_cache_of_one_key_keeps_one() {
+fn a_cache_of_one_key_holds_one_key() {
     let world = World::with(|config| config.with_cache(1));
     let keys = world.issue_many(3);
     let again = |index: usize| {
@@ -41,7 +41,8 @@ fn a_cache_of_one_key_keeps_one() {
     };
     assert_eq!(again(0), (1, 1));
     assert_eq!(again(0), (0, 0));
-    // A key that was used since it came in may outlast one newcomer, and no second one.
+    // A key that was used since its fill gets a second chance against one new key, and not against
+    // a second one.
     let (finds, runs) = again(1);
     assert!((1..=2).contains(&finds) && finds == runs, "{finds} {runs}");
     assert_eq!(again(1), (0, 0));
@@ -61,8 +62,8 @@ fn a_cache_of_one_key_keeps_one() {
     assert!((2..=4).contains(&runs), "{runs}");
 }
 
-/// Verifies a key between each two of many that are verified once: what the first costs.
-fn cost_beside_many(world: &World) -> (u64, u64) {
+/// Verifies many keys once each, and one key after each of them. Returns what the one key costs.
+fn cost_among_many(world: &World) -> (u64, u64) {
     let hot = world.issue();
     world.verify(&hot.token).unwrap();
     world.verify(&hot.token).unwrap();
@@ -76,32 +77,32 @@ fn cost_beside_many(world: &World) -> (u64, u64) {
 }
 
 #[test]
-fn a_key_that_is_used_between_many_others_stays() {
+fn a_key_that_is_used_among_many_others_stays_cached() {
     for size in [2, 10, 100] {
         let world = World::with(|config| config.with_cache(size));
-        assert_eq!(cost_beside_many(&world), (0, 0), "of {size}");
+        assert_eq!(cost_among_many(&world), (0, 0), "cache of {size}");
     }
 }
 
 #[test]
-fn a_key_that_is_used_between_many_others_stays_where_each_use_reads_the_record() {
+fn a_key_that_is_used_among_many_others_stays_cached_without_a_lease() {
     for size in [2, 10, 100] {
         let world = World::leased(Lease::lapsed(), |config| config.with_cache(size));
-        assert_eq!(cost_beside_many(&world), (500, 0), "of {size}");
+        assert_eq!(cost_among_many(&world), (500, 0), "cache of {size}");
     }
 }
 
 #[test]
-fn no_more_than_32_keys_that_are_in_use_are_passed_over_for_one_newcomer() {
+fn at_most_32_used_keys_get_a_second_chance_for_one_new_key() {
     let maker = World::new();
     let keys = maker.issue_many(100);
-    let newcomer = maker.issue();
+    let new = maker.issue();
     let world = maker.reopened(|config| config.with_cache(100));
-    // Twice: a key is in use that was verified since it came in.
-    for issued in keys.iter().chain(&keys).chain([&newcomer]) {
+    // Verify the keys twice: only a use after the fill marks a key as used.
+    for issued in keys.iter().chain(&keys).chain([&new]) {
         world.verify(&issued.token).unwrap();
     }
-    // The 33rd went out; all others are known, which changes nothing.
+    // The 33rd key was evicted. All others are cached, and reading them evicts nothing.
     for (number, issued) in keys.iter().enumerate().filter(|(number, _)| *number != 32) {
         let again = || drop(world.verify(&issued.token).unwrap());
         assert_eq!(world.cost(again), (0, 0), "{number}");

@@ -1,4 +1,4 @@
-//! Records that change under the copies of them.
+//! Changes of records that are cached.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -10,13 +10,13 @@ use keywright_core::{Denied, KeyStore, Lease, Scheme, VerifyError};
 use crate::world::World;
 
 #[test]
-fn ten_thousand_keys_that_change_at_once_are_read_again_and_not_hashed_again() {
+fn ten_thousand_keys_that_change_are_read_again_but_not_hashed_again() {
     let world = World::new();
     let keys = world.issue_many(10_000);
     for issued in &keys {
         world.verify(&issued.token).unwrap();
     }
-    let change = || {
+    let rename = || {
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
             for issued in keys.iter().step_by(5_000) {
@@ -32,32 +32,32 @@ fn ten_thousand_keys_that_change_at_once_are_read_again_and_not_hashed_again() {
             done.store(true, Ordering::Relaxed);
         });
     };
-    assert_eq!(world.cost(change).1, 0);
-    let again = || {
+    assert_eq!(world.cost(rename).1, 0);
+    let verify = || {
         for issued in &keys {
             let verified = world.verify(&issued.token).unwrap();
             assert_eq!(verified.key().name.as_str(), "renamed");
         }
     };
-    let (finds, runs) = world.cost(again);
+    let (finds, runs) = world.cost(verify);
     assert!(finds >= 9_990, "{finds} records were read again");
     assert_eq!(runs, 0);
-    // And then not even read.
-    assert_eq!(world.cost(again), (0, 0));
+    // After that, they are not even read again.
+    assert_eq!(world.cost(verify), (0, 0));
 }
 
 #[test]
-fn a_lease_that_lapses_costs_reads_and_no_hash() {
+fn without_a_lease_each_verification_reads_the_record_but_does_not_hash_again() {
     let world = World::leased(Lease::lapsed(), |config| config);
     let keys = world.issue_many(100);
-    let all = || {
+    let verify = || {
         for issued in &keys {
             world.verify(&issued.token).unwrap();
         }
     };
-    // At the first time the record is read once more after the hash, which may have waited.
-    assert_eq!(world.cost(all), (200, 100));
-    assert_eq!(world.cost(all), (100, 0));
+    // The first verification reads the record again after the hash, which may have waited.
+    assert_eq!(world.cost(verify), (200, 100));
+    assert_eq!(world.cost(verify), (100, 0));
     for issued in &keys {
         world.revoke(&issued.key.id);
         assert_eq!(world.denied(&issued.token), Denied::Revoked(issued.key.id));
@@ -71,19 +71,19 @@ fn a_record_that_was_read_before_a_revocation_is_not_used_after_it() {
         let issued = world.issue();
         let (other, id) = (world.clone(), issued.key.id);
         world.store.after_find(move || other.revoke(&id));
-        // The read is older than the revocation, and the call began before it: either answer is true.
+        // The read and the call began before the revocation, so either result is correct.
         let _ = world.verify(&issued.token);
         assert_eq!(world.denied(&issued.token), Denied::Revoked(id));
     }
 }
 
 #[test]
-fn no_call_that_begins_after_a_revocation_is_let_in_however_busy_the_key_is() {
+fn a_call_that_begins_after_a_revocation_is_rejected_however_busy_the_key_is() {
     let world = World::with(|config| config.with_scheme(Scheme::HmacSha256));
     for round in 0..300 {
         let issued = world.issue();
         let revoked = AtomicBool::new(false);
-        let let_in = AtomicU64::new(0);
+        let accepted = AtomicU64::new(0);
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -91,8 +91,8 @@ fn no_call_that_begins_after_a_revocation_is_let_in_however_busy_the_key_is() {
                         let before = revoked.load(Ordering::SeqCst);
                         match world.verify(&issued.token) {
                             Ok(_) => {
-                                assert!(!before, "it was let in after its revocation");
-                                let_in.fetch_add(1, Ordering::SeqCst);
+                                assert!(!before, "accepted after its revocation");
+                                accepted.fetch_add(1, Ordering::SeqCst);
                             }
                             Err(VerifyError::Denied(Denied::Revoked(_))) => break,
                             Err(other) => panic!("{other:?}"),
@@ -100,8 +100,8 @@ fn no_call_that_begins_after_a_revocation_is_let_in_however_busy_the_key_is() {
                     }
                 });
             }
-            // With every other key a change comes first, and copies are being taken anew.
-            while let_in.load(Ordering::SeqCst) < 20 {
+            // Rename every second key first, so that it is read again during the revocation.
+            while accepted.load(Ordering::SeqCst) < 20 {
                 thread::yield_now();
             }
             if round % 2 == 1 {
@@ -114,7 +114,7 @@ fn no_call_that_begins_after_a_revocation_is_let_in_however_busy_the_key_is() {
 }
 
 #[test]
-fn all_verifiers_over_one_store_are_told_of_a_change() {
+fn all_verifiers_over_one_store_learn_of_a_change() {
     let first = World::new();
     let issued = first.issue();
     let [second, third] = [(); 2].map(|()| first.reopened(|config| config));
@@ -129,7 +129,7 @@ fn all_verifiers_over_one_store_are_told_of_a_change() {
 }
 
 #[test]
-fn what_is_read_again_after_any_record_may_have_changed_is_used_from_memory() {
+fn a_record_is_cached_again_after_a_change_of_unknown_records() {
     let world = World::new();
     let issued = world.issue();
     for round in 0..3 {

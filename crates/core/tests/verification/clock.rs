@@ -1,4 +1,4 @@
-//! A wall clock that is set forward and back.
+//! Verification while the wall clock is set forward and back.
 
 use std::time::Duration;
 
@@ -15,37 +15,37 @@ fn a_lease_does_not_follow_the_wall_clock() {
     let world = World::leased(lease, |config| config);
     let issued = world.issue();
     world.verify(&issued.token).unwrap();
-    let set = || {
-        for turn in [HOUR, -2 * HOUR, HOUR] {
-            world.clock.turn(turn);
+    let verify = || {
+        for step in [HOUR, -2 * HOUR, HOUR] {
+            world.clock.adjust(step);
             world.verify(&issued.token).unwrap();
         }
     };
-    assert_eq!(world.cost(set), (0, 0));
+    assert_eq!(world.cost(verify), (0, 0));
 }
 
 #[test]
-fn an_expiry_follows_the_wall_clock_to_the_millisecond_back_and_forth() {
+fn an_expiry_follows_the_wall_clock_to_the_millisecond_in_both_directions() {
     let world = World::new();
     let end = world.clock.millis() + 1_000;
     let new =
         NewKey::new(name("brief")).with_expiry(Expiry::At(Timestamp::from_millis(end).unwrap()));
     let issued = world.issue_new(new);
     world.verify(&issued.token).unwrap();
-    let set = || {
-        for turn in [0, 1, -1, HOUR, -HOUR] {
-            world.clock.turn(999 + turn);
+    let verify = || {
+        for step in [0, 1, -1, HOUR, -HOUR] {
+            world.clock.adjust(999 + step);
             let now = world.clock.millis();
             if now < end {
                 world.verify(&issued.token).unwrap();
             } else {
                 assert_eq!(world.denied(&issued.token), Denied::Expired(issued.key.id));
             }
-            world.clock.turn(-999 - turn);
+            world.clock.adjust(-999 - step);
         }
     };
-    // The copy of the record is good for all of them.
-    assert_eq!(world.cost(set), (0, 0));
+    // The cached record serves all of them.
+    assert_eq!(world.cost(verify), (0, 0));
 }
 
 #[test]
@@ -54,8 +54,8 @@ fn a_last_use_never_goes_back() {
     let issued = world.issue();
     let id = issued.key.id;
     let mut latest = 0;
-    for turn in [0, HOUR, -2 * HOUR, 1, HOUR, HOUR] {
-        world.clock.turn(turn);
+    for step in [0, HOUR, -2 * HOUR, 1, HOUR, HOUR] {
+        world.clock.adjust(step);
         latest = latest.max(world.clock.millis());
         let verified = world.verify(&issued.token).unwrap();
         assert_eq!(verified.last_used_at().unwrap().as_millis(), latest);

@@ -1,4 +1,4 @@
-//! What holds of verification with a cache, over stores that are watched while they are used.
+//! Tests of verification with a cache, over a store that counts its calls.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,16 +7,17 @@
     reason = "a test"
 )]
 
-mod answers;
+mod busy_pool;
 mod cache;
 mod changes;
 mod clock;
-mod flights;
-mod hand;
-mod last_use;
-mod once;
+mod hook;
+mod in_flight_hashes;
+mod issuer;
+mod last_used;
+mod manual_clock;
 mod races;
 mod rehash;
-mod watched;
+mod spy_store;
 mod world;
 mod wrong_secrets;

@@ -1,9 +1,9 @@
-//! What comes between an issuer's look at a key and its change of it.
+//! Changes by others between an issuer's read of a key and its own change.
 
 use std::time::Duration;
 
 use keywright_core::{
-    Expiry, IdempotencyKey, IssueError, IssueOutcome, Key, KeyId, NewKey, NewRotation, Rename,
+    Expiry, IdempotencyKey, IssueError, Key, KeyId, NewKey, NewRotation, IssueOutcome, Rename,
     StoreErrorKind, Timestamp,
 };
 use pollster::block_on;
@@ -15,7 +15,7 @@ fn rename(world: &World, id: &KeyId) -> Result<Key, IssueError> {
     block_on(world.keys.issuer().rename(&operator(), id, &rename))
 }
 
-/// Has a key renamed by another, right after each of the next looks at it.
+/// Renames a key right after each of the next `times` reads.
 fn disturb(world: &World, id: KeyId, times: u32) {
     let other = world.clone();
     world.store.after_find(move || {
@@ -26,12 +26,12 @@ fn disturb(world: &World, id: KeyId, times: u32) {
     });
 }
 
-fn is_conflict<T>(outcome: &Result<T, IssueError>) -> bool {
-    matches!(outcome, Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::Conflict)
+fn is_conflict<T>(result: &Result<T, IssueError>) -> bool {
+    matches!(result, Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::Conflict)
 }
 
 #[test]
-fn a_key_that_is_revoked_meanwhile_is_gone() {
+fn a_key_that_is_revoked_meanwhile_is_not_found() {
     let world = World::new();
     let id = world.issue().key.id;
     let other = world.clone();
@@ -45,7 +45,7 @@ fn a_key_that_is_revoked_meanwhile_is_gone() {
 }
 
 #[test]
-fn of_two_rotations_at_once_one_is_done() {
+fn one_of_two_concurrent_rotations_succeeds() {
     let world = World::new();
     let id = world.issue().key.id;
     let other = world.clone();
@@ -56,7 +56,7 @@ fn of_two_rotations_at_once_one_is_done() {
 }
 
 #[test]
-fn a_key_that_others_rename_is_changed_all_the_same_unless_they_do_not_cease() {
+fn a_change_is_retried_up_to_four_times_if_others_rename_the_key() {
     let world = World::new();
     for (times, done) in [(1, true), (4, true), (5, false)] {
         let id = world.issue().key.id;
@@ -78,72 +78,73 @@ fn a_key_that_others_rename_is_changed_all_the_same_unless_they_do_not_cease() {
 
 fn rotate_once(world: &World, id: &KeyId) -> Result<IssueOutcome, IssueError> {
     let once = IdempotencyKey::parse("once").unwrap();
-    let rotation = NewRotation::new().with_overlap(Duration::ZERO);
+    let mut rotation = NewRotation::new();
+    rotation.overlap = Duration::ZERO;
     let issuer = world.keys.issuer();
     block_on(issuer.rotate_once(&operator(), id, &rotation, &once, b"body"))
 }
 
-/// Two requests with one idempotency key, of which one rotates between the other's look for the
-/// successor and its own attempt, to which the store says this.
-fn overtaken(answer: Option<StoreErrorKind>) -> Result<IssueOutcome, IssueError> {
+/// Sends two requests with one idempotency key. The second rotates the key after the first has
+/// looked for a successor, and then the attempt of the first fails with `error`.
+fn overtaken(error: Option<StoreErrorKind>) -> Result<IssueOutcome, IssueError> {
     let world = World::new();
     let id = world.issue().key.id;
-    // An earlier one binds the id of the successor, and ends before it has rotated.
-    world.store.answer_with(&[StoreErrorKind::Unavailable]);
+    // An earlier request has reserved the id of the successor, and failed to rotate.
+    world.store.fail_inserts(&[StoreErrorKind::Unavailable]);
     assert!(rotate_once(&world, &id).is_err());
     let other = world.clone();
-    // After the look at the key, and then after the one for the successor.
+    // After the read of the key, and then after the read of the successor.
     world.store.after_find(move || {
         let overtaking = other.clone();
         other.store.after_find(move || {
             let rotated = rotate_once(&overtaking, &id);
             assert!(matches!(rotated, Ok(IssueOutcome::Issued(_))));
-            overtaking.store.answer_with(answer.as_slice());
+            overtaking.store.fail_inserts(error.as_slice());
         });
     });
     rotate_once(&world, &id)
 }
 
 #[test]
-fn a_repeat_that_another_one_overtakes_is_told_of_the_successor() {
-    for answer in [None, Some(StoreErrorKind::AlreadyExists)] {
-        let told = overtaken(answer);
-        assert!(matches!(told, Ok(IssueOutcome::Replayed(_))), "{answer:?}");
+fn a_request_that_is_overtaken_by_its_repetition_returns_the_successor() {
+    for error in [None, Some(StoreErrorKind::AlreadyExists)] {
+        let outcome = overtaken(error);
+        assert!(matches!(outcome, Ok(IssueOutcome::Replayed(_))), "{error:?}");
     }
-    // What became of it is not known then.
+    // With another error, the outcome of the rotation is unknown.
     let failed = overtaken(Some(StoreErrorKind::Unavailable));
     assert_eq!(kind(failed), StoreErrorKind::Unavailable);
 }
 
 #[test]
-fn what_a_store_says_against_a_rotation_is_told_and_not_tried_again() {
+fn a_store_error_in_a_rotation_is_returned_without_a_retry() {
     let world = World::new();
     let id = world.issue().key.id;
-    for answer in [StoreErrorKind::Unavailable, StoreErrorKind::AlreadyExists] {
-        world.store.answer_with(&[answer]);
-        assert_eq!(kind(world.rotate(&id)), answer);
+    for error in [StoreErrorKind::Unavailable, StoreErrorKind::AlreadyExists] {
+        world.store.fail_inserts(&[error]);
+        assert_eq!(kind(world.rotate(&id)), error);
     }
-    // Nothing holds the id that is taken.
-    world.store.answer_with(&[StoreErrorKind::AlreadyExists]);
-    let told = kind(rotate_once(&world, &id));
-    assert_eq!(told, StoreErrorKind::AlreadyExists);
+    // The same if the id is reported as taken, but no key has it.
+    world.store.fail_inserts(&[StoreErrorKind::AlreadyExists]);
+    let error = kind(rotate_once(&world, &id));
+    assert_eq!(error, StoreErrorKind::AlreadyExists);
 }
 
 #[test]
-fn what_cannot_be_rotated_is_refused_before_a_secret_is_drawn_for_it() {
+fn a_key_that_cannot_be_rotated_is_rejected_before_a_secret_is_hashed() {
     let world = World::new();
     let rotated = world.issue().key.id;
     world.rotate(&rotated).unwrap();
+    let mut brief = NewKey::new(name("brief"));
     let end = world.clock.millis() + 1;
-    let brief =
-        NewKey::new(name("brief")).with_expiry(Expiry::At(Timestamp::from_millis(end).unwrap()));
+    brief.expiry = Expiry::At(Timestamp::from_millis(end).unwrap());
     let expired = world.issue_new(brief).key.id;
-    world.clock.turn(1);
+    world.clock.adjust(1);
     for id in [rotated, expired] {
-        let refused = || {
-            let refused = world.rotate(&id);
-            assert!(matches!(refused, Err(IssueError::NotRotatable)));
+        let rotate = || {
+            let rejected = world.rotate(&id);
+            assert!(matches!(rejected, Err(IssueError::NotRotatable)));
         };
-        assert_eq!(world.cost(refused).1, 0);
+        assert_eq!(world.cost(rotate).1, 0);
     }
 }

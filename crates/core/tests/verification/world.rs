@@ -1,4 +1,4 @@
-//! A library over a store that counts, with a clock that is set by hand.
+//! The library over a spy store, with a manual clock.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -9,9 +9,9 @@ use keywright_core::{
 };
 use pollster::block_on;
 
-use crate::{hand::Hand, watched::Watched};
+use crate::{busy_pool::BusyPool, manual_clock::ManualClock, spy_store::SpyStore};
 
-/// Argon2id at the least cost that there is.
+/// Returns Argon2id at the lowest cost.
 pub(crate) fn cheap() -> Scheme {
     argon2(8, 1)
 }
@@ -32,7 +32,8 @@ pub(crate) fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-/// Waits for what another thread will have done within seconds.
+/// Waits until a condition that another thread brings about is true.
+#[track_caller]
 pub(crate) fn await_that(condition: impl Fn() -> bool) {
     for _ in 0..60_000 {
         if condition() {
@@ -40,51 +41,59 @@ pub(crate) fn await_that(condition: impl Fn() -> bool) {
         }
         thread::sleep(Duration::from_millis(1));
     }
-    panic!("it did not happen within a minute");
+    panic!("the condition did not become true within a minute");
 }
 
-/// What a store has said against something.
-pub(crate) fn kind<T>(outcome: Result<T, IssueError>) -> StoreErrorKind {
-    match outcome {
+/// Returns the kind of a store error.
+pub(crate) fn kind<T>(result: Result<T, IssueError>) -> StoreErrorKind {
+    match result {
         Err(IssueError::Store(error)) => error.kind(),
         Err(error) => panic!("{error}"),
-        Ok(_) => panic!("it was done"),
+        Ok(_) => panic!("it succeeded"),
     }
 }
 
-/// A store, a clock, and the library over them.
+/// A store, a clock, and the library over both.
 #[derive(Clone)]
 pub(crate) struct World {
-    pub(crate) clock: Hand,
-    pub(crate) store: Arc<Watched>,
+    pub(crate) clock: ManualClock,
+    pub(crate) store: Arc<SpyStore>,
     pub(crate) keys: Keywright,
+    operator: Caller,
 }
 
 impl World {
-    /// With Argon2id at the least cost.
+    /// Creates a world with Argon2id at the lowest cost.
     pub(crate) fn new() -> Self {
-        Self::over(Watched::default(), |config| config)
+        Self::over(SpyStore::default(), |config| config)
     }
 
-    pub(crate) fn with(choose: impl FnOnce(Config) -> Config) -> Self {
-        Self::over(Watched::default(), choose)
+    /// Creates a world with another configuration.
+    pub(crate) fn with(configure: impl FnOnce(Config) -> Config) -> Self {
+        Self::over(SpyStore::default(), configure)
     }
 
-    /// Over a store with this lease.
-    pub(crate) fn leased(lease: Lease, choose: impl FnOnce(Config) -> Config) -> Self {
-        Self::over(Watched::leased(lease), choose)
+    /// Creates a world whose store has this lease.
+    pub(crate) fn leased(lease: Lease, configure: impl FnOnce(Config) -> Config) -> Self {
+        Self::over(SpyStore::leased(lease), configure)
     }
 
-    fn over(store: Watched, choose: impl FnOnce(Config) -> Config) -> Self {
-        let (clock, store) = (Hand::new(), Arc::new(store));
-        let keys = open(&store, &clock, choose);
-        Self { clock, store, keys }
-    }
-
-    /// The library opened once more, as another process would.
-    pub(crate) fn reopened(&self, choose: impl FnOnce(Config) -> Config) -> Self {
+    fn over(store: SpyStore, configure: impl FnOnce(Config) -> Config) -> Self {
+        let (clock, store) = (ManualClock::new(), Arc::new(store));
+        let keys = open(&store, &clock, configure);
+        let operator = operator();
         Self {
-            keys: open(&self.store, &self.clock, choose),
+            clock,
+            store,
+            keys,
+            operator,
+        }
+    }
+
+    /// Opens the library again, as another process would.
+    pub(crate) fn reopened(&self, configure: impl FnOnce(Config) -> Config) -> Self {
+        Self {
+            keys: open(&self.store, &self.clock, configure),
             ..self.clone()
         }
     }
@@ -105,7 +114,7 @@ impl World {
         block_on(self.keys.verifier().verify(token.expose().as_bytes()))
     }
 
-    /// Why a token is denied.
+    /// Returns why a token is denied.
     pub(crate) fn denied(&self, token: &Token) -> Denied {
         match self.verify(token) {
             Err(VerifyError::Denied(denied)) => denied,
@@ -129,7 +138,7 @@ impl World {
         block_on(self.keys.issuer().rotate(&operator(), id, &rotation))
     }
 
-    /// The key as its owner sees it.
+    /// Returns the key as its owner sees it.
     pub(crate) fn find(&self, id: &KeyId) -> Key {
         block_on(self.keys.issuer().find(&operator(), id)).unwrap()
     }
@@ -138,24 +147,33 @@ impl World {
         block_on(self.keys.flush())
     }
 
-    /// How many records were read and how many runs of Argon2 begun meanwhile.
-    pub(crate) fn cost(&self, meanwhile: impl FnOnce()) -> (u64, u64) {
+    /// Blocks all threads of the hashing pool.
+    pub(crate) fn busy_pool(&self) -> BusyPool<'_> {
+        BusyPool::new(&self.keys, &self.operator)
+    }
+
+    /// Returns how many records were read and how many runs of Argon2 started during `action`.
+    pub(crate) fn cost(&self, action: impl FnOnce()) -> (u64, u64) {
         let before = (self.store.finds(), self.keys.argon2_runs());
-        meanwhile();
+        action();
         let after = (self.store.finds(), self.keys.argon2_runs());
         (after.0 - before.0, after.1 - before.1)
     }
 }
 
-fn open(store: &Arc<Watched>, clock: &Hand, choose: impl FnOnce(Config) -> Config) -> Keywright {
+fn open(
+    store: &Arc<SpyStore>,
+    clock: &ManualClock,
+    configure: impl FnOnce(Config) -> Config,
+) -> Keywright {
     let config = Config::new(prefix())
         .with_scheme(cheap())
         .with_clock(clock.clone());
     let store = Arc::clone(store) as Arc<dyn KeyStore>;
-    block_on(Keywright::open(choose(config), store)).unwrap()
+    block_on(Keywright::open(configure(config), store)).unwrap()
 }
 
-/// The token of one key with the secret of another, and the right checksum.
+/// Assembles a token with the id of one key and the secret of another.
 pub(crate) fn forge(id: &KeyId, other: &Token) -> Token {
     let prefix = prefix();
     let secret = TokenRef::parse(other.expose().as_bytes(), &prefix)

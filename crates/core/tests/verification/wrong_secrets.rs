@@ -1,11 +1,11 @@
-//! Wrong secrets for ids that are known to everybody.
+//! Wrong secrets for known ids.
 
 use keywright_core::{Denied, Expiry, KeyId, NewKey, Timestamp};
 
 use crate::world::{World, forge, name};
 
 #[test]
-fn ten_thousand_wrong_secrets_cost_no_argon2_and_push_nobody_out_of_the_cache() {
+fn ten_thousand_wrong_secrets_cost_no_argon2_and_evict_no_key() {
     let maker = World::new();
     let cached = maker.issue_many(4);
     let uncached = maker.issue();
@@ -15,11 +15,11 @@ fn ten_thousand_wrong_secrets_cost_no_argon2_and_push_nobody_out_of_the_cache() 
     let brief =
         NewKey::new(name("brief")).with_expiry(Expiry::At(Timestamp::from_millis(end).unwrap()));
     let expired = maker.issue_new(brief);
-    maker.clock.turn(1);
+    maker.clock.adjust(1);
     let unknown = KeyId::parse("key_0U5lKtf600000000").unwrap();
     let decoys = maker.issue_many(100);
 
-    // As many as are verified fit in, so whatever else came in would push one of them out.
+    // The cache has room for the valid keys only, so any other entry would evict one of them.
     let world = maker.reopened(|config| config.with_cache(4));
     for issued in &cached {
         world.verify(&issued.token).unwrap();
@@ -43,16 +43,16 @@ fn ten_thousand_wrong_secrets_cost_no_argon2_and_push_nobody_out_of_the_cache() 
     };
     let (_, runs) = world.cost(attack);
     assert_eq!(runs, 0);
-    let known = || {
+    let verify = || {
         for issued in &cached {
             world.verify(&issued.token).unwrap();
         }
     };
-    assert_eq!(world.cost(known), (0, 0));
+    assert_eq!(world.cost(verify), (0, 0));
 }
 
 #[test]
-fn the_right_secret_of_a_key_that_is_over_costs_no_argon2_either() {
+fn the_right_secret_of_an_expired_or_revoked_key_costs_no_argon2() {
     let maker = World::new();
     let revoked = maker.issue();
     maker.revoke(&revoked.key.id);
@@ -60,9 +60,9 @@ fn the_right_secret_of_a_key_that_is_over_costs_no_argon2_either() {
     let brief =
         NewKey::new(name("brief")).with_expiry(Expiry::At(Timestamp::from_millis(end).unwrap()));
     let expired = maker.issue_new(brief);
-    maker.clock.turn(1_000);
+    maker.clock.adjust(1_000);
     let world = maker.reopened(|config| config);
-    let over = || {
+    let verify = || {
         for _ in 0..100 {
             assert_eq!(
                 world.denied(&revoked.token),
@@ -74,5 +74,5 @@ fn the_right_secret_of_a_key_that_is_over_costs_no_argon2_either() {
             );
         }
     };
-    assert_eq!(world.cost(over).1, 0);
+    assert_eq!(world.cost(verify).1, 0);
 }

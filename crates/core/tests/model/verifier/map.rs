@@ -1,4 +1,4 @@
-//! The map under the cache: like the product's, what is looked at may have been taken out meanwhile.
+//! The map under the cache. As in the library, a value that is being read may have been removed.
 
 use std::{
     collections::HashMap,
@@ -20,9 +20,9 @@ impl<V> Map<V> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn look<R>(&self, id: &KeyId, look: impl FnOnce(&V) -> R) -> Option<R> {
+    pub(super) fn read<R>(&self, id: &KeyId, read: impl FnOnce(&V) -> R) -> Option<R> {
         let value = self.all().get(id).cloned();
-        value.as_deref().map(look)
+        value.as_deref().map(read)
     }
 
     pub(super) fn insert(&self, id: KeyId, value: V) -> bool {

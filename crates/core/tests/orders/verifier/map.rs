@@ -1,5 +1,5 @@
-//! A map of one id that promises no more than the product's: whoever sees a value sees what was
-//! written to it before it was put in.
+//! A map of one id with the guarantees of the library's map and no more: a thread that sees a value
+//! also sees what was written to the value before it was inserted.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,9 +8,9 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use crate::KeyId;
 
 pub(super) struct Map<V> {
-    /// All values that there ever were. Loom does not see this lock: it orders nothing.
+    /// All values that were ever inserted. Loom does not see this lock, so it imposes no order.
     values: Mutex<Vec<Arc<V>>>,
-    /// The number of the one that is in; 0 for none.
+    /// The number of the present value, or 0 if there is none.
     present: AtomicUsize,
 }
 
@@ -22,12 +22,12 @@ impl<V> Map<V> {
         }
     }
 
-    pub(super) fn look<R>(&self, _: &KeyId, look: impl FnOnce(&V) -> R) -> Option<R> {
+    pub(super) fn read<R>(&self, _: &KeyId, read: impl FnOnce(&V) -> R) -> Option<R> {
         let index = self.present.load(Ordering::Acquire).checked_sub(1)?;
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         let value = Arc::clone(&values[index]);
         drop(values);
-        Some(look(&value))
+        Some(read(&value))
     }
 
     pub(super) fn insert(&self, _: KeyId, value: V) -> bool {

@@ -1,4 +1,4 @@
-//! Running models: how many schedules, and what becomes of a violation.
+//! Runs scenarios under many schedules.
 
 use std::{cell::Cell, env};
 
@@ -8,24 +8,21 @@ use shuttle::{
 };
 
 use crate::{
-    Environment, Key, KeyId, Name, Permissions, Workspace,
     fault::{self, Fault},
-    meter,
-    store::Row,
-    time,
-    verifier::{Fingerprint, TokenMac, from_memory},
+    meter, time,
+    verifier::hits,
 };
 
-/// Schedules of each scenario unless `KEYWRIGHT_SCHEDULES` says otherwise.
+/// The number of schedules for each scenario without `KEYWRIGHT_SCHEDULES`.
 const SCHEDULES: usize = 400;
 
-/// Within how many times as many a planted fault must be seen.
+/// A planted fault must be detected within this many times [`SCHEDULES`].
 const PATIENCE: u64 = 100;
 
-/// Most switches in a schedule that are no accident.
+/// The most deliberate thread switches in a schedule of [`PctScheduler`].
 const DEPTH: usize = 4;
 
-/// Without `KEYWRIGHT_SCHEDULES`, each run tries the same schedules.
+/// The seed without `KEYWRIGHT_SCHEDULES`, so that each run tries the same schedules.
 const SEED: u64 = 0x6b65_7977;
 
 thread_local! {
@@ -34,14 +31,14 @@ thread_local! {
     static VIOLATED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Something was accepted that should not have been. Shuttle prints the schedule and ends, unless it
-/// is a planted fault that has shown.
+/// Reports that the property is violated. Without a planted fault this panics, and shuttle prints
+/// the schedule.
 pub(crate) fn violated(what: &str) {
     assert!(fault::planted().is_some(), "{what}");
     VIOLATED.set(true);
 }
 
-/// Counts the schedule that has ended, if it was violated.
+/// Counts the schedule that has ended if it violated the property.
 fn count() {
     if VIOLATED.replace(false) {
         VIOLATIONS.set(VIOLATIONS.get() + 1);
@@ -50,7 +47,7 @@ fn count() {
 
 fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {
     let mut config = Config::new();
-    // That shuttle knows no memory orders is known.
+    // Shuttle warns that it treats all memory orders as `SeqCst`. The test `orders` covers them.
     config.silence_warnings = true;
     config.stack_size = 0x2_0000;
     config.failure_persistence = FailurePersistence::Print;
@@ -64,7 +61,8 @@ fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {
     count();
 }
 
-/// Half at random, half with few switches: some faults hide from either.
+/// Runs half of the schedules at random and half with few thread switches. Each half detects faults
+/// that the other does not.
 fn run_both(schedules: usize, seed: Option<u64>, scenario: fn()) {
     let half = schedules / 2;
     match seed {
@@ -79,29 +77,30 @@ fn run_both(schedules: usize, seed: Option<u64>, scenario: fn()) {
     }
 }
 
-/// How many schedules were asked for.
-fn asked_for() -> Option<usize> {
-    let asked = env::var("KEYWRIGHT_SCHEDULES").ok()?;
-    Some(asked.parse().unwrap())
+/// Returns the value of `KEYWRIGHT_SCHEDULES`.
+fn requested_schedules() -> Option<usize> {
+    let schedules = env::var("KEYWRIGHT_SCHEDULES").ok()?;
+    Some(schedules.parse().unwrap())
 }
 
-/// Asserts that nothing goes wrong in a scenario, in which memory decides now and then.
+/// Asserts that a scenario never violates the property, and that the cache decides some of its
+/// verifications.
 pub(crate) fn holds(scenario: fn()) {
-    match asked_for() {
+    match requested_schedules() {
         Some(schedules) => run_both(schedules, None, scenario),
         None => run_both(SCHEDULES, Some(SEED), scenario),
     }
-    let (schedules, hits) = (SCHEDULE.get(), from_memory());
+    let (schedules, hits) = (SCHEDULE.get(), hits());
     println!("{schedules} schedules, no violation, {hits} decided in memory");
     assert!(hits > 0, "nothing was decided in memory");
 }
 
-/// Asserts that a fault shows in a scenario: soon, or in as many schedules as were asked for.
+/// Asserts that a scenario violates the property with a planted fault.
 pub(crate) fn bites(planted: Fault, scenario: fn()) {
     SCHEDULE.set(0);
     VIOLATIONS.set(0);
     fault::plant(Some(planted));
-    match asked_for() {
+    match requested_schedules() {
         Some(schedules) => run_both(schedules, None, scenario),
         None => {
             let mut seeds = SEED..SEED + PATIENCE;
@@ -115,32 +114,5 @@ pub(crate) fn bites(planted: Fault, scenario: fn()) {
     fault::plant(None);
     let (schedules, violations) = (SCHEDULE.get(), VIOLATIONS.get());
     println!("{planted:?}: {violations} of {schedules} schedules violated");
-    assert!(violations > 0, "{planted:?} was not seen");
-}
-
-/// The id of a key of that number.
-pub(crate) fn id(number: u32) -> KeyId {
-    KeyId::parse(&format!("key_0U5lKtf6000000{number:02}")).unwrap()
-}
-
-/// The token that opens a key.
-pub(crate) fn token(id: &KeyId) -> TokenMac {
-    let [.., a, b] = *id.as_bytes();
-    TokenMac(u64::from(a) * 256 + u64::from(b))
-}
-
-/// The record of a new key.
-pub(crate) fn row(id: KeyId) -> Row {
-    Row {
-        key: Key::new(
-            id,
-            Workspace::parse("default").unwrap(),
-            Environment::Live,
-            Name::parse("before").unwrap(),
-            Permissions::all(),
-        ),
-        token: token(&id),
-        hash: Fingerprint(1),
-        version: 1,
-    }
+    assert!(violations > 0, "{planted:?} was not detected");
 }

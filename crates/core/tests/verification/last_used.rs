@@ -1,4 +1,4 @@
-//! When a key was last used: shown at once, written now and then.
+//! Last uses of keys, which show at once and are written in the background.
 
 use std::{sync::Arc, thread};
 
@@ -20,15 +20,15 @@ fn used(key: &Key) -> Option<i64> {
     key.last_used_at.map(|time| time.as_millis())
 }
 
-/// Lets the thread that writes uses come round, by the first use of a key that waits for it.
-fn await_a_round(world: &World) {
+/// Waits until the background thread has written uses, by using a new key.
+fn await_flush(world: &World) {
     let marker = world.issue();
     world.verify(&marker.token).unwrap();
     await_that(|| !world.store.touches(&marker.key.id).is_empty());
 }
 
 #[test]
-fn the_first_use_is_written_soon_and_later_ones_at_most_once_a_minute() {
+fn the_first_use_is_written_soon_and_later_uses_at_most_once_a_minute() {
     let world = World::new();
     let issued = world.issue();
     let id = issued.key.id;
@@ -39,18 +39,18 @@ fn the_first_use_is_written_soon_and_later_ones_at_most_once_a_minute() {
     for _ in 0..1_000 {
         world.verify(&issued.token).unwrap();
     }
-    world.clock.turn(MINUTE - 1);
+    world.clock.adjust(MINUTE - 1);
     for _ in 0..1_000 {
         world.verify(&issued.token).unwrap();
     }
-    await_a_round(&world);
+    await_flush(&world);
     assert_eq!(world.store.touches(&id), [first]);
 
-    world.clock.turn(1);
+    world.clock.adjust(1);
     await_that(|| world.store.touches(&id).len() > 1);
-    // The use, and not the time at which it is written.
+    // The time of the use is written, not the time of the write.
     assert_eq!(world.store.touches(&id), [first, first + MINUTE - 1]);
-    await_a_round(&world);
+    await_flush(&world);
     assert_eq!(world.store.touches(&id).len(), 2);
 }
 
@@ -60,7 +60,7 @@ fn a_use_shows_at_once_in_the_same_process() {
     let issued = world.issue();
     assert_eq!(used(&world.find(&issued.key.id)), None);
     for _ in 0..100 {
-        world.clock.turn(7);
+        world.clock.adjust(7);
         let now = Some(world.clock.millis());
         world.verify(&issued.token).unwrap();
         assert_eq!(used(&world.find(&issued.key.id)), now);
@@ -74,18 +74,18 @@ fn a_use_shows_at_once_in_the_same_process() {
 }
 
 #[test]
-fn a_use_that_is_written_while_the_key_is_read_shows_too() {
+fn a_use_that_is_written_while_the_key_is_read_shows() {
     let world = World::new();
     let issued = world.issue();
-    for turn in [1, 2 * MINUTE] {
-        world.clock.turn(turn);
+    for step in [1, 2 * MINUTE] {
+        world.clock.adjust(step);
         world.verify(&issued.token).unwrap();
         let now = Some(world.clock.millis());
         let other = world.clone();
         world.store.after_find(move || other.flush().unwrap());
         assert_eq!(used(&world.find(&issued.key.id)), now);
 
-        world.clock.turn(1);
+        world.clock.adjust(1);
         world.verify(&issued.token).unwrap();
         let now = Some(world.clock.millis());
         let other = world.clone();
@@ -95,7 +95,7 @@ fn a_use_that_is_written_while_the_key_is_read_shows_too() {
 }
 
 #[test]
-fn the_answer_to_a_rename_shows_the_last_use() {
+fn the_result_of_a_rename_shows_the_last_use() {
     let world = World::new();
     let issued = world.issue();
     world.verify(&issued.token).unwrap();
@@ -104,23 +104,23 @@ fn the_answer_to_a_rename_shows_the_last_use() {
 }
 
 #[test]
-fn a_use_that_comes_late_keeps_no_later_one_from_being_written() {
+fn a_delayed_use_does_not_keep_a_later_use_from_being_written() {
     let world = World::new();
     let issued = world.issue();
     let id = issued.key.id;
     world.verify(&issued.token).unwrap();
     world.flush().unwrap();
-    // While it is on its way the record changes, and the key is used as it is known since.
+    // During the verification the record changes, and the changed key is used.
     let (other, token) = (world.clone(), issued);
     let issued = Arc::new(token);
     let same = Arc::clone(&issued);
-    world.clock.interrupt(move || {
+    world.clock.before_read(move || {
         other.rename(&id, "renamed");
         other.verify(&same.token).unwrap();
     });
     world.verify(&issued.token).unwrap();
     for _ in 0..3 {
-        world.clock.turn(MINUTE);
+        world.clock.adjust(MINUTE);
         world.verify(&issued.token).unwrap();
         assert_eq!(
             used(&world.find(&issued.key.id)),
@@ -133,7 +133,7 @@ fn a_use_that_comes_late_keeps_no_later_one_from_being_written() {
 }
 
 #[test]
-fn a_write_that_fails_beside_one_that_does_not_keeps_no_later_use_from_being_written() {
+fn a_write_that_fails_during_one_that_succeeds_does_not_keep_a_later_use_from_being_written() {
     let world = World::new();
     let issued = world.issue();
     let id = issued.key.id;
@@ -143,10 +143,10 @@ fn a_write_that_fails_beside_one_that_does_not_keeps_no_later_use_from_being_wri
         other.flush().unwrap();
         other.store.fail_touches(1);
     });
-    // Whether this is told depends on whether it was faster than the thread that writes uses.
+    // The background thread may have been faster, and then this does not fail.
     let _ = world.flush();
     for _ in 0..2 {
-        world.clock.turn(1);
+        world.clock.adjust(1);
         world.verify(&issued.token).unwrap();
         world.flush().unwrap();
         let written = world.store.record(&id).key;
@@ -154,20 +154,20 @@ fn a_write_that_fails_beside_one_that_does_not_keeps_no_later_use_from_being_wri
     }
 }
 
-/// Has a key used, while its use before is being written, after something else has happened to it:
-/// the later use is written, too.
-fn use_while_the_last_is_written(before: impl FnOnce(&World, &KeyId) + Send + 'static) {
+/// Uses a key while its earlier use is being written, after `before`. Asserts that the later use is
+/// written, too.
+fn use_during_a_write(before: impl FnOnce(&World, &KeyId) + Send + 'static) {
     let world = World::new();
     let issued = Arc::new(world.issue());
     let id = issued.key.id;
     world.verify(&issued.token).unwrap();
     let (other, same) = (world.clone(), Arc::clone(&issued));
     world.store.before_touch(move || {
-        other.clock.turn(1);
+        other.clock.adjust(1);
         before(&other, &id);
         other.verify(&same.token).unwrap();
     });
-    // By this, or by the thread that writes uses, for which this waits then.
+    // Either this flush or the background thread writes it.
     await_that(|| {
         world.flush().unwrap();
         used(&world.store.record(&id).key) == Some(world.clock.millis())
@@ -175,17 +175,17 @@ fn use_while_the_last_is_written(before: impl FnOnce(&World, &KeyId) + Send + 's
 }
 
 #[test]
-fn a_use_while_the_one_before_it_is_being_written_is_written_next() {
-    use_while_the_last_is_written(|_, _| {});
+fn a_use_during_the_write_of_an_earlier_use_is_written_next() {
+    use_during_a_write(|_, _| {});
 }
 
 #[test]
-fn a_use_of_a_key_that_changes_while_the_one_before_it_is_being_written_is_written_next() {
-    use_while_the_last_is_written(|world, id| drop(world.rename(id, "renamed")));
+fn a_use_of_a_changed_key_during_the_write_of_an_earlier_use_is_written_next() {
+    use_during_a_write(|world, id| drop(world.rename(id, "renamed")));
 }
 
 #[test]
-fn what_a_store_does_not_take_is_written_later() {
+fn a_use_that_the_store_does_not_accept_is_written_later() {
     let world = World::new();
     let issued = world.issue();
     let now = world.clock.millis();
@@ -195,14 +195,14 @@ fn what_a_store_does_not_take_is_written_later() {
 }
 
 #[test]
-fn the_end_of_the_library_writes_what_is_left() {
+fn dropping_the_library_writes_all_last_uses() {
     let world = World::new();
     let keys = world.issue_many(1_000);
     for issued in &keys {
         world.verify(&issued.token).unwrap();
     }
     world.flush().unwrap();
-    world.clock.turn(1);
+    world.clock.adjust(1);
     for issued in &keys {
         world.verify(&issued.token).unwrap();
     }
@@ -210,6 +210,7 @@ fn the_end_of_the_library_writes_what_is_left() {
         clock,
         store,
         keys: library,
+        ..
     } = world;
     drop(library);
     for issued in &keys {
@@ -232,7 +233,7 @@ fn uses_on_many_threads_are_written_once_for_each_key() {
                         world.verify(&issued.token).unwrap();
                     }
                     if round % 4 == 0 {
-                        world.clock.turn(1);
+                        world.clock.adjust(1);
                     }
                 }
             });
@@ -243,20 +244,20 @@ fn uses_on_many_threads_are_written_once_for_each_key() {
         let shown = used(&world.find(&issued.key.id)).unwrap();
         assert!((start..=world.clock.millis()).contains(&shown));
         assert_eq!(used(&world.store.record(&issued.key.id).key), Some(shown));
-        // By the thread, and by the flush.
+        // One by the background thread, and one by the flush.
         let touches = world.store.touches(&issued.key.id);
         assert!((1..=2).contains(&touches.len()), "{touches:?}");
     }
 }
 
 #[test]
-fn what_is_denied_is_no_use() {
+fn a_denied_verification_is_not_a_use() {
     let world = World::new();
     let (issued, other) = (world.issue(), world.issue());
     let id = issued.key.id;
     world.verify(&issued.token).unwrap();
     let last = Some(world.clock.millis());
-    world.clock.turn(1);
+    world.clock.adjust(1);
     world.denied(&forge(&id, &other.token));
     world.revoke(&id);
     world.denied(&issued.token);

@@ -1,4 +1,4 @@
-//! A store in memory that counts what it is asked.
+//! A memory store that counts its calls, and in which a test can intervene.
 
 use std::{
     fmt,
@@ -10,39 +10,39 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, ListKeys, MemoryStore, Page,
-    Prefix, Purge, Reach, Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError,
-    StoreErrorKind, Timestamp, Workspace,
+    Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, ListKeys, MemoryStore, Page, Prefix, Purge,
+    Reach, Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError, StoreErrorKind,
+    Timestamp, Workspace,
 };
 use pollster::block_on;
 
-use crate::once::Once;
+use crate::hook::Hook;
 
-/// A store in memory that counts.
+/// A memory store that counts its calls.
 #[derive(Default)]
-pub(crate) struct Watched {
+pub(crate) struct SpyStore {
     inner: MemoryStore,
-    /// Instead of the inner store's.
+    /// Replaces the inner store's lease.
     lease: Option<Arc<Lease>>,
     finds: AtomicU64,
     rehashes: AtomicU64,
     touched: Mutex<Vec<(KeyId, Timestamp)>>,
-    after_find: Once,
-    before_rehash: Once,
-    before_touch: Once,
+    after_find: Hook,
+    before_rehash: Hook,
+    before_touch: Hook,
     touches_to_fail: AtomicU64,
-    /// What the next insertions and rotations are answered with, the last of these first.
-    answers: Mutex<Vec<StoreErrorKind>>,
+    /// The results of the next insertions and rotations, in reverse order.
+    insert_results: Mutex<Vec<StoreErrorKind>>,
 }
 
-impl fmt::Debug for Watched {
+impl fmt::Debug for SpyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").finish_non_exhaustive()
+        f.debug_struct("SpyStore").finish_non_exhaustive()
     }
 }
 
-impl Watched {
-    /// With this lease instead of the inner store's.
+impl SpyStore {
+    /// Creates a store with this lease.
     pub(crate) fn leased(lease: Lease) -> Self {
         Self {
             lease: Some(Arc::new(lease)),
@@ -54,72 +54,73 @@ impl Watched {
         self.finds.load(Ordering::SeqCst)
     }
 
-    /// How many hashes were replaced.
+    /// Returns how many hashes were replaced.
     pub(crate) fn rehashes(&self) -> u64 {
         self.rehashes.load(Ordering::SeqCst)
     }
 
-    /// The uses of a key that were written, in order.
+    /// Returns the uses of a key that were written, in order.
     pub(crate) fn touches(&self, id: &KeyId) -> Vec<i64> {
         let touched = self.touched.lock().unwrap();
         let own = touched.iter().filter(|(touched, _)| touched == id);
         own.map(|(_, time)| time.as_millis()).collect()
     }
 
-    /// The record as it is, without being counted.
+    /// Returns a record without counting the read.
     pub(crate) fn record(&self, id: &KeyId) -> Record {
         block_on(self.inner.find(id)).unwrap().unwrap()
     }
 
-    /// Has something happen once a record was read, and before it is handed over.
-    pub(crate) fn after_find(&self, what: impl FnOnce() + Send + 'static) {
-        self.after_find.set(what);
+    /// Runs `action` after the next read of a record or a page, before it returns.
+    pub(crate) fn after_find(&self, action: impl FnOnce() + Send + 'static) {
+        self.after_find.set(action);
     }
 
-    /// Has something happen before a hash is replaced.
-    pub(crate) fn before_rehash(&self, what: impl FnOnce() + Send + 'static) {
-        self.before_rehash.set(what);
+    /// Runs `action` before the next replacement of a hash.
+    pub(crate) fn before_rehash(&self, action: impl FnOnce() + Send + 'static) {
+        self.before_rehash.set(action);
     }
 
-    /// Has something happen before uses are written.
-    pub(crate) fn before_touch(&self, what: impl FnOnce() + Send + 'static) {
-        self.before_touch.set(what);
+    /// Runs `action` before the next write of last uses.
+    pub(crate) fn before_touch(&self, action: impl FnOnce() + Send + 'static) {
+        self.before_touch.set(action);
     }
 
-    /// Has the next insertions and rotations answered with these; only what is not confirmed is done.
-    pub(crate) fn answer_with(&self, kinds: &[StoreErrorKind]) {
-        *self.answers.lock().unwrap() = kinds.iter().rev().copied().collect();
+    /// Makes the next insertions and rotations fail with these kinds. With `NotConfirmed`
+    /// they are done before they fail.
+    pub(crate) fn fail_inserts(&self, kinds: &[StoreErrorKind]) {
+        *self.insert_results.lock().unwrap() = kinds.iter().rev().copied().collect();
     }
 
-    /// What an insertion or a rotation is answered with, instead of being done or after it.
-    async fn answer(
+    /// Runs an insertion or a rotation, or fails it.
+    async fn insert_or_fail(
         &self,
         step: impl Future<Output = Result<(), StoreError>>,
     ) -> Result<(), StoreError> {
-        let kind = self.answers.lock().unwrap().pop();
-        let error = kind.map(|kind| StoreError::new(kind, "watched"));
+        let kind = self.insert_results.lock().unwrap().pop();
+        let error = kind.map(|kind| StoreError::new(kind, "spy"));
         if kind.is_none_or(|kind| kind == StoreErrorKind::NotConfirmed) {
             step.await?;
         }
         error.map_or(Ok(()), Err)
     }
 
-    /// Lets that many writes of uses fail.
+    /// Makes this many writes of last uses fail.
     pub(crate) fn fail_touches(&self, count: u64) {
         self.touches_to_fail.store(count, Ordering::SeqCst);
     }
 }
 
 #[async_trait]
-impl KeyStore for Watched {
+impl KeyStore for SpyStore {
     async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
-        self.answer(self.inner.insert(record, now)).await
+        self.insert_or_fail(self.inner.insert(record, now)).await
     }
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
         self.finds.fetch_add(1, Ordering::SeqCst);
         let found = self.inner.find(id).await;
-        self.after_find.happen();
+        self.after_find.run();
         found
     }
 
@@ -131,7 +132,7 @@ impl KeyStore for Watched {
         now: Timestamp,
     ) -> Result<Page<KeyId>, StoreError> {
         let found = self.inner.list(workspace, environment, list, now).await;
-        self.after_find.happen();
+        self.after_find.run();
         found
     }
 
@@ -161,7 +162,7 @@ impl KeyStore for Watched {
         rotation: &Rotation,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.answer(self.inner.rotate(workspace, rotation, now))
+        self.insert_or_fail(self.inner.rotate(workspace, rotation, now))
             .await
     }
 
@@ -171,21 +172,21 @@ impl KeyStore for Watched {
         version: u64,
         credential: &Credential,
     ) -> Result<(), StoreError> {
-        self.before_rehash.happen();
+        self.before_rehash.run();
         self.inner.rehash(id, version, credential).await?;
         self.rehashes.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
     async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
-        self.before_touch.happen();
+        self.before_touch.run();
         let to_fail =
             self.touches_to_fail
                 .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
                     left.checked_sub(1)
                 });
         if to_fail.is_ok() {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, "watched"));
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "spy"));
         }
         self.touched.lock().unwrap().extend(uses);
         self.inner.touch(uses).await

@@ -1,8 +1,8 @@
-//! What an issuer makes of what a store answers.
+//! The issuer's handling of store errors, and what it stores and shows.
 
 use keywright_core::{
-    Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError, IssueOutcome,
-    Issued, ListKeys, ListStart, Metadata, NewKey, StoreErrorKind, Timestamp, Workspace,
+    Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError, Issued,
+    ListKeys, Metadata, NewKey, IssueOutcome, ListStart, StoreErrorKind, Timestamp, Workspace,
 };
 use pollster::block_on;
 
@@ -15,33 +15,33 @@ fn create(world: &World, caller: &Caller) -> Result<Issued, IssueError> {
 }
 
 #[test]
-fn an_id_that_is_taken_is_drawn_anew_and_nothing_else_is_tried_again() {
+fn only_an_id_that_is_taken_is_drawn_again() {
     let world = World::new();
-    world.store.answer_with(&[TAKEN, TAKEN]);
+    world.store.fail_inserts(&[TAKEN, TAKEN]);
     create(&world, &operator()).unwrap();
-    world.store.answer_with(&[TAKEN, TAKEN, TAKEN]);
+    world.store.fail_inserts(&[TAKEN, TAKEN, TAKEN]);
     assert_eq!(kind(create(&world, &operator())), TAKEN);
-    world.store.answer_with(&[StoreErrorKind::Unavailable]);
+    world.store.fail_inserts(&[StoreErrorKind::Unavailable]);
     assert_eq!(
         kind(create(&world, &operator())),
         StoreErrorKind::Unavailable
     );
-    world.store.answer_with(&[StoreErrorKind::Conflict]);
-    let refused = create(&world, &operator());
-    assert!(matches!(refused, Err(IssueError::CallerInactive)));
+    world.store.fail_inserts(&[StoreErrorKind::Conflict]);
+    let rejected = create(&world, &operator());
+    assert!(matches!(rejected, Err(IssueError::CallerInactive)));
 }
 
 #[test]
-fn what_is_not_confirmed_is_done_and_says_so() {
+fn an_unconfirmed_insert_or_rotation_succeeds_and_is_marked_as_unconfirmed() {
     let world = World::new();
     let [first, second] = [(); 2].map(|()| {
-        world.store.answer_with(&[StoreErrorKind::NotConfirmed]);
+        world.store.fail_inserts(&[StoreErrorKind::NotConfirmed]);
         create(&world, &operator()).unwrap()
     });
     assert!(!first.confirmed && world.issue().confirmed);
     world.verify(&first.token).unwrap();
 
-    world.store.answer_with(&[StoreErrorKind::NotConfirmed]);
+    world.store.fail_inserts(&[StoreErrorKind::NotConfirmed]);
     let rotated = world.rotate(&first.key.id).unwrap();
     assert!(!rotated.confirmed);
     world.verify(&rotated.token).unwrap();
@@ -49,26 +49,26 @@ fn what_is_not_confirmed_is_done_and_says_so() {
 }
 
 #[test]
-fn the_first_key_is_somebody_elses_only_where_its_id_is_taken() {
+fn the_first_key_belongs_to_another_server_only_if_its_id_is_taken() {
     let world = World::new();
     let workspace = || Workspace::parse("acme").unwrap();
     let first = || {
         let new = NewKey::new(name("n"));
         block_on(world.keys.issuer().create_first(workspace(), new))
     };
-    world.store.answer_with(&[StoreErrorKind::Unavailable]);
+    world.store.fail_inserts(&[StoreErrorKind::Unavailable]);
     assert_eq!(kind(first()), StoreErrorKind::Unavailable);
-    world.store.answer_with(&[TAKEN]);
+    world.store.fail_inserts(&[TAKEN]);
     assert!(first().unwrap().is_none());
-    // The reservation of a server that has not made the key is found for a day.
-    world.clock.turn(23 * 60 * 60 * 1_000);
+    // The reservation of a server that has not created the key is in force for a day.
+    world.clock.adjust(23 * 60 * 60 * 1_000);
     let issued = first().unwrap().unwrap();
     assert!(issued.key.created_at().as_millis() < world.clock.millis());
     assert!(first().unwrap().is_none());
 }
 
 #[test]
-fn a_repeat_finds_the_key_that_another_server_makes_meanwhile() {
+fn a_repeated_request_returns_the_key_that_another_server_creates_meanwhile() {
     let world = World::new();
     let idempotency = IdempotencyKey::parse("once").unwrap();
     let create_once = {
@@ -80,20 +80,20 @@ fn a_repeat_finds_the_key_that_another_server_makes_meanwhile() {
         }
     };
     // The first server binds the id, and ends before it has made the key.
-    world.store.answer_with(&[StoreErrorKind::Unavailable]);
+    world.store.fail_inserts(&[StoreErrorKind::Unavailable]);
     assert_eq!(kind(create_once(&world)), StoreErrorKind::Unavailable);
     let (other, create_there) = (world.clone(), create_once.clone());
-    let (made, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     world.store.after_find(move || {
         let IssueOutcome::Issued(issued) = create_there(&other).unwrap() else {
-            panic!("it was made before")
+            panic!("the key was created before")
         };
-        made.send(issued.key.id).unwrap();
+        sender.send(issued.key.id).unwrap();
     });
     let IssueOutcome::Replayed(key) = create_once(&world).unwrap() else {
-        panic!("two keys were made")
+        panic!("two keys were created")
     };
-    assert_eq!(key.id, told.recv().unwrap());
+    assert_eq!(key.id, receiver.recv().unwrap());
     assert_eq!(idempotency.to_string(), "once");
 }
 
@@ -109,18 +109,18 @@ fn an_idempotency_key_is_1_to_255_visible_characters() {
 }
 
 #[test]
-fn a_key_is_made_with_all_that_was_asked_for() {
+fn a_key_is_stored_as_requested() {
     let world = World::new();
-    let new = NewKey::new(name("n"))
-        .with_metadata(Metadata::parse(r#"{"team":"a"}"#).unwrap())
-        .with_environment(Environment::Test);
+    let mut new = NewKey::new(name("n"));
+    new.metadata = Some(Metadata::parse(r#"{"team":"a"}"#).unwrap());
+    new.environment = Some(Environment::Test);
     let key = world.issue_new(new.clone()).key;
     assert_eq!(
         (&key.metadata, key.environment),
         (&new.metadata, Environment::Test)
     );
     assert_eq!(world.store.record(&key.id).key, key);
-    // And so is the one that takes its place.
+    // So is its successor.
     let successor = world.rotate(&key.id).unwrap().key;
     assert_eq!(
         (&successor.metadata, successor.environment),
@@ -130,10 +130,14 @@ fn a_key_is_made_with_all_that_was_asked_for() {
 }
 
 #[test]
-fn a_page_by_number_begins_where_the_one_before_it_ends() {
+fn a_page_by_number_starts_where_the_previous_page_ends() {
     let world = World::new();
-    let mut ids: Vec<_> = world.issue_many(7).iter().map(|one| one.key.id).collect();
-    ids.sort_by(|one, other| other.cmp(one));
+    let mut ids: Vec<_> = world
+        .issue_many(7)
+        .iter()
+        .map(|issued| issued.key.id)
+        .collect();
+    ids.sort_by(|a, b| b.cmp(a));
     let listed = (1..=4).flat_map(|page| {
         let mut wanted = ListKeys::new();
         (wanted.start, wanted.limit) = (ListStart::page(page, 3), 3);
@@ -145,16 +149,17 @@ fn a_page_by_number_begins_where_the_one_before_it_ends() {
 }
 
 #[test]
-fn a_token_is_told_of_in_its_workspace_and_environment_alone() {
+fn a_token_is_valid_only_to_callers_of_its_workspace_and_environment() {
     let world = World::new();
     let live = world.issue();
-    let new = NewKey::new(name("n")).with_environment(Environment::Test);
+    let mut new = NewKey::new(name("n"));
+    new.environment = Some(Environment::Test);
     let test = world.issue_new(new);
     let stranger = Caller::new(Workspace::parse("other").unwrap(), "*".parse().unwrap());
     let is_valid = |caller: &Caller, issued: &Issued| {
         let token = issued.token.expose().as_bytes();
-        let told = block_on(world.keys.issuer().introspect(caller, token)).unwrap();
-        matches!(told, Introspection::Valid(key) if key.id == issued.key.id)
+        let introspection = block_on(world.keys.issuer().introspect(caller, token)).unwrap();
+        matches!(introspection, Introspection::Valid(key) if key.id == issued.key.id)
     };
     for (caller, sees_live, sees_test) in [
         (operator(), true, true),
@@ -168,15 +173,16 @@ fn a_token_is_told_of_in_its_workspace_and_environment_alone() {
 }
 
 #[test]
-fn a_caller_is_current_until_its_key_ends() {
+fn a_caller_is_current_until_its_key_expires() {
     let world = World::new();
+    let mut new = NewKey::new(name("n"));
     let end = world.clock.millis() + 1_000;
-    let new = NewKey::new(name("n")).with_expiry(Expiry::At(Timestamp::from_millis(end).unwrap()));
+    new.expiry = Expiry::At(Timestamp::from_millis(end).unwrap());
     let issued = world.issue_new(new);
     let caller = Caller::from(&issued.key);
     let is_current = || world.keys.verifier().is_current(&caller);
     assert!(is_current());
-    world.clock.turn(1_000);
+    world.clock.adjust(1_000);
     assert!(!is_current());
     assert_eq!(world.denied(&issued.token), Denied::Expired(issued.key.id));
 }

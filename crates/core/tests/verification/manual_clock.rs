@@ -1,4 +1,4 @@
-//! A clock that is set by hand.
+//! A clock that the test sets.
 
 use std::sync::{
     Arc,
@@ -7,22 +7,22 @@ use std::sync::{
 
 use keywright_core::{Clock, Timestamp};
 
-use crate::once::Once;
+use crate::hook::Hook;
 
-/// A clock that is set by hand.
+/// A clock that the test sets.
 #[derive(Clone)]
-pub(crate) struct Hand(Arc<Time>);
+pub(crate) struct ManualClock(Arc<Time>);
 
 struct Time {
     millis: AtomicI64,
-    before: Once,
+    before_read: Hook,
 }
 
-impl Hand {
+impl ManualClock {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Time {
             millis: AtomicI64::new(1_709_287_200_000),
-            before: Once::default(),
+            before_read: Hook::default(),
         }))
     }
 
@@ -30,19 +30,20 @@ impl Hand {
         self.0.millis.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn turn(&self, millis: i64) {
+    /// Moves the clock forward, or back if `millis` is negative.
+    pub(crate) fn adjust(&self, millis: i64) {
         self.0.millis.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// Has something happen before somebody is told the time.
-    pub(crate) fn interrupt(&self, what: impl FnOnce() + Send + 'static) {
-        self.0.before.set(what);
+    /// Runs `action` before the next read of the clock.
+    pub(crate) fn before_read(&self, action: impl FnOnce() + Send + 'static) {
+        self.0.before_read.set(action);
     }
 }
 
-impl Clock for Hand {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        self.0.before.happen();
+        self.0.before_read.run();
         Timestamp::from_millis(self.millis()).unwrap()
     }
 }

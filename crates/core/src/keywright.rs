@@ -1,0 +1,170 @@
+//! The library, opened over a store.
+
+use std::{io, sync::Arc};
+
+use crate::{
+    Config, Issuer, KeyStore, Prefix, RandomError, StoreError, Verifier,
+    config::DEFAULT_CACHE,
+    hash::Hasher,
+    meter,
+    verifier::{KeyStoreBackend, LastUsedQueue, ProofKey},
+};
+
+/// The library, opened over a store: an [`Issuer`] and a [`Verifier`]. Clones are cheap and share
+/// everything.
+///
+/// # Metrics
+///
+/// With the feature `metrics`, the library publishes these metrics to the recorder of the crate
+/// [`metrics`](https://docs.rs/metrics), once a second and at each [`flush`](Self::flush):
+///
+/// | name | kind | meaning |
+/// | --- | --- | --- |
+/// | `keywright_verifications_total` | counter | completed verifications, by `outcome` |
+/// | `keywright_cache_hits_total` | counter | verifications decided from the cache |
+/// | `keywright_cache_misses_total` | counter | verifications that read the store, by `reason` |
+/// | `keywright_cache_evictions_total` | counter | keys evicted from the cache |
+/// | `keywright_argon2_runs_total` | counter | runs of Argon2 started, also for new keys |
+/// | `keywright_rehashes_total` | counter | hashes replaced with the current scheme and pepper |
+/// | `keywright_instances` | gauge | open `Keywright`s, not counting clones |
+/// | `keywright_cached_keys` | gauge | keys in the cache |
+/// | `keywright_argon2_waiting` | gauge | runs of Argon2 that wait for a core |
+/// | `keywright_last_uses_waiting` | gauge | keys whose last use is not written yet |
+/// | `keywright_lease_holds` | gauge | `Keywright`s whose [`Lease`](crate::Lease) holds |
+/// | `keywright_lease_remaining_seconds` | gauge | time until the lease lapses |
+///
+/// * `outcome` is `accepted`, `malformed`, `unknown`, `wrong_secret`, `revoked`, `expired` or
+///   `undecided`.
+/// * `reason` is `absent` if the key was not cached, `stale` if its record has changed, or `lapsed`
+///   if the lease did not hold.
+/// * `keywright_lease_remaining_seconds` is 0 once the lease has lapsed. It is not published for a
+///   lease without an end.
+///
+/// The recorder belongs to the process, and so do the metrics. Several `Keywright`s add up, except
+/// that the shortest of their leases is published. Events from before the recorder was installed
+/// are counted, too. Descriptions are registered when a `Keywright` is opened. The labels have no
+/// other values: no metric identifies a key, a workspace or a client.
+#[derive(Clone, Debug)]
+pub struct Keywright {
+    issuer: Issuer,
+    verifier: Verifier,
+}
+
+impl Keywright {
+    /// Opens the library over a store and claims the store for the prefix.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the store belongs to another prefix or cannot be reached, if no random
+    /// bytes can be read, or if no threads can be started.
+    pub async fn open(config: Config, store: Arc<dyn KeyStore>) -> Result<Self, OpenError> {
+        let Config {
+            prefix,
+            scheme,
+            peppers,
+            hash_queue,
+            cache,
+            entropy,
+            clock,
+        } = config;
+        let claimed = store.claim_prefix(&prefix).await?;
+        if claimed != prefix {
+            return Err(OpenError::Prefix {
+                store: claimed,
+                configured: prefix,
+            });
+        }
+        let hasher = Hasher::start(scheme, &peppers, hash_queue).map_err(OpenError::Threads)?;
+        let proof_key = ProofKey::generate(&*entropy)?;
+        let last_used = LastUsedQueue::new(cache.max(DEFAULT_CACHE));
+        let backend = KeyStoreBackend::new(store, hasher, entropy, clock, last_used, proof_key);
+        let verifier = Verifier::start(prefix, backend, cache).map_err(OpenError::Threads)?;
+        Ok(Self {
+            issuer: Issuer(verifier.clone()),
+            verifier,
+        })
+    }
+
+    /// Returns the issuer, which creates and manages keys.
+    #[must_use]
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// Returns the verifier, which verifies tokens.
+    #[must_use]
+    pub const fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// Writes all last uses to the store now, and publishes the metrics.
+    ///
+    /// Without a flush, up to a minute passes between two writes of one key's last use. Call this
+    /// before the host exits. Dropping the last clone of the `Keywright`, its issuer and its
+    /// verifier also writes them, and blocks until they are written.
+    ///
+    /// # Errors
+    ///
+    /// The store's error. Uses that were not written are retried.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        let written = self.verifier.flush().await;
+        meter::publish();
+        written
+    }
+
+    /// Returns the number of Argon2 runs started since this was opened: one for each key that is
+    /// created, each token whose key is not cached, and each hash that is replaced.
+    #[must_use]
+    pub fn argon2_runs(&self) -> u64 {
+        self.verifier.hasher().runs()
+    }
+}
+
+/// An error that kept the library from being opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The store's keys have another prefix.
+    #[error("the store's keys begin with {store}_, not with {configured}_")]
+    Prefix {
+        /// The prefix that the store was first used with.
+        store: Prefix,
+        /// The prefix of the configuration.
+        configured: Prefix,
+    },
+    /// The store failed.
+    #[error("could not open the store")]
+    Store(#[from] StoreError),
+    /// The source of random bytes failed.
+    #[error("could not read random bytes")]
+    Random(#[from] RandomError),
+    /// The threads for hashing and upkeep could not be started.
+    #[error("could not start the threads for hashing and upkeep")]
+    Threads(#[source] io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+
+    use super::*;
+    use crate::{MemoryStore, Pepper, PepperId, PepperRing};
+
+    #[test]
+    fn debug_output_shows_the_configuration_and_no_byte_of_a_pepper() {
+        let pepper = Pepper::new(PepperId::parse("p1").unwrap(), &[b'K'; 32]).unwrap();
+        let peppers = PepperRing::default().with_newest(pepper).unwrap();
+        let config = Config::new(Prefix::parse("acme").unwrap()).with_peppers(peppers);
+        let configured = format!("{config:?}");
+        let keywright = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
+        assert!(configured.contains("p1"), "{configured}");
+        for output in [configured, format!("{keywright:?}")] {
+            for word in ["acme", "Argon2id"] {
+                assert!(output.contains(word), "{output}");
+            }
+            for secret in ["KKKK", "75, 75", "4b4b"] {
+                assert!(!output.contains(secret), "{output}");
+            }
+        }
+    }
+}

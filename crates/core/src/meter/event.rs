@@ -1,0 +1,40 @@
+//! The values that label the metrics.
+
+use std::time::Duration;
+
+/// How a verification ended.
+#[derive(Clone, Copy)]
+pub(crate) enum VerificationOutcome {
+    Accepted,
+    Malformed,
+    Unknown,
+    WrongSecret,
+    Revoked,
+    Expired,
+    Undecided,
+}
+
+/// Why a verification could not use the cache.
+#[derive(Clone, Copy)]
+pub(crate) enum CacheMiss {
+    /// The key is not cached.
+    Absent,
+    /// The record has changed.
+    Stale,
+    /// The lease does not hold.
+    Lapsed,
+}
+
+/// The present state of one [`Keywright`](crate::Keywright).
+#[cfg_attr(
+    not(feature = "metrics"),
+    expect(dead_code, reason = "nothing reads it")
+)]
+pub(crate) struct InstanceState {
+    pub(crate) cached_keys: usize,
+    pub(crate) argon2_waiting: usize,
+    pub(crate) last_uses_waiting: usize,
+    pub(crate) lease_holds: bool,
+    /// The time until the lease lapses, or `None` if it has no end.
+    pub(crate) lease_remaining: Option<Duration>,
+}

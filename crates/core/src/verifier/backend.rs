@@ -1,0 +1,182 @@
+//! The library's backend of the protocol: a [`KeyStore`], the hasher and the clock.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    cached_key::CachedKey,
+    in_flight_hashes::InFlightHashes,
+    interner::Interner,
+    last_used::{FlushScope, LastUsedQueue},
+    proof::{Fingerprint, Proof},
+    proof_key::ProofKey,
+    protocol::{Backend, PresentedToken},
+    token_mac::TokenMac,
+};
+use crate::{
+    Clock, Entropy, Environment, HashError, Key, KeyId, KeyStore, Record, StoreError, Timestamp,
+    TokenRef,
+    hash::{Binding, Credential, Hasher, StoredHash},
+    random::Generator,
+    token::Secret,
+};
+
+/// A store and everything that the verifier of a [`Keywright`](crate::Keywright) uses apart from
+/// the cache.
+pub(crate) struct KeyStoreBackend {
+    pub(super) store: Arc<dyn KeyStore>,
+    pub(super) hasher: Hasher,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) last_used: Arc<LastUsedQueue>,
+    proof_key: ProofKey,
+    interner: Interner,
+    in_flight: InFlightHashes,
+}
+
+impl KeyStoreBackend {
+    pub(crate) fn new(
+        store: Arc<dyn KeyStore>,
+        hasher: Hasher,
+        entropy: Arc<dyn Entropy>,
+        clock: Arc<dyn Clock>,
+        last_used: LastUsedQueue,
+        proof_key: ProofKey,
+    ) -> Self {
+        Self {
+            store,
+            hasher,
+            entropy,
+            clock,
+            last_used: Arc::new(last_used),
+            proof_key,
+            interner: Interner::default(),
+            in_flight: InFlightHashes::default(),
+        }
+    }
+
+    /// Writes last uses to the store.
+    pub(super) async fn flush_last_uses(&self, scope: FlushScope) -> Result<(), StoreError> {
+        self.last_used
+            .flush(&*self.store, self.clock.now(), scope)
+            .await
+    }
+}
+
+impl PresentedToken for TokenRef<'_> {
+    #[inline]
+    fn id(&self) -> &KeyId {
+        self.id()
+    }
+
+    #[inline]
+    fn environment(&self) -> Environment {
+        self.environment()
+    }
+}
+
+impl Backend for KeyStoreBackend {
+    type Token<'a> = TokenRef<'a>;
+    type Secret = Secret;
+
+    async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
+        self.store.find(id).await
+    }
+
+    async fn rehash(
+        &self,
+        id: &KeyId,
+        version: u64,
+        credential: &Credential,
+    ) -> Result<(), StoreError> {
+        self.store.rehash(id, version, credential).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    #[inline]
+    fn mac(&self, token: &Self::Token<'_>) -> TokenMac {
+        self.proof_key.mac(token.exposed_secret())
+    }
+
+    fn fingerprint(&self, key: &Key, hash: &StoredHash) -> Fingerprint {
+        self.proof_key.fingerprint(key, hash)
+    }
+
+    fn tag_matches(&self, token: &Self::Token<'_>, record: &Record) -> Result<bool, HashError> {
+        let secret = token.exposed_secret();
+        self.hasher
+            .tag_matches(&record.credential, token.id(), secret)
+    }
+
+    fn verify_at_once(
+        &self,
+        token: &Self::Token<'_>,
+        record: &Record,
+    ) -> Result<Option<bool>, HashError> {
+        let hash = &record.credential.hash;
+        self.hasher
+            .verify_at_once(hash, &binding(&record.key), token.exposed_secret())
+    }
+
+    async fn verify_on_pool(
+        &self,
+        token: &Self::Token<'_>,
+        record: &Record,
+        proof: Proof,
+    ) -> Result<bool, HashError> {
+        let Record {
+            key, credential, ..
+        } = record;
+        let secret = token.exposed_secret();
+        let run = (key.id, proof);
+        self.in_flight
+            .verify(&self.hasher, run, &credential.hash, binding(key), secret)
+            .await
+    }
+
+    fn is_current(&self, record: &Record) -> bool {
+        self.hasher.is_current(&record.credential.hash)
+    }
+
+    fn copy_secret(&self, token: &Self::Token<'_>) -> Secret {
+        token.secret()
+    }
+
+    async fn hash_again(&self, key: &Key, secret: &Secret) -> Result<Credential, HashError> {
+        let mut random = Generator::seeded(&*self.entropy).map_err(HashError::failed)?;
+        let salt = random.bytes();
+        drop(random);
+        self.hasher
+            .credential(&key.id, binding(key), salt, secret.expose())
+            .await
+    }
+
+    fn assume_proven(&self, id: KeyId, proof: Proof) -> impl Sized {
+        self.in_flight.assume_proven(id, proof)
+    }
+
+    fn intern(&self, key: &mut Key) {
+        self.interner.intern(key);
+    }
+
+    #[inline]
+    fn record_use(&self, cached: &Arc<CachedKey>) {
+        self.last_used.record(cached, self.clock.coarse());
+    }
+}
+
+fn binding(key: &Key) -> Binding {
+    Binding::new(&key.id, &key.workspace, key.environment)
+}
+
+impl fmt::Debug for KeyStoreBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyStoreBackend")
+            .field("store", &self.store)
+            .field("hasher", &self.hasher)
+            .field("last_used", &self.last_used)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,100 @@
+//! A key as it was read from the store, and its last use in this process.
+
+use crate::{
+    Environment, Key, Timestamp,
+    sync::{AtomicBool, AtomicI64, Ordering},
+};
+
+/// A key that was read from the store. The cache, each [`Verified`](crate::Verified) token and the
+/// queue of last uses share it.
+// The fields that every verification reads come first, so that they share a cache line.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct CachedKey {
+    /// The latest known use, in Unix milliseconds, or negative if there is none. It may have
+    /// happened in another process.
+    last_used: AtomicI64,
+    /// Whether the last use is queued to be written.
+    pub(super) queued: AtomicBool,
+    /// A copy of the key's environment.
+    pub(super) environment: Environment,
+    /// Whether the key is active at any time: neither revoked nor with an expiry.
+    pub(super) never_expires: bool,
+    /// The latest use that is known to be written, in Unix milliseconds, or negative if there is
+    /// none.
+    pub(super) written: AtomicI64,
+    /// The version of the record.
+    pub(super) version: u64,
+    pub(crate) key: Key,
+}
+
+const NEVER: i64 = -1;
+
+impl CachedKey {
+    pub(super) fn new(key: Key, version: u64) -> Self {
+        let last_used = key.last_used_at.map_or(NEVER, Timestamp::as_millis);
+        Self {
+            last_used: AtomicI64::new(last_used),
+            queued: AtomicBool::new(false),
+            environment: key.environment,
+            never_expires: key.revoked_at.is_none() && key.expires_at.is_none(),
+            written: AtomicI64::new(last_used),
+            version,
+            key,
+        }
+    }
+
+    /// Whether a record is the same as this one, apart from its last use.
+    pub(super) fn is_same(&self, key: &Key, version: u64) -> bool {
+        let Key {
+            id,
+            workspace,
+            environment,
+            name,
+            permissions,
+            metadata,
+            parent,
+            successor,
+            expires_at,
+            revoked_at,
+            last_used_at: _,
+        } = &self.key;
+        self.version == version
+            && *id == key.id
+            && *workspace == key.workspace
+            && *environment == key.environment
+            && *name == key.name
+            && *permissions == key.permissions
+            && *metadata == key.metadata
+            && *parent == key.parent
+            && *successor == key.successor
+            && *expires_at == key.expires_at
+            && *revoked_at == key.revoked_at
+    }
+
+    /// Returns when the key was last used.
+    pub(crate) fn last_used_at(&self) -> Option<Timestamp> {
+        Timestamp::from_millis(self.last_used.load(Ordering::SeqCst)).ok()
+    }
+
+    /// Records a use. A second use in the same millisecond writes nothing, so that threads that
+    /// verify the same key do not contend.
+    pub(super) fn record_use(&self, now: Timestamp) {
+        let now = now.as_millis();
+        if self.last_used.load(Ordering::Relaxed) < now {
+            // The coarse clock may be behind the clock that dated the creation.
+            let now = now.max(self.key.created_at().as_millis());
+            self.last_used.fetch_max(now, Ordering::SeqCst);
+        }
+    }
+
+    /// Takes over the uses of an earlier version of the same key.
+    pub(super) fn inherit_uses(&self, earlier: &Self) {
+        for (own, earlier) in [
+            (&self.last_used, &earlier.last_used),
+            (&self.written, &earlier.written),
+        ] {
+            own.fetch_max(earlier.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+    }
+}

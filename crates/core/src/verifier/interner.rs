@@ -1,0 +1,103 @@
+//! Sharing of the values that many cached keys have in common.
+
+use std::{collections::HashSet, hash::Hash};
+
+use crate::{
+    Key, Permissions, Workspace,
+    sync::{Mutex, PoisonError},
+};
+
+/// The capacity for each kind of value. A full interner is emptied: keys keep the values that they
+/// have.
+const CAPACITY: usize = 4096;
+
+/// The workspaces and permission sets of recently read keys. A store allocates both for each row;
+/// cached keys share them.
+#[derive(Default)]
+pub(super) struct Interner {
+    workspaces: InternedValues<Workspace>,
+    permissions: InternedValues<Permissions>,
+}
+
+impl Interner {
+    /// Replaces the key's workspace and permissions with shared ones.
+    pub(super) fn intern(&self, key: &mut Key) {
+        self.workspaces.intern(&mut key.workspace);
+        self.permissions.intern(&mut key.permissions);
+    }
+}
+
+struct InternedValues<T>(Mutex<HashSet<T>>);
+
+impl<T> Default for InternedValues<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone + Eq + Hash> InternedValues<T> {
+    fn intern(&self, value: &mut T) {
+        let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = values.get(value) {
+            *value = shared.clone();
+            return;
+        }
+        if values.len() >= CAPACITY {
+            values.clear();
+        }
+        values.insert(value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace(number: usize) -> Workspace {
+        Workspace::parse(&format!("workspace-{number}")).unwrap()
+    }
+
+    #[test]
+    fn equal_values_are_shared_until_the_interner_is_full() {
+        let values = InternedValues::default();
+        let intern = |number| {
+            let mut value = workspace(number);
+            values.intern(&mut value);
+            value
+        };
+        let first: Vec<_> = (0..CAPACITY).map(intern).collect();
+        let is_shared = |number| {
+            let again: Workspace = intern(number);
+            again == first[number] && again.as_str().as_ptr() == first[number].as_str().as_ptr()
+        };
+        assert!((0..CAPACITY).all(is_shared));
+        // One value more than the capacity.
+        intern(CAPACITY);
+        assert!(!is_shared(0));
+        assert_eq!(values.0.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn keys_share_their_workspace_and_their_permissions() {
+        let interner = Interner::default();
+        let [first, second] = [(); 2].map(|()| {
+            let mut key = Key::new(
+                crate::KeyId::parse("key_0U5lKtf600000000").unwrap(),
+                workspace(1),
+                crate::Environment::Live,
+                crate::Name::parse("n").unwrap(),
+                "keys:read,keys:write".parse().unwrap(),
+            );
+            interner.intern(&mut key);
+            key
+        });
+        let addresses = |key: &Key| {
+            let permission = key.permissions.iter().next().unwrap();
+            (
+                key.workspace.as_str().as_ptr(),
+                std::ptr::from_ref(permission),
+            )
+        };
+        assert_eq!(addresses(&first), addresses(&second));
+    }
+}

@@ -1,0 +1,225 @@
+//! Last uses of keys: recorded in memory, and written to the store in the background.
+
+use std::{
+    borrow::Borrow,
+    collections::HashSet,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::cached_key::CachedKey;
+use crate::{
+    Key, KeyId, KeyStore, StoreError, Timestamp,
+    sync::{Mutex, MutexGuard, Ordering, PoisonError},
+};
+
+/// The shortest time between two writes of one key's last use.
+const WRITE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The most keys in one call to the store.
+const BATCH: usize = 512;
+
+/// The last uses that are not written yet, one for each key.
+pub(crate) struct LastUsedQueue {
+    waiting: Mutex<HashSet<ById>>,
+    /// The most keys that may wait.
+    limit: usize,
+}
+
+/// A key in a set, found by its id.
+struct ById(Arc<CachedKey>);
+
+impl Borrow<KeyId> for ById {
+    fn borrow(&self) -> &KeyId {
+        &self.0.key.id
+    }
+}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.key.id.hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key.id == other.0.key.id
+    }
+}
+
+impl Eq for ById {}
+
+/// Which uses a flush writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FlushScope {
+    /// Those of keys whose last write is at least [`WRITE_INTERVAL`] old.
+    Due,
+    /// All.
+    All,
+}
+
+impl LastUsedQueue {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            limit,
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashSet<ById>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the number of keys that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting().len()
+    }
+
+    /// Records a use and queues it. If the queue is full, the use is never written, but the issuers
+    /// of this process show it for as long as the key is cached.
+    #[inline]
+    pub(super) fn record(&self, cached: &Arc<CachedKey>, now: Timestamp) {
+        cached.record_use(now);
+        // This thread records the use and then reads the flag. A flush clears the flag and then
+        // reads the use. So either the flush writes this use, or the key is queued again.
+        if !cached.queued.load(Ordering::SeqCst) {
+            self.enqueue(cached);
+        }
+    }
+
+    #[cold]
+    fn enqueue(&self, cached: &Arc<CachedKey>) {
+        let mut waiting = self.waiting();
+        match waiting.get(&cached.key.id) {
+            Some(ById(other)) => {
+                // Another version of the key is queued, and a verification may still be about to
+                // record a use there. Clear its flag first, so that such a use comes here, too, and
+                // then take over the uses recorded so far.
+                other.queued.store(false, Ordering::SeqCst);
+                cached.inherit_uses(other);
+            }
+            None if waiting.len() >= self.limit => return,
+            None => {}
+        }
+        waiting.replace(ById(Arc::clone(cached)));
+        cached.queued.store(true, Ordering::SeqCst);
+    }
+
+    /// Updates `last_used_at` of keys that were read from the store with uses that are not written
+    /// yet.
+    pub(crate) fn overlay(&self, keys: &mut [Key]) {
+        let waiting = self.waiting();
+        for key in keys {
+            if let Some(ById(cached)) = waiting.get(&key.id) {
+                key.last_used_at = key.last_used_at.max(cached.last_used_at());
+            }
+        }
+    }
+
+    /// Writes the uses in `scope`. Uses that the store does not accept stay queued.
+    pub(super) async fn flush(
+        &self,
+        store: &dyn KeyStore,
+        now: Timestamp,
+        scope: FlushScope,
+    ) -> Result<(), StoreError> {
+        let keys = self.select(now, scope);
+        let mut result = Ok(());
+        for batch in keys.chunks(BATCH) {
+            let uses: Vec<(KeyId, Timestamp)> = batch
+                .iter()
+                .filter_map(|cached| {
+                    cached.queued.store(false, Ordering::SeqCst);
+                    Some((cached.key.id, cached.last_used_at()?))
+                })
+                .collect();
+            match store.touch(&uses).await {
+                Ok(()) => self.mark_written(batch, now),
+                Err(error) => {
+                    // A concurrent flush may have removed the keys from the queue.
+                    for cached in batch {
+                        self.enqueue(cached);
+                    }
+                    result = Err(error);
+                }
+            }
+        }
+        result
+    }
+
+    fn select(&self, now: Timestamp, scope: FlushScope) -> Vec<Arc<CachedKey>> {
+        let interval = i64::try_from(WRITE_INTERVAL.as_millis()).unwrap_or(i64::MAX);
+        let is_selected = |cached: &CachedKey| {
+            let written = cached.written.load(Ordering::Relaxed);
+            // A clock that was set back must not keep a use from being written.
+            scope == FlushScope::All
+                || !(written..written.saturating_add(interval)).contains(&now.as_millis())
+        };
+        self.waiting()
+            .iter()
+            .filter(|ById(cached)| is_selected(cached))
+            .map(|ById(cached)| Arc::clone(cached))
+            .collect()
+    }
+
+    fn mark_written(&self, batch: &[Arc<CachedKey>], now: Timestamp) {
+        let mut waiting = self.waiting();
+        for cached in batch {
+            cached.written.store(now.as_millis(), Ordering::Relaxed);
+            let used_again = cached.queued.load(Ordering::SeqCst);
+            match waiting.get(&cached.key.id) {
+                Some(ById(other)) if !Arc::ptr_eq(other, cached) => other.inherit_uses(cached),
+                Some(_) if !used_again => {
+                    waiting.remove(&cached.key.id);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl fmt::Debug for LastUsedQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LastUsedQueue")
+            .field("waiting", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Environment, Key, Name, Permissions, Workspace};
+
+    fn cached(number: u32) -> Arc<CachedKey> {
+        let key = Key::new(
+            KeyId::parse(&format!("key_0U5lKt{number:010}")).unwrap(),
+            Workspace::parse("acme").unwrap(),
+            Environment::Live,
+            Name::parse("n").unwrap(),
+            Permissions::all(),
+        );
+        Arc::new(CachedKey::new(key, 1))
+    }
+
+    #[test]
+    fn a_use_is_recorded_even_if_the_queue_is_full() {
+        let queue = LastUsedQueue::new(2);
+        let now = Timestamp::from_millis(1_709_287_200_000).unwrap();
+        let keys: Vec<_> = (0..3).map(cached).collect();
+        for cached in &keys {
+            queue.record(cached, now);
+            queue.record(cached, now);
+            assert_eq!(cached.last_used_at(), Some(now));
+        }
+        assert_eq!(queue.waiting().len(), 2);
+        // Once the others are written, there is room again.
+        let store = crate::MemoryStore::new();
+        pollster::block_on(queue.flush(&store, now, FlushScope::All)).unwrap();
+        assert_eq!(queue.waiting().len(), 0);
+        queue.record(&keys[2], now);
+        assert_eq!(queue.waiting().len(), 1);
+    }
+}

@@ -1,0 +1,368 @@
+//! The verification protocol: the order in which a verification reads the lease, the cache and the
+//! store, and how the cache is filled.
+//!
+//! Three programs compile this file: the library, the schedule model in `tests/model` and the
+//! memory-order model in `tests/orders`. Each supplies its own [`Backend`].
+
+use std::sync::Arc;
+
+use super::{
+    cache::{Cache, Entry},
+    cached_key::CachedKey,
+    proof::{Fingerprint, Proof},
+    rehash::{Rehash, RehashClaims},
+    token_mac::TokenMac,
+};
+use crate::{
+    Denied, Environment, HashError, Key, KeyId, Record, Status, StoreError, Timestamp, VerifyError,
+    hash::{Credential, StoredHash},
+    meter,
+    store::{Lease, Stamp},
+    sync::Ordering,
+};
+
+/// How often a verification reads a record whose hash changes while the secret is checked.
+const MAX_ATTEMPTS: u32 = 4;
+
+/// A parsed token that was presented by a client.
+pub(super) trait PresentedToken {
+    fn id(&self) -> &KeyId;
+    fn environment(&self) -> Environment;
+}
+
+/// The surroundings of the protocol: a store, a hasher and a clock.
+pub(super) trait Backend {
+    type Token<'a>: PresentedToken;
+    /// A copy of a token's secret.
+    type Secret;
+
+    /// Reads a record from the store.
+    async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError>;
+
+    /// Replaces the credential of a record that still has this version.
+    async fn rehash(
+        &self,
+        id: &KeyId,
+        version: u64,
+        credential: &Credential,
+    ) -> Result<(), StoreError>;
+
+    fn now(&self) -> Timestamp;
+
+    fn mac(&self, token: &Self::Token<'_>) -> TokenMac;
+
+    fn fingerprint(&self, key: &Key, hash: &StoredHash) -> Fingerprint;
+
+    /// Whether the token's secret has the record's tag. This takes nanoseconds.
+    fn tag_matches(&self, token: &Self::Token<'_>, record: &Record) -> Result<bool, HashError>;
+
+    /// Whether the token's secret has the record's hash, or `None` if the hash takes long to
+    /// compute.
+    fn verify_at_once(
+        &self,
+        token: &Self::Token<'_>,
+        record: &Record,
+    ) -> Result<Option<bool>, HashError>;
+
+    /// Whether the token's secret has the record's hash, computed on the hashing pool. `proof` is
+    /// the evidence if it has.
+    async fn verify_on_pool(
+        &self,
+        token: &Self::Token<'_>,
+        record: &Record,
+        proof: Proof,
+    ) -> Result<bool, HashError>;
+
+    /// Whether a record's hash has the scheme and the pepper of new hashes.
+    fn is_current(&self, record: &Record) -> bool;
+
+    fn copy_secret(&self, token: &Self::Token<'_>) -> Self::Secret;
+
+    /// Hashes the secret of a key with the current scheme and pepper, and a new salt.
+    async fn hash_again(&self, key: &Key, secret: &Self::Secret) -> Result<Credential, HashError>;
+
+    /// Makes [`verify_on_pool`](Self::verify_on_pool) accept a proof without a run, until the
+    /// returned guard is dropped.
+    fn assume_proven(&self, id: KeyId, proof: Proof) -> impl Sized;
+
+    /// Replaces parts of a key with equal ones that other keys have already.
+    fn intern(&self, key: &mut Key);
+
+    /// Records that a key was used now.
+    fn record_use(&self, cached: &Arc<CachedKey>);
+}
+
+/// A bounded queue of hashes to replace.
+pub(super) trait RehashQueue<S> {
+    /// Queues a request. Returns `false` if the queue is full.
+    fn try_push(&self, rehash: Rehash<S>) -> bool;
+}
+
+/// The protocol over a backend, with the cache that it fills.
+pub(super) struct Protocol<B> {
+    pub(super) backend: B,
+    pub(super) cache: Arc<Cache>,
+    lease: Arc<Lease>,
+    claims: RehashClaims,
+}
+
+impl<B: Backend> Protocol<B> {
+    pub(super) fn new(backend: B, cache: Arc<Cache>, lease: Arc<Lease>) -> Self {
+        Self {
+            backend,
+            cache,
+            lease,
+            claims: RehashClaims::default(),
+        }
+    }
+
+    /// Decides from the cache, if it has a fresh entry for the key.
+    #[inline]
+    pub(super) fn verify_in_memory(
+        &self,
+        token: &B::Token<'_>,
+        queue: &impl RehashQueue<B::Secret>,
+    ) -> Option<Result<Arc<CachedKey>, Denied>> {
+        let id = token.id();
+        let cached = self.cache.read_fresh(id, |entry| {
+            // This load fetches the key from memory while the MAC is being computed.
+            if entry.cached.environment != token.environment() {
+                return Err(Denied::Unknown(*id));
+            }
+            let mac = self.backend.mac(token);
+            // The secret of a key never changes, so another secret is wrong whatever the hash.
+            if !entry.proof.token.matches(mac) {
+                return Err(Denied::WrongSecret(*id));
+            }
+            if entry.outdated.load(Ordering::Relaxed) {
+                self.queue_rehash(entry, token, queue);
+            }
+            Ok(Arc::clone(&entry.cached))
+        })?;
+        Some(cached.and_then(|cached| self.accept(cached)))
+    }
+
+    /// Decides from the store.
+    ///
+    /// The stamp is taken before the record is read, and compared after the entry is inserted into
+    /// the cache, so that a read from before a change never becomes fresh after it.
+    pub(super) async fn verify_in_store(
+        &self,
+        token: &B::Token<'_>,
+        queue: &impl RehashQueue<B::Secret>,
+    ) -> Result<Arc<CachedKey>, VerifyError> {
+        let id = token.id();
+        let mac = self.backend.mac(token);
+        let mut proven = None;
+        for _ in 0..MAX_ATTEMPTS {
+            let stamp = self.lease.stamp(id);
+            let record = self.backend.find(id).await?.ok_or(Denied::Unknown(*id))?;
+            let Record {
+                key, credential, ..
+            } = &record;
+            if key.environment != token.environment() {
+                return Err(Denied::Unknown(*id).into());
+            }
+            let proof = Proof {
+                token: mac,
+                hash: self.backend.fingerprint(key, &credential.hash),
+            };
+            let mut is_proven = proven == Some(proof.hash);
+            if !is_proven {
+                let proves = self.cache.read(id, |entry| entry.proves(mac, proof.hash));
+                is_proven = match proves.flatten() {
+                    Some(true) => true,
+                    Some(false) => return Err(Denied::WrongSecret(*id).into()),
+                    None if self.backend.tag_matches(token, &record)? => false,
+                    None => return Err(Denied::WrongSecret(*id).into()),
+                };
+            }
+            if is_proven {
+                return Ok(self.accept(self.remember(record, stamp, proof, token, queue))?);
+            }
+            // Reject revoked and expired keys before computing the hash.
+            self.check_active(key)?;
+            let at_once = self.backend.verify_at_once(token, &record)?;
+            let matches = match at_once {
+                Some(matches) => matches,
+                None => self.backend.verify_on_pool(token, &record, proof).await?,
+            };
+            if !matches {
+                return Err(Denied::WrongSecret(*id).into());
+            }
+            // The pool may have been busy for long, and the record may have changed meanwhile. If
+            // the lease cannot rule that out, read it again.
+            if at_once.is_some() || self.lease.holds(id, stamp) {
+                return Ok(self.accept(self.remember(record, stamp, proof, token, queue))?);
+            }
+            proven = Some(proof.hash);
+        }
+        Err(HashError::Busy.into())
+    }
+
+    /// Calls `read` with the key as it is now, from a fresh entry or from the store. Returns `None`
+    /// if there is no such key.
+    pub(super) async fn read_current<T>(
+        &self,
+        id: &KeyId,
+        read: impl Fn(&Key) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        match self.cache.read_fresh(id, |entry| read(&entry.cached.key)) {
+            Some(value) => Ok(Some(value)),
+            None => {
+                let record = self.backend.find(id).await?;
+                Ok(record.map(|record| read(&record.key)))
+            }
+        }
+    }
+
+    /// Replaces a hash that is outdated.
+    ///
+    /// If that fails, the old hash stays in place, and the next verification that reads it from the
+    /// store tries again. If it fails only because the pool is busy, the next verification in
+    /// memory tries again, too.
+    pub(super) async fn replace_hash(&self, rehash: Rehash<B::Secret>) {
+        let Rehash {
+            cached,
+            token,
+            secret,
+            claim,
+        } = rehash;
+        let key = &cached.key;
+        let credential = match self.backend.hash_again(key, &secret).await {
+            Ok(credential) => credential,
+            Err(HashError::Busy) => {
+                self.cache.read(&key.id, |entry| {
+                    if entry.cached.version == cached.version {
+                        entry.outdated.store(true, Ordering::Relaxed);
+                    }
+                });
+                return;
+            }
+            Err(_) => return,
+        };
+        drop(secret);
+        let hash = self.backend.fingerprint(key, &credential.hash);
+        let proof = Proof { token, hash };
+        // From the commit on, other verifications read the new hash. This token is proven for it.
+        let _assumed = self.backend.assume_proven(key.id, proof);
+        let replaced = self
+            .backend
+            .rehash(&key.id, cached.version, &credential)
+            .await;
+        if replaced.is_err() {
+            return;
+        }
+        meter::rehashed();
+        let stamp = self.lease.stamp(&key.id);
+        if let Ok(Some(record)) = self.backend.find(&key.id).await
+            && self
+                .backend
+                .fingerprint(&record.key, &record.credential.hash)
+                == hash
+        {
+            let cached = self.cached_key(record.key, record.version);
+            let entry = Entry::new(proof, cached, false);
+            self.cache.fill(key.id, stamp, entry);
+        }
+        drop(claim);
+    }
+
+    /// Fills the cache with a record that was read and a proof for its hash.
+    fn remember(
+        &self,
+        record: Record,
+        stamp: Stamp,
+        proof: Proof,
+        token: &B::Token<'_>,
+        queue: &impl RehashQueue<B::Secret>,
+    ) -> Arc<CachedKey> {
+        let outdated = !self.backend.is_current(&record);
+        let cached = self.cached_key(record.key, record.version);
+        let id = cached.key.id;
+        let is_cached = self.cache.read(&id, |entry| {
+            entry.mark_used();
+            Arc::ptr_eq(&entry.cached, &cached) && entry.proof.hash == proof.hash
+        });
+        // While the lease does not hold, a new entry would not be used any more than this one.
+        if is_cached == Some(true) && !self.lease.vouches() {
+            return cached;
+        }
+        let entry = Entry::new(proof, Arc::clone(&cached), outdated);
+        self.cache.fill(id, stamp, entry);
+        // Queue the rehash after the fill: if the pool turns out to be busy, the worker marks the
+        // entry as outdated again, and must find it.
+        if outdated && cached.key.status(self.backend.now()) == Status::Active {
+            let queue_rehash = |entry: &Entry| {
+                // Another verification may have read the record since, with its new hash.
+                if Arc::ptr_eq(&entry.cached, &cached) && entry.proof.hash == proof.hash {
+                    self.queue_rehash(entry, token, queue);
+                }
+            };
+            if self.cache.read(&id, queue_rehash).is_none() {
+                queue_rehash(&Entry::new(proof, Arc::clone(&cached), outdated));
+            }
+        }
+        cached
+    }
+
+    /// Returns the cached key if it is the same as the one that was read, and otherwise a new one
+    /// with its uses.
+    fn cached_key(&self, mut key: Key, version: u64) -> Arc<CachedKey> {
+        let cached = self.cache.read(&key.id, |entry| Arc::clone(&entry.cached));
+        match cached {
+            Some(cached) if cached.is_same(&key, version) => cached,
+            earlier => {
+                self.backend.intern(&mut key);
+                let cached = CachedKey::new(key, version);
+                if let Some(earlier) = earlier {
+                    cached.inherit_uses(&earlier);
+                }
+                Arc::new(cached)
+            }
+        }
+    }
+
+    /// Queues the replacement of an outdated hash, unless that is under way.
+    #[cold]
+    fn queue_rehash(
+        &self,
+        entry: &Entry,
+        token: &B::Token<'_>,
+        queue: &impl RehashQueue<B::Secret>,
+    ) {
+        let Some(claim) = self.claims.claim(*token.id()) else {
+            return;
+        };
+        // Clear the flag before the request is queued: the worker may set it again at once.
+        entry.outdated.store(false, Ordering::Relaxed);
+        let queued = queue.try_push(Rehash {
+            cached: Arc::clone(&entry.cached),
+            token: entry.proof.token,
+            secret: self.backend.copy_secret(token),
+            claim,
+        });
+        if !queued {
+            entry.outdated.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes the last check of a proven token, which every verification makes: whether its key is
+    /// active now.
+    #[inline]
+    fn accept(&self, cached: Arc<CachedKey>) -> Result<Arc<CachedKey>, Denied> {
+        if !cached.never_expires {
+            self.check_active(&cached.key)?;
+        }
+        self.backend.record_use(&cached);
+        Ok(cached)
+    }
+
+    fn check_active(&self, key: &Key) -> Result<(), Denied> {
+        match key.status(self.backend.now()) {
+            Status::Active => Ok(()),
+            Status::Expired => Err(Denied::Expired(key.id)),
+            Status::Revoked => Err(Denied::Revoked(key.id)),
+        }
+    }
+}

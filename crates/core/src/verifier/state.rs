@@ -1,0 +1,57 @@
+//! The state of a verifier, and its start.
+
+use std::{fmt, io, sync::Arc};
+
+use super::{backend::KeyStoreBackend, cache::Cache, protocol::Protocol, upkeep::Upkeep};
+use crate::{
+    Prefix,
+    meter::{Instance, InstanceState},
+};
+
+/// The state that all clones of a [`Verifier`](super::Verifier) share.
+pub(crate) struct VerifierState {
+    pub(super) prefix: Prefix,
+    pub(super) protocol: Arc<Protocol<KeyStoreBackend>>,
+    pub(super) upkeep: Upkeep,
+}
+
+impl VerifierState {
+    /// Starts background work over a backend, with a cache of `cache` keys.
+    pub(super) fn start(
+        prefix: Prefix,
+        backend: KeyStoreBackend,
+        cache: usize,
+    ) -> io::Result<Self> {
+        let lease = backend.store.lease();
+        let cache = Cache::new(cache, Arc::clone(&lease));
+        let instance = Instance::open({
+            let (cache, lease) = (Arc::clone(&cache), Arc::clone(&lease));
+            let last_used = Arc::clone(&backend.last_used);
+            let hashes = backend.hasher.queue().clone();
+            move || InstanceState {
+                cached_keys: cache.len(),
+                argon2_waiting: hashes.waiting(),
+                last_uses_waiting: last_used.len(),
+                lease_holds: lease.vouches(),
+                lease_remaining: lease.remaining(),
+            }
+        });
+        let protocol = Arc::new(Protocol::new(backend, cache, lease));
+        Ok(Self {
+            prefix,
+            upkeep: Upkeep::start(Arc::clone(&protocol), instance)?,
+            protocol,
+        })
+    }
+}
+
+impl fmt::Debug for VerifierState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifierState")
+            .field("prefix", &self.prefix)
+            .field("cache", &self.protocol.cache)
+            .field("backend", &self.protocol.backend)
+            .field("upkeep", &self.upkeep)
+            .finish()
+    }
+}

@@ -1,0 +1,165 @@
+//! The library's protocol and cache over the model's backend.
+
+mod backend;
+#[expect(dead_code, reason = "the library's source")]
+#[path = "../../../src/verifier/cache.rs"]
+mod cache;
+#[expect(dead_code, reason = "the library's source")]
+#[path = "../../../src/verifier/cached_key.rs"]
+mod cached_key;
+mod map;
+#[path = "../../../src/verifier/proof.rs"]
+mod proof;
+#[expect(dead_code, reason = "the library's source")]
+#[path = "../../../src/verifier/protocol.rs"]
+mod protocol;
+#[path = "../../../src/verifier/rehash.rs"]
+mod rehash;
+#[expect(dead_code, reason = "the library's source")]
+#[path = "../../../src/verifier/token_mac.rs"]
+mod token_mac;
+
+use std::{
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+pub(crate) use self::backend::{Hashing, Pool, credential, secret_of};
+use self::{
+    backend::{ModelBackend, Queue, Token},
+    cache::Cache,
+    cached_key::CachedKey,
+    protocol::{PresentedToken, Protocol},
+};
+use crate::{
+    KeyId,
+    fault::{self, Fault},
+    hash::Credential,
+    meter,
+    ready::ready,
+    runner,
+    store::Handle,
+    time,
+};
+
+thread_local! {
+    static HITS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Returns the number of verifications that this thread's models have decided in memory.
+pub(crate) fn hits() -> u64 {
+    HITS.get()
+}
+
+#[derive(Clone)]
+pub(crate) struct Verifier {
+    protocol: Arc<Protocol<ModelBackend>>,
+}
+
+impl Verifier {
+    pub(crate) fn new(handle: &Handle, capacity: usize, hashing: Hashing) -> Self {
+        Self::with_current(handle, capacity, hashing, credential('B'))
+    }
+
+    /// Creates a verifier for which all credentials except `current` are outdated.
+    pub(crate) fn with_current(
+        handle: &Handle,
+        capacity: usize,
+        hashing: Hashing,
+        current: Credential,
+    ) -> Self {
+        let cache = Cache::new(capacity, Arc::clone(&handle.lease));
+        let backend = ModelBackend {
+            handle: handle.clone(),
+            hashing,
+            queue: Queue::new(&cache),
+            current,
+            hashes: AtomicU64::new(0),
+            pool_is_busy: AtomicBool::new(false),
+        };
+        let protocol = Protocol::new(backend, cache, Arc::clone(&handle.lease));
+        Self {
+            protocol: Arc::new(protocol),
+        }
+    }
+
+    fn backend(&self) -> &ModelBackend {
+        &self.protocol.backend
+    }
+
+    /// Returns the number of hashes that were computed.
+    pub(crate) fn hashes(&self) -> u64 {
+        self.backend().hashes.load(Ordering::SeqCst)
+    }
+
+    /// Verifies a token, and checks the result against the promises that were in force when the
+    /// verification began, and when its hash was computed.
+    pub(crate) fn verify(&self, id: KeyId, secret: u64) -> bool {
+        let handle = &self.backend().handle;
+        let token = Token::new(id, secret);
+        let began = time::millis();
+        let promised = handle.database.promises.in_force(id, began, handle.bound);
+        let Some(cached) = self.decide(&token) else {
+            return false;
+        };
+        for promise in promised {
+            if !promise.allows(&cached.key, began) {
+                runner::violated(&format!("accepted in spite of {promise:?}"));
+            }
+        }
+        if let Some((promised, hashed)) = token.hashed.take()
+            && !promised
+                .iter()
+                .all(|promise| promise.allows(&cached.key, hashed))
+        {
+            runner::violated("accepted after a hash during which the key was revoked");
+        }
+        if secret != secret_of(&id) {
+            runner::violated("accepted a wrong secret");
+        }
+        true
+    }
+
+    fn decide(&self, token: &Token) -> Option<Arc<CachedKey>> {
+        let backend = self.backend();
+        if fault::is(Fault::ReadBeforeStamp) {
+            fault::read_ahead(backend.handle.find(token.id()));
+        }
+        fault::skip_lease();
+        let in_memory = self.protocol.verify_in_memory(token, &*backend.queue);
+        let in_memory = in_memory
+            .filter(|_| !fault::is(Fault::LeaseAfterEntry) || backend.handle.lease.vouches());
+        let decided = match in_memory {
+            Some(decided) => {
+                HITS.set(HITS.get() + 1);
+                decided.ok()
+            }
+            None => ready(self.protocol.verify_in_store(token, &*backend.queue)).ok(),
+        };
+        fault::take_read_ahead();
+        decided
+    }
+
+    /// Returns the number of hashes that wait to be replaced.
+    pub(crate) fn waiting(&self) -> usize {
+        self.backend().queue.len()
+    }
+
+    /// Replaces the hash that has waited for longest, if there is one. Only one thread at a time
+    /// may do this.
+    pub(crate) fn replace_next(&self, pool: Pool) {
+        let busy = pool == Pool::Busy;
+        self.backend().pool_is_busy.store(busy, Ordering::SeqCst);
+        if let Some(rehash) = self.backend().queue.pop() {
+            ready(self.protocol.replace_hash(rehash));
+        }
+    }
+
+    /// Returns the number of keys in the cache and the number of evictions.
+    pub(crate) fn sizes(&self) -> (usize, u64) {
+        (self.protocol.cache.len(), meter::evictions())
+    }
+}

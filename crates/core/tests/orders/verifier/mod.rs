@@ -1,0 +1,141 @@
+//! The library's protocol and cache over a backend of one key, whose hash takes no time.
+
+#[expect(dead_code, reason = "the library's source")]
+#[path = "../../../src/verifier/cache.rs"]
+mod cache;
+#[expect(dead_code, reason = "the library's source")]
+#[path = "../../../src/verifier/cached_key.rs"]
+mod cached_key;
+mod map;
+#[path = "../../../src/verifier/proof.rs"]
+mod proof;
+#[expect(dead_code, reason = "the library's source")]
+#[path = "../../../src/verifier/protocol.rs"]
+mod protocol;
+#[path = "../../../src/verifier/rehash.rs"]
+mod rehash;
+#[expect(dead_code, reason = "the library's source")]
+#[path = "../../../src/verifier/token_mac.rs"]
+mod token_mac;
+
+use std::sync::Arc;
+
+use self::{
+    cache::Cache,
+    cached_key::CachedKey,
+    proof::{Fingerprint, Proof},
+    protocol::{Backend, PresentedToken, Protocol, RehashQueue},
+    rehash::Rehash,
+    token_mac::TokenMac,
+};
+use crate::{
+    Environment, HashError, Key, KeyId, Record, StoreError, Timestamp,
+    hash::{Credential, StoredHash},
+    ready::ready,
+    store::{Lease, Store, id},
+    time,
+};
+
+/// The token of the one key.
+struct Token(KeyId);
+
+impl PresentedToken for Token {
+    fn id(&self) -> &KeyId {
+        &self.0
+    }
+
+    fn environment(&self) -> Environment {
+        Environment::Live
+    }
+}
+
+/// No hash is outdated, so nothing is queued.
+struct NoQueue;
+
+impl RehashQueue<()> for NoQueue {
+    fn try_push(&self, _: Rehash<()>) -> bool {
+        false
+    }
+}
+
+struct LoomBackend(Arc<Store>);
+
+impl Backend for LoomBackend {
+    type Token<'a> = Token;
+    type Secret = ();
+
+    async fn find(&self, _: &KeyId) -> Result<Option<Record>, StoreError> {
+        Ok(Some(self.0.find()))
+    }
+
+    async fn rehash(&self, _: &KeyId, _: u64, _: &Credential) -> Result<(), StoreError> {
+        unreachable!("no hash is outdated")
+    }
+
+    fn now(&self) -> Timestamp {
+        time::now()
+    }
+
+    fn mac(&self, _: &Self::Token<'_>) -> TokenMac {
+        TokenMac::new([0, 0])
+    }
+
+    fn fingerprint(&self, _: &Key, _: &StoredHash) -> Fingerprint {
+        Fingerprint(0)
+    }
+
+    fn tag_matches(&self, _: &Self::Token<'_>, _: &Record) -> Result<bool, HashError> {
+        Ok(true)
+    }
+
+    fn verify_at_once(&self, _: &Self::Token<'_>, _: &Record) -> Result<Option<bool>, HashError> {
+        Ok(Some(true))
+    }
+
+    async fn verify_on_pool(
+        &self,
+        _: &Self::Token<'_>,
+        _: &Record,
+        _: Proof,
+    ) -> Result<bool, HashError> {
+        unreachable!("the hash takes no time")
+    }
+
+    fn is_current(&self, _: &Record) -> bool {
+        true
+    }
+
+    fn copy_secret(&self, _: &Self::Token<'_>) {}
+
+    async fn hash_again(&self, _: &Key, (): &()) -> Result<Credential, HashError> {
+        unreachable!("no hash is outdated")
+    }
+
+    fn assume_proven(&self, _: KeyId, _: Proof) -> impl Sized {}
+
+    fn intern(&self, _: &mut Key) {}
+
+    fn record_use(&self, _: &Arc<CachedKey>) {}
+}
+
+pub(crate) struct Verifier(Protocol<LoomBackend>);
+
+impl Verifier {
+    pub(crate) fn new(lease: &Arc<Lease>, store: &Arc<Store>) -> Self {
+        let cache = Cache::new(1, Arc::clone(lease));
+        let backend = LoomBackend(Arc::clone(store));
+        Self(Protocol::new(backend, cache, Arc::clone(lease)))
+    }
+
+    /// Whether the key is accepted according to the cache, or `None` if the cache has no fresh
+    /// entry.
+    pub(crate) fn verify_in_memory(&self) -> Option<bool> {
+        let decided = self.0.verify_in_memory(&Token(id()), &NoQueue);
+        decided.map(|decided| decided.is_ok())
+    }
+
+    /// Whether the key is accepted according to the store.
+    pub(crate) fn verify_in_store(&self) -> bool {
+        ready(self.0.verify_in_store(&Token(id()), &NoQueue)).is_ok()
+    }
+}
