@@ -32,7 +32,7 @@ fn create_over_http(criterion: &mut Criterion) {
     let keys = block_on(Keywright::open(config, Arc::new(store))).unwrap();
     let permissions = "api_keys:write,calls:*".parse().unwrap();
     let operator = Caller::new(Workspace::parse("default").unwrap(), permissions);
-    let new = NewKey::named(Name::parse("the creator").unwrap());
+    let new = NewKey::new(Name::parse("the creator").unwrap());
     let issued = block_on(keys.issuer().create(&operator, new)).unwrap();
     let token = issued.token.expose();
 

@@ -81,7 +81,7 @@ fn keywright(
 async fn create(keys: Keywright, count: u64) {
     let permissions: Permissions = PERMISSIONS.parse().unwrap();
     let caller = Caller::new(Workspace::parse(WORKSPACE).unwrap(), permissions);
-    let new = NewKey::named(Name::parse(NAME).unwrap());
+    let new = NewKey::new(Name::parse(NAME).unwrap());
     for _ in 0..count {
         keys.issuer().create(&caller, new.clone()).await.unwrap();
     }

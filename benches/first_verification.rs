@@ -26,7 +26,7 @@ fn first_verification(criterion: &mut Criterion) {
     let config = Config::new(Prefix::parse("acme").unwrap()).with_cache(0);
     let keys = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
     let caller = Caller::new(Workspace::parse("default").unwrap(), Permissions::all());
-    let new = NewKey::named(Name::parse("first verification").unwrap());
+    let new = NewKey::new(Name::parse("first verification").unwrap());
     let issued = block_on(keys.issuer().create(&caller, new)).unwrap();
 
     let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(32)).unwrap();

@@ -27,8 +27,8 @@ pub(crate) fn issue(keys: &Keywright, count: usize, runtime: &Runtime) -> Arc<[B
 
 async fn create(keys: Keywright, count: usize) -> Vec<Bytes> {
     let caller = Caller::new(Workspace::parse("default").unwrap(), Permissions::all());
-    let mut new = NewKey::named(Name::parse("a name of 20 letters").unwrap());
-    new.permissions = Some("calls:read,calls:write,users:read".parse().unwrap());
+    let new = NewKey::new(Name::parse("a name of 20 letters").unwrap())
+        .with_permissions("calls:read,calls:write,users:read".parse().unwrap());
     let mut tokens = Vec::with_capacity(count);
     for _ in 0..count {
         let issued = keys.issuer().create(&caller, new.clone()).await.unwrap();

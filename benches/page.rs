@@ -8,7 +8,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, measurement::WallTime};
 use futures_executor::block_on;
 use keywright_benches::{in_turn, run, runs_once};
 use keywright_core::{
-    Caller, Config, Keywright, ListKeys, Listed, Name, NewKey, Permissions, Position, Prefix,
+    Caller, Config, Keywright, ListKeys, ListStart, Name, NewKey, Page, Permissions, Prefix,
     Scheme, Workspace,
 };
 use keywright_store_sqlite::SqliteStore;
@@ -82,9 +82,9 @@ impl Filled {
             cursors: Vec::new(),
             _folder: folder,
         };
-        let mut next = filled.page(Position::Page(1)).next_cursor;
+        let mut next = filled.page(ListStart::Offset(0)).next;
         while let Some(cursor) = next {
-            next = filled.page(Position::Cursor(cursor.clone())).next_cursor;
+            next = filled.page(ListStart::After(cursor.clone())).next;
             filled.cursors.push(cursor);
         }
         assert_eq!(filled.cursors.len() as u64, count / u64::from(PAGE) - 1);
@@ -101,17 +101,17 @@ impl Filled {
         group.bench_function(id, |bencher| {
             bencher.iter(|| {
                 let cursor = cursors.next().unwrap().clone();
-                let listed = self.page(Position::Cursor(cursor));
+                let listed = self.page(ListStart::After(cursor));
                 assert_eq!(listed.keys.len(), 100, "a full page");
                 listed
             });
         });
     }
 
-    fn page(&self, position: Position) -> Listed {
-        let mut wanted = ListKeys::newest();
+    fn page(&self, start: ListStart) -> Page {
+        let mut wanted = ListKeys::new();
         wanted.limit = PAGE;
-        wanted.position = position;
+        wanted.start = start;
         block_on(self.keys.issuer().list(&self.caller, wanted)).unwrap()
     }
 }
@@ -125,8 +125,8 @@ fn create(keys: &Keywright, caller: &Caller, count: u64, runtime: &Runtime) {
             .map(|share| {
                 let (keys, caller) = (keys.clone(), caller.clone());
                 tokio::spawn(async move {
-                    let mut new = NewKey::named(Name::parse("a name of 20 letters").unwrap());
-                    new.permissions = Some("api_keys:write,calls:*".parse().unwrap());
+                    let new = NewKey::new(Name::parse("a name of 20 letters").unwrap())
+                        .with_permissions("api_keys:write,calls:*".parse().unwrap());
                     for _ in 0..share {
                         keys.issuer().create(&caller, new.clone()).await.unwrap();
                     }

@@ -146,7 +146,7 @@ fn caller() -> Caller {
 }
 
 fn new_key() -> NewKey {
-    NewKey::named(Name::parse(NAME).unwrap())
+    NewKey::new(Name::parse(NAME).unwrap())
 }
 
 async fn get(mut connection: MultiplexedConnection, names: Arc<Vec<String>>, place: usize) {

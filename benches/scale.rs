@@ -16,7 +16,7 @@ use std::{fs, sync::Arc};
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, measurement::WallTime};
 use futures_executor::block_on;
 use keywright_benches::{BYTES_A_ROW, in_turn, results, run, runs_once};
-use keywright_core::{Caller, Config, Keywright, ListKeys, Listed, Name, NewKey, Position, Scheme};
+use keywright_core::{Caller, Config, Keywright, ListKeys, ListStart, Name, NewKey, Page, Scheme};
 use keywright_store_sqlite::SqliteStore;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -124,20 +124,20 @@ impl Filled {
     fn find_cursors(&mut self) {
         let step = (self.callers.len() / LISTED).max(1);
         let callers: Vec<usize> = (0..self.callers.len()).step_by(step).collect();
-        let mut positions = vec![Position::Page(1); callers.len()];
+        let mut positions = vec![ListStart::Offset(0); callers.len()];
         for _ in 1..fill::WORKSPACE / PAGE as usize {
             for (&caller, position) in callers.iter().zip(&mut positions) {
-                let next = self.page(caller, position.clone()).next_cursor.unwrap();
-                *position = Position::Cursor(next.clone());
+                let next = self.page(caller, position.clone()).next.unwrap();
+                *position = ListStart::After(next.clone());
                 self.cursors.push((caller, next));
             }
         }
     }
 
-    fn page(&self, caller: usize, position: Position) -> Listed {
-        let mut wanted = ListKeys::newest();
+    fn page(&self, caller: usize, start: ListStart) -> Page {
+        let mut wanted = ListKeys::new();
         wanted.limit = PAGE;
-        wanted.position = position;
+        wanted.start = start;
         let caller = self.callers.get(caller).unwrap();
         block_on(self.keys.issuer().list(caller, wanted)).unwrap()
     }
@@ -147,7 +147,7 @@ impl Filled {
         group.bench_function(id, |bencher| {
             bencher.iter(|| {
                 let (caller, cursor) = cursors.next().unwrap();
-                let listed = self.page(*caller, Position::Cursor(cursor.clone()));
+                let listed = self.page(*caller, ListStart::After(cursor.clone()));
                 assert_eq!(listed.keys.len(), 100, "a full page");
                 listed
             });
@@ -172,7 +172,7 @@ impl Filled {
 }
 
 async fn create(keys: Keywright, callers: Arc<[Caller]>, places: issued::Places) {
-    let new = NewKey::named(Name::parse(fill::NAME).unwrap());
+    let new = NewKey::new(Name::parse(fill::NAME).unwrap());
     for place in places {
         let caller = callers.get(place % callers.len()).unwrap();
         keys.issuer().create(caller, new.clone()).await.unwrap();

@@ -34,7 +34,7 @@ fn whoami(criterion: &mut Criterion) {
     let keys = block_on(Keywright::open(config, Arc::new(store))).unwrap();
     let permissions = "api_keys:write,calls:*".parse().unwrap();
     let operator = Caller::new(Workspace::parse("default").unwrap(), permissions);
-    let new = NewKey::named(Name::parse("a name of 20 letters").unwrap());
+    let new = NewKey::new(Name::parse("a name of 20 letters").unwrap());
     let issued = block_on(keys.issuer().create(&operator, new)).unwrap();
     let token = issued.token.expose();
     let verified = block_on(keys.verifier().verify(token.as_bytes())).unwrap();

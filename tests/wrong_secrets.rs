@@ -33,7 +33,7 @@ async fn they_cost_no_run_of_argon2_over_a_file() {
     let maker = open().await;
     let operator = Caller::new(Workspace::parse("acme").unwrap(), "*".parse().unwrap());
     let issue = async || -> Issued {
-        let new = NewKey::named(Name::parse("n").unwrap());
+        let new = NewKey::new(Name::parse("n").unwrap());
         maker.issuer().create(&operator, new).await.unwrap()
     };
     let (hot, uncached, revoked) = (issue().await, issue().await, issue().await);

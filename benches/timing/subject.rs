@@ -47,7 +47,7 @@ impl Subject {
         let config = Config::new(Prefix::parse("acme").unwrap()).with_scheme(scheme);
         let keys = block_on(Keywright::open(config, store.clone())).unwrap();
         let operator = Caller::new(Workspace::parse("default").unwrap(), Permissions::all());
-        let new = NewKey::named(Name::parse("timing").unwrap());
+        let new = NewKey::new(Name::parse("timing").unwrap());
         let issued: Vec<_> = (0..count)
             .map(|_| block_on(keys.issuer().create(&operator, new.clone())).unwrap())
             .collect();

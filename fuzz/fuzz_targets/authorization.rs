@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
         "*".parse().expect("permissions"),
     );
     let issue = || {
-        let new = NewKey::named(Name::parse("n").expect("a name"));
+        let new = NewKey::new(Name::parse("n").expect("a name"));
         block_on(keys.issuer().create(&caller, new)).expect("a key")
     };
     let [active, revoked] = [issue(), issue()];

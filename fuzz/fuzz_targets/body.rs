@@ -328,8 +328,7 @@ impl Host {
         let permissions: Permissions = "api_keys:*,calls:*".parse().expect("permissions");
         let caller = Caller::new(workspace, permissions);
         let issue = |name, expiry| {
-            let mut new = NewKey::named(Name::parse(name).expect("a name"));
-            new.expiry = expiry;
+            let new = NewKey::new(Name::parse(name).expect("a name")).with_expiry(expiry);
             block_on(keys.issuer().create(&caller, new)).expect("a key")
         };
         let [renamed, rotated, revoked] =
@@ -372,7 +371,7 @@ impl Host {
     }
 
     fn total(&self) -> u64 {
-        let listed = block_on(self.keys.issuer().list(&self.caller, ListKeys::newest()));
+        let listed = block_on(self.keys.issuer().list(&self.caller, ListKeys::new()));
         listed.expect("a page").total.expect("a total")
     }
 }

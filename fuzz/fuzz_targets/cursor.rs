@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Credential, Environment, IssueError, Key, KeyId, KeyStore, Keywright, ListKeys, Listed,
-    MemoryStore, Name, Permissions, Position, Record, Status, StoredHash, Tag, Workspace,
+    Caller, Credential, Environment, IssueError, Key, KeyId, KeyStore, Keywright, ListKeys, Page,
+    MemoryStore, Name, Permissions, ListStart, Record, Status, StoredHash, Tag, Workspace,
     fold_case,
 };
 use libfuzzer_sys::fuzz_target;
@@ -63,11 +63,11 @@ fn written_and_changed(bytes: &[u8]) {
     let list = List::of(shape, search);
     let written = Written::new(&list, KeyId::from_bytes(&id).expect("an id"));
 
-    let page = list.page(&written.keys, Position::Cursor(written.cursor.clone()));
+    let page = list.page(&written.keys, ListStart::After(written.cursor.clone()));
     let page = page.expect("a page");
     assert_eq!(page.keys.len(), 1, "the key after the one that was shown");
     assert_eq!(page.keys[0].id.as_bytes(), LAST);
-    assert_eq!(page.next_cursor, None);
+    assert_eq!(page.next, None);
 
     let mut changed = written.cursor.clone().into_bytes();
     let place = usize::from(place) % changed.len();
@@ -114,19 +114,19 @@ impl List {
         }
     }
 
-    fn page(&self, keys: &Keywright, position: Position) -> Result<Listed, IssueError> {
+    fn page(&self, keys: &Keywright, start: ListStart) -> Result<Page, IssueError> {
         let workspace = Workspace::parse(self.workspace).expect("a workspace");
         let caller = Caller::new(workspace, Permissions::all()).with_environment(self.environment);
-        let mut wanted = ListKeys::newest();
+        let mut wanted = ListKeys::new();
         wanted.status = self.status;
         wanted.search.clone_from(&self.search);
-        wanted.position = position;
+        wanted.start = start;
         wanted.limit = 1;
         block_on(keys.issuer().list(&caller, wanted))
     }
 
     fn accepts(&self, keys: &Keywright, cursor: &str) -> bool {
-        match self.page(keys, Position::Cursor(cursor.into())) {
+        match self.page(keys, ListStart::After(cursor.into())) {
             Ok(_) => true,
             Err(IssueError::Cursor) => false,
             Err(error) => panic!("{error}"),
@@ -171,8 +171,8 @@ impl Written {
         for id in [id, KeyId::from_bytes(LAST).expect("an id")] {
             block_on(store.insert(&list.shown(id), library::now())).expect("a new id");
         }
-        let first = list.page(&keys, Position::Page(1)).expect("a page");
-        let cursor = first.next_cursor.expect("a second page");
+        let first = list.page(&keys, ListStart::Offset(0)).expect("a page");
+        let cursor = first.next.expect("a second page");
         Self { keys, cursor }
     }
 }

@@ -243,8 +243,7 @@ impl Host {
         let caller = Caller::new(workspace, Permissions::all());
         let issuer = keys.issuer();
         let issue = |caller: &Caller, name, expiry| -> Issued {
-            let mut new = NewKey::named(Name::parse(name).expect("a name"));
-            new.expiry = expiry;
+            let new = NewKey::new(Name::parse(name).expect("a name")).with_expiry(expiry);
             block_on(issuer.create(caller, new)).expect("a key")
         };
         let parent = issue(&caller, "Straße", Expiry::Inherited).key;

@@ -2,8 +2,8 @@
 
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Environment, Expiry, IdempotencyKey, IssueError, Issued, KeyId, Listed, NewKey,
-    NewRotation, Outcome, Position, Rename, TokenRef,
+    Caller, Environment, Expiry, IdempotencyKey, IssueError, IssueOutcome, Issued, KeyId,
+    ListStart, NewKey, NewRotation, Rename, TokenRef,
 };
 
 use super::{
@@ -34,7 +34,7 @@ impl<S: Stage> System<S> {
                 };
                 let new = new_key(new, model);
                 let outcome = match once.map(request) {
-                    None => block_on(issuer.create(&caller, new)).map(Outcome::Issued),
+                    None => block_on(issuer.create(&caller, new)).map(IssueOutcome::Issued),
                     Some((word, body)) => block_on(issuer.create_once(&caller, new, &word, &body)),
                 };
                 self.made(at, *into, outcome, model);
@@ -55,7 +55,9 @@ impl<S: Stage> System<S> {
                 rotation.overlap = span(*overlap);
                 rotation.expires_at = end.map(|millis| time(model.now() + millis));
                 let outcome = match once.map(request) {
-                    None => block_on(issuer.rotate(&caller, &id, &rotation)).map(Outcome::Issued),
+                    None => {
+                        block_on(issuer.rotate(&caller, &id, &rotation)).map(IssueOutcome::Issued)
+                    }
                     Some((word, body)) => {
                         block_on(issuer.rotate_once(&caller, &id, &rotation, &word, &body))
                     }
@@ -106,7 +108,7 @@ impl<S: Stage> System<S> {
                 let Some(caller) = self.caller(*by) else {
                     return;
                 };
-                let mut wanted = keywright_core::ListKeys::newest();
+                let mut wanted = keywright_core::ListKeys::new();
                 wanted.status = *status;
                 wanted.search = search.map(str::to_owned);
                 wanted.limit = *limit;
@@ -114,10 +116,10 @@ impl<S: Stage> System<S> {
                     Page::Cursor(number) => number.checked_rem(self.cursors.len()),
                     Page::Number(_) => None,
                 };
-                wanted.position = match (page, cursor) {
-                    (Page::Number(number), _) => Position::Page(*number),
-                    (_, Some(cursor)) => Position::Cursor(self.cursors[cursor].text.clone()),
-                    (_, None) => Position::Cursor("none".into()),
+                wanted.start = match (page, cursor) {
+                    (Page::Number(number), _) => ListStart::page(*number, *limit),
+                    (_, Some(cursor)) => ListStart::After(self.cursors[cursor].text.clone()),
+                    (_, None) => ListStart::After("none".into()),
                 };
                 let listed = block_on(issuer.list(&caller, wanted));
                 self.listed(at, (*page, cursor, *limit), listed, model);
@@ -152,7 +154,7 @@ impl<S: Stage> System<S> {
                 assert_eq!(Answer::Purged(purged), *model.answer());
             }
             Act::First => {
-                let first = issuer.create_first(world::workspace("acme"), NewKey::named(name("1")));
+                let first = issuer.create_first(world::workspace("acme"), NewKey::new(name("1")));
                 assert!(block_on(first).expect("a store that works").is_none());
             }
             Act::Flush => block_on(keys.flush()).expect("a store that works"),
@@ -200,18 +202,24 @@ impl<S: Stage> System<S> {
     }
 
     /// That a key was made, or one shown that was made before, or it was refused.
-    fn made(&mut self, at: usize, into: Slot, outcome: Result<Outcome, IssueError>, model: &Model) {
+    fn made(
+        &mut self,
+        at: usize,
+        into: Slot,
+        outcome: Result<IssueOutcome, IssueError>,
+        model: &Model,
+    ) {
         match (outcome, model.answer()) {
-            (Ok(Outcome::Issued(issued)), Answer::Issued(number)) => {
+            (Ok(IssueOutcome::Issued(issued)), Answer::Issued(number)) => {
                 self.issued(into, &issued, *number, model);
             }
-            (Ok(Outcome::Replayed(key)), Answer::Replayed(number)) => {
+            (Ok(IssueOutcome::Replayed(key)), Answer::Replayed(number)) => {
                 self.assert_is(at, &key, *number, model);
             }
-            (Ok(Outcome::Issued(issued)), expected) => {
+            (Ok(IssueOutcome::Issued(issued)), expected) => {
                 panic!("{:?} was made and not {expected:?}", issued.key)
             }
-            (Ok(Outcome::Replayed(key)), expected) => {
+            (Ok(IssueOutcome::Replayed(key)), expected) => {
                 panic!("{key:?} was shown again and not {expected:?}")
             }
             (Err(error), expected) => assert_refused(&error, expected),
@@ -240,7 +248,7 @@ impl<S: Stage> System<S> {
         &mut self,
         at: usize,
         (page, cursor, limit): (Page, Option<usize>, u32),
-        listed: Result<Listed, IssueError>,
+        listed: Result<keywright_core::Page, IssueError>,
         model: &Model,
     ) {
         let Answer::Listed(query, numbers) = model.answer() else {
@@ -280,12 +288,12 @@ impl<S: Stage> System<S> {
         for (key, number) in listed.keys.iter().zip(&rest) {
             self.assert_is(at, key, *number, model);
         }
-        assert_eq!(listed.next_cursor.is_some(), rest.len() > limit);
+        assert_eq!(listed.next.is_some(), rest.len() > limit);
         assert_eq!(
             listed.total,
             matches!(page, Page::Number(_)).then_some(total)
         );
-        self.keep_cursor(query.clone(), &shown, listed.next_cursor);
+        self.keep_cursor(query.clone(), &shown, listed.next);
     }
 
     fn keep_cursor(&mut self, query: Query, shown: &[KeyId], cursor: Option<String>) {
@@ -304,7 +312,7 @@ fn assert_refused(error: &IssueError, expected: &Answer) {
 }
 
 fn new_key(new: &New, model: &Model) -> NewKey {
-    let mut key = NewKey::named(name(new.name));
+    let mut key = NewKey::new(name(new.name));
     key.environment = new.environment;
     key.permissions = new.permissions.map(permissions);
     key.metadata = new.metadata.map(metadata);

@@ -125,7 +125,7 @@ impl<S: Stage> System<S> {
         let issuer = self.processes[at].keys().issuer();
         let host = HOSTS.iter().find(|host| host.workspace == workspace);
         let caller = world::caller(host.expect("a host of each workspace"));
-        let mut all = ListKeys::newest();
+        let mut all = ListKeys::new();
         all.limit = ListKeys::MAX_LIMIT;
         let listed = block_on(issuer.list(&caller, all)).expect("a list").keys;
         let mut numbers: Vec<Number> = (0..self.owned.len())

@@ -94,7 +94,7 @@ impl First {
         let first = process
             .keys()
             .issuer()
-            .create_first(workspace, NewKey::named(name("0")));
+            .create_first(workspace, NewKey::new(name("0")));
         let first = block_on(first).expect("a store").expect("an empty store");
         assert_eq!(first.key.permissions, Permissions::all());
         Self {

@@ -8,8 +8,9 @@ use std::sync::{
 use http::{Request, header};
 use http_body_util::Full;
 use keywright_core::{
-    Config, Entropy, Environment, IdempotencyKey, IssueError, KeyStore, Keywright, Listing,
+    Config, Entropy, Environment, IdempotencyKey, IssueError, KeyStore, Keywright, ListKeys,
     MemoryStore, Name, NewKey, NewRotation, OpenError, OsEntropy, Prefix, RandomError, Scheme,
+    Timestamp,
 };
 use keywright_http_tower::ApiKeys;
 use keywright_store_sqlite::SqliteStore;
@@ -44,15 +45,20 @@ fn open(store: &Arc<dyn KeyStore>, seeds: &Arc<AtomicUsize>) -> Result<Keywright
 }
 
 fn stored(store: &Arc<dyn KeyStore>) -> usize {
-    let all = Listing::newest(Environment::Live, 100);
-    block_on(store.list(operator().workspace(), &all))
-        .unwrap()
-        .keys
-        .len()
+    let all = ListKeys::new().with_limit(100);
+    block_on(store.list(
+        operator().workspace(),
+        Environment::Live,
+        &all,
+        Timestamp::MAX,
+    ))
+    .unwrap()
+    .keys
+    .len()
 }
 
 fn new_key() -> NewKey {
-    NewKey::named(Name::parse("n").unwrap())
+    NewKey::new(Name::parse("n").unwrap())
 }
 
 fn nothing_is_stored_in(store: &Arc<dyn KeyStore>) {

@@ -6,13 +6,12 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use keywright_core::{
     Argon2Params, Caller, Credential, Denied, Durability, Environment, Expiry, HashError,
-    IdempotencyKey, Introspection, IssueError, Issued, JoinOnDrop, Key, KeyId, KeyStore, Lease, ListKeys,
-    Listing, MemoryStore, Metadata, MetadataError, Minted, Name, NameError, NewRotation, OpenError,
-    OsEntropy, Outcome, Page, Pepper, PepperError, PepperId, Permission, PermissionError,
-    Permissions, Position, Prefix, Purge, RandomError, Reach, Rename, Reservation, Reserved,
-    Retire, Revocation, Rotation, Scheme, Secret, Start, Status, StoreError, StoreErrorKind,
-    StoredHash, SystemClock, Timestamp, Token, TokenError, TokenRef, Undecided, VerifyError,
-    Workspace,
+    IdempotencyKey, Introspection, IssueError, IssueOutcome, Issued, JoinOnDrop, Key, KeyId, KeyStore, Lease,
+    ListKeys, ListStart, MemoryStore, Metadata, MetadataError, Minted, Name, NameError,
+    NewRotation, OpenError, OsEntropy, Page, Pepper, PepperError, PepperId, Permission,
+    PermissionError, Permissions, Prefix, Purge, RandomError, Reach, Rename, Reservation, Reserved,
+    Retire, Revocation, Rotation, Scheme, Secret, Status, StoreError, StoreErrorKind, StoredHash,
+    SystemClock, Timestamp, Token, TokenError, TokenRef, Undecided, VerifyError, Workspace,
 };
 use keywright_http_tower::{ApiKeys, AuthLayer, IssuedJson, Item, PageOfItems, RateLimit, Worth};
 use keywright_store_redis::{RedisConfig, RedisStore, Unfit};
@@ -43,7 +42,7 @@ fn no_type_of_the_library_prints_a_secret() {
     let world = World::over(Arc::clone(&memory) as Arc<dyn KeyStore>);
     let (keys, token) = (&world.keys, world.token());
     let (id, key) = (world.issued.key.id, &world.issued.key);
-    cannot_be_printed!(printed; Token, Secret, TokenRef<'static>, Minted, Issued, Outcome);
+    cannot_be_printed!(printed; Token, Secret, TokenRef<'static>, Minted, Issued, IssueOutcome);
     // These may be printed, without the keys in them, and nothing else.
     static_assertions::assert_not_impl_any!(
         Pepper: std::fmt::Display, Clone, PartialEq, serde::Serialize, std::ops::Deref,
@@ -88,16 +87,16 @@ fn values(printed: &mut Printed, world: &World, memory: &MemoryStore) {
     print_all!(*printed;
         key, record, record.credential, hash, tag, id, now, workspace, prefix(), once,
         Environment::Live, Status::Active, Durability::Process, Scheme::HmacSha256, OsEntropy::default(),
-        SystemClock::default(), Reach::Key, Retire::Now, Start::Offset(0), Position::Page(1),
-        Position::Cursor("c".into()), Expiry::Inherited, Reserved::New, PepperId::parse("p1").unwrap(),
+        SystemClock::default(), Reach::Key, Retire::Now, ListStart::Offset::<KeyId>(0),
+        ListStart::After("c".to_owned()), Expiry::Inherited, Reserved::New, PepperId::parse("p1").unwrap(),
         Argon2Params::default(), Permission::API_KEYS_READ, Permissions::all(), world.operator,
         Caller::from(key), Metadata::parse("{}").unwrap(), Name::parse("n").unwrap(), new_key(),
-        NewRotation::new(), ListKeys::newest(), Listing::newest(Environment::Live, 1),
+        NewRotation::new(), ListKeys::<String>::new(), ListKeys::<KeyId>::new(),
         Page::cut(vec![key.clone()], 1, None), Purge::new(now, 1), Rename::new(None, None),
         Revocation::new(true, 1), Reservation::new([0; 32], [0; 32], id, now),
         Rotation::new(id, 1, Retire::Now, record), lease, lease.stamp(&id),
         Introspection::Valid(key.clone()), JoinOnDrop::new(std::thread::spawn(|| ())),
-        block_on(world.keys.issuer().list(&world.operator, ListKeys::newest())).unwrap(),
+        block_on(world.keys.issuer().list(&world.operator, ListKeys::new())).unwrap(),
     );
 }
 
@@ -159,13 +158,7 @@ fn no_type_of_the_store_in_a_file_prints_a_secret() {
     damage(&path, world.token());
     let error = block_on(store.find(&world.issued.key.id)).unwrap_err();
     print_all!(printed; error);
-    let error = block_on(
-        world
-            .keys
-            .issuer()
-            .list(&world.operator, ListKeys::newest()),
-    )
-    .map(|_| ());
+    let error = block_on(world.keys.issuer().list(&world.operator, ListKeys::new())).map(|_| ());
     print_all!(printed; error);
     std::fs::remove_file(&path).unwrap();
     let error = block_on(store.is_empty()).unwrap_err();
@@ -253,13 +246,13 @@ fn no_type_of_the_services_prints_a_secret() {
         .body(Full::<bytes::Bytes>::default())
         .unwrap();
     let answer = guarded.call(request);
-    let listed = block_on(keys.issuer().list(&world.operator, ListKeys::newest())).unwrap();
+    let listed = block_on(keys.issuer().list(&world.operator, ListKeys::new())).unwrap();
     let verified = block_on(keys.verifier().verify(token.as_bytes())).unwrap();
     let valid = Introspection::Valid(key.clone());
     print_all!(printed;
         guarded, answer, layer, layer.clone().with_realm("\"").unwrap_err(), ApiKeys::at(keys, ""),
         RateLimit::per_minute(600.try_into().unwrap()), Item::new(key, now),
-        Item::verified(&verified, now), PageOfItems::new(&listed, &Position::Page(1), 20, now),
+        Item::verified(&verified, now), PageOfItems::new(&listed, &ListStart::page(1, 20), 20, now),
         Worth::new(&valid, now), Worth::new(&Introspection::NotFound, now),
     );
     let mut request = Request::get("/").body(()).unwrap();

@@ -36,7 +36,7 @@ pub(crate) fn config() -> Config {
 }
 
 pub(crate) fn new_key() -> NewKey {
-    NewKey::named(Name::parse("CI").unwrap())
+    NewKey::new(Name::parse("CI").unwrap())
 }
 
 /// The pepper and the password.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use keywright_core::{
-    IdempotencyKey, Issued, KeyStore, MemoryStore, NewRotation, Outcome, Reach, Scheme, Token,
+    IdempotencyKey, IssueOutcome, Issued, KeyStore, MemoryStore, NewRotation, Reach, Scheme, Token,
     TokenRef, VerifyError,
 };
 use keywright_store_sqlite::SqliteStore;
@@ -35,7 +35,7 @@ fn life(scheme: Scheme, store: Arc<dyn KeyStore>, rehearsal: bool) -> Tokens {
     let once = IdempotencyKey::parse("once").unwrap();
     for _ in 0..2 {
         let outcome = block_on(issuer.create_once(&operator, new_key(), &once, b"{}")).unwrap();
-        if let Outcome::Issued(issued) = outcome {
+        if let IssueOutcome::Issued(issued) = outcome {
             tokens.note(&issued.token, rehearsal);
         }
     }

@@ -59,7 +59,7 @@ pub(crate) fn operator() -> Caller {
 }
 
 pub(crate) fn new_key() -> NewKey {
-    NewKey::named(Name::parse("CI").unwrap())
+    NewKey::new(Name::parse("CI").unwrap())
 }
 
 /// Argon2id at the least cost that there is.

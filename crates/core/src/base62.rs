@@ -1,10 +1,10 @@
-//! Base62: the digits `0-9A-Za-z`, in that order, which is also their order in ASCII.
+//! Base62 encoding with the digits `0-9A-Za-z`. Their order is also their order in ASCII.
 
-/// Number of digits.
+/// The number of digits.
 pub(crate) const RADIX: u8 = 62;
 
-/// The character of a digit below [`RADIX`], without a branch or a table that would take a time that
-/// depends on the digit: digits of secrets come this way.
+/// Returns the character of a digit below [`RADIX`]. It takes the same time for every digit,
+/// without a branch or a table, because it encodes secrets.
 pub(crate) const fn character(digit: u8) -> u8 {
     const FROM_DIGITS_TO_UPPER: u8 = b'A' - b'0' - 10;
     const FROM_UPPER_TO_LOWER: u8 = b'a' - b'A' - 26;
@@ -13,7 +13,7 @@ pub(crate) const fn character(digit: u8) -> u8 {
         + FROM_UPPER_TO_LOWER * (digit >= 36) as u8
 }
 
-/// The digit that a character stands for.
+/// Returns the value of a character. `None` if it is not base62.
 pub(crate) const fn digit(character: u8) -> Option<u8> {
     match character {
         b'0'..=b'9' => Some(character - b'0'),
@@ -23,8 +23,9 @@ pub(crate) const fn digit(character: u8) -> Option<u8> {
     }
 }
 
-/// Whether every byte is a base62 character, without a branch for each: a processor remembers which
-/// way the branches of secrets went, and would read those sooner that begin like one it has seen.
+/// Whether every byte is a base62 character. There is no branch for each byte, because a processor
+/// predicts branches from earlier ones, and would check a secret faster if it begins like one that
+/// it has checked before.
 pub(crate) fn is_base62<const N: usize>(bytes: &[u8; N]) -> bool {
     let is_between = |byte: u8, from: u8, count: u8| byte.wrapping_sub(from) < count;
     bytes.iter().fold(true, |all, &byte| {
@@ -33,19 +34,20 @@ pub(crate) fn is_base62<const N: usize>(bytes: &[u8; N]) -> bool {
     })
 }
 
-/// Writes `value` big-endian, padded on the left with `0`. What does not fit is cut off on the left.
+/// Encodes `value` big-endian, padded on the left with `0`. Digits that do not fit are cut off on
+/// the left.
 pub(crate) fn encode<const N: usize>(mut value: u64) -> [u8; N] {
     let mut out = [b'0'; N];
-    for place in out.iter_mut().rev() {
+    for target in out.iter_mut().rev() {
         let [digit, ..] = (value % u64::from(RADIX)).to_le_bytes();
-        *place = character(digit);
+        *target = character(digit);
         value /= u64::from(RADIX);
     }
     out
 }
 
-/// What [`digit`] says, or [`NO_DIGIT`], for each byte. For what is public: how long a look takes depends
-/// on where it goes.
+/// The value of each byte according to [`digit`], or [`NO_DIGIT`]. Only for public characters: the
+/// time that a table access takes depends on its index.
 #[expect(clippy::indexing_slicing, reason = "a character is below 256")]
 const DIGITS: [u8; 256] = {
     let mut digits = [NO_DIGIT; 256];
@@ -59,21 +61,21 @@ const DIGITS: [u8; 256] = {
 
 const NO_DIGIT: u8 = 0xff;
 
-/// Reads a big-endian number of six public characters; `None` on another character.
+/// Decodes a big-endian number of six public characters. `None` if a character is not base62.
 pub(crate) fn decode_six(characters: &[u8; 6]) -> Option<u64> {
     let mut value = 0;
-    let mut wrong = 0;
+    let mut bits = 0;
     for &character in characters {
         #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
         let digit = DIGITS[usize::from(character)];
-        wrong |= digit;
+        bits |= digit;
         value = value * u64::from(RADIX) + u64::from(digit);
     }
-    // No digits together have the bits of what is none.
-    (wrong != NO_DIGIT).then_some(value)
+    // Digits are below 64, so only `NO_DIGIT` sets all eight bits.
+    (bits != NO_DIGIT).then_some(value)
 }
 
-/// Reads a big-endian number; `None` on another character or on overflow.
+/// Decodes a big-endian number. `None` if a character is not base62 or on overflow.
 pub(crate) fn decode(characters: &[u8]) -> Option<u64> {
     characters.iter().try_fold(0u64, |value, &character| {
         value
@@ -87,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_is_a_character_or_none() {
+    fn exactly_the_ascii_letters_and_digits_are_base62() {
         for byte in 0..=u8::MAX {
             assert_eq!(is_base62(&[b'0', byte]), byte.is_ascii_alphanumeric());
         }

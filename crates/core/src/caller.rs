@@ -1,10 +1,10 @@
-//! Who asks.
+//! The caller on whose behalf the issuer acts.
 
 use crate::{Environment, Key, KeyId, Permission, Permissions, Timestamp, Workspace};
 
-/// Who asks for something: a key that was verified, or whom the host has authenticated in its own
-/// way (a session, mTLS, an operator). What a caller creates belongs to its workspace and can never
-/// do more than the caller.
+/// The party on whose behalf the [`Issuer`](crate::Issuer) acts: a verified key, or anyone whom the
+/// host has authenticated itself (by a session, mTLS, or as an operator). Keys that a caller
+/// creates belong to its workspace and have no permission that the caller lacks.
 ///
 /// ```
 /// use keywright_core::{Caller, Permissions, Workspace};
@@ -22,7 +22,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A caller of the `live` environment that is no key and does not expire.
+    /// A caller in the `live` environment that is not a key and does not expire.
     #[must_use]
     pub fn new(workspace: Workspace, permissions: Permissions) -> Self {
         Self {
@@ -34,57 +34,57 @@ impl Caller {
         }
     }
 
-    /// The same in another environment. A `test` caller sees and creates `test` keys only.
+    /// Sets the environment. A `test` caller sees and creates only `test` keys.
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
         self
     }
 
-    /// The same with an end: no key that it creates lives longer.
+    /// Sets when the caller expires. No key that it creates expires later.
     #[must_use]
     pub fn with_expires_at(mut self, expires_at: Timestamp) -> Self {
         self.expires_at = Some(expires_at);
         self
     }
 
-    /// The workspace it acts in.
+    /// Returns the workspace in which the caller acts.
     #[must_use]
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
     }
 
-    /// What it may do.
+    /// Returns the permissions of the caller.
     #[must_use]
     pub fn permissions(&self) -> &Permissions {
         &self.permissions
     }
 
-    /// Live or test.
+    /// Returns the environment of the caller.
     #[must_use]
     pub fn environment(&self) -> Environment {
         self.environment
     }
 
-    /// The key that it is, if it is one.
+    /// Returns the id of the caller's key. `None` if the caller is not a key.
     #[must_use]
     pub fn key(&self) -> Option<&KeyId> {
         self.key.as_ref()
     }
 
-    /// When it ends.
+    /// Returns when the caller expires.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
     }
 
-    /// Whether its time is not over yet at the time `now`.
+    /// Whether the caller has not expired at `now`.
     #[must_use]
     pub fn is_current(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
     }
 
-    /// The same, ending no later than this.
+    /// Makes the caller expire no later than `end`.
     pub(crate) fn ending_by(mut self, end: Option<Timestamp>) -> Self {
         self.expires_at = match (self.expires_at, end) {
             (Some(own), Some(end)) => Some(own.min(end)),
@@ -93,7 +93,7 @@ impl Caller {
         self
     }
 
-    /// Whether it has a permission.
+    /// Whether the caller has a permission.
     #[must_use]
     pub fn may(&self, permission: &Permission) -> bool {
         self.permissions.covers(permission)
@@ -101,7 +101,7 @@ impl Caller {
 }
 
 impl From<&Key> for Caller {
-    /// The caller that a verified key is.
+    /// Makes a caller of a verified key.
     fn from(key: &Key) -> Self {
         Self {
             workspace: key.workspace.clone(),

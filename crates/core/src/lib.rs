@@ -1,33 +1,77 @@
-//! API keys for Rust services: the token format, the generation of secrets, hashing, constant-time
-//! verification, and the [contract](KeyStore) that a store of keys keeps. It knows no async
-//! runtime, no HTTP and no database.
+//! API keys for Rust services: this crate issues keys, verifies them, and lists, renames, rotates
+//! and revokes them, over any database that implements [`KeyStore`]. It depends on no async
+//! runtime, HTTP library or database driver.
+//!
+//! # Features
+//!
+//! * **Tokens** with a prefix and a checksum, which secret scanners recognise. A token is shown
+//!   once, and the store keeps only a hash of its secret.
+//! * **Hashing** with Argon2id or HMAC-SHA-256, optionally keyed with a rotating
+//!   [pepper](PepperRing). Hashes are upgraded to the present scheme when a key is used.
+//! * **Fast verification**: a bounded cache of verified keys, constant-time comparison, and no
+//!   access to the store while the store's [`Lease`] holds.
+//! * **Revocation** of a key, or of a key and its descendants. Every server rejects a revoked key
+//!   within a bound that the store documents.
+//! * **Least privilege**: a key gets no permission that its creator lacks and no later expiry, and
+//!   it never leaves its [`Workspace`].
+//! * **Idempotency keys**, so that a client can safely repeat a request that creates or rotates a
+//!   key.
+//! * **Secrets** that are wiped from memory on drop and cannot be printed, compared or serialised.
+//!
+//! Crate features, all of them off by default:
+//!
+//! * `conformance`: the tests that every store must pass.
+//! * `metrics`: [counters and gauges](Keywright#metrics) for the recorder of the
+//!   [`metrics`](https://docs.rs/metrics) crate.
+//!
+//! # Example
 //!
 //! ```
 //! use std::sync::Arc;
 //!
-//! use keywright_core::{Caller, Config, Keywright, MemoryStore, Name, NewKey, Permissions, Prefix, Workspace};
+//! use keywright_core::{
+//!     Caller, Config, Keywright, MemoryStore, Name, NewKey, Permissions, Prefix, Workspace,
+//! };
 //!
 //! # futures_executor::block_on(async {
 //! let config = Config::new(Prefix::parse("acme")?);
 //! let keys = Keywright::open(config, Arc::new(MemoryStore::new())).await?;
 //!
+//! // Create a key. `issued.token` is the only copy of the token.
 //! let operator = Caller::new(Workspace::parse("default")?, Permissions::all());
-//! let issued = keys.issuer().create(&operator, NewKey::named(Name::parse("CI")?)).await?;
+//! let new = NewKey::new(Name::parse("CI")?).with_permissions("calls:read".parse()?);
+//! let issued = keys.issuer().create(&operator, new).await?;
 //!
+//! // Verify the token that a client sent.
 //! let verified = keys.verifier().verify(issued.token.expose().as_bytes()).await?;
 //! assert_eq!(verified.key().id, issued.key.id);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # }).unwrap();
 //! ```
 //!
-//! * [`Keywright`] opens the library over a store; [`Issuer`] creates keys for a [`Caller`],
-//!   [`Verifier`] verifies tokens.
-//! * [`Token`] and [`Secret`] are wiped from memory on drop and cannot be printed, compared or
-//!   serialised; a [`Record`] holds a [`Credential`], never a token.
-//! * Whoever writes a store implements [`KeyStore`] and runs the suite of the feature `conformance`.
-//! * With the feature `metrics`, the crate of that name is told [what happens](Keywright#metrics).
+//! # Where to find what
+//!
+//! | I want to … | use |
+//! | --- | --- |
+//! | open the library over a store | [`Keywright::open`] with a [`Config`] |
+//! | create a key | [`Issuer::create`] with a [`NewKey`] |
+//! | create a key once, even if the request is repeated | [`Issuer::create_once`] |
+//! | create the first key of an empty store | [`Issuer::create_first`] |
+//! | verify a token | [`Verifier::verify`] |
+//! | verify a token for a service that does not link this crate | [`Issuer::introspect`] |
+//! | act for a user whom I authenticated myself | [`Caller::new`] |
+//! | protect the routes of an HTTP server, or serve the API over HTTP | the crate `keywright-http-tower` |
+//! | list keys | [`Issuer::list`] with a [`ListKeys`] |
+//! | rename a key, or change its metadata | [`Issuer::rename`] |
+//! | rotate a key | [`Issuer::rotate`] with a [`NewRotation`] |
+//! | revoke a key | [`Issuer::revoke`] |
+//! | delete the records of revoked keys | [`Issuer::purge`] |
+//! | choose how secrets are hashed | [`Config::with_scheme`], [`Config::with_peppers`] |
+//! | keep keys in SQLite or Redis | the crate `keywright-store-sqlite` or `keywright-store-redis` |
+//! | keep keys in another database | [`KeyStore`], and the feature `conformance` to test it |
+//! | keep keys in memory, in tests | [`MemoryStore`] |
 
-// Not used by name: it has Argon2 wipe the state of its BLAKE2.
+// Not used by name. The dependency enables the feature that makes Argon2 wipe the state of BLAKE2.
 use blake2 as _;
 
 #[cfg(feature = "conformance")]
@@ -39,6 +83,7 @@ mod config;
 mod hash;
 mod issuer;
 mod key;
+mod list;
 mod metadata;
 mod meter;
 mod name;
@@ -64,18 +109,18 @@ pub use crate::{
         PepperRing, Scheme, StoredHash, StoredHashError, Tag,
     },
     issuer::{
-        Expiry, IdempotencyKey, IdempotencyKeyError, Introspection, IssueError, Issued, Issuer,
-        ListKeys, Listed, Minted, NewKey, NewRotation, Outcome, Position,
+        Expiry, IdempotencyKey, IdempotencyKeyError, Introspection, IssueError, IssueOutcome,
+        Issued, Issuer, Minted, NewKey, NewRotation,
     },
     key::{Key, Status},
+    list::{ListKeys, ListStart, Page},
     metadata::{Metadata, MetadataError},
     name::{Name, NameError, fold_case},
     permission::{Permission, PermissionError, Permissions},
     random::{Entropy, OsEntropy, RandomError},
     store::{
-        Durability, KeyStore, Lease, Listing, MemoryStore, Page, Purge, Reach, Record, Rename,
-        Reservation, Reserved, Retire, Revocation, Rotation, Stamp, Start, StoreError,
-        StoreErrorKind,
+        Durability, KeyStore, Lease, MemoryStore, Purge, Reach, Record, Rename, Reservation,
+        Reserved, Retire, Revocation, Rotation, Stamp, StoreError, StoreErrorKind,
     },
     thread::JoinOnDrop,
     time::{Clock, SystemClock, Timestamp, TimestampError},

@@ -1,40 +1,43 @@
-//! What a host notes beside a key.
-
-use std::fmt;
+//! Metadata: a JSON object that a host stores with a key.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, value::RawValue};
 
-/// A JSON object of the host's own, at most 4 KiB when serialised. The library keeps it and reads
-/// nothing out of it. What [`new`](Self::new) is given has numbers as 64-bit integers or IEEE 754
-/// doubles, and members in no particular order. It is read and written with `serde_json` alone.
+/// A JSON object of the host, at most 4 KiB when serialised.
+///
+/// The library stores the text of the object and does not interpret it. [`parse`](Self::parse)
+/// keeps the text as it is. [`new`](Self::new) takes an object that was already parsed, with
+/// numbers as 64-bit integers or IEEE 754 doubles and members in no particular order. To keep every
+/// number exactly, parse it with the feature `float_roundtrip` of `serde_json`.
+///
+/// `Metadata` can be serialised and deserialised only with `serde_json`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Metadata(Box<str>);
 
 impl Metadata {
-    /// Largest serialised object, in bytes.
+    /// The maximum length of the serialised object, in bytes.
     pub const MAX_LENGTH: usize = 4096;
 
     /// Serialises an object.
     ///
     /// # Errors
     ///
-    /// [`MetadataError`] if that is too large.
+    /// [`MetadataError::TooLarge`] if the JSON is too long.
     pub fn new(object: &Map<String, Value>) -> Result<Self, MetadataError> {
         Self::parse(&serde_json::to_string(object).map_err(|_| MetadataError::NotAnObject)?)
     }
 
-    /// Takes a JSON object as it is written.
+    /// Checks that a text is a JSON object and keeps it unchanged.
     ///
     /// # Errors
     ///
-    /// [`MetadataError`] if it is none, or too large.
+    /// [`MetadataError`] if the text is not a JSON object or is too long.
     pub fn parse(json: &str) -> Result<Self, MetadataError> {
         if json.len() > Self::MAX_LENGTH {
             return Err(MetadataError::TooLarge);
         }
-        // The syntax alone is checked: a parsed value would not be printed as it was written, and
-        // serde_json reads more than there is into some names of members.
+        // Only the syntax is checked. A parsed value would not be printed as it was written, and
+        // serde_json gives a special meaning to some names of members.
         let text =
             serde_json::from_str::<&RawValue>(json).map_err(|_| MetadataError::NotAnObject)?;
         if !text.get().starts_with('{') {
@@ -43,7 +46,7 @@ impl Metadata {
         Ok(Self(json.into()))
     }
 
-    /// The serialised object.
+    /// Returns the serialised object.
     #[must_use]
     pub fn as_json(&self) -> &str {
         &self.0
@@ -64,33 +67,24 @@ impl<'de> Deserialize<'de> for Metadata {
     }
 }
 
-/// Why something is no metadata.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a text or an object cannot be metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {
-    /// Not a JSON object.
+    /// The text is not a JSON object.
+    #[error("metadata must be a JSON object")]
     NotAnObject,
-    /// More than [`Metadata::MAX_LENGTH`] bytes.
+    /// The JSON is longer than [`Metadata::MAX_LENGTH`] bytes.
+    #[error("metadata must be at most 4096 bytes of JSON")]
     TooLarge,
 }
-
-impl fmt::Display for MetadataError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotAnObject => "metadata must be a JSON object",
-            Self::TooLarge => "metadata must be at most 4096 bytes of JSON",
-        })
-    }
-}
-
-impl std::error::Error for MetadataError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn is_an_object_of_at_most_4_kib() {
+    fn metadata_is_an_object_of_at_most_4_kib() {
         let fits = format!(r#"{{"a":"{}"}}"#, "x".repeat(4096 - 8));
         assert_eq!(Metadata::parse(&fits).unwrap().as_json().len(), 4096);
         let over = format!(r#"{{"a":"{}"}}"#, "x".repeat(4096 - 7));
@@ -105,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_is_read_back_however_deep_and_whatever_its_members_are_called() {
+    fn an_object_is_read_back_whatever_its_depth_and_its_member_names() {
         let mut value = Value::from(1.5);
         for _ in 0..300 {
             value = Value::Object(Map::from_iter([("a".to_owned(), value)]));
@@ -128,7 +122,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn numbers_do_not_drift_from_reading_to_reading(number: f64) {
+        fn numbers_do_not_change_when_they_are_read_and_written_again(number: f64) {
             let object = Map::from_iter([("n".to_owned(), Value::from(number))]);
             let metadata = Metadata::new(&object).unwrap();
             let again: Map<String, Value> = serde_json::from_str(metadata.as_json()).unwrap();
@@ -138,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn serialises_as_the_object_itself() {
+    fn metadata_serialises_as_the_object_itself() {
         let metadata = Metadata::parse(r#"{"team":"a","n":[1,{"b":null}]}"#).unwrap();
         assert_eq!(
             serde_json::to_string(&metadata).unwrap(),

@@ -1,21 +1,21 @@
-//! The name that people give a key.
+//! The name of a key.
 
 use std::fmt;
 
-/// The name of a key: 1 to 255 characters, without white space at either end and without control
-/// characters. Everything else is kept byte for byte.
+/// The name that people give a key: 1 to 255 characters, without control characters and without
+/// white space at either end. The rest is kept byte for byte.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(Box<str>);
 
 impl Name {
-    /// Longest name, in characters (Unicode scalar values).
+    /// The maximum length, in characters (Unicode scalar values).
     pub const MAX_LENGTH: usize = 255;
 
-    /// Takes a name, without the white space around it.
+    /// Parses a name, after removing white space at both ends.
     ///
     /// # Errors
     ///
-    /// [`NameError`] if what remains is empty, too long, or holds a control character.
+    /// [`NameError`] if the rest is empty, too long, or contains a control character.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let name = text.trim();
         if name.is_empty() {
@@ -29,15 +29,15 @@ impl Name {
         }
     }
 
-    /// The name.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What a search compares: the text without the difference between upper and lower case, for all of
-/// Unicode. `Straße` and `STRASSE` are the same, `Ä` and `ä` too.
+/// Folds the case of a text, so that a search can ignore it. Works for all of Unicode: `Straße` and
+/// `STRASSE` fold to the same text, and so do `Ä` and `ä`.
 #[must_use]
 pub fn fold_case(text: &str) -> String {
     text.chars()
@@ -54,29 +54,20 @@ impl fmt::Display for Name {
 
 crate::text::parsed_text!(Name, NameError);
 
-/// Why a text is no name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a text cannot be a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// Nothing but white space.
+    /// The text is empty, or only white space.
+    #[error("name should not be empty")]
     Empty,
-    /// More than [`Name::MAX_LENGTH`] characters.
+    /// The text is longer than [`Name::MAX_LENGTH`] characters.
+    #[error("name must be 255 characters or shorter")]
     TooLong,
-    /// A control character (Unicode category Cc) inside.
+    /// The text contains a control character (Unicode category Cc).
+    #[error("name must not contain control characters")]
     ControlCharacter,
 }
-
-impl fmt::Display for NameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "name should not be empty",
-            Self::TooLong => "name must be 255 characters or shorter",
-            Self::ControlCharacter => "name must not contain control characters",
-        })
-    }
-}
-
-impl std::error::Error for NameError {}
 
 #[cfg(test)]
 mod tests {
@@ -98,14 +89,14 @@ mod tests {
     }
 
     #[test]
-    fn emoji_and_right_to_left_text_stay_as_they_are() {
+    fn emoji_and_right_to_left_text_are_kept() {
         let text = "👩‍👩‍👧 مفتاح e\u{301}";
         assert_eq!(Name::parse(text).unwrap().as_str(), text);
         assert_eq!(Name::parse(text).unwrap().to_string(), text);
     }
 
     #[test]
-    fn folding_is_for_all_of_unicode() {
+    fn case_is_folded_for_all_of_unicode() {
         assert_eq!(fold_case("ÄÖÜ Straße"), fold_case("äöü STRASSE"));
         assert_eq!(fold_case("ΟΔΟΣ"), fold_case("οδος"));
     }

@@ -1,38 +1,40 @@
-//! What a key may do.
+//! Permissions and sets of permissions.
 
 use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// One permission: `*`, or 1 to 4 segments of `[a-z0-9_.-]{1,32}` joined by `:`, of which the last
-/// may be `*`; at most 64 bytes. The names are the host's own, but for `api_keys:…`, which are the
-/// permissions for this library's endpoints.
+/// A permission: `*`, or 1 to 4 segments of `[a-z0-9_.-]{1,32}` joined by `:`, of which the last
+/// may be `*`. At most 64 bytes.
+///
+/// Hosts choose the names of their permissions. Only `api_keys:…` is reserved, for the operations
+/// of this library.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Permission(Cow<'static, str>);
 
 impl Permission {
-    /// Everything: `*`.
+    /// `*`: all permissions.
     pub const ALL: Self = Self(Cow::Borrowed("*"));
-    /// To list keys and look at them: `api_keys:read`.
+    /// `api_keys:read`: list keys and find single ones.
     pub const API_KEYS_READ: Self = Self(Cow::Borrowed("api_keys:read"));
-    /// To ask whether a token is valid: `api_keys:verify`.
+    /// `api_keys:verify`: introspect tokens.
     pub const API_KEYS_VERIFY: Self = Self(Cow::Borrowed("api_keys:verify"));
-    /// To create, rename, rotate and revoke keys: `api_keys:write`.
+    /// `api_keys:write`: create, rename, rotate and revoke keys.
     pub const API_KEYS_WRITE: Self = Self(Cow::Borrowed("api_keys:write"));
 
-    /// Longest permission, in bytes.
+    /// The maximum length, in bytes.
     pub const MAX_LENGTH: usize = 64;
 
     const MAX_SEGMENTS: usize = 4;
     const MAX_SEGMENT_LENGTH: usize = 32;
 
-    /// Reads a permission.
+    /// Parses a permission.
     ///
     /// # Errors
     ///
-    /// [`PermissionError::Malformed`] on anything else.
+    /// [`PermissionError::Malformed`] if the text does not follow the syntax.
     pub fn parse(text: &str) -> Result<Self, PermissionError> {
-        let named = |segment: &str| {
+        let is_name = |segment: &str| {
             (1..=Self::MAX_SEGMENT_LENGTH).contains(&segment.len())
                 && segment.bytes().all(|byte| {
                     byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte)
@@ -44,8 +46,8 @@ impl Permission {
         };
         let well_formed = text.len() <= Self::MAX_LENGTH
             && text.split(':').count() <= Self::MAX_SEGMENTS
-            && path.is_none_or(|path| path.split(':').all(named))
-            && (last == "*" || named(last));
+            && path.is_none_or(|path| path.split(':').all(is_name))
+            && (last == "*" || is_name(last));
         if well_formed {
             Ok(Self(Cow::Owned(text.into())))
         } else {
@@ -53,14 +55,14 @@ impl Permission {
         }
     }
 
-    /// The permission as text.
+    /// Returns the permission as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether whoever has this permission has the other one too: `*` covers everything, `calls:*`
-    /// whatever begins with `calls:`, anything else itself.
+    /// Whether this permission includes `other`. `*` covers every permission, `calls:*` covers
+    /// every permission that begins with `calls:`, and any other permission covers only itself.
     ///
     /// ```
     /// use keywright_core::Permission;
@@ -87,7 +89,7 @@ impl fmt::Display for Permission {
 
 crate::text::parsed_text!(Permission, PermissionError);
 
-/// A set of at most 64 permissions, in alphabetical order. The empty set allows nothing.
+/// A set of at most 64 permissions, in alphabetical order. The empty set permits nothing.
 ///
 /// ```
 /// use keywright_core::Permissions;
@@ -101,14 +103,15 @@ crate::text::parsed_text!(Permission, PermissionError);
 pub struct Permissions(Arc<[Permission]>);
 
 impl Permissions {
-    /// Most permissions in a set.
+    /// The maximum number of permissions in a set.
     pub const MAX_COUNT: usize = 64;
 
-    /// Makes a set; what is named twice counts once.
+    /// Makes a set. Duplicates count once.
     ///
     /// # Errors
     ///
-    /// [`PermissionError::TooMany`] if more than [`MAX_COUNT`](Self::MAX_COUNT) remain.
+    /// [`PermissionError::TooMany`] if the set has more than [`MAX_COUNT`](Self::MAX_COUNT)
+    /// permissions.
     pub fn new(permissions: impl IntoIterator<Item = Permission>) -> Result<Self, PermissionError> {
         let mut set: Vec<Permission> = permissions.into_iter().collect();
         set.sort();
@@ -119,25 +122,25 @@ impl Permissions {
         Ok(Self(set.into()))
     }
 
-    /// The set of `*` alone, which covers everything.
+    /// The set that contains only `*` and covers every permission.
     #[must_use]
     pub fn all() -> Self {
         Self(Arc::new([Permission::ALL]))
     }
 
-    /// Whether one of the set covers the permission.
+    /// Whether a permission in the set covers `wanted`.
     #[must_use]
     pub fn covers(&self, wanted: &Permission) -> bool {
         self.0.iter().any(|permission| permission.covers(wanted))
     }
 
-    /// The first permission of another set that none of this one covers.
+    /// Returns the first permission of `wanted` that this set does not cover.
     #[must_use]
     pub fn first_not_covered<'a>(&self, wanted: &'a Self) -> Option<&'a Permission> {
         wanted.0.iter().find(|permission| !self.covers(permission))
     }
 
-    /// The permissions, in alphabetical order.
+    /// Returns the permissions in alphabetical order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Permission> {
         self.0.iter()
     }
@@ -146,7 +149,7 @@ impl Permissions {
 impl FromStr for Permissions {
     type Err = PermissionError;
 
-    /// Reads a list with commas between, as on a command line; the empty text is the empty set.
+    /// Parses permissions separated by commas. The empty text is the empty set.
     fn from_str(text: &str) -> Result<Self, PermissionError> {
         if text.is_empty() {
             return Ok(Self::default());
@@ -173,35 +176,26 @@ impl Serialize for Permissions {
 
 impl<'de> Deserialize<'de> for Permissions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // An error of serde's own repeats a text that is no list, and somebody will put a token there.
+        // An error of serde would quote a text that is not a list, and the text may be a token.
         let permissions = Vec::<Permission>::deserialize(deserializer)
             .map_err(|_| de::Error::custom(PermissionError::Malformed))?;
         Self::new(permissions).map_err(de::Error::custom)
     }
 }
 
-/// Why something is no permission, or no set of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a text or a list cannot be a permission or a set of permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PermissionError {
-    /// Not of the form of a permission.
+    /// The text does not follow the syntax of [`Permission`].
+    #[error(
+        "a permission must be * or 1 to 4 segments of a-z 0-9 _ . - joined by :, at most 64 bytes"
+    )]
     Malformed,
-    /// More than [`Permissions::MAX_COUNT`].
+    /// The set has more than [`Permissions::MAX_COUNT`] permissions.
+    #[error("a key has at most 64 permissions")]
     TooMany,
 }
-
-impl fmt::Display for PermissionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => {
-                "a permission is * or up to 4 segments of a-z 0-9 _ . - joined by : of at most 64 bytes"
-            }
-            Self::TooMany => "a key has at most 64 permissions",
-        })
-    }
-}
-
-impl std::error::Error for PermissionError {}
 
 #[cfg(test)]
 mod tests {
@@ -212,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn grammar() {
+    fn permissions_follow_the_syntax() {
         let longest = format!("{}:{}", "a".repeat(31), "b".repeat(32));
         for good in [
             "*",
@@ -250,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn covering() {
+    fn a_permission_covers_itself_and_what_its_wildcard_includes() {
         for (has, wants) in [
             ("*", "*"),
             ("*", "a"),
@@ -284,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_sorted_without_repeats_and_at_most_64() {
+    fn a_set_is_sorted_without_duplicates_and_has_at_most_64_permissions() {
         let set: Permissions = "b,a,b".parse().unwrap();
         assert_eq!(set.to_string(), "a,b");
         let many = |count| Permissions::new((0..count).map(|n| permission(&format!("p{n}"))));
@@ -304,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_a_list_that_is_held_to_the_same_rules() {
+    fn json_lists_follow_the_same_rules() {
         let read = |json: &str| serde_json::from_str::<Permissions>(json).ok();
         let set = read(r#"["b:*","a"]"#).unwrap();
         assert_eq!(serde_json::to_string(&set).unwrap(), r#"["a","b:*"]"#);

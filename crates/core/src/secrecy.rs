@@ -1,6 +1,6 @@
-//! What no type that holds a secret can do, asserted at compile time.
+//! Compile-time assertions that types with secrets cannot be printed, compared or copied.
 
-/// Asserts that a type cannot be printed, compared, serialised, or taken for its bytes.
+/// Asserts that a type cannot be printed, compared, serialised, or converted to its bytes.
 macro_rules! assert_unprintable {
     ($($type:ty),+ $(,)?) => {$(
         static_assertions::assert_not_impl_any!(
@@ -12,7 +12,7 @@ macro_rules! assert_unprintable {
     )+};
 }
 
-/// The same, and that it cannot be copied.
+/// Asserts [`assert_unprintable`], and that the type cannot be cloned.
 macro_rules! assert_secret {
     ($($type:ty),+ $(,)?) => {$(
         crate::secrecy::assert_unprintable!($type);
@@ -23,7 +23,7 @@ macro_rules! assert_secret {
 pub(crate) use {assert_secret, assert_unprintable};
 
 use crate::{
-    Issued, Minted, Outcome, Secret, Token, TokenRef, random::Generator, verifier::ProofKey,
+    IssueOutcome, Issued, Minted, Secret, Token, TokenRef, random::Generator, verifier::ProofKey,
 };
 
 assert_secret!(
@@ -32,7 +32,7 @@ assert_secret!(
     TokenRef<'static>,
     Minted,
     Issued,
-    Outcome,
+    IssueOutcome,
     Generator,
     ProofKey
 );

@@ -1,8 +1,7 @@
-//! What the types that are made only by parsing a text have in common: `FromStr`, `Debug` and serde,
-//! all by the one spelling of the value.
+//! Common implementations for types that are parsed from text.
 
 /// Implements `FromStr`, `Debug`, `Serialize` and `Deserialize` for a type that has
-/// `parse(&str) -> Result<Self, Error>` and `Display`.
+/// `parse(&str) -> Result<Self, Error>` and `Display`. All of them use the text of the value.
 macro_rules! parsed_text {
     ($type:ty, $error:ty) => {
         impl std::str::FromStr for $type {

@@ -1,4 +1,4 @@
-//! Points in time, and the one clock.
+//! Timestamps and clocks.
 
 use std::{
     fmt,
@@ -16,8 +16,8 @@ const FORMAT: StaticFormatDescription =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// A point in time: whole milliseconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
-/// Its text is RFC 3339 in UTC with three digits of a second.
-// One more than the milliseconds, so that a time that is not there takes no place of its own.
+/// Its text is RFC 3339 in UTC with milliseconds.
+// The milliseconds plus 1, so that `Option<Timestamp>` takes no more memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(NonZero<i64>);
 
@@ -27,7 +27,7 @@ impl Timestamp {
 
     const MAX_MILLIS: i64 = 253_402_300_799_999;
 
-    /// The nearest time that there is.
+    /// Returns the nearest valid time.
     const fn clamped(millis: i64) -> Self {
         let number = if millis < 0 {
             NonZero::new(1)
@@ -40,11 +40,11 @@ impl Timestamp {
         Self(number.expect("a number from 1"))
     }
 
-    /// From Unix milliseconds.
+    /// Makes a timestamp from Unix milliseconds.
     ///
     /// # Errors
     ///
-    /// [`TimestampError`] before 1970 or after 9999.
+    /// [`TimestampError`] if the time is before 1970 or after 9999.
     pub const fn from_millis(millis: i64) -> Result<Self, TimestampError> {
         if millis >= 0 && millis <= Self::MAX_MILLIS {
             Ok(Self::clamped(millis))
@@ -53,20 +53,19 @@ impl Timestamp {
         }
     }
 
-    /// Unix milliseconds.
+    /// Returns the Unix milliseconds.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0.get() - 1
     }
 
-    /// Reads an RFC 3339 time (section 5.6) of any offset. What is finer than a millisecond is cut
-    /// off.
+    /// Parses an RFC 3339 time (section 5.6) with any offset. Truncates it to milliseconds.
     ///
     /// # Errors
     ///
-    /// [`TimestampError`] on anything else, before 1970, or after 9999.
+    /// [`TimestampError`] if the text is not such a time, or is before 1970 or after 9999.
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
-        // The parser takes any character between date and time.
+        // The parser accepts any character between date and time.
         if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
             return Err(TimestampError);
         }
@@ -77,14 +76,14 @@ impl Timestamp {
             .and_then(Self::from_millis)
     }
 
-    /// This time and a span after it, at most [`MAX`](Self::MAX).
+    /// Adds a duration, up to [`MAX`](Self::MAX).
     #[must_use]
     pub fn saturating_add(self, span: Duration) -> Self {
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         Self::clamped(self.as_millis().saturating_add(millis))
     }
 
-    /// A span before this time, at least 1970.
+    /// Subtracts a duration, down to the beginning of 1970.
     #[must_use]
     pub fn saturating_sub(self, span: Duration) -> Self {
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
@@ -107,26 +106,19 @@ impl fmt::Display for Timestamp {
 
 crate::text::parsed_text!(Timestamp, TimestampError);
 
-/// No RFC 3339 time from 1970 to 9999.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The text or number is not a time from 1970 to 9999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a time must be RFC 3339 and lie between the years 1970 and 9999")]
 #[non_exhaustive]
 pub struct TimestampError;
 
-impl fmt::Display for TimestampError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a time is written as in RFC 3339, from 1970 to 9999")
-    }
-}
-
-impl std::error::Error for TimestampError {}
-
-/// What time it is. [`SystemClock`] in a program, a clock that stands still in a test.
+/// A source of the present time: [`SystemClock`] in a program, a manual clock in a test.
 pub trait Clock: Send + Sync + 'static {
-    /// The present time.
+    /// Returns the present time.
     fn now(&self) -> Timestamp;
 
-    /// The same, perhaps up to 25 milliseconds behind, for what is asked at each verification and
-    /// need not be exact: when a key was used.
+    /// Returns the present time, or a time up to 25 milliseconds earlier if that is faster. Each
+    /// verification uses it for the time of last use.
     fn coarse(&self) -> Timestamp {
         self.now()
     }
@@ -138,9 +130,12 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "all other code takes the time from a Clock"
+    )]
     fn now(&self) -> Timestamp {
-        // A clock set before 1970 reads 1970, one after 9999 reads 9999.
+        // A clock that is set before 1970 reads 1970, and one that is set after 9999 reads 9999.
         let since = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
@@ -155,21 +150,26 @@ impl Clock for SystemClock {
     }
 }
 
-/// The clock for spans, which nobody can set.
-#[expect(clippy::disallowed_methods, reason = "this is the one clock for spans")]
+/// Returns the present time of the monotonic clock, which cannot be set.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "all other code calls this function"
+)]
 pub(crate) fn monotonic() -> Instant {
     Instant::now()
 }
 
-/// How far [`coarse`] may be behind. That is a tick of the kernel, 1 to 10 milliseconds, and more where
-/// a tick comes late: on a virtual machine under load, with ticks of 4 milliseconds, it was 8.3. This
-/// is two of the longest and a half. No kernel promises any number, but one that has missed ticks
-/// catches up within a few; where the host holds up for longer the core that keeps the time, and not
-/// the others, the clock is behind for as much longer.
+/// The maximum lag of [`coarse`] that leases allow for: two and a half of the longest kernel ticks.
+///
+/// The clock lags by up to one tick, which is 1 to 10 milliseconds long, and by more if a tick is
+/// late: 8.3 milliseconds were measured on a virtual machine under load with ticks of 4
+/// milliseconds. Kernels guarantee no maximum, but a kernel that missed ticks catches up within a
+/// few of them. Only if the hypervisor stops the core that keeps the time, but not the others, does
+/// the clock lag for longer.
 pub(crate) const TICK: Duration = Duration::from_millis(25);
 
-/// The same clock in nanoseconds since some moment, at most a [`TICK`] behind, and read in a tenth of
-/// the time: it is looked at in each verification.
+/// Returns the nanoseconds of the monotonic clock since an arbitrary origin, with a lag of at most
+/// a [`TICK`]. Each verification reads it, and it takes a tenth of the time of [`monotonic`].
 #[cfg(target_os = "linux")]
 pub(crate) fn coarse() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
@@ -177,7 +177,8 @@ pub(crate) fn coarse() -> u64 {
     nanos.unsigned_abs()
 }
 
-/// Elsewhere it is the clock itself.
+/// Returns the nanoseconds of the monotonic clock since its first use, on systems without a coarse
+/// clock.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn coarse() -> u64 {
     static ORIGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
@@ -190,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_has_milliseconds_and_utc() {
+    fn the_text_is_in_utc_with_milliseconds() {
         let time = Timestamp::from_millis(1_709_287_200_000).unwrap();
         assert_eq!(time.to_string(), "2024-03-01T10:00:00.000Z");
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999Z");
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_rfc_3339_and_nothing_else() {
+    fn only_rfc_3339_is_parsed() {
         for (text, millis) in [
             ("2024-03-01T10:00:00Z", 1_709_287_200_000),
             ("2024-03-01T11:00:00.0019+01:00", 1_709_287_200_001),
@@ -231,8 +232,8 @@ mod tests {
     }
 
     #[test]
-    fn the_coarse_clocks_tell_the_time_of_the_exact_ones() {
-        // Far more than any is behind.
+    fn the_coarse_clocks_follow_the_exact_ones() {
+        // Far more than the lag of any clock.
         let span = Duration::from_secs(10);
         let before = SystemClock.now();
         let coarse = SystemClock.coarse();
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn adding_and_subtracting_stop_at_the_ends() {
+    fn addition_and_subtraction_saturate() {
         assert_eq!(Timestamp::MAX.saturating_add(Duration::MAX), Timestamp::MAX);
         let start = Timestamp::from_millis(0).unwrap();
         assert_eq!(Timestamp::MAX.saturating_sub(Duration::MAX), start);

@@ -1,21 +1,22 @@
-//! The workspace that a key belongs to.
+//! The workspace of a key.
 
 use std::{fmt, sync::Arc};
 
-/// The tenant that a key belongs to: 1 to 64 of `A-Za-z0-9` and `._:@/-`, the host's own name for it.
-/// A key never leaves its workspace, and nobody outside it learns that the key exists.
+/// The tenant that a key belongs to: a name that the host chooses, 1 to 64 characters of
+/// `A-Za-z0-9` and `._:@/-`. A key never changes its workspace, and callers in other workspaces
+/// cannot find out that it exists.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Workspace(Arc<str>);
 
 impl Workspace {
-    /// Longest name, in bytes.
+    /// The maximum length, in bytes.
     pub const MAX_LENGTH: usize = 64;
 
-    /// Reads the name of a workspace.
+    /// Parses the name of a workspace.
     ///
     /// # Errors
     ///
-    /// [`WorkspaceError`] if it is empty, too long, or holds another character.
+    /// [`WorkspaceError`] if the text is empty, too long, or contains another character.
     pub fn parse(text: &str) -> Result<Self, WorkspaceError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@/-".contains(&byte);
         if (1..=Self::MAX_LENGTH).contains(&text.len()) && text.bytes().all(allowed) {
@@ -25,7 +26,7 @@ impl Workspace {
         }
     }
 
-    /// The name.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -40,25 +41,18 @@ impl fmt::Display for Workspace {
 
 crate::text::parsed_text!(Workspace, WorkspaceError);
 
-/// The text names no workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The text is not the name of a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a workspace must be 1 to 64 ASCII letters, digits and . _ : @ / -")]
 #[non_exhaustive]
 pub struct WorkspaceError;
-
-impl fmt::Display for WorkspaceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a workspace is named by 1 to 64 letters, digits and . _ : @ / -")
-    }
-}
-
-impl std::error::Error for WorkspaceError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn is_1_to_64_of_the_characters_that_are_allowed() {
+    fn a_workspace_is_1_to_64_allowed_characters() {
         let longest = "w".repeat(64);
         for good in ["a", "acme:eu-1/team_a@b.c", &longest] {
             assert_eq!(Workspace::parse(good).unwrap().to_string(), good);

@@ -9,8 +9,8 @@ use std::sync::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Clock, Config, Environment, IssueError, Keywright, ListKeys, Listed, MemoryStore, Name,
-    NewKey, Position, Prefix, Reach, Scheme, Status, Timestamp, Workspace,
+    Caller, Clock, Config, Environment, IssueError, Keywright, ListKeys, ListStart, MemoryStore,
+    Name, NewKey, Page, Prefix, Reach, Scheme, Status, Timestamp, Workspace,
 };
 
 /// A clock that goes on by a minute whenever it is asked, so that no two keys are of one time.
@@ -37,8 +37,8 @@ fn library() -> Keywright {
     for workspace in ["acme", "other"] {
         let caller = caller(workspace);
         for number in 0..5 {
-            let mut new = NewKey::named(Name::parse(&format!("CI {number}")).unwrap());
-            new.environment = Some(Environment::Test);
+            let new = NewKey::new(Name::parse(&format!("CI {number}")).unwrap())
+                .with_environment(Environment::Test);
             let issued = block_on(keys.issuer().create(&caller, new)).unwrap();
             if number == 1 {
                 block_on(keys.issuer().revoke(&caller, &issued.key.id, Reach::Key)).unwrap();
@@ -48,14 +48,14 @@ fn library() -> Keywright {
     keys
 }
 
-fn wanted(position: Position) -> ListKeys {
-    let mut wanted = ListKeys::newest();
+fn wanted(start: ListStart) -> ListKeys {
+    let mut wanted = ListKeys::new();
     wanted.limit = 2;
-    wanted.position = position;
+    wanted.start = start;
     wanted
 }
 
-fn list(keys: &Keywright, caller: &Caller, wanted: ListKeys) -> Result<Listed, IssueError> {
+fn list(keys: &Keywright, caller: &Caller, wanted: ListKeys) -> Result<Page, IssueError> {
     block_on(keys.issuer().list(caller, wanted))
 }
 
@@ -63,15 +63,15 @@ fn list(keys: &Keywright, caller: &Caller, wanted: ListKeys) -> Result<Listed, I
 fn cursors_lead_to_each_key_once_and_to_an_end() {
     let keys = library();
     let caller = caller("acme");
-    let mut page = list(&keys, &caller, wanted(Position::Page(1))).unwrap();
+    let mut page = list(&keys, &caller, wanted(ListStart::Offset(0))).unwrap();
     assert_eq!(page.total, Some(5));
     let mut names = Vec::new();
     loop {
         names.extend(page.keys.iter().map(|key| key.name.to_string()));
-        let Some(cursor) = page.next_cursor else {
+        let Some(cursor) = page.next else {
             break;
         };
-        page = list(&keys, &caller, wanted(Position::Cursor(cursor))).unwrap();
+        page = list(&keys, &caller, wanted(ListStart::After(cursor))).unwrap();
         assert_eq!(page.total, None);
     }
     assert_eq!(names, ["CI 4", "CI 3", "CI 2", "CI 1", "CI 0"]);
@@ -82,7 +82,7 @@ fn a_page_has_its_number_and_its_limit() {
     let keys = library();
     let caller = caller("acme");
     let names = |page, limit| {
-        let mut wanted = wanted(Position::Page(page));
+        let mut wanted = wanted(ListStart::page(page, limit));
         wanted.limit = limit;
         let listed = list(&keys, &caller, wanted).unwrap();
         assert_eq!(listed.total, Some(5));
@@ -102,9 +102,9 @@ fn a_page_has_its_number_and_its_limit() {
 fn a_cursor_belongs_to_one_list() {
     let keys = library();
     let acme = caller("acme");
-    let first = list(&keys, &acme, wanted(Position::Page(1))).unwrap();
-    let cursor = first.next_cursor.unwrap();
-    let mine = wanted(Position::Cursor(cursor.clone()));
+    let first = list(&keys, &acme, wanted(ListStart::Offset(0))).unwrap();
+    let cursor = first.next.unwrap();
+    let mine = wanted(ListStart::After(cursor.clone()));
     let mut shorter = mine.clone();
     shorter.limit = 1;
     for taken in [mine.clone(), shorter] {
@@ -141,7 +141,7 @@ fn a_cursor_belongs_to_one_list() {
             },
         ),
     ] {
-        let refused = list(&keys, &acme, wanted(Position::Cursor(damaged.into()))).unwrap_err();
+        let refused = list(&keys, &acme, wanted(ListStart::After(damaged.into()))).unwrap_err();
         assert!(matches!(refused, IssueError::Cursor), "{damaged}");
     }
 }
@@ -150,14 +150,14 @@ fn a_cursor_belongs_to_one_list() {
 fn a_search_is_for_any_case_and_its_cursor_too() {
     let keys = library();
     let acme = caller("acme");
-    let mut upper = wanted(Position::Page(1));
+    let mut upper = wanted(ListStart::Offset(0));
     upper.search = Some("CI ".into());
     let first = list(&keys, &acme, upper).unwrap();
     assert_eq!(first.total, Some(5));
-    let mut lower = wanted(Position::Cursor(first.next_cursor.unwrap()));
+    let mut lower = wanted(ListStart::After(first.next.unwrap()));
     lower.search = Some("ci ".into());
     assert_eq!(list(&keys, &acme, lower).unwrap().keys.len(), 2);
-    let mut revoked = wanted(Position::Page(1));
+    let mut revoked = wanted(ListStart::Offset(0));
     revoked.status = Some(Status::Revoked);
     assert_eq!(list(&keys, &acme, revoked).unwrap().total, Some(1));
 }

@@ -146,7 +146,7 @@ fn operator() -> Caller {
 }
 
 fn create(keys: &Keywright, expiry: Option<Timestamp>) -> Issued {
-    let mut new = NewKey::named(Name::parse("CI").unwrap());
+    let mut new = NewKey::new(Name::parse("CI").unwrap());
     if let Some(time) = expiry {
         new.expiry = Expiry::At(time);
     }
@@ -284,7 +284,7 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
     let caller = operator();
     let runs: Vec<_> = (0..10 * cores)
         .map(|_| {
-            let new = NewKey::named(Name::parse("CI").unwrap());
+            let new = NewKey::new(Name::parse("CI").unwrap());
             let mut run = Box::pin(slow.issuer().create(&caller, new));
             let mut context = Context::from_waker(Waker::noop());
             assert!(run.as_mut().poll(&mut context).is_pending());

@@ -27,7 +27,7 @@ async fn calls(Extension(caller): Extension<Caller>) -> String {
 async fn main() -> Result<(), Error> {
     let store = Arc::new(SqliteStore::open("acme.db")?);
     let keys = Keywright::open(Config::new(Prefix::parse("acme")?), store).await?;
-    let first = NewKey::named(Name::parse("First key")?);
+    let first = NewKey::new(Name::parse("First key")?);
     if let Some(issued) = keys
         .issuer()
         .create_first(Workspace::parse("default")?, first)

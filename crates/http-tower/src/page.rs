@@ -1,6 +1,6 @@
 //! A page of keys as the API shows it.
 
-use keywright_core::{Listed, Position, Timestamp};
+use keywright_core::{ListStart, Page, Timestamp};
 use serde::Serialize;
 
 use crate::Item;
@@ -37,14 +37,12 @@ pub(crate) struct Meta<'a> {
 }
 
 impl<'a> PageOfItems<'a> {
-    /// How a page looks at the time `now`, of a list that was asked for with this position and
+    /// How a page looks at the time `now`, of a list that was asked for with this start and
     /// this limit, at least 1.
     #[must_use]
-    pub fn new(listed: &'a Listed, position: &Position, limit: u32, now: Timestamp) -> Self {
-        let (page, total) = match position {
-            Position::Page(page) => (Some(*page), listed.total),
-            _ => (None, None),
-        };
+    pub fn new(listed: &'a Page, start: &ListStart, limit: u32, now: Timestamp) -> Self {
+        let page = start.page_number(limit);
+        let total = page.and(listed.total);
         Self {
             data: listed.keys.iter().map(|key| Item::new(key, now)).collect(),
             meta: Meta {
@@ -52,7 +50,7 @@ impl<'a> PageOfItems<'a> {
                 limit,
                 total,
                 total_pages: total.map(|total| total.div_ceil(u64::from(limit.max(1)))),
-                next_cursor: listed.next_cursor.as_deref(),
+                next_cursor: listed.next.as_deref(),
             },
         }
     }

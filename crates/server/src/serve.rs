@@ -100,7 +100,7 @@ async fn first_key(opened: &Opened, choice: FirstKey) -> Result<()> {
         }
         return Ok(());
     }
-    let new = NewKey::named(Name::parse("First key")?);
+    let new = NewKey::new(Name::parse("First key")?);
     let first = opened
         .keys
         .issuer()

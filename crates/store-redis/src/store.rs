@@ -4,8 +4,9 @@ use std::{fmt, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Durability, Key, KeyId, KeyStore, Lease, Listing, Page, Prefix, Purge, Reach,
-    Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError, Timestamp, Workspace,
+    Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, ListKeys, Page, Prefix,
+    Purge, Reach, Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError,
+    Timestamp, Workspace,
 };
 use tokio::runtime::Runtime;
 
@@ -147,12 +148,18 @@ impl KeyStore for RedisStore {
             .await
     }
 
-    async fn list(&self, workspace: &Workspace, listing: &Listing) -> Result<Page, StoreError> {
+    async fn list(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
         let workspace = workspace.clone();
-        let listing = listing.clone();
+        let list = list.clone();
         let dangling = Arc::clone(&self.dangling);
         self.run(|servers| async move {
-            operations::list(&servers, &dangling, &workspace, &listing).await
+            operations::list(&servers, &dangling, &workspace, environment, &list, now).await
         })
         .await
     }

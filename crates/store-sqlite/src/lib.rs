@@ -13,7 +13,7 @@
 //! let keys = Keywright::open(Config::new(Prefix::parse("acme")?), Arc::new(store)).await?;
 //!
 //! let operator = Caller::new(Workspace::parse("default")?, Permissions::all());
-//! let issued = keys.issuer().create(&operator, NewKey::named(Name::parse("CI")?)).await?;
+//! let issued = keys.issuer().create(&operator, NewKey::new(Name::parse("CI")?)).await?;
 //! assert!(keys.verifier().verify(issued.token.expose().as_bytes()).await.is_ok());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # }).unwrap();

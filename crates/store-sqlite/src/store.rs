@@ -4,8 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Durability, Key, KeyId, KeyStore, Lease, Listing, Page, Prefix, Purge, Reach,
-    Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError, Timestamp, Workspace,
+    Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, ListKeys, Page, Prefix,
+    Purge, Reach, Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError,
+    Timestamp, Workspace,
 };
 
 use crate::{
@@ -121,11 +122,19 @@ impl KeyStore for SqliteStore {
             .await
     }
 
-    async fn list(&self, workspace: &Workspace, listing: &Listing) -> Result<Page, StoreError> {
+    async fn list(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
         let workspace = workspace.clone();
-        let listing = listing.clone();
+        let list = list.clone();
         self.readers
-            .list(move |connection| operations::list(connection, &workspace, &listing))
+            .list(move |connection| {
+                operations::list(connection, &workspace, environment, &list, now)
+            })
             .await
     }
 

@@ -12,7 +12,7 @@ use super::{
     handle::Handle,
 };
 use crate::{
-    Environment, Listing, Reach, Reservation, Reserved, Retire, Rotation, Status, StoreErrorKind,
+    Environment, ListKeys, Reach, Reservation, Reserved, Retire, Rotation, Status, StoreErrorKind,
     Timestamp,
 };
 
@@ -109,12 +109,8 @@ fn ends_are_met_at_the_given_time<H: Harness>(
             vec![child.key.clone(), parent.key.clone()],
         ),
     ] {
-        let all = Listing::newest(Environment::Live, 10);
-        let listing = Listing {
-            status: Some((status, time)),
-            ..all
-        };
-        let page = store.list(&workspace(&tenant), &listing);
+        let list = ListKeys::new().with_status(status);
+        let page = store.list_as(&workspace(&tenant), Environment::Live, &list, time);
         assert_eq!(page.keys, expected, "the {status} keys at {time}");
     }
 

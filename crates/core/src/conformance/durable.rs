@@ -5,7 +5,7 @@ use super::{
     fixture::{at, child_of, credential, name, now, record, successor_of},
     handle::Handle,
 };
-use crate::{Environment, KeyId, Listing, Metadata, Page, Reach, Record, Rename, Retire};
+use crate::{KeyId, ListKeys, Metadata, Page, Reach, Record, Rename, Retire};
 
 /// Clause 3, durable. After each kind of write all handles are dropped, and a new one must show the
 /// same; a store that ends with its process must show it to a second handle.
@@ -64,12 +64,9 @@ pub fn durable(harness: &impl Harness) {
 }
 
 /// All that can be read of the records.
-fn read_all<H: Harness>(store: &Handle<'_, H>, ids: &[KeyId]) -> (Vec<Record>, Page) {
+fn read_all<H: Harness>(store: &Handle<'_, H>, ids: &[KeyId]) -> (Vec<Record>, Page<KeyId>) {
     let records: Vec<Record> = ids.iter().map(|id| store.read(id)).collect();
-    let page = store.list(
-        &records[0].key.workspace,
-        &Listing::newest(Environment::Live, 100),
-    );
+    let page = store.list(&records[0].key.workspace, &ListKeys::new().with_limit(100));
     (records, page)
 }
 

@@ -9,7 +9,7 @@ use super::{
     handle::Handle,
 };
 use crate::{
-    Durability, Environment, Listing, Reach, Record, Rename, Retire, Start, StoreError,
+    Durability, Environment, ListKeys, ListStart, Reach, Record, Rename, Retire, StoreError,
     StoreErrorKind,
 };
 
@@ -96,11 +96,10 @@ fn damaged_records_are_corrupt<H: Harness>(harness: &H, store: &Handle<'_, H>) {
     }
 
     let kind = StoreErrorKind::Corrupt;
-    let everything = Listing::newest(Environment::Live, 10);
-    let after = Listing {
-        start: Start::After(newer.key.id),
-        ..everything.clone()
-    };
+    let everything = ListKeys::new().with_limit(10);
+    let after = everything
+        .clone()
+        .with_start(ListStart::After(newer.key.id));
     let later = Handle::open(harness);
     for store in [store, &later] {
         let found = store.wait(store.store().find(&damaged.key.id));
@@ -113,7 +112,12 @@ fn damaged_records_are_corrupt<H: Harness>(harness: &H, store: &Handle<'_, H>) {
         }
         assert_refused(found, kind, "a find of a damaged record");
         for listing in [&everything, &after] {
-            let listed = store.wait(store.store().list(&damaged.key.workspace, listing));
+            let listed = store.wait(store.store().list(
+                &damaged.key.workspace,
+                Environment::Live,
+                listing,
+                now(),
+            ));
             assert_refused(listed, kind, "a list with a damaged record on it");
         }
         for record in [&older, &newer, &foreign] {

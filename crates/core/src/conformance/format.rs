@@ -6,7 +6,7 @@ use super::{
     handle::{Handle, race},
 };
 use crate::{
-    Credential, Environment, KeyId, Listing, Metadata, Name, Permission, Permissions, Prefix,
+    Credential, Environment, KeyId, ListKeys, Metadata, Name, Permission, Permissions, Prefix,
     Reach, Record, Retire, StoredHash, Tag, Timestamp, Workspace,
 };
 
@@ -73,10 +73,7 @@ fn assert_kept<H: Harness>(store: &Handle<'_, H>, record: &Record) {
     assert_eq!(found, *record, "a value was changed by the store");
     let tag = |record: &Record| *record.credential.tag.as_bytes();
     assert_eq!(tag(&found), tag(record), "a tag was changed by the store");
-    let page = store.list(
-        &record.key.workspace,
-        &Listing::newest(Environment::Live, 100),
-    );
+    let page = store.list(&record.key.workspace, &ListKeys::new().with_limit(100));
     let listed = page.keys.into_iter().find(|key| key.id == record.key.id);
     assert_eq!(
         listed.as_ref(),
@@ -270,7 +267,7 @@ fn changed_values_come_back<H: Harness>(
         assert_kept(store, &child);
         ids.extend([parent.key.id, used.id, child.key.id, successor.key.id]);
     }
-    let of_acme = store.list(&workspace("acme"), &Listing::newest(Environment::Live, 100));
+    let of_acme = store.list(&workspace("acme"), &ListKeys::new().with_limit(100));
     assert!(
         of_acme
             .keys

@@ -8,8 +8,9 @@ use std::{
 
 use super::{Harness, fixture::now};
 use crate::{
-    Credential, Durability, Key, KeyId, KeyStore, Listing, Page, Prefix, Purge, Reach, Record,
-    Rename, Reservation, Reserved, Retire, Revocation, Rotation, StoreError, Timestamp, Workspace,
+    Credential, Durability, Environment, Key, KeyId, KeyStore, ListKeys, Page, Prefix, Purge,
+    Reach, Record, Rename, Reservation, Reserved, Retire, Revocation, Rotation, StoreError,
+    Timestamp, Workspace,
 };
 
 /// One handle. Each method waits for the store; what works on a record takes its workspace, id and
@@ -86,8 +87,20 @@ impl<'h, H: Harness> Handle<'h, H> {
     }
 
     #[track_caller]
-    pub(super) fn list(&self, workspace: &Workspace, listing: &Listing) -> Page {
-        match self.wait(self.store.list(workspace, listing)) {
+    pub(super) fn list(&self, workspace: &Workspace, list: &ListKeys<KeyId>) -> Page<KeyId> {
+        self.list_as(workspace, Environment::Live, list, now())
+    }
+
+    /// Lists what a caller of this environment sees at this time.
+    #[track_caller]
+    pub(super) fn list_as(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Page<KeyId> {
+        match self.wait(self.store.list(workspace, environment, list, now)) {
             Ok(page) => page,
             Err(error) => panic!("the store does not list {workspace}: {error:?}"),
         }

@@ -7,7 +7,9 @@ use super::{
     fixture::{now, record_in, unused_id, workspace},
     handle::Handle,
 };
-use crate::{Environment, Key, KeyId, Listing, Page, Record, Start, Status, Workspace};
+use crate::{
+    Environment, Key, KeyId, ListKeys, ListStart, Page, Record, Status, Timestamp, Workspace,
+};
 
 /// Clause 10, listing. That a page by cursor costs O(page) is for a benchmark to show.
 pub fn listing(harness: &impl Harness) {
@@ -22,8 +24,8 @@ pub fn listing(harness: &impl Harness) {
 }
 
 /// Everything in a workspace, on one page.
-fn everything() -> Listing {
-    Listing::newest(Environment::Live, 1_000)
+fn everything() -> ListKeys<KeyId> {
+    ListKeys::new().with_limit(1_000)
 }
 
 fn ids<'k>(keys: impl IntoIterator<Item = &'k Key>) -> Vec<KeyId> {
@@ -47,14 +49,26 @@ fn add_keys<H: Harness>(store: &Handle<'_, H>, tenant: &str, count: usize) -> Ve
 fn walk<H: Harness>(
     store: &Handle<'_, H>,
     tenant: &Workspace,
-    listing: &Listing,
-    mut between: impl FnMut(&Page),
+    list: &ListKeys<KeyId>,
+    between: impl FnMut(&Page<KeyId>),
 ) -> Vec<Key> {
-    let mut listing = listing.clone();
+    walk_as(store, tenant, Environment::Live, list, now(), between)
+}
+
+/// All pages that a caller of this environment sees at this time.
+fn walk_as<H: Harness>(
+    store: &Handle<'_, H>,
+    tenant: &Workspace,
+    environment: Environment,
+    list: &ListKeys<KeyId>,
+    now: Timestamp,
+    mut between: impl FnMut(&Page<KeyId>),
+) -> Vec<Key> {
+    let mut listing = list.clone();
     let mut keys = Vec::new();
     loop {
-        let page = store.list(tenant, &listing);
-        let by_offset = matches!(listing.start, Start::Offset(_));
+        let page = store.list_as(tenant, environment, &listing, now);
+        let by_offset = matches!(listing.start, ListStart::Offset(_));
         assert_eq!(
             page.total.is_some(),
             by_offset,
@@ -73,7 +87,7 @@ fn walk<H: Harness>(
             last,
             "the next page starts after the last key of this one"
         );
-        listing.start = Start::After(next);
+        listing.start = ListStart::After(next);
     }
 }
 
@@ -108,10 +122,7 @@ fn ids_are_compared_as_bytes<H: Harness>(store: &Handle<'_, H>) {
         store.add(record);
     }
     for limit in [1, 100] {
-        let listing = Listing {
-            limit,
-            ..everything()
-        };
+        let listing = everything().with_limit(limit);
         let keys = walk(store, &workspace("bytes"), &listing, |_| ());
         assert_eq!(
             ids(&keys),
@@ -126,10 +137,7 @@ fn pages_by_cursor<H: Harness>(store: &Handle<'_, H>) {
     let keys = add_keys(store, "cursor", 12);
     // 1, 3, 6 and 12 end with a full page.
     for limit in [1, 3, 5, 6, 11, 12, 13, u32::MAX] {
-        let listing = Listing {
-            limit,
-            ..everything()
-        };
+        let listing = everything().with_limit(limit);
         let mut pages = 0;
         let walked = walk(store, &tenant, &listing, |_| pages += 1);
         assert_eq!(walked, keys, "pages of {limit} show each key exactly once");
@@ -140,11 +148,9 @@ fn pages_by_cursor<H: Harness>(store: &Handle<'_, H>) {
         );
     }
     for (index, key) in keys.iter().enumerate() {
-        let listing = Listing {
-            start: Start::After(key.id),
-            limit: 3,
-            ..everything()
-        };
+        let listing = everything()
+            .with_start(ListStart::After(key.id))
+            .with_limit(3);
         let page = store.list(&tenant, &listing);
         let expected: Vec<Key> = keys.iter().skip(index + 1).take(3).cloned().collect();
         assert_eq!(
@@ -158,39 +164,23 @@ fn pages_while_keys_come_and_go<H: Harness>(store: &Handle<'_, H>, other: &Handl
     let tenant = workspace("changing");
     let keys = ids(&add_keys(store, "changing", 10));
     let mut shown = 0;
-    let walked = walk(
-        store,
-        &tenant,
-        &Listing {
-            limit: 3,
-            ..everything()
-        },
-        |page| {
-            // One newer key, and a revocation on this page (the cursor itself) and on the next.
-            other.add(record_in("changing", "newer"));
-            shown += page.keys.len();
-            for id in [shown - 1, shown + 1]
-                .into_iter()
-                .filter_map(|index| keys.get(index))
-            {
-                other.withdraw(&other.read(id));
-            }
-        },
-    );
+    let walked = walk(store, &tenant, &everything().with_limit(3), |page| {
+        // One newer key, and a revocation on this page (the cursor itself) and on the next.
+        other.add(record_in("changing", "newer"));
+        shown += page.keys.len();
+        for id in [shown - 1, shown + 1]
+            .into_iter()
+            .filter_map(|index| keys.get(index))
+        {
+            other.withdraw(&other.read(id));
+        }
+    });
     assert_eq!(
         ids(&walked),
         keys,
         "keys that come and go between pages make others come and go"
     );
-    let walked = walk(
-        store,
-        &tenant,
-        &Listing {
-            limit: 3,
-            ..everything()
-        },
-        |_| (),
-    );
+    let walked = walk(store, &tenant, &everything().with_limit(3), |_| ());
     assert_eq!(
         walked.len(),
         14,
@@ -198,20 +188,8 @@ fn pages_while_keys_come_and_go<H: Harness>(store: &Handle<'_, H>, other: &Handl
     );
 
     // Under a filter what is revoked leaves, and all others are still shown once.
-    let active = Listing {
-        status: Some((Status::Active, now())),
-        limit: 2,
-        ..everything()
-    };
-    let before = store
-        .list(
-            &tenant,
-            &Listing {
-                limit: 1_000,
-                ..active.clone()
-            },
-        )
-        .keys;
+    let active = everything().with_status(Status::Active).with_limit(2);
+    let before = store.list(&tenant, &active.clone().with_limit(1_000)).keys;
     let walked = walk(store, &tenant, &active, |page| {
         if let Some(last) = page.keys.last() {
             other.withdraw(&other.read(&last.id));
@@ -248,13 +226,7 @@ fn cursors_need_no_key<H: Harness>(store: &Handle<'_, H>) {
         ),
         (KeyId::from_bytes(&[b'0'; 16]).unwrap(), vec![]),
     ] {
-        let page = store.list(
-            &tenant,
-            &Listing {
-                start: Start::After(cursor),
-                ..everything()
-            },
-        );
+        let page = store.list(&tenant, &everything().with_start(ListStart::After(cursor)));
         assert_eq!(
             ids(&page.keys),
             expected,
@@ -277,11 +249,9 @@ fn pages_by_offset<H: Harness>(store: &Handle<'_, H>) {
         (5, 9),
         (3, u32::MAX),
     ] {
-        let listing = Listing {
-            start: Start::Offset(offset as u64),
-            limit,
-            ..everything()
-        };
+        let listing = everything()
+            .with_start(ListStart::Offset(offset as u64))
+            .with_limit(limit);
         let page = store.list(&tenant, &listing);
         let rest = &keys[offset..];
         let cut = rest.len().min(limit as usize);
@@ -298,13 +268,7 @@ fn pages_by_offset<H: Harness>(store: &Handle<'_, H>) {
         );
     }
     for beyond in [6, 7, 1_000, i64::MAX as u64, u64::MAX] {
-        let page = store.list(
-            &tenant,
-            &Listing {
-                start: Start::Offset(beyond),
-                ..everything()
-            },
-        );
+        let page = store.list(&tenant, &everything().with_start(ListStart::Offset(beyond)));
         assert_eq!(page.keys, [], "offset {beyond} is beyond the end");
         assert_eq!(
             (page.next, page.total),

@@ -8,9 +8,7 @@ use super::{
     },
     handle::{Handle, race},
 };
-use crate::{
-    Environment, KeyId, Listing, Purge, Reach, Record, Rename, Retire, StoreErrorKind, Timestamp,
-};
+use crate::{KeyId, ListKeys, Purge, Reach, Record, Rename, Retire, StoreErrorKind, Timestamp};
 
 /// Clause 16, purge.
 pub fn purge(harness: &impl Harness) {
@@ -154,7 +152,7 @@ fn nothing_is_left_of_it<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H
     let gone = add_revoked(store, record_in("purged", "gone"));
     purge_all(store, &everything(100));
     assert_gone(other, &gone, "a key in another handle");
-    let listing = Listing::newest(Environment::Live, 100);
+    let listing = ListKeys::new().with_limit(100);
     let page = other.list(&gone.key.workspace, &listing);
     assert_eq!(page.keys, [], "a list shows a key that was purged");
     assert_eq!(page.total, Some(0), "a total counts a key that was purged");

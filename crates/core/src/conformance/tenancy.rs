@@ -9,8 +9,7 @@ use super::{
     handle::Handle,
 };
 use crate::{
-    Environment, KeyId, Listing, Metadata, Reach, Record, Rename, Retire, Start, Status,
-    StoreErrorKind,
+    KeyId, ListKeys, ListStart, Metadata, Reach, Record, Rename, Retire, Status, StoreErrorKind,
 };
 
 /// Names that a careless comparison takes for each other.
@@ -35,19 +34,12 @@ pub fn tenancy(harness: &impl Harness) {
 
 fn lists_show_their_own<H: Harness>(store: &Handle<'_, H>, keys: &[[Record; 2]]) {
     let listings = [
-        Listing::newest(Environment::Live, 100),
-        Listing {
-            search: Some("NAME".into()),
-            ..Listing::newest(Environment::Live, 100)
-        },
-        Listing {
-            start: Start::After(unused_id()),
-            ..Listing::newest(Environment::Live, 100)
-        },
-        Listing {
-            status: Some((Status::Active, now())),
-            ..Listing::newest(Environment::Live, 100)
-        },
+        ListKeys::new().with_limit(100),
+        ListKeys::new().with_limit(100).with_search("NAME"),
+        ListKeys::new()
+            .with_limit(100)
+            .with_start(ListStart::After(unused_id())),
+        ListKeys::new().with_limit(100).with_status(Status::Active),
     ];
     for [parent, child] in keys {
         let tenant = &parent.key.workspace;
@@ -66,7 +58,7 @@ fn lists_show_their_own<H: Harness>(store: &Handle<'_, H>, keys: &[[Record; 2]])
                 page.next, None,
                 "a list of {tenant} goes on into another workspace"
             );
-            let total = matches!(listing.start, Start::Offset(_)).then_some(own.len() as u64);
+            let total = matches!(listing.start, ListStart::Offset(_)).then_some(own.len() as u64);
             assert_eq!(page.total, total, "a total of {tenant} counts its own keys");
         }
     }
@@ -78,7 +70,7 @@ fn lists_show_their_own<H: Harness>(store: &Handle<'_, H>, keys: &[[Record; 2]])
                 page.next, None,
                 "a workspace without keys has no second page"
             );
-            let total = matches!(listing.start, Start::Offset(_)).then_some(0);
+            let total = matches!(listing.start, ListStart::Offset(_)).then_some(0);
             assert_eq!(
                 page.total, total,
                 "a workspace without keys has none in total"
@@ -151,7 +143,7 @@ fn verifiers_go_by_id<H: Harness>(store: &Handle<'_, H>, keys: &[[Record; 2]]) {
 fn long_names_differ_in_their_last_letter<H: Harness>(store: &Handle<'_, H>) {
     let [one, two] = ["1", "2"].map(|last| format!("{}{last}", "w".repeat(63)));
     let key = store.add(record_in(&one, "key"));
-    let listing = Listing::newest(Environment::Live, 10);
+    let listing = ListKeys::new().with_limit(10);
     assert_eq!(
         store.list(&workspace(&one), &listing).keys,
         [key.key],

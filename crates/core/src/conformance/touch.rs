@@ -5,7 +5,7 @@ use super::{
     fixture::{at, credential, expiring, name, now, record, record_in, unused_id},
     handle::{Handle, race},
 };
-use crate::{Environment, KeyId, Listing, Record, Rename, Timestamp};
+use crate::{KeyId, ListKeys, Record, Rename, Timestamp};
 
 /// Clause 8, touch is no write of the record.
 pub fn touch_is_no_write(harness: &impl Harness) {
@@ -66,7 +66,7 @@ fn moves_forward_only<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) 
             store.touch(&[(key.key.id, at(used))]);
             assert_touched(other, &key, at(latest));
         }
-        let page = store.list(&key.key.workspace, &Listing::newest(Environment::Live, 100));
+        let page = store.list(&key.key.workspace, &ListKeys::new().with_limit(100));
         let listed = page.keys.into_iter().find(|listed| listed.id == key.key.id);
         assert_eq!(
             listed,

@@ -1,4 +1,4 @@
-//! Creating a key for a caller.
+//! Creates keys.
 
 use super::{IssueError, Issuer, Minted, authorize, check_expiry};
 use crate::{
@@ -6,26 +6,36 @@ use crate::{
     StoreErrorKind, Timestamp, Token,
 };
 
-/// The key that a caller asks for.
+/// A key to create: its name, and what differs from the caller.
+///
+/// ```
+/// use keywright_core::{Expiry, Name, NewKey, Timestamp};
+///
+/// let new = NewKey::new(Name::parse("CI")?)
+///     .with_permissions("calls:read".parse()?)
+///     .with_expiry(Expiry::At(Timestamp::parse("2030-01-01T00:00:00Z")?));
+/// # assert_eq!(new.environment, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct NewKey {
-    /// What it will be called.
+    /// The name of the key.
     pub name: Name,
-    /// When it will end.
+    /// When the key expires.
     pub expiry: Expiry,
-    /// What it will be allowed; `None` is all that the caller is.
+    /// The permissions of the key. `None` grants the permissions of the caller.
     pub permissions: Option<Permissions>,
-    /// Live or test; `None` is the caller's.
+    /// The environment of the key. `None` takes the environment of the caller.
     pub environment: Option<Environment>,
-    /// The host's notes.
+    /// A JSON object of the host. The library stores it and does not interpret it.
     pub metadata: Option<Metadata>,
 }
 
 impl NewKey {
-    /// A key that has everything else from its caller.
+    /// A key with the permissions, the environment and the expiry of its caller.
     #[must_use]
-    pub const fn named(name: Name) -> Self {
+    pub const fn new(name: Name) -> Self {
         Self {
             name,
             expiry: Expiry::Inherited,
@@ -34,50 +44,83 @@ impl NewKey {
             metadata: None,
         }
     }
+
+    /// Grants these permissions, which the caller must cover.
+    #[must_use]
+    pub fn with_permissions(mut self, permissions: Permissions) -> Self {
+        self.permissions = Some(permissions);
+        self
+    }
+
+    /// Creates the key in this environment. A `test` caller cannot create `live` keys.
+    #[must_use]
+    pub const fn with_environment(mut self, environment: Environment) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+
+    /// Sets when the key expires.
+    #[must_use]
+    pub const fn with_expiry(mut self, expiry: Expiry) -> Self {
+        self.expiry = expiry;
+        self
+    }
+
+    /// Attaches metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
 }
 
-/// When a key ends.
+/// When a new key expires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum Expiry {
-    /// With its caller, or never if the caller never does.
+    /// Together with its caller. Never, if the caller does not expire.
     #[default]
     Inherited,
-    /// It is created expired.
+    /// Immediately: the key is created expired.
     Now,
-    /// At this time, in the future and not after the caller's own end.
+    /// At this time, which must be in the future and not after the caller's own expiry.
     At(Timestamp),
 }
 
-/// A key that was issued, with its token: this is the only time that the token can be seen.
+/// A key that was just created, with its token. The token cannot be read again later.
 #[expect(missing_debug_implementations, reason = "a secret is never printed")]
 #[non_exhaustive]
 pub struct Issued {
     /// The key.
     pub key: Key,
-    /// The whole token.
+    /// The token, to be shown to its owner once.
     pub token: Token,
-    /// Whether the store has done all that it was told to do for its safety. `false` if the key is
-    /// there, but fewer replicas than wanted have said that they have it.
+    /// Whether as many replicas of the store confirmed the write as it is configured to wait for.
+    /// If `false`, the key exists, but a failover may lose it.
     pub confirmed: bool,
 }
 
-/// How often an id is drawn anew because it is taken. Two ids of one millisecond are the same with
-/// a probability of 2⁻⁴⁷.
+/// The maximum number of ids to try. Two ids that are generated in the same millisecond are equal
+/// with a probability of 2⁻⁴⁷.
 const ID_ATTEMPTS: u32 = 3;
 
 impl Issuer {
-    /// Creates a key in the caller's workspace. It can do what the caller can, or less; its parent
-    /// is the caller's key, and the store admits it only while that is active.
+    /// Creates a key in the caller's workspace. Its permissions lie within the caller's. If the
+    /// caller is a key, that key becomes the parent, and the store accepts the new key only while
+    /// the parent is active.
     ///
     /// # Errors
     ///
-    /// [`IssueError::NotPermitted`] if the caller lacks `api_keys:write` or a permission that it
-    /// wants for the key; [`Environment`](IssueError::Environment),
-    /// [`ExpiryPast`](IssueError::ExpiryPast) and
-    /// [`ExpiryBeyondCaller`](IssueError::ExpiryBeyondCaller) for what it may not choose;
-    /// [`CallerInactive`](IssueError::CallerInactive) if it has ended, also just now; and what the
-    /// source of random bytes, the hashing and the store report.
+    /// * [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:write` or one of
+    ///   the permissions of the new key.
+    /// * [`Environment`](IssueError::Environment), [`ExpiryPast`](IssueError::ExpiryPast) or
+    ///   [`ExpiryBeyondCaller`](IssueError::ExpiryBeyondCaller) if the caller may not choose this
+    ///   environment or expiry.
+    /// * [`CallerInactive`](IssueError::CallerInactive) if the caller has expired or was revoked,
+    ///   even if that happened during the call.
+    /// * [`Random`](IssueError::Random), [`Hash`](IssueError::Hash) or
+    ///   [`Store`](IssueError::Store) if the source of random bytes, the hashing or the store
+    ///   fails.
     pub async fn create(&self, caller: &Caller, new: NewKey) -> Result<Issued, IssueError> {
         let caller = &self.current(caller).await?;
         let now = self.0.clock.now();
@@ -91,7 +134,7 @@ impl Issuer {
         self.create_draft(&draft, None, now).await
     }
 
-    /// Mints, under a given id or a new one, and stores.
+    /// Mints a token with the given id, or with a new one, and inserts the record.
     pub(super) async fn create_draft(
         &self,
         draft: &Draft,
@@ -118,8 +161,9 @@ impl Issuer {
                     });
                 }
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {
-                    // The caller is not active any more, or another process has given it an end.
-                    let caller = self.stored(&draft.caller).await?;
+                    // The caller is no longer active, or another process has given it an earlier
+                    // expiry. In the second case, retry with that.
+                    let caller = self.current_in_store(&draft.caller).await?;
                     let end = ends_at(&caller, draft.expiry, now)?;
                     if record.key.expires_at == end {
                         return Err(IssueError::CallerInactive);
@@ -132,7 +176,7 @@ impl Issuer {
     }
 }
 
-/// When a key ends that a caller asks for, if it may choose that.
+/// Returns the expiry of a new key, if the caller may choose it.
 fn ends_at(
     caller: &Caller,
     expiry: Expiry,
@@ -148,7 +192,7 @@ fn ends_at(
     }
 }
 
-/// Whether what was done was confirmed.
+/// Turns the error `NotConfirmed` of a write that was done into `false`.
 pub(super) fn confirmed(outcome: Result<(), StoreError>) -> Result<bool, StoreError> {
     match outcome {
         Ok(()) => Ok(true),
@@ -157,7 +201,7 @@ pub(super) fn confirmed(outcome: Result<(), StoreError>) -> Result<bool, StoreEr
     }
 }
 
-/// A key that its caller may have, without an id yet.
+/// A key that its caller may create, before it has an id.
 pub(super) struct Draft {
     caller: Caller,
     name: Name,
@@ -169,7 +213,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Holds what is asked for against what the caller may give.
+    /// Checks the requested key against what the caller may grant.
     pub(super) fn new(caller: &Caller, new: NewKey, now: Timestamp) -> Result<Self, IssueError> {
         authorize(caller, &Permission::API_KEYS_WRITE, now)?;
         let environment = new.environment.unwrap_or(caller.environment());

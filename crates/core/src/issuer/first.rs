@@ -1,4 +1,4 @@
-//! The first key of an empty store.
+//! Creates the first key of an empty store.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::{
     Caller, KeyId, Permissions, Reservation, Reserved, StoreErrorKind, Workspace, random::Generator,
 };
 
-/// How long servers that start on the same empty store find each other's reservation.
+/// How long the reservation of the first key holds, for servers that start on the same empty store.
 const RESERVED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Issuer {
-    /// Creates the first key of a store, with the permissions `*` unless others are asked for.
-    /// `None` if the store has keys already. Of any number of servers that do this at once over one
-    /// store, one gets the key and all others get `None`.
+    /// Creates the first key of a store, with the permission `*` unless `new` names others. Returns
+    /// `None` if the store already has keys. If several servers call this concurrently on one
+    /// store, exactly one of them gets the key, and the others get `None`.
     ///
     /// # Errors
     ///
-    /// Those of [`create`](Self::create).
+    /// As for [`create`](Self::create).
     pub async fn create_first(
         &self,
         workspace: Workspace,
@@ -36,8 +36,8 @@ impl Issuer {
         let reservation = Reservation::new(purpose, purpose, own, until);
         let id = match self.0.store.reserve(&reservation, now).await? {
             Reserved::New => own,
-            // Another server was first. It may have crashed before it made the key, so this one
-            // tries to make it too: under the same id, only one of them can.
+            // Another server made the reservation. It may have crashed before it created the key,
+            // so this server tries as well. Both use the same id, so only one of them succeeds.
             Reserved::Earlier { id, .. } => id,
         };
         match self.create_draft(&draft, Some(id), now).await {

@@ -1,4 +1,4 @@
-//! Doing a thing once, however often it is asked for.
+//! Creates a key once for each idempotency key, however often the request is repeated.
 
 use std::{fmt, time::Duration};
 
@@ -8,23 +8,23 @@ use crate::{
     random::Generator,
 };
 
-/// How long a repeat is known for one.
-pub(super) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a repeated request is recognised.
+pub(super) const REPLAY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a client calls a request by, so that a repeat of it does nothing twice: 1 to 255 visible
+/// A client's name for a request, by which a repeat of the request is recognised: 1 to 255 visible
 /// ASCII characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(Box<str>);
 
 impl IdempotencyKey {
-    /// Longest key, in bytes.
+    /// The maximum length, in bytes.
     pub const MAX_LENGTH: usize = 255;
 
-    /// Reads an idempotency key.
+    /// Parses an idempotency key.
     ///
     /// # Errors
     ///
-    /// [`IdempotencyKeyError`] if it is empty, too long, or holds another character.
+    /// [`IdempotencyKeyError`] if the text is empty, too long, or contains another character.
     pub fn parse(text: &str) -> Result<Self, IdempotencyKeyError> {
         let visible = |byte: u8| byte.is_ascii_graphic();
         if (1..=Self::MAX_LENGTH).contains(&text.len()) && text.bytes().all(visible) {
@@ -43,76 +43,70 @@ impl fmt::Display for IdempotencyKey {
 
 crate::text::parsed_text!(IdempotencyKey, IdempotencyKeyError);
 
-/// The text is no idempotency key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The text is not an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an idempotency key must be 1 to 255 visible ASCII characters")]
 #[non_exhaustive]
 pub struct IdempotencyKeyError;
 
-impl fmt::Display for IdempotencyKeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an idempotency key is 1 to 255 visible ASCII characters")
-    }
-}
-
-impl std::error::Error for IdempotencyKeyError {}
-
-/// What came of a request that may be a repeat.
+/// The result of a request with an idempotency key.
 #[expect(missing_debug_implementations, reason = "a secret is never printed")]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a request is the first or a repeat"
 )]
-pub enum Outcome {
-    /// It was the first: this is the key, with its token.
+pub enum IssueOutcome {
+    /// The request was the first with its idempotency key. Contains the key and its token.
     Issued(Issued),
-    /// It is a repeat: this is the key as it is now. Nobody has its token any more but who got the
-    /// first answer.
+    /// The request was a repeat. Contains the key in its present state, without its token, which
+    /// only the first request returned.
     Replayed(Key),
 }
 
-/// What an idempotency key is bound to.
+/// The target of an idempotency key.
 pub(super) enum Bound {
-    /// To a key that exists.
-    Done(Key),
-    /// To the id of a key that has yet to be made: by this request, or by an earlier one that
-    /// crashed or is still at it.
-    To(KeyId),
+    /// A key that exists.
+    Existing(Key),
+    /// The id of a key that does not exist yet. This request creates it, unless an earlier one,
+    /// which has crashed or is still in flight, does so first.
+    Pending(KeyId),
 }
 
 impl Issuer {
-    /// [`create`](Self::create), once for an idempotency key of this caller: `request` is what must
-    /// be the same in a repeat, the body as a rule. A repeat within 24 hours gets the same key
-    /// without its token.
+    /// [Creates](Self::create) a key once for each idempotency key of this caller. A repeat within
+    /// 24 hours returns the same key, without its token. `request` is whatever must be equal in a
+    /// repeat, which usually is the body.
     ///
     /// # Errors
     ///
-    /// Those of [`create`](Self::create), and [`IssueError::IdempotencyMismatch`] if the idempotency
-    /// key was used for another request.
+    /// As for [`create`](Self::create), and
+    /// [`IdempotencyMismatch`](IssueError::IdempotencyMismatch) if the idempotency key was already
+    /// used for another request.
     pub async fn create_once(
         &self,
         caller: &Caller,
         new: NewKey,
         idempotency: &IdempotencyKey,
         request: &[u8],
-    ) -> Result<Outcome, IssueError> {
+    ) -> Result<IssueOutcome, IssueError> {
         let caller = &self.current(caller).await?;
         let now = self.0.clock.now();
-        let draft = or_late(Draft::new(caller, new, now))?;
-        let own = self.draw_id(|random| KeyId::generate(now, random))?;
-        let until = kept_until(&draft, now);
+        let draft = defer_late_error(Draft::new(caller, new, now))?;
+        let own = self.generate_id(|random| KeyId::generate(now, random))?;
+        let until = bound_until(&draft, now);
         let reservation = reservation(caller, "create", idempotency, request, own, until);
         match self.bind(caller, &reservation, now).await? {
-            Bound::Done(key) => Ok(Outcome::Replayed(key)),
-            Bound::To(id) => match self.create_draft(&draft?, Some(id), now).await {
+            Bound::Existing(key) => Ok(IssueOutcome::Replayed(key)),
+            Bound::Pending(id) => match self.create_draft(&draft?, Some(id), now).await {
                 Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::AlreadyExists => {
-                    Ok(Outcome::Replayed(self.visible(caller, &id).await?.key))
+                    Ok(IssueOutcome::Replayed(self.visible(caller, &id).await?.key))
                 }
-                done => Ok(Outcome::Issued(done?)),
+                done => Ok(IssueOutcome::Issued(done?)),
             },
         }
     }
 
-    /// Binds an id to an idempotency key, or tells what that was bound to before.
+    /// Binds an id to an idempotency key, or returns its earlier binding.
     pub(super) async fn bind(
         &self,
         caller: &Caller,
@@ -120,29 +114,30 @@ impl Issuer {
         now: Timestamp,
     ) -> Result<Bound, IssueError> {
         match self.0.store.reserve(reservation, now).await? {
-            Reserved::New => Ok(Bound::To(reservation.id)),
+            Reserved::New => Ok(Bound::Pending(reservation.id)),
             Reserved::Earlier { fingerprint, .. } if fingerprint != reservation.fingerprint => {
                 Err(IssueError::IdempotencyMismatch)
             }
             Reserved::Earlier { id, .. } => match self.visible(caller, &id).await {
-                Ok(record) => Ok(Bound::Done(record.key)),
-                Err(IssueError::NotFound) => Ok(Bound::To(id)),
+                Ok(record) => Ok(Bound::Existing(record.key)),
+                Err(IssueError::NotFound) => Ok(Bound::Pending(id)),
                 Err(error) => Err(error),
             },
         }
     }
 
-    pub(super) fn draw_id(
+    pub(super) fn generate_id(
         &self,
-        draw: impl FnOnce(&mut Generator) -> KeyId,
+        generate: impl FnOnce(&mut Generator) -> KeyId,
     ) -> Result<KeyId, RandomError> {
-        Ok(draw(&mut Generator::seeded(&*self.0.entropy)?))
+        Ok(generate(&mut Generator::seeded(&*self.0.entropy)?))
     }
 }
 
-/// What can be done, or an error that may have come with time: a request that gets one may be the
-/// repeat of one that could be done, and is told of what came of that.
-pub(super) fn or_late<T>(
+/// Moves an error that the passage of time can cause into the inner result. A request that fails
+/// with such an error may repeat one that succeeded earlier. The caller therefore looks for an
+/// earlier binding first, and reports the error only if there is none.
+pub(super) fn defer_late_error<T>(
     checked: Result<T, IssueError>,
 ) -> Result<Result<T, IssueError>, IssueError> {
     match checked {
@@ -157,16 +152,16 @@ pub(super) fn or_late<T>(
     }
 }
 
-/// How long a binding holds. One to what cannot be done holds for no time: it only asks whether
-/// there is an earlier one.
-pub(super) fn kept_until<T>(checked: &Result<T, IssueError>, now: Timestamp) -> Timestamp {
+/// Returns when a new binding ends. A request that must fail gets a binding that ends immediately:
+/// reserving it only looks for an earlier one.
+pub(super) fn bound_until<T>(checked: &Result<T, IssueError>, now: Timestamp) -> Timestamp {
     match checked {
-        Ok(_) => now.saturating_add(KEPT_FOR),
+        Ok(_) => now.saturating_add(REPLAY_WINDOW),
         Err(_) => now,
     }
 }
 
-/// A binding of `own` to an idempotency key of this caller on this route.
+/// Makes a binding of the id `own` to an idempotency key of this caller on this route.
 pub(super) fn reservation(
     caller: &Caller,
     route: &str,
@@ -177,7 +172,8 @@ pub(super) fn reservation(
 ) -> Reservation {
     let who = match caller.key() {
         Some(key) => key.to_string(),
-        // The host's own callers have no id; those who may do the same are one.
+        // A caller that is not a key has no id. Such callers share their idempotency keys if they
+        // have the same environment and permissions.
         None => format!("{} {}", caller.environment(), caller.permissions()),
     };
     let scope = [caller.workspace().as_str(), &who, route, &idempotency.0];

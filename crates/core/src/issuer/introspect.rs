@@ -1,33 +1,34 @@
-//! Telling a service that cannot link the library whether a token is valid.
+//! Introspection: verifies a token on behalf of a service that does not link the library.
 
 use super::{IssueError, Issuer};
 use crate::{Caller, Denied, Key, KeyId, Permission, Undecided, Verifier, VerifyError};
 
-/// What a token is worth in the caller's workspace.
+/// The state of a token, as its caller sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "the wire contract has these four and no other"
 )]
 pub enum Introspection {
-    /// It is valid, and this is its key.
+    /// The token is valid. Contains its key.
     Valid(Key),
-    /// It opens nothing here: it is no token, or of no key, or has a wrong secret, or belongs
-    /// elsewhere.
+    /// The token is not valid here: it is malformed, its key does not exist or is in another
+    /// workspace or environment, or its secret is wrong.
     NotFound,
-    /// Its secret is right, and its key has expired.
+    /// The secret is correct, but the key has expired.
     Expired,
-    /// Its secret is right, and its key was revoked.
+    /// The secret is correct, but the key was revoked.
     Revoked,
 }
 
 impl Issuer {
-    /// Verifies a token that somebody has presented to the caller.
+    /// Verifies a token that was presented to the caller.
     ///
     /// # Errors
     ///
-    /// [`IssueError::NotPermitted`] without `api_keys:verify`; [`IssueError::Hash`] and
-    /// [`IssueError::Store`] if nothing could be found out.
+    /// [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:verify`,
+    /// [`CallerInactive`](IssueError::CallerInactive), and [`Hash`](IssueError::Hash) or
+    /// [`Store`](IssueError::Store) if the token could not be verified.
     pub async fn introspect(
         &self,
         caller: &Caller,
@@ -60,14 +61,15 @@ impl Issuer {
         }
     }
 
+    /// Returns `denial` if the caller sees the key, and `NotFound` otherwise.
     async fn if_visible(
         &self,
         caller: &Caller,
         id: &KeyId,
-        answer: Introspection,
+        denial: Introspection,
     ) -> Result<Introspection, IssueError> {
         match self.visible(caller, id).await {
-            Ok(_) => Ok(answer),
+            Ok(_) => Ok(denial),
             Err(IssueError::NotFound) => Ok(Introspection::NotFound),
             Err(error) => Err(error),
         }

@@ -1,32 +1,30 @@
-//! Drawing a token and hashing its secret.
+//! Generates tokens and hashes their secrets.
 
 use super::{IssueError, Issuer};
 use crate::{
     Credential, Environment, KeyId, Secret, Token, Workspace, hash::Binding, random::Generator,
 };
 
-/// A token that was drawn, and what a store keeps of it.
+/// A new token, and the hash that a store keeps.
 #[expect(missing_debug_implementations, reason = "a secret is never printed")]
 #[non_exhaustive]
 pub struct Minted {
     /// The public id.
     pub id: KeyId,
-    /// The token, for its owner.
+    /// The token, to be shown to its owner once.
     pub token: Token,
-    /// The hash and the tag, for the store.
+    /// The hash and the tag of the secret.
     pub credential: Credential,
 }
 
 impl Issuer {
-    // For the benches: it asks for nobody's permission.
-    #[doc(hidden)]
-    /// Draws an id and a secret for a workspace and an environment, and hashes the secret. Nothing is
-    /// stored and nobody's permission is asked: this is the step of
-    /// [`create`](Self::create) for hosts that build records of their own.
+    /// Generates an id and a secret for a workspace and an environment, and hashes the secret.
+    /// Checks no permission and stores nothing. Benchmarks use it to fill stores.
     ///
     /// # Errors
     ///
     /// [`IssueError::Random`] and [`IssueError::Hash`].
+    #[doc(hidden)]
     pub async fn mint(
         &self,
         workspace: &Workspace,

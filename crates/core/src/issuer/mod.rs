@@ -1,4 +1,4 @@
-//! What creates, shows, renames, revokes and rotates keys, for callers.
+//! The issuer, which creates, lists, renames, rotates and revokes keys for callers.
 
 mod create;
 mod error;
@@ -21,9 +21,8 @@ use sha2::{Digest, Sha256};
 pub use self::{
     create::{Expiry, Issued, NewKey},
     error::IssueError,
-    idempotency::{IdempotencyKey, IdempotencyKeyError, Outcome},
+    idempotency::{IdempotencyKey, IdempotencyKeyError, IssueOutcome},
     introspect::Introspection,
-    list::{ListKeys, Listed, Position},
     mint::Minted,
     rotate::NewRotation,
 };
@@ -32,65 +31,69 @@ use crate::{
     config::Shared,
 };
 
-/// Creates keys for callers, shows, renames, revokes and rotates them. None can do more than the
-/// caller that asked for it, and nobody sees keys of another workspace.
+/// Creates, lists, renames, rotates and revokes keys on behalf of a [`Caller`].
+///
+/// A key never has permissions that its caller lacks, and a caller never sees a key of another
+/// workspace. Cloning is cheap, and all clones share their state.
 #[derive(Clone, Debug)]
 pub struct Issuer(pub(crate) Arc<Shared>);
 
 impl Issuer {
-    /// What time it is for this issuer.
+    /// Returns the present time of the configured [`Clock`](crate::Clock).
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 
-    /// Whether a caller may ask for this at all.
+    /// Checks that a caller has not expired and has a permission.
     ///
     /// # Errors
     ///
-    /// [`IssueError::CallerInactive`] if its time is over, [`IssueError::NotPermitted`] if it lacks
-    /// the permission.
+    /// [`IssueError::CallerInactive`] if the caller has expired, [`IssueError::NotPermitted`] if it
+    /// lacks the permission.
     pub fn authorize(&self, caller: &Caller, permission: &Permission) -> Result<(), IssueError> {
         authorize(caller, permission, self.0.clock.now())
     }
 }
 
 impl Issuer {
-    /// The caller as it is now. Since it was verified, as long ago as it takes to send a body, its key
-    /// may have been revoked or given an earlier end.
+    /// Returns the caller with the current expiry of its key. While a client sends the body of its
+    /// request, the key that it was verified with may be revoked or given an earlier expiry.
     async fn current(&self, caller: &Caller) -> Result<Caller, IssueError> {
         let Some(id) = caller.key() else {
             return Ok(caller.clone());
         };
         let verifier = Verifier(Arc::clone(&self.0));
-        let seen = verifier
+        let found = verifier
             .look_now(id, |key| (key.status(self.0.clock.now()), key.expires_at))
             .await?;
-        still_active(caller, seen)
+        if_active(caller, found)
     }
 
-    /// The caller as the store knows it, however fresh the copy of its key is here.
-    async fn stored(&self, caller: &Caller) -> Result<Caller, IssueError> {
+    /// Returns the caller with the expiry that its key has in the store, whatever the cache holds.
+    async fn current_in_store(&self, caller: &Caller) -> Result<Caller, IssueError> {
         let Some(id) = caller.key() else {
             return Ok(caller.clone());
         };
         let found = self.0.store.find(id).await?;
-        let seen = found.map(|Record { key, .. }| (key.status(self.0.clock.now()), key.expires_at));
-        still_active(caller, seen)
+        let found =
+            found.map(|Record { key, .. }| (key.status(self.0.clock.now()), key.expires_at));
+        if_active(caller, found)
     }
 }
 
-/// The caller with the end that its key was seen to have, if that is active.
-fn still_active(
+/// Returns the caller with the expiry that its key was found to have, if the key is active.
+fn if_active(
     caller: &Caller,
-    seen: Option<(Status, Option<Timestamp>)>,
+    found: Option<(Status, Option<Timestamp>)>,
 ) -> Result<Caller, IssueError> {
-    match seen {
+    match found {
         Some((Status::Active, end)) => Ok(caller.clone().ending_by(end)),
         Some((Status::Expired | Status::Revoked, _)) | None => Err(IssueError::CallerInactive),
     }
 }
 
+/// Checks that a caller has not expired and has a permission.
 fn authorize(caller: &Caller, permission: &Permission, now: Timestamp) -> Result<(), IssueError> {
     if !caller.is_current(now) {
         return Err(IssueError::CallerInactive);
@@ -101,7 +104,7 @@ fn authorize(caller: &Caller, permission: &Permission, now: Timestamp) -> Result
     Ok(())
 }
 
-/// Whether a caller may have a key end then: in the future, and not after its own end.
+/// Checks that `end` lies in the future and not after the expiry of the caller.
 fn check_expiry(caller: &Caller, end: Timestamp, now: Timestamp) -> Result<(), IssueError> {
     if end <= now {
         Err(IssueError::ExpiryPast)
@@ -112,7 +115,7 @@ fn check_expiry(caller: &Caller, end: Timestamp, now: Timestamp) -> Result<(), I
     }
 }
 
-/// What a store's `NotFound` means for a caller.
+/// Converts a store's `NotFound` into the issuer's.
 fn not_found(error: StoreError) -> IssueError {
     match error.kind() {
         StoreErrorKind::NotFound => IssueError::NotFound,
@@ -120,7 +123,7 @@ fn not_found(error: StoreError) -> IssueError {
     }
 }
 
-/// A digest of parts, each with its length before it.
+/// Returns a digest of the parts, each preceded by its length.
 fn digest<const N: usize>(parts: [&[u8]; N]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for part in parts {

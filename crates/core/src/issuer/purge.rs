@@ -1,30 +1,34 @@
-//! Deleting the records of keys that were revoked long ago.
+//! Deletes the records of keys that were revoked long ago.
 
 use std::time::Duration;
 
-use super::{IssueError, Issuer, idempotency::KEPT_FOR};
+use super::{IssueError, Issuer, idempotency::REPLAY_WINDOW};
 use crate::{Purge, Timestamp, Workspace};
 
-/// Most records that are deleted in one step: other writes wait for no more than that.
+/// The maximum number of records to delete in one step. Other writes wait while a step runs.
 const BATCH: u32 = 500;
 
 impl Issuer {
-    /// How long the record of a key is kept at least after its revocation: 24 hours.
-    pub const KEPT_AFTER_REVOCATION: Duration = KEPT_FOR;
+    /// The minimum time that a record is kept after its key was revoked: 24 hours.
+    pub const KEPT_AFTER_REVOCATION: Duration = REPLAY_WINDOW;
 
-    /// Deletes the records of keys that were revoked before a time, in one workspace or in all of
-    /// them, and tells how many. This is for the host itself and asks for nobody's permission.
+    /// Deletes the records of keys that were revoked before `revoked_before`, in one workspace or
+    /// in all, and returns the number of deleted records. Checks no permission: it is meant for the
+    /// host itself.
     ///
-    /// Two kinds of them stay all the same. Keys that were revoked in the last 24 hours do: a repeat
-    /// of the request that created one, with its idempotency key, would create it anew. And so do
-    /// keys that a key which stays descends from, by creation or by rotation: a revocation with
-    /// [`Reach::Descendants`](crate::Reach::Descendants) finds its way through them.
+    /// Some records are kept even so:
     ///
-    /// It works in steps. Where it ends early, what it has deleted is deleted.
+    /// * Keys that were revoked within the last [24 hours](Self::KEPT_AFTER_REVOCATION). Otherwise,
+    ///   a repeat of the request that created such a key, with the same idempotency key, would
+    ///   create another one.
+    /// * Keys from which a remaining key descends, by creation or by rotation. A revocation with
+    ///   [`Reach::Descendants`](crate::Reach::Descendants) reaches the descendants through them.
+    ///
+    /// Records are deleted in steps. If a step fails, the deletions of earlier steps remain.
     ///
     /// # Errors
     ///
-    /// [`IssueError::Store`].
+    /// [`IssueError::Store`] if the store fails.
     pub async fn purge(
         &self,
         workspace: Option<Workspace>,

@@ -1,19 +1,21 @@
-//! Giving a key another name or other metadata.
+//! Changes the name and the metadata of keys.
 
 use super::{IssueError, Issuer, not_found};
 use crate::{Caller, Key, KeyId, Permission, Rename, StoreErrorKind};
 
-/// How often a change is tried again because another one came between reading and writing.
+/// The maximum number of attempts at a change. An attempt fails if another change is made between
+/// its read and its write.
 pub(super) const CHANGE_ATTEMPTS: u32 = 5;
 
 impl Issuer {
-    /// Replaces the name, the metadata, or both, of a key that is not revoked.
+    /// Changes the name, the metadata, or both, of a key that is not revoked.
     ///
     /// # Errors
     ///
-    /// [`IssueError::NotPermitted`] without `api_keys:write`, [`IssueError::NotFound`], and what the
-    /// store reports: a [`Conflict`](StoreErrorKind::Conflict) only if others change the key again
-    /// and again.
+    /// [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:write`,
+    /// [`CallerInactive`](IssueError::CallerInactive), [`NotFound`](IssueError::NotFound), and
+    /// [`Store`](IssueError::Store). Its kind is [`Conflict`](StoreErrorKind::Conflict) if other
+    /// changes interfered with five attempts.
     pub async fn rename(
         &self,
         caller: &Caller,

@@ -1,16 +1,21 @@
-//! Withdrawing a key for ever.
+//! Revokes keys.
 
 use super::{IssueError, Issuer, not_found};
 use crate::{Caller, KeyId, Permission, Reach, Revocation};
 
 impl Issuer {
-    /// Revokes a key, or it and all that it created or was rotated into. Once this returns, no
-    /// verifier over the same store accepts it any more.
+    /// Revokes a key, or the key and all its descendants. A revoked key can never be activated
+    /// again.
+    ///
+    /// Once this returns, all verifiers of this process reject the key. Other processes reject it
+    /// within the bound that the docs of the store state.
     ///
     /// # Errors
     ///
-    /// [`IssueError::NotPermitted`] without `api_keys:write`; [`IssueError::NotFound`] also if all
-    /// that would be revoked was revoked before; and what the store reports.
+    /// [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:write`,
+    /// [`CallerInactive`](IssueError::CallerInactive), [`Store`](IssueError::Store), and
+    /// [`NotFound`](IssueError::NotFound) if there is no such key or all of the keys were already
+    /// revoked.
     pub async fn revoke(
         &self,
         caller: &Caller,

@@ -1,11 +1,13 @@
-//! Replacing a key by a successor.
+//! Rotates keys: replaces a key with a successor.
 
 use std::time::Duration;
 
 use super::{
     IssueError, Issued, Issuer, Minted, authorize, check_expiry,
     create::confirmed,
-    idempotency::{Bound, IdempotencyKey, Outcome, kept_until, or_late, reservation},
+    idempotency::{
+        Bound, IdempotencyKey, IssueOutcome, bound_until, defer_late_error, reservation,
+    },
     not_found,
     rename::CHANGE_ATTEMPTS,
 };
@@ -14,28 +16,52 @@ use crate::{
     Timestamp,
 };
 
-/// How a key is replaced.
+/// How to rotate a key.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use keywright_core::NewRotation;
+///
+/// // The old key stays valid for an hour.
+/// let rotation = NewRotation::new().with_overlap(Duration::from_secs(60 * 60));
+/// # assert_eq!(rotation.expires_at, None);
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct NewRotation {
-    /// How long the old key lives on, at most until it would have ended anyway; zero revokes it.
+    /// How long the old key stays valid, unless it expires earlier anyway. Zero revokes it.
     pub overlap: Duration,
-    /// When the successor ends. `None` gives it the lifetime that its predecessor had, from now, and
-    /// never more than the caller has left.
+    /// When the successor expires. `None` gives it the lifetime of its predecessor, counted from
+    /// now, but no later expiry than the caller's.
     pub expires_at: Option<Timestamp>,
 }
 
 impl NewRotation {
-    /// Longest overlap: 30 days.
+    /// The maximum overlap: 30 days. A longer one is shortened to this.
     pub const MAX_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-    /// With an overlap of 24 hours.
+    /// A rotation with an overlap of 24 hours.
     #[must_use]
     pub const fn new() -> Self {
         Self {
             overlap: Duration::from_secs(24 * 60 * 60),
             expires_at: None,
         }
+    }
+
+    /// Sets how long the old key stays valid.
+    #[must_use]
+    pub const fn with_overlap(mut self, overlap: Duration) -> Self {
+        self.overlap = overlap;
+        self
+    }
+
+    /// Sets when the successor expires.
+    #[must_use]
+    pub const fn with_expires_at(mut self, expires_at: Timestamp) -> Self {
+        self.expires_at = Some(expires_at);
+        self
     }
 }
 
@@ -46,14 +72,18 @@ impl Default for NewRotation {
 }
 
 impl Issuer {
-    /// Replaces a key: a successor of the same name, permissions, environment, parent and metadata is
-    /// created, and the old key ends after the overlap, in one step.
+    /// Rotates a key. In one step, it creates a successor with the same name, permissions,
+    /// environment, parent and metadata, and lets the old key expire after the overlap.
     ///
     /// # Errors
     ///
-    /// [`IssueError::NotPermitted`] if the caller lacks `api_keys:write` or a permission of the key;
-    /// [`NotFound`](IssueError::NotFound); [`NotRotatable`](IssueError::NotRotatable) if the key has
-    /// expired or has a successor; and as for [`create`](Self::create).
+    /// As for [`create`](Self::create), and
+    ///
+    /// * [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:write` or one of
+    ///   the permissions of the key,
+    /// * [`NotFound`](IssueError::NotFound) if there is no such key or it is revoked,
+    /// * [`NotRotatable`](IssueError::NotRotatable) if the key has expired or already has a
+    ///   successor.
     pub async fn rotate(
         &self,
         caller: &Caller,
@@ -66,12 +96,15 @@ impl Issuer {
         self.replace(caller, record, rotation, None, now).await
     }
 
-    /// The same, once for an idempotency key.
+    /// [Rotates](Self::rotate) a key once for each idempotency key of this caller. A repeat within
+    /// 24 hours returns the same successor, without its token. `request` is whatever must be equal
+    /// in a repeat, which usually is the body.
     ///
     /// # Errors
     ///
-    /// Those of [`rotate`](Self::rotate), and [`IssueError::IdempotencyMismatch`] if the idempotency
-    /// key was used for another request.
+    /// As for [`rotate`](Self::rotate), and
+    /// [`IdempotencyMismatch`](IssueError::IdempotencyMismatch) if the idempotency key was already
+    /// used for another request.
     pub async fn rotate_once(
         &self,
         caller: &Caller,
@@ -79,37 +112,38 @@ impl Issuer {
         rotation: &NewRotation,
         idempotency: &IdempotencyKey,
         request: &[u8],
-    ) -> Result<Outcome, IssueError> {
+    ) -> Result<IssueOutcome, IssueError> {
         let caller = &self.current(caller).await?;
         let now = self.0.clock.now();
-        // A repeat finds the key rotated, and must not be refused for that.
-        let record = or_late(self.rotatable(caller, id, rotation, now).await)?;
+        // A repeat finds the key already rotated, and must not fail because of that.
+        let record = defer_late_error(self.rotatable(caller, id, rotation, now).await)?;
         let route = format!("rotate {id}");
-        let own = self.draw_id(|random| id.successor(now, random))?;
-        let until = kept_until(&record, now);
+        let own = self.generate_id(|random| id.successor(now, random))?;
+        let until = bound_until(&record, now);
         let reservation = reservation(caller, &route, idempotency, request, own, until);
         match self.bind(caller, &reservation, now).await? {
-            Bound::Done(key) => Ok(Outcome::Replayed(key)),
-            Bound::To(successor) => {
+            Bound::Existing(key) => Ok(IssueOutcome::Replayed(key)),
+            Bound::Pending(successor) => {
                 let rotated = self
                     .replace(caller, record?, rotation, Some(successor), now)
                     .await;
                 match rotated {
-                    Ok(issued) => Ok(Outcome::Issued(issued)),
-                    Err(error) => self.rotated_meanwhile(caller, &successor, error).await,
+                    Ok(issued) => Ok(IssueOutcome::Issued(issued)),
+                    Err(error) => self.replayed_rotation(caller, &successor, error).await,
                 }
             }
         }
     }
 
-    /// What a repeat is told that found the key as another request of its binding had left it, and
-    /// came after that one had bound the id: the successor, or else why it failed.
-    async fn rotated_meanwhile(
+    /// Returns the successor if a concurrent request with the same idempotency key created it, and
+    /// `error` otherwise. The other request reserved the id first and then rotated the key, so this
+    /// request found the key already rotated.
+    async fn replayed_rotation(
         &self,
         caller: &Caller,
         successor: &KeyId,
         error: IssueError,
-    ) -> Result<Outcome, IssueError> {
+    ) -> Result<IssueOutcome, IssueError> {
         let taken = |error: &StoreError| error.kind() == StoreErrorKind::AlreadyExists;
         match &error {
             IssueError::NotFound | IssueError::NotRotatable => {}
@@ -117,13 +151,13 @@ impl Issuer {
             _ => return Err(error),
         }
         match self.visible(caller, successor).await {
-            Ok(record) => Ok(Outcome::Replayed(record.key)),
+            Ok(record) => Ok(IssueOutcome::Replayed(record.key)),
             Err(IssueError::NotFound) => Err(error),
             Err(other) => Err(other),
         }
     }
 
-    /// The record of a key that the caller may rotate so.
+    /// Returns the record of the key if the caller may rotate it in this way.
     async fn rotatable(
         &self,
         caller: &Caller,
@@ -134,7 +168,7 @@ impl Issuer {
         authorize(caller, &Permission::API_KEYS_WRITE, now)?;
         let record = self.changeable(caller, id).await?;
         let key = &record.key;
-        // Who rotates receives a secret.
+        // The caller receives a secret with these permissions, so it must cover them.
         if let Some(missing) = caller.permissions().first_not_covered(&key.permissions) {
             return Err(IssueError::NotPermitted(missing.clone()));
         }
@@ -147,6 +181,8 @@ impl Issuer {
         Ok(record)
     }
 
+    /// Mints the successor and rotates the key in the store, and retries if the record or the
+    /// caller changes in between.
     async fn replace(
         &self,
         caller: &Caller,
@@ -173,7 +209,7 @@ impl Issuer {
         let mut caller = caller.clone();
         let mut attempts = 1;
         loop {
-            let key = succeed(&record.key, id, wanted.expires_at, &caller, now);
+            let key = successor_of(&record.key, id, wanted.expires_at, &caller, now);
             let successor = Record::new(key, credential.clone());
             let rotation = Rotation::new(predecessor, record.version, retire, successor)
                 .with_caller(caller.key().copied());
@@ -191,16 +227,16 @@ impl Issuer {
                     });
                 }
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {
-                    // The caller is not active any more, or another process has given it an end; or
-                    // the key was renamed meanwhile, or rotated, or it has just expired.
-                    caller = self.stored(&caller).await?;
+                    // Either the caller is no longer active or has an earlier expiry than before,
+                    // or the key was renamed or rotated or has expired.
+                    caller = self.current_in_store(&caller).await?;
                     if let Some(end) = wanted.expires_at {
                         check_expiry(&caller, end, now)?;
                     }
                     record = self.changeable(&caller, &predecessor).await?;
-                    let over =
+                    let ended =
                         record.key.successor.is_some() || record.key.status(now) != Status::Active;
-                    if over {
+                    if ended {
                         return Err(IssueError::NotRotatable);
                     }
                     if attempts == CHANGE_ATTEMPTS {
@@ -214,9 +250,9 @@ impl Issuer {
     }
 }
 
-/// The key that replaces another. It lives as long as that one was meant to, from now, and no
-/// longer than who asked for it.
-fn succeed(
+/// Makes the successor of a key. Without a requested expiry it gets the lifetime of `key`, counted
+/// from now, and it never expires after the caller.
+fn successor_of(
     key: &Key,
     id: KeyId,
     wanted: Option<Timestamp>,

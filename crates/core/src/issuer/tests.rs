@@ -4,15 +4,16 @@ use futures_executor::block_on;
 
 use super::*;
 use crate::{
-    Clock, Config, Denied, Entropy, Environment, Expiry, KeyId, KeyStore, Keywright, MemoryStore,
-    Name, NewKey, Permissions, Prefix, RandomError, Reach, Scheme, VerifyError, Workspace,
+    Clock, Config, Denied, Entropy, Environment, Expiry, KeyId, KeyStore, Keywright, ListKeys,
+    MemoryStore, Name, NewKey, Permissions, Prefix, RandomError, Reach, Scheme, VerifyError,
+    Workspace,
 };
 
-/// A clock that is set by hand.
+/// A clock that stands still until it is set.
 #[derive(Clone)]
-struct Hand(Arc<Mutex<i64>>);
+struct ManualClock(Arc<Mutex<i64>>);
 
-impl Hand {
+impl ManualClock {
     fn at(millis: i64) -> Self {
         Self(Arc::new(Mutex::new(millis)))
     }
@@ -22,7 +23,7 @@ impl Hand {
     }
 }
 
-impl Clock for Hand {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         time(*self.0.lock().unwrap())
     }
@@ -32,7 +33,7 @@ fn time(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis).unwrap()
 }
 
-fn open(clock: Hand) -> (Keywright, Arc<MemoryStore>) {
+fn open(clock: ManualClock) -> (Keywright, Arc<MemoryStore>) {
     let store = Arc::new(MemoryStore::new());
     let config = Config::new(Prefix::parse("sk").unwrap())
         .with_scheme(Scheme::HmacSha256)
@@ -54,15 +55,15 @@ fn operator() -> Caller {
 }
 
 fn new_key() -> NewKey {
-    NewKey::named(Name::parse("n").unwrap())
+    NewKey::new(Name::parse("n").unwrap())
 }
 
 #[test]
 fn a_child_is_admitted_only_while_its_parent_is_active() {
-    let clock = Hand::at(1_000);
+    let clock = ManualClock::at(1_000);
     let (keys, store) = open(clock.clone());
     let parent = block_on(keys.issuer().create(&operator(), new_key())).unwrap();
-    // Verified before the revocation, creating after it.
+    // The caller is verified before the revocation and creates a key after it.
     let caller = Caller::from(&parent.key);
     assert!(block_on(keys.issuer().create(&caller, new_key())).is_ok());
     block_on(store.revoke(&workspace(), &parent.key.id, Reach::Key, time(1_000))).unwrap();
@@ -72,7 +73,7 @@ fn a_child_is_admitted_only_while_its_parent_is_active() {
 
 #[test]
 fn expiry_follows_the_clock_to_the_millisecond() {
-    let clock = Hand::at(1_000);
+    let clock = ManualClock::at(1_000);
     let (keys, _) = open(clock.clone());
     let mut new = new_key();
     new.expiry = Expiry::At(time(2_000));
@@ -85,7 +86,7 @@ fn expiry_follows_the_clock_to_the_millisecond() {
         verify(),
         Err(VerifyError::Denied(Denied::Expired(_)))
     ));
-    // Back again: expiry is no revocation.
+    // The clock is set back. Unlike a revocation, an expiry depends on the clock alone.
     clock.set(1_999);
     assert!(verify().is_ok());
     let caller = Caller::from(&issued.key);
@@ -115,8 +116,8 @@ fn expiry_follows_the_clock_to_the_millisecond() {
 }
 
 #[test]
-fn revoked_is_refused_and_told_apart_only_with_the_right_secret() {
-    let (keys, store) = open(Hand::at(1_000));
+fn a_revoked_key_is_denied_as_revoked_only_with_the_correct_secret() {
+    let (keys, store) = open(ManualClock::at(1_000));
     let [one, two] =
         [(); 2].map(|()| block_on(keys.issuer().create(&operator(), new_key())).unwrap());
     block_on(store.revoke(&workspace(), &one.key.id, Reach::Key, time(1_000))).unwrap();
@@ -133,16 +134,16 @@ fn revoked_is_refused_and_told_apart_only_with_the_right_secret() {
         .secret();
     let wrong = crate::Token::assemble(&prefix, Environment::Live, &one.key.id, &secret);
     assert_eq!(denied(wrong.expose()), Denied::WrongSecret(one.key.id));
-    let nobody = KeyId::parse("key_0000000000000000").unwrap();
-    let unknown = crate::Token::assemble(&prefix, Environment::Live, &nobody, &secret);
-    assert_eq!(denied(unknown.expose()), Denied::Unknown(nobody));
+    let missing = KeyId::parse("key_0000000000000000").unwrap();
+    let unknown = crate::Token::assemble(&prefix, Environment::Live, &missing, &secret);
+    assert_eq!(denied(unknown.expose()), Denied::Unknown(missing));
     let elsewhere = crate::Token::assemble(&prefix, Environment::Test, &two.key.id, &secret);
     assert_eq!(denied(elsewhere.expose()), Denied::Unknown(two.key.id));
 }
 
 #[test]
-fn a_repeat_is_told_of_its_key_though_that_could_not_be_created_any_more() {
-    let clock = Hand::at(1_000);
+fn a_repeat_returns_its_key_even_if_it_could_no_longer_be_created() {
+    let clock = ManualClock::at(1_000);
     let (keys, _) = open(clock.clone());
     let mut parent = new_key();
     parent.expiry = Expiry::At(time(9_000));
@@ -154,14 +155,14 @@ fn a_repeat_is_told_of_its_key_though_that_could_not_be_created_any_more() {
         let request = end.to_le_bytes();
         block_on(keys.issuer().create_once(caller, new, &once, &request))
     };
-    let id = |outcome: Result<Outcome, IssueError>| match outcome {
-        Ok(Outcome::Issued(issued)) => (issued.key.id, false),
-        Ok(Outcome::Replayed(key)) => (key.id, true),
+    let id = |outcome: Result<IssueOutcome, IssueError>| match outcome {
+        Ok(IssueOutcome::Issued(issued)) => (issued.key.id, false),
+        Ok(IssueOutcome::Replayed(key)) => (key.id, true),
         Err(error) => panic!("{error}"),
     };
     let caller = Caller::from(&parent.key);
     let first = id(create(&caller, "once", 5_000)).0;
-    // Its end is past, or later than the caller's own, which a rotation has brought forward.
+    // The requested expiry is in the past, or later than the caller's own, which a rotation moved.
     clock.set(5_000);
     assert_eq!(id(create(&caller, "once", 5_000)), (first, true));
     clock.set(1_000);
@@ -170,7 +171,7 @@ fn a_repeat_is_told_of_its_key_though_that_could_not_be_created_any_more() {
     let other = create(&caller, "once", 5_001);
     assert!(matches!(other, Err(IssueError::IdempotencyMismatch)));
 
-    // What never was possible binds nothing.
+    // A request that never succeeded binds nothing.
     clock.set(6_000);
     let late = create(&caller, "another", 5_000);
     assert!(matches!(late, Err(IssueError::ExpiryPast)));
@@ -178,7 +179,7 @@ fn a_repeat_is_told_of_its_key_though_that_could_not_be_created_any_more() {
 }
 
 #[test]
-fn one_of_many_servers_makes_the_first_key() {
+fn one_of_many_servers_creates_the_first_key() {
     let store: Arc<dyn KeyStore> = Arc::new(MemoryStore::new());
     let made: usize = std::thread::scope(|scope| {
         let servers: Vec<_> = (0..16)
@@ -202,8 +203,8 @@ fn one_of_many_servers_makes_the_first_key() {
 }
 
 #[test]
-fn a_server_that_died_after_its_reservation_does_not_keep_the_first_key_from_being_made() {
-    let (keys, store) = open(Hand::at(1_000));
+fn a_server_that_crashes_after_its_reservation_does_not_block_the_first_key() {
+    let (keys, store) = open(ManualClock::at(1_000));
     let purpose: [u8; 32] =
         { Sha256::digest(b"keywright: the first key of an empty store").into() };
     let id = KeyId::parse("key_0000000000000001").unwrap();
@@ -216,7 +217,7 @@ fn a_server_that_died_after_its_reservation_does_not_keep_the_first_key_from_bei
     assert!(block_on(keys.verifier().verify(first.token.expose().as_bytes())).is_ok());
 }
 
-/// Runs dry once the library was opened.
+/// A source of random bytes that fails on every call after the first.
 #[derive(Default)]
 struct Dry(std::sync::atomic::AtomicBool);
 
@@ -248,7 +249,7 @@ fn without_random_bytes_nothing_is_stored() {
 
 #[test]
 fn a_store_keeps_the_prefix_that_it_was_first_used_with() {
-    let (_, store) = open(Hand::at(1_000));
+    let (_, store) = open(ManualClock::at(1_000));
     let config = Config::new(Prefix::parse("acme").unwrap());
     let error = block_on(Keywright::open(config, store)).unwrap_err();
     assert_eq!(
@@ -258,15 +259,15 @@ fn a_store_keeps_the_prefix_that_it_was_first_used_with() {
 }
 
 #[test]
-fn a_purge_keeps_what_a_repeat_of_the_creation_would_make_anew() {
+fn a_purge_keeps_keys_that_a_repeated_request_would_create_again() {
     const DAY: i64 = 24 * 60 * 60 * 1_000;
-    let clock = Hand::at(1_000);
+    let clock = ManualClock::at(1_000);
     let (keys, _) = open(clock.clone());
     let issuer = keys.issuer();
     let once = IdempotencyKey::parse("once").unwrap();
     let create = || match block_on(issuer.create_once(&operator(), new_key(), &once, b"{}")) {
-        Ok(Outcome::Issued(issued)) => (issued.key.id, true),
-        Ok(Outcome::Replayed(key)) => (key.id, false),
+        Ok(IssueOutcome::Issued(issued)) => (issued.key.id, true),
+        Ok(IssueOutcome::Replayed(key)) => (key.id, false),
         Err(error) => panic!("{error}"),
     };
     let purge = || block_on(issuer.purge(None, Timestamp::MAX)).unwrap();
@@ -276,17 +277,17 @@ fn a_purge_keeps_what_a_repeat_of_the_creation_would_make_anew() {
     assert_eq!(purge(), 0);
     assert_eq!(create(), (id, false));
     clock.set(1_000 + DAY);
-    // Not before the reservation has run out to the millisecond.
+    // The reservation holds for one more millisecond.
     assert_eq!(purge(), 0);
     clock.set(1_001 + DAY);
     assert_eq!(purge(), 1);
-    let (anew, issued) = create();
-    assert!(issued && anew != id);
+    let (second, issued) = create();
+    assert!(issued && second != id);
 }
 
 #[test]
-fn a_purge_goes_through_more_than_one_step_takes() {
-    let clock = Hand::at(1_000);
+fn a_purge_takes_as_many_steps_as_it_needs() {
+    let clock = ManualClock::at(1_000);
     let (keys, _) = open(clock.clone());
     let issuer = keys.issuer();
     for _ in 0..1_100 {
@@ -300,10 +301,10 @@ fn a_purge_goes_through_more_than_one_step_takes() {
 }
 
 #[test]
-fn a_purge_in_memory_takes_a_whole_family_in_one_step() {
-    let clock = Hand::at(1_000);
+fn a_purge_in_memory_deletes_a_key_and_its_descendants_in_one_step() {
+    let clock = ManualClock::at(1_000);
     let (keys, store) = open(clock.clone());
-    // Each a millisecond after its parent, and so after it in the order of the ids.
+    // Each key is a millisecond younger than its parent, so that it sorts after its parent.
     let create = |caller: Caller, millis| {
         clock.set(millis);
         block_on(keys.issuer().create(&caller, new_key()))
@@ -319,12 +320,12 @@ fn a_purge_in_memory_takes_a_whole_family_in_one_step() {
 }
 
 #[test]
-fn a_key_that_was_revoked_while_its_request_was_on_its_way_does_nothing_any_more() {
-    let clock = Hand::at(1_000);
+fn a_caller_whose_key_is_revoked_during_its_request_can_do_nothing() {
+    let clock = ManualClock::at(1_000);
     let (keys, _) = open(clock);
     let issuer = keys.issuer();
     let [mine, other] = [(); 2].map(|()| block_on(issuer.create(&operator(), new_key())).unwrap());
-    // Verified, and then revoked, before the body came.
+    // The key is revoked after it was verified and before the body of the request arrives.
     let caller = Caller::from(&mine.key);
     block_on(issuer.revoke(&operator(), &mine.key.id, Reach::Key)).unwrap();
     let id = &other.key.id;
@@ -336,7 +337,7 @@ fn a_key_that_was_revoked_while_its_request_was_on_its_way_does_nothing_any_more
         block_on(issuer.rename(&caller, id, &rename)).err(),
         block_on(issuer.revoke(&caller, id, Reach::Key)).err(),
         block_on(issuer.introspect(&caller, token)).err(),
-        block_on(issuer.list(&caller, ListKeys::newest())).err(),
+        block_on(issuer.list(&caller, ListKeys::new())).err(),
         block_on(issuer.find(&caller, id)).err(),
     ];
     for (number, refused) in refused.into_iter().enumerate() {
@@ -353,28 +354,24 @@ fn a_key_that_was_revoked_while_its_request_was_on_its_way_does_nothing_any_more
 }
 
 #[test]
-fn a_child_ends_with_its_caller_though_that_was_given_an_end_after_it_was_verified() {
-    let clock = Hand::at(1_000);
+fn a_child_expires_with_a_caller_that_got_an_expiry_after_it_was_verified() {
+    let clock = ManualClock::at(1_000);
     let (keys, _) = open(clock);
     let issuer = keys.issuer();
     let mine = block_on(issuer.create(&operator(), new_key())).unwrap();
     let caller = Caller::from(&mine.key);
-    let mut rotation = NewRotation::new();
-    rotation.overlap = std::time::Duration::from_secs(20);
+    let rotation = NewRotation::new().with_overlap(std::time::Duration::from_secs(20));
     block_on(issuer.rotate(&operator(), &mine.key.id, &rotation)).unwrap();
     let child = block_on(issuer.create(&caller, new_key())).unwrap();
     assert_eq!(child.key.expires_at, Some(time(21_000)));
 }
 
 #[test]
-fn an_overlap_is_a_day_and_at_most_thirty() {
+fn an_overlap_is_a_day_by_default_and_thirty_days_at_most() {
     const DAY: i64 = 86_400_000;
     let now = 1_709_287_200_000;
-    let (keys, _store) = open(Hand::at(now));
-    let longest = NewRotation {
-        overlap: std::time::Duration::MAX,
-        ..NewRotation::new()
-    };
+    let (keys, _store) = open(ManualClock::at(now));
+    let longest = NewRotation::new().with_overlap(std::time::Duration::MAX);
     for (rotation, days) in [(NewRotation::new(), 1), (longest, 30)] {
         let issued = block_on(keys.issuer().create(&operator(), new_key())).unwrap();
         let id = &issued.key.id;

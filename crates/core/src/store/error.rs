@@ -1,9 +1,10 @@
-//! What can go wrong in a store.
+//! Errors of stores.
 
 use std::{error::Error, fmt};
 
-/// What went wrong in a store, in which backend, and with which error of its driver.
-#[derive(Debug)]
+/// An error of a store: its kind, the name of the backend, and the driver's error as its source.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind} (store: {backend})")]
 pub struct StoreError {
     kind: StoreErrorKind,
     backend: &'static str,
@@ -11,7 +12,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// An error of a backend (`"sqlite"`, `"redis"`, …).
+    /// Makes an error of a backend (`"sqlite"`, `"redis"`, …).
     #[must_use]
     pub const fn new(kind: StoreErrorKind, backend: &'static str) -> Self {
         Self {
@@ -21,37 +22,23 @@ impl StoreError {
         }
     }
 
-    /// The same with what caused it.
+    /// Sets the error that caused this one.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// What went wrong.
+    /// Returns the kind of the error.
     #[must_use]
     pub const fn kind(&self) -> StoreErrorKind {
         self.kind
     }
 
-    /// The name of the backend.
+    /// Returns the name of the backend.
     #[must_use]
     pub const fn backend(&self) -> &'static str {
         self.backend
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (store: {})", self.kind, self.backend)
-    }
-}
-
-impl Error for StoreError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn Error + 'static))
     }
 }
 
@@ -59,29 +46,30 @@ impl Error for StoreError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// The id is taken.
+    /// A record with this id already exists.
     AlreadyExists,
-    /// The record is not in the state that the operation needs: another version, a parent that is
-    /// not active, a key that was rotated before.
+    /// The record is not in the state that the operation requires: it has another version, its
+    /// parent is not active, or it was already rotated.
     Conflict,
-    /// What is stored cannot be read back.
+    /// A stored record could not be decoded.
     Corrupt,
-    /// Done, but not confirmed by as many replicas as were asked for.
+    /// The write was done, but fewer replicas than required confirmed it.
     NotConfirmed,
-    /// There is no such key in the workspace, or it is revoked and the operation needs one that is
+    /// The workspace has no such key, or the key is revoked and the operation requires one that is
     /// not.
     NotFound,
-    /// The store cannot be reached or cannot write. Whether the operation was done is not known.
+    /// The store could not be reached or could not write. The operation may or may not have been
+    /// done.
     Unavailable,
 }
 
 impl fmt::Display for StoreErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::AlreadyExists => "the id is taken",
-            Self::Conflict => "the record is in another state",
-            Self::Corrupt => "a record cannot be read back",
-            Self::NotConfirmed => "too few replicas have confirmed",
+            Self::AlreadyExists => "a key with this id already exists",
+            Self::Conflict => "the key was changed, or is not in the required state",
+            Self::Corrupt => "a stored record could not be decoded",
+            Self::NotConfirmed => "too few replicas confirmed the write",
             Self::NotFound => "there is no such key",
             Self::Unavailable => "the store is unavailable",
         })

@@ -1,4 +1,4 @@
-//! Until when a store vouches for copies of its records, and which of them have changed.
+//! The lease of a store: how long copies of its records may be used, and which of them changed.
 
 use std::{
     fmt,
@@ -12,44 +12,68 @@ use crate::{
     time::{TICK, coarse, monotonic},
 };
 
-/// Number of generations. Two ids that share one only make a copy that is being taken at that very
-/// moment count for nothing.
+/// The number of generations. If two records share one, a change of one of them only discards a
+/// copy of the other that is being read at that moment.
 const STRIPES: usize = 256;
 
-/// The store vouches for nothing.
+/// The end of a lapsed lease.
 const NEVER: u64 = 0;
 
-/// The store vouches until it tells otherwise.
+/// The end of an unlimited lease.
 const ALWAYS: u64 = u64::MAX;
 
-/// What stands between a store and the copies that verifiers keep of its records (clause 13 of
-/// [`KeyStore`](super::KeyStore)). A store has one, for as long as it lives, and tells it of each
-/// change; verifiers use a copy only while the lease holds for it.
+/// A store's promise about copies of its records (clause 13 of [`KeyStore`](super::KeyStore)).
 ///
-/// A change is told after it was committed and before it is acknowledged: [`changed`](Self::changed)
-/// for one record, [`changed_all`](Self::changed_all) where it is not known which. A store whose
-/// records others change too asks them, notes when it asked, tells of all that it has learnt, and
-/// only then [extends](Self::extend) the lease, from the time at which it asked.
+/// Verifiers cache records and use a copy only while the lease holds for it. A store has one lease
+/// for as long as it lives, and reports every change to it:
 ///
-/// All times are of the monotonic clock: setting the wall clock changes nothing.
+/// * For a change that the store makes itself, it commits the change, then calls
+///   [`changed`](Self::changed) or [`changed_all`](Self::changed_all), and then acknowledges the
+///   change to its caller.
+/// * For changes that others make, it notes the time, asks for all changes so far, calls `changed`
+///   for each of them (or `changed_all` if it does not know which records changed), and then
+///   [extends](Self::extend) the lease, counted from the time that it noted. If it cannot ask, the
+///   lease lapses, and each verification reads the record from the store.
+///
+/// All times come from the monotonic clock, so setting the wall clock has no effect.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use keywright_core::{KeyId, Lease};
+///
+/// let id = KeyId::parse("key_0U5lKtf600000000")?;
+/// let lease = Lease::lapsed();
+/// lease.extend(lease.now() + Duration::from_secs(60));
+///
+/// let stamp = lease.stamp(&id);
+/// // The verifier reads the record here.
+/// assert!(lease.holds(&id, stamp));
+/// lease.changed(&id);
+/// assert!(!lease.holds(&id, stamp));
+/// # Ok::<(), keywright_core::KeyIdError>(())
+/// ```
 pub struct Lease {
     origin: Instant,
-    /// The same moment by the coarse clock.
+    /// The origin on the coarse clock.
     coarse_origin: u64,
-    /// Nanoseconds after the origin, by the coarse clock.
+    /// The end of the lease, in nanoseconds after the origin on the coarse clock.
     until: AtomicU64,
+    /// Incremented when all copies become stale.
     epoch: AtomicU64,
+    /// Incremented when the copies of a record become stale, by the last characters of its id.
     generations: [AtomicU64; STRIPES],
     watchers: RwLock<Vec<Weak<dyn Watch>>>,
 }
 
-/// Where copies are kept.
+/// A cache of records that is notified of changes.
 pub(crate) trait Watch: Send + Sync {
-    /// The copy of this record must be taken anew before it is used again.
+    /// Marks the cached copy of this record as stale.
     fn changed(&self, id: &KeyId);
 }
 
-/// The state of a record, as far as its lease knows, before a copy of it was taken.
+/// The state of a lease for one record, taken before the record is read. The copy is fresh as long
+/// as the state does not change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stamp {
     epoch: u64,
@@ -57,28 +81,29 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// What all copies have in common that were taken since everything was told to have changed.
+    /// The number of the last change of all records before the stamp was taken.
     pub(crate) const fn epoch(self) -> u64 {
         self.epoch
     }
 }
 
 impl Lease {
-    /// The lease of a store that nobody else can change: it holds until a change is told.
+    /// A lease without an end, for a store that is the only writer of its records.
     #[must_use]
     pub fn unlimited() -> Self {
         Self::until(ALWAYS)
     }
 
-    /// A lease that holds for nothing until it is extended. A store that never extends it is asked
-    /// at each verification.
+    /// A lease that does not hold until it is extended. If a store never extends it, each
+    /// verification reads the record from the store.
     #[must_use]
     pub fn lapsed() -> Self {
         Self::until(NEVER)
     }
 
     fn until(until: u64) -> Self {
-        // In this order: what passes between the two makes leases shorter, and never longer.
+        // The coarse clock is read first. Time that passes before the second read shortens leases
+        // and never lengthens them.
         let coarse_origin = coarse();
         Self {
             origin: monotonic(),
@@ -90,35 +115,38 @@ impl Lease {
         }
     }
 
-    /// The present time of the clock that leases are measured by.
+    /// Returns the present time of the monotonic clock that leases use.
     #[must_use]
     pub fn now(&self) -> Instant {
         monotonic()
     }
 
-    /// Lets the lease hold until then. What was told before is known to whoever sees it.
+    /// Extends the lease until the given time. A verifier that sees the new end also sees all
+    /// changes that were reported before this call.
     ///
-    /// It ends up to 50 milliseconds earlier, so that a coarse clock can measure it, and not later while
-    /// that clock is at most 25 milliseconds behind.
+    /// The lease ends up to 50 milliseconds before that time, because verifiers measure it with a
+    /// coarse clock. It ends no later, as long as that clock lags by at most 25 milliseconds.
     pub fn extend(&self, until: Instant) {
-        // The coarse clock may be a tick behind now, and was up to one at the origin. To allow for the
-        // one ends the lease a tick earlier, the other can end it one more.
+        // When a verifier reads the coarse clock, it may lag by a tick. So the lease must end a
+        // tick earlier. The clock may also have lagged by a tick at the origin, which can end the
+        // lease another tick earlier.
         let span = until.saturating_duration_since(self.origin);
         let nanos = u64::try_from(span.saturating_sub(TICK).as_nanos()).unwrap_or(ALWAYS);
         self.until
             .store(nanos.clamp(NEVER, ALWAYS - 1), Ordering::Release);
     }
 
-    /// Lets the lease hold for nothing any more: the store has lost touch with its records.
+    /// Ends the lease now, because the store has lost the connection to its records.
     pub fn end(&self) {
         self.until.store(NEVER, Ordering::Release);
     }
 
-    /// Tells that a record has changed or is gone.
+    /// Reports that a record was changed or deleted.
     pub fn changed(&self, id: &KeyId) {
         self.generation(id).fetch_add(1, Ordering::SeqCst);
-        // Whoever takes a copy notes it before it looks at the generation, and this looks for
-        // copies after it has changed the generation: one of the two sees the other.
+        // This thread increments the generation, and then looks for copies to mark as stale. A cache
+        // stores a copy, and then compares the generation with its stamp. Both have a fence in
+        // between, so at least one of the two sees the other's write.
         fence(Ordering::SeqCst);
         let watchers = self.watchers.read().unwrap_or_else(PoisonError::into_inner);
         for watcher in watchers.iter().filter_map(Weak::upgrade) {
@@ -126,12 +154,12 @@ impl Lease {
         }
     }
 
-    /// Tells that any record may have changed.
+    /// Reports that any record may have changed.
     pub fn changed_all(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// To be taken before a copy is.
+    /// Returns the state of the lease for a record. Take it before reading the record.
     #[must_use]
     pub fn stamp(&self, id: &KeyId) -> Stamp {
         Stamp {
@@ -140,14 +168,14 @@ impl Lease {
         }
     }
 
-    /// Whether a copy that was taken after this stamp may be used now.
+    /// Whether a copy that was read after this stamp was taken may be used now.
     #[must_use]
     pub fn holds(&self, id: &KeyId, stamp: Stamp) -> bool {
         self.vouches() && self.stamp(id) == stamp
     }
 
-    /// Whether copies may be used now of which no change was told.
-    // Before any look at what was told: it is told before the lease is extended.
+    /// Whether the lease has not ended, so that copies without a reported change may be used.
+    // Check this before the stamp: changes are reported before the lease is extended.
     pub(crate) fn vouches(&self) -> bool {
         match self.until.load(Ordering::Acquire) {
             NEVER => false,
@@ -156,7 +184,7 @@ impl Lease {
         }
     }
 
-    /// For how long it still holds if nothing is told; `None` if that has no end.
+    /// Returns how long the lease holds unless it is extended. `None` if it has no end.
     pub(crate) fn remaining(&self) -> Option<Duration> {
         match self.until.load(Ordering::Acquire) {
             NEVER => Some(Duration::ZERO),
@@ -165,17 +193,17 @@ impl Lease {
         }
     }
 
-    /// Nanoseconds since the origin, by the coarse clock.
+    /// Returns the nanoseconds since the origin on the coarse clock.
     fn elapsed(&self) -> u64 {
         coarse().saturating_sub(self.coarse_origin)
     }
 
-    /// The epoch that copies must be of.
+    /// Returns the present epoch. Copies with an earlier one are stale.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Has a place where copies are kept told of changes, until it is dropped.
+    /// Notifies a cache of changes until it is dropped.
     pub(crate) fn watch(&self, watcher: Weak<dyn Watch>) {
         let mut watchers = self
             .watchers

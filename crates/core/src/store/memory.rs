@@ -8,10 +8,13 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Durability, KeyStore, Lease, Listing, Page, Purge, Reach, Record, Rename, Reservation,
-    Reserved, Revocation, Rotation, Start, StoreError, StoreErrorKind,
+    Durability, KeyStore, Lease, Purge, Reach, Record, Rename, Reservation, Reserved, Revocation,
+    Rotation, StoreError, StoreErrorKind,
 };
-use crate::{Key, KeyId, Prefix, Timestamp, Workspace, hash::Credential, name::fold_case};
+use crate::{
+    Environment, Key, KeyId, ListKeys, ListStart, Page, Prefix, Timestamp, Workspace,
+    hash::Credential, name::fold_case,
+};
 
 /// A store that keeps keys in the memory of this process.
 ///
@@ -158,9 +161,15 @@ impl KeyStore for MemoryStore {
         Ok(self.contents().records.get(id).cloned())
     }
 
-    async fn list(&self, workspace: &Workspace, listing: &Listing) -> Result<Page, StoreError> {
+    async fn list(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
         let contents = self.contents();
-        let search = listing.search.as_deref().map(fold_case);
+        let search = list.search.as_deref().map(fold_case);
         let matching = contents
             .records
             .values()
@@ -168,19 +177,17 @@ impl KeyStore for MemoryStore {
             .map(|record| &record.key)
             .filter(|key| {
                 key.workspace == *workspace
-                    && listing.visible_to.covers(key.environment)
-                    && listing
-                        .status
-                        .is_none_or(|(status, now)| key.status(now) == status)
+                    && environment.covers(key.environment)
+                    && list.status.is_none_or(|status| key.status(now) == status)
                     && search
                         .as_ref()
                         .is_none_or(|text| fold_case(key.name.as_str()).contains(text))
             });
-        let size = usize::try_from(listing.limit)
+        let size = usize::try_from(list.limit)
             .unwrap_or(usize::MAX)
             .saturating_add(1);
-        let (keys, total): (Vec<Key>, _) = match listing.start {
-            Start::Offset(offset) => {
+        let (keys, total): (Vec<Key>, _) = match list.start {
+            ListStart::Offset(offset) => {
                 let total = matching.clone().count();
                 let offset = usize::try_from(offset).unwrap_or(usize::MAX);
                 (
@@ -188,7 +195,7 @@ impl KeyStore for MemoryStore {
                     Some(total as u64),
                 )
             }
-            Start::After(id) => (
+            ListStart::After(id) => (
                 matching
                     .filter(|key| key.id < id)
                     .take(size)
@@ -197,7 +204,7 @@ impl KeyStore for MemoryStore {
                 None,
             ),
         };
-        Ok(Page::cut(keys, listing.limit, total))
+        Ok(Page::cut(keys, list.limit, total))
     }
 
     async fn rename(

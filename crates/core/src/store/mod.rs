@@ -1,8 +1,7 @@
-//! The one seam between the library and a database: the [`KeyStore`] trait and its contract.
+//! The [`KeyStore`] trait, its contract, and the types of its operations.
 
 mod error;
 mod lease;
-mod listing;
 mod memory;
 mod purge;
 mod record;
@@ -17,107 +16,165 @@ pub(crate) use self::lease::Watch;
 pub use self::{
     error::{StoreError, StoreErrorKind},
     lease::{Lease, Stamp},
-    listing::{Listing, Page, Start},
     memory::MemoryStore,
     purge::Purge,
     record::Record,
 };
-use crate::{Key, KeyId, Metadata, Name, Prefix, Timestamp, Workspace, hash::Credential};
+use crate::{
+    Environment, Key, KeyId, ListKeys, Metadata, Name, Page, Prefix, Timestamp, Workspace,
+    hash::Credential,
+};
 
-/// Where keys are kept.
+/// A store of keys.
+///
+/// [`MemoryStore`](crate::MemoryStore) is a complete implementation in one file. A store for a
+/// database usually starts as a copy of it, and keeps these rules:
+///
+/// * It decides nothing about permissions. [`Issuer`](crate::Issuer) checks them before it calls
+///   the store.
+/// * It checks the state of a record and changes the record in one atomic step, such as a
+///   transaction.
+/// * It reports every change to its [`Lease`] between the commit and the acknowledgement:
+///
+/// ```
+/// use std::sync::{Arc, Mutex, PoisonError};
+///
+/// use keywright_core::{KeyId, Lease, Record, StoreError, StoreErrorKind, Timestamp, Workspace};
+///
+/// struct OneKey {
+///     record: Mutex<Record>,
+///     lease: Arc<Lease>,
+/// }
+///
+/// impl OneKey {
+///     /// A part of `KeyStore::revoke`.
+///     async fn revoke(
+///         &self,
+///         workspace: &Workspace,
+///         id: &KeyId,
+///         now: Timestamp,
+///     ) -> Result<bool, StoreError> {
+///         // The lock is the atomic step.
+///         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+///         if record.key.id != *id || record.key.workspace != *workspace {
+///             return Err(StoreError::new(StoreErrorKind::NotFound, "one key"));
+///         }
+///         let revoked = record.revoke(now);
+///         drop(record);
+///         if revoked {
+///             self.lease.changed(id);
+///         }
+///         Ok(revoked)
+///     }
+/// }
+/// ```
 ///
 /// # The contract
 ///
-/// Every store keeps these clauses; for each there is one function of that name in the
-/// `conformance` suite (a feature of this crate), and a store is done when all of them pass.
+/// Every store keeps these clauses. For each clause, the `conformance` module (a feature of this
+/// crate) has a function of the same name that tests it. A store is complete when all of them pass.
 ///
-/// 1. **Atomic insert.** No upsert: an id that exists is `AlreadyExists`, and the old record is
-///    untouched. Of any number of concurrent inserts of one id one wins. A record with a parent is
-///    admitted only while the parent is active, and only if it ends no later than the parent, in the
-///    same step, else `Conflict`.
-/// 2. **Atomic rotate.** Successor inserted, predecessor's expiry or revocation set and linked: all
-///    or nothing. It is done only while the caller's key is active, and only if the successor ends no
-///    later than that, else `Conflict`: in the same step, or where that cannot be, just before it, and
-///    the store's docs say so. Of two rotations of one key exactly one wins, the other is `Conflict`,
-///    or `NotFound` where the winner has revoked the key.
-/// 3. **Durable.** What `Ok` promises after a crash of the process and of the host. A store that
-///    promises less says so in its docs and in [`durability`](Self::durability).
-/// 4. **Monotone revocation.** After `revoke` returned, no `find` that starts later, through any
-///    handle of the store, shows the key active; nothing turns a revoked key back: no rename, no
-///    touch, no rehash, no late write, no restart.
-/// 5. **Idempotent revoke.** Again is `Ok`, and says that it changed nothing; the first time stays.
-/// 6. **Cascade.** Revokes the key and all that descends from it, by creation and by rotation, at
-///    any depth, also where a key on the way is revoked already; a descendant being inserted at
-///    that moment is either refused or revoked.
+/// 1. **Atomic insert.** No upsert: an existing id is `AlreadyExists`, and the stored record is
+///    untouched. Of any number of concurrent inserts of one id, exactly one succeeds. A record with
+///    a parent is admitted only if [`parent.admits(child)`](Key::admits) in the same step (active,
+///    same workspace, expires no earlier), otherwise the insert is `Conflict`.
+/// 2. **Atomic rotate.** The successor is inserted, and the predecessor is retired and linked to
+///    it, all or nothing, only while the caller's key is active and expires no earlier than the
+///    successor. Otherwise, the rotation is `Conflict`. A store that cannot check the caller's key
+///    in the same step checks it immediately before, and says so in its docs. Of two rotations of
+///    one key, exactly one succeeds. The other is `Conflict`, or `NotFound` if the winner revoked
+///    the key.
+/// 3. **Durable.** The docs of the store state what `Ok` promises after a crash of the process and
+///    of the host. A store that promises less than surviving both also says so in
+///    [`durability`](Self::durability).
+/// 4. **Monotone revocation.** After `revoke` returns, no `find` that starts later, through any
+///    handle of the store, shows the key active. Nothing reactivates it: no rename, touch, rehash,
+///    late write or restart.
+/// 5. **Idempotent revoke.** A repeat is `Ok` and reports that it changed nothing. The first time
+///    is kept.
+/// 6. **Cascade.** Revokes the key and all its descendants at any depth, by creation and by
+///    rotation, even past keys that are already revoked. A descendant that is inserted concurrently
+///    is either rejected or revoked.
 /// 7. **Conditional update.** `rename` and `rehash` replace only what they name, and only on the
-///    version that was read (`Conflict` else); they never touch a revoked record (`NotFound`).
-/// 8. **Touch is not a write of the record.** `touch` takes a batch of (id, time), moves
-///    `last_used_at` forward only, never creates, never changes anything else (the version
-///    included), and ignores ids that are gone.
+///    version that was read (`Conflict` otherwise). They never touch a revoked record (`NotFound`).
+/// 8. **Touch is not a write of the record.** `touch` takes a batch of (id, time) and moves
+///    `last_used_at` forward only. It creates nothing, changes nothing else (not even the version),
+///    ignores unknown ids, and is not a change in the sense of clause 13.
 /// 9. **Tenancy.** Operations on behalf of a caller (`list`, `rename`, `revoke`, `rotate`) take the
-///    workspace; an id of another workspace is `NotFound`. `find`, `touch` and `rehash` are the
-///    verifier's own and go by id.
-/// 10. **Listing.** Newest first by id, which begins with the time of creation; a cursor is stable
-///     while keys are inserted and revoked; without `search` and `status`, a page by cursor costs
-///     O(page) at any depth in a workspace of any size, also for a `test` caller among `live` keys.
-/// 11. **Reservation.** An idempotency key is bound to an id once, atomically, with a fingerprint of
-///     the request, until a given time; the same call tells of an earlier binding. Bootstrapping an
-///     empty store uses it: of two servers starting at once, one makes the first key.
-/// 12. **Clock, cancellation, secrets.** Times come in as Unix milliseconds: stores read no clock. A
-///     dropped future is done or not done, never half. A store sees hashes, never a token.
-/// 13. **Changes.** Verifiers keep copies of records, and use them while the store's [`Lease`] holds.
-///     The store tells it of each change of a record that this handle makes (rename, revoke, each key
-///     of a cascade, a rotation's predecessor, rehash), after the commit and before the
-///     acknowledgement; of changes that others make within a bound that the store's docs state. An
-///     insert and a touch are no changes. Where the store cannot tell, the lease lapses by itself, or
-///     never holds, and each verification asks the store.
-/// 14. **Errors.** Each [`StoreError`] has a kind, the backend's name and the driver's error as
-///     `source()`. A row that cannot be read back is `Corrupt`, never skipped, never a panic.
-/// 15. **Format.** Records carry a version; a program reads the version before its own, refuses a
-///     newer one, and an old program does not write where a newer one has migrated. The store keeps
-///     the token prefix it was first used with.
-/// 16. **Purge.** `purge` deletes records of keys that were revoked before a given time: not at it,
-///     and never a key that is active or has only expired. A record stays as long as one that stays
-///     descends from it, by creation or by rotation, so that a cascade from above still reaches all
-///     of them. One call is one step, deletes no more than it is asked for, and answers 0 only once
-///     nothing is left that it may delete.
+///    workspace. An id of another workspace is `NotFound`. `find`, `touch` and `rehash` belong to
+///    the verifier and go by id.
+/// 10. **Listing.** Newest first by id, which begins with the time of creation. Cursors are stable
+///     under inserts and revocations. Without `search` and `status`, a page by cursor costs O(page)
+///     at any depth in a workspace of any size, also for a `test` caller among `live` keys.
+/// 11. **Reservation.** An idempotency key is bound to an id once, atomically, with the request's
+///     fingerprint, until a given time. The same call reports an earlier binding. Bootstrapping an
+///     empty store uses it: if two servers start at once, one of them creates the first key.
+/// 12. **Clock, cancellation, secrets.** Times come in as [`Timestamp`]s; stores read no clock. An
+///     operation whose future is dropped is done or not done, never half done. A store sees hashes,
+///     never a token.
+/// 13. **Changes.** Verifiers cache records, and use them while the store's [`Lease`] holds. The
+///     store reports each change that this handle makes (a rename, a revocation, each key of a
+///     cascade, the predecessor of a rotation, a rehash) after the commit and before the
+///     acknowledgement. It reports changes that are made elsewhere within a bound that its docs
+///     state. An insert and a touch are not changes. When the store cannot report changes, its
+///     lease lapses (or never holds), and each verification asks the store.
+/// 14. **Errors.** Each [`StoreError`] has a kind, the backend's name, and the driver's error as
+///     `source()`. A record that cannot be read back is `Corrupt`, never skipped, never a panic.
+/// 15. **Format.** Records carry a version. A program reads the version before its own and rejects
+///     a newer one, and an old program does not write where a newer one has migrated. The store
+///     keeps the token prefix that it was first used with.
+/// 16. **Purge.** Deletes records of keys that were revoked before a given time (not at it), and
+///     never one of a key that is active or has only expired. It never deletes a record from which
+///     a remaining record descends, by creation or by rotation, so that a cascade still reaches
+///     every descendant. Each call is one atomic step, deletes no more records than its limit, and
+///     returns 0 only when nothing is left to delete.
 ///
-/// No method has a default: a default that misleads becomes a security release later.
+/// No method has a default implementation: a default that misleads becomes a security release
+/// later.
 ///
 /// # Errors
 ///
-/// Beside the kinds that a method names, each may return `Unavailable` and `Corrupt`.
+/// In addition to the kinds that it lists, each method may return `Unavailable` or `Corrupt`. A
+/// write that was done, but was confirmed by too few replicas, returns `NotConfirmed`.
 #[async_trait]
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
-    /// Adds a record, under an id that is new (clause 1). `now` decides whether the parent is
-    /// active.
+    /// Inserts a record with a new id (clause 1). The parent must be active at `now`.
     ///
     /// # Errors
     ///
-    /// `AlreadyExists` if the id is taken; `Conflict` if the parent is unknown, in another
-    /// workspace, expired or revoked, or ends earlier.
+    /// `AlreadyExists` if the id is taken. `Conflict` if the parent does not exist, is in another
+    /// workspace, has expired or was revoked, or expires earlier than the record.
     async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError>;
 
-    /// The record of an id, revoked ones too; `None` if there is none.
+    /// Returns the record with this id, even if its key is revoked. `None` if there is none.
     ///
     /// # Errors
     ///
-    /// Only the general ones.
+    /// `Unavailable` or `Corrupt`.
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError>;
 
-    /// One page of the keys of a workspace (clause 10).
+    /// Returns one page of the keys in a workspace that a caller of this environment
+    /// [sees](Environment::covers), newest first (clause 10). The status of each key is its status
+    /// at `now`. The page has a total if `list` starts at an offset.
     ///
     /// # Errors
     ///
-    /// Only the general ones.
-    async fn list(&self, workspace: &Workspace, listing: &Listing) -> Result<Page, StoreError>;
+    /// `Unavailable` or `Corrupt`.
+    async fn list(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError>;
 
-    /// Replaces name and metadata, if the record still has that version (clause 7).
+    /// Replaces the name, the metadata, or both, if the record still has this version (clause 7).
+    /// Returns the key after the change.
     ///
     /// # Errors
     ///
-    /// `NotFound` if there is no such key in the workspace or it is revoked; `Conflict` on another
-    /// version.
+    /// `NotFound` if the workspace has no such key or the key is revoked. `Conflict` if the record
+    /// has another version.
     async fn rename(
         &self,
         workspace: &Workspace,
@@ -126,12 +183,12 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         rename: &Rename,
     ) -> Result<Key, StoreError>;
 
-    /// Revokes one key, or it and all its descendants (clauses 4 to 6), and returns once that is as
-    /// durable as the store can make it.
+    /// Revokes one key, or the key and all its descendants (clauses 4 to 6). Returns once the
+    /// change is as durable as the store can make it.
     ///
     /// # Errors
     ///
-    /// `NotFound` if there is no such key in the workspace.
+    /// `NotFound` if the workspace has no such key.
     async fn revoke(
         &self,
         workspace: &Workspace,
@@ -140,14 +197,14 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Revocation, StoreError>;
 
-    /// Replaces a key by a successor (clause 2). The predecessor is retired as
-    /// [`Rotation::retire`] says, never later than it would have ended anyway.
+    /// Replaces a key with a successor (clause 2). The predecessor is retired as
+    /// [`Rotation::retire`] specifies, but no later than it would expire anyway.
     ///
     /// # Errors
     ///
-    /// `NotFound` if there is no such key in the workspace or it is revoked; `Conflict` if it has a
-    /// successor, has expired, or has another version, or if the caller is not active or ends before
-    /// the successor; `AlreadyExists` if the successor's id is taken.
+    /// `NotFound` if the workspace has no such key or the key is revoked. `Conflict` if the key
+    /// already has a successor, has expired, or has another version, or if the caller's key is not
+    /// active or expires before the successor. `AlreadyExists` if the successor's id is taken.
     async fn rotate(
         &self,
         workspace: &Workspace,
@@ -155,11 +212,12 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Replaces hash and tag together, if the record still has that version (clause 7).
+    /// Replaces the hash and the tag together, if the record still has this version (clause 7).
     ///
     /// # Errors
     ///
-    /// `NotFound` if there is no such key or it is revoked; `Conflict` on another version.
+    /// `NotFound` if there is no such key or it is revoked. `Conflict` if the record has another
+    /// version.
     async fn rehash(
         &self,
         id: &KeyId,
@@ -171,132 +229,134 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only the general ones.
+    /// `Unavailable` or `Corrupt`.
     async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;
 
-    /// Binds a reservation, or tells of the earlier binding of the same key that has not run out
-    /// at `now` (clause 11). A reservation until `now` binds nothing: it only asks for an earlier one.
+    /// Binds an idempotency key to an id, or returns its earlier binding if that has not ended at
+    /// `now` (clause 11). A reservation that ends at `now` or before binds nothing and only looks
+    /// for an earlier binding.
     ///
     /// # Errors
     ///
-    /// Only the general ones.
+    /// `Unavailable` or `Corrupt`.
     async fn reserve(
         &self,
         reservation: &Reservation,
         now: Timestamp,
     ) -> Result<Reserved, StoreError>;
 
-    /// Deletes records of keys that were revoked long ago, and tells how many (clause 16). Whoever
-    /// wants all of them deleted calls it until it answers 0.
+    /// Deletes records of revoked keys and returns how many (clause 16). To delete all that match,
+    /// call it until it returns 0.
     ///
     /// # Errors
     ///
-    /// Only the general ones.
+    /// `Unavailable` or `Corrupt`.
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError>;
 
-    /// Whether there is no key in any workspace.
+    /// Whether the store has no key in any workspace.
     ///
     /// # Errors
     ///
-    /// Only the general ones.
+    /// `Unavailable` or `Corrupt`.
     async fn is_empty(&self) -> Result<bool, StoreError>;
 
-    /// The prefix of the tokens that this store's keys belong to (clause 15): this one, if it is
-    /// the first to be claimed, or else the one that was.
+    /// Claims the store for tokens with this prefix, unless another prefix was claimed before.
+    /// Returns the prefix that holds the claim (clause 15).
     ///
     /// # Errors
     ///
-    /// Only the general ones.
+    /// `Unavailable` or `Corrupt`.
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError>;
 
-    /// What an `Ok` survives (clause 3).
+    /// Returns what an acknowledged write survives (clause 3).
     fn durability(&self) -> Durability;
 
-    /// The lease of this store's records, the same one at each call (clause 13).
+    /// Returns the lease of this store's records, which is the same at each call (clause 13).
     fn lease(&self) -> Arc<Lease>;
 }
 
-/// What an acknowledged write survives.
+/// The failures that an acknowledged write survives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Nothing: it ends with the process.
+    /// None. The data is lost when the process ends.
     Process,
-    /// A crash of the process, but not of the host.
+    /// A crash of the process, but not a crash of the host.
     ProcessCrash,
-    /// A crash of the host.
+    /// A crash of the host, such as a power failure.
     HostCrash,
 }
 
-/// How far a revocation reaches.
+/// The keys that a revocation affects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a store must handle each; a third is a new contract"
 )]
 pub enum Reach {
-    /// The key alone; what it created lives on.
+    /// The key alone. Its descendants stay as they are.
     Key,
-    /// The key and all that it created or was rotated into, at any depth.
+    /// The key and all its descendants: the keys that it created or was rotated into, and theirs,
+    /// at any depth.
     Descendants,
 }
 
-/// What a revocation did.
+/// The effect of a revocation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Revocation {
-    /// Whether it was this call that revoked the key it names.
+    /// Whether this call revoked the named key. `false` if the key was already revoked.
     pub first: bool,
-    /// How many keys this call revoked.
+    /// The number of keys that this call revoked, including descendants.
     pub count: u64,
 }
 
 impl Revocation {
-    /// What a store answers.
+    /// Makes the result of [`KeyStore::revoke`].
     #[must_use]
     pub const fn new(first: bool, count: u64) -> Self {
         Self { first, count }
     }
 }
 
-/// What a rename replaces.
+/// A change of the name, the metadata, or both.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Rename {
-    /// The new name; `None` leaves the old one.
+    /// The new name. `None` keeps the present one.
     pub name: Option<Name>,
-    /// The new metadata; `None` leaves the old.
+    /// The new metadata. `None` keeps the present metadata.
     pub metadata: Option<Metadata>,
 }
 
 impl Rename {
-    /// Replaces what is not `None`.
+    /// Replaces the values that are not `None`.
     #[must_use]
     pub const fn new(name: Option<Name>, metadata: Option<Metadata>) -> Self {
         Self { name, metadata }
     }
 }
 
-/// A rotation: which key is replaced, by what, and what becomes of it.
+/// The replacement of a key with a successor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Rotation {
-    /// The key that is replaced.
+    /// The key to replace.
     pub predecessor: KeyId,
-    /// The version in which it was read.
+    /// The version of the predecessor's record that was read.
     pub version: u64,
-    /// What becomes of it.
+    /// When the predecessor stops being valid.
     pub retire: Retire,
-    /// The record of the new key. It has the predecessor's workspace and parent, and the parent need
-    /// not be active: that is for whoever makes the rotation to see to.
+    /// The record of the new key. It has the predecessor's workspace and parent. The store does not
+    /// check that the parent is active.
     pub successor: Record,
-    /// The key that has asked for it, if it was one: it receives a secret, and so must be active, and
-    /// not end before the successor.
+    /// The key of the caller, if the caller is a key. It receives the successor's secret, so it
+    /// must be active and must not expire before the successor.
     pub caller: Option<KeyId>,
 }
 
 impl Rotation {
-    /// A rotation of the key that was read in this version.
+    /// A rotation of a key whose record was read with this version.
     #[must_use]
     pub const fn new(predecessor: KeyId, version: u64, retire: Retire, successor: Record) -> Self {
         Self {
@@ -308,7 +368,7 @@ impl Rotation {
         }
     }
 
-    /// The same, asked for by a key.
+    /// Sets the key of the caller.
     #[must_use]
     pub fn with_caller(mut self, caller: Option<KeyId>) -> Self {
         self.caller = caller;
@@ -316,30 +376,30 @@ impl Rotation {
     }
 }
 
-/// What becomes of a key that is rotated.
+/// When a rotated key stops being valid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a store must handle each; a third is a new contract"
 )]
 pub enum Retire {
-    /// It is revoked at once.
+    /// Immediately: the key is revoked.
     Now,
-    /// It expires at this time, or when it would have anyway, if that is earlier.
+    /// The key expires at this time, or at its own expiry if that is earlier.
     At(Timestamp),
 }
 
-/// The reservation of an id for an idempotency key.
+/// A binding of an idempotency key to the id of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Reservation {
-    /// A digest of the idempotency key and of what scopes it.
+    /// A digest of the idempotency key and its scope.
     pub key: [u8; 32],
     /// A digest of the request.
     pub fingerprint: [u8; 32],
-    /// The id that a record made by this request has.
+    /// The id of the record that this request creates.
     pub id: KeyId,
-    /// Until when the binding holds.
+    /// When the binding ends.
     pub until: Timestamp,
 }
 
@@ -356,17 +416,17 @@ impl Reservation {
     }
 }
 
-/// What became of a reservation.
+/// The result of a reservation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a binding is new or earlier")]
 pub enum Reserved {
-    /// It was the first of its key.
+    /// The idempotency key is now bound to the id.
     New,
-    /// The key was bound before, and this is that binding.
+    /// The idempotency key was already bound. Contains the earlier binding.
     Earlier {
-        /// The id that was bound.
+        /// The id of the earlier binding.
         id: KeyId,
-        /// The fingerprint of that request.
+        /// The fingerprint of the earlier request.
         fingerprint: [u8; 32],
     },
 }

@@ -1,21 +1,21 @@
-//! What a purge may delete.
+//! The selection of records that a purge deletes.
 
 use crate::{Key, Timestamp, Workspace};
 
-/// Which records a purge may delete, and how many in one call.
+/// Which records to delete, and how many in one call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Purge {
-    /// The workspace of the keys; `None` is all of them.
+    /// The workspace of the keys. `None` selects all workspaces.
     pub workspace: Option<Workspace>,
-    /// Only keys that were revoked before this time.
+    /// Only keys that were revoked before this time, not at it.
     pub revoked_before: Timestamp,
-    /// Most records that one call deletes, at least 1.
+    /// The maximum number of records to delete in one call, at least 1.
     pub limit: u32,
 }
 
 impl Purge {
-    /// A purge of all workspaces.
+    /// Selects records of all workspaces.
     #[must_use]
     pub const fn new(revoked_before: Timestamp, limit: u32) -> Self {
         Self {
@@ -25,14 +25,14 @@ impl Purge {
         }
     }
 
-    /// The same in one workspace only.
+    /// Selects only records of this workspace.
     #[must_use]
     pub fn with_workspace(mut self, workspace: Workspace) -> Self {
         self.workspace = Some(workspace);
         self
     }
 
-    /// Whether the key is one of those, whatever descends from it.
+    /// Whether the key is selected, regardless of its descendants.
     #[must_use]
     pub fn covers(&self, key: &Key) -> bool {
         key.revoked_at

@@ -1,4 +1,5 @@
-//! The lease by itself. Not beside it: the model check compiles that file over other primitives.
+//! Tests of the lease. They are not in `lease.rs`, which the model check compiles with other
+//! synchronisation primitives.
 
 use std::time::Duration;
 
@@ -10,18 +11,18 @@ fn id() -> KeyId {
 }
 
 #[test]
-fn holds_until_its_end_and_not_after() {
+fn a_lease_holds_until_its_end_and_not_after() {
     let lease = Lease::lapsed();
     let stamp = lease.stamp(&id());
     assert!(!lease.holds(&id(), stamp));
     lease.extend(lease.now() + Duration::from_secs(3600));
     assert!(lease.holds(&id(), stamp));
-    // It has ended before anybody can look.
+    // The lease ends as soon as it is extended.
     lease.extend(lease.now());
     assert!(!lease.holds(&id(), stamp));
     lease.extend(lease.now() + Duration::from_secs(3600));
     assert!(lease.holds(&id(), stamp));
-    // However far, it has an end: only the store that nobody else can change has none.
+    // However late its end, the lease has one. Only an unlimited lease has none.
     lease.extend(lease.now() + Duration::from_secs(1 << 40));
     assert!(lease.remaining().is_some());
     lease.end();
@@ -31,7 +32,7 @@ fn holds_until_its_end_and_not_after() {
 }
 
 #[test]
-fn a_change_ends_what_was_copied_before_it() {
+fn a_change_invalidates_copies_that_were_taken_before_it() {
     let lease = Lease::unlimited();
     for change in [
         |lease: &Lease| lease.changed(&id()),

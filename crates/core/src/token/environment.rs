@@ -2,25 +2,25 @@
 
 use std::fmt;
 
-/// Which of a host's two worlds a key opens. A `test` caller sees and manages `test` keys only.
+/// The environment of a key. A `test` caller sees and manages only `test` keys.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "the token format has these two and no other"
 )]
 pub enum Environment {
-    /// Real data.
+    /// Production data.
     Live,
-    /// Trial data.
+    /// Test data.
     Test,
 }
 
 impl Environment {
-    /// Reads `live` or `test`.
+    /// Parses `live` or `test`.
     ///
     /// # Errors
     ///
-    /// [`EnvironmentError`] on anything else.
+    /// [`EnvironmentError`] for any other text.
     pub fn parse(text: &str) -> Result<Self, EnvironmentError> {
         match text {
             "live" => Ok(Self::Live),
@@ -29,7 +29,7 @@ impl Environment {
         }
     }
 
-    /// `live` or `test`.
+    /// Returns `live` or `test`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -38,8 +38,8 @@ impl Environment {
         }
     }
 
-    /// Whether a caller of this environment sees and manages keys of the other one: `live` sees
-    /// both, `test` only `test`.
+    /// Whether a caller of this environment sees and manages keys of the environment `other`:
+    /// `live` covers both, `test` only `test`.
     #[must_use]
     pub const fn covers(self, other: Self) -> bool {
         matches!((self, other), (Self::Live, _) | (Self::Test, Self::Test))
@@ -54,25 +54,18 @@ impl fmt::Display for Environment {
 
 crate::text::parsed_text!(Environment, EnvironmentError);
 
-/// The text is no environment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The text is not an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an environment must be live or test")]
 #[non_exhaustive]
 pub struct EnvironmentError;
-
-impl fmt::Display for EnvironmentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an environment is live or test")
-    }
-}
-
-impl std::error::Error for EnvironmentError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn is_read_as_it_is_written_and_nothing_else_is_read() {
+    fn only_live_and_test_are_parsed() {
         for (environment, text) in [(Environment::Live, "live"), (Environment::Test, "test")] {
             assert_eq!(Environment::parse(text), Ok(environment));
             assert_eq!(environment.to_string(), text);

@@ -7,11 +7,13 @@ use std::{
 
 use crate::{Timestamp, base62, random::Generator};
 
-/// The public id of a key: 16 base62 characters, of which 8 are the time of creation (Unix
-/// milliseconds, big-endian), 3 the routing tag and 5 random. As bytes it sorts by that time.
+/// The public id of a key: 16 base62 characters.
 ///
-/// Inside a token it stands bare; everywhere else it is written with `key_` before it, and that is
-/// what `Display` and [`parse`](Self::parse) speak.
+/// The first 8 are the time of creation (Unix milliseconds, big-endian), so the bytes of ids sort
+/// by that time. 3 characters are the [routing tag](Self::routing_tag), and 5 are random.
+///
+/// A token and a store contain the 16 characters alone. Everywhere else, the id has the prefix
+/// `key_`, which `Display` writes and [`parse`](Self::parse) requires.
 ///
 /// ```
 /// use keywright_core::KeyId;
@@ -20,33 +22,33 @@ use crate::{Timestamp, base62, random::Generator};
 /// assert_eq!(id.created_at().to_string(), "2024-03-01T10:00:00.000Z");
 /// # Ok::<(), keywright_core::KeyIdError>(())
 /// ```
-// Aligned, so that it is copied by whole words: what a verification answers holds one.
+// Aligned so that it is copied in whole words: each `Verified` contains one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(align(8))]
 pub struct KeyId([u8; KeyId::LENGTH]);
 
 impl KeyId {
-    /// Length in bytes, without `key_`.
+    /// The length in bytes, without `key_`.
     pub const LENGTH: usize = 16;
 
     const TIME_LENGTH: usize = 8;
     const TAG_LENGTH: usize = 3;
-    const MARK: &'static str = "key_";
+    const PREFIX: &'static str = "key_";
 
-    /// Draws an id for a key that is created now, with a routing tag of its own.
+    /// Generates an id for a key that is created now, with a new routing tag.
     pub(crate) fn generate(now: Timestamp, random: &mut Generator) -> Self {
         let mut tail = [0; Self::LENGTH - Self::TIME_LENGTH];
         random.fill_base62(&mut tail);
         Self::with_tail(now, tail)
     }
 
-    /// Draws an id for the key that replaces this one: the routing tag is the same, so that a store
-    /// that spreads keys over machines finds both on one.
+    /// Generates an id for the successor of this key. It keeps the routing tag, so that a store
+    /// that distributes keys over machines keeps both on the same one.
     pub(crate) fn successor(&self, now: Timestamp, random: &mut Generator) -> Self {
         let mut tail = [0; Self::LENGTH - Self::TIME_LENGTH];
         random.fill_base62(&mut tail);
-        for (place, character) in tail.iter_mut().zip(self.routing_tag()) {
-            *place = *character;
+        for (target, character) in tail.iter_mut().zip(self.routing_tag()) {
+            *target = *character;
         }
         Self::with_tail(now, tail)
     }
@@ -54,27 +56,27 @@ impl KeyId {
     fn with_tail(now: Timestamp, tail: [u8; Self::LENGTH - Self::TIME_LENGTH]) -> Self {
         let time: [u8; Self::TIME_LENGTH] = base62::encode(now.as_millis().unsigned_abs());
         let mut id = [0; Self::LENGTH];
-        for (place, character) in id.iter_mut().zip(time.iter().chain(&tail)) {
-            *place = *character;
+        for (target, character) in id.iter_mut().zip(time.iter().chain(&tail)) {
+            *target = *character;
         }
         Self(id)
     }
 
-    /// Reads `key_` and 16 base62 characters.
+    /// Parses `key_` followed by 16 base62 characters.
     ///
     /// # Errors
     ///
-    /// [`KeyIdError`] on anything else.
+    /// [`KeyIdError`] for any other text.
     pub fn parse(text: &str) -> Result<Self, KeyIdError> {
-        let bare = text.strip_prefix(Self::MARK).ok_or(KeyIdError)?;
+        let bare = text.strip_prefix(Self::PREFIX).ok_or(KeyIdError)?;
         Self::from_bytes(bare.as_bytes())
     }
 
-    /// Reads the bare form, as it stands in a token and in a store.
+    /// Parses the 16 characters without `key_`, as a token and a store contain them.
     ///
     /// # Errors
     ///
-    /// [`KeyIdError`] if these are not 16 base62 characters.
+    /// [`KeyIdError`] if `bytes` are not 16 base62 characters.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyIdError> {
         let id: [u8; Self::LENGTH] = bytes.try_into().map_err(|_| KeyIdError)?;
         if base62::is_base62(&id) {
@@ -84,19 +86,19 @@ impl KeyId {
         }
     }
 
-    /// The id of characters that were looked at before.
+    /// Makes an id of characters that are known to be base62.
     pub(super) const fn of_base62(characters: [u8; Self::LENGTH]) -> Self {
         Self(characters)
     }
 
-    /// The bare form: 16 ASCII characters.
+    /// Returns the 16 ASCII characters without `key_`.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
         &self.0
     }
 
-    /// The three random characters that tell a store which keys belong on one machine: a key that
-    /// is created has its own, a key that replaces another has that one's.
+    /// Returns the routing tag: three random characters by which a store can place related keys on
+    /// the same machine. A new key gets a new tag, and a successor has the tag of its predecessor.
     #[must_use]
     pub fn routing_tag(&self) -> &[u8] {
         self.0
@@ -104,11 +106,12 @@ impl KeyId {
             .unwrap_or_default()
     }
 
-    /// When the key was created.
+    /// Returns the time at which the key was created.
     #[must_use]
     pub fn created_at(&self) -> Timestamp {
         let time = self.0.get(..Self::TIME_LENGTH).and_then(base62::decode);
-        // Eight base62 digits end in the year 8889, which a Timestamp holds.
+        // The largest number of eight base62 digits is in the year 8889, which `Timestamp` can
+        // hold.
         time.and_then(|millis| i64::try_from(millis).ok())
             .and_then(|millis| Timestamp::from_millis(millis).ok())
             .unwrap_or(Timestamp::MAX)
@@ -117,14 +120,14 @@ impl KeyId {
 
 impl Hash for KeyId {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // All ids have one length.
+        // All ids have the same length, so the length is not hashed.
         state.write_u128(u128::from_ne_bytes(self.0));
     }
 }
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::MARK)?;
+        f.write_str(Self::PREFIX)?;
         self.0
             .iter()
             .try_for_each(|&byte| fmt::Write::write_char(f, char::from(byte)))
@@ -133,18 +136,11 @@ impl fmt::Display for KeyId {
 
 crate::text::parsed_text!(KeyId, KeyIdError);
 
-/// The text is no key id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The text is not a key id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key id must be key_ followed by 16 ASCII letters and digits")]
 #[non_exhaustive]
 pub struct KeyIdError;
-
-impl fmt::Display for KeyIdError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key id is key_ and 16 letters and digits")
-    }
-}
-
-impl std::error::Error for KeyIdError {}
 
 #[cfg(test)]
 mod tests {
@@ -152,7 +148,7 @@ mod tests {
     use crate::random::OsEntropy;
 
     #[test]
-    fn sorts_by_time_of_creation() {
+    fn ids_sort_by_time_of_creation() {
         let mut random = Generator::seeded(&OsEntropy).unwrap();
         let ids: Vec<KeyId> = [0, 1, 61, 62, 1_709_287_200_000, 253_402_300_799_999 / 2]
             .map(|millis| KeyId::generate(Timestamp::from_millis(millis).unwrap(), &mut random))
@@ -173,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_one_spelling_is_read() {
+    fn an_id_has_only_one_spelling() {
         let text = "key_0U5lKtf600000000";
         assert_eq!(KeyId::parse(text).unwrap().to_string(), text);
         for bad in [

@@ -1,12 +1,10 @@
-//! The token: `{prefix}_{environment}_{id}_{secret}{checksum}`, made and read.
+//! The format of tokens: `{prefix}_{environment}_{id}_{secret}{checksum}`.
 
 mod checksum;
 mod environment;
 mod id;
 mod prefix;
 mod secret;
-
-use std::fmt;
 
 use zeroize::Zeroizing;
 
@@ -18,14 +16,15 @@ pub use self::{
 };
 use crate::base62;
 
-/// A whole token, as its owner gets it, once. It is wiped from memory on drop and has no `Debug`,
-/// `Display`, `Clone`, `PartialEq` or `Serialize`; the one way to the text is
-/// [`expose`](Self::expose).
+/// A token, to be shown to its owner once.
+///
+/// It is wiped from memory on drop and has no `Debug`, `Display`, `Clone`, `PartialEq` or
+/// `Serialize`. Only [`expose`](Self::expose) gives access to the text.
 #[expect(missing_debug_implementations, reason = "a secret is never printed")]
 pub struct Token(Zeroizing<String>);
 
 impl Token {
-    /// Length in bytes of every token with this prefix.
+    /// Returns the length, in bytes, of every token with this prefix.
     #[must_use]
     pub fn length(prefix: &Prefix) -> usize {
         prefix.as_str().len()
@@ -36,7 +35,7 @@ impl Token {
             + checksum::LENGTH
     }
 
-    /// Puts a token together from its parts and adds the checksum.
+    /// Assembles a token from its parts and appends the checksum.
     #[must_use]
     pub fn assemble(
         prefix: &Prefix,
@@ -62,22 +61,22 @@ impl Token {
         Self(text)
     }
 
-    /// The text of the token. Whoever calls this answers for where it goes.
+    /// Returns the text of the token. The caller must keep it out of logs and storage.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// Base62 characters as text.
+/// Converts base62 characters to text.
 fn ascii(characters: &[u8]) -> &str {
     debug_assert!(characters.iter().all(u8::is_ascii_alphanumeric));
     str::from_utf8(characters).unwrap_or_default()
 }
 
-/// A token as a client presented it: well formed and with the right checksum, which says nothing
-/// of whether its key exists. It borrows the client's bytes, and like [`Token`] it can be neither
-/// printed nor compared.
+/// A token that a client presented. It is well formed and has a correct checksum, but its key may
+/// not exist. It borrows the client's bytes, and like [`Token`] it can neither be printed nor
+/// compared.
 ///
 /// ```
 /// use keywright_core::{Prefix, TokenRef};
@@ -96,11 +95,12 @@ pub struct TokenRef<'a> {
 }
 
 impl<'a> TokenRef<'a> {
-    /// Reads a token. It touches no store and no hash, and one token has one spelling.
+    /// Parses a token, without access to a store and without computing a hash. A token has only one
+    /// spelling.
     ///
     /// # Errors
     ///
-    /// A [`TokenError`] for each way in which the bytes are no token of this prefix.
+    /// [`TokenError`] if the bytes are not a token with this prefix.
     #[inline]
     pub fn parse(text: &'a [u8], prefix: &Prefix) -> Result<Self, TokenError> {
         if text.len() != Token::length(prefix) {
@@ -145,59 +145,51 @@ impl<'a> TokenRef<'a> {
         })
     }
 
-    /// The environment that the token names.
+    /// Returns the environment of the token.
     #[must_use]
     pub const fn environment(&self) -> Environment {
         self.environment
     }
 
-    /// The public id.
+    /// Returns the public id of the key.
     #[must_use]
     pub const fn id(&self) -> &KeyId {
         &self.id
     }
 
-    /// The characters of the secret, where they are.
+    /// Returns the characters of the secret, borrowed from the client's bytes.
     pub(crate) const fn exposed_secret(&self) -> &'a [u8; Secret::LENGTH] {
         self.secret
     }
 
-    /// A copy of the secret, for what outlives the client's bytes.
+    /// Returns a copy of the secret, which can outlive the client's bytes.
     #[must_use]
     pub fn secret(&self) -> Secret {
         Secret::copied(self.secret)
     }
 }
 
-/// Why some bytes are no token. It holds none of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why some bytes are not a token. Contains none of the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// Too short or too long.
+    /// The bytes are too short or too long.
+    #[error("the token has the wrong length")]
     Length,
-    /// Another prefix.
+    /// The token has another prefix.
+    #[error("the token has another prefix")]
     Prefix,
-    /// Neither `live` nor `test`.
+    /// The environment is neither `live` nor `test`.
+    #[error("the token names neither live nor test")]
     Environment,
-    /// A character that is not base62 in the id or the secret, or no underscore between them.
+    /// The id or the secret contains a character that is not base62, or no underscore separates
+    /// them.
+    #[error("the token contains an invalid character")]
     Alphabet,
-    /// The checksum does not belong to what stands before it.
+    /// The checksum does not match the characters before it.
+    #[error("the token has a wrong checksum")]
     Checksum,
 }
-
-impl fmt::Display for TokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Length => "the token has the wrong length",
-            Self::Prefix => "the token has another prefix",
-            Self::Environment => "the token names no environment",
-            Self::Alphabet => "the token holds a character that no token has",
-            Self::Checksum => "the token has a wrong checksum",
-        })
-    }
-}
-
-impl std::error::Error for TokenError {}
 
 #[cfg(test)]
 mod tests {
@@ -217,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_assembled_parses_to_its_parts() {
+    fn an_assembled_token_parses_to_its_parts() {
         for prefix in ["sk", "acme", "a23456789012"] {
             let prefix = Prefix::parse(prefix).unwrap();
             for environment in [Environment::Live, Environment::Test] {
@@ -233,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn every_single_changed_byte_and_every_cut_is_found() {
+    fn every_changed_byte_and_every_truncation_is_detected() {
         let prefix = Prefix::parse("sk").unwrap();
         let token = mint(&prefix, Environment::Live);
         let text = token.expose().as_bytes();

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// What every token of a host begins with: `[a-z][a-z0-9]{1,11}`. It tells whose token it is, to
-/// people and to secret scanners; once keys are out it never changes.
+/// The prefix of a host's tokens: `[a-z][a-z0-9]{1,11}`. It shows people and secret scanners whose
+/// token they are looking at. It must not change once the first key is issued.
 ///
 /// ```
 /// use keywright_core::Prefix;
@@ -16,14 +16,14 @@ use std::fmt;
 pub struct Prefix(Box<str>);
 
 impl Prefix {
-    /// Longest prefix, in bytes.
+    /// The maximum length, in bytes.
     pub const MAX_LENGTH: usize = 12;
 
-    /// Reads a prefix.
+    /// Parses a prefix.
     ///
     /// # Errors
     ///
-    /// [`PrefixError`] if it is anything but 2 to 12 of `a-z0-9`, a letter first.
+    /// [`PrefixError`] if the text is not 2 to 12 characters of `a-z0-9`, beginning with a letter.
     pub fn parse(text: &str) -> Result<Self, PrefixError> {
         let well_formed = (2..=Self::MAX_LENGTH).contains(&text.len())
             && text.starts_with(|first: char| first.is_ascii_lowercase())
@@ -37,7 +37,7 @@ impl Prefix {
         }
     }
 
-    /// The prefix as text.
+    /// Returns the prefix as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -52,25 +52,18 @@ impl fmt::Display for Prefix {
 
 crate::text::parsed_text!(Prefix, PrefixError);
 
-/// The text is no prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The text is not a prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a prefix must be 2 to 12 characters of a-z and 0-9 and begin with a letter")]
 #[non_exhaustive]
 pub struct PrefixError;
-
-impl fmt::Display for PrefixError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a prefix is 2 to 12 of a-z and 0-9, beginning with a letter")
-    }
-}
-
-impl std::error::Error for PrefixError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn is_two_to_twelve_lower_case_letters_and_digits() {
+    fn a_prefix_is_two_to_twelve_lower_case_letters_and_digits() {
         for good in ["sk", "s0", "acme", "a23456789012"] {
             assert!(Prefix::parse(good).is_ok(), "{good}");
         }

@@ -4,29 +4,31 @@ use zeroize::Zeroizing;
 
 use crate::{base62, random::Generator};
 
-/// The secret part of a token: 43 base62 characters, 256 bits. It is wiped from memory on drop and
-/// has no `Debug`, `Display`, `Clone`, `PartialEq` or `Serialize`; the one way to the characters is
-/// [`expose`](Self::expose).
-// Boxed, since moving it would leave a copy behind that nobody wipes.
+/// The secret part of a token: 43 base62 characters, 256 bits.
+///
+/// It is wiped from memory on drop and has no `Debug`, `Display`, `Clone`, `PartialEq` or
+/// `Serialize`. Only [`expose`](Self::expose) gives access to the characters.
+// Boxed, because a move would leave a copy behind that is never wiped.
 #[expect(missing_debug_implementations, reason = "a secret is never printed")]
 pub struct Secret(Box<Zeroizing<[u8; Secret::LENGTH]>>);
 
 impl Secret {
-    /// Length in characters.
+    /// The length, in characters.
     pub const LENGTH: usize = 43;
 
+    /// Generates a secret.
     pub(crate) fn generate(random: &mut Generator) -> Self {
         let mut secret = Self::blank();
         random.fill_base62(&mut secret.0[..]);
         secret
     }
 
-    /// A place for a secret, to be filled where it is.
+    /// Allocates a secret, to be filled in place.
     fn blank() -> Self {
         Self(Box::new(Zeroizing::new([b'0'; Self::LENGTH])))
     }
 
-    /// Copies the characters of a secret that was parsed.
+    /// Copies the characters of a parsed secret.
     pub(crate) fn copied(characters: &[u8; Self::LENGTH]) -> Self {
         debug_assert!(base62::is_base62(characters));
         let mut secret = Self::blank();
@@ -34,7 +36,7 @@ impl Secret {
         secret
     }
 
-    /// The characters, as ASCII. Whoever calls this answers for where they go.
+    /// Returns the characters, as ASCII. The caller must keep them out of logs and storage.
     #[must_use]
     pub fn expose(&self) -> &[u8; Self::LENGTH] {
         &self.0

@@ -96,7 +96,7 @@ impl<'a> World<'a> {
                 let Some(caller) = self.caller(*caller) else {
                     return;
                 };
-                let mut new = NewKey::named(Name::parse("n").unwrap());
+                let mut new = NewKey::new(Name::parse("n").unwrap());
                 new.permissions.clone_from(permissions);
                 new.environment = *environment;
                 new.expiry = match (end, self.time_of(*end)) {

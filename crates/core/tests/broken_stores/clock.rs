@@ -4,8 +4,8 @@ use std::{collections::HashMap, future::poll_fn, task::Poll};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Clock, KeyId, KeyStore, Listing, MemoryStore, Page, Record, Rotation, StoreError, SystemClock,
-    Timestamp, Workspace,
+    Clock, Environment, KeyId, KeyStore, ListKeys, MemoryStore, Page, Record, Rotation, StoreError,
+    SystemClock, Timestamp, Workspace,
 };
 
 use crate::{
@@ -23,13 +23,12 @@ impl Fault for OwnClock {
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
-        listing: &Listing,
-    ) -> Result<Page, StoreError> {
-        let mut listing = listing.clone();
-        listing.status = listing
-            .status
-            .map(|(status, _)| (status, SystemClock::default().now()));
-        inner.list(workspace, &listing).await
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        _now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
+        let now = SystemClock::default().now();
+        inner.list(workspace, environment, list, now).await
     }
 }
 

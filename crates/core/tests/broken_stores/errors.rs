@@ -4,8 +4,8 @@ use std::{collections::HashSet, marker::PhantomData};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Durability, KeyId, KeyStore, Listing, MemoryStore, Page, Record, StoreError, StoreErrorKind,
-    Timestamp, Workspace,
+    Durability, Environment, KeyId, KeyStore, ListKeys, MemoryStore, Page, Record, StoreError,
+    StoreErrorKind, Timestamp, Workspace,
 };
 
 use crate::{
@@ -90,9 +90,11 @@ impl<R: Reading> Fault for Damageable<R> {
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
-        listing: &Listing,
-    ) -> Result<Page, StoreError> {
-        let mut page = inner.list(workspace, listing).await?;
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
+        let mut page = inner.list(workspace, environment, list, now).await?;
         if R::SKIPS_IN_LIST {
             page.keys.retain(|key| self.check(&key.id).is_ok());
         }

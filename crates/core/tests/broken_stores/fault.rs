@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, Listing, MemoryStore, Page,
+    Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, ListKeys, MemoryStore, Page,
     Prefix, Purge, Reach, Record, Rename, Reservation, Reserved, Retire, Revocation, Rotation,
     StoreError, Timestamp, Workspace, conformance::Harness,
 };
@@ -33,9 +33,11 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
-        listing: &Listing,
-    ) -> Result<Page, StoreError> {
-        inner.list(workspace, listing).await
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
+        inner.list(workspace, environment, list, now).await
     }
 
     async fn rename(
@@ -146,8 +148,16 @@ impl<F: Fault> KeyStore for Broken<F> {
         self.fault.find(&self.inner, id).await
     }
 
-    async fn list(&self, workspace: &Workspace, listing: &Listing) -> Result<Page, StoreError> {
-        self.fault.list(&self.inner, workspace, listing).await
+    async fn list(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
+        self.fault
+            .list(&self.inner, workspace, environment, list, now)
+            .await
     }
 
     async fn rename(
@@ -297,7 +307,12 @@ pub(crate) async fn all_keys(
     workspace: &Workspace,
 ) -> Result<Vec<Key>, StoreError> {
     Ok(inner
-        .list(workspace, &Listing::newest(Environment::Live, u32::MAX))
+        .list(
+            workspace,
+            Environment::Live,
+            &ListKeys::new().with_limit(u32::MAX),
+            Timestamp::MAX,
+        )
         .await?
         .keys)
 }

@@ -1,7 +1,10 @@
 //! Clause 10 broken.
 
 use async_trait::async_trait;
-use keywright_core::{Key, KeyStore, Listing, MemoryStore, Page, Start, StoreError, Workspace};
+use keywright_core::{
+    Environment, Key, KeyId, KeyStore, ListKeys, ListStart, MemoryStore, Page, StoreError,
+    Timestamp, Workspace,
+};
 
 use crate::{caught::assert_caught, fault::Fault};
 
@@ -15,10 +18,12 @@ impl Fault for AlwaysNext {
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
-        listing: &Listing,
-    ) -> Result<Page, StoreError> {
-        let mut page = inner.list(workspace, listing).await?;
-        if page.keys.len() == listing.limit as usize {
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
+        let mut page = inner.list(workspace, environment, list, now).await?;
+        if page.keys.len() == list.limit as usize {
             page.next = page.keys.last().map(|key| key.id);
         }
         Ok(page)
@@ -40,18 +45,20 @@ impl Fault for CursorNeedsKey {
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
-        listing: &Listing,
-    ) -> Result<Page, StoreError> {
-        let mut listing = listing.clone();
-        if let Start::After(id) = listing.start
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
+        let mut list = list.clone();
+        if let ListStart::After(id) = list.start
             && inner.find(&id).await?.is_none()
         {
-            listing.start = Start::Offset(0);
-            let mut page = inner.list(workspace, &listing).await?;
+            list.start = ListStart::Offset(0);
+            let mut page = inner.list(workspace, environment, &list, now).await?;
             page.total = None;
             return Ok(page);
         }
-        inner.list(workspace, &listing).await
+        inner.list(workspace, environment, &list, now).await
     }
 }
 
@@ -70,19 +77,24 @@ impl Fault for CursorNeedsMatch {
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
-        listing: &Listing,
-    ) -> Result<Page, StoreError> {
-        let page = inner.list(workspace, listing).await?;
-        let Start::After(id) = listing.start else {
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
+        let page = inner.list(workspace, environment, list, now).await?;
+        let ListStart::After(id) = list.start else {
             return Ok(page);
         };
-        let mut filtered = listing.clone();
-        filtered.start = Start::Offset(0);
+        let mut filtered = list.clone();
+        filtered.start = ListStart::Offset(0);
         filtered.limit = u32::MAX;
-        let keys = inner.list(workspace, &filtered).await?.keys;
+        let keys = inner
+            .list(workspace, environment, &filtered, now)
+            .await?
+            .keys;
         match keys.iter().position(|key| key.id == id) {
             Some(_) => Ok(page),
-            None => Ok(Page::cut(Vec::new(), listing.limit, None)),
+            None => Ok(Page::cut(Vec::new(), list.limit, None)),
         }
     }
 }
@@ -103,13 +115,18 @@ impl Fault for CountsAll {
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
-        listing: &Listing,
-    ) -> Result<Page, StoreError> {
-        let mut page = inner.list(workspace, listing).await?;
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
+        let mut page = inner.list(workspace, environment, list, now).await?;
         if page.total.is_some() {
-            let mut unfiltered = listing.clone();
+            let mut unfiltered = list.clone();
             unfiltered.status = None;
-            page.total = inner.list(workspace, &unfiltered).await?.total;
+            page.total = inner
+                .list(workspace, environment, &unfiltered, now)
+                .await?
+                .total;
         }
         Ok(page)
     }
@@ -130,10 +147,12 @@ impl Fault for AsciiSearch {
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
-        listing: &Listing,
-    ) -> Result<Page, StoreError> {
-        let mut page = inner.list(workspace, listing).await?;
-        if let Some(search) = &listing.search {
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
+        let mut page = inner.list(workspace, environment, list, now).await?;
+        if let Some(search) = &list.search {
             let search = search.to_ascii_lowercase();
             page.keys
                 .retain(|key| key.name.as_str().to_ascii_lowercase().contains(&search));
@@ -157,9 +176,11 @@ impl Fault for TiesReversed {
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
-        listing: &Listing,
-    ) -> Result<Page, StoreError> {
-        let mut page = inner.list(workspace, listing).await?;
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
+        let mut page = inner.list(workspace, environment, list, now).await?;
         let time = |key: &Key| key.id.created_at();
         for same in page
             .keys

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use keywright_core::{
-    Key, KeyId, KeyStore, Listing, MemoryStore, Page, Reach, Record, Rename, Revocation, Rotation,
-    Start, StoreError, Timestamp, Workspace,
+    Environment, Key, KeyId, KeyStore, ListKeys, ListStart, MemoryStore, Page, Reach, Record,
+    Rename, Revocation, Rotation, StoreError, Timestamp, Workspace,
 };
 
 use crate::{
@@ -44,28 +44,35 @@ impl Fault for ListsFolded {
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
-        listing: &Listing,
-    ) -> Result<Page, StoreError> {
-        let mut everything = listing.clone();
-        everything.start = Start::Offset(0);
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
+        let mut everything = list.clone();
+        everything.start = ListStart::Offset(0);
         everything.limit = u32::MAX;
         let mut keys = Vec::new();
         for other in self.0.with(|known| known.clone()) {
             if other.as_str().eq_ignore_ascii_case(workspace.as_str()) {
-                keys.extend(inner.list(&other, &everything).await?.keys);
+                keys.extend(
+                    inner
+                        .list(&other, environment, &everything, now)
+                        .await?
+                        .keys,
+                );
             }
         }
         keys.sort_by_key(|key| std::cmp::Reverse(key.id));
         let total = keys.len() as u64;
-        match listing.start {
-            Start::After(id) => {
+        match list.start {
+            ListStart::After(id) => {
                 keys.retain(|key| key.id < id);
-                Ok(Page::cut(keys, listing.limit, None))
+                Ok(Page::cut(keys, list.limit, None))
             }
-            Start::Offset(offset) => {
+            ListStart::Offset(offset) => {
                 let offset = usize::try_from(offset).unwrap_or(usize::MAX);
                 let keys = keys.into_iter().skip(offset).collect();
-                Ok(Page::cut(keys, listing.limit, Some(total)))
+                Ok(Page::cut(keys, list.limit, Some(total)))
             }
         }
     }

@@ -1,8 +1,8 @@
 //! What an issuer makes of what a store answers.
 
 use keywright_core::{
-    Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError, Issued,
-    ListKeys, Metadata, NewKey, Outcome, Position, StoreErrorKind, Timestamp, Workspace,
+    Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError, IssueOutcome,
+    Issued, ListKeys, ListStart, Metadata, NewKey, StoreErrorKind, Timestamp, Workspace,
 };
 use pollster::block_on;
 
@@ -11,7 +11,7 @@ use crate::world::{World, kind, name, operator};
 const TAKEN: StoreErrorKind = StoreErrorKind::AlreadyExists;
 
 fn create(world: &World, caller: &Caller) -> Result<Issued, IssueError> {
-    block_on(world.keys.issuer().create(caller, NewKey::named(name("n"))))
+    block_on(world.keys.issuer().create(caller, NewKey::new(name("n"))))
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn the_first_key_is_somebody_elses_only_where_its_id_is_taken() {
     let world = World::new();
     let workspace = || Workspace::parse("acme").unwrap();
     let first = || {
-        let new = NewKey::named(name("n"));
+        let new = NewKey::new(name("n"));
         block_on(world.keys.issuer().create_first(workspace(), new))
     };
     world.store.answer_with(&[StoreErrorKind::Unavailable]);
@@ -74,7 +74,7 @@ fn a_repeat_finds_the_key_that_another_server_makes_meanwhile() {
     let create_once = {
         let idempotency = idempotency.clone();
         move |world: &World| {
-            let new = NewKey::named(name("n"));
+            let new = NewKey::new(name("n"));
             let issuer = world.keys.issuer();
             block_on(issuer.create_once(&operator(), new, &idempotency, b"body"))
         }
@@ -85,12 +85,12 @@ fn a_repeat_finds_the_key_that_another_server_makes_meanwhile() {
     let (other, create_there) = (world.clone(), create_once.clone());
     let (made, told) = std::sync::mpsc::channel();
     world.store.after_find(move || {
-        let Outcome::Issued(issued) = create_there(&other).unwrap() else {
+        let IssueOutcome::Issued(issued) = create_there(&other).unwrap() else {
             panic!("it was made before")
         };
         made.send(issued.key.id).unwrap();
     });
-    let Outcome::Replayed(key) = create_once(&world).unwrap() else {
+    let IssueOutcome::Replayed(key) = create_once(&world).unwrap() else {
         panic!("two keys were made")
     };
     assert_eq!(key.id, told.recv().unwrap());
@@ -111,9 +111,9 @@ fn an_idempotency_key_is_1_to_255_visible_characters() {
 #[test]
 fn a_key_is_made_with_all_that_was_asked_for() {
     let world = World::new();
-    let mut new = NewKey::named(name("n"));
-    new.metadata = Some(Metadata::parse(r#"{"team":"a"}"#).unwrap());
-    new.environment = Some(Environment::Test);
+    let new = NewKey::new(name("n"))
+        .with_metadata(Metadata::parse(r#"{"team":"a"}"#).unwrap())
+        .with_environment(Environment::Test);
     let key = world.issue_new(new.clone()).key;
     assert_eq!(
         (&key.metadata, key.environment),
@@ -135,8 +135,8 @@ fn a_page_by_number_begins_where_the_one_before_it_ends() {
     let mut ids: Vec<_> = world.issue_many(7).iter().map(|one| one.key.id).collect();
     ids.sort_by(|one, other| other.cmp(one));
     let listed = (1..=4).flat_map(|page| {
-        let mut wanted = ListKeys::newest();
-        (wanted.position, wanted.limit) = (Position::Page(page), 3);
+        let mut wanted = ListKeys::new();
+        (wanted.start, wanted.limit) = (ListStart::page(page, 3), 3);
         block_on(world.keys.issuer().list(&operator(), wanted))
             .unwrap()
             .keys
@@ -148,8 +148,7 @@ fn a_page_by_number_begins_where_the_one_before_it_ends() {
 fn a_token_is_told_of_in_its_workspace_and_environment_alone() {
     let world = World::new();
     let live = world.issue();
-    let mut new = NewKey::named(name("n"));
-    new.environment = Some(Environment::Test);
+    let new = NewKey::new(name("n")).with_environment(Environment::Test);
     let test = world.issue_new(new);
     let stranger = Caller::new(Workspace::parse("other").unwrap(), "*".parse().unwrap());
     let is_valid = |caller: &Caller, issued: &Issued| {
@@ -171,9 +170,8 @@ fn a_token_is_told_of_in_its_workspace_and_environment_alone() {
 #[test]
 fn a_caller_is_current_until_its_key_ends() {
     let world = World::new();
-    let mut new = NewKey::named(name("n"));
     let end = world.clock.millis() + 1_000;
-    new.expiry = Expiry::At(Timestamp::from_millis(end).unwrap());
+    let new = NewKey::new(name("n")).with_expiry(Expiry::At(Timestamp::from_millis(end).unwrap()));
     let issued = world.issue_new(new);
     let caller = Caller::from(&issued.key);
     let is_current = || world.keys.verifier().is_current(&caller);

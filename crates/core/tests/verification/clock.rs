@@ -27,9 +27,9 @@ fn a_lease_does_not_follow_the_wall_clock() {
 #[test]
 fn an_expiry_follows_the_wall_clock_to_the_millisecond_back_and_forth() {
     let world = World::new();
-    let mut new = NewKey::named(name("brief"));
     let end = world.clock.millis() + 1_000;
-    new.expiry = Expiry::At(Timestamp::from_millis(end).unwrap());
+    let new =
+        NewKey::new(name("brief")).with_expiry(Expiry::At(Timestamp::from_millis(end).unwrap()));
     let issued = world.issue_new(new);
     world.verify(&issued.token).unwrap();
     let set = || {

@@ -10,7 +10,7 @@ use crate::world::{World, await_that, forge, operator};
 const MINUTE: i64 = 60_000;
 
 fn list(world: &World) -> Vec<Key> {
-    let list = ListKeys::newest();
+    let list = ListKeys::new();
     block_on(world.keys.issuer().list(&operator(), list))
         .unwrap()
         .keys

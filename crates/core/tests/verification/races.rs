@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keywright_core::{
-    Expiry, IdempotencyKey, IssueError, Key, KeyId, NewKey, NewRotation, Outcome, Rename,
+    Expiry, IdempotencyKey, IssueError, IssueOutcome, Key, KeyId, NewKey, NewRotation, Rename,
     StoreErrorKind, Timestamp,
 };
 use pollster::block_on;
@@ -76,17 +76,16 @@ fn a_key_that_others_rename_is_changed_all_the_same_unless_they_do_not_cease() {
     }
 }
 
-fn rotate_once(world: &World, id: &KeyId) -> Result<Outcome, IssueError> {
+fn rotate_once(world: &World, id: &KeyId) -> Result<IssueOutcome, IssueError> {
     let once = IdempotencyKey::parse("once").unwrap();
-    let mut rotation = NewRotation::new();
-    rotation.overlap = Duration::ZERO;
+    let rotation = NewRotation::new().with_overlap(Duration::ZERO);
     let issuer = world.keys.issuer();
     block_on(issuer.rotate_once(&operator(), id, &rotation, &once, b"body"))
 }
 
 /// Two requests with one idempotency key, of which one rotates between the other's look for the
 /// successor and its own attempt, to which the store says this.
-fn overtaken(answer: Option<StoreErrorKind>) -> Result<Outcome, IssueError> {
+fn overtaken(answer: Option<StoreErrorKind>) -> Result<IssueOutcome, IssueError> {
     let world = World::new();
     let id = world.issue().key.id;
     // An earlier one binds the id of the successor, and ends before it has rotated.
@@ -98,7 +97,7 @@ fn overtaken(answer: Option<StoreErrorKind>) -> Result<Outcome, IssueError> {
         let overtaking = other.clone();
         other.store.after_find(move || {
             let rotated = rotate_once(&overtaking, &id);
-            assert!(matches!(rotated, Ok(Outcome::Issued(_))));
+            assert!(matches!(rotated, Ok(IssueOutcome::Issued(_))));
             overtaking.store.answer_with(answer.as_slice());
         });
     });
@@ -109,7 +108,7 @@ fn overtaken(answer: Option<StoreErrorKind>) -> Result<Outcome, IssueError> {
 fn a_repeat_that_another_one_overtakes_is_told_of_the_successor() {
     for answer in [None, Some(StoreErrorKind::AlreadyExists)] {
         let told = overtaken(answer);
-        assert!(matches!(told, Ok(Outcome::Replayed(_))), "{answer:?}");
+        assert!(matches!(told, Ok(IssueOutcome::Replayed(_))), "{answer:?}");
     }
     // What became of it is not known then.
     let failed = overtaken(Some(StoreErrorKind::Unavailable));
@@ -135,9 +134,9 @@ fn what_cannot_be_rotated_is_refused_before_a_secret_is_drawn_for_it() {
     let world = World::new();
     let rotated = world.issue().key.id;
     world.rotate(&rotated).unwrap();
-    let mut brief = NewKey::named(name("brief"));
     let end = world.clock.millis() + 1;
-    brief.expiry = Expiry::At(Timestamp::from_millis(end).unwrap());
+    let brief =
+        NewKey::new(name("brief")).with_expiry(Expiry::At(Timestamp::from_millis(end).unwrap()));
     let expired = world.issue_new(brief).key.id;
     world.clock.turn(1);
     for id in [rotated, expired] {

@@ -10,9 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Durability, Key, KeyId, KeyStore, Lease, Listing, MemoryStore, Page, Prefix, Purge,
-    Reach, Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError, StoreErrorKind,
-    Timestamp, Workspace,
+    Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, ListKeys, MemoryStore, Page,
+    Prefix, Purge, Reach, Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError,
+    StoreErrorKind, Timestamp, Workspace,
 };
 use pollster::block_on;
 
@@ -123,8 +123,14 @@ impl KeyStore for Watched {
         found
     }
 
-    async fn list(&self, workspace: &Workspace, listing: &Listing) -> Result<Page, StoreError> {
-        let found = self.inner.list(workspace, listing).await;
+    async fn list(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
+        let found = self.inner.list(workspace, environment, list, now).await;
         self.after_find.happen();
         found
     }

@@ -90,7 +90,7 @@ impl World {
     }
 
     pub(crate) fn issue(&self) -> Issued {
-        self.issue_new(NewKey::named(name("n")))
+        self.issue_new(NewKey::new(name("n")))
     }
 
     pub(crate) fn issue_new(&self, new: NewKey) -> Issued {

@@ -11,9 +11,9 @@ fn ten_thousand_wrong_secrets_cost_no_argon2_and_push_nobody_out_of_the_cache() 
     let uncached = maker.issue();
     let revoked = maker.issue();
     maker.revoke(&revoked.key.id);
-    let mut brief = NewKey::named(name("brief"));
     let end = maker.clock.millis() + 1;
-    brief.expiry = Expiry::At(Timestamp::from_millis(end).unwrap());
+    let brief =
+        NewKey::new(name("brief")).with_expiry(Expiry::At(Timestamp::from_millis(end).unwrap()));
     let expired = maker.issue_new(brief);
     maker.clock.turn(1);
     let unknown = KeyId::parse("key_0U5lKtf600000000").unwrap();
@@ -56,9 +56,9 @@ fn the_right_secret_of_a_key_that_is_over_costs_no_argon2_either() {
     let maker = World::new();
     let revoked = maker.issue();
     maker.revoke(&revoked.key.id);
-    let mut brief = NewKey::named(name("brief"));
     let end = maker.clock.millis() + 1;
-    brief.expiry = Expiry::At(Timestamp::from_millis(end).unwrap());
+    let brief =
+        NewKey::new(name("brief")).with_expiry(Expiry::At(Timestamp::from_millis(end).unwrap()));
     let expired = maker.issue_new(brief);
     maker.clock.turn(1_000);
     let world = maker.reopened(|config| config);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use keywright_core::{
-    Introspection, Issued, Key, Listed, Outcome, Position, Reach, Revocation, Timestamp,
+    Introspection, IssueOutcome, Issued, Key, ListStart, Page, Reach, Revocation, Timestamp,
 };
 use serde::Serialize;
 
@@ -15,10 +15,10 @@ pub(super) type Answer = Result<Response<Full<Bytes>>, ApiError>;
 
 /// 201 with the whole token, or 200 without it where the request was a repeat. `base` is where the
 /// service is mounted.
-pub(super) fn issued(outcome: &Outcome, base: &str) -> Answer {
+pub(super) fn issued(outcome: &IssueOutcome, base: &str) -> Answer {
     match outcome {
-        Outcome::Issued(issued) => created(issued, base),
-        Outcome::Replayed(key) => {
+        IssueOutcome::Issued(issued) => created(issued, base),
+        IssueOutcome::Replayed(key) => {
             let mut answer = json(StatusCode::OK, &Created::new(key, None))?;
             let name = HeaderName::from_static("idempotency-replayed");
             answer
@@ -49,8 +49,8 @@ pub(super) fn item(key: &Key, now: Timestamp) -> Answer {
 }
 
 /// 200 with a page of keys.
-pub(super) fn page(listed: &Listed, position: &Position, limit: u32, now: Timestamp) -> Answer {
-    let page = PageOfItems::new(listed, position, limit, now);
+pub(super) fn page(listed: &Page, start: &ListStart, limit: u32, now: Timestamp) -> Answer {
+    let page = PageOfItems::new(listed, start, limit, now);
     json(StatusCode::OK, &page)
 }
 

@@ -32,7 +32,7 @@ pub(super) fn new_key(body: Map<String, Value>) -> Result<NewKey, ApiError> {
         (_, Some(end)) => Expiry::At(end),
         (_, None) => Expiry::Inherited,
     };
-    let mut new = NewKey::named(fields.finish(name)?);
+    let mut new = NewKey::new(fields.finish(name)?);
     new.expiry = expiry;
     new.permissions = permissions;
     new.environment = environment;

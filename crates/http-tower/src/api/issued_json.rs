@@ -125,7 +125,7 @@ mod tests {
         let store = Arc::new(MemoryStore::new());
         let keys = Keywright::open(config, store).await.unwrap();
         let operator = Caller::new(Workspace::parse("acme").unwrap(), Permissions::all());
-        let new = NewKey::named(Name::parse("CI").unwrap());
+        let new = NewKey::new(Name::parse("CI").unwrap());
         let mut issued = keys.issuer().create(&operator, new).await.unwrap();
         let confirmed = |issued: &Issued| {
             let json = IssuedJson::new(issued).unwrap();

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use keywright_core::{ListKeys, Position, Reach, Status};
+use keywright_core::{ListKeys, ListStart, Reach, Status};
 
 use crate::error::{ApiError, FieldError};
 
@@ -17,17 +17,16 @@ pub(super) const REVOKE: [&str; 1] = ["cascade"];
 
 /// `?page=&limit=&search=&status=&cursor=`.
 pub(super) fn list(query: Option<&str>) -> Result<ListKeys, ApiError> {
-    let mut wanted = ListKeys::newest();
-    let mut paged = false;
+    let mut wanted = ListKeys::new();
+    let mut page = None;
     for_each(query, &LIST, |name, value| {
         match name {
             "page" => {
-                let page = number(value, u32::MAX).ok_or("page must be a whole number from 1")?;
-                if matches!(wanted.position, Position::Cursor(_)) {
+                let number = number(value, u32::MAX).ok_or("page must be a whole number from 1")?;
+                if matches!(wanted.start, ListStart::After(_)) {
                     return Err("page cannot be given with cursor");
                 }
-                wanted.position = Position::Page(page);
-                paged = true;
+                page = Some(number);
             }
             "limit" => {
                 let limit = number(value, ListKeys::MAX_LIMIT);
@@ -42,12 +41,15 @@ pub(super) fn list(query: Option<&str>) -> Result<ListKeys, ApiError> {
                 let status = all.into_iter().find(|status| status.as_str() == value);
                 wanted.status = Some(status.ok_or("status must be active, expired or revoked")?);
             }
-            "cursor" if paged => return Err("cursor cannot be given with page"),
-            "cursor" => wanted.position = Position::Cursor(value.into()),
+            "cursor" if page.is_some() => return Err("cursor cannot be given with page"),
+            "cursor" => wanted.start = ListStart::After(value.into()),
             _ => return Err(UNKNOWN),
         }
         Ok(())
     })?;
+    if let Some(page) = page {
+        wanted.start = ListStart::page(page, wanted.limit);
+    }
     Ok(wanted)
 }
 

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body::Body;
 use http_body_util::Full;
 use keywright_core::{
-    Caller, IdempotencyKey, IssueError, Issued, Issuer, KeyId, Keywright, Outcome, Permission,
+    Caller, IdempotencyKey, IssueError, IssueOutcome, Issued, Issuer, KeyId, Keywright, Permission,
 };
 use tower_service::Service;
 
@@ -249,7 +249,11 @@ impl Endpoints {
         let new = create::new_key(object)?;
         let outcome = match idempotency {
             Some(key) => self.issuer.create_once(&caller, new, &key, &text).await,
-            None => self.issuer.create(&caller, new).await.map(Outcome::Issued),
+            None => self
+                .issuer
+                .create(&caller, new)
+                .await
+                .map(IssueOutcome::Issued),
         };
         let outcome = outcome.map_err(|error| self.told(&error))?;
         log(&outcome, "API key created");
@@ -259,10 +263,10 @@ impl Endpoints {
     async fn list(&self, parts: &mut Parts) -> Answer {
         let caller = self.manager(parts, &Permission::API_KEYS_READ).await?;
         let wanted = query::list(parts.uri.query())?;
-        let (position, limit) = (wanted.position.clone(), wanted.limit);
+        let (start, limit) = (wanted.start.clone(), wanted.limit);
         let listed = self.issuer.list(&caller, wanted).await;
         let listed = listed.map_err(|error| self.told(&error))?;
-        answer::page(&listed, &position, limit, self.issuer.now())
+        answer::page(&listed, &start, limit, self.issuer.now())
     }
 
     async fn find(&self, parts: &mut Parts, id: KeyId) -> Answer {
@@ -317,7 +321,7 @@ impl Endpoints {
                 .issuer
                 .rotate(&caller, &id, &rotation)
                 .await
-                .map(Outcome::Issued),
+                .map(IssueOutcome::Issued),
         };
         let outcome = outcome.map_err(|error| self.told(&error))?;
         log(&outcome, "API key rotated");
@@ -425,8 +429,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiErr
     }
 }
 
-fn log(outcome: &Outcome, message: &'static str) {
-    if let Outcome::Issued(Issued { key, .. }) = outcome {
+fn log(outcome: &IssueOutcome, message: &'static str) {
+    if let IssueOutcome::Issued(Issued { key, .. }) = outcome {
         tracing::info!(key = %key.id, workspace = %key.workspace, "{message}");
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn list() -> [Parameter; 5] {
             "Most keys on the page.",
             integer()
                 .maximum(Some(ListKeys::MAX_LIMIT))
-                .default(Some(ListKeys::newest().limit.into())),
+                .default(Some(ListKeys::DEFAULT_LIMIT.into())),
         ),
         query(
             "search",

@@ -73,8 +73,7 @@ async fn every_token_that_opens_nothing_gets_one_and_the_same_answer() {
     let token = issued.token.expose();
     let elsewhere = issue(&library().await, "*").await;
     let caller = Caller::new(Workspace::parse("acme").unwrap(), "*".parse().unwrap());
-    let mut expired = NewKey::named(Name::parse("n").unwrap());
-    expired.expiry = Expiry::Now;
+    let expired = NewKey::new(Name::parse("n").unwrap()).with_expiry(Expiry::Now);
     let expired = keys.issuer().create(&caller, expired).await.unwrap();
     // Another secret, with the right checksum, under an id that exists.
     let other = elsewhere.token.expose();

@@ -40,7 +40,7 @@ async fn what_cannot_wait_for_argon2_is_told_to_ask_again_and_then_let_in() {
     let mut tokens = Vec::new();
     let cores = std::thread::available_parallelism().unwrap().get();
     for _ in 0..cores + 4 {
-        let new = NewKey::named(Name::parse("n").unwrap());
+        let new = NewKey::new(Name::parse("n").unwrap());
         let issued = maker.issuer().create(&operator, new).await.unwrap();
         tokens.push(issued.token.expose().to_owned());
     }

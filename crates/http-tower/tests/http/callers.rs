@@ -90,10 +90,10 @@ impl World {
         environment: Environment,
         expiry: Expiry,
     ) -> (KeyId, String) {
-        let mut new = NewKey::named(Name::parse("n").unwrap());
-        new.permissions = Some(permissions.parse().unwrap());
-        new.environment = Some(environment);
-        new.expiry = expiry;
+        let new = NewKey::new(Name::parse("n").unwrap())
+            .with_permissions(permissions.parse().unwrap())
+            .with_environment(environment)
+            .with_expiry(expiry);
         let made = self
             .keys
             .issuer()
@@ -136,7 +136,7 @@ impl World {
 
     /// How many keys there are.
     async fn count(&self) -> u64 {
-        let all = ListKeys::newest();
+        let all = ListKeys::new();
         let listed = self
             .keys
             .issuer()

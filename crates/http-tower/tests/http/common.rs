@@ -36,8 +36,8 @@ pub(crate) fn stores() -> [(Arc<dyn KeyStore>, Option<TempDir>); 2] {
 /// A key of the workspace `acme` with these permissions, made by an operator.
 pub(crate) async fn issue(keys: &Keywright, permissions: &str) -> Issued {
     let caller = Caller::new(Workspace::parse("acme").unwrap(), "*".parse().unwrap());
-    let mut new = NewKey::named(Name::parse("parent").unwrap());
-    new.permissions = Some(permissions.parse().unwrap());
+    let new =
+        NewKey::new(Name::parse("parent").unwrap()).with_permissions(permissions.parse().unwrap());
     keys.issuer().create(&caller, new).await.unwrap()
 }
 

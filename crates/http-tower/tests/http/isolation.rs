@@ -118,7 +118,7 @@ impl World {
 async fn issue(keys: &Keywright, workspace: &str, environment: &str) -> String {
     let operator = Caller::new(Workspace::parse(workspace).unwrap(), "*".parse().unwrap())
         .with_environment(environment.parse().unwrap());
-    let new = keywright_core::NewKey::named("stranger".parse().unwrap());
+    let new = keywright_core::NewKey::new("stranger".parse().unwrap());
     let issued = keys.issuer().create(&operator, new).await.unwrap();
     issued.token.expose().to_owned()
 }

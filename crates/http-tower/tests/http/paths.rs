@@ -89,21 +89,36 @@ async fn a_cursor_that_is_damaged_in_any_byte_is_refused() {
     }
     for cursor in &damaged {
         let answer = client.ask("GET", &format!("/?cursor={cursor}"), None).await;
-        assert_wrong(&answer, "cursor", "cursor is none of this list", cursor);
+        assert_wrong(
+            &answer,
+            "cursor",
+            "cursor does not belong to this list",
+            cursor,
+        );
     }
     // Whole, but of another filter, or for a caller that sees less.
     for filter in ["search=o", "status=active", "status=revoked&search=o"] {
         let answer = client
             .ask("GET", &format!("/?cursor={cursor}&{filter}"), None)
             .await;
-        assert_wrong(&answer, "cursor", "cursor is none of this list", filter);
+        assert_wrong(
+            &answer,
+            "cursor",
+            "cursor does not belong to this list",
+            filter,
+        );
     }
     let (_, token) = client
         .create(json!({"name": "t", "environment": "test"}))
         .await;
     let tester = Client::new(&keys, &token);
     let answer = tester.ask("GET", &format!("/?cursor={cursor}"), None).await;
-    assert_wrong(&answer, "cursor", "cursor is none of this list", "test");
+    assert_wrong(
+        &answer,
+        "cursor",
+        "cursor does not belong to this list",
+        "test",
+    );
     let good = client
         .ask("GET", &format!("/?cursor={cursor}&limit=1"), None)
         .await;

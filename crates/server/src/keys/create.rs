@@ -17,9 +17,9 @@ pub(super) async fn run(library: &LibraryOptions, options: CreateOptions) -> Res
             "the store memory: ends with this command, and the key with it; use --store sqlite:PATH"
         );
     }
-    let mut new = NewKey::named(options.name);
-    new.permissions = Some(options.permissions);
-    new.environment = Some(options.environment);
+    let mut new = NewKey::new(options.name)
+        .with_permissions(options.permissions)
+        .with_environment(options.environment);
     if let Some(span) = options.expires_in {
         new.expiry = Expiry::At(end_after(span)?);
     }

@@ -1,7 +1,7 @@
 //! `keywright keys list`.
 
 use anyhow::Result;
-use keywright_core::{ListKeys, Position};
+use keywright_core::{ListKeys, ListStart};
 use keywright_http_tower::PageOfItems;
 
 use super::{Operator, options::ListOptions, print, table};
@@ -9,20 +9,20 @@ use crate::cli::LibraryOptions;
 
 /// Prints one page of the keys of a workspace; what is beside it is told on standard error.
 pub(super) async fn run(library: &LibraryOptions, options: ListOptions) -> Result<()> {
-    let mut wanted = ListKeys::newest();
+    let mut wanted = ListKeys::new();
     wanted.limit = options.limit;
     wanted.status = options.status.map(Into::into);
     wanted.search = options.search.filter(|text| !text.is_empty());
-    wanted.position = match options.cursor {
-        Some(cursor) => Position::Cursor(cursor),
-        None => Position::Page(options.page),
+    wanted.start = match options.cursor {
+        Some(cursor) => ListStart::After(cursor),
+        None => ListStart::page(options.page, options.limit),
     };
-    let position = wanted.position.clone();
+    let start = wanted.start.clone();
     let operator = Operator::of(library, options.workspace).await?;
     let listed = operator.issuer().list(&operator.caller, wanted).await?;
     let now = operator.issuer().now();
     if options.json {
-        return print::json(&PageOfItems::new(&listed, &position, options.limit, now));
+        return print::json(&PageOfItems::new(&listed, &start, options.limit, now));
     }
     let workspace = operator.caller.workspace();
     if listed.keys.is_empty() {
@@ -32,9 +32,9 @@ pub(super) async fn run(library: &LibraryOptions, options: ListOptions) -> Resul
         return Ok(());
     }
     print::lines(&table::list(&listed.keys, now))?;
-    if let Some(cursor) = &listed.next_cursor {
-        print::note(&match (position, listed.total) {
-            (Position::Page(page), Some(total)) => {
+    if let Some(cursor) = &listed.next {
+        print::note(&match (start.page_number(options.limit), listed.total) {
+            (Some(page), Some(total)) => {
                 let next = page.saturating_add(1);
                 format!("{total} keys in all; the next page: --page {next}")
             }

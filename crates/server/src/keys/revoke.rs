@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use keywright_core::{
-    Caller, IssueError, Issuer, KeyId, ListKeys, Position, Reach, Status, Workspace,
+    Caller, IssueError, Issuer, KeyId, ListKeys, ListStart, Reach, Status, Workspace,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -64,7 +64,7 @@ async fn revoke_all(operator: &Operator) -> Result<u64> {
 
 /// Goes once through the keys of a status: how many were seen, and how many were revoked.
 async fn revoke_each(operator: &Operator, status: Status, reach: Reach) -> Result<(u64, u64)> {
-    let mut wanted = ListKeys::newest();
+    let mut wanted = ListKeys::new();
     wanted.status = Some(status);
     wanted.limit = ListKeys::MAX_LIMIT;
     let (mut seen, mut revoked) = (0, 0);
@@ -81,8 +81,8 @@ async fn revoke_each(operator: &Operator, status: Status, reach: Reach) -> Resul
         while let Some(count) = revocations.join_next().await {
             revoked += count??;
         }
-        match page.next_cursor {
-            Some(cursor) => wanted.position = Position::Cursor(cursor),
+        match page.next {
+            Some(cursor) => wanted.start = ListStart::After(cursor),
             None => return Ok((seen, revoked)),
         }
     }

@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use keywright_core::{Environment, Key, KeyId, Listing, Page, Start, Workspace, fold_case};
+use keywright_core::{
+    Environment, Key, KeyId, ListKeys, ListStart, Page, Timestamp, Workspace, fold_case,
+};
 use redis::{Cmd, Value, cmd};
 use tokio::task::JoinSet;
 
@@ -21,14 +23,18 @@ pub(crate) async fn list(
     servers: &Arc<Servers>,
     dangling: &Dangling,
     workspace: &Workspace,
-    listing: &Listing,
-) -> Result<Page> {
+    environment: Environment,
+    list: &ListKeys<KeyId>,
+    now: Timestamp,
+) -> Result<Page<KeyId>> {
     let walk = Walk {
         servers,
         dangling,
         workspace,
-        listing,
-        search: listing.search.as_deref().map(fold_case),
+        environment,
+        list,
+        now,
+        search: list.search.as_deref().map(fold_case),
     };
     walk.page().await
 }
@@ -37,22 +43,24 @@ struct Walk<'a> {
     servers: &'a Arc<Servers>,
     dangling: &'a Dangling,
     workspace: &'a Workspace,
-    listing: &'a Listing,
+    environment: Environment,
+    list: &'a ListKeys<KeyId>,
+    now: Timestamp,
     search: Option<String>,
 }
 
 impl Walk<'_> {
-    async fn page(&self) -> Result<Page> {
-        let limit = self.listing.limit;
-        let filtered = self.listing.status.is_some() || self.search.is_some();
+    async fn page(&self) -> Result<Page<KeyId>> {
+        let limit = self.list.limit;
+        let filtered = self.list.status.is_some() || self.search.is_some();
         let wanted = u64::from(limit) + 1;
-        match self.listing.start {
-            Start::After(id) => Ok(Page::cut(self.after(Some(id), wanted).await?, limit, None)),
-            Start::Offset(offset) if filtered => {
+        match self.list.start {
+            ListStart::After(id) => Ok(Page::cut(self.after(Some(id), wanted).await?, limit, None)),
+            ListStart::Offset(offset) if filtered => {
                 let (keys, total) = self.matching_at(offset, wanted).await?;
                 Ok(Page::cut(keys, limit, Some(total)))
             }
-            Start::Offset(offset) => {
+            ListStart::Offset(offset) => {
                 let total = self.count().await?;
                 let keys = self.at(offset, total, wanted).await?;
                 Ok(Page::cut(keys, limit, Some(total)))
@@ -193,13 +201,13 @@ impl Walk<'_> {
     }
 
     fn is_listed(&self, key: &Key) -> bool {
-        key.workspace == *self.workspace && self.listing.visible_to.covers(key.environment)
+        key.workspace == *self.workspace && self.environment.covers(key.environment)
     }
 
     fn matches(&self, key: &Key) -> bool {
-        self.listing
+        self.list
             .status
-            .is_none_or(|(status, now)| key.status(now) == status)
+            .is_none_or(|status| key.status(self.now) == status)
             && self
                 .search
                 .as_ref()
@@ -216,7 +224,7 @@ impl Walk<'_> {
     }
 
     fn index(&self) -> Vec<u8> {
-        match self.listing.visible_to {
+        match self.environment {
             Environment::Live => self.servers.names().index(self.workspace),
             Environment::Test => self.servers.names().test_index(self.workspace),
         }

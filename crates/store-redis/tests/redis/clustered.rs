@@ -8,7 +8,7 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyId, KeyStore, Listing, Reach, Record, Retire, Rotation, StoreErrorKind,
+    Environment, KeyId, KeyStore, ListKeys, Reach, Record, Retire, Rotation, StoreErrorKind,
     Timestamp,
 };
 use keywright_store_redis::RedisStore;
@@ -71,8 +71,14 @@ fn keys_are_rotated_and_revoked_while_their_slots_move() {
             .map(|worker| worker.join().unwrap())
             .sum();
         // Each of them has four keys.
-        let newest = Listing::newest(Environment::Live, 1);
-        let page = block_on(there.list(&sample::workspace(), &newest)).unwrap();
+        let newest = ListKeys::new().with_limit(1);
+        let page = block_on(there.list(
+            &sample::workspace(),
+            Environment::Live,
+            &newest,
+            sample::now(),
+        ))
+        .unwrap();
         assert_eq!(page.total, Some(u64::from(rounds) * 4));
         println!(
             "{rounds} families of keys lived while {} slots moved",

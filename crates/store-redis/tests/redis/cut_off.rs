@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, IdempotencyKey, Issuer, Key, KeyId, KeyStore, Listing, Name, NewKey, Outcome,
-    Reach, Record, Reservation, Reserved, StoreErrorKind, Timestamp,
+    Environment, IdempotencyKey, IssueOutcome, Issuer, Key, KeyId, KeyStore, ListKeys, Name,
+    NewKey, Reach, Record, Reservation, Reserved, StoreErrorKind, Timestamp,
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 use tokio::task::JoinSet;
@@ -176,19 +176,25 @@ fn a_change_that_is_cut_off_was_made_or_was_not_and_a_repeat_tells_which() {
         "{answered} changes were answered; of others {made} were made and {not_made} were not"
     );
     assert!(answered > 0 && made > 0, "all or nothing is cut off");
-    let listing = Listing::newest(Environment::Live, 1);
-    let page = block_on(behind.list(&sample::workspace(), &listing)).unwrap();
+    let list = ListKeys::new().with_limit(1);
+    let page = block_on(behind.list(
+        &sample::workspace(),
+        Environment::Live,
+        &list,
+        sample::now(),
+    ))
+    .unwrap();
     assert_eq!(page.total, Some(1 + u64::from(ROUNDS) * 20));
 }
 
 fn create_once(issuer: &Issuer, name: &str) -> Result<Key, Option<StoreErrorKind>> {
     let operator = operator();
-    let new = NewKey::named(Name::parse(name).unwrap());
+    let new = NewKey::new(Name::parse(name).unwrap());
     let idempotency = IdempotencyKey::parse(name).unwrap();
     let created = issuer.create_once(&operator, new, &idempotency, name.as_bytes());
     match block_on(created) {
-        Ok(Outcome::Issued(issued)) => Ok(issued.key),
-        Ok(Outcome::Replayed(key)) => Ok(key),
+        Ok(IssueOutcome::Issued(issued)) => Ok(issued.key),
+        Ok(IssueOutcome::Replayed(key)) => Ok(key),
         Err(keywright_core::IssueError::Store(error)) => Err(Some(error.kind())),
         Err(_) => Err(None),
     }
@@ -215,8 +221,14 @@ fn a_creation_that_is_cut_off_anywhere_and_repeated_makes_one_key() {
             }
         }));
         let key = created.unwrap();
-        let listing = Listing::newest(Environment::Live, 100);
-        let page = block_on(behind.list(&sample::workspace(), &listing)).unwrap();
+        let list = ListKeys::new().with_limit(100);
+        let page = block_on(behind.list(
+            &sample::workspace(),
+            Environment::Live,
+            &list,
+            sample::now(),
+        ))
+        .unwrap();
         let named: Vec<KeyId> = page
             .keys
             .iter()

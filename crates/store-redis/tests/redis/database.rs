@@ -2,7 +2,7 @@
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyStore, Listing, Prefix, Purge, Reach, StoreErrorKind, Timestamp,
+    Environment, KeyStore, ListKeys, Prefix, Purge, Reach, StoreErrorKind, Timestamp,
 };
 use keywright_store_redis::{OpenError, RedisConfig, RedisStore};
 
@@ -52,8 +52,8 @@ fn stores_in_two_databases_know_nothing_of_each_other() {
     let workspace = sample::workspace();
     assert!(block_on(four.is_empty()).unwrap());
     assert_eq!(block_on(four.find(id)).unwrap(), None);
-    let listing = Listing::newest(Environment::Live, 10);
-    let page = block_on(four.list(&workspace, &listing)).unwrap();
+    let list = ListKeys::new().with_limit(10);
+    let page = block_on(four.list(&workspace, Environment::Live, &list, sample::now())).unwrap();
     assert_eq!((page.keys.len(), page.total), (0, Some(0)));
     let revoked = block_on(four.revoke(&workspace, id, Reach::Descendants, sample::now()));
     assert_eq!(revoked.unwrap_err().kind(), StoreErrorKind::NotFound);

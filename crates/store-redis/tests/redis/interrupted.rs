@@ -2,20 +2,20 @@
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, Key, KeyId, KeyStore, Listing, Page, Reach, Record, Reservation, Reserved, Start,
-    StoreErrorKind, Timestamp, Workspace,
+    Environment, Key, KeyId, KeyStore, ListKeys, ListStart, Page, Reach, Record, Reservation,
+    Reserved, StoreErrorKind, Timestamp, Workspace,
 };
 use keywright_store_redis::RedisStore;
 use redis::Commands;
 
 use crate::{insert, is_revoked, names, revoke_all, sample, support::Server};
 
-fn page(store: &RedisStore, listing: &Listing) -> Page {
-    block_on(store.list(&sample::workspace(), listing)).unwrap()
+fn page(store: &RedisStore, list: &ListKeys<KeyId>) -> Page<KeyId> {
+    block_on(store.list(&sample::workspace(), Environment::Live, list, sample::now())).unwrap()
 }
 
-fn list(store: &RedisStore) -> Page {
-    page(store, &Listing::newest(Environment::Live, 10))
+fn list(store: &RedisStore) -> Page<KeyId> {
+    page(store, &ListKeys::new().with_limit(10))
 }
 
 /// Tells that something cannot be revoked below a key.
@@ -26,7 +26,7 @@ fn assert_cascade_is_corrupt(store: &RedisStore, Record { key, .. }: &Record) {
     assert_eq!(failed.kind(), StoreErrorKind::Corrupt);
 }
 
-fn ids(page: &Page) -> Vec<KeyId> {
+fn ids(page: &Page<KeyId>) -> Vec<KeyId> {
     page.keys.iter().map(|key: &Key| key.id).collect()
 }
 
@@ -69,12 +69,12 @@ fn a_page_with_an_entry_without_a_record_is_not_taken_for_the_last_one() {
     let [oldest, older] = [(); 2].map(|()| insert(&store, sample::record()).key.id);
     add_entry(&server, &sample::record().key.id);
     let newest = insert(&store, sample::record()).key.id;
-    let mut listing = Listing::newest(Environment::Live, 2);
-    let first = page(&store, &listing);
+    let mut list = ListKeys::new().with_limit(2);
+    let first = page(&store, &list);
     assert_eq!(ids(&first), [newest, older]);
     assert_eq!(first.next, Some(older));
-    listing.start = Start::After(older);
-    let last = page(&store, &listing);
+    list.start = ListStart::After(older);
+    let last = page(&store, &list);
     assert_eq!(ids(&last), [oldest]);
     assert_eq!(last.next, None);
 }
@@ -86,9 +86,9 @@ fn a_search_goes_on_to_the_oldest_key() {
     let oldest = insert(&store, sample::record());
     // More than are looked at in one step.
     add_entries(&server, 600);
-    let mut listing = Listing::newest(Environment::Live, 10);
-    listing.search = Some(oldest.key.name.to_string());
-    let found = page(&store, &listing);
+    let mut list = ListKeys::new().with_limit(10);
+    list.search = Some(oldest.key.name.to_string());
+    let found = page(&store, &list);
     assert_eq!(ids(&found), [oldest.key.id]);
     assert_eq!(found.total, Some(1));
 }

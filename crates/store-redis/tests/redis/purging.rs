@@ -4,7 +4,7 @@ use std::thread;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyId, KeyStore, Listing, Purge, Reach, Record, Retire, Rotation, StoreErrorKind,
+    Environment, KeyId, KeyStore, ListKeys, Purge, Reach, Record, Retire, Rotation, StoreErrorKind,
     Timestamp,
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
@@ -69,7 +69,9 @@ fn a_note_of_a_child_that_a_crashed_purge_has_deleted_does_not_keep_its_parent()
     );
     let page = block_on(store.list(
         &sample::workspace(),
-        &Listing::newest(Environment::Live, 10),
+        Environment::Live,
+        &ListKeys::new().with_limit(10),
+        sample::now(),
     ));
     assert_eq!(page.unwrap().keys, []);
 }

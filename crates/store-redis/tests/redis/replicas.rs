@@ -91,7 +91,7 @@ fn an_issuer_hands_out_what_is_not_confirmed_and_says_so() {
     let config = Config::new(Prefix::parse("sk").unwrap()).with_scheme(Scheme::HmacSha256);
     let keys = block_on(Keywright::open(config, store)).unwrap();
     let operator = Caller::new(sample::workspace(), Permissions::all());
-    let new = || NewKey::named(Name::parse("CI").unwrap());
+    let new = || NewKey::new(Name::parse("CI").unwrap());
     let create = || block_on(keys.issuer().create(&operator, new())).unwrap();
     assert!(create().confirmed);
 

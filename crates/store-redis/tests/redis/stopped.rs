@@ -4,7 +4,7 @@ use std::thread;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyStore, Listing, Reach, Reservation, StoreError, StoreErrorKind, Timestamp,
+    Environment, KeyStore, ListKeys, Reach, Reservation, StoreError, StoreErrorKind, Timestamp,
 };
 
 use crate::{
@@ -32,12 +32,17 @@ fn no_call_outlasts_its_deadline_while_the_server_is_stopped_and_then_all_goes_o
     let mut copies = [&kept, &lost].map(|record| Copy::usable(&there, record.key.id));
     let workspace = sample::workspace();
     let reservation = Reservation::new([1; 32], [2; 32], created.key.id, Timestamp::MAX);
-    let listing = Listing::newest(Environment::Live, 10);
+    let list = ListKeys::new().with_limit(10);
     server.stop();
     let stopped = now();
     thread::scope(|scope| {
         scope.spawn(|| assert_unavailable("find", there.find(&kept.key.id)));
-        scope.spawn(|| assert_unavailable("list", there.list(&workspace, &listing)));
+        scope.spawn(|| {
+            assert_unavailable(
+                "list",
+                there.list(&workspace, Environment::Live, &list, sample::now()),
+            )
+        });
         scope.spawn(|| assert_unavailable("insert", here.insert(&created, sample::now())));
         scope.spawn(|| assert_unavailable("reserve", here.reserve(&reservation, sample::now())));
         scope.spawn(|| {

@@ -1,6 +1,8 @@
 //! Listing the keys of a workspace.
 
-use keywright_core::{Environment, Key, Listing, Page, Start, Status, Workspace, fold_case};
+use keywright_core::{
+    Environment, Key, KeyId, ListKeys, ListStart, Page, Status, Timestamp, Workspace, fold_case,
+};
 use rusqlite::{Connection, params_from_iter, types::Value};
 
 use crate::{
@@ -12,17 +14,20 @@ use crate::{
 pub(crate) fn list(
     connection: &Connection,
     workspace: &Workspace,
-    listing: &Listing,
-) -> Result<Page> {
+    environment: Environment,
+    list: &ListKeys<KeyId>,
+    now: Timestamp,
+) -> Result<Page<KeyId>> {
     // The total and the page come from one state of the file.
     let transaction = connection.unchecked_transaction()?;
-    let total = match listing.start {
-        Start::Offset(_) => Some(total(connection, &Query::new(workspace, listing))?),
-        Start::After(_) => None,
+    let query = Query::new(workspace, environment, list, now);
+    let total = match list.start {
+        ListStart::Offset(_) => Some(total(connection, &query)?),
+        ListStart::After(_) => None,
     };
-    let keys = page(connection, Query::new(workspace, listing).page(listing))?;
+    let keys = page(connection, query.page(list))?;
     transaction.commit()?;
-    Ok(Page::cut(keys, listing.limit, total))
+    Ok(Page::cut(keys, list.limit, total))
 }
 
 fn total(connection: &Connection, query: &Query) -> Result<u64> {
@@ -49,15 +54,20 @@ struct Query {
 
 impl Query {
     /// Selects all keys of the listing, on whichever page.
-    fn new(workspace: &Workspace, listing: &Listing) -> Self {
+    fn new(
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Self {
         let mut query = Self {
             conditions: "workspace = ?".into(),
             parameters: vec![Value::Text(workspace.as_str().into())],
         };
-        if listing.visible_to == Environment::Test {
+        if environment == Environment::Test {
             query.and("environment = 1");
         }
-        if let Some((status, now)) = listing.status {
+        if let Some(status) = list.status {
             let now = Value::Integer(now.as_millis());
             match status {
                 Status::Active => query.and_with(
@@ -68,22 +78,22 @@ impl Query {
                 Status::Revoked => query.and("revoked_at IS NOT NULL"),
             }
         }
-        if let Some(text) = &listing.search {
+        if let Some(text) = &list.search {
             query.and_with("instr(fold(name), ?) > 0", Value::Text(fold_case(text)));
         }
         query
     }
 
     /// Narrows the query to one page, and one more key to find out whether another page follows.
-    fn page(mut self, listing: &Listing) -> Self {
-        let offset = match listing.start {
-            Start::After(id) => {
+    fn page(mut self, list: &ListKeys<KeyId>) -> Self {
+        let offset = match list.start {
+            ListStart::After(id) => {
                 self.and_with("id < ?", Value::Blob(id.as_bytes().into()));
                 0
             }
-            Start::Offset(offset) => i64::try_from(offset).unwrap_or(i64::MAX),
+            ListStart::Offset(offset) => i64::try_from(offset).unwrap_or(i64::MAX),
         };
-        let limit = i64::from(listing.limit) + 1;
+        let limit = i64::from(list.limit) + 1;
         self.parameters
             .extend([Value::Integer(limit), Value::Integer(offset)]);
         self
@@ -116,8 +126,6 @@ impl Query {
 
 #[cfg(test)]
 mod tests {
-    use keywright_core::{KeyId, Timestamp};
-
     use super::*;
     use crate::{connection, file, schema};
 
@@ -144,33 +152,32 @@ mod tests {
         let workspace = Workspace::parse("default").unwrap();
         let now = Timestamp::from_millis(0).unwrap();
         let cursor = KeyId::parse("key_0U5lKtf600000000").unwrap();
-        for (visible_to, index) in [
+        for (environment, index) in [
             (Environment::Live, "keys_live"),
             (Environment::Test, "keys_test"),
         ] {
             for status in [
                 None,
-                Some((Status::Active, now)),
-                Some((Status::Expired, now)),
-                Some((Status::Revoked, now)),
+                Some(Status::Active),
+                Some(Status::Expired),
+                Some(Status::Revoked),
             ] {
-                for start in [Start::Offset(0), Start::After(cursor)] {
-                    let mut listing = Listing::newest(visible_to, 20);
-                    listing.status = status;
-                    listing.start = start;
+                for start in [ListStart::Offset(0), ListStart::After(cursor)] {
+                    let mut list = ListKeys::new().with_start(start);
+                    list.status = status;
 
-                    let query = Query::new(&workspace, &listing);
+                    let query = Query::new(&workspace, environment, &list, now);
                     let total = format!("SELECT count(*) FROM keys WHERE {}", query.conditions);
                     assert_eq!(
                         plan(&connection, &total, &query.parameters),
                         format!("SEARCH keys USING COVERING INDEX {index} (workspace=?)"),
-                        "{listing:?}"
+                        "{list:?}"
                     );
 
-                    let query = query.page(&listing);
+                    let query = query.page(&list);
                     let range = match start {
-                        Start::Offset(_) => "(workspace=?)",
-                        Start::After(_) => "(workspace=? AND id<?)",
+                        ListStart::Offset(_) => "(workspace=?)",
+                        ListStart::After(_) => "(workspace=? AND id<?)",
                     };
                     assert_eq!(
                         plan(&connection, &query.page_sql(), &query.parameters),
@@ -179,7 +186,7 @@ mod tests {
                              LIST SUBQUERY 1\n\
                              SEARCH keys USING COVERING INDEX {index} {range}"
                         ),
-                        "{listing:?}"
+                        "{list:?}"
                     );
                 }
             }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_core::{Environment, KeyStore, Listing, Prefix, StoreErrorKind};
+use keywright_core::{Environment, KeyStore, ListKeys, Prefix, StoreErrorKind};
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 
@@ -80,8 +80,14 @@ fn other_callers_write_during_a_backup() {
         during.expect("no write was done during a backup").0
     });
     let restored = SqliteStore::open(&copy).unwrap();
-    let listing = Listing::newest(Environment::Live, 1);
-    let page = block_on(restored.list(&sample::workspace(), &listing)).unwrap();
+    let list = ListKeys::new().with_limit(1);
+    let page = block_on(restored.list(
+        &sample::workspace(),
+        Environment::Live,
+        &list,
+        sample::now(),
+    ))
+    .unwrap();
     // The backup contains the concurrent writes up to one of them, without a gap.
     let newest = page.keys[0].id;
     assert_eq!(

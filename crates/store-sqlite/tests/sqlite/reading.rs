@@ -4,24 +4,33 @@ use std::fs;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyId, KeyStore, Listing, Reach, Start, Status, StoreErrorKind, Timestamp,
+    Environment, KeyId, KeyStore, ListKeys, ListStart, Page, Reach, Status, StoreError,
+    StoreErrorKind, Timestamp,
 };
 use keywright_store_sqlite::SqliteStore;
 
 use crate::{Folder, error_chain, insert, insert_all, sample};
 
-fn list(store: &SqliteStore, listing: &Listing) -> keywright_core::Page {
-    block_on(store.list(&sample::workspace(), listing)).unwrap()
+fn list(
+    store: &SqliteStore,
+    environment: Environment,
+    list: &ListKeys<KeyId>,
+) -> Result<Page<KeyId>, StoreError> {
+    block_on(store.list(&sample::workspace(), environment, list, sample::now()))
 }
 
 /// Returns all ids of a listing, page by page.
-fn all_ids(store: &SqliteStore, mut listing: Listing) -> Vec<KeyId> {
+fn all_ids(
+    store: &SqliteStore,
+    environment: Environment,
+    mut wanted: ListKeys<KeyId>,
+) -> Vec<KeyId> {
     let mut ids = Vec::new();
     loop {
-        let page = list(store, &listing);
+        let page = list(store, environment, &wanted).unwrap();
         ids.extend(page.keys.iter().map(|key| key.id));
         match page.next {
-            Some(next) => listing.start = Start::After(next),
+            Some(next) => wanted.start = ListStart::After(next),
             None => return ids,
         }
     }
@@ -72,14 +81,14 @@ fn pages_by_cursor_and_by_offset_show_each_key_once_newest_first() {
                 })
                 .map(sample::id)
                 .collect();
-            let mut listing = Listing::newest(environment, 13);
-            listing.status = status.map(|status| (status, sample::now()));
-            assert_eq!(all_ids(&store, listing.clone()), expected);
+            let mut wanted = ListKeys::new().with_limit(13);
+            wanted.status = status;
+            assert_eq!(all_ids(&store, environment, wanted.clone()), expected);
 
             let total = u64::try_from(expected.len()).unwrap();
             for offset in [0, 1, total / 2, total - 1, total, total + 1, u64::MAX] {
-                listing.start = Start::Offset(offset);
-                let page = list(&store, &listing);
+                wanted.start = ListStart::Offset(offset);
+                let page = list(&store, environment, &wanted).unwrap();
                 let rest = expected.iter().skip(usize::try_from(offset).unwrap());
                 assert!(page.keys.iter().map(|key| &key.id).eq(rest.take(13)));
                 assert_eq!(page.total, Some(total));
@@ -105,9 +114,8 @@ fn a_search_treats_every_character_literally() {
         insert(&store, &sample::named(number, name)).unwrap();
     }
     let search = |text: &str| -> Vec<String> {
-        let mut listing = Listing::newest(Environment::Live, 100);
-        listing.search = Some(text.into());
-        let page = list(&store, &listing);
+        let wanted = ListKeys::new().with_search(text).with_limit(100);
+        let page = list(&store, Environment::Live, &wanted).unwrap();
         assert_eq!(page.total, Some(page.keys.len() as u64));
         page.keys.iter().map(|key| key.name.to_string()).collect()
     };
@@ -169,14 +177,12 @@ fn a_damaged_row_is_corrupt_and_its_contents_are_not_in_the_error() {
         assert!(std::error::Error::source(&error).is_some(), "{damage}");
         assert!(block_on(store.find(&sample::id(2))).unwrap().is_some());
 
-        let mut listings = vec![Listing::newest(Environment::Live, 10)];
+        let mut lists = vec![ListKeys::new()];
         if damage.starts_with("name") {
-            let mut search = Listing::newest(Environment::Live, 10);
-            search.search = Some("key 2".into());
-            listings.push(search);
+            lists.push(ListKeys::new().with_search("key 2"));
         }
-        for listing in listings {
-            let listed = block_on(store.list(&sample::workspace(), &listing));
+        for wanted in lists {
+            let listed = list(&store, Environment::Live, &wanted);
             let kind = listed.err().map(|error| error.kind());
             assert_eq!(
                 kind,

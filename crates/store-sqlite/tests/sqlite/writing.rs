@@ -11,7 +11,7 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, Key, KeyStore, Listing, Name, Purge, Reach, Rename, StoreError, StoreErrorKind,
+    Environment, Key, KeyStore, ListKeys, Name, Purge, Reach, Rename, StoreError, StoreErrorKind,
     Timestamp,
 };
 use keywright_store_sqlite::{Sharing, SqliteStore};
@@ -262,8 +262,8 @@ fn a_purge_searches_again_if_another_program_was_faster() {
             return false;
         }
         // The thread that searches also lists, in the order of submission. So it has found the key.
-        let listing = Listing::newest(Environment::Live, 1);
-        block_on(store.list(&key.workspace, &listing)).unwrap();
+        let one = ListKeys::new().with_limit(1);
+        block_on(store.list(&key.workspace, Environment::Live, &one, sample::now())).unwrap();
         let replace = "UPDATE keys SET id = ?1 WHERE id = ?2";
         let next = sample::id(number + 1);
         let replaced = other

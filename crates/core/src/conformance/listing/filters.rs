@@ -1,8 +1,8 @@
 //! What a filter leaves of a list.
 
-use super::{everything, ids, walk};
+use super::{everything, ids, walk, walk_as};
 use crate::{
-    Environment, Key, KeyId, Listing, Retire, Start, Status, Timestamp,
+    Environment, Key, KeyId, ListStart, Retire, Status, Timestamp,
     conformance::{
         Harness,
         fixture::{at, expiring, name, now, record_in, successor_of, workspace},
@@ -33,23 +33,19 @@ fn environments<H: Harness>(store: &Handle<'_, H>) {
         .filter(|key| key.environment == Environment::Test)
         .cloned()
         .collect();
-    for (visible_to, expected) in [(Environment::Live, all), (Environment::Test, of_test)] {
+    for (environment, expected) in [(Environment::Live, all), (Environment::Test, of_test)] {
         for limit in [1, 2, 100] {
-            let listing = Listing {
-                visible_to,
-                limit,
-                ..everything()
-            };
-            let walked = walk(store, &tenant, &listing, |_| ());
+            let list = everything().with_limit(limit);
+            let walked = walk_as(store, &tenant, environment, &list, now(), |_| ());
             assert_eq!(
                 walked, expected,
-                "what {visible_to} sees on pages of {limit}"
+                "what {environment} sees on pages of {limit}"
             );
-            let total = store.list(&tenant, &listing).total;
+            let total = store.list_as(&tenant, environment, &list, now()).total;
             assert_eq!(
                 total,
                 Some(expected.len() as u64),
-                "how many keys {visible_to} sees"
+                "how many keys {environment} sees"
             );
         }
     }
@@ -101,18 +97,14 @@ fn statuses<H: Harness>(store: &Handle<'_, H>) {
         (Status::Revoked, far, vec![both, revoked]),
     ] {
         for limit in [1, 2, 100] {
-            let listing = Listing {
-                status: Some((status, time)),
-                limit,
-                ..everything()
-            };
-            let walked = walk(store, &tenant, &listing, |_| ());
+            let list = everything().with_status(status).with_limit(limit);
+            let walked = walk_as(store, &tenant, Environment::Live, &list, time, |_| ());
             assert_eq!(
                 ids(&walked),
                 expected,
                 "the {status} keys at {time}, pages of {limit}"
             );
-            let total = store.list(&tenant, &listing).total;
+            let total = store.list_as(&tenant, Environment::Live, &list, time).total;
             assert_eq!(
                 total,
                 Some(expected.len() as u64),
@@ -183,11 +175,7 @@ fn searches<H: Harness>(store: &Handle<'_, H>) {
         ("no such name", vec![]),
     ] {
         for limit in [1, 100] {
-            let listing = Listing {
-                search: Some(text.into()),
-                limit,
-                ..everything()
-            };
+            let listing = everything().with_search(text).with_limit(limit);
             let walked = walk(store, &tenant, &listing, |_| ());
             let mut found: Vec<&str> = walked.iter().map(|key| key.name.as_str()).collect();
             found.reverse();
@@ -230,12 +218,10 @@ fn filters_together<H: Harness>(store: &Handle<'_, H>) {
         8,
         "the filters leave 2, 4, 8, 14, 16, 22, 26 and 28"
     );
-    let listing = Listing {
-        visible_to: Environment::Test,
-        status: Some((Status::Active, now())),
-        search: Some("ÜBUNG".into()),
-        ..everything()
-    };
+    let environment = Environment::Test;
+    let list = everything()
+        .with_status(Status::Active)
+        .with_search("ÜBUNG");
     for (offset, limit) in [
         (0, 3),
         (0, 8),
@@ -246,12 +232,11 @@ fn filters_together<H: Harness>(store: &Handle<'_, H>) {
         (8, 3),
         (9, 1),
     ] {
-        let listing = Listing {
-            start: Start::Offset(offset as u64),
-            limit,
-            ..listing.clone()
-        };
-        let page = store.list(&tenant, &listing);
+        let list = list
+            .clone()
+            .with_start(ListStart::Offset(offset as u64))
+            .with_limit(limit);
+        let page = store.list_as(&tenant, environment, &list, now());
         let rest: Vec<KeyId> = expected.iter().skip(offset).copied().collect();
         let shown: Vec<KeyId> = rest.iter().take(limit as usize).copied().collect();
         assert_eq!(
@@ -271,15 +256,8 @@ fn filters_together<H: Harness>(store: &Handle<'_, H>) {
         );
     }
     for limit in [1, 3, 4, 8] {
-        let walked = walk(
-            store,
-            &tenant,
-            &Listing {
-                limit,
-                ..listing.clone()
-            },
-            |_| (),
-        );
+        let list = list.clone().with_limit(limit);
+        let walked = walk_as(store, &tenant, environment, &list, now(), |_| ());
         assert_eq!(
             ids(&walked),
             expected,

@@ -38,7 +38,7 @@ pub(crate) fn operator() -> Caller {
 }
 
 pub(crate) fn create(keys: &Keywright) -> Issued {
-    let new = NewKey::named(Name::parse("n").unwrap());
+    let new = NewKey::new(Name::parse("n").unwrap());
     block_on(keys.issuer().create(&operator(), new)).unwrap()
 }
 
