@@ -182,6 +182,8 @@ mod tests {
     const HASH: &str =
         "$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
+    type Change = fn(&mut Record, u64) -> Result<(), StoreErrorKind>;
+
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis).unwrap()
     }
@@ -204,7 +206,7 @@ mod tests {
 
     /// Tries each conditional change of a copy of the record, and asserts that none changes it.
     fn assert_rejected(record: &Record, version: u64, expected: StoreErrorKind) {
-        let changes: [fn(&mut Record, u64) -> Result<(), StoreErrorKind>; 3] = [
+        let changes: [Change; 3] = [
             |record, version| {
                 let name = Name::parse("other").unwrap();
                 record.rename(version, Rename::new(Some(name), None))
