@@ -1,9 +1,11 @@
-//! The record of a key, and the rules by which a store changes it.
+//! The record of a key, its changes, and the rules by which a store makes them.
 
-use super::{Rename, Retire, error::StoreErrorKind};
+use super::error::StoreErrorKind;
 use crate::{
     hash::Credential,
     key::{Key, Status},
+    metadata::Metadata,
+    name::Name,
     time::Timestamp,
     token::KeyId,
 };
@@ -172,10 +174,41 @@ impl Record {
     }
 }
 
+/// A change of the name, the metadata, or both.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Rename {
+    /// The new name. `None` keeps the present one.
+    pub name: Option<Name>,
+    /// The new metadata. `None` keeps the present metadata.
+    pub metadata: Option<Metadata>,
+}
+
+impl Rename {
+    /// Replaces the values that are not `None`.
+    #[must_use]
+    pub const fn new(name: Option<Name>, metadata: Option<Metadata>) -> Self {
+        Self { name, metadata }
+    }
+}
+
+/// When a rotated key stops being valid.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a store must handle each; a third is a new contract"
+)]
+pub enum Retire {
+    /// Immediately: the key is revoked.
+    Now,
+    /// The key expires at this time, or at its own expiry if that is earlier.
+    At(Timestamp),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Environment, Name, Permissions, StoredHash, Tag, Workspace};
+    use crate::{Environment, Permissions, StoredHash, Tag, Workspace};
 
     const ID: &str = "key_0U5lKtf600000000";
     const SUCCESSOR: &str = "key_0U5lKtf600000001";
