@@ -97,7 +97,7 @@ fn values(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
         Page::cut(vec![key.clone()], 1, None), Purge::new(now, 1), Rename::new(None, None),
         Revocation::new(true, 1), Reservation::new([0; 32], [0; 32], id, now),
         Rotation::new(id, 1, Retire::Now, record), lease, lease.stamp(&id),
-        Introspection::Valid(key.clone()),
+        Introspection::Valid(key.clone()), JoinOnDrop::new(std::thread::spawn(|| ())),
         block_on(fixture.keys.issuer().list(&fixture.operator, ListKeys::new())).unwrap(),
     );
 }

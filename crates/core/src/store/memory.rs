@@ -12,8 +12,8 @@ use super::{
     Rotation, StoreError, StoreErrorKind,
 };
 use crate::{
-    Environment, Key, KeyId, ListKeys, ListStart, Page, Prefix, Timestamp, Workspace, hash::Credential,
-    name::fold_case,
+    Environment, Key, KeyId, ListKeys, ListStart, Page, Prefix, Timestamp, Workspace,
+    hash::Credential, name::fold_case,
 };
 
 /// A store that keeps keys in the memory of this process.

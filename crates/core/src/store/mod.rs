@@ -18,11 +18,10 @@ pub use self::{
     lease::{Lease, Stamp},
     memory::MemoryStore,
     purge::Purge,
-    record::Record,
+    record::{Record, Rename, Retire},
 };
 use crate::{
-    Environment, Key, KeyId, ListKeys, Metadata, Name, Page, Prefix, Timestamp, Workspace,
-    hash::Credential,
+    Environment, Key, KeyId, ListKeys, Page, Prefix, Timestamp, Workspace, hash::Credential,
 };
 
 /// A store of keys.
@@ -59,14 +58,12 @@ use crate::{
 ///         if record.key.id != *id || record.key.workspace != *workspace {
 ///             return Err(StoreError::new(StoreErrorKind::NotFound, "one key"));
 ///         }
-///         if record.key.revoked_at.is_some() {
-///             return Ok(false);
-///         }
-///         record.key.revoked_at = Some(now);
-///         record.version += 1;
+///         let revoked = record.revoke(now);
 ///         drop(record);
-///         self.lease.changed(id);
-///         Ok(true)
+///         if revoked {
+///             self.lease.changed(id);
+///         }
+///         Ok(revoked)
 ///     }
 /// }
 /// ```
@@ -321,24 +318,6 @@ impl Revocation {
     }
 }
 
-/// A change of the name, the metadata, or both.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct Rename {
-    /// The new name. `None` keeps the present one.
-    pub name: Option<Name>,
-    /// The new metadata. `None` keeps the present metadata.
-    pub metadata: Option<Metadata>,
-}
-
-impl Rename {
-    /// Replaces the values that are not `None`.
-    #[must_use]
-    pub const fn new(name: Option<Name>, metadata: Option<Metadata>) -> Self {
-        Self { name, metadata }
-    }
-}
-
 /// The replacement of a key with a successor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -376,19 +355,6 @@ impl Rotation {
         self.caller = caller;
         self
     }
-}
-
-/// When a rotated key stops being valid.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "a store must handle each; a third is a new contract"
-)]
-pub enum Retire {
-    /// Immediately: the key is revoked.
-    Now,
-    /// The key expires at this time, or at its own expiry if that is earlier.
-    At(Timestamp),
 }
 
 /// A binding of an idempotency key to the id of a key.

@@ -18,7 +18,7 @@ mod tests;
 mod token_mac;
 mod upkeep;
 
-use std::{io, sync::Arc};
+use std::{io, pin::Pin, sync::Arc};
 
 pub use self::outcome::{Denied, Undecided, Verified, VerifyError};
 pub(crate) use self::{backend::KeyStoreBackend, last_used::LastUsedQueue, proof_key::ProofKey};
@@ -81,8 +81,11 @@ impl Verifier {
             }
             None => {
                 meter::cache_missed(|| protocol.cache.miss(token.id()));
-                // Boxed, because this future is large and rare.
-                let decided = Box::pin(protocol.verify_in_store(&token, upkeep)).await;
+                // Boxed, because this future is large and rare. Its type is erased so that callers need
+                // not prove again that it is `Send`.
+                let decision: Pin<Box<dyn Future<Output = _> + Send + '_>> =
+                    Box::pin(protocol.verify_in_store(&token, upkeep));
+                let decided = decision.await;
                 meter::verified(|| match &decided {
                     Ok(_) => VerificationOutcome::Accepted,
                     Err(error) => error.outcome(),

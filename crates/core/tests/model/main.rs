@@ -25,8 +25,8 @@ mod verifier;
 
 // The names that the library's sources import from their crate.
 use keywright_core::{
-    Denied, Environment, HashError, KeyId, Metadata, Name, Permissions, StoreError, Timestamp,
-    VerifyError, Workspace,
+    Denied, Environment, HashError, KeyId, Metadata, Name, Permissions, StoreError, StoreErrorKind,
+    Timestamp, VerifyError, Workspace,
 };
 mod hash {
     pub(crate) use keywright_core::{Credential, StoredHash};

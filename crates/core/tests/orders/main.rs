@@ -30,8 +30,8 @@ use std::{
 
 // The names that the library's sources import from their crate.
 use keywright_core::{
-    Denied, Environment, HashError, KeyId, Metadata, Name, Permissions, StoreError, Timestamp,
-    VerifyError, Workspace,
+    Denied, Environment, HashError, KeyId, Metadata, Name, Permissions, StoreError, StoreErrorKind,
+    Timestamp, VerifyError, Workspace,
 };
 use loom::thread;
 
