@@ -213,7 +213,7 @@ struct Checked {
 }
 
 impl Checked {
-    async fn call(&self, method: &str, path: &str, id: &str, body: Option<Value>) -> TestResponse {
+    async fn send(&self, method: &str, path: &str, id: &str, body: Option<Value>) -> TestResponse {
         let (template, query) = path
             .split_once('?')
             .map_or((path, ""), |(path, query)| (path, query));
