@@ -27,7 +27,7 @@ use crate::{
 /// exits with 0 (valid), 1 (invalid), 2 (usage error) or 3 (undetermined).
 #[derive(Parser)]
 #[command(name = "keywright", version, verbatim_doc_comment)]
-struct Parsed {
+struct Arguments {
     #[command(flatten)]
     library: LibraryOptions,
     #[command(subcommand)]
@@ -85,17 +85,17 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Ex
         });
     }
     let parsed = parsed.map_err(|error| report(&error))?;
-    let Parsed { library, command } = parsed;
+    let Arguments { library, command } = parsed;
     // There is a command here, because `serve` was inserted if there was none.
     command
         .map(|command| Cli { library, command })
         .ok_or(ExitCode::FAILURE)
 }
 
-fn parse_once(arguments: &[OsString]) -> Result<Parsed, clap::Error> {
-    Parsed::command()
+fn parse_once(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
+    Arguments::command()
         .try_get_matches_from(arguments)
-        .and_then(|matches| Parsed::from_arg_matches(&matches))
+        .and_then(|matches| Arguments::from_arg_matches(&matches))
 }
 
 /// Prints help and version unchanged, and a usage error as one line.
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_clap_definition_is_consistent() {
-        Parsed::command().debug_assert();
+        Arguments::command().debug_assert();
     }
 
     #[test]

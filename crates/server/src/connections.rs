@@ -116,7 +116,9 @@ fn max_connections() -> usize {
         .saturating_sub(RESERVED_FILES)
         .clamp(1, MAX_CONNECTIONS);
     if connections < MAX_CONNECTIONS {
-        tracing::warn!("the system allows {files} open files: {connections} connections at a time");
+        tracing::warn!(
+            "the system allows {files} open files, so the server accepts {connections} connections at a time"
+        );
     }
     connections
 }

@@ -5,17 +5,17 @@ use std::io::{IsTerminal, stdout};
 use anyhow::{Context, Result};
 use keywright_core::{Name, NewKey, Workspace};
 
-use crate::{options::FirstKey, secret_output, store::Opened};
+use crate::{options::FirstKey, secret_output, store::Library};
 
 /// Creates the first key of an empty store and prints its token, or logs how to create a key.
-pub(crate) async fn create(opened: &Opened, choice: FirstKey) -> Result<()> {
+pub(crate) async fn create(library: &Library, choice: FirstKey) -> Result<()> {
     let print = match choice {
         FirstKey::Print => true,
         FirstKey::Auto => stdout().is_terminal(),
         FirstKey::None => return Ok(()),
     };
     if !print {
-        if opened.store.is_empty().await? {
+        if library.store.is_empty().await? {
             tracing::info!(
                 "the store has no keys; create one with: keywright keys create --name NAME"
             );
@@ -23,7 +23,7 @@ pub(crate) async fn create(opened: &Opened, choice: FirstKey) -> Result<()> {
         return Ok(());
     }
     let new = NewKey::new(Name::parse("First key")?);
-    let first = opened
+    let first = library
         .keys
         .issuer()
         .create_first(Workspace::parse("default")?, new)

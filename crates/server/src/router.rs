@@ -12,13 +12,13 @@ use crate::{
     metrics::{self, Metrics},
     middleware::observe,
     openapi,
-    store::Opened,
+    store::Library,
     whoami,
 };
 
 /// Returns the router of the server. A rate limit of 0 disables it.
-pub(crate) fn router(opened: &Opened, rate_limit: u32, metrics: Metrics) -> Result<Router> {
-    let keys = &opened.keys;
+pub(crate) fn router(library: &Library, rate_limit: u32, metrics: Metrics) -> Result<Router> {
+    let keys = &library.keys;
     let base = "/v1/api-keys";
     let mut endpoints = ApiKeys::at(keys, base);
     if let Some(requests) = NonZeroU32::new(rate_limit) {
@@ -35,7 +35,7 @@ pub(crate) fn router(opened: &Opened, rate_limit: u32, metrics: Metrics) -> Resu
         .route("/metrics", get(metrics::metrics).layer(Extension(metrics)))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
-        .with_state(Arc::clone(&opened.store))
+        .with_state(Arc::clone(&library.store))
         .fallback(async |headers: HeaderMap| {
             let message = "there is nothing here";
             error_response(StatusCode::NOT_FOUND, "not_found", message, &headers).map(Body::new)

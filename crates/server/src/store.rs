@@ -68,14 +68,14 @@ impl<'a> StoreUrl<'a> {
     }
 }
 
-/// The library, and the store that it was opened over.
-pub(crate) struct Opened {
+/// The library over an open store.
+pub(crate) struct Library {
     pub(crate) keys: Keywright,
     pub(crate) store: Arc<dyn KeyStore>,
 }
 
 /// Opens the store and the library over it.
-pub(crate) async fn open(url: &StoreUrl<'_>, options: &LibraryOptions) -> Result<Opened> {
+pub(crate) async fn open(url: &StoreUrl<'_>, options: &LibraryOptions) -> Result<Library> {
     let mut config = Config::new(options.prefix.clone())
         .with_scheme(options.hash.into())
         .with_cache(options.cache);
@@ -86,7 +86,7 @@ pub(crate) async fn open(url: &StoreUrl<'_>, options: &LibraryOptions) -> Result
     }
     let store = url.open().await?;
     match Keywright::open(config, Arc::clone(&store)).await {
-        Ok(keys) => Ok(Opened { keys, store }),
+        Ok(keys) => Ok(Library { keys, store }),
         Err(error) => match &error {
             OpenError::Prefix { store, .. } => {
                 bail!("{error}; start with --prefix {store}, or choose another store")
