@@ -150,6 +150,18 @@ mod tests {
     use super::*;
     use crate::{MemoryStore, Pepper, PepperId, PepperRing};
 
+    /// A host boxes verifications as `dyn Future + Send`.
+    #[test]
+    fn a_verification_can_be_sent_to_another_thread() {
+        fn assert_send<T: Send>(future: T) -> T {
+            future
+        }
+        let config = Config::new(Prefix::parse("acme").unwrap());
+        let keywright = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
+        let verify = assert_send(async move { keywright.verifier().verify(b"acme").await });
+        assert!(block_on(verify).is_err());
+    }
+
     #[test]
     fn debug_output_shows_the_configuration_and_no_byte_of_a_pepper() {
         let pepper = Pepper::new(PepperId::parse("p1").unwrap(), &[b'K'; 32]).unwrap();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use subtle::ConstantTimeEq;
 
-use super::StoredHash;
+use super::stored::StoredHash;
 
 /// The hash and the tag of a secret. They are always created and replaced together.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -5,9 +5,13 @@ use std::{collections::BTreeMap, fmt, io, sync::Arc};
 use subtle::ConstantTimeEq;
 
 use super::{
-    Binding, Credential, Pepper, PepperId, PepperRing, Scheme, StoredHash, argon2id,
+    argon2id,
+    binding::Binding,
+    credential::Credential,
     hmac_sha256::KeyedHmac,
+    pepper::{Pepper, PepperId, PepperRing},
     pool::{HashQueue, Pool, PoolError},
+    stored::{Scheme, StoredHash},
 };
 use crate::{
     KeyId,

@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::{Binding, StoredHash, Tag};
+use super::{binding::Binding, credential::Tag, stored::StoredHash};
 use crate::token::{KeyId, Secret};
 
 /// The first byte of the input of a hash.

@@ -1,5 +1,6 @@
 //! Hashing of secrets, and verification of secrets against stored hashes.
 
+mod argon2_params;
 mod argon2id;
 mod binding;
 mod credential;
@@ -10,7 +11,7 @@ mod pool;
 mod stored;
 
 pub use self::{
-    argon2id::{Argon2Params, Argon2ParamsError},
+    argon2_params::{Argon2Params, Argon2ParamsError},
     credential::{Credential, Tag},
     hasher::HashError,
     pepper::{Pepper, PepperError, PepperId, PepperRing},

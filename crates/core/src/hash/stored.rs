@@ -4,7 +4,7 @@ use std::{fmt, hash::Hasher};
 
 use phc::{Output, ParamsString, PasswordHash, Salt};
 
-use super::{Argon2Params, PepperId};
+use super::{argon2_params::Argon2Params, pepper::PepperId};
 
 /// A scheme for hashing secrets. Secrets have 256 random bits, so both schemes are equally strong
 /// at rest.

@@ -9,12 +9,11 @@ use super::{
     last_used::{FlushScope, LastUsedQueue},
     proof::{Fingerprint, Proof},
     proof_key::ProofKey,
-    protocol::{Backend, PresentedToken},
+    protocol::Backend,
     token_mac::TokenMac,
 };
 use crate::{
-    Clock, Entropy, Environment, HashError, Key, KeyId, KeyStore, Record, StoreError, Timestamp,
-    TokenRef,
+    Clock, Entropy, HashError, Key, KeyId, KeyStore, Record, StoreError, Timestamp,
     hash::{Binding, Credential, Hasher, StoredHash},
     random::Generator,
     token::Secret,
@@ -62,20 +61,8 @@ impl KeyStoreBackend {
     }
 }
 
-impl PresentedToken for TokenRef<'_> {
-    #[inline]
-    fn id(&self) -> &KeyId {
-        self.id()
-    }
-
-    #[inline]
-    fn environment(&self) -> Environment {
-        self.environment()
-    }
-}
-
 impl Backend for KeyStoreBackend {
-    type Token<'a> = TokenRef<'a>;
+    type PresentedSecret = [u8; Secret::LENGTH];
     type Secret = Secret;
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
@@ -96,40 +83,42 @@ impl Backend for KeyStoreBackend {
     }
 
     #[inline]
-    fn mac(&self, token: &Self::Token<'_>) -> TokenMac {
-        self.proof_key.mac(token.exposed_secret())
+    fn mac(&self, secret: &Self::PresentedSecret) -> TokenMac {
+        self.proof_key.mac(secret)
     }
 
     fn fingerprint(&self, key: &Key, hash: &StoredHash) -> Fingerprint {
         self.proof_key.fingerprint(key, hash)
     }
 
-    fn tag_matches(&self, token: &Self::Token<'_>, record: &Record) -> Result<bool, HashError> {
-        let secret = token.exposed_secret();
+    fn tag_matches(
+        &self,
+        secret: &Self::PresentedSecret,
+        record: &Record,
+    ) -> Result<bool, HashError> {
         self.hasher
-            .tag_matches(&record.credential, token.id(), secret)
+            .tag_matches(&record.credential, &record.key.id, secret)
     }
 
     fn verify_at_once(
         &self,
-        token: &Self::Token<'_>,
+        secret: &Self::PresentedSecret,
         record: &Record,
     ) -> Result<Option<bool>, HashError> {
         let hash = &record.credential.hash;
         self.hasher
-            .verify_at_once(hash, &binding(&record.key), token.exposed_secret())
+            .verify_at_once(hash, &binding(&record.key), secret)
     }
 
     async fn verify_on_pool(
         &self,
-        token: &Self::Token<'_>,
+        secret: &Self::PresentedSecret,
         record: &Record,
         proof: Proof,
     ) -> Result<bool, HashError> {
         let Record {
             key, credential, ..
         } = record;
-        let secret = token.exposed_secret();
         let run = (key.id, proof);
         self.in_flight
             .verify(&self.hasher, run, &credential.hash, binding(key), secret)
@@ -140,8 +129,8 @@ impl Backend for KeyStoreBackend {
         self.hasher.is_current(&record.credential.hash)
     }
 
-    fn copy_secret(&self, token: &Self::Token<'_>) -> Secret {
-        token.secret()
+    fn copy_secret(&self, secret: &Self::PresentedSecret) -> Secret {
+        Secret::copied(secret)
     }
 
     async fn hash_again(&self, key: &Key, secret: &Secret) -> Result<Credential, HashError> {

@@ -18,11 +18,15 @@ mod tests;
 mod token_mac;
 mod upkeep;
 
-use std::{io, pin::Pin, sync::Arc};
+use std::{io, sync::Arc};
 
 pub use self::outcome::{Denied, Undecided, Verified, VerifyError};
 pub(crate) use self::{backend::KeyStoreBackend, last_used::LastUsedQueue, proof_key::ProofKey};
-use self::{last_used::FlushScope, protocol::Backend, state::VerifierState};
+use self::{
+    last_used::FlushScope,
+    protocol::{Backend, PresentedToken},
+    state::VerifierState,
+};
 use crate::{
     Caller, Entropy, Key, KeyId, KeyStore, Prefix, StoreError, Timestamp, TokenRef,
     hash::Hasher,
@@ -71,6 +75,11 @@ impl Verifier {
         let token = TokenRef::parse(token, prefix)
             .inspect_err(|_| meter::verified(|| VerificationOutcome::Malformed))
             .map_err(Denied::Malformed)?;
+        let token = PresentedToken {
+            id: token.id(),
+            environment: token.environment(),
+            secret: token.exposed_secret(),
+        };
         match protocol.verify_in_memory(&token, upkeep) {
             Some(decided) => {
                 meter::verified_in_memory(|| match &decided {
@@ -80,12 +89,9 @@ impl Verifier {
                 Ok(Verified(decided?))
             }
             None => {
-                meter::cache_missed(|| protocol.cache.miss(token.id()));
-                // Boxed, because this future is large and rare. Its type is erased so that callers need
-                // not prove again that it is `Send`.
-                let decision: Pin<Box<dyn Future<Output = _> + Send + '_>> =
-                    Box::pin(protocol.verify_in_store(&token, upkeep));
-                let decided = decision.await;
+                meter::cache_missed(|| protocol.cache.miss(token.id));
+                // Boxed, because this future is large and rare.
+                let decided = Box::pin(protocol.verify_in_store(&token, upkeep)).await;
                 meter::verified(|| match &decided {
                     Ok(_) => VerificationOutcome::Accepted,
                     Err(error) => error.outcome(),

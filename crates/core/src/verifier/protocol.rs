@@ -24,16 +24,18 @@ use crate::{
 /// How often a verification reads a record whose hash changes while the secret is checked.
 const MAX_ATTEMPTS: u32 = 4;
 
-/// A parsed token that was presented by a client.
-pub(super) trait PresentedToken {
-    fn id(&self) -> &KeyId;
-    fn environment(&self) -> Environment;
+/// A parsed token that a client has presented.
+pub(super) struct PresentedToken<'a, S> {
+    pub(super) id: &'a KeyId,
+    pub(super) environment: Environment,
+    pub(super) secret: &'a S,
 }
 
 /// The surroundings of the protocol: a store, a hasher and a clock.
 pub(super) trait Backend {
-    type Token<'a>: PresentedToken;
-    /// A copy of a token's secret.
+    /// The secret in a presented token.
+    type PresentedSecret;
+    /// A copy of a presented secret.
     type Secret;
 
     /// Reads a record from the store.
@@ -49,26 +51,30 @@ pub(super) trait Backend {
 
     fn now(&self) -> Timestamp;
 
-    fn mac(&self, token: &Self::Token<'_>) -> TokenMac;
+    fn mac(&self, secret: &Self::PresentedSecret) -> TokenMac;
 
     fn fingerprint(&self, key: &Key, hash: &StoredHash) -> Fingerprint;
 
-    /// Whether the token's secret has the record's tag. This takes nanoseconds.
-    fn tag_matches(&self, token: &Self::Token<'_>, record: &Record) -> Result<bool, HashError>;
+    /// Whether the secret has the record's tag. This takes nanoseconds.
+    fn tag_matches(
+        &self,
+        secret: &Self::PresentedSecret,
+        record: &Record,
+    ) -> Result<bool, HashError>;
 
-    /// Whether the token's secret has the record's hash, or `None` if the hash takes long to
+    /// Whether the secret has the record's hash, or `None` if the hash takes long to
     /// compute.
     fn verify_at_once(
         &self,
-        token: &Self::Token<'_>,
+        secret: &Self::PresentedSecret,
         record: &Record,
     ) -> Result<Option<bool>, HashError>;
 
-    /// Whether the token's secret has the record's hash, computed on the hashing pool. `proof` is
+    /// Whether the secret has the record's hash, computed on the hashing pool. `proof` is
     /// the evidence if it has.
     async fn verify_on_pool(
         &self,
-        token: &Self::Token<'_>,
+        secret: &Self::PresentedSecret,
         record: &Record,
         proof: Proof,
     ) -> Result<bool, HashError>;
@@ -76,7 +82,7 @@ pub(super) trait Backend {
     /// Whether a record's hash has the scheme and the pepper of new hashes.
     fn is_current(&self, record: &Record) -> bool;
 
-    fn copy_secret(&self, token: &Self::Token<'_>) -> Self::Secret;
+    fn copy_secret(&self, secret: &Self::PresentedSecret) -> Self::Secret;
 
     /// Hashes the secret of a key with the current scheme and pepper, and a new salt.
     async fn hash_again(&self, key: &Key, secret: &Self::Secret) -> Result<Credential, HashError>;
@@ -120,16 +126,16 @@ impl<B: Backend> Protocol<B> {
     #[inline]
     pub(super) fn verify_in_memory(
         &self,
-        token: &B::Token<'_>,
+        token: &PresentedToken<'_, B::PresentedSecret>,
         queue: &impl RehashQueue<B::Secret>,
     ) -> Option<Result<Arc<CachedKey>, Denied>> {
-        let id = token.id();
+        let id = token.id;
         let cached = self.cache.read_fresh(id, |entry| {
             // This load fetches the key from memory while the MAC is being computed.
-            if entry.cached.environment != token.environment() {
+            if entry.cached.environment != token.environment {
                 return Err(Denied::Unknown(*id));
             }
-            let mac = self.backend.mac(token);
+            let mac = self.backend.mac(token.secret);
             // The secret of a key never changes, so another secret is wrong whatever the hash.
             if !entry.proof.token.matches(mac) {
                 return Err(Denied::WrongSecret(*id));
@@ -148,11 +154,11 @@ impl<B: Backend> Protocol<B> {
     /// the cache, so that a read from before a change never becomes fresh after it.
     pub(super) async fn verify_in_store(
         &self,
-        token: &B::Token<'_>,
+        token: &PresentedToken<'_, B::PresentedSecret>,
         queue: &impl RehashQueue<B::Secret>,
     ) -> Result<Arc<CachedKey>, VerifyError> {
-        let id = token.id();
-        let mac = self.backend.mac(token);
+        let id = token.id;
+        let mac = self.backend.mac(token.secret);
         let mut proven = None;
         for _ in 0..MAX_ATTEMPTS {
             let stamp = self.lease.stamp(id);
@@ -160,7 +166,7 @@ impl<B: Backend> Protocol<B> {
             let Record {
                 key, credential, ..
             } = &record;
-            if key.environment != token.environment() {
+            if key.environment != token.environment {
                 return Err(Denied::Unknown(*id).into());
             }
             let proof = Proof {
@@ -173,7 +179,7 @@ impl<B: Backend> Protocol<B> {
                 is_proven = match proves.flatten() {
                     Some(true) => true,
                     Some(false) => return Err(Denied::WrongSecret(*id).into()),
-                    None if self.backend.tag_matches(token, &record)? => false,
+                    None if self.backend.tag_matches(token.secret, &record)? => false,
                     None => return Err(Denied::WrongSecret(*id).into()),
                 };
             }
@@ -182,10 +188,14 @@ impl<B: Backend> Protocol<B> {
             }
             // Reject revoked and expired keys before computing the hash.
             self.check_active(key)?;
-            let at_once = self.backend.verify_at_once(token, &record)?;
+            let at_once = self.backend.verify_at_once(token.secret, &record)?;
             let matches = match at_once {
                 Some(matches) => matches,
-                None => self.backend.verify_on_pool(token, &record, proof).await?,
+                None => {
+                    self.backend
+                        .verify_on_pool(token.secret, &record, proof)
+                        .await?
+                }
             };
             if !matches {
                 return Err(Denied::WrongSecret(*id).into());
@@ -274,7 +284,7 @@ impl<B: Backend> Protocol<B> {
         record: Record,
         stamp: Stamp,
         proof: Proof,
-        token: &B::Token<'_>,
+        token: &PresentedToken<'_, B::PresentedSecret>,
         queue: &impl RehashQueue<B::Secret>,
     ) -> Arc<CachedKey> {
         let outdated = !self.backend.is_current(&record);
@@ -328,10 +338,10 @@ impl<B: Backend> Protocol<B> {
     fn queue_rehash(
         &self,
         entry: &Entry,
-        token: &B::Token<'_>,
+        token: &PresentedToken<'_, B::PresentedSecret>,
         queue: &impl RehashQueue<B::Secret>,
     ) {
-        let Some(claim) = self.claims.claim(*token.id()) else {
+        let Some(claim) = self.claims.claim(*token.id) else {
             return;
         };
         // Clear the flag before the request is queued: the worker may set it again at once.
@@ -339,7 +349,7 @@ impl<B: Backend> Protocol<B> {
         let queued = queue.try_push(Rehash {
             cached: Arc::clone(&entry.cached),
             token: entry.proof.token,
-            secret: self.backend.copy_secret(token),
+            secret: self.backend.copy_secret(token.secret),
             claim,
         });
         if !queued {

@@ -95,21 +95,20 @@ pub(crate) fn holds(scenario: fn()) {
     assert!(hits > 0, "nothing was decided in memory");
 }
 
-/// Asserts that a scenario violates the property with a planted fault.
+/// Asserts that a scenario violates the property with a planted fault. Runs as many schedules as
+/// requested, and more if none of them violates it.
 pub(crate) fn bites(planted: Fault, scenario: fn()) {
     SCHEDULE.set(0);
     VIOLATIONS.set(0);
     fault::plant(Some(planted));
-    match requested_schedules() {
-        Some(schedules) => run_both(schedules, None, scenario),
-        None => {
-            let mut seeds = SEED..SEED + PATIENCE;
-            while VIOLATIONS.get() == 0
-                && let Some(seed) = seeds.next()
-            {
-                run_both(SCHEDULES, Some(seed), scenario);
-            }
-        }
+    if let Some(schedules) = requested_schedules() {
+        run_both(schedules, None, scenario);
+    }
+    let mut seeds = SEED..SEED + PATIENCE;
+    while VIOLATIONS.get() == 0
+        && let Some(seed) = seeds.next()
+    {
+        run_both(SCHEDULES, Some(seed), scenario);
     }
     fault::plant(None);
     let (schedules, violations) = (SCHEDULE.get(), VIOLATIONS.get());

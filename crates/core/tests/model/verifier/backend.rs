@@ -17,12 +17,12 @@ use super::{
     cache::Cache,
     cached_key::CachedKey,
     proof::{Fingerprint, Proof},
-    protocol::{Backend, PresentedToken, RehashQueue},
+    protocol::{Backend, RehashQueue},
     rehash::{Rehash, RehashClaims},
     token_mac::TokenMac,
 };
 use crate::{
-    Environment, HashError, Key, KeyId, Record, StoreError, Timestamp,
+    HashError, Key, KeyId, Record, StoreError, Timestamp,
     fault::{self, Fault},
     hash::{Credential, StoredHash},
     promise::Promise,
@@ -45,30 +45,18 @@ pub(crate) enum Pool {
     Busy,
 }
 
-/// A token, and the promises that were in force when its secret had been hashed, with that time.
-pub(super) struct Token {
-    id: KeyId,
-    secret: u64,
+/// A presented secret, and the promises that were in force when it had been hashed, with that time.
+pub(super) struct ModelSecret {
+    number: u64,
     pub(super) hashed: RefCell<Option<(Vec<Promise>, u64)>>,
 }
 
-impl Token {
-    pub(super) const fn new(id: KeyId, secret: u64) -> Self {
+impl ModelSecret {
+    pub(super) const fn new(number: u64) -> Self {
         Self {
-            id,
-            secret,
+            number,
             hashed: RefCell::new(None),
         }
-    }
-}
-
-impl PresentedToken for Token {
-    fn id(&self) -> &KeyId {
-        &self.id
-    }
-
-    fn environment(&self) -> Environment {
-        Environment::Live
     }
 }
 
@@ -97,7 +85,7 @@ pub(super) struct ModelBackend {
 }
 
 impl ModelBackend {
-    fn hash(&self, token: &Token) {
+    fn hash(&self, secret: &ModelSecret, id: KeyId) {
         self.hashes.fetch_add(1, Ordering::SeqCst);
         if self.hashing == Hashing::AtOnce {
             return;
@@ -105,13 +93,13 @@ impl ModelBackend {
         step();
         let now = time::millis();
         let promises = &self.handle.database.promises;
-        let in_force = promises.in_force(token.id, now, self.handle.bound);
-        token.hashed.replace(Some((in_force, now)));
+        let in_force = promises.in_force(id, now, self.handle.bound);
+        secret.hashed.replace(Some((in_force, now)));
     }
 }
 
 impl Backend for ModelBackend {
-    type Token<'a> = Token;
+    type PresentedSecret = ModelSecret;
     type Secret = ();
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
@@ -136,8 +124,8 @@ impl Backend for ModelBackend {
         time::now()
     }
 
-    fn mac(&self, token: &Self::Token<'_>) -> TokenMac {
-        TokenMac::new([token.secret, 0])
+    fn mac(&self, secret: &ModelSecret) -> TokenMac {
+        TokenMac::new([secret.number, 0])
     }
 
     fn fingerprint(&self, _: &Key, hash: &StoredHash) -> Fingerprint {
@@ -146,25 +134,29 @@ impl Backend for ModelBackend {
         Fingerprint(digit.into())
     }
 
-    fn tag_matches(&self, token: &Token, _: &Record) -> Result<bool, HashError> {
-        Ok(token.secret == secret_of(&token.id))
+    fn tag_matches(&self, secret: &ModelSecret, record: &Record) -> Result<bool, HashError> {
+        Ok(secret.number == secret_of(&record.key.id))
     }
 
-    fn verify_at_once(&self, token: &Token, _: &Record) -> Result<Option<bool>, HashError> {
+    fn verify_at_once(
+        &self,
+        secret: &ModelSecret,
+        record: &Record,
+    ) -> Result<Option<bool>, HashError> {
         let at_once = self.hashing == Hashing::AtOnce || fault::is(Fault::LeaseNotCheckedAfterHash);
         Ok(at_once.then(|| {
-            self.hash(token);
+            self.hash(secret, record.key.id);
             true
         }))
     }
 
     async fn verify_on_pool(
         &self,
-        token: &Self::Token<'_>,
-        _: &Record,
+        secret: &ModelSecret,
+        record: &Record,
         _: Proof,
     ) -> Result<bool, HashError> {
-        self.hash(token);
+        self.hash(secret, record.key.id);
         Ok(true)
     }
 
@@ -184,7 +176,7 @@ impl Backend for ModelBackend {
         is_current
     }
 
-    fn copy_secret(&self, _: &Token) {}
+    fn copy_secret(&self, _: &ModelSecret) {}
 
     async fn hash_again(&self, _: &Key, (): &()) -> Result<Credential, HashError> {
         if self.pool_is_busy.load(Ordering::SeqCst) {

@@ -29,13 +29,13 @@ use std::{
 
 pub(crate) use self::backend::{Hashing, Pool, credential, secret_of};
 use self::{
-    backend::{ModelBackend, Queue, Token},
+    backend::{ModelBackend, ModelSecret, Queue},
     cache::Cache,
     cached_key::CachedKey,
     protocol::{PresentedToken, Protocol},
 };
 use crate::{
-    KeyId,
+    Environment, KeyId,
     fault::{self, Fault},
     hash::Credential,
     meter,
@@ -99,7 +99,12 @@ impl Verifier {
     /// verification began, and when its hash was computed.
     pub(crate) fn verify(&self, id: KeyId, secret: u64) -> bool {
         let handle = &self.backend().handle;
-        let token = Token::new(id, secret);
+        let presented = ModelSecret::new(secret);
+        let token = PresentedToken {
+            id: &id,
+            environment: Environment::Live,
+            secret: &presented,
+        };
         let began = time::millis();
         let promised = handle.database.promises.in_force(id, began, handle.bound);
         let Some(cached) = self.decide(&token) else {
@@ -110,7 +115,7 @@ impl Verifier {
                 runner::violated(&format!("accepted in spite of {promise:?}"));
             }
         }
-        if let Some((promised, hashed)) = token.hashed.take()
+        if let Some((promised, hashed)) = presented.hashed.take()
             && !promised
                 .iter()
                 .all(|promise| promise.allows(&cached.key, hashed))
@@ -123,10 +128,10 @@ impl Verifier {
         true
     }
 
-    fn decide(&self, token: &Token) -> Option<Arc<CachedKey>> {
+    fn decide(&self, token: &PresentedToken<'_, ModelSecret>) -> Option<Arc<CachedKey>> {
         let backend = self.backend();
         if fault::is(Fault::ReadBeforeStamp) {
-            fault::read_ahead(backend.handle.find(token.id()));
+            fault::read_ahead(backend.handle.find(token.id));
         }
         fault::skip_lease();
         let in_memory = self.protocol.verify_in_memory(token, &*backend.queue);

@@ -36,19 +36,6 @@ use crate::{
     time,
 };
 
-/// The token of the one key.
-struct Token(KeyId);
-
-impl PresentedToken for Token {
-    fn id(&self) -> &KeyId {
-        &self.0
-    }
-
-    fn environment(&self) -> Environment {
-        Environment::Live
-    }
-}
-
 /// No hash is outdated, so nothing is queued.
 struct NoQueue;
 
@@ -61,7 +48,7 @@ impl RehashQueue<()> for NoQueue {
 struct LoomBackend(Arc<Store>);
 
 impl Backend for LoomBackend {
-    type Token<'a> = Token;
+    type PresentedSecret = ();
     type Secret = ();
 
     async fn find(&self, _: &KeyId) -> Result<Option<Record>, StoreError> {
@@ -76,7 +63,7 @@ impl Backend for LoomBackend {
         time::now()
     }
 
-    fn mac(&self, _: &Self::Token<'_>) -> TokenMac {
+    fn mac(&self, (): &()) -> TokenMac {
         TokenMac::new([0, 0])
     }
 
@@ -84,20 +71,15 @@ impl Backend for LoomBackend {
         Fingerprint(0)
     }
 
-    fn tag_matches(&self, _: &Self::Token<'_>, _: &Record) -> Result<bool, HashError> {
+    fn tag_matches(&self, (): &(), _: &Record) -> Result<bool, HashError> {
         Ok(true)
     }
 
-    fn verify_at_once(&self, _: &Self::Token<'_>, _: &Record) -> Result<Option<bool>, HashError> {
+    fn verify_at_once(&self, (): &(), _: &Record) -> Result<Option<bool>, HashError> {
         Ok(Some(true))
     }
 
-    async fn verify_on_pool(
-        &self,
-        _: &Self::Token<'_>,
-        _: &Record,
-        _: Proof,
-    ) -> Result<bool, HashError> {
+    async fn verify_on_pool(&self, (): &(), _: &Record, _: Proof) -> Result<bool, HashError> {
         unreachable!("the hash takes no time")
     }
 
@@ -105,7 +87,7 @@ impl Backend for LoomBackend {
         true
     }
 
-    fn copy_secret(&self, _: &Self::Token<'_>) {}
+    fn copy_secret(&self, (): &()) {}
 
     async fn hash_again(&self, _: &Key, (): &()) -> Result<Credential, HashError> {
         unreachable!("no hash is outdated")
@@ -121,6 +103,15 @@ impl Backend for LoomBackend {
 pub(crate) struct Verifier(Protocol<LoomBackend>);
 
 impl Verifier {
+    /// Calls `verify` with the token of the one key.
+    fn with_token<T>(&self, verify: impl FnOnce(&PresentedToken<'_, ()>) -> T) -> T {
+        verify(&PresentedToken {
+            id: &id(),
+            environment: Environment::Live,
+            secret: &(),
+        })
+    }
+
     pub(crate) fn new(lease: &Arc<Lease>, store: &Arc<Store>) -> Self {
         let cache = Cache::new(1, Arc::clone(lease));
         let backend = LoomBackend(Arc::clone(store));
@@ -130,12 +121,12 @@ impl Verifier {
     /// Whether the key is accepted according to the cache, or `None` if the cache has no fresh
     /// entry.
     pub(crate) fn verify_in_memory(&self) -> Option<bool> {
-        let decided = self.0.verify_in_memory(&Token(id()), &NoQueue);
+        let decided = self.with_token(|token| self.0.verify_in_memory(token, &NoQueue));
         decided.map(|decided| decided.is_ok())
     }
 
     /// Whether the key is accepted according to the store.
     pub(crate) fn verify_in_store(&self) -> bool {
-        ready(self.0.verify_in_store(&Token(id()), &NoQueue)).is_ok()
+        self.with_token(|token| ready(self.0.verify_in_store(token, &NoQueue)).is_ok())
     }
 }
