@@ -67,7 +67,7 @@ fn cascade_reaches_all_descendants_and_no_other_key<H: Harness>(store: &Handle<'
     let child_of_revoked = store.add(child_of(&revoked));
     let rotated_and_revoked = store.add(child_of(&root));
     let successor_of_revoked = rotated(store, &rotated_and_revoked, Retire::At(at(500)));
-    // The parent of these successors is the ancestor. Only the rotations link them to the root.
+    // Only the rotations link the root to its successors: their parent is the ancestor.
     let root_successor = rotated(store, &root, Retire::At(at(500)));
     let child_of_root_successor = store.add(child_of(&root_successor));
     let second_successor = rotated(store, &root_successor, Retire::At(at(500)));

@@ -251,7 +251,7 @@ fn one_concurrent_insert_succeeds<H: Harness>(handles: &[Handle<'_, H>]) {
         assert_eq!(
             store.read(&id),
             winners[0],
-            "round {round}: stored another record than the one that it acknowledged"
+            "round {round}: stored a record other than the one that it acknowledged"
         );
     }
 }

@@ -86,7 +86,7 @@ fn one_server_creates_the_first_key<H: Harness>(handles: &[Handle<'_, H>]) {
         assert_eq!(
             store.read(&first.key.id),
             *first,
-            "stored another first key than the one that it acknowledged"
+            "stored a first key other than the one that it acknowledged"
         );
         assert!(!store.is_empty(), "reported a store with a key as empty");
         store.revoke_key(first);

@@ -204,7 +204,7 @@ fn repeated_revocation_changes_nothing<H: Harness>(store: &Handle<'_, H>, other:
         assert_eq!(
             revoked.key.revoked_at,
             Some(now()),
-            "stored another time of revocation than the given one"
+            "stored a time of revocation other than the given one"
         );
         for reach in [Reach::Key, Reach::Descendants] {
             for time in [at(-5_000), now(), at(5_000)] {

@@ -41,9 +41,7 @@ fn retired(predecessor: &Record, retire: Retire, successor: &Record) -> Record {
     };
     match retire {
         Retire::Now => key.revoked_at = Some(now()),
-        Retire::At(end) => {
-            key.expires_at = Some(key.expires_at.map_or(end, |earlier| earlier.min(end)))
-        }
+        Retire::At(end) => key.expires_at = Some(key.expires_at.map_or(end, |old| old.min(end))),
     }
     Record {
         key,
@@ -88,7 +86,7 @@ fn predecessor_expires_at_the_given_time<H: Harness>(store: &Handle<'_, H>, othe
             assert_eq!(
                 other.read(&predecessor.key.id),
                 retired(&predecessor, Retire::At(end), &successor),
-                "a rotation at {end:?} did not move the expiry forward from {current_end:?}",
+                "a key that expired at {current_end:?} and was retired at {end:?} does not expire at the earlier",
             );
             assert_eq!(
                 other.read(&successor.key.id),
@@ -166,7 +164,7 @@ fn rejected_rotation_changes_nothing<H: Harness>(store: &Handle<'_, H>) {
     ));
     cases.push(("a repeated rotation", rotated, StoreErrorKind::Conflict));
 
-    let expiring_key = store.add(expiring(record("expiring_key"), at(0)));
+    let expiring_key = store.add(expiring(record("expiring"), at(0)));
     cases.push((
         "a rotation of a key that expires at this moment",
         expiring_key,
@@ -318,7 +316,7 @@ fn one_concurrent_rotation_succeeds<H: Harness>(handles: &[Handle<'_, H>]) {
             let revoked = retire == Retire::Now && error.kind() == StoreErrorKind::NotFound;
             assert!(
                 revoked || error.kind() == StoreErrorKind::Conflict,
-                "round {round}: rejected a concurrent rotation with another error than a conflict: {error:?}",
+                "round {round}: a concurrent rotation failed, but not with a conflict: {error:?}",
             );
             let stored = store.find(&successor.key.id);
             assert_eq!(
