@@ -59,7 +59,7 @@ fn earlier_binding(
     }
 }
 
-/// Does what servers do that start at the same time on an empty store.
+/// Races servers that start at the same time on an empty store.
 fn one_server_creates_the_first_key<H: Harness>(handles: &[Handle<'_, H>]) {
     let [store, ..] = handles else { unreachable!() };
     assert!(store.is_empty(), "the suite needs an empty store");

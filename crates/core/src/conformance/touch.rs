@@ -26,7 +26,7 @@ fn touch_creates_nothing<H: Harness>(store: &Handle<'_, H>) {
     assert_eq!(store.find(&unknown), None, "a touch created a record");
     assert!(
         store.is_empty(),
-        "a touch of an unknown id made an empty store report that it is not empty"
+        "an empty store is not empty after a touch of an unknown id"
     );
     let mut late = record("inserted after a touch of its id");
     late.key.id = unknown;

@@ -1,4 +1,4 @@
-//! Which functions of the suite a broken store fails.
+//! Runs the conformance suite on a broken store, and checks which functions fail.
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -7,7 +7,7 @@ use std::{
 
 use keywright_core::conformance::{self, Harness};
 
-use crate::fault::{Fault, Sound, Trial};
+use crate::fault::{BrokenStore, Fault, NoFault};
 
 macro_rules! clauses_failed_by {
     ($harness:ty: $($clause:ident)+) => {
@@ -21,16 +21,16 @@ macro_rules! clauses_failed_by {
     };
 }
 
-/// Fails unless a store with this fault fails just these functions.
+/// Fails unless a store with this fault fails exactly these functions.
 #[track_caller]
-pub(crate) fn assert_caught<F: Fault>(by: &[&str]) {
-    assert_fails::<Trial<F>>(by);
+pub(crate) fn assert_fails_only<F: Fault>(expected: &[&str]) {
+    assert_harness_fails_only::<BrokenStore<F>>(expected);
 }
 
-/// Fails unless the stores of this harness fail just these functions.
+/// Fails unless the stores of this harness fail exactly these functions.
 #[track_caller]
-pub(crate) fn assert_fails<H: Harness + Default>(by: &[&str]) {
-    silence_the_suite();
+pub(crate) fn assert_harness_fails_only<H: Harness + Default>(expected: &[&str]) {
+    silence_panics_of_the_suite();
     let clauses = clauses_failed_by! { H:
         atomic_insert atomic_rotate durable monotone_revocation idempotent_revoke cascade
         conditional_update touch_is_no_write tenancy listing reservation
@@ -43,22 +43,22 @@ pub(crate) fn assert_fails<H: Harness + Default>(by: &[&str]) {
         .collect();
     assert_eq!(
         failed,
-        by,
-        "the functions that {} fails",
+        expected,
+        "{} fails the wrong functions of the suite",
         std::any::type_name::<H>()
     );
 }
 
-/// Keeps what the suite has to say about a broken store out of the output.
-fn silence_the_suite() {
+/// Hides the panics of the suite, which are expected here, from the output.
+fn silence_panics_of_the_suite() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let hook = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            let of_suite = info
+            let from_suite = info
                 .location()
                 .is_some_and(|at| at.file().contains("conformance"));
-            if !of_suite {
+            if !from_suite {
                 hook(info);
             }
         }));
@@ -67,5 +67,5 @@ fn silence_the_suite() {
 
 #[test]
 fn a_store_without_a_fault_passes() {
-    assert_caught::<Sound>(&[]);
+    assert_fails_only::<NoFault>(&[]);
 }
