@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keywright_core::{KeyId, KeyStore, MemoryStore, conformance::Harness, conformance_tests};
 
-/// A harness whose handles are all the same store.
+/// A harness that returns one shared store as each handle.
 #[derive(Default)]
 struct InMemory(Arc<MemoryStore>);
 

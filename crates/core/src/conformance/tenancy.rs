@@ -104,7 +104,7 @@ fn other_workspaces_cannot_change_a_key<H: Harness>(store: &Handle<'_, H>, keys:
                 assert_rejected(result, kind, "a revocation of a key in another workspace");
             }
             for retire in [Retire::Now, Retire::At(at(500))] {
-                // The store must reject this even if the successor would stay in the owner's workspace.
+                // The store must reject this even if the successor stays in the owner's workspace.
                 for successor in [successor_of(&moved), successor_of(parent)] {
                     let result = store.rotate(&moved, retire, &successor, now());
                     assert_rejected(result, kind, "a rotation of a key in another workspace");

@@ -37,7 +37,7 @@ pub(crate) enum Action {
         key: Index,
         reach: Reach,
     },
-    TimePasses(Duration),
+    AdvanceTime(Duration),
 }
 
 /// The expiry that a request names for the new key.
@@ -56,7 +56,7 @@ pub(crate) fn actions(count: impl Into<SizeRange>) -> impl Strategy<Value = Vec<
             5 => rotate(),
             1 => (any::<Index>(), any::<Index>()).prop_map(|(caller, key)| Action::Rename { caller, key }),
             2 => revoke(),
-            3 => (0..3_000_u64).prop_map(|millis| Action::TimePasses(Duration::from_millis(millis))),
+            3 => (0..3_000_u64).prop_map(|millis| Action::AdvanceTime(Duration::from_millis(millis))),
         ],
         count,
     )

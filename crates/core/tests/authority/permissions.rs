@@ -17,7 +17,7 @@ pub(crate) const GRANTABLE: [&str; 10] = [
 ];
 
 /// The permissions that a call can require: those in [`GRANTABLE`] that are not patterns, and for
-/// each pattern one that only this pattern grants.
+/// each pattern one that only this pattern and wider ones grant.
 const REQUIRED: [&str; 10] = [
     "anything",
     "api_keys:read",

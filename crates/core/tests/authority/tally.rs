@@ -1,4 +1,4 @@
-//! Counts how often each kind of action succeeded and failed, to detect sequences that test nothing.
+//! Counts how often each kind of action succeeded and failed, to detect useless sequences.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -21,7 +21,7 @@ impl Tally {
                     .unwrap_or_default();
                 assert!(
                     count >= 20,
-                    "the sequences contain only {count} times `{action}` with success {succeeded}"
+                    "`{action}` ended with success = {succeeded} only {count} times"
                 );
             }
         }

@@ -85,7 +85,7 @@ impl<'a> World<'a> {
     pub(crate) fn step(&self, action: &Action) {
         let before = self.records();
         let changed = match action {
-            Action::TimePasses(span) => {
+            Action::AdvanceTime(span) => {
                 let millis = i64::try_from(span.as_millis()).unwrap();
                 self.clock.0.fetch_add(millis, Ordering::Relaxed);
                 HashSet::new()
@@ -102,7 +102,7 @@ impl<'a> World<'a> {
                 let mut new = NewKey::new(Name::parse("n").unwrap());
                 new.permissions.clone_from(permissions);
                 new.environment = *environment;
-                new.expiry = match (expiry, self.time_of(*expiry)) {
+                new.expiry = match (expiry, self.expiry_time(*expiry)) {
                     (RequestedExpiry::Now, _) => Expiry::Now,
                     (_, Some(time)) => Expiry::At(time),
                     (_, None) => Expiry::Inherited,
@@ -121,7 +121,7 @@ impl<'a> World<'a> {
                 };
                 let mut rotation = NewRotation::new();
                 rotation.overlap = *overlap;
-                rotation.expires_at = self.time_of(*expiry);
+                rotation.expires_at = self.expiry_time(*expiry);
                 self.rotate(&caller, &before[&id].key, &rotation)
             }
             Action::Rename { caller, key } => {
@@ -148,7 +148,7 @@ impl<'a> World<'a> {
             && new
                 .permissions
                 .as_ref()
-                .is_none_or(|wanted| includes(caller.permissions(), wanted))
+                .is_none_or(|requested| includes(caller.permissions(), requested))
             && match new.expiry {
                 Expiry::At(end) => can_expire_at(caller, end, now),
                 _ => true,
@@ -291,23 +291,23 @@ impl<'a> World<'a> {
     }
 
     /// Returns a caller that the host authenticated, or the caller of a token if it is accepted.
-    fn caller(&self, number: Index) -> Option<Caller> {
+    fn caller(&self, index: Index) -> Option<Caller> {
         let issued = self.issued.borrow();
-        let number = number.index(self.sessions.len() + issued.len());
-        if let Some(session) = self.sessions.get(number) {
+        let index = index.index(self.sessions.len() + issued.len());
+        if let Some(session) = self.sessions.get(index) {
             return Some(session.clone());
         }
-        let token = &issued[number - self.sessions.len()].token;
+        let token = &issued[index - self.sessions.len()].token;
         let verified = block_on(self.keys.verifier().verify(token.as_bytes()));
         verified.ok().map(|verified| verified.caller())
     }
 
-    fn key(&self, number: Index) -> Option<KeyId> {
+    fn key(&self, index: Index) -> Option<KeyId> {
         let issued = self.issued.borrow();
-        (!issued.is_empty()).then(|| issued[number.index(issued.len())].id)
+        (!issued.is_empty()).then(|| issued[index.index(issued.len())].id)
     }
 
-    fn time_of(&self, expiry: RequestedExpiry) -> Option<Timestamp> {
+    fn expiry_time(&self, expiry: RequestedExpiry) -> Option<Timestamp> {
         match expiry {
             RequestedExpiry::In(millis) => {
                 Some(Timestamp::from_millis(self.clock.now().as_millis() + millis).unwrap())
@@ -328,6 +328,7 @@ impl<'a> World<'a> {
             .collect()
     }
 
+    /// Checks that the action succeeded exactly if the caller is permitted to perform it.
     fn check_result(&self, action: &'static str, error: Option<&IssueError>, permitted: bool) {
         assert_eq!(error.is_none(), permitted, "{action}: {error:?}");
         self.tally.record(action, permitted);
@@ -345,6 +346,7 @@ fn sees(caller: Environment, key: Environment) -> bool {
     caller == Environment::Live || key == Environment::Test
 }
 
+/// Whether the caller sees the key.
 fn can_see(caller: &Caller, key: &Key) -> bool {
     *caller.workspace() == key.workspace && sees(caller.environment(), key.environment)
 }
@@ -358,18 +360,19 @@ fn is_expired(key: &Key, now: Timestamp) -> bool {
     key.expires_at.is_some_and(|end| end <= now)
 }
 
-/// Returns a key and all its descendants: the keys that it created or was rotated into, and theirs.
+/// Returns a key and its descendants: the keys that it created, those that it was rotated into, and
+/// their descendants.
 fn family(records: &HashMap<KeyId, Record>, top: KeyId) -> HashSet<KeyId> {
     let mut family = HashSet::from([top]);
-    let mut unseen = vec![top];
-    while let Some(id) = unseen.pop() {
+    let mut unvisited = vec![top];
+    while let Some(id) = unvisited.pop() {
         let children = records
             .values()
             .filter(|record| record.key.parent == Some(id));
         let next = children
             .map(|record| record.key.id)
             .chain(records[&id].key.successor);
-        unseen.extend(next.filter(|id| family.insert(*id)).collect::<Vec<_>>());
+        unvisited.extend(next.filter(|id| family.insert(*id)).collect::<Vec<_>>());
     }
     family
 }
