@@ -187,7 +187,7 @@ fn dropped_insert_happens_completely_or_not_at_all<H: Harness>(
     let found = store.read(&dropped.key.id).key;
     assert_eq!(
         found, dropped.key,
-        "returned another key after a dropped insert"
+        "returned a key other than the inserted one after a dropped insert"
     );
 }
 
@@ -237,7 +237,7 @@ fn dropped_rotation_happens_completely_or_not_at_all<H: Harness>(
     );
     assert_eq!(
         retired.version, 2,
-        "a dropped rotation changed the version of the predecessor"
+        "did not change the predecessor exactly once after a dropped rotation"
     );
     assert_eq!(
         store.read(&stored.key.id),
