@@ -1,4 +1,4 @@
-//! Lists: pages by cursor show each key once, and each list accepts only its own cursors.
+//! Lists: pages by cursor show each key once, and each list accepts only its next_page cursors.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -104,20 +104,20 @@ fn a_cursor_is_accepted_only_by_its_list() {
     let acme = caller("acme");
     let first = list(&keys, &acme, request(ListStart::Offset(0))).unwrap();
     let cursor = first.next.unwrap();
-    let own = request(ListStart::After(cursor.clone()));
-    let mut shorter = own.clone();
+    let next_page = request(ListStart::After(cursor.clone()));
+    let mut shorter = next_page.clone();
     shorter.limit = 1;
-    for accepted in [own.clone(), shorter] {
+    for accepted in [next_page.clone(), shorter] {
         assert!(list(&keys, &acme, accepted).is_ok());
     }
 
-    let mut active = own.clone();
+    let mut active = next_page.clone();
     active.status = Some(Status::Active);
-    let mut searched = own.clone();
+    let mut searched = next_page.clone();
     searched.search = Some("ci".into());
     let foreign = [
-        (caller("other"), own.clone()),
-        (acme.clone().with_environment(Environment::Test), own),
+        (caller("other"), next_page.clone()),
+        (acme.clone().with_environment(Environment::Test), next_page),
         (acme.clone(), active),
         (acme.clone(), searched),
     ];
