@@ -1,10 +1,10 @@
-//! The store in memory keeps the contract.
+//! Runs the conformance suite on the store in memory.
 
 use std::sync::Arc;
 
 use keywright_core::{KeyId, KeyStore, MemoryStore, conformance::Harness, conformance_tests};
 
-/// All handles are the one store.
+/// A harness that returns one shared store as each handle.
 #[derive(Default)]
 struct InMemory(Arc<MemoryStore>);
 

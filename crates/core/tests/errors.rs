@@ -1,4 +1,5 @@
-//! What errors say: a clause of its own each, and what caused it is asked for by `source`.
+//! Error messages: each is a single clause, distinct within its type, and the cause is only in
+//! `source`.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -11,7 +12,7 @@ use keywright_core::{
     Workspace,
 };
 
-/// What is at the bottom of all that can have a cause.
+/// The message of the root cause of each error that has a cause.
 const CAUSE: &str = "the disk is full";
 
 type Boxed = Box<dyn Error>;
@@ -28,8 +29,8 @@ fn store() -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, "sqlite").with_source(io::Error::other(CAUSE))
 }
 
-/// Those that something else has caused, each enum by itself.
-fn caused() -> [Vec<Boxed>; 6] {
+/// Returns errors that have a cause, grouped by type.
+fn errors_with_cause() -> [Vec<Boxed>; 6] {
     [
         vec![random().into(), hash().into(), store().into()],
         vec![
@@ -51,8 +52,8 @@ fn caused() -> [Vec<Boxed>; 6] {
     ]
 }
 
-/// Those that nothing else has caused.
-fn first() -> [Vec<Boxed>; 14] {
+/// Returns errors without a cause, grouped by type.
+fn errors_without_cause() -> [Vec<Boxed>; 14] {
     let id = KeyId::parse("key_0123456789ABCDEF").unwrap();
     let [sk, pk] = ["sk", "pk"].map(|prefix| Prefix::parse(prefix).unwrap());
     [
@@ -134,22 +135,26 @@ fn first() -> [Vec<Boxed>; 14] {
 }
 
 #[test]
-fn each_says_a_clause_of_its_own_and_not_that_of_its_cause() {
-    for family in caused().into_iter().chain(first()) {
-        let count = family.len();
-        let said: HashSet<_> = family.iter().map(ToString::to_string).collect();
-        assert_eq!(said.len(), count, "{said:?}");
-        for clause in said {
-            assert!(clause.starts_with(char::is_lowercase), "{clause:?}");
+fn each_message_is_distinct_and_omits_its_cause() {
+    for group in errors_with_cause()
+        .into_iter()
+        .chain(errors_without_cause())
+    {
+        let count = group.len();
+        let messages: HashSet<_> = group.iter().map(ToString::to_string).collect();
+        assert_eq!(messages.len(), count, "{messages:?}");
+        for message in messages {
+            assert!(message.starts_with(char::is_lowercase), "{message:?}");
             assert!(
-                !clause.ends_with('.') && !clause.contains(CAUSE),
-                "{clause:?}"
+                !message.ends_with('.') && !message.contains(CAUSE),
+                "{message:?}"
             );
         }
     }
 }
 
-fn bottom(error: &Boxed) -> String {
+/// Returns the message of the root cause.
+fn root_cause(error: &Boxed) -> String {
     iter::successors(Some(&**error), |error| (*error).source())
         .map(ToString::to_string)
         .last()
@@ -157,18 +162,18 @@ fn bottom(error: &Boxed) -> String {
 }
 
 #[test]
-fn each_leads_to_what_caused_it() {
-    for error in caused().iter().flatten() {
-        assert_eq!(bottom(error), CAUSE, "{error}");
+fn each_error_leads_to_its_root_cause() {
+    for error in errors_with_cause().iter().flatten() {
+        assert_eq!(root_cause(error), CAUSE, "{error}");
     }
-    for error in first().iter().flatten() {
-        assert_eq!(bottom(error), error.to_string());
+    for error in errors_without_cause().iter().flatten() {
+        assert_eq!(root_cause(error), error.to_string());
     }
     let denied = VerifyError::from(Denied::Malformed(TokenError::Checksum));
-    assert_eq!(bottom(&denied.into()), TokenError::Checksum.to_string());
+    assert_eq!(root_cause(&denied.into()), TokenError::Checksum.to_string());
 }
 
 #[test]
-fn an_error_of_a_store_names_the_backend() {
+fn a_store_error_names_the_backend() {
     assert_eq!(store().backend(), "sqlite");
 }

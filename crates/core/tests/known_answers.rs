@@ -1,4 +1,4 @@
-//! The frozen answers: tokens and hashes that must be read for ever.
+//! Known answers: tokens and hashes that every version must accept.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -18,36 +18,38 @@ fn rows(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
 }
 
 #[test]
-fn tokens() {
+fn known_tokens_are_parsed_or_rejected() {
     let mut count = 0;
     for row in rows(include_str!("known_answers/tokens.txt")) {
-        let [prefix, answer, text] = row[..] else {
-            panic!("three columns")
+        let [prefix, expected, text] = row[..] else {
+            panic!("a row must have three columns")
         };
         let prefix = Prefix::parse(prefix).unwrap();
         let parsed = TokenRef::parse(text.as_bytes(), &prefix);
-        if answer == "rejected" {
+        if expected == "rejected" {
             assert!(parsed.is_err(), "{text}");
         } else {
             let token = parsed.map_err(|error| format!("{text}: {error}")).unwrap();
-            assert_eq!(token.id().created_at().to_string(), answer);
-            let again = Token::assemble(&prefix, token.environment(), token.id(), &token.secret());
-            assert_eq!(again.expose(), text);
+            assert_eq!(token.id().created_at().to_string(), expected);
+            let assembled =
+                Token::assemble(&prefix, token.environment(), token.id(), &token.secret());
+            assert_eq!(assembled.expose(), text);
         }
         count += 1;
     }
     assert_eq!(count, 6);
 }
 
-struct Stopped;
+/// A clock that always returns the same time.
+struct FixedClock;
 
-impl Clock for Stopped {
+impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         Timestamp::parse("2026-01-01T00:00:00Z").unwrap()
     }
 }
 
-/// What the verifier says of a token over a store that holds this hash and tag for it.
+/// Verifies a token with a store that contains this hash and tag for it.
 fn verify(
     text: &str,
     workspace: &str,
@@ -66,23 +68,23 @@ fn verify(
     let store = MemoryStore::new();
     block_on(async {
         store
-            .insert(&Record::new(key, credential), Stopped.now())
+            .insert(&Record::new(key, credential), FixedClock.now())
             .await
             .unwrap();
         let config = Config::new(prefix)
             .with_peppers(peppers)
-            .with_clock(Stopped);
+            .with_clock(FixedClock);
         let keys = Keywright::open(config, Arc::new(store)).await.unwrap();
         keys.verifier().verify(text.as_bytes()).await.map(|_| ())
     })
 }
 
 #[test]
-fn hashes() {
+fn known_hashes_are_verified() {
     let mut count = 0;
     for row in rows(include_str!("known_answers/hashes.txt")) {
         let [text, workspace, pepper_id, pepper, tag, hash] = row[..] else {
-            panic!("six columns")
+            panic!("a row must have six columns")
         };
         let environment = if text.starts_with("sk_live") {
             Environment::Live
@@ -99,10 +101,10 @@ fn hashes() {
         let tag = Tag::from_bytes(from_hex(tag).try_into().unwrap());
         let credential = || Credential::new(StoredHash::parse(hash).unwrap(), tag);
 
-        let answer = verify(text, workspace, environment, peppers(), credential());
-        assert!(answer.is_ok(), "{hash}: {answer:?}");
+        let result = verify(text, workspace, environment, peppers(), credential());
+        assert!(result.is_ok(), "{hash}: {result:?}");
 
-        // The same hash in a row of another workspace: the tag still fits, the hash does not.
+        // The same hash in the record of another workspace: the tag matches, the hash does not.
         let moved = verify(text, "elsewhere", environment, peppers(), credential());
         assert!(
             matches!(moved, Err(VerifyError::Denied(Denied::WrongSecret(_)))),

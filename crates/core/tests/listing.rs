@@ -1,4 +1,4 @@
-//! Pages: by cursor each key is shown once, and a cursor is taken by no list but its own.
+//! Lists: pages by cursor show each key once, and each list accepts only its next_page cursors.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -13,10 +13,10 @@ use keywright_core::{
     Name, NewKey, Page, Prefix, Reach, Scheme, Status, Timestamp, Workspace,
 };
 
-/// A clock that goes on by a minute whenever it is asked, so that no two keys are of one time.
-struct Minutes(AtomicI64);
+/// A clock that advances by a minute at each call, so that no two keys have the same creation time.
+struct MinuteClock(AtomicI64);
 
-impl Clock for Minutes {
+impl Clock for MinuteClock {
     fn now(&self) -> Timestamp {
         let millis = self.0.fetch_add(60_000, Ordering::Relaxed);
         Timestamp::from_millis(millis).unwrap()
@@ -28,11 +28,11 @@ fn caller(workspace: &str) -> Caller {
     Caller::new(workspace, "*".parse().unwrap())
 }
 
-/// A library with five keys in each of two workspaces, one of which has been revoked.
+/// Opens a library with five keys in each of two workspaces. One key in each is revoked.
 fn library() -> Keywright {
     let config = Config::new(Prefix::parse("acme").unwrap())
         .with_scheme(Scheme::HmacSha256)
-        .with_clock(Minutes(AtomicI64::new(1_709_287_200_000)));
+        .with_clock(MinuteClock(AtomicI64::new(1_709_287_200_000)));
     let keys = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
     for workspace in ["acme", "other"] {
         let caller = caller(workspace);
@@ -48,22 +48,22 @@ fn library() -> Keywright {
     keys
 }
 
-fn wanted(start: ListStart) -> ListKeys {
-    let mut wanted = ListKeys::new();
-    wanted.limit = 2;
-    wanted.start = start;
-    wanted
+fn request(start: ListStart) -> ListKeys {
+    let mut request = ListKeys::new();
+    request.limit = 2;
+    request.start = start;
+    request
 }
 
-fn list(keys: &Keywright, caller: &Caller, wanted: ListKeys) -> Result<Page, IssueError> {
-    block_on(keys.issuer().list(caller, wanted))
+fn list(keys: &Keywright, caller: &Caller, request: ListKeys) -> Result<Page, IssueError> {
+    block_on(keys.issuer().list(caller, request))
 }
 
 #[test]
-fn cursors_lead_to_each_key_once_and_to_an_end() {
+fn pages_by_cursor_show_each_key_once_and_end() {
     let keys = library();
     let caller = caller("acme");
-    let mut page = list(&keys, &caller, wanted(ListStart::Offset(0))).unwrap();
+    let mut page = list(&keys, &caller, request(ListStart::Offset(0))).unwrap();
     assert_eq!(page.total, Some(5));
     let mut names = Vec::new();
     loop {
@@ -71,20 +71,20 @@ fn cursors_lead_to_each_key_once_and_to_an_end() {
         let Some(cursor) = page.next else {
             break;
         };
-        page = list(&keys, &caller, wanted(ListStart::After(cursor))).unwrap();
+        page = list(&keys, &caller, request(ListStart::After(cursor))).unwrap();
         assert_eq!(page.total, None);
     }
     assert_eq!(names, ["CI 4", "CI 3", "CI 2", "CI 1", "CI 0"]);
 }
 
 #[test]
-fn a_page_has_its_number_and_its_limit() {
+fn pages_by_number_respect_the_limit() {
     let keys = library();
     let caller = caller("acme");
     let names = |page, limit| {
-        let mut wanted = wanted(ListStart::page(page, limit));
-        wanted.limit = limit;
-        let listed = list(&keys, &caller, wanted).unwrap();
+        let mut request = request(ListStart::page(page, limit));
+        request.limit = limit;
+        let listed = list(&keys, &caller, request).unwrap();
         assert_eq!(listed.total, Some(5));
         let names = listed.keys.iter().map(|key| key.name.to_string());
         names.collect::<Vec<_>>()
@@ -99,31 +99,31 @@ fn a_page_has_its_number_and_its_limit() {
 }
 
 #[test]
-fn a_cursor_belongs_to_one_list() {
+fn a_cursor_is_accepted_only_by_its_list() {
     let keys = library();
     let acme = caller("acme");
-    let first = list(&keys, &acme, wanted(ListStart::Offset(0))).unwrap();
+    let first = list(&keys, &acme, request(ListStart::Offset(0))).unwrap();
     let cursor = first.next.unwrap();
-    let mine = wanted(ListStart::After(cursor.clone()));
-    let mut shorter = mine.clone();
+    let next_page = request(ListStart::After(cursor.clone()));
+    let mut shorter = next_page.clone();
     shorter.limit = 1;
-    for taken in [mine.clone(), shorter] {
-        assert!(list(&keys, &acme, taken).is_ok());
+    for accepted in [next_page.clone(), shorter] {
+        assert!(list(&keys, &acme, accepted).is_ok());
     }
 
-    let mut active = mine.clone();
+    let mut active = next_page.clone();
     active.status = Some(Status::Active);
-    let mut searched = mine.clone();
+    let mut searched = next_page.clone();
     searched.search = Some("ci".into());
     let foreign = [
-        (caller("other"), mine.clone()),
-        (acme.clone().with_environment(Environment::Test), mine),
+        (caller("other"), next_page.clone()),
+        (acme.clone().with_environment(Environment::Test), next_page),
         (acme.clone(), active),
         (acme.clone(), searched),
     ];
-    for (caller, wanted) in foreign {
-        let refused = list(&keys, &caller, wanted).unwrap_err();
-        assert!(matches!(refused, IssueError::Cursor), "{refused:?}");
+    for (caller, request) in foreign {
+        let error = list(&keys, &caller, request).unwrap_err();
+        assert!(matches!(error, IssueError::Cursor), "{error:?}");
     }
     for damaged in [
         "",
@@ -141,23 +141,23 @@ fn a_cursor_belongs_to_one_list() {
             },
         ),
     ] {
-        let refused = list(&keys, &acme, wanted(ListStart::After(damaged.into()))).unwrap_err();
-        assert!(matches!(refused, IssueError::Cursor), "{damaged}");
+        let error = list(&keys, &acme, request(ListStart::After(damaged.into()))).unwrap_err();
+        assert!(matches!(error, IssueError::Cursor), "{damaged}");
     }
 }
 
 #[test]
-fn a_search_is_for_any_case_and_its_cursor_too() {
+fn a_search_and_its_cursor_ignore_case() {
     let keys = library();
     let acme = caller("acme");
-    let mut upper = wanted(ListStart::Offset(0));
+    let mut upper = request(ListStart::Offset(0));
     upper.search = Some("CI ".into());
     let first = list(&keys, &acme, upper).unwrap();
     assert_eq!(first.total, Some(5));
-    let mut lower = wanted(ListStart::After(first.next.unwrap()));
+    let mut lower = request(ListStart::After(first.next.unwrap()));
     lower.search = Some("ci ".into());
     assert_eq!(list(&keys, &acme, lower).unwrap().keys.len(), 2);
-    let mut revoked = wanted(ListStart::Offset(0));
+    let mut revoked = request(ListStart::Offset(0));
     revoked.status = Some(Status::Revoked);
     assert_eq!(list(&keys, &acme, revoked).unwrap().total, Some(1));
 }

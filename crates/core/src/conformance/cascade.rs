@@ -1,29 +1,29 @@
-//! Clause 6: a revocation of a key and all that descends from it.
+//! Clause 6: the revocation of a key and all its descendants.
 
 use super::{
-    Harness,
-    fixture::{assert_refused, at, child_of, expiring, now, record, record_in, successor_of},
+    fixture::{assert_rejected, at, child_of, expiring, now, record, record_in, successor_of},
     handle::{Handle, race},
+    harness::Harness,
 };
 use crate::{KeyId, Reach, Record, Retire, Revocation, StoreErrorKind};
 
-/// Clause 6, cascade.
+/// Tests clause 6, cascade.
 pub fn cascade(harness: &impl Harness) {
     let handles = Handle::open_three(harness);
     let [store, ..] = &handles;
-    all_descendants_and_no_others(store);
-    revoked_root_is_passed_through(store);
-    successors_do_not_reach_back(store);
-    any_depth(store);
-    grandchild_is_refused_or_revoked(&handles);
-    successor_is_refused_or_revoked(&handles);
+    cascade_reaches_all_descendants_and_no_other_key(store);
+    cascade_passes_through_a_revoked_root(store);
+    cascade_does_not_reach_predecessors(store);
+    cascade_reaches_any_depth(store);
+    concurrent_grandchild_is_rejected_or_revoked(&handles);
+    concurrent_successor_is_rejected_or_revoked(&handles);
 }
 
 fn rotated<H: Harness>(store: &Handle<'_, H>, predecessor: &Record, retire: Retire) -> Record {
     let successor = successor_of(predecessor);
     store
         .rotate(predecessor, retire, &successor, now())
-        .expect("a key is rotated");
+        .expect("the store failed to rotate a key");
     successor
 }
 
@@ -31,7 +31,7 @@ fn rotated<H: Harness>(store: &Handle<'_, H>, predecessor: &Record, retire: Reti
 fn revoke_all<H: Harness>(store: &Handle<'_, H>, root: &Record) -> Revocation {
     store
         .revoke(root, Reach::Descendants, now())
-        .expect("a key and its descendants are revoked")
+        .expect("the store failed to revoke a key and its descendants")
 }
 
 fn read_all<H: Harness>(store: &Handle<'_, H>, records: &[&Record]) -> Vec<Record> {
@@ -42,14 +42,14 @@ fn read_all<H: Harness>(store: &Handle<'_, H>, records: &[&Record]) -> Vec<Recor
 }
 
 #[track_caller]
-fn assert_revoked<H: Harness>(store: &Handle<'_, H>, id: &KeyId, what: &str) {
+fn assert_revoked<H: Harness>(store: &Handle<'_, H>, id: &KeyId, descendant: &str) {
     assert!(
         store.read(id).key.revoked_at.is_some(),
-        "a cascade has left out {what}"
+        "a cascade missed {descendant}"
     );
 }
 
-fn all_descendants_and_no_others<H: Harness>(store: &Handle<'_, H>) {
+fn cascade_reaches_all_descendants_and_no_other_key<H: Harness>(store: &Handle<'_, H>) {
     let ancestor = store.add(record("ancestor"));
     let root = store.add(child_of(&ancestor));
     let sibling = store.add(child_of(&ancestor));
@@ -61,99 +61,108 @@ fn all_descendants_and_no_others<H: Harness>(store: &Handle<'_, H>) {
     let child = store.add(child_of(&root));
     let grandchild = store.add(child_of(&child));
     let expired = store.add(expiring(child_of(&child), at(-1)));
-    let heir = rotated(store, &child, Retire::At(at(500)));
-    let heirs_child = store.add(child_of(&heir));
-    let middle = store.add(child_of(&root));
-    let below_middle = store.add(child_of(&middle));
-    let replaced = store.add(child_of(&root));
-    let replacing = rotated(store, &replaced, Retire::At(at(500)));
-    // These have the ancestor as their parent: only the rotations lead to them.
-    let roots_heir = rotated(store, &root, Retire::At(at(500)));
-    let roots_heirs_child = store.add(child_of(&roots_heir));
-    let second_heir = rotated(store, &roots_heir, Retire::At(at(500)));
-    let second_heirs_child = store.add(child_of(&second_heir));
-    store.withdraw(&replaced);
-    store.withdraw(&middle);
+    let successor = rotated(store, &child, Retire::At(at(500)));
+    let child_of_successor = store.add(child_of(&successor));
+    let revoked = store.add(child_of(&root));
+    let child_of_revoked = store.add(child_of(&revoked));
+    let rotated_and_revoked = store.add(child_of(&root));
+    let successor_of_revoked = rotated(store, &rotated_and_revoked, Retire::At(at(500)));
+    // Only the rotations link the root to its successors: their parent is the ancestor.
+    let root_successor = rotated(store, &root, Retire::At(at(500)));
+    let child_of_root_successor = store.add(child_of(&root_successor));
+    let second_successor = rotated(store, &root_successor, Retire::At(at(500)));
+    let child_of_second_successor = store.add(child_of(&second_successor));
+    store.revoke_key(&rotated_and_revoked);
+    store.revoke_key(&revoked);
     let reached = [
-        (&root, "the key itself"),
+        (&root, "the root"),
         (&child, "a child"),
         (&grandchild, "a grandchild"),
         (&expired, "an expired grandchild"),
-        (&heir, "the successor of a child"),
-        (&heirs_child, "a child of a successor"),
-        (&roots_heir, "the key's own successor"),
-        (&roots_heirs_child, "a child of the key's own successor"),
-        (&second_heir, "the successor of the key's own successor"),
-        (&second_heirs_child, "a child of that one"),
-        (&below_middle, "a child of a key that was revoked before"),
-        (&replacing, "the successor of a key that was revoked before"),
+        (&successor, "the successor of a child"),
+        (&child_of_successor, "a child of a successor"),
+        (&root_successor, "the root's successor"),
+        (&child_of_root_successor, "a child of the root's successor"),
+        (&second_successor, "the successor of the root's successor"),
+        (
+            &child_of_second_successor,
+            "a child of the successor of the root's successor",
+        ),
+        (
+            &child_of_revoked,
+            "a child of a key that was already revoked",
+        ),
+        (
+            &successor_of_revoked,
+            "the successor of a key that was already revoked",
+        ),
     ];
 
     let unreached_before = read_all(store, &untouched);
-    let revoked_before = read_all(store, &[&middle, &replaced]);
+    let revoked_before = read_all(store, &[&revoked, &rotated_and_revoked]);
     let reached_before = read_all(store, &reached.map(|(record, _)| record));
 
     let count = revoke_all(store, &root).count;
-    for ((record, what), mut before) in reached.into_iter().zip(reached_before) {
-        assert_revoked(store, &record.key.id, what);
+    for ((record, descendant), mut before) in reached.into_iter().zip(reached_before) {
+        assert_revoked(store, &record.key.id, descendant);
         let after = store.read(&record.key.id);
         before.key.revoked_at = after.key.revoked_at;
         before.version += 1;
         assert_eq!(
             after, before,
-            "a cascade changes more than the revocation of {what}"
+            "a cascade changed more than the revocation of {descendant}"
         );
     }
     assert_eq!(
         count,
         reached.len() as u64,
-        "the count is that of the keys that were not revoked"
+        "a cascade did not count exactly the keys that it revoked"
     );
     assert_eq!(
-        read_all(store, &[&middle, &replaced]),
+        read_all(store, &[&revoked, &rotated_and_revoked]),
         revoked_before,
-        "a cascade has revoked again what was revoked before",
+        "a cascade changed a key that was already revoked",
     );
     assert_eq!(
         read_all(store, &untouched),
         unreached_before,
-        "a cascade has reached a key that does not descend from its root",
+        "a cascade changed a key that does not descend from its root",
     );
 }
 
-fn revoked_root_is_passed_through<H: Harness>(store: &Handle<'_, H>) {
+fn cascade_passes_through_a_revoked_root<H: Harness>(store: &Handle<'_, H>) {
     let root = store.add(record("root"));
     let child = store.add(child_of(&root));
     let grandchild = store.add(child_of(&child));
-    store.withdraw(&root);
-    let living = read_all(store, &[&child, &grandchild]);
+    store.revoke_key(&root);
+    let descendants = read_all(store, &[&child, &grandchild]);
     assert_eq!(
-        living,
+        descendants,
         [child.clone(), grandchild.clone()],
-        "Reach::Key reaches the key alone"
+        "a revocation of a key alone changed its descendants"
     );
 
     let revoked = store.read(&root.key.id);
     assert_eq!(
         revoke_all(store, &root).count,
         2,
-        "what is left below a revoked key is revoked"
+        "a cascade from a revoked root did not count its two descendants"
     );
     assert_revoked(store, &child.key.id, "a child of a revoked root");
     assert_revoked(store, &grandchild.key.id, "a grandchild of a revoked root");
     assert_eq!(
         store.read(&root.key.id),
         revoked,
-        "a cascade has changed its revoked root"
+        "a cascade changed its revoked root"
     );
     assert_eq!(
         revoke_all(store, &root).count,
         0,
-        "nothing is left to a second cascade"
+        "a repeated cascade counted keys that were already revoked"
     );
 }
 
-fn successors_do_not_reach_back<H: Harness>(store: &Handle<'_, H>) {
+fn cascade_does_not_reach_predecessors<H: Harness>(store: &Handle<'_, H>) {
     let predecessor = store.add(record("predecessor"));
     let child = store.add(child_of(&predecessor));
     let successor = rotated(store, &predecessor, Retire::At(at(500)));
@@ -161,35 +170,35 @@ fn successors_do_not_reach_back<H: Harness>(store: &Handle<'_, H>) {
     assert_eq!(
         revoke_all(store, &successor).count,
         1,
-        "nothing descends from the successor"
+        "a cascade from a successor counted other keys"
     );
     assert_eq!(
         read_all(store, &[&predecessor, &child]),
         before,
-        "a predecessor and its children do not descend from the successor",
+        "a cascade from a successor changed its predecessor or the predecessor's child",
     );
 }
 
-fn any_depth<H: Harness>(store: &Handle<'_, H>) {
+fn cascade_reaches_any_depth<H: Harness>(store: &Handle<'_, H>) {
     const DEPTH: u64 = 40;
     let root = store.add(record("root"));
-    let mut lowest = root.clone();
+    let mut youngest = root.clone();
     for depth in 0..DEPTH {
-        lowest = if depth % 3 == 2 {
-            rotated(store, &lowest, Retire::At(at(500)))
+        youngest = if depth % 3 == 2 {
+            rotated(store, &youngest, Retire::At(at(500)))
         } else {
-            store.add(child_of(&lowest))
+            store.add(child_of(&youngest))
         };
     }
     assert_eq!(
         revoke_all(store, &root).count,
         1 + DEPTH,
-        "a cascade reaches any depth"
+        "a cascade did not count all 40 generations"
     );
-    assert_revoked(store, &lowest.key.id, "the lowest of 40 generations");
+    assert_revoked(store, &youngest.key.id, "the last of 40 generations");
 }
 
-fn grandchild_is_refused_or_revoked<H: Harness>(handles: &[Handle<'_, H>]) {
+fn concurrent_grandchild_is_rejected_or_revoked<H: Harness>(handles: &[Handle<'_, H>]) {
     let [store, ..] = handles else { unreachable!() };
     for round in 0..15 {
         let root = store.add(record("root"));
@@ -202,22 +211,30 @@ fn grandchild_is_refused_or_revoked<H: Harness>(handles: &[Handle<'_, H>]) {
             let grandchild = child_of(&child);
             Some((grandchild.key.id, store.insert(&grandchild, now())))
         });
-        for (id, answer) in inserted.into_iter().flatten() {
-            if answer.is_ok() {
+        for (id, result) in inserted.into_iter().flatten() {
+            if result.is_ok() {
                 assert_revoked(
                     store,
                     &id,
-                    &format!("a key admitted in the midst of it ({round})"),
+                    &format!("a key that was inserted meanwhile (round {round})"),
                 );
             } else {
-                assert_refused(answer, StoreErrorKind::Conflict, "a child of a revoked key");
-                assert_eq!(store.find(&id), None, "round {round}: refused, but stored");
+                assert_rejected(
+                    result,
+                    StoreErrorKind::Conflict,
+                    "an insert of a child of a revoked key",
+                );
+                assert_eq!(
+                    store.find(&id),
+                    None,
+                    "round {round}: stored a rejected child"
+                );
             }
         }
     }
 }
 
-fn successor_is_refused_or_revoked<H: Harness>(handles: &[Handle<'_, H>]) {
+fn concurrent_successor_is_rejected_or_revoked<H: Harness>(handles: &[Handle<'_, H>]) {
     let [store, ..] = handles else { unreachable!() };
     for round in 0..15 {
         let root = store.add(record("root"));
@@ -228,18 +245,22 @@ fn successor_is_refused_or_revoked<H: Harness>(handles: &[Handle<'_, H>]) {
                 return None;
             }
             let successor = successor_of(&child);
-            let answer = store.rotate(&child, Retire::At(at(500)), &successor, now());
-            Some((successor.key.id, answer))
+            let result = store.rotate(&child, Retire::At(at(500)), &successor, now());
+            Some((successor.key.id, result))
         });
-        for (id, answer) in successors.into_iter().flatten() {
-            if answer.is_ok() {
+        for (id, result) in successors.into_iter().flatten() {
+            if result.is_ok() {
                 assert_revoked(
                     store,
                     &id,
-                    &format!("a successor made in its midst ({round})"),
+                    &format!("a successor that was inserted meanwhile (round {round})"),
                 );
             } else {
-                assert_eq!(store.find(&id), None, "round {round}: refused, but stored");
+                assert_eq!(
+                    store.find(&id),
+                    None,
+                    "round {round}: stored the successor of a rejected rotation"
+                );
             }
         }
     }

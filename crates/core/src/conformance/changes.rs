@@ -1,4 +1,4 @@
-//! Clause 13: what verifiers are told of changes.
+//! Clause 13: a store invalidates the copies that verifiers hold of the records it changes.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -7,28 +7,28 @@ use std::{
 };
 
 use super::{
-    Harness,
     fixture::{at, child_of, credential, name, now, record, successor_of},
     handle::{Handle, race},
+    harness::Harness,
 };
 use crate::{KeyId, Reach, Record, Rename, Retire, Stamp, Status};
 
-/// Longest that a store may take to tell of what others have changed. Its own bound is shorter, and
-/// is for its own tests.
+/// The longest time within which a handle must invalidate records that another handle changed. The
+/// bound that a store documents is shorter. The store's own tests check that bound.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Clause 13, changes.
+/// Tests clause 13, changes.
 pub fn changes(harness: &impl Harness) {
     let handles = Handle::open_three(harness);
     let [store, other, _] = &handles;
     assert!(
         std::ptr::eq(&*store.store().lease(), &*store.store().lease()),
-        "a handle has one lease for as long as it lives"
+        "returned two different leases from one handle"
     );
-    touch_is_none(store);
-    own_ones_at_once(store);
-    others_within_a_bound(store, other);
-    after_the_commit(&handles);
+    touch_invalidates_nothing(store);
+    own_changes_are_invalidated_before_they_are_acknowledged(store);
+    changes_by_other_handles_are_invalidated_in_time(store, other);
+    changes_are_invalidated_after_the_commit(&handles);
 }
 
 impl<H: Harness> Handle<'_, H> {
@@ -36,12 +36,12 @@ impl<H: Harness> Handle<'_, H> {
         self.store().lease().stamp(id)
     }
 
-    fn holds(&self, id: &KeyId, stamp: Stamp) -> bool {
+    fn is_fresh(&self, id: &KeyId, stamp: Stamp) -> bool {
         self.store().lease().holds(id, stamp)
     }
 
-    /// Waits until something is so, and tells whether it has become so.
-    fn comes_to(&self, condition: impl Fn() -> bool) -> bool {
+    /// Polls `condition` until it holds or time is up, and returns whether it holds.
+    fn wait_until(&self, condition: impl Fn() -> bool) -> bool {
         let lease = self.store().lease();
         let end = lease.now() + PATIENCE;
         while lease.now() < end {
@@ -54,10 +54,10 @@ impl<H: Harness> Handle<'_, H> {
     }
 }
 
-fn touch_is_none<H: Harness>(store: &Handle<'_, H>) {
+fn touch_invalidates_nothing<H: Harness>(store: &Handle<'_, H>) {
     let key = store.add(record("used")).key.id;
-    // The store may still be telling of something else.
-    let untold = (0..20).any(|round| {
+    // The store may still invalidate records because of an earlier change, so retry.
+    let unchanged = (0..20).any(|round| {
         let before = store.stamp(&key);
         for moment in 0..20 {
             store.touch(&[(key, at(round * 20 + moment))]);
@@ -65,95 +65,98 @@ fn touch_is_none<H: Harness>(store: &Handle<'_, H>) {
         thread::sleep(Duration::from_millis(20));
         store.stamp(&key) == before
     });
-    assert!(untold, "a touch is told as a change");
+    assert!(unchanged, "a touch invalidated the record");
 }
 
-fn own_ones_at_once<H: Harness>(store: &Handle<'_, H>) {
-    let told = |key: &Record, what: &str, change: &dyn Fn(&Record)| {
+fn own_changes_are_invalidated_before_they_are_acknowledged<H: Harness>(store: &Handle<'_, H>) {
+    let check = |key: &Record, operation: &str, change: &dyn Fn(&Record)| {
         let before = store.stamp(&key.key.id);
-        let read = store.read(&key.key.id);
-        change(&read);
+        let current = store.read(&key.key.id);
+        change(&current);
         assert!(
-            !store.holds(&key.key.id, before),
-            "{what} was acknowledged before it was told"
+            !store.is_fresh(&key.key.id, before),
+            "acknowledged {operation} before it invalidated the record"
         );
     };
     for _ in 0..5 {
         let key = store.add(record("changed"));
-        told(&key, "a rename", &|read| {
-            let answer = store.rename(read, &Rename::new(Some(name("new")), None));
-            assert!(answer.is_ok(), "{answer:?}");
+        check(&key, "a rename", &|current| {
+            let result = store.rename(current, &Rename::new(Some(name("new")), None));
+            assert!(result.is_ok(), "{result:?}");
         });
-        told(&key, "a rehash", &|read| {
-            let answer = store.rehash(read, &credential(7));
-            assert!(answer.is_ok(), "{answer:?}");
+        check(&key, "a rehash", &|current| {
+            let result = store.rehash(current, &credential(7));
+            assert!(result.is_ok(), "{result:?}");
         });
-        told(&key, "a rotation with an overlap", &|read| {
-            let answer = store.rotate(read, Retire::At(at(1)), &successor_of(read), now());
-            assert!(answer.is_ok(), "{answer:?}");
+        check(&key, "a rotation with an overlap", &|current| {
+            let result = store.rotate(current, Retire::At(at(1)), &successor_of(current), now());
+            assert!(result.is_ok(), "{result:?}");
         });
-        told(&key, "a revocation", &|read| store.withdraw(read));
+        check(&key, "a revocation", &|current| store.revoke_key(current));
         let key = store.add(record("rotated"));
-        told(&key, "a rotation", &|read| {
-            let answer = store.rotate(read, Retire::Now, &successor_of(read), now());
-            assert!(answer.is_ok(), "{answer:?}");
+        check(&key, "a rotation", &|current| {
+            let result = store.rotate(current, Retire::Now, &successor_of(current), now());
+            assert!(result.is_ok(), "{result:?}");
         });
         let top = store.add(record("top"));
         let child = store.add(child_of(&top));
         let grandchild = store.add(child_of(&child));
-        told(&grandchild, "a cascade", &|_| {
-            let answer = store.revoke(&top, Reach::Descendants, now());
-            assert!(answer.is_ok(), "{answer:?}");
+        check(&grandchild, "a cascade", &|_| {
+            let result = store.revoke(&top, Reach::Descendants, now());
+            assert!(result.is_ok(), "{result:?}");
         });
     }
 }
 
-fn others_within_a_bound<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
+fn changes_by_other_handles_are_invalidated_in_time<H: Harness>(
+    store: &Handle<'_, H>,
+    other: &Handle<'_, H>,
+) {
     for _ in 0..20 {
         let key = store.add(record("changed elsewhere"));
         let before = other.stamp(&key.key.id);
         other.read(&key.key.id);
-        store.withdraw(&key);
+        store.revoke_key(&key);
         assert!(
-            other.comes_to(|| !other.holds(&key.key.id, before)),
-            "a handle vouches for a copy that another one has made old"
+            other.wait_until(|| !other.is_fresh(&key.key.id, before)),
+            "a handle kept a copy valid after another handle had changed the record"
         );
     }
 }
 
-fn after_the_commit<H: Harness>(handles: &[Handle<'_, H>]) {
+fn changes_are_invalidated_after_the_commit<H: Harness>(handles: &[Handle<'_, H>]) {
     let [store, ..] = handles else { unreachable!() };
     for _ in 0..20 {
         let key = store.add(record("read while it is revoked"));
         let id = key.key.id;
         let acknowledged = AtomicBool::new(false);
-        // The first thread revokes over the first handle; one that reads is on the same.
-        let copies = race(handles, 4, |thread, handle| {
-            let mut copies = Vec::new();
+        // The first thread revokes through the first handle, and the fourth reads through it.
+        let stamps = race(handles, 4, |thread, handle| {
+            let mut active_stamps = Vec::new();
             if thread == 0 {
                 thread::sleep(Duration::from_millis(2));
-                store.withdraw(&key);
+                store.revoke_key(&key);
                 acknowledged.store(true, Ordering::SeqCst);
-                return copies;
+                return active_stamps;
             }
             while !acknowledged.load(Ordering::SeqCst) {
                 let before = handle.stamp(&id);
                 if handle.read(&id).key.status(now()) == Status::Active {
-                    copies.push(before);
+                    active_stamps.push(before);
                 }
             }
-            copies
+            active_stamps
         });
-        for (thread, (copies, handle)) in copies.iter().zip(handles.iter().cycle()).enumerate() {
-            let old = || copies.iter().all(|stamp| !handle.holds(&id, *stamp));
+        for (thread, (stamps, handle)) in stamps.iter().zip(handles.iter().cycle()).enumerate() {
+            let all_stale = || stamps.iter().all(|stamp| !handle.is_fresh(&id, *stamp));
             let same_handle = thread % handles.len() == 0;
             assert!(
                 if same_handle {
-                    old()
+                    all_stale()
                 } else {
-                    handle.comes_to(old)
+                    handle.wait_until(all_stale)
                 },
-                "a copy from before a change was taken for one from after it"
+                "kept a copy valid that was read before the revocation"
             );
         }
     }

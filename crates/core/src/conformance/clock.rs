@@ -1,15 +1,15 @@
-//! Clause 12: times are passed in, and a future may be dropped at any moment. That a store sees no
-//! token is a matter of types: a record has no place for one.
+//! Clause 12: callers pass the time to a store, and may drop a future at any moment. The types
+//! ensure that a store sees no token: a record has no field for one.
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use super::{
-    Harness,
     fixture::{
-        assert_refused, at, child_of, expiring, now, record, record_in, successor_of, unused_id,
+        assert_rejected, at, child_of, expiring, now, record, record_in, successor_of, unused_id,
         workspace,
     },
     handle::Handle,
+    harness::Harness,
 };
 use crate::{
     Environment, ListKeys, Reach, Reservation, Reserved, Retire, Rotation, Status, StoreErrorKind,
@@ -18,10 +18,10 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Clause 12, clock, cancellation and secrets.
+/// Tests clause 12, clock, cancellation and secrets.
 pub fn clock_cancellation_secrets(harness: &impl Harness) {
     let store = Handle::open(harness);
-    // 1970, 2001, 2100 and 8000: no wall clock is near any of them.
+    // In 1970, 2001, 2100 and 8000, which are far from any wall clock.
     for millis in [
         10_000,
         1_000_000_000_000,
@@ -30,73 +30,73 @@ pub fn clock_cancellation_secrets(harness: &impl Harness) {
     ] {
         let [now, later] =
             [millis, millis + 1_000].map(|millis| Timestamp::from_millis(millis).unwrap());
-        stamps_are_the_given_time(&store, now);
-        ends_are_met_at_the_given_time(&store, now, later);
-        reservations_end_at_the_given_time(&store, now, later);
+        store_records_the_given_time(&store, now);
+        keys_expire_by_the_given_time(&store, now, later);
+        reservations_expire_by_the_given_time(&store, now, later);
     }
     for polls in [0, 1, 2, 3, 10, 100] {
-        dropped_insert_is_whole(&store, polls);
+        dropped_insert_happens_completely_or_not_at_all(&store, polls);
         for retire in [Retire::Now, Retire::At(at(500))] {
-            dropped_rotation_is_whole(&store, polls, retire);
+            dropped_rotation_happens_completely_or_not_at_all(&store, polls, retire);
         }
     }
 }
 
-fn stamps_are_the_given_time<H: Harness>(store: &Handle<'_, H>, now: Timestamp) {
+fn store_records_the_given_time<H: Harness>(store: &Handle<'_, H>, now: Timestamp) {
     let revoked = store.add(record("revoked"));
     store
         .revoke(&revoked, Reach::Key, now)
-        .expect("a key is revoked");
-    let stamp = store.read(&revoked.key.id).key.revoked_at;
+        .expect("the store failed to revoke a key");
+    let recorded = store.read(&revoked.key.id).key.revoked_at;
     assert_eq!(
-        stamp,
+        recorded,
         Some(now),
-        "a revocation is stamped with the time that was passed in"
+        "recorded a revocation at a time other than the given one"
     );
 
     let replaced = store.add(record("replaced"));
     let successor = successor_of(&replaced);
     store
         .rotate(&replaced, Retire::Now, &successor, now)
-        .expect("a key is rotated");
-    let stamp = store.read(&replaced.key.id).key.revoked_at;
+        .expect("the store failed to rotate a key");
+    let recorded = store.read(&replaced.key.id).key.revoked_at;
     assert_eq!(
-        stamp,
+        recorded,
         Some(now),
-        "a rotation is stamped with the time that was passed in"
+        "recorded a rotation at a time other than the given one"
     );
     assert_eq!(
         store.read(&successor.key.id),
         successor,
-        "a successor is stamped with nothing"
+        "changed the successor of a rotation"
     );
 
     store.touch(&[(successor.key.id, now)]);
-    let stamp = store.read(&successor.key.id).key.last_used_at;
+    let recorded = store.read(&successor.key.id).key.last_used_at;
     assert_eq!(
-        stamp,
+        recorded,
         Some(now),
-        "a use is stamped with the time that was passed in"
+        "recorded a use at a time other than the given one"
     );
 }
 
-fn ends_are_met_at_the_given_time<H: Harness>(
+fn keys_expire_by_the_given_time<H: Harness>(
     store: &Handle<'_, H>,
     now: Timestamp,
     end: Timestamp,
 ) {
     let tenant = format!("clock/{}", now.as_millis());
-    let parent = store.add(expiring(record_in(&tenant, "ends"), end));
+    let parent = store.add(expiring(record_in(&tenant, "expires"), end));
     let child = expiring(child_of(&parent), now);
-    let answer = store.insert(&child, now);
+    let result = store.insert(&child, now);
     assert!(
-        answer.is_ok(),
-        "at {now} a parent is active until {end}, but: {answer:?}"
+        result.is_ok(),
+        "at {now}, rejected a child of a parent that is active until {end}: {result:?}"
     );
     assert_eq!(
         store.read(&child.key.id),
         child,
-        "a key may be inserted that is over already"
+        "changed a key that had expired when it was inserted"
     );
 
     for (time, status, expected) in [
@@ -111,38 +111,53 @@ fn ends_are_met_at_the_given_time<H: Harness>(
     ] {
         let list = ListKeys::new().with_status(status);
         let page = store.list_as(&workspace(&tenant), Environment::Live, &list, time);
-        assert_eq!(page.keys, expected, "the {status} keys at {time}");
+        assert_eq!(
+            page.keys, expected,
+            "listed the wrong keys as {status} at {time}"
+        );
     }
 
-    let answer = store.rotate(&parent, Retire::At(end), &successor_of(&parent), end);
-    assert_refused(
-        answer,
+    let result = store.rotate(&parent, Retire::At(end), &successor_of(&parent), end);
+    assert_rejected(
+        result,
         StoreErrorKind::Conflict,
-        "a rotation of a key that is expired by then",
+        "a rotation at the time at which the key expires",
     );
-    let answer = store.rotate(&parent, Retire::At(end), &successor_of(&parent), now);
+    let result = store.rotate(&parent, Retire::At(end), &successor_of(&parent), now);
     assert!(
-        answer.is_ok(),
-        "at {now} a key that ends at {end} can be rotated, but: {answer:?}"
+        result.is_ok(),
+        "at {now}, rejected a rotation of a key that expires at {end}: {result:?}"
     );
 }
 
-fn reservations_end_at_the_given_time<H: Harness>(
+fn reservations_expire_by_the_given_time<H: Harness>(
     store: &Handle<'_, H>,
     now: Timestamp,
     until: Timestamp,
 ) {
-    let bind = |until| Reservation::new([12; 32], [0; 32], unused_id(), until);
-    let answer = store.reserve(&bind(until), now);
-    assert_eq!(answer, Reserved::New, "a first reservation, at {now}");
-    let answer = store.reserve(&bind(until), now);
-    assert_ne!(answer, Reserved::New, "at {now} it is bound until {until}");
+    let reservation = |until| Reservation::new([12; 32], [0; 32], unused_id(), until);
+    let result = store.reserve(&reservation(until), now);
+    assert_eq!(
+        result,
+        Reserved::New,
+        "at {now}, the first reservation is not new"
+    );
+    let result = store.reserve(&reservation(until), now);
+    assert_ne!(
+        result,
+        Reserved::New,
+        "at {now}, dropped a binding that lasts until {until}"
+    );
     let later = until.saturating_add(SECOND);
-    let answer = store.reserve(&bind(later.saturating_add(SECOND)), later);
-    assert_eq!(answer, Reserved::New, "at {later} it has run out");
+    let result = store.reserve(&reservation(later.saturating_add(SECOND)), later);
+    assert_eq!(
+        result,
+        Reserved::New,
+        "at {later}, kept a binding that had expired at {until}"
+    );
 }
 
-/// Polls a future so often, if it is not ready before, and drops it.
+/// Polls `future` at most `polls` times, and drops it.
 async fn drop_after<F: Future>(polls: usize, future: F) {
     let mut future = pin!(future);
     for _ in 0..polls {
@@ -152,28 +167,35 @@ async fn drop_after<F: Future>(polls: usize, future: F) {
     }
 }
 
-fn dropped_insert_is_whole<H: Harness>(store: &Handle<'_, H>, polls: usize) {
+fn dropped_insert_happens_completely_or_not_at_all<H: Harness>(
+    store: &Handle<'_, H>,
+    polls: usize,
+) {
     let dropped = record("dropped");
     store.wait(drop_after(polls, store.store().insert(&dropped, now())));
     let found = store.find(&dropped.key.id);
     assert!(
         found.as_ref().is_none_or(|found| *found == dropped),
-        "an insert that was dropped after {polls} polls is done or not done, not {found:?}",
+        "an insert that was dropped after {polls} polls stored an incomplete record: {found:?}",
     );
-    // It may even be done by now: so either answer is right, and then it is there.
+    // The store may complete the dropped insert at any time, so both results are valid. Afterwards
+    // the record exists.
     match store.insert(&dropped, now()) {
         Ok(()) => {}
-        refused => assert_refused(
-            refused,
-            StoreErrorKind::AlreadyExists,
-            "an insert once more",
-        ),
+        rejected => assert_rejected(rejected, StoreErrorKind::AlreadyExists, "a repeated insert"),
     }
     let found = store.read(&dropped.key.id).key;
-    assert_eq!(found, dropped.key, "the store works after a dropped insert");
+    assert_eq!(
+        found, dropped.key,
+        "returned a key other than the inserted one after a dropped insert"
+    );
 }
 
-fn dropped_rotation_is_whole<H: Harness>(store: &Handle<'_, H>, polls: usize, retire: Retire) {
+fn dropped_rotation_happens_completely_or_not_at_all<H: Harness>(
+    store: &Handle<'_, H>,
+    polls: usize,
+    retire: Retire,
+) {
     let predecessor = store.add(record("predecessor"));
     let dropped = successor_of(&predecessor);
     let rotation = Rotation::new(predecessor.key.id, 1, retire, dropped.clone());
@@ -182,26 +204,27 @@ fn dropped_rotation_is_whole<H: Harness>(store: &Handle<'_, H>, polls: usize, re
         .rotate(&predecessor.key.workspace, &rotation, now());
     store.wait(drop_after(polls, rotate));
 
-    // It may be going on: what is read later may be further on, but never less far.
+    // The store may still be completing the rotation, so a later read may show more of it, but must
+    // not show less.
     let successor_before = store.find(&dropped.key.id);
     let link = store.read(&predecessor.key.id).key.successor;
     let successor_after = store.find(&dropped.key.id);
     if successor_before.is_some() {
         assert!(
             link.is_some(),
-            "a rotation dropped after {polls} polls has left a mere successor"
+            "a rotation that was dropped after {polls} polls left a successor without a link"
         );
     }
     if link.is_some() {
         assert!(
             successor_after.is_some(),
-            "a rotation dropped after {polls} polls has a mere link"
+            "a rotation that was dropped after {polls} polls left a link without a successor"
         );
     }
 
     let second = successor_of(&predecessor);
-    let done = store.rotate(&predecessor, retire, &second, now()).is_err();
-    let [there, not_there] = if done {
+    let completed = store.rotate(&predecessor, retire, &second, now()).is_err();
+    let [stored, discarded] = if completed {
         [dropped, second]
     } else {
         [second, dropped]
@@ -209,21 +232,21 @@ fn dropped_rotation_is_whole<H: Harness>(store: &Handle<'_, H>, polls: usize, re
     let retired = store.read(&predecessor.key.id);
     assert_eq!(
         retired.key.successor,
-        Some(there.key.id),
-        "the store works after a dropped rotation"
+        Some(stored.key.id),
+        "linked the wrong successor after a dropped rotation"
     );
     assert_eq!(
         retired.version, 2,
-        "a dropped rotation has left a half change of the predecessor"
+        "did not change the predecessor exactly once after a dropped rotation"
     );
     assert_eq!(
-        store.read(&there.key.id),
-        there,
-        "the successor of a rotation is whole"
+        store.read(&stored.key.id),
+        stored,
+        "stored an incomplete successor"
     );
     assert_eq!(
-        store.find(&not_there.key.id),
+        store.find(&discarded.key.id),
         None,
-        "a rotation that is not done left a successor"
+        "stored the successor of a rotation that did not happen"
     );
 }

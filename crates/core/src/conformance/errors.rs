@@ -1,26 +1,26 @@
-//! Clause 14: errors tell what went wrong, and where.
+//! Clause 14: an error names its kind, the backend and its cause.
 
 use super::{
-    Harness,
     fixture::{
-        assert_refused, at, child_of, credential, in_version, name, now, record, record_in,
+        assert_rejected, at, child_of, credential, in_version, name, now, record, record_in,
         successor_of,
     },
     handle::Handle,
+    harness::Harness,
 };
 use crate::{
     Durability, Environment, ListKeys, ListStart, Reach, Record, Rename, Retire, StoreError,
     StoreErrorKind,
 };
 
-/// Clause 14, errors.
+/// Tests clause 14, errors.
 pub fn errors(harness: &impl Harness) {
     let store = Handle::open(harness);
-    texts_and_backend(&store);
+    messages_and_backend(&store);
     damaged_records_are_corrupt(harness, &store);
 }
 
-fn texts_and_backend<H: Harness>(store: &Handle<'_, H>) {
+fn messages_and_backend<H: Harness>(store: &Handle<'_, H>) {
     let key = store.add(record("key"));
     let unknown = record("never inserted");
     let rename = Rename::new(Some(name("new")), None);
@@ -37,14 +37,18 @@ fn texts_and_backend<H: Harness>(store: &Handle<'_, H>) {
         rotate(store, &other, &successor_of(&key)).err(),
         rotate(store, &unknown, &successor_of(&unknown)).err(),
     ];
-    // That each of these is refused, and as what, is for the clauses to show that say so.
+    // The functions for the other clauses check that these calls fail, and the kinds of errors.
     let mut backends: Vec<&str> = Vec::new();
     for error in errors.iter().flatten() {
         assert_well_formed(error);
         backends.push(error.backend());
     }
     backends.dedup();
-    assert_eq!(backends.len(), 1, "a store has one name: {backends:?}");
+    assert_eq!(
+        backends.len(),
+        1,
+        "reported several names for one backend: {backends:?}"
+    );
 }
 
 fn rotate<H: Harness>(
@@ -55,21 +59,24 @@ fn rotate<H: Harness>(
     store.rotate(predecessor, Retire::At(at(500)), successor, now())
 }
 
-/// Fails unless an error and all its causes fit into a line of a log.
+/// Fails unless the error names its backend, and it and all its causes are messages of one line.
 #[track_caller]
 fn assert_well_formed(error: &StoreError) {
     assert!(
         !error.backend().is_empty(),
-        "an error without its backend's name: {error:?}"
+        "returned an error without the name of the backend: {error:?}"
     );
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
-        let text = error.to_string();
-        assert!(!text.is_empty(), "an error without a text: {error:?}");
+        let message = error.to_string();
+        assert!(
+            !message.is_empty(),
+            "returned an error with an empty message: {error:?}"
+        );
         assert_eq!(
-            text.lines().count(),
+            message.lines().count(),
             1,
-            "the text of an error is one line: {text:?}"
+            "returned an error whose message is not one line: {message:?}"
         );
         cause = error.source();
     }
@@ -80,17 +87,17 @@ fn damaged_records_are_corrupt<H: Harness>(harness: &H, store: &Handle<'_, H>) {
     let damaged = store.add(record_in("damaged", "damaged"));
     let newer = store.add(record_in("damaged", "newer"));
     let foreign = store.add(record_in("undamaged", "foreign"));
-    // A handle may have read the record before: it must not remember it for ever.
+    // A handle that read the record before the damage must not keep returning its copy.
     assert_eq!(
         store.read(&damaged.key.id),
         damaged,
-        "a record before it is damaged"
+        "changed a record before it was damaged"
     );
     if !harness.damage(&damaged.key.id) {
         assert_eq!(
             store.store().durability(),
             Durability::Process,
-            "a store that keeps anything can be damaged"
+            "a store that outlives its process must allow its harness to damage a record"
         );
         return;
     }
@@ -107,10 +114,10 @@ fn damaged_records_are_corrupt<H: Harness>(harness: &H, store: &Handle<'_, H>) {
             assert_well_formed(error);
             assert!(
                 std::error::Error::source(error).is_some(),
-                "what could not be read back is told"
+                "returned an error without a cause for a record that cannot be read back"
             );
         }
-        assert_refused(found, kind, "a find of a damaged record");
+        assert_rejected(found, kind, "a lookup of a damaged record");
         for listing in [&everything, &after] {
             let listed = store.wait(store.store().list(
                 &damaged.key.workspace,
@@ -118,61 +125,58 @@ fn damaged_records_are_corrupt<H: Harness>(harness: &H, store: &Handle<'_, H>) {
                 listing,
                 now(),
             ));
-            assert_refused(listed, kind, "a list with a damaged record on it");
+            assert_rejected(listed, kind, "a list that contains a damaged record");
         }
         for record in [&older, &newer, &foreign] {
             assert_eq!(
                 store.read(&record.key.id),
                 *record,
-                "a record beside a damaged one"
+                "changed a record next to a damaged one"
             );
         }
         let page = store.list(&foreign.key.workspace, &everything);
         assert_eq!(
             page.keys.iter().collect::<Vec<_>>(),
             [&foreign.key],
-            "a list without a damaged record on it"
+            "listed the wrong keys next to a damaged record"
         );
     }
 
-    writes_to_a_damaged_record(store, &damaged);
+    writes_find_a_damaged_record(store, &damaged);
     for record in [&older, &newer, &foreign] {
         assert_eq!(
             store.read(&record.key.id),
             *record,
-            "writes to a damaged record hit another"
+            "a write to a damaged record changed another record"
         );
     }
 }
 
-/// Some stores can carry out a write without reading the record; none may panic, nor forget that
-/// the record is there.
-fn writes_to_a_damaged_record<H: Harness>(store: &Handle<'_, H>, damaged: &Record) {
+/// Writes to a damaged record. A store may complete a write that does not need to read the record.
+/// It must not panic, and must not report that there is no such record.
+fn writes_find_a_damaged_record<H: Harness>(store: &Handle<'_, H>, damaged: &Record) {
     #[track_caller]
-    fn assert_known<T>(answer: Result<T, StoreError>, what: &str) {
-        let kind = answer.err().map(|error| error.kind());
+    fn assert_found<T>(result: Result<T, StoreError>, call: &str) {
+        let kind = result.err().map(|error| error.kind());
         assert_ne!(
             kind,
             Some(StoreErrorKind::NotFound),
-            "{what} does not find a damaged record"
+            "{call} did not find a damaged record"
         );
     }
-    let answer = store.insert(damaged, now());
-    assert!(answer.is_err(), "an insert has replaced a damaged record");
-    let answer = store.insert(&child_of(damaged), now());
-    assert!(
-        answer.is_err(),
-        "a damaged parent is not known to be active"
-    );
+    let result = store.insert(damaged, now());
+    assert!(result.is_err(), "an insert replaced a damaged record");
+    let result = store.insert(&child_of(damaged), now());
+    assert!(result.is_err(), "inserted a child of a damaged parent");
     let touched = store.wait(store.store().touch(&[(damaged.key.id, at(1))]));
-    assert_known(touched, "a touch");
-    assert_known(
+    assert_found(touched, "a touch");
+    assert_found(
         store.rename(damaged, &Rename::new(Some(name("new")), None)),
         "a rename",
     );
-    assert_known(store.rehash(damaged, &credential(3)), "a rehash");
-    assert_known(rotate(store, damaged, &successor_of(damaged)), "a rotation");
+    assert_found(store.rehash(damaged, &credential(3)), "a rehash");
+    assert_found(rotate(store, damaged, &successor_of(damaged)), "a rotation");
     for reach in [Reach::Key, Reach::Descendants] {
-        assert_known(store.revoke(damaged, reach, now()), "a revocation");
+        assert_found(store.revoke(damaged, reach, now()), "a revocation");
     }
 }

@@ -1,4 +1,4 @@
-//! What the clauses are tried with: records, and the times around them.
+//! Records, credentials and times for the clauses, and an assertion on errors.
 
 use std::{
     fmt::Debug,
@@ -10,37 +10,37 @@ use crate::{
     StoredHash, Tag, Timestamp, Workspace, base62,
 };
 
-/// The time at which nearly all happens: 2024-03-01T10:00:00Z. A store that reads a clock of its own
-/// reads something else.
+/// The time that most calls pass to the store: 2024-03-01T10:00:00Z. A store that reads a clock
+/// sees a different time.
 pub(super) const NOW: i64 = 1_709_287_200_000;
 
-/// When the first record is made; each that follows is a millisecond younger.
-const CREATED: u64 = 1_709_200_000_000;
+/// The creation time of the first id. Each id is a millisecond newer than the previous one.
+const FIRST_CREATED_AT: u64 = 1_709_200_000_000;
 
-/// How many ids were made. All records of a process differ, so that no part of the suite meets those
-/// of another part.
-static MADE: AtomicU64 = AtomicU64::new(0);
+/// The number of ids created so far. All ids in a process differ, so that no part of the suite
+/// finds the records of another part.
+static ID_COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// The time that many milliseconds after `NOW`.
-pub(super) fn at(after: i64) -> Timestamp {
-    Timestamp::from_millis(NOW + after).unwrap()
+/// Returns the time `millis` milliseconds after `NOW`.
+pub(super) fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(NOW + millis).unwrap()
 }
 
-/// The time `NOW`.
+/// Returns `NOW` as a timestamp.
 pub(super) fn now() -> Timestamp {
     at(0)
 }
 
-/// An id that is newer than all before, with this routing tag or else one of its own.
+/// Creates an id that is newer than all previous ones. Without a `routing_tag` the tag is unique.
 fn next_id(routing_tag: Option<&[u8]>) -> KeyId {
-    let number = MADE.fetch_add(1, Ordering::Relaxed);
-    let time: [u8; 8] = base62::encode(CREATED + number);
-    let own: [u8; 3] = base62::encode(number);
+    let number = ID_COUNT.fetch_add(1, Ordering::Relaxed);
+    let time: [u8; 8] = base62::encode(FIRST_CREATED_AT + number);
+    let unique: [u8; 3] = base62::encode(number);
     let rest: [u8; 5] = base62::encode(number);
-    KeyId::from_bytes(&[&time, routing_tag.unwrap_or(&own), &rest].concat()).unwrap()
+    KeyId::from_bytes(&[&time, routing_tag.unwrap_or(&unique), &rest].concat()).unwrap()
 }
 
-/// An id, newer than all before, that no record has.
+/// Creates an id that no record has, newer than all previous ids.
 pub(super) fn unused_id() -> KeyId {
     next_id(None)
 }
@@ -53,7 +53,7 @@ pub(super) fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-/// A credential that differs from that of any other number below 2^16.
+/// Creates a credential that is unique to this number.
 pub(super) fn credential(number: u16) -> Credential {
     let salt = format!("AAECAwQFBgcICQ{number:04x}AAAQ");
     let hash = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -62,12 +62,12 @@ pub(super) fn credential(number: u16) -> Credential {
     Credential::new(hash, Tag::from_bytes([high, low, 2, 3, 4, 5, 6, 7]))
 }
 
-/// A live key of the workspace `acme`, newer than all before.
+/// Creates a live key in the workspace `acme`, newer than all previous keys.
 pub(super) fn record(text: &str) -> Record {
     record_in("acme", text)
 }
 
-/// A live key of a workspace, newer than all before.
+/// Creates a live key in the workspace `tenant`, newer than all previous keys.
 pub(super) fn record_in(tenant: &str, text: &str) -> Record {
     let id = unused_id();
     let permissions: Permissions = "calls:read,calls:write".parse().unwrap();
@@ -81,13 +81,13 @@ pub(super) fn record_in(tenant: &str, text: &str) -> Record {
     Record::new(key, credential(1))
 }
 
-/// The same with a time of expiry.
+/// Sets the time at which the key expires.
 pub(super) fn expiring(mut record: Record, end: Timestamp) -> Record {
     record.key.expires_at = Some(end);
     record
 }
 
-/// A key that this one creates, and that ends with it.
+/// Creates a child of `parent` that expires together with it.
 pub(super) fn child_of(parent: &Record) -> Record {
     let mut child = record_in(parent.key.workspace.as_str(), "child");
     child.key.parent = Some(parent.key.id);
@@ -95,7 +95,8 @@ pub(super) fn child_of(parent: &Record) -> Record {
     child
 }
 
-/// A key that replaces this one: under a new id with the same routing tag, as the issuer makes it.
+/// Creates a successor of `predecessor`, with a new id that has the same routing tag, like the
+/// successors that the issuer creates.
 pub(super) fn successor_of(predecessor: &Record) -> Record {
     let mut key = predecessor.key.clone();
     key.id = next_id(Some(predecessor.key.id.routing_tag()));
@@ -103,14 +104,14 @@ pub(super) fn successor_of(predecessor: &Record) -> Record {
     Record::new(key, credential(2))
 }
 
-/// The same record, seen as one of another workspace.
+/// Returns a copy of the record that belongs to the workspace `tenant`.
 pub(super) fn moved_to(tenant: &str, record: &Record) -> Record {
     let mut moved = record.clone();
     moved.key.workspace = workspace(tenant);
     moved
 }
 
-/// The same record in another version.
+/// Returns a copy of the record with another version.
 pub(super) fn in_version(version: u64, record: &Record) -> Record {
     Record {
         version,
@@ -118,15 +119,15 @@ pub(super) fn in_version(version: u64, record: &Record) -> Record {
     }
 }
 
-/// Fails unless the store has refused something, and for this reason.
+/// Fails unless the store rejected a call with an error of this kind. `call` describes the call.
 #[track_caller]
-pub(super) fn assert_refused<T: Debug>(
+pub(super) fn assert_rejected<T: Debug>(
     result: Result<T, StoreError>,
     kind: StoreErrorKind,
-    what: &str,
+    call: &str,
 ) {
     match result {
         Err(error) if error.kind() == kind => {}
-        other => panic!("{what}: must be refused as {kind:?}, but the store answered {other:?}"),
+        other => panic!("{call}: expected the error {kind:?}, but the store returned {other:?}"),
     }
 }

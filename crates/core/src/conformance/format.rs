@@ -1,23 +1,24 @@
-//! Clause 15: what a store keeps is what it was given.
+//! Clause 15: a store returns every value exactly as it received it.
 
 use super::{
-    Harness,
     fixture::{at, child_of, expiring, now, record, record_in, successor_of, workspace},
     handle::{Handle, race},
+    harness::Harness,
 };
 use crate::{
     Credential, Environment, KeyId, ListKeys, Metadata, Name, Permission, Permissions, Prefix,
     Reach, Record, Retire, StoredHash, Tag, Timestamp, Workspace,
 };
 
-/// Clause 15, format: every value of every field comes back as it went in, and the prefix that was
-/// claimed first stays. Versions of the format are for each store's own tests.
+/// Tests clause 15, format: a store returns the extreme values of each field unchanged, and keeps
+/// the prefix that was claimed first. Each store needs separate tests for the versions of its
+/// format.
 pub fn format(harness: &impl Harness) {
     let handles = Handle::open_three(harness);
-    let claimed = first_prefix_stays(&handles);
+    let claimed = first_claimed_prefix_stays(&handles);
     let [store, other, third] = handles;
-    let mut ids = inserted_values_come_back(&store, &other);
-    ids.extend(changed_values_come_back(&store, &other));
+    let mut ids = inserted_values_are_kept(&store, &other);
+    ids.extend(updated_values_are_kept(&store, &other));
     let before: Vec<Record> = ids.iter().map(|id| store.read(id)).collect();
 
     drop([other, third]);
@@ -25,12 +26,12 @@ pub fn format(harness: &impl Harness) {
     let after: Vec<Record> = ids.iter().map(|id| store.read(id)).collect();
     assert_eq!(
         after, before,
-        "a handle that was opened later shows other values"
+        "a handle that was opened later returns other values"
     );
     assert_eq!(
         store.claim_prefix(&prefix("late")),
         claimed,
-        "a prefix was forgotten"
+        "lost the claimed prefix"
     );
 }
 
@@ -38,51 +39,47 @@ fn prefix(text: &str) -> Prefix {
     Prefix::parse(text).unwrap()
 }
 
-fn first_prefix_stays<H: Harness>(handles: &[Handle<'_, H>]) -> Prefix {
+fn first_claimed_prefix_stays<H: Harness>(handles: &[Handle<'_, H>]) -> Prefix {
     let claims = race(handles, 6, |thread, store| {
-        let own = prefix(["aa", "bb", "cc", "dd", "ee", "longest12345"][thread]);
-        (store.claim_prefix(&own), own)
+        let requested = prefix(["aa", "bb", "cc", "dd", "ee", "longest12345"][thread]);
+        (store.claim_prefix(&requested), requested)
     });
     let claimed = claims[0].0.clone();
     assert!(
-        claims.iter().any(|(_, own)| *own == claimed),
-        "a prefix that nobody has claimed"
+        claims.iter().any(|(_, requested)| *requested == claimed),
+        "returned a prefix that no one claimed"
     );
-    for (told, own) in claims {
+    for (returned, requested) in claims {
         assert_eq!(
-            told, claimed,
-            "{own} was claimed, and another was told than to the others"
+            returned, claimed,
+            "returned different prefixes to concurrent claims, and {returned} to the claim of {requested}"
         );
     }
     for store in handles {
-        for own in [&prefix("other"), &claimed] {
+        for requested in [&prefix("other"), &claimed] {
             assert_eq!(
-                store.claim_prefix(own),
+                store.claim_prefix(requested),
                 claimed,
-                "the first claim is told, not {own}"
+                "did not return the first claimed prefix to a claim of {requested}"
             );
         }
     }
     claimed
 }
 
-/// Fails unless a record is found and listed as it is here.
+/// Fails unless a lookup and a list both return the record unchanged.
 #[track_caller]
-fn assert_kept<H: Harness>(store: &Handle<'_, H>, record: &Record) {
+fn assert_stored<H: Harness>(store: &Handle<'_, H>, record: &Record) {
     let found = store.read(&record.key.id);
-    assert_eq!(found, *record, "a value was changed by the store");
+    assert_eq!(found, *record, "changed a value");
     let tag = |record: &Record| *record.credential.tag.as_bytes();
-    assert_eq!(tag(&found), tag(record), "a tag was changed by the store");
+    assert_eq!(tag(&found), tag(record), "changed a tag");
     let page = store.list(&record.key.workspace, &ListKeys::new().with_limit(100));
     let listed = page.keys.into_iter().find(|key| key.id == record.key.id);
-    assert_eq!(
-        listed.as_ref(),
-        Some(&record.key),
-        "a value was changed in a list"
-    );
+    assert_eq!(listed.as_ref(), Some(&record.key), "listed a changed value");
 }
 
-fn inserted_values_come_back<H: Harness>(
+fn inserted_values_are_kept<H: Harness>(
     store: &Handle<'_, H>,
     other: &Handle<'_, H>,
 ) -> Vec<KeyId> {
@@ -94,22 +91,22 @@ fn inserted_values_come_back<H: Harness>(
         .chain(times())
         .chain(ids())
         .chain(workspaces())
-        .chain([of_test()])
+        .chain([in_test_environment()])
         .collect();
     for record in &records {
         assert!(
             store.insert(record, now()).is_ok(),
-            "a valid record is refused: {record:?}"
+            "rejected a valid record: {record:?}"
         );
-        assert_kept(other, record);
+        assert_stored(other, record);
     }
     records.iter().map(|record| record.key.id).collect()
 }
 
 fn names() -> Vec<Record> {
-    // Each of 255 characters: emoji of 4 bytes, joined emoji, right to left with marks that turn the
-    // direction, a letter under a heap of combining marks, what SQL, LIKE, JSON and globs take for
-    // theirs, and the last characters of Unicode.
+    // All but the last name have 255 characters: emoji of 4 bytes, joined emoji, right-to-left text
+    // with direction marks, a letter with many combining marks, special characters of SQL, LIKE,
+    // JSON and globs, and the highest code points of Unicode.
     let texts = [
         "🔑".repeat(255),
         "👩\u{200d}👧\u{fe0f}x".repeat(51),
@@ -128,13 +125,17 @@ fn names() -> Vec<Record> {
 }
 
 fn permissions() -> Vec<Record> {
-    // 64 of the greatest length.
+    // The maximum number of permissions, each of the maximum length.
     let longest = |number: usize| {
         let text = format!("{:a<31}:{number:b>32}", "");
         Permission::parse(&text).unwrap()
     };
     let most = Permissions::new((0..Permissions::MAX_COUNT).map(longest)).unwrap();
-    assert_eq!(most.iter().len(), Permissions::MAX_COUNT, "they differ");
+    assert_eq!(
+        most.iter().len(),
+        Permissions::MAX_COUNT,
+        "the permissions of the test must differ"
+    );
     let mixed = "a:b:c:*,x_y.z-0:9,api_keys:read".parse().unwrap();
     let with_permissions = |permissions| {
         let mut record = record("permitted");
@@ -220,59 +221,51 @@ fn ids() -> Vec<Record> {
 
 fn workspaces() -> Vec<Record> {
     ["a", "A", "0", "._:@/-", &"w".repeat(Workspace::MAX_LENGTH)]
-        .map(|it| record_in(it, "key"))
+        .map(|tenant| record_in(tenant, "key"))
         .into()
 }
 
-fn of_test() -> Record {
-    let mut record = record("of test");
+fn in_test_environment() -> Record {
+    let mut record = record("in test");
     record.key.environment = Environment::Test;
     record
 }
 
-/// The fields that no insert sets, at their extremes.
-fn changed_values_come_back<H: Harness>(
-    store: &Handle<'_, H>,
-    other: &Handle<'_, H>,
-) -> Vec<KeyId> {
+/// Checks the extreme values of the fields that an insert does not set.
+fn updated_values_are_kept<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) -> Vec<KeyId> {
     let mut ids = Vec::new();
     for time in [Timestamp::from_millis(0).unwrap(), Timestamp::MAX] {
         let parent = store.add(record("parent"));
         let mut child = store.add(child_of(&parent));
-        assert_kept(other, &child);
+        assert_stored(other, &child);
 
         let mut used = store.add(record("used")).key;
         store.touch(&[(used.id, time)]);
         used.last_used_at = Some(time);
         let found = other.read(&used.id);
-        assert_eq!(
-            found.key, used,
-            "a time of last use was changed by the store"
-        );
+        assert_eq!(found.key, used, "changed a time of last use");
 
         let successor = successor_of(&child);
         store
             .rotate(&child, Retire::At(at(500)), &successor, now())
-            .expect("a key is rotated");
+            .expect("the store failed to rotate a key");
         child.key.successor = Some(successor.key.id);
         child.key.expires_at = Some(at(500));
         child.version = 2;
-        assert_kept(other, &child);
+        assert_stored(other, &child);
 
         store
             .revoke(&child, Reach::Key, time)
-            .expect("a key is revoked");
+            .expect("the store failed to revoke a key");
         child.key.revoked_at = Some(time);
         child.version = 3;
-        assert_kept(store, &child);
+        assert_stored(store, &child);
         ids.extend([parent.key.id, used.id, child.key.id, successor.key.id]);
     }
-    let of_acme = store.list(&workspace("acme"), &ListKeys::new().with_limit(100));
+    let page = store.list(&workspace("acme"), &ListKeys::new().with_limit(100));
     assert!(
-        of_acme
-            .keys
-            .is_sorted_by_key(|key| std::cmp::Reverse(key.id)),
-        "in order of their ids"
+        page.keys.is_sorted_by_key(|key| std::cmp::Reverse(key.id)),
+        "did not list the newest key first"
     );
     ids
 }

@@ -1,4 +1,4 @@
-//! A handle of the store that is tried, and races over several of them.
+//! Blocking handles on the store under test, and races between them.
 
 use std::{
     panic,
@@ -6,15 +6,15 @@ use std::{
     thread,
 };
 
-use super::{Harness, fixture::now};
+use super::{fixture::now, harness::Harness};
 use crate::{
     Credential, Durability, Environment, Key, KeyId, KeyStore, ListKeys, Page, Prefix, Purge,
     Reach, Record, Rename, Reservation, Reserved, Retire, Revocation, Rotation, StoreError,
     Timestamp, Workspace,
 };
 
-/// One handle. Each method waits for the store; what works on a record takes its workspace, id and
-/// version from the record as it was read.
+/// A handle on the store under test. Each method blocks until the store has finished. Methods that
+/// change a record take its workspace, id and version from the copy that the caller read.
 pub(super) struct Handle<'h, H> {
     harness: &'h H,
     store: Arc<dyn KeyStore>,
@@ -28,13 +28,13 @@ impl<'h, H: Harness> Handle<'h, H> {
         }
     }
 
-    /// Several handles of one store.
+    /// Opens three handles on one store.
     pub(super) fn open_three(harness: &'h H) -> [Self; 3] {
         [(); 3].map(|()| Self::open(harness))
     }
 
-    /// A handle after a restart, if this one was the last; after that of a store which ends with
-    /// its process, just another handle.
+    /// Drops this handle and opens a new one: a restart, if this was the last handle. If the store
+    /// lives only as long as its process, opens the new handle first.
     pub(super) fn reopened(self) -> Self {
         let Self { harness, store } = self;
         if store.durability() == Durability::Process {
@@ -52,29 +52,29 @@ impl<'h, H: Harness> Handle<'h, H> {
         self.harness.block_on(future)
     }
 
-    /// Inserts a record that must be admitted.
+    /// Inserts a record at `NOW`, and returns it. Panics if the store rejects it.
     #[track_caller]
     pub(super) fn add(&self, record: Record) -> Record {
         match self.insert(&record, now()) {
             Ok(()) => record,
-            Err(error) => panic!("the store does not admit a new key: {error:?}"),
+            Err(error) => panic!("the store rejected a new key: {error:?}"),
         }
     }
 
-    /// Revokes a key that must be there.
+    /// Revokes a key, without its descendants, at `NOW`. Panics if the store rejects the call.
     #[track_caller]
-    pub(super) fn withdraw(&self, record: &Record) {
+    pub(super) fn revoke_key(&self, record: &Record) {
         if let Err(error) = self.revoke(record, Reach::Key, now()) {
-            panic!("the store does not revoke a key: {error:?}");
+            panic!("the store failed to revoke a key: {error:?}");
         }
     }
 
-    /// Finds a record that must be there.
+    /// Returns the record with this id. Panics if there is none.
     #[track_caller]
     pub(super) fn read(&self, id: &KeyId) -> Record {
         match self.find(id) {
             Some(record) => record,
-            None => panic!("the store has lost {id}"),
+            None => panic!("the store lost {id}"),
         }
     }
 
@@ -82,7 +82,7 @@ impl<'h, H: Harness> Handle<'h, H> {
     pub(super) fn find(&self, id: &KeyId) -> Option<Record> {
         match self.wait(self.store.find(id)) {
             Ok(found) => found,
-            Err(error) => panic!("the store does not find {id}: {error:?}"),
+            Err(error) => panic!("the store failed to look up {id}: {error:?}"),
         }
     }
 
@@ -91,7 +91,7 @@ impl<'h, H: Harness> Handle<'h, H> {
         self.list_as(workspace, Environment::Live, list, now())
     }
 
-    /// Lists what a caller of this environment sees at this time.
+    /// Lists the keys that a caller of this environment sees at this time.
     #[track_caller]
     pub(super) fn list_as(
         &self,
@@ -102,7 +102,7 @@ impl<'h, H: Harness> Handle<'h, H> {
     ) -> Page<KeyId> {
         match self.wait(self.store.list(workspace, environment, list, now)) {
             Ok(page) => page,
-            Err(error) => panic!("the store does not list {workspace}: {error:?}"),
+            Err(error) => panic!("the store failed to list {workspace}: {error:?}"),
         }
     }
 
@@ -155,14 +155,14 @@ impl<'h, H: Harness> Handle<'h, H> {
 
     pub(super) fn touch(&self, uses: &[(KeyId, Timestamp)]) {
         if let Err(error) = self.wait(self.store.touch(uses)) {
-            panic!("the store does not note uses: {error:?}");
+            panic!("the store failed to record the last uses: {error:?}");
         }
     }
 
     pub(super) fn reserve(&self, reservation: &Reservation, now: Timestamp) -> Reserved {
         match self.wait(self.store.reserve(reservation, now)) {
             Ok(reserved) => reserved,
-            Err(error) => panic!("the store does not reserve: {error:?}"),
+            Err(error) => panic!("the store failed to reserve an idempotency key: {error:?}"),
         }
     }
 
@@ -170,27 +170,27 @@ impl<'h, H: Harness> Handle<'h, H> {
     pub(super) fn purge(&self, purge: &Purge) -> u64 {
         match self.wait(self.store.purge(purge)) {
             Ok(count) => count,
-            Err(error) => panic!("the store does not purge: {error:?}"),
+            Err(error) => panic!("the store failed to purge: {error:?}"),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         match self.wait(self.store.is_empty()) {
             Ok(empty) => empty,
-            Err(error) => panic!("the store does not tell whether it is empty: {error:?}"),
+            Err(error) => panic!("the store failed to report whether it is empty: {error:?}"),
         }
     }
 
     pub(super) fn claim_prefix(&self, prefix: &Prefix) -> Prefix {
         match self.wait(self.store.claim_prefix(prefix)) {
             Ok(claimed) => claimed,
-            Err(error) => panic!("the store does not take a prefix: {error:?}"),
+            Err(error) => panic!("the store failed to claim a prefix: {error:?}"),
         }
     }
 }
 
-/// Does something in several threads at once, over the handles in turn, and tells what each thread
-/// has got.
+/// Calls `work` in several threads at once, and returns the output of each thread. The threads use
+/// the handles in turn.
 pub(super) fn race<H: Harness, T: Send>(
     handles: &[Handle<'_, H>],
     threads: usize,

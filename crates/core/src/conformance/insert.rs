@@ -1,26 +1,26 @@
-//! Clause 1: a record is inserted once, and only under an active parent.
+//! Clause 1: an insert never replaces a record, and a parent must be active.
 
 use super::{
-    Harness,
     fixture::{
-        assert_refused, at, child_of, credential, expiring, moved_to, name, now, record, record_in,
-        unused_id, workspace,
+        assert_rejected, at, child_of, credential, expiring, moved_to, name, now, record,
+        record_in, unused_id, workspace,
     },
     handle::{Handle, race},
+    harness::Harness,
 };
 use crate::{Environment, KeyId, Permissions, Reach, Record, StoreErrorKind, Timestamp};
 
-/// Clause 1, atomic insert.
+/// Tests clause 1, atomic insert.
 pub fn atomic_insert(harness: &impl Harness) {
     let handles = Handle::open_three(harness);
     let [store, ..] = &handles;
     no_upsert(store);
-    ids_differ_in_case(store);
+    ids_are_case_sensitive(store);
     parent_must_be_active(store);
     parent_is_active_until_it_expires(store);
-    child_ends_with_its_parent(store);
-    one_of_many_wins(&handles);
-    child_is_refused_or_revoked(&handles);
+    child_expires_no_later_than_its_parent(store);
+    one_concurrent_insert_succeeds(&handles);
+    concurrent_child_is_rejected_or_revoked(&handles);
 }
 
 fn no_upsert<H: Harness>(store: &Handle<'_, H>) {
@@ -32,35 +32,35 @@ fn no_upsert<H: Harness>(store: &Handle<'_, H>) {
     new.key.expires_at = Some(at(1));
     new.credential = credential(7);
     for upsert in [&old, &new, &moved_to("other", &new)] {
-        let answer = store.insert(upsert, now());
-        assert_refused(
-            answer,
+        let result = store.insert(upsert, now());
+        assert_rejected(
+            result,
             StoreErrorKind::AlreadyExists,
-            "an insert of an id that exists",
+            "an insert of an existing id",
         );
         assert_eq!(
             store.read(&old.key.id),
             old,
-            "a refused insert has changed the old record"
+            "a rejected insert changed the stored record"
         );
     }
 
-    store.withdraw(&old);
+    store.revoke_key(&old);
     let revoked = store.read(&old.key.id);
-    let answer = store.insert(&new, now());
-    assert_refused(
-        answer,
+    let result = store.insert(&new, now());
+    assert_rejected(
+        result,
         StoreErrorKind::AlreadyExists,
-        "an insert of the id of a revoked key",
+        "an insert of a revoked key's id",
     );
     assert_eq!(
         store.read(&old.key.id),
         revoked,
-        "a refused insert has changed a revoked record"
+        "a rejected insert changed a revoked record"
     );
 }
 
-fn ids_differ_in_case<H: Harness>(store: &Handle<'_, H>) {
+fn ids_are_case_sensitive<H: Harness>(store: &Handle<'_, H>) {
     let [mut upper, mut lower] = [record("upper case"), record("lower case")];
     upper.key.id = KeyId::from_bytes(b"0U5lKtf6ABCDEFGH").unwrap();
     lower.key.id = KeyId::from_bytes(b"0U5lKtf6abcdefgh").unwrap();
@@ -68,60 +68,69 @@ fn ids_differ_in_case<H: Harness>(store: &Handle<'_, H>) {
     assert_eq!(
         store.read(&upper.key.id),
         upper,
-        "ids that differ in case are one to the store"
+        "confused ids that differ only in case"
     );
     assert_eq!(
         store.read(&lower.key.id),
         lower,
-        "ids that differ in case are one to the store"
+        "confused ids that differ only in case"
     );
 }
 
-fn refuse_child_of<H: Harness>(
+fn assert_child_is_rejected<H: Harness>(
     store: &Handle<'_, H>,
     parent: &Record,
     now: Timestamp,
-    state: &str,
+    parent_state: &str,
 ) {
     let mut child = child_of(parent);
     child.key.workspace = workspace("acme");
-    assert_refused(store.insert(&child, now), StoreErrorKind::Conflict, state);
+    assert_rejected(
+        store.insert(&child, now),
+        StoreErrorKind::Conflict,
+        parent_state,
+    );
     assert_eq!(
         store.find(&child.key.id),
         None,
-        "{state}: refused, but stored"
+        "{parent_state}: stored a rejected child"
     );
-    // What was refused has left nothing behind that would be in the way.
+    // A rejected insert leaves nothing behind that prevents a later insert of the same id.
     child.key.parent = None;
     store.add(child);
 }
 
 fn parent_must_be_active<H: Harness>(store: &Handle<'_, H>) {
-    refuse_child_of(
+    assert_child_is_rejected(
         store,
         &record("never inserted"),
         now(),
-        "a parent that is unknown",
+        "a child of an unknown parent",
     );
 
     let foreign = store.add(record_in("other", "foreign"));
-    refuse_child_of(store, &foreign, now(), "a parent in another workspace");
+    assert_child_is_rejected(
+        store,
+        &foreign,
+        now(),
+        "a child of a parent in another workspace",
+    );
 
     let revoked = store.add(record("revoked"));
-    store.withdraw(&revoked);
-    refuse_child_of(store, &revoked, now(), "a parent that is revoked");
+    store.revoke_key(&revoked);
+    assert_child_is_rejected(store, &revoked, now(), "a child of a revoked parent");
 
-    let mut own = record("its own parent");
-    own.key.parent = Some(own.key.id);
-    assert_refused(
-        store.insert(&own, now()),
+    let mut recursive = record("its own parent");
+    recursive.key.parent = Some(recursive.key.id);
+    assert_rejected(
+        store.insert(&recursive, now()),
         StoreErrorKind::Conflict,
-        "a key as its own parent",
+        "an insert of a key that is its own parent",
     );
     assert_eq!(
-        store.find(&own.key.id),
+        store.find(&recursive.key.id),
         None,
-        "a key that names itself as its parent is stored"
+        "stored a key that is its own parent"
     );
 
     let parent = store.add(record("active"));
@@ -129,41 +138,46 @@ fn parent_must_be_active<H: Harness>(store: &Handle<'_, H>) {
     assert_eq!(
         store.read(&child.key.id),
         child,
-        "a child is not stored as it was given"
+        "stored a child with changes"
     );
     assert_eq!(
         store.read(&parent.key.id),
         parent,
-        "an insert of a child has changed its parent"
+        "an insert of a child changed its parent"
     );
     store.add(child_of(&child));
 }
 
 fn parent_is_active_until_it_expires<H: Harness>(store: &Handle<'_, H>) {
-    // The second one is active by every wall clock.
+    // By any wall clock, the second parent is still active.
     for end in [
         at(1_000),
         Timestamp::from_millis(16_725_225_600_000).unwrap(),
     ] {
         let parent = store.add(expiring(record("expiring"), end));
         let just_before = Timestamp::from_millis(end.as_millis() - 1).unwrap();
-        let in_time = store.insert(&child_of(&parent), just_before);
+        let result = store.insert(&child_of(&parent), just_before);
         assert!(
-            in_time.is_ok(),
-            "a parent in its last millisecond is active, but: {in_time:?}"
+            result.is_ok(),
+            "rejected a child in the last millisecond of its parent: {result:?}"
         );
-        refuse_child_of(store, &parent, end, "a parent that expires at this moment");
-        refuse_child_of(
+        assert_child_is_rejected(
+            store,
+            &parent,
+            end,
+            "a child of a parent that expires at this moment",
+        );
+        assert_child_is_rejected(
             store,
             &parent,
             Timestamp::MAX,
-            "a parent that expired long ago",
+            "a child of a parent that expired long ago",
         );
     }
 }
 
-fn child_ends_with_its_parent<H: Harness>(store: &Handle<'_, H>) {
-    let parent = store.add(expiring(record("ends"), at(1_000)));
+fn child_expires_no_later_than_its_parent<H: Harness>(store: &Handle<'_, H>) {
+    let parent = store.add(expiring(record("expires"), at(1_000)));
     for (end, admitted) in [
         (Some(at(999)), true),
         (Some(at(1_000)), true),
@@ -173,68 +187,76 @@ fn child_ends_with_its_parent<H: Harness>(store: &Handle<'_, H>) {
     ] {
         let mut child = child_of(&parent);
         child.key.expires_at = end;
-        let answer = store.insert(&child, now());
+        let result = store.insert(&child, now());
         if admitted {
             assert!(
-                answer.is_ok(),
-                "a child may end with its parent: {answer:?}"
+                result.is_ok(),
+                "rejected a child that expires no later than its parent: {result:?}"
             );
-            assert_eq!(store.read(&child.key.id), child);
+            assert_eq!(
+                store.read(&child.key.id),
+                child,
+                "stored a child with changes"
+            );
         } else {
-            let what = "a child that ends after its parent";
-            assert_refused(answer, StoreErrorKind::Conflict, what);
+            let call = "an insert of a child that expires after its parent";
+            assert_rejected(result, StoreErrorKind::Conflict, call);
             assert_eq!(
                 store.find(&child.key.id),
                 None,
-                "{what}: refused, but stored"
+                "{call}: stored a rejected child"
             );
         }
     }
-    let eternal = store.add(record("has no end"));
-    store.add(expiring(child_of(&eternal), Timestamp::MAX));
-    let last = store.add(expiring(record("ends last"), Timestamp::MAX));
+    let permanent = store.add(record("never expires"));
+    store.add(expiring(child_of(&permanent), Timestamp::MAX));
+    let last = store.add(expiring(record("expires last"), Timestamp::MAX));
     let mut child = child_of(&last);
     child.key.expires_at = None;
-    assert_refused(
+    assert_rejected(
         store.insert(&child, now()),
         StoreErrorKind::Conflict,
-        "a child without an end, of a parent that has the last one",
+        "an insert of a child that never expires, of a parent that expires last",
     );
 }
 
-fn one_of_many_wins<H: Harness>(handles: &[Handle<'_, H>]) {
+fn one_concurrent_insert_succeeds<H: Harness>(handles: &[Handle<'_, H>]) {
     for round in 0..10 {
         let id = unused_id();
-        let answers = race(handles, 8, |thread, store| {
-            let mut own = record(&format!("by thread {thread}"));
-            own.key.id = id;
-            let answer = store.insert(&own, now());
-            (own, answer)
+        let results = race(handles, 8, |thread, store| {
+            let mut attempt = record(&format!("by thread {thread}"));
+            attempt.key.id = id;
+            let result = store.insert(&attempt, now());
+            (attempt, result)
         });
         let mut winners = Vec::new();
-        for (record, answer) in answers {
-            match answer {
+        for (record, result) in results {
+            match result {
                 Ok(()) => winners.push(record),
-                refused => {
-                    assert_refused(refused, StoreErrorKind::AlreadyExists, "all but one insert");
+                rejected => {
+                    assert_rejected(
+                        rejected,
+                        StoreErrorKind::AlreadyExists,
+                        "a concurrent insert of the same id",
+                    );
                 }
             }
         }
         assert_eq!(
             winners.len(),
             1,
-            "round {round}: of concurrent inserts of one id one wins"
+            "round {round}: not exactly one of several concurrent inserts of an id succeeded"
         );
         let [store, ..] = handles else { unreachable!() };
         assert_eq!(
             store.read(&id),
             winners[0],
-            "what is stored is not the winner's record"
+            "round {round}: stored a record other than the one that it acknowledged"
         );
     }
 }
 
-fn child_is_refused_or_revoked<H: Harness>(handles: &[Handle<'_, H>]) {
+fn concurrent_child_is_rejected_or_revoked<H: Harness>(handles: &[Handle<'_, H>]) {
     let [store, ..] = handles else { unreachable!() };
     for round in 0..20 {
         let parent = store.add(record("parent"));
@@ -242,29 +264,26 @@ fn child_is_refused_or_revoked<H: Harness>(handles: &[Handle<'_, H>]) {
             if thread == 0 {
                 store
                     .revoke(&parent, Reach::Descendants, now())
-                    .expect("a parent is revoked");
+                    .expect("the store failed to revoke a parent");
                 return None;
             }
             let child = child_of(&parent);
             Some((child.key.id, store.insert(&child, now())))
         });
-        for (id, answer) in children.into_iter().flatten() {
+        for (id, result) in children.into_iter().flatten() {
             let stored = store.find(&id);
-            if answer.is_ok() {
+            if result.is_ok() {
                 assert!(
                     stored.is_some_and(|child| child.key.revoked_at.is_some()),
-                    "round {round}: a child was admitted while its parent was being revoked, and lives",
+                    "round {round}: a child that was inserted during a cascade is active",
                 );
             } else {
-                assert_refused(
-                    answer,
+                assert_rejected(
+                    result,
                     StoreErrorKind::Conflict,
-                    "a child of a revoked parent",
+                    "an insert of a child of a revoked parent",
                 );
-                assert_eq!(
-                    stored, None,
-                    "round {round}: a child was refused, but stored"
-                );
+                assert_eq!(stored, None, "round {round}: stored a rejected child");
             }
         }
     }

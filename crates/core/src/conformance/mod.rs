@@ -1,9 +1,9 @@
-//! The conformance suite: one function for each clause of the contract of [`KeyStore`].
+//! A conformance suite for stores: one function for each clause of the contract of [`KeyStore`].
 //!
-//! Whoever writes a store turns on the feature `conformance` of this crate among the
-//! dev-dependencies, tells by a [`Harness`] how a store is opened, and calls
-//! [`conformance_tests!`](crate::conformance_tests) in a file under `tests/`. A store is done when
-//! all of these tests pass, and stays so when it runs them again with each release of this crate.
+//! To test a store, enable this crate's `conformance` feature in the dev-dependencies, implement
+//! [`Harness`] for the store, and call [`conformance_tests!`](crate::conformance_tests) in a file
+//! under `tests/`. A store conforms to the contract if all of these tests pass. Run them again with
+//! each release of this crate.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -30,13 +30,13 @@
 //! # }
 //! ```
 //!
-//! A function panics on the first violation that it meets, with a message that says which promise
-//! was not kept. Those about concurrency use real threads and several handles, and repeat what
-//! depends on luck; a store whose every write waits for a disk runs each of them in seconds.
+//! Each function panics at the first violation that it detects. The message names the violation.
+//! The functions that test concurrency use real threads and several handles, and repeat each race.
+//! Even with a store that waits for a disk at each write, a function takes only a few seconds.
 //!
-//! Not tried here, since no harness could: what a crash of the host leaves behind (clause 3), what
-//! a page costs (clause 10), and how a format grows old (clause 15). A store has tests of its own for
-//! these.
+//! A harness cannot test the state after a crash of the host (clause 3), the cost of a page
+//! (clause 10), or migrations between versions of the format (clause 15). A store needs separate
+//! tests for these.
 
 #![expect(
     clippy::expect_used,
@@ -44,7 +44,7 @@
     clippy::missing_panics_doc,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "these are tests: they are there to panic"
+    reason = "a test that fails panics"
 )]
 
 mod cascade;
@@ -55,6 +55,7 @@ mod errors;
 mod fixture;
 mod format;
 mod handle;
+mod harness;
 mod insert;
 mod listing;
 mod purge;
@@ -65,8 +66,6 @@ mod tenancy;
 mod touch;
 mod update;
 
-use std::sync::Arc;
-
 pub use self::{
     cascade::cascade,
     changes::changes,
@@ -74,6 +73,7 @@ pub use self::{
     durable::durable,
     errors::errors,
     format::format,
+    harness::Harness,
     insert::atomic_insert,
     listing::listing,
     purge::purge,
@@ -84,28 +84,13 @@ pub use self::{
     touch::touch_is_no_write,
     update::conditional_update,
 };
-use crate::{KeyId, KeyStore};
+#[cfg(doc)]
+use crate::KeyStore;
 
-/// What the suite needs of a store that is tried: a fresh, empty store for each harness.
-pub trait Harness: Sync {
-    /// Opens one more handle on this harness's store. The first call makes the store; a call after
-    /// all handles were dropped is a restart.
-    fn open(&self) -> Arc<dyn KeyStore>;
-
-    /// Overwrites the stored record of a key, behind the store's back, with something that cannot
-    /// be read back. `false` where a store has nothing that could be damaged so.
-    fn damage(&self, id: &KeyId) -> bool;
-
-    /// Waits for a future. A store that needs an async runtime enters it here; the suite calls this
-    /// from many threads at once.
-    fn block_on<T: Send>(&self, future: impl Future<Output = T> + Send) -> T {
-        pollster::block_on(future)
-    }
-}
-
-/// Makes a `#[test]` of each function of the [conformance suite](crate::conformance). The expression
-/// makes a [`Harness`](crate::conformance::Harness) with an empty store of its own, and is evaluated
-/// anew in each test.
+/// Declares a `#[test]` for each function of the [conformance suite](crate::conformance).
+///
+/// The argument is an expression that creates a [`Harness`](crate::conformance::Harness) with a
+/// separate, empty store. Each test evaluates it once.
 #[macro_export]
 macro_rules! conformance_tests {
     ($harness:expr) => {

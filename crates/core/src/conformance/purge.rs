@@ -1,38 +1,42 @@
-//! Clause 16: what was revoked long ago is deleted, and nothing else.
+//! Clause 16: a purge deletes keys that were revoked before a given time, and nothing else.
 
 use super::{
-    Harness,
     fixture::{
-        assert_refused, at, child_of, expiring, name, now, record, record_in, successor_of,
+        assert_rejected, at, child_of, expiring, name, now, record, record_in, successor_of,
         workspace,
     },
     handle::{Handle, race},
+    harness::Harness,
 };
 use crate::{KeyId, ListKeys, Purge, Reach, Record, Rename, Retire, StoreErrorKind, Timestamp};
 
-/// Clause 16, purge.
+/// Tests clause 16, purge.
 pub fn purge(harness: &impl Harness) {
     let handles = Handle::open_three(harness);
     let [store, other, _] = &handles;
-    assert_eq!(store.purge(&everything(100)), 0, "an empty store has none");
-    revoked_before_and_no_others(store);
-    one_workspace_only(store);
-    nothing_is_left_of_it(store, other);
-    ancestors_stay(store);
-    whole_families_go(store);
-    no_more_than_asked_for(store);
-    two_at_once(&handles);
-    child_that_is_rotated_keeps_its_parent(&handles);
-    survives_a_restart(handles);
+    assert_eq!(
+        store.purge(&purge_before_now(100)),
+        0,
+        "purged records from an empty store"
+    );
+    purge_deletes_only_keys_revoked_before_the_time(store);
+    purge_of_one_workspace_leaves_the_others(store);
+    purged_key_leaves_no_trace(store, other);
+    purge_keeps_keys_with_descendants(store);
+    purge_deletes_a_whole_family(store);
+    purge_deletes_no_more_than_the_limit(store);
+    concurrent_purges_count_each_record_once(&handles);
+    purge_during_a_rotation_keeps_the_parent(&handles);
+    purge_is_durable(handles);
 }
 
-/// When keys are revoked that are to be purged.
+/// Returns the time at which the tests revoke keys to be purged.
 fn long_ago() -> Timestamp {
     at(-1_000)
 }
 
-/// A purge of what was revoked before `now`, in any workspace.
-fn everything(limit: u32) -> Purge {
+/// Creates a purge of keys revoked before `NOW`, in any workspace.
+fn purge_before_now(limit: u32) -> Purge {
     Purge::new(now(), limit)
 }
 
@@ -40,10 +44,10 @@ fn everything(limit: u32) -> Purge {
 fn revoke_at<H: Harness>(store: &Handle<'_, H>, record: &Record, time: Timestamp) {
     store
         .revoke(record, Reach::Key, time)
-        .expect("a key is revoked");
+        .expect("the store failed to revoke a key");
 }
 
-/// A key that is revoked, and may be purged where nothing descends from it.
+/// Inserts a record, and revokes the key long before `NOW`.
 fn add_revoked<H: Harness>(store: &Handle<'_, H>, record: Record) -> Record {
     let record = store.add(record);
     revoke_at(store, &record, long_ago());
@@ -55,35 +59,35 @@ fn rotated<H: Harness>(store: &Handle<'_, H>, predecessor: &Record) -> Record {
     let retire = Retire::At(at(500));
     store
         .rotate(predecessor, retire, &successor, at(-2_000))
-        .expect("a key is rotated");
+        .expect("the store failed to rotate a key");
     successor
 }
 
-/// Purges until nothing is left to purge, and tells how many that were.
+/// Purges until nothing is left to purge, and returns the number of deleted records.
 #[track_caller]
 fn purge_all<H: Harness>(store: &Handle<'_, H>, purge: &Purge) -> u64 {
     let mut total = 0;
-    // The limit is for a store that never says that it is done.
+    // The limit ends the loop if the store never returns 0.
     for _ in 0..1_000 {
         match store.purge(purge) {
             0 => return total,
             count => total += count,
         }
     }
-    panic!("a purge never comes to its end");
+    panic!("repeated purges never finish");
 }
 
 #[track_caller]
-fn assert_gone<H: Harness>(store: &Handle<'_, H>, record: &Record, what: &str) {
+fn assert_gone<H: Harness>(store: &Handle<'_, H>, record: &Record, purged: &str) {
     assert_eq!(
         store.find(&record.key.id),
         None,
-        "a purge has left {what} behind"
+        "a purge did not delete {purged}"
     );
 }
 
-fn revoked_before_and_no_others<H: Harness>(store: &Handle<'_, H>) {
-    let gone = add_revoked(store, record("revoked long ago"));
+fn purge_deletes_only_keys_revoked_before_the_time<H: Harness>(store: &Handle<'_, H>) {
+    let revoked = add_revoked(store, record("revoked long ago"));
     let just_before = store.add(record("revoked just before"));
     revoke_at(store, &just_before, at(-1));
     let expired_and_revoked = add_revoked(store, expiring(record("both"), at(-2_000)));
@@ -106,80 +110,95 @@ fn revoked_before_and_no_others<H: Harness>(store: &Handle<'_, H>) {
     ]
     .map(|record| store.read(&record.key.id));
 
-    let count = purge_all(store, &everything(100));
-    assert_gone(store, &gone, "a key that was revoked long before");
-    assert_gone(store, &just_before, "a key that was revoked just before");
+    let count = purge_all(store, &purge_before_now(100));
+    assert_gone(
+        store,
+        &revoked,
+        "a key that was revoked long before the time",
+    );
+    assert_gone(
+        store,
+        &just_before,
+        "a key that was revoked just before the time",
+    );
     assert_gone(
         store,
         &expired_and_revoked,
         "a revoked key that had expired",
     );
-    assert_eq!(count, 3, "a purge counts what it has deleted");
+    assert_eq!(count, 3, "a purge returned the wrong count");
     for record in staying {
         assert_eq!(
             store.find(&record.key.id).as_ref(),
             Some(&record),
-            "a purge has not left {} as it was",
+            "a purge changed or deleted the key named `{}`",
             record.key.name
         );
     }
     let later = Purge::new(at(2), 100);
     let count = purge_all(store, &later);
-    assert_eq!(count, 2, "a later purge takes what an earlier one has left");
+    assert_eq!(
+        count, 2,
+        "a purge before a later time returned the wrong count"
+    );
 }
 
-fn one_workspace_only<H: Harness>(store: &Handle<'_, H>) {
+fn purge_of_one_workspace_leaves_the_others<H: Harness>(store: &Handle<'_, H>) {
     let own = add_revoked(store, record("own"));
     let foreign = add_revoked(store, record_in("other", "foreign"));
     let similar = add_revoked(store, record_in("ACME", "similar"));
-    let purge = everything(100).with_workspace(workspace("acme"));
+    let purge = purge_before_now(100).with_workspace(workspace("acme"));
     let count = purge_all(store, &purge);
-    assert_gone(store, &own, "a key of the workspace");
+    assert_gone(store, &own, "a key of the given workspace");
     for record in [&foreign, &similar] {
         assert!(
             store.find(&record.key.id).is_some(),
-            "a purge of one workspace has reached into another"
+            "a purge of one workspace deleted a key of another"
         );
     }
-    assert_eq!(count, 1, "a purge of a workspace counts its keys");
-    purge_all(store, &everything(100));
+    assert_eq!(
+        count, 1,
+        "a purge of one workspace returned the wrong count"
+    );
+    purge_all(store, &purge_before_now(100));
     for record in [&foreign, &similar] {
-        assert_gone(store, record, "a key of some workspace");
+        assert_gone(store, record, "a key of another workspace");
     }
 }
 
-fn nothing_is_left_of_it<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
-    let gone = add_revoked(store, record_in("purged", "gone"));
-    purge_all(store, &everything(100));
-    assert_gone(other, &gone, "a key in another handle");
+fn purged_key_leaves_no_trace<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
+    let revoked = add_revoked(store, record_in("purged", "revoked"));
+    purge_all(store, &purge_before_now(100));
+    assert_gone(other, &revoked, "a key that another handle reads");
     let listing = ListKeys::new().with_limit(100);
-    let page = other.list(&gone.key.workspace, &listing);
-    assert_eq!(page.keys, [], "a list shows a key that was purged");
-    assert_eq!(page.total, Some(0), "a total counts a key that was purged");
+    let page = other.list(&revoked.key.workspace, &listing);
+    assert_eq!(page.keys, [], "listed a purged key");
+    assert_eq!(page.total, Some(0), "counted a purged key in the total");
     let kind = StoreErrorKind::NotFound;
-    assert_refused(
-        other.revoke(&gone, Reach::Descendants, now()),
+    assert_rejected(
+        other.revoke(&revoked, Reach::Descendants, now()),
         kind,
         "a revocation of a purged key",
     );
     let rename = Rename::new(Some(name("again")), None);
-    assert_refused(
-        other.rename(&gone, &rename),
+    assert_rejected(
+        other.rename(&revoked, &rename),
         kind,
         "a rename of a purged key",
     );
-    other.touch(&[(gone.key.id, now())]);
-    assert_gone(other, &gone, "a trace for a touch to find");
+    other.touch(&[(revoked.key.id, now())]);
+    assert_gone(other, &revoked, "a key that was touched afterwards");
 }
 
-fn ancestors_stay<H: Harness>(store: &Handle<'_, H>) {
+fn purge_keeps_keys_with_descendants<H: Harness>(store: &Handle<'_, H>) {
     let root = store.add(record("root"));
     let middle = store.add(child_of(&root));
     let lowest = store.add(child_of(&middle));
     let replaced = store.add(record("replaced"));
     let second = rotated(store, &replaced);
     let third = rotated(store, &second);
-    // The two at the ends stay, one active and one revoked too late; what leads to them is revoked.
+    // Two keys have to stay: `lowest` is active, and `below` was revoked too late. Their ancestors
+    // and predecessors are revoked.
     let below = store.add(child_of(&third));
     revoke_at(store, &below, at(5));
     let leaf = store.add(child_of(&root));
@@ -191,28 +210,28 @@ fn ancestors_stay<H: Harness>(store: &Handle<'_, H>) {
     let before = staying.map(|id| store.read(&id));
 
     assert_eq!(
-        purge_all(store, &everything(100)),
+        purge_all(store, &purge_before_now(100)),
         1,
-        "of a family that lives on, the leaf alone is purged"
+        "did not purge exactly the leaf of a family with an active key"
     );
     assert_gone(store, &leaf, "a revoked leaf");
     assert_eq!(
         staying.map(|id| store.find(&id)),
         before.map(Some),
-        "a purge has taken away what a cascade goes through"
+        "a purge deleted a key from which a remaining key descends"
     );
     for record in [&lowest, &below] {
-        store.withdraw(record);
+        store.revoke_key(record);
     }
     let purge = Purge::new(at(10), 100);
     assert_eq!(
         purge_all(store, &purge),
         staying.len() as u64,
-        "a family goes once all of it may"
+        "did not purge a family whose keys were all revoked in time"
     );
 }
 
-fn whole_families_go<H: Harness>(store: &Handle<'_, H>) {
+fn purge_deletes_a_whole_family<H: Harness>(store: &Handle<'_, H>) {
     const DEPTH: usize = 20;
     let mut family = vec![store.add(record("root"))];
     for depth in 0..DEPTH {
@@ -227,22 +246,22 @@ fn whole_families_go<H: Harness>(store: &Handle<'_, H>) {
         revoke_at(store, record, long_ago());
     }
     assert_eq!(
-        purge_all(store, &everything(100)),
+        purge_all(store, &purge_before_now(100)),
         family.len() as u64,
-        "a family of any depth goes"
+        "did not purge a revoked family of 21 generations"
     );
     for record in &family {
-        assert_gone(store, record, "a member of a family that was revoked");
+        assert_gone(store, record, "a key of a revoked family");
     }
 }
 
-fn no_more_than_asked_for<H: Harness>(store: &Handle<'_, H>) {
+fn purge_deletes_no_more_than_the_limit<H: Harness>(store: &Handle<'_, H>) {
     let mut left = add_revoked_family(store);
     while !left.is_empty() {
-        let count = store.purge(&everything(2));
+        let count = store.purge(&purge_before_now(2));
         assert!(
             (1..=2).contains(&count),
-            "a purge of at most 2 records tells of {count}, with {} left",
+            "a purge of at most 2 records returned the count {count}, with {} left",
             left.len()
         );
         let before = left.len();
@@ -250,20 +269,24 @@ fn no_more_than_asked_for<H: Harness>(store: &Handle<'_, H>) {
         assert_eq!(
             (before - left.len()) as u64,
             count,
-            "a purge deletes as many as it tells"
+            "a purge did not delete as many records as it counted"
         );
         let ids: Vec<KeyId> = left.iter().map(|record| record.key.id).collect();
         for Record { key, .. } in &left {
             assert!(
                 key.parent.is_none_or(|parent| ids.contains(&parent)),
-                "between two steps of a purge a key has lost its parent"
+                "a purge deleted a parent before its child"
             );
         }
     }
-    assert_eq!(store.purge(&everything(2)), 0, "nothing is left to purge");
+    assert_eq!(
+        store.purge(&purge_before_now(2)),
+        0,
+        "a purge counted records, but none are left"
+    );
 }
 
-/// A root, two children, and two children of each, all revoked.
+/// Inserts a root, two children, and two children of each, and revokes all of them.
 fn add_revoked_family<H: Harness>(store: &Handle<'_, H>) -> Vec<Record> {
     let root = store.add(record("root"));
     let children = [(); 2].map(|()| store.add(child_of(&root)));
@@ -279,24 +302,26 @@ fn add_revoked_family<H: Harness>(store: &Handle<'_, H>) -> Vec<Record> {
     family
 }
 
-fn two_at_once<H: Harness>(handles: &[Handle<'_, H>]) {
+fn concurrent_purges_count_each_record_once<H: Harness>(handles: &[Handle<'_, H>]) {
     let [store, ..] = handles else { unreachable!() };
     for round in 0..5 {
         let family = add_revoked_family(store);
-        let counts = race(handles, 4, |_, store| purge_all(store, &everything(3)));
+        let counts = race(handles, 4, |_, store| {
+            purge_all(store, &purge_before_now(3))
+        });
         assert_eq!(
             counts.iter().sum::<u64>(),
             family.len() as u64,
-            "round {round}: of concurrent purges each record is counted once"
+            "round {round}: concurrent purges did not count each record once"
         );
         for record in &family {
-            assert_gone(store, record, "a key after concurrent purges");
+            assert_gone(store, record, "a key during concurrent purges");
         }
     }
 }
 
-/// The successor comes with its predecessor's parent, which must be there still.
-fn child_that_is_rotated_keeps_its_parent<H: Harness>(handles: &[Handle<'_, H>]) {
+/// A successor has the parent of its predecessor. A concurrent purge must not delete that parent.
+fn purge_during_a_rotation_keeps_the_parent<H: Harness>(handles: &[Handle<'_, H>]) {
     let [store, ..] = handles else { unreachable!() };
     for round in 0..10 {
         let parent = store.add(record("parent"));
@@ -307,32 +332,32 @@ fn child_that_is_rotated_keeps_its_parent<H: Harness>(handles: &[Handle<'_, H>])
             if number == 0 {
                 store
                     .rotate(&child, Retire::Now, &successor, long_ago())
-                    .expect("a child of a revoked key is rotated");
+                    .expect("the store failed to rotate a child of a revoked key");
             } else {
-                purge_all(store, &everything(100));
+                purge_all(store, &purge_before_now(100));
             }
         });
-        purge_all(store, &everything(100));
+        purge_all(store, &purge_before_now(100));
         for record in [&parent, &child, &successor] {
             assert!(
                 store.find(&record.key.id).is_some(),
-                "round {round}: a purge has taken away what a living key descends from"
+                "round {round}: a purge deleted a key from which an active key descends"
             );
         }
         revoke_at(store, &child, long_ago());
-        store.withdraw(&successor);
+        store.revoke_key(&successor);
         assert_eq!(
             purge_all(store, &Purge::new(at(1), 100)),
             3,
-            "round {round}: a rotated child goes with its family"
+            "round {round}: did not purge a rotated child with its family"
         );
     }
 }
 
-fn survives_a_restart<H: Harness>(handles: [Handle<'_, H>; 3]) {
+fn purge_is_durable<H: Harness>(handles: [Handle<'_, H>; 3]) {
     let [store, others @ ..] = handles;
     drop(others);
-    let gone = add_revoked(&store, record("gone"));
-    purge_all(&store, &everything(100));
-    assert_gone(&store.reopened(), &gone, "a key, after a restart");
+    let revoked = add_revoked(&store, record("revoked"));
+    purge_all(&store, &purge_before_now(100));
+    assert_gone(&store.reopened(), &revoked, "a key before a restart");
 }

@@ -1,40 +1,41 @@
-//! Clause 11: an idempotency key is bound once.
+//! Clause 11: an idempotency key is bound to one id until the binding expires.
 
 use super::{
-    Harness,
     fixture::{at, now, record, unused_id},
     handle::{Handle, race},
+    harness::Harness,
 };
 use crate::{Reservation, Reserved, StoreErrorKind, Timestamp};
 
-/// Clause 11, reservation, and what it makes of an empty store.
+/// Tests clause 11, reservation. Also tests that servers which start at once on an empty store
+/// create one first key.
 pub fn reservation(harness: &impl Harness) {
     let handles = Handle::open_three(harness);
     let [store, other, _] = &handles;
-    one_of_many_makes_the_first_key(&handles);
-    first_binding_is_told(store, other);
-    binding_ends(store, other);
+    one_server_creates_the_first_key(&handles);
+    earlier_binding_is_returned(store, other);
+    binding_expires(store, other);
     keys_are_independent(store);
-    one_of_many_binds(&handles);
+    one_concurrent_reservation_is_new(&handles);
 
     let lasting = binding("lasting", 1, at(60_000));
     assert_eq!(
         store.reserve(&lasting, now()),
         Reserved::New,
-        "a first reservation"
+        "the first reservation is not new"
     );
     let [store, others @ ..] = handles;
     drop(others);
     let store = store.reopened();
-    let answer = store.reserve(&binding("lasting", 2, at(90_000)), at(1));
+    let result = store.reserve(&binding("lasting", 2, at(90_000)), at(1));
     assert_eq!(
-        answer,
-        told(&lasting),
-        "a reservation is bound for handles that are opened later"
+        result,
+        earlier_binding(&lasting),
+        "a handle that was opened later does not return an earlier binding"
     );
     assert!(
         !store.is_empty(),
-        "a store with a key is not empty, whoever opens it"
+        "a handle that was opened later reports a store with a key as empty"
     );
 }
 
@@ -46,8 +47,8 @@ fn binding(purpose: &str, fingerprint: u8, until: Timestamp) -> Reservation {
     Reservation::new(key, [fingerprint; 32], unused_id(), until)
 }
 
-/// What a store answers while this one is bound.
-fn told(
+/// Returns what the store must return while this reservation is bound.
+fn earlier_binding(
     Reservation {
         id, fingerprint, ..
     }: &Reservation,
@@ -58,115 +59,127 @@ fn told(
     }
 }
 
-/// What servers do that start at once on one empty store.
-fn one_of_many_makes_the_first_key<H: Harness>(handles: &[Handle<'_, H>]) {
+/// Races servers that start at the same time on an empty store.
+fn one_server_creates_the_first_key<H: Harness>(handles: &[Handle<'_, H>]) {
     let [store, ..] = handles else { unreachable!() };
     assert!(store.is_empty(), "the suite needs an empty store");
     for round in 0..10 {
-        let made = race(handles, 6, |_, store| {
+        let created = race(handles, 6, |_, store| {
             let mut first = record("first");
-            let own = Reservation::new([round + 1; 32], [8; 32], first.key.id, at(60_000));
-            if let Reserved::Earlier { id, .. } = store.reserve(&own, now()) {
+            let attempt = Reservation::new([round + 1; 32], [8; 32], first.key.id, at(60_000));
+            if let Reserved::Earlier { id, .. } = store.reserve(&attempt, now()) {
                 first.key.id = id;
             }
             match store.insert(&first, now()) {
                 Ok(()) => Some(first),
                 Err(error) if error.kind() == StoreErrorKind::AlreadyExists => None,
-                Err(error) => panic!("a first key is made or is there, but: {error:?}"),
+                Err(error) => panic!("the store failed to insert the first key: {error:?}"),
             }
         });
-        let made: Vec<_> = made.into_iter().flatten().collect();
-        let [first] = &*made else {
+        let created: Vec<_> = created.into_iter().flatten().collect();
+        let [first] = &*created else {
             panic!(
-                "of servers that start at once one makes the key, not {}",
-                made.len()
+                "round {round}: {} of the servers that started at once created the key, not 1",
+                created.len()
             );
         };
-        assert_eq!(store.read(&first.key.id), *first, "the first key is stored");
-        assert!(!store.is_empty(), "a store with a key is not empty");
-        store.withdraw(first);
-        assert!(!store.is_empty(), "a store with a revoked key is not empty");
+        assert_eq!(
+            store.read(&first.key.id),
+            *first,
+            "stored a first key other than the one that it acknowledged"
+        );
+        assert!(!store.is_empty(), "reported a store with a key as empty");
+        store.revoke_key(first);
+        assert!(
+            !store.is_empty(),
+            "reported a store with a revoked key as empty"
+        );
     }
 }
 
-fn first_binding_is_told<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
-    let first = binding("told", 1, at(60_000));
+fn earlier_binding_is_returned<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
+    let first = binding("repeated", 1, at(60_000));
     assert_eq!(
         store.reserve(&first, now()),
         Reserved::New,
-        "a first reservation"
+        "the first reservation is not new"
     );
     assert_eq!(
         store.find(&first.id),
         None,
-        "a reservation has made a record"
+        "a reservation created a record"
     );
     for fingerprint in [1, 2, 3] {
-        let again = binding("told", fingerprint, at(90_000));
-        let answer = other.reserve(&again, at(1));
+        let again = binding("repeated", fingerprint, at(90_000));
+        let result = other.reserve(&again, at(1));
         assert_eq!(
-            answer,
-            told(&first),
-            "the first id and its fingerprint are told"
+            result,
+            earlier_binding(&first),
+            "did not return the id and the fingerprint of the earlier binding"
         );
         assert_eq!(
             store.find(&again.id),
             None,
-            "a reservation has made a record"
+            "a reservation created a record"
         );
     }
     assert_eq!(
         other.reserve(&first, at(1)),
-        told(&first),
-        "also to the same request"
+        earlier_binding(&first),
+        "did not return the earlier binding to the same request"
     );
 }
 
-fn binding_ends<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
+fn binding_expires<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
     let first = binding("ends", 1, at(1_000));
     let second = binding("ends", 2, at(9_000));
     assert_eq!(
         store.reserve(&first, now()),
         Reserved::New,
-        "a first reservation"
+        "the first reservation is not new"
     );
-    let answer = other.reserve(&second, at(999));
+    let result = other.reserve(&second, at(999));
     assert_eq!(
-        answer,
-        told(&first),
-        "a reservation is bound in its last millisecond"
+        result,
+        earlier_binding(&first),
+        "dropped a binding in its last millisecond"
     );
-    // Nor was it made longer by those who asked in the meantime.
+    // The requests in the meantime have not extended the binding.
     assert_eq!(
         other.reserve(&second, at(1_000)),
         Reserved::New,
-        "it has run out at its end"
+        "kept a binding at the time at which it expires"
     );
     let third = binding("ends", 3, at(10_000));
     assert_eq!(
         store.reserve(&third, at(1_001)),
-        told(&second),
-        "the second one is bound now"
+        earlier_binding(&second),
+        "did not return the second binding"
     );
     assert_eq!(
         store.reserve(&third, at(9_500)),
         Reserved::New,
-        "it has run out after its end"
+        "kept a binding after it had expired"
     );
-    // Who only asks whether there is an earlier one binds for no time.
-    let mut asking = binding("asked", 1, at(5));
+    // A caller that only checks for an earlier binding reserves until now.
+    let mut check = binding("checked", 1, at(5));
     assert_eq!(
-        store.reserve(&asking, at(5)),
+        store.reserve(&check, at(5)),
         Reserved::New,
-        "nothing is bound"
+        "returned a binding for an idempotency key that is not bound"
     );
-    asking.fingerprint = [2; 32];
-    let answer = other.reserve(&asking, at(5));
-    assert_eq!(answer, Reserved::New, "it had run out when it was made");
+    check.fingerprint = [2; 32];
+    let result = other.reserve(&check, at(5));
+    assert_eq!(
+        result,
+        Reserved::New,
+        "kept a binding that had expired when it was made"
+    );
 }
 
 fn keys_are_independent<H: Harness>(store: &Handle<'_, H>) {
-    let [mut zero, mut one, mut high] = [0, 1, 2].map(|print| binding("", print, at(60_000)));
+    let [mut zero, mut one, mut high] =
+        [0, 1, 2].map(|fingerprint| binding("", fingerprint, at(60_000)));
     zero.key = [0; 32];
     one.key[31] = 1;
     high.key = [0xff; 32];
@@ -174,43 +187,43 @@ fn keys_are_independent<H: Harness>(store: &Handle<'_, H>) {
         assert_eq!(
             store.reserve(reservation, now()),
             Reserved::New,
-            "each has a key of its own"
+            "confused two idempotency keys"
         );
     }
     for reservation in [&zero, &one, &high] {
         assert_eq!(
             store.reserve(reservation, now()),
-            told(reservation),
-            "each has its own id"
+            earlier_binding(reservation),
+            "returned the binding of another idempotency key"
         );
     }
 }
 
-fn one_of_many_binds<H: Harness>(handles: &[Handle<'_, H>]) {
-    // In each round that of the round before has just run out.
+fn one_concurrent_reservation_is_new<H: Harness>(handles: &[Handle<'_, H>]) {
+    // In each round the binding of the previous round has just expired.
     for round in 0..10 {
-        let answers = race(handles, 6, |thread, store| {
-            let own = binding(
+        let results = race(handles, 6, |thread, store| {
+            let attempt = binding(
                 "wanted",
                 [1, 2, 3, 4, 5, 6][thread],
                 at(1_000 * (round + 1)),
             );
-            let answer = store.reserve(&own, at(1_000 * round));
-            (own, answer)
+            let result = store.reserve(&attempt, at(1_000 * round));
+            (attempt, result)
         });
-        let (new, earlier): (Vec<_>, Vec<_>) = answers
+        let (new, earlier): (Vec<_>, Vec<_>) = results
             .into_iter()
-            .partition(|(_, answer)| *answer == Reserved::New);
+            .partition(|(_, result)| *result == Reserved::New);
         assert_eq!(
             new.len(),
             1,
-            "round {round}: of concurrent reservations one is new"
+            "round {round}: not exactly one of several concurrent reservations is new"
         );
-        for (_, answer) in earlier {
+        for (_, result) in earlier {
             assert_eq!(
-                answer,
-                told(&new[0].0),
-                "round {round}: all others are told of that one"
+                result,
+                earlier_binding(&new[0].0),
+                "round {round}: a concurrent reservation did not return the new binding"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Clauses 4 and 5: a revocation is for ever, and once.
+//! Clauses 4 and 5: a revocation is final, and repeating it changes nothing.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -7,26 +7,26 @@ use std::{
 };
 
 use super::{
-    Harness,
     fixture::{
-        assert_refused, at, child_of, credential, expiring, in_version, name, now, record,
+        assert_rejected, at, child_of, credential, expiring, in_version, name, now, record,
         successor_of,
     },
     handle::{Handle, race},
+    harness::Harness,
 };
 use crate::{KeyId, Reach, Rename, Retire, Revocation, Status, StoreErrorKind, Timestamp};
 
-/// Clause 4, monotone revocation.
+/// Tests clause 4, monotone revocation.
 pub fn monotone_revocation(harness: &impl Harness) {
     let handles = Handle::open_three(harness);
     let mut revoked = vec![
-        every_handle_shows_it(&handles, Reach::Key),
-        every_handle_shows_it(&handles, Reach::Descendants),
+        every_handle_shows_a_revocation(&handles, Reach::Key),
+        every_handle_shows_a_revocation(&handles, Reach::Descendants),
     ];
-    nothing_undoes_it(&handles, &revoked);
-    // At different moments of the writes.
+    no_later_write_undoes_a_revocation(&handles, &revoked);
+    // Each delay revokes the key at a different moment of the writes.
     let delays = (0..15).map(|round| Duration::from_micros(200 * round));
-    revoked.extend(delays.map(|delay| late_writes_do_not_undo_it(&handles, delay)));
+    revoked.extend(delays.map(|delay| no_concurrent_write_undoes_a_revocation(&handles, delay)));
 
     let [store, others @ ..] = handles;
     drop(others);
@@ -38,18 +38,18 @@ pub fn monotone_revocation(harness: &impl Harness) {
 
 #[track_caller]
 fn assert_revoked<H: Harness>(store: &Handle<'_, H>, id: &KeyId, when: &str) {
-    // At its creation as in the far future: a status is no question of time once it is revoked.
+    // The status of a revoked key does not depend on the time.
     for time in [id.created_at(), now(), Timestamp::MAX] {
         let status = store.read(id).key.status(time);
         assert_eq!(
             status,
             Status::Revoked,
-            "a find shows a revoked key as {status} {when}"
+            "returned a revoked key as {status} {when}"
         );
     }
 }
 
-fn every_handle_shows_it<H: Harness>(handles: &[Handle<'_, H>], reach: Reach) -> KeyId {
+fn every_handle_shows_a_revocation<H: Harness>(handles: &[Handle<'_, H>], reach: Reach) -> KeyId {
     let [store, ..] = handles else { unreachable!() };
     let parent = store.add(record("parent"));
     let child = store.add(child_of(&parent));
@@ -59,55 +59,55 @@ fn every_handle_shows_it<H: Harness>(handles: &[Handle<'_, H>], reach: Reach) ->
         vec![&parent, &child]
     };
     for handle in handles {
-        // What a handle has shown before it must not remember.
+        // A handle must not keep returning a copy that it read before the revocation.
         assert_eq!(
             handle.read(&parent.key.id),
             parent,
-            "another handle shows something else"
+            "two handles return different records"
         );
         assert_eq!(
             handle.read(&child.key.id),
             child,
-            "another handle shows something else"
+            "two handles return different records"
         );
     }
     store
         .revoke(&parent, reach, now())
-        .expect("a key is revoked");
+        .expect("the store failed to revoke a key");
     for handle in handles {
         for record in &reached {
-            assert_revoked(handle, &record.key.id, "after its revocation has returned");
+            assert_revoked(handle, &record.key.id, "after the revocation returned");
         }
     }
     parent.key.id
 }
 
-fn nothing_undoes_it<H: Harness>(handles: &[Handle<'_, H>], revoked: &[KeyId]) {
+fn no_later_write_undoes_a_revocation<H: Harness>(handles: &[Handle<'_, H>], revoked: &[KeyId]) {
     for (id, store) in revoked.iter().zip(handles.iter().rev()) {
         let current = store.read(id);
-        // The version from before the revocation, the present one, and one to come.
+        // The version before the revocation, the current version, and a future version.
         for version in [current.version - 1, current.version, current.version + 1] {
-            let known = in_version(version, &current);
-            let rename = Rename::new(Some(name("risen")), None);
+            let claimed = in_version(version, &current);
+            let rename = Rename::new(Some(name("reactivated")), None);
             let kind = StoreErrorKind::NotFound;
-            assert_refused(
-                store.rename(&known, &rename),
+            assert_rejected(
+                store.rename(&claimed, &rename),
                 kind,
                 "a rename of a revoked key",
             );
-            assert_refused(
-                store.rehash(&known, &credential(3)),
+            assert_rejected(
+                store.rehash(&claimed, &credential(3)),
                 kind,
                 "a rehash of a revoked key",
             );
             for retire in [Retire::Now, Retire::At(Timestamp::MAX)] {
-                let successor = successor_of(&known);
-                let answer = store.rotate(&known, retire, &successor, now());
-                assert_refused(answer, kind, "a rotation of a revoked key");
+                let successor = successor_of(&claimed);
+                let result = store.rotate(&claimed, retire, &successor, now());
+                assert_rejected(result, kind, "a rotation of a revoked key");
                 assert_eq!(
                     store.find(&successor.key.id),
                     None,
-                    "a revoked key has a successor"
+                    "a rejected rotation of a revoked key stored the successor"
                 );
             }
         }
@@ -117,30 +117,33 @@ fn nothing_undoes_it<H: Harness>(handles: &[Handle<'_, H>], revoked: &[KeyId]) {
         store.touch(&[(*id, at(1_000))]);
         store
             .revoke(&current, Reach::Descendants, at(-1_000))
-            .expect("it is revoked again");
+            .expect("the store failed to revoke a key again");
         for handle in handles {
-            assert_revoked(handle, id, "after attempts to write to it");
+            assert_revoked(handle, id, "after later writes");
         }
     }
 }
 
-/// Revokes a key in the midst of writes, each of which has read the record a moment before.
-fn late_writes_do_not_undo_it<H: Harness>(handles: &[Handle<'_, H>], delay: Duration) -> KeyId {
+/// Revokes a key during other writes, each of which read the record just before.
+fn no_concurrent_write_undoes_a_revocation<H: Harness>(
+    handles: &[Handle<'_, H>],
+    delay: Duration,
+) -> KeyId {
     let [store, ..] = handles else { unreachable!() };
-    let key = store.add(record("hammered"));
+    let key = store.add(record("written by many"));
     let id = key.key.id;
     let revoked = AtomicBool::new(false);
-    // Each write may be refused, but none may undo anything.
+    // The store may reject each write, but no write may undo the revocation.
     race(handles, 7, |number, store| match number {
         0 => {
             thread::sleep(delay);
-            let answer = store.revoke(&key, Reach::Key, now());
+            let result = store.revoke(&key, Reach::Key, now());
             revoked.store(true, Ordering::SeqCst);
-            answer.expect("a key is revoked");
+            result.expect("the store failed to revoke a key");
         }
         1 => until_after(&revoked, |_| {
-            let late = Rename::new(Some(name("late")), None);
-            drop(store.rename(&store.read(&id), &late));
+            let rename = Rename::new(Some(name("late")), None);
+            drop(store.rename(&store.read(&id), &rename));
         }),
         2 => until_after(&revoked, |round| {
             drop(store.rehash(&store.read(&id), &credential(round)));
@@ -151,23 +154,23 @@ fn late_writes_do_not_undo_it<H: Harness>(handles: &[Handle<'_, H>], delay: Dura
             drop(store.rotate(&read, Retire::At(at(500)), &successor_of(&read), now()));
         }
         _ => until_after(&revoked, |_| {
-            let revoked_before = revoked.load(Ordering::SeqCst);
+            let was_revoked = revoked.load(Ordering::SeqCst);
             let active = store.read(&id).key.revoked_at.is_none();
             assert!(
-                !(revoked_before && active),
-                "a find that started after a revocation shows the key as active"
+                !(was_revoked && active),
+                "a lookup that started after the revocation returned the key as active"
             );
         }),
     });
     for handle in handles {
-        assert_revoked(handle, &id, "after writes during its revocation");
+        assert_revoked(handle, &id, "after concurrent writes");
     }
     id
 }
 
-/// Does something again and again, the last time after the key is revoked.
+/// Calls `work` repeatedly. The last call starts after the key was revoked.
 fn until_after(revoked: &AtomicBool, mut work: impl FnMut(u16)) {
-    // The limit is for a revocation that panics.
+    // The limit ends the loop if the revocation panics.
     for round in 0..10_000 {
         let last = revoked.load(Ordering::SeqCst);
         work(round);
@@ -177,74 +180,74 @@ fn until_after(revoked: &AtomicBool, mut work: impl FnMut(u16)) {
     }
 }
 
-/// Clause 5, idempotent revoke.
+/// Tests clause 5, idempotent revoke.
 pub fn idempotent_revoke(harness: &impl Harness) {
     let handles = Handle::open_three(harness);
     let [store, other, _] = &handles;
-    second_time_changes_nothing(store, other);
-    unknown_keys_are_not_found(store);
-    one_of_many_is_first(&handles);
+    repeated_revocation_changes_nothing(store, other);
+    unknown_key_is_not_found(store);
+    one_concurrent_revocation_is_first(&handles);
 }
 
-fn second_time_changes_nothing<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
+fn repeated_revocation_changes_nothing<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
     for key in [record("active"), expiring(record("expired"), at(-1))] {
         let key = store.add(key);
-        let answer = store
+        let result = store
             .revoke(&key, Reach::Key, now())
-            .expect("a key is revoked");
+            .expect("the store failed to revoke a key");
         assert_eq!(
-            answer,
+            result,
             Revocation::new(true, 1),
-            "the first revocation of a key"
+            "did not report the first revocation of a key as the first"
         );
         let revoked = store.read(&key.key.id);
         assert_eq!(
             revoked.key.revoked_at,
             Some(now()),
-            "the time of a revocation is the given one"
+            "stored a time of revocation other than the given one"
         );
         for reach in [Reach::Key, Reach::Descendants] {
             for time in [at(-5_000), now(), at(5_000)] {
-                let answer = other
+                let result = other
                     .revoke(&key, reach, time)
-                    .expect("a key is revoked again");
+                    .expect("the store failed to revoke a key again");
                 assert_eq!(
-                    answer,
+                    result,
                     Revocation::new(false, 0),
-                    "a revocation that changes nothing"
+                    "reported a repeated revocation as a change"
                 );
                 assert_eq!(
                     other.read(&key.key.id),
                     revoked,
-                    "a second revocation changes the record"
+                    "a repeated revocation changed the record"
                 );
             }
         }
     }
 }
 
-fn unknown_keys_are_not_found<H: Harness>(store: &Handle<'_, H>) {
+fn unknown_key_is_not_found<H: Harness>(store: &Handle<'_, H>) {
     let unknown = record("never inserted");
     for reach in [Reach::Key, Reach::Descendants] {
-        let answer = store.revoke(&unknown, reach, now());
-        assert_refused(
-            answer,
+        let result = store.revoke(&unknown, reach, now());
+        assert_rejected(
+            result,
             StoreErrorKind::NotFound,
             "a revocation of an unknown key",
         );
         assert_eq!(
             store.find(&unknown.key.id),
             None,
-            "a revocation has made a record"
+            "a revocation created a record"
         );
     }
 }
 
-fn one_of_many_is_first<H: Harness>(handles: &[Handle<'_, H>]) {
+fn one_concurrent_revocation_is_first<H: Harness>(handles: &[Handle<'_, H>]) {
     let [store, ..] = handles else { unreachable!() };
     for round in 0..10 {
         let key = store.add(record("revoked by many"));
-        let answers = race(handles, 6, |thread, store| {
+        let results = race(handles, 6, |thread, store| {
             let time = at([0, 1, 2, 3, 4, 5][thread]);
             let reach = if thread % 2 == 0 {
                 Reach::Key
@@ -253,33 +256,35 @@ fn one_of_many_is_first<H: Harness>(handles: &[Handle<'_, H>]) {
             };
             (
                 time,
-                store.revoke(&key, reach, time).expect("a key is revoked"),
+                store
+                    .revoke(&key, reach, time)
+                    .expect("the store failed to revoke a key"),
             )
         });
-        let (first, again): (Vec<_>, Vec<_>) = answers
+        let (first, repeated): (Vec<_>, Vec<_>) = results
             .into_iter()
-            .partition(|(_, answer)| *answer == Revocation::new(true, 1));
+            .partition(|(_, result)| *result == Revocation::new(true, 1));
         assert_eq!(
             first.len(),
             1,
-            "round {round}: of concurrent revocations one is the first"
+            "round {round}: not exactly one of several concurrent revocations is the first"
         );
-        for (_, answer) in again {
+        for (_, result) in repeated {
             assert_eq!(
-                answer,
+                result,
                 Revocation::new(false, 0),
-                "round {round}: all others do nothing"
+                "round {round}: reported a repeated revocation as a change"
             );
         }
         let revoked = store.read(&key.key.id);
         assert_eq!(
             revoked.key.revoked_at,
             Some(first[0].0),
-            "the first time stays"
+            "round {round}: did not keep the time of the first revocation"
         );
         assert_eq!(
             revoked.version, 2,
-            "round {round}: the record has changed more than once"
+            "round {round}: changed the record more than once"
         );
     }
 }

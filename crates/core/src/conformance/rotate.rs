@@ -1,39 +1,39 @@
-//! Clause 2: a rotation is whole, and one.
+//! Clause 2: a rotation happens completely or not at all, and a key is rotated only once.
 
 use super::{
-    Harness,
     fixture::{
-        assert_refused, at, child_of, expiring, in_version, now, record, record_in, successor_of,
+        assert_rejected, at, child_of, expiring, in_version, now, record, record_in, successor_of,
         unused_id,
     },
     handle::{Handle, race},
+    harness::Harness,
 };
 use crate::{Key, Reach, Record, Retire, Rotation, StoreErrorKind, Timestamp};
 
-/// Clause 2, atomic rotate.
+/// Tests clause 2, atomic rotate.
 pub fn atomic_rotate(harness: &impl Harness) {
     let handles = Handle::open_three(harness);
     let [store, other, _] = &handles;
-    retire_now(store, other);
-    retire_at_a_time(store, other);
-    successors_are_keys_like_others(store);
+    predecessor_is_revoked_at_once(store, other);
+    predecessor_expires_at_the_given_time(store, other);
+    successor_can_be_rotated_and_create_keys(store);
     parent_need_not_be_active(store);
-    refused_rotation_changes_nothing(store);
+    rejected_rotation_changes_nothing(store);
     caller_must_be_active(store, other);
-    one_of_many_wins(&handles);
+    one_concurrent_rotation_succeeds(&handles);
 }
 
 fn rotate<H: Harness>(store: &Handle<'_, H>, predecessor: &Record, retire: Retire) -> Record {
     let successor = successor_of(predecessor);
-    let answer = store.rotate(predecessor, retire, &successor, now());
+    let result = store.rotate(predecessor, retire, &successor, now());
     assert!(
-        answer.is_ok(),
-        "an active key can be rotated, but: {answer:?}"
+        result.is_ok(),
+        "rejected a rotation of an active key: {result:?}"
     );
     successor
 }
 
-/// What a predecessor is after a rotation.
+/// Returns the predecessor as it must be after the rotation.
 fn retired(predecessor: &Record, retire: Retire, successor: &Record) -> Record {
     let mut key = Key {
         successor: Some(successor.key.id),
@@ -41,7 +41,7 @@ fn retired(predecessor: &Record, retire: Retire, successor: &Record) -> Record {
     };
     match retire {
         Retire::Now => key.revoked_at = Some(now()),
-        Retire::At(end) => key.expires_at = Some(key.expires_at.map_or(end, |own| own.min(end))),
+        Retire::At(end) => key.expires_at = Some(key.expires_at.map_or(end, |old| old.min(end))),
     }
     Record {
         key,
@@ -50,7 +50,7 @@ fn retired(predecessor: &Record, retire: Retire, successor: &Record) -> Record {
     }
 }
 
-fn retire_now<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
+fn predecessor_is_revoked_at_once<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
     for end in [None, Some(at(500))] {
         let mut predecessor = record("replaced at once");
         predecessor.key.expires_at = end;
@@ -60,18 +60,18 @@ fn retire_now<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
         assert_eq!(
             other.read(&predecessor.key.id),
             expected,
-            "it is revoked, linked, and no more"
+            "did not revoke and link the predecessor, or changed more than that"
         );
         assert_eq!(
             other.read(&successor.key.id),
             successor,
-            "the successor is stored as given"
+            "stored a successor with changes"
         );
     }
 }
 
-fn retire_at_a_time<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
-    for own_end in [
+fn predecessor_expires_at_the_given_time<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
+    for current_end in [
         None,
         Some(at(400)),
         Some(at(500)),
@@ -80,24 +80,24 @@ fn retire_at_a_time<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
     ] {
         for end in [at(0), at(500), Timestamp::MAX] {
             let mut predecessor = record("replaced later");
-            predecessor.key.expires_at = own_end;
+            predecessor.key.expires_at = current_end;
             let predecessor = store.add(predecessor);
             let successor = rotate(store, &predecessor, Retire::At(end));
             assert_eq!(
                 other.read(&predecessor.key.id),
                 retired(&predecessor, Retire::At(end), &successor),
-                "a key that ends at {own_end:?} is to end at {end:?}, and never later than before",
+                "a key that expired at {current_end:?} and was retired at {end:?} does not expire at the earlier",
             );
             assert_eq!(
                 other.read(&successor.key.id),
                 successor,
-                "the successor is stored as given"
+                "stored a successor with changes"
             );
         }
     }
 }
 
-fn successors_are_keys_like_others<H: Harness>(store: &Handle<'_, H>) {
+fn successor_can_be_rotated_and_create_keys<H: Harness>(store: &Handle<'_, H>) {
     let first = store.add(record("first"));
     let second = rotate(store, &first, Retire::At(at(500)));
     let retired = store.read(&first.key.id);
@@ -105,12 +105,12 @@ fn successors_are_keys_like_others<H: Harness>(store: &Handle<'_, H>) {
     assert_eq!(
         store.read(&second.key.id).key.successor,
         Some(third.key.id),
-        "it has the link"
+        "did not link a successor to its own successor"
     );
     assert_eq!(
         store.read(&first.key.id),
         retired,
-        "a rotation has changed an earlier one"
+        "a rotation changed the predecessor of its predecessor"
     );
     store.add(child_of(&third));
 }
@@ -120,37 +120,37 @@ fn parent_need_not_be_active<H: Harness>(store: &Handle<'_, H>) {
     let children = [(); 2].map(|()| store.add(child_of(&parent)));
     store
         .revoke(&parent, Reach::Key, now())
-        .expect("a parent is revoked");
-    let ending = store.add(record("ending parent"));
-    let third = store.add(child_of(&ending));
-    rotate(store, &ending, Retire::At(at(1)));
+        .expect("the store failed to revoke a parent");
+    let expiring_key = store.add(record("expiring parent"));
+    let third = store.add(child_of(&expiring_key));
+    rotate(store, &expiring_key, Retire::At(at(1)));
     for (child, retire) in children.iter().zip([Retire::Now, Retire::At(at(500))]) {
         let successor = rotate(store, child, retire);
         assert_eq!(
             store.read(&successor.key.id),
             successor,
-            "it keeps its revoked parent"
+            "stored a successor with changes after its parent was revoked"
         );
     }
     let successor = successor_of(&third);
-    let answer = store.rotate(&third, Retire::Now, &successor, at(1));
+    let result = store.rotate(&third, Retire::Now, &successor, at(1));
     assert!(
-        answer.is_ok(),
-        "the child of an expired key can be rotated, but: {answer:?}"
+        result.is_ok(),
+        "rejected a rotation of the child of an expired key: {result:?}"
     );
 }
 
-fn refused_rotation_changes_nothing<H: Harness>(store: &Handle<'_, H>) {
+fn rejected_rotation_changes_nothing<H: Harness>(store: &Handle<'_, H>) {
     let mut cases = vec![(
-        "a key that is unknown",
+        "a rotation of an unknown key",
         record("never inserted"),
         StoreErrorKind::NotFound,
     )];
 
     let revoked = store.add(record("revoked"));
-    store.withdraw(&revoked);
+    store.revoke_key(&revoked);
     cases.push((
-        "a revoked key",
+        "a rotation of a revoked key",
         store.read(&revoked.key.id),
         StoreErrorKind::NotFound,
     ));
@@ -158,45 +158,53 @@ fn refused_rotation_changes_nothing<H: Harness>(store: &Handle<'_, H>) {
     let rotated = store.add(record("rotated"));
     rotate(store, &rotated, Retire::At(at(500)));
     cases.push((
-        "a key with a successor",
+        "a rotation of a key with a successor",
         store.read(&rotated.key.id),
         StoreErrorKind::Conflict,
     ));
-    cases.push(("a rotation twice", rotated, StoreErrorKind::Conflict));
+    cases.push(("a repeated rotation", rotated, StoreErrorKind::Conflict));
 
-    let ending = store.add(expiring(record("ending"), at(0)));
+    let expiring_key = store.add(expiring(record("expiring"), at(0)));
     cases.push((
-        "a key that expires at this moment",
-        ending,
+        "a rotation of a key that expires at this moment",
+        expiring_key,
         StoreErrorKind::Conflict,
     ));
     let expired = store.add(expiring(record("expired"), at(-1)));
-    cases.push(("an expired key", expired, StoreErrorKind::Conflict));
+    cases.push((
+        "a rotation of an expired key",
+        expired,
+        StoreErrorKind::Conflict,
+    ));
 
     let current = store.add(record("current"));
     for version in [0, 2, u64::MAX] {
         let other = in_version(version, &current);
-        cases.push(("another version", other, StoreErrorKind::Conflict));
+        cases.push((
+            "a rotation of another version",
+            other,
+            StoreErrorKind::Conflict,
+        ));
     }
 
-    for (what, predecessor, kind) in cases {
+    for (call, predecessor, kind) in cases {
         for retire in [Retire::Now, Retire::At(at(500))] {
             let before = store.find(&predecessor.key.id);
             let successor = successor_of(&predecessor);
-            assert_refused(
+            assert_rejected(
                 store.rotate(&predecessor, retire, &successor, now()),
                 kind,
-                what,
+                call,
             );
             assert_eq!(
                 store.find(&predecessor.key.id),
                 before,
-                "{what}: refused, but changed"
+                "{call}: rejected, but changed the predecessor"
             );
             assert_eq!(
                 store.find(&successor.key.id),
                 None,
-                "{what}: refused, but has a successor"
+                "{call}: rejected, but stored the successor"
             );
         }
     }
@@ -210,21 +218,21 @@ fn successor_id_must_be_new<H: Harness>(store: &Handle<'_, H>) {
         for taken in [&holder, &predecessor] {
             let mut successor = successor_of(&predecessor);
             successor.key.id = taken.key.id;
-            let answer = store.rotate(&predecessor, retire, &successor, now());
-            assert_refused(
-                answer,
+            let result = store.rotate(&predecessor, retire, &successor, now());
+            assert_rejected(
+                result,
                 StoreErrorKind::AlreadyExists,
-                "a successor whose id is taken",
+                "a rotation to a successor whose id exists",
             );
             assert_eq!(
                 store.read(&predecessor.key.id),
                 predecessor,
-                "refused, but changed"
+                "a rejected rotation changed the predecessor"
             );
             assert_eq!(
                 store.read(&holder.key.id),
                 holder,
-                "a rotation has replaced another key"
+                "a rotation replaced another key"
             );
         }
     }
@@ -233,19 +241,19 @@ fn successor_id_must_be_new<H: Harness>(store: &Handle<'_, H>) {
 
 fn caller_must_be_active<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
     let [revoked, active] = ["revoked", "active"].map(|text| store.add(record(text)));
-    store.withdraw(&revoked);
+    store.revoke_key(&revoked);
     let expired = store.add(expiring(record("expired"), now()));
     let foreign = store.add(record_in("other", "of another workspace"));
-    let ending = store.add(expiring(record("ends"), at(1_000)));
+    let expiring_key = store.add(expiring(record("expires"), at(1_000)));
     for (caller, end, permitted) in [
         (revoked.key.id, None, false),
         (expired.key.id, None, false),
         (foreign.key.id, None, false),
         (unused_id(), None, false),
         (active.key.id, None, true),
-        (ending.key.id, None, false),
-        (ending.key.id, Some(at(1_001)), false),
-        (ending.key.id, Some(at(1_000)), true),
+        (expiring_key.key.id, None, false),
+        (expiring_key.key.id, Some(at(1_001)), false),
+        (expiring_key.key.id, Some(at(1_000)), true),
     ] {
         let predecessor = store.add(record("rotated by a key"));
         let mut successor = successor_of(&predecessor);
@@ -260,66 +268,77 @@ fn caller_must_be_active<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H
         let rotated = store
             .store()
             .rotate(&predecessor.key.workspace, &rotation, now());
-        let answer = store.wait(rotated);
+        let result = store.wait(rotated);
         if permitted {
-            assert!(answer.is_ok(), "an active caller may rotate: {answer:?}");
+            assert!(
+                result.is_ok(),
+                "rejected a rotation by an active caller: {result:?}"
+            );
         } else {
-            let what = "a rotation for a caller that is not active, or ends before the successor";
-            assert_refused(answer, StoreErrorKind::Conflict, what);
-            assert_eq!(other.read(&predecessor.key.id), predecessor);
-            assert_eq!(other.find(&successor.key.id), None);
+            let call = "a rotation by a caller that is inactive or expires before the successor";
+            assert_rejected(result, StoreErrorKind::Conflict, call);
+            assert_eq!(
+                other.read(&predecessor.key.id),
+                predecessor,
+                "{call}: rejected, but changed the predecessor"
+            );
+            assert_eq!(
+                other.find(&successor.key.id),
+                None,
+                "{call}: rejected, but stored the successor"
+            );
         }
     }
 }
 
-fn one_of_many_wins<H: Harness>(handles: &[Handle<'_, H>]) {
+fn one_concurrent_rotation_succeeds<H: Harness>(handles: &[Handle<'_, H>]) {
     let [store, ..] = handles else { unreachable!() };
     for round in 0..10 {
-        let predecessor = store.add(record("wanted by many"));
-        let answers = race(handles, 6, |thread, store| {
-            let own = successor_of(&predecessor);
+        let predecessor = store.add(record("rotated by many"));
+        let results = race(handles, 6, |thread, store| {
+            let successor = successor_of(&predecessor);
             let retire = match thread {
                 _ if round % 2 == 0 => Retire::Now,
                 0 => Retire::At(at(500)),
                 1 => Retire::At(at(600)),
                 _ => Retire::At(at(700)),
             };
-            let answer = store.rotate(&predecessor, retire, &own, now());
-            (own, retire, answer)
+            let result = store.rotate(&predecessor, retire, &successor, now());
+            (successor, retire, result)
         });
         let mut winners = Vec::new();
-        for (successor, retire, answer) in answers {
-            let Err(error) = answer else {
+        for (successor, retire, result) in results {
+            let Err(error) = result else {
                 winners.push((successor, retire));
                 continue;
             };
-            // The winner may have revoked the key, which the others may tell instead.
+            // The winner may have revoked the key. The other rotations may report that instead.
             let revoked = retire == Retire::Now && error.kind() == StoreErrorKind::NotFound;
             assert!(
                 revoked || error.kind() == StoreErrorKind::Conflict,
-                "all but one rotation must be refused as Conflict, but: {error:?}",
+                "round {round}: a concurrent rotation failed, but not with a conflict: {error:?}",
             );
             let stored = store.find(&successor.key.id);
             assert_eq!(
                 stored, None,
-                "round {round}: refused, but its successor is there"
+                "round {round}: stored the successor of a rejected rotation"
             );
         }
         let [(successor, retire)] = &*winners else {
             panic!(
-                "round {round}: of concurrent rotations one wins, not {}",
+                "round {round}: {} of several concurrent rotations succeeded, not 1",
                 winners.len()
             );
         };
         assert_eq!(
             store.read(&predecessor.key.id),
             retired(&predecessor, *retire, successor),
-            "round {round}: the predecessor does not have the winner's link and end",
+            "round {round}: did not retire the predecessor as the successful rotation requires",
         );
         assert_eq!(
             store.read(&successor.key.id),
             *successor,
-            "the winner's successor is stored"
+            "round {round}: did not store the successor of the successful rotation"
         );
     }
 }

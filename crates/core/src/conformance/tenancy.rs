@@ -1,21 +1,21 @@
-//! Clause 9: no caller reaches into another workspace.
+//! Clause 9: no caller can read or change the keys of another workspace.
 
 use super::{
-    Harness,
     fixture::{
-        assert_refused, at, child_of, credential, moved_to, name, now, record_in, successor_of,
+        assert_rejected, at, child_of, credential, moved_to, name, now, record_in, successor_of,
         unused_id, workspace,
     },
     handle::Handle,
+    harness::Harness,
 };
 use crate::{
     KeyId, ListKeys, ListStart, Metadata, Reach, Record, Rename, Retire, Status, StoreErrorKind,
 };
 
-/// Names that a careless comparison takes for each other.
+/// Names that a careless comparison confuses.
 const WORKSPACES: [&str; 6] = ["acme", "ACME", "acm", "acme2", "acme:x", "ac_e"];
 
-/// Clause 9, tenancy.
+/// Tests clause 9, tenancy.
 pub fn tenancy(harness: &impl Harness) {
     let store = Handle::open(harness);
     let keys: Vec<[Record; 2]> = WORKSPACES
@@ -26,13 +26,16 @@ pub fn tenancy(harness: &impl Harness) {
             [parent, child]
         })
         .collect();
-    lists_show_their_own(&store, &keys);
-    strangers_find_nothing_to_change(&store, &keys);
-    verifiers_go_by_id(&store, &keys);
-    long_names_differ_in_their_last_letter(&store);
+    lists_show_only_the_keys_of_their_workspace(&store, &keys);
+    other_workspaces_cannot_change_a_key(&store, &keys);
+    verifier_calls_ignore_the_workspace(&store, &keys);
+    long_names_are_compared_completely(&store);
 }
 
-fn lists_show_their_own<H: Harness>(store: &Handle<'_, H>, keys: &[[Record; 2]]) {
+fn lists_show_only_the_keys_of_their_workspace<H: Harness>(
+    store: &Handle<'_, H>,
+    keys: &[[Record; 2]],
+) {
     let listings = [
         ListKeys::new().with_limit(100),
         ListKeys::new().with_limit(100).with_search("NAME"),
@@ -45,83 +48,88 @@ fn lists_show_their_own<H: Harness>(store: &Handle<'_, H>, keys: &[[Record; 2]])
         let tenant = &parent.key.workspace;
         for listing in &listings {
             let page = store.list(tenant, listing);
-            let own: Vec<KeyId> = page.keys.iter().map(|key| key.id).collect();
+            let listed: Vec<KeyId> = page.keys.iter().map(|key| key.id).collect();
             let expected = match listing.search {
                 Some(_) => vec![parent.key.id],
                 None => vec![child.key.id, parent.key.id],
             };
             assert_eq!(
-                own, expected,
-                "a list of {tenant} shows its own keys, for {listing:?}"
+                listed, expected,
+                "listed the wrong keys of {tenant}, for {listing:?}"
             );
             assert_eq!(
                 page.next, None,
-                "a list of {tenant} goes on into another workspace"
+                "a list of {tenant} continues in another workspace"
             );
-            let total = matches!(listing.start, ListStart::Offset(_)).then_some(own.len() as u64);
-            assert_eq!(page.total, total, "a total of {tenant} counts its own keys");
+            let total =
+                matches!(listing.start, ListStart::Offset(_)).then_some(listed.len() as u64);
+            assert_eq!(page.total, total, "returned the wrong total of {tenant}");
         }
     }
-    for empty in ["nobody", "Acme", "acme_"].map(workspace) {
+    for empty in ["empty", "Acme", "acme_"].map(workspace) {
         for listing in &listings {
             let page = store.list(&empty, listing);
-            assert_eq!(page.keys, [], "a workspace without keys lists nothing");
+            assert_eq!(page.keys, [], "listed keys of a workspace without keys");
             assert_eq!(
                 page.next, None,
-                "a workspace without keys has no second page"
+                "returned a cursor for a workspace without keys"
             );
             let total = matches!(listing.start, ListStart::Offset(_)).then_some(0);
             assert_eq!(
                 page.total, total,
-                "a workspace without keys has none in total"
+                "returned the wrong total of a workspace without keys"
             );
         }
     }
 }
 
-fn strangers_find_nothing_to_change<H: Harness>(store: &Handle<'_, H>, keys: &[[Record; 2]]) {
-    let rename = Rename::new(Some(name("stolen")), Some(Metadata::parse("{}").unwrap()));
+fn other_workspaces_cannot_change_a_key<H: Harness>(store: &Handle<'_, H>, keys: &[[Record; 2]]) {
+    let rename = Rename::new(Some(name("changed")), Some(Metadata::parse("{}").unwrap()));
     let kind = StoreErrorKind::NotFound;
     for [parent, child] in keys {
         let owner = parent.key.workspace.as_str();
-        for stranger in WORKSPACES
+        for other_workspace in WORKSPACES
             .into_iter()
-            .chain(["nobody"])
-            .filter(|other| *other != owner)
+            .chain(["empty"])
+            .filter(|tenant| *tenant != owner)
         {
-            let seen = moved_to(stranger, parent);
-            assert_refused(
-                store.rename(&seen, &rename),
+            let moved = moved_to(other_workspace, parent);
+            assert_rejected(
+                store.rename(&moved, &rename),
                 kind,
-                "a rename of a stranger's key",
+                "a rename of a key in another workspace",
             );
             for reach in [Reach::Key, Reach::Descendants] {
-                let answer = store.revoke(&seen, reach, now());
-                assert_refused(answer, kind, "a revocation of a stranger's key");
+                let result = store.revoke(&moved, reach, now());
+                assert_rejected(result, kind, "a revocation of a key in another workspace");
             }
             for retire in [Retire::Now, Retire::At(at(500))] {
-                // Not even where the successor would stay in the owner's workspace.
-                for successor in [successor_of(&seen), successor_of(parent)] {
-                    let answer = store.rotate(&seen, retire, &successor, now());
-                    assert_refused(answer, kind, "a rotation of a stranger's key");
-                    assert_eq!(store.find(&successor.key.id), None, "refused, but stored");
+                // The store must reject this even if the successor stays in the owner's workspace.
+                for successor in [successor_of(&moved), successor_of(parent)] {
+                    let result = store.rotate(&moved, retire, &successor, now());
+                    assert_rejected(result, kind, "a rotation of a key in another workspace");
+                    assert_eq!(
+                        store.find(&successor.key.id),
+                        None,
+                        "stored the successor of a rejected rotation"
+                    );
                 }
             }
             for record in [parent, child] {
                 let found = store.read(&record.key.id);
-                assert_eq!(found, *record, "{stranger} has changed a key of {owner}");
+                assert_eq!(
+                    found, *record,
+                    "a call by {other_workspace} changed a key of {owner}"
+                );
             }
         }
     }
 }
 
-fn verifiers_go_by_id<H: Harness>(store: &Handle<'_, H>, keys: &[[Record; 2]]) {
+fn verifier_calls_ignore_the_workspace<H: Harness>(store: &Handle<'_, H>, keys: &[[Record; 2]]) {
     for record in keys.iter().flatten() {
-        let answer = store.rehash(record, &credential(3));
-        assert!(
-            answer.is_ok(),
-            "a key of any workspace is rehashed, but: {answer:?}"
-        );
+        let result = store.rehash(record, &credential(3));
+        assert!(result.is_ok(), "rejected a rehash of a key: {result:?}");
     }
     let uses: Vec<_> = keys
         .iter()
@@ -134,24 +142,28 @@ fn verifiers_go_by_id<H: Harness>(store: &Handle<'_, H>, keys: &[[Record; 2]]) {
         assert_eq!(
             found.credential.hash,
             credential(3).hash,
-            "rehash goes by id"
+            "a rehash did not replace the hash of a key"
         );
-        assert_eq!(found.key.last_used_at, Some(at(1)), "touch goes by id");
+        assert_eq!(
+            found.key.last_used_at,
+            Some(at(1)),
+            "a touch did not record the last use of a key"
+        );
     }
 }
 
-fn long_names_differ_in_their_last_letter<H: Harness>(store: &Handle<'_, H>) {
-    let [one, two] = ["1", "2"].map(|last| format!("{}{last}", "w".repeat(63)));
-    let key = store.add(record_in(&one, "key"));
+fn long_names_are_compared_completely<H: Harness>(store: &Handle<'_, H>) {
+    let [used, unused] = ["1", "2"].map(|last| format!("{}{last}", "w".repeat(63)));
+    let key = store.add(record_in(&used, "key"));
     let listing = ListKeys::new().with_limit(10);
     assert_eq!(
-        store.list(&workspace(&one), &listing).keys,
+        store.list(&workspace(&used), &listing).keys,
         [key.key],
-        "a long name is a name"
+        "did not list the key of a workspace with a long name"
     );
     assert_eq!(
-        store.list(&workspace(&two), &listing).keys,
+        store.list(&workspace(&unused), &listing).keys,
         [],
-        "a long name is compared wholly"
+        "confused two workspaces whose names differ in the last character"
     );
 }

@@ -1,41 +1,44 @@
-//! Clause 8: a use is noted, and nothing else.
+//! Clause 8: a touch records the time of last use, and changes nothing else.
 
 use super::{
-    Harness,
     fixture::{at, credential, expiring, name, now, record, record_in, unused_id},
     handle::{Handle, race},
+    harness::Harness,
 };
 use crate::{KeyId, ListKeys, Record, Rename, Timestamp};
 
-/// Clause 8, touch is no write of the record.
+/// Tests clause 8, touch is not a write of the record.
 pub fn touch_is_no_write(harness: &impl Harness) {
     let handles = Handle::open_three(harness);
     let [store, other, _] = &handles;
-    nothing_is_created(store);
-    moves_forward_only(store, other);
-    batches(store);
-    updates_go_on(store);
-    revoked_keys(store);
-    latest_of_many(&handles);
+    touch_creates_nothing(store);
+    last_use_only_moves_forward(store, other);
+    batch_touches_each_known_key(store);
+    touch_does_not_change_the_version(store);
+    touch_changes_no_other_field_of_a_revoked_key(store);
+    latest_concurrent_touch_wins(&handles);
 }
 
-fn nothing_is_created<H: Harness>(store: &Handle<'_, H>) {
+fn touch_creates_nothing<H: Harness>(store: &Handle<'_, H>) {
     let unknown = unused_id();
     store.touch(&[]);
     store.touch(&[(unknown, now())]);
-    assert_eq!(store.find(&unknown), None, "a touch has created a record");
-    assert!(store.is_empty(), "a touch has created something");
+    assert_eq!(store.find(&unknown), None, "a touch created a record");
+    assert!(
+        store.is_empty(),
+        "an empty store is not empty after a touch of an unknown id"
+    );
     let mut late = record("inserted after a touch of its id");
     late.key.id = unknown;
     let late = store.add(late);
     assert_eq!(
         store.read(&unknown),
         late,
-        "a touch before the insert has left a trace"
+        "a touch before the insert changed the record"
     );
 }
 
-/// Fails unless the record is as it was, but for this time of last use.
+/// Fails unless the record has this time of last use and is otherwise unchanged.
 #[track_caller]
 fn assert_touched<H: Harness>(store: &Handle<'_, H>, before: &Record, last_used_at: Timestamp) {
     let mut expected = before.clone();
@@ -43,11 +46,11 @@ fn assert_touched<H: Harness>(store: &Handle<'_, H>, before: &Record, last_used_
     let found = store.read(&before.key.id);
     assert_eq!(
         found, expected,
-        "a touch moves the time of last use forward, and changes no more"
+        "a touch recorded the wrong time of last use, or changed another field"
     );
 }
 
-fn moves_forward_only<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
+fn last_use_only_moves_forward<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
     let keys = [
         record("active"),
         expiring(record("expired"), at(-1)),
@@ -71,80 +74,80 @@ fn moves_forward_only<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) 
         assert_eq!(
             listed,
             Some(store.read(&key.key.id).key),
-            "a list does not show the last use"
+            "a list does not show the time of last use"
         );
     }
 }
 
-fn batches<H: Harness>(store: &Handle<'_, H>) {
+fn batch_touches_each_known_key<H: Harness>(store: &Handle<'_, H>) {
     let [first, second, third] = ["first", "second", "third"].map(|name| store.add(record(name)));
-    let gone = unused_id();
+    let unknown = unused_id();
     store.touch(&[
-        (gone, at(1)),
+        (unknown, at(1)),
         (first.key.id, at(5)),
         (second.key.id, at(2)),
-        (gone, at(3)),
+        (unknown, at(3)),
         (first.key.id, at(4)),
         (second.key.id, at(9)),
-        (gone, at(2)),
+        (unknown, at(2)),
     ]);
     assert_touched(store, &first, at(5));
     assert_touched(store, &second, at(9));
     assert_eq!(
         store.read(&third.key.id),
         third,
-        "a touch has changed a key outside the batch"
+        "a touch changed a key outside the batch"
     );
-    assert_eq!(store.find(&gone), None, "a touch has created a record");
+    assert_eq!(store.find(&unknown), None, "a touch created a record");
 
-    // More than any limit on the parameters of one statement.
+    // More pairs than any database allows parameters in a statement.
     let mut many: Vec<(KeyId, Timestamp)> = (0..2_000).map(|_| (unused_id(), at(6))).collect();
     many.insert(1_000, (third.key.id, at(6)));
     store.touch(&many);
     assert_touched(store, &third, at(6));
 }
 
-fn updates_go_on<H: Harness>(store: &Handle<'_, H>) {
+fn touch_does_not_change_the_version<H: Harness>(store: &Handle<'_, H>) {
     let key = store.add(record("read, touched, written"));
     store.touch(&[(key.key.id, at(1))]);
-    let answer = store.rename(&key, &Rename::new(Some(name("new")), None));
+    let result = store.rename(&key, &Rename::new(Some(name("new")), None));
     assert!(
-        answer.is_ok(),
-        "a touch is no reason to refuse a rename: {answer:?}"
+        result.is_ok(),
+        "rejected a rename after a touch: {result:?}"
     );
     let read = store.read(&key.key.id);
     assert_eq!(
         read.key.last_used_at,
         Some(at(1)),
-        "a rename has changed the time of last use"
+        "a rename changed the time of last use"
     );
     store.touch(&[(key.key.id, at(2))]);
-    let answer = store.rehash(&read, &credential(4));
+    let result = store.rehash(&read, &credential(4));
     assert!(
-        answer.is_ok(),
-        "a touch is no reason to refuse a rehash: {answer:?}"
+        result.is_ok(),
+        "rejected a rehash after a touch: {result:?}"
     );
     assert_eq!(
         store.read(&key.key.id).key.last_used_at,
         Some(at(2)),
-        "a rehash has changed it"
+        "a rehash changed the time of last use"
     );
 }
 
-fn revoked_keys<H: Harness>(store: &Handle<'_, H>) {
+fn touch_changes_no_other_field_of_a_revoked_key<H: Harness>(store: &Handle<'_, H>) {
     let key = store.add(record("revoked"));
-    store.withdraw(&key);
+    store.revoke_key(&key);
     let mut revoked = store.read(&key.key.id);
     store.touch(&[(key.key.id, at(1))]);
     let found = store.read(&key.key.id);
     revoked.key.last_used_at = found.key.last_used_at;
     assert_eq!(
         found, revoked,
-        "a touch of a revoked key changes at most its time of last use"
+        "a touch of a revoked key changed a field other than the time of last use"
     );
 }
 
-fn latest_of_many<H: Harness>(handles: &[Handle<'_, H>]) {
+fn latest_concurrent_touch_wins<H: Harness>(handles: &[Handle<'_, H>]) {
     let [store, ..] = handles else { unreachable!() };
     for _ in 0..5 {
         let keys = ["one", "two"].map(|name| store.add(record(name)));

@@ -1,25 +1,26 @@
-//! Clause 7: an update replaces what it names, in the version that was read.
+//! Clause 7: an update replaces only the fields that it names, and only in the version that was
+//! read.
 
 use super::{
-    Harness,
     fixture::{
-        assert_refused, at, child_of, credential, expiring, in_version, name, now, record,
+        assert_rejected, at, child_of, credential, expiring, in_version, name, now, record,
         successor_of,
     },
     handle::{Handle, race},
+    harness::Harness,
 };
 use crate::{Key, Metadata, Reach, Record, Rename, Retire, StoreErrorKind};
 
-/// Clause 7, conditional update.
+/// Tests clause 7, conditional update.
 pub fn conditional_update(harness: &impl Harness) {
     let handles = Handle::open_three(harness);
     let [store, other, _] = &handles;
-    rename_replaces_what_it_names(store, other);
-    rehash_replaces_the_credential(store, other);
-    versions_grow_by_one(store);
-    other_versions_are_refused(store);
-    neither_unknown_nor_revoked_keys_are_updated(store);
-    one_of_many_wins(&handles);
+    rename_replaces_only_the_given_fields(store, other);
+    rehash_replaces_only_the_credential(store, other);
+    each_change_increments_the_version(store);
+    other_versions_are_rejected(store);
+    unknown_and_revoked_keys_are_not_updated(store);
+    one_concurrent_update_succeeds(&handles);
 }
 
 fn metadata(json: &str) -> Metadata {
@@ -30,50 +31,50 @@ fn to_name(text: &str) -> Rename {
     Rename::new(Some(name(text)), None)
 }
 
-fn rename_replaces_what_it_names<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
+fn rename_replaces_only_the_given_fields<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
     let bystander = store.add(record("bystander"));
-    for noted in [None, Some(metadata(r#"{"old":true}"#))] {
-        // Expiry is no reason to refuse: only revocation is.
+    for old_metadata in [None, Some(metadata(r#"{"old":true}"#))] {
+        // An expired key can be updated. A revoked key cannot.
         let mut current = expiring(record("old"), at(-1));
         current.key.parent = Some(bystander.key.id);
-        current.key.metadata = noted;
+        current.key.metadata = old_metadata;
         let mut current = store.add(current);
         for rename in [
             to_name("new"),
             Rename::new(None, Some(metadata(r#"{"new":1}"#))),
             Rename::new(Some(name("newer")), Some(metadata("{}"))),
         ] {
-            let answer = store.rename(&current, &rename);
+            let result = store.rename(&current, &rename);
             current.key.name = rename.name.unwrap_or(current.key.name);
             current.key.metadata = rename.metadata.or(current.key.metadata);
             current.version += 1;
-            let renamed = answer.expect("a key in its present version is renamed");
+            let renamed = result.expect("the store failed to rename the current version of a key");
             assert_eq!(
                 renamed, current.key,
-                "a rename answers with the key as it is now"
+                "a rename did not return the key with its changes"
             );
             let found = other.read(&current.key.id);
             assert_eq!(
                 found, current,
-                "a rename replaces what it names and nothing else"
+                "a rename did not replace exactly the fields that it names"
             );
         }
     }
     assert_eq!(
         store.read(&bystander.key.id),
         bystander,
-        "a rename has changed another key"
+        "a rename changed another key"
     );
 }
 
-fn rehash_replaces_the_credential<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
+fn rehash_replaces_only_the_credential<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
     let bystander = store.add(record("bystander"));
     let mut current = store.add(expiring(record("rehashed"), at(-1)));
     for number in [5, 6] {
-        let answer = store.rehash(&current, &credential(number));
+        let result = store.rehash(&current, &credential(number));
         assert!(
-            answer.is_ok(),
-            "a key in its present version is rehashed, but: {answer:?}"
+            result.is_ok(),
+            "rejected a rehash of the current version of a key: {result:?}"
         );
         let Record { key, version, .. } = current;
         current = Record {
@@ -84,128 +85,139 @@ fn rehash_replaces_the_credential<H: Harness>(store: &Handle<'_, H>, other: &Han
         let found = other.read(&current.key.id);
         assert_eq!(
             found.credential.tag, current.credential.tag,
-            "the tag goes with the hash"
+            "a rehash did not replace the tag"
         );
         assert_eq!(
             found, current,
-            "a rehash replaces hash and tag and nothing else"
+            "a rehash did not replace exactly the hash and the tag"
         );
     }
     assert_eq!(
         store.read(&bystander.key.id),
         bystander,
-        "a rehash has changed another key"
+        "a rehash changed another key"
     );
 }
 
-fn versions_grow_by_one<H: Harness>(store: &Handle<'_, H>) {
+fn each_change_increments_the_version<H: Harness>(store: &Handle<'_, H>) {
     let key = store.add(record("versions"));
     let child = store.add(child_of(&key));
     let read = || store.read(&key.key.id);
     assert_eq!(
         read().version,
         1,
-        "a record begins with the version it was inserted in"
+        "an insert changed the version of the record"
     );
     store
         .rename(&read(), &to_name("new"))
-        .expect("a key is renamed");
-    assert_eq!(read().version, 2, "a rename counts");
+        .expect("the store failed to rename a key");
+    assert_eq!(read().version, 2, "a rename did not increment the version");
     store
         .rehash(&read(), &credential(5))
-        .expect("a key is rehashed");
-    assert_eq!(read().version, 3, "a rehash counts");
+        .expect("the store failed to rehash a key");
+    assert_eq!(read().version, 3, "a rehash did not increment the version");
     let successor = successor_of(&key);
     store
         .rotate(&read(), Retire::At(at(500)), &successor, now())
-        .expect("a key is rotated");
-    assert_eq!(read().version, 4, "a rotation counts");
+        .expect("the store failed to rotate a key");
+    assert_eq!(
+        read().version,
+        4,
+        "a rotation did not increment the version"
+    );
     assert_eq!(
         store.read(&successor.key.id).version,
         1,
-        "a successor is a new record"
+        "a rotation changed the version of the successor"
     );
     store
         .revoke(&key, Reach::Descendants, now())
-        .expect("a key is revoked");
-    assert_eq!(read().version, 5, "a revocation counts");
-    let version = store.read(&child.key.id).version;
-    assert_eq!(version, 2, "a revocation counts for each key it reaches");
-    store
-        .revoke(&key, Reach::Descendants, now())
-        .expect("a key is revoked again");
+        .expect("the store failed to revoke a key");
     assert_eq!(
         read().version,
         5,
-        "a revocation that changes nothing does not count"
+        "a revocation did not increment the version"
+    );
+    let version = store.read(&child.key.id).version;
+    assert_eq!(
+        version, 2,
+        "a cascade did not increment the version of a child"
+    );
+    store
+        .revoke(&key, Reach::Descendants, now())
+        .expect("the store failed to revoke a key again");
+    assert_eq!(
+        read().version,
+        5,
+        "a repeated revocation incremented the version"
     );
 }
 
-fn other_versions_are_refused<H: Harness>(store: &Handle<'_, H>) {
+fn other_versions_are_rejected<H: Harness>(store: &Handle<'_, H>) {
     let key = store.add(record("changed"));
     store
         .rename(&key, &to_name("changed once"))
-        .expect("a key is renamed");
+        .expect("the store failed to rename a key");
     let current = store.read(&key.key.id);
     for version in [0, 1, 3, u64::MAX] {
-        let known = in_version(version, &current);
-        let answer = store.rename(&known, &to_name("late"));
-        assert_refused(
-            answer,
+        let claimed = in_version(version, &current);
+        let result = store.rename(&claimed, &to_name("late"));
+        assert_rejected(
+            result,
             StoreErrorKind::Conflict,
             "a rename of another version",
         );
-        let answer = store.rehash(&known, &credential(8));
-        assert_refused(
-            answer,
+        let result = store.rehash(&claimed, &credential(8));
+        assert_rejected(
+            result,
             StoreErrorKind::Conflict,
             "a rehash of another version",
         );
         assert_eq!(
             store.read(&key.key.id),
             current,
-            "a refused update has changed the record"
+            "a rejected update changed the record"
         );
     }
 }
 
-fn neither_unknown_nor_revoked_keys_are_updated<H: Harness>(store: &Handle<'_, H>) {
+fn unknown_and_revoked_keys_are_not_updated<H: Harness>(store: &Handle<'_, H>) {
     let revoked = store.add(record("revoked"));
-    store.withdraw(&revoked);
+    store.revoke_key(&revoked);
     let unknown = record("never inserted");
-    for (known, what) in [
+    for (claimed, key) in [
         (unknown, "an unknown key"),
         (store.read(&revoked.key.id), "a revoked key"),
-        (revoked, "a key that was revoked since"),
+        (revoked, "a key that was revoked after it was read"),
     ] {
-        let before = store.find(&known.key.id);
-        let answer = store.rename(&known, &to_name("late"));
-        assert_refused(
-            answer,
+        let before = store.find(&claimed.key.id);
+        let result = store.rename(&claimed, &to_name("late"));
+        assert_rejected(
+            result,
             StoreErrorKind::NotFound,
-            &format!("a rename of {what}"),
+            &format!("a rename of {key}"),
         );
-        let answer = store.rehash(&known, &credential(8));
-        assert_refused(
-            answer,
+        let result = store.rehash(&claimed, &credential(8));
+        assert_rejected(
+            result,
             StoreErrorKind::NotFound,
-            &format!("a rehash of {what}"),
+            &format!("a rehash of {key}"),
         );
         assert_eq!(
-            store.find(&known.key.id),
+            store.find(&claimed.key.id),
             before,
-            "an update of {what} was refused, but done"
+            "a rejected update of {key} changed the record"
         );
     }
 }
 
-fn one_of_many_wins<H: Harness>(handles: &[Handle<'_, H>]) {
+fn one_concurrent_update_succeeds<H: Harness>(handles: &[Handle<'_, H>]) {
     let [store, ..] = handles else { unreachable!() };
     for round in 0..10 {
         let key = store.add(record("updated by many"));
-        let answers = race(handles, 6, |thread, store| {
+        let results = race(handles, 6, |thread, store| {
             let mut updated = key.clone();
-            let answer = if thread % 2 == 0 {
+            let result = if thread % 2 == 0 {
                 let rename = to_name(&format!("by thread {thread}"));
                 updated.key = Key {
                     name: rename.name.clone().unwrap(),
@@ -216,24 +228,28 @@ fn one_of_many_wins<H: Harness>(handles: &[Handle<'_, H>]) {
                 updated.credential = credential([0, 11, 0, 13, 0, 15][thread]);
                 store.rehash(&key, &updated.credential)
             };
-            (in_version(2, &updated), answer)
+            (in_version(2, &updated), result)
         });
         let mut winners = Vec::new();
-        for (updated, answer) in answers {
-            match answer {
+        for (updated, result) in results {
+            match result {
                 Ok(()) => winners.push(updated),
-                refused => assert_refused(refused, StoreErrorKind::Conflict, "all but one update"),
+                rejected => assert_rejected(
+                    rejected,
+                    StoreErrorKind::Conflict,
+                    "a concurrent update of the same version",
+                ),
             }
         }
         assert_eq!(
             winners.len(),
             1,
-            "round {round}: of concurrent updates of one version one wins"
+            "round {round}: not exactly one of several concurrent updates of a version succeeded"
         );
         assert_eq!(
             store.read(&key.key.id),
             winners[0],
-            "round {round}: the winner's is stored"
+            "round {round}: stored an update other than the one that it acknowledged"
         );
     }
 }

@@ -1,33 +1,33 @@
-//! Whatever callers ask for, in whatever order: nobody receives more than they have.
+//! Random sequences of requests: no caller receives a key with more authority than the caller has.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
-mod acts;
+mod actions;
 mod permissions;
 mod tally;
 mod world;
 
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::{acts::acts, tally::Tally, world::World};
+use crate::{actions::actions, tally::Tally, world::World};
 
 #[test]
-fn who_receives_a_secret_covers_it_and_no_key_outlives_the_end_of_its_maker() {
+fn no_caller_receives_a_key_that_exceeds_its_permissions_or_outlives_it() {
     let tally = Tally::default();
     let config = Config {
         cases: 256,
         failure_persistence: None,
         ..Config::default()
     };
-    let outcome = TestRunner::new(config).run(&acts(1..60), |acts| {
+    let result = TestRunner::new(config).run(&actions(1..60), |actions| {
         let world = World::new(&tally);
-        for act in &acts {
-            world.step(act);
+        for action in &actions {
+            world.step(action);
         }
         Ok(())
     });
-    if let Err(error) = outcome {
+    if let Err(error) = result {
         panic!("{error}");
     }
-    tally.assert_each_was_done_and_refused();
+    tally.assert_each_action_succeeded_and_failed();
 }

@@ -1,9 +1,9 @@
-//! What a set of permissions opens, told by trying everything there is.
+//! An independent model of permissions, which compares two sets by trying each required permission.
 
 use keywright_core::Permissions;
 
-/// What keys are given.
-pub(crate) const GIVEN: [&str; 10] = [
+/// The permissions that the keys of the test hold.
+pub(crate) const GRANTABLE: [&str; 10] = [
     "*",
     "api_keys:*",
     "api_keys:read",
@@ -16,9 +16,9 @@ pub(crate) const GIVEN: [&str; 10] = [
     "calls:read:own",
 ];
 
-/// What can be asked for: all of the above that are no patterns, and something that each pattern
-/// alone opens.
-const ASKED: [&str; 10] = [
+/// The permissions that a call can require: those in [`GRANTABLE`] that are not patterns, and for
+/// each pattern one that only this pattern and wider ones grant.
+const REQUIRED: [&str; 10] = [
     "anything",
     "api_keys:read",
     "api_keys:rest",
@@ -31,21 +31,22 @@ const ASKED: [&str; 10] = [
     "calls:rest",
 ];
 
-pub(crate) fn opens(set: &Permissions, asked: &str) -> bool {
+/// Whether the set grants the required permission.
+pub(crate) fn grants(set: &Permissions, required: &str) -> bool {
     set.iter().any(|permission| match permission.as_str() {
         "*" => true,
-        exact if exact == asked => true,
+        exact if exact == required => true,
         pattern => pattern.strip_suffix(":*").is_some_and(|stem| {
-            asked
+            required
                 .strip_prefix(stem)
                 .is_some_and(|rest| rest.starts_with(':'))
         }),
     })
 }
 
-/// Whether the one opens whatever the other does.
-pub(crate) fn covers(one: &Permissions, other: &Permissions) -> bool {
-    ASKED
+/// Whether `set` grants each permission that `other` grants.
+pub(crate) fn includes(set: &Permissions, other: &Permissions) -> bool {
+    REQUIRED
         .iter()
-        .all(|asked| opens(one, asked) || !opens(other, asked))
+        .all(|required| grants(set, required) || !grants(other, required))
 }

@@ -1,21 +1,28 @@
-//! How often each act was done and refused, so that sequences that mean nothing are noticed.
+//! Counts how often each kind of action succeeded and failed, to detect useless sequences.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
+/// The number of actions by kind and by whether they succeeded.
 #[derive(Default)]
 pub(crate) struct Tally(RefCell<BTreeMap<(&'static str, bool), u32>>);
 
 impl Tally {
-    pub(crate) fn note(&self, act: &'static str, done: bool) {
-        *self.0.borrow_mut().entry((act, done)).or_default() += 1;
+    pub(crate) fn record(&self, action: &'static str, succeeded: bool) {
+        *self.0.borrow_mut().entry((action, succeeded)).or_default() += 1;
     }
 
-    pub(crate) fn assert_each_was_done_and_refused(&self) {
+    pub(crate) fn assert_each_action_succeeded_and_failed(&self) {
         let counts = self.0.borrow();
-        for act in ["create", "rotate", "rename", "revoke"] {
-            for done in [true, false] {
-                let count = counts.get(&(act, done)).copied().unwrap_or_default();
-                assert!(count >= 20, "{act} with the outcome {done}: {count} times");
+        for action in ["create", "rotate", "rename", "revoke"] {
+            for succeeded in [true, false] {
+                let count = counts
+                    .get(&(action, succeeded))
+                    .copied()
+                    .unwrap_or_default();
+                assert!(
+                    count >= 20,
+                    "`{action}` ended with success = {succeeded} only {count} times"
+                );
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A library over memory with a clock that is set by hand, and what must hold after each step.
+//! A library over a store in memory with a manual clock, and the checks after each action.
 
 use std::{
     cell::RefCell,
@@ -18,44 +18,46 @@ use keywright_core::{
 use proptest::sample::Index;
 
 use crate::{
-    acts::{Act, End},
-    permissions::{covers, opens},
+    actions::{Action, RequestedExpiry},
+    permissions::{grants, includes},
     tally::Tally,
 };
 
+/// A clock that only the test advances.
 #[derive(Clone)]
-struct Hand(Arc<AtomicI64>);
+struct ManualClock(Arc<AtomicI64>);
 
-impl Clock for Hand {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::Relaxed)).unwrap()
     }
 }
 
-/// A key as the test knows it.
-struct Made {
+/// A key that the library issued, and its token.
+struct IssuedToken {
     id: KeyId,
     token: String,
 }
 
+/// A library under test, and the tokens that it issued.
 pub(crate) struct World<'a> {
     tally: &'a Tally,
-    clock: Hand,
+    clock: ManualClock,
     store: Arc<MemoryStore>,
     keys: Keywright,
-    /// Whom hosts have authenticated otherwise.
+    /// Callers that the host authenticated by other means than a key.
     sessions: Vec<Caller>,
-    made: RefCell<Vec<Made>>,
+    issued: RefCell<Vec<IssuedToken>>,
 }
 
 impl<'a> World<'a> {
     pub(crate) fn new(tally: &'a Tally) -> Self {
-        let clock = Hand(Arc::new(AtomicI64::new(1_000_000)));
+        let clock = ManualClock(Arc::new(AtomicI64::new(1_000_000)));
         let store = Arc::new(MemoryStore::new());
         let config = Config::new(Prefix::parse("sk").unwrap())
             .with_scheme(Scheme::HmacSha256)
             .with_clock(clock.clone());
-        let opened = Keywright::open(config, Arc::clone(&store) as Arc<dyn KeyStore>);
+        let library = Keywright::open(config, Arc::clone(&store) as Arc<dyn KeyStore>);
         let caller = |workspace, permissions: &str| {
             Caller::new(
                 Workspace::parse(workspace).unwrap(),
@@ -73,25 +75,26 @@ impl<'a> World<'a> {
             tally,
             clock,
             store,
-            keys: block_on(opened).unwrap(),
+            keys: block_on(library).unwrap(),
             sessions,
-            made: RefCell::default(),
+            issued: RefCell::default(),
         }
     }
 
-    pub(crate) fn step(&self, act: &Act) {
+    /// Performs an action, and checks its result and all keys.
+    pub(crate) fn step(&self, action: &Action) {
         let before = self.records();
-        let changed = match act {
-            Act::TimePasses(span) => {
+        let changed = match action {
+            Action::AdvanceTime(span) => {
                 let millis = i64::try_from(span.as_millis()).unwrap();
                 self.clock.0.fetch_add(millis, Ordering::Relaxed);
                 HashSet::new()
             }
-            Act::Create {
+            Action::Create {
                 caller,
                 permissions,
                 environment,
-                end,
+                expiry,
             } => {
                 let Some(caller) = self.caller(*caller) else {
                     return;
@@ -99,35 +102,35 @@ impl<'a> World<'a> {
                 let mut new = NewKey::new(Name::parse("n").unwrap());
                 new.permissions.clone_from(permissions);
                 new.environment = *environment;
-                new.expiry = match (end, self.time_of(*end)) {
-                    (End::Now, _) => Expiry::Now,
+                new.expiry = match (expiry, self.expiry_time(*expiry)) {
+                    (RequestedExpiry::Now, _) => Expiry::Now,
                     (_, Some(time)) => Expiry::At(time),
                     (_, None) => Expiry::Inherited,
                 };
                 self.create(&caller, new);
                 HashSet::new()
             }
-            Act::Rotate {
+            Action::Rotate {
                 caller,
                 key,
                 overlap,
-                end,
+                expiry,
             } => {
                 let (Some(caller), Some(id)) = (self.caller(*caller), self.key(*key)) else {
                     return;
                 };
                 let mut rotation = NewRotation::new();
                 rotation.overlap = *overlap;
-                rotation.expires_at = self.time_of(*end);
+                rotation.expires_at = self.expiry_time(*expiry);
                 self.rotate(&caller, &before[&id].key, &rotation)
             }
-            Act::Rename { caller, key } => {
+            Action::Rename { caller, key } => {
                 let (Some(caller), Some(id)) = (self.caller(*caller), self.key(*key)) else {
                     return;
                 };
                 self.rename(&caller, &before[&id].key)
             }
-            Act::Revoke { caller, key, reach } => {
+            Action::Revoke { caller, key, reach } => {
                 let (Some(caller), Some(id)) = (self.caller(*caller), self.key(*key)) else {
                     return;
                 };
@@ -140,63 +143,63 @@ impl<'a> World<'a> {
     fn create(&self, caller: &Caller, new: NewKey) {
         let now = self.clock.now();
         let environment = new.environment.unwrap_or(caller.environment());
-        let may = may_write(caller, now)
+        let permitted = can_write(caller, now)
             && sees(caller.environment(), environment)
             && new
                 .permissions
                 .as_ref()
-                .is_none_or(|wanted| covers(caller.permissions(), wanted))
+                .is_none_or(|requested| includes(caller.permissions(), requested))
             && match new.expiry {
-                Expiry::At(end) => may_end(caller, end, now),
+                Expiry::At(end) => can_expire_at(caller, end, now),
                 _ => true,
             };
-        let outcome = block_on(self.keys.issuer().create(caller, new));
-        self.note("create", outcome.as_ref().err(), may);
-        if let Ok(issued) = outcome {
+        let result = block_on(self.keys.issuer().create(caller, new));
+        self.check_result("create", result.as_ref().err(), permitted);
+        if let Ok(issued) = result {
             assert_eq!(issued.key.parent.as_ref(), caller.key());
-            self.received(caller, issued);
+            self.check_issued(caller, issued);
         }
     }
 
     fn rotate(&self, caller: &Caller, key: &Key, rotation: &NewRotation) -> HashSet<KeyId> {
         let now = self.clock.now();
-        let may = may_write(caller, now)
-            && may_see(caller, key)
+        let permitted = can_write(caller, now)
+            && can_see(caller, key)
             && key.revoked_at.is_none()
             && key.successor.is_none()
-            && !over(key, now)
-            && covers(caller.permissions(), &key.permissions)
+            && !is_expired(key, now)
+            && includes(caller.permissions(), &key.permissions)
             && rotation
                 .expires_at
-                .is_none_or(|end| may_end(caller, end, now));
-        let outcome = block_on(self.keys.issuer().rotate(caller, &key.id, rotation));
-        self.note("rotate", outcome.as_ref().err(), may);
-        let Ok(issued) = outcome else {
+                .is_none_or(|end| can_expire_at(caller, end, now));
+        let result = block_on(self.keys.issuer().rotate(caller, &key.id, rotation));
+        self.check_result("rotate", result.as_ref().err(), permitted);
+        let Ok(issued) = result else {
             return HashSet::new();
         };
         let successor = &issued.key;
         assert_eq!(successor.parent, key.parent);
         assert_eq!(successor.permissions, key.permissions);
         assert_eq!(successor.environment, key.environment);
-        let old = self.record(&key.id).key;
-        assert_eq!(old.successor, Some(successor.id));
-        assert_eq!(old.revoked_at.is_some(), rotation.overlap.is_zero());
+        let predecessor = self.record(&key.id).key;
+        assert_eq!(predecessor.successor, Some(successor.id));
+        assert_eq!(predecessor.revoked_at.is_some(), rotation.overlap.is_zero());
         if !rotation.overlap.is_zero() {
             let end = now.saturating_add(rotation.overlap);
-            let end = key.expires_at.map_or(end, |own| own.min(end));
-            assert_eq!(old.expires_at, Some(end));
+            let end = key.expires_at.map_or(end, |old| old.min(end));
+            assert_eq!(predecessor.expires_at, Some(end));
         }
-        self.received(caller, issued);
+        self.check_issued(caller, issued);
         HashSet::from([key.id])
     }
 
     fn rename(&self, caller: &Caller, key: &Key) -> HashSet<KeyId> {
-        let may =
-            may_write(caller, self.clock.now()) && may_see(caller, key) && key.revoked_at.is_none();
+        let permitted =
+            can_write(caller, self.clock.now()) && can_see(caller, key) && key.revoked_at.is_none();
         let rename = Rename::new(Some(Name::parse("renamed").unwrap()), None);
-        let outcome = block_on(self.keys.issuer().rename(caller, &key.id, &rename));
-        self.note("rename", outcome.as_ref().err(), may);
-        if outcome.is_ok() {
+        let result = block_on(self.keys.issuer().rename(caller, &key.id, &rename));
+        self.check_result("rename", result.as_ref().err(), permitted);
+        if result.is_ok() {
             let mut expected = key.clone();
             expected.name = Name::parse("renamed").unwrap();
             assert_eq!(self.record(&key.id).key, expected);
@@ -217,11 +220,11 @@ impl<'a> World<'a> {
             Reach::Descendants => family(before, key.id),
         };
         reached.retain(|id| before[id].key.revoked_at.is_none());
-        let may =
-            may_write(caller, self.clock.now()) && may_see(caller, key) && !reached.is_empty();
-        let outcome = block_on(self.keys.issuer().revoke(caller, &key.id, reach));
-        self.note("revoke", outcome.as_ref().err(), may);
-        let Ok(revocation) = outcome else {
+        let permitted =
+            can_write(caller, self.clock.now()) && can_see(caller, key) && !reached.is_empty();
+        let result = block_on(self.keys.issuer().revoke(caller, &key.id, reach));
+        self.check_result("revoke", result.as_ref().err(), permitted);
+        let Ok(revocation) = result else {
             return HashSet::new();
         };
         assert_eq!(revocation.count, reached.len() as u64);
@@ -231,10 +234,10 @@ impl<'a> World<'a> {
         reached
     }
 
-    /// That whoever has just received a secret has as much themselves.
-    fn received(&self, caller: &Caller, issued: Issued) {
+    /// Checks that a caller which received a secret has at least the authority of its key.
+    fn check_issued(&self, caller: &Caller, issued: Issued) {
         let Issued { key, token, .. } = issued;
-        assert!(covers(caller.permissions(), &key.permissions), "{key:?}");
+        assert!(includes(caller.permissions(), &key.permissions), "{key:?}");
         assert!(sees(caller.environment(), key.environment), "{key:?}");
         assert_eq!(*caller.workspace(), key.workspace);
         let end = |end: Option<Timestamp>| end.unwrap_or(Timestamp::MAX);
@@ -243,21 +246,21 @@ impl<'a> World<'a> {
             "{key:?} outlives {caller:?}"
         );
         assert_eq!(self.record(&key.id).key, key);
-        self.made.borrow_mut().push(Made {
+        self.issued.borrow_mut().push(IssuedToken {
             id: key.id,
             token: token.expose().to_owned(),
         });
     }
 
-    /// That no key but these has changed, that no change gave a key more, and that each token opens
-    /// its own key for as long as that is active.
+    /// Checks that only the `changed` keys have changed, that no change extended the authority of a
+    /// key, and that each token is accepted exactly while its key is active.
     fn check(&self, before: &HashMap<KeyId, Record>, changed: &HashSet<KeyId>) {
         let now = self.clock.now();
-        for made in &*self.made.borrow() {
-            let record = self.record(&made.id);
+        for token in &*self.issued.borrow() {
+            let record = self.record(&token.id);
             let key = &record.key;
-            if let Some(old) = before.get(&made.id) {
-                assert!(*old == record || changed.contains(&made.id), "{key:?}");
+            if let Some(old) = before.get(&token.id) {
+                assert!(*old == record || changed.contains(&token.id), "{key:?}");
                 assert_eq!(
                     (
                         &old.key.workspace,
@@ -275,38 +278,41 @@ impl<'a> World<'a> {
                         .is_none_or(|at| key.revoked_at == Some(at))
                 );
                 let end = |key: &Key| key.expires_at.unwrap_or(Timestamp::MAX);
-                assert!(end(key) <= end(&old.key), "{key:?} lives longer");
+                assert!(
+                    end(key) <= end(&old.key),
+                    "the expiry of {key:?} was extended"
+                );
             }
-            let verified = block_on(self.keys.verifier().verify(made.token.as_bytes()));
-            let active = key.revoked_at.is_none() && !over(key, now);
+            let verified = block_on(self.keys.verifier().verify(token.token.as_bytes()));
+            let active = key.revoked_at.is_none() && !is_expired(key, now);
             assert_eq!(verified.is_ok(), active, "{key:?}");
             assert!(verified.is_ok_and(|verified| verified.key() == key) || !active);
         }
     }
 
-    /// Somebody whom a host has signed in, or a key that has to prove itself first.
-    fn caller(&self, number: Index) -> Option<Caller> {
-        let made = self.made.borrow();
-        let number = number.index(self.sessions.len() + made.len());
-        if let Some(session) = self.sessions.get(number) {
+    /// Returns a caller that the host authenticated, or the caller of a token if it is accepted.
+    fn caller(&self, index: Index) -> Option<Caller> {
+        let issued = self.issued.borrow();
+        let index = index.index(self.sessions.len() + issued.len());
+        if let Some(session) = self.sessions.get(index) {
             return Some(session.clone());
         }
-        let token = &made[number - self.sessions.len()].token;
+        let token = &issued[index - self.sessions.len()].token;
         let verified = block_on(self.keys.verifier().verify(token.as_bytes()));
         verified.ok().map(|verified| verified.caller())
     }
 
-    fn key(&self, number: Index) -> Option<KeyId> {
-        let made = self.made.borrow();
-        (!made.is_empty()).then(|| made[number.index(made.len())].id)
+    fn key(&self, index: Index) -> Option<KeyId> {
+        let issued = self.issued.borrow();
+        (!issued.is_empty()).then(|| issued[index.index(issued.len())].id)
     }
 
-    fn time_of(&self, end: End) -> Option<Timestamp> {
-        match end {
-            End::In(millis) => {
+    fn expiry_time(&self, expiry: RequestedExpiry) -> Option<Timestamp> {
+        match expiry {
+            RequestedExpiry::In(millis) => {
                 Some(Timestamp::from_millis(self.clock.now().as_millis() + millis).unwrap())
             }
-            End::LeftOut | End::Now => None,
+            RequestedExpiry::Omitted | RequestedExpiry::Now => None,
         }
     }
 
@@ -315,51 +321,58 @@ impl<'a> World<'a> {
     }
 
     fn records(&self) -> HashMap<KeyId, Record> {
-        let made = self.made.borrow();
-        made.iter()
-            .map(|made| (made.id, self.record(&made.id)))
+        let issued = self.issued.borrow();
+        issued
+            .iter()
+            .map(|token| (token.id, self.record(&token.id)))
             .collect()
     }
 
-    fn note(&self, act: &'static str, refused: Option<&IssueError>, may: bool) {
-        assert_eq!(refused.is_none(), may, "{act}: {refused:?}");
-        self.tally.note(act, may);
+    /// Checks that the action succeeded exactly if the caller is permitted to perform it.
+    fn check_result(&self, action: &'static str, error: Option<&IssueError>, permitted: bool) {
+        assert_eq!(error.is_none(), permitted, "{action}: {error:?}");
+        self.tally.record(action, permitted);
     }
 }
 
-fn may_write(caller: &Caller, now: Timestamp) -> bool {
-    opens(caller.permissions(), "api_keys:write") && caller.expires_at().is_none_or(|end| now < end)
+/// Whether the caller may change keys at `now`.
+fn can_write(caller: &Caller, now: Timestamp) -> bool {
+    grants(caller.permissions(), "api_keys:write")
+        && caller.expires_at().is_none_or(|end| now < end)
 }
 
-/// A `test` caller has to do with `test` keys alone.
+/// Whether a caller of this environment sees a key. A `test` caller sees only `test` keys.
 fn sees(caller: Environment, key: Environment) -> bool {
     caller == Environment::Live || key == Environment::Test
 }
 
-fn may_see(caller: &Caller, key: &Key) -> bool {
+/// Whether the caller sees the key.
+fn can_see(caller: &Caller, key: &Key) -> bool {
     *caller.workspace() == key.workspace && sees(caller.environment(), key.environment)
 }
 
-fn may_end(caller: &Caller, end: Timestamp, now: Timestamp) -> bool {
+/// Whether the caller may issue a key that expires at `end`.
+fn can_expire_at(caller: &Caller, end: Timestamp, now: Timestamp) -> bool {
     now < end && caller.expires_at().is_none_or(|last| end <= last)
 }
 
-fn over(key: &Key, now: Timestamp) -> bool {
+fn is_expired(key: &Key, now: Timestamp) -> bool {
     key.expires_at.is_some_and(|end| end <= now)
 }
 
-/// A key, and all that it created or was rotated into, and they in turn.
+/// Returns a key and its descendants: the keys that it created, those that it was rotated into, and
+/// their descendants.
 fn family(records: &HashMap<KeyId, Record>, top: KeyId) -> HashSet<KeyId> {
     let mut family = HashSet::from([top]);
-    let mut unseen = vec![top];
-    while let Some(id) = unseen.pop() {
+    let mut unvisited = vec![top];
+    while let Some(id) = unvisited.pop() {
         let children = records
             .values()
             .filter(|record| record.key.parent == Some(id));
         let next = children
             .map(|record| record.key.id)
             .chain(records[&id].key.successor);
-        unseen.extend(next.filter(|id| family.insert(*id)).collect::<Vec<_>>());
+        unvisited.extend(next.filter(|id| family.insert(*id)).collect::<Vec<_>>());
     }
     family
 }

@@ -1,4 +1,4 @@
-//! Clause 13 broken.
+//! Stores that break clause 13.
 
 use std::{
     fmt::Debug,
@@ -12,41 +12,41 @@ use keywright_core::{
 };
 
 use crate::{
-    caught::assert_caught,
-    fault::{Fault, Shared, gap},
+    failed_clauses::assert_fails_only,
+    fault::{Fault, Shared, pause},
 };
 
-/// What tells verifiers of changes, in place of the inner store.
-trait Channel: Clone + Debug + Default + Send + Sync + 'static {
+/// A broken way to invalidate changed records, in place of that of the inner store.
+trait Invalidation: Clone + Debug + Default + Send + Sync + 'static {
     fn lease(&self) -> &Arc<Lease>;
 
-    /// A change of this key, or of all that descends from it, is about to be made.
-    fn before(&self, _: &KeyId, _: Reach) {}
+    /// Called before a change of this key, or of this key and its descendants.
+    fn before_commit(&self, _: &KeyId, _: Reach) {}
 
-    /// It was made, and is not acknowledged yet.
-    fn after(&self, _: &KeyId, _: Reach) {}
+    /// Called after the change, before its acknowledgement.
+    fn after_commit(&self, _: &KeyId, _: Reach) {}
 }
 
-/// A store with another channel.
+/// A store with a broken invalidation.
 #[derive(Clone, Debug, Default)]
-struct Telling<C>(C);
+struct WithInvalidation<I>(I);
 
-impl<C: Channel> Telling<C> {
-    async fn told<T>(
+impl<I: Invalidation> WithInvalidation<I> {
+    async fn invalidate_around<T>(
         &self,
         id: &KeyId,
         reach: Reach,
         change: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        self.0.before(id, reach);
-        let done = change.await;
-        self.0.after(id, reach);
-        done
+        self.0.before_commit(id, reach);
+        let result = change.await;
+        self.0.after_commit(id, reach);
+        result
     }
 }
 
 #[async_trait]
-impl<C: Channel> Fault for Telling<C> {
+impl<I: Invalidation> Fault for WithInvalidation<I> {
     async fn rename(
         &self,
         inner: &MemoryStore,
@@ -56,7 +56,7 @@ impl<C: Channel> Fault for Telling<C> {
         rename: &Rename,
     ) -> Result<Key, StoreError> {
         let change = inner.rename(workspace, id, version, rename);
-        self.told(id, Reach::Key, change).await
+        self.invalidate_around(id, Reach::Key, change).await
     }
 
     async fn revoke(
@@ -68,7 +68,7 @@ impl<C: Channel> Fault for Telling<C> {
         now: Timestamp,
     ) -> Result<Revocation, StoreError> {
         let change = inner.revoke(workspace, id, reach, now);
-        self.told(id, reach, change).await
+        self.invalidate_around(id, reach, change).await
     }
 
     async fn rotate(
@@ -79,7 +79,8 @@ impl<C: Channel> Fault for Telling<C> {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let change = inner.rotate(workspace, rotation, now);
-        self.told(&rotation.predecessor, Reach::Key, change).await
+        self.invalidate_around(&rotation.predecessor, Reach::Key, change)
+            .await
     }
 
     async fn rehash(
@@ -90,7 +91,7 @@ impl<C: Channel> Fault for Telling<C> {
         credential: &Credential,
     ) -> Result<(), StoreError> {
         let change = inner.rehash(id, version, credential);
-        self.told(id, Reach::Key, change).await
+        self.invalidate_around(id, Reach::Key, change).await
     }
 
     fn lease(&self, _: &MemoryStore) -> Arc<Lease> {
@@ -98,18 +99,18 @@ impl<C: Channel> Fault for Telling<C> {
     }
 }
 
-/// A lease that the inner store does not know.
+/// A lease that the inner store does not update.
 #[derive(Clone, Debug)]
-struct Own(Arc<Lease>);
+struct SeparateLease(Arc<Lease>);
 
-impl Default for Own {
+impl Default for SeparateLease {
     fn default() -> Self {
         Self(Arc::new(Lease::unlimited()))
     }
 }
 
-impl Own {
-    fn tell(&self, id: &KeyId, reach: Reach) {
+impl SeparateLease {
+    fn invalidate(&self, id: &KeyId, reach: Reach) {
         match reach {
             Reach::Key => self.0.changed(id),
             Reach::Descendants => self.0.changed_all(),
@@ -117,106 +118,106 @@ impl Own {
     }
 }
 
-/// Vouches, and never tells.
+/// A valid lease without any invalidation.
 #[derive(Clone, Debug, Default)]
-struct Mute(Own);
+struct NeverInvalidates(SeparateLease);
 
-impl Channel for Mute {
+impl Invalidation for NeverInvalidates {
     fn lease(&self) -> &Arc<Lease> {
         &self.0.0
     }
 }
 
 #[test]
-fn a_store_that_never_tells_is_caught() {
-    assert_caught::<Telling<Mute>>(&["changes"]);
+fn a_store_that_never_invalidates_is_caught() {
+    assert_fails_only::<WithInvalidation<NeverInvalidates>>(&["changes"]);
 }
 
-/// Tells before it commits.
+/// An invalidation before the commit.
 #[derive(Clone, Debug, Default)]
-struct Hasty(Own);
+struct InvalidatesBeforeCommit(SeparateLease);
 
-impl Channel for Hasty {
+impl Invalidation for InvalidatesBeforeCommit {
     fn lease(&self) -> &Arc<Lease> {
         &self.0.0
     }
 
-    fn before(&self, id: &KeyId, reach: Reach) {
-        self.0.tell(id, reach);
-        gap();
+    fn before_commit(&self, id: &KeyId, reach: Reach) {
+        self.0.invalidate(id, reach);
+        pause();
     }
 }
 
 #[test]
-fn a_store_that_tells_before_it_commits_is_caught() {
-    assert_caught::<Telling<Hasty>>(&["changes"]);
+fn an_invalidation_before_the_commit_is_caught() {
+    assert_fails_only::<WithInvalidation<InvalidatesBeforeCommit>>(&["changes"]);
 }
 
-/// Tells of a cascade's first key alone.
+/// A cascade that invalidates only its root.
 #[derive(Clone, Debug, Default)]
-struct Narrow(Own);
+struct InvalidatesOnlyTheRoot(SeparateLease);
 
-impl Channel for Narrow {
+impl Invalidation for InvalidatesOnlyTheRoot {
     fn lease(&self) -> &Arc<Lease> {
         &self.0.0
     }
 
-    fn after(&self, id: &KeyId, _: Reach) {
-        self.0.tell(id, Reach::Key);
+    fn after_commit(&self, id: &KeyId, _: Reach) {
+        self.0.invalidate(id, Reach::Key);
     }
 }
 
 #[test]
-fn a_store_that_tells_of_the_first_key_of_a_cascade_alone_is_caught() {
-    assert_caught::<Telling<Narrow>>(&["changes"]);
+fn a_cascade_that_invalidates_only_its_root_is_caught() {
+    assert_fails_only::<WithInvalidation<InvalidatesOnlyTheRoot>>(&["changes"]);
 }
 
-/// Each handle has a lease of its own and learns of what others change by a channel, which dies
-/// silently after a while.
+/// A channel between the leases of the handles that stops silently after 50 messages, while the
+/// leases stay valid.
 #[derive(Debug, Default)]
-struct Dying {
-    own: Own,
-    all: Shared<(Vec<Own>, u32)>,
+struct ChannelStops {
+    lease: SeparateLease,
+    all: Shared<(Vec<SeparateLease>, u32)>,
 }
 
-impl Clone for Dying {
+impl Clone for ChannelStops {
     fn clone(&self) -> Self {
-        let own = Own::default();
-        self.all.with(|(all, _)| all.push(own.clone()));
+        let lease = SeparateLease::default();
+        self.all.with(|(all, _)| all.push(lease.clone()));
         Self {
-            own,
+            lease,
             all: self.all.clone(),
         }
     }
 }
 
-impl Channel for Dying {
+impl Invalidation for ChannelStops {
     fn lease(&self) -> &Arc<Lease> {
-        &self.own.0
+        &self.lease.0
     }
 
-    fn after(&self, id: &KeyId, reach: Reach) {
-        self.own.tell(id, reach);
-        self.all.with(|(all, told)| {
-            *told += 1;
-            if *told < 50 {
-                all.iter().for_each(|other| other.tell(id, reach));
+    fn after_commit(&self, id: &KeyId, reach: Reach) {
+        self.lease.invalidate(id, reach);
+        self.all.with(|(all, sent)| {
+            *sent += 1;
+            if *sent < 50 {
+                all.iter().for_each(|other| other.invalidate(id, reach));
             }
         });
     }
 }
 
 #[test]
-fn a_store_whose_channel_dies_silently_is_caught() {
-    assert_caught::<Telling<Dying>>(&["changes"]);
+fn a_channel_that_stops_silently_is_caught() {
+    assert_fails_only::<WithInvalidation<ChannelStops>>(&["changes"]);
 }
 
-/// Takes a touch for a change.
+/// A touch that invalidates all records.
 #[derive(Clone, Debug, Default)]
-struct Chatty;
+struct TouchInvalidates;
 
 #[async_trait]
-impl Fault for Chatty {
+impl Fault for TouchInvalidates {
     async fn touch(
         &self,
         inner: &MemoryStore,
@@ -228,15 +229,15 @@ impl Fault for Chatty {
 }
 
 #[test]
-fn a_store_that_takes_a_touch_for_a_change_is_caught() {
-    assert_caught::<Chatty>(&["changes"]);
+fn a_touch_that_invalidates_is_caught() {
+    assert_fails_only::<TouchInvalidates>(&["changes"]);
 }
 
-/// Cannot tell, and does not vouch.
+/// No fault: a store that cannot invalidate, and whose lease has lapsed.
 #[derive(Clone, Debug, Default)]
-struct Honest;
+struct LapsedLease;
 
-impl Fault for Honest {
+impl Fault for LapsedLease {
     fn lease(&self, _: &MemoryStore) -> Arc<Lease> {
         static LAPSED: OnceLock<Arc<Lease>> = OnceLock::new();
         Arc::clone(LAPSED.get_or_init(|| Arc::new(Lease::lapsed())))
@@ -244,6 +245,6 @@ impl Fault for Honest {
 }
 
 #[test]
-fn a_store_that_cannot_tell_and_does_not_vouch_passes() {
-    assert_caught::<Honest>(&[]);
+fn a_store_whose_lease_has_lapsed_passes() {
+    assert_fails_only::<LapsedLease>(&[]);
 }

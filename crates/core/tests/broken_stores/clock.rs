@@ -1,4 +1,4 @@
-//! Clause 12 broken.
+//! Stores that break clause 12.
 
 use std::{collections::HashMap, future::poll_fn, task::Poll};
 
@@ -9,16 +9,16 @@ use keywright_core::{
 };
 
 use crate::{
-    caught::assert_caught,
+    failed_clauses::assert_fails_only,
     fault::{Fault, Shared},
 };
 
-/// Looks at a clock of its own to see which keys have expired.
+/// A list that uses the system clock to decide which keys have expired.
 #[derive(Clone, Debug, Default)]
-struct OwnClock;
+struct ReadsSystemClock;
 
 #[async_trait]
-impl Fault for OwnClock {
+impl Fault for ReadsSystemClock {
     async fn list(
         &self,
         inner: &MemoryStore,
@@ -33,12 +33,12 @@ impl Fault for OwnClock {
 }
 
 #[test]
-fn a_clock_of_its_own_is_caught() {
-    // The list by status is then wrong as well.
-    assert_caught::<OwnClock>(&["listing", "clock_cancellation_secrets"]);
+fn a_store_that_reads_the_system_clock_is_caught() {
+    // Lists by status are wrong, too.
+    assert_fails_only::<ReadsSystemClock>(&["listing", "clock_cancellation_secrets"]);
 }
 
-/// Inserts the successor, waits, and then changes the predecessor.
+/// A rotation that inserts the successor, yields, and then retires the predecessor.
 #[derive(Clone, Debug, Default)]
 struct RotatesInTwoSteps(Shared<HashMap<KeyId, Record>>);
 
@@ -74,6 +74,6 @@ impl Fault for RotatesInTwoSteps {
 }
 
 #[test]
-fn a_rotation_that_is_dropped_half_way_is_caught() {
-    assert_caught::<RotatesInTwoSteps>(&["clock_cancellation_secrets"]);
+fn a_rotation_that_can_be_dropped_halfway_is_caught() {
+    assert_fails_only::<RotatesInTwoSteps>(&["clock_cancellation_secrets"]);
 }

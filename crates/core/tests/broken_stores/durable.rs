@@ -1,42 +1,42 @@
-//! Clause 3 broken.
+//! Stores that break clause 3.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use keywright_core::{Durability, KeyId, KeyStore, MemoryStore, conformance::Harness};
 
 use crate::{
-    caught::{assert_caught, assert_fails},
+    failed_clauses::{assert_fails_only, assert_harness_fails_only},
     fault::{Broken, Fault},
 };
 
-/// Promises to outlast its process.
+/// A store that claims to survive a crash of the host.
 #[derive(Clone, Debug, Default)]
-struct Promises;
+struct ClaimsDurability;
 
-impl Fault for Promises {
+impl Fault for ClaimsDurability {
     fn durability(&self) -> Durability {
         Durability::HostCrash
     }
 }
 
 #[test]
-fn a_store_that_outlasts_its_process_and_cannot_be_damaged_is_caught() {
-    // What is tried here lives as long as the harness, so the promise itself is kept.
-    assert_caught::<Promises>(&["errors"]);
+fn a_durable_store_that_cannot_be_damaged_is_caught() {
+    // The store lives as long as its harness, so its data does survive the restarts of the suite.
+    assert_fails_only::<ClaimsDurability>(&["errors"]);
 }
 
-/// Is empty again after its last handle.
+/// A store that loses its data with its last handle.
 #[derive(Debug, Default)]
-struct Forgetful(Mutex<Weak<MemoryStore>>);
+struct LosesEverything(Mutex<Weak<MemoryStore>>);
 
-impl Harness for Forgetful {
+impl Harness for LosesEverything {
     fn open(&self) -> Arc<dyn KeyStore> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let inner = open.upgrade().unwrap_or_default();
         *open = Arc::downgrade(&inner);
         Arc::new(Broken {
             inner,
-            fault: Promises,
+            fault: ClaimsDurability,
         })
     }
 
@@ -46,14 +46,14 @@ impl Harness for Forgetful {
 }
 
 #[test]
-fn a_store_that_forgets_what_it_promised_is_caught() {
-    // With the records it forgets revocations, reservations and the prefix.
-    let caught = [
+fn a_store_that_loses_acknowledged_writes_is_caught() {
+    // It loses records, revocations, reservations and the prefix.
+    let failed = [
         "durable",
         "monotone_revocation",
         "reservation",
         "errors",
         "format",
     ];
-    assert_fails::<Forgetful>(&caught);
+    assert_harness_fails_only::<LosesEverything>(&failed);
 }

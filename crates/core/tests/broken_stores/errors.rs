@@ -1,4 +1,4 @@
-//! Clause 14 broken, after a store that is not.
+//! Stores that break clause 14, after two that do not.
 
 use std::{collections::HashSet, marker::PhantomData};
 
@@ -9,16 +9,16 @@ use keywright_core::{
 };
 
 use crate::{
-    caught::assert_caught,
+    failed_clauses::assert_fails_only,
     fault::{Fault, Shared},
 };
 
-/// What becomes of damaged records.
-trait Reading: Send + Sync + std::fmt::Debug + 'static {
+/// The way in which a store handles damaged records.
+trait DamageHandling: Send + Sync + std::fmt::Debug + 'static {
     const SKIPS_IN_FIND: bool = false;
     const SKIPS_IN_LIST: bool = false;
     const BACKEND: &str = "memory";
-    const TELLS_THE_CAUSE: bool = true;
+    const REPORTS_THE_CAUSE: bool = true;
     const DURABILITY: Durability = Durability::Process;
 }
 
@@ -26,14 +26,14 @@ trait Reading: Send + Sync + std::fmt::Debug + 'static {
 #[derive(Debug)]
 struct Damageable<R> {
     damaged: Shared<HashSet<KeyId>>,
-    reading: PhantomData<R>,
+    handling: PhantomData<R>,
 }
 
 impl<R> Clone for Damageable<R> {
     fn clone(&self) -> Self {
         Self {
             damaged: self.damaged.clone(),
-            reading: PhantomData,
+            handling: PhantomData,
         }
     }
 }
@@ -42,16 +42,16 @@ impl<R> Default for Damageable<R> {
     fn default() -> Self {
         Self {
             damaged: Shared::default(),
-            reading: PhantomData,
+            handling: PhantomData,
         }
     }
 }
 
-impl<R: Reading> Damageable<R> {
+impl<R: DamageHandling> Damageable<R> {
     fn check(&self, id: &KeyId) -> Result<(), StoreError> {
         if self.damaged.with(|damaged| damaged.contains(id)) {
             let corrupt = StoreError::new(StoreErrorKind::Corrupt, R::BACKEND);
-            return Err(if R::TELLS_THE_CAUSE {
+            return Err(if R::REPORTS_THE_CAUSE {
                 corrupt.with_source("damaged on purpose")
             } else {
                 corrupt
@@ -62,7 +62,7 @@ impl<R: Reading> Damageable<R> {
 }
 
 #[async_trait]
-impl<R: Reading> Fault for Damageable<R> {
+impl<R: DamageHandling> Fault for Damageable<R> {
     async fn insert(
         &self,
         inner: &MemoryStore,
@@ -112,73 +112,78 @@ impl<R: Reading> Fault for Damageable<R> {
     }
 }
 
+/// No fault: a store that reports damaged records.
 #[derive(Debug)]
-struct TellsAll;
+struct ReportsDamage;
 
-impl Reading for TellsAll {}
+impl DamageHandling for ReportsDamage {}
 
 #[test]
-fn a_store_that_tells_of_damage_passes() {
-    assert_caught::<Damageable<TellsAll>>(&[]);
+fn a_store_that_reports_damage_passes() {
+    assert_fails_only::<Damageable<ReportsDamage>>(&[]);
 }
 
-/// Outlasts its process, as far as the suite can see: what is tried here lives as long as the harness.
+/// No fault: a store that survives the restarts of the suite, and reports damaged records.
 #[derive(Debug)]
-struct Outlasts;
+struct Survives;
 
-impl Reading for Outlasts {
+impl DamageHandling for Survives {
     const DURABILITY: Durability = Durability::HostCrash;
 }
 
 #[test]
-fn a_store_that_outlasts_its_process_passes() {
-    assert_caught::<Damageable<Outlasts>>(&[]);
+fn a_durable_store_that_reports_damage_passes() {
+    assert_fails_only::<Damageable<Survives>>(&[]);
 }
 
+/// An error without a cause for a damaged record.
 #[derive(Debug)]
 struct HidesTheCause;
 
-impl Reading for HidesTheCause {
-    const TELLS_THE_CAUSE: bool = false;
+impl DamageHandling for HidesTheCause {
+    const REPORTS_THE_CAUSE: bool = false;
 }
 
 #[test]
-fn a_store_that_does_not_tell_the_cause_is_caught() {
-    assert_caught::<Damageable<HidesTheCause>>(&["errors"]);
+fn an_error_without_a_cause_is_caught() {
+    assert_fails_only::<Damageable<HidesTheCause>>(&["errors"]);
 }
 
+/// A lookup that returns nothing for a damaged record.
 #[derive(Debug)]
 struct SkipsInFind;
 
-impl Reading for SkipsInFind {
+impl DamageHandling for SkipsInFind {
     const SKIPS_IN_FIND: bool = true;
 }
 
 #[test]
-fn a_damaged_record_that_is_not_found_is_caught() {
-    assert_caught::<Damageable<SkipsInFind>>(&["errors"]);
+fn a_lookup_that_skips_a_damaged_record_is_caught() {
+    assert_fails_only::<Damageable<SkipsInFind>>(&["errors"]);
 }
 
+/// A list that leaves out damaged records.
 #[derive(Debug)]
 struct SkipsInList;
 
-impl Reading for SkipsInList {
+impl DamageHandling for SkipsInList {
     const SKIPS_IN_LIST: bool = true;
 }
 
 #[test]
-fn a_damaged_record_that_is_not_listed_is_caught() {
-    assert_caught::<Damageable<SkipsInList>>(&["errors"]);
+fn a_list_that_skips_a_damaged_record_is_caught() {
+    assert_fails_only::<Damageable<SkipsInList>>(&["errors"]);
 }
 
+/// A backend name that differs between operations.
 #[derive(Debug)]
 struct OtherName;
 
-impl Reading for OtherName {
+impl DamageHandling for OtherName {
     const BACKEND: &str = "memory: insert";
 }
 
 #[test]
-fn a_store_of_two_names_is_caught() {
-    assert_caught::<Damageable<OtherName>>(&["errors"]);
+fn a_backend_with_two_names_is_caught() {
+    assert_fails_only::<Damageable<OtherName>>(&["errors"]);
 }

@@ -1,4 +1,4 @@
-//! A store in memory with a fault in it.
+//! A store in memory with a planted fault.
 
 use std::{
     fmt::Debug,
@@ -12,8 +12,8 @@ use keywright_core::{
     StoreError, Timestamp, Workspace, conformance::Harness,
 };
 
-/// What a broken store does otherwise than the one in memory: nothing, for methods that a fault does
-/// not name. Each handle has a clone of it.
+/// A planted fault: the calls in which a broken store differs from the store in memory. By default
+/// each call goes to the store in memory. Each handle has a clone of the fault.
 #[async_trait]
 pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
     async fn insert(
@@ -119,19 +119,19 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
         inner.lease()
     }
 
-    /// As [`Harness::damage`].
+    /// Damages a record, like [`Harness::damage`].
     fn damage(&self, _: &KeyId) -> bool {
         false
     }
 }
 
-/// No fault at all.
+/// No fault.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sound;
+pub(crate) struct NoFault;
 
-impl Fault for Sound {}
+impl Fault for NoFault {}
 
-/// One handle of a broken store.
+/// A handle on a broken store.
 #[derive(Debug)]
 pub(crate) struct Broken<F> {
     pub(crate) inner: Arc<MemoryStore>,
@@ -239,14 +239,14 @@ impl<F: Fault> KeyStore for Broken<F> {
     }
 }
 
-/// A broken store, which lives as long as this.
+/// A harness for a broken store. The store lives as long as its harness.
 #[derive(Debug, Default)]
-pub(crate) struct Trial<F> {
+pub(crate) struct BrokenStore<F> {
     inner: Arc<MemoryStore>,
     fault: F,
 }
 
-impl<F: Fault> Harness for Trial<F> {
+impl<F: Fault> Harness for BrokenStore<F> {
     fn open(&self) -> Arc<dyn KeyStore> {
         Arc::new(Broken {
             inner: Arc::clone(&self.inner),
@@ -259,7 +259,7 @@ impl<F: Fault> Harness for Trial<F> {
     }
 }
 
-/// What all handles of a fault share.
+/// State that all handles share.
 #[derive(Debug, Default)]
 pub(crate) struct Shared<T>(Arc<Mutex<T>>);
 
@@ -275,8 +275,8 @@ impl<T> Clone for Shared<T> {
     }
 }
 
-/// Stores a record without a look at its parent: as the successor of a decoy, in a workspace that
-/// the suite does not use.
+/// Inserts a record without checking its parent: as the successor of a decoy key in a workspace
+/// that the suite does not use.
 pub(crate) async fn force(
     inner: &MemoryStore,
     record: &Record,
@@ -285,7 +285,7 @@ pub(crate) async fn force(
     let decoys = Workspace::parse("decoys").unwrap();
     let mut decoy = record.clone();
     let mut id = *record.key.id.as_bytes();
-    // No id of the suite was made in that time.
+    // The time in this id is one at which the suite creates no id.
     id[..8].fill(b'y');
     decoy.key.id = KeyId::from_bytes(&id).unwrap();
     decoy.key.workspace = decoys.clone();
@@ -296,12 +296,12 @@ pub(crate) async fn force(
     inner.rotate(&decoys, &rotation, now).await
 }
 
-/// The gap between a look and a leap, in which another thread may act.
-pub(crate) fn gap() {
+/// Waits between a check and the write that depends on it, so that another thread can intervene.
+pub(crate) fn pause() {
     std::thread::sleep(std::time::Duration::from_millis(1));
 }
 
-/// All keys of a workspace.
+/// Returns all keys of a workspace.
 pub(crate) async fn all_keys(
     inner: &MemoryStore,
     workspace: &Workspace,

@@ -1,11 +1,11 @@
-//! Clause 15 broken.
+//! Stores that break clause 15.
 
 use async_trait::async_trait;
 use keywright_core::{KeyStore, MemoryStore, Name, Prefix, Record, StoreError, Timestamp};
 
-use crate::{caught::assert_caught, fault::Fault};
+use crate::{failed_clauses::assert_fails_only, fault::Fault};
 
-/// Takes any prefix for its own.
+/// A claim that accepts any prefix.
 #[derive(Clone, Debug, Default)]
 struct AnyPrefix;
 
@@ -18,10 +18,10 @@ impl Fault for AnyPrefix {
 
 #[test]
 fn a_second_prefix_is_caught() {
-    assert_caught::<AnyPrefix>(&["format"]);
+    assert_fails_only::<AnyPrefix>(&["format"]);
 }
 
-/// Has room for 255 bytes of a name, where 255 characters were promised.
+/// A column for names of 255 bytes, instead of 255 characters.
 #[derive(Clone, Debug, Default)]
 struct ShortNames;
 
@@ -41,6 +41,6 @@ impl Fault for ShortNames {
 }
 
 #[test]
-fn a_name_that_was_cut_is_caught() {
-    assert_caught::<ShortNames>(&["format"]);
+fn a_truncated_name_is_caught() {
+    assert_fails_only::<ShortNames>(&["format"]);
 }

@@ -1,4 +1,4 @@
-//! Clause 1 broken.
+//! Stores that break clause 1.
 
 use async_trait::async_trait;
 use keywright_core::{
@@ -6,11 +6,11 @@ use keywright_core::{
 };
 
 use crate::{
-    caught::assert_caught,
-    fault::{Fault, force, gap},
+    failed_clauses::assert_fails_only,
+    fault::{Fault, force, pause},
 };
 
-/// Takes an insert of an id that exists for an update.
+/// An insert that updates the record if the id exists.
 #[derive(Clone, Debug, Default)]
 struct Upsert;
 
@@ -34,23 +34,23 @@ impl Fault for Upsert {
                     .await?;
                 inner.rehash(&key.id, old.version + 1, credential).await
             }
-            answer => answer,
+            result => result,
         }
     }
 }
 
 #[test]
 fn an_upsert_is_caught() {
-    // It hands out the first key of an empty store more than once, too.
-    assert_caught::<Upsert>(&["atomic_insert", "reservation"]);
+    // Several servers create the first key of an empty store, too.
+    assert_fails_only::<Upsert>(&["atomic_insert", "reservation"]);
 }
 
-/// Looks whether the id is free, and then inserts, whatever has happened in between.
+/// An insert that checks that the id is free, and writes without checking again.
 #[derive(Clone, Debug, Default)]
-struct LooksFirst;
+struct ChecksIdBeforeWriting;
 
 #[async_trait]
-impl Fault for LooksFirst {
+impl Fault for ChecksIdBeforeWriting {
     async fn insert(
         &self,
         inner: &MemoryStore,
@@ -58,21 +58,21 @@ impl Fault for LooksFirst {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let free = inner.find(&record.key.id).await?.is_none();
-        gap();
+        pause();
         match inner.insert(record, now).await {
             Err(error) if free && error.kind() == StoreErrorKind::AlreadyExists => Ok(()),
-            answer => answer,
+            result => result,
         }
     }
 }
 
 #[test]
-fn two_winners_of_one_id_are_caught() {
-    // As above.
-    assert_caught::<LooksFirst>(&["atomic_insert", "reservation"]);
+fn two_successful_inserts_of_one_id_are_caught() {
+    // Several servers create the first key of an empty store, too.
+    assert_fails_only::<ChecksIdBeforeWriting>(&["atomic_insert", "reservation"]);
 }
 
-/// Does not look at the parent.
+/// An insert that does not check the parent.
 #[derive(Clone, Debug, Default)]
 struct AnyParent;
 
@@ -88,15 +88,15 @@ impl Fault for AnyParent {
             Err(error) if error.kind() == StoreErrorKind::Conflict => {
                 force(inner, record, now).await
             }
-            answer => answer,
+            result => result,
         }
     }
 }
 
 #[test]
 fn a_child_of_any_parent_is_caught() {
-    // A cascade does not meet the children that are admitted in its midst, either.
-    assert_caught::<AnyParent>(&["atomic_insert", "cascade"]);
+    // A cascade misses children that are inserted meanwhile, too.
+    assert_fails_only::<AnyParent>(&["atomic_insert", "cascade"]);
 }
 
 async fn is_parent_active(
@@ -113,41 +113,41 @@ async fn is_parent_active(
     }))
 }
 
-/// Does not look when the parent ends, as long as it is active.
+/// An insert that checks that the parent is active, but not when it expires.
 #[derive(Clone, Debug, Default)]
-struct AnyEnd;
+struct AnyExpiry;
 
 #[async_trait]
-impl Fault for AnyEnd {
+impl Fault for AnyExpiry {
     async fn insert(
         &self,
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let refused = match inner.insert(record, now).await {
+        let error = match inner.insert(record, now).await {
             Err(error) if error.kind() == StoreErrorKind::Conflict => error,
-            answer => return answer,
+            result => return result,
         };
         if is_parent_active(inner, record, now).await? {
             force(inner, record, now).await
         } else {
-            Err(refused)
+            Err(error)
         }
     }
 }
 
 #[test]
 fn a_child_that_outlives_its_parent_is_caught() {
-    assert_caught::<AnyEnd>(&["atomic_insert"]);
+    assert_fails_only::<AnyExpiry>(&["atomic_insert"]);
 }
 
-/// Admits a parent that expires at this very moment.
+/// An insert that accepts a parent which expires at this moment.
 #[derive(Clone, Debug, Default)]
-struct EndIncluded;
+struct ExpiryIncluded;
 
 #[async_trait]
-impl Fault for EndIncluded {
+impl Fault for ExpiryIncluded {
     async fn insert(
         &self,
         inner: &MemoryStore,
@@ -161,16 +161,16 @@ impl Fault for EndIncluded {
 }
 
 #[test]
-fn a_parent_at_its_end_is_caught() {
-    assert_caught::<EndIncluded>(&["atomic_insert"]);
+fn a_child_of_a_parent_that_expires_now_is_caught() {
+    assert_fails_only::<ExpiryIncluded>(&["atomic_insert"]);
 }
 
-/// Looks at the parent, and then inserts, whatever has happened in between.
+/// An insert that checks the parent, and writes without checking again.
 #[derive(Clone, Debug, Default)]
-struct LooksAtParentFirst;
+struct ChecksParentBeforeWriting;
 
 #[async_trait]
-impl Fault for LooksAtParentFirst {
+impl Fault for ChecksParentBeforeWriting {
     async fn insert(
         &self,
         inner: &MemoryStore,
@@ -180,19 +180,19 @@ impl Fault for LooksAtParentFirst {
         if record.key.parent.is_none() {
             return inner.insert(record, now).await;
         }
-        let admitted = is_parent_active(inner, record, now).await?;
-        gap();
+        let accepted = is_parent_active(inner, record, now).await?;
+        pause();
         match inner.insert(record, now).await {
-            Err(error) if admitted && error.kind() == StoreErrorKind::Conflict => {
+            Err(error) if accepted && error.kind() == StoreErrorKind::Conflict => {
                 force(inner, record, now).await
             }
-            answer => answer,
+            result => result,
         }
     }
 }
 
 #[test]
-fn a_child_that_slips_in_is_caught() {
-    // Both clauses speak of it: with a child and with a grandchild.
-    assert_caught::<LooksAtParentFirst>(&["atomic_insert", "cascade"]);
+fn a_child_inserted_during_a_revocation_is_caught() {
+    // Clause 1 covers a child, and clause 6 a grandchild.
+    assert_fails_only::<ChecksParentBeforeWriting>(&["atomic_insert", "cascade"]);
 }

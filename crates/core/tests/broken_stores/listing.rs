@@ -1,4 +1,4 @@
-//! Clause 10 broken.
+//! Stores that break clause 10.
 
 use async_trait::async_trait;
 use keywright_core::{
@@ -6,9 +6,9 @@ use keywright_core::{
     Timestamp, Workspace,
 };
 
-use crate::{caught::assert_caught, fault::Fault};
+use crate::{failed_clauses::assert_fails_only, fault::Fault};
 
-/// Says of each full page that another one follows.
+/// A cursor on every full page, including the last.
 #[derive(Clone, Debug, Default)]
 struct AlwaysNext;
 
@@ -32,10 +32,10 @@ impl Fault for AlwaysNext {
 
 #[test]
 fn an_empty_last_page_is_caught() {
-    assert_caught::<AlwaysNext>(&["listing"]);
+    assert_fails_only::<AlwaysNext>(&["listing"]);
 }
 
-/// Begins anew after a key that is not there.
+/// A page that starts from the beginning if the cursor names no key.
 #[derive(Clone, Debug, Default)]
 struct CursorNeedsKey;
 
@@ -64,10 +64,10 @@ impl Fault for CursorNeedsKey {
 
 #[test]
 fn a_cursor_that_needs_a_key_is_caught() {
-    assert_caught::<CursorNeedsKey>(&["listing"]);
+    assert_fails_only::<CursorNeedsKey>(&["listing"]);
 }
 
-/// Loses its place when the filter no longer leaves the key that the cursor names.
+/// An empty page if the filter no longer matches the key that the cursor names.
 #[derive(Clone, Debug, Default)]
 struct CursorNeedsMatch;
 
@@ -100,12 +100,12 @@ impl Fault for CursorNeedsMatch {
 }
 
 #[test]
-fn a_cursor_that_is_lost_when_its_key_is_revoked_is_caught() {
-    // One of the lists that tenancy makes begins at an id that no key has, too.
-    assert_caught::<CursorNeedsMatch>(&["tenancy", "listing"]);
+fn a_cursor_that_is_invalid_once_its_key_is_revoked_is_caught() {
+    // One of the lists in clause 9 starts after an id that no key has, too.
+    assert_fails_only::<CursorNeedsMatch>(&["tenancy", "listing"]);
 }
 
-/// Counts without the filters.
+/// A total that ignores the filter by status.
 #[derive(Clone, Debug, Default)]
 struct CountsAll;
 
@@ -133,11 +133,11 @@ impl Fault for CountsAll {
 }
 
 #[test]
-fn a_total_of_other_keys_is_caught() {
-    assert_caught::<CountsAll>(&["listing"]);
+fn a_total_without_the_filters_is_caught() {
+    assert_fails_only::<CountsAll>(&["listing"]);
 }
 
-/// Folds letters of ASCII alone.
+/// A search that folds only the case of ASCII letters.
 #[derive(Clone, Debug, Default)]
 struct AsciiSearch;
 
@@ -162,11 +162,11 @@ impl Fault for AsciiSearch {
 }
 
 #[test]
-fn a_search_for_ascii_alone_is_caught() {
-    assert_caught::<AsciiSearch>(&["listing"]);
+fn a_search_that_folds_only_ascii_is_caught() {
+    assert_fails_only::<AsciiSearch>(&["listing"]);
 }
 
-/// Shows keys of one millisecond in the order in which they sort, and not the other way round.
+/// An ascending order, instead of a descending one, of keys from the same millisecond.
 #[derive(Clone, Debug, Default)]
 struct TiesReversed;
 
@@ -184,7 +184,7 @@ impl Fault for TiesReversed {
         let time = |key: &Key| key.id.created_at();
         for same in page
             .keys
-            .chunk_by_mut(|one, other| time(one) == time(other))
+            .chunk_by_mut(|left, right| time(left) == time(right))
         {
             same.reverse();
         }
@@ -193,6 +193,6 @@ impl Fault for TiesReversed {
 }
 
 #[test]
-fn keys_of_one_millisecond_in_another_order_are_caught() {
-    assert_caught::<TiesReversed>(&["listing"]);
+fn keys_of_one_millisecond_in_the_wrong_order_are_caught() {
+    assert_fails_only::<TiesReversed>(&["listing"]);
 }

@@ -1,11 +1,12 @@
-//! The conformance suite bites: each store here is the one in memory with one thing broken, and
-//! fails the function of that clause and no other.
+//! Tests of the conformance suite: each store here is the store in memory with one planted fault,
+//! and fails only the function for the clause that the fault breaks.
 //!
-//! Where one thing is a matter of two clauses, the functions of both fail, and the test says so.
+//! If a fault breaks several clauses, the functions for all of them fail, and a comment in the test
+//! says why.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test")]
 
-mod caught;
+mod failed_clauses;
 mod fault;
 
 mod changes;

@@ -1,4 +1,4 @@
-//! Clause 16 broken.
+//! Stores that break clause 16.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -6,16 +6,16 @@ use async_trait::async_trait;
 use keywright_core::{Key, KeyId, KeyStore, MemoryStore, Purge, Record, StoreError, Workspace};
 
 use crate::{
-    caught::assert_caught,
+    failed_clauses::assert_fails_only,
     fault::{Fault, Shared, all_keys},
 };
 
-/// Takes also what was revoked at the very time.
+/// A purge that includes keys revoked exactly at the given time.
 #[derive(Clone, Debug, Default)]
-struct EndIncluded;
+struct TimeIncluded;
 
 #[async_trait]
-impl Fault for EndIncluded {
+impl Fault for TimeIncluded {
     async fn purge(&self, inner: &MemoryStore, purge: &Purge) -> Result<u64, StoreError> {
         let mut later = purge.clone();
         later.revoked_before = purge
@@ -26,11 +26,11 @@ impl Fault for EndIncluded {
 }
 
 #[test]
-fn a_purge_of_what_was_revoked_at_that_time_is_caught() {
-    assert_caught::<EndIncluded>(&["purge"]);
+fn a_purge_of_keys_revoked_at_the_given_time_is_caught() {
+    assert_fails_only::<TimeIncluded>(&["purge"]);
 }
 
-/// Does not look at the workspace.
+/// A purge that ignores the workspace.
 #[derive(Clone, Debug, Default)]
 struct AnyWorkspace;
 
@@ -44,10 +44,10 @@ impl Fault for AnyWorkspace {
 
 #[test]
 fn a_purge_of_other_workspaces_is_caught() {
-    assert_caught::<AnyWorkspace>(&["purge"]);
+    assert_fails_only::<AnyWorkspace>(&["purge"]);
 }
 
-/// Deletes all that there is in one step.
+/// A purge that ignores the limit.
 #[derive(Clone, Debug, Default)]
 struct WithoutLimit;
 
@@ -62,58 +62,58 @@ impl Fault for WithoutLimit {
 
 #[test]
 fn a_purge_without_a_limit_is_caught() {
-    assert_caught::<WithoutLimit>(&["purge"]);
+    assert_fails_only::<WithoutLimit>(&["purge"]);
 }
 
-/// Deletes nothing, and says so.
+/// A purge that deletes nothing and returns 0.
 #[derive(Clone, Debug, Default)]
-struct NothingGoes;
+struct DeletesNothing;
 
 #[async_trait]
-impl Fault for NothingGoes {
+impl Fault for DeletesNothing {
     async fn purge(&self, _: &MemoryStore, _: &Purge) -> Result<u64, StoreError> {
         Ok(0)
     }
 }
 
 #[test]
-fn a_purge_that_does_nothing_is_caught() {
-    assert_caught::<NothingGoes>(&["purge"]);
+fn a_purge_that_deletes_nothing_is_caught() {
+    assert_fails_only::<DeletesNothing>(&["purge"]);
 }
 
-/// Keys that a purge has taken beyond what it may.
+/// The keys that a faulty purge deleted in addition.
 #[derive(Clone, Debug, Default)]
-struct Taken(Shared<HashSet<KeyId>>);
+struct WronglyDeleted(Shared<HashSet<KeyId>>);
 
-impl Taken {
+impl WronglyDeleted {
     async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
-        let taken = self.0.with(|taken| taken.contains(id));
-        Ok(inner.find(id).await?.filter(|_| !taken))
+        let deleted = self.0.with(|deleted| deleted.contains(id));
+        Ok(inner.find(id).await?.filter(|_| !deleted))
     }
 
-    /// Purges, and takes whatever else of the suite's workspace is meant.
+    /// Purges, and also deletes the keys of the suite's workspace that `also` selects.
     async fn purge(
         &self,
         inner: &MemoryStore,
         purge: &Purge,
-        meant: impl Fn(&Key) -> bool + Send,
+        also: impl Fn(&Key) -> bool + Send,
     ) -> Result<u64, StoreError> {
         let count = inner.purge(purge).await?;
         let acme = Workspace::parse("acme").unwrap();
         let mut more = all_keys(inner, &acme).await?;
-        more.retain(meant);
+        more.retain(also);
         Ok(more.into_iter().fold(count, |count, key| {
-            count + u64::from(self.0.with(|taken| taken.insert(key.id)))
+            count + u64::from(self.0.with(|deleted| deleted.insert(key.id)))
         }))
     }
 }
 
-/// Does not look at what descends from a key.
+/// A purge that ignores descendants.
 #[derive(Clone, Debug, Default)]
-struct CutsFamilies(Taken);
+struct IgnoresDescendants(WronglyDeleted);
 
 #[async_trait]
-impl Fault for CutsFamilies {
+impl Fault for IgnoresDescendants {
     async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
         self.0.find(inner, id).await
     }
@@ -124,16 +124,16 @@ impl Fault for CutsFamilies {
 }
 
 #[test]
-fn a_purge_that_cuts_a_family_is_caught() {
-    assert_caught::<CutsFamilies>(&["purge"]);
+fn a_purge_of_a_key_with_descendants_is_caught() {
+    assert_fails_only::<IgnoresDescendants>(&["purge"]);
 }
 
-/// Looks at children and not at successors.
+/// A purge that checks for children, but not for successors.
 #[derive(Clone, Debug, Default)]
-struct ForgetsRotations(Taken);
+struct IgnoresSuccessors(WronglyDeleted);
 
 #[async_trait]
-impl Fault for ForgetsRotations {
+impl Fault for IgnoresSuccessors {
     async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
         self.0.find(inner, id).await
     }
@@ -142,22 +142,22 @@ impl Fault for ForgetsRotations {
         let acme = Workspace::parse("acme").unwrap();
         let keys = all_keys(inner, &acme).await?;
         let parents: HashSet<KeyId> = keys.iter().filter_map(|key| key.parent).collect();
-        let meant = |key: &Key| purge.covers(key) && !parents.contains(&key.id);
-        self.0.purge(inner, purge, meant).await
+        let selected = |key: &Key| purge.covers(key) && !parents.contains(&key.id);
+        self.0.purge(inner, purge, selected).await
     }
 }
 
 #[test]
-fn a_purge_that_takes_a_predecessor_is_caught() {
-    assert_caught::<ForgetsRotations>(&["purge"]);
+fn a_purge_of_a_key_with_a_successor_is_caught() {
+    assert_fails_only::<IgnoresSuccessors>(&["purge"]);
 }
 
-/// Takes what has expired for what was revoked.
+/// A purge that also deletes expired keys.
 #[derive(Clone, Debug, Default)]
-struct TakesExpired(Taken);
+struct DeletesExpired(WronglyDeleted);
 
 #[async_trait]
-impl Fault for TakesExpired {
+impl Fault for DeletesExpired {
     async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
         self.0.find(inner, id).await
     }
@@ -171,5 +171,5 @@ impl Fault for TakesExpired {
 
 #[test]
 fn a_purge_of_expired_keys_is_caught() {
-    assert_caught::<TakesExpired>(&["purge"]);
+    assert_fails_only::<DeletesExpired>(&["purge"]);
 }

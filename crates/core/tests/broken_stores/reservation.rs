@@ -1,4 +1,4 @@
-//! Clause 11 broken.
+//! Stores that break clause 11.
 
 use std::collections::HashMap;
 
@@ -6,16 +6,16 @@ use async_trait::async_trait;
 use keywright_core::{KeyStore, MemoryStore, Reservation, Reserved, StoreError, Timestamp};
 
 use crate::{
-    caught::assert_caught,
-    fault::{Fault, Shared, gap},
+    failed_clauses::assert_fails_only,
+    fault::{Fault, Shared, pause},
 };
 
-/// Tells of an earlier binding, but not of which.
+/// A reservation that reports an earlier binding, but with the id of the request.
 #[derive(Clone, Debug, Default)]
-struct TellsOwn;
+struct ReturnsRequestedId;
 
 #[async_trait]
-impl Fault for TellsOwn {
+impl Fault for ReturnsRequestedId {
     async fn reserve(
         &self,
         inner: &MemoryStore,
@@ -33,16 +33,16 @@ impl Fault for TellsOwn {
 }
 
 #[test]
-fn a_reservation_that_tells_the_wrong_id_is_caught() {
-    assert_caught::<TellsOwn>(&["reservation"]);
+fn a_reservation_that_returns_the_wrong_id_is_caught() {
+    assert_fails_only::<ReturnsRequestedId>(&["reservation"]);
 }
 
-/// Is bound at its end still.
+/// A binding that includes the time at which it expires.
 #[derive(Clone, Debug, Default)]
-struct EndIncluded;
+struct ExpiryIncluded;
 
 #[async_trait]
-impl Fault for EndIncluded {
+impl Fault for ExpiryIncluded {
     async fn reserve(
         &self,
         inner: &MemoryStore,
@@ -59,16 +59,16 @@ impl Fault for EndIncluded {
 }
 
 #[test]
-fn a_reservation_beyond_its_end_is_caught() {
-    assert_caught::<EndIncluded>(&["reservation"]);
+fn a_binding_that_lasts_too_long_is_caught() {
+    assert_fails_only::<ExpiryIncluded>(&["reservation"]);
 }
 
-/// Binds for a moment where it was only asked.
+/// A reservation that binds for a moment even if it expires at once.
 #[derive(Clone, Debug, Default)]
-struct BindsAskers;
+struct AlwaysBinds;
 
 #[async_trait]
-impl Fault for BindsAskers {
+impl Fault for AlwaysBinds {
     async fn reserve(
         &self,
         inner: &MemoryStore,
@@ -83,16 +83,16 @@ impl Fault for BindsAskers {
 }
 
 #[test]
-fn a_question_that_binds_is_caught() {
-    assert_caught::<BindsAskers>(&["reservation"]);
+fn a_check_that_binds_is_caught() {
+    assert_fails_only::<AlwaysBinds>(&["reservation"]);
 }
 
-/// Looks for a binding, and then binds, whatever has happened in between.
+/// A reservation that checks for a binding, and writes without checking again.
 #[derive(Clone, Debug, Default)]
-struct LooksFirst(Shared<HashMap<[u8; 32], Reservation>>);
+struct ChecksBeforeWriting(Shared<HashMap<[u8; 32], Reservation>>);
 
 #[async_trait]
-impl Fault for LooksFirst {
+impl Fault for ChecksBeforeWriting {
     async fn reserve(
         &self,
         _: &MemoryStore,
@@ -106,7 +106,7 @@ impl Fault for LooksFirst {
         {
             return Ok(Reserved::Earlier { id, fingerprint });
         }
-        gap();
+        pause();
         self.0
             .with(|bound| bound.insert(reservation.key, reservation.clone()));
         Ok(Reserved::New)
@@ -115,5 +115,5 @@ impl Fault for LooksFirst {
 
 #[test]
 fn two_new_reservations_of_one_key_are_caught() {
-    assert_caught::<LooksFirst>(&["reservation"]);
+    assert_fails_only::<ChecksBeforeWriting>(&["reservation"]);
 }

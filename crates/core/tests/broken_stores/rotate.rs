@@ -1,4 +1,4 @@
-//! Clause 2 broken.
+//! Stores that break clause 2.
 
 use async_trait::async_trait;
 use keywright_core::{
@@ -7,11 +7,11 @@ use keywright_core::{
 };
 
 use crate::{
-    caught::assert_caught,
-    fault::{Fault, force, gap},
+    failed_clauses::assert_fails_only,
+    fault::{Fault, force, pause},
 };
 
-/// Links the successor, and leaves the predecessor as it was.
+/// A rotation that links the successor, but does not retire the predecessor.
 #[derive(Clone, Debug, Default)]
 struct NeverRetires;
 
@@ -31,9 +31,9 @@ impl Fault for NeverRetires {
 }
 
 #[test]
-fn a_predecessor_that_lives_on_is_caught() {
-    // It lives on wherever one looks: in lists, at other times, and in the fields.
-    assert_caught::<NeverRetires>(&[
+fn a_predecessor_that_is_not_retired_is_caught() {
+    // The predecessor is wrong in lists by status, at other times, and in its fields, too.
+    assert_fails_only::<NeverRetires>(&[
         "atomic_rotate",
         "listing",
         "clock_cancellation_secrets",
@@ -41,12 +41,12 @@ fn a_predecessor_that_lives_on_is_caught() {
     ]);
 }
 
-/// Takes an end at this very moment for a revocation.
+/// A rotation that revokes the predecessor if it should expire at this moment.
 #[derive(Clone, Debug, Default)]
-struct EndIsRevocation;
+struct RevokesInsteadOfExpiring;
 
 #[async_trait]
-impl Fault for EndIsRevocation {
+impl Fault for RevokesInsteadOfExpiring {
     async fn rotate(
         &self,
         inner: &MemoryStore,
@@ -66,16 +66,16 @@ impl Fault for EndIsRevocation {
 }
 
 #[test]
-fn a_revocation_instead_of_an_end_is_caught() {
-    assert_caught::<EndIsRevocation>(&["atomic_rotate"]);
+fn a_revocation_instead_of_an_expiry_is_caught() {
+    assert_fails_only::<RevokesInsteadOfExpiring>(&["atomic_rotate"]);
 }
 
-/// Looks whether the key can be rotated, and then rotates, whatever has happened in between.
+/// A rotation that checks the predecessor, and writes without checking again.
 #[derive(Clone, Debug, Default)]
-struct LooksFirst;
+struct ChecksBeforeWriting;
 
 #[async_trait]
-impl Fault for LooksFirst {
+impl Fault for ChecksBeforeWriting {
     async fn rotate(
         &self,
         inner: &MemoryStore,
@@ -84,29 +84,29 @@ impl Fault for LooksFirst {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let predecessor = inner.find(&rotation.predecessor).await?;
-        let single = predecessor.is_some_and(|predecessor| {
+        let rotatable = predecessor.is_some_and(|predecessor| {
             predecessor.version == rotation.version && predecessor.key.successor.is_none()
         });
-        gap();
+        pause();
         match inner.rotate(workspace, rotation, now).await {
-            Err(error) if single && error.kind() == StoreErrorKind::Conflict => {
+            Err(error) if rotatable && error.kind() == StoreErrorKind::Conflict => {
                 let predecessor = inner.find(&rotation.predecessor).await?;
                 if predecessor.is_some_and(|predecessor| predecessor.key.successor.is_some()) {
                     return force(inner, &rotation.successor, now).await;
                 }
                 Err(error)
             }
-            answer => answer,
+            result => result,
         }
     }
 }
 
 #[test]
-fn two_winners_of_one_rotation_are_caught() {
-    assert_caught::<LooksFirst>(&["atomic_rotate"]);
+fn two_successful_rotations_of_one_key_are_caught() {
+    assert_fails_only::<ChecksBeforeWriting>(&["atomic_rotate"]);
 }
 
-/// Retires the predecessor before it knows that it can insert the successor.
+/// A rotation that retires the predecessor even if the id of the successor exists.
 #[derive(Clone, Debug, Default)]
 struct RetiresFirst;
 
@@ -119,8 +119,8 @@ impl Fault for RetiresFirst {
         rotation: &Rotation,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let answer = inner.rotate(workspace, rotation, now).await;
-        if answer
+        let result = inner.rotate(workspace, rotation, now).await;
+        if result
             .as_ref()
             .is_err_and(|error| error.kind() == StoreErrorKind::AlreadyExists)
         {
@@ -128,16 +128,16 @@ impl Fault for RetiresFirst {
                 .revoke(workspace, &rotation.predecessor, Reach::Key, now)
                 .await?;
         }
-        answer
+        result
     }
 }
 
 #[test]
-fn a_rotation_that_is_half_undone_is_caught() {
-    assert_caught::<RetiresFirst>(&["atomic_rotate"]);
+fn a_rotation_that_is_half_rolled_back_is_caught() {
+    assert_fails_only::<RetiresFirst>(&["atomic_rotate"]);
 }
 
-/// Inserts the successor of whatever it is asked to rotate.
+/// A rejected rotation that inserts the successor.
 #[derive(Clone, Debug, Default)]
 struct InsertsFirst;
 
@@ -150,29 +150,29 @@ impl Fault for InsertsFirst {
         rotation: &Rotation,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let answer = inner.rotate(workspace, rotation, now).await;
-        if answer
+        let result = inner.rotate(workspace, rotation, now).await;
+        if result
             .as_ref()
             .is_err_and(|error| error.kind() == StoreErrorKind::Conflict)
         {
             force(inner, &rotation.successor, now).await?;
         }
-        answer
+        result
     }
 }
 
 #[test]
-fn a_successor_of_a_refused_rotation_is_caught() {
-    // Also where the rotation was refused because another one was dropped, and yet done.
-    assert_caught::<InsertsFirst>(&["atomic_rotate", "clock_cancellation_secrets"]);
+fn a_successor_of_a_rejected_rotation_is_caught() {
+    // The store also rejects a rotation after a dropped one that did happen.
+    assert_fails_only::<InsertsFirst>(&["atomic_rotate", "clock_cancellation_secrets"]);
 }
 
-/// Does what anybody asks for.
+/// A rotation that does not check the caller.
 #[derive(Clone, Debug, Default)]
-struct AsksNobody;
+struct AnyCaller;
 
 #[async_trait]
-impl Fault for AsksNobody {
+impl Fault for AnyCaller {
     async fn rotate(
         &self,
         inner: &MemoryStore,
@@ -186,6 +186,6 @@ impl Fault for AsksNobody {
 }
 
 #[test]
-fn a_rotation_for_a_caller_that_was_revoked_is_caught() {
-    assert_caught::<AsksNobody>(&["atomic_rotate"]);
+fn a_rotation_by_an_inactive_caller_is_caught() {
+    assert_fails_only::<AnyCaller>(&["atomic_rotate"]);
 }

@@ -1,4 +1,4 @@
-//! Clause 9 broken.
+//! Stores that break clause 9.
 
 use std::collections::BTreeSet;
 
@@ -9,26 +9,26 @@ use keywright_core::{
 };
 
 use crate::{
-    caught::assert_caught,
+    failed_clauses::assert_fails_only,
     fault::{Fault, Shared},
 };
 
-/// The workspace that a key really belongs to.
+/// Returns the workspace that the key belongs to, or `default` if there is no such key.
 async fn owner(
     inner: &MemoryStore,
     id: &KeyId,
-    stranger: &Workspace,
+    default: &Workspace,
 ) -> Result<Workspace, StoreError> {
     let found = inner.find(id).await?;
-    Ok(found.map_or_else(|| stranger.clone(), |record| record.key.workspace))
+    Ok(found.map_or_else(|| default.clone(), |record| record.key.workspace))
 }
 
-/// Lists by names that are compared without regard to case, as some databases do.
+/// A list that compares workspaces without regard to case, as some databases do.
 #[derive(Clone, Debug, Default)]
-struct ListsFolded(Shared<BTreeSet<Workspace>>);
+struct FoldsWorkspaces(Shared<BTreeSet<Workspace>>);
 
 #[async_trait]
-impl Fault for ListsFolded {
+impl Fault for FoldsWorkspaces {
     async fn insert(
         &self,
         inner: &MemoryStore,
@@ -36,7 +36,7 @@ impl Fault for ListsFolded {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.0
-            .with(|known| known.insert(record.key.workspace.clone()));
+            .with(|workspaces| workspaces.insert(record.key.workspace.clone()));
         inner.insert(record, now).await
     }
 
@@ -52,7 +52,7 @@ impl Fault for ListsFolded {
         everything.start = ListStart::Offset(0);
         everything.limit = u32::MAX;
         let mut keys = Vec::new();
-        for other in self.0.with(|known| known.clone()) {
+        for other in self.0.with(|workspaces| workspaces.clone()) {
             if other.as_str().eq_ignore_ascii_case(workspace.as_str()) {
                 keys.extend(
                     inner
@@ -80,10 +80,10 @@ impl Fault for ListsFolded {
 
 #[test]
 fn a_list_of_two_workspaces_is_caught() {
-    assert_caught::<ListsFolded>(&["tenancy"]);
+    assert_fails_only::<FoldsWorkspaces>(&["tenancy"]);
 }
 
-/// Renames keys of any workspace.
+/// A rename of a key in any workspace.
 #[derive(Clone, Debug, Default)]
 struct RenamesAny;
 
@@ -104,11 +104,11 @@ impl Fault for RenamesAny {
 }
 
 #[test]
-fn a_rename_by_a_stranger_is_caught() {
-    assert_caught::<RenamesAny>(&["tenancy"]);
+fn a_rename_in_another_workspace_is_caught() {
+    assert_fails_only::<RenamesAny>(&["tenancy"]);
 }
 
-/// Revokes keys of any workspace.
+/// A revocation of a key in any workspace.
 #[derive(Clone, Debug, Default)]
 struct RevokesAny;
 
@@ -129,11 +129,11 @@ impl Fault for RevokesAny {
 }
 
 #[test]
-fn a_revocation_by_a_stranger_is_caught() {
-    assert_caught::<RevokesAny>(&["tenancy"]);
+fn a_revocation_in_another_workspace_is_caught() {
+    assert_fails_only::<RevokesAny>(&["tenancy"]);
 }
 
-/// Rotates keys of any workspace.
+/// A rotation of a key in any workspace.
 #[derive(Clone, Debug, Default)]
 struct RotatesAny;
 
@@ -152,6 +152,6 @@ impl Fault for RotatesAny {
 }
 
 #[test]
-fn a_rotation_by_a_stranger_is_caught() {
-    assert_caught::<RotatesAny>(&["tenancy"]);
+fn a_rotation_in_another_workspace_is_caught() {
+    assert_fails_only::<RotatesAny>(&["tenancy"]);
 }

@@ -1,4 +1,4 @@
-//! Clauses 7 and 8 broken.
+//! Stores that break clauses 7 and 8.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,11 @@ use keywright_core::{
 };
 
 use crate::{
-    caught::assert_caught,
+    failed_clauses::assert_fails_only,
     fault::{Fault, Shared},
 };
 
-/// Renames whatever version there is.
+/// A rename that ignores the version.
 #[derive(Clone, Debug, Default)]
 struct RenamesAnyVersion;
 
@@ -27,20 +27,20 @@ impl Fault for RenamesAnyVersion {
         version: u64,
         rename: &Rename,
     ) -> Result<Key, StoreError> {
-        let present = inner
+        let current = inner
             .find(id)
             .await?
             .map_or(version, |record| record.version);
-        inner.rename(workspace, id, present, rename).await
+        inner.rename(workspace, id, current, rename).await
     }
 }
 
 #[test]
 fn a_rename_of_another_version_is_caught() {
-    assert_caught::<RenamesAnyVersion>(&["conditional_update"]);
+    assert_fails_only::<RenamesAnyVersion>(&["conditional_update"]);
 }
 
-/// Rehashes whatever version there is.
+/// A rehash that ignores the version.
 #[derive(Clone, Debug, Default)]
 struct RehashesAnyVersion;
 
@@ -53,25 +53,25 @@ impl Fault for RehashesAnyVersion {
         version: u64,
         credential: &Credential,
     ) -> Result<(), StoreError> {
-        let present = inner
+        let current = inner
             .find(id)
             .await?
             .map_or(version, |record| record.version);
-        inner.rehash(id, present, credential).await
+        inner.rehash(id, current, credential).await
     }
 }
 
 #[test]
 fn a_rehash_of_another_version_is_caught() {
-    assert_caught::<RehashesAnyVersion>(&["conditional_update"]);
+    assert_fails_only::<RehashesAnyVersion>(&["conditional_update"]);
 }
 
-/// Replaces the hash, and leaves the tag.
+/// A rehash that keeps the old tag.
 #[derive(Clone, Debug, Default)]
-struct LeavesTheTag;
+struct KeepsTheTag;
 
 #[async_trait]
-impl Fault for LeavesTheTag {
+impl Fault for KeepsTheTag {
     async fn rehash(
         &self,
         inner: &MemoryStore,
@@ -88,16 +88,16 @@ impl Fault for LeavesTheTag {
 }
 
 #[test]
-fn a_hash_without_its_tag_is_caught() {
-    assert_caught::<LeavesTheTag>(&["conditional_update"]);
+fn a_rehash_that_keeps_the_tag_is_caught() {
+    assert_fails_only::<KeepsTheTag>(&["conditional_update"]);
 }
 
-/// Loses the metadata where only the name is replaced.
+/// A rename that clears the metadata if it replaces only the name.
 #[derive(Clone, Debug, Default)]
-struct LosesMetadata;
+struct ClearsMetadata;
 
 #[async_trait]
-impl Fault for LosesMetadata {
+impl Fault for ClearsMetadata {
     async fn rename(
         &self,
         inner: &MemoryStore,
@@ -115,16 +115,16 @@ impl Fault for LosesMetadata {
 }
 
 #[test]
-fn a_rename_that_replaces_what_it_does_not_name_is_caught() {
-    assert_caught::<LosesMetadata>(&["conditional_update"]);
+fn a_rename_that_replaces_other_fields_is_caught() {
+    assert_fails_only::<ClearsMetadata>(&["conditional_update"]);
 }
 
-/// Counts a use as a change.
+/// A touch that increments the version.
 #[derive(Clone, Debug, Default)]
-struct TouchCounts;
+struct TouchIncrementsVersion;
 
 #[async_trait]
-impl Fault for TouchCounts {
+impl Fault for TouchIncrementsVersion {
     async fn touch(
         &self,
         inner: &MemoryStore,
@@ -135,7 +135,7 @@ impl Fault for TouchCounts {
             let Some(Record { key, version, .. }) = inner.find(id).await? else {
                 continue;
             };
-            // Refused if it is revoked, or was changed just now.
+            // The rename fails if the key is revoked or was just changed.
             drop(
                 inner
                     .rename(&key.workspace, id, version, &Rename::new(None, None))
@@ -147,16 +147,16 @@ impl Fault for TouchCounts {
 }
 
 #[test]
-fn a_touch_that_makes_a_version_is_caught() {
-    assert_caught::<TouchCounts>(&["touch_is_no_write", "changes"]);
+fn a_touch_that_increments_the_version_is_caught() {
+    assert_fails_only::<TouchIncrementsVersion>(&["touch_is_no_write", "changes"]);
 }
 
-/// Notes the use that was told last, and not the latest.
+/// A touch that records the last reported use instead of the latest.
 #[derive(Clone, Debug, Default)]
-struct TouchGoesBack(Shared<HashMap<KeyId, Timestamp>>);
+struct TouchMovesBackward(Shared<HashMap<KeyId, Timestamp>>);
 
 #[async_trait]
-impl Fault for TouchGoesBack {
+impl Fault for TouchMovesBackward {
     async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
         let mut found = inner.find(id).await?;
         if let Some(record) = &mut found {
@@ -170,12 +170,13 @@ impl Fault for TouchGoesBack {
         inner: &MemoryStore,
         uses: &[(KeyId, Timestamp)],
     ) -> Result<(), StoreError> {
-        self.0.with(|noted| noted.extend(uses.iter().copied()));
+        self.0
+            .with(|recorded| recorded.extend(uses.iter().copied()));
         inner.touch(uses).await
     }
 }
 
 #[test]
-fn a_touch_that_goes_back_is_caught() {
-    assert_caught::<TouchGoesBack>(&["touch_is_no_write"]);
+fn a_touch_that_moves_backward_is_caught() {
+    assert_fails_only::<TouchMovesBackward>(&["touch_is_no_write"]);
 }

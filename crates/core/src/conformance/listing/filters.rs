@@ -1,24 +1,24 @@
-//! What a filter leaves of a list.
+//! Lists with filters.
 
-use super::{everything, ids, walk, walk_as};
+use super::walk::{everything, ids, walk, walk_as};
 use crate::{
     Environment, Key, KeyId, ListStart, Retire, Status, Timestamp,
     conformance::{
-        Harness,
         fixture::{at, expiring, name, now, record_in, successor_of, workspace},
         handle::Handle,
+        harness::Harness,
     },
 };
 
-/// Each filter alone, and all together.
+/// Tests each filter alone, and all filters together.
 pub(super) fn filters<H: Harness>(store: &Handle<'_, H>) {
-    environments(store);
-    statuses(store);
-    searches(store);
+    environment_of_the_caller(store);
+    status(store);
+    search(store);
     filters_together(store);
 }
 
-fn environments<H: Harness>(store: &Handle<'_, H>) {
+fn environment_of_the_caller<H: Harness>(store: &Handle<'_, H>) {
     let tenant = workspace("environments");
     let mut all = Vec::new();
     for index in 0..6 {
@@ -28,70 +28,66 @@ fn environments<H: Harness>(store: &Handle<'_, H>) {
         }
         all.insert(0, store.add(record).key);
     }
-    let of_test: Vec<Key> = all
+    let in_test: Vec<Key> = all
         .iter()
         .filter(|key| key.environment == Environment::Test)
         .cloned()
         .collect();
-    for (environment, expected) in [(Environment::Live, all), (Environment::Test, of_test)] {
+    for (environment, expected) in [(Environment::Live, all), (Environment::Test, in_test)] {
         for limit in [1, 2, 100] {
             let list = everything().with_limit(limit);
             let walked = walk_as(store, &tenant, environment, &list, now(), |_| ());
             assert_eq!(
                 walked, expected,
-                "what {environment} sees on pages of {limit}"
+                "listed the wrong keys for a {environment} caller, on pages of {limit}"
             );
             let total = store.list_as(&tenant, environment, &list, now()).total;
             assert_eq!(
                 total,
                 Some(expected.len() as u64),
-                "how many keys {environment} sees"
+                "returned the wrong total for a {environment} caller"
             );
         }
     }
 }
 
-fn statuses<H: Harness>(store: &Handle<'_, H>) {
+fn status<H: Harness>(store: &Handle<'_, H>) {
     let tenant = workspace("statuses");
-    let without_end = store.add(record_in("statuses", "without end"));
-    let ending = store.add(expiring(record_in("statuses", "ending"), at(100)));
+    let permanent = store.add(record_in("statuses", "permanent"));
+    let expiring_key = store.add(expiring(record_in("statuses", "expiring"), at(100)));
     let revoked = store.add(record_in("statuses", "revoked"));
-    let revoked_and_ending = store.add(expiring(record_in("statuses", "both"), at(100)));
+    let revoked_and_expiring = store.add(expiring(record_in("statuses", "both"), at(100)));
     let rotated = store.add(record_in("statuses", "rotated"));
     let successor = successor_of(&rotated);
     store
         .rotate(&rotated, Retire::At(at(200)), &successor, now())
-        .expect("a key is rotated");
-    store.withdraw(&revoked);
-    store.withdraw(&revoked_and_ending);
+        .expect("the store failed to rotate a key");
+    store.revoke_key(&revoked);
+    store.revoke_key(&revoked_and_expiring);
 
     let far = Timestamp::MAX;
-    let [without_end, ending, revoked, both, rotated, successor] = [
-        without_end,
-        ending,
+    let [permanent, expiring_key, revoked, both, rotated, successor] = [
+        permanent,
+        expiring_key,
         revoked,
-        revoked_and_ending,
+        revoked_and_expiring,
         rotated,
         successor,
     ]
-    .map(|it| it.key.id);
+    .map(|record| record.key.id);
     for (status, time, expected) in [
         (
             Status::Active,
             at(99),
-            vec![successor, rotated, ending, without_end],
+            vec![successor, rotated, expiring_key, permanent],
         ),
-        (
-            Status::Active,
-            at(100),
-            vec![successor, rotated, without_end],
-        ),
-        (Status::Active, far, vec![successor, without_end]),
+        (Status::Active, at(100), vec![successor, rotated, permanent]),
+        (Status::Active, far, vec![successor, permanent]),
         (Status::Expired, at(99), vec![]),
-        (Status::Expired, at(100), vec![ending]),
-        (Status::Expired, at(200), vec![rotated, ending]),
-        (Status::Expired, far, vec![rotated, ending]),
-        // Revoked comes before expired.
+        (Status::Expired, at(100), vec![expiring_key]),
+        (Status::Expired, at(200), vec![rotated, expiring_key]),
+        (Status::Expired, far, vec![rotated, expiring_key]),
+        // A key that is both revoked and expired counts as revoked.
         (Status::Revoked, at(-100), vec![both, revoked]),
         (Status::Revoked, at(99), vec![both, revoked]),
         (Status::Revoked, far, vec![both, revoked]),
@@ -102,19 +98,19 @@ fn statuses<H: Harness>(store: &Handle<'_, H>) {
             assert_eq!(
                 ids(&walked),
                 expected,
-                "the {status} keys at {time}, pages of {limit}"
+                "listed the wrong keys as {status} at {time}, on pages of {limit}"
             );
             let total = store.list_as(&tenant, Environment::Live, &list, time).total;
             assert_eq!(
                 total,
                 Some(expected.len() as u64),
-                "how many are {status} at {time}"
+                "returned the wrong total of {status} keys at {time}"
             );
         }
     }
 }
 
-fn searches<H: Harness>(store: &Handle<'_, H>) {
+fn search<H: Harness>(store: &Handle<'_, H>) {
     const NAMES: [&str; 16] = [
         "Ärger",
         "mein ÄRGER",
@@ -137,7 +133,7 @@ fn searches<H: Harness>(store: &Handle<'_, H>) {
     for text in NAMES {
         store.add(record_in("searches", text));
     }
-    // Names that the fold does not take for equal stay apart: it does not compose characters.
+    // Case folding does not compose characters, so composed and decomposed names differ.
     for (text, expected) in [
         ("ärger", vec!["Ärger", "mein ÄRGER"]),
         ("ÄRGER", vec!["Ärger", "mein ÄRGER"]),
@@ -181,13 +177,13 @@ fn searches<H: Harness>(store: &Handle<'_, H>) {
             found.reverse();
             assert_eq!(
                 found, expected,
-                "the names that hold {text:?}, on pages of {limit}"
+                "found the wrong names for {text:?}, on pages of {limit}"
             );
             let total = store.list(&tenant, &listing).total;
             assert_eq!(
                 total,
                 Some(expected.len() as u64),
-                "how many names hold {text:?}"
+                "returned the wrong total of names for {text:?}"
             );
         }
     }
@@ -195,7 +191,7 @@ fn searches<H: Harness>(store: &Handle<'_, H>) {
 
 fn filters_together<H: Harness>(store: &Handle<'_, H>) {
     let tenant = workspace("filters");
-    // Every second key is of test, every third has another name, every fifth is expired.
+    // Every second key is a test key, every third has another name, and every fifth is expired.
     let mut expected = Vec::new();
     for index in 0..30 {
         let mut record = record_in("filters", "Übung");
@@ -216,7 +212,7 @@ fn filters_together<H: Harness>(store: &Handle<'_, H>) {
     assert_eq!(
         expected.len(),
         8,
-        "the filters leave 2, 4, 8, 14, 16, 22, 26 and 28"
+        "the filters must match the keys 2, 4, 8, 14, 16, 22, 26 and 28"
     );
     let environment = Environment::Test;
     let list = everything()
@@ -242,17 +238,17 @@ fn filters_together<H: Harness>(store: &Handle<'_, H>) {
         assert_eq!(
             ids(&page.keys),
             shown,
-            "offset {offset} and limit {limit} count what is left"
+            "listed the wrong keys at offset {offset} with limit {limit}"
         );
         assert_eq!(
             page.total,
             Some(8),
-            "offset {offset} and limit {limit}: the total is of the rest"
+            "returned the wrong total at offset {offset} with limit {limit}"
         );
         assert_eq!(
             page.next.is_some(),
             shown.len() < rest.len(),
-            "offset {offset}, limit {limit}"
+            "returned the wrong cursor at offset {offset} with limit {limit}"
         );
     }
     for limit in [1, 3, 4, 8] {
@@ -261,7 +257,7 @@ fn filters_together<H: Harness>(store: &Handle<'_, H>) {
         assert_eq!(
             ids(&walked),
             expected,
-            "all filters at once, on pages of {limit}"
+            "listed the wrong keys with all filters, on pages of {limit}"
         );
     }
 }
