@@ -32,19 +32,19 @@ async fn call(keys: &Keywright, token: &str) -> TestResponse {
     send(service, request).await
 }
 
-/// A waker that blocks the thread that calls it for as long as the gate is locked.
+/// A waker that blocks the thread that calls it until the sender of `gate` is dropped.
 ///
 /// A thread of the hashing pool wakes the future that waits for its hash, so this keeps the thread
 /// busy without depending on how long a hash takes.
 struct BlockingWaker {
     blocked: mpsc::Sender<()>,
-    gate: Arc<Mutex<()>>,
+    gate: Mutex<mpsc::Receiver<()>>,
 }
 
 impl Wake for BlockingWaker {
     fn wake(self: Arc<Self>) {
         self.blocked.send(()).unwrap();
-        drop(self.gate.lock());
+        assert!(self.gate.lock().unwrap().recv().is_err());
     }
 }
 
@@ -66,12 +66,11 @@ async fn a_token_is_rejected_with_503_while_the_hash_queue_is_full_and_accepted_
     let token = issued.token.expose();
 
     let keys = open().await;
-    let gate = Arc::new(Mutex::new(()));
-    let locked = gate.lock().unwrap();
+    let (release, gate) = mpsc::channel();
     let (blocked, is_blocked) = mpsc::channel();
     let waker = Waker::from(Arc::new(BlockingWaker {
         blocked,
-        gate: Arc::clone(&gate),
+        gate: Mutex::new(gate),
     }));
     // One hash blocks each thread of the pool, which has as many as there are cores. One more fills
     // the queue.
@@ -92,7 +91,7 @@ async fn a_token_is_rejected_with_503_while_the_hash_queue_is_full_and_accepted_
     assert_eq!(response.header("retry-after"), "1");
     assert_eq!(response.header("www-authenticate"), "");
 
-    drop(locked);
+    drop(release);
     for creation in creations {
         assert!(creation.await.is_ok());
     }

@@ -1,10 +1,7 @@
 //! The limit to the requests of each caller, over HTTP. The unit tests of `rate_limit` cover the
 //! refill of a budget, with a clock that they control.
 
-use std::{
-    num::NonZeroU32,
-    time::{Duration, Instant},
-};
+use std::{num::NonZeroU32, time::Duration};
 
 use axum::body::Body;
 use http::{Request, StatusCode};
@@ -25,9 +22,9 @@ async fn with_limit<T>(limit: u32, scenario: impl AsyncFn(&Keywright, &ApiKeys) 
     loop {
         let keys = library().await;
         let service = ApiKeys::nested(&keys, "").with_rate_limit(per_minute(limit));
-        let start = Instant::now();
+        let refill = keys.issuer().now().saturating_add(MINUTE / limit);
         let observations = scenario(&keys, &service).await;
-        if start.elapsed() < MINUTE / limit {
+        if keys.issuer().now() < refill {
             return observations;
         }
     }
