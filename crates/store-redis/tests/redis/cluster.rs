@@ -13,7 +13,9 @@ use keywright_store_redis::{RedisConfig, RedisStore};
 
 use crate::{
     find, insert, is_revoked, names, revoke, revoke_all, sample,
-    support::{Cluster, Copy, LEASE, Server, assert_rejected_in_time, connect, now, wait_until},
+    support::{
+        Cluster, Copy, LEASE, Server, StopOnDrop, assert_rejected_in_time, connect, now, wait_until,
+    },
 };
 
 /// The number of routing tags of the records here. Their slots move.
@@ -56,7 +58,7 @@ fn keys_are_rotated_and_revoked_while_their_slots_move() {
                 })
             })
             .collect();
-        let stop = Stop(&moving);
+        let stop = StopOnDrop(&moving);
         for round in 0..ROUNDS {
             for tag in tags() {
                 let (slot, from) = cluster.slot(&tag);
@@ -77,15 +79,6 @@ fn keys_are_rotated_and_revoked_while_their_slots_move() {
             tags().count() * ROUNDS
         );
     });
-}
-
-/// Stops the workers, also when the test panics.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
-    }
 }
 
 /// Creates, rotates, reads and revokes a family of keys. Each step must succeed completely.

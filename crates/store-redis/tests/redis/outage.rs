@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     chain, find, insert, is_revoked, names, revoke, sample,
-    support::{Copy, LEASE, PATIENCE, Proxy, Server, connect, now, report, wait_until},
+    support::{Copy, LEASE, PATIENCE, Proxy, Server, StopOnDrop, connect, now, report, wait_until},
     try_revoke,
 };
 
@@ -39,7 +39,7 @@ fn a_crash_loses_no_acknowledged_creation_and_no_acknowledged_revocation() {
             let writers: Vec<_> = (0..WRITERS)
                 .map(|_| scope.spawn(|| write_until_stopped(&store, &running, &ready)))
                 .collect();
-            let stop = Stop(&running);
+            let stop = StopOnDrop(&running);
             wait_until("each writer has revoked a key", || {
                 ready.load(Ordering::SeqCst) == WRITERS
             });
@@ -61,15 +61,6 @@ fn a_crash_loses_no_acknowledged_creation_and_no_acknowledged_revocation() {
                 assert!(is_revoked(&store, &id), "the revocation of {id} is lost");
             }
         }
-    }
-}
-
-/// Stops the writers, also when the test panics.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
     }
 }
 
@@ -220,7 +211,7 @@ fn a_server_that_sleeps_is_unavailable_and_recovers() {
                 let () = server.run("DEBUG SLEEP 4").unwrap();
             }
         });
-        let wake = Stop(&sleeping);
+        let wake = StopOnDrop(&sleeping);
         wait_until("a read is unavailable and the lease has lapsed", || {
             let error = read_error(&store, &record.key.id);
             assert!(matches!(error, None | Some(StoreErrorKind::Unavailable)));

@@ -19,9 +19,9 @@ use keywright_store_redis::{RedisConfig, RedisStore};
 use crate::{
     find, insert, is_revoked, revoke, sample,
     support::{
-        BOUND, Copy, LEASE, PATIENCE, Server, Verification, WriteStop, await_record, connect,
-        decide, library_over, now, operator, primary_that_needs_its_replica, promote, replica_of,
-        replicate, replicated_config, retry, until_available, wait_for, wait_until,
+        BOUND, Copy, LEASE, PATIENCE, Server, StopOnDrop, Verification, WriteStop, await_record,
+        connect, decide, library_over, now, operator, primary_that_needs_its_replica, promote,
+        replica_of, replicate, replicated_config, retry, until_available, wait_for, wait_until,
     },
     try_revoke,
 };
@@ -184,12 +184,12 @@ fn no_confirmed_revocation_is_lost_in_failovers() {
         let (primary, replica) = (failover % 2, (failover + 1) % 2);
         insert_confirmed(&store);
         let count = AtomicUsize::new(0);
-        let killed = AtomicBool::new(false);
+        let running = AtomicBool::new(true);
         let done = thread::scope(|scope| {
             let revoking: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| revoke_until(&store, &killed, &count)))
+                .map(|_| scope.spawn(|| revoke_until(&store, &running, &count)))
                 .collect();
-            let stop = Stop(&killed);
+            let stop = StopOnDrop(&running);
             wait_until("replicas confirm revocations", || {
                 count.load(Ordering::SeqCst) >= EACH
             });
@@ -216,20 +216,11 @@ fn no_confirmed_revocation_is_lost_in_failovers() {
     assert!(confirmed.len() >= FAILOVERS * EACH);
 }
 
-/// Stops the threads that revoke, also when the test panics.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
 /// Creates keys and revokes them until the primary is killed. Returns the keys whose revocation a
 /// replica has confirmed.
-fn revoke_until(store: &RedisStore, killed: &AtomicBool, count: &AtomicUsize) -> Vec<KeyId> {
+fn revoke_until(store: &RedisStore, running: &AtomicBool, count: &AtomicUsize) -> Vec<KeyId> {
     let mut confirmed = Vec::new();
-    while !killed.load(Ordering::SeqCst) {
+    while running.load(Ordering::SeqCst) {
         let record = sample::record();
         if block_on(store.insert(&record, sample::now())).is_ok()
             && block_on(try_revoke(store, &record)).is_ok()
