@@ -22,7 +22,7 @@ use crate::{
 const TAGS: u32 = 12;
 const ROUNDS: usize = 4;
 
-/// The routing tags of the records, and that of the entries in the workspace's list.
+/// Returns the routing tags of the records, and that of the entries in the workspace's list.
 fn tags() -> impl Iterator<Item = String> {
     let tags = (0..TAGS).map(|tag| format!("{tag:03}"));
     tags.chain(["default".to_owned()])
@@ -227,7 +227,7 @@ fn a_redirection_loop_between_servers_sends_few_commands() {
     assert!(sent < 100, "{sent}");
 }
 
-/// The number of reads that a server has rejected.
+/// Returns the number of reads that a server has rejected.
 fn rejected_reads(server: &Server) -> u64 {
     let stats: String = server.run("INFO commandstats").unwrap();
     let lines = stats.lines().filter(|line| line.contains("get:"));

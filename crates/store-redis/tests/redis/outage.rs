@@ -22,7 +22,7 @@ use crate::{
     try_revoke,
 };
 
-/// The kind of error with which a read fails, or `None` if it succeeds.
+/// Reads once, and returns the kind of its error, or `None` if it succeeds.
 fn read_error(store: &RedisStore, id: &KeyId) -> Option<StoreErrorKind> {
     block_on(store.find(id)).err().map(|error| error.kind())
 }
@@ -150,8 +150,8 @@ fn a_connection_that_is_lost_during_its_handshake_is_given_up() {
 
 #[test]
 fn thousands_of_reads_end_together_when_the_server_goes_silent() {
-    // One batch after another, each with its own timeout, they would take more than a minute and a
-    // half.
+    // If each batch waited for the timeout of the batch before, the reads would take more than a
+    // minute and a half.
     const READS: usize = 5000;
     const DEADLINE: Duration = Duration::from_secs(5);
     let server = Server::start();

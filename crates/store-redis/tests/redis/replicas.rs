@@ -105,7 +105,7 @@ fn a_purge_without_a_replica_is_not_confirmed() {
 fn an_issuer_reports_keys_that_no_replica_has_confirmed() {
     let primary = Server::start();
     let mut replica = replica_of(primary.port());
-    // A test without a replica waits for a quarter of the deadline at each change.
+    // The default deadline: without a replica each change takes a quarter of it.
     let keys = library_over(Arc::new(connect(
         RedisConfig::new(primary.url()).with_min_replicas(1),
     )));
@@ -119,7 +119,7 @@ fn an_issuer_reports_keys_that_no_replica_has_confirmed() {
     });
 
     replica.kill();
-    // If a step is unavailable, it may have been done, so that all of them are repeated.
+    // An unavailable step may have been done, so all steps are repeated with another key.
     retry(|| {
         let created = create()?;
         assert!(!created.confirmed);
