@@ -32,6 +32,7 @@ pub(crate) async fn list(
         lease,
         orphans,
         workspace,
+        environment,
         list,
         now,
         index: match environment {
@@ -48,6 +49,7 @@ struct ListQuery<'a> {
     lease: &'a Arc<Lease>,
     orphans: &'a OrphanEntries,
     workspace: &'a Workspace,
+    environment: Environment,
     list: &'a ListKeys<KeyId>,
     now: Timestamp,
     /// The name of the index.

@@ -13,14 +13,16 @@ use keywright_store_redis::{RedisConfig, RedisStore};
 
 use crate::{
     find, insert, is_revoked, names, revoke, revoke_all, sample,
-    support::{Cluster, Copy, LEASE, Server, assert_rejected_in_time, connect, now, wait_until},
+    support::{
+        Cluster, Copy, LEASE, Server, StopOnDrop, assert_rejected_in_time, connect, now, wait_until,
+    },
 };
 
 /// The number of routing tags of the records here. Their slots move.
 const TAGS: u32 = 12;
 const ROUNDS: usize = 4;
 
-/// The routing tags of the records, and that of the entries in the workspace's list.
+/// Returns the routing tags of the records, and that of the entries in the workspace's list.
 fn tags() -> impl Iterator<Item = String> {
     let tags = (0..TAGS).map(|tag| format!("{tag:03}"));
     tags.chain(["default".to_owned()])
@@ -56,7 +58,7 @@ fn keys_are_rotated_and_revoked_while_their_slots_move() {
                 })
             })
             .collect();
-        let stop = Stop(&moving);
+        let stop = StopOnDrop(&moving);
         for round in 0..ROUNDS {
             for tag in tags() {
                 let (slot, from) = cluster.slot(&tag);
@@ -77,15 +79,6 @@ fn keys_are_rotated_and_revoked_while_their_slots_move() {
             tags().count() * ROUNDS
         );
     });
-}
-
-/// Stops the workers, also when the test panics.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
-    }
 }
 
 /// Creates, rotates, reads and revokes a family of keys. Each step must succeed completely.
@@ -234,7 +227,7 @@ fn a_redirection_loop_between_servers_sends_few_commands() {
     assert!(sent < 100, "{sent}");
 }
 
-/// The number of reads that a server has rejected.
+/// Returns the number of reads that a server has rejected.
 fn rejected_reads(server: &Server) -> u64 {
     let stats: String = server.run("INFO commandstats").unwrap();
     let lines = stats.lines().filter(|line| line.contains("get:"));

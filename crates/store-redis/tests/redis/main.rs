@@ -77,7 +77,7 @@ fn is_revoked(store: &RedisStore, id: &KeyId) -> bool {
     find(store, id).unwrap().key.revoked_at.is_some()
 }
 
-/// An error's message and those of its sources.
+/// Returns the messages of an error and its sources.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut chain = error.to_string();
     let mut source = error.source();

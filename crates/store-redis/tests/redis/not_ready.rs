@@ -125,8 +125,8 @@ fn a_server_that_a_script_keeps_busy_decides_nothing_until_the_script_is_killed(
 
 #[test]
 fn a_loading_server_decides_nothing_and_is_not_taken_for_one_without_a_file() {
-    // It loads for 100 seconds at least, unless the test ends that, and answers every half a
-    // second.
+    // The server answers about twice a second while it loads. Unless the test ends it, loading
+    // takes at least 100 seconds.
     const KEYS: u32 = 200_000;
     let mut server = Server::with(&["--key-load-delay", "500"]);
     let subject = Subject::on(&server);
@@ -168,13 +168,13 @@ fn a_replica_without_its_primary_decides_nothing_until_it_is_promoted() {
 
 /// Asserts that a store which is rejected pauses between its connections.
 fn assert_few_connections(server: &Server) {
-    // Connections that waited for a slow server may all count in one interval, so one is not
-    // enough.
+    // A slow server may accept all pending connections in one interval, so a single interval proves
+    // nothing.
     wait_until("the store makes few connections", || {
         let start = now();
         let before = server.connections();
         thread::sleep(DEADLINE);
-        // Two of them are the test's own.
+        // Two of the connections are the test's own.
         let made = server.connections() - before;
         let intervals = (now() - start).as_secs_f64() / DEADLINE.as_secs_f64();
         println!("{made} connections in {intervals:.1} intervals of {DEADLINE:?}");

@@ -1,4 +1,4 @@
-//! Which servers the store rejects, and its error messages.
+//! The servers and configurations that the store rejects, and its error messages.
 
 use futures_executor::block_on;
 use keywright_core::{Durability, KeyStore};
@@ -9,7 +9,7 @@ use crate::{
     support::{Port, Server, connect, connect_error},
 };
 
-/// Connects until the error is something else than that the server cannot be reached.
+/// Connects, and returns the error once it is not that no server can be reached.
 #[track_caller]
 fn rejection(config: &RedisConfig) -> OpenError {
     connect_error(config, |error| !matches!(error, OpenError::Unreachable(_)))

@@ -18,11 +18,11 @@ use tokio::task::JoinSet;
 
 use crate::{
     chain, find, insert, is_revoked, names, revoke, sample,
-    support::{Copy, LEASE, PATIENCE, Proxy, Server, connect, now, report, wait_until},
+    support::{Copy, LEASE, PATIENCE, Proxy, Server, StopOnDrop, connect, now, report, wait_until},
     try_revoke,
 };
 
-/// The kind of error with which a read fails, or `None` if it succeeds.
+/// Reads once, and returns the kind of its error, or `None` if it succeeds.
 fn read_error(store: &RedisStore, id: &KeyId) -> Option<StoreErrorKind> {
     block_on(store.find(id)).err().map(|error| error.kind())
 }
@@ -39,7 +39,7 @@ fn a_crash_loses_no_acknowledged_creation_and_no_acknowledged_revocation() {
             let writers: Vec<_> = (0..WRITERS)
                 .map(|_| scope.spawn(|| write_until_stopped(&store, &running, &ready)))
                 .collect();
-            let stop = Stop(&running);
+            let stop = StopOnDrop(&running);
             wait_until("each writer has revoked a key", || {
                 ready.load(Ordering::SeqCst) == WRITERS
             });
@@ -61,15 +61,6 @@ fn a_crash_loses_no_acknowledged_creation_and_no_acknowledged_revocation() {
                 assert!(is_revoked(&store, &id), "the revocation of {id} is lost");
             }
         }
-    }
-}
-
-/// Stops the writers, also when the test panics.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
     }
 }
 
@@ -159,8 +150,8 @@ fn a_connection_that_is_lost_during_its_handshake_is_given_up() {
 
 #[test]
 fn thousands_of_reads_end_together_when_the_server_goes_silent() {
-    // One batch after another, each with its own timeout, they would take more than a minute and a
-    // half.
+    // If each batch waited for the timeout of the batch before, the reads would take more than a
+    // minute and a half.
     const READS: usize = 5000;
     const DEADLINE: Duration = Duration::from_secs(5);
     let server = Server::start();
@@ -220,7 +211,7 @@ fn a_server_that_sleeps_is_unavailable_and_recovers() {
                 let () = server.run("DEBUG SLEEP 4").unwrap();
             }
         });
-        let wake = Stop(&sleeping);
+        let wake = StopOnDrop(&sleeping);
         wait_until("a read is unavailable and the lease has lapsed", || {
             let error = read_error(&store, &record.key.id);
             assert!(matches!(error, None | Some(StoreErrorKind::Unavailable)));

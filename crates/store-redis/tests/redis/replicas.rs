@@ -19,9 +19,9 @@ use keywright_store_redis::{RedisConfig, RedisStore};
 use crate::{
     find, insert, is_revoked, revoke, sample,
     support::{
-        BOUND, Copy, LEASE, PATIENCE, Server, Verification, WriteStop, await_record, connect,
-        decide, library_over, now, operator, primary_that_needs_its_replica, promote, replica_of,
-        replicate, replicated_config, retry, until_available, wait_for, wait_until,
+        BOUND, Copy, LEASE, PATIENCE, Server, StopOnDrop, Verification, WriteStop, await_record,
+        connect, decide, library_over, now, operator, primary_that_needs_its_replica, promote,
+        replica_of, replicate, replicated_config, retry, until_available, wait_for, wait_until,
     },
     try_revoke,
 };
@@ -105,7 +105,7 @@ fn a_purge_without_a_replica_is_not_confirmed() {
 fn an_issuer_reports_keys_that_no_replica_has_confirmed() {
     let primary = Server::start();
     let mut replica = replica_of(primary.port());
-    // A test without a replica waits for a quarter of the deadline at each change.
+    // The default deadline: without a replica each change takes a quarter of it.
     let keys = library_over(Arc::new(connect(
         RedisConfig::new(primary.url()).with_min_replicas(1),
     )));
@@ -119,7 +119,7 @@ fn an_issuer_reports_keys_that_no_replica_has_confirmed() {
     });
 
     replica.kill();
-    // If a step is unavailable, it may have been done, so that all of them are repeated.
+    // An unavailable step may have been done, so all steps are repeated with another key.
     retry(|| {
         let created = create()?;
         assert!(!created.confirmed);
@@ -184,12 +184,12 @@ fn no_confirmed_revocation_is_lost_in_failovers() {
         let (primary, replica) = (failover % 2, (failover + 1) % 2);
         insert_confirmed(&store);
         let count = AtomicUsize::new(0);
-        let killed = AtomicBool::new(false);
+        let running = AtomicBool::new(true);
         let done = thread::scope(|scope| {
             let revoking: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| revoke_until(&store, &killed, &count)))
+                .map(|_| scope.spawn(|| revoke_until(&store, &running, &count)))
                 .collect();
-            let stop = Stop(&killed);
+            let stop = StopOnDrop(&running);
             wait_until("replicas confirm revocations", || {
                 count.load(Ordering::SeqCst) >= EACH
             });
@@ -216,20 +216,11 @@ fn no_confirmed_revocation_is_lost_in_failovers() {
     assert!(confirmed.len() >= FAILOVERS * EACH);
 }
 
-/// Stops the threads that revoke, also when the test panics.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
 /// Creates keys and revokes them until the primary is killed. Returns the keys whose revocation a
 /// replica has confirmed.
-fn revoke_until(store: &RedisStore, killed: &AtomicBool, count: &AtomicUsize) -> Vec<KeyId> {
+fn revoke_until(store: &RedisStore, running: &AtomicBool, count: &AtomicUsize) -> Vec<KeyId> {
     let mut confirmed = Vec::new();
-    while !killed.load(Ordering::SeqCst) {
+    while running.load(Ordering::SeqCst) {
         let record = sample::record();
         if block_on(store.insert(&record, sample::now())).is_ok()
             && block_on(try_revoke(store, &record)).is_ok()

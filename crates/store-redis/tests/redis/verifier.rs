@@ -49,7 +49,7 @@ fn a_library_behind_a_silent_network_stops_accepting_after_one_lease() {
     for round in 0..8 {
         let issued = create(&here);
         warm_up(&there, &issued, &server);
-        // Another moment between two heartbeats each time.
+        // A different moment between two heartbeats each time.
         thread::sleep(Duration::from_millis(round * 97 % 340));
         proxy.set_silent(true);
         revoke(&here, &issued);
@@ -74,7 +74,7 @@ fn cached_keys_outlive_a_killed_server_by_one_lease_and_then_nothing_is_decided(
         let (began, verification) = first_rejection(&keys, &issued, now(), LEASE);
         times.push(began);
         assert_eq!(verification, Verification::Undecided);
-        // No attempt to connect again ends in a denial.
+        // An attempt to reconnect never ends in a denial.
         assert_eq!(verify(&keys, &issued), Verification::Undecided);
         server.restart();
         assert_eq!(decide(&keys, &issued), Verification::Accepted);
@@ -89,12 +89,12 @@ fn thousands_of_creations_and_touches_of_other_keys_cause_no_read_of_a_cached_ke
     let here = library(server.config());
     let there = library(server.config());
     let issued = create(&here);
-    // The ends of the ids decide how a lease distinguishes them, so that all ends occur.
+    // A lease groups ids by their last two characters, so the other ids end with every pair.
     let digits = ('0'..='9').chain('A'..='Z').chain('a'..='z');
     for first in digits.clone() {
         let touched = [(issued.key.id, there.issuer().now())];
-        // A read may be due to a lease that has lapsed on a busy machine: the same ends must show
-        // it again and again where it is due to a change of another key.
+        // A lease that lapses on a busy machine causes a read, too, so the round is repeated. If
+        // one of the other keys causes the read, every repeat fails, because its ids end alike.
         wait_until("other keys change and no cached key is read", || {
             warm_up(&there, &issued, &server);
             let before = reads(&server);
@@ -117,7 +117,7 @@ fn thousands_of_creations_and_touches_of_other_keys_cause_no_read_of_a_cached_ke
     assert!(reads(&server) > before, "reads are not counted");
 }
 
-/// A record whose id ends with these characters.
+/// Returns the record with an id that ends with these characters.
 fn with_end(mut record: Record, first: char, last: char) -> Record {
     let own = *record.key.id.as_bytes();
     let end = format!("{first}{last}");

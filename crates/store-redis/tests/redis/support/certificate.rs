@@ -31,14 +31,14 @@ impl Certificate {
         folder
     }
 
-    /// The configuration of a store that trusts the certificate and connects to this port.
+    /// Returns the configuration of a store that trusts the certificate and connects to this port.
     pub(crate) fn config(&self, port: &Port) -> RedisConfig {
         RedisConfig::new(format!("rediss://localhost:{}", port.number()))
             .with_root_certificates(self.pem.as_str())
             .with_deadline(PATIENCE)
     }
 
-    /// The options of a server that accepts TLS on a port.
+    /// Returns the options of a server that accepts TLS on a port.
     pub(crate) const fn options(port: &str) -> [&str; 10] {
         [
             "--tls-port",

@@ -7,7 +7,7 @@ use super::{Certificate, PATIENCE, Port, Server, await_link, connect, now, wait_
 
 const RANGES: [(u16, u16); 3] = [(0, 5460), (5461, 10922), (10923, 16383)];
 
-/// How long a cluster that has settled waits for a server: no slow machine makes it fail one.
+/// The node timeout of a settled cluster, in milliseconds: no slow server counts as failed.
 const NODE_TIMEOUT: &str = "600000";
 
 pub(crate) struct Cluster {
@@ -94,7 +94,7 @@ impl Cluster {
 
     /// Introduces the servers, and waits until each of them knows the owner of each slot.
     fn settle(&self, meeting: &[u16]) {
-        // A handshake ends without a trace if a server is slow.
+        // The servers give up a handshake that takes too long, and do not report it.
         const RETRY: std::time::Duration = std::time::Duration::from_secs(10);
         let mut met = None;
         wait_until("the cluster has settled", || {
@@ -186,7 +186,7 @@ impl Cluster {
         let () = replica.run("CLUSTER FAILOVER TAKEOVER").unwrap();
     }
 
-    /// The id of a server in the cluster.
+    /// Returns the id of a server in the cluster.
     pub(crate) fn id(&self, place: usize) -> String {
         self.servers[place].run("CLUSTER MYID").unwrap()
     }
@@ -209,12 +209,12 @@ impl Cluster {
         epochs.len() == 1
     }
 
-    /// The URLs of two of the servers. The store learns of the third from them.
+    /// Returns the URLs of two of the servers. The store learns of the third from them.
     pub(crate) fn urls(&self) -> String {
         format!("{},{}", self.servers[2].url(), self.servers[1].url())
     }
 
-    /// The configuration of a store whose calls wait for a slow machine.
+    /// Returns the configuration of a store whose calls wait for a slow machine.
     pub(crate) fn config(&self) -> RedisConfig {
         RedisConfig::new(self.urls()).with_deadline(PATIENCE)
     }

@@ -61,7 +61,7 @@ pub(crate) fn create(keys: &Keywright) -> Issued {
 pub(crate) fn revoke(keys: &Keywright, issued: &Issued) {
     let operator = operator();
     let issuer = keys.issuer();
-    // A repeat reports that a key is revoked already.
+    // A repeat finds the key revoked.
     match retry(|| block_on(issuer.revoke(&operator, &issued.key.id, Reach::Key))) {
         Ok(_) | Err(IssueError::NotFound) => {}
         Err(error) => panic!("{error:?}"),
@@ -122,7 +122,7 @@ pub(crate) fn warm_up(keys: &Keywright, issued: &Issued, server: &Server) {
     });
 }
 
-/// The number of reads of records that the server has counted. Nothing else uses `MGET`.
+/// Returns the number of reads of records that the server has counted. Nothing else uses `MGET`.
 pub(crate) fn reads(server: &Server) -> u64 {
     let stats: String = server.run("INFO commandstats").unwrap();
     let line = stats

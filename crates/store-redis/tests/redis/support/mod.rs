@@ -7,6 +7,7 @@ mod library;
 mod proxy;
 mod replica;
 mod server;
+mod stop;
 mod times;
 mod wait;
 
@@ -24,6 +25,7 @@ pub(crate) use self::{
         replicate, replicated_config,
     },
     server::{PATIENCE, Port, Server, connect, connect_error},
+    stop::StopOnDrop,
     times::{BOUND, DEADLINE, LEASE, REPLICATED_DEADLINE},
     wait::{now, report, returns, until_available, wait_for, wait_until, without_reconnects},
 };

@@ -35,14 +35,14 @@ pub(crate) fn promote(replica: &Server) {
     let () = replica.run("REPLICAOF NO ONE").unwrap();
 }
 
-/// The configuration of a store that waits for one replica after each change.
+/// Returns the configuration of a store that waits for one replica after each change.
 pub(crate) fn replicated_config(url: String) -> RedisConfig {
     RedisConfig::new(url)
         .with_min_replicas(1)
         .with_deadline(REPLICATED_DEADLINE)
 }
 
-/// A primary that writes only with a replica, the proxy between the two, and that replica.
+/// Starts a primary that writes only with a replica, a proxy between the two, and that replica.
 pub(crate) fn primary_that_needs_its_replica() -> (Server, Proxy, Server) {
     let primary = Server::with(&[
         "--min-replicas-to-write",
@@ -57,13 +57,13 @@ pub(crate) fn primary_that_needs_its_replica() -> (Server, Proxy, Server) {
     (primary, proxy, replica)
 }
 
-/// Since when a primary has rejected writes for want of a replica.
+/// The time at which a primary was first seen to reject writes for lack of a replica.
 #[derive(Default)]
 pub(crate) struct WriteStop(Option<Instant>);
 
 impl WriteStop {
-    /// Tries to write, and returns a time after which the server has taken no write, once it has
-    /// one.
+    /// Tries to write until the primary rejects it, and returns the time of that rejection, if any.
+    /// The primary has taken no write since.
     pub(crate) fn poll(&mut self, primary: &Server) -> Option<Instant> {
         if self.0.is_none() {
             let written: redis::RedisResult<()> = primary.run("SET other 1");

@@ -156,7 +156,7 @@ impl Server {
         format!("redis+unix://{}", self.socket().display())
     }
 
-    /// The configuration of a store whose calls wait for a slow machine.
+    /// Returns the configuration of a store whose calls wait for a slow machine.
     pub(crate) fn config(&self) -> RedisConfig {
         RedisConfig::new(self.url()).with_deadline(PATIENCE)
     }
@@ -191,17 +191,18 @@ impl Server {
         command.query(&mut self.redis())
     }
 
-    /// The connections over TCP, as lines of `CLIENT LIST`.
+    /// Returns the connections over TCP, as lines of `CLIENT LIST`.
     pub(crate) fn clients(&self) -> Vec<String> {
         self.clients_with(|flags| !flags.contains('U'))
     }
 
-    /// The ids of the connections that receive invalidations.
+    /// Returns the ids of the connections that receive invalidations.
     pub(crate) fn tracking_clients(&self) -> Vec<String> {
         ids(&self.clients_with(|flags| flags.contains('t')))
     }
 
-    /// The ids of the connections that only send commands: over TCP, no replica, no tracking.
+    /// Returns the ids of the connections that only send commands: over TCP, no replica, no
+    /// tracking.
     pub(crate) fn command_clients(&self) -> Vec<String> {
         ids(&self.clients_with(|flags| flags == "N"))
     }
@@ -212,7 +213,7 @@ impl Server {
         clients.lines().filter(wanted).map(String::from).collect()
     }
 
-    /// The number of connections that the server has accepted since it started.
+    /// Returns the number of connections that the server has accepted since it started.
     pub(crate) fn connections(&self) -> u64 {
         let stats: String = self.run("INFO stats").unwrap();
         let line = stats

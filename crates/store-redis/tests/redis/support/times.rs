@@ -1,16 +1,16 @@
-//! Times that the store promises.
+//! Times that the store promises, and the deadline of a store with replicas.
 
 use std::time::Duration;
 
 /// The store's lease.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 
-/// How long a revoked key may be accepted: a lease, and what the coarse clock may be behind.
+/// The longest that a revoked key may be accepted: a lease, and the lag of the coarse clock.
 pub(crate) const BOUND: Duration = Duration::from_millis(1100);
 
 /// The default deadline of a call.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 
-/// The deadline of a call where replicas confirm changes. They get a quarter of it, and a test in
-/// which none can confirm waits that long for each change.
+/// The deadline of a store that waits for replicas. They have a quarter of it to confirm a change,
+/// so that is how long each change takes while no replica can confirm it.
 pub(crate) const REPLICATED_DEADLINE: Duration = Duration::from_secs(8);

@@ -47,9 +47,9 @@ where
 
 /// Repeats a scenario in which copies must stay current, until no store reconnects meanwhile.
 ///
-/// A store whose heartbeat is late reconnects, which makes all of its copies stale. On a busy
-/// machine that is no fault. A scenario that fails although its tracking connections outlive it is
-/// one.
+/// A store reconnects when a heartbeat is late, as on a busy machine, and then all of its copies
+/// are stale. If the scenario fails and the tracking connections are still the same, the test
+/// fails.
 #[track_caller]
 pub(crate) fn without_reconnects(
     server: &Server,
