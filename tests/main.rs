@@ -34,4 +34,5 @@ mod shutdown;
 mod staleness;
 mod support;
 mod vendor_contract;
+mod verify_command;
 mod wrong_secrets;

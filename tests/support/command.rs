@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use super::wait::wait_for;
+use super::{token::secret_of, wait::wait_for};
 
 /// Returns the program with arguments, to run in a folder. It ignores the environment's settings.
 pub(crate) fn keywright(folder: &Path, arguments: &[&str]) -> Command {
@@ -61,6 +61,19 @@ pub(crate) fn operator_key(folder: &Path, arguments: &[&str]) -> String {
     let create = ["create", "--name", "from the operator"];
     let printed = keys(folder, &[&create, arguments].concat());
     printed.trim_end().to_owned()
+}
+
+/// Runs `keys verify`, and returns its exit code and output. Asserts that it prints no secret.
+#[track_caller]
+pub(crate) fn verify(folder: &Path, token: &str, arguments: &[&str]) -> (i32, String) {
+    let all = [&["keys", "verify"], arguments].concat();
+    let output = run_with_input(folder, &all, &format!("{token}\n"));
+    let [printed, log] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    for text in [&printed, &log] {
+        assert!(!text.contains(secret_of(token)), "{text}");
+    }
+    (output.status.code().unwrap(), printed.trim_end().to_owned())
 }
 
 /// Asserts that the program fails with one line on standard error that contains these words.

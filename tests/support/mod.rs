@@ -14,7 +14,7 @@ pub(crate) use self::{
     client::{
         Client, STALENESS_BOUND, SetOnDrop, Times, now, under_load, wait_for_staleness_bound,
     },
-    command::{assert_fails, keys, keywright, operator_key, run, run_with_input},
+    command::{assert_fails, keys, keywright, operator_key, run, run_with_input, verify},
     redis::Redis,
     response::Response,
     server::{Server, request},

@@ -34,8 +34,8 @@ impl Server {
         Self::spawn(keywright(folder, &["serve", "--listen", "127.0.0.1:0"]).args(arguments))
     }
 
-    /// Starts a command that becomes a server, and waits until it listens. Starts it again while the
-    /// store is unavailable.
+    /// Starts a command that becomes a server, and waits until it listens. Starts it again while
+    /// the store is unavailable.
     pub(crate) fn spawn(command: &mut Command) -> Self {
         wait_for("the store is available", || Self::try_spawn(command))
     }
