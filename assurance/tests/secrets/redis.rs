@@ -46,7 +46,7 @@ impl Server {
                     "",
                     "--appendonly",
                     "yes",
-                    // What the file contains does not depend on syncs, and a busy disk delays them.
+                    // Syncs do not affect the contents of the file, and a busy disk delays them.
                     "--appendfsync",
                     "no",
                 ])
