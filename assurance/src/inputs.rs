@@ -43,6 +43,16 @@ impl Clock for ManualClock {
     }
 }
 
+/// The initial time of a [`ManualClock`].
+///
+/// # Panics
+///
+/// Never: [`START`] is in range.
+#[must_use]
+pub fn start_time() -> Timestamp {
+    ManualClock::new().now()
+}
+
 /// Seeds that count up, so that no two are equal and every run draws the same ones. Clones share
 /// the counter.
 #[derive(Clone, Debug, Default)]

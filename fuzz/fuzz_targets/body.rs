@@ -11,6 +11,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_executor::block_on;
 use http::{Request, header};
+use keywright_assurance::inputs::start_time;
 use keywright_core::{
     Caller, Denied, Expiry, Issued, Keywright, ListKeys, MemoryStore, Name, NewKey, Permission,
     Permissions, Prefix, Reach, Timestamp, TokenRef, VerifyError, Workspace,
@@ -51,7 +52,7 @@ fn create(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     let expected = match &wanted {
         None => 400,
         Some(wanted) if !wanted.permissions.iter().flatten().all(covered) => 403,
-        Some(NewKeyBody { end: Some(end), .. }) if *end <= library::now() => 400,
+        Some(NewKeyBody { end: Some(end), .. }) if *end <= start_time() => 400,
         Some(_) => 201,
     };
     assert_eq!(response.status, expected, "{response}");
@@ -61,7 +62,7 @@ fn create(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
         return;
     };
     let end = if wanted.expired {
-        Some(library::now())
+        Some(start_time())
     } else {
         wanted.end
     };
@@ -167,7 +168,7 @@ fn rotate(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
         })
     };
     let old = host.item(&id);
-    match wanted.filter(|(_, end)| end.is_none_or(|end| end > library::now())) {
+    match wanted.filter(|(_, end)| end.is_none_or(|end| end > start_time())) {
         Some((overlap, end)) => {
             assert_eq!(response.status, 201, "{response}");
             assert_eq!(response.json["id"], old["successor_id"]);
@@ -175,7 +176,7 @@ fn rotate(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
                 response.json["expires_at"],
                 json!(end.map(|end| end.to_string()))
             );
-            let last = library::now().saturating_add(Duration::from_secs(overlap));
+            let last = start_time().saturating_add(Duration::from_secs(overlap));
             let ended = if overlap == 0 {
                 "revoked_at"
             } else {

@@ -7,6 +7,7 @@ mod library;
 use std::sync::Arc;
 
 use futures_executor::block_on;
+use keywright_assurance::inputs::start_time;
 use keywright_core::{
     Caller, Credential, Environment, IssueError, Key, KeyId, KeyStore, Keywright, ListKeys, Page,
     MemoryStore, Name, Permissions, ListStart, Record, Status, StoredHash, Tag, Workspace,
@@ -151,8 +152,8 @@ impl List {
             Permissions::default(),
         );
         match self.status {
-            Some(Status::Expired) => key.expires_at = Some(library::now()),
-            Some(Status::Revoked) => key.revoked_at = Some(library::now()),
+            Some(Status::Expired) => key.expires_at = Some(start_time()),
+            Some(Status::Revoked) => key.revoked_at = Some(start_time()),
             _ => {}
         }
         let hash = StoredHash::parse(HASH).expect("the hash is valid");
@@ -176,7 +177,7 @@ impl Written {
         let store = Arc::new(MemoryStore::new());
         let keys = library::open(&store);
         for id in [id, KeyId::from_bytes(LAST).expect("the id is valid")] {
-            block_on(store.insert(&list.matching(id), library::now())).expect("the id is new");
+            block_on(store.insert(&list.matching(id), start_time())).expect("the id is new");
         }
         let first = list
             .page(&keys, ListStart::Offset(0))

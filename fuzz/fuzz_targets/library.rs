@@ -1,21 +1,14 @@
-//! A deterministic library over memory, so that every run of an input does the same.
+//! A deterministic library over memory, so that every run of an input does the same. Its clock
+//! stands still at the start time.
 
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use keywright_assurance::{
-    inputs::{ManualClock, SequentialEntropy},
-    vocabulary,
-};
-use keywright_core::{Config, Keywright, MemoryStore, Prefix, Scheme, Timestamp};
+use keywright_assurance::inputs::{ManualClock, SequentialEntropy};
+use keywright_core::{Config, Keywright, MemoryStore, Prefix, Scheme};
 
 /// The prefix of its tokens.
 pub(crate) use keywright_assurance::vocabulary::PREFIX;
-
-/// The time of its clock, which stands still.
-pub(crate) fn now() -> Timestamp {
-    Timestamp::from_millis(vocabulary::START).expect("the time is in range")
-}
 
 pub(crate) fn open(store: &Arc<MemoryStore>) -> Keywright {
     let config = Config::new(Prefix::parse(PREFIX).expect("the prefix is valid"))

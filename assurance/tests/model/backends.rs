@@ -42,7 +42,8 @@ impl<'s> RedisBackend<'s> {
 
 impl Backend for RedisBackend<'_> {
     fn open(&self) -> Arc<dyn KeyStore> {
-        let config = RedisConfig::new(self.0.url());
+        // Longer than a busy machine delays a call. By default, it fails after two seconds.
+        let config = RedisConfig::new(self.0.url()).with_deadline(Duration::from_secs(60));
         Arc::new(block_on(RedisStore::connect(config)).unwrap())
     }
 

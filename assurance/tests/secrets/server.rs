@@ -55,7 +55,15 @@ pub(crate) fn folder() -> TempDir {
 
 impl Server {
     /// Starts a server with all logging enabled, and with `settings` in its environment.
-    pub(crate) fn start(folder: TempDir, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The log, if the server exits before it listens.
+    pub(crate) fn start(
+        folder: TempDir,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let file = |name: &str| File::create(folder.path().join(name)).unwrap();
         let fixed = ["serve", "--listen", "127.0.0.1:0", "--first-key", "print"];
         let logging = ["--log-level", "trace", "--rate-limit", "0"];
@@ -73,21 +81,22 @@ impl Server {
             folder,
             responses: Mutex::default(),
         };
-        server.address = server.await_address();
-        server
+        server.address = server.await_address()?;
+        Ok(server)
     }
 
-    fn await_address(&mut self) -> SocketAddr {
+    fn await_address(&mut self) -> Result<SocketAddr, String> {
         for _ in 0..START_ATTEMPTS {
             let log = self.log();
             if let Some((_, rest)) = log.split_once("listening on http://") {
                 let address = rest.split(|c: char| c == '"' || c.is_whitespace()).next();
                 if let Some(Ok(address)) = address.map(str::parse) {
-                    return address;
+                    return Ok(address);
                 }
             }
-            let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "the server exited: {log}");
+            if self.child.try_wait().unwrap().is_some() {
+                return Err(log);
+            }
             thread::sleep(Duration::from_millis(10));
         }
         panic!("the server did not start listening: {}", self.log());

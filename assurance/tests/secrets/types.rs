@@ -195,8 +195,9 @@ fn no_type_of_the_redis_store_prints_a_secret() {
     use keywright_store_redis::OpenError;
     let mut printed = Printed::default();
     let server = redis::Server::start();
-    let connect = |url: String| block_on(RedisStore::connect(RedisConfig::new(url)));
-    let store = Arc::new(connect(server.url()).unwrap());
+    // Longer than a busy machine delays a call. By default, it fails after two seconds.
+    let config = RedisConfig::new(server.url()).with_deadline(Duration::from_secs(10));
+    let store = Arc::new(block_on(RedisStore::connect(config)).unwrap());
     let fixture = Fixture::over(Arc::clone(&store) as Arc<dyn KeyStore>);
     let pem = [PASSWORD, fixture.token()].concat();
     let config = RedisConfig::new(server.url()).with_root_certificates(pem);
