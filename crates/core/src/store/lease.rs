@@ -144,9 +144,9 @@ impl Lease {
     /// Reports that a record was changed or deleted.
     pub fn changed(&self, id: &KeyId) {
         self.generation(id).fetch_add(1, Ordering::SeqCst);
-        // This thread increments the generation, and then looks for copies to mark as stale. A cache
-        // stores a copy, and then compares the generation with its stamp. Both have a fence in
-        // between, so at least one of the two sees the other's write.
+        // This thread increments the generation, and then looks for copies to mark as stale. A
+        // cache stores a copy, and then compares the generation with its stamp. Both have a fence
+        // in between, so at least one of the two sees the other's write.
         fence(Ordering::SeqCst);
         let watchers = self.watchers.read().unwrap_or_else(PoisonError::into_inner);
         for watcher in watchers.iter().filter_map(Weak::upgrade) {
