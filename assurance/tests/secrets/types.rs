@@ -119,7 +119,7 @@ fn errors(printed: &mut Printed, key: &Key) {
         Denied::WrongSecret(key.id), Denied::Unknown(key.id), Undecided::Store(store_error()),
         Undecided::Hash(HashError::Busy), VerifyError::Denied(Denied::Revoked(key.id)),
         VerifyError::Undecided(Undecided::Store(store_error())),
-        OpenError::Prefix { store: prefix(), wanted: Prefix::parse("acme").unwrap() },
+        OpenError::Prefix { store: prefix(), configured: Prefix::parse("acme").unwrap() },
         OpenError::Store(store_error()), OpenError::Random(random()), OpenError::Threads(failed()),
     );
 }
