@@ -17,7 +17,7 @@ use std::{fs, sync::Arc};
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, measurement::WallTime};
 use futures_executor::block_on;
 use keywright_benches::{BYTES_PER_ROW, compare_in_turn, results, run, runs_once, tasks};
-use keywright_core::{Caller, Config, Keywright, ListKeys, Page, Name, NewKey, ListStart, Scheme};
+use keywright_core::{Caller, Config, Keywright, ListKeys, ListStart, Name, NewKey, Page, Scheme};
 use keywright_store_sqlite::SqliteStore;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

@@ -35,7 +35,7 @@ impl<B: Backend> System<B> {
                 };
                 let new = new_key(new, model);
                 let outcome = match idempotency.map(idempotent_request) {
-                    None => block_on(issuer.create(&caller, new)).map(Outcome::Issued),
+                    None => block_on(issuer.create(&caller, new)).map(IssueOutcome::Issued),
                     Some((key, body)) => block_on(issuer.create_once(&caller, new, &key, &body)),
                 };
                 self.check_creation(process, *into, outcome, model);
@@ -56,7 +56,9 @@ impl<B: Backend> System<B> {
                 rotation.overlap = duration(*overlap);
                 rotation.expires_at = lifetime.map(|millis| time(model.now() + millis));
                 let outcome = match idempotency.map(idempotent_request) {
-                    None => block_on(issuer.rotate(&caller, &id, &rotation)).map(Outcome::Issued),
+                    None => {
+                        block_on(issuer.rotate(&caller, &id, &rotation)).map(IssueOutcome::Issued)
+                    }
                     Some((key, body)) => {
                         block_on(issuer.rotate_once(&caller, &id, &rotation, &key, &body))
                     }
@@ -155,8 +157,7 @@ impl<B: Backend> System<B> {
                 assert_eq!(CallOutcome::Purged(purged), *model.expected());
             }
             Action::First => {
-                let first =
-                    issuer.create_first(convert::workspace("acme"), NewKey::new(name("1")));
+                let first = issuer.create_first(convert::workspace("acme"), NewKey::new(name("1")));
                 assert!(block_on(first).expect("the store works").is_none());
             }
             Action::Flush => block_on(keys.flush()).expect("the store works"),
@@ -211,20 +212,20 @@ impl<B: Backend> System<B> {
         &mut self,
         process: usize,
         into: Slot,
-        outcome: Result<Outcome, IssueError>,
+        outcome: Result<IssueOutcome, IssueError>,
         model: &Model,
     ) {
         match (outcome, model.expected()) {
-            (Ok(Outcome::Issued(issued)), CallOutcome::Issued(number)) => {
+            (Ok(IssueOutcome::Issued(issued)), CallOutcome::Issued(number)) => {
                 self.check_issued(into, &issued, *number, model);
             }
-            (Ok(Outcome::Replayed(key)), CallOutcome::Replayed(number)) => {
+            (Ok(IssueOutcome::Replayed(key)), CallOutcome::Replayed(number)) => {
                 self.assert_key(process, &key, *number, model);
             }
-            (Ok(Outcome::Issued(issued)), expected) => {
+            (Ok(IssueOutcome::Issued(issued)), expected) => {
                 panic!("{:?} was created, expected {expected:?}", issued.key)
             }
-            (Ok(Outcome::Replayed(key)), expected) => {
+            (Ok(IssueOutcome::Replayed(key)), expected) => {
                 panic!("{key:?} was returned again, expected {expected:?}")
             }
             (Err(error), expected) => assert_rejected(&error, expected),

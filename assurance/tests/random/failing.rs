@@ -45,8 +45,9 @@ fn open(store: &Arc<dyn KeyStore>, seeds: &Arc<AtomicUsize>) -> Result<Keywright
 }
 
 fn stored_keys(store: &Arc<dyn KeyStore>) -> usize {
-    let all = Listing::newest(Environment::Live, 100);
-    block_on(store.list(operator().workspace(), &all))
+    let all = ListKeys::new().with_limit(100);
+    let now = Timestamp::from_millis(0).unwrap();
+    block_on(store.list(operator().workspace(), Environment::Live, &all, now))
         .unwrap()
         .keys
         .len()

@@ -6,9 +6,9 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use keywright_core::{
     Argon2Params, Caller, Credential, Denied, Durability, Environment, Expiry, HashError,
-    IdempotencyKey, Introspection, IssueError, IssueOutcome, Issued, JoinOnDrop, Key, KeyId, KeyStore, Lease,
-    ListKeys, ListStart, MemoryStore, Metadata, MetadataError, Minted, Name, NameError,
-    NewRotation, OpenError, OsEntropy, Page, Pepper, PepperError, PepperId, Permission,
+    IdempotencyKey, Introspection, IssueError, IssueOutcome, Issued, JoinOnDrop, Key, KeyId,
+    KeyStore, Lease, ListKeys, ListStart, MemoryStore, Metadata, MetadataError, Minted, Name,
+    NameError, NewRotation, OpenError, OsEntropy, Page, Pepper, PepperError, PepperId, Permission,
     PermissionError, Permissions, Prefix, Purge, RandomError, Reach, Rename, Reservation, Reserved,
     Retire, Revocation, Rotation, Scheme, Secret, Status, StoreError, StoreErrorKind, StoredHash,
     SystemClock, Timestamp, Token, TokenError, TokenRef, Undecided, VerifyError, Workspace,

@@ -35,7 +35,7 @@ fn key_lifecycle(scheme: Scheme, store: Arc<dyn KeyStore>, rehearsal: bool) -> T
     let once = IdempotencyKey::parse("once").unwrap();
     for _ in 0..2 {
         let outcome = block_on(issuer.create_once(&operator, new_key(), &once, b"{}")).unwrap();
-        if let Outcome::Issued(issued) = outcome {
+        if let IssueOutcome::Issued(issued) = outcome {
             tokens.add(&issued.token, rehearsal);
         }
     }

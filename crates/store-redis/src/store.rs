@@ -175,7 +175,16 @@ impl KeyStore for RedisStore {
         let list = list.clone();
         let orphans = Arc::clone(&self.orphans);
         self.run(|servers, lease| async move {
-            operations::list(&servers, &lease, &orphans, &workspace, environment, &list, now).await
+            operations::list(
+                &servers,
+                &lease,
+                &orphans,
+                &workspace,
+                environment,
+                &list,
+                now,
+            )
+            .await
         })
         .await
     }

@@ -71,8 +71,7 @@ impl Issuer {
             return Ok(caller.clone());
         };
         let found = self.0.store().find(id).await?;
-        let found =
-            found.map(|Record { key, .. }| (key.status(self.0.now()), key.expires_at));
+        let found = found.map(|Record { key, .. }| (key.status(self.0.now()), key.expires_at));
         if_active(caller, found)
     }
 }

@@ -1,8 +1,8 @@
 //! The issuer's handling of store errors, and what it stores and shows.
 
 use keywright_core::{
-    Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError, Issued,
-    ListKeys, Metadata, NewKey, IssueOutcome, ListStart, StoreErrorKind, Timestamp, Workspace,
+    Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError, IssueOutcome,
+    Issued, ListKeys, ListStart, Metadata, NewKey, StoreErrorKind, Timestamp, Workspace,
 };
 use pollster::block_on;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keywright_core::{
-    Expiry, IdempotencyKey, IssueError, Key, KeyId, NewKey, NewRotation, IssueOutcome, Rename,
+    Expiry, IdempotencyKey, IssueError, IssueOutcome, Key, KeyId, NewKey, NewRotation, Rename,
     StoreErrorKind, Timestamp,
 };
 use pollster::block_on;
@@ -109,7 +109,10 @@ fn overtaken(error: Option<StoreErrorKind>) -> Result<IssueOutcome, IssueError> 
 fn a_request_that_is_overtaken_by_its_repetition_returns_the_successor() {
     for error in [None, Some(StoreErrorKind::AlreadyExists)] {
         let outcome = overtaken(error);
-        assert!(matches!(outcome, Ok(IssueOutcome::Replayed(_))), "{error:?}");
+        assert!(
+            matches!(outcome, Ok(IssueOutcome::Replayed(_))),
+            "{error:?}"
+        );
     }
     // With another error, the outcome of the rotation is unknown.
     let failed = overtaken(Some(StoreErrorKind::Unavailable));

@@ -10,9 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, ListKeys, MemoryStore, Page, Prefix, Purge,
-    Reach, Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError, StoreErrorKind,
-    Timestamp, Workspace,
+    Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, ListKeys, MemoryStore, Page,
+    Prefix, Purge, Reach, Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError,
+    StoreErrorKind, Timestamp, Workspace,
 };
 use pollster::block_on;
 

@@ -1,7 +1,7 @@
 //! `POST /`: creates a key.
 
 use http::request::Parts;
-use keywright_core::{Environment, Expiry, NewKey, IssueOutcome, Permission, Permissions};
+use keywright_core::{Environment, Expiry, IssueOutcome, NewKey, Permission, Permissions};
 use serde_json::{Map, Value};
 
 use super::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::request::Parts;
-use keywright_core::{KeyId, NewRotation, IssueOutcome, Permission};
+use keywright_core::{IssueOutcome, KeyId, NewRotation, Permission};
 use serde_json::{Map, Value};
 
 use super::{

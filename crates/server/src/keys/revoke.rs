@@ -93,7 +93,7 @@ async fn revoke_each(operator: &Operator, status: Status, reach: Reach) -> Resul
             pass.revoked += count??;
         }
         match page.next {
-            Some(cursor) => query.position = ListStart::After(cursor),
+            Some(cursor) => query.start = ListStart::After(cursor),
             None => return Ok(pass),
         }
     }

@@ -72,7 +72,13 @@ fn keys_are_rotated_and_revoked_while_their_slots_move() {
             .sum();
         // Each family has four keys.
         let newest = ListKeys::new().with_limit(1);
-        let page = block_on(there.list(&sample::workspace(), Environment::Live, &newest, sample::now())).unwrap();
+        let page = block_on(there.list(
+            &sample::workspace(),
+            Environment::Live,
+            &newest,
+            sample::now(),
+        ))
+        .unwrap();
         assert_eq!(page.total, Some(u64::from(rounds) * 4));
         println!(
             "{rounds} families of keys while {} slots moved",

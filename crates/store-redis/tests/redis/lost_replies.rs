@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, IdempotencyKey, IssueError, Issuer, Key, KeyId, KeyStore, ListKeys, Name, NewKey,
-    IssueOutcome, Record, Reservation, Reserved, StoreErrorKind, Timestamp,
+    Environment, IdempotencyKey, IssueError, IssueOutcome, Issuer, Key, KeyId, KeyStore, ListKeys,
+    Name, NewKey, Record, Reservation, Reserved, StoreErrorKind, Timestamp,
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 use tokio::task::JoinSet;
@@ -182,7 +182,13 @@ fn a_repeat_reports_whether_a_change_with_a_lost_reply_was_made() {
         "all or no replies are cut off"
     );
     let listing = ListKeys::new().with_limit(1);
-    let page = block_on(direct.list(&sample::workspace(), Environment::Live, &listing, sample::now())).unwrap();
+    let page = block_on(direct.list(
+        &sample::workspace(),
+        Environment::Live,
+        &listing,
+        sample::now(),
+    ))
+    .unwrap();
     assert_eq!(page.total, Some(1 + u64::from(round) * 20));
 }
 
@@ -220,7 +226,13 @@ fn a_creation_whose_reply_is_lost_makes_one_key_however_often_it_is_repeated() {
         });
         lost += attempts - 1;
         let listing = ListKeys::new().with_limit(100);
-        let page = block_on(direct.list(&sample::workspace(), Environment::Live, &listing, sample::now())).unwrap();
+        let page = block_on(direct.list(
+            &sample::workspace(),
+            Environment::Live,
+            &listing,
+            sample::now(),
+        ))
+        .unwrap();
         let named: Vec<KeyId> = page
             .keys
             .iter()
