@@ -44,7 +44,7 @@ fn no_type_of_the_library_prints_a_secret() {
     let fixture = Fixture::over(Arc::clone(&memory) as Arc<dyn KeyStore>);
     let (keys, token) = (&fixture.keys, fixture.token());
     let (id, key) = (fixture.issued.key.id, &fixture.issued.key);
-    cannot_be_printed!(printed; Token, Secret, TokenRef<'static>, Minted, Issued, Outcome);
+    cannot_be_printed!(printed; Token, Secret, TokenRef<'static>, Minted, Issued, IssueOutcome);
     // A pepper can be printed, without its bytes, and nothing else.
     static_assertions::assert_not_impl_any!(
         Pepper: std::fmt::Display, Clone, PartialEq, serde::Serialize, std::ops::Deref,
@@ -89,7 +89,7 @@ fn values(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
     print_all!(*printed;
         key, record, record.credential, hash, tag, id, now, workspace, prefix(), once,
         Environment::Live, Status::Active, Durability::Process, Scheme::HmacSha256, OsEntropy::default(),
-        SystemClock::default(), Reach::Key, Retire::Now, Start::Offset(0), ListStart::Offset(0),
+        SystemClock::default(), Reach::Key, Retire::Now, ListStart::Offset(0), ListStart::Offset(0),
         ListStart::After("c".into()), Expiry::Inherited, Reserved::New, PepperId::parse("p1").unwrap(),
         Argon2Params::default(), Permission::API_KEYS_READ, Permissions::all(), fixture.operator,
         Caller::from(key), Metadata::parse("{}").unwrap(), Name::parse("n").unwrap(), new_key(),
