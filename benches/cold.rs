@@ -13,7 +13,8 @@ use keywright_benches::{
     tasks::{self, Indices},
 };
 use keywright_core::{
-    Config, Denied, Environment, KeyId, KeyStore, Keywright, Scheme, Token, TokenRef, VerifyError,
+    Config, Denied, Environment, KeyId, Keywright, Scheme, Token, TokenRef, VerifyError,
+    store::KeyStore,
 };
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::{Connection, OpenFlags, Row};

@@ -24,7 +24,8 @@ use criterion::{
 };
 use keywright_benches::{compare_in_turn, run, tasks};
 use keywright_core::{
-    Caller, Config, KeyStore, Keywright, Name, NewKey, Permissions, Prefix, Scheme, Workspace,
+    Caller, Config, Keywright, Name, NewKey, Permissions, Prefix, Scheme, Workspace,
+    store::KeyStore,
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 use redis::{Commands, Script, aio::MultiplexedConnection, cmd};

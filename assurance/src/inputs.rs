@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
-use keywright_core::{Clock, Entropy, RandomError, Timestamp};
+use keywright_core::{Clock, Entropy, Timestamp, error::RandomError};
 
 use crate::vocabulary::START;
 

@@ -9,8 +9,9 @@ use std::{
 use dudect_bencher::{BenchRng, rand::RngExt};
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Config, Credential, Denied, KeyId, KeyStore, Keywright, MemoryStore, Name, NewKey,
-    Permissions, Prefix, Record, Scheme, Secret, StoredHash, Tag, VerifyError, Workspace,
+    Caller, Config, Denied, KeyId, Keywright, MemoryStore, Name, NewKey, Permissions, Prefix,
+    Scheme, Secret, VerifyError, Workspace,
+    store::{Credential, KeyStore, Record, StoredHash, Tag},
 };
 
 use crate::base64;

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use keywright_assurance::inputs::start_time;
 use keywright_core::{
-    Caller, Credential, Environment, IssueError, Key, KeyId, KeyStore, Keywright, ListKeys, Page,
-    MemoryStore, Name, Permissions, ListStart, Record, Status, StoredHash, Tag, Workspace,
-    fold_case,
+    Caller, Environment, IssueError, Key, KeyId, Keywright, ListKeys, ListStart, MemoryStore, Name,
+    Page, Permissions, Status, Workspace,
+    store::{Credential, KeyStore, Record, StoredHash, Tag, fold_case},
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -122,7 +122,7 @@ impl List {
         }
     }
 
-    fn page(&self, keys: &Keywright, position: ListStart) -> Result<Listed, IssueError> {
+    fn page(&self, keys: &Keywright, start: ListStart) -> Result<Page, IssueError> {
         let workspace = Workspace::parse(self.workspace).expect("the workspace is valid");
         let caller = Caller::new(workspace, Permissions::all()).with_environment(self.environment);
         let mut wanted = ListKeys::new();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_executor::block_on;
 use http::{Request, header};
 use http_body_util::{BodyExt, Full};
-use keywright_core::{Caller, PermissionError};
+use keywright_core::{Caller, error::PermissionError};
 use keywright_http_tower::ApiKeys;
 use serde_json::Value;
 use tower_service::Service;

@@ -13,7 +13,7 @@ use futures_executor::block_on;
 use http::{Request, Uri, header};
 use keywright_core::{
     Caller, Expiry, Issued, KeyId, Keywright, MemoryStore, Name, NewKey, Permissions, Reach,
-    Workspace, fold_case,
+    Workspace, store::fold_case,
 };
 use keywright_http_tower::ApiKeys;
 use libfuzzer_sys::fuzz_target;

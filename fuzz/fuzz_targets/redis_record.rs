@@ -5,7 +5,10 @@
 
 // The store's own source file, because the reader is not public.
 #[path = "../../crates/store-redis/src/record/mod.rs"]
-#[expect(dead_code, reason = "the store also generates the constants of its scripts from it")]
+#[expect(
+    dead_code,
+    reason = "the store also generates the constants of its scripts from it"
+)]
 mod record;
 
 use keywright_core::KeyId;

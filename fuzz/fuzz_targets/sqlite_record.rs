@@ -9,7 +9,10 @@ mod record;
 
 use std::cell::RefCell;
 
-use keywright_core::{KeyId, Metadata, Name, Permissions, StoredHash, Tag, Timestamp, Workspace};
+use keywright_core::{
+    KeyId, Metadata, Name, Permissions, Timestamp, Workspace,
+    store::{StoredHash, Tag},
+};
 use libfuzzer_sys::fuzz_target;
 use record::NewRow;
 use rusqlite::{Connection, params_from_iter, types::Value};

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use keywright_core::{Argon2Params, Scheme, StoredHash};
+use keywright_core::{Argon2Params, Scheme, store::StoredHash};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use keywright_core::KeyStore;
+use keywright_core::store::KeyStore;
 
 /// A store that several processes can open.
 pub trait Backend {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use keywright_core::{KeyStore, MemoryStore};
+use keywright_core::{MemoryStore, store::KeyStore};
 
 use super::backend::Backend;
 

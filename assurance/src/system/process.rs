@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use keywright_core::{Argon2Params, Config, KeyStore, Keywright, Scheme};
+use keywright_core::{Argon2Params, Config, Keywright, Scheme, store::KeyStore};
 
 use super::{backend::Backend, convert::prefix};
 use crate::inputs::{ManualClock, SequentialEntropy};

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_executor::block_on;
 use keywright_assurance::system::Backend;
-use keywright_core::KeyStore;
+use keywright_core::store::KeyStore;
 use keywright_store_redis::{RedisConfig, RedisStore};
 use keywright_store_sqlite::SqliteStore;
 use tempfile::TempDir;

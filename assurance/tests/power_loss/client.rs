@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures_executor::block_on;
 use keywright_assurance::inputs::{ManualClock, SequentialEntropy};
 use keywright_core::{
-    Config, Environment, Key, KeyId, KeyStore, Keywright, MemoryStore, Name, OpenError, Prefix,
-    Reach, Record, Rename, Retire, Rotation, Scheme, Status, StoreError, Timestamp, VerifyError,
-    Workspace,
+    Config, Environment, Key, KeyId, Keywright, MemoryStore, Name, OpenError, Prefix, Reach,
+    Rename, Scheme, Status, Timestamp, VerifyError, Workspace,
+    store::{KeyStore, Record, Retire, Rotation, StoreError},
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;

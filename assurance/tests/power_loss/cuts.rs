@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use keywright_core::{KeyStore, StoreError};
+use keywright_core::store::{KeyStore, StoreError};
 use keywright_store_sqlite::SqliteStore;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use keywright_core::{KeyStore, StoreErrorKind};
+use keywright_core::store::{KeyStore, StoreErrorKind};
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 

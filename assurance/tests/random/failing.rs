@@ -8,9 +8,9 @@ use std::sync::{
 use http::{Request, header};
 use http_body_util::Full;
 use keywright_core::{
-    Config, Entropy, Environment, IdempotencyKey, IssueError, KeyStore, Keywright, ListKeys,
-    MemoryStore, Name, NewKey, NewRotation, OpenError, OsEntropy, Prefix, RandomError, Scheme,
-    Timestamp,
+    Config, Entropy, Environment, IdempotencyKey, IssueError, Keywright, ListKeys, MemoryStore,
+    Name, NewKey, NewRotation, OpenError, OsEntropy, Prefix, Scheme, Timestamp, error::RandomError,
+    store::KeyStore,
 };
 use keywright_http_tower::ApiKeys;
 use keywright_store_sqlite::SqliteStore;

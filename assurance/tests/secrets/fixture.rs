@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use keywright_assurance::canary::Canaries;
 use keywright_core::{
-    Caller, Config, Issued, KeyStore, Keywright, Name, NewKey, Pepper, PepperId, PepperRing,
-    Permissions, Prefix, Scheme, Workspace,
+    Caller, Config, Issued, Keywright, Name, NewKey, Pepper, PepperId, PepperRing, Permissions,
+    Prefix, Scheme, Workspace, store::KeyStore,
 };
 use pollster::block_on;
 

@@ -3,8 +3,9 @@
 use std::{fmt::Debug, sync::Arc};
 
 use keywright_core::{
-    Environment, IdempotencyKey, KeyId, KeyStore, MemoryStore, Metadata, Name, PepperId,
-    Permission, Permissions, Prefix, StoredHash, Timestamp, TokenRef, Workspace,
+    Environment, IdempotencyKey, KeyId, MemoryStore, Metadata, Name, PepperId, Permission,
+    Permissions, Prefix, Timestamp, TokenRef, Workspace,
+    store::{KeyStore, StoredHash},
 };
 use pollster::block_on;
 use serde::de::DeserializeOwned;

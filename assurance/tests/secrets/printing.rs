@@ -164,13 +164,13 @@ pub(crate) use cannot_be_printed;
 #[test]
 fn missing_types_are_reported_and_values_are_printed_in_every_way() {
     let mut printed = Printed::default();
-    print_all!(printed; keywright_core::Status::Active, keywright_core::NameError::Empty);
+    print_all!(printed; keywright_core::Status::Active, keywright_core::error::NameError::Empty);
     let lib = "pub use x;\n\
                // The public interface is:\n\
                pub use {a::{Status, NameError, fold_case}, Tag};";
     assert_eq!(
         printed.missing("keywright_core", lib),
-        ["keywright_core::Tag"]
+        ["keywright_core::store::Tag"]
     );
     for expected in [
         "Active",

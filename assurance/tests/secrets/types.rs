@@ -5,13 +5,18 @@ use std::{io, sync::Arc, time::Duration};
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use keywright_core::{
-    Argon2Params, Caller, Credential, Denied, Durability, Environment, Expiry, HashError,
-    IdempotencyKey, Introspection, IssueError, IssueOutcome, Issued, JoinOnDrop, Key, KeyId,
-    KeyStore, Lease, ListKeys, ListStart, MemoryStore, Metadata, MetadataError, Minted, Name,
-    NameError, NewRotation, OpenError, OsEntropy, Page, Pepper, PepperError, PepperId, Permission,
-    PermissionError, Permissions, Prefix, Purge, RandomError, Reach, Rename, Reservation, Reserved,
-    Retire, Revocation, Rotation, Scheme, Secret, Status, StoreError, StoreErrorKind, StoredHash,
-    SystemClock, Timestamp, Token, TokenError, TokenRef, Undecided, VerifyError, Workspace,
+    Argon2Params, Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError,
+    IssueOutcome, Issued, Key, KeyId, ListKeys, ListStart, MemoryStore, Metadata, Minted, Name,
+    NewRotation, OpenError, OsEntropy, Page, Pepper, PepperId, Permission, Permissions, Prefix,
+    Reach, Rename, Revocation, Scheme, Secret, Status, SystemClock, Timestamp, Token, TokenRef,
+    Undecided, VerifyError, Workspace,
+    error::{
+        HashError, MetadataError, NameError, PepperError, PermissionError, RandomError, TokenError,
+    },
+    store::{
+        Credential, Durability, JoinOnDrop, KeyStore, Lease, Purge, Reservation, Reserved, Retire,
+        Rotation, StoreError, StoreErrorKind, StoredHash,
+    },
 };
 use keywright_http_tower::{
     ApiKeys, AuthLayer, IntrospectionView, IssuedJson, KeyPageView, KeyView, RateLimit,
@@ -89,8 +94,8 @@ fn values(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
     print_all!(*printed;
         key, record, record.credential, hash, tag, id, now, workspace, prefix(), once,
         Environment::Live, Status::Active, Durability::Process, Scheme::HmacSha256, OsEntropy::default(),
-        SystemClock::default(), Reach::Key, Retire::Now, ListStart::Offset(0), ListStart::Offset(0),
-        ListStart::After("c".into()), Expiry::Inherited, Reserved::New, PepperId::parse("p1").unwrap(),
+        SystemClock::default(), Reach::Key, Retire::Now, ListStart::Offset::<String>(0),
+        ListStart::After(String::from("c")), Expiry::Inherited, Reserved::New, PepperId::parse("p1").unwrap(),
         Argon2Params::default(), Permission::API_KEYS_READ, Permissions::all(), fixture.operator,
         Caller::from(key), Metadata::parse("{}").unwrap(), Name::parse("n").unwrap(), new_key(),
         NewRotation::new(), ListKeys::<String>::new(), ListKeys::<KeyId>::new(),

@@ -3,8 +3,8 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use keywright_core::{
-    IdempotencyKey, IssueOutcome, Issued, KeyStore, MemoryStore, NewRotation, Reach, Scheme, Token,
-    TokenRef, VerifyError,
+    IdempotencyKey, IssueOutcome, Issued, MemoryStore, NewRotation, Reach, Scheme, Token, TokenRef,
+    VerifyError, store::KeyStore,
 };
 use keywright_store_sqlite::SqliteStore;
 use pollster::block_on;

@@ -10,8 +10,8 @@ use std::{
 
 use keywright_assurance::canary::{Canaries, secret_of};
 use keywright_core::{
-    Argon2Params, Caller, Config, Entropy, KeyStore, Keywright, Name, NewKey, Pepper, PepperId,
-    PepperRing, Permissions, Prefix, RandomError, Scheme, Token, Workspace,
+    Argon2Params, Caller, Config, Entropy, Keywright, Name, NewKey, Pepper, PepperId, PepperRing,
+    Permissions, Prefix, Scheme, Token, Workspace, error::RandomError, store::KeyStore,
 };
 use pollster::block_on;
 use rand_chacha::ChaCha20Rng;

@@ -28,7 +28,7 @@ pub struct Key {
     pub expires_at: Option<Timestamp>,
     /// When the key was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// The latest use that was recorded with [`KeyStore::touch`](crate::KeyStore::touch).
+    /// The latest use that was recorded with [`KeyStore::touch`](crate::store::KeyStore::touch).
     pub last_used_at: Option<Timestamp>,
 }
 

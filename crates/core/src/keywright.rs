@@ -3,10 +3,12 @@
 use std::{io, sync::Arc};
 
 use crate::{
-    Config, Issuer, KeyStore, Prefix, RandomError, StoreError, Verifier,
+    Config, Issuer, Prefix, Verifier,
     config::DEFAULT_CACHE,
     hash::Hasher,
     meter,
+    random::RandomError,
+    store::{KeyStore, StoreError},
     verifier::{KeyStoreBackend, LastUsedQueue, ProofKey},
 };
 
@@ -30,7 +32,7 @@ use crate::{
 /// | `keywright_cached_keys` | gauge | keys in the cache |
 /// | `keywright_argon2_waiting` | gauge | runs of Argon2 that wait for a core |
 /// | `keywright_last_uses_waiting` | gauge | keys whose last use is not written yet |
-/// | `keywright_lease_holds` | gauge | `Keywright`s whose [`Lease`](crate::Lease) holds |
+/// | `keywright_lease_holds` | gauge | `Keywright`s whose [`Lease`](crate::store::Lease) holds |
 /// | `keywright_lease_remaining_seconds` | gauge | time until the lease lapses |
 ///
 /// * `outcome` is `accepted`, `malformed`, `unknown`, `wrong_secret`, `revoked`, `expired` or

@@ -80,6 +80,7 @@ pub mod conformance;
 mod base62;
 mod caller;
 mod config;
+pub mod error;
 mod hash;
 mod issuer;
 mod key;
@@ -92,7 +93,7 @@ mod permission;
 mod random;
 #[cfg(test)]
 mod secrecy;
-mod store;
+pub mod store;
 mod sync;
 mod text;
 mod thread;
@@ -105,31 +106,25 @@ mod workspace;
 pub use crate::{
     caller::Caller,
     config::Config,
-    hash::{
-        Argon2Params, Argon2ParamsError, Credential, HashError, Pepper, PepperError, PepperId,
-        PepperRing, Scheme, StoredHash, StoredHashError, Tag,
-    },
+    hash::{Argon2Params, Pepper, PepperId, PepperRing, Scheme},
     issuer::{
-        Expiry, IdempotencyKey, IdempotencyKeyError, Introspection, IssueError, IssueOutcome,
-        Issued, Issuer, Minted, NewKey, NewRotation,
+        Expiry, IdempotencyKey, Introspection, IssueError, IssueOutcome, Issued, Issuer, Minted,
+        NewKey, NewRotation,
     },
     key::{Key, Status},
     keywright::{Keywright, OpenError},
     list::{ListKeys, ListStart, Page},
-    metadata::{Metadata, MetadataError},
-    name::{Name, NameError, fold_case},
-    permission::{Permission, PermissionError, Permissions},
-    random::{Entropy, OsEntropy, RandomError},
+    metadata::Metadata,
+    name::Name,
+    permission::{Permission, Permissions},
+    random::{Entropy, OsEntropy},
     store::{
-        Durability, KeyStore, Lease, MemoryStore, Purge, Reach, Record, Rename, Reservation,
-        Reserved, Retire, Revocation, Rotation, Stamp, StoreError, StoreErrorKind,
+        memory::MemoryStore,
+        record::Rename,
+        revocation::{Reach, Revocation},
     },
-    thread::JoinOnDrop,
-    time::{Clock, SystemClock, Timestamp, TimestampError},
-    token::{
-        Environment, EnvironmentError, KeyId, KeyIdError, Prefix, PrefixError, Secret, Token,
-        TokenError, TokenRef,
-    },
+    time::{Clock, SystemClock, Timestamp},
+    token::{Environment, KeyId, Prefix, Secret, Token, TokenRef},
     verifier::{Denied, Undecided, Verified, Verifier, VerifyError},
-    workspace::{Workspace, WorkspaceError},
+    workspace::Workspace,
 };

@@ -70,7 +70,7 @@ impl Permission {
     /// let calls = Permission::parse("calls:*")?;
     /// assert!(calls.covers(&Permission::parse("calls:read")?));
     /// assert!(!calls.covers(&Permission::parse("*")?));
-    /// # Ok::<(), keywright_core::PermissionError>(())
+    /// # Ok::<(), keywright_core::error::PermissionError>(())
     /// ```
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
@@ -97,7 +97,7 @@ crate::text::parsed_text!(Permission, PermissionError);
 /// let caller: Permissions = "calls:*,api_keys:write".parse()?;
 /// let wanted: Permissions = "calls:read".parse()?;
 /// assert_eq!(caller.first_not_covered(&wanted), None);
-/// # Ok::<(), keywright_core::PermissionError>(())
+/// # Ok::<(), keywright_core::error::PermissionError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Permissions(Arc<[Permission]>);

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 /// ```
 /// use std::{sync::mpsc, thread};
 ///
-/// use keywright_core::JoinOnDrop;
+/// use keywright_core::store::JoinOnDrop;
 ///
 /// struct Worker {
 ///     jobs: mpsc::Sender<u32>,

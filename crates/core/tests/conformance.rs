@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use keywright_core::{KeyId, KeyStore, MemoryStore, conformance::Harness, conformance_tests};
+use keywright_core::{
+    KeyId, MemoryStore, conformance::Harness, conformance_tests, store::KeyStore,
+};
 
 /// A harness that returns one shared store as each handle.
 #[derive(Default)]

@@ -6,10 +6,12 @@
 use std::{collections::HashSet, error::Error, io, iter, sync::Arc};
 
 use keywright_core::{
-    Argon2Params, Denied, Environment, HashError, IdempotencyKey, IssueError, KeyId, MetadataError,
-    NameError, OpenError, PepperError, Permission, PermissionError, Prefix, RandomError,
-    StoreError, StoreErrorKind, StoredHash, Timestamp, TokenError, Undecided, VerifyError,
-    Workspace,
+    Argon2Params, Denied, Environment, IdempotencyKey, IssueError, KeyId, OpenError, Permission,
+    Prefix, Timestamp, Undecided, VerifyError, Workspace,
+    error::{
+        HashError, MetadataError, NameError, PepperError, PermissionError, RandomError, TokenError,
+    },
+    store::{StoreError, StoreErrorKind, StoredHash},
 };
 
 /// The message of the root cause of each error that has a cause.

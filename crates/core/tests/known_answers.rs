@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Clock, Config, Credential, Denied, Environment, Key, KeyStore, Keywright, MemoryStore, Name,
-    Pepper, PepperId, PepperRing, Permissions, Prefix, Record, StoredHash, Tag, Timestamp, Token,
-    TokenRef, VerifyError, Workspace,
+    Clock, Config, Denied, Environment, Key, Keywright, MemoryStore, Name, Pepper, PepperId,
+    PepperRing, Permissions, Prefix, Timestamp, Token, TokenRef, VerifyError, Workspace,
+    store::{Credential, KeyStore, Record, StoredHash, Tag},
 };
 
 fn rows(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {

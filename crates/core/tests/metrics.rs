@@ -19,9 +19,9 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Argon2Params, Caller, Clock, Config, Expiry, Issued, KeyStore, Keywright, MemoryStore, Name,
-    NewKey, Pepper, PepperId, PepperRing, Permissions, Prefix, Reach, Scheme, Timestamp, Token,
-    TokenRef, Workspace,
+    Argon2Params, Caller, Clock, Config, Expiry, Issued, Keywright, MemoryStore, Name, NewKey,
+    Pepper, PepperId, PepperRing, Permissions, Prefix, Reach, Scheme, Timestamp, Token, TokenRef,
+    Workspace, store::KeyStore,
 };
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 

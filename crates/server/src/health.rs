@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
 use http::{HeaderMap, StatusCode};
-use keywright_core::KeyStore;
+use keywright_core::store::KeyStore;
 use keywright_http_tower::error_response;
 
 /// Whether the server is running

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
-use keywright_core::{Config, KeyStore, Keywright, MemoryStore, OpenError};
+use keywright_core::{Config, Keywright, MemoryStore, OpenError, store::KeyStore};
 use keywright_store_redis::{RedisConfig, RedisStore};
 use keywright_store_sqlite::{Sharing, SqliteStore};
 

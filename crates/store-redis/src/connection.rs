@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keywright_core::Lease;
+use keywright_core::store::Lease;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, PushInfo, PushKind, Value,
     aio::{MultiplexedConnection, SendError},

@@ -2,7 +2,7 @@
 
 use std::{error, fmt};
 
-use keywright_core::{StoreError, StoreErrorKind};
+use keywright_core::store::{StoreError, StoreErrorKind};
 use redis::RedisError;
 
 use crate::record::{DecodeError, layout::FORMAT_VERSION};

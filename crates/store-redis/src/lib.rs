@@ -30,7 +30,7 @@
 //!
 //! * **`appendonly yes`.** A server without an append-only file is rejected.
 //! * **`appendfsync always`** lets an acknowledged write survive a crash of the host
-//!   ([`Durability::HostCrash`](keywright_core::Durability::HostCrash)). With another value, or if
+//!   ([`Durability::HostCrash`](keywright_core::store::Durability::HostCrash)). With another value, or if
 //!   the user may not read this setting with `CONFIG GET`, the store promises only that a write
 //!   survives a crash of the process.
 //! * **`maxmemory-policy noeviction`**, or one of the `volatile-` policies. A server that evicts

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keywright_core::Lease;
+use keywright_core::store::Lease;
 use redis::Client;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use keywright_core::Durability;
+use keywright_core::store::Durability;
 use redis::{RedisResult, aio::MultiplexedConnection, cmd};
 
 use crate::{

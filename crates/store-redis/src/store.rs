@@ -4,9 +4,12 @@ use std::{fmt, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, ListKeys, Page, Prefix,
-    Purge, Reach, Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError,
-    Timestamp, Workspace,
+    Environment, Key, KeyId, ListKeys, Page, Prefix, Reach, Rename, Revocation, Timestamp,
+    Workspace,
+    store::{
+        Credential, Durability, KeyStore, Lease, Purge, Record, Reservation, Reserved, Rotation,
+        StoreError,
+    },
 };
 use tokio::runtime::Runtime;
 

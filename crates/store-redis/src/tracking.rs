@@ -20,7 +20,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use keywright_core::Lease;
+use keywright_core::store::Lease;
 use redis::{PushInfo, PushKind, Value, aio::MultiplexedConnection, cmd};
 use tokio::{sync::Notify, task::AbortHandle, time};
 

@@ -18,7 +18,7 @@ mod server;
 use std::{fs, thread, time::Duration};
 
 use futures_executor::block_on;
-use keywright_core::KeyStore;
+use keywright_core::store::KeyStore;
 use keywright_store_redis::{OpenError, RedisConfig, RedisStore};
 
 use server::{PATIENCE, Port, Server, connect_error};

@@ -3,7 +3,7 @@
 use std::{fs, io, path, path::Path, thread};
 
 use futures_channel::oneshot;
-use keywright_core::StoreError;
+use keywright_core::store::StoreError;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{

@@ -1,7 +1,7 @@
 //! The table `changes`, through which one handle or process learns which records another has
 //! changed.
 
-use keywright_core::{KeyId, Lease};
+use keywright_core::{KeyId, store::Lease};
 use rusqlite::Connection;
 
 use crate::{error::Result, record};

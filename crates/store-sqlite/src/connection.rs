@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use keywright_core::fold_case;
+use keywright_core::store::fold_case;
 use rusqlite::{
     Connection, Error, OpenFlags, Result, config::DbConfig, ffi, functions::FunctionFlags,
 };

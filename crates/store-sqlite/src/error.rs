@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use keywright_core::{StoreError, StoreErrorKind};
+use keywright_core::store::{StoreError, StoreErrorKind};
 use rusqlite::ErrorCode;
 
 const BACKEND: &str = "sqlite";

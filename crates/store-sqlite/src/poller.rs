@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, thread, time::Duration};
 
 use crossbeam_channel::{RecvTimeoutError, Sender};
-use keywright_core::{JoinOnDrop, Lease};
+use keywright_core::store::{JoinOnDrop, Lease};
 use rusqlite::Connection;
 
 use crate::{

@@ -7,7 +7,7 @@ use std::{
 
 use crossbeam_channel::Receiver;
 use futures_channel::oneshot;
-use keywright_core::StoreError;
+use keywright_core::store::StoreError;
 use rusqlite::Connection;
 
 use crate::{

@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use keywright_core::{
-    Credential, Environment, Key, KeyId, Metadata, Name, Permissions, Record, StoredHash, Tag,
-    Timestamp, Workspace,
+    Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp, Workspace,
+    store::{Credential, Record, StoredHash, Tag},
 };
 use rusqlite::{Connection, Row, params, types::ValueRef};
 

@@ -3,7 +3,7 @@
 use std::{fmt, io, thread};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use keywright_core::JoinOnDrop;
+use keywright_core::store::JoinOnDrop;
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};

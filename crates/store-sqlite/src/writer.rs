@@ -8,7 +8,7 @@ use std::{
 
 use crossbeam_channel::Receiver;
 use futures_channel::oneshot;
-use keywright_core::{Lease, StoreError};
+use keywright_core::store::{Lease, StoreError};
 use rusqlite::Connection;
 
 use crate::{
@@ -242,7 +242,7 @@ mod tests {
     };
 
     use futures_executor::block_on;
-    use keywright_core::StoreErrorKind;
+    use keywright_core::store::StoreErrorKind;
     use tempfile::TempDir;
 
     use super::*;

@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use keywright_core::{KeyId, KeyStore, conformance::Harness, conformance_tests};
+use keywright_core::{KeyId, conformance::Harness, conformance_tests, store::KeyStore};
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::TempDir;

@@ -5,7 +5,10 @@ use super::{
     handle::{Handle, race},
     harness::Harness,
 };
-use crate::{KeyId, Reach, Record, Retire, Revocation, StoreErrorKind};
+use crate::{
+    KeyId, Reach, Revocation,
+    store::{Record, Retire, StoreErrorKind},
+};
 
 /// Tests clause 6, cascade.
 pub fn cascade(harness: &impl Harness) {

@@ -11,7 +11,10 @@ use super::{
     handle::{Handle, race},
     harness::Harness,
 };
-use crate::{KeyId, Reach, Record, Rename, Retire, Stamp, Status};
+use crate::{
+    KeyId, Reach, Rename, Status,
+    store::{Record, Retire, Stamp},
+};
 
 /// The longest time within which a handle must invalidate records that another handle changed. The
 /// bound that a store documents is shorter. The store's own tests check that bound.

@@ -12,8 +12,8 @@ use super::{
     harness::Harness,
 };
 use crate::{
-    Environment, ListKeys, Reach, Reservation, Reserved, Retire, Rotation, Status, StoreErrorKind,
-    Timestamp,
+    Environment, ListKeys, Reach, Status, Timestamp,
+    store::{Reservation, Reserved, Retire, Rotation, StoreErrorKind},
 };
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -5,7 +5,10 @@ use super::{
     handle::Handle,
     harness::Harness,
 };
-use crate::{KeyId, ListKeys, Metadata, Page, Reach, Record, Rename, Retire};
+use crate::{
+    KeyId, ListKeys, Metadata, Page, Reach, Rename,
+    store::{Record, Retire},
+};
 
 /// Tests clause 3, durable. After each kind of write this function drops all handles, and a new
 /// handle must show the same records. If the store lives only as long as its process, the suite

@@ -9,8 +9,8 @@ use super::{
     harness::Harness,
 };
 use crate::{
-    Durability, Environment, ListKeys, ListStart, Reach, Record, Rename, Retire, StoreError,
-    StoreErrorKind,
+    Environment, ListKeys, ListStart, Reach, Rename,
+    store::{Durability, Record, Retire, StoreError, StoreErrorKind},
 };
 
 /// Tests clause 14, errors.

@@ -6,8 +6,9 @@ use std::{
 };
 
 use crate::{
-    Credential, Environment, Key, KeyId, Name, Permissions, Record, StoreError, StoreErrorKind,
-    StoredHash, Tag, Timestamp, Workspace, base62,
+    Environment, Key, KeyId, Name, Permissions, Timestamp, Workspace, base62,
+    hash::{Credential, StoredHash, Tag},
+    store::{Record, StoreError, StoreErrorKind},
 };
 
 /// The time that most calls pass to the store: 2024-03-01T10:00:00Z. A store that reads a clock

@@ -6,8 +6,10 @@ use super::{
     harness::Harness,
 };
 use crate::{
-    Credential, Environment, KeyId, ListKeys, Metadata, Name, Permission, Permissions, Prefix,
-    Reach, Record, Retire, StoredHash, Tag, Timestamp, Workspace,
+    Environment, KeyId, ListKeys, Metadata, Name, Permission, Permissions, Prefix, Reach,
+    Timestamp, Workspace,
+    hash::{Credential, StoredHash, Tag},
+    store::{Record, Retire},
 };
 
 /// Tests clause 15, format: a store returns the extreme values of each field unchanged, and keeps

@@ -8,9 +8,12 @@ use std::{
 
 use super::{fixture::now, harness::Harness};
 use crate::{
-    Credential, Durability, Environment, Key, KeyId, KeyStore, ListKeys, Page, Prefix, Purge,
-    Reach, Record, Rename, Reservation, Reserved, Retire, Revocation, Rotation, StoreError,
-    Timestamp, Workspace,
+    Environment, Key, KeyId, ListKeys, Page, Prefix, Reach, Rename, Revocation, Timestamp,
+    Workspace,
+    hash::Credential,
+    store::{
+        Durability, KeyStore, Purge, Record, Reservation, Reserved, Retire, Rotation, StoreError,
+    },
 };
 
 /// A handle on the store under test. Each method blocks until the store has finished. Methods that

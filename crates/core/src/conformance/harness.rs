@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{KeyId, KeyStore};
+use crate::{KeyId, store::KeyStore};
 
 /// Access to a store under test. Each harness has a separate store, which is empty at first.
 pub trait Harness: Sync {

@@ -8,7 +8,10 @@ use super::{
     handle::{Handle, race},
     harness::Harness,
 };
-use crate::{Environment, KeyId, Permissions, Reach, Record, StoreErrorKind, Timestamp};
+use crate::{
+    Environment, KeyId, Permissions, Reach, Timestamp,
+    store::{Record, StoreErrorKind},
+};
 
 /// Tests clause 1, atomic insert.
 pub fn atomic_insert(harness: &impl Harness) {

@@ -8,7 +8,7 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use keywright_core::{KeyId, KeyStore, MemoryStore, conformance::Harness, conformance_tests};
+//! use keywright_core::{KeyId, store::KeyStore, MemoryStore, conformance::Harness, conformance_tests};
 //!
 //! #[derive(Default)]
 //! struct InMemory(Arc<MemoryStore>);
@@ -85,7 +85,7 @@ pub use self::{
     update::conditional_update,
 };
 #[cfg(doc)]
-use crate::KeyStore;
+use crate::store::KeyStore;
 
 /// Declares a `#[test]` for each function of the [conformance suite](crate::conformance).
 ///

@@ -8,7 +8,10 @@ use super::{
     handle::{Handle, race},
     harness::Harness,
 };
-use crate::{KeyId, ListKeys, Purge, Reach, Record, Rename, Retire, StoreErrorKind, Timestamp};
+use crate::{
+    KeyId, ListKeys, Reach, Rename, Timestamp,
+    store::{Purge, Record, Retire, StoreErrorKind},
+};
 
 /// Tests clause 16, purge.
 pub fn purge(harness: &impl Harness) {

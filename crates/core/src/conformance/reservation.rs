@@ -5,7 +5,10 @@ use super::{
     handle::{Handle, race},
     harness::Harness,
 };
-use crate::{Reservation, Reserved, StoreErrorKind, Timestamp};
+use crate::{
+    Timestamp,
+    store::{Reservation, Reserved, StoreErrorKind},
+};
 
 /// Tests clause 11, reservation. Also tests that servers which start at once on an empty store
 /// create one first key.

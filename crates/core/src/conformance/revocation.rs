@@ -14,7 +14,10 @@ use super::{
     handle::{Handle, race},
     harness::Harness,
 };
-use crate::{KeyId, Reach, Rename, Retire, Revocation, Status, StoreErrorKind, Timestamp};
+use crate::{
+    KeyId, Reach, Rename, Revocation, Status, Timestamp,
+    store::{Retire, StoreErrorKind},
+};
 
 /// Tests clause 4, monotone revocation.
 pub fn monotone_revocation(harness: &impl Harness) {

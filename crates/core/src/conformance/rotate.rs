@@ -8,7 +8,10 @@ use super::{
     handle::{Handle, race},
     harness::Harness,
 };
-use crate::{Key, Reach, Record, Retire, Rotation, StoreErrorKind, Timestamp};
+use crate::{
+    Key, Reach, Timestamp,
+    store::{Record, Retire, Rotation, StoreErrorKind},
+};
 
 /// Tests clause 2, atomic rotate.
 pub fn atomic_rotate(harness: &impl Harness) {

@@ -9,7 +9,8 @@ use super::{
     harness::Harness,
 };
 use crate::{
-    KeyId, ListKeys, ListStart, Metadata, Reach, Record, Rename, Retire, Status, StoreErrorKind,
+    KeyId, ListKeys, ListStart, Metadata, Reach, Rename, Status,
+    store::{Record, Retire, StoreErrorKind},
 };
 
 /// Names that a careless comparison confuses.

@@ -5,7 +5,7 @@ use super::{
     handle::{Handle, race},
     harness::Harness,
 };
-use crate::{KeyId, ListKeys, Record, Rename, Timestamp};
+use crate::{KeyId, ListKeys, Rename, Timestamp, store::Record};
 
 /// Tests clause 8, touch is not a write of the record.
 pub fn touch_is_no_write(harness: &impl Harness) {

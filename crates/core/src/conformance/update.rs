@@ -9,7 +9,10 @@ use super::{
     handle::{Handle, race},
     harness::Harness,
 };
-use crate::{Key, Metadata, Reach, Record, Rename, Retire, StoreErrorKind};
+use crate::{
+    Key, Metadata, Reach, Rename,
+    store::{Record, Retire, StoreErrorKind},
+};
 
 /// Tests clause 7, conditional update.
 pub fn conditional_update(harness: &impl Harness) {

@@ -2,8 +2,8 @@
 
 use super::{IssueError, Issuer, Minted, authorize, check_expiry};
 use crate::{
-    Caller, Environment, Key, KeyId, Metadata, Name, Permission, Permissions, Record, StoreError,
-    StoreErrorKind, Timestamp, Token,
+    Caller, Environment, Key, KeyId, Metadata, Name, Permission, Permissions, Timestamp, Token,
+    store::{Record, StoreError, StoreErrorKind},
 };
 
 /// A key to create: its name, and what differs from the caller.

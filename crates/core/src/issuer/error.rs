@@ -1,10 +1,10 @@
 //! Errors of the issuer.
 
-use crate::{HashError, Permission, RandomError, StoreError};
+use crate::{Permission, hash::HashError, random::RandomError, store::StoreError};
 
 /// Why an operation of the [`Issuer`](crate::Issuer) failed. Nothing was changed, except that after
 /// a [`Store`](Self::Store) error with the kind
-/// [`Unavailable`](crate::StoreErrorKind::Unavailable) the change may have been made.
+/// [`Unavailable`](crate::store::StoreErrorKind::Unavailable) the change may have been made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueError {

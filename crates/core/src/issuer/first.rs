@@ -6,7 +6,9 @@ use sha2::{Digest, Sha256};
 
 use super::{IssueError, Issued, Issuer, NewKey, create::Draft};
 use crate::{
-    Caller, KeyId, Permissions, Reservation, Reserved, StoreErrorKind, Workspace, random::Generator,
+    Caller, KeyId, Permissions, Workspace,
+    random::Generator,
+    store::{Reservation, Reserved, StoreErrorKind},
 };
 
 /// How long the reservation of the first key holds, for servers that start on the same empty store.

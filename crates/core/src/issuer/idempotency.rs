@@ -4,8 +4,9 @@ use std::{fmt, time::Duration};
 
 use super::{IssueError, Issued, Issuer, NewKey, create::Draft, digest};
 use crate::{
-    Caller, Key, KeyId, RandomError, Reservation, Reserved, StoreErrorKind, Timestamp,
-    random::Generator,
+    Caller, Key, KeyId, Timestamp,
+    random::{Generator, RandomError},
+    store::{Reservation, Reserved, StoreErrorKind},
 };
 
 /// How long a repeated request is recognised.

@@ -4,7 +4,8 @@ use sha2::{Digest, Sha256};
 
 use super::{IssueError, Issuer, authorize};
 use crate::{
-    Caller, Key, KeyId, ListKeys, ListStart, Page, Permission, Record, Status, base62, fold_case,
+    Caller, Key, KeyId, ListKeys, ListStart, Page, Permission, Status, base62, name::fold_case,
+    store::Record,
 };
 
 impl Issuer {

@@ -2,7 +2,9 @@
 
 use super::{IssueError, Issuer};
 use crate::{
-    Credential, Environment, KeyId, Secret, Token, Workspace, hash::Binding, random::Generator,
+    Environment, KeyId, Secret, Token, Workspace,
+    hash::{Binding, Credential},
+    random::Generator,
 };
 
 /// A new token, and the hash that a store keeps.

@@ -24,7 +24,10 @@ pub use self::{
     mint::Minted,
     rotate::NewRotation,
 };
-use crate::{Caller, Permission, Record, Status, StoreError, StoreErrorKind, Timestamp, Verifier};
+use crate::{
+    Caller, Permission, Status, Timestamp, Verifier,
+    store::{Record, StoreError, StoreErrorKind},
+};
 
 /// Creates, lists, renames, rotates and revokes keys on behalf of a [`Caller`].
 ///

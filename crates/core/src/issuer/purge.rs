@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{IssueError, Issuer, idempotency::REPLAY_WINDOW};
-use crate::{Purge, Timestamp, Workspace};
+use crate::{Timestamp, Workspace, store::Purge};
 
 /// The maximum number of records to delete in one step. Other writes wait while a step runs.
 const BATCH: u32 = 500;

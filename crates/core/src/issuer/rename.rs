@@ -1,7 +1,7 @@
 //! Changes the name and the metadata of keys.
 
 use super::{IssueError, Issuer, not_found};
-use crate::{Caller, Key, KeyId, Permission, Rename, StoreErrorKind};
+use crate::{Caller, Key, KeyId, Permission, Rename, store::StoreErrorKind};
 
 /// The maximum number of attempts at a change. An attempt fails if another change is made between
 /// its read and its write.

@@ -12,8 +12,8 @@ use super::{
     rename::CHANGE_ATTEMPTS,
 };
 use crate::{
-    Caller, Key, KeyId, Permission, Record, Retire, Rotation, Status, StoreError, StoreErrorKind,
-    Timestamp,
+    Caller, Key, KeyId, Permission, Status, Timestamp,
+    store::{Record, Retire, Rotation, StoreError, StoreErrorKind},
 };
 
 /// How to rotate a key.

@@ -4,9 +4,9 @@ use futures_executor::block_on;
 
 use super::*;
 use crate::{
-    Clock, Config, Denied, Entropy, Environment, Expiry, KeyId, KeyStore, Keywright, ListKeys,
-    MemoryStore, Name, NewKey, Permissions, Prefix, RandomError, Reach, Scheme, VerifyError,
-    Workspace,
+    Clock, Config, Denied, Entropy, Environment, Expiry, KeyId, Keywright, ListKeys, MemoryStore,
+    Name, NewKey, Permissions, Prefix, Reach, Scheme, VerifyError, Workspace, random::RandomError,
+    store::KeyStore,
 };
 
 /// A clock that stands still until it is set.
@@ -208,7 +208,7 @@ fn a_server_that_crashes_after_its_reservation_does_not_block_the_first_key() {
     let purpose: [u8; 32] =
         { Sha256::digest(b"keywright: the first key of an empty store").into() };
     let id = KeyId::parse("key_0000000000000001").unwrap();
-    let reservation = crate::Reservation::new(purpose, purpose, id, time(9_000));
+    let reservation = crate::store::Reservation::new(purpose, purpose, id, time(9_000));
     block_on(store.reserve(&reservation, time(1_000))).unwrap();
     let first = block_on(keys.issuer().create_first(workspace(), new_key()))
         .unwrap()
@@ -315,7 +315,8 @@ fn a_purge_in_memory_deletes_a_key_and_its_descendants_in_one_step() {
     let child = create(Caller::from(&root), 1_001);
     create(Caller::from(&child), 1_002);
     block_on(store.revoke(&workspace(), &root.id, Reach::Descendants, time(1_002))).unwrap();
-    let purge = |limit| block_on(store.purge(&crate::Purge::new(time(1_003), limit))).unwrap();
+    let purge =
+        |limit| block_on(store.purge(&crate::store::Purge::new(time(1_003), limit))).unwrap();
     assert_eq!([purge(1), purge(10), purge(10)], [1, 2, 0]);
 }
 

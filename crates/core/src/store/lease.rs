@@ -40,7 +40,7 @@ const ALWAYS: u64 = u64::MAX;
 /// ```
 /// use std::time::Duration;
 ///
-/// use keywright_core::{KeyId, Lease};
+/// use keywright_core::{KeyId, store::Lease};
 ///
 /// let id = KeyId::parse("key_0U5lKtf600000000")?;
 /// let lease = Lease::lapsed();
@@ -51,7 +51,7 @@ const ALWAYS: u64 = u64::MAX;
 /// assert!(lease.holds(&id, stamp));
 /// lease.changed(&id);
 /// assert!(!lease.holds(&id, stamp));
-/// # Ok::<(), keywright_core::KeyIdError>(())
+/// # Ok::<(), keywright_core::error::KeyIdError>(())
 /// ```
 pub struct Lease {
     origin: Instant,

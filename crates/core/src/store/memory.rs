@@ -8,8 +8,15 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Durability, KeyStore, Lease, Purge, Reach, Record, Rename, Reservation, Reserved, Revocation,
-    Rotation, StoreError, StoreErrorKind,
+    durability::Durability,
+    error::{StoreError, StoreErrorKind},
+    key_store::KeyStore,
+    lease::Lease,
+    purge::Purge,
+    record::{Record, Rename},
+    reservation::{Reservation, Reserved},
+    revocation::{Reach, Revocation},
+    rotation::Rotation,
 };
 use crate::{
     Environment, Key, KeyId, ListKeys, ListStart, Page, Prefix, Timestamp, Workspace,

@@ -1,7 +1,8 @@
 //! The record of a key, its changes, and the rules by which a store makes them.
 
+use super::error::StoreErrorKind;
 use crate::{
-    KeyId, Metadata, Name, StoreErrorKind, Timestamp,
+    KeyId, Metadata, Name, Timestamp,
     hash::Credential,
     key::{Key, Status},
 };
@@ -9,13 +10,13 @@ use crate::{
 /// The record that a store keeps of a key: the key, the hash of its secret, and a version. It never
 /// holds a token.
 ///
-/// Its methods are the rules of the [contract](crate::KeyStore#the-contract) that concern one
+/// Its methods are the rules of the [contract](crate::store::KeyStore#the-contract) that concern one
 /// record. Each checks whether the change is allowed, and either makes it or leaves the record
 /// untouched and returns the error that the contract requires. A store that can run Rust inside a
 /// transaction reads the record, calls the method, and writes the record back:
 ///
 /// ```
-/// use keywright_core::{Name, Record, Rename, StoreErrorKind, Timestamp};
+/// use keywright_core::{Name, store::{Record, StoreErrorKind}, Rename, Timestamp};
 ///
 /// # use keywright_core::{Credential, Environment, Key, KeyId, Permissions, StoredHash, Tag};
 /// # use keywright_core::Workspace;
@@ -204,7 +205,10 @@ pub enum Retire {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Environment, Permissions, StoredHash, Tag, Workspace};
+    use crate::{
+        Environment, Permissions, Workspace,
+        hash::{StoredHash, Tag},
+    };
 
     const ID: &str = "key_0U5lKtf600000000";
     const SUCCESSOR: &str = "key_0U5lKtf600000001";

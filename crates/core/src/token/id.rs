@@ -20,7 +20,7 @@ use crate::{Timestamp, base62, random::Generator};
 ///
 /// let id = KeyId::parse("key_0U5lKtf600000000")?;
 /// assert_eq!(id.created_at().to_string(), "2024-03-01T10:00:00.000Z");
-/// # Ok::<(), keywright_core::KeyIdError>(())
+/// # Ok::<(), keywright_core::error::KeyIdError>(())
 /// ```
 // Aligned so that it is copied in whole words: each `Verified` contains one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,7 +10,7 @@ use std::fmt;
 ///
 /// assert_eq!(Prefix::parse("acme")?.as_str(), "acme");
 /// assert!(Prefix::parse("Acme").is_err());
-/// # Ok::<(), keywright_core::PrefixError>(())
+/// # Ok::<(), keywright_core::error::PrefixError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Prefix(Box<str>);

@@ -13,9 +13,10 @@ use super::{
     token_mac::TokenMac,
 };
 use crate::{
-    Clock, Entropy, HashError, Key, KeyId, KeyStore, Record, StoreError, Timestamp,
-    hash::{Binding, Credential, Hasher, StoredHash},
+    Clock, Entropy, Key, KeyId, Timestamp,
+    hash::{Binding, Credential, HashError, Hasher, StoredHash},
     random::Generator,
+    store::{KeyStore, Record, StoreError},
     token::Secret,
 };
 

@@ -9,8 +9,8 @@ use futures_channel::oneshot;
 
 use super::proof::Proof;
 use crate::{
-    HashError, KeyId,
-    hash::{Binding, Hasher, StoredHash},
+    KeyId,
+    hash::{Binding, HashError, Hasher, StoredHash},
     token::Secret,
 };
 

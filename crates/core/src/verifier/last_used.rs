@@ -11,7 +11,8 @@ use std::{
 
 use super::cached_key::CachedKey;
 use crate::{
-    Key, KeyId, KeyStore, StoreError, Timestamp,
+    Key, KeyId, Timestamp,
+    store::{KeyStore, StoreError},
     sync::{Mutex, MutexGuard, Ordering, PoisonError},
 };
 

@@ -28,15 +28,16 @@ use self::{
     state::VerifierState,
 };
 use crate::{
-    Caller, Entropy, Key, KeyId, KeyStore, Prefix, StoreError, Timestamp, TokenRef,
+    Caller, Entropy, Key, KeyId, Prefix, Timestamp, TokenRef,
     hash::Hasher,
     meter::{self, VerificationOutcome},
+    store::{KeyStore, StoreError},
 };
 
 /// Verifies tokens.
 ///
 /// A verified key is cached. Later verifications of it are decided in memory, for as long as the
-/// store's [`Lease`](crate::Lease) holds for the cached record. All other verifications read the
+/// store's [`Lease`](crate::store::Lease) holds for the cached record. All other verifications read the
 /// store. So every call that begins after the store's bound rejects a revoked key, and if the key
 /// was revoked through this store, every call that begins after the revocation was acknowledged.
 ///

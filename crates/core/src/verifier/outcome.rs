@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::cached_key::CachedKey;
 use crate::{
-    Caller, HashError, Key, KeyId, StoreError, Timestamp, TokenError, meter::VerificationOutcome,
+    Caller, Key, KeyId, Timestamp, hash::HashError, meter::VerificationOutcome, store::StoreError,
+    token::TokenError,
 };
 
 /// A verified token: its key, and what the key may do.

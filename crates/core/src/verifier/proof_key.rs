@@ -6,7 +6,12 @@ use siphasher::sip128::SipHasher24;
 use zeroize::Zeroizing;
 
 use super::{proof::Fingerprint, token_mac::TokenMac};
-use crate::{Entropy, Key, RandomError, StoredHash, random::Generator, token::Secret};
+use crate::{
+    Entropy, Key,
+    hash::StoredHash,
+    random::{Generator, RandomError},
+    token::Secret,
+};
 
 /// A key for SipHash-2-4 with 128 bits of output. Each verifier generates its own at random, and
 /// wipes it on drop.

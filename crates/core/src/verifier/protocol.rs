@@ -14,10 +14,10 @@ use super::{
     token_mac::TokenMac,
 };
 use crate::{
-    Denied, Environment, HashError, Key, KeyId, Record, Status, StoreError, Timestamp, VerifyError,
-    hash::{Credential, StoredHash},
+    Denied, Environment, Key, KeyId, Status, Timestamp, VerifyError,
+    hash::{Credential, HashError, StoredHash},
     meter,
-    store::{Lease, Stamp},
+    store::{Lease, Record, Stamp, StoreError},
     sync::Ordering,
 };
 

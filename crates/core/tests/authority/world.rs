@@ -11,9 +11,9 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Clock, Config, Environment, Expiry, IssueError, Issued, Key, KeyId, KeyStore,
-    Keywright, MemoryStore, Name, NewKey, NewRotation, Prefix, Reach, Record, Rename, Scheme,
-    Timestamp, Workspace,
+    Caller, Clock, Config, Environment, Expiry, IssueError, Issued, Key, KeyId, Keywright,
+    MemoryStore, Name, NewKey, NewRotation, Prefix, Reach, Rename, Scheme, Timestamp, Workspace,
+    store::{KeyStore, Record},
 };
 use proptest::sample::Index;
 

@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Key, KeyId, KeyStore, Lease, MemoryStore, Reach, Rename, Revocation, Rotation,
-    StoreError, Timestamp, Workspace,
+    Key, KeyId, MemoryStore, Reach, Rename, Revocation, Timestamp, Workspace,
+    store::{Credential, KeyStore, Lease, Rotation, StoreError},
 };
 
 use crate::{

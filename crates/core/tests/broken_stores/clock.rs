@@ -4,8 +4,8 @@ use std::{collections::HashMap, future::poll_fn, task::Poll};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Clock, Environment, KeyId, KeyStore, ListKeys, MemoryStore, Page, Record, Rotation, StoreError,
-    SystemClock, Timestamp, Workspace,
+    Clock, Environment, KeyId, ListKeys, MemoryStore, Page, SystemClock, Timestamp, Workspace,
+    store::{KeyStore, Record, Rotation, StoreError},
 };
 
 use crate::{

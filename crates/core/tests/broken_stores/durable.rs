@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use keywright_core::{Durability, KeyId, KeyStore, MemoryStore, conformance::Harness};
+use keywright_core::{
+    KeyId, MemoryStore,
+    conformance::Harness,
+    store::{Durability, KeyStore},
+};
 
 use crate::{
     failed_clauses::{assert_fails_only, assert_harness_fails_only},

@@ -4,8 +4,8 @@ use std::{collections::HashSet, marker::PhantomData};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Durability, Environment, KeyId, KeyStore, ListKeys, MemoryStore, Page, Record, StoreError,
-    StoreErrorKind, Timestamp, Workspace,
+    Environment, KeyId, ListKeys, MemoryStore, Page, Timestamp, Workspace,
+    store::{Durability, KeyStore, Record, StoreError, StoreErrorKind},
 };
 
 use crate::{

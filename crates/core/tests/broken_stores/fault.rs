@@ -7,9 +7,13 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, ListKeys, MemoryStore, Page,
-    Prefix, Purge, Reach, Record, Rename, Reservation, Reserved, Retire, Revocation, Rotation,
-    StoreError, Timestamp, Workspace, conformance::Harness,
+    Environment, Key, KeyId, ListKeys, MemoryStore, Page, Prefix, Reach, Rename, Revocation,
+    Timestamp, Workspace,
+    conformance::Harness,
+    store::{
+        Credential, Durability, KeyStore, Lease, Purge, Record, Reservation, Reserved, Retire,
+        Rotation, StoreError,
+    },
 };
 
 /// A planted fault: the calls in which a broken store differs from the store in memory. By default

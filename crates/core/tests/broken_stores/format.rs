@@ -1,7 +1,10 @@
 //! Stores that break clause 15.
 
 use async_trait::async_trait;
-use keywright_core::{KeyStore, MemoryStore, Name, Prefix, Record, StoreError, Timestamp};
+use keywright_core::{
+    MemoryStore, Name, Prefix, Timestamp,
+    store::{KeyStore, Record, StoreError},
+};
 
 use crate::{failed_clauses::assert_fails_only, fault::Fault};
 

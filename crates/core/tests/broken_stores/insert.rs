@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use keywright_core::{
-    KeyStore, MemoryStore, Record, Rename, Status, StoreError, StoreErrorKind, Timestamp,
+    MemoryStore, Rename, Status, Timestamp,
+    store::{KeyStore, Record, StoreError, StoreErrorKind},
 };
 
 use crate::{

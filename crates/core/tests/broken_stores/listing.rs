@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, Key, KeyId, KeyStore, ListKeys, ListStart, MemoryStore, Page, StoreError,
-    Timestamp, Workspace,
+    Environment, Key, KeyId, ListKeys, ListStart, MemoryStore, Page, Timestamp, Workspace,
+    store::{KeyStore, StoreError},
 };
 
 use crate::{failed_clauses::assert_fails_only, fault::Fault};

@@ -3,7 +3,10 @@
 use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
-use keywright_core::{Key, KeyId, KeyStore, MemoryStore, Purge, Record, StoreError, Workspace};
+use keywright_core::{
+    Key, KeyId, MemoryStore, Workspace,
+    store::{KeyStore, Purge, Record, StoreError},
+};
 
 use crate::{
     failed_clauses::assert_fails_only,

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use keywright_core::{KeyStore, MemoryStore, Reservation, Reserved, StoreError, Timestamp};
+use keywright_core::{
+    MemoryStore, Timestamp,
+    store::{KeyStore, Reservation, Reserved, StoreError},
+};
 
 use crate::{
     failed_clauses::assert_fails_only,

@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Key, KeyId, KeyStore, MemoryStore, Purge, Reach, Record, Rename, Revocation,
-    Rotation, StoreError, StoreErrorKind, Timestamp, Workspace,
+    Key, KeyId, MemoryStore, Reach, Rename, Revocation, Timestamp, Workspace,
+    store::{Credential, KeyStore, Purge, Record, Rotation, StoreError, StoreErrorKind},
 };
 
 use crate::{

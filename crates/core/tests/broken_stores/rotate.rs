@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use keywright_core::{
-    KeyStore, MemoryStore, Reach, Retire, Rotation, StoreError, StoreErrorKind, Timestamp,
-    Workspace,
+    MemoryStore, Reach, Timestamp, Workspace,
+    store::{KeyStore, Retire, Rotation, StoreError, StoreErrorKind},
 };
 
 use crate::{

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, Key, KeyId, KeyStore, ListKeys, ListStart, MemoryStore, Page, Reach, Record,
-    Rename, Revocation, Rotation, StoreError, Timestamp, Workspace,
+    Environment, Key, KeyId, ListKeys, ListStart, MemoryStore, Page, Reach, Rename, Revocation,
+    Timestamp, Workspace,
+    store::{KeyStore, Record, Rotation, StoreError},
 };
 
 use crate::{

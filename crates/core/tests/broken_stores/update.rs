@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Key, KeyId, KeyStore, MemoryStore, Metadata, Record, Rename, StoreError, Timestamp,
-    Workspace,
+    Key, KeyId, MemoryStore, Metadata, Rename, Timestamp, Workspace,
+    store::{Credential, KeyStore, Record, StoreError},
 };
 
 use crate::{

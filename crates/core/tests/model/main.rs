@@ -25,11 +25,12 @@ mod verifier;
 
 // The names that the library's sources import from their crate.
 use keywright_core::{
-    Denied, Environment, HashError, KeyId, Metadata, Name, Permissions, StoreError, StoreErrorKind,
-    Timestamp, VerifyError, Workspace,
+    Denied, Environment, KeyId, Metadata, Name, Permissions, Timestamp, VerifyError, Workspace,
+    error::HashError,
+    store::{StoreError, StoreErrorKind},
 };
 mod hash {
-    pub(crate) use keywright_core::{Credential, StoredHash};
+    pub(crate) use keywright_core::store::{Credential, StoredHash};
 }
 
 use crate::{

@@ -30,8 +30,9 @@ use std::{
 
 // The names that the library's sources import from their crate.
 use keywright_core::{
-    Denied, Environment, HashError, KeyId, Metadata, Name, Permissions, StoreError, StoreErrorKind,
-    Timestamp, VerifyError, Workspace,
+    Denied, Environment, KeyId, Metadata, Name, Permissions, Timestamp, VerifyError, Workspace,
+    error::HashError,
+    store::{StoreError, StoreErrorKind},
 };
 use loom::thread;
 
@@ -42,7 +43,7 @@ use crate::{
     verifier::Verifier,
 };
 mod hash {
-    pub(crate) use keywright_core::{Credential, StoredHash};
+    pub(crate) use keywright_core::store::{Credential, StoredHash};
 }
 mod meter {
     #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ mod record;
 
 use std::sync::LazyLock;
 
-use keywright_core::Tag;
+use keywright_core::store::Tag;
 use loom::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use self::{

@@ -1,6 +1,6 @@
 //! Eviction from caches of few keys, and verification without a cache.
 
-use keywright_core::{Denied, Lease};
+use keywright_core::{Denied, store::Lease};
 
 use crate::world::World;
 

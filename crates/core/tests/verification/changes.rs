@@ -5,7 +5,10 @@ use std::{
     thread,
 };
 
-use keywright_core::{Denied, KeyStore, Lease, Scheme, VerifyError};
+use keywright_core::{
+    Denied, Scheme, VerifyError,
+    store::{KeyStore, Lease},
+};
 
 use crate::world::World;
 

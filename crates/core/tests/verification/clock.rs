@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keywright_core::{Denied, Expiry, Lease, NewKey, Timestamp};
+use keywright_core::{Denied, Expiry, NewKey, Timestamp, store::Lease};
 
 use crate::world::{World, name};
 

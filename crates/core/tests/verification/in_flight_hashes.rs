@@ -11,7 +11,8 @@ use std::{
 };
 
 use keywright_core::{
-    Entropy, HashError, Issued, OsEntropy, RandomError, Scheme, Undecided, Verified, VerifyError,
+    Entropy, Issued, OsEntropy, Scheme, Undecided, Verified, VerifyError,
+    error::{HashError, RandomError},
 };
 use pollster::block_on;
 

@@ -2,7 +2,7 @@
 
 use keywright_core::{
     Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError, IssueOutcome,
-    Issued, ListKeys, ListStart, Metadata, NewKey, StoreErrorKind, Timestamp, Workspace,
+    Issued, ListKeys, ListStart, Metadata, NewKey, Timestamp, Workspace, store::StoreErrorKind,
 };
 use pollster::block_on;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keywright_core::{
     Expiry, IdempotencyKey, IssueError, IssueOutcome, Key, KeyId, NewKey, NewRotation, Rename,
-    StoreErrorKind, Timestamp,
+    Timestamp, store::StoreErrorKind,
 };
 use pollster::block_on;
 

@@ -11,8 +11,8 @@ use std::{
 };
 
 use keywright_core::{
-    Config, Denied, HashError, Issued, KeyStore, Keywright, Pepper, PepperId, PepperRing, Scheme,
-    Undecided, VerifyError,
+    Config, Denied, Issued, Keywright, Pepper, PepperId, PepperRing, Scheme, Undecided,
+    VerifyError, error::HashError, store::KeyStore,
 };
 use pollster::block_on;
 

@@ -10,9 +10,12 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Credential, Durability, Environment, Key, KeyId, KeyStore, Lease, ListKeys, MemoryStore, Page,
-    Prefix, Purge, Reach, Record, Rename, Reservation, Reserved, Revocation, Rotation, StoreError,
-    StoreErrorKind, Timestamp, Workspace,
+    Environment, Key, KeyId, ListKeys, MemoryStore, Page, Prefix, Reach, Rename, Revocation,
+    Timestamp, Workspace,
+    store::{
+        Credential, Durability, KeyStore, Lease, Purge, Record, Reservation, Reserved, Rotation,
+        StoreError, StoreErrorKind,
+    },
 };
 use pollster::block_on;
 

@@ -3,9 +3,10 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use keywright_core::{
-    Argon2Params, Caller, Config, Denied, Environment, IssueError, Issued, Key, KeyId, KeyStore,
-    Keywright, Lease, Name, NewKey, NewRotation, Prefix, Reach, Rename, Scheme, StoreError,
-    StoreErrorKind, Token, TokenRef, Verified, VerifyError, Workspace,
+    Argon2Params, Caller, Config, Denied, Environment, IssueError, Issued, Key, KeyId, Keywright,
+    Name, NewKey, NewRotation, Prefix, Reach, Rename, Scheme, Token, TokenRef, Verified,
+    VerifyError, Workspace,
+    store::{KeyStore, Lease, StoreError, StoreErrorKind},
 };
 use pollster::block_on;
 

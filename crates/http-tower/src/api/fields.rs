@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use keywright_core::{Metadata, Name, NameError, Timestamp};
+use keywright_core::{Metadata, Name, Timestamp, error::NameError};
 use serde_json::{Map, Value};
 
 use crate::{

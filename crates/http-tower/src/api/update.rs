@@ -1,7 +1,7 @@
 //! `PATCH /{id}`: changes the name or the metadata of a key.
 
 use http::{StatusCode, request::Parts};
-use keywright_core::{KeyId, NameError, Permission, Rename};
+use keywright_core::{KeyId, Permission, Rename, error::NameError};
 use serde_json::{Map, Value};
 
 use super::{

@@ -3,7 +3,10 @@
 use std::{error::Error, fmt::Write as _};
 
 use http::StatusCode;
-use keywright_core::{IssueError, StoreError, StoreErrorKind, Undecided, VerifyError};
+use keywright_core::{
+    IssueError, Undecided, VerifyError,
+    store::{StoreError, StoreErrorKind},
+};
 
 use super::{api_error::ApiError, challenge::Challenge};
 

@@ -1,7 +1,7 @@
 //! The error responses, one for each status.
 
 use http::StatusCode;
-use keywright_core::{IssueError, NameError, Permission};
+use keywright_core::{IssueError, Permission, error::NameError};
 use serde::Serialize;
 use utoipa::{
     ToSchema,

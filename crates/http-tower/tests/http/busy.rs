@@ -12,8 +12,8 @@ use std::{
 use axum::body::Body;
 use http::{Request, Response};
 use keywright_core::{
-    Argon2Params, Caller, Config, KeyStore, Keywright, MemoryStore, Name, NewKey, Prefix, Scheme,
-    Workspace,
+    Argon2Params, Caller, Config, Keywright, MemoryStore, Name, NewKey, Prefix, Scheme, Workspace,
+    store::KeyStore,
 };
 use keywright_http_tower::AuthLayer;
 use tower::{Layer, service_fn};

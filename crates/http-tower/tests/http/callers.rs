@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use keywright_core::{
-    Caller, Environment, Expiry, KeyId, KeyStore, Keywright, ListKeys, MemoryStore, Name, NewKey,
-    Reach, Record, Workspace,
+    Caller, Environment, Expiry, KeyId, Keywright, ListKeys, MemoryStore, Name, NewKey, Reach,
+    Workspace,
+    store::{KeyStore, Record},
 };
 use keywright_http_tower::ApiKeys;
 use serde_json::{Value, json};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Request, Response, StatusCode};
 use keywright_core::{
-    Caller, Config, Issued, KeyStore, Keywright, MemoryStore, Name, NewKey, Prefix, Scheme,
-    Workspace,
+    Caller, Config, Issued, Keywright, MemoryStore, Name, NewKey, Prefix, Scheme, Workspace,
+    store::KeyStore,
 };
 use keywright_http_tower::ApiKeys;
 use keywright_store_sqlite::SqliteStore;

@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::body::Body;
 use http::Request;
-use keywright_core::{Caller, Environment, KeyId, KeyStore, Keywright, Record, Workspace};
+use keywright_core::{
+    Caller, Environment, KeyId, Keywright, Workspace,
+    store::{KeyStore, Record},
+};
 use keywright_http_tower::ApiKeys;
 use serde_json::{Value, json};
 

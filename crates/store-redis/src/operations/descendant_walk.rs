@@ -17,7 +17,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use keywright_core::{KeyId, Lease};
+use keywright_core::{KeyId, store::Lease};
 use redis::{Value, cmd};
 
 use super::{confirmation::Confirmation, index, purge_progress::PurgeProgress, stored::parse_id};

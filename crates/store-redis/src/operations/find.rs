@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use keywright_core::{KeyId, Lease, Record, Timestamp};
+use keywright_core::{
+    KeyId, Timestamp,
+    store::{Lease, Record},
+};
 use redis::{Value, cmd};
 
 use crate::{

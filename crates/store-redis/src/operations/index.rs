@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use keywright_core::{Environment, Key, KeyId, Record};
+use keywright_core::{Environment, Key, KeyId, store::Record};
 use redis::{Cmd, Value, cmd};
 
 use super::{confirmation::Confirmation, stored::parse_id};

@@ -6,7 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use keywright_core::{KeyId, Lease, Record, StoreErrorKind, Timestamp};
+use keywright_core::{
+    KeyId, Timestamp,
+    store::{Lease, Record, StoreErrorKind},
+};
 use redis::{Value, cmd};
 
 use super::{

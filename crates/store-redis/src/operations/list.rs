@@ -3,7 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use keywright_core::{
-    Environment, Key, KeyId, Lease, ListKeys, ListStart, Page, Timestamp, Workspace, fold_case,
+    Environment, Key, KeyId, ListKeys, ListStart, Page, Timestamp, Workspace,
+    store::{Lease, fold_case},
 };
 use tokio::task::JoinSet;
 

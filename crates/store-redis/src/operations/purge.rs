@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use keywright_core::{KeyId, Lease, Purge};
+use keywright_core::{
+    KeyId,
+    store::{Lease, Purge},
+};
 use redis::Value;
 use tokio::task::JoinSet;
 

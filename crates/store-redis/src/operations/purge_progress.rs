@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use keywright_core::{KeyId, Purge};
+use keywright_core::{KeyId, store::Purge};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::record::Header;

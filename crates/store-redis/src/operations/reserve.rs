@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use keywright_core::{KeyId, Reservation, Reserved, Timestamp};
+use keywright_core::{
+    KeyId, Timestamp,
+    store::{Reservation, Reserved},
+};
 use redis::Value;
 
 use crate::{

@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use keywright_core::{KeyId, Lease, Reach, Revocation, StoreErrorKind, Timestamp, Workspace};
+use keywright_core::{
+    KeyId, Reach, Revocation, Timestamp, Workspace,
+    store::{Lease, StoreErrorKind},
+};
 use redis::{Value, cmd};
 use tokio::task::JoinSet;
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use keywright_core::{Lease, Rotation, StoreErrorKind, Timestamp, Workspace};
+use keywright_core::{
+    Timestamp, Workspace,
+    store::{Lease, Rotation, StoreErrorKind},
+};
 
 use super::{
     find::find,

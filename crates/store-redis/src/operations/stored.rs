@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use keywright_core::{KeyId, Record, StoreErrorKind, Workspace};
+use keywright_core::{
+    KeyId, Workspace,
+    store::{Record, StoreErrorKind},
+};
 use redis::{Value, cmd};
 
 use crate::{

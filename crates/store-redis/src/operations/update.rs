@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use keywright_core::{Credential, Key, KeyId, Lease, Record, Rename, StoreErrorKind, Workspace};
+use keywright_core::{
+    Key, KeyId, Rename, Workspace,
+    store::{Credential, Lease, Record, StoreErrorKind},
+};
 
 use super::{
     confirmation::Confirmation,

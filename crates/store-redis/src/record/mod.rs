@@ -26,8 +26,8 @@
 pub(crate) mod layout;
 
 use keywright_core::{
-    Credential, Environment, Key, KeyId, Metadata, Name, Permissions, Record, StoredHash, Tag,
-    Timestamp, Workspace,
+    Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp, Workspace,
+    store::{Credential, Record, StoredHash, Tag},
 };
 
 use self::layout::{FORMAT_VERSION, Field, NO_TEXT, NO_TIME, TOMBSTONE};

@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use keywright_core::Lease;
+use keywright_core::store::Lease;
 use redis::{Client, cmd};
 use tokio::time;
 

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use keywright_core::Lease;
+use keywright_core::store::Lease;
 use redis::Value;
 
 use crate::{

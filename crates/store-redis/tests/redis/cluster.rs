@@ -7,7 +7,8 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyId, KeyStore, ListKeys, Record, Retire, Rotation, StoreErrorKind, Timestamp,
+    Environment, KeyId, ListKeys, Timestamp,
+    store::{KeyStore, Record, Retire, Rotation, StoreErrorKind},
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 

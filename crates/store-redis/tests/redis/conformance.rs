@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keywright_core::{KeyId, KeyStore, conformance::Harness, conformance_tests};
+use keywright_core::{KeyId, conformance::Harness, conformance_tests, store::KeyStore};
 use keywright_store_redis::RedisConfig;
 use redis::Commands;
 

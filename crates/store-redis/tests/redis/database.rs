@@ -2,7 +2,8 @@
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyStore, ListKeys, Prefix, Purge, Reach, StoreErrorKind, Timestamp,
+    Environment, ListKeys, Prefix, Reach, Timestamp,
+    store::{KeyStore, Purge, StoreErrorKind},
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 

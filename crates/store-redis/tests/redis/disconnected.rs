@@ -3,7 +3,7 @@
 use std::thread;
 
 use futures_executor::block_on;
-use keywright_core::{KeyStore, Record, StoreErrorKind};
+use keywright_core::store::{KeyStore, Record, StoreErrorKind};
 use keywright_store_redis::{RedisConfig, RedisStore};
 use redis::Commands;
 

@@ -2,8 +2,8 @@
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, Key, KeyId, KeyStore, ListKeys, ListStart, Page, Reach, Record, Reservation,
-    Reserved, StoreErrorKind, Timestamp, Workspace,
+    Environment, Key, KeyId, ListKeys, ListStart, Page, Reach, Timestamp, Workspace,
+    store::{KeyStore, Record, Reservation, Reserved, StoreErrorKind},
 };
 use keywright_store_redis::RedisStore;
 use redis::Commands;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, IdempotencyKey, IssueError, IssueOutcome, Issuer, Key, KeyId, KeyStore, ListKeys,
-    Name, NewKey, Record, Reservation, Reserved, StoreErrorKind, Timestamp,
+    Environment, IdempotencyKey, IssueError, IssueOutcome, Issuer, Key, KeyId, ListKeys, Name,
+    NewKey, Timestamp,
+    store::{KeyStore, Record, Reservation, Reserved, StoreErrorKind},
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 use tokio::task::JoinSet;

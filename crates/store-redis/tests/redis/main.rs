@@ -30,7 +30,10 @@ mod tracking;
 mod verifier;
 
 use futures_executor::block_on;
-use keywright_core::{KeyId, KeyStore, Reach, Record, Revocation, StoreError};
+use keywright_core::{
+    KeyId, Reach, Revocation,
+    store::{KeyStore, Record, StoreError},
+};
 use keywright_store_redis::RedisStore;
 
 use support::until_available;

@@ -1,7 +1,7 @@
 //! A server whose memory is full.
 
 use futures_executor::block_on;
-use keywright_core::{KeyStore, StoreErrorKind};
+use keywright_core::store::{KeyStore, StoreErrorKind};
 
 use crate::{
     insert, revoke, revoke_all, sample,

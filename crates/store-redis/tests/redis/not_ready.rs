@@ -4,7 +4,10 @@
 use std::{error::Error, thread};
 
 use futures_executor::block_on;
-use keywright_core::{KeyStore, Reach, Record, StoreError, StoreErrorKind};
+use keywright_core::{
+    Reach,
+    store::{KeyStore, Record, StoreError, StoreErrorKind},
+};
 use keywright_store_redis::{OpenError, RedisConfig, RedisStore};
 
 use crate::{

@@ -1,7 +1,7 @@
 //! The servers and configurations that the store rejects, and its error messages.
 
 use futures_executor::block_on;
-use keywright_core::{Durability, KeyStore};
+use keywright_core::store::{Durability, KeyStore};
 use keywright_store_redis::{OpenError, RedisConfig, RedisStore, Unfit};
 
 use crate::{

@@ -11,7 +11,10 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_core::{KeyId, KeyStore, Reach, Record, StoreErrorKind};
+use keywright_core::{
+    KeyId, Reach,
+    store::{KeyStore, Record, StoreErrorKind},
+};
 use keywright_store_redis::{OpenError, RedisConfig, RedisStore};
 use redis::Commands;
 use tokio::task::JoinSet;

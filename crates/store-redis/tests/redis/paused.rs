@@ -4,7 +4,8 @@ use std::thread;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyStore, ListKeys, Reach, Reservation, StoreError, StoreErrorKind, Timestamp,
+    Environment, ListKeys, Reach, Timestamp,
+    store::{KeyStore, Reservation, StoreError, StoreErrorKind},
 };
 
 use crate::{

@@ -4,8 +4,8 @@ use std::thread;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyId, KeyStore, ListKeys, Purge, Reach, Record, Retire, Rotation, StoreErrorKind,
-    Timestamp,
+    Environment, KeyId, ListKeys, Reach, Timestamp,
+    store::{KeyStore, Purge, Record, Retire, Rotation, StoreErrorKind},
 };
 use keywright_store_redis::RedisStore;
 use redis::Commands;

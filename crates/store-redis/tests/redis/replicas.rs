@@ -11,8 +11,8 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    IssueError, KeyId, KeyStore, Name, NewKey, NewRotation, Purge, Reach, Record, StoreError,
-    StoreErrorKind, Timestamp,
+    IssueError, KeyId, Name, NewKey, NewRotation, Reach, Timestamp,
+    store::{KeyStore, Purge, Record, StoreError, StoreErrorKind},
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 

@@ -1,7 +1,10 @@
 //! The scripts decide like the rules of `keywright_core` that they repeat in Lua.
 
 use futures_executor::block_on;
-use keywright_core::{KeyStore, Reach, Record, StoreErrorKind, Timestamp, Workspace};
+use keywright_core::{
+    Reach, Timestamp, Workspace,
+    store::{KeyStore, Record, StoreErrorKind},
+};
 use keywright_store_redis::RedisStore;
 
 use crate::{insert, sample, support::Server};

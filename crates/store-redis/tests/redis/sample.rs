@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use keywright_core::{
-    Credential, Environment, Key, KeyId, Name, Record, StoredHash, Tag, Timestamp, Workspace,
+    Environment, Key, KeyId, Name, Timestamp, Workspace,
+    store::{Credential, Record, StoredHash, Tag},
 };
 
 const HASH: &str =

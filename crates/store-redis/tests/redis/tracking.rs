@@ -3,7 +3,10 @@
 use std::{thread, time::Duration};
 
 use futures_executor::block_on;
-use keywright_core::{KeyId, KeyStore, Record};
+use keywright_core::{
+    KeyId,
+    store::{KeyStore, Record},
+};
 use keywright_store_redis::{RedisConfig, RedisStore};
 
 use crate::{

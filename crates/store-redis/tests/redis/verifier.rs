@@ -8,7 +8,10 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_core::{KeyId, KeyStore, Record};
+use keywright_core::{
+    KeyId,
+    store::{KeyStore, Record},
+};
 use keywright_store_redis::RedisConfig;
 
 use crate::{

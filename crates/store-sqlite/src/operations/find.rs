@@ -1,6 +1,9 @@
 //! Finding one record.
 
-use keywright_core::{KeyId, Record, StoreErrorKind, Workspace};
+use keywright_core::{
+    KeyId, Workspace,
+    store::{Record, StoreErrorKind},
+};
 use rusqlite::Connection;
 
 use crate::{error::Result, record};

@@ -1,6 +1,6 @@
 //! Adding a record.
 
-use keywright_core::{Key, KeyId, StoreErrorKind, Timestamp};
+use keywright_core::{Key, KeyId, Timestamp, store::StoreErrorKind};
 use rusqlite::{Connection, ffi};
 
 use crate::{

@@ -1,7 +1,8 @@
 //! Listing the keys of a workspace.
 
 use keywright_core::{
-    Environment, Key, KeyId, ListKeys, ListStart, Page, Status, Timestamp, Workspace, fold_case,
+    Environment, Key, KeyId, ListKeys, ListStart, Page, Status, Timestamp, Workspace,
+    store::fold_case,
 };
 use rusqlite::{Connection, params_from_iter, types::Value};
 

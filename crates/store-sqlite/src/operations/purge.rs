@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use keywright_core::{KeyId, Purge, Timestamp};
+use keywright_core::{KeyId, Timestamp, store::Purge};
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 
 use crate::{error::Result, record, savepoint::atomic};

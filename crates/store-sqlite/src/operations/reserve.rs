@@ -1,6 +1,9 @@
 //! Binding idempotency keys to ids.
 
-use keywright_core::{Reservation, Reserved, Timestamp};
+use keywright_core::{
+    Timestamp,
+    store::{Reservation, Reserved},
+};
 use rusqlite::{Connection, params};
 
 use crate::{error::Result, record};

@@ -1,6 +1,6 @@
 //! Revoking a key, alone or with its descendants.
 
-use keywright_core::{KeyId, Reach, Revocation, StoreErrorKind, Timestamp, Workspace};
+use keywright_core::{KeyId, Reach, Revocation, Timestamp, Workspace, store::StoreErrorKind};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{changes, error::Result, record, savepoint::atomic};

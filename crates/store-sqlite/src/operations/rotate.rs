@@ -1,6 +1,9 @@
 //! Replacing a key by a successor.
 
-use keywright_core::{KeyId, Retire, StoreErrorKind, Timestamp, Workspace};
+use keywright_core::{
+    KeyId, Timestamp, Workspace,
+    store::{Retire, StoreErrorKind},
+};
 use rusqlite::{Connection, params};
 
 use super::{

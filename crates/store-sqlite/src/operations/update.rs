@@ -1,6 +1,9 @@
 //! Conditional updates: of the name and the metadata, and of the credential.
 
-use keywright_core::{Credential, Key, KeyId, Metadata, Rename, StoreErrorKind, Workspace};
+use keywright_core::{
+    Key, KeyId, Metadata, Rename, Workspace,
+    store::{Credential, StoreErrorKind},
+};
 use rusqlite::{Connection, params};
 
 use super::find::find_in_workspace;

@@ -7,7 +7,10 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_core::{Environment, KeyStore, ListKeys, Prefix, StoreErrorKind};
+use keywright_core::{
+    Environment, ListKeys, Prefix,
+    store::{KeyStore, StoreErrorKind},
+};
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 

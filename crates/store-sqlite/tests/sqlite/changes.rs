@@ -6,7 +6,10 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_core::{KeyStore, Reach, Record};
+use keywright_core::{
+    Reach,
+    store::{KeyStore, Record},
+};
 use keywright_store_sqlite::{OpenError, Sharing, SqliteStore};
 
 use crate::{Folder, eventually, insert, insert_all, poll_once, sample};

@@ -20,7 +20,7 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_core::{KeyStore, Record, StoreError};
+use keywright_core::store::{KeyStore, Record, StoreError};
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::TempDir;

@@ -3,7 +3,7 @@
 use std::{fs, thread};
 
 use futures_executor::block_on;
-use keywright_core::{KeyStore, StoreErrorKind};
+use keywright_core::store::{KeyStore, StoreErrorKind};
 use keywright_store_sqlite::{OpenError, Sharing, SqliteStore};
 use rusqlite::Connection;
 

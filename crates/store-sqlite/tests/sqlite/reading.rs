@@ -4,8 +4,8 @@ use std::fs;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyId, KeyStore, ListKeys, ListStart, Page, Reach, Status, StoreError,
-    StoreErrorKind, Timestamp,
+    Environment, KeyId, ListKeys, ListStart, Page, Reach, Status, Timestamp,
+    store::{KeyStore, StoreError, StoreErrorKind},
 };
 use keywright_store_sqlite::SqliteStore;
 

@@ -1,7 +1,8 @@
 //! Records for tests.
 
 use keywright_core::{
-    Credential, Environment, Key, KeyId, Name, Record, StoredHash, Tag, Timestamp, Workspace,
+    Environment, Key, KeyId, Name, Timestamp, Workspace,
+    store::{Credential, Record, StoredHash, Tag},
 };
 
 const HASH: &str =

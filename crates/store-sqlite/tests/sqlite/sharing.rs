@@ -9,7 +9,10 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_core::{KeyStore, Prefix, Reach, StoreErrorKind};
+use keywright_core::{
+    Prefix, Reach,
+    store::{KeyStore, StoreErrorKind},
+};
 use keywright_store_sqlite::SqliteStore;
 
 use crate::{Folder, error_chain, insert, insert_all, patiently, sample};

@@ -11,8 +11,8 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, Key, KeyStore, ListKeys, Name, Purge, Reach, Rename, StoreError, StoreErrorKind,
-    Timestamp,
+    Environment, Key, ListKeys, Name, Reach, Rename, Timestamp,
+    store::{KeyStore, Purge, StoreError, StoreErrorKind},
 };
 use keywright_store_sqlite::{Sharing, SqliteStore};
 

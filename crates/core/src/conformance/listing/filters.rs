@@ -2,12 +2,13 @@
 
 use super::walk::{everything, ids, walk, walk_as};
 use crate::{
-    Environment, Key, KeyId, ListStart, Retire, Status, Timestamp,
+    Environment, Key, KeyId, ListStart, Status, Timestamp,
     conformance::{
         fixture::{at, expiring, name, now, record_in, successor_of, workspace},
         handle::Handle,
         harness::Harness,
     },
+    store::Retire,
 };
 
 /// Tests each filter alone, and all filters together.

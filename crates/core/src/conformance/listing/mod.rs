@@ -9,7 +9,7 @@ use super::{
     handle::Handle,
     harness::Harness,
 };
-use crate::{Key, KeyId, ListStart, Record, Status};
+use crate::{Key, KeyId, ListStart, Status, store::Record};
 
 /// Tests clause 10, listing. Benchmarks measure the cost of a page.
 pub fn listing(harness: &impl Harness) {

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use keywright_core::{StoreErrorKind, Tag};
+use keywright_core::store::{StoreErrorKind, Tag};
 use shuttle::sync::Mutex;
 
 use super::{

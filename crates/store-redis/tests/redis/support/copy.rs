@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
-use keywright_core::{KeyId, KeyStore, Stamp, StoreError, StoreErrorKind};
+use keywright_core::{
+    KeyId,
+    store::{KeyStore, Stamp, StoreError, StoreErrorKind},
+};
 use keywright_store_redis::RedisStore;
 
 use super::{now, times::BOUND, wait_for, wait_until};

@@ -7,8 +7,9 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Config, Denied, IssueError, Issued, KeyStore, Keywright, Name, NewKey, Permissions,
-    Prefix, Reach, Scheme, StoreErrorKind, VerifyError, Workspace,
+    Caller, Config, Denied, IssueError, Issued, Keywright, Name, NewKey, Permissions, Prefix,
+    Reach, Scheme, VerifyError, Workspace,
+    store::{KeyStore, StoreErrorKind},
 };
 use keywright_store_redis::RedisConfig;
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_core::{StoreError, StoreErrorKind};
+use keywright_core::store::{StoreError, StoreErrorKind};
 
 use super::{PATIENCE, Server};
 
