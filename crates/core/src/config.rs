@@ -64,7 +64,7 @@ impl Config {
     }
 
     /// Sets how many runs of Argon2 may wait for a core, at least 1. A run beyond that fails with
-    /// [`HashError::Busy`](crate::hash::HashError::Busy). A run takes about 13 ms.
+    /// [`HashError::Busy`](crate::error::HashError::Busy). A run takes about 13 ms.
     pub fn with_hash_queue(mut self, runs: usize) -> Self {
         self.hash_queue = runs.max(1);
         self

@@ -4,8 +4,9 @@ use crate::{Key, KeyId, Status};
 
 /// Which keys to list: a filter, where the page starts, and how long it is.
 ///
-/// Hosts pass cursors around as text and leave `C` at its default. A [store](crate::store::KeyStore) takes
-/// a `ListKeys<KeyId>`, whose cursor is the last key of the page before.
+/// Hosts pass cursors around as text and leave `C` at its default. A
+/// [store](crate::store::KeyStore) takes a `ListKeys<KeyId>`, whose cursor is the last key of the
+/// page before.
 ///
 /// ```
 /// use keywright_core::{ListKeys, ListStart, Status};
@@ -23,7 +24,8 @@ use crate::{Key, KeyId, Status};
 pub struct ListKeys<C = String> {
     /// Only keys with this status.
     pub status: Option<Status>,
-    /// Only keys whose name contains this text, after [`fold_case`](crate::name::fold_case) of both.
+    /// Only keys whose name contains this text, after [`fold_case`](crate::store::fold_case) of
+    /// both.
     pub search: Option<String>,
     /// Where the page starts.
     pub start: ListStart<C>,

@@ -30,9 +30,9 @@
 //!
 //! * **`appendonly yes`.** A server without an append-only file is rejected.
 //! * **`appendfsync always`** lets an acknowledged write survive a crash of the host
-//!   ([`Durability::HostCrash`](keywright_core::store::Durability::HostCrash)). With another value, or if
-//!   the user may not read this setting with `CONFIG GET`, the store promises only that a write
-//!   survives a crash of the process.
+//!   ([`Durability::HostCrash`](keywright_core::store::Durability::HostCrash)). With another value,
+//!   or if the user may not read this setting with `CONFIG GET`, the store promises only that a
+//!   write survives a crash of the process.
 //! * **`maxmemory-policy noeviction`**, or one of the `volatile-` policies. A server that evicts
 //!   keys is rejected.
 //! * **`min-replicas-to-write` and `min-replicas-max-lag`**, if replicas can take over. They limit

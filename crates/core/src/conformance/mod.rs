@@ -8,7 +8,9 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use keywright_core::{KeyId, store::KeyStore, MemoryStore, conformance::Harness, conformance_tests};
+//! use keywright_core::{
+//!     KeyId, MemoryStore, conformance::Harness, conformance_tests, store::KeyStore,
+//! };
 //!
 //! #[derive(Default)]
 //! struct InMemory(Arc<MemoryStore>);

@@ -1,8 +1,8 @@
 //! For authors of stores: the [`KeyStore`] trait, its contract, and the types of its operations.
 //!
 //! Implement [`KeyStore`] for a database, and run the suite of the feature `conformance`. The types
-//! that a store and a host share, such as [`Key`](crate::Key) and [`ListKeys`](crate::ListKeys), are
-//! at the root of the crate.
+//! that a store and a host share, such as [`Key`](crate::Key) and [`ListKeys`](crate::ListKeys),
+//! are at the root of the crate.
 
 mod durability;
 mod error;

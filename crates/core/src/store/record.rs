@@ -10,8 +10,8 @@ use crate::{
 /// The record that a store keeps of a key: the key, the hash of its secret, and a version. It never
 /// holds a token.
 ///
-/// Its methods are the rules of the [contract](crate::store::KeyStore#the-contract) that concern one
-/// record. Each checks whether the change is allowed, and either makes it or leaves the record
+/// Its methods are the rules of the [contract](crate::store::KeyStore#the-contract) that concern
+/// one record. Each checks whether the change is allowed, and either makes it or leaves the record
 /// untouched and returns the error that the contract requires. A store that can run Rust inside a
 /// transaction reads the record, calls the method, and writes the record back:
 ///
@@ -200,119 +200,4 @@ pub enum Retire {
     Now,
     /// The key expires at this time, or at its own expiry if that is earlier.
     At(Timestamp),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        Environment, Permissions, Workspace,
-        hash::{StoredHash, Tag},
-    };
-
-    const ID: &str = "key_0U5lKtf600000000";
-    const SUCCESSOR: &str = "key_0U5lKtf600000001";
-    const HASH: &str =
-        "$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-
-    type Change = fn(&mut Record, u64) -> Result<(), StoreErrorKind>;
-
-    fn at(millis: i64) -> Timestamp {
-        Timestamp::from_millis(millis).unwrap()
-    }
-
-    fn id(text: &str) -> KeyId {
-        KeyId::parse(text).unwrap()
-    }
-
-    fn record() -> Record {
-        let key = Key::new(
-            id(ID),
-            Workspace::parse("default").unwrap(),
-            Environment::Live,
-            Name::parse("CI").unwrap(),
-            Permissions::all(),
-        );
-        let hash = StoredHash::parse(HASH).unwrap();
-        Record::new(key, Credential::new(hash, Tag::from_bytes([7; 8])))
-    }
-
-    /// Tries each conditional change of a copy of the record, and asserts that none changes it.
-    fn assert_rejected(record: &Record, version: u64, expected: StoreErrorKind) {
-        let changes: [Change; 3] = [
-            |record, version| {
-                let name = Name::parse("other").unwrap();
-                record.rename(version, Rename::new(Some(name), None))
-            },
-            |record, version| {
-                let mut credential = record.credential.clone();
-                credential.tag = Tag::from_bytes([8; 8]);
-                record.rehash(version, credential)
-            },
-            |record, version| record.retire(version, Retire::Now, id(SUCCESSOR), at(0)),
-        ];
-        for change in changes {
-            let mut copy = record.clone();
-            assert_eq!(change(&mut copy, version), Err(expected));
-            assert_eq!(copy, *record);
-        }
-    }
-
-    #[test]
-    fn a_change_is_rejected_on_another_version_or_after_the_last_one() {
-        let mut record = record();
-        for version in [0, 2, u64::MAX] {
-            assert_rejected(&record, version, StoreErrorKind::Conflict);
-        }
-        record.version = u64::MAX;
-        assert_rejected(&record, u64::MAX, StoreErrorKind::Corrupt);
-    }
-
-    #[test]
-    fn a_revoked_key_cannot_be_changed_and_keeps_its_time() {
-        let mut record = record();
-        assert!(record.revoke(at(1)));
-        assert!(!record.revoke(at(2)));
-        assert_eq!((record.key.revoked_at, record.version), (Some(at(1)), 2));
-        for version in [1, 2] {
-            assert_rejected(&record, version, StoreErrorKind::NotFound);
-        }
-        record = self::record();
-        record.version = u64::MAX;
-        assert!(record.revoke(at(1)));
-    }
-
-    #[test]
-    fn a_key_is_retired_once_while_it_is_active_and_never_expires_later() {
-        for (expires_at, end, expected) in [(None, 5, 5), (Some(at(4)), 5, 4), (Some(at(6)), 5, 5)]
-        {
-            let mut record = record();
-            record.key.expires_at = expires_at;
-            let retire = Retire::At(at(end));
-            assert_eq!(record.retire(1, retire, id(SUCCESSOR), at(3)), Ok(()));
-            assert_eq!(record.key.expires_at, Some(at(expected)));
-            assert_eq!(record.key.successor, Some(id(SUCCESSOR)));
-            assert_eq!((record.key.revoked_at, record.version), (None, 2));
-            assert_eq!(
-                record.retire(2, retire, id(SUCCESSOR), at(3)),
-                Err(StoreErrorKind::Conflict)
-            );
-        }
-        let mut expired = record();
-        expired.key.expires_at = Some(at(3));
-        assert_eq!(
-            expired.retire(1, Retire::Now, id(SUCCESSOR), at(3)),
-            Err(StoreErrorKind::Conflict)
-        );
-    }
-
-    #[test]
-    fn a_touch_moves_the_last_use_forward_only() {
-        let mut record = record();
-        for (time, expected) in [(2, 2), (1, 2), (3, 3)] {
-            record.touch(at(time));
-            assert_eq!(record.key.last_used_at, Some(at(expected)));
-        }
-        assert_eq!(record.version, 1);
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::Record;
+use crate::store::Record;
 
 /// A planted fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -26,11 +26,12 @@ mod verifier;
 // The names that the library's sources import from their crate.
 use keywright_core::{
     Denied, Environment, KeyId, Metadata, Name, Permissions, Timestamp, VerifyError, Workspace,
-    error::HashError,
-    store::{StoreError, StoreErrorKind},
 };
 mod hash {
-    pub(crate) use keywright_core::store::{Credential, StoredHash};
+    pub(crate) use keywright_core::{
+        error::HashError,
+        store::{Credential, StoredHash},
+    };
 }
 
 use crate::{

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use shuttle::thread::{self, JoinHandle};
 
 use crate::{
-    Environment, Key, KeyId, Name, Permissions, Record, Workspace,
+    Environment, Key, KeyId, Name, Permissions, Workspace,
     promise::Promise,
     runner,
-    store::{ChangeDetail, Database, Handle, TERM},
+    store::{ChangeDetail, Database, Handle, Record, TERM},
     time,
     verifier::{Hashing, Pool, Verifier, credential, secret_of},
 };

@@ -6,6 +6,10 @@ mod lease;
 #[expect(dead_code, unreachable_pub, reason = "the library's source")]
 #[path = "../../src/store/record.rs"]
 mod record;
+// The name that `record.rs` imports from its parent.
+mod error {
+    pub(crate) use keywright_core::store::StoreErrorKind;
+}
 
 use std::{
     collections::BTreeMap,
@@ -15,12 +19,14 @@ use std::{
 
 use shuttle::sync::{Mutex, MutexGuard};
 
+pub(crate) use keywright_core::store::StoreError;
+
 pub(crate) use self::{
     lease::{Lease, Stamp, Watch},
     record::Record,
 };
 use crate::{
-    KeyId, Record,
+    KeyId,
     fault::{self, Fault},
     hash::Credential,
     promise::{Promise, Promises},

@@ -31,8 +31,6 @@ use std::{
 // The names that the library's sources import from their crate.
 use keywright_core::{
     Denied, Environment, KeyId, Metadata, Name, Permissions, Timestamp, VerifyError, Workspace,
-    error::HashError,
-    store::{StoreError, StoreErrorKind},
 };
 use loom::thread;
 
@@ -43,7 +41,10 @@ use crate::{
     verifier::Verifier,
 };
 mod hash {
-    pub(crate) use keywright_core::store::{Credential, StoredHash};
+    pub(crate) use keywright_core::{
+        error::HashError,
+        store::{Credential, StoredHash},
+    };
 }
 mod meter {
     #[derive(Clone, Copy)]

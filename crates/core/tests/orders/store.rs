@@ -6,18 +6,24 @@ mod lease;
 #[expect(dead_code, unreachable_pub, reason = "the library's source")]
 #[path = "../../src/store/record.rs"]
 mod record;
+// The name that `record.rs` imports from its parent.
+mod error {
+    pub(crate) use keywright_core::store::StoreErrorKind;
+}
 
 use std::sync::LazyLock;
 
 use keywright_core::store::Tag;
 use loom::sync::atomic::{AtomicBool, Ordering};
 
+pub(crate) use keywright_core::store::StoreError;
+
 pub(crate) use self::{
     lease::{Lease, Stamp, Watch},
     record::Record,
 };
 use crate::{
-    Environment, Key, KeyId, Name, Permissions, Record, Workspace,
+    Environment, Key, KeyId, Name, Permissions, Workspace,
     hash::{Credential, StoredHash},
     time,
 };

@@ -22,11 +22,11 @@ use super::{
     token_mac::TokenMac,
 };
 use crate::{
-    HashError, Key, KeyId, Record, StoreError, Timestamp,
+    Key, KeyId, Timestamp,
     fault::{self, Fault},
-    hash::{Credential, StoredHash},
+    hash::{Credential, HashError, StoredHash},
     promise::Promise,
-    store::Handle,
+    store::{Handle, Record, StoreError},
     sync::step,
     time,
 };

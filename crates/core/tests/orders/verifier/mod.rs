@@ -29,10 +29,10 @@ use self::{
     token_mac::TokenMac,
 };
 use crate::{
-    Environment, HashError, Key, KeyId, Record, StoreError, Timestamp,
-    hash::{Credential, StoredHash},
+    Environment, Key, KeyId, Timestamp,
+    hash::{Credential, HashError, StoredHash},
     ready::ready,
-    store::{Lease, Store, id},
+    store::{Lease, Record, Store, StoreError, id},
     time,
 };
 

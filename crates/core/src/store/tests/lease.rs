@@ -1,10 +1,8 @@
-//! Tests of the lease. They are not in `lease.rs`, which the model check compiles with other
-//! synchronisation primitives.
+//! Tests of the lease.
 
 use std::time::Duration;
 
-use super::Lease;
-use crate::KeyId;
+use crate::{KeyId, store::Lease};
 
 fn id() -> KeyId {
     KeyId::parse("key_0U5lKtf600000000").unwrap()
