@@ -23,9 +23,9 @@ pub(crate) const fn digit(character: u8) -> Option<u8> {
     }
 }
 
-/// Whether every byte is a base62 character. There is no branch for each byte, because a processor
-/// predicts branches from earlier ones, and would check a secret faster if it begins like one that
-/// it has checked before.
+/// Whether every byte is a base62 character. It does not branch on each byte: a processor predicts
+/// branches from earlier ones, so it would check a secret faster if the secret begins like one that
+/// it has already checked.
 pub(crate) fn is_base62<const N: usize>(bytes: &[u8; N]) -> bool {
     let is_between = |byte: u8, from: u8, count: u8| byte.wrapping_sub(from) < count;
     bytes.iter().fold(true, |all, &byte| {
@@ -34,8 +34,7 @@ pub(crate) fn is_base62<const N: usize>(bytes: &[u8; N]) -> bool {
     })
 }
 
-/// Encodes `value` big-endian, padded on the left with `0`. Digits that do not fit are cut off on
-/// the left.
+/// Encodes `value` big-endian, padded on the left with `0`. Drops leading digits that do not fit.
 pub(crate) fn encode<const N: usize>(mut value: u64) -> [u8; N] {
     let mut out = [b'0'; N];
     for target in out.iter_mut().rev() {

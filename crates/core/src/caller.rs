@@ -2,9 +2,9 @@
 
 use crate::{Environment, Key, KeyId, Permission, Permissions, Timestamp, Workspace};
 
-/// The party on whose behalf the [`Issuer`](crate::Issuer) acts: a verified key, or anyone whom the
-/// host has authenticated itself (by a session, mTLS, or as an operator). Keys that a caller
-/// creates belong to its workspace and have no permission that the caller lacks.
+/// The party on whose behalf the [`Issuer`](crate::Issuer) acts: a verified key, or a user, service
+/// or operator that the host has authenticated itself, for example by a session or mTLS. Keys that
+/// a caller creates belong to its workspace and have no permission that the caller lacks.
 ///
 /// ```
 /// use keywright_core::{Caller, Permissions, Workspace};
@@ -22,7 +22,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A caller in the `live` environment that is not a key and does not expire.
+    /// Creates a caller in the `live` environment that is not a key and does not expire.
     #[must_use]
     pub fn new(workspace: Workspace, permissions: Permissions) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl Caller {
 }
 
 impl From<&Key> for Caller {
-    /// Makes a caller of a verified key.
+    /// Converts a verified key into a caller.
     fn from(key: &Key) -> Self {
         Self {
             workspace: key.workspace.clone(),

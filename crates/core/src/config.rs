@@ -36,7 +36,7 @@ impl Config {
     /// else.
     ///
     /// The prefix should be specific to the host (`acme`), because people and secret scanners
-    /// recognize its tokens by it. It cannot change once a store has keys.
+    /// recognise its tokens by it. It cannot change once a store has keys.
     pub fn new(prefix: Prefix) -> Self {
         Self {
             prefix,
@@ -64,14 +64,14 @@ impl Config {
     }
 
     /// Sets how many runs of Argon2 may wait for a core, at least 1. A run beyond that fails with
-    /// [`HashError::Busy`](crate::error::HashError::Busy). A run takes about 13 ms.
+    /// [`HashError::Busy`](crate::error::HashError::Busy).
     pub fn with_hash_queue(mut self, runs: usize) -> Self {
         self.hash_queue = runs.max(1);
         self
     }
 
-    /// Sets how many verified keys are cached. When the cache is full, it evicts the keys that were
-    /// not used for longest.
+    /// Sets how many verified keys are cached. When the cache is full, it evicts keys that have not
+    /// been used recently.
     ///
     /// With 0, each verification reads the store and computes the hash. A key takes about 400
     /// bytes, including a name of 20 characters and three permissions.

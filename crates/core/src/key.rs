@@ -33,7 +33,8 @@ pub struct Key {
 }
 
 impl Key {
-    /// Returns an active key without expiry, metadata or parent. The other fields are public.
+    /// Creates an active key without expiry, metadata or parent. To set them, assign the public
+    /// fields.
     #[must_use]
     pub fn new(
         id: KeyId,
@@ -57,7 +58,7 @@ impl Key {
         }
     }
 
-    /// Returns the time of creation, which the id holds.
+    /// Returns the time of creation, which is part of the id.
     #[must_use]
     pub fn created_at(&self) -> Timestamp {
         self.id.created_at()
@@ -93,7 +94,7 @@ impl Key {
     }
 }
 
-/// Whether a key is accepted, and why not.
+/// The status of a key: accepted, or the reason why it is rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(
     clippy::exhaustive_enums,

@@ -26,11 +26,11 @@ use crate::{
 /// | `keywright_cache_hits_total` | counter | verifications decided from the cache |
 /// | `keywright_cache_misses_total` | counter | verifications that read the store, by `reason` |
 /// | `keywright_cache_evictions_total` | counter | keys evicted from the cache |
-/// | `keywright_argon2_runs_total` | counter | runs of Argon2 started, also for new keys |
+/// | `keywright_argon2_runs_total` | counter | Argon2 runs started, including those for new keys |
 /// | `keywright_rehashes_total` | counter | hashes replaced with the current scheme and pepper |
 /// | `keywright_instances` | gauge | open `Keywright`s, not counting clones |
 /// | `keywright_cached_keys` | gauge | keys in the cache |
-/// | `keywright_argon2_waiting` | gauge | runs of Argon2 that wait for a core |
+/// | `keywright_argon2_waiting` | gauge | Argon2 runs that wait for a core |
 /// | `keywright_last_uses_waiting` | gauge | keys whose last use is not written yet |
 /// | `keywright_lease_holds` | gauge | `Keywright`s whose [`Lease`](crate::store::Lease) holds |
 /// | `keywright_lease_remaining_seconds` | gauge | time until the lease lapses |
@@ -42,10 +42,10 @@ use crate::{
 /// * `keywright_lease_remaining_seconds` is 0 once the lease has lapsed. It is not published for a
 ///   lease without an end.
 ///
-/// The recorder belongs to the process, and so do the metrics. Several `Keywright`s add up, except
-/// that the shortest of their leases is published. Events from before the recorder was installed
-/// are counted, too. Descriptions are registered when a `Keywright` is opened. The labels have no
-/// other values: no metric identifies a key, a workspace or a client.
+/// The recorder is global to the process, and so are the metrics: the values of several
+/// `Keywright`s add up, except that the shortest of their leases is published. Events before the
+/// installation of the recorder count. Descriptions are registered when a `Keywright` is opened.
+/// The labels have no other values: no metric identifies a key, a workspace or a client.
 #[derive(Clone, Debug)]
 pub struct Keywright {
     issuer: Issuer,
@@ -122,7 +122,7 @@ impl Keywright {
     }
 }
 
-/// An error that kept the library from being opened.
+/// An error from [`Keywright::open`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {

@@ -7,7 +7,7 @@
 //! * **Tokens** with a prefix and a checksum, which secret scanners recognise. A token is shown
 //!   once, and the store keeps only a hash of its secret.
 //! * **Hashing** with Argon2id or HMAC-SHA-256, optionally keyed with a rotating
-//!   [pepper](PepperRing). Hashes are upgraded to the present scheme when a key is used.
+//!   [pepper](PepperRing). Hashes are upgraded to the current scheme when a key is used.
 //! * **Fast verification**: a bounded cache of verified keys, constant-time comparison, and no
 //!   access to the store while the store's [`Lease`] holds.
 //! * **Revocation** of a key, or of a key and its descendants. Every server rejects a revoked key

@@ -1,12 +1,11 @@
-//! Which keys to list, and a page of them.
+//! The request for a page of keys, and the page.
 
 use crate::{Key, KeyId, Status};
 
-/// Which keys to list: a filter, where the page starts, and how long it is.
+/// A request for a page of keys: a filter, a start and a limit.
 ///
-/// Hosts pass cursors around as text and leave `C` at its default. A
-/// [store](crate::store::KeyStore) takes a `ListKeys<KeyId>`, whose cursor is the last key of the
-/// page before.
+/// Hosts pass cursors as text and leave `C` at its default. A [store](crate::store::KeyStore) takes
+/// a `ListKeys<KeyId>`, whose cursor is the last key of the previous page.
 ///
 /// ```
 /// use keywright_core::{ListKeys, ListStart, Status};
@@ -35,7 +34,7 @@ pub struct ListKeys<C = String> {
 }
 
 impl ListKeys {
-    /// The limit unless another is chosen: 20.
+    /// The default limit: 20.
     pub const DEFAULT_LIMIT: u32 = 20;
 
     /// The largest limit that [`Issuer::list`](crate::Issuer::list) accepts: 100.
@@ -43,7 +42,7 @@ impl ListKeys {
 }
 
 impl<C> ListKeys<C> {
-    /// Lists the newest 20 keys, without a filter.
+    /// Creates a request for the newest 20 keys, without a filter.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -61,7 +60,7 @@ impl<C> ListKeys<C> {
         self
     }
 
-    /// Lists only keys whose name contains this text, whatever the case of its letters.
+    /// Lists only keys whose name contains this text, ignoring case.
     #[must_use]
     pub fn with_search(mut self, text: impl Into<String>) -> Self {
         self.search = Some(text.into());
@@ -99,8 +98,8 @@ pub enum ListStart<C = String> {
     /// After this many keys of the same list. The page carries the total, which takes time
     /// proportional to the number of keys.
     Offset(u64),
-    /// After the page that returned this cursor. The key that it stands for need not exist any
-    /// more. Takes the same time at any depth, and shows no key twice while keys are created.
+    /// After the page that returned this cursor. The last key of that page may have been deleted
+    /// since. This takes the same time at any depth, and shows no key twice while keys are created.
     After(C),
 }
 
@@ -140,8 +139,8 @@ pub struct Page<C = String> {
 }
 
 impl Page<KeyId> {
-    /// Makes a page from up to `limit + 1` keys. A store reads one key more than the page holds to
-    /// find out whether a next page exists.
+    /// Creates a page from up to `limit + 1` keys. A store reads one key more than the page holds
+    /// to find out whether a next page exists.
     #[must_use]
     pub fn cut(mut keys: Vec<Key>, limit: u32, total: Option<u64>) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -37,7 +37,7 @@ impl Metadata {
             return Err(MetadataError::TooLarge);
         }
         // Only the syntax is checked. A parsed value would not be printed as it was written, and
-        // serde_json gives a special meaning to some names of members.
+        // serde_json gives a special meaning to some member names.
         let text =
             serde_json::from_str::<&RawValue>(json).map_err(|_| MetadataError::NotAnObject)?;
         if !text.get().starts_with('{') {
@@ -67,7 +67,7 @@ impl<'de> Deserialize<'de> for Metadata {
     }
 }
 
-/// Why a text or an object cannot be metadata.
+/// An error from [`Metadata::new`] or [`Metadata::parse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {

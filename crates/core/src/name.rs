@@ -54,7 +54,7 @@ impl fmt::Display for Name {
 
 crate::text::parsed_text!(Name, NameError);
 
-/// Why a text cannot be a name.
+/// An error from [`Name::parse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {

@@ -15,7 +15,7 @@ pub struct Permission(Cow<'static, str>);
 impl Permission {
     /// `*`: all permissions.
     pub const ALL: Self = Self(Cow::Borrowed("*"));
-    /// `api_keys:read`: list keys and find single ones.
+    /// `api_keys:read`: list and find keys.
     pub const API_KEYS_READ: Self = Self(Cow::Borrowed("api_keys:read"));
     /// `api_keys:verify`: introspect tokens.
     pub const API_KEYS_VERIFY: Self = Self(Cow::Borrowed("api_keys:verify"));
@@ -106,7 +106,7 @@ impl Permissions {
     /// The maximum number of permissions in a set.
     pub const MAX_COUNT: usize = 64;
 
-    /// Makes a set. Duplicates count once.
+    /// Creates a set. Duplicates count once.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ impl Permissions {
         Ok(Self(set.into()))
     }
 
-    /// The set that contains only `*` and covers every permission.
+    /// Returns the set that contains only `*` and covers every permission.
     #[must_use]
     pub fn all() -> Self {
         Self(Arc::new([Permission::ALL]))
@@ -176,14 +176,14 @@ impl Serialize for Permissions {
 
 impl<'de> Deserialize<'de> for Permissions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // An error of serde would quote a text that is not a list, and the text may be a token.
+        // A serde error would quote a value that is not a list, and that value may be a token.
         let permissions = Vec::<Permission>::deserialize(deserializer)
             .map_err(|_| de::Error::custom(PermissionError::Malformed))?;
         Self::new(permissions).map_err(de::Error::custom)
     }
 }
 
-/// Why a text or a list cannot be a permission or a set of permissions.
+/// An error from parsing a permission or creating a set of permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PermissionError {

@@ -1,7 +1,8 @@
 //! Random characters and salts.
 //!
-//! There is no long-lived generator. The issue of a key seeds one with 32 bytes from the operating
-//! system and drops it afterwards, so neither threads nor forked processes ever share its state.
+//! There is no long-lived generator. Each new key seeds a generator with 32 bytes from the
+//! operating system and drops it afterwards, so neither threads nor forked processes ever share its
+//! state.
 
 use std::{error::Error, hint::black_box};
 
@@ -57,7 +58,7 @@ struct State {
     stream: ChaCha20Rng,
     /// Characters that were drawn, including [`REJECTED`] ones.
     drawn: Zeroizing<[u8; 64]>,
-    /// How many of them are used.
+    /// The number of these characters that are used.
     used: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The primitives that threads share state with. The model tests compile this crate's sources over
+//! The synchronisation primitives of this crate. The model tests compile this crate's sources over
 //! other primitives with the same names.
 
 pub(crate) use std::sync::{

@@ -4,10 +4,10 @@ use std::thread::{self, JoinHandle};
 
 /// A thread that is joined when this handle is dropped.
 ///
-/// A store that works on threads keeps one of these for each, so that all of its work is finished
-/// and all of its connections are closed once it is dropped. Dropping the handle does not stop the
-/// thread: the owner makes it end first, for example by dropping the sender of its queue. Fields
-/// are dropped in the order in which they are declared.
+/// A store that works on threads keeps a `JoinOnDrop` for each, so that dropping the store finishes
+/// all of its work and closes all of its connections. Dropping the handle does not stop the thread:
+/// the owner makes it end first, for example by dropping the sender of its queue. Fields are
+/// dropped in the order in which they are declared.
 ///
 /// On the thread itself, dropping the handle does not wait. A job that answers a caller may run the
 /// caller's waker, which may drop the owner of the thread.
@@ -39,7 +39,7 @@ use std::thread::{self, JoinHandle};
 pub struct JoinOnDrop(Option<JoinHandle<()>>);
 
 impl JoinOnDrop {
-    /// Takes over a thread.
+    /// Wraps a thread.
     #[must_use]
     pub const fn new(thread: JoinHandle<()>) -> Self {
         Self(Some(thread))

@@ -40,7 +40,7 @@ impl Timestamp {
         Self(number.expect("a number from 1"))
     }
 
-    /// Makes a timestamp from Unix milliseconds.
+    /// Creates a timestamp from Unix milliseconds.
     ///
     /// # Errors
     ///
@@ -106,18 +106,18 @@ impl fmt::Display for Timestamp {
 
 crate::text::parsed_text!(Timestamp, TimestampError);
 
-/// The text or number is not a time from 1970 to 9999.
+/// An error from parsing or creating a [`Timestamp`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a time must be RFC 3339 and lie between the years 1970 and 9999")]
 #[non_exhaustive]
 pub struct TimestampError;
 
-/// A source of the present time: [`SystemClock`] in a program, a manual clock in a test.
+/// A source of the current time: [`SystemClock`] in a program, a manual clock in a test.
 pub trait Clock: Send + Sync + 'static {
-    /// Returns the present time.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// Returns the present time, or a time up to 25 milliseconds earlier if that is faster. Each
+    /// Returns the current time, or a time up to 25 milliseconds earlier if that is faster. Each
     /// verification uses it for the time of last use.
     fn coarse(&self) -> Timestamp {
         self.now()
@@ -135,7 +135,8 @@ impl Clock for SystemClock {
         reason = "all other code takes the time from a Clock"
     )]
     fn now(&self) -> Timestamp {
-        // A clock that is set before 1970 reads 1970, and one that is set after 9999 reads 9999.
+        // A clock that is set before 1970 reads as 1970, and a clock that is set after 9999 reads
+        // as 9999.
         let since = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
@@ -150,7 +151,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Returns the present time of the monotonic clock, which cannot be set.
+/// Returns the current time of the monotonic clock, which cannot be set.
 #[expect(
     clippy::disallowed_methods,
     reason = "all other code calls this function"

@@ -2,8 +2,7 @@
 
 /// The cost of Argon2id.
 ///
-/// The default is 19456 KiB, 2 passes and 1 lane, as OWASP recommends. It takes about 13 ms of one
-/// core.
+/// The default is 19456 KiB, 2 passes and 1 lane, as OWASP recommends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Argon2Params {
     memory_kib: u32,
@@ -12,15 +11,15 @@ pub struct Argon2Params {
 }
 
 impl Argon2Params {
-    /// The most memory, in KiB: 256 MiB.
+    /// The maximum memory, in KiB: 256 MiB.
     pub const MAX_MEMORY_KIB: u32 = 256 * 1024;
-    /// The most passes.
+    /// The maximum number of passes.
     pub const MAX_PASSES: u32 = 16;
-    /// The most lanes. Lanes are computed one after another.
+    /// The maximum number of lanes. Lanes are computed one after another.
     pub const MAX_LANES: u32 = 16;
 
     /// Creates parameters: memory in KiB, at least 8 per lane; passes over the memory, at least 1;
-    /// lanes, at least 1. The maxima limit the cost of a hostile row in the database.
+    /// lanes, at least 1. The maximums limit the cost of a hostile row in the database.
     ///
     /// # Errors
     ///
@@ -70,7 +69,7 @@ impl Default for Argon2Params {
     }
 }
 
-/// An error for parameters that are out of range.
+/// An error from [`Argon2Params::new`]: a parameter is out of range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("argon2 parameters must be 8 KiB per lane to 256 MiB, 1 to 16 passes and 1 to 16 lanes")]
 #[non_exhaustive]

@@ -124,7 +124,7 @@ impl PepperRing {
     }
 }
 
-/// An error for a pepper that cannot be used.
+/// An error from parsing a pepper or adding it to a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PepperError {

@@ -37,8 +37,8 @@ impl HashQueue {
     }
 }
 
-/// The blocks that no thread uses at the moment, at most one set per thread. Each thread takes
-/// those that were used last, some of which may still be in the processor's cache.
+/// The blocks that no thread uses at the moment, at most one set per thread. Each thread takes the
+/// most recently used set, part of which may still be in the processor's cache.
 #[derive(Default)]
 struct SpareBlocks(Mutex<Vec<Blocks>>);
 
@@ -59,7 +59,7 @@ impl SpareBlocks {
     }
 }
 
-/// An error that kept a job from being done.
+/// An error from [`Pool::run`] or [`Pool::submit`].
 #[derive(Debug)]
 pub(super) enum PoolError {
     /// The queue is full.
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_queue_rejects_a_job_at_once_and_does_those_that_it_has() {
+    fn a_full_queue_rejects_a_job_at_once_and_the_queued_jobs_finish() {
         let pool = Pool::start(2).unwrap();
         let (started, starts) = crossbeam_channel::unbounded();
         let (release, blocked) = crossbeam_channel::bounded::<()>(0);
@@ -173,8 +173,8 @@ mod tests {
             let block = blocks.get(1).unwrap().first_mut().unwrap();
             std::mem::replace(block.as_mut().first_mut().unwrap(), 1) == 1
         };
-        // A run may start before the one before it has put its blocks back. But there are never
-        // more sets of blocks than threads, so one run more than that reuses a set.
+        // A run may start before the previous run has returned its blocks. But there are never more
+        // sets of blocks than threads, so one run more than that reuses a set.
         let threads = thread::available_parallelism().unwrap().get();
         assert!((0..=threads).any(|_| block_on(pool.run(write)).unwrap()));
     }

@@ -46,8 +46,8 @@ impl StoredHash {
 
     const ARGON2_VERSION: u32 = 0x13;
 
-    /// Parses the text of a hash. The parameters are checked against their maxima here, before any
-    /// memory is allocated for them.
+    /// Parses the text of a hash. The parameters are checked against their maximums here, before
+    /// any memory is allocated for them.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl fmt::Debug for StoredHash {
     }
 }
 
-/// An error for a text that is not a stored hash.
+/// An error from [`StoredHash::parse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the stored hash is malformed or its parameters are out of range")]
 #[non_exhaustive]

@@ -26,14 +26,15 @@ pub struct NewKey {
     pub expiry: Expiry,
     /// The permissions of the key. `None` grants the permissions of the caller.
     pub permissions: Option<Permissions>,
-    /// The environment of the key. `None` takes the environment of the caller.
+    /// The environment of the key. `None` uses the environment of the caller.
     pub environment: Option<Environment>,
     /// A JSON object of the host. The library stores it and does not interpret it.
     pub metadata: Option<Metadata>,
 }
 
 impl NewKey {
-    /// A key with the permissions, the environment and the expiry of its caller.
+    /// Creates a request for a key with the permissions, the environment and the expiry of its
+    /// caller.
     #[must_use]
     pub const fn new(name: Name) -> Self {
         Self {
@@ -78,7 +79,7 @@ impl NewKey {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum Expiry {
-    /// Together with its caller. Never, if the caller does not expire.
+    /// When its caller expires, or never if the caller does not expire.
     #[default]
     Inherited,
     /// Immediately: the key is created expired.
@@ -95,8 +96,8 @@ pub struct Issued {
     pub key: Key,
     /// The token, to be shown to its owner once.
     pub token: Token,
-    /// Whether as many replicas of the store confirmed the write as it is configured to wait for.
-    /// If `false`, the key exists, but a failover may lose it.
+    /// Whether the configured number of replicas confirmed the write. If `false`, the key exists,
+    /// but a failover may lose it.
     pub confirmed: bool,
 }
 
@@ -105,7 +106,7 @@ pub struct Issued {
 const ID_ATTEMPTS: u32 = 3;
 
 impl Issuer {
-    /// Creates a key in the caller's workspace. Its permissions lie within the caller's. If the
+    /// Creates a key in the caller's workspace. The caller must cover its permissions. If the
     /// caller is a key, that key becomes the parent, and the store accepts the new key only while
     /// the parent is active.
     ///
@@ -162,7 +163,7 @@ impl Issuer {
                 }
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {
                     // The caller is no longer active, or another process has given it an earlier
-                    // expiry. In the second case, retry with that.
+                    // expiry. In the second case, retry with that expiry.
                     let caller = self.current_in_store(&draft.caller).await?;
                     let end = ends_at(&caller, draft.expiry, now)?;
                     if record.key.expires_at == end {
@@ -192,7 +193,8 @@ fn ends_at(
     }
 }
 
-/// Turns the error `NotConfirmed` of a write that was done into `false`.
+/// Returns whether a write was confirmed. Converts the error `NotConfirmed` into `false`, because
+/// the write was done.
 pub(super) fn confirmed(outcome: Result<(), StoreError>) -> Result<bool, StoreError> {
     match outcome {
         Ok(()) => Ok(true),

@@ -8,7 +8,7 @@ use crate::{Permission, hash::HashError, random::RandomError, store::StoreError}
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueError {
-    /// The caller lacks this permission, which the operation requires or which it would grant.
+    /// The caller lacks this permission, which the operation requires or would grant.
     #[error("the caller lacks the permission {0}")]
     NotPermitted(Permission),
     /// A `test` caller asked for a `live` key.

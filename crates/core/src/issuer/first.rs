@@ -11,13 +11,14 @@ use crate::{
     store::{Reservation, Reserved, StoreErrorKind},
 };
 
-/// How long the reservation of the first key holds, for servers that start on the same empty store.
+/// How long the reservation of the first key lasts. It coordinates servers that start on the same
+/// empty store.
 const RESERVED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Issuer {
     /// Creates the first key of a store, with the permission `*` unless `new` names others. Returns
     /// `None` if the store already has keys. If several servers call this concurrently on one
-    /// store, exactly one of them gets the key, and the others get `None`.
+    /// store, exactly one call returns the key, and the others return `None`.
     ///
     /// # Errors
     ///

@@ -44,7 +44,7 @@ impl fmt::Display for IdempotencyKey {
 
 crate::text::parsed_text!(IdempotencyKey, IdempotencyKeyError);
 
-/// The text is not an idempotency key.
+/// An error from [`IdempotencyKey::parse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an idempotency key must be 1 to 255 visible ASCII characters")]
 #[non_exhaustive]
@@ -59,7 +59,7 @@ pub struct IdempotencyKeyError;
 pub enum IssueOutcome {
     /// The request was the first with its idempotency key. Contains the key and its token.
     Issued(Issued),
-    /// The request was a repeat. Contains the key in its present state, without its token, which
+    /// The request was a repeat. Contains the key in its current state, without its token, which
     /// only the first request returned.
     Replayed(Key),
 }
@@ -75,8 +75,8 @@ pub(super) enum Bound {
 
 impl Issuer {
     /// [Creates](Self::create) a key once for each idempotency key of this caller. A repeat within
-    /// 24 hours returns the same key, without its token. `request` is whatever must be equal in a
-    /// repeat, which usually is the body.
+    /// 24 hours returns the same key, without its token. `request` contains the bytes that must be
+    /// equal in a repeat, usually the body.
     ///
     /// # Errors
     ///
@@ -162,7 +162,8 @@ pub(super) fn bound_until<T>(checked: &Result<T, IssueError>, now: Timestamp) ->
     }
 }
 
-/// Makes a binding of the id `own` to an idempotency key of this caller on this route.
+/// Returns the reservation that binds the id `own` to an idempotency key of this caller on this
+/// route.
 pub(super) fn reservation(
     caller: &Caller,
     route: &str,

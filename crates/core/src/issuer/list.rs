@@ -1,4 +1,4 @@
-//! Lists keys and finds single ones.
+//! Lists keys, and finds a key by its id.
 
 use sha2::{Digest, Sha256};
 

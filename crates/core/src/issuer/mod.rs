@@ -68,7 +68,7 @@ impl Issuer {
         if_active(caller, found)
     }
 
-    /// Returns the caller with the expiry that its key has in the store, whatever the cache holds.
+    /// Returns the caller with the expiry that its key has in the store, bypassing the cache.
     async fn current_in_store(&self, caller: &Caller) -> Result<Caller, IssueError> {
         let Some(id) = caller.key() else {
             return Ok(caller.clone());

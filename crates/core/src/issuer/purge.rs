@@ -16,7 +16,7 @@ impl Issuer {
     /// in all, and returns the number of deleted records. Checks no permission: it is meant for the
     /// host itself.
     ///
-    /// Some records are kept even so:
+    /// It keeps some of these records:
     ///
     /// * Keys that were revoked within the last [24 hours](Self::KEPT_AFTER_REVOCATION). Otherwise,
     ///   a repeat of the request that created such a key, with the same idempotency key, would

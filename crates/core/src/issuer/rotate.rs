@@ -41,7 +41,7 @@ impl NewRotation {
     /// The maximum overlap: 30 days. A longer one is shortened to this.
     pub const MAX_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-    /// A rotation with an overlap of 24 hours.
+    /// Creates a rotation with an overlap of 24 hours.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -97,8 +97,8 @@ impl Issuer {
     }
 
     /// [Rotates](Self::rotate) a key once for each idempotency key of this caller. A repeat within
-    /// 24 hours returns the same successor, without its token. `request` is whatever must be equal
-    /// in a repeat, which usually is the body.
+    /// 24 hours returns the same successor, without its token. `request` contains the bytes that
+    /// must be equal in a repeat, usually the body.
     ///
     /// # Errors
     ///
@@ -250,8 +250,8 @@ impl Issuer {
     }
 }
 
-/// Makes the successor of a key. Without a requested expiry it gets the lifetime of `key`, counted
-/// from now, and it never expires after the caller.
+/// Returns the successor of a key. Without a requested expiry it gets the lifetime of `key`,
+/// counted from now, and it never expires after the caller.
 fn successor_of(
     key: &Key,
     id: KeyId,

@@ -27,8 +27,8 @@ pub(super) const MISSES: [(CacheMiss, &str); 3] = [
 ];
 
 /// One counter.
-// A verification in memory increments one counter only, so those that are decided in memory and
-// those that are not are counted apart.
+// A verification in memory increments only one counter, so verifications in memory and all others
+// have separate counters.
 #[derive(Clone, Copy)]
 pub(super) enum Counter {
     /// Verifications decided in memory.

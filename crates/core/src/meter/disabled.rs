@@ -1,4 +1,4 @@
-//! The same functions as with the feature `metrics`, without any effect.
+//! The functions of this module without the feature `metrics`. They do nothing.
 
 use super::event::{CacheMiss, InstanceState, VerificationOutcome};
 

@@ -25,7 +25,7 @@ pub(crate) enum CacheMiss {
     Lapsed,
 }
 
-/// The present state of one [`Keywright`](crate::Keywright).
+/// The current state of one [`Keywright`](crate::Keywright).
 #[cfg_attr(
     not(feature = "metrics"),
     expect(dead_code, reason = "nothing reads it")

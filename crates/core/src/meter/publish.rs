@@ -14,7 +14,7 @@ use super::{
 
 type ReadState = dyn Fn() -> InstanceState + Send + Sync;
 
-/// The open instances of this process. The recorder belongs to the process, too.
+/// The open instances of this process. They are global because the recorder is.
 static INSTANCES: Mutex<Vec<Arc<ReadState>>> = Mutex::new(Vec::new());
 
 fn instances() -> MutexGuard<'static, Vec<Arc<ReadState>>> {

@@ -12,7 +12,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// Makes an error of a backend (`"sqlite"`, `"redis"`, …).
+    /// Creates an error of a backend (`"sqlite"`, `"redis"`, …).
     #[must_use]
     pub const fn new(kind: StoreErrorKind, backend: &'static str) -> Self {
         Self {

@@ -86,8 +86,8 @@ use crate::{
 /// 4. **Monotone revocation.** After `revoke` returns, no `find` that starts later, through any
 ///    handle of the store, shows the key active. Nothing reactivates it: no rename, touch, rehash,
 ///    late write or restart.
-/// 5. **Idempotent revoke.** A repeat is `Ok` and reports that it changed nothing. The first time
-///    is kept.
+/// 5. **Idempotent revoke.** A repeat is `Ok` and reports that it changed nothing. The record keeps
+///    the time of the first revocation.
 /// 6. **Cascade.** Revokes the key and all its descendants at any depth, by creation and by
 ///    rotation, even past keys that are already revoked. A descendant that is inserted concurrently
 ///    is either rejected or revoked.
@@ -98,16 +98,16 @@ use crate::{
 ///    ignores unknown ids, and is not a change in the sense of clause 13.
 /// 9. **Tenancy.** Operations on behalf of a caller (`list`, `rename`, `revoke`, `rotate`) take the
 ///    workspace. An id of another workspace is `NotFound`. `find`, `touch` and `rehash` belong to
-///    the verifier and go by id.
+///    the verifier and take only an id.
 /// 10. **Listing.** Newest first by id, which begins with the time of creation. Cursors are stable
 ///     under inserts and revocations. Without `search` and `status`, a page by cursor costs O(page)
-///     at any depth in a workspace of any size, also for a `test` caller among `live` keys.
+///     at any depth in a workspace of any size, even for a `test` caller among `live` keys.
 /// 11. **Reservation.** An idempotency key is bound to an id once, atomically, with the request's
 ///     fingerprint, until a given time. The same call reports an earlier binding. Bootstrapping an
 ///     empty store uses it: if two servers start at once, one of them creates the first key.
-/// 12. **Clock, cancellation, secrets.** Times come in as [`Timestamp`]s; stores read no clock. An
-///     operation whose future is dropped is done or not done, never half done. A store sees hashes,
-///     never a token.
+/// 12. **Clock, cancellation, secrets.** Callers pass times as [`Timestamp`]s, and stores read no
+///     clock. An operation whose future is dropped is done or not done, never half done. A store
+///     sees hashes, never a token.
 /// 13. **Changes.** Verifiers cache records, and use them while the store's [`Lease`] holds. The
 ///     store reports each change that this handle makes (a rename, a revocation, each key of a
 ///     cascade, the predecessor of a rotation, a rehash) after the commit and before the
@@ -125,8 +125,8 @@ use crate::{
 ///     every descendant. Each call is one atomic step, deletes no more records than its limit, and
 ///     returns 0 only when nothing is left to delete.
 ///
-/// No method has a default implementation: a default that misleads becomes a security release
-/// later.
+/// No method has a default implementation, because a default that does not suit a store could break
+/// its security unnoticed.
 ///
 /// # Errors
 ///

@@ -12,8 +12,8 @@ use crate::{
     time::{TICK, coarse, monotonic},
 };
 
-/// The number of generations. If two records share one, a change of one of them only discards a
-/// copy of the other that is being read at that moment.
+/// The number of generations. If two records share a generation, a change of either discards a copy
+/// of the other only if that copy is being read at that moment.
 const STRIPES: usize = 256;
 
 /// The end of a lapsed lease.
@@ -25,7 +25,7 @@ const ALWAYS: u64 = u64::MAX;
 /// A store's promise about copies of its records (clause 13 of [`KeyStore`](super::KeyStore)).
 ///
 /// Verifiers cache records and use a copy only while the lease holds for it. A store has one lease
-/// for as long as it lives, and reports every change to it:
+/// for its whole lifetime, and reports every change to it:
 ///
 /// * For a change that the store makes itself, it commits the change, then calls
 ///   [`changed`](Self::changed) or [`changed_all`](Self::changed_all), and then acknowledges the
@@ -61,7 +61,8 @@ pub struct Lease {
     until: AtomicU64,
     /// Incremented when all copies become stale.
     epoch: AtomicU64,
-    /// Incremented when the copies of a record become stale, by the last characters of its id.
+    /// Incremented when the copies of a record become stale. The last characters of the id select
+    /// the generation.
     generations: [AtomicU64; STRIPES],
     watchers: RwLock<Vec<Weak<dyn Watch>>>,
 }
@@ -88,13 +89,13 @@ impl Stamp {
 }
 
 impl Lease {
-    /// A lease without an end, for a store that is the only writer of its records.
+    /// Creates a lease without an end, for a store that is the only writer of its records.
     #[must_use]
     pub fn unlimited() -> Self {
         Self::until(ALWAYS)
     }
 
-    /// A lease that does not hold until it is extended. If a store never extends it, each
+    /// Creates a lease that does not hold until it is extended. If a store never extends it, each
     /// verification reads the record from the store.
     #[must_use]
     pub fn lapsed() -> Self {
@@ -115,7 +116,7 @@ impl Lease {
         }
     }
 
-    /// Returns the present time of the monotonic clock that leases use.
+    /// Returns the current time of the monotonic clock that leases use.
     #[must_use]
     pub fn now(&self) -> Instant {
         monotonic()
@@ -198,12 +199,12 @@ impl Lease {
         coarse().saturating_sub(self.coarse_origin)
     }
 
-    /// Returns the present epoch. Copies with an earlier one are stale.
+    /// Returns the current epoch. Copies from an earlier epoch are stale.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Notifies a cache of changes until it is dropped.
+    /// Notifies a cache of changes until the cache is dropped.
     pub(crate) fn watch(&self, watcher: Weak<dyn Watch>) {
         let mut watchers = self
             .watchers

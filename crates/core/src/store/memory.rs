@@ -41,7 +41,7 @@ struct Contents {
 }
 
 impl MemoryStore {
-    /// Returns an empty store.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -117,8 +117,8 @@ impl Contents {
         for parent in self.records.values().filter_map(|record| record.key.parent) {
             *children.entry(parent).or_default() += 1;
         }
-        // A key is older than its descendants, so going from the newest to the oldest deletes whole
-        // families in one call.
+        // A key is older than its descendants, so deleting from the newest to the oldest removes
+        // whole families in one call.
         let candidates: Vec<_> = self
             .records
             .values()

@@ -8,14 +8,14 @@ use crate::{Key, Timestamp, Workspace};
 pub struct Purge {
     /// The workspace of the keys. `None` selects all workspaces.
     pub workspace: Option<Workspace>,
-    /// Only keys that were revoked before this time, not at it.
+    /// Only keys that were revoked before this time, exclusive.
     pub revoked_before: Timestamp,
     /// The maximum number of records to delete in one call, at least 1.
     pub limit: u32,
 }
 
 impl Purge {
-    /// Selects records of all workspaces.
+    /// Creates a selection of records of all workspaces.
     #[must_use]
     pub const fn new(revoked_before: Timestamp, limit: u32) -> Self {
         Self {

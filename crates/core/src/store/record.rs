@@ -7,8 +7,8 @@ use crate::{
     key::{Key, Status},
 };
 
-/// The record that a store keeps of a key: the key, the hash of its secret, and a version. It never
-/// holds a token.
+/// A key's record in a store: the key, the hash of its secret, and a version. It never contains a
+/// token.
 ///
 /// Its methods are the rules of the [contract](crate::store::KeyStore#the-contract) that concern
 /// one record. Each checks whether the change is allowed, and either makes it or leaves the record
@@ -63,7 +63,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Returns the record of a new key.
+    /// Creates the record of a new key.
     #[must_use]
     pub const fn new(key: Key, credential: Credential) -> Self {
         Self {
@@ -88,7 +88,7 @@ impl Record {
         }
     }
 
-    /// Replaces the name and the metadata that `rename` holds (clause 7).
+    /// Replaces the name, the metadata, or both, as `rename` specifies (clause 7).
     ///
     /// # Errors
     ///
@@ -175,14 +175,14 @@ impl Record {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Rename {
-    /// The new name. `None` keeps the present one.
+    /// The new name. `None` keeps the current name.
     pub name: Option<Name>,
-    /// The new metadata. `None` keeps the present metadata.
+    /// The new metadata. `None` keeps the current metadata.
     pub metadata: Option<Metadata>,
 }
 
 impl Rename {
-    /// Replaces the values that are not `None`.
+    /// Creates a change that replaces the values that are not `None`.
     #[must_use]
     pub const fn new(name: Option<Name>, metadata: Option<Metadata>) -> Self {
         Self { name, metadata }

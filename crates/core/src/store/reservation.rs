@@ -17,7 +17,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Binds `id` to `key` until the given time.
+    /// Creates a reservation that binds `id` to `key` until the given time.
     #[must_use]
     pub const fn new(key: [u8; 32], fingerprint: [u8; 32], id: KeyId, until: Timestamp) -> Self {
         Self {

@@ -25,7 +25,7 @@ pub struct Revocation {
 }
 
 impl Revocation {
-    /// Makes the result of [`KeyStore::revoke`](crate::store::KeyStore::revoke).
+    /// Creates the result of [`KeyStore::revoke`](crate::store::KeyStore::revoke).
     #[must_use]
     pub const fn new(first: bool, count: u64) -> Self {
         Self { first, count }

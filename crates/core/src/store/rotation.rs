@@ -22,7 +22,7 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// A rotation of a key whose record was read with this version.
+    /// Creates a rotation of a key whose record was read with this version.
     #[must_use]
     pub const fn new(predecessor: KeyId, version: u64, retire: Retire, successor: Record) -> Self {
         Self {

@@ -54,7 +54,7 @@ impl fmt::Display for Environment {
 
 crate::text::parsed_text!(Environment, EnvironmentError);
 
-/// The text is not an environment.
+/// An error from [`Environment::parse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an environment must be live or test")]
 #[non_exhaustive]

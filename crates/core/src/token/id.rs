@@ -86,7 +86,7 @@ impl KeyId {
         }
     }
 
-    /// Makes an id of characters that are known to be base62.
+    /// Creates an id from characters that the caller has checked.
     pub(super) const fn of_base62(characters: [u8; Self::LENGTH]) -> Self {
         Self(characters)
     }
@@ -97,8 +97,8 @@ impl KeyId {
         &self.0
     }
 
-    /// Returns the routing tag: three random characters by which a store can place related keys on
-    /// the same machine. A new key gets a new tag, and a successor has the tag of its predecessor.
+    /// Returns the routing tag: three random characters that let a store place related keys on the
+    /// same machine. A new key gets a new tag, and a successor has the tag of its predecessor.
     #[must_use]
     pub fn routing_tag(&self) -> &[u8] {
         self.0
@@ -136,7 +136,7 @@ impl fmt::Display for KeyId {
 
 crate::text::parsed_text!(KeyId, KeyIdError);
 
-/// The text is not a key id.
+/// An error from parsing a [`KeyId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a key id must be key_ followed by 16 ASCII letters and digits")]
 #[non_exhaustive]

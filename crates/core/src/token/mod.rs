@@ -169,7 +169,7 @@ impl<'a> TokenRef<'a> {
     }
 }
 
-/// Why some bytes are not a token. Contains none of the bytes.
+/// An error from [`TokenRef::parse`]. It contains no byte of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The prefix of a host's tokens: `[a-z][a-z0-9]{1,11}`. It shows people and secret scanners whose
-/// token they are looking at. It must not change once the first key is issued.
+/// The prefix of a host's tokens: `[a-z][a-z0-9]{1,11}`. It shows people and secret scanners which
+/// host a token belongs to. It must not change once the first key is issued.
 ///
 /// ```
 /// use keywright_core::Prefix;
@@ -52,7 +52,7 @@ impl fmt::Display for Prefix {
 
 crate::text::parsed_text!(Prefix, PrefixError);
 
-/// The text is not a prefix.
+/// An error from [`Prefix::parse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a prefix must be 2 to 12 characters of a-z and 0-9 and begin with a letter")]
 #[non_exhaustive]

@@ -8,7 +8,7 @@ use crate::{base62, random::Generator};
 ///
 /// It is wiped from memory on drop and has no `Debug`, `Display`, `Clone`, `PartialEq` or
 /// `Serialize`. Only [`expose`](Self::expose) gives access to the characters.
-// Boxed, because a move would leave a copy behind that is never wiped.
+// Boxed, because a move would leave behind a copy that is never wiped.
 #[expect(missing_debug_implementations, reason = "a secret is never printed")]
 pub struct Secret(Box<Zeroizing<[u8; Secret::LENGTH]>>);
 

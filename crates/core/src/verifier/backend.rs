@@ -20,8 +20,8 @@ use crate::{
     token::Secret,
 };
 
-/// A store and everything that the verifier of a [`Keywright`](crate::Keywright) uses apart from
-/// the cache.
+/// A store, and everything else except the cache that the verifier of a
+/// [`Keywright`](crate::Keywright) uses.
 pub(crate) struct KeyStoreBackend {
     pub(super) store: Arc<dyn KeyStore>,
     pub(super) hasher: Hasher,

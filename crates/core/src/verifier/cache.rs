@@ -15,7 +15,7 @@ use crate::{
     sync::{AtomicBool, AtomicU64, Mutex, Ordering, PoisonError, fence},
 };
 
-/// How many recently used keys an eviction gives a second chance before it evicts the next one.
+/// The maximum number of recently used keys that an eviction skips. It evicts the key after them.
 const MAX_SECOND_CHANCES: usize = 32;
 
 /// The freshness of an entry during its fill. The other bits are the number of the fill.
@@ -32,7 +32,7 @@ pub(crate) struct Cache {
     map: Map<Entry>,
     lease: Arc<Lease>,
     capacity: usize,
-    /// The ids in the map, the next candidate for eviction first.
+    /// The ids in the map. The next candidate for eviction is first.
     eviction_order: Mutex<VecDeque<KeyId>>,
     fills: AtomicU64,
 }
@@ -69,8 +69,7 @@ impl Entry {
         }
     }
 
-    /// Whether the token is the one that was verified against this hash, or `None` if the entry is
-    /// about another hash.
+    /// Whether the token was verified against this hash. `None` if the entry has another hash.
     pub(super) fn proves(&self, token: TokenMac, hash: Fingerprint) -> Option<bool> {
         (self.proof.hash == hash).then(|| self.proof.token.matches(token))
     }
@@ -133,7 +132,8 @@ impl Cache {
         fence(Ordering::SeqCst);
         if self.lease.stamp(&id) == stamp {
             self.map.read(&id, |entry| {
-                // Fails if the entry was marked as stale meanwhile, or is another fill's.
+                // Fails if the entry was marked as stale in the meantime, or belongs to another
+                // fill.
                 let _ = entry.freshness.compare_exchange(
                     filling,
                     stamp.epoch(),

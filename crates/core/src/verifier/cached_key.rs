@@ -18,7 +18,7 @@ pub(crate) struct CachedKey {
     pub(super) queued: AtomicBool,
     /// A copy of the key's environment.
     pub(super) environment: Environment,
-    /// Whether the key is active at any time: neither revoked nor with an expiry.
+    /// Whether the key is not revoked and has no expiry, so that it is active at any time.
     pub(super) never_expires: bool,
     /// The latest use that is known to be written, in Unix milliseconds, or negative if there is
     /// none.

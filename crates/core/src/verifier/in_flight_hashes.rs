@@ -36,8 +36,8 @@ type RunResult = Result<bool, HashError>;
 
 /// The runs in flight and their waiters.
 ///
-/// A run does not belong to the verification that started it. It goes on for as long as any
-/// verification waits, and keeps its place in the queue until it ends.
+/// A run does not belong to the verification that started it. It continues as long as any
+/// verification waits for it, and keeps its place in the queue until it ends.
 #[derive(Clone, Default)]
 pub(super) struct InFlightHashes(Arc<Mutex<Runs>>);
 
@@ -66,8 +66,8 @@ impl Drop for AssumedProof {
     }
 }
 
-/// Answers the waiters of a run on drop, so that none waits for a run that has ended, however it
-/// has.
+/// Answers the waiters of a run on drop, so that none of them waits for a run that has ended, even
+/// by a panic.
 struct Completion {
     hashes: InFlightHashes,
     key: RunKey,
@@ -83,7 +83,7 @@ impl Completion {
 
 impl Drop for Completion {
     fn drop(&mut self) {
-        // In a statement of its own: the lock is released before the waiters are woken.
+        // A separate statement, so that the lock is released before the waiters are woken.
         let waiters = self.hashes.lock().remove(&self.key, self.number);
         for waiter in waiters {
             let _ = waiter.send(self.result.clone());
@@ -125,7 +125,7 @@ impl InFlightHashes {
     }
 
     /// Whether the secret has an Argon2 hash. Joins the run in flight, or starts one. `proof` is
-    /// the evidence if it has.
+    /// the evidence if the secret has the hash.
     pub(super) async fn verify(
         &self,
         hasher: &Hasher,
@@ -177,7 +177,8 @@ impl InFlightHashes {
         };
         let is_awaited = move || hashes.lock().is_awaited(&key, number);
         // If the queue is full, the completion is dropped with the job. Verifications that have
-        // joined meanwhile learn that the run was lost, and this one that the pool is busy.
+        // joined in the meantime get an error that the run was lost. This verification gets an
+        // error that the pool is busy.
         hasher.submit(hash, binding, secret, is_awaited, move |result| {
             completion.complete(result);
         })

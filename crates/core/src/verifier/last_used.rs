@@ -19,13 +19,13 @@ use crate::{
 /// The shortest time between two writes of one key's last use.
 const WRITE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The most keys in one call to the store.
+/// The maximum number of keys in one call to the store.
 const BATCH: usize = 512;
 
 /// The last uses that are not written yet, one for each key.
 pub(crate) struct LastUsedQueue {
     waiting: Mutex<HashSet<ById>>,
-    /// The most keys that may wait.
+    /// The maximum number of keys that may wait.
     limit: usize,
 }
 
@@ -96,7 +96,7 @@ impl LastUsedQueue {
         match waiting.get(&cached.key.id) {
             Some(ById(other)) => {
                 // Another version of the key is queued, and a verification may still be about to
-                // record a use there. Clear its flag first, so that such a use comes here, too, and
+                // record a use there. Clear its flag first, so that such a use is also queued, and
                 // then take over the uses recorded so far.
                 other.queued.store(false, Ordering::SeqCst);
                 cached.inherit_uses(other);

@@ -38,9 +38,8 @@ use crate::{
 ///
 /// A verified key is cached. Later verifications of it are decided in memory, for as long as the
 /// store's [`Lease`](crate::store::Lease) holds for the cached record. All other verifications read
-/// the store. So every call that begins after the store's bound rejects a revoked key, and if the
-/// key was revoked through this store, every call that begins after the revocation was
-/// acknowledged.
+/// the store. Every call that begins after the store's bound rejects a revoked key. If the key was
+/// revoked through this store, every call that begins after the acknowledgement rejects it.
 ///
 /// Clones share one cache.
 #[derive(Clone, Debug)]

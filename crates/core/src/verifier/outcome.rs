@@ -75,7 +75,7 @@ pub enum Denied {
     /// No key has the token's id.
     #[error("there is no such key")]
     Unknown(KeyId),
-    /// A key has the token's id, and another secret.
+    /// A key has the token's id, but another secret.
     #[error("the secret is wrong")]
     WrongSecret(KeyId),
     /// The key is revoked.

@@ -1,4 +1,4 @@
-//! Evidence that a secret was verified, from which the secret cannot be found.
+//! Evidence that a secret was verified, from which the secret cannot be recovered.
 
 use super::token_mac::TokenMac;
 

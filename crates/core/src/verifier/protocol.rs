@@ -21,7 +21,8 @@ use crate::{
     sync::Ordering,
 };
 
-/// How often a verification reads a record whose hash changes while the secret is checked.
+/// The maximum number of times that a verification reads a record. It reads the record again if the
+/// hash has changed while it checked the secret.
 const MAX_ATTEMPTS: u32 = 4;
 
 /// A parsed token that a client has presented.
@@ -31,7 +32,7 @@ pub(super) struct PresentedToken<'a, S> {
     pub(super) secret: &'a S,
 }
 
-/// The surroundings of the protocol: a store, a hasher and a clock.
+/// The dependencies of the protocol: a store, a hasher and a clock.
 pub(super) trait Backend {
     /// The secret in a presented token.
     type PresentedSecret;
@@ -62,16 +63,16 @@ pub(super) trait Backend {
         record: &Record,
     ) -> Result<bool, HashError>;
 
-    /// Whether the secret has the record's hash, or `None` if the hash takes long to
-    /// compute.
+    /// Whether the secret has the record's hash, or `None` if the hash takes too long to compute
+    /// here.
     fn verify_at_once(
         &self,
         secret: &Self::PresentedSecret,
         record: &Record,
     ) -> Result<Option<bool>, HashError>;
 
-    /// Whether the secret has the record's hash, computed on the hashing pool. `proof` is
-    /// the evidence if it has.
+    /// Whether the secret has the record's hash, computed on the hashing pool. `proof` is the
+    /// evidence if the secret has the hash.
     async fn verify_on_pool(
         &self,
         secret: &Self::PresentedSecret,
@@ -91,7 +92,7 @@ pub(super) trait Backend {
     /// returned guard is dropped.
     fn assume_proven(&self, id: KeyId, proof: Proof) -> impl Sized;
 
-    /// Replaces parts of a key with equal ones that other keys have already.
+    /// Replaces parts of a key with equal values that other keys already have.
     fn intern(&self, key: &mut Key);
 
     /// Records that a key was used now.
@@ -200,8 +201,8 @@ impl<B: Backend> Protocol<B> {
             if !matches {
                 return Err(Denied::WrongSecret(*id).into());
             }
-            // The pool may have been busy for long, and the record may have changed meanwhile. If
-            // the lease cannot rule that out, read it again.
+            // The pool may have been busy for a long time, and the record may have changed in the
+            // meantime. If the lease cannot rule that out, read it again.
             if at_once.is_some() || self.lease.holds(id, stamp) {
                 return Ok(self.accept(self.remember(record, stamp, proof, token, queue))?);
             }
@@ -230,7 +231,7 @@ impl<B: Backend> Protocol<B> {
     ///
     /// If that fails, the old hash stays in place, and the next verification that reads it from the
     /// store tries again. If it fails only because the pool is busy, the next verification in
-    /// memory tries again, too.
+    /// memory also tries again.
     pub(super) async fn replace_hash(&self, rehash: Rehash<B::Secret>) {
         let Rehash {
             cached,
@@ -254,7 +255,8 @@ impl<B: Backend> Protocol<B> {
         drop(secret);
         let hash = self.backend.fingerprint(key, &credential.hash);
         let proof = Proof { token, hash };
-        // From the commit on, other verifications read the new hash. This token is proven for it.
+        // From the commit on, other verifications read the new hash, for which this token is
+        // already proven.
         let _assumed = self.backend.assume_proven(key.id, proof);
         let replaced = self
             .backend
@@ -294,7 +296,7 @@ impl<B: Backend> Protocol<B> {
             entry.mark_used();
             Arc::ptr_eq(&entry.cached, &cached) && entry.proof.hash == proof.hash
         });
-        // While the lease does not hold, a new entry would not be used any more than this one.
+        // While the lease does not hold, verifications would use neither this entry nor a new one.
         if is_cached == Some(true) && !self.lease.vouches() {
             return cached;
         }
@@ -333,7 +335,7 @@ impl<B: Backend> Protocol<B> {
         }
     }
 
-    /// Queues the replacement of an outdated hash, unless that is under way.
+    /// Queues the replacement of an outdated hash, unless it is already in progress.
     #[cold]
     fn queue_rehash(
         &self,
@@ -357,8 +359,8 @@ impl<B: Backend> Protocol<B> {
         }
     }
 
-    /// Makes the last check of a proven token, which every verification makes: whether its key is
-    /// active now.
+    /// Checks whether the key of a proven token is active now. Every successful verification ends
+    /// with this check.
     #[inline]
     fn accept(&self, cached: Arc<CachedKey>) -> Result<Arc<CachedKey>, Denied> {
         if !cached.never_expires {

@@ -16,7 +16,7 @@ pub(super) struct Rehash<S> {
     pub(super) claim: RehashClaim,
 }
 
-/// The keys whose hashes are being replaced. Each key is claimed once at a time.
+/// The keys whose hashes are being replaced. A key has at most one claim.
 #[derive(Clone, Default)]
 pub(super) struct RehashClaims(Arc<Mutex<HashSet<KeyId>>>);
 

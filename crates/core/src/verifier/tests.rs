@@ -1,5 +1,5 @@
 //! Tests of [`CachedKey`] and [`TokenMac`]. They are not in those files, because the model tests
-//! and a bench compile those files, too.
+//! and a bench also compile those files.
 
 use super::{cached_key::CachedKey, proof::Proof, token_mac::TokenMac};
 use crate::{Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp, Workspace};

@@ -1,4 +1,5 @@
-//! Tests of files that the model checks compile with other primitives, and so hold no tests.
+//! Tests of files that contain no tests themselves, because the model checks compile them with
+//! other primitives.
 
 mod lease;
 mod record;
