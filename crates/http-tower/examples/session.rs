@@ -39,7 +39,8 @@ pub(crate) fn app(keys: &Keywright, password: String) -> Result<Router, Error> {
     let readers = AuthLayer::new(keys.verifier().clone()).require("calls:read".parse()?);
     Ok(Router::new()
         .nest_service("/v1/api-keys", ApiKeys::nested(keys, "/v1/api-keys"))
-        // A layer wraps the routes above it: they accept a session, and those below only a key.
+        // A layer wraps the routes above it. They accept a session or a key, and the routes below
+        // accept only a key.
         .layer(middleware::from_fn_with_state(Arc::clone(&site), session))
         .route("/session", post(sign_in).delete(sign_out))
         .route("/calls", get(calls).layer(readers))

@@ -1,4 +1,4 @@
-//! The limit to the requests of each caller.
+//! The limit on the requests of each caller.
 
 use std::{
     fmt,
@@ -18,21 +18,21 @@ use keywright_core::{Caller, KeyId, Workspace};
 
 use crate::error::ApiError;
 
-/// Most budgets that are kept at a time. They take a few megabytes.
+/// The maximum number of budgets. Together they take a few megabytes.
 const MAX_BUDGETS: usize = 1 << 16;
 
-/// A limit to the requests that each caller may make to the management endpoints, for
+/// A limit on the requests that each caller may make to the management endpoints, for
 /// [`ApiKeys::with_rate_limit`](crate::ApiKeys::with_rate_limit).
 ///
 /// A caller is a key, by its id. If the host has put a [`Caller`] that is not a key into the
 /// request, it is the workspace. Each caller has a separate budget, which allows the whole limit at
-/// once and refills evenly, by one request every `60 / limit` seconds (GCRA). A rejected request
-/// costs nothing.
+/// once and refills evenly, one request every `60 / limit` seconds (GCRA). A rejected request costs
+/// nothing.
 ///
 /// The budgets are kept in this process, so a fleet of servers accepts the limit once per server.
 /// Clones share their budgets. At most 65,536 budgets are kept. When there are more, full budgets
-/// are evicted first; if more than half of them are not full, all are reset. No caller is rejected
-/// because of another.
+/// are evicted first. If more than half of them are not full, all are reset. No caller is rejected
+/// because of another caller.
 ///
 /// The limit stops loops and accidents. It is not a quota: a caller that may create keys creates a
 /// budget with each of them.

@@ -16,8 +16,7 @@ use crate::bounds::MAX_REQUEST_ID_LENGTH;
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Returns the id of a request: the value of its `X-Request-Id` if that is 1 to 40 characters of
-/// `A-Za-z0-9._-`, or a new id. Any other value of a client could be unsafe in a log, and is
-/// ignored.
+/// `A-Za-z0-9._-`, or a new id. Any other value could be unsafe in a log, and is ignored.
 #[must_use]
 pub fn request_id(headers: &HeaderMap) -> HeaderValue {
     headers

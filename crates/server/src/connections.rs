@@ -107,8 +107,8 @@ async fn accept_all(listener: &TcpListener, router: &Router, connections: &Grace
     }
 }
 
-/// Returns how many connections the server accepts at a time. A server without a file descriptor
-/// for its store is of no use to any client, so a low limit of open files means fewer connections.
+/// Returns the maximum number of open connections. A server without a file descriptor for its store
+/// is of no use to any client, so a low limit of open files means fewer connections.
 fn max_connections() -> usize {
     let files = rlimits::raise_open_files((MAX_CONNECTIONS + RESERVED_FILES) as u64);
     let files = usize::try_from(files).unwrap_or(usize::MAX);
@@ -162,7 +162,7 @@ mod tests {
     /// An allowance for the timers of tokio and hyper, which have a resolution of a millisecond.
     const RESOLUTION: Duration = Duration::from_millis(10);
 
-    /// Starts a connection; the client's end of it.
+    /// Starts a connection, and returns the client's end of it.
     fn start(buffer: usize) -> DuplexStream {
         let (client, server) = duplex(buffer);
         let router = Router::new()

@@ -18,7 +18,7 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) {
     let log = tracing_subscriber::fmt()
         .with_writer(stderr)
         .with_max_level(level)
-        // By default a log that cannot be written panics. That must not take the API down.
+        // By default, a failed write to the log panics. It must not take the API down.
         .log_internal_errors(false)
         .with_target(false)
         .with_ansi(stderr().is_terminal());

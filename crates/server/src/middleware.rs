@@ -19,7 +19,7 @@ use crate::metrics;
 /// that sends its body byte by byte gets no more time.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Handles a request, logs and counts it, and answers 408 after [`REQUEST_TIMEOUT`].
+/// Handles a request, logs and counts it, and responds with 408 after [`REQUEST_TIMEOUT`].
 pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
@@ -67,8 +67,8 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Returns the method if it is a standard one, otherwise `OTHER`: some client will put a token
-/// there, too.
+/// Returns the method if it is a standard one, otherwise `OTHER`: some client will also put a token
+/// there.
 fn known_method(method: &Method) -> &'static str {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let known = known.into_iter().find(|known| *known == method.as_str());

@@ -1,6 +1,6 @@
 //! Removes tokens from text that may be logged.
 
-/// The shortest run of letters, digits and underscores that is taken for a token, in bytes.
+/// The minimum length of a run of letters, digits and underscores that may be a token, in bytes.
 const MIN_TOKEN_LENGTH: usize = 40;
 
 /// Returns `text` with `…` in place of each word that may be a token.

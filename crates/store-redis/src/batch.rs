@@ -45,15 +45,15 @@ struct BatchJob {
 pub(crate) enum BatchRequest {
     /// Commands that are sent as they are.
     Commands(Vec<Cmd>),
-    /// A read of two names in one slot. The reply is that to `MGET`.
+    /// A read of two names in one slot. The reply is an array, as for `MGET`.
     Pair([Vec<u8>; 2]),
 }
 
 /// A queue of jobs, and the worker that sends them.
 ///
 /// The worker sends all jobs that are waiting in one batch, awaits the replies, and then sends the
-/// jobs that arrived meanwhile. A batch costs the client and the server little more than a single
-/// job.
+/// jobs that arrived in the meantime. A batch costs the client and the server little more than a
+/// single job.
 #[derive(Debug)]
 pub(crate) struct BatchQueue {
     jobs: mpsc::Sender<BatchJob>,

@@ -31,9 +31,9 @@ pub(crate) struct Tolerance {
 impl RedisConfig {
     /// Uses the servers at these URLs, which are separated by commas.
     ///
-    /// For a single server, give its URL. For a primary with replicas, give the URLs of all that
-    /// can become the primary. For Redis Cluster, give the URLs of a few nodes: the store discovers
-    /// the others.
+    /// For a single server, give its URL. For a primary with replicas, give the URLs of all servers
+    /// that can become the primary. For Redis Cluster, give the URLs of a few nodes: the store
+    /// discovers the others.
     ///
     /// * `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`
     /// * `rediss://…`, the same over TLS, with the feature `tls`
@@ -75,9 +75,9 @@ impl RedisConfig {
     }
 
     /// Waits after each change until this many replicas have confirmed it, for at most a quarter of
-    /// the deadline. A change that fewer confirm is reported as `NotConfirmed`. The default is 0.
+    /// the deadline. If fewer confirm a change, the call returns `NotConfirmed`. The default is 0.
     ///
-    /// Reservations and times of last use are not waited for.
+    /// The store does not wait for the confirmation of reservations and times of last use.
     #[must_use]
     pub const fn with_min_replicas(mut self, replicas: u32) -> Self {
         self.min_replicas = replicas;

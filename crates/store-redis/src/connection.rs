@@ -30,7 +30,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Connection {
     pub(crate) redis: MultiplexedConnection,
     run_id: Arc<str>,
-    /// Whether the server has closed the connection. Requests must not be sent on it any more: they
+    /// Whether the server has closed the connection. Requests must no longer be sent on it: they
     /// would be lost.
     closed: Arc<AtomicBool>,
 }

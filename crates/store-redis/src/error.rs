@@ -11,7 +11,7 @@ const BACKEND: &str = "redis";
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a store could not be opened.
+/// An error from [`RedisStore::connect`](crate::RedisStore::connect).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -114,7 +114,7 @@ impl Error {
         }
     }
 
-    /// Whether the stored data is at fault, as opposed to the server.
+    /// Whether the error is in the stored data, as opposed to the server.
     pub(crate) fn is_corrupt(&self) -> bool {
         self.kind() == StoreErrorKind::Corrupt
     }

@@ -43,8 +43,7 @@ impl Node {
         self.options
     }
 
-    /// Returns the queue for requests that must be confirmed by replicas, or for those that need
-    /// not.
+    /// Returns the queue for requests that replicas must confirm, or the queue for all others.
     pub(crate) fn queue(&self, needs_confirmation: bool) -> &BatchQueue {
         match &self.confirmed {
             Some(queue) if needs_confirmation => queue,

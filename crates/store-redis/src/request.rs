@@ -89,7 +89,7 @@ pub(crate) enum Reply {
     NoScript,
     /// Nothing was done, and a later attempt may succeed.
     Retry(Error),
-    /// Nothing was done, and a later attempt would fail, too.
+    /// Nothing was done, and a later attempt would also fail.
     Failed(Error),
 }
 

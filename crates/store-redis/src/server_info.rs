@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct ServerInfo {
     pub(crate) clustered: bool,
     pub(crate) primary: bool,
-    /// A random id that the server draws when it starts.
+    /// A random id that the server generates when it starts.
     pub(crate) run_id: String,
     policy: String,
     append_only: bool,

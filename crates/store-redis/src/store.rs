@@ -22,7 +22,7 @@ use crate::{
     servers::Servers,
 };
 
-/// The number of threads. One can saturate a Redis server.
+/// The number of threads. One thread can saturate a Redis server.
 const THREADS: usize = 1;
 
 /// A [`KeyStore`] in Redis.
@@ -113,7 +113,7 @@ impl Threads {
             .map(|runtime| Self(Some(runtime)))
     }
 
-    /// Runs a future to its end, even if the caller drops the returned one.
+    /// Runs a future to its end, even if the caller drops the returned future.
     async fn run<T: Send + 'static>(
         &self,
         future: impl Future<Output = Result<T>> + Send + 'static,
@@ -124,7 +124,7 @@ impl Threads {
         runtime.spawn(future).await.map_err(|_| Error::Stopped)?
     }
 
-    /// Drops a future at a deadline. Any executor may poll it: the timer is one of this runtime.
+    /// Drops a future at a deadline. Any executor may poll it: the timer belongs to this runtime.
     async fn limit<T>(&self, deadline: Instant, future: impl Future<Output = T>) -> Result<T> {
         let limited = {
             let _entered = self.0.as_ref().ok_or(Error::Stopped)?.enter();

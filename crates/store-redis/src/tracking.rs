@@ -11,7 +11,7 @@
 //! arrived before the reply.
 //!
 //! If a primary does not reply, or rejects the heartbeat because it is no longer a primary, the
-//! lease ends: no copy of a record is used. Reads from that server do not count as current, either.
+//! lease ends: no copy of a record is used. Reads from that server no longer count as current.
 
 use std::{
     collections::HashMap,

@@ -23,7 +23,7 @@ impl SqliteStore {
     /// **Restoring a backup reactivates the keys that were revoked after it was made.** Keep a list
     /// of revocations, and revoke those keys again.
     ///
-    /// If the future is dropped, the copy is completed nevertheless.
+    /// Dropping the future does not stop the copy.
     ///
     /// # Errors
     ///
@@ -33,7 +33,7 @@ impl SqliteStore {
         let from = self.path()?.to_owned();
         let to = path::absolute(to).map_err(Error::from)?;
         let (sender, receiver) = oneshot::channel();
-        // A large file takes long to copy, which would block one of the reader threads.
+        // A large file takes a long time to copy, which would block one of the reader threads.
         thread::Builder::new()
             .name("kw-sqlite-copy".into())
             .spawn(move || sender.send(copy(&from, &to)))

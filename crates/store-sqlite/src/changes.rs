@@ -1,13 +1,12 @@
-//! The table `changes`, through which one handle or process learns which records another has
-//! changed.
+//! The table `changes`, which lists changed records for other handles and processes.
 
 use keywright_core::{KeyId, store::Lease};
 use rusqlite::Connection;
 
 use crate::{error::Result, record};
 
-/// The number of entries that are kept. A reader that has missed more treats every record as
-/// changed.
+/// The number of entries that are kept. A reader that has missed more entries treats every record
+/// as changed.
 const CAPACITY: i64 = 4096;
 
 const APPEND: &str = "INSERT INTO changes (id) VALUES (?1)";

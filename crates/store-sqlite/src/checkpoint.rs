@@ -5,10 +5,10 @@
 //! not ignore a sync that fails.
 //!
 //! After a failed sync, Linux drops the pages that it could not write, and the next sync succeeds.
-//! SQLite does not copy pages again that an earlier checkpoint has copied. It would restart the
-//! log, and those pages would be neither in the log nor in the file. So after a failed sync the
-//! store answers nothing more and leaves the log as it is. When all connections are closed and the
-//! file is opened again, SQLite reads the whole log.
+//! SQLite does not copy again the pages that an earlier checkpoint has copied. It would restart the
+//! log, and those pages would be neither in the log nor in the file. So after a failed sync, the
+//! store rejects every operation and leaves the log as it is. When all connections are closed and
+//! the file is opened again, SQLite reads the whole log.
 
 use std::sync::{
     Arc,
@@ -19,13 +19,13 @@ use rusqlite::{Connection, Result, ffi, hooks::Wal};
 
 use crate::{connection::disable_checkpoint_on_close, file_identity::FileIdentity};
 
-/// The length of the log from which on it is checkpointed, in pages. It is SQLite's own default.
+/// The length at which the log is checkpointed, in pages. SQLite has the same default.
 const THRESHOLD: i32 = 1000;
 
-/// Checkpoints the log once it is long.
+/// Checkpoints the log once it reaches [`THRESHOLD`].
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
-    /// The length of the log after the latest commit, in pages; 0 if there was no commit since the
+    /// The length of the log after the latest commit, in pages. 0 if there was no commit since the
     /// last check.
     log_pages: Arc<AtomicI32>,
 }
@@ -35,7 +35,7 @@ impl Checkpointer {
     pub(crate) fn attach(connection: &mut Connection) -> Result<Self> {
         let log_pages = Arc::new(AtomicI32::new(0));
         let latest = Arc::clone(&log_pages);
-        // SQLite's automatic checkpoints are such a hook, too, and a connection has only one.
+        // SQLite's automatic checkpoints use the same hook, and a connection has only one.
         connection.wal_hook(Some(move |_: &mut Wal, pages| {
             latest.store(pages, Ordering::Relaxed);
             Ok(())
@@ -43,7 +43,7 @@ impl Checkpointer {
         Ok(Self { log_pages })
     }
 
-    /// Checkpoints if the log is long.
+    /// Checkpoints if the log has reached [`THRESHOLD`].
     pub(crate) fn run_if_due(&self, connection: &Connection, files: &FileIdentity) {
         if self.log_pages.swap(0, Ordering::Relaxed) < THRESHOLD {
             return;

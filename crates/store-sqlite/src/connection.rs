@@ -10,8 +10,8 @@ use rusqlite::{
 /// How long a connection waits for a lock.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The capacity of a connection's cache of prepared statements. It is more than there are: the
-/// lists alone have 48.
+/// The capacity of a connection's cache of prepared statements. It exceeds the number of
+/// statements: lists alone have 48.
 const CACHED_STATEMENTS: usize = 96;
 
 /// Settings that are not stored in the file. `journal_size_limit` lets the log shrink again after a
@@ -55,7 +55,7 @@ pub(crate) fn configure(connection: &Connection) -> Result<()> {
     define_fold(connection)
 }
 
-/// Leaves the log as it is when the connection is closed, even if it is the last one.
+/// Leaves the log as it is when the connection is closed, even if it is the last connection.
 pub(crate) fn disable_checkpoint_on_close(connection: &Connection) -> Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(())
@@ -74,8 +74,7 @@ fn define_fold(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("fold", 1, flags, |context| {
         let text = context.get_raw(0).as_str();
-        // A search must report a name that is not text, rather than skip it as one that does not
-        // match.
+        // A search must report a name that is not text, rather than skip it as a mismatch.
         text.map(fold_case)
             .map_err(|_| Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), None))
     })

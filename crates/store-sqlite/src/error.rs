@@ -1,4 +1,4 @@
-//! Why an operation failed, as the [`StoreError`] that its caller gets.
+//! The errors of operations, and their conversion to [`StoreError`].
 
 use std::{io, sync::Arc};
 

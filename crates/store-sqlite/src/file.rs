@@ -22,7 +22,7 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
 /// Creates the file if it does not exist, and makes its name durable.
 pub(crate) fn create_if_missing(path: &Path) -> io::Result<()> {
     // Closing a file drops all POSIX locks that the process has on it. So this file must be closed
-    // before another thread can find that it exists, and let SQLite lock it.
+    // before another thread can find it and let SQLite lock it.
     static CREATING: Mutex<()> = Mutex::new(());
     let _creating = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
     match create(path) {

@@ -23,16 +23,16 @@
 //!   survives a crash of the host, provided that the disk keeps what it reports as synced.
 //! * **Group commit.** One thread writes. It commits all waiting operations in one transaction, so
 //!   that concurrent callers share one sync, and answers them after the commit.
-//! * **Readers do not wait** for the writer. One thread finds keys and another one lists them. No
+//! * **Readers do not wait** for the writer. One thread finds keys, and another lists them. No
 //!   operation blocks the caller's thread, and the crate needs no async runtime.
 //! * **Bounded.** Each thread has a queue of 1024 operations. If it is full, an operation fails
 //!   with `Unavailable` at once.
 //! * **Shared.** Any number of handles and processes on one host may have the file open. It must
 //!   not be on a network file system: SQLite's write-ahead log needs shared memory.
 //! * **Revoked keys are rejected** at once by a verifier over the same handle, and within 100 ms by
-//!   one over another handle or process: a thread polls the file every 25 ms. With [`Sharing`] you
-//!   can choose to read the record on each verification, or to allow no other handle. If you change
-//!   a row by hand, insert its id into the table `changes`.
+//!   a verifier over another handle or process: a thread polls the file every 25 ms. With
+//!   [`Sharing`] you can choose to read the record on each verification, or to allow no other
+//!   handle. If you change a row by hand, insert its id into the table `changes`.
 //! * **Safe against lost files.** If the file, its `-wal` or its `-shm` is removed or replaced,
 //!   every operation fails with `Unavailable`, and within 100 ms so does every verification: SQLite
 //!   would continue with a file that no one else can open. A file that is missing or empty becomes

@@ -22,10 +22,10 @@ use crate::{
 /// checkpoint or restart the log at the same time (<https://sqlite.org/wal.html#walresetbug>).
 const OLDEST_SQLITE: i32 = 3_051_003;
 
-/// How often the switch to a write-ahead log is attempted.
+/// The maximum number of attempts to switch to a write-ahead log.
 const SWITCH_ATTEMPTS: u32 = 200;
 
-/// The longest pause between two attempts.
+/// The maximum pause between two attempts.
 const SWITCH_PAUSE: Duration = Duration::from_millis(50);
 
 /// A file that was opened as a store.
@@ -152,7 +152,7 @@ fn try_switch_to_wal(connection: &Connection) -> rusqlite::Result<bool> {
 mod tests {
     use super::*;
 
-    /// Returns a connection to a new file, and one of another program that reads the file.
+    /// Returns a connection to a new file, and a connection of another program that reads the file.
     fn connection_and_reader(path: &Path) -> (Connection, Connection) {
         file::create_if_missing(path).unwrap();
         let connection = connection::open(path).unwrap();

@@ -1,4 +1,4 @@
-//! Why a file cannot be opened as a store.
+//! The errors of opening a file as a store.
 
 use std::{io, path::PathBuf};
 
@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 
 use crate::error::is_corrupt;
 
-/// Why a file cannot be opened as a store.
+/// An error from [`SqliteStore::open`](crate::SqliteStore::open).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -41,7 +41,7 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is not a SQLite database, or a damaged one.
+    /// The file is not a SQLite database, or is damaged.
     #[error("{path} is not a SQLite database or is damaged: give another path or restore a backup")]
     NotADatabase {
         /// The file.
@@ -84,7 +84,7 @@ pub enum OpenError {
         /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// The file is already open, and this handle or the other one is
+    /// The file is already open, and at least one of the handles is
     /// [`Sharing::Exclusive`](crate::Sharing::Exclusive).
     #[error("{path} is in use and not shared: close the other program, or open both as shared")]
     InUse {
@@ -98,8 +98,8 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// The linked SQLite is older than 3.51.3, which loses data when two connections checkpoint at
-    /// the same time.
+    /// The linked SQLite is older than 3.51.3. Older versions lose data when two connections
+    /// checkpoint at the same time.
     #[error("SQLite {version} is too old: use the bundled SQLite, or link 3.51.3 or later")]
     OldSqlite {
         /// The version of the linked SQLite.

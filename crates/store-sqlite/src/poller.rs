@@ -1,4 +1,4 @@
-//! The thread that learns what other handles and processes have changed, and extends the lease.
+//! The thread that detects changes by other handles and processes, and extends the lease.
 
 use std::{io, sync::Arc, thread, time::Duration};
 

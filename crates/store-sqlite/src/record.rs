@@ -29,7 +29,7 @@ const INSERT: &str = concat!(
     ", hash, tag, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
 );
 
-/// Returns the record with this id, including a revoked one.
+/// Returns the record with this id, even if its key is revoked.
 pub(crate) fn find(connection: &Connection, id: &KeyId) -> rusqlite::Result<Option<Record>> {
     let mut select = connection.prepare_cached(SELECT)?;
     let mut rows = select.query([id.as_bytes()])?;

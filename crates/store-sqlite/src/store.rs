@@ -67,8 +67,8 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// Those of [`open`](Self::open), and [`OpenError::InUse`] if this handle and the other ones
-    /// cannot share the file.
+    /// Those of [`open`](Self::open), and [`OpenError::InUse`] if this handle and the others cannot
+    /// share the file.
     pub fn open_with(path: impl AsRef<Path>, sharing: Sharing) -> Result<Self, OpenError> {
         let Opened {
             path,

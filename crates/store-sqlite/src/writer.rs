@@ -228,7 +228,7 @@ fn begin(connection: &Connection) -> Result<()> {
 
 fn roll_back(connection: &Connection) {
     if !connection.is_autocommit() {
-        // If this fails, the next transaction cannot begin, fails too, and rolls back again.
+        // If this fails, the next transaction cannot begin. It fails as well, and rolls back again.
         let _ = execute(connection, "ROLLBACK");
     }
 }

@@ -185,7 +185,7 @@ impl<B: Backend> Protocol<B> {
                 };
             }
             if is_proven {
-                return Ok(self.accept(self.remember(record, stamp, proof, token, queue))?);
+                return Ok(self.accept(self.fill_cache(record, stamp, proof, token, queue))?);
             }
             // Reject revoked and expired keys before computing the hash.
             self.check_active(key)?;
@@ -204,7 +204,7 @@ impl<B: Backend> Protocol<B> {
             // The pool may have been busy for a long time, and the record may have changed in the
             // meantime. If the lease cannot rule that out, read it again.
             if at_once.is_some() || self.lease.holds(id, stamp) {
-                return Ok(self.accept(self.remember(record, stamp, proof, token, queue))?);
+                return Ok(self.accept(self.fill_cache(record, stamp, proof, token, queue))?);
             }
             proven = Some(proof.hash);
         }
@@ -281,7 +281,7 @@ impl<B: Backend> Protocol<B> {
     }
 
     /// Fills the cache with a record that was read and a proof for its hash.
-    fn remember(
+    fn fill_cache(
         &self,
         record: Record,
         stamp: Stamp,

@@ -150,7 +150,7 @@ pub(crate) fn cascade() {
     ]);
 }
 
-/// A key is replaced by a successor and revoked, in one commit.
+/// A key is replaced with a successor and revoked, in one commit.
 pub(crate) fn rotation() {
     let handle = open(1);
     let verifier = Verifier::new(&handle, 8, Hashing::AtOnce);

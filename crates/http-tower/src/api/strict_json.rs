@@ -1,4 +1,4 @@
-//! JSON without duplicate fields. Parsers differ in which of two `expires_at` they take, so a body
+//! JSON without duplicate fields. Parsers differ in which of two `expires_at` they use, so a body
 //! with both is rejected.
 
 use std::fmt;

@@ -17,10 +17,10 @@ use crate::error::Challenge;
 /// a `Caller` there (from a session or mTLS, for example), the layer uses that and ignores the
 /// header.
 ///
-/// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
-/// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed, unknown, revoked and
-/// expired tokens all get the same response. In front of a gRPC service,
-/// [`for_grpc`](Self::for_grpc) makes the layer answer with a gRPC status.
+/// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in [RFC
+/// 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed, unknown, revoked and expired
+/// tokens all get the same response. In front of a gRPC service, [`for_grpc`](Self::for_grpc) makes
+/// the layer respond with a gRPC status.
 ///
 /// ```
 /// use keywright_core::Verifier;
@@ -110,7 +110,7 @@ impl<S> Layer<S> for AuthLayer {
     }
 }
 
-/// The error of a text that cannot be a realm.
+/// An error from [`AuthLayer::with_realm`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(r#"a realm must be visible ASCII and spaces, without " and \"#)]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! The service that `AuthLayer` wraps around another one.
+//! The service that `AuthLayer` wraps around another service.
 
 use std::{
     mem,

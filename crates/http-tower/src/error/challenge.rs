@@ -24,7 +24,7 @@ impl Default for Challenge {
 }
 
 impl Challenge {
-    /// An error with the challenge and these attributes after its realm.
+    /// Returns an error whose challenge has these attributes after its realm.
     pub(super) fn error(
         &self,
         status: StatusCode,
@@ -35,7 +35,7 @@ impl Challenge {
         let error = ApiError::new(status, code, message);
         let Self { scheme, realm } = self;
         // `with_realm` has checked the realm. The attributes are texts of this crate and
-        // permissions, and neither contains a character that a header cannot.
+        // permissions. Neither contains a character that is invalid in a header.
         match HeaderValue::try_from(format!(r#"{scheme} realm="{realm}"{attributes}"#)) {
             Ok(challenge) => error.with_header(header::WWW_AUTHENTICATE, challenge),
             Err(_) => error,

@@ -1,4 +1,4 @@
-//! The format of a response, as the headers of the request ask for it.
+//! The format of a response, which the headers of the request select.
 
 use http::{HeaderMap, HeaderValue, header};
 

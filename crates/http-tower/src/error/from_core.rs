@@ -68,7 +68,7 @@ impl Challenge {
 
 /// Converts an error of the store: 500 for a record that cannot be read, 503 for everything else.
 ///
-/// A change that was made but not confirmed has a code of its own, because a client that retries it
+/// A change that was made but not confirmed has a separate code, because a client that retries it
 /// waits for the same replicas again.
 fn store_error(error: &StoreError) -> ApiError {
     match error.kind() {

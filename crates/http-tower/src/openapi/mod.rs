@@ -31,8 +31,8 @@ use crate::{
 };
 
 /// Returns the OpenAPI 3.1 document of [`ApiKeys`](crate::ApiKeys) at the path `base`, with the
-/// bearer scheme. [`ApiKeys::openapi`](crate::ApiKeys::openapi) returns that of a configured
-/// service.
+/// bearer scheme. [`ApiKeys::openapi`](crate::ApiKeys::openapi) returns the document of a
+/// configured service.
 ///
 /// A host serves the document as JSON, or merges it into the document of its own routes. Every
 /// schema, response and operation has `ApiKey` in its name. The security scheme is `api_key`, which

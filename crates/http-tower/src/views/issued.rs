@@ -13,8 +13,8 @@ use crate::schema;
 /// The JSON of a created key with its whole token, for hosts that create keys by other means than
 /// [`ApiKeys`](crate::ApiKeys).
 ///
-/// It is wiped from memory on drop. Like the token, it cannot be printed or copied, and
-/// [`expose`](Self::expose) is the only way to its text.
+/// It is wiped from memory on drop. Like the token, it cannot be printed or copied, and only
+/// [`expose`](Self::expose) gives access to its text.
 #[expect(missing_debug_implementations, reason = "a secret is never printed")]
 pub struct IssuedJson(WipingBuffer);
 

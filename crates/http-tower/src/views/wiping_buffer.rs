@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 use zeroize::Zeroizing;
 
-/// Capacity of a new buffer, in bytes. Most responses with a secret fit, so that they are not
-/// copied.
+/// The initial capacity of a buffer, in bytes. Most responses with a secret fit, so that they are
+/// not copied.
 const INITIAL_CAPACITY: usize = 1024;
 
-/// A growable byte buffer that leaves no bytes in freed memory: it is wiped when it is dropped, and
-/// when it grows, the memory that it leaves is wiped, too.
+/// A growable byte buffer that leaves no bytes in freed memory: it wipes its memory on drop, and
+/// wipes the old memory when it grows.
 pub(super) struct WipingBuffer(Zeroizing<Vec<u8>>);
 
 impl WipingBuffer {

@@ -6,7 +6,7 @@ use keywright_core::IssueError;
 use super::{operator::Operator, options::GetOptions, output};
 use crate::options::LibraryOptions;
 
-/// Prints a key, also a revoked one.
+/// Prints a key, even if it is revoked.
 pub(super) async fn run(library: &LibraryOptions, options: GetOptions) -> Result<()> {
     let operator = Operator::open(library, options.workspace).await?;
     let found = operator.issuer().find(&operator.caller, &options.id).await;

@@ -20,7 +20,7 @@ pub(crate) enum KeysCommand {
     Rename(RenameOptions),
     /// Revoke a key, or every key of a workspace; this cannot be undone
     Revoke(RevokeOptions),
-    /// Replace a key by a successor and print the new token alone on a line
+    /// Replace a key with a successor and print the new token alone on a line
     Rotate(RotateOptions),
     /// Verify the token on standard input
     ///

@@ -45,8 +45,8 @@ pub(super) async fn run(library: &LibraryOptions, options: RevokeOptions) -> Res
 /// many.
 async fn revoke_all(operator: &Operator) -> Result<u64> {
     let mut total = 0;
-    // First revoke each key alone, in small transactions. The keys that are left may be creating
-    // others faster than this loop lists them, so revoke these together with their descendants.
+    // First revoke each key alone, in small transactions. The remaining keys may create others
+    // faster than this loop lists them, so revoke them together with their descendants.
     let repeats = std::iter::repeat_n(Reach::Descendants, MAX_REPEATS);
     for reach in std::iter::once(Reach::Key).chain(repeats) {
         let mut found = 0;

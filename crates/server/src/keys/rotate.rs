@@ -10,7 +10,7 @@ use super::{
 };
 use crate::options::LibraryOptions;
 
-/// Replaces a key by a successor and prints the successor's token.
+/// Replaces a key with a successor and prints the successor's token.
 pub(super) async fn run(library: &LibraryOptions, options: RotateOptions) -> Result<()> {
     let mut rotation = NewRotation::new();
     rotation.overlap = options.expire_previous;
@@ -23,7 +23,7 @@ pub(super) async fn run(library: &LibraryOptions, options: RotateOptions) -> Res
         .map_err(|error| operator.key_error(error, &options.id))?;
     output::issued(&issued, options.json).with_context(|| {
         format!(
-            "replaced the key {} by {}, but could not print the new token; rotate the new key",
+            "replaced the key {} with {}, but could not print the new token; rotate the new key",
             options.id, issued.key.id
         )
     })

@@ -41,7 +41,7 @@ pub(super) fn escape(text: &str) -> Cow<'_, str> {
     escaped.into()
 }
 
-/// Writes JSON on a line with these characters escaped, as in `\u202e`. The result parses to the
+/// Writes JSON as a line with these characters escaped, as in `\u202e`. The result parses to the
 /// same value.
 ///
 /// ASCII control characters are left as they are: in valid JSON they occur only between tokens.

@@ -1,19 +1,20 @@
 //! Deleting a record after all its descendants.
 //!
-//! A child may be on another server than its parent, so the two cannot change in one step. The
-//! order of the steps ensures that a cascading revocation works even if a purge is interrupted
-//! between any two of them:
+//! A child and its parent may be on different servers, so they cannot change in one step. The order
+//! of the steps ensures that a cascading revocation works even if a purge is interrupted between
+//! any two of them:
 //!
-//! 1. Read the descendants of a key only when it is revoked. It cannot get new ones then.
+//! 1. Read the descendants of a key only when it is revoked. A revoked key cannot get new
+//!    descendants.
 //! 2. If a registered child has no record, its insert may be in progress. Store a tombstone in its
 //!    place, so that the insert fails.
 //! 3. Delete the record with a script. The script checks again that the key was revoked in time,
 //!    that its successor has no record, and that it has no registered children other than those of
 //!    this walk.
-//! 4. Remove the key from its parent's children. If this step is missing, a later purge of the
+//! 4. Remove the key from its parent's children. If this step does not happen, a later purge of the
 //!    parent finds a registered child without a record, and continues with step 2.
-//! 5. Remove the key from the indexes. If this step is missing, listings skip the entry and remove
-//!    it later.
+//! 5. Remove the key from the indexes. If this step does not happen, listings skip the entry and
+//!    remove it later.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -34,7 +35,7 @@ pub(super) struct DescendantWalk<'a> {
     servers: &'a Arc<Servers>,
     lease: &'a Lease,
     progress: &'a PurgeProgress,
-    /// The keys from the root to the current one. Each descends from the one before.
+    /// The keys from the root to the current key. Each descends from the key before it.
     path: Vec<Ancestor>,
     visited: HashSet<KeyId>,
     confirmation: Confirmation,
@@ -80,7 +81,7 @@ impl<'a> DescendantWalk<'a> {
     }
 
     /// Deletes the descendants of a key, leaves first, and then the key. Stops at the first key
-    /// that must be kept, since its ancestors must be kept, too.
+    /// that must be kept, since its ancestors must also be kept.
     pub(super) async fn delete(&mut self, root: KeyId) -> Result<()> {
         let mut next = Some((root, None));
         loop {
@@ -153,7 +154,7 @@ impl<'a> DescendantWalk<'a> {
         })
     }
 
-    /// Deletes a key that has no descendants any more: steps 3 to 5. Returns whether its record is
+    /// Deletes a key that no longer has descendants: steps 3 to 5. Returns whether its record is
     /// gone.
     async fn delete_one(&mut self, key: &Ancestor) -> Result<bool> {
         let Some(permit) = self.progress.acquire().await else {

@@ -55,7 +55,7 @@ pub(crate) async fn find_until(
     // One of these is the case, so read the names one by one:
     // * `MGET` found nothing. It returns the same for a value of another type, which is an error.
     // * The slot is being migrated, and each name may be on either server.
-    // * Nothing has shown lately that the server is still the primary. `GETEX` changes nothing
+    // * Nothing has recently shown that the server is still the primary. `GETEX` changes nothing
     //   here, but Redis treats it as a write, so a server that may not write rejects it.
     let [record, last_use] = names;
     let stored = reader.read("GETEX", &[record], Effect::Read).await?;

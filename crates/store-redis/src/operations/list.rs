@@ -63,7 +63,7 @@ impl ListQuery<'_> {
     async fn page(&self) -> Result<Page<KeyId>> {
         let limit = self.list.limit;
         let filtered = self.list.status.is_some() || self.search.is_some();
-        // One more than the page shows whether there is another page.
+        // One key more than the limit shows whether there is another page.
         let wanted = u64::from(limit) + 1;
         match self.list.start {
             ListStart::After(id) => Ok(Page::cut(self.after(Some(id), wanted).await?, limit, None)),
@@ -96,8 +96,8 @@ impl ListQuery<'_> {
         }
     }
 
-    /// Returns up to `wanted` keys from an offset among those that match, and the number of all
-    /// that match. Holds at most a page and a step in memory.
+    /// Returns up to `wanted` matching keys from an offset, and the number of all matching keys.
+    /// Holds at most a page and a step in memory.
     async fn matching_at(&self, offset: u64, wanted: u64) -> Result<(Vec<Key>, u64)> {
         let mut keys = Vec::new();
         let mut total = 0;

@@ -28,10 +28,10 @@ const STEP: u64 = 512;
 /// Deletes records until the purge has reached its limit or no records are left. Returns how many
 /// were deleted.
 ///
-/// A purge of one workspace reads its index; a purge of all workspaces scans all servers. Each
+/// A purge of one workspace reads its index. A purge of all workspaces scans all servers. Each
 /// record is deleted after its descendants. If the result is 0, the purge has visited all records.
-/// On a cluster, it may miss a record that moves to another server meanwhile: a later purge deletes
-/// that.
+/// On a cluster, it may miss a record that moves to another server in the meantime. A later purge
+/// deletes that record.
 pub(crate) async fn purge(
     servers: &Arc<Servers>,
     lease: &Arc<Lease>,
@@ -132,7 +132,7 @@ async fn purge_one(
         Err(error) => Err(error),
     };
     match result {
-        // A damaged record is kept, and so are its ancestors. The rest of the purge goes on.
+        // A damaged record is kept, and so are its ancestors. The rest of the purge continues.
         Err(error) if !error.is_corrupt() => Err(error),
         _ => Ok(walk.confirmation()),
     }

@@ -131,8 +131,8 @@ async fn revoke_one(
     (result, descendants)
 }
 
-/// Returns the direct descendants of a revoked key that can be read, and an error unless these are
-/// all.
+/// Returns the direct descendants of a revoked key that can be read, and an error if some cannot be
+/// read.
 async fn read_descendants(
     servers: &Arc<Servers>,
     id: KeyId,

@@ -1,4 +1,4 @@
-//! Scanning the records of one server, a step at a time.
+//! Scanning the records of one server in steps.
 
 use std::sync::Arc;
 

@@ -180,7 +180,8 @@ impl Header {
             [1] => Environment::Test,
             _ => return Err(DecodeError::Field("environment")),
         };
-        // `decode` reads the time of expiry. Validate it here, too: a header is valid as a whole.
+        // `decode` reads the time of expiry. Validate it here as well, so that a header is valid as
+        // a whole.
         read_time(bytes, layout::EXPIRES_AT, "time of expiry")?;
         let revoked_at = read_time(bytes, layout::REVOKED_AT, "time of revocation")?;
         let parent = read_id(bytes, layout::PARENT, "parent")?;

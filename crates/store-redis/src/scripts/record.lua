@@ -87,7 +87,7 @@ local function with_revocation(record, time)
     .. record:sub(REVOKED_AT_LAST + 1)
 end
 
--- Stores a record, also on a server whose memory is full. Such a server rejects SET, unless the
+-- Stores a record, even on a server whose memory is full. Such a server rejects SET, unless the
 -- script has run another write command before it. PERSIST is such a command, and changes nothing
 -- here. DEL would lose the record while its slot migrates: the server redirects commands for a name
 -- that it no longer has, so that the SET after the DEL would fail.

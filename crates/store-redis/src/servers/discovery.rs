@@ -1,4 +1,4 @@
-//! Discovery of the servers, and of the slots that each has.
+//! Discovery of the servers and their slots.
 
 use std::{
     sync::{Arc, PoisonError, Weak},
@@ -56,7 +56,7 @@ impl Servers {
         Err(failure)
     }
 
-    /// Refreshes the slot map, unless that has just been done.
+    /// Refreshes the slot map, unless it has just been refreshed.
     pub(crate) async fn refresh(self: &Arc<Self>) {
         let mut refreshed = self.refreshed.lock().await;
         let now = self.lease.now();
@@ -105,8 +105,8 @@ impl Servers {
         None
     }
 
-    /// Finds the primary among the seeds. The current primary is asked first, so that it is kept
-    /// while it reports that it is one. A single seed is used without asking.
+    /// Finds the primary among the seeds. Queries the current primary first, and keeps it while it
+    /// reports that it is the primary. Uses a single seed without a query.
     async fn find_primary(&self) -> Option<SlotMap> {
         if let [only] = &*self.seeds {
             return Some(SlotMap::single(Arc::clone(only)));
@@ -235,7 +235,7 @@ mod tests {
             assert!(Arc::ptr_eq(&first, &second), "two nodes for one server");
         }
         let known = servers.known.lock().unwrap().len();
-        assert_eq!(known, 3, "the seed, the used one and the last one");
+        assert_eq!(known, 3, "the seed, the node in use and the last node");
         for (port, node) in [(1, &seed), (2, &used)] {
             assert!(Arc::ptr_eq(&servers.node_at_port(port), node));
         }

@@ -15,7 +15,7 @@ use crate::{
     config::ServerOptions, names::Names, node::Node, slot_map::SlotMap, tracking::Tracking,
 };
 
-/// All servers of a store, and which of them has which slots.
+/// All servers of a store, and the slots of each.
 #[derive(Debug)]
 pub(crate) struct Servers {
     /// The servers in the configuration.
@@ -23,7 +23,7 @@ pub(crate) struct Servers {
     names: Names,
     options: ServerOptions,
     clustered: bool,
-    /// All servers that are in use, and some that were.
+    /// All servers that are in use, and some that were in use earlier.
     known: Mutex<Vec<Arc<Node>>>,
     slot_map: RwLock<Arc<SlotMap>>,
     /// When the slot map was last refreshed. The lock is held during a refresh.

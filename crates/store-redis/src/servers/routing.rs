@@ -15,10 +15,10 @@ use crate::{
     slot,
 };
 
-/// How many redirections a request follows without a pause.
+/// The maximum number of redirections that a request follows without a pause.
 ///
-/// A slot that moves again during the request needs two. Servers that disagree would redirect the
-/// request to each other forever.
+/// A slot that moves again during the request needs two redirections. Servers that disagree would
+/// redirect the request to each other forever.
 const MAX_QUICK_REDIRECTIONS: u32 = 3;
 
 impl Servers {
@@ -207,7 +207,7 @@ mod tests {
         };
         let at = |port| Some(format!("127.0.0.1:{port}"));
         assert_eq!([0, 99, 100].map(address), [at(1), at(1), at(2)]);
-        // To a known server, to a new one, and to invalid addresses.
+        // To a known server, to a new server, and to invalid addresses.
         servers.move_slot(0, &seed, "127.0.0.1:2");
         servers.move_slot(1, &seed, ":3");
         for broken in ["", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:65536"] {

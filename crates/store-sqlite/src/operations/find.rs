@@ -10,7 +10,7 @@ use crate::{error::Result, record};
 
 const IS_EMPTY: &str = "SELECT NOT EXISTS (SELECT 1 FROM keys)";
 
-/// Returns the record with this id, including a revoked one.
+/// Returns the record with this id, even if its key is revoked.
 pub(crate) fn find(connection: &Connection, id: &KeyId) -> Result<Option<Record>> {
     Ok(record::find(connection, id)?)
 }

@@ -54,7 +54,7 @@ struct Query {
 }
 
 impl Query {
-    /// Selects all keys of the list, on whichever page.
+    /// Selects the keys on all pages of the list.
     fn new(
         workspace: &Workspace,
         environment: Environment,
@@ -85,7 +85,7 @@ impl Query {
         query
     }
 
-    /// Narrows the query to one page, and one more key to find out whether another page follows.
+    /// Limits the query to one page, and one more key that shows whether another page follows.
     fn page(mut self, list: &ListKeys<KeyId>) -> Self {
         let offset = match list.start {
             ListStart::After(id) => {

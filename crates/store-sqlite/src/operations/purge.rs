@@ -26,9 +26,9 @@ const DELETE: &str = "
         AND NOT EXISTS (SELECT 1 FROM keys AS child WHERE child.parent = keys.id)
         AND NOT EXISTS (SELECT 1 FROM keys AS successor WHERE successor.id = keys.successor)";
 
-/// Returns the keys that may be deleted, each one after its descendants.
+/// Returns the keys that may be deleted, each after its descendants.
 ///
-/// It reads only the columns that it needs, so that a damaged row can be purged, too.
+/// It reads only the columns that it needs, so that it can purge even a damaged row.
 pub(crate) fn find_purgeable(connection: &Connection, purge: &Purge) -> Result<Vec<KeyId>> {
     // All reads see one state of the file.
     let transaction = connection.unchecked_transaction()?;

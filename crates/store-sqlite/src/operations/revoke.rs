@@ -29,7 +29,7 @@ const REVOKE_FAMILY: &str = "
 
 /// Revokes the key, and its descendants if `reach` says so.
 ///
-/// It reads only the columns that it needs, so that a key whose row is damaged can be revoked, too.
+/// It reads only the columns that it needs, so that it can revoke even a key whose row is damaged.
 pub(crate) fn revoke(
     connection: &Connection,
     workspace: &Workspace,

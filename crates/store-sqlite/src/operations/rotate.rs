@@ -1,4 +1,4 @@
-//! Replacing a key by a successor.
+//! Replacing a key with a successor.
 
 use keywright_core::{
     KeyId, Timestamp, Workspace,
