@@ -19,7 +19,7 @@ fn memory(server: &Server, member: &str) -> u64 {
 }
 
 /// Sends `GET /v1/whoami` until it is accepted. On a slow machine the request may wait for Argon2
-/// for longer than a request may take, and is then answered with 408.
+/// for longer than the request timeout. The server then responds with 408.
 fn whoami(server: &Server, token: &str) {
     let status = wait_for("the key is verified", || {
         Some(server.whoami(token).status).filter(|status| *status != 408)

@@ -37,7 +37,8 @@ struct Key {
     state: State,
 }
 
-/// A client that creates, revokes and rotates keys, and keeps what the responses have said.
+/// A client that creates, revokes and rotates keys, and keeps their state according to the
+/// responses.
 #[derive(Default)]
 struct Client {
     keys: Vec<Key>,
@@ -45,7 +46,7 @@ struct Client {
 }
 
 impl Client {
-    /// Sends a request. Returns `None` if the server was killed meanwhile.
+    /// Sends a request. Returns `None` if the server was killed in the meantime.
     fn act(&mut self, address: SocketAddr, first: &str) -> Option<()> {
         let send = |method: &str, path: &str, body: &str| {
             let request = request(method, path, first, "", body);
@@ -53,7 +54,7 @@ impl Client {
             Server::try_raw(address, &request).filter(|response| response.status != 503)
         };
         self.requests += 1;
-        // The newest key, so that the crash follows soon after its creation.
+        // The newest key, so that the crash comes soon after its creation.
         let newest = self.keys.iter_mut().rev();
         let active = newest.into_iter().find(|key| key.state == State::Active);
         match (self.requests % 4, active) {

@@ -25,7 +25,7 @@ fn the_documented_request_creates_a_key_that_works() {
     );
 
     let secret = created.text("secret");
-    // The clock for last uses is coarse, and may be behind the one for creations.
+    // The clock for last uses is coarse, and may be behind the clock for creations.
     let me = wait_for("the last use is after the creation", || {
         let me = server.whoami(&secret);
         assert_eq!(me.status, 200, "{me:?}");

@@ -25,7 +25,7 @@ const KEYS: &str = "/v1/api-keys";
 
 const BODY: &str = r#"{"name":"n"}"#;
 
-/// A request before the crash, and what its response said, if there was one.
+/// A request before the crash, and the content of its response, if there was one.
 enum Operation {
     Creation {
         idempotency_key: String,
@@ -66,7 +66,7 @@ struct Tally {
     acknowledged: usize,
     /// Operations without a response that had been done.
     done: usize,
-    /// Operations without a response that the repeat has done.
+    /// Operations without a response that only the repeat has done.
     repeated: usize,
 }
 
@@ -157,8 +157,8 @@ fn kill_under_load(kill: impl Fn(&mut Redis, &mut Server)) {
     assert!(tallies.iter().all(|tally| tally.acknowledged > 0));
 }
 
-/// Sends a request to a server that may be killed meanwhile. Returns `None` unless a response says
-/// what happened.
+/// Sends a request to a server that may be killed in the meantime. Returns `None` unless a response
+/// reports the outcome.
 fn try_send(
     address: SocketAddr,
     method: &str,

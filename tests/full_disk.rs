@@ -1,6 +1,7 @@
 //! The disk is full: by a limit, a full file system, or a file that cannot be changed.
 //!
-//! Writes return 503, reads and verifications go on, and writes succeed again once there is room.
+//! Writes return 503, reads and verifications continue, and writes succeed again once there is
+//! room.
 
 #![cfg(target_os = "linux")]
 
@@ -35,7 +36,7 @@ fn assert_only_writes_fail(server: &Server, first: &str, fill: impl Fn(), empty:
             assert_eq!(server.whoami(&token).status, 200);
             assert_eq!(server.send("GET", "/readyz", "", "").status, 200);
         }
-        // No failed write has left anything behind.
+        // No failed write has stored anything.
         assert_eq!(list().json()["meta"]["total"], before["meta"]["total"]);
         empty();
         let new = create();

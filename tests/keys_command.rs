@@ -20,7 +20,7 @@ fn keys_json(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&keys(folder, &[arguments, &["--json"]].concat())).unwrap()
 }
 
-/// Removes the last uses, which a server knows before it stores them.
+/// Removes the last uses, which a server returns before it stores them.
 fn without_last_uses(mut response: Value) -> Value {
     if let Some(keys) = response.get_mut("data").and_then(Value::as_array_mut) {
         keys.iter_mut()
@@ -113,7 +113,7 @@ fn no_name_can_misalign_the_table_of_a_list() {
             assert_eq!(shown, name);
         }
     }
-    // JSON is escaped, too: it may be printed on a terminal.
+    // JSON is also escaped, because it may be printed on a terminal.
     let json = keys(path, &["list", "--json"]);
     assert!(!json.contains(['\u{202e}', '\u{2028}']), "{json}");
 

@@ -18,7 +18,7 @@ fn the_first_use_is_stored_soon_and_the_latest_when_the_server_stops() {
     for signal in ["TERM", "INT"] {
         let server = Server::start(path, &[]);
         let before = stored();
-        // Each request uses the key and returns when it did.
+        // Each request uses the key and returns the time of that use.
         let use_key = || -> Value {
             let key = server.send("GET", &format!("/v1/api-keys/{id}"), &token, "");
             key.json()["last_used_at"].clone()

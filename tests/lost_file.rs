@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 #[test]
-fn cached_keys_are_answered_with_503_while_the_file_is_away_and_work_again_when_it_is_back() {
+fn cached_keys_get_503_while_the_file_is_away_and_work_again_when_it_is_back() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let token = operator_key(path, &FAST);
@@ -47,7 +47,8 @@ fn cached_keys_are_answered_with_503_while_the_file_is_away_and_work_again_when_
             }
         }
         fs::rename(&away, &file).unwrap();
-        // The server applies what has happened to the file meanwhile before it caches keys again.
+        // The server applies the changes made to the file in the meantime before it caches keys
+        // again.
         if round == 0 {
             keys(path, &["revoke", &id_of(&revoked)]);
         }

@@ -11,7 +11,7 @@ use tempfile::tempdir;
 
 use crate::support::{Client, Server, SetOnDrop, operator_key, wait_for};
 
-/// Returns how many keys have a hash with this prefix and the pepper `p2`, in a record that was
+/// Returns the number of keys whose hash has this prefix and the pepper `p2`, and whose record was
 /// changed once.
 fn replaced(folder: &Path, hash_prefix: &str) -> i64 {
     rusqlite::Connection::open(folder.join("keywright.db"))
@@ -57,7 +57,7 @@ fn two_busy_servers_replace_each_hash_once_and_the_old_pepper_can_go() {
                 }
             });
         }
-        // The clients stop also if this gives up.
+        // The clients also stop if this gives up.
         let _stop = SetOnDrop(&done);
         wait_for("each hash is replaced", || {
             (replaced(path, "$argon2id$") == all).then_some(())

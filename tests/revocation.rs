@@ -45,7 +45,7 @@ fn grow(server: &Server, top: &str, children: &AtomicUsize) -> Vec<String> {
         let rotate = format!("{}/rotate", child.header("location"));
         let successor = server.send("POST", &rotate, top, "");
         if successor.status != 201 {
-            // The child is revoked, or the top.
+            // The child or the top is revoked.
             assert!([401, 404].contains(&successor.status), "{successor:?}");
             continue;
         }
@@ -87,7 +87,7 @@ fn a_cascade_revokes_a_tree_that_is_growing_and_nothing_else() {
     let before = active();
     for round in 0..5 {
         let top = server.create(&admin, r#"{"name":"top"}"#);
-        // In every other round the top has a successor, which creates keys, too.
+        // In every other round the top has a successor, which also creates keys.
         let mut tops = vec![top.text("secret")];
         let path = top.header("location").to_owned();
         if round % 2 == 1 {

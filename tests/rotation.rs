@@ -80,8 +80,8 @@ fn a_key_is_replaced_by_hand_without_an_outage() {
     for _ in 0..3 {
         assert!(story.accepts(&old) && story.accepts(&new));
     }
-    // Watch the old key until it is no longer used.
-    // The clock for last uses is coarse, and may be behind the one for creations.
+    // Watch the old key until it is no longer used. The clock for last uses is coarse, and may be
+    // behind the clock for creations.
     let watched = wait_for("the last use is after the creation", || {
         assert!(story.accepts(&old));
         let watched = story.get(&old_path);
@@ -194,7 +194,7 @@ fn the_old_key_expires_after_the_overlap_and_the_new_one_does_not() {
         (again.status, again.text("code")),
         (409, "not_rotatable".into())
     );
-    // An overlap ends before a later expiry, and never extends an earlier one.
+    // An overlap shortens a later expiry, and never extends an earlier expiry.
     let (path, _) = story.create(&json!({"name": "n", "expires_at": "2999-01-01T00:00:00Z"}));
     let end = story.get(&path)["expires_at"].clone();
     let created = millis(&story.get(&path)["created_at"]);

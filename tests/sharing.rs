@@ -1,4 +1,4 @@
-//! Sharing a file with other processes, as the store URL says.
+//! Sharing a file with other processes, as the store URL configures it.
 
 use tempfile::tempdir;
 

@@ -129,7 +129,7 @@ fn a_key_that_one_server_has_limited_cannot_create_longer_lived_keys_on_the_othe
         let overlap = r#"{"expire_previous":3600}"#;
         let rotated = story.here.send("POST", &path, &story.admin, overlap);
         assert_eq!(rotated.status, 201, "{rotated:?}");
-        // The other server may still have cached the key as one that never expires.
+        // The other server may still have a cached copy of the key that never expires.
         let token = key.text("secret");
         let child = story.there.create(&token, r#"{"name":"n"}"#);
         let path = format!("{}/rotate", sibling.header("location"));

@@ -18,7 +18,7 @@ fn verify_reports_by_its_exit_code_and_repeats_no_token() {
     assert_eq!(verify(path, &token, &["--workspace", "acme"]).0, 0);
     let elsewhere = verify(path, &token, &["--workspace", "default"]);
     assert_eq!(elsewhere, (1, "NOT_FOUND".into()));
-    // With another line end, and without one.
+    // With a different line end, and without a line end.
     for input in [format!("{token}\r\nmore\n"), token.clone()] {
         let output = run_with_input(path, &["keys", "verify"], &input);
         assert_eq!(output.status.code(), Some(0));

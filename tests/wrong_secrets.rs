@@ -61,7 +61,7 @@ async fn wrong_secrets_never_run_argon2() {
 }
 
 #[test]
-fn a_server_rejects_wrong_secrets_and_goes_on_serving() {
+fn a_server_rejects_wrong_secrets_and_keeps_serving() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let [hot, uncached, revoked, expired, decoy] = [(); 5].map(|()| operator_key(path, &[]));

@@ -45,7 +45,7 @@ impl Caller {
         }
     }
 
-    /// Replaces the connection by a new one.
+    /// Replaces the connection with a new connection.
     pub(crate) fn reconnect(&mut self, address: SocketAddr) {
         self.client = Client::connect(address);
     }
@@ -58,7 +58,7 @@ impl Caller {
         mem::take(&mut self.tally)
     }
 
-    /// Does one thing, and checks its effect.
+    /// Performs one action, and checks its effect.
     fn act(&mut self) {
         let few = self.keys.active.len() < 4;
         let many = self.keys.active.len() >= MAX_ACTIVE;
@@ -331,7 +331,7 @@ impl Caller {
             .0
     }
 
-    /// Sends a request, and repeats it while the store is unavailable. Returns also whether it was
+    /// Sends a request, and repeats it while the store is unavailable. Also returns whether it was
     /// repeated.
     fn exchange(&mut self, what: &'static str, request: &str) -> (Response, bool) {
         let (client, tally) = (&mut self.client, &mut self.tally);

@@ -4,7 +4,7 @@ use keywright_core::{Environment, Prefix, Token, TokenRef};
 
 use crate::client::request;
 
-/// The behavior of a client after it has sent a request.
+/// The behaviour of a client after it has sent a request.
 #[derive(Clone, Copy)]
 pub(crate) enum End {
     /// Reads until the server closes the connection. Each response must have one of these statuses.
@@ -22,7 +22,8 @@ pub(crate) struct Case {
     pub(crate) end: End,
 }
 
-/// Returns all cases, for a token with all permissions in its workspace and one of another.
+/// Returns all cases, for a token with all permissions in its workspace and a token of another
+/// workspace.
 pub(crate) fn all(token: &str, other: &str) -> Vec<Case> {
     let mut cases = not_http();
     cases.extend(beyond_limits(token));

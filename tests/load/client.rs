@@ -26,7 +26,7 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Whether a read or write has failed because the other end is open and does nothing.
+/// Whether a read or write has timed out because the other end is open but idle.
 pub(crate) fn is_timeout(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -69,7 +69,7 @@ pub(crate) fn run(store: &Store, ulimit: &str, connections: usize) -> Vec<String
     println!("before: {before}\nfull: {usage}");
     assert!(usage.files <= full, "too many connections: {usage}");
     if is_open(&mut flood[0]) {
-        // The oldest connection was open meanwhile, so all were.
+        // The oldest connection was open in the meantime, so all were.
         assert_eq!(usage.files, full, "too few connections: {usage}");
     }
     assert!(usage.resident_kib < max_kib(connections), "{usage}");

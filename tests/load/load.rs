@@ -27,13 +27,13 @@ const HOSTILE: usize = 4;
 /// The duration of the load, unless the environment says otherwise. Slow clients take longer.
 const SECONDS: u64 = 15;
 
-/// The duration from which on the growth of memory is bounded, in seconds. By then the cache, the
-/// page caches of SQLite and the allocator have reached their size.
+/// The minimum duration for which the growth of memory is bounded, in seconds. By then the cache,
+/// the page caches of SQLite and the allocator have reached their size.
 const LONG: u64 = 300;
 
 /// How much the memory may grow between a quarter and the end of the duration. In between are
-/// millions of requests and a hundred thousand keys, so that a leak of a few bytes each would be
-/// more. The allocator, with an arena for each thread, needs some of it.
+/// millions of requests and a hundred thousand keys, so a leak of a few bytes for each would exceed
+/// it. The allocator, with an arena for each thread, needs some of it.
 const MAX_GROWTH_KIB: u64 = 16 * 1024;
 
 /// The maximum memory at any time, many times what a cache of 2,000 keys and the buffers of a

@@ -1,7 +1,7 @@
 //! The real server under as much load as two cores can create.
 //!
 //! Callers manage and verify keys, an operator uses the command line, and hostile clients send
-//! garbage, close connections early, or are as slow as they can be. Every response is compared with
+//! garbage, close connections early, or are as slow as possible. Every response is compared with
 //! the expected state of the keys. In the end the clients must have left nothing behind.
 //!
 //! This takes half a minute in `cargo test`. For ten minutes, with a bound on the growth of memory

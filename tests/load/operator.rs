@@ -26,7 +26,7 @@ pub(crate) fn create(store: &Store, workspace: &str) -> Value {
 }
 
 /// Works while `running` returns `true`. The server must accept a key that the command line has
-/// created, and reject a key that it has revoked, once the staleness bound is over.
+/// created, and reject a key that it has revoked, once the staleness bound has passed.
 pub(crate) fn work(store: &Store, program: &Program, running: &(dyn Fn() -> bool + Sync)) -> Tally {
     let mut tally = Tally::default();
     while running() {

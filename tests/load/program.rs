@@ -48,7 +48,7 @@ impl Program {
                 "--rate-limit",
                 "4000000000",
             ])
-            // The cache is so small that it evicts keys from the first seconds on.
+            // The cache is so small that it evicts keys within seconds.
             .args(["--cache", "2000", "--hash", "hmac-sha256"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -1,7 +1,7 @@
-//! Clients that are as slow as they can be, until the server closes the connection.
+//! Clients that are as slow as possible, until the server closes the connection.
 //!
 //! The unit tests of `connections.rs` check the limits exactly, on a manual clock. Here a
-//! connection must not be closed before its limit, and must be closed at last.
+//! connection must not be closed before its limit, but must be closed eventually.
 
 use std::{
     io::{Read, Write},

@@ -18,7 +18,7 @@ use super::{
     wait::until_available,
 };
 
-/// How long after a change was acknowledged another process may still use the state before it.
+/// How long after the acknowledgement of a change another process may still use the previous state.
 ///
 /// A request that is *sent* later must see the change, however slow the machine is, so that a test
 /// may rely on the bound in this direction.
@@ -107,13 +107,13 @@ pub(crate) fn under_load<T>(servers: &[&Server], token: &str, work: impl FnOnce(
                 }
             });
         }
-        // The clients stop also if the work panics.
+        // The clients also stop if the work panics.
         let _stop = SetOnDrop(&done);
         work()
     })
 }
 
-/// Sets a flag when dropped, also in a panic.
+/// Sets a flag when dropped, even during a panic.
 pub(crate) struct SetOnDrop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {

@@ -25,7 +25,7 @@ pub(crate) use self::{
 /// Hashes new keys with HMAC-SHA-256, which is much faster than Argon2id.
 pub(crate) const FAST: [&str; 2] = ["--hash", "hmac-sha256"];
 
-/// The same for a server, which also accepts any number of requests.
+/// The options of [`FAST`] for a server that also accepts any number of requests.
 pub(crate) const FAST_UNLIMITED: [&str; 4] = ["--hash", "hmac-sha256", "--rate-limit", "0"];
 
 /// Asserts that a SQLite file is not damaged.

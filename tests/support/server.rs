@@ -56,7 +56,7 @@ impl Server {
             move || {
                 for line in stderr.lines().map_while(Result::ok) {
                     if let Some((_, rest)) = line.split_once("listening on http://") {
-                        // In a JSON log the line goes on after the address.
+                        // In a JSON log the line continues after the address.
                         let address = rest.split('"').next().unwrap_or(rest);
                         let _ = sender.send(address.parse().unwrap());
                     }
@@ -117,7 +117,7 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Waits until the server does not listen any more.
+    /// Waits until the server no longer listens.
     pub(crate) fn wait_until_closed(&self) {
         wait_for("the server closes its listener", || {
             TcpStream::connect(self.address).is_err().then_some(())
@@ -162,7 +162,7 @@ impl Server {
         until_available(|| self.send_once(method, path, token, body))
     }
 
-    /// Sends a request once, also if the response is a 503.
+    /// Sends a request once, even if the response is a 503.
     pub(crate) fn send_once(&self, method: &str, path: &str, token: &str, body: &str) -> Response {
         self.raw(request(method, path, token, "", body))
     }
@@ -180,8 +180,8 @@ impl Server {
         connect(self.address)
     }
 
-    /// Sends bytes to a server that may be killed meanwhile. Returns `None` unless it receives a
-    /// complete response.
+    /// Sends bytes to a server that may be killed in the meantime. Returns `None` unless it
+    /// receives a complete response.
     pub(crate) fn try_raw(address: SocketAddr, request: &str) -> Option<Response> {
         let mut stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;

@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use super::response::Response;
 
 /// How long a test waits for anything before it fails. Only the pauses count, not the attempts: on
-/// a busy machine an attempt may take long.
+/// a busy machine an attempt may take a long time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 const PAUSE: Duration = Duration::from_millis(5);
@@ -27,7 +27,7 @@ pub(crate) fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) ->
 /// Repeats a request while the store is unavailable.
 ///
 /// On a busy disk another process may hold the write lock of a SQLite file, or Redis may wait for a
-/// sync, for longer than a server waits. The server then answers 503.
+/// sync, for longer than a server waits. The server then responds with 503.
 #[track_caller]
 pub(crate) fn until_available(mut send: impl FnMut() -> Response) -> Response {
     wait_for("the store is available", || {

@@ -1,5 +1,5 @@
-//! Metrics as the recorder of the crate `metrics` receives them. They belong to the process, so
-//! this is one test, and the only one of its program.
+//! Metrics as the recorder of the crate `metrics` receives them. They are global to the process, so
+//! this is the only test of its program.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
@@ -193,7 +193,7 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
     let store = Arc::new(MemoryStore::new());
     let open = |config| block_on(Keywright::open(config, Arc::clone(&store) as _)).unwrap();
 
-    // Events from before the recorder was installed are published, too.
+    // Events from before the recorder was installed are also published.
     let keys = open(config(argon2(), &clock));
     let later = Timestamp::from_millis(1000).unwrap();
     let (first, second, third) = (
@@ -300,7 +300,7 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
     drop((pool, runs));
     drop(busy);
 
-    // The background thread publishes, too. The last write of this use was less than a minute ago.
+    // The background thread also publishes. The last write of this use was less than a minute ago.
     assert_eq!(recorder.gauge("last_uses_waiting"), 0.0);
     let used = create(&keys, None);
     verify(&keys, used.token.expose());

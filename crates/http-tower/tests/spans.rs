@@ -1,8 +1,8 @@
 //! The spans and events that a subscriber of every level receives.
 //!
-//! These tests have a process of their own, and run one after the other. `tracing` caches whether a
-//! span is enabled. If a test without a subscriber is the first to enter a span while another
-//! thread has the only subscriber, the span stays disabled for that thread, too.
+//! These tests run in a separate process, one after another. `tracing` caches whether a span is
+//! enabled. If a test without a subscriber is the first to enter a span while another thread has
+//! the only subscriber, the span also stays disabled for that thread.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 

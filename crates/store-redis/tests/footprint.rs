@@ -1,7 +1,7 @@
 //! The threads, open files and memory of a process that opens and drops many stores.
 //!
 //! `KEYWRIGHT_TEST_ROUNDS=1000 cargo test -p keywright-store-redis --all-features --test footprint`
-//! opens more of them.
+//! opens more stores.
 
 #![cfg(target_os = "linux")]
 #![expect(
@@ -23,16 +23,18 @@ use keywright_store_redis::{OpenError, RedisConfig, RedisStore};
 
 use server::{PATIENCE, Port, Server, connect_error};
 
-/// How often stores are opened and dropped, unless the environment says otherwise.
+/// The number of rounds, unless `KEYWRIGHT_TEST_ROUNDS` is set. Each opens and drops several
+/// stores.
 const ROUNDS: usize = 200;
 
-/// Rounds before the first measurement, in which the process takes what it never gives back.
+/// Rounds before the first measurement, in which the process allocates what it never frees.
 const WARM_UP: usize = 50;
 
 /// The memory that the allocator may keep after a measurement, in KiB.
 const NOISE: u64 = 8 * 1024;
 
-/// How often memory may grow by more than the noise. A leak grows each time.
+/// The number of measurements. Without a leak, memory does not grow by more than the noise in all
+/// of them.
 const MEASUREMENTS: usize = 5;
 
 /// The resources of this process.
@@ -79,7 +81,7 @@ fn status(name: &str) -> u64 {
     figure.parse().unwrap()
 }
 
-/// Opens and drops a store that works, one that is rejected, and one whose server cannot be
+/// Opens and drops a store that works, a store that is rejected, and a store whose server cannot be
 /// reached.
 fn open_and_drop(server: &Server, unreachable: &RedisConfig) {
     let store = server.store();

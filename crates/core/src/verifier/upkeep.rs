@@ -28,8 +28,8 @@ use crate::{
 /// The time between two flushes of last uses, and between two publications of metrics.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The maximum number of hashes that wait to be replaced. A hash that finds the queue full is
-/// replaced after a later verification.
+/// The maximum number of hashes that wait to be replaced. If the queue is full, a hash is replaced
+/// after a later verification.
 const QUEUE: usize = 64;
 
 /// The thread for background work.

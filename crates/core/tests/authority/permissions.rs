@@ -2,7 +2,7 @@
 
 use keywright_core::Permissions;
 
-/// The permissions that the keys of the test hold.
+/// The permissions that the keys of the test may have.
 pub(crate) const GRANTABLE: [&str; 10] = [
     "*",
     "api_keys:*",
@@ -17,7 +17,7 @@ pub(crate) const GRANTABLE: [&str; 10] = [
 ];
 
 /// The permissions that a call can require: those in [`GRANTABLE`] that are not patterns, and for
-/// each pattern one that only this pattern and wider ones grant.
+/// each pattern a permission that only this pattern and wider patterns grant.
 const REQUIRED: [&str; 10] = [
     "anything",
     "api_keys:read",

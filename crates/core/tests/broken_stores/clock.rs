@@ -34,7 +34,7 @@ impl Fault for ReadsSystemClock {
 
 #[test]
 fn a_store_that_reads_the_system_clock_is_caught() {
-    // Lists by status are wrong, too.
+    // Lists by status are also wrong.
     assert_fails_only::<ReadsSystemClock>(&["listing", "clock_cancellation_secrets"]);
 }
 

@@ -1,4 +1,4 @@
-//! Stores that break clause 14, after two that do not.
+//! Stores that break clause 14, and two stores that do not.
 
 use std::{collections::HashSet, marker::PhantomData};
 

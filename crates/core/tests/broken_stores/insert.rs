@@ -42,7 +42,7 @@ impl Fault for Upsert {
 
 #[test]
 fn an_upsert_is_caught() {
-    // Several servers create the first key of an empty store, too.
+    // Several servers also create the first key of an empty store.
     assert_fails_only::<Upsert>(&["atomic_insert", "reservation"]);
 }
 
@@ -69,7 +69,7 @@ impl Fault for ChecksIdBeforeWriting {
 
 #[test]
 fn two_successful_inserts_of_one_id_are_caught() {
-    // Several servers create the first key of an empty store, too.
+    // Several servers also create the first key of an empty store.
     assert_fails_only::<ChecksIdBeforeWriting>(&["atomic_insert", "reservation"]);
 }
 
@@ -96,7 +96,7 @@ impl Fault for AnyParent {
 
 #[test]
 fn a_child_of_any_parent_is_caught() {
-    // A cascade misses children that are inserted meanwhile, too.
+    // A cascade also misses children that are inserted in the meantime.
     assert_fails_only::<AnyParent>(&["atomic_insert", "cascade"]);
 }
 

@@ -101,7 +101,7 @@ impl Fault for CursorNeedsMatch {
 
 #[test]
 fn a_cursor_that_is_invalid_once_its_key_is_revoked_is_caught() {
-    // One of the lists in clause 9 starts after an id that no key has, too.
+    // One of the lists in clause 9 also starts after an id that no key has.
     assert_fails_only::<CursorNeedsMatch>(&["tenancy", "listing"]);
 }
 
@@ -166,7 +166,7 @@ fn a_search_that_folds_only_ascii_is_caught() {
     assert_fails_only::<AsciiSearch>(&["listing"]);
 }
 
-/// An ascending order, instead of a descending one, of keys from the same millisecond.
+/// Ascending order, instead of descending order, of keys from the same millisecond.
 #[derive(Clone, Debug, Default)]
 struct TiesReversed;
 

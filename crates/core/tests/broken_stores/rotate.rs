@@ -32,7 +32,7 @@ impl Fault for NeverRetires {
 
 #[test]
 fn a_predecessor_that_is_not_retired_is_caught() {
-    // The predecessor is wrong in lists by status, at other times, and in its fields, too.
+    // The predecessor is also wrong in lists by status, at other times, and in its fields.
     assert_fails_only::<NeverRetires>(&[
         "atomic_rotate",
         "listing",
@@ -163,7 +163,7 @@ impl Fault for InsertsFirst {
 
 #[test]
 fn a_successor_of_a_rejected_rotation_is_caught() {
-    // The store also rejects a rotation after a dropped one that did happen.
+    // The store also rejects a rotation after a dropped rotation that did happen.
     assert_fails_only::<InsertsFirst>(&["atomic_rotate", "clock_cancellation_secrets"]);
 }
 

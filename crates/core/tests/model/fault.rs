@@ -12,7 +12,7 @@ pub(crate) enum Fault {
     ReadBeforeStamp,
     /// A fill makes its entry fresh with a store instead of a compare-and-exchange.
     StoreInsteadOfExchange,
-    /// Fills have no numbers, so that a fill takes another fill's entry for its own.
+    /// Fills have no numbers, so that a fill mistakes another fill's entry for its own.
     FillsNotNumbered,
     /// A change moves the generation, but does not mark the entry as stale.
     EntryNotMarked,

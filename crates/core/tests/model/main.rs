@@ -2,8 +2,8 @@
 //! sources over primitives that switch threads at every operation, and runs many schedules.
 //!
 //! The property: a verification that begins after a change was acknowledged never accepts what the
-//! change forbids. If the change was made through another handle, this holds once the store's bound
-//! has passed, too.
+//! change forbids. If the change was made through another handle, this also holds once the store's
+//! bound has passed.
 //!
 //! `KEYWRIGHT_SCHEDULES=10000 cargo test --package keywright-core --test model` runs that many
 //! random schedules of each scenario.

@@ -19,7 +19,7 @@ const SCHEDULES: usize = 400;
 /// A planted fault must be detected within this many times [`SCHEDULES`].
 const PATIENCE: u64 = 100;
 
-/// The most deliberate thread switches in a schedule of [`PctScheduler`].
+/// The maximum number of deliberate thread switches in a schedule of [`PctScheduler`].
 const DEPTH: usize = 4;
 
 /// The seed without `KEYWRIGHT_SCHEDULES`, so that each run tries the same schedules.

@@ -289,12 +289,12 @@ fn another_handle(detail: ChangeDetail, polls: usize, latency: u64) {
     ]);
 }
 
-/// The other handle learns which records have changed.
+/// The other handle receives the ids of the changed records.
 pub(crate) fn lease() {
     another_handle(ChangeDetail::Ids, 2, 0);
 }
 
-/// The other handle learns only that some record has changed.
+/// The other handle receives only the fact that some record has changed.
 pub(crate) fn lease_of_all() {
     another_handle(ChangeDetail::Any, 2, 0);
 }

@@ -61,12 +61,12 @@ impl Database {
 pub(crate) struct Handle {
     pub(crate) database: Arc<Database>,
     pub(crate) lease: Arc<Lease>,
-    /// The time after which this handle knows of changes that another handle acknowledged.
+    /// The time after which this handle has applied changes that another handle acknowledged.
     pub(crate) bound: u64,
 }
 
 impl Handle {
-    /// Creates the handle through which changes are made. It knows of them at once.
+    /// Creates the handle through which changes are made. It applies them at once.
     pub(crate) fn writer(database: &Arc<Database>) -> Self {
         Self {
             database: Arc::clone(database),
@@ -171,7 +171,7 @@ impl Handle {
     }
 }
 
-/// The detail in which a poll learns of changes.
+/// The detail of the changes that a poll returns.
 #[derive(Clone, Copy)]
 pub(crate) enum ChangeDetail {
     /// The ids of the changed records.

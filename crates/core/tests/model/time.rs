@@ -1,5 +1,5 @@
-//! A clock that advances only when the model says so. It is both the monotonic clock and the wall
-//! clock.
+//! A clock that advances only when the model advances it. It is both the monotonic clock and the
+//! wall clock.
 
 use std::{
     cell::Cell,

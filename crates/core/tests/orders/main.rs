@@ -83,8 +83,8 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
     println!("{} executions", count.load(Ordering::Relaxed));
 }
 
-/// Store buffering: one thread inserts the entry and then reads the stamp, another moves the stamp
-/// and then marks the entry.
+/// Store buffering: one thread inserts the entry and then reads the stamp, and another moves the
+/// stamp and then marks the entry.
 fn a_fill_and_a_revocation(fills_before: usize) {
     check(move || {
         let (lease, store, verifier) = open(Lease::unlimited());

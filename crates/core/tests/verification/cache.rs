@@ -41,8 +41,7 @@ fn a_cache_of_one_key_holds_one_key() {
     };
     assert_eq!(again(0), (1, 1));
     assert_eq!(again(0), (0, 0));
-    // A key that was used since its fill gets a second chance against one new key, and not against
-    // a second one.
+    // A key that was used since its fill survives one new key, but not a second new key.
     let (finds, runs) = again(1);
     assert!((1..=2).contains(&finds) && finds == runs, "{finds} {runs}");
     assert_eq!(again(1), (0, 0));

@@ -117,7 +117,7 @@ fn a_call_that_begins_after_a_revocation_is_rejected_however_busy_the_key_is() {
 }
 
 #[test]
-fn all_verifiers_over_one_store_learn_of_a_change() {
+fn all_verifiers_over_one_store_apply_a_change() {
     let first = World::new();
     let issued = first.issue();
     let [second, third] = [(); 2].map(|()| first.reopened(|config| config));

@@ -1,4 +1,4 @@
-//! Hooks, by which a test does something in the middle of a call.
+//! Hooks, which run a test's action in the middle of a call.
 
 use std::sync::Mutex;
 

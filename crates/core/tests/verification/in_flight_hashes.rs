@@ -1,4 +1,4 @@
-//! Runs of Argon2 that several verifications share, or that none waits for any more.
+//! Runs of Argon2 that several verifications share, or that no verification waits for any more.
 
 use std::{
     pin::Pin,
@@ -148,7 +148,8 @@ fn a_hash_that_was_not_replaced_because_the_queue_was_full_is_replaced_later() {
     });
     let pool = world.busy_pool();
     let waiting = start(&world, &other);
-    // Each attempt to replace the hash takes a seed. A second attempt follows only a failed one.
+    // Each attempt to replace the hash takes a seed. A second attempt follows only a failed
+    // attempt.
     let before = entropy.seeds();
     await_that(|| {
         world.verify(&issued.token).unwrap();

@@ -68,7 +68,7 @@ fn the_first_key_belongs_to_another_server_only_if_its_id_is_taken() {
 }
 
 #[test]
-fn a_repeated_request_returns_the_key_that_another_server_creates_meanwhile() {
+fn a_repeated_request_returns_the_key_that_another_server_creates_in_the_meantime() {
     let world = World::new();
     let idempotency = IdempotencyKey::parse("once").unwrap();
     let create_once = {
@@ -79,7 +79,7 @@ fn a_repeated_request_returns_the_key_that_another_server_creates_meanwhile() {
             block_on(issuer.create_once(&operator(), new, &idempotency, b"body"))
         }
     };
-    // The first server binds the id, and ends before it has made the key.
+    // The first server binds the id, and ends before it has created the key.
     world.store.fail_inserts(&[StoreErrorKind::Unavailable]);
     assert_eq!(kind(create_once(&world)), StoreErrorKind::Unavailable);
     let (other, create_there) = (world.clone(), create_once.clone());

@@ -133,7 +133,7 @@ fn a_delayed_use_does_not_keep_a_later_use_from_being_written() {
 }
 
 #[test]
-fn a_write_that_fails_during_one_that_succeeds_does_not_keep_a_later_use_from_being_written() {
+fn a_failed_write_during_a_successful_write_does_not_keep_a_later_use_from_being_written() {
     let world = World::new();
     let issued = world.issue();
     let id = issued.key.id;
@@ -155,7 +155,7 @@ fn a_write_that_fails_during_one_that_succeeds_does_not_keep_a_later_use_from_be
 }
 
 /// Uses a key while its earlier use is being written, after `before`. Asserts that the later use is
-/// written, too.
+/// also written.
 fn use_during_a_write(before: impl FnOnce(&World, &KeyId) + Send + 'static) {
     let world = World::new();
     let issued = Arc::new(world.issue());

@@ -31,7 +31,7 @@ fn is_conflict<T>(result: &Result<T, IssueError>) -> bool {
 }
 
 #[test]
-fn a_key_that_is_revoked_meanwhile_is_not_found() {
+fn a_key_that_is_revoked_in_the_meantime_is_not_found() {
     let world = World::new();
     let id = world.issue().key.id;
     let other = world.clone();

@@ -86,7 +86,7 @@ fn scheme_parameters_and_pepper_are_replaced_once_for_each_key_under_load() {
             let record = store.record(&issued.key.id);
             assert_eq!((record.version, record.credential.hash.scheme()), (2, new));
         }
-        // The old peppers are not needed any more.
+        // The old peppers are no longer needed.
         let config = Config::new(prefix()).with_clock(clock);
         let newest = &new_ring[new_ring.len().saturating_sub(1)..];
         let config = hashing_with(new, newest)(config);
@@ -194,7 +194,7 @@ fn a_hash_that_is_not_replaced_because_of_a_rename_is_replaced_after_the_next_us
 }
 
 #[test]
-fn a_token_is_proven_for_the_hash_that_replaces_its_old_one() {
+fn a_token_is_proven_for_the_hash_that_replaces_its_old_hash() {
     let before = World::with(hashing_with(Scheme::HmacSha256, &[]));
     let [issued, next] = [(); 2].map(|()| before.issue());
     let world = before.reopened(hashing_with(cheap(), &[]));
@@ -207,7 +207,7 @@ fn a_token_is_proven_for_the_hash_that_replaces_its_old_one() {
 }
 
 #[test]
-fn a_hash_that_finds_the_queue_full_is_replaced_later() {
+fn a_hash_that_is_not_queued_because_the_queue_is_full_is_replaced_later() {
     // One hash is being replaced, 64 wait, and the rest must be queued again.
     let before = World::with(hashing_with(Scheme::HmacSha256, &[]));
     let keys = before.issue_many(70);
@@ -228,7 +228,7 @@ fn a_hash_that_finds_the_queue_full_is_replaced_later() {
 }
 
 /// Drops the library while one hash is being replaced and another waits, and lets the replacement
-/// finish after `delay`. Returns how many hashes were replaced.
+/// finish after `delay`. Returns the number of hashes that were replaced.
 fn rehashes_during_a_drop(delay: Duration) -> u64 {
     let before = World::with(hashing_with(Scheme::HmacSha256, &[]));
     let [first, second] = [(); 2].map(|()| before.issue());
@@ -264,8 +264,8 @@ fn rehashes_during_a_drop(delay: Duration) -> u64 {
 
 #[test]
 fn dropping_the_library_waits_for_last_uses_and_only_for_the_hash_in_progress() {
-    // The second hash is replaced, too, if this thread has not begun to drop the library within the
-    // delay. On a busy machine, try again with a longer one.
+    // The second hash is also replaced if this thread has not begun to drop the library within the
+    // delay. On a busy machine, try again with a longer delay.
     let delays = [10, 100, 1_000, 10_000, 60_000].map(Duration::from_millis);
     assert!(
         delays

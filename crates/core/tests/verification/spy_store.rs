@@ -57,7 +57,7 @@ impl SpyStore {
         self.finds.load(Ordering::SeqCst)
     }
 
-    /// Returns how many hashes were replaced.
+    /// Returns the number of hashes that were replaced.
     pub(crate) fn rehashes(&self) -> u64 {
         self.rehashes.load(Ordering::SeqCst)
     }

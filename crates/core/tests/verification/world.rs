@@ -153,7 +153,8 @@ impl World {
         BusyPool::new(&self.keys, &self.operator)
     }
 
-    /// Returns how many records were read and how many runs of Argon2 started during `action`.
+    /// Returns the number of records that were read and of Argon2 runs that started during
+    /// `action`.
     pub(crate) fn cost(&self, action: impl FnOnce()) -> (u64, u64) {
         let before = (self.store.finds(), self.keys.argon2_runs());
         action();

@@ -37,7 +37,7 @@ struct Victim {
 struct World {
     keys: Keywright,
     store: Arc<dyn KeyStore>,
-    /// The token of the key of the workspace `acme` that created the others.
+    /// The token of the key in the workspace `acme` that created the other keys.
     owner: String,
     victims: BTreeMap<&'static str, Victim>,
 }

@@ -1,5 +1,5 @@
-//! The services, called without a network. The examples are called over a socket where they listen
-//! on one.
+//! The services, called without a network. The examples that listen on a socket are called over
+//! that socket.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 

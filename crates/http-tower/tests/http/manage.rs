@@ -19,7 +19,7 @@ async fn a_list_is_paged_by_number_and_by_cursor() {
     assert_eq!(response.status, StatusCode::OK, "{}", response.text);
     let page = response.json();
     assert_eq!(page["data"].as_array().unwrap().len(), 20);
-    // The 45 keys and that of the client.
+    // The 45 keys, and the key of the client.
     let meta = &page["meta"];
     assert_eq!(
         [

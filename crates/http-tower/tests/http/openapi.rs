@@ -23,7 +23,7 @@ fn validator(document: &Value, schema: &Value) -> Validator {
     options.should_validate_formats(true).build(&whole).unwrap()
 }
 
-/// The target of a reference, or the value itself if it is none.
+/// The target of a reference, or the value itself if it is not a reference.
 fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value.get("$ref").and_then(Value::as_str) {
         Some(reference) => document

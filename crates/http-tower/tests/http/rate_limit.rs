@@ -1,4 +1,4 @@
-//! The limit to the requests of each caller, over HTTP. The unit tests of `rate_limit` cover the
+//! The limit on the requests of each caller, over HTTP. The unit tests of `rate_limit` cover the
 //! refill of a budget, with a clock that they control.
 
 use std::{num::NonZeroU32, time::Duration};
@@ -15,9 +15,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Runs a scenario with a service that accepts `limit` requests a minute.
 ///
-/// A budget refills by one request every `60 / limit` seconds of real time. A scenario that takes
-/// as long, on a busy machine, is run again with full budgets. So it returns its observations, and
-/// the test asserts on those of the last run.
+/// A budget refills by one request every `60 / limit` seconds of real time. If a scenario takes
+/// that long on a busy machine, it runs again with full budgets. So it returns its observations,
+/// and the test asserts on those of the last run.
 async fn with_limit<T>(limit: u32, scenario: impl AsyncFn(&Keywright, &ApiKeys) -> T) -> T {
     loop {
         let keys = library().await;
@@ -247,7 +247,7 @@ async fn callers_without_a_key_share_the_budget_of_their_workspace() {
 }
 
 #[tokio::test]
-async fn a_service_without_a_limit_sends_no_headers_about_one() {
+async fn a_service_without_a_limit_sends_no_rate_limit_headers() {
     let keys = library().await;
     let token = token(&keys, "*").await;
     let response = call(&ApiKeys::nested(&keys, ""), "GET", "/", &token).await;

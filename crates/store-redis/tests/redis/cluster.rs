@@ -23,7 +23,7 @@ use crate::{
 const TAGS: u32 = 12;
 const ROUNDS: usize = 4;
 
-/// Returns the routing tags of the records, and that of the entries in the workspace's list.
+/// Returns the routing tags of the records, and the tag of the entries in the workspace's list.
 fn tags() -> impl Iterator<Item = String> {
     let tags = (0..TAGS).map(|tag| format!("{tag:03}"));
     tags.chain(["default".to_owned()])
@@ -116,7 +116,7 @@ fn create_rotate_and_revoke(here: &RedisStore, there: &RedisStore, number: u32) 
 
 /// An interrupted reshard leaves a slot like this.
 #[test]
-fn a_slot_that_stays_partly_migrated_takes_creations_reads_and_revocations() {
+fn a_slot_that_stays_partly_migrated_accepts_creations_reads_and_revocations() {
     let cluster = Cluster::start();
     let store = cluster.store();
     let (slot, from) = cluster.slot("000");
@@ -155,7 +155,7 @@ fn a_slot_that_stays_partly_migrated_takes_creations_reads_and_revocations() {
 }
 
 #[test]
-fn the_store_uses_tls_for_servers_that_it_learns_from_the_cluster() {
+fn the_store_uses_tls_for_servers_that_it_discovers_in_the_cluster() {
     let (_cluster, config) = Cluster::with_tls();
     let [here, there] = [(); 2].map(|()| connect(config.clone()));
     for number in 0..TAGS {
@@ -230,7 +230,7 @@ fn a_redirection_loop_between_servers_sends_few_commands() {
     assert_eq!(failed.kind(), StoreErrorKind::Unavailable);
     let sent = cluster.servers.iter().map(rejected_reads).sum::<u64>() - before;
     println!("{sent} commands for a read that no server could answer");
-    // The pauses between attempts grow, so that a deadline has room for few.
+    // The pauses between attempts grow, so that only a few attempts fit into a deadline.
     assert!(sent < 100, "{sent}");
 }
 

@@ -1,4 +1,4 @@
-//! The store keeps its contract however it reaches its servers.
+//! The store keeps its contract over every kind of connection to its servers.
 
 use std::sync::Arc;
 

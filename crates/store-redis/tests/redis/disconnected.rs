@@ -78,7 +78,7 @@ fn a_store_that_is_disconnected_again_and_again_rejects_revoked_keys() {
     let start = now();
     let mut acknowledged = None;
     let mut kills = 0;
-    // From half a lease before the revocation to more than one after it.
+    // From half a lease before the revocation to more than a lease after it.
     while kills <= 10 || acknowledged.is_none_or(|it| now() - it < 3 * LEASE / 2) {
         assert!(now() - start < PATIENCE, "{kills} kills, {acknowledged:?}");
         kills += server.run::<i64>("CLIENT KILL TYPE normal").unwrap();
@@ -98,15 +98,17 @@ fn a_store_that_is_disconnected_again_and_again_rejects_revoked_keys() {
 
 /// Asserts that a store makes a change after the server has closed its idle connection.
 ///
-/// The store must not send the change on the closed connection, where it would be lost. The attempt
-/// is repeated where a busy machine has not let the store notice within a second that it is closed.
+/// The store must not send the change on the closed connection, where it would be lost. On a busy
+/// machine, the store may not notice within a second that the connection is closed. Then the
+/// attempt is repeated.
 fn assert_change_after_idle(server: &Server, store: &RedisStore, replicas: usize) {
     let () = server.run("CONFIG SET timeout 1").unwrap();
     wait_until(
         "a change is made after an idle connection was closed",
         || {
             let record = insert_acknowledged(store);
-            // Heartbeats keep the tracking connection busy, and acknowledgements those of replicas.
+            // Heartbeats keep the tracking connection busy, and acknowledgements keep the
+            // connections of replicas busy.
             wait_until("only the idle connection is closed", || {
                 server.clients().len() == 1 + replicas && !server.tracking_clients().is_empty()
             });
@@ -120,7 +122,7 @@ fn assert_change_after_idle(server: &Server, store: &RedisStore, replicas: usize
     );
 }
 
-/// Inserts a record, and another one if its insertion is not acknowledged.
+/// Inserts a record, and another record if the insertion is not acknowledged.
 fn insert_acknowledged(store: &RedisStore) -> Record {
     wait_for("a record is inserted", || {
         let record = sample::record();

@@ -63,7 +63,7 @@ fn a_list_skips_an_entry_without_a_record_until_a_repeat_inserts_it() {
 }
 
 #[test]
-fn a_page_with_an_entry_without_a_record_is_not_taken_for_the_last_page() {
+fn a_page_with_an_entry_without_a_record_is_not_the_last_page() {
     let server = Server::start();
     let store = server.store();
     let [oldest, older] = [(); 2].map(|()| insert(&store, sample::record()).key.id);
@@ -106,7 +106,7 @@ fn a_list_removes_an_entry_of_a_record_in_another_workspace() {
 }
 
 #[test]
-fn a_child_that_was_noted_and_not_stored_is_never_stored_once_its_parent_is_revoked() {
+fn a_registered_child_without_a_record_is_never_stored_once_its_parent_is_revoked() {
     let server = Server::start();
     let store = server.store();
     let parent = insert(&store, sample::record());
@@ -133,7 +133,7 @@ fn a_child_that_was_noted_and_not_stored_is_never_stored_once_its_parent_is_revo
 }
 
 #[test]
-fn a_cascade_spares_a_child_that_another_parent_has_noted() {
+fn a_cascade_spares_a_child_that_another_parent_has_registered() {
     let server = Server::start();
     let store = server.store();
     let [parent, other] = [(); 2].map(|()| insert(&store, sample::record()));
@@ -147,7 +147,7 @@ fn a_cascade_spares_a_child_that_another_parent_has_noted() {
 }
 
 #[test]
-fn a_cascade_reports_a_damaged_note_after_revoking_all_other_keys() {
+fn a_cascade_reports_a_damaged_child_id_after_revoking_all_other_keys() {
     let server = Server::start();
     let store = server.store();
     let parent = insert(&store, sample::record());
@@ -200,7 +200,7 @@ fn a_reserved_id_can_be_used_after_its_server_has_crashed() {
 }
 
 #[test]
-fn a_new_reservation_removes_expired_ones() {
+fn a_new_reservation_removes_expired_reservations() {
     let server = Server::start();
     let store = server.store();
     for number in 0..50_u8 {

@@ -64,7 +64,7 @@ fn concurrent_reads_find_their_own_records_when_replies_are_cut_off() {
         }));
         cut += usize::from(proxy.has_cut());
     }
-    // All replies of a round are longer than half of the longest budget.
+    // All replies of a round together are longer than half of the longest budget.
     assert!(cut > ROUNDS / 2, "{cut} of {ROUNDS} rounds are cut off");
 }
 
@@ -82,7 +82,7 @@ enum Report {
     Made,
     /// An earlier call made it.
     MadeEarlier,
-    /// The reply was lost, so that this call may have made it.
+    /// The reply was lost, so this call may have made it.
     Unknown,
 }
 

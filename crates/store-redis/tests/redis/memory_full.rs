@@ -26,7 +26,7 @@ fn set_limit(server: &Server, bytes: u64) {
 }
 
 #[test]
-fn a_server_with_full_memory_takes_revocations_and_no_creations() {
+fn a_server_with_full_memory_accepts_revocations_and_no_creations() {
     let server = Server::start();
     let [here, there] = [(); 2].map(|()| server.store());
     let root = insert(&here, sample::record());
@@ -57,13 +57,13 @@ fn copies_stay_usable_while_the_memory_is_full() {
         let copy = Copy::usable(&store, record.key.id);
         fill(&server);
         let filled = now();
-        // Only heartbeats that the full server has taken extend the lease that long.
+        // Only heartbeats that the full server has accepted extend the lease that long.
         wait_until("the lease holds, or the copy is stale", || {
             now() - filled > 2 * LEASE && (copy.is_usable() || !copy.is_current())
         });
         match copy.is_current() {
             true => Ok(()),
-            false => Err("a copy is stale though nothing has changed".into()),
+            false => Err("a copy is stale although nothing has changed".into()),
         }
     });
 }

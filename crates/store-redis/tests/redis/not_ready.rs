@@ -93,7 +93,7 @@ fn assert_unavailable<T, F>(
     });
 }
 
-/// Ends the script that keeps a server busy, also when the test panics.
+/// Ends the script that keeps a server busy, even when the test panics.
 struct BusyScript<'s>(&'s Server);
 
 impl Drop for BusyScript<'_> {
@@ -127,7 +127,7 @@ fn a_server_that_a_script_keeps_busy_decides_nothing_until_the_script_is_killed(
 }
 
 #[test]
-fn a_loading_server_decides_nothing_and_is_not_taken_for_one_without_a_file() {
+fn a_loading_server_decides_nothing_and_is_not_mistaken_for_a_server_without_a_file() {
     // The server answers about twice a second while it loads. Unless the test ends it, loading
     // takes at least 100 seconds.
     const KEYS: u32 = 200_000;

@@ -1,4 +1,4 @@
-//! A server that is no longer the primary: nothing that it says decides about a key.
+//! A server that is no longer the primary: no reply of it decides about a key.
 
 use std::thread;
 
@@ -39,7 +39,7 @@ fn an_old_primary_that_has_stopped_writing_decides_nothing() {
     promote(&replica);
     revoke(&library(replica.config()), &issued);
     let revoked = now();
-    // The old primary notices only after a while that it has lost its replica.
+    // The old primary takes a while to notice that it has lost its replica.
     let mut write_stop = WriteStop::default();
     let accepted_for = wait_for("the key is not accepted", || {
         let stopped = write_stop.poll(&primary);
@@ -65,7 +65,7 @@ fn a_replica_that_has_lost_its_primary_decides_nothing() {
     let keys = library(RedisConfig::new(old.url()));
     let issued = create(&keys);
     warm_up(&keys, &issued, &old);
-    // The new server becomes the primary, with all keys, and the old one its replica.
+    // The new server becomes the primary, with all keys, and the old server becomes its replica.
     let proxy = Proxy::before(new.port());
     replicate(&new, old.port());
     promote(&new);
@@ -98,14 +98,14 @@ fn an_empty_replica_denies_no_key() {
 }
 
 #[test]
-fn changes_follow_an_address_to_the_new_primary_while_connections_to_the_old_one_stay_open() {
+fn changes_follow_an_address_to_the_new_primary_while_connections_to_the_old_primary_stay_open() {
     let old = Server::start();
     let new = replica_of(old.port());
     let address = Proxy::before(old.port());
     let store = connect(replicated_config(address.url()));
     let direct = old.store();
     let [first, second] = [(); 2].map(|()| insert(&direct, sample::record()));
-    wait_until("the old primary takes a change", || {
+    wait_until("the old primary accepts a change", || {
         block_on(try_revoke(&store, &first)).is_ok()
     });
     await_record(&new, &second.key.id);
@@ -113,14 +113,14 @@ fn changes_follow_an_address_to_the_new_primary_while_connections_to_the_old_one
     promote(&new);
     address.set_target(new.port());
     replicate(&old, new.port());
-    wait_until("the new primary takes a change", || {
+    wait_until("the new primary accepts a change", || {
         block_on(try_revoke(&store, &second)).is_ok()
     });
     assert!(is_revoked(&new.store(), &second.key.id));
 }
 
 #[test]
-fn a_record_is_not_cached_if_its_server_is_not_the_tracked_one() {
+fn a_record_is_not_cached_if_its_server_is_not_the_tracked_server() {
     wait_for("the tracking connection outlives a try", || {
         let old = Server::start();
         let new = replica_of(old.port());
@@ -131,7 +131,7 @@ fn a_record_is_not_cached_if_its_server_is_not_the_tracked_one() {
 
         promote(&new);
         address.set_target(new.port());
-        // The tracking connection stays, and the old server says on it that it still is a primary.
+        // The tracking connection stays, and on it the old server still replies as a primary.
         for id in old.command_clients() {
             let _: redis::RedisResult<i64> = old.run(&format!("CLIENT KILL ID {id}"));
         }

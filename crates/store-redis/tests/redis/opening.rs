@@ -9,7 +9,7 @@ use crate::{
     support::{Port, Server, connect, connect_error},
 };
 
-/// Connects, and returns the error once it is not that no server can be reached.
+/// Connects until the error is not that no server can be reached, and returns the error.
 #[track_caller]
 fn rejection(config: &RedisConfig) -> OpenError {
     connect_error(config, |error| !matches!(error, OpenError::Unreachable(_)))
@@ -30,7 +30,7 @@ fn a_server_that_evicts_keys_is_rejected_with_the_name_of_the_setting() {
         assert!(text.contains(policy), "{text}");
         connect(config.danger_accept_eviction());
     }
-    // A volatile policy evicts only keys with a time to live, and the store's have none.
+    // A volatile policy evicts only names with a time to live, and the store's records have none.
     let server = Server::with(&["--maxmemory-policy", "volatile-lru"]);
     connect(server.config());
 }

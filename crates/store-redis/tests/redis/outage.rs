@@ -153,7 +153,7 @@ fn a_connection_that_is_lost_during_its_handshake_is_given_up() {
 
 #[test]
 fn thousands_of_reads_end_together_when_the_server_goes_silent() {
-    // If each batch waited for the timeout of the batch before, the reads would take more than a
+    // If each batch waited for the timeout of the previous batch, the reads would take more than a
     // minute and a half.
     const READS: usize = 5000;
     const DEADLINE: Duration = Duration::from_secs(5);
@@ -269,7 +269,7 @@ fn a_call_waits_for_a_server_that_restarts() {
             block_on(store.find(id))
         });
         started.recv().unwrap();
-        // Another store gives up meanwhile.
+        // Another store gives up in the meantime.
         let unavailable = Some(StoreErrorKind::Unavailable);
         assert_eq!(read_error(&hasty, id), unavailable);
         server.restart();

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Makes a call that must end although the server does not answer.
+/// Makes a call that must end although the server does not reply.
 #[track_caller]
 fn assert_unavailable<T>(what: &str, call: impl Future<Output = Result<T, StoreError>>) {
     let failed = returns(call).err().map(|error| error.kind());
@@ -63,7 +63,7 @@ fn every_call_ends_while_the_server_is_stopped_and_the_store_recovers() {
     assert!(copies[0].accepts_when_available());
     revoke(&here, &lost);
     assert!(!copies[1].accepts_when_available());
-    // The insert may have been made, and nothing that it left may prevent a repeat.
+    // The insert may have been made, and must not prevent a repeat.
     let repeated = until_available(|| here.insert(&created, sample::now()));
     assert!(
         matches!(repeated, Ok(()) | Err(StoreErrorKind::AlreadyExists)),

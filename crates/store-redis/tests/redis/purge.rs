@@ -54,7 +54,7 @@ fn a_purge_leaves_nothing_of_the_keys_in_the_server() {
 }
 
 #[test]
-fn a_parent_is_purged_although_a_crashed_purge_left_the_note_of_its_child() {
+fn a_parent_is_purged_although_a_crashed_purge_left_its_child_registered() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());
@@ -62,7 +62,8 @@ fn a_parent_is_purged_although_a_crashed_purge_left_the_note_of_its_child() {
     for record in [&root, &child] {
         revoke(&store, record);
     }
-    // The state after a crash between the deletion of the child's record and that of its note.
+    // The state after a crash between the deletion of the child's record and its removal from the
+    // parent's children.
     let () = server.redis().del(names::record(&child.key.id)).unwrap();
     assert_eq!(purge(&store), 1);
     assert!(!is_there(&store, &root));
@@ -101,7 +102,7 @@ fn a_child_that_is_being_inserted_is_rejected_once_its_parent_was_purged() {
 }
 
 #[test]
-fn a_parent_is_purged_although_it_has_a_note_of_another_parents_child() {
+fn a_parent_is_purged_although_it_has_registered_another_parents_child() {
     let server = Server::start();
     let store = server.store();
     let [parent, other] = [(); 2].map(|()| insert(&store, sample::record()));
@@ -149,7 +150,7 @@ fn a_damaged_record_keeps_its_ancestors_and_no_other_keys() {
     assert_eq!(
         block_on(store.purge(&workspace)).unwrap(),
         4,
-        "an intact family, and one whose damage is behind the fields that a purge reads"
+        "an intact family, and a family whose damage is after the fields that a purge reads"
     );
     assert_eq!(purge(&store), 0);
     for [root, _] in [whole, cut_off] {

@@ -1,4 +1,4 @@
-//! A primary and its replica, and what a confirmed change promises.
+//! A primary and its replica, and the promises of a confirmed change.
 
 use std::{
     sync::{
@@ -30,7 +30,7 @@ fn kind<T>(result: Result<T, StoreError>) -> Option<StoreErrorKind> {
     result.err().map(|error| error.kind())
 }
 
-/// Inserts a record, and another one until a replica confirms its insertion.
+/// Inserts records until a replica confirms an insertion.
 fn insert_confirmed(store: &RedisStore) -> Record {
     wait_for("a replica confirms a creation", || {
         let record = sample::record();
@@ -172,7 +172,7 @@ fn concurrent_changes_wait_for_a_replica_together() {
 #[test]
 fn no_confirmed_revocation_is_lost_in_failovers() {
     const FAILOVERS: usize = 5;
-    /// The number of confirmed revocations before each failover, at least.
+    /// The minimum number of confirmed revocations before each failover.
     const EACH: usize = 10;
     let mut servers = [(); 2].map(|()| Server::with(&["--repl-diskless-sync-delay", "0"]));
     let urls = [&servers[0], &servers[1]].map(Server::url).join(",");

@@ -1,4 +1,4 @@
-//! The scripts decide like the rules of `keywright_core` that they repeat in Lua.
+//! The scripts decide as the rules of `keywright_core` that they repeat in Lua.
 
 use futures_executor::block_on;
 use keywright_core::{
@@ -9,7 +9,7 @@ use keywright_store_redis::RedisStore;
 
 use crate::{insert, sample, support::Server};
 
-/// Times around the one at which a rule is applied.
+/// Times around the time at which a rule is applied.
 fn times() -> [Timestamp; 7] {
     let now = sample::now().as_millis();
     [0, now - 1, now, now + 1, now + 1000, now + 1001]

@@ -27,7 +27,7 @@ pub(crate) fn id(number: u32) -> KeyId {
     .unwrap()
 }
 
-/// Returns a record with a new id, greater than those before.
+/// Returns a record with a new id, greater than all previous ids.
 pub(crate) fn record() -> Record {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);

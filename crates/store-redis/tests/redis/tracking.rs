@@ -1,4 +1,4 @@
-//! How a handle learns of the changes that another handle makes, and how long it trusts its copies.
+//! How a handle receives the changes that another handle makes, and how long it trusts its copies.
 
 use std::{thread, time::Duration};
 
@@ -150,7 +150,7 @@ fn touches_and_creations_of_other_keys_leave_copies_current() {
             block_on(here.touch(&uses)).unwrap();
             written += created.len() + uses.len();
         }
-        // Invalidations arrive in order, so none of the earlier writes has one still to come.
+        // Invalidations arrive in order, so those of the earlier writes have arrived.
         revoke(&here, &last);
         wait_until("the last copy is stale", || !last_copy.is_current());
         println!("{written} touches and creations");
@@ -173,7 +173,7 @@ fn flushing_the_server_makes_all_copies_stale() {
 }
 
 #[test]
-fn a_handle_learns_of_each_key_that_a_cascade_revokes() {
+fn a_handle_invalidates_each_key_that_another_handle_revokes_in_a_cascade() {
     let server = Server::start();
     let [here, there] = [(); 2].map(|()| server.store());
     let root = insert(&here, sample::record());

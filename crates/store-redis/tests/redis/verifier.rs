@@ -96,7 +96,7 @@ fn thousands_of_creations_and_touches_of_other_keys_cause_no_read_of_a_cached_ke
     let digits = ('0'..='9').chain('A'..='Z').chain('a'..='z');
     for first in digits.clone() {
         let touched = [(issued.key.id, there.issuer().now())];
-        // A lease that lapses on a busy machine causes a read, too, so the round is repeated. If
+        // A lease that lapses on a busy machine also causes a read, so the round is repeated. If
         // one of the other keys causes the read, every repeat fails, because its ids end alike.
         wait_until("other keys change and no cached key is read", || {
             warm_up(&there, &issued, &server);

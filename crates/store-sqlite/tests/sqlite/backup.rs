@@ -67,7 +67,7 @@ fn other_callers_write_during_a_backup() {
                 count.store(number + 1, Ordering::Relaxed);
             }
         });
-        // A backup may be done before the other thread gets to write. Then it is made again.
+        // A backup may finish before the other thread writes. Then it is repeated.
         let patience = Patience::new();
         let during = (0..)
             .map(|attempt| {
@@ -80,7 +80,7 @@ fn other_callers_write_during_a_backup() {
             .find(|(_, written)| *written);
         done.store(true, Ordering::Relaxed);
         writer.join().unwrap();
-        during.expect("no write was done during a backup").0
+        during.expect("no write happened during a backup").0
     });
     let restored = SqliteStore::open(&copy).unwrap();
     let list = ListKeys::new().with_limit(1);

@@ -10,7 +10,7 @@ use crate::KeyId;
 pub(super) struct Map<V> {
     /// All values that were ever inserted. Loom does not see this lock, so it imposes no order.
     values: Mutex<Vec<Arc<V>>>,
-    /// The number of the present value, or 0 if there is none.
+    /// The number of the current value, or 0 if there is none.
     present: AtomicUsize,
 }
 

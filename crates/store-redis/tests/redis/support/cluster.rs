@@ -157,7 +157,7 @@ impl Cluster {
     }
 
     /// Begins to move a slot: its owner redirects requests for keys that it no longer has, and the
-    /// new owner answers redirected requests.
+    /// new owner accepts redirected requests.
     pub(crate) fn begin_to_migrate(&self, slot: u16, from: usize, to: usize) {
         for (place, way, other) in [(to, "IMPORTING", from), (from, "MIGRATING", to)] {
             let line = format!("CLUSTER SETSLOT {slot} {way} {}", self.id(other));
@@ -174,7 +174,7 @@ impl Cluster {
         moved.unwrap();
     }
 
-    /// Kills a primary and has its replica, with all of its data, take over.
+    /// Kills a primary, and promotes its replica, which has all of its data.
     pub(crate) fn replace_primary(&mut self, place: usize) {
         let [primary, replica] = [place, place + RANGES.len()].map(|it| &self.servers[it]);
         wait_until("the replica has all records", || {
@@ -192,7 +192,7 @@ impl Cluster {
     }
 
     /// Whether all servers have the latest epoch. If the next slot is moved before that, a server
-    /// may take an older change for a newer one.
+    /// may mistake an older change for a newer change.
     fn agrees(&self) -> bool {
         let mut epochs: Vec<String> = self
             .servers
@@ -209,7 +209,7 @@ impl Cluster {
         epochs.len() == 1
     }
 
-    /// Returns the URLs of two of the servers. The store learns of the third from them.
+    /// Returns the URLs of two of the servers. The store discovers the third from them.
     pub(crate) fn urls(&self) -> String {
         format!("{},{}", self.servers[2].url(), self.servers[1].url())
     }

@@ -1,4 +1,4 @@
-//! A copy of a record, used as a verifier uses one: while the store's lease holds for it.
+//! A copy of a record, used as by a verifier: while the store's lease holds for it.
 
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,7 @@ impl<'s> Copy<'s> {
         self.store.lease().stamp(&self.id) == self.stamp
     }
 
-    /// Whether the key is accepted: by the copy if the lease holds for it, else by the store.
+    /// Whether the key is accepted: by the copy if the lease holds for it, otherwise by the store.
     pub(crate) fn accepts(&mut self) -> Result<bool, StoreError> {
         if !self.is_usable() {
             *self = Self::read(self.store, self.id)?;

@@ -92,8 +92,8 @@ pub(crate) fn decide(keys: &Keywright, issued: &Issued) -> Verification {
 /// Verifies until the key is not accepted. Returns how long after `since` that verification began,
 /// and its result.
 ///
-/// No verification that accepts may begin after the bound. Each one begins after its time is
-/// measured, so that a slow machine cannot fail this.
+/// No verification that accepts may begin after the bound. Each verification begins after its time
+/// is measured, so that a slow machine cannot fail this.
 #[track_caller]
 pub(crate) fn first_rejection(
     keys: &Keywright,

@@ -26,7 +26,7 @@ struct State {
     silent: AtomicBool,
     losing: AtomicBool,
     ended: AtomicBool,
-    /// How many more bytes of replies pass before all connections are cut.
+    /// The number of further bytes of replies that pass before all connections are cut.
     budget: Mutex<Option<usize>>,
     streams: Mutex<Vec<TcpStream>>,
 }
@@ -64,13 +64,13 @@ impl Proxy {
         self.state.silent.store(silent, Ordering::SeqCst);
     }
 
-    /// Connects new clients to the server that listens on this port. Existing connections go on.
+    /// Connects new clients to the server that listens on this port. Existing connections continue.
     pub(crate) fn set_target(&self, target: u16) {
         self.state.target.store(target, Ordering::SeqCst);
     }
 
-    /// While set, loses each connection on which a client sends `INFO`: nothing passes on it ever
-    /// after, and it stays open.
+    /// While set, loses each connection on which a client sends `INFO`: it passes nothing more, and
+    /// stays open.
     pub(crate) fn set_losing(&self, losing: bool) {
         self.state.losing.store(losing, Ordering::SeqCst);
     }
@@ -85,7 +85,7 @@ impl Proxy {
         *self.state.budget.lock().unwrap() = Some(bytes);
     }
 
-    /// Whether the cut that was asked for has happened.
+    /// Whether the requested cut has happened.
     pub(crate) fn has_cut(&self) -> bool {
         self.state.budget.lock().unwrap().is_none()
     }
@@ -167,7 +167,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, direction: Direction, state: &St
                         thread::sleep(50 * POLL_INTERVAL);
                     }
                 }
-                // Bytes that were read before the silence are held back, too.
+                // Bytes that were read before the silence are also held back.
                 while state.silent.load(Ordering::SeqCst) && !state.ended.load(Ordering::SeqCst) {
                     thread::sleep(POLL_INTERVAL);
                 }

@@ -7,8 +7,7 @@ use keywright_store_redis::RedisConfig;
 
 use super::{Proxy, REPLICATED_DEADLINE, Server, now, wait_until};
 
-/// How long a primary that no longer hears from its replica goes on writing, in Redis' whole
-/// seconds.
+/// How long a primary that has lost its replica still accepts writes. Redis counts whole seconds.
 const MAX_LAG: Duration = Duration::from_secs(3);
 
 /// Starts a replica, and waits until it has everything that its primary has.
@@ -63,7 +62,7 @@ pub(crate) struct WriteStop(Option<Instant>);
 
 impl WriteStop {
     /// Tries to write until the primary rejects it, and returns the time of that rejection, if any.
-    /// The primary has taken no write since.
+    /// The primary has accepted no write since.
     pub(crate) fn poll(&mut self, primary: &Server) -> Option<Instant> {
         if self.0.is_none() {
             let written: redis::RedisResult<()> = primary.run("SET other 1");

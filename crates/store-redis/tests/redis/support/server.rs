@@ -13,7 +13,7 @@ use keywright_store_redis::{OpenError, RedisConfig, RedisStore};
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
-/// The longest that a test waits: far more than anything takes on a slow and busy machine.
+/// The maximum time that a test waits, which is far longer than needed on a slow and busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The pause between two polls of a server.
@@ -120,7 +120,7 @@ impl Server {
         server
     }
 
-    /// Waits until the server has loaded its file and answers.
+    /// Waits until the server has loaded its file and replies.
     #[track_caller]
     fn await_answer(&mut self) {
         for _ in 0..POLLS {
@@ -167,13 +167,13 @@ impl Server {
         connect(self.config())
     }
 
-    /// Connects a store with the default deadline, for a test in which the server stops answering.
+    /// Connects a store with the default deadline, for a test in which the server stops replying.
     #[track_caller]
     pub(crate) fn store_with_default_deadline(&self) -> RedisStore {
         connect(RedisConfig::new(self.url()))
     }
 
-    /// Opens a connection past the store and past any proxy.
+    /// Opens a connection that bypasses the store and any proxy.
     pub(crate) fn redis(&self) -> redis::Connection {
         redis::Client::open(self.socket_url())
             .unwrap()

@@ -45,7 +45,7 @@ where
     })
 }
 
-/// Repeats a scenario in which copies must stay current, until no store reconnects meanwhile.
+/// Repeats a scenario in which copies must stay current, until no store reconnects in the meantime.
 ///
 /// A store reconnects when a heartbeat is late, as on a busy machine, and then all of its copies
 /// are stale. If the scenario fails and the tracking connections are still the same, the test
@@ -66,7 +66,7 @@ pub(crate) fn without_reconnects(
     });
 }
 
-/// Waits for a call that must return although the server does not answer.
+/// Waits for a call that must return although the server does not reply.
 #[track_caller]
 pub(crate) fn returns<T>(call: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
