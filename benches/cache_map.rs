@@ -30,7 +30,7 @@ fn main() {
 }
 
 fn cache_map(criterion: &mut Criterion) {
-    // One after the other, so that only one map of a million keys is in memory at a time.
+    // One after another, so that only one map of a million keys is in memory.
     compare::<Papaya>(criterion, "papaya");
     compare::<QuickCache>(criterion, "quick-cache");
     compare::<Sharded>(criterion, "sharded");

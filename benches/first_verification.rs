@@ -22,7 +22,7 @@ fn main() {
 }
 
 fn first_verification(criterion: &mut Criterion) {
-    // Without a cache, each verification is a first one.
+    // Without a cache, each verification is a first verification.
     let config = Config::new(Prefix::parse("acme").unwrap()).with_cache(0);
     let keys = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
     let caller = Caller::new(Workspace::parse("default").unwrap(), Permissions::all());

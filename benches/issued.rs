@@ -41,8 +41,8 @@ async fn create(keys: Keywright, count: usize) -> Vec<TokenBytes> {
 pub(crate) fn shuffle(tokens: &mut [TokenBytes]) {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for last in (1..tokens.len()).rev() {
-        // Knuth's linear congruential generator. Its upper bits are more random than the lower
-        // ones.
+        // Knuth's linear congruential generator. Its upper bits are more random than its lower
+        // bits.
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);

@@ -51,7 +51,7 @@ fn page(criterion: &mut Criterion) {
     );
 }
 
-/// Returns all cursors in an order in which consecutive ones are far apart.
+/// Returns all cursors in an order in which consecutive cursors are far apart.
 fn scattered(cursors: &[String]) -> Vec<&String> {
     // A prime that does not divide the number of pages, so that every cursor is included.
     let stride = 6_173;

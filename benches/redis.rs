@@ -32,7 +32,8 @@ use redis::{Commands, Script, aio::MultiplexedConnection, cmd};
 use tokio::runtime::Runtime;
 
 const TASKS: usize = 64;
-/// The number of keys. After each was verified once, a new verifier with an empty cache takes over.
+/// The number of keys. After each key was verified once, a new verifier with an empty cache
+/// replaces the old one.
 const KEYS: u64 = 4096;
 const NAME: &str = "a name of 20 letters";
 const PERMISSIONS: &str = "api_keys:write,calls:*";

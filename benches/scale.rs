@@ -1,4 +1,4 @@
-//! Row 13: a file of ten million keys, compared with one of ten thousand.
+//! Row 13: a file of ten million keys, compared with a file of ten thousand.
 //!
 //! Each workspace has a thousand keys. Keys are created for one workspace after another, so that
 //! consecutive keys belong to different workspaces, and an index by workspace is accessed at
@@ -84,12 +84,13 @@ fn scale(criterion: &mut Criterion) {
 struct Filled {
     count: usize,
     bytes_per_key: f64,
-    /// A library without a cache, so that each verification is a first one.
+    /// A library without a cache, so that each verification is a first verification.
     uncached: Keywright,
     keys: Keywright,
     callers: Arc<[Caller]>,
     tokens: Arc<[TokenBytes]>,
-    /// Cursors, each with the index of its caller. Consecutive ones belong to different workspaces.
+    /// Cursors, each with the index of its caller. Consecutive cursors belong to different
+    /// workspaces.
     cursors: Vec<(usize, String)>,
     _folder: TempDir,
 }

@@ -51,8 +51,8 @@ fn whoami(criterion: &mut Criterion) {
     Loopback::serve(router(&keys, verified)).compare(criterion, "whoami", requests);
 }
 
-/// Returns a router with the same route behind the layer and without it. The latter always shows
-/// `verified`.
+/// Returns a router with the same route behind the layer and without the layer. The route without
+/// the layer always returns `verified`.
 fn router(keys: &Keywright, verified: Verified) -> Router {
     let auth = AuthLayer::new(keys.verifier().clone());
     let verified = Arc::new(verified);

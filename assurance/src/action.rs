@@ -81,7 +81,7 @@ pub enum Action {
         by: Actor,
         /// The key to revoke.
         key: Slot,
-        /// Whether the descendants are revoked, too.
+        /// Whether the descendants are also revoked.
         reach: Reach,
     },
     /// Reads one key.
@@ -106,11 +106,11 @@ pub enum Action {
     },
     /// Verifies a token.
     Verify(PresentedToken),
-    /// Asks, as a service does, whether a token is valid.
+    /// Introspects a token, as a service does.
     Introspect {
         /// The caller.
         by: Actor,
-        /// The token in question.
+        /// The token to introspect.
         token: PresentedToken,
     },
     /// Deletes the records of keys that were revoked long ago.
@@ -140,9 +140,9 @@ pub enum Action {
 pub struct KeyRequest {
     /// The name.
     pub name: &'static str,
-    /// Live or test. `None` takes the caller's.
+    /// Live or test. `None` uses the caller's.
     pub environment: Option<Environment>,
-    /// The permissions, separated by commas. `None` takes the caller's.
+    /// The permissions, separated by commas. `None` uses the caller's.
     pub permissions: Option<&'static str>,
     /// The expiry.
     pub expiry: RequestedExpiry,

@@ -53,7 +53,7 @@ pub fn start_time() -> Timestamp {
     ManualClock::new().now()
 }
 
-/// Seeds that count up, so that no two are equal and every run draws the same ones. Clones share
+/// Seeds that count up, so that no two are equal and every run draws the same seeds. Clones share
 /// the counter.
 #[derive(Clone, Debug, Default)]
 pub struct SequentialEntropy(Arc<AtomicU64>);

@@ -40,7 +40,7 @@ pub const PERMISSIONS: [&str; 7] = [
 /// The workspaces.
 pub const WORKSPACES: [&str; 2] = ["acme", "other"];
 
-/// The number of keys that a sequence can refer to at a time.
+/// The maximum number of keys that a sequence can refer to.
 pub const SLOTS: usize = 8;
 
 /// The number of processes that share the store.
@@ -59,7 +59,7 @@ pub struct Host {
     pub expires_at: Option<i64>,
 }
 
-/// The users whom the host has signed in. The first one of each workspace has all permissions.
+/// The users whom the host has signed in. The first user of each workspace has all permissions.
 pub const HOSTS: [Host; 5] = [
     Host {
         workspace: "acme",

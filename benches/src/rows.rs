@@ -386,8 +386,8 @@ impl Row {
     }
 }
 
-/// Returns the median. For an even number of values it is the upper of the two middle ones, and for
-/// none NaN.
+/// Returns the median. For an even number of values, this is the upper of the two middle values.
+/// Without values, it is NaN.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

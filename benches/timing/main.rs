@@ -78,7 +78,7 @@ fn main() {
     run_benches_console(BenchOpts::default(), benches.collect()).unwrap();
 }
 
-/// Assigns each sample to a class at random: the wrong position is the first one or the last one.
+/// Assigns each sample to a class at random: the wrong position is the first or the last.
 fn sample(
     count: usize,
     indices: usize,
@@ -105,8 +105,8 @@ fn many(cache: Cache) -> Subject {
 /// Measures the verification of a token whose secret has one wrong character.
 fn secret(cache: Cache, runner: &mut CtRunner, rng: &mut BenchRng) {
     let subject = many(cache);
-    // Create the tokens before the measurement. Data that was just written or compared is read at
-    // another speed.
+    // Create the tokens before the measurement. Data that was just written or compared is read at a
+    // different speed.
     let mut tokens = Vec::new();
     sample(SAMPLES, CHARACTERS, rng, |class, index, rng| {
         let (_, token) = subject.wrong_token(index, rng);

@@ -1,4 +1,4 @@
-//! Keys in a store, one with a record that can be corrupted, and tokens that are rejected.
+//! Keys in a store, one of which has a record that can be corrupted, and tokens that are rejected.
 
 use std::{
     pin::pin,
@@ -113,11 +113,12 @@ impl Subject {
             *index = BASE62[checksum % BASE62.len()];
             checksum /= BASE62.len();
         }
-        // Copy the token in one piece. Data that was written byte by byte is read at another speed.
+        // Copy the token in one piece. Data that was written byte by byte is read at a different
+        // speed.
         (right, token.clone())
     }
 
-    /// Replaces the tag with one that has a wrong byte.
+    /// Replaces the tag with a tag that has a wrong byte.
     pub(crate) fn corrupt_tag(&mut self, index: usize, rng: &mut BenchRng) {
         let mut tag = *self.credential.tag.as_bytes();
         tag[index] ^= rng.random_range(1..=255);
@@ -125,7 +126,7 @@ impl Subject {
         self.replace(&Credential::new(hash, Tag::from_bytes(tag)));
     }
 
-    /// Replaces the hash with one whose first or last byte is wrong.
+    /// Replaces the hash with a hash whose first or last byte is wrong.
     pub(crate) fn corrupt_hash(&mut self, index: usize, rng: &mut BenchRng) {
         let wrong = &self.wrong_hashes[usize::from(index > 0)];
         let wrong = wrong[rng.random_range(0..wrong.len())].clone();

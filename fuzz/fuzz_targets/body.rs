@@ -218,8 +218,8 @@ fn verify(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     }
 }
 
-/// Checks that bodies of up to 16 KiB are accepted, longer ones are not, and neither are other
-/// media types.
+/// Checks that bodies of up to 16 KiB are accepted, and that longer bodies and other media types
+/// are rejected.
 fn check_bounds(host: &Host, body: &[u8]) {
     if body.is_empty() {
         return;
@@ -234,7 +234,7 @@ fn check_bounds(host: &Host, body: &[u8]) {
     assert_eq!(status("text/plain", body), 415);
 }
 
-/// Parses a body as a JSON object. Returns `None` if it is not one, or has a member twice.
+/// Parses a body as a JSON object. Returns `None` if it is not an object, or has a member twice.
 fn object(body: &[u8]) -> Option<Map<String, Value>> {
     let value: Value = serde_json::from_slice(body).ok()?;
     // Of members with the same name, the value only keeps the last. So it has fewer members than

@@ -1,5 +1,5 @@
-//! Runs sequences of actions in two processes over one store in memory. Every outcome must be the
-//! model's.
+//! Runs sequences of actions in two processes over one store in memory. Every outcome must equal
+//! the model's.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! A deterministic library over memory, so that every run of an input does the same. Its clock
-//! stands still at the start time.
+//! A deterministic library over memory, so that every run of an input gives the same result. Its
+//! clock stands still at the start time.
 
 use std::sync::Arc;
 

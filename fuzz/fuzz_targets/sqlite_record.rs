@@ -99,7 +99,7 @@ fn check(file: &Connection, row: &[Cell]) {
                 })
                 .expect("the row is written");
             for ((written, read), column) in written.into_iter().zip(row).zip(COLUMNS) {
-                // The input may have the permissions in another order, or repeat one.
+                // The input may have the permissions in another order, or repeat a permission.
                 if column != "permissions" {
                     assert_eq!(&Cell::from(written), read, "{column}");
                 }

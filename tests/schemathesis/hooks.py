@@ -27,9 +27,9 @@ def before_call(context, case, kwargs):
 
 
 def spare_own_keys(case):
-    """Replaces the id of an own key in a revocation or rotation.
+    """Replaces the id of one of the OWN keys in a revocation or rotation.
 
-    Schemathesis learns the ids from lists, and a key may revoke itself. Every further request would
+    Schemathesis finds the ids in lists, and a key may revoke itself. Every further request would
     then be a 401, and would test nothing."""
     parameters = case.path_parameters or {}
     if case.operation.label in REVOKING and parameters.get("id") in OWN:
@@ -37,7 +37,7 @@ def spare_own_keys(case):
 
 
 def expire_in_the_future(case):
-    """Moves an expiry to a later millennium, since a key cannot be created with one in the past.
+    """Moves an expiry to a later millennium, since a new key cannot expire in the past.
 
     The first digit keeps its parity: 2000 years later, the same years are leap years."""
     body = case.body
@@ -47,7 +47,7 @@ def expire_in_the_future(case):
 
 
 def use_a_real_cursor(case):
-    """Replaces a random cursor by one that the server has returned for the same list.
+    """Replaces a random cursor with a cursor that the server has returned for the same list.
 
     `page` cannot be combined with a cursor."""
     query = case.query or {}

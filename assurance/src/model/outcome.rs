@@ -13,7 +13,7 @@ pub enum CallOutcome {
     Rejected(Rejection),
     /// The call created this key and returned its token.
     Issued(Number),
-    /// The call repeated an earlier request and returned the key that the first one created.
+    /// The call repeated an earlier request and returned the key that the first request created.
     Replayed(Number),
     /// The call returned this key in its current state.
     Key(Number),
@@ -28,7 +28,7 @@ pub enum CallOutcome {
     Listed(ListQuery, Vec<Number>),
     /// The verdict on a token that was verified.
     Verified(Verdict),
-    /// The verdict on a token, as reported to a service that asked.
+    /// The verdict on a token, as reported to a service.
     Introspected(Verdict),
     /// The call deleted this many records.
     Purged(u64),

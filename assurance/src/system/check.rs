@@ -47,7 +47,7 @@ impl<B: Backend> System<B> {
         key
     }
 
-    /// Asserts that a key is the one that the model expects, with a plausible time of last use.
+    /// Asserts that a key equals the key that the model expects, with a plausible time of last use.
     pub(super) fn assert_key(&self, process: usize, key: &Key, number: Number, model: &Model) {
         let mut without_last_use = key.clone();
         without_last_use.last_used_at = None;

@@ -1,4 +1,4 @@
-//! The marker that shows when a process has seen the changes of another one.
+//! The marker that shows when a process has seen the changes of the other process.
 
 use std::{thread, time::Duration};
 
@@ -14,7 +14,7 @@ use super::{
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The first key of the store. No sequence refers to it. Its name counts how often a process had to
-/// catch up with the other one.
+/// catch up with the other process.
 pub(super) struct Marker {
     id: KeyId,
     pub(super) token: String,
@@ -42,10 +42,10 @@ impl Marker {
         }
     }
 
-    /// Waits until a process has seen all changes of the other one.
+    /// Waits until a process has seen all changes of the other process.
     ///
     /// Changes are published in the order in which they are made. So the other process renames the
-    /// marker, and this one waits until the invalidation of the marker arrives.
+    /// marker, and this process waits until the invalidation of the marker arrives.
     ///
     /// # Panics
     ///

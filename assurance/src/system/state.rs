@@ -12,7 +12,7 @@ use crate::{
     vocabulary::PROCESSES,
 };
 
-/// A key as its owner has it.
+/// A key, as its owner keeps it.
 pub(super) struct OwnedKey {
     pub(super) id: KeyId,
     pub(super) token: String,
@@ -60,7 +60,7 @@ impl<B: Backend> System<B> {
         }
     }
 
-    /// Waits until a process has seen all changes of the other one.
+    /// Waits until a process has seen all changes of the other process.
     pub(super) fn catch_up(&mut self, process: usize) {
         if std::mem::take(&mut self.processes[process].behind) {
             let [from, to] = [1 - process, process].map(|index| &self.processes[index]);

@@ -17,8 +17,8 @@ impl<B: Backend> System<B> {
         self.catch_up(step.process);
         match &step.action {
             Action::Reopen { all, argon2 } => {
-                // Stop all of them first, so that each new process finds what the old ones have
-                // written.
+                // Stop all of them first, so that each new process finds the writes of the old
+                // processes.
                 let restarted: Vec<_> = if *all { vec![0, 1] } else { vec![step.process] };
                 for process in &restarted {
                     self.processes[*process].stop();

@@ -2,8 +2,8 @@
 //! processes over one store. Every outcome must be the same, and so must every key at the end.
 //!
 //! `cargo test` runs the same 300 sequences over each store every time. The long run draws new
-//! ones: `PROPTEST_CASES=10000 cargo test --release -p keywright-assurance --test model`. A failure
-//! prints the shortest sequence that was found to fail, as data to paste into a test, and
+//! sequences: `PROPTEST_CASES=10000 cargo test --release -p keywright-assurance --test model`. A
+//! failure prints the shortest sequence that was found to fail, as data to paste into a test, and
 //! `PROPTEST_RNG_SEED` repeats a run.
 
 mod backends;

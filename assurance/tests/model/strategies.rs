@@ -16,7 +16,7 @@ use proptest::{
     sample::select,
 };
 
-/// Generates a step that follows these ones.
+/// Generates a step that follows these steps.
 ///
 /// Most steps happen in the first process, because the other process first has to catch up with its
 /// changes. Most refer to a key that exists. Some repeat an earlier request.
@@ -87,7 +87,7 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
         .boxed()
 }
 
-/// The weights of a purge, and of a day's wait before one. They are high while a parent can be
+/// The weights of a purge, and of a day's wait before a purge. They are high while a parent can be
 /// purged, because a key that is kept only for its child is rare.
 fn purge_weights(model: &Model) -> (u32, u32) {
     let is_revoked = |key: &Key| key.revoked_at.is_some();

@@ -77,7 +77,7 @@ impl Client {
     }
 
     /// Performs one write of a random kind. After a failed write, call
-    /// [`reconcile`](Self::reconcile) before the next one.
+    /// [`reconcile`](Self::reconcile) before the next write.
     pub(crate) fn write(&mut self, mint: &Mint, store: &dyn KeyStore) -> Result<(), StoreError> {
         assert!(
             self.unconfirmed.is_empty(),
@@ -279,10 +279,10 @@ fn same(found: &Records, expected: &Records) -> bool {
     found.keys().eq(expected.keys()) && found.values().zip(expected.values()).all(same_record)
 }
 
-/// The verdicts on tokens, by how they compare with the expected ones.
+/// The verdicts on tokens, compared with the expected verdicts.
 #[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Verdicts {
-    /// The token of an active key was accepted, or that of an inactive key denied.
+    /// The token of an active key was accepted, or the token of an inactive key was denied.
     pub(crate) correct: usize,
     /// The token of an inactive key was accepted.
     pub(crate) wrongly_accepted: usize,

@@ -100,7 +100,7 @@ fn run_until_cut(random: &mut ChaCha8Rng, machine: &Machine, mint: &Mint, client
 }
 
 /// Writes until a write fails, except for a write that waited too long for a lock: a checkpoint of
-/// [`checkpoint_until_cut`] holds the lock, which takes long on a busy machine.
+/// [`checkpoint_until_cut`] holds the lock, which takes a long time on a busy machine.
 fn write_until_failure(client: &mut Client, mint: &Mint, store: &SqliteStore) {
     loop {
         match client.write(mint, store) {
@@ -185,7 +185,7 @@ fn no_acknowledged_write_is_lost_when_the_power_is_cut() {
 /// log, and a store that resets the log before it has synced the database.
 ///
 /// Which cut causes a loss also depends on the order of threads, which no seed fixes. So the test
-/// cuts until there is a loss. Each machine has the same chance of one, so that the number of
+/// cuts until there is a loss. Each machine has the same chance of a loss, so the number of
 /// attempts is only a bound for a test that can never succeed.
 #[test]
 fn without_syncs_an_acknowledged_write_is_lost() {

@@ -299,8 +299,8 @@ fn a_damaged_index_of_the_log_is_rebuilt() {
 }
 
 /// A truncated log looks like a log after a crash. SQLite uses the intact transactions at its
-/// start, and drops the rest, acknowledged or not. The remaining state is that of an earlier
-/// moment, and consistent.
+/// start, and drops the rest, acknowledged or not. The remaining state is consistent, and older
+/// than the latest writes.
 #[test]
 fn a_truncated_or_damaged_log_yields_a_consistent_earlier_state() {
     let mut random = ChaCha8Rng::seed_from_u64(5);

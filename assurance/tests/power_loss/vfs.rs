@@ -1,5 +1,5 @@
-//! A VFS on top of SQLite's own one. For the files of some folders, it consults a [`Disk`] before
-//! each operation.
+//! A VFS on top of SQLite's own. For the files of some folders, it consults a [`Disk`] before each
+//! operation.
 //!
 //! The files, their locks and their shared memory are real, because the store also stats the files
 //! and creates its own files next to them. This is the default VFS of the process, so that the
@@ -146,8 +146,8 @@ unsafe fn real(file: *mut sqlite3_file) -> *mut sqlite3_file {
 /// Calls a method on the file of SQLite's own VFS.
 macro_rules! forward {
     ($file:expr, $method:ident $(, $argument:expr)*) => {{
-        // SAFETY: the caller passes one of our open files, so the file of SQLite's own VFS is open,
-        // too.
+        // SAFETY: the caller passes one of our open files, so the file of SQLite's own VFS is also
+        // open.
         unsafe {
             let real = real($file);
             (*(*real).pMethods).$method.unwrap()(real $(, $argument)*)

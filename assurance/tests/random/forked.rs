@@ -6,7 +6,7 @@ use std::{
     os::fd::{FromRawFd, OwnedFd},
 };
 
-/// The number of children that run at a time.
+/// The maximum number of children that run concurrently.
 const CONCURRENT: usize = 8;
 
 /// Forks this many children, runs the work in each, and returns the lines that they send.

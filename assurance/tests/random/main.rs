@@ -5,7 +5,7 @@
 //! * `failing`: with a source of random bytes that fails, at once or later, no key is issued or
 //!   stored.
 //! * `spread`: chi-square tests over the characters of secrets, at all positions together and at
-//!   each one.
+//!   each position.
 //!
 //! `spread` draws 24,000 secrets, which are a million characters, from fixed seeds.
 //! `KEYWRIGHT_DRAWS=1000000 cargo test --package keywright-assurance --test random` draws that many

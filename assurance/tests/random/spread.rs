@@ -34,7 +34,7 @@ impl Counts {
         counts
     }
 
-    /// Returns the chi-square of all positions together, and that of each position.
+    /// Returns the chi-square of all positions together, and the chi-square of each position.
     fn chi_squares(&self) -> (f64, Vec<f64>) {
         let mut together = [0; 62];
         for position in &self.0 {
@@ -96,8 +96,8 @@ fn every_character_is_equally_likely_at_every_position() {
     counts.check().unwrap();
 }
 
-/// `byte % 62` prefers the first 8 characters: 5 of the 256 bytes yield each of these, and 4 each
-/// other one.
+/// `byte % 62` prefers the first 8 characters: 5 of the 256 bytes yield each of these, and 4 yield
+/// each other character.
 #[test]
 fn the_bias_of_a_remainder_is_detected() {
     use rand_core::{Rng, SeedableRng};

@@ -79,7 +79,7 @@ fn is_observed() -> bool {
 }
 
 // SAFETY: all blocks come from the system's allocator, with the same layouts. The default `realloc`
-// allocates, copies and frees, so that the old block is searched, too.
+// allocates, copies and frees, so that the old block is also searched.
 unsafe impl GlobalAlloc for Probe {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // Zeroed, so that every byte is initialized when the block is searched.

@@ -128,7 +128,7 @@ impl Tokens {
     }
 }
 
-/// Runs a scenario once to learn its secrets, and once more to find what it leaves of them.
+/// Runs a scenario once to record its secrets, and once more to find the pieces that it leaves.
 pub(crate) fn left_by(scenario: impl Fn(bool) -> Tokens) -> Vec<Remnant> {
     let _guard = exclusive();
     let tokens = scenario(true);
