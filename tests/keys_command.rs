@@ -279,7 +279,7 @@ fn rotate_prints_only_the_new_token_and_lets_the_old_one_expire() {
     assert!(response["expires_at"].as_str() < new["expires_at"].as_str());
 
     let first = id_of(&first);
-    assert_fails(path, &["keys", "rotate", &first], &["rotated before"]);
+    assert_fails(path, &["keys", "rotate", &first], &["already rotated"]);
     let second = id_of(&second);
     assert_fails(path, &["keys", "rotate", &second], &["revoked"]);
     for bad in ["31d", "soon"] {

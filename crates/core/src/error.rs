@@ -4,6 +4,7 @@
 //! at the root of the crate: [`IssueError`](crate::IssueError), [`OpenError`](crate::OpenError) and
 //! [`VerifyError`](crate::VerifyError).
 
+// The public interface is:
 pub use crate::{
     hash::{Argon2ParamsError, HashError, PepperError},
     issuer::IdempotencyKeyError,

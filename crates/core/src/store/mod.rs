@@ -18,6 +18,7 @@ mod rotation;
 mod tests;
 
 pub(crate) use self::lease::Watch;
+// The public interface is:
 pub use self::{
     durability::Durability,
     error::{StoreError, StoreErrorKind},
