@@ -83,7 +83,7 @@ pub(crate) enum Error {
     #[error("the server returned a malformed {0}")]
     Malformed(&'static str),
     /// The server did not reply before the deadline.
-    #[error("the server has not answered in time")]
+    #[error("the server did not reply in time")]
     TimedOut,
     /// The operation was done, but too few replicas confirmed it.
     #[error("fewer than {wanted} replicas have confirmed the change")]

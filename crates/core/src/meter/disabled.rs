@@ -1,4 +1,4 @@
-//! The functions of this module without the feature `metrics`. They do nothing.
+//! Stand-ins for the functions of this module without the feature `metrics`. They do nothing.
 
 use super::event::{CacheMiss, InstanceState, VerificationOutcome};
 

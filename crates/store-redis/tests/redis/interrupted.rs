@@ -112,11 +112,11 @@ fn a_registered_child_without_a_record_is_never_stored_once_its_parent_is_revoke
     let parent = insert(&store, sample::record());
     let sibling = insert(&store, sample::child_of(&parent));
     let mut child = sample::child_of(&parent);
-    let noted: i64 = server
+    let registered: i64 = server
         .redis()
         .sadd(names::children(&parent.key.id), child.key.id.as_bytes())
         .unwrap();
-    assert_eq!(noted, 1);
+    assert_eq!(registered, 1);
     assert_eq!(
         revoke_all(&store, &parent),
         2,

@@ -1,5 +1,5 @@
-//! A server that answers every command with an error: it is loading, busy, or a replica without its
-//! primary.
+//! A server that replies to every command with an error: it is loading, busy, or a replica without
+//! its primary.
 
 use std::{error::Error, thread};
 
@@ -128,7 +128,7 @@ fn a_server_that_a_script_keeps_busy_decides_nothing_until_the_script_is_killed(
 
 #[test]
 fn a_loading_server_decides_nothing_and_is_not_mistaken_for_a_server_without_a_file() {
-    // The server answers about twice a second while it loads. Unless the test ends it, loading
+    // The server replies about twice a second while it loads. Unless the test ends it, loading
     // takes at least 100 seconds.
     const KEYS: u32 = 200_000;
     let mut server = Server::with(&["--key-load-delay", "500"]);
@@ -147,7 +147,7 @@ fn a_loading_server_decides_nothing_and_is_not_mistaken_for_a_server_without_a_f
     };
     let is_loading = || is_loading().is_err_and(|error| error.code() == Some("LOADING"));
     wait_until("the server is loading", is_loading);
-    subject.assert_rejected(&server, &copy, &["still loading", "not answered in time"]);
+    subject.assert_rejected(&server, &copy, &["still loading", "not reply in time"]);
     assert_few_connections(&server);
     assert!(is_loading(), "the server has loaded too fast for this test");
     let () = server.run("CONFIG SET key-load-delay 0").unwrap();

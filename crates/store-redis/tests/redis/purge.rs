@@ -86,11 +86,11 @@ fn a_child_that_is_being_inserted_is_rejected_once_its_parent_was_purged() {
     let store = server.store();
     let parent = insert(&store, sample::record());
     let mut child = sample::child_of(&parent);
-    let noted: i64 = server
+    let registered: i64 = server
         .redis()
         .sadd(names::children(&parent.key.id), child.key.id.as_bytes())
         .unwrap();
-    assert_eq!(noted, 1);
+    assert_eq!(registered, 1);
     revoke(&store, &parent);
     assert_eq!(purge(&store), 1);
     // The next step of its insertion. The parent was checked in the step before.
