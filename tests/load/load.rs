@@ -113,7 +113,7 @@ fn load(
         let over = SetOnDrop(&over);
         let callers = callers.iter_mut().map(|caller| {
             scope.spawn(move || {
-                // The server closes a connection that has been idle for long.
+                // The server closes a connection that has been idle for a long time.
                 caller.reconnect(address);
                 caller.work(running)
             })

@@ -21,7 +21,7 @@ pub enum CallOutcome {
     Revoked {
         /// Whether the named key was not revoked before.
         first: bool,
-        /// How many keys the call revoked.
+        /// The number of keys that the call revoked.
         count: u64,
     },
     /// These keys match the query. The call returned one page of them.

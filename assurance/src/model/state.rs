@@ -20,7 +20,7 @@ pub struct Model {
     pub(super) now: Millis,
     /// The keys whose records exist.
     pub(super) keys: BTreeMap<Number, Key>,
-    /// How many keys were ever created.
+    /// The number of keys that were ever created.
     pub(super) created: usize,
     pub(super) slots: BTreeMap<Slot, Number>,
     pub(super) bindings: BTreeMap<Scope, Binding>,
@@ -72,7 +72,7 @@ impl Model {
         self.slots.keys().copied()
     }
 
-    /// How many keys were ever created.
+    /// The number of keys that were ever created.
     #[must_use]
     pub const fn created(&self) -> usize {
         self.created

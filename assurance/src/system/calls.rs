@@ -1,4 +1,4 @@
-//! Makes each call, and compares its outcome with that of the model.
+//! Makes each call, and compares its outcome with the model's.
 
 use futures_executor::block_on;
 use keywright_core::{

@@ -7,8 +7,7 @@ use crate::{
 };
 
 impl<B: Backend> System<B> {
-    /// Performs a step and compares its outcome with that of the model, which has already performed
-    /// it.
+    /// Performs a step and compares its outcome with the model's, which has already performed it.
     ///
     /// # Panics
     ///

@@ -16,7 +16,7 @@ use proptest_state_machine::ReferenceStateMachine;
 
 use crate::{Reference, STEPS};
 
-/// How often each outcome must occur in 300 sequences.
+/// The minimum number of occurrences of each outcome in 300 sequences.
 const MINIMUM: u32 = 5;
 
 const CALLS: [(&str, &[&str]); 7] = [

@@ -1,7 +1,7 @@
 //! Tests that no secret leaks: tokens, peppers and passwords, whole and in pieces of 16 bytes,
 //! verbatim, in hexadecimal, in base64, and as `Debug` formats bytes.
 //!
-//! * `types`: every public type and error is printed and serialized, or asserted at compile time to
+//! * `types`: every public type and error is printed and serialised, or asserted at compile time to
 //!   be a type that cannot be. The tests fail if a public type is missing here.
 //! * `parsers`: the errors of each parser when its input is a token.
 //! * `lifecycle`: the program with all logging enabled, over SQLite and over Redis, through the

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The maximum length of the guard region before the stack of a thread, in bytes. A heap arena has
-/// no guard, or a longer one.
+/// no guard, or a longer guard.
 const GUARD: u64 = 64 * 1024;
 /// The maximum length of a thread's stack, in bytes.
 const STACK: u64 = 8 * 1024 * 1024;

@@ -20,7 +20,7 @@ fn rejection<T, E: std::error::Error + 'static>(parsed: Result<T, E>) -> String 
     parsed.map_or_else(|error| causes(&error), |_| String::new())
 }
 
-/// Formats the errors of deserializing a text as a string, as the name of a member, and within a
+/// Formats the errors of deserialising a text as a string, as the name of a member, and within a
 /// list.
 fn rejections<T: DeserializeOwned>(text: &str) -> String {
     let quoted = serde_json::to_string(text).unwrap();

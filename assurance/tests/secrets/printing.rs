@@ -146,7 +146,7 @@ pub(crate) fn record_type_of<T>(printed: &mut Printed, _: &T) {
     printed.record::<T>();
 }
 
-/// Asserts at compile time that types cannot be printed, copied, compared, serialized or converted
+/// Asserts at compile time that types cannot be printed, copied, compared, serialised or converted
 /// to text.
 macro_rules! cannot_be_printed {
     ($printed:expr; $($type:ty),+ $(,)?) => {$({

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::fixture::PASSWORD;
 
-/// How often to check whether the server has started, every 10 ms.
+/// The maximum number of checks whether the server has started, one every 10 ms.
 const START_ATTEMPTS: u32 = 12_000;
 
 /// How long to wait for the server to reply.
@@ -128,7 +128,7 @@ impl Server {
     /// Records all commands that the server receives from now on.
     pub(crate) fn monitor(&self) -> Monitor {
         let mut reader = self.connect();
-        // The recording ends when the server does, however long no command arrives.
+        // The recording ends when the server does, even if no command arrives for a long time.
         reader.get_mut().set_read_timeout(None).unwrap();
         write!(reader.get_mut(), "MONITOR\r\n").unwrap();
         assert_eq!(line(&mut reader), "+OK");

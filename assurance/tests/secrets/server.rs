@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::{redis::read_all, response::RawResponse};
 
-/// How often to check whether the server has started, every 10 ms.
+/// The maximum number of checks whether the server has started, one every 10 ms.
 const START_ATTEMPTS: u32 = 12_000;
 
 /// How long to wait for the server to respond.

@@ -194,7 +194,7 @@ fn damage(path: &std::path::Path, text: &str) {
     connection
         .execute("UPDATE keys SET hash = ?1", [text])
         .unwrap();
-    // Record the change, as anyone who edits a row has to. Otherwise the cached copy is used.
+    // Record the change, as after any edit of a row by hand. Otherwise the cached copy is used.
     connection
         .execute("INSERT INTO changes (id) SELECT id FROM keys", [])
         .unwrap();

@@ -82,7 +82,7 @@ fn is_observed() -> bool {
 // allocates, copies and frees, so that the old block is also searched.
 unsafe impl GlobalAlloc for Probe {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // Zeroed, so that every byte is initialized when the block is searched.
+        // Zeroed, so that every byte is initialised when the block is searched.
         // SAFETY: required of the caller.
         let block = unsafe { System.alloc_zeroed(layout) };
         if is_observed() && !block.is_null() {
@@ -97,7 +97,7 @@ unsafe impl GlobalAlloc for Probe {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if is_observed() {
-            // SAFETY: the caller owns the block and gives it up, and every byte is initialized.
+            // SAFETY: the caller owns the block and gives it up, and every byte is initialised.
             let bytes = unsafe { slice::from_raw_parts_mut(block, layout.size()) };
             unobserved(|| {
                 let mut state = state();
@@ -165,7 +165,7 @@ pub(crate) fn observe<T>(canaries: Canaries, scenario: impl FnOnce() -> T) -> (V
         let canaries = canaries.take().expect("the canaries were set above");
         for (address, length) in std::mem::take(allocated) {
             let block = std::ptr::with_exposed_provenance::<u8>(address);
-            // SAFETY: a listed block was allocated with this length, is initialized, and is not
+            // SAFETY: a listed block was allocated with this length, is initialised, and is not
             // freed. Nothing writes to it, because the scenario is over.
             let block = unsafe { slice::from_raw_parts(block, length) };
             left.extend(Remnant::find_all(&canaries, block, String::new));

@@ -47,7 +47,7 @@ struct TestRecorder(Arc<Mutex<Series>>);
 
 #[derive(Default)]
 struct Series {
-    /// How often the number of instances was published.
+    /// The number of times that the number of instances was published.
     publications: u32,
     counters: BTreeMap<String, Arc<AtomicU64>>,
     gauges: BTreeMap<String, Arc<AtomicU64>>,

@@ -65,7 +65,7 @@ pub(crate) struct Budget {
     remaining: u32,
     /// Seconds until the budget is full.
     reset: u64,
-    /// Seconds until the budget has a request again, if it had none for this one.
+    /// Seconds until the next request is accepted, if this request was rejected.
     retry_after: Option<u64>,
 }
 

@@ -15,7 +15,7 @@ const BUCKETS: [f64; 14] = [
     0.000_1, 0.000_25, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
 ];
 
-/// How often observations are aggregated if no scrape does it.
+/// The time between two aggregations of observations, if no scrape causes them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// The metrics recorder of the process.

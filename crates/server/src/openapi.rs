@@ -50,7 +50,7 @@ impl Document {
         document.merge(ServerRoutes::openapi());
         add_errors(&mut document);
         let json = document.to_json();
-        let json = json.context("could not serialize the OpenAPI document")?;
+        let json = json.context("could not serialise the OpenAPI document")?;
         Ok(Self(json.into()))
     }
 }

@@ -205,7 +205,8 @@ impl Endpoint {
         }
     }
 
-    /// Stops sharing the current connection, because another one to the same server has failed.
+    /// Stops sharing the current connection, because another connection to the same server has
+    /// failed.
     pub(crate) fn discard_any(&self) {
         *lock(&self.shared) = None;
     }

@@ -24,7 +24,7 @@ pub(crate) struct Script(LazyLock<Source>);
 
 struct Source {
     body: String,
-    /// The SHA-1 digest by which a server that has run the script finds it again.
+    /// The SHA-1 digest that identifies the script to a server that has cached it.
     digest: String,
 }
 

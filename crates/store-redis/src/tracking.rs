@@ -262,7 +262,7 @@ mod tests {
         async fn refresh(self: Arc<Self>) {}
     }
 
-    /// When a primary leaves, another one takes over its slots, and the invalidations that its
+    /// When a primary leaves, another primary takes over its slots, and the invalidations that its
     /// connection had not delivered yet are lost.
     #[tokio::test]
     async fn a_copy_from_before_a_primary_left_is_stale() {

@@ -125,7 +125,7 @@ mod tests {
         let (changed, latest) = since(&connection, 5_000 - CAPACITY);
         assert!(matches!(changed, Changed::Records(ids) if ids.len() == 4096));
         assert_eq!(latest, 5_000);
-        // A number beyond the latest comes from another file, or from a later state of this one.
+        // A number beyond the latest comes from another file, or from a later state of this file.
         assert_eq!(since(&connection, 6_000), (Changed::Any, 5_000));
     }
 

@@ -1,5 +1,5 @@
-//! Whether the files of a store are still those that were opened, and hold what was written to
-//! them.
+//! Whether the files of a store are still the files that were opened, and contain what was written
+//! to them.
 
 use std::{
     io,

@@ -135,7 +135,7 @@ impl Issuer {
         self.create_draft(&draft, None, now).await
     }
 
-    /// Mints a token with the given id, or with a new one, and inserts the record.
+    /// Mints a token with the given id, or with a new id, and inserts the record.
     pub(super) async fn create_draft(
         &self,
         draft: &Draft,

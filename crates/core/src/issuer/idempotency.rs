@@ -12,8 +12,8 @@ use crate::{
 /// How long a repeated request is recognised.
 pub(super) const REPLAY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A client's name for a request, by which a repeat of the request is recognised: 1 to 255 visible
-/// ASCII characters.
+/// A client's name for a request, which identifies a repeat of the request: 1 to 255 visible ASCII
+/// characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(Box<str>);
 
@@ -68,7 +68,7 @@ pub enum IssueOutcome {
 pub(super) enum Bound {
     /// A key that exists.
     Existing(Key),
-    /// The id of a key that does not exist yet. This request creates it, unless an earlier one,
+    /// The id of a key that does not exist yet. This request creates it, unless an earlier request,
     /// which has crashed or is still in flight, does so first.
     Pending(KeyId),
 }
@@ -154,7 +154,7 @@ pub(super) fn defer_late_error<T>(
 }
 
 /// Returns when a new binding ends. A request that must fail gets a binding that ends immediately:
-/// reserving it only looks for an earlier one.
+/// reserving it only looks for an earlier binding.
 pub(super) fn bound_until<T>(checked: &Result<T, IssueError>, now: Timestamp) -> Timestamp {
     match checked {
         Ok(_) => now.saturating_add(REPLAY_WINDOW),

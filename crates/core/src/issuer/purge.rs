@@ -20,7 +20,7 @@ impl Issuer {
     ///
     /// * Keys that were revoked within the last [24 hours](Self::KEPT_AFTER_REVOCATION). Otherwise,
     ///   a repeat of the request that created such a key, with the same idempotency key, would
-    ///   create another one.
+    ///   create another key.
     /// * Keys from which a remaining key descends, by creation or by rotation. A revocation with
     ///   [`Reach::Descendants`](crate::Reach::Descendants) reaches the descendants through them.
     ///

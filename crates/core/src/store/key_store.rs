@@ -116,9 +116,9 @@ use crate::{
 ///     lease lapses (or never holds), and each verification asks the store.
 /// 14. **Errors.** Each [`StoreError`] has a kind, the backend's name, and the driver's error as
 ///     `source()`. A record that cannot be read back is `Corrupt`, never skipped, never a panic.
-/// 15. **Format.** Records carry a version. A program reads the version before its own and rejects
-///     a newer one, and an old program does not write where a newer one has migrated. The store
-///     keeps the token prefix that it was first used with.
+/// 15. **Format.** Records carry a version. A program reads its own version and the previous
+///     version, and rejects newer versions. An old program does not write where a newer program has
+///     migrated. The store keeps the token prefix that it was first used with.
 /// 16. **Purge.** Deletes records of keys that were revoked before a given time (not at it), and
 ///     never one of a key that is active or has only expired. It never deletes a record from which
 ///     a remaining record descends, by creation or by rotation, so that a cascade still reaches

@@ -108,8 +108,8 @@ impl Verifier {
         caller.is_current(self.now())
     }
 
-    /// Calls `read` with the key as it is now, whatever its status, from a fresh cache entry or
-    /// from the store. Returns `None` if there is no such key.
+    /// Calls `read` with the key as it is now, with any status, from a fresh cache entry or from
+    /// the store. Returns `None` if there is no such key.
     pub(crate) async fn read_current<T>(
         &self,
         id: &KeyId,

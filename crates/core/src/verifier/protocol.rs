@@ -137,7 +137,7 @@ impl<B: Backend> Protocol<B> {
                 return Err(Denied::Unknown(*id));
             }
             let mac = self.backend.mac(token.secret);
-            // The secret of a key never changes, so another secret is wrong whatever the hash.
+            // The secret of a key never changes, so another secret is wrong for any hash.
             if !entry.proof.token.matches(mac) {
                 return Err(Denied::WrongSecret(*id));
             }
@@ -318,7 +318,7 @@ impl<B: Backend> Protocol<B> {
         cached
     }
 
-    /// Returns the cached key if it is the same as the one that was read, and otherwise a new one
+    /// Returns the cached key if it equals the key that was read, and otherwise a new cached key
     /// with its uses.
     fn cached_key(&self, mut key: Key, version: u64) -> Arc<CachedKey> {
         let cached = self.cache.read(&key.id, |entry| Arc::clone(&entry.cached));

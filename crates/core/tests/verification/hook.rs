@@ -15,7 +15,7 @@ impl Hook {
     }
 
     pub(crate) fn run(&self) {
-        // Release the lock first: the action may set another one.
+        // Release the lock first: the action may set another action.
         let action = self.0.lock().unwrap().take();
         if let Some(action) = action {
             action();

@@ -89,7 +89,7 @@ fn paths_are_the_routes_and_have_their_methods() {
     ];
     assert_eq!(paths.len(), routes.len());
     for route in routes {
-        // The compiler rejects this match without a new route. Add the route to `routes`, too.
+        // The compiler rejects this match without a new route. Also add the route to `routes`.
         let path = match route {
             Route::Keys => "/",
             Route::Verify => "/verify",

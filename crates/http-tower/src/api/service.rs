@@ -90,8 +90,8 @@ impl ApiKeys {
     /// Limits how often each caller may call the endpoints. `POST /verify` is not limited and does
     /// not count.
     ///
-    /// Every request counts that is authenticated and names an endpoint, whatever its response. The
-    /// responses have these headers:
+    /// Every authenticated request to an endpoint counts, whatever its response. The responses have
+    /// these headers:
     ///
     /// * `X-RateLimit-Limit`: the limit, in requests a minute.
     /// * `X-RateLimit-Remaining`: the number of requests that are accepted right now.

@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use super::{operator::Operator, options::RevokeOptions, output};
 use crate::options::LibraryOptions;
 
-/// How many times the command lists a workspace again because keys may have been created in it
-/// meanwhile.
+/// The maximum number of times that the command lists a workspace again, because keys may have been
+/// created in it in the meantime.
 const MAX_REPEATS: usize = 20;
 
 /// Revokes a key or all keys of a workspace, and prints how many keys it revoked.
@@ -41,8 +41,8 @@ pub(super) async fn run(library: &LibraryOptions, options: RevokeOptions) -> Res
     output::lines(&format!("revoked {}\n", output::key_count(count)))
 }
 
-/// Revokes every key of the workspace, including keys that are created meanwhile, and returns how
-/// many.
+/// Revokes every key of the workspace, including keys that are created in the meantime, and returns
+/// how many.
 async fn revoke_all(operator: &Operator) -> Result<u64> {
     let mut total = 0;
     // First revoke each key alone, in small transactions. The remaining keys may create others

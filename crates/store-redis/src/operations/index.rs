@@ -15,7 +15,8 @@ use crate::{
     servers::Servers,
 };
 
-/// Adds a key to the index of its workspace and, if it is a `test` key, to that of the `test` keys.
+/// Adds a key to the index of its workspace and, if it is a `test` key, to the index of `test`
+/// keys.
 pub(super) async fn add(servers: &Arc<Servers>, record: &Record) -> Result<Confirmation> {
     let Key {
         id,

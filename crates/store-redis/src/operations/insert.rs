@@ -93,7 +93,7 @@ async fn store(servers: &Arc<Servers>, id: &KeyId, bytes: Vec<u8>) -> Result<Con
 }
 
 /// Returns why an id is taken: by another record, or by the tombstone that a revocation of the
-/// parent has stored meanwhile.
+/// parent has stored in the meantime.
 async fn taken(servers: &Arc<Servers>, id: &KeyId) -> Result<StoreErrorKind> {
     match read_bytes(servers, id).await? {
         Value::BulkString(bytes) if record::decode(*id, &bytes) == Ok(Stored::Tombstone) => {

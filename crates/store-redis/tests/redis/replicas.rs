@@ -88,7 +88,7 @@ fn a_purge_without_a_replica_is_not_confirmed() {
 
     replica.kill();
     wait_until("a purge is not confirmed", || {
-        // Leave one key to purge, whatever the last attempt has done.
+        // Leave one key to purge, whether or not the last attempt has purged any.
         while purge(&direct).unwrap() > 0 {}
         insert_revoked();
         let purged = kind(purge(&store));

@@ -79,7 +79,7 @@ pub(super) struct ModelBackend {
     pub(super) queue: Arc<Queue>,
     /// The credential of new hashes. All others are outdated.
     pub(super) current: Credential,
-    /// How many hashes were computed.
+    /// The number of hashes that were computed.
     pub(super) hashes: AtomicU64,
     pub(super) pool_is_busy: AtomicBool,
 }

@@ -153,8 +153,7 @@ impl Verifier {
         self.backend().queue.len()
     }
 
-    /// Replaces the hash that has waited for longest, if there is one. Only one thread at a time
-    /// may do this.
+    /// Replaces the hash that has waited longest, if any. Only one thread may do this at once.
     pub(crate) fn replace_next(&self, pool: Pool) {
         let busy = pool == Pool::Busy;
         self.backend().pool_is_busy.store(busy, Ordering::SeqCst);

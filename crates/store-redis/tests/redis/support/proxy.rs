@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-/// How often a thread checks whether the proxy is still silent.
+/// The time between two checks whether the proxy is still silent.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 pub(crate) struct Proxy {
