@@ -163,7 +163,7 @@ pub(crate) fn monotonic() -> Instant {
 /// The maximum lag of [`coarse`] that leases allow for: two and a half of the longest kernel ticks.
 ///
 /// The clock lags by up to one tick, which is 1 to 10 milliseconds long, and by more if a tick is
-/// late: 8.3 milliseconds were measured on a virtual machine under load with ticks of 4
+/// late. On a virtual machine under load with ticks of 4 milliseconds, the measured lag was 8.3
 /// milliseconds. Kernels guarantee no maximum, but a kernel that missed ticks catches up within a
 /// few of them. Only if the hypervisor stops the core that keeps the time, but not the others, does
 /// the clock lag for longer.

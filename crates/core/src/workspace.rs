@@ -41,7 +41,7 @@ impl fmt::Display for Workspace {
 
 crate::text::parsed_text!(Workspace, WorkspaceError);
 
-/// The text is not the name of a workspace.
+/// An error from [`Workspace::parse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a workspace must be 1 to 64 ASCII letters, digits and . _ : @ / -")]
 #[non_exhaustive]

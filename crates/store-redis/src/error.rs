@@ -40,7 +40,7 @@ pub enum OpenError {
     Threads(#[source] std::io::Error),
 }
 
-/// Why a server is not suitable as a store.
+/// The reason why a server is not suitable as a store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unfit {
@@ -61,7 +61,7 @@ pub enum Unfit {
     NoAppendOnlyFile,
 }
 
-/// Why an operation was not done, or may not have been done.
+/// The error of an operation that was not done, or may not have been done.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Error {
     /// The server could not be reached, closed the connection or returned an error.

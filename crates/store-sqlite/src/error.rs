@@ -9,7 +9,7 @@ const BACKEND: &str = "sqlite";
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation failed.
+/// The error of a failed operation.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// SQLite failed, or a column holds a value that the store never writes.

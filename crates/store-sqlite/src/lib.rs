@@ -30,7 +30,7 @@
 //! * **Shared.** Any number of handles and processes on one host may have the file open. It must
 //!   not be on a network file system: SQLite's write-ahead log needs shared memory.
 //! * **Revoked keys are rejected** at once by a verifier over the same handle, and within 100 ms by
-//!   a verifier over another handle or process: a thread polls the file every 25 ms. With
+//!   a verifier over another handle or process. A thread polls the file every 25 ms. With
 //!   [`Sharing`] you can choose to read the record on each verification, or to allow no other
 //!   handle. If you change a row by hand, insert its id into the table `changes`.
 //! * **Safe against lost files.** If the file, its `-wal` or its `-shm` is removed or replaced,

@@ -2,9 +2,9 @@
 
 use crate::{Permission, hash::HashError, random::RandomError, store::StoreError};
 
-/// Why an operation of the [`Issuer`](crate::Issuer) failed. Nothing was changed, except that after
-/// a [`Store`](Self::Store) error with the kind
-/// [`Unavailable`](crate::store::StoreErrorKind::Unavailable) the change may have been made.
+/// An error from an operation of the [`Issuer`](crate::Issuer). Nothing was changed, with one
+/// exception: after a [`Store`](Self::Store) error of the kind
+/// [`Unavailable`](crate::store::StoreErrorKind::Unavailable), the change may have been made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueError {

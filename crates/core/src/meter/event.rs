@@ -14,7 +14,7 @@ pub(crate) enum VerificationOutcome {
     Undecided,
 }
 
-/// Why a verification could not use the cache.
+/// The reason why a verification could not use the cache.
 #[derive(Clone, Copy)]
 pub(crate) enum CacheMiss {
     /// The key is not cached.

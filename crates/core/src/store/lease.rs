@@ -30,9 +30,9 @@ const ALWAYS: u64 = u64::MAX;
 /// * For a change that the store makes itself, it commits the change, then calls
 ///   [`changed`](Self::changed) or [`changed_all`](Self::changed_all), and then acknowledges the
 ///   change to its caller.
-/// * For changes that others make, it records the time, requests all changes so far, calls
-///   `changed` for each of them (or `changed_all` if it does not know which records changed), and
-///   then [extends](Self::extend) the lease, counted from the recorded time. If the request fails,
+/// * For changes that others make, it records the time, requests all changes so far, and calls
+///   `changed` for each of them, or `changed_all` if it does not know which records changed. Then
+///   it [extends](Self::extend) the lease, counted from the recorded time. If the request fails,
 ///   the lease lapses, and each verification reads the record from the store.
 ///
 /// All times come from the monotonic clock, so setting the wall clock has no effect.

@@ -84,9 +84,9 @@ impl AuthLayer {
     ///
     /// A gRPC call is a POST over HTTP/2 with the type `application/grpc`. Other requests are
     /// rejected as without this setting. The client chooses the content type, so use this setting
-    /// only behind HTTP/2 and in front of nothing but gRPC: a component that reads the HTTP status
-    /// (`auth_request` of a proxy, a firewall, a log) would take a rejection for a success.
-    /// [`ApiKeys`](crate::ApiKeys) ignores this setting.
+    /// only behind HTTP/2 and in front of gRPC services only. A component that reads the HTTP
+    /// status (`auth_request` of a proxy, a firewall, a log) would mistake a rejection for a
+    /// success. [`ApiKeys`](crate::ApiKeys) ignores this setting.
     pub fn for_grpc(self) -> Self {
         self.with(|settings| settings.for_grpc = true)
     }

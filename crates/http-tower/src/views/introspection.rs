@@ -72,7 +72,8 @@ pub(crate) struct Invalid {
     code: Reason,
 }
 
-/// Why a token is invalid. `EXPIRED` and `REVOKED` are returned only if its secret is correct.
+/// The reason why a token is invalid. `EXPIRED` and `REVOKED` are returned only if its secret is
+/// correct.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyNotValidReason))]

@@ -41,7 +41,7 @@ pub(crate) enum Stored {
     Tombstone,
 }
 
-/// Why a stored value is not a valid record.
+/// An error for a stored value that is not a valid record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DecodeError {
     /// A newer program wrote the record.
