@@ -10,7 +10,7 @@ use crate::{node::Node, slot};
 #[derive(Debug, Clone)]
 pub(crate) struct SlotMap {
     primaries: Vec<Arc<Node>>,
-    /// For each slot, the index of its server in `primaries`; `None` if a single server has all
+    /// For each slot, the index of its server in `primaries`. `None` if a single server has all
     /// slots.
     slots: Option<Vec<Option<u16>>>,
 }

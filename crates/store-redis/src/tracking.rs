@@ -54,7 +54,7 @@ pub(crate) struct Tracking {
 #[derive(Debug)]
 struct Primary {
     endpoint: Arc<Endpoint>,
-    /// Until when this primary allows the lease to hold; `None` if it is not tracked.
+    /// The time until which this primary allows the lease to hold. `None` if it is not tracked.
     until: Option<Instant>,
     task: AbortHandle,
 }

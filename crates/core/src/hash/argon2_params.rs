@@ -18,8 +18,8 @@ impl Argon2Params {
     /// The maximum number of lanes. Lanes are computed one after another.
     pub const MAX_LANES: u32 = 16;
 
-    /// Creates parameters: memory in KiB, at least 8 per lane; passes over the memory, at least 1;
-    /// lanes, at least 1. The maximums limit the cost of a hostile row in the database.
+    /// Creates parameters: at least 8 KiB of memory per lane, at least 1 pass over the memory, and
+    /// at least 1 lane. The maximums limit the cost of a hostile row in the database.
     ///
     /// # Errors
     ///

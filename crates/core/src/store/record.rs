@@ -77,7 +77,7 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// `NotFound` if the key is revoked; `Conflict` if the record has another version.
+    /// `NotFound` if the key is revoked. `Conflict` if the record has another version.
     pub const fn check_version(&self, version: u64) -> Result<(), StoreErrorKind> {
         if self.key.revoked_at.is_some() {
             Err(StoreErrorKind::NotFound)

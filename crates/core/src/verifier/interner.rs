@@ -11,8 +11,8 @@ use crate::{
 /// have.
 const CAPACITY: usize = 4096;
 
-/// The workspaces and permission sets of recently read keys. A store allocates both for each row;
-/// cached keys share them.
+/// The workspaces and permission sets of recently read keys. A store allocates both for each row,
+/// and cached keys share them.
 #[derive(Default)]
 pub(super) struct Interner {
     workspaces: InternedValues<Workspace>,

@@ -54,7 +54,7 @@ impl<const N: usize> Field<N> {
         self.start..self.end()
     }
 
-    /// Returns the field's bytes; `None` if the record ends before the field does.
+    /// Returns the field's bytes. `None` if the record ends before the field does.
     pub(crate) fn read(self, record: &[u8]) -> Option<[u8; N]> {
         record.get(self.range())?.first_chunk().copied()
     }
