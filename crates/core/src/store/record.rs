@@ -18,8 +18,8 @@ use crate::{
 /// ```
 /// use keywright_core::{Name, store::{Record, StoreErrorKind}, Rename, Timestamp};
 ///
-/// # use keywright_core::{Credential, Environment, Key, KeyId, Permissions, StoredHash, Tag};
-/// # use keywright_core::Workspace;
+/// # use keywright_core::{Environment, Key, KeyId, Permissions, Workspace};
+/// # use keywright_core::store::{Credential, StoredHash, Tag};
 /// # const HASH: &str = "$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$\
 /// #     AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 /// # let key = Key::new(
