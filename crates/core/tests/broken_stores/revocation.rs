@@ -384,7 +384,7 @@ impl<S: Step> Fault for Cascade<S> {
 }
 
 fn is_next(from: &Key, to: &Key) -> bool {
-    to.parent == Some(from.id) || from.successor == Some(to.id)
+    [to.parent, to.rotated_by].contains(&Some(from.id)) || from.successor == Some(to.id)
 }
 
 /// A cascade that reaches only the first generation.
@@ -423,13 +423,44 @@ struct MissesSuccessors;
 
 impl Step for MissesSuccessors {
     fn reaches(_: &KeyId, from: &Key, to: &Key) -> bool {
-        to.parent == Some(from.id)
+        [to.parent, to.rotated_by].contains(&Some(from.id))
     }
 }
 
 #[test]
 fn a_cascade_that_misses_successors_is_caught() {
     assert_fails_only::<Cascade<MissesSuccessors>>(&["cascade"]);
+}
+
+/// A cascade that misses keys which their receiver got by rotating another key.
+#[derive(Debug)]
+struct MissesReceivedKeys;
+
+impl Step for MissesReceivedKeys {
+    fn reaches(_: &KeyId, from: &Key, to: &Key) -> bool {
+        to.parent == Some(from.id) || from.successor == Some(to.id)
+    }
+}
+
+#[test]
+fn a_cascade_that_misses_keys_received_by_rotation_is_caught() {
+    assert_fails_only::<Cascade<MissesReceivedKeys>>(&["cascade"]);
+}
+
+/// A cascade that revokes the whole lineage of each key that its root has rotated.
+#[derive(Debug)]
+struct ReachesRotatedKeys;
+
+impl Step for ReachesRotatedKeys {
+    fn reaches(_: &KeyId, from: &Key, to: &Key) -> bool {
+        let is_predecessor = to.successor == Some(from.id) && from.rotated_by.is_some();
+        is_next(from, to) || is_predecessor && to.revoked_at.is_none()
+    }
+}
+
+#[test]
+fn a_cascade_that_reaches_rotated_keys_is_caught() {
+    assert_fails_only::<Cascade<ReachesRotatedKeys>>(&["cascade"]);
 }
 
 /// A cascade that also revokes predecessors.

@@ -114,7 +114,7 @@ fn a_registered_child_without_a_record_is_never_stored_once_its_parent_is_revoke
     let mut child = sample::child_of(&parent);
     let registered: i64 = server
         .redis()
-        .sadd(names::children(&parent.key.id), child.key.id.as_bytes())
+        .sadd(names::received(&parent.key.id), child.key.id.as_bytes())
         .unwrap();
     assert_eq!(registered, 1);
     assert_eq!(
@@ -154,7 +154,7 @@ fn a_cascade_reports_a_damaged_child_id_after_revoking_all_other_keys() {
     let child = insert(&store, sample::child_of(&parent));
     let _: i64 = server
         .redis()
-        .sadd(names::children(&parent.key.id), "cut off")
+        .sadd(names::received(&parent.key.id), "cut off")
         .unwrap();
     for _ in 0..2 {
         assert_cascade_is_corrupt(&store, &parent);

@@ -88,7 +88,7 @@ fn a_child_that_is_being_inserted_is_rejected_once_its_parent_was_purged() {
     let mut child = sample::child_of(&parent);
     let registered: i64 = server
         .redis()
-        .sadd(names::children(&parent.key.id), child.key.id.as_bytes())
+        .sadd(names::received(&parent.key.id), child.key.id.as_bytes())
         .unwrap();
     assert_eq!(registered, 1);
     revoke(&store, &parent);
