@@ -17,8 +17,9 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 128;
 
 /// Writes to a name, even if the server's memory is full. Such a server accepts a SET from a script
-/// that has run another write command before it.
-const WRITE: &str = "redis.call('PERSIST', KEYS[1]) return redis.call('SET', KEYS[1], '1')";
+/// that has run another write command before it. The name expires, since nothing reads it.
+const WRITE: &str =
+    "redis.call('PERSIST', KEYS[1]) return redis.call('SET', KEYS[1], '1', 'PX', 60000)";
 
 /// The result of a job.
 pub(crate) enum BatchOutcome {
@@ -141,7 +142,8 @@ impl Worker {
 
     /// Sends a batch on the separate connection, followed by one `WAIT` for all jobs.
     async fn send_and_confirm(&mut self, batch: impl Iterator<Item = BatchJob>) {
-        let connection = match self.separate.take().filter(|it| !it.is_closed()) {
+        let usable = |connection: &Connection| self.endpoint.is_usable(connection);
+        let connection = match self.separate.take().filter(usable) {
             Some(connection) => Ok(connection),
             None => self.endpoint.connect().await,
         };

@@ -73,6 +73,9 @@ pub(crate) enum Error {
     /// The server has restarted and is still reading its data.
     #[error("the server is still loading its data")]
     Loading,
+    /// The server has other data than at the last heartbeat.
+    #[error("the server's data was replaced")]
+    DataReplaced,
     /// The operation does not apply to the record's state.
     #[error("{0}")]
     Rejected(StoreErrorKind),

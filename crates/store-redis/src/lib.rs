@@ -28,6 +28,10 @@
 //!
 //! # Settings
 //!
+//! The store checks these settings on each new connection, and every second while it is connected.
+//! While a server is not suitable, each call fails with `Unavailable`, and no copy of a record is
+//! used. The source of the error names the setting. `appendfsync` is read when the store connects.
+//!
 //! * **`appendonly yes`.** A server without an append-only file is rejected.
 //! * **`appendfsync always`** lets an acknowledged write survive a crash of the host
 //!   ([`Durability::HostCrash`](keywright_core::store::Durability::HostCrash)). With another value,
@@ -51,6 +55,10 @@
 //! milliseconds. A handle that is cut off without noticing rejects it when its lease ends, within a
 //! second. If a replica takes over, a primary that was cut off adds the time until it stops
 //! accepting writes.
+//!
+//! Replacing the data makes all copies stale within a second: `SWAPDB`, `FLUSHALL` and a restored
+//! backup. A heartbeat writes a number under a name that begins with `kw:h:`, and checks that the
+//! server still has the last one. The names expire after a minute.
 //!
 //! The client-side cache of the driver is not used: it serves cached values even after its
 //! connection is lost.
@@ -87,6 +95,7 @@ mod batch;
 mod config;
 mod connection;
 mod error;
+mod heartbeat;
 mod names;
 mod node;
 mod operations;

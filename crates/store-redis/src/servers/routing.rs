@@ -159,7 +159,7 @@ impl Servers {
                     Reply::Retry(error) => {
                         if error.is_read_only() {
                             // The address may lead to another server by now.
-                            node.endpoint.discard_any();
+                            node.endpoint.discard_all();
                         }
                         error
                     }

@@ -8,6 +8,7 @@
     reason = "these are tests"
 )]
 
+mod changed_server;
 mod cluster;
 mod conformance;
 mod database;
