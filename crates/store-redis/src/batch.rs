@@ -65,9 +65,11 @@ pub(crate) struct BatchQueue {
 pub(crate) struct BatchOptions {
     /// The number of replicas that must confirm each batch.
     ///
-    /// If it is not 0, the queue has a separate connection, since `WAIT` waits only for the writes
-    /// of its own connection.
+    /// If it is not 0, the queue needs a separate connection, since `WAIT` waits only for the
+    /// writes of its own connection.
     pub(crate) min_replicas: u32,
+    /// Whether the queue has a separate connection instead of the shared one.
+    pub(crate) separate: bool,
     /// How long to wait for the server's replies. The replicas get half of it.
     pub(crate) timeout: Duration,
 }
@@ -104,7 +106,7 @@ impl BatchQueue {
 struct Worker {
     endpoint: Arc<Endpoint>,
     options: BatchOptions,
-    /// The separate connection of a queue that waits for replicas.
+    /// The separate connection, if the queue has one and it is open.
     separate: Option<Connection>,
 }
 
@@ -122,9 +124,21 @@ impl Worker {
         }
     }
 
-    /// Sends a batch on the shared connection.
-    async fn send(&self, batch: impl Iterator<Item = BatchJob>) {
-        let mut connection = match self.endpoint.connection().await {
+    /// Returns the connection for the next batch.
+    async fn connection(&mut self) -> Result<Connection> {
+        if !self.options.separate {
+            return self.endpoint.connection().await;
+        }
+        let usable = |connection: &Connection| self.endpoint.is_usable(connection);
+        match self.separate.take().filter(usable) {
+            Some(connection) => Ok(connection),
+            None => self.endpoint.connect().await,
+        }
+    }
+
+    /// Sends a batch.
+    async fn send(&mut self, batch: impl Iterator<Item = BatchJob>) {
+        let mut connection = match self.connection().await {
             Ok(connection) => connection,
             Err(error) => return reject(batch, &error),
         };
@@ -132,6 +146,7 @@ impl Worker {
         match self.exchange(&mut connection.redis, &pipeline).await {
             Ok(replies) => {
                 pending.complete(replies, true, self.endpoint.is_tracked(&connection));
+                self.separate = self.options.separate.then_some(connection);
             }
             Err(error) => {
                 self.endpoint.discard(&connection);
@@ -142,12 +157,7 @@ impl Worker {
 
     /// Sends a batch on the separate connection, followed by one `WAIT` for all jobs.
     async fn send_and_confirm(&mut self, batch: impl Iterator<Item = BatchJob>) {
-        let usable = |connection: &Connection| self.endpoint.is_usable(connection);
-        let connection = match self.separate.take().filter(usable) {
-            Some(connection) => Ok(connection),
-            None => self.endpoint.connect().await,
-        };
-        let mut connection = match connection {
+        let mut connection = match self.connection().await {
             Ok(connection) => connection,
             Err(error) => return reject(batch, &error),
         };

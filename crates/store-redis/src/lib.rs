@@ -83,8 +83,19 @@
 //! Each call has a deadline. If a reply is lost, the call fails with `Unavailable`, and the change
 //! may have been made. The store reconnects with exponential backoff and jitter.
 //!
-//! Any executor may poll the futures: the store has a separate thread (`kw-redis`). An operation
-//! runs to its end even if its future is dropped. Dropping the store does not wait for operations.
+//! Any executor may poll the futures: the store has a separate thread (`kw-redis`). A change runs
+//! to its end even if its future is dropped. A read ends with its future, and a purge starts no
+//! further deletions. Dropping the store does not wait for operations.
+//!
+//! # Large workspaces
+//!
+//! Lists, cascades and purges read many keys. They have a separate connection to each server, so
+//! that no verification waits behind them. Of each of the three, at most 8 run at a time, at most 2
+//! of them for one workspace. Up to 32 more of a workspace wait, and others fail with
+//! `Unavailable`. A cascade revokes the key itself first, without waiting.
+//!
+//! A list with a filter reads at most 100,000 keys ([`RedisConfig::with_list_limit`]). If it has
+//! not seen all keys by then, it has no total, and a page that is not full has a cursor to continue.
 
 // Enables the cryptography provider that the TLS support of `redis` uses.
 #[cfg(feature = "tls")]
@@ -108,6 +119,7 @@ mod slot;
 mod slot_map;
 mod store;
 mod tracking;
+mod walk_limit;
 
 // Compiles the example of the README.
 #[cfg(doctest)]

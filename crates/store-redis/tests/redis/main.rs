@@ -14,6 +14,7 @@ mod conformance;
 mod database;
 mod disconnected;
 mod interrupted;
+mod lists;
 mod lost_replies;
 mod memory_full;
 mod names;
