@@ -132,9 +132,11 @@ pub struct Page<C = String> {
     /// The keys, newest first.
     pub keys: Vec<Key>,
     /// The cursor of the next page, for [`ListStart::After`] with the same filter. `None` on the
-    /// last page.
+    /// last page. A page with a cursor may have fewer keys than the limit, even none, if a filter
+    /// excludes most keys of a large workspace.
     pub next: Option<C>,
-    /// The number of keys on all pages. Only set with [`ListStart::Offset`].
+    /// The number of keys on all pages. Only set with [`ListStart::Offset`], and not if a store
+    /// stops before it has counted all keys that match a filter.
     pub total: Option<u64>,
 }
 

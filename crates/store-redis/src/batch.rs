@@ -17,8 +17,9 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 128;
 
 /// Writes to a name, even if the server's memory is full. Such a server accepts a SET from a script
-/// that has run another write command before it.
-const WRITE: &str = "redis.call('PERSIST', KEYS[1]) return redis.call('SET', KEYS[1], '1')";
+/// that has run another write command before it. The name expires, since nothing reads it.
+const WRITE: &str =
+    "redis.call('PERSIST', KEYS[1]) return redis.call('SET', KEYS[1], '1', 'PX', 60000)";
 
 /// The result of a job.
 pub(crate) enum BatchOutcome {
@@ -64,9 +65,11 @@ pub(crate) struct BatchQueue {
 pub(crate) struct BatchOptions {
     /// The number of replicas that must confirm each batch.
     ///
-    /// If it is not 0, the queue has a separate connection, since `WAIT` waits only for the writes
-    /// of its own connection.
+    /// If it is not 0, the queue needs a separate connection, since `WAIT` waits only for the
+    /// writes of its own connection.
     pub(crate) min_replicas: u32,
+    /// Whether the queue has a separate connection instead of the shared one.
+    pub(crate) separate: bool,
     /// How long to wait for the server's replies. The replicas get half of it.
     pub(crate) timeout: Duration,
 }
@@ -103,7 +106,7 @@ impl BatchQueue {
 struct Worker {
     endpoint: Arc<Endpoint>,
     options: BatchOptions,
-    /// The separate connection of a queue that waits for replicas.
+    /// The separate connection, if the queue has one and it is open.
     separate: Option<Connection>,
 }
 
@@ -121,9 +124,21 @@ impl Worker {
         }
     }
 
-    /// Sends a batch on the shared connection.
-    async fn send(&self, batch: impl Iterator<Item = BatchJob>) {
-        let mut connection = match self.endpoint.connection().await {
+    /// Returns the connection for the next batch.
+    async fn connection(&mut self) -> Result<Connection> {
+        if !self.options.separate {
+            return self.endpoint.connection().await;
+        }
+        let usable = |connection: &Connection| self.endpoint.is_usable(connection);
+        match self.separate.take().filter(usable) {
+            Some(connection) => Ok(connection),
+            None => self.endpoint.connect().await,
+        }
+    }
+
+    /// Sends a batch.
+    async fn send(&mut self, batch: impl Iterator<Item = BatchJob>) {
+        let mut connection = match self.connection().await {
             Ok(connection) => connection,
             Err(error) => return reject(batch, &error),
         };
@@ -131,6 +146,7 @@ impl Worker {
         match self.exchange(&mut connection.redis, &pipeline).await {
             Ok(replies) => {
                 pending.complete(replies, true, self.endpoint.is_tracked(&connection));
+                self.separate = self.options.separate.then_some(connection);
             }
             Err(error) => {
                 self.endpoint.discard(&connection);
@@ -141,11 +157,7 @@ impl Worker {
 
     /// Sends a batch on the separate connection, followed by one `WAIT` for all jobs.
     async fn send_and_confirm(&mut self, batch: impl Iterator<Item = BatchJob>) {
-        let connection = match self.separate.take().filter(|it| !it.is_closed()) {
-            Some(connection) => Ok(connection),
-            None => self.endpoint.connect().await,
-        };
-        let mut connection = match connection {
+        let mut connection = match self.connection().await {
             Ok(connection) => connection,
             Err(error) => return reject(batch, &error),
         };

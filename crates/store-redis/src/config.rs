@@ -16,6 +16,7 @@ pub struct RedisConfig {
     namespace: String,
     deadline: Duration,
     min_replicas: u32,
+    list_limit: u32,
     tolerance: Tolerance,
     #[cfg(feature = "tls")]
     root_certificates: Option<Vec<u8>>,
@@ -48,6 +49,7 @@ impl RedisConfig {
             namespace: "kw".into(),
             deadline: Duration::from_secs(2),
             min_replicas: 0,
+            list_limit: 100_000,
             tolerance: Tolerance::default(),
             #[cfg(feature = "tls")]
             root_certificates: None,
@@ -81,6 +83,15 @@ impl RedisConfig {
     #[must_use]
     pub const fn with_min_replicas(mut self, replicas: u32) -> Self {
         self.min_replicas = replicas;
+        self
+    }
+
+    /// Sets how many keys of a workspace a list with a filter reads at most, before it returns the
+    /// page as far as it was found. Such a page has a cursor to continue, and no total. The default
+    /// is 100,000, and 0 counts as 1.
+    #[must_use]
+    pub const fn with_list_limit(mut self, keys: u32) -> Self {
+        self.list_limit = if keys == 0 { 1 } else { keys };
         self
     }
 
@@ -125,6 +136,7 @@ impl RedisConfig {
             options: ServerOptions {
                 deadline: self.deadline,
                 min_replicas: self.min_replicas,
+                list_limit: self.list_limit,
                 tolerance: self.tolerance,
             },
         })
@@ -172,6 +184,7 @@ impl fmt::Debug for RedisConfig {
             .field("namespace", &self.namespace)
             .field("deadline", &self.deadline)
             .field("min_replicas", &self.min_replicas)
+            .field("list_limit", &self.list_limit)
             .field("tolerance", &self.tolerance)
             .finish_non_exhaustive()
     }
@@ -190,6 +203,7 @@ pub(crate) struct ParsedConfig {
 pub(crate) struct ServerOptions {
     pub(crate) deadline: Duration,
     pub(crate) min_replicas: u32,
+    pub(crate) list_limit: u32,
     pub(crate) tolerance: Tolerance,
 }
 

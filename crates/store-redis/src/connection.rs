@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -33,12 +33,8 @@ pub(crate) struct Connection {
     /// Whether the server has closed the connection. Requests must no longer be sent on it: they
     /// would be lost.
     closed: Arc<AtomicBool>,
-}
-
-impl Connection {
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
+    /// The endpoint's generation when the connection was opened.
+    generation: u64,
 }
 
 /// A run of a server whose changes are tracked.
@@ -59,8 +55,10 @@ pub(crate) struct Endpoint {
     /// Locked by the caller that connects, so that only one connects at a time.
     connecting: tokio::sync::Mutex<Backoff>,
     tracked: Mutex<Option<TrackedRun>>,
+    /// Incremented to discard all connections.
+    generation: AtomicU64,
     /// A name in one of the server's slots, for writes that only show that the server accepts
-    /// writes.
+    /// writes. The names of its heartbeats begin with it.
     heartbeat: Mutex<Vec<u8>>,
     /// Whether the server has all slots, so that one command may read names of several slots.
     has_all_slots: AtomicBool,
@@ -75,6 +73,7 @@ impl Endpoint {
             shared: Mutex::default(),
             connecting: tokio::sync::Mutex::new(Backoff::new()),
             tracked: Mutex::default(),
+            generation: AtomicU64::new(0),
             heartbeat: Mutex::default(),
             has_all_slots: AtomicBool::new(false),
         }
@@ -158,11 +157,19 @@ impl Endpoint {
 
     fn shared(&self) -> Option<Connection> {
         let connection = lock(&self.shared).clone();
-        connection.filter(|connection| !connection.is_closed())
+        connection.filter(|connection| self.is_usable(connection))
+    }
+
+    /// Whether the connection is open and was not discarded.
+    pub(crate) fn is_usable(&self, connection: &Connection) -> bool {
+        !connection.closed.load(Ordering::Relaxed)
+            && connection.generation == self.generation.load(Ordering::Acquire)
     }
 
     /// Opens a separate connection, and checks that the server is suitable as a store.
     pub(crate) async fn connect(&self) -> Result<Connection> {
+        // A connection that is discarded while it is being opened is not used, either.
+        let generation = self.generation.load(Ordering::Acquire);
         let closed = Arc::new(AtomicBool::new(false));
         let on_push = {
             let closed = Arc::clone(&closed);
@@ -174,13 +181,20 @@ impl Endpoint {
             }
         };
         let mut redis = self.open(config().set_push_sender(on_push)).await?;
-        let info = within(CONNECT_TIMEOUT, ServerInfo::query(&mut redis)).await??;
-        info.check(self.tolerance)?;
+        let info = self.check(&mut redis).await?;
         Ok(Connection {
             redis,
             run_id: info.run_id.into(),
             closed,
+            generation,
         })
+    }
+
+    /// Checks that the server is suitable as a store, and returns what it reports about itself.
+    pub(crate) async fn check(&self, redis: &mut MultiplexedConnection) -> Result<ServerInfo> {
+        let info = within(CONNECT_TIMEOUT, ServerInfo::query(redis)).await??;
+        info.check(self.tolerance)?;
+        Ok(info)
     }
 
     /// Opens a separate connection without any checks.
@@ -205,9 +219,10 @@ impl Endpoint {
         }
     }
 
-    /// Stops sharing the current connection, because another connection to the same server has
-    /// failed.
-    pub(crate) fn discard_any(&self) {
+    /// Discards all connections, because one to the same server has failed. Requests that await
+    /// replies on them continue.
+    pub(crate) fn discard_all(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
         *lock(&self.shared) = None;
     }
 }

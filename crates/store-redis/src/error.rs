@@ -73,6 +73,12 @@ pub(crate) enum Error {
     /// The server has restarted and is still reading its data.
     #[error("the server is still loading its data")]
     Loading,
+    /// Too many walks of the workspace are waiting.
+    #[error("too many lists, cascades or purges of the workspace are waiting: retry later")]
+    Busy,
+    /// The server has other data than at the last heartbeat.
+    #[error("the server's data was replaced")]
+    DataReplaced,
     /// The operation does not apply to the record's state.
     #[error("{0}")]
     Rejected(StoreErrorKind),

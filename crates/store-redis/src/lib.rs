@@ -28,6 +28,10 @@
 //!
 //! # Settings
 //!
+//! The store checks these settings on each new connection, and every second while it is connected.
+//! While a server is not suitable, each call fails with `Unavailable`, and no copy of a record is
+//! used. The source of the error names the setting. `appendfsync` is read when the store connects.
+//!
 //! * **`appendonly yes`.** A server without an append-only file is rejected.
 //! * **`appendfsync always`** lets an acknowledged write survive a crash of the host
 //!   ([`Durability::HostCrash`](keywright_core::store::Durability::HostCrash)). With another value,
@@ -51,6 +55,10 @@
 //! milliseconds. A handle that is cut off without noticing rejects it when its lease ends, within a
 //! second. If a replica takes over, a primary that was cut off adds the time until it stops
 //! accepting writes.
+//!
+//! Replacing the data makes all copies stale within a second: `SWAPDB`, `FLUSHALL` and a restored
+//! backup. A heartbeat writes a number under a name that begins with `kw:h:`, and checks that the
+//! server still has the last one. The names expire after a minute.
 //!
 //! The client-side cache of the driver is not used: it serves cached values even after its
 //! connection is lost.
@@ -77,8 +85,19 @@
 //! Each call has a deadline. If a reply is lost, the call fails with `Unavailable`, and the change
 //! may have been made. The store reconnects with exponential backoff and jitter.
 //!
-//! Any executor may poll the futures: the store has a separate thread (`kw-redis`). An operation
-//! runs to its end even if its future is dropped. Dropping the store does not wait for operations.
+//! Any executor may poll the futures: the store has a separate thread (`kw-redis`). A change runs
+//! to its end even if its future is dropped. A read ends with its future, and a purge starts no
+//! further deletions. Dropping the store does not wait for operations.
+//!
+//! # Large workspaces
+//!
+//! Lists, cascades and purges read many keys. They have a separate connection to each server, so
+//! that no verification waits behind them. Of each of the three, at most 8 run at a time, at most 2
+//! of them for one workspace. Up to 32 more of a workspace wait, and others fail with
+//! `Unavailable`. A cascade revokes the key itself first, without waiting.
+//!
+//! A list with a filter reads at most 100,000 keys ([`RedisConfig::with_list_limit`]). If it has
+//! not seen all keys by then, it has no total, and a page that is not full has a cursor to continue.
 
 // Enables the cryptography provider that the TLS support of `redis` uses.
 #[cfg(feature = "tls")]
@@ -89,6 +108,7 @@ mod batch;
 mod config;
 mod connection;
 mod error;
+mod heartbeat;
 mod names;
 mod node;
 mod operations;
@@ -101,6 +121,7 @@ mod slot;
 mod slot_map;
 mod store;
 mod tracking;
+mod walk_limit;
 
 // Compiles the example of the README.
 #[cfg(doctest)]

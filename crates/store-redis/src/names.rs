@@ -72,7 +72,7 @@ impl Names {
         format!("{}:s:{name}", self.namespace).into_bytes()
     }
 
-    /// The name that heartbeats write in the slot of a hash tag.
+    /// A name in the slot of a hash tag. The names of heartbeats begin with it.
     pub(crate) fn heartbeat(&self, tag: &str) -> Vec<u8> {
         format!("{}:h:{{{tag}}}", self.namespace).into_bytes()
     }

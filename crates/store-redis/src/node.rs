@@ -9,6 +9,7 @@ use crate::{
     batch::{BatchOptions, BatchQueue},
     config::ServerOptions,
     connection::Endpoint,
+    request::Lane,
 };
 
 /// One server of the store.
@@ -17,6 +18,8 @@ pub(crate) struct Node {
     pub(crate) endpoint: Arc<Endpoint>,
     options: ServerOptions,
     shared: BatchQueue,
+    /// The queue for lists, cascades and purges.
+    walks: BatchQueue,
     /// The queue for changes that replicas must confirm, if any are configured.
     confirmed: Option<BatchQueue>,
 }
@@ -24,16 +27,19 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn start(client: Client, options: ServerOptions, lease: &Arc<Lease>) -> Arc<Self> {
         let endpoint = Arc::new(Endpoint::new(client, options.tolerance, lease));
-        let queue = |min_replicas| {
+        let queue = |min_replicas, separate| {
             let options = BatchOptions {
                 min_replicas,
+                separate,
                 timeout: options.deadline / 2,
             };
             BatchQueue::start(Arc::clone(&endpoint), options)
         };
+        let min_replicas = options.min_replicas;
         Arc::new(Self {
-            shared: queue(0),
-            confirmed: (options.min_replicas > 0).then(|| queue(options.min_replicas)),
+            shared: queue(0, false),
+            walks: queue(0, true),
+            confirmed: (min_replicas > 0).then(|| queue(min_replicas, true)),
             endpoint,
             options,
         })
@@ -43,11 +49,13 @@ impl Node {
         self.options
     }
 
-    /// Returns the queue for requests that replicas must confirm, or the queue for all others.
-    pub(crate) fn queue(&self, needs_confirmation: bool) -> &BatchQueue {
-        match &self.confirmed {
-            Some(queue) if needs_confirmation => queue,
-            _ => &self.shared,
+    /// Returns the queue for requests that must be confirmed by replicas, or that for all other
+    /// requests of a lane.
+    pub(crate) fn queue(&self, lane: Lane, needs_confirmation: bool) -> &BatchQueue {
+        match (&self.confirmed, lane) {
+            (Some(queue), _) if needs_confirmation => queue,
+            (_, Lane::Single) => &self.shared,
+            (_, Lane::Walk) => &self.walks,
         }
     }
 }

@@ -9,7 +9,17 @@ use crate::{error::Error, script::Call, slot};
 pub(crate) struct Request {
     pub(crate) slot: u16,
     pub(crate) effect: Effect,
+    pub(crate) lane: Lane,
     command: Command,
+}
+
+/// The queue and the connection that a request uses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lane {
+    /// For verifications, and for operations on a single key.
+    Single,
+    /// For lists, cascades and purges. No verification waits behind their many requests.
+    Walk,
 }
 
 /// Whether a request changes data, and whether it may be sent again when its reply was lost.
@@ -46,6 +56,7 @@ impl Request {
         Self {
             slot: slot::of(name),
             effect,
+            lane: Lane::Single,
             command: Command::Plain(command),
         }
     }
@@ -54,8 +65,14 @@ impl Request {
         Self {
             slot: call.keys.first().map_or(0, |name| slot::of(name)),
             effect,
+            lane: Lane::Single,
             command: Command::Script(call),
         }
+    }
+
+    pub(crate) const fn in_lane(mut self, lane: Lane) -> Self {
+        self.lane = lane;
+        self
     }
 
     /// Returns the commands to send.

@@ -11,15 +11,16 @@ use keywright_core::{
         StoreError,
     },
 };
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, task::JoinSet};
 
 use crate::{
     config::RedisConfig,
     error::{Error, OpenError, Result},
-    operations::{self, OrphanEntries},
+    operations::{self, ListContext, OrphanEntries},
     record::layout::FORMAT_VERSION,
     server_info::ServerInfo,
     servers::Servers,
+    walk_limit::WalkLimits,
 };
 
 /// The number of threads. One thread can saturate a Redis server.
@@ -31,6 +32,7 @@ pub struct RedisStore {
     servers: Arc<Servers>,
     lease: Arc<Lease>,
     orphans: Arc<OrphanEntries>,
+    limits: Arc<WalkLimits>,
     durability: Durability,
 }
 
@@ -71,6 +73,7 @@ impl RedisStore {
             servers,
             lease,
             orphans: Arc::default(),
+            limits: Arc::default(),
             durability,
         })
     }
@@ -124,7 +127,22 @@ impl Threads {
         runtime.spawn(future).await.map_err(|_| Error::Stopped)?
     }
 
-    /// Drops a future at a deadline. Any executor may poll it: the timer belongs to this runtime.
+    /// Runs a future until it ends, or until the caller drops the returned one.
+    async fn run_until_dropped<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let Some(runtime) = &self.0 else {
+            return Err(Error::Stopped);
+        };
+        // Dropping the set aborts its task.
+        let mut task = JoinSet::new();
+        task.spawn_on(future, runtime.handle());
+        let result = task.join_next().await;
+        result.and_then(Result::ok).ok_or(Error::Stopped)?
+    }
+
+    /// Drops a future at a deadline. Any executor may poll it: the timer is one of this runtime.
     async fn limit<T>(&self, deadline: Instant, future: impl Future<Output = T>) -> Result<T> {
         let limited = {
             let _entered = self.0.as_ref().ok_or(Error::Stopped)?.enter();
@@ -161,10 +179,9 @@ impl KeyStore for RedisStore {
             return Ok(found?);
         }
         let id = *id;
-        self.run(|servers, lease| async move {
-            operations::find_until(&servers, &lease, deadline, &id).await
-        })
-        .await
+        let (servers, lease) = (Arc::clone(&self.servers), Arc::clone(&self.lease));
+        let finding = async move { operations::find_until(&servers, &lease, deadline, &id).await };
+        Ok(self.threads.run_until_dropped(finding).await?)
     }
 
     async fn list(
@@ -176,20 +193,16 @@ impl KeyStore for RedisStore {
     ) -> Result<Page<KeyId>, StoreError> {
         let workspace = workspace.clone();
         let list = list.clone();
-        let orphans = Arc::clone(&self.orphans);
-        self.run(|servers, lease| async move {
-            operations::list(
-                &servers,
-                &lease,
-                &orphans,
-                &workspace,
-                environment,
-                &list,
-                now,
-            )
-            .await
-        })
-        .await
+        let context = ListContext {
+            servers: Arc::clone(&self.servers),
+            lease: Arc::clone(&self.lease),
+            orphans: Arc::clone(&self.orphans),
+            limits: Arc::clone(&self.limits),
+        };
+        // A list changes nothing, so it ends with its caller.
+        let listing =
+            async move { operations::list(&context, &workspace, environment, &list, now).await };
+        Ok(self.threads.run_until_dropped(listing).await?)
     }
 
     async fn rename(
@@ -217,8 +230,10 @@ impl KeyStore for RedisStore {
     ) -> Result<Revocation, StoreError> {
         let workspace = workspace.clone();
         let id = *id;
+        let limits = Arc::clone(&self.limits);
         self.run(|servers, lease| async move {
-            operations::revoke(&servers, &lease, &workspace, &id, reach, now).await
+            let limit = &limits.cascades;
+            operations::revoke(&servers, &lease, limit, &workspace, &id, reach, now).await
         })
         .await
     }
@@ -269,8 +284,16 @@ impl KeyStore for RedisStore {
 
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
         let purge = Arc::new(purge.clone());
-        self.run(|servers, lease| async move { operations::purge(&servers, &lease, purge).await })
-            .await
+        let limits = Arc::clone(&self.limits);
+        let caller = Arc::new(());
+        let dropped = Arc::downgrade(&caller);
+        let purged = self
+            .run(|servers, lease| async move {
+                operations::purge(&servers, &lease, &limits.purges, purge, dropped).await
+            })
+            .await;
+        drop(caller);
+        purged
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {

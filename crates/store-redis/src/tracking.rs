@@ -5,13 +5,20 @@
 //! caching](https://redis.io/docs/latest/develop/reference/client-side-caching/), broadcasting
 //! mode).
 //!
-//! Three times a second, the store sends a heartbeat on the same connection: a write. When the
-//! reply arrives, the lease is extended to one second after the heartbeat was sent. Redis sends
-//! pushes and replies in order, so the invalidations of all changes before the heartbeat have
-//! arrived before the reply.
+//! Three times a second, the store sends a heartbeat on the same connection: a write that also
+//! reads back what the last heartbeat wrote. When the reply arrives, the lease is extended to one
+//! second after the heartbeat was sent. Redis sends pushes and replies in order, so the
+//! invalidations of all changes before the heartbeat have arrived before the reply.
 //!
-//! If a primary does not reply, or rejects the heartbeat because it is no longer a primary, the
-//! lease ends: no copy of a record is used. Reads from that server no longer count as current.
+//! The lease ends, and all copies are stale, if a primary
+//!
+//! * does not reply,
+//! * rejects the heartbeat because it is no longer a primary,
+//! * does not have what the last heartbeat wrote, because its data was replaced, or
+//! * has settings that make it unsuitable as a store. They are read every second.
+//!
+//! Reads from that server do not count as current, either, and all its connections are replaced.
+//! Each new connection checks the settings.
 
 use std::{
     collections::HashMap,
@@ -21,20 +28,22 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::store::Lease;
-use redis::{PushInfo, PushKind, Value, aio::MultiplexedConnection, cmd};
+use redis::{PushInfo, PushKind, Value, cmd};
 use tokio::{sync::Notify, task::AbortHandle, time};
 
 use crate::{
     backoff::Backoff,
     connection::{self, Endpoint, TrackedRun, ok, within},
     error::{Error, Result},
+    heartbeat::{Heartbeat, LEASE},
     names::Names,
-    server_info::ServerInfo,
 };
 
-/// How long the lease holds after a heartbeat.
-pub(crate) const LEASE: Duration = Duration::from_secs(1);
-const HEARTBEAT: Duration = Duration::from_millis(333);
+/// The time between two heartbeats.
+const INTERVAL: Duration = Duration::from_millis(333);
+
+/// The number of heartbeats between two checks of a server's settings.
+const CHECK_INTERVAL: u32 = 3;
 
 /// A handle for refreshing the slot map after a tracking connection was lost.
 #[async_trait]
@@ -130,8 +139,8 @@ impl Tracking {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tracks a primary until its connection fails. Returns an error if no heartbeat was
-    /// successful.
+    /// Tracks a primary until its connection, its data or its settings are not as before. Returns
+    /// an error if no heartbeat was successful.
     async fn follow(&self, endpoint: &Arc<Endpoint>) -> Result<()> {
         let lease = &self.lease;
         let closed = Arc::new(Notify::new());
@@ -139,8 +148,7 @@ impl Tracking {
         let mut connection = endpoint
             .open(connection::config().set_push_sender(on_push))
             .await?;
-        let info = within(LEASE, ServerInfo::query(&mut connection)).await??;
-        let run_id: Arc<str> = info.run_id.into();
+        let run_id: Arc<str> = endpoint.check(&mut connection).await?.run_id.into();
         let mut track = cmd("CLIENT");
         track
             .arg("TRACKING")
@@ -150,12 +158,25 @@ impl Tracking {
             .arg(&self.prefix);
         let tracking = connection.send_packed_command(&track);
         ok(within(LEASE, tracking).await??)?;
-        // Changes from before this moment were not tracked.
+        let mut heartbeat = Heartbeat::start(&mut connection, &endpoint.heartbeat()).await?;
+        // Changes from before this moment were not tracked. If the data is replaced after it, the
+        // next heartbeat notices that.
         lease.changed_all();
         let mut was_tracked = false;
+        let mut unchecked = 0;
         loop {
             let sent = lease.now();
-            match send_heartbeat(&mut connection, endpoint).await {
+            let result = async {
+                if unchecked == CHECK_INTERVAL {
+                    unchecked = 0;
+                    if endpoint.check(&mut connection).await?.run_id != *run_id {
+                        return Err(Error::DataReplaced);
+                    }
+                }
+                unchecked += 1;
+                heartbeat.send(&mut connection).await
+            };
+            match result.await {
                 Ok(()) => {
                     let until = sent + LEASE;
                     let run_id = Arc::clone(&run_id);
@@ -166,7 +187,7 @@ impl Tracking {
                 Err(_) if was_tracked => return Ok(()),
                 Err(error) => return Err(error),
             }
-            let next = time::Instant::from_std(sent + HEARTBEAT);
+            let next = time::Instant::from_std(sent + INTERVAL);
             if time::timeout_at(next, closed.notified()).await.is_ok() {
                 return Ok(());
             }
@@ -186,9 +207,9 @@ async fn keep_tracking(
         let was_tracked = tracking.follow(&endpoint).await.is_ok();
         endpoint.set_tracked(None);
         tracking.set_until(&endpoint, None);
-        // The shared connection has probably failed for the same reason, and the server may be
-        // gone.
-        endpoint.discard_any();
+        // The other connections have probably failed for the same reason, the server may be gone,
+        // or it may have become unsuitable. A new connection checks that.
+        endpoint.discard_all();
         let Some(refresh) = refresh.upgrade() else {
             return;
         };
@@ -197,17 +218,6 @@ async fn keep_tracking(
             backoff.succeed();
         }
         backoff.fail();
-    }
-}
-
-/// Deletes the heartbeat name, whether or not it exists. A server that is no longer a primary
-/// rejects this write, and a server whose memory is full accepts it.
-async fn send_heartbeat(connection: &mut MultiplexedConnection, endpoint: &Endpoint) -> Result<()> {
-    let mut del = cmd("DEL");
-    del.arg(endpoint.heartbeat());
-    match ok(within(LEASE, connection.send_packed_command(&del)).await??)? {
-        Value::Int(_) => Ok(()),
-        _ => Err(Error::Malformed("reply to DEL")),
     }
 }
 

@@ -26,7 +26,7 @@ use super::{confirmation::Confirmation, index, purge_progress::PurgeProgress, st
 use crate::{
     error::{Error, Result},
     record::{self, Header},
-    request::{Effect, Request},
+    request::{Effect, Lane, Request},
     script::{self, Call, code},
     servers::{Response, Servers},
 };
@@ -138,8 +138,11 @@ impl<'a> DescendantWalk<'a> {
             Some(_) => Effect::Idempotent,
             None => Effect::Read,
         };
-        let response = self.servers.run(Request::script(call, effect)).await?;
-        if receiver.is_some() {
+        let response = self
+            .servers
+            .run(Request::script(call, effect).in_lane(Lane::Walk))
+            .await?;
+        if parent.is_some() {
             self.confirm(&response);
         }
         let Value::Array(parts) = response.value else {
@@ -192,7 +195,8 @@ impl<'a> DescendantWalk<'a> {
             keys,
             arguments,
         };
-        let result = self.servers.run(Request::script(call, Effect::Once)).await;
+        let request = Request::script(call, Effect::Once).in_lane(Lane::Walk);
+        let result = self.servers.run(request).await;
         // Invalidate copies even if the reply was lost: the record may be deleted.
         self.lease.changed(id);
         let response = result?;
@@ -221,7 +225,7 @@ impl<'a> DescendantWalk<'a> {
             let name = names.received(receiver);
             let mut remove = cmd("SREM");
             remove.arg(&name).arg(id.as_bytes());
-            let request = Request::new(&name, Effect::Idempotent, remove);
+            let request = Request::new(&name, Effect::Idempotent, remove).in_lane(Lane::Walk);
             let response = self.servers.run(request).await?;
             self.confirm(&response);
         }

@@ -11,7 +11,7 @@ use redis::{Value, cmd};
 use crate::{
     error::{Error, Result},
     record::{self, Stored},
-    request::{Effect, Request},
+    request::{Effect, Lane, Request},
     servers::{Response, Servers},
 };
 
@@ -21,7 +21,16 @@ pub(super) async fn find(
     lease: &Lease,
     id: &KeyId,
 ) -> Result<Option<Record>> {
-    find_until(servers, lease, servers.deadline(), id).await
+    find_in_lane(servers, lease, Lane::Single, servers.deadline(), id).await
+}
+
+/// Returns a record, as one of the many that a walk reads.
+pub(super) async fn find_in_walk(
+    servers: &Arc<Servers>,
+    lease: &Lease,
+    id: &KeyId,
+) -> Result<Option<Record>> {
+    find_in_lane(servers, lease, Lane::Walk, servers.deadline(), id).await
 }
 
 /// Returns a record, with a given deadline.
@@ -31,9 +40,20 @@ pub(crate) async fn find_until(
     deadline: Instant,
     id: &KeyId,
 ) -> Result<Option<Record>> {
+    find_in_lane(servers, lease, Lane::Single, deadline, id).await
+}
+
+async fn find_in_lane(
+    servers: &Arc<Servers>,
+    lease: &Lease,
+    lane: Lane,
+    deadline: Instant,
+    id: &KeyId,
+) -> Result<Option<Record>> {
     let reader = Reader {
         servers,
         lease,
+        lane,
         deadline,
         id,
     };
@@ -83,6 +103,7 @@ pub(crate) async fn find_at_once(servers: &Servers, id: &KeyId) -> Option<Result
 struct Reader<'a> {
     servers: &'a Arc<Servers>,
     lease: &'a Lease,
+    lane: Lane,
     deadline: Instant,
     id: &'a KeyId,
 }
@@ -92,7 +113,7 @@ impl Reader<'_> {
         let mut get = cmd(command);
         get.arg(names);
         let name = names.first().map_or(&[][..], Vec::as_slice);
-        let request = Request::new(name, effect, get);
+        let request = Request::new(name, effect, get).in_lane(self.lane);
         let response = self.servers.run_until(self.deadline, request).await?;
         if !response.tracked {
             self.lease.changed(self.id);

@@ -2,6 +2,8 @@
 //!
 //! An entry is added before the record is stored, and removed after the record is deleted. So an
 //! entry may have no record, but each record has an entry.
+//!
+//! Only lists and purges read and remove entries.
 
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use redis::{Cmd, Value, cmd};
 use super::{confirmation::Confirmation, stored::parse_id};
 use crate::{
     error::{Error, Result},
-    request::{Effect, Request},
+    request::{Effect, Lane, Request},
     servers::Servers,
 };
 
@@ -69,7 +71,7 @@ pub(super) fn entries_at(index: &[u8], offset: u64, count: u64) -> Cmd {
 
 /// Reads entries with one of the commands above.
 pub(super) async fn read(servers: &Arc<Servers>, index: &[u8], entries: Cmd) -> Result<Vec<KeyId>> {
-    let request = Request::new(index, Effect::Read, entries);
+    let request = Request::new(index, Effect::Read, entries).in_lane(Lane::Walk);
     let Value::Array(entries) = servers.run(request).await?.value else {
         return Err(Error::Malformed("reply to ZRANGE"));
     };
@@ -84,7 +86,7 @@ pub(super) async fn read(servers: &Arc<Servers>, index: &[u8], entries: Cmd) -> 
 pub(super) async fn count(servers: &Arc<Servers>, index: &[u8]) -> Result<u64> {
     let mut count = cmd("ZCARD");
     count.arg(index);
-    let request = Request::new(index, Effect::Read, count);
+    let request = Request::new(index, Effect::Read, count).in_lane(Lane::Walk);
     match servers.run(request).await?.value {
         Value::Int(count) => Ok(count.unsigned_abs()),
         _ => Err(Error::Malformed("reply to ZCARD")),
@@ -98,7 +100,7 @@ pub(super) async fn remove(
 ) -> Result<Confirmation> {
     let mut remove = cmd("ZREM");
     remove.arg(index).arg(id.as_bytes());
-    let request = Request::new(index, Effect::Idempotent, remove);
+    let request = Request::new(index, Effect::Idempotent, remove).in_lane(Lane::Walk);
     let response = servers.run(request).await?;
     Ok(Confirmation::of(&response))
 }

@@ -8,30 +8,36 @@ use keywright_core::{
 };
 use tokio::task::JoinSet;
 
-use super::{find::find, index, orphan_entries::OrphanEntries};
+use super::{find::find_in_walk, index, orphan_entries::OrphanEntries};
 use crate::{
     error::{Error, Result},
     servers::Servers,
+    walk_limit::WalkLimits,
 };
 
 /// The maximum number of entries that are read in one step.
 const STEP: u64 = 512;
 
+/// The state that all lists of a store share.
+pub(crate) struct ListContext {
+    pub(crate) servers: Arc<Servers>,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) orphans: Arc<OrphanEntries>,
+    pub(crate) limits: Arc<WalkLimits>,
+}
+
 /// Returns one page.
 pub(crate) async fn list(
-    servers: &Arc<Servers>,
-    lease: &Arc<Lease>,
-    orphans: &OrphanEntries,
+    context: &ListContext,
     workspace: &Workspace,
     environment: Environment,
     list: &ListKeys<KeyId>,
     now: Timestamp,
 ) -> Result<Page<KeyId>> {
-    let names = servers.names();
+    let _permit = context.limits.lists.acquire(Some(workspace)).await?;
+    let names = context.servers.names();
     let query = ListQuery {
-        servers,
-        lease,
-        orphans,
+        context,
         workspace,
         environment,
         list,
@@ -46,9 +52,7 @@ pub(crate) async fn list(
 }
 
 struct ListQuery<'a> {
-    servers: &'a Arc<Servers>,
-    lease: &'a Arc<Lease>,
-    orphans: &'a OrphanEntries,
+    context: &'a ListContext,
     workspace: &'a Workspace,
     environment: Environment,
     list: &'a ListKeys<KeyId>,
@@ -59,82 +63,136 @@ struct ListQuery<'a> {
     search: Option<String>,
 }
 
+/// A walk through the entries of an index, and what it has found.
+struct Walk {
+    keys: Vec<Key>,
+    /// The number of entries that the walk may still read.
+    budget: u64,
+    /// The last entry that the walk has read.
+    last: Option<KeyId>,
+    /// Whether the walk has read all entries.
+    ended: bool,
+}
+
+impl Walk {
+    fn new(after: Option<KeyId>, servers: &Servers) -> Self {
+        Self {
+            keys: Vec::new(),
+            budget: servers.list_limit(),
+            last: after,
+            ended: false,
+        }
+    }
+
+    /// Returns the number of keys that are missing from this many.
+    fn missing(&self, wanted: u64) -> u64 {
+        wanted.saturating_sub(self.keys.len() as u64)
+    }
+
+    /// Counts the entries that a step of the walk has read.
+    fn read(&mut self, ids: &[KeyId], step: u64) {
+        self.ended = (ids.len() as u64) < step;
+        self.budget = self.budget.saturating_sub(step);
+        self.last = ids.last().copied().or(self.last);
+    }
+
+    const fn may_continue(&self) -> bool {
+        !self.ended && self.budget > 0
+    }
+
+    /// Returns the page. If the walk has used up its budget, the next page continues after the last
+    /// entry that it has read.
+    fn into_page(self, limit: u32, total: Option<u64>) -> Page<KeyId> {
+        let mut page = Page::cut(self.keys, limit, total);
+        if !self.ended && self.budget == 0 && page.next.is_none() {
+            page.next = self.last;
+        }
+        page
+    }
+}
+
 impl ListQuery<'_> {
     async fn page(&self) -> Result<Page<KeyId>> {
         let limit = self.list.limit;
-        let filtered = self.list.status.is_some() || self.search.is_some();
-        // One key more than the limit shows whether there is another page.
+        // One more than the page shows whether there is another page.
         let wanted = u64::from(limit) + 1;
         match self.list.start {
-            ListStart::After(id) => Ok(Page::cut(self.after(Some(id), wanted).await?, limit, None)),
-            ListStart::Offset(offset) if filtered => {
-                let (keys, total) = self.matching_at(offset, wanted).await?;
-                Ok(Page::cut(keys, limit, Some(total)))
+            ListStart::After(id) => {
+                let mut walk = Walk::new(Some(id), &self.context.servers);
+                self.continue_walk(&mut walk, wanted).await?;
+                Ok(walk.into_page(limit, None))
+            }
+            ListStart::Offset(offset) if self.is_filtered() => {
+                let (walk, total) = self.matching_at(offset, wanted).await?;
+                Ok(walk.into_page(limit, total))
             }
             ListStart::Offset(offset) => {
-                let total = index::count(self.servers, &self.index).await?;
-                let keys = self.at(offset, total, wanted).await?;
-                Ok(Page::cut(keys, limit, Some(total)))
+                let total = index::count(&self.context.servers, &self.index).await?;
+                let walk = self.at(offset, total, wanted).await?;
+                Ok(walk.into_page(limit, Some(total)))
             }
         }
     }
 
-    /// Returns up to `wanted` matching keys after an id.
-    async fn after(&self, id: Option<KeyId>, wanted: u64) -> Result<Vec<Key>> {
-        let mut keys = Vec::new();
-        let mut last = id;
-        loop {
-            let step = wanted.saturating_sub(keys.len() as u64).min(STEP);
-            let entries = index::entries_after(&self.index, last, step);
-            let ids = index::read(self.servers, &self.index, entries).await?;
-            let ended = (ids.len() as u64) < step;
-            last = ids.last().copied();
-            keys.extend(self.matching(ids).await?);
-            if ended || keys.len() as u64 >= wanted {
-                return Ok(keys);
-            }
-        }
+    const fn is_filtered(&self) -> bool {
+        self.list.status.is_some() || self.search.is_some()
     }
 
-    /// Returns up to `wanted` matching keys from an offset, and the number of all matching keys.
-    /// Holds at most a page and a step in memory.
-    async fn matching_at(&self, offset: u64, wanted: u64) -> Result<(Vec<Key>, u64)> {
-        let mut keys = Vec::new();
+    /// Adds matching keys until there are `wanted`, or more by less than a step.
+    async fn continue_walk(&self, walk: &mut Walk, wanted: u64) -> Result<()> {
+        while walk.may_continue() && walk.missing(wanted) > 0 {
+            let step = if self.is_filtered() {
+                STEP
+            } else {
+                walk.missing(wanted).min(STEP)
+            };
+            let found = self.step(walk, step).await?;
+            walk.keys.extend(found);
+        }
+        Ok(())
+    }
+
+    /// Returns up to `wanted` keys from an offset among those that match, and the number of all
+    /// that match, unless the walk ends before it has seen all. Holds at most a page and a step in
+    /// memory.
+    async fn matching_at(&self, offset: u64, wanted: u64) -> Result<(Walk, Option<u64>)> {
+        let mut walk = Walk::new(None, &self.context.servers);
         let mut total = 0;
-        let mut last = None;
-        loop {
-            let entries = index::entries_after(&self.index, last, STEP);
-            let ids = index::read(self.servers, &self.index, entries).await?;
-            let ended = (ids.len() as u64) < STEP;
-            last = ids.last().copied();
-            for key in self.matching(ids).await? {
-                if total >= offset && (keys.len() as u64) < wanted {
-                    keys.push(key);
+        while walk.may_continue() {
+            for key in self.step(&mut walk, STEP).await? {
+                if total >= offset && walk.missing(wanted) > 0 {
+                    walk.keys.push(key);
                 }
                 total += 1;
             }
-            if ended {
-                return Ok((keys, total));
-            }
         }
+        let total = walk.ended.then_some(total);
+        Ok((walk, total))
+    }
+
+    /// Returns the matching keys among the next entries.
+    async fn step(&self, walk: &mut Walk, step: u64) -> Result<Vec<Key>> {
+        let step = step.min(walk.budget);
+        let entries = index::entries_after(&self.index, walk.last, step);
+        let ids = index::read(&self.context.servers, &self.index, entries).await?;
+        walk.read(&ids, step);
+        self.matching(ids).await
     }
 
     /// Returns up to `wanted` keys from an offset among all `total` entries.
-    async fn at(&self, offset: u64, total: u64, wanted: u64) -> Result<Vec<Key>> {
+    async fn at(&self, offset: u64, total: u64, wanted: u64) -> Result<Walk> {
+        let mut walk = Walk::new(None, &self.context.servers);
         if offset >= total {
-            return Ok(Vec::new());
+            walk.ended = true;
+            return Ok(walk);
         }
-        let step = wanted.min(STEP);
+        let step = wanted.min(STEP).min(walk.budget);
         let entries = index::entries_at(&self.index, offset, step);
-        let ids = index::read(self.servers, &self.index, entries).await?;
-        let ended = (ids.len() as u64) < step;
-        let last = ids.last().copied();
-        let mut keys = self.matching(ids).await?;
-        let missing = wanted.saturating_sub(keys.len() as u64);
-        if !ended && missing > 0 {
-            keys.extend(self.after(last, missing).await?);
-        }
-        Ok(keys)
+        let ids = index::read(&self.context.servers, &self.index, entries).await?;
+        walk.read(&ids, step);
+        walk.keys = self.matching(ids).await?;
+        self.continue_walk(&mut walk, wanted).await?;
+        Ok(walk)
     }
 
     /// Returns the keys with these ids that match, in the same order. Removes entries that belong
@@ -143,8 +201,9 @@ impl ListQuery<'_> {
         let mut finds = JoinSet::new();
         for id in &ids {
             let id = *id;
-            let (servers, lease) = (Arc::clone(self.servers), Arc::clone(self.lease));
-            finds.spawn(async move { (id, find(&servers, &lease, &id).await) });
+            let servers = Arc::clone(&self.context.servers);
+            let lease = Arc::clone(&self.context.lease);
+            finds.spawn(async move { (id, find_in_walk(&servers, &lease, &id).await) });
         }
         let mut found = HashMap::new();
         while let Some(result) = finds.join_next().await {
@@ -156,7 +215,7 @@ impl ListQuery<'_> {
                 // An insert added the entry, and then failed because the id belongs to another
                 // record.
                 Some(_) => self.remove_entry(&id).await?,
-                None if self.orphans.is_overdue(id, self.lease.now()) => {
+                None if self.is_overdue(id) => {
                     self.remove_entry(&id).await?;
                 }
                 None => {}
@@ -164,6 +223,12 @@ impl ListQuery<'_> {
         }
         let keys = ids.iter().filter_map(|id| found.remove(id));
         Ok(keys.filter(|key| self.matches(key)).collect())
+    }
+
+    /// Whether an entry without a record should be removed.
+    fn is_overdue(&self, id: KeyId) -> bool {
+        let ListContext { orphans, lease, .. } = self.context;
+        orphans.is_overdue(id, lease.now())
     }
 
     fn is_listed(&self, key: &Key) -> bool {
@@ -181,7 +246,7 @@ impl ListQuery<'_> {
     }
 
     async fn remove_entry(&self, id: &KeyId) -> Result<()> {
-        index::remove(self.servers, &self.index, id).await?;
+        index::remove(&self.context.servers, &self.index, id).await?;
         Ok(())
     }
 }

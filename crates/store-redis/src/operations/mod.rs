@@ -25,7 +25,7 @@ pub(crate) use self::{
     find::{find_at_once, find_until},
     insert::insert,
     is_empty::is_empty,
-    list::list,
+    list::{ListContext, list},
     orphan_entries::OrphanEntries,
     purge::purge,
     reserve::reserve,

@@ -1,6 +1,6 @@
 //! Deleting the records of keys that were revoked before a given time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use keywright_core::{
     KeyId,
@@ -11,12 +11,13 @@ use tokio::task::JoinSet;
 
 use super::{
     confirmation::Confirmation, descendant_walk::DescendantWalk, index,
-    purge_progress::PurgeProgress, scan::Scan, stored::read_bytes,
+    purge_progress::PurgeProgress, scan::Scan, stored::read_bytes_in_walk,
 };
 use crate::{
     error::{Error, Result},
     record,
     servers::Servers,
+    walk_limit::WalkLimit,
 };
 
 /// The maximum number of concurrent walks.
@@ -28,16 +29,21 @@ const STEP: u64 = 512;
 /// Deletes records until the purge has reached its limit or no records are left. Returns how many
 /// were deleted.
 ///
-/// A purge of one workspace reads its index. A purge of all workspaces scans all servers. Each
+/// Once `caller` is dropped, the running walks end, and no others start.
+///
+/// A purge of one workspace reads its index; a purge of all workspaces scans all servers. Each
 /// record is deleted after its descendants. If the result is 0, the purge has visited all records.
 /// On a cluster, it may miss a record that moves to another server in the meantime. A later purge
 /// deletes that record.
 pub(crate) async fn purge(
     servers: &Arc<Servers>,
     lease: &Arc<Lease>,
+    limit: &WalkLimit,
     purge: Arc<Purge>,
+    caller: Weak<()>,
 ) -> Result<u64> {
-    let mut tasks = PurgeTasks::new(servers, lease, Arc::clone(&purge));
+    let _permit = limit.acquire(purge.workspace.as_ref()).await?;
+    let mut tasks = PurgeTasks::new(servers, lease, Arc::clone(&purge), caller);
     match &purge.workspace {
         Some(workspace) => {
             let name = servers.names().index(workspace);
@@ -74,22 +80,32 @@ struct PurgeTasks<'a> {
     progress: Arc<PurgeProgress>,
     walks: JoinSet<Result<Confirmation>>,
     confirmation: Confirmation,
+    caller: Weak<()>,
 }
 
 impl<'a> PurgeTasks<'a> {
-    fn new(servers: &'a Arc<Servers>, lease: &'a Arc<Lease>, purge: Arc<Purge>) -> Self {
+    fn new(
+        servers: &'a Arc<Servers>,
+        lease: &'a Arc<Lease>,
+        purge: Arc<Purge>,
+        caller: Weak<()>,
+    ) -> Self {
         Self {
             servers,
             lease,
             progress: Arc::new(PurgeProgress::new(purge)),
             walks: JoinSet::new(),
             confirmation: Confirmation::of_nothing(),
+            caller,
         }
     }
 
     /// Starts a walk from each of these keys. Returns whether the purge may delete more.
     async fn visit(&mut self, ids: Vec<KeyId>) -> Result<bool> {
         for id in ids {
+            if self.caller.strong_count() == 0 {
+                return Ok(false);
+            }
             if self.walks.len() == CONCURRENCY {
                 self.join().await?;
             }
@@ -140,7 +156,7 @@ async fn purge_one(
 
 /// Whether the purge includes this record. This check is cheap, and most records fail it.
 async fn is_included(servers: &Arc<Servers>, progress: &PurgeProgress, id: &KeyId) -> Result<bool> {
-    match read_bytes(servers, id).await? {
+    match read_bytes_in_walk(servers, id).await? {
         Value::BulkString(bytes) => Ok(progress.includes(&record::decode_header(&bytes)?)),
         _ => Ok(false),
     }

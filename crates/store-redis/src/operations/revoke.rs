@@ -13,9 +13,10 @@ use super::{confirmation::Confirmation, stored::parse_id};
 use crate::{
     error::{Error, Result},
     record::{self, DecodeError},
-    request::{Effect, Request},
+    request::{Effect, Lane, Request},
     script::{self, Call, Script, code},
     servers::Servers,
+    walk_limit::WalkLimit,
 };
 
 /// The maximum number of descendants that are revoked concurrently.
@@ -34,17 +35,18 @@ type Descendant = (KeyId, Option<KeyId>);
 /// Revokes the keys that are not revoked yet.
 ///
 /// A revoked key cannot get new descendants. So each key is revoked first, and its descendants are
-/// read after that.
+/// read after that. Only the descendants wait for other cascades of the workspace.
 pub(crate) async fn revoke(
     servers: &Arc<Servers>,
     lease: &Arc<Lease>,
+    limit: &WalkLimit,
     workspace: &Workspace,
     id: &KeyId,
     reach: Reach,
     now: Timestamp,
 ) -> Result<Revocation> {
     let arguments = vec![encode_time(now), workspace.as_str().into()];
-    let root = run_script(servers, lease, &script::REVOKE, id, arguments).await?;
+    let root = run_script(servers, lease, Lane::Single, &script::REVOKE, id, arguments).await?;
     let changed = match root.code {
         code::DONE => true,
         code::ALREADY_REVOKED => false,
@@ -54,6 +56,7 @@ pub(crate) async fn revoke(
     let mut confirmation = root.confirmation;
     let mut count = u64::from(changed);
     if reach == Reach::Descendants {
+        let _permit = limit.acquire(Some(workspace)).await?;
         let (descendants, complete) = read_descendants(servers, *id, &root).await;
         let (revoked, confirmed) = cascade(servers, lease, descendants, now).await?;
         complete?;
@@ -115,9 +118,10 @@ async fn revoke_one(
     (id, receiver): Descendant,
     now: Timestamp,
 ) -> (Result<RevokeReply>, Vec<Descendant>) {
-    let receiver = receiver.map_or(Vec::new(), |receiver| receiver.as_bytes().into());
-    let arguments = vec![encode_time(now), receiver];
-    let reply = match run_script(servers, lease, &script::CASCADE, &id, arguments).await {
+    let parent = parent.map_or(Vec::new(), |parent| parent.as_bytes().into());
+    let arguments = vec![encode_time(now), parent];
+    let reply = match run_script(servers, lease, Lane::Walk, &script::CASCADE, &id, arguments).await
+    {
         Ok(reply) if reply.code == code::NOT_FOUND => return (Ok(reply), Vec::new()),
         Ok(reply) => reply,
         Err(error) => return (Err(error), Vec::new()),
@@ -159,7 +163,7 @@ async fn read_received(servers: &Arc<Servers>, id: &KeyId) -> Result<Vec<Value>>
     let name = servers.names().received(id);
     let mut members = cmd("SMEMBERS");
     members.arg(&name);
-    let request = Request::new(&name, Effect::Read, members);
+    let request = Request::new(&name, Effect::Read, members).in_lane(Lane::Walk);
     match servers.run(request).await?.value {
         Value::Set(received) | Value::Array(received) => Ok(received),
         _ => Err(Error::Malformed("reply to SMEMBERS")),
@@ -169,6 +173,7 @@ async fn read_received(servers: &Arc<Servers>, id: &KeyId) -> Result<Vec<Value>>
 async fn run_script(
     servers: &Arc<Servers>,
     lease: &Lease,
+    lane: Lane,
     script: &'static Script,
     id: &KeyId,
     arguments: Vec<Vec<u8>>,
@@ -178,7 +183,8 @@ async fn run_script(
         keys: vec![servers.names().record(id)],
         arguments,
     };
-    let result = servers.run(Request::script(call, Effect::Once)).await;
+    let request = Request::script(call, Effect::Once).in_lane(lane);
+    let result = servers.run(request).await;
     // Invalidate copies even if the reply was lost: the key may be revoked.
     lease.changed(id);
     let response = result?;

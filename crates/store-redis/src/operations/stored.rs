@@ -11,17 +11,26 @@ use redis::{Value, cmd};
 use crate::{
     error::{Error, Result},
     record::{self, Stored},
-    request::{Effect, Request},
+    request::{Effect, Lane, Request},
     servers::Servers,
 };
 
 /// Returns the value under the name of a record, without decoding it.
 pub(super) async fn read_bytes(servers: &Arc<Servers>, id: &KeyId) -> Result<Value> {
+    read_bytes_in_lane(servers, Lane::Single, id).await
+}
+
+/// Returns the value under the name of a record, as one of the many that a walk reads.
+pub(super) async fn read_bytes_in_walk(servers: &Arc<Servers>, id: &KeyId) -> Result<Value> {
+    read_bytes_in_lane(servers, Lane::Walk, id).await
+}
+
+async fn read_bytes_in_lane(servers: &Arc<Servers>, lane: Lane, id: &KeyId) -> Result<Value> {
     let name = servers.names().record(id);
     let mut get = cmd("GET");
     get.arg(&name);
-    let response = servers.run(Request::new(&name, Effect::Read, get)).await?;
-    Ok(response.value)
+    let request = Request::new(&name, Effect::Read, get).in_lane(lane);
+    Ok(servers.run(request).await?.value)
 }
 
 /// Returns a record, encoded and decoded.

@@ -69,6 +69,11 @@ impl Servers {
         &self.names
     }
 
+    /// The maximum number of index entries that a list reads.
+    pub(crate) fn list_limit(&self) -> u64 {
+        self.options.list_limit.into()
+    }
+
     pub(crate) const fn min_replicas(&self) -> u32 {
         self.options.min_replicas
     }

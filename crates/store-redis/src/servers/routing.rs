@@ -9,9 +9,10 @@ use super::{Response, Servers};
 use crate::{
     backoff::Backoff,
     batch::{BatchOutcome, BatchRequest},
+    connection::ok,
     error::{Error, Result},
     node::Node,
-    request::{Effect, Reply, Request, is_permanent},
+    request::{Effect, Lane, Reply, Request, is_permanent},
     slot,
 };
 
@@ -54,7 +55,8 @@ impl Servers {
         if !node.endpoint.is_connected() {
             return None;
         }
-        match node.queue(false).run(BatchRequest::Pair(names)).await {
+        let queue = node.queue(Lane::Single, false);
+        match queue.run(BatchRequest::Pair(names)).await {
             BatchOutcome::Replied {
                 replies,
                 confirmed,
@@ -71,19 +73,17 @@ impl Servers {
         }
     }
 
-    /// Sends a command to one server, once.
-    pub(crate) async fn run_at(&self, node: &Node, command: &redis::Cmd) -> Result<Value> {
-        let exchange = async {
-            let mut connection = node.endpoint.connection().await?;
-            let reply = connection.redis.send_packed_command(command).await;
-            if reply.is_err() {
-                node.endpoint.discard(&connection);
+    /// Sends a command of a walk to one server, once.
+    pub(crate) async fn run_at(&self, node: &Node, command: redis::Cmd) -> Result<Value> {
+        let queue = node.queue(Lane::Walk, false);
+        let exchange = queue.run(BatchRequest::Commands(vec![command]));
+        let outcome = time::timeout(self.options.deadline, exchange).await;
+        match outcome.map_err(|_| Error::TimedOut)? {
+            BatchOutcome::Replied { mut replies, .. } => {
+                ok(replies.pop().ok_or(Error::Malformed("reply"))?)
             }
-            Ok(reply?)
-        };
-        time::timeout(self.options.deadline, exchange)
-            .await
-            .map_err(|_| Error::TimedOut)?
+            BatchOutcome::NotSent(error) | BatchOutcome::ReplyLost(error) => Err(error),
+        }
     }
 
     /// Sends a request until it succeeds or fails for good. Keeps the error of the last attempt in
@@ -110,7 +110,7 @@ impl Servers {
                 backoff.pause().await;
                 continue;
             };
-            let queue = node.queue(request.effect.needs_confirmation());
+            let queue = node.queue(request.lane, request.effect.needs_confirmation());
             let commands = BatchRequest::Commands(request.commands(by_source, asking));
             *failure = match queue.run(commands).await {
                 BatchOutcome::Replied {
@@ -159,7 +159,7 @@ impl Servers {
                     Reply::Retry(error) => {
                         if error.is_read_only() {
                             // The address may lead to another server by now.
-                            node.endpoint.discard_any();
+                            node.endpoint.discard_all();
                         }
                         error
                     }

@@ -8,11 +8,13 @@
     reason = "these are tests"
 )]
 
+mod changed_server;
 mod cluster;
 mod conformance;
 mod database;
 mod disconnected;
 mod interrupted;
+mod lists;
 mod lost_replies;
 mod memory_full;
 mod names;

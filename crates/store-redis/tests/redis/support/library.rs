@@ -125,10 +125,16 @@ pub(crate) fn warm_up(keys: &Keywright, issued: &Issued, server: &Server) {
 
 /// Returns the number of reads of records that the server has counted. Nothing else uses `MGET`.
 pub(crate) fn reads(server: &Server) -> u64 {
+    calls(server, "mget")
+}
+
+/// Returns how often the server has run a command.
+pub(crate) fn calls(server: &Server, command: &str) -> u64 {
     let stats: String = server.run("INFO commandstats").unwrap();
+    let prefix = format!("cmdstat_{command}:calls=");
     let line = stats
         .lines()
-        .find_map(|line| line.strip_prefix("cmdstat_mget:calls="));
+        .find_map(|line| line.strip_prefix(prefix.as_str()));
     line.map_or(0, |counts| {
         let (calls, _) = counts.split_once(',').unwrap();
         calls.parse().unwrap()

@@ -16,8 +16,8 @@ pub(crate) use self::{
     cluster::{Cluster, clustered_server},
     copy::{Copy, assert_rejected_in_time},
     library::{
-        Verification, create, decide, first_rejection, library, library_over, operator, reads,
-        retry, revoke, verify, warm_up,
+        Verification, calls, create, decide, first_rejection, library, library_over, operator,
+        reads, retry, revoke, verify, warm_up,
     },
     proxy::Proxy,
     replica::{

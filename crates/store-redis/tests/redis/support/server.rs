@@ -207,6 +207,13 @@ impl Server {
         ids(&self.clients_with(|flags| flags == "N"))
     }
 
+    /// Returns the last command of each connection that only sends commands, oldest first.
+    pub(crate) fn last_commands(&self) -> Vec<String> {
+        let clients = self.clients_with(|flags| flags == "N");
+        let commands = clients.iter().map(|client| field(client, "cmd="));
+        commands.map(String::from).collect()
+    }
+
     fn clients_with(&self, matches: impl Fn(&str) -> bool) -> Vec<String> {
         let clients: String = self.run("CLIENT LIST").unwrap();
         let wanted = |client: &&str| matches(field(client, "flags="));
