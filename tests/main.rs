@@ -7,6 +7,7 @@
     reason = "a test"
 )]
 
+mod backup;
 mod bad_requests;
 mod cold_start;
 mod command_line;

@@ -6,7 +6,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind}
 
 use crate::{
     keys::options::KeysCommand,
-    options::{LibraryOptions, ServeOptions},
+    options::{BackupOptions, LibraryOptions, ServeOptions},
     redact,
 };
 
@@ -49,6 +49,15 @@ pub(crate) enum Command {
     /// These commands need no API key: access to the store is enough.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Copy a SQLite store into a new file, also while a server uses it
+    ///
+    ///     keywright backup /backup/keywright-2026-01-31.db
+    ///
+    /// To restore a backup, stop every program that uses the store, delete the
+    /// store's file with its -wal and -shm, and move the backup to its path. Keys
+    /// that were revoked after the backup are active again: revoke them again.
+    #[command(verbatim_doc_comment)]
+    Backup(BackupOptions),
 }
 
 impl Command {

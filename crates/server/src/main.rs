@@ -1,5 +1,6 @@
 //! `keywright`: an API-key server on SQLite or Redis, and the command line to manage its keys.
 
+mod backup;
 mod cli;
 mod connections;
 mod first_key;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(options) => serve::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
         Command::Keys(command) => keys::run(&cli.library, command),
+        Command::Backup(options) => backup::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
     };
     match result {
         Ok(exit) => exit,

@@ -1,4 +1,4 @@
-//! The options of `keywright serve`, and the options that every command shares.
+//! The options of `serve` and `backup`, and the options that every command shares.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -120,6 +120,13 @@ pub(crate) struct ServeOptions {
         default_value_t = LogLevel::Info
     )]
     pub(crate) log_level: LogLevel,
+}
+
+#[derive(Args)]
+pub(crate) struct BackupOptions {
+    /// File to create, with mode 0600; it must not exist
+    #[arg(value_name = "PATH")]
+    pub(crate) target: PathBuf,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

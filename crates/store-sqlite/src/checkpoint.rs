@@ -10,29 +10,45 @@
 //! store rejects every operation and leaves the log as it is. When all connections are closed and
 //! the file is opened again, SQLite reads the whole log.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, Result, ffi, hooks::Wal};
+use crossbeam_channel::Receiver;
+use rusqlite::{Connection, ffi, hooks::Wal};
 
-use crate::{connection::disable_checkpoint_on_close, file_identity::FileIdentity};
+use crate::{
+    connection::disable_checkpoint_on_close, error::Result, file_identity::FileIdentity, record,
+};
 
-/// The length at which the log is checkpointed, in pages. SQLite has the same default.
+/// The length of the log from which on it is checkpointed after each commit, in pages. It is
+/// SQLite's own default.
 const THRESHOLD: i32 = 1000;
 
-/// Checkpoints the log once it reaches [`THRESHOLD`].
+/// How long after a commit its pages are copied into the file at the latest, unless a reader still
+/// needs the state before it. The crate's docs state this bound.
+const DELAY: Duration = Duration::from_secs(1);
+
+/// Checkpoints the log after commits.
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
     /// The length of the log after the latest commit, in pages. 0 if there was no commit since the
     /// last check.
     log_pages: Arc<AtomicI32>,
+    /// Whether the store had no key after the last commit.
+    is_empty: bool,
+    /// A channel that receives a message when the next checkpoint is due. `None` if the whole log
+    /// has been checkpointed.
+    due: Option<Receiver<Instant>>,
 }
 
 impl Checkpointer {
     /// Replaces the automatic checkpoints of this connection.
-    pub(crate) fn attach(connection: &mut Connection) -> Result<Self> {
+    pub(crate) fn attach(connection: &mut Connection) -> rusqlite::Result<Self> {
         let log_pages = Arc::new(AtomicI32::new(0));
         let latest = Arc::clone(&log_pages);
         // SQLite's automatic checkpoints use the same hook, and a connection has only one.
@@ -40,20 +56,58 @@ impl Checkpointer {
             latest.store(pages, Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { log_pages })
+        Ok(Self {
+            log_pages,
+            // A damaged file can still be opened, and is not empty.
+            is_empty: record::is_empty(connection).unwrap_or(false),
+            // A program that crashed may have left a log.
+            due: Some(crossbeam_channel::after(DELAY)),
+        })
     }
 
-    /// Checkpoints if the log has reached [`THRESHOLD`].
-    pub(crate) fn run_if_due(&self, connection: &Connection, files: &FileIdentity) {
-        if self.log_pages.swap(0, Ordering::Relaxed) < THRESHOLD {
+    /// Returns a channel that receives a message when the next checkpoint is due.
+    pub(crate) fn due(&self) -> Receiver<Instant> {
+        self.due.clone().unwrap_or_else(crossbeam_channel::never)
+    }
+
+    /// Checkpoints now if the log is long, and later otherwise.
+    pub(crate) fn after_commit(&mut self, connection: &Connection, files: &FileIdentity) {
+        let pages = self.log_pages.swap(0, Ordering::Relaxed);
+        if pages == 0 {
             return;
         }
-        // After any other failure, such as a full disk, the log is complete, and the checkpoint is
-        // tried again after the next commit.
-        if checkpoint(connection).is_err_and(|error| is_failed_sync(&error)) {
-            files.mark_unsynced();
+        // A copy of the file without its log must not look like a store without keys.
+        let has_first_key =
+            self.is_empty && record::is_empty(connection).is_ok_and(|is_empty| !is_empty);
+        if has_first_key || pages >= THRESHOLD {
+            self.is_empty &= !has_first_key;
+            self.run(connection, files);
+        } else {
+            self.due
+                .get_or_insert_with(|| crossbeam_channel::after(DELAY));
         }
     }
+
+    /// Checkpoints. Pages that a reader still needs stay in the log, and a further checkpoint
+    /// becomes due.
+    pub(crate) fn run(&mut self, connection: &Connection, files: &FileIdentity) {
+        self.due = match checkpoint_intact(connection, files) {
+            Ok(Progress::Complete) => None,
+            // After any other failure than that of a sync, such as a full disk, the log is
+            // complete, and the checkpoint is tried again.
+            Ok(Progress::Partial) | Err(_) => Some(crossbeam_channel::after(DELAY)),
+        };
+    }
+}
+
+fn checkpoint_intact(connection: &Connection, files: &FileIdentity) -> Result<Progress> {
+    // A log that is not at its path any more must not be copied into the file.
+    files.check()?;
+    let progress = checkpoint(connection);
+    if progress.as_ref().is_err_and(is_failed_sync) {
+        files.mark_unsynced();
+    }
+    Ok(progress?)
 }
 
 /// Keeps the log when this connection is closed, if a sync has failed.
@@ -67,11 +121,24 @@ pub(crate) fn keep_log_if_unsynced(connection: &Connection, files: &FileIdentity
     }
 }
 
+/// Whether a checkpoint has copied the whole log.
+enum Progress {
+    Complete,
+    Partial,
+}
+
 /// Checkpoints without waiting: pages that a reader still needs stay in the log.
-fn checkpoint(connection: &Connection) -> Result<()> {
+fn checkpoint(connection: &Connection) -> rusqlite::Result<Progress> {
     connection
         .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?
-        .query_one((), |_| Ok(()))
+        .query_one((), |row| {
+            let [busy, pages, copied]: [i64; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
+            Ok(if busy == 0 && pages == copied {
+                Progress::Complete
+            } else {
+                Progress::Partial
+            })
+        })
 }
 
 fn is_failed_sync(error: &rusqlite::Error) -> bool {

@@ -38,6 +38,10 @@
 //!   would continue with a file that no one else can open. A file that is missing or empty becomes
 //!   a new store, but not if its log exists. A symbolic link is followed, and a file with a hard
 //!   link is rejected.
+//! * **Safe against incomplete copies.** A write is in the log first, and in the file one second
+//!   later, unless a reader needs the state before it. When the store is closed, the file holds
+//!   every write. A copy that has a log according to its header, but neither a schema nor a log, is
+//!   rejected and never becomes a new store. Make backups with [`SqliteStore::backup`].
 //! * **Safe against failed syncs.** If a sync of the file fails, this handle's operations fail with
 //!   `Unavailable`, since pages that were written earlier may be lost. The log is complete: restart
 //!   all programs that have the file open.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Row, Transaction, TransactionBehavior};
 
 use crate::{
     connection::{self, BUSY_TIMEOUT},
@@ -83,15 +83,16 @@ fn open_store(path: &Path, sharing: Sharing) -> Result<(Connection, FileLock), O
     // to another program's file, and before anything is changed.
     let lock = FileLock::acquire(path, sharing)?;
     connection::configure(&connection).map_err(sqlite_error)?;
-    let pause = || thread::sleep(random_part_of(SWITCH_PAUSE));
-    if !switch_to_wal(&connection, pause).map_err(sqlite_error)? {
-        return Err(OpenError::NoWriteAheadLog { path: path.into() });
-    }
     if version < schema::VERSION {
         // Another process may have migrated the file by now.
         let (transaction, version) = begin(path, &connection, TransactionBehavior::Immediate)?;
         schema::migrate(&connection, version).map_err(sqlite_error)?;
         transaction.commit().map_err(sqlite_error)?;
+    }
+    // A new file gets its schema before its log, so that a copy without the log has a schema, too.
+    let pause = || thread::sleep(random_part_of(SWITCH_PAUSE));
+    if !switch_to_wal(&connection, pause).map_err(sqlite_error)? {
+        return Err(OpenError::NoWriteAheadLog { path: path.into() });
     }
     Ok((connection, lock))
 }
@@ -105,6 +106,10 @@ fn begin<'a>(
     let sqlite_error = |source| OpenError::from_sqlite(path.into(), source);
     let transaction = Transaction::new_unchecked(connection, behavior).map_err(sqlite_error)?;
     match schema::identify(connection).map_err(sqlite_error)? {
+        // This program never creates such a file: its schema was only in the log.
+        Identity::Empty if has_log_mode(connection).map_err(sqlite_error)? => {
+            Err(OpenError::WithoutLog { path: path.into() })
+        }
         Identity::Empty => Ok((transaction, 0)),
         Identity::Store { version } if version <= schema::VERSION => Ok((transaction, version)),
         Identity::Store { version } => Err(OpenError::NewerSchema {
@@ -114,6 +119,11 @@ fn begin<'a>(
         }),
         Identity::Foreign => Err(OpenError::Foreign { path: path.into() }),
     }
+}
+
+/// Whether the file's header says that it has a write-ahead log.
+fn has_log_mode(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.pragma_query_value(None, "journal_mode", is_wal)
 }
 
 /// Switches the file to a write-ahead log, and returns whether it has one now. The switch is stored
@@ -143,9 +153,11 @@ fn random_part_of(pause: Duration) -> Duration {
 }
 
 fn try_switch_to_wal(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.pragma_update_and_check(None, "journal_mode", "wal", |row| {
-        Ok(row.get_ref(0)?.as_str()? == "wal")
-    })
+    connection.pragma_update_and_check(None, "journal_mode", "wal", is_wal)
+}
+
+fn is_wal(row: &Row<'_>) -> rusqlite::Result<bool> {
+    Ok(row.get_ref(0)?.as_str()? == "wal")
 }
 
 #[cfg(test)]

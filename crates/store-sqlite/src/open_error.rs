@@ -58,6 +58,15 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// The file has a header that says that it has a log, but neither the file nor a log next to it
+    /// has a schema. It is a copy that was made without the log (`-wal`), and not a new store.
+    #[error(
+        "{path} looks like a copy without its -wal file: copy the -wal file too, or restore a backup"
+    )]
+    WithoutLog {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is a SQLite database of another program. It was not changed.
     #[error("{path} is the database of another program: give another path")]
     Foreign {

@@ -36,6 +36,13 @@ pub(crate) fn find(connection: &Connection, id: &KeyId) -> rusqlite::Result<Opti
     rows.next()?.map(record).transpose()
 }
 
+/// Whether the table has no row.
+pub(crate) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM keys)")?
+        .query_one((), |row| row.get(0))
+}
+
 /// Reads the columns of a whole record.
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let hash = cell(row, 12, |value| Ok(StoredHash::parse(value.as_str()?)?))?;

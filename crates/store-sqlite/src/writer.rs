@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, select};
 use futures_channel::oneshot;
 use keywright_core::store::{Lease, StoreError};
 use rusqlite::Connection;
@@ -32,16 +32,25 @@ pub(crate) struct Writer(Worker<Box<dyn WriteJob>>);
 impl Writer {
     pub(crate) fn start(
         connection: Connection,
-        checkpointer: Checkpointer,
+        mut checkpointer: Checkpointer,
         files: FileIdentity,
         lease: Arc<Lease>,
     ) -> io::Result<Self> {
         let work = move |connection: &_, jobs: &Receiver<Box<dyn WriteJob>>| {
-            for job in jobs {
-                serve(connection, job, jobs, &files, &lease);
-                // The callers of this batch already have their answers.
-                checkpointer.run_if_due(connection, &files);
+            loop {
+                select! {
+                    recv(jobs) -> job => {
+                        let Ok(job) = job else { break };
+                        serve(connection, job, jobs, &files, &lease);
+                        // The callers of this batch already have their answers.
+                        checkpointer.after_commit(connection, &files);
+                    }
+                    recv(checkpointer.due()) -> _ => checkpointer.run(connection, &files),
+                }
             }
+            // Another process may have the file open, so that closing this connection does not
+            // checkpoint.
+            checkpointer.run(connection, &files);
             checkpoint::keep_log_if_unsynced(connection, &files);
         };
         Worker::start("kw-sqlite-write", connection, work).map(Self)

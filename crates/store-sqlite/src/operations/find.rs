@@ -8,9 +8,7 @@ use rusqlite::Connection;
 
 use crate::{error::Result, record};
 
-const IS_EMPTY: &str = "SELECT NOT EXISTS (SELECT 1 FROM keys)";
-
-/// Returns the record with this id, even if its key is revoked.
+/// Returns the record with this id, including a revoked one.
 pub(crate) fn find(connection: &Connection, id: &KeyId) -> Result<Option<Record>> {
     Ok(record::find(connection, id)?)
 }
@@ -28,7 +26,5 @@ pub(super) fn find_in_workspace(
 
 /// Whether there is no key in any workspace.
 pub(crate) fn is_empty(connection: &Connection) -> Result<bool> {
-    Ok(connection
-        .prepare_cached(IS_EMPTY)?
-        .query_one((), |row| row.get(0))?)
+    Ok(record::is_empty(connection)?)
 }

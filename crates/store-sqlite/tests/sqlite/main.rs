@@ -4,6 +4,7 @@
 
 mod backup;
 mod changes;
+mod copies;
 mod opening;
 mod reading;
 mod sample;

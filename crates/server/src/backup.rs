@@ -1,0 +1,31 @@
+//! `keywright backup`: copies a SQLite store that may be in use into a new file.
+
+use anyhow::{Context, Result, bail};
+use keywright_store_sqlite::SqliteStore;
+
+use crate::{
+    options::{BackupOptions, LibraryOptions},
+    store::StoreUrl,
+};
+
+/// Copies the store, and prints nothing.
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn run(library: &LibraryOptions, options: BackupOptions) -> Result<()> {
+    let url = StoreUrl::parse(&library.store)?;
+    url.require_existing()?;
+    let StoreUrl::Sqlite(path, sharing) = url else {
+        bail!(
+            "`keywright backup` copies only a SQLite store: back up Redis with its snapshots or its append-only file"
+        )
+    };
+    let target = options.target.display();
+    // The copy itself fails, too, if the file is created in the meantime.
+    if options.target.symlink_metadata().is_ok() {
+        bail!("{target} exists: give the path of a new file");
+    }
+    let store = SqliteStore::open_with(path, sharing)?;
+    store
+        .backup(&options.target)
+        .await
+        .with_context(|| format!("cannot copy the store to {target}"))
+}
