@@ -2,6 +2,7 @@
 
 mod cli;
 mod connections;
+mod drain;
 mod first_key;
 mod health;
 mod keys;
