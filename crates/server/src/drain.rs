@@ -159,6 +159,7 @@ mod tests {
     }
 
     /// Discards an endless body, and returns how many bytes were read and how long it took.
+    #[expect(clippy::disallowed_methods, reason = "measures tokio's paused clock")]
     async fn discarded(available: u64) -> (u64, Duration) {
         let read = Arc::new(AtomicU64::new(0));
         let body = Endless {
