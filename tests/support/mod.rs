@@ -2,6 +2,7 @@
 
 mod client;
 mod command;
+mod nginx;
 mod redis;
 mod response;
 mod server;
@@ -15,9 +16,10 @@ pub(crate) use self::{
         Client, STALENESS_BOUND, SetOnDrop, Times, now, under_load, wait_for_staleness_bound,
     },
     command::{assert_fails, keys, keywright, operator_key, run, run_with_input, verify},
+    nginx::Nginx,
     redis::Redis,
     response::Response,
-    server::{Server, request},
+    server::{Server, connect, request},
     token::{assert_nowhere_in, forge, id_of, parse, secret_of, with_last_character_changed},
     wait::{PATIENCE, until_available, wait_for},
 };

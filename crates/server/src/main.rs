@@ -3,6 +3,7 @@
 mod backup;
 mod cli;
 mod connections;
+mod drain;
 mod first_key;
 mod health;
 mod keys;

@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 use keywright_http_tower::{ApiKeys, AuthLayer, RateLimit, error_response};
 
 use crate::{
+    drain::drain,
     health,
     metrics::{self, Metrics},
     middleware::observe,
@@ -45,5 +46,6 @@ pub(crate) fn router(library: &Library, rate_limit: u32, metrics: Metrics) -> Re
             let status = StatusCode::METHOD_NOT_ALLOWED;
             error_response(status, "method_not_allowed", message, &headers).map(Body::new)
         })
-        .layer(axum::middleware::from_fn(observe)))
+        .layer(axum::middleware::from_fn(observe))
+        .layer(axum::middleware::from_fn(drain)))
 }
