@@ -27,7 +27,8 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 ///
 /// The service authenticates its callers itself, like [`AuthLayer`], so a host mounts it next to
 /// its own routes and not behind a layer. If the host has put a [`Caller`](keywright_core::Caller)
-/// into the request's extensions, the service uses that.
+/// into the request's extensions, the service uses that. It ignores one that another
+/// [`Keywright`] has verified.
 ///
 /// | endpoint | permission | response |
 /// | --- | --- | --- |

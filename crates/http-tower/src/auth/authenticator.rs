@@ -1,9 +1,9 @@
 //! Authentication of a request by its headers or by a `Caller` of the host.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Response, header, request::Parts};
+use http::{Extensions, HeaderMap, HeaderName, Response, header, request::Parts};
 use http_body_util::Full;
-use keywright_core::{Caller, Permission, Verifier};
+use keywright_core::{Caller, Permission, Verified, Verifier};
 
 use crate::{
     bounds::MAX_CREDENTIALS_LENGTH,
@@ -33,12 +33,13 @@ impl Authenticator {
     }
 
     /// Returns the caller, and puts it into the request's extensions. A [`Caller`] that the host
-    /// has put there takes precedence over the header.
+    /// has put there takes precedence over the header. One of another instance is removed.
     pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<Caller, ApiError> {
         if let Some(value) = request.headers.get_mut(&self.header) {
             // Keeps the token out of the log of a host that prints the headers.
             value.set_sensitive(true);
         }
+        self.remove_foreign(&mut request.extensions);
         let caller = match request.extensions.get::<Caller>() {
             Some(caller) if self.verifier.is_current(caller) => caller.clone(),
             Some(_) => return Err(self.challenge.invalid_token()),
@@ -57,6 +58,19 @@ impl Authenticator {
                 Err(self.challenge.insufficient_scope(permission))
             }
             _ => Ok(caller),
+        }
+    }
+
+    /// Removes a caller and a key that another instance has verified: the layer of another
+    /// [`Keywright`](keywright_core::Keywright) around this one. Its keys mean nothing here.
+    fn remove_foreign(&self, extensions: &mut Extensions) {
+        let caller = extensions.get::<Caller>();
+        if caller.is_some_and(|caller| !self.verifier.trusts(caller)) {
+            extensions.remove::<Caller>();
+        }
+        let verified = extensions.get::<Verified>();
+        if verified.is_some_and(|verified| !self.verifier.has_verified(verified)) {
+            extensions.remove::<Verified>();
         }
     }
 

@@ -15,7 +15,8 @@ use crate::error::Challenge;
 /// [`Caller`](keywright_core::Caller) and the [`Verified`](keywright_core::Verified) key into the
 /// request's extensions. It never reads a token from the query string. If the host has already put
 /// a `Caller` there (from a session or mTLS, for example), the layer uses that and ignores the
-/// header.
+/// header. It ignores the `Caller` of a layer of another [`Keywright`](keywright_core::Keywright),
+/// removes it and reads the header itself.
 ///
 /// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
 /// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed, unknown, revoked and

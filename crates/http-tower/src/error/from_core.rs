@@ -42,7 +42,7 @@ impl Challenge {
             IssueError::ExpiryPast | IssueError::ExpiryBeyondCaller => {
                 ApiError::field("expires_at", error.to_string())
             }
-            IssueError::CallerInactive => self.invalid_token(),
+            IssueError::CallerInactive | IssueError::CallerForeign => self.invalid_token(),
             IssueError::NotFound => ApiError::not_found(),
             IssueError::Cursor => ApiError::field("cursor", error.to_string()),
             IssueError::NotRotatable => {

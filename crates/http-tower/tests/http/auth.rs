@@ -1,13 +1,15 @@
 //! The requests that the auth layer accepts, and its responses to the others.
 
-use crate::common::{TestResponse, issue, library, send};
+use std::sync::Arc;
+
+use crate::common::{TestResponse, issue, library, open, post, send};
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use keywright_core::{
-    Caller, Environment, Expiry, Keywright, Name, NewKey, Prefix, Timestamp, Token, TokenRef,
-    Verified, Workspace,
+    Caller, Environment, Expiry, Keywright, MemoryStore, Name, NewKey, Prefix, Timestamp, Token,
+    TokenRef, Verified, Workspace, store::KeyStore,
 };
-use keywright_http_tower::AuthLayer;
+use keywright_http_tower::{ApiKeys, AuthLayer};
 use tower::{Layer, service_fn};
 
 /// Sends a request to a service behind the layer. It responds with the workspace of its caller and
@@ -263,4 +265,71 @@ async fn a_layer_can_read_the_token_from_another_header() {
         r#"ApiKey realm="acme calls""#
     );
     assert!(layer(&keys).with_realm("a\"b").is_err());
+}
+
+/// Calls a service behind two layers, the first of them outside.
+async fn through_both(outer: &AuthLayer, inner: &AuthLayer, token: Option<&str>) -> TestResponse {
+    let service = inner.layer(service_fn(async |request: Request<Body>| {
+        let caller = request.extensions().get::<Caller>().unwrap();
+        let verified = request.extensions().get::<Verified>().unwrap();
+        assert_eq!(caller.key(), Some(&verified.key().id));
+        let text = caller.permissions().to_string();
+        Ok::<_, std::convert::Infallible>(Response::new(Body::from(text)))
+    }));
+    let value = token.map(|token| format!("Bearer {token}"));
+    let headers = value
+        .iter()
+        .map(|value| ("authorization", value.as_bytes()));
+    send(outer.layer(service), request(&headers.collect::<Vec<_>>())).await
+}
+
+#[tokio::test]
+async fn a_key_of_another_instance_in_the_same_host_does_not_pass_a_layer() {
+    let [partners, admin] = [library().await, library().await];
+    let [partner, operator] = [issue(&partners, "*").await, issue(&admin, "*").await];
+    let guard = layer(&admin).require("admin:write".parse().unwrap());
+    // The outer layer accepts the key and leaves its caller, which may do anything there.
+    let response = through_both(&layer(&partners), &guard, Some(partner.token.expose())).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(response.json()["code"], "invalid_token");
+    // The endpoints do not trust it either.
+    let endpoints = layer(&partners).layer(ApiKeys::nested(&admin, ""));
+    let body = Body::from(r#"{"name":"n"}"#);
+    let response = send(endpoints, post(partner.token.expose(), body)).await;
+    assert_eq!(response.json()["code"], "invalid_token");
+    // Neither does a layer that finds no token to authenticate: its caller came from another header.
+    let header = HeaderName::from_static("x-partner-key");
+    let by_header = layer(&partners).with_header(header);
+    let mut sent = request(&[("x-partner-key", partner.token.expose().as_bytes())]);
+    let service = by_header.layer(guard.layer(service_fn(async |_: Request<Body>| {
+        Ok::<_, std::convert::Infallible>(Response::new(Body::empty()))
+    })));
+    let response = send(service.clone(), sent).await;
+    assert_eq!(response.json()["code"], "missing_token");
+    // A request may carry a key for each of them.
+    let bearer = format!("Bearer {}", operator.token.expose());
+    sent = request(&[
+        ("x-partner-key", partner.token.expose().as_bytes()),
+        ("authorization", bearer.as_bytes()),
+    ]);
+    assert_eq!(send(service, sent).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn layers_of_one_instance_share_a_caller_and_two_instances_on_one_store_do_not() {
+    let store: Arc<dyn KeyStore> = Arc::new(MemoryStore::new());
+    let [keys, other] = [open(Arc::clone(&store)).await, open(store).await];
+    let token = issue(&keys, "calls:read").await.token;
+    for (outer, inner) in [(&keys, &keys.clone()), (&keys, &other), (&other, &keys)] {
+        let guard = layer(inner).require("calls:read".parse().unwrap());
+        let response = through_both(&layer(outer), &guard, Some(token.expose())).await;
+        assert_eq!(response.status, StatusCode::OK);
+        assert_eq!(response.text, "calls:read");
+    }
+    assert_eq!(
+        through_both(&layer(&keys), &layer(&other), None)
+            .await
+            .status,
+        StatusCode::UNAUTHORIZED
+    );
 }
