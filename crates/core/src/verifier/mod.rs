@@ -117,9 +117,9 @@ impl Verifier {
     /// Whether a caller counts for this instance: a verifier of this [`Keywright`] made it, or the
     /// host did, with [`Caller::new`] or from a [`Key`].
     ///
-    /// Code that takes a caller from a place that several instances share, such as the extensions of
-    /// a request, must ask this first, and must authenticate the request itself if the answer is
-    /// `false`.
+    /// Code that takes a caller from a place that several instances share, such as the extensions
+    /// of a request, must ask this first, and must authenticate the request itself if the answer
+    /// is `false`.
     ///
     /// [`Keywright`]: crate::Keywright
     #[must_use]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, Response, header, request::Parts};
 use http_body_util::Full;
-use keywright_core::{Caller, Permission, Verified, Verifier};
+use keywright_core::{Caller, Environment, Permission, Verified, Verifier};
 
 use crate::{
     bounds::MAX_CREDENTIALS_LENGTH,
@@ -17,6 +17,7 @@ pub(crate) struct Authenticator {
     pub(super) verifier: Verifier,
     pub(super) header: HeaderName,
     pub(super) required: Option<Permission>,
+    pub(super) environment: Option<Environment>,
     pub(super) challenge: Challenge,
     pub(super) for_grpc: bool,
 }
@@ -35,10 +36,7 @@ impl Authenticator {
     /// Returns the caller, and puts it into the request's extensions. A [`Caller`] that the host
     /// has put there takes precedence over the header. One of another instance is removed.
     pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<Caller, ApiError> {
-        if let Some(value) = request.headers.get_mut(&self.header) {
-            // Keeps the token out of the log of a host that prints the headers.
-            value.set_sensitive(true);
-        }
+        self.mark_sensitive(&mut request.headers);
         self.remove_foreign(&mut request.extensions);
         let caller = match request.extensions.get::<Caller>() {
             Some(caller) if self.verifier.is_current(caller) => caller.clone(),
@@ -53,11 +51,27 @@ impl Authenticator {
                 caller
             }
         };
+        if let Some(environment) = self.environment
+            && caller.environment() != environment
+        {
+            return Err(self.challenge.wrong_environment(environment));
+        }
         match &self.required {
             Some(permission) if !caller.may(permission) => {
                 Err(self.challenge.insufficient_scope(permission))
             }
             _ => Ok(caller),
+        }
+    }
+
+    /// Marks every value of the headers that may contain a token as sensitive, which keeps it out
+    /// of the log of a host that prints the headers. Clients send tokens in `Authorization` even
+    /// to a layer that reads another header.
+    fn mark_sensitive(&self, headers: &mut HeaderMap) {
+        for (name, value) in headers.iter_mut() {
+            if *name == self.header || *name == header::AUTHORIZATION {
+                value.set_sensitive(true);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderName, header};
-use keywright_core::{Permission, Verifier};
+use keywright_core::{Environment, Permission, Verifier};
 use tower_layer::Layer;
 
 use super::{authenticator::Authenticator, service::Auth};
@@ -40,20 +40,45 @@ pub struct AuthLayer(Arc<Authenticator>);
 
 impl AuthLayer {
     /// Creates a layer that reads `Authorization: Bearer <token>`, names the realm `api`, and
-    /// requires no permission.
+    /// requires no permission and no environment.
     pub fn new(verifier: Verifier) -> Self {
         Self(Arc::new(Authenticator {
             verifier,
             header: header::AUTHORIZATION,
             required: None,
+            environment: None,
             challenge: Challenge::default(),
             for_grpc: false,
         }))
     }
 
     /// Requires this permission of every caller.
+    ///
+    /// A `test` key with the permission passes, too. Where it must not, as on routes that charge
+    /// cards or send mail, add [`require_environment`](Self::require_environment).
     pub fn require(self, permission: Permission) -> Self {
         self.with(|settings| settings.required = Some(permission))
+    }
+
+    /// Requires callers of exactly this environment. Others get 403 with the code
+    /// `environment_not_permitted`.
+    ///
+    /// Without this, keys of both environments pass, and the routes must look at
+    /// [`Caller::environment`](keywright_core::Caller::environment) themselves.
+    ///
+    /// ```
+    /// use keywright_core::{Environment, Verifier};
+    /// use keywright_http_tower::AuthLayer;
+    ///
+    /// # fn layers(verifier: Verifier) -> Result<(), Box<dyn std::error::Error>> {
+    /// let payments = AuthLayer::new(verifier)
+    ///     .require("payments:write".parse()?)
+    ///     .require_environment(Environment::Live);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn require_environment(self, environment: Environment) -> Self {
+        self.with(|settings| settings.environment = Some(environment))
     }
 
     /// Reads the token from another header, whose whole value is the token: `X-API-Key: <token>`.

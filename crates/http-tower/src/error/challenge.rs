@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderValue, StatusCode, header};
-use keywright_core::Permission;
+use keywright_core::{Environment, Permission};
 
 use super::api_error::ApiError;
 
@@ -71,6 +71,23 @@ impl Challenge {
             "invalid_token",
             "the API key is not valid",
             attributes,
+        )
+    }
+
+    /// 403: the caller is of another environment than the required one.
+    pub(crate) fn wrong_environment(&self, required: Environment) -> ApiError {
+        self.environment_error(format!(
+            "an API key of the environment {required} is required"
+        ))
+    }
+
+    /// 403: the environment of the caller does not permit the request.
+    pub(super) fn environment_error(&self, message: String) -> ApiError {
+        self.error(
+            StatusCode::FORBIDDEN,
+            "environment_not_permitted",
+            message,
+            r#", error="insufficient_scope""#,
         )
     }
 

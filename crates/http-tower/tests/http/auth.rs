@@ -208,16 +208,90 @@ async fn an_expired_caller_of_the_host_is_rejected() {
 }
 
 #[tokio::test]
-async fn the_header_with_the_token_is_marked_as_sensitive() {
+async fn no_header_with_a_token_is_printed_in_clear_with_or_without_a_caller_of_the_host() {
     let keys = library().await;
     let issued = issue(&keys, "*").await;
-    let service = layer(&keys).layer(service_fn(async |request: Request<Body>| {
-        let text = format!("{:?}", request.headers());
-        Ok::<_, std::convert::Infallible>(Response::new(Body::from(text)))
-    }));
-    let value = format!("Bearer {}", issued.token.expose());
-    let response = send(service, request(&[("authorization", value.as_bytes())])).await;
-    assert_eq!(response.text, r#"{"authorization": Sensitive}"#);
+    let bearer = format!("Bearer {}", issued.token.expose());
+    let (bearer, bare) = (bearer.as_bytes(), issued.token.expose().as_bytes());
+    let header = HeaderName::from_static("x-api-key");
+    let (plain, by_header) = (layer(&keys), layer(&keys).with_header(header));
+    let by_bearer: &[_] = &[("authorization", bearer)];
+    let twice: &[_] = &[
+        ("authorization", &b"Bearer x"[..]),
+        ("authorization", bearer),
+    ];
+    let mixed: &[_] = &[("x-api-key", bare), ("authorization", bearer)];
+    let bare_twice: &[_] = &[
+        ("x-api-key", bare),
+        ("x-api-key", bare),
+        ("authorization", bearer),
+    ];
+    for (auth, is_host, headers) in [
+        (&plain, false, by_bearer),
+        (&plain, true, by_bearer),
+        (&plain, true, twice),
+        (&by_header, false, mixed),
+        (&by_header, true, mixed),
+        (&by_header, true, bare_twice),
+    ] {
+        let service = auth.layer(service_fn(async |request: Request<Body>| {
+            let text = format!("{:?}", request.headers());
+            Ok::<_, std::convert::Infallible>(Response::new(Body::from(text)))
+        }));
+        let mut request = request(headers);
+        if is_host {
+            let workspace = Workspace::parse("signed-in").unwrap();
+            let caller = Caller::new(workspace, "*".parse().unwrap());
+            request.extensions_mut().insert(caller);
+        }
+        let response = send(service, request).await;
+        assert_eq!(response.status, StatusCode::OK, "{headers:?}");
+        let printed = response.text.matches("Sensitive").count();
+        assert_eq!(printed, headers.len(), "{}", response.text);
+        let public = issued.key.id.to_string();
+        assert!(!response.text.contains(&public), "{}", response.text);
+    }
+}
+
+#[tokio::test]
+async fn a_test_key_does_not_pass_a_route_that_requires_the_live_environment() {
+    let keys = library().await;
+    let operator = Caller::new(Workspace::parse("acme").unwrap(), "*".parse().unwrap());
+    for (required, environment, status) in [
+        (None, Environment::Test, 200),
+        (Some(Environment::Live), Environment::Live, 200),
+        (Some(Environment::Live), Environment::Test, 403),
+        (Some(Environment::Test), Environment::Test, 200),
+        (Some(Environment::Test), Environment::Live, 403),
+    ] {
+        let mut new = NewKey::new(Name::parse("n").unwrap());
+        new.environment = Some(environment);
+        let issued = keys.issuer().create(&operator, new).await.unwrap();
+        let value = format!("Bearer {}", issued.token.expose());
+        let mut auth = layer(&keys).require("calls:read".parse().unwrap());
+        if let Some(required) = required {
+            auth = auth.require_environment(required);
+        }
+        let by_key = request(&[("authorization", value.as_bytes())]);
+        let mut by_host = request(&[]);
+        let caller = operator.clone().with_environment(environment);
+        by_host.extensions_mut().insert(caller);
+        for request in [by_key, by_host] {
+            let response = through(&auth, request).await;
+            assert_eq!(
+                response.status.as_u16(),
+                status,
+                "{required:?} {environment}"
+            );
+            if status == 403 {
+                assert_eq!(response.json()["code"], "environment_not_permitted");
+                assert_eq!(
+                    response.header("www-authenticate"),
+                    r#"Bearer realm="api", error="insufficient_scope""#
+                );
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -297,7 +371,7 @@ async fn a_key_of_another_instance_in_the_same_host_does_not_pass_a_layer() {
     let body = Body::from(r#"{"name":"n"}"#);
     let response = send(endpoints, post(partner.token.expose(), body)).await;
     assert_eq!(response.json()["code"], "invalid_token");
-    // Neither does a layer that finds no token to authenticate: its caller came from another header.
+    // Neither does a layer that finds no token: the caller was authenticated by another header.
     let header = HeaderName::from_static("x-partner-key");
     let by_header = layer(&partners).with_header(header);
     let mut sent = request(&[("x-partner-key", partner.token.expose().as_bytes())]);
