@@ -43,6 +43,8 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 /// With `Idempotency-Key` on create and rotate, a repeat of the request within 24 hours changes
 /// nothing: the response is 200 with the key and without its token.
 ///
+/// In the bodies of requests, `null` for a field means that it was left out.
+///
 /// Every response has `Cache-Control: no-store` and `X-Request-Id`. Errors are JSON (`statusCode`,
 /// `message`, `error`, `code`, `requestId`, and on validation `errors`), or RFC 9457 if `Accept`
 /// names `application/problem+json`.
