@@ -1,7 +1,7 @@
 //! Authentication of a request by its headers or by a `Caller` of the host.
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, HeaderName, Response, header, request::Parts};
+use http::{Extensions, HeaderMap, HeaderName, Method, Response, header, request::Parts};
 use http_body_util::Full;
 use keywright_core::{Caller, Environment, Permission, Verified, Verifier};
 
@@ -19,6 +19,7 @@ pub(crate) struct Authenticator {
     pub(super) required: Option<Permission>,
     pub(super) environment: Option<Environment>,
     pub(super) challenge: Challenge,
+    pub(super) allow_preflight: bool,
     pub(super) for_grpc: bool,
 }
 
@@ -31,6 +32,18 @@ impl Authenticator {
     #[cfg(feature = "openapi")]
     pub(crate) const fn header(&self) -> &HeaderName {
         &self.header
+    }
+
+    /// Lets a request of the host's routes through, or returns the error that it is rejected with.
+    pub(super) async fn admit(&self, request: &mut Parts) -> Result<(), ApiError> {
+        if self.allow_preflight && is_preflight(request) {
+            self.mark_sensitive(&mut request.headers);
+            // Nothing was checked, so nothing may look as if it was.
+            request.extensions.remove::<Caller>();
+            request.extensions.remove::<Verified>();
+            return Ok(());
+        }
+        self.authenticate(request).await.map(drop)
     }
 
     /// Returns the caller, and puts it into the request's extensions. A [`Caller`] that the host
@@ -102,7 +115,7 @@ impl Authenticator {
         let mut values = headers.get_all(&self.header).iter();
         let value = values
             .next()
-            .ok_or_else(|| self.challenge.missing_token())?
+            .ok_or_else(|| self.challenge.missing_token(&self.header))?
             .as_bytes();
         if values.next().is_some() {
             return Err(self
@@ -115,18 +128,30 @@ impl Authenticator {
                 .invalid_request("the header with the API key is too long"));
         }
         if self.header == header::AUTHORIZATION {
-            bearer(value).ok_or_else(|| self.challenge.invalid_token())
+            bearer(value).ok_or_else(|| self.challenge.missing_token(&self.header))
         } else {
             Ok(value)
         }
     }
 }
 
-/// Returns the token of `Bearer <token>` (RFC 6750, section 2.1). The scheme is case-insensitive.
+/// Returns the token of `Bearer <token>` (RFC 6750, section 2.1), which may be empty. The scheme is
+/// case-insensitive. Returns `None` for another scheme and for a bare token, which are not
+/// credentials of this scheme (section 3.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_first_chunk::<6>()?;
     let token = rest.trim_ascii_start();
-    (scheme.eq_ignore_ascii_case(b"bearer") && token.len() < rest.len()).then_some(token)
+    let is_separate = rest.is_empty() || token.len() < rest.len();
+    (scheme.eq_ignore_ascii_case(b"bearer") && is_separate).then_some(token)
+}
+
+/// Whether a request is a CORS preflight (Fetch standard, "CORS-preflight request").
+fn is_preflight(request: &Parts) -> bool {
+    request.method == Method::OPTIONS
+        && request.headers.contains_key(header::ORIGIN)
+        && request
+            .headers
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 #[cfg(test)]
@@ -138,7 +163,10 @@ mod tests {
         for valid in ["Bearer x", "bearer x", "BEARER   x", "beaRer \tx"] {
             assert_eq!(bearer(valid.as_bytes()), Some(&b"x"[..]), "{valid}");
         }
-        for invalid in ["", "Bearer", "Bearerx", "Basic x", "Bear er x", " Bearer x"] {
+        for empty in ["Bearer", "bearer ", "Bearer \t "] {
+            assert_eq!(bearer(empty.as_bytes()), Some(&b""[..]), "{empty}");
+        }
+        for invalid in ["", "x", "Bearerx", "Basic x", "Bear er x", " Bearer x"] {
             assert_eq!(bearer(invalid.as_bytes()), None, "{invalid}");
         }
     }

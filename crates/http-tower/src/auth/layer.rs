@@ -20,7 +20,8 @@ use crate::error::Challenge;
 ///
 /// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
 /// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed, unknown, revoked and
-/// expired tokens all get the same response. In front of a gRPC service,
+/// expired tokens all get the same response. No credentials, another scheme than `Bearer` and a
+/// bare token get a response that names the expected form. In front of a gRPC service,
 /// [`for_grpc`](Self::for_grpc) makes the layer answer with a gRPC status.
 ///
 /// ```
@@ -48,6 +49,7 @@ impl AuthLayer {
             required: None,
             environment: None,
             challenge: Challenge::default(),
+            allow_preflight: false,
             for_grpc: false,
         }))
     }
@@ -102,6 +104,43 @@ impl AuthLayer {
             return Err(RealmError);
         }
         Ok(self.with(|settings| realm.clone_into(&mut settings.challenge.realm)))
+    }
+
+    /// Lets CORS preflights through without authentication, because browsers send them without
+    /// credentials. A preflight is an `OPTIONS` request with `Origin` and
+    /// `Access-Control-Request-Method`. It passes without a `Caller`.
+    ///
+    /// Only needed where the service that answers preflights is behind this layer. Put the
+    /// `CorsLayer` of [tower-http] around this layer instead where you can: it then answers the
+    /// preflights itself, and its headers are also on rejections, so that scripts can read them.
+    /// In axum, the layer that is added last is outside:
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use http::{HeaderValue, Method, header};
+    /// use keywright_core::Verifier;
+    /// use keywright_http_tower::AuthLayer;
+    /// use tower_http::cors::CorsLayer;
+    ///
+    /// # async fn calls() {}
+    /// # fn app(verifier: Verifier) -> Result<Router, Box<dyn std::error::Error>> {
+    /// let cors = CorsLayer::new()
+    ///     .allow_origin("https://app.example".parse::<HeaderValue>()?)
+    ///     .allow_methods([Method::GET])
+    ///     .allow_headers([header::AUTHORIZATION]);
+    /// let app = Router::new()
+    ///     .route("/calls", get(calls))
+    ///     .layer(AuthLayer::new(verifier))
+    ///     .layer(cors);
+    /// # Ok(app)
+    /// # }
+    /// ```
+    ///
+    /// [`ApiKeys`](crate::ApiKeys) answers `OPTIONS` without authentication anyway.
+    ///
+    /// [tower-http]: https://docs.rs/tower-http
+    pub fn allow_preflight(self) -> Self {
+        self.with(|settings| settings.allow_preflight = true)
     }
 
     /// Rejects gRPC calls with a gRPC status, because gRPC clients do not read JSON: HTTP 200 with

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use keywright_core::{Environment, Permission};
 
 use super::api_error::ApiError;
@@ -42,14 +42,15 @@ impl Challenge {
         }
     }
 
-    /// 401: the request has no token.
-    pub(crate) fn missing_token(&self) -> ApiError {
-        self.error(
-            StatusCode::UNAUTHORIZED,
-            "missing_token",
-            "an API key is required",
-            "",
-        )
+    /// 401: the request has no credentials of this scheme. The challenge has no `error`, because
+    /// the client has not tried the scheme (RFC 6750, section 3.1).
+    pub(crate) fn missing_token(&self, header: &HeaderName) -> ApiError {
+        let message = if header == header::AUTHORIZATION {
+            Cow::Borrowed("an API key is required, as Authorization: Bearer <token>")
+        } else {
+            Cow::Owned(format!("an API key is required, as {header}: <token>"))
+        };
+        self.error(StatusCode::UNAUTHORIZED, "missing_token", message, "")
     }
 
     /// 400: the credentials are ambiguous or too long.

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use crate::common::{TestResponse, issue, library, open, post, send};
-use axum::body::Body;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use axum::{Router, body::Body};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use keywright_core::{
     Caller, Environment, Expiry, Keywright, MemoryStore, Name, NewKey, Prefix, Timestamp, Token,
     TokenRef, Verified, Workspace, store::KeyStore,
 };
 use keywright_http_tower::{ApiKeys, AuthLayer};
 use tower::{Layer, service_fn};
+use tower_http::cors::CorsLayer;
 
 /// Sends a request to a service behind the layer. It responds with the workspace of its caller and
 /// whether the request has a `Verified`.
@@ -70,6 +71,40 @@ async fn a_request_without_a_token_gets_a_challenge_without_an_error() {
 }
 
 #[tokio::test]
+async fn another_scheme_or_a_bare_token_is_answered_like_missing_credentials_and_names_bearer() {
+    let keys = library().await;
+    let issued = issue(&keys, "*").await;
+    let token = issued.token.expose();
+    let id: &[u8] = b"same";
+    let expected = through(&layer(&keys), request(&[("x-request-id", id)])).await;
+    assert_eq!(
+        expected.json()["message"],
+        "an API key is required, as Authorization: Bearer <token>"
+    );
+    for value in [
+        String::new(),
+        "x".into(),
+        token.to_owned(),
+        format!("Basic {token}"),
+        format!("token {token}"),
+        format!("ApiKey {token}"),
+        format!("Bearer{token}"),
+    ] {
+        let headers = [("authorization", value.as_bytes()), ("x-request-id", id)];
+        let response = through(&layer(&keys), request(&headers)).await;
+        assert_eq!(response.status, StatusCode::UNAUTHORIZED, "{value}");
+        assert_eq!(response.headers, expected.headers, "{value}");
+        assert_eq!(response.text, expected.text, "{value}");
+    }
+    let header = HeaderName::from_static("x-api-key");
+    let response = through(&layer(&keys).with_header(header), request(&[])).await;
+    assert_eq!(
+        response.json()["message"],
+        "an API key is required, as x-api-key: <token>"
+    );
+}
+
+#[tokio::test]
 async fn every_invalid_token_gets_the_same_response() {
     let keys = library().await;
     let issued = issue(&keys, "*").await;
@@ -85,7 +120,7 @@ async fn every_invalid_token_gets_the_same_response() {
     let secret = parsed.unwrap().secret();
     let mixed = Token::assemble(&prefix, Environment::Live, &issued.key.id, &secret);
 
-    let malformed = ["", "x", "Basic x", "Bearer", "Bearer ", "Bearer é"];
+    let malformed = ["Bearer", "Bearer ", "Bearer x", "Bearer é"];
     let mut tokens: Vec<Vec<u8>> = malformed.map(|text| text.as_bytes().to_vec()).into();
     tokens.extend(
         [
@@ -406,4 +441,104 @@ async fn layers_of_one_instance_share_a_caller_and_two_instances_on_one_store_do
             .status,
         StatusCode::UNAUTHORIZED
     );
+}
+
+const ORIGIN: &str = "https://app.example";
+
+/// An OPTIONS request with these headers.
+fn options(headers: &[(&'static str, &'static str)]) -> Request<Body> {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_bytes()));
+    let mut request = request(&headers.collect::<Vec<_>>());
+    *request.method_mut() = Method::OPTIONS;
+    request
+}
+
+fn preflight() -> Request<Body> {
+    options(&[
+        ("origin", ORIGIN),
+        ("access-control-request-method", "GET"),
+        ("access-control-request-headers", "authorization"),
+    ])
+}
+
+#[tokio::test]
+async fn a_browser_reads_answers_and_rejections_where_cors_is_outside_or_preflights_pass() {
+    let keys = library().await;
+    let issued = issue(&keys, "calls:read").await;
+    let bearer = format!("Bearer {}", issued.token.expose());
+    let get = |value: &str| {
+        request(&[
+            ("origin", ORIGIN.as_bytes()),
+            ("authorization", value.as_bytes()),
+        ])
+    };
+    let cors = CorsLayer::new()
+        .allow_origin(HeaderValue::from_static(ORIGIN))
+        .allow_methods([Method::GET])
+        .allow_headers([header::AUTHORIZATION]);
+    let allowed =
+        |response: &TestResponse| response.header("access-control-allow-origin") == ORIGIN;
+    let auth = layer(&keys).require("calls:read".parse().unwrap());
+    let route = Router::new().route("/", axum::routing::get("the calls"));
+    for (app, preflight_status, is_readable) in [
+        (
+            route.clone().layer(auth.clone()).layer(cors.clone()),
+            200,
+            true,
+        ),
+        (
+            route
+                .clone()
+                .layer(cors.clone())
+                .layer(auth.clone().allow_preflight()),
+            200,
+            false,
+        ),
+        // This is the mistake that the docs of `allow_preflight` warn of.
+        (route.layer(cors).layer(auth), 401, false),
+    ] {
+        let response = send(app.clone(), preflight()).await;
+        assert_eq!(response.status.as_u16(), preflight_status);
+        assert_eq!(allowed(&response), preflight_status == 200);
+        let response = send(app.clone(), get(&bearer)).await;
+        assert_eq!(
+            (response.status, allowed(&response)),
+            (StatusCode::OK, true)
+        );
+        let response = send(app, get("Bearer x")).await;
+        assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(allowed(&response), is_readable);
+    }
+}
+
+#[tokio::test]
+async fn only_a_preflight_passes_without_authentication_and_it_has_no_caller() {
+    let keys = library().await;
+    let auth = layer(&keys).allow_preflight();
+    let service = auth.layer(service_fn(async |request: Request<Body>| {
+        let extensions = request.extensions();
+        assert!(extensions.get::<Caller>().is_none());
+        assert!(extensions.get::<Verified>().is_none());
+        Ok::<_, std::convert::Infallible>(Response::new(Body::from("inside")))
+    }));
+    let mut with_caller = preflight();
+    let workspace = Workspace::parse("signed-in").unwrap();
+    let caller = Caller::new(workspace, "*".parse().unwrap());
+    with_caller.extensions_mut().insert(caller);
+    for request in [preflight(), with_caller] {
+        assert_eq!(send(service.clone(), request).await.text, "inside");
+    }
+    let mut get = preflight();
+    *get.method_mut() = Method::GET;
+    for request in [
+        get,
+        options(&[]),
+        options(&[("origin", ORIGIN)]),
+        options(&[("access-control-request-method", "GET")]),
+    ] {
+        let response = send(service.clone(), request).await;
+        assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+    }
 }
