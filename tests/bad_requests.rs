@@ -140,7 +140,7 @@ fn bad_bodies_and_headers_are_rejected_with_their_codes() {
             "authorization:\r\n",
             good,
             401,
-            "invalid_token",
+            "missing_token",
         ),
         (
             "another scheme",
@@ -148,7 +148,7 @@ fn bad_bodies_and_headers_are_rejected_with_their_codes() {
             "authorization: Basic eDp4\r\n",
             good,
             401,
-            "invalid_token",
+            "missing_token",
         ),
         (
             "two headers",

@@ -32,11 +32,12 @@ fuzz_target!(|body: &[u8]| {
         return;
     }
     let host = Host::new();
-    let object = object(body);
-    verify(&host, body, object.as_ref());
-    create(&host, body, object.as_ref());
-    rename(&host, body, object.as_ref());
-    rotate(&host, body, object.as_ref());
+    let value = value(body);
+    let object = value.as_ref().and_then(Value::as_object);
+    verify(&host, body, object);
+    create(&host, body, object);
+    rename(&host, body, object);
+    rotate(&host, body, value.as_ref());
     check_bounds(&host, body);
 });
 
@@ -127,7 +128,8 @@ fn rename(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     let wanted = object.and_then(|object| {
         let name = optional(object, "name", name)?;
         let metadata = optional(object, "metadata", metadata)?;
-        let any = !object.is_empty() && has_only(object, &["name", "metadata"]);
+        let any = name.is_some() || metadata.is_some();
+        let any = any && has_only(object, &["name", "metadata"]);
         any.then_some((name, metadata))
     });
     let (name, metadata) = match wanted {
@@ -145,13 +147,13 @@ fn rename(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     assert_eq!(key["metadata"], metadata.unwrap_or_default());
 }
 
-fn rotate(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
+fn rotate(host: &Host, body: &[u8], value: Option<&Value>) {
     let id = host.rotated.key.id.to_string();
     let response = host.send("POST", &format!("{id}/rotate"), body);
-    let wanted = if body.is_empty() {
+    let wanted = if body.is_empty() || value == Some(&Value::Null) {
         Some((24 * 60 * 60, None))
     } else {
-        object.and_then(|object| {
+        value.and_then(Value::as_object).and_then(|object| {
             let overlap = optional(object, "expire_previous", |value| match value.as_str() {
                 Some("now") => Some(0),
                 Some("24h") => Some(24 * 60 * 60),
@@ -234,16 +236,12 @@ fn check_bounds(host: &Host, body: &[u8]) {
     assert_eq!(status("text/plain", body), 415);
 }
 
-/// Parses a body as a JSON object. Returns `None` if it is not an object, or has a member twice.
-fn object(body: &[u8]) -> Option<Map<String, Value>> {
+/// Parses a body as JSON. Returns `None` if it is not JSON, or has a member twice.
+fn value(body: &[u8]) -> Option<Value> {
     let value: Value = serde_json::from_slice(body).ok()?;
     // Of members with the same name, the value only keeps the last. So it has fewer members than
     // there are colons.
-    (members(&value) == colons(body)).then_some(())?;
-    match value {
-        Value::Object(object) => Some(object),
-        _ => None,
-    }
+    (members(&value) == colons(body)).then_some(value)
 }
 
 fn members(value: &Value) -> usize {
@@ -273,7 +271,8 @@ fn has_only(object: &Map<String, Value>, names: &[&str]) -> bool {
     object.keys().all(|name| names.contains(&name.as_str()))
 }
 
-/// Reads an optional member. Returns `Some(None)` if it is missing, and `None` if it is invalid.
+/// Reads an optional member. Returns `Some(None)` if it is missing or `null`, and `None` if it is
+/// invalid.
 fn optional<T>(
     object: &Map<String, Value>,
     name: &str,
@@ -281,6 +280,7 @@ fn optional<T>(
 ) -> Option<Option<T>> {
     object
         .get(name)
+        .filter(|value| !value.is_null())
         .map_or(Some(None), |value| read(value).map(Some))
 }
 

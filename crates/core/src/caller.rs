@@ -1,10 +1,18 @@
 //! The caller on whose behalf the issuer acts.
 
-use crate::{Environment, Key, KeyId, Permission, Permissions, Timestamp, Workspace};
+use crate::{
+    Environment, Key, KeyId, Permission, Permissions, Timestamp, Workspace, instance::InstanceId,
+};
 
 /// The party on whose behalf the [`Issuer`](crate::Issuer) acts: a verified key, or a user, service
 /// or operator that the host has authenticated itself, for example by a session or mTLS. Keys that
 /// a caller creates belong to its workspace and have no permission that the caller lacks.
+///
+/// A caller remembers where it comes from, and so do its clones. A caller of
+/// [`Verified::caller`](crate::Verified::caller) counts only for the
+/// [`Keywright`](crate::Keywright) whose verifier verified the key: another one, with another
+/// store, knows nothing of that key. A caller that the host makes counts everywhere. See
+/// [`Verifier::trusts`](crate::Verifier::trusts).
 ///
 /// ```
 /// use keywright_core::{Caller, Permissions, Workspace};
@@ -19,6 +27,8 @@ pub struct Caller {
     environment: Environment,
     key: Option<KeyId>,
     expires_at: Option<Timestamp>,
+    /// The instance whose verifier made the caller, or `None` if the host made it.
+    origin: Option<InstanceId>,
 }
 
 impl Caller {
@@ -31,6 +41,7 @@ impl Caller {
             environment: Environment::Live,
             key: None,
             expires_at: None,
+            origin: None,
         }
     }
 
@@ -84,6 +95,19 @@ impl Caller {
         self.expires_at.is_none_or(|end| now < end)
     }
 
+    /// Makes the caller of a key that an instance has verified.
+    pub(crate) fn verified(key: &Key, origin: InstanceId) -> Self {
+        Self {
+            origin: Some(origin),
+            ..Self::from(key)
+        }
+    }
+
+    /// Returns the instance whose verifier made the caller, or `None` if the host made it.
+    pub(crate) fn origin(&self) -> Option<InstanceId> {
+        self.origin
+    }
+
     /// Makes the caller expire no later than `end`.
     pub(crate) fn ending_by(mut self, end: Option<Timestamp>) -> Self {
         self.expires_at = match (self.expires_at, end) {
@@ -101,7 +125,10 @@ impl Caller {
 }
 
 impl From<&Key> for Caller {
-    /// Converts a verified key into a caller.
+    /// Makes a caller of a key. This is the host's word that the holder of the key makes the call,
+    /// as [`Caller::new`] is for a user, and every instance trusts it. Nothing is verified.
+    ///
+    /// For a token that was presented, use [`Verified::caller`](crate::Verified::caller).
     fn from(key: &Key) -> Self {
         Self {
             workspace: key.workspace.clone(),
@@ -109,6 +136,7 @@ impl From<&Key> for Caller {
             environment: key.environment,
             key: Some(key.id),
             expires_at: key.expires_at,
+            origin: None,
         }
     }
 }

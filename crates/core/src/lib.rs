@@ -82,6 +82,7 @@ mod caller;
 mod config;
 pub mod error;
 mod hash;
+mod instance;
 mod issuer;
 mod key;
 mod keywright;

@@ -72,6 +72,7 @@ fn errors_without_cause() -> [Vec<Boxed>; 14] {
             IssueError::ExpiryPast.into(),
             IssueError::ExpiryBeyondCaller.into(),
             IssueError::CallerInactive.into(),
+            IssueError::CallerForeign.into(),
             IssueError::NotFound.into(),
             IssueError::NotRotatable.into(),
             IssueError::Cursor.into(),

@@ -23,6 +23,9 @@ pub enum IssueError {
     /// The caller has expired or was revoked.
     #[error("the caller has expired or was revoked")]
     CallerInactive,
+    /// The caller is a key that the verifier of another [`Keywright`](crate::Keywright) verified.
+    #[error("the caller was verified by another instance")]
+    CallerForeign,
     /// The caller's workspace has no such key in an environment that the caller sees, or the key is
     /// revoked and the operation requires one that is not.
     #[error("there is no such key")]

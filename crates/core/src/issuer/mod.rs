@@ -32,7 +32,9 @@ use crate::{
 /// Creates, lists, renames, rotates and revokes keys on behalf of a [`Caller`].
 ///
 /// A key never has permissions that its caller lacks, and a caller never sees a key of another
-/// workspace. Cloning is cheap, and all clones share their state.
+/// workspace. A caller that the verifier of another [`Keywright`](crate::Keywright) verified is
+/// rejected with [`IssueError::CallerForeign`] everywhere. Cloning is cheap, and all clones share
+/// their state.
 #[derive(Clone, Debug)]
 pub struct Issuer(pub(crate) Verifier);
 
@@ -48,16 +50,28 @@ impl Issuer {
     /// # Errors
     ///
     /// [`IssueError::CallerInactive`] if the caller has expired, [`IssueError::NotPermitted`] if it
-    /// lacks the permission.
+    /// lacks the permission, and [`IssueError::CallerForeign`] if another instance verified it.
     pub fn authorize(&self, caller: &Caller, permission: &Permission) -> Result<(), IssueError> {
+        self.check_origin(caller)?;
         authorize(caller, permission, self.0.now())
     }
 }
 
 impl Issuer {
+    /// Checks that the caller counts for this instance. The permissions of a caller that another
+    /// one verified are those of a key in another store.
+    fn check_origin(&self, caller: &Caller) -> Result<(), IssueError> {
+        if self.0.trusts(caller) {
+            Ok(())
+        } else {
+            Err(IssueError::CallerForeign)
+        }
+    }
+
     /// Returns the caller with the current expiry of its key. While a client sends the body of its
     /// request, the key that it was verified with may be revoked or given an earlier expiry.
     async fn current(&self, caller: &Caller) -> Result<Caller, IssueError> {
+        self.check_origin(caller)?;
         let Some(id) = caller.key() else {
             return Ok(caller.clone());
         };

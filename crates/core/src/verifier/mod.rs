@@ -69,10 +69,12 @@ impl Verifier {
     /// verifier could not decide, which says nothing about the token.
     pub async fn verify(&self, token: &[u8]) -> Result<Verified, VerifyError> {
         let VerifierState {
+            id: origin,
             prefix,
             protocol,
             upkeep,
         } = &*self.0;
+        let origin = *origin;
         let token = TokenRef::parse(token, prefix)
             .inspect_err(|_| meter::verified(|| VerificationOutcome::Malformed))
             .map_err(Denied::Malformed)?;
@@ -87,7 +89,10 @@ impl Verifier {
                     Ok(_) => VerificationOutcome::Accepted,
                     Err(denied) => denied.outcome(),
                 });
-                Ok(Verified(decided?))
+                Ok(Verified {
+                    cached: decided?,
+                    origin,
+                })
             }
             None => {
                 meter::cache_missed(|| protocol.cache.miss(token.id));
@@ -97,7 +102,7 @@ impl Verifier {
                     Ok(_) => VerificationOutcome::Accepted,
                     Err(error) => error.outcome(),
                 });
-                decided.map(Verified)
+                decided.map(|cached| Verified { cached, origin })
             }
         }
     }
@@ -108,8 +113,27 @@ impl Verifier {
         caller.is_current(self.now())
     }
 
-    /// Calls `read` with the key as it is now, with any status, from a fresh cache entry or from
-    /// the store. Returns `None` if there is no such key.
+    /// Whether a caller counts for this instance: a verifier of this [`Keywright`] made it, or the
+    /// host did, with [`Caller::new`] or from a [`Key`].
+    ///
+    /// Code that takes a caller from a place that several instances share, such as the extensions
+    /// of a request, must ask this first, and must authenticate the request itself if the answer
+    /// is `false`.
+    ///
+    /// [`Keywright`]: crate::Keywright
+    #[must_use]
+    pub fn trusts(&self, caller: &Caller) -> bool {
+        caller.origin().is_none_or(|origin| origin == self.0.id)
+    }
+
+    /// Whether a verifier of this [`Keywright`](crate::Keywright) verified this token.
+    #[must_use]
+    pub fn has_verified(&self, verified: &Verified) -> bool {
+        verified.origin == self.0.id
+    }
+
+    /// Calls `read` with the key as it is now, whatever its status, from a fresh cache entry or
+    /// from the store. Returns `None` if there is no such key.
     pub(crate) async fn read_current<T>(
         &self,
         id: &KeyId,

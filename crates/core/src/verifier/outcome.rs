@@ -4,33 +4,38 @@ use std::sync::Arc;
 
 use super::cached_key::CachedKey;
 use crate::{
-    Caller, Key, KeyId, Timestamp, hash::HashError, meter::VerificationOutcome, store::StoreError,
-    token::TokenError,
+    Caller, Key, KeyId, Timestamp, hash::HashError, instance::InstanceId,
+    meter::VerificationOutcome, store::StoreError, token::TokenError,
 };
 
 /// A verified token: its key, and what the key may do.
 #[derive(Clone, Debug)]
-pub struct Verified(pub(super) Arc<CachedKey>);
+pub struct Verified {
+    pub(super) cached: Arc<CachedKey>,
+    /// The instance that verified the token.
+    pub(super) origin: InstanceId,
+}
 
 impl Verified {
     /// Returns the key as it was read from the store. Uses since then show only in
     /// [`last_used_at`](Self::last_used_at).
     #[must_use]
     pub fn key(&self) -> &Key {
-        &self.0.key
+        &self.cached.key
     }
 
     /// Returns the latest use of the key that this process knows of: this verification or a later
     /// one.
     #[must_use]
     pub fn last_used_at(&self) -> Option<Timestamp> {
-        self.0.last_used_at()
+        self.cached.last_used_at()
     }
 
-    /// Returns the caller that presented the token.
+    /// Returns the caller that presented the token. It counts only for the
+    /// [`Keywright`](crate::Keywright) that verified the token.
     #[must_use]
     pub fn caller(&self) -> Caller {
-        Caller::from(self.key())
+        Caller::verified(self.key(), self.origin)
     }
 }
 

@@ -5,11 +5,13 @@ use std::{fmt, io, sync::Arc};
 use super::{backend::KeyStoreBackend, cache::Cache, protocol::Protocol, upkeep::Upkeep};
 use crate::{
     Prefix,
+    instance::InstanceId,
     meter::{Instance, InstanceState},
 };
 
 /// The state that all clones of a [`Verifier`](super::Verifier) share.
 pub(crate) struct VerifierState {
+    pub(super) id: InstanceId,
     pub(super) prefix: Prefix,
     pub(super) protocol: Arc<Protocol<KeyStoreBackend>>,
     pub(super) upkeep: Upkeep,
@@ -38,6 +40,7 @@ impl VerifierState {
         });
         let protocol = Arc::new(Protocol::new(backend, cache, lease));
         Ok(Self {
+            id: InstanceId::unique(),
             prefix,
             upkeep: Upkeep::start(Arc::clone(&protocol), instance)?,
             protocol,

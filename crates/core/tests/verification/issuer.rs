@@ -2,7 +2,8 @@
 
 use keywright_core::{
     Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError, IssueOutcome,
-    Issued, ListKeys, ListStart, Metadata, NewKey, Timestamp, Workspace, store::StoreErrorKind,
+    Issued, ListKeys, ListStart, Metadata, NewKey, NewRotation, Permission, Reach, Rename,
+    Timestamp, Workspace, store::StoreErrorKind,
 };
 use pollster::block_on;
 
@@ -185,4 +186,52 @@ fn a_caller_is_current_until_its_key_expires() {
     world.clock.adjust(1_000);
     assert!(!is_current());
     assert_eq!(world.denied(&issued.token), Denied::Expired(issued.key.id));
+}
+
+#[test]
+fn a_caller_that_another_instance_verified_is_rejected_by_every_operation() {
+    let world = World::new();
+    // The other instance has the same store, so every id that the caller names exists here.
+    let other = world.reopened(|config| config);
+    let issued = world.issue();
+    let verified = other.verify(&issued.token).unwrap();
+    let (issuer, id) = (world.keys.issuer(), issued.key.id);
+    let idempotency = IdempotencyKey::parse("once").unwrap();
+    let rename = Rename::new(Some(name("x")), None);
+    let rotation = NewRotation::new();
+    let rejections = |caller: &Caller| {
+        let new = || NewKey::new(name("n"));
+        let rotate_once = issuer.rotate_once(caller, &id, &rotation, &idempotency, b"");
+        [
+            issuer.authorize(caller, &Permission::API_KEYS_READ).err(),
+            block_on(issuer.create(caller, new())).err(),
+            block_on(issuer.create_once(caller, new(), &idempotency, b"")).err(),
+            block_on(issuer.list(caller, ListKeys::new())).err(),
+            block_on(issuer.find(caller, &id)).err(),
+            block_on(issuer.rename(caller, &id, &rename)).err(),
+            block_on(issuer.rotate(caller, &id, &rotation)).err(),
+            block_on(rotate_once).err(),
+            block_on(issuer.introspect(caller, b"x")).err(),
+            block_on(issuer.revoke(caller, &id, Reach::Key)).err(),
+        ]
+    };
+    let foreign = verified.caller().with_environment(Environment::Live);
+    for caller in [&foreign, &foreign.clone()] {
+        assert!(!world.keys.verifier().trusts(caller));
+        assert!(!world.keys.verifier().has_verified(&verified));
+        for rejection in rejections(caller) {
+            assert!(
+                matches!(rejection, Some(IssueError::CallerForeign)),
+                "{rejection:?}"
+            );
+        }
+    }
+    // The host's own word counts everywhere, and so does a clone of this instance.
+    let own = world.verify(&issued.token).unwrap();
+    let clone = world.keys.clone();
+    assert!(clone.verifier().trusts(&own.caller()) && clone.verifier().has_verified(&own));
+    for caller in [own.caller(), Caller::from(verified.key()), operator()] {
+        assert!(world.keys.verifier().trusts(&caller));
+        assert!(create(&world, &caller).is_ok());
+    }
 }

@@ -27,7 +27,7 @@ pub(super) async fn object(
     Ok((object, text))
 }
 
-/// Reads a JSON object that may be left out. Returns it with its text.
+/// Reads a JSON object that may be left out, or be `null`. Returns it with its text.
 pub(super) async fn optional_object(
     headers: &HeaderMap,
     body: impl RequestBody,
@@ -43,7 +43,7 @@ pub(super) async fn optional_object(
         return Err(ApiError::unsupported_media_type());
     }
     let object = strict_json::object(&bytes).map_err(invalid_json)?;
-    Ok((Some(object), bytes))
+    Ok((object, bytes))
 }
 
 /// Returns the length that the body or the header announces. A layer around the body can hide its

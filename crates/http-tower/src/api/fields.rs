@@ -31,12 +31,9 @@ impl Fields {
         }
     }
 
-    /// Whether the body has this field and it has not been read yet.
-    pub(super) fn has(&self, field: &str) -> bool {
-        self.unread.contains_key(field)
-    }
-
-    /// Reads a field, and records the error if it is not valid.
+    /// Reads a field, and records the error if it is not valid. A field with the value `null` is
+    /// one that was left out: responses contain nulls, and the JSON libraries of many languages
+    /// send them for values that they do not have.
     pub(super) fn read<T>(
         &mut self,
         field: &'static str,
@@ -44,12 +41,13 @@ impl Fields {
     ) -> Option<T> {
         #[cfg(test)]
         FIELDS_READ.with_borrow_mut(|fields| fields.insert(field));
-        parse(self.unread.remove(field))
+        let value = self.unread.remove(field);
+        parse(value.filter(|value| !value.is_null()))
             .map_err(|message| self.reject(field, message))
             .ok()
     }
 
-    /// Reads a field that may be left out. A field with the value `null` is not left out.
+    /// Reads a field that may be left out.
     pub(super) fn optional<T>(
         &mut self,
         field: &'static str,
@@ -98,6 +96,14 @@ impl Fields {
             field: field.into(),
             message: message.into(),
         });
+    }
+
+    /// Records the error of a field that is missing, unless the body has another error: an unknown
+    /// field, or one that is not valid. That error is the cause.
+    pub(super) fn reject_if_valid(&mut self, field: &'static str, message: impl Into<String>) {
+        if self.unread.is_empty() && self.errors.is_empty() {
+            self.reject(field, message);
+        }
     }
 
     /// Returns `parsed` if every field of the body was read and is valid.

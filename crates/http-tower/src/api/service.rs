@@ -27,7 +27,8 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 ///
 /// The service authenticates its callers itself, like [`AuthLayer`], so a host mounts it next to
 /// its own routes and not behind a layer. If the host has put a [`Caller`](keywright_core::Caller)
-/// into the request's extensions, the service uses that.
+/// into the request's extensions, the service uses that. It ignores one that another
+/// [`Keywright`] has verified.
 ///
 /// | endpoint | permission | response |
 /// | --- | --- | --- |
@@ -41,6 +42,8 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 ///
 /// With `Idempotency-Key` on create and rotate, a repeat of the request within 24 hours changes
 /// nothing: the response is 200 with the key and without its token.
+///
+/// In the bodies of requests, `null` for a field means that it was left out.
 ///
 /// Every response has `Cache-Control: no-store` and `X-Request-Id`. Errors are JSON (`statusCode`,
 /// `message`, `error`, `code`, `requestId`, and on validation `errors`), or RFC 9457 if `Accept`

@@ -80,10 +80,11 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
 const DUPLICATE: &str = "duplicate field";
 
-/// Parses a JSON object. The error message contains no byte of the text.
-pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, String> {
+/// Parses a JSON object. Returns `None` for `null`. The error message contains no byte of the text.
+pub(super) fn object(text: &[u8]) -> Result<Option<Map<String, Value>>, String> {
     match serde_json::from_slice(text) {
-        Ok(Strict(Value::Object(object))) => Ok(object),
+        Ok(Strict(Value::Object(object))) => Ok(Some(object)),
+        Ok(Strict(Value::Null)) => Ok(None),
         Ok(Strict(_)) => Err("the body must be a JSON object".into()),
         Err(error) => {
             let place = format!("line {}, column {}", error.line(), error.column());
@@ -118,7 +119,8 @@ mod tests {
     fn any_other_object_is_parsed_as_serde_json_parses_it() {
         let text = r#"{"a":[null,true,-1,18446744073709551615,1.5,"x"],"b":{"c":{}}}"#;
         let value: Value = serde_json::from_str(text).unwrap();
-        assert_eq!(Value::Object(object(text.as_bytes()).unwrap()), value);
+        let parsed = object(text.as_bytes()).unwrap().unwrap();
+        assert_eq!(Value::Object(parsed), value);
     }
 
     #[test]

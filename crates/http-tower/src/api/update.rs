@@ -33,10 +33,9 @@ pub(super) async fn handle(
 
 pub(super) fn parse(body: Map<String, Value>) -> Result<Rename, ApiError> {
     let mut fields = Fields::new(body);
-    let is_empty = !fields.has("name") && !fields.has("metadata");
     let change = Rename::new(fields.optional_name(), fields.metadata());
-    if is_empty {
-        fields.reject("name", NameError::Empty.to_string());
+    if change.name.is_none() && change.metadata.is_none() {
+        fields.reject_if_valid("name", NameError::Empty.to_string());
     }
     fields.finish(Some(change))
 }

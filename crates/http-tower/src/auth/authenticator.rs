@@ -1,9 +1,9 @@
 //! Authentication of a request by its headers or by a `Caller` of the host.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Response, header, request::Parts};
+use http::{Extensions, HeaderMap, HeaderName, Method, Response, header, request::Parts};
 use http_body_util::Full;
-use keywright_core::{Caller, Permission, Verifier};
+use keywright_core::{Caller, Environment, Permission, Verified, Verifier};
 
 use crate::{
     bounds::MAX_CREDENTIALS_LENGTH,
@@ -17,7 +17,9 @@ pub(crate) struct Authenticator {
     pub(super) verifier: Verifier,
     pub(super) header: HeaderName,
     pub(super) required: Option<Permission>,
+    pub(super) environment: Option<Environment>,
     pub(super) challenge: Challenge,
+    pub(super) allow_preflight: bool,
     pub(super) for_grpc: bool,
 }
 
@@ -32,13 +34,23 @@ impl Authenticator {
         &self.header
     }
 
-    /// Returns the caller, and puts it into the request's extensions. A [`Caller`] that the host
-    /// has put there takes precedence over the header.
-    pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<Caller, ApiError> {
-        if let Some(value) = request.headers.get_mut(&self.header) {
-            // Keeps the token out of the log of a host that prints the headers.
-            value.set_sensitive(true);
+    /// Lets a request of the host's routes through, or returns the error that it is rejected with.
+    pub(super) async fn admit(&self, request: &mut Parts) -> Result<(), ApiError> {
+        if self.allow_preflight && is_preflight(request) {
+            self.mark_sensitive(&mut request.headers);
+            // Nothing was checked, so nothing may look as if it was.
+            request.extensions.remove::<Caller>();
+            request.extensions.remove::<Verified>();
+            return Ok(());
         }
+        self.authenticate(request).await.map(drop)
+    }
+
+    /// Returns the caller, and puts it into the request's extensions. A [`Caller`] that the host
+    /// has put there takes precedence over the header. One of another instance is removed.
+    pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<Caller, ApiError> {
+        self.mark_sensitive(&mut request.headers);
+        self.remove_foreign(&mut request.extensions);
         let caller = match request.extensions.get::<Caller>() {
             Some(caller) if self.verifier.is_current(caller) => caller.clone(),
             Some(_) => return Err(self.challenge.invalid_token()),
@@ -52,11 +64,40 @@ impl Authenticator {
                 caller
             }
         };
+        if let Some(environment) = self.environment
+            && caller.environment() != environment
+        {
+            return Err(self.challenge.wrong_environment(environment));
+        }
         match &self.required {
             Some(permission) if !caller.may(permission) => {
                 Err(self.challenge.insufficient_scope(permission))
             }
             _ => Ok(caller),
+        }
+    }
+
+    /// Marks every value of the headers that may contain a token as sensitive, which keeps it out
+    /// of the log of a host that prints the headers. Clients send tokens in `Authorization` even
+    /// to a layer that reads another header.
+    fn mark_sensitive(&self, headers: &mut HeaderMap) {
+        for (name, value) in headers.iter_mut() {
+            if *name == self.header || *name == header::AUTHORIZATION {
+                value.set_sensitive(true);
+            }
+        }
+    }
+
+    /// Removes a caller and a key that another instance has verified: the layer of another
+    /// [`Keywright`](keywright_core::Keywright) around this one. Its keys mean nothing here.
+    fn remove_foreign(&self, extensions: &mut Extensions) {
+        let caller = extensions.get::<Caller>();
+        if caller.is_some_and(|caller| !self.verifier.trusts(caller)) {
+            extensions.remove::<Caller>();
+        }
+        let verified = extensions.get::<Verified>();
+        if verified.is_some_and(|verified| !self.verifier.has_verified(verified)) {
+            extensions.remove::<Verified>();
         }
     }
 
@@ -74,7 +115,7 @@ impl Authenticator {
         let mut values = headers.get_all(&self.header).iter();
         let value = values
             .next()
-            .ok_or_else(|| self.challenge.missing_token())?
+            .ok_or_else(|| self.challenge.missing_token(&self.header))?
             .as_bytes();
         if values.next().is_some() {
             return Err(self
@@ -87,18 +128,30 @@ impl Authenticator {
                 .invalid_request("the header with the API key is too long"));
         }
         if self.header == header::AUTHORIZATION {
-            bearer(value).ok_or_else(|| self.challenge.invalid_token())
+            bearer(value).ok_or_else(|| self.challenge.missing_token(&self.header))
         } else {
             Ok(value)
         }
     }
 }
 
-/// Returns the token of `Bearer <token>` (RFC 6750, section 2.1). The scheme is case-insensitive.
+/// Returns the token of `Bearer <token>` (RFC 6750, section 2.1), which may be empty. The scheme is
+/// case-insensitive. Returns `None` for another scheme and for a bare token, which are not
+/// credentials of this scheme (section 3.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_first_chunk::<6>()?;
     let token = rest.trim_ascii_start();
-    (scheme.eq_ignore_ascii_case(b"bearer") && token.len() < rest.len()).then_some(token)
+    let is_separate = rest.is_empty() || token.len() < rest.len();
+    (scheme.eq_ignore_ascii_case(b"bearer") && is_separate).then_some(token)
+}
+
+/// Whether a request is a CORS preflight (Fetch standard, "CORS-preflight request").
+fn is_preflight(request: &Parts) -> bool {
+    request.method == Method::OPTIONS
+        && request.headers.contains_key(header::ORIGIN)
+        && request
+            .headers
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 #[cfg(test)]
@@ -110,7 +163,10 @@ mod tests {
         for valid in ["Bearer x", "bearer x", "BEARER   x", "beaRer \tx"] {
             assert_eq!(bearer(valid.as_bytes()), Some(&b"x"[..]), "{valid}");
         }
-        for invalid in ["", "Bearer", "Bearerx", "Basic x", "Bear er x", " Bearer x"] {
+        for empty in ["Bearer", "bearer ", "Bearer \t "] {
+            assert_eq!(bearer(empty.as_bytes()), Some(&b""[..]), "{empty}");
+        }
+        for invalid in ["", "x", "Bearerx", "Basic x", "Bear er x", " Bearer x"] {
             assert_eq!(bearer(invalid.as_bytes()), None, "{invalid}");
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderName, header};
-use keywright_core::{Permission, Verifier};
+use keywright_core::{Environment, Permission, Verifier};
 use tower_layer::Layer;
 
 use super::{authenticator::Authenticator, service::Auth};
@@ -15,12 +15,14 @@ use crate::error::Challenge;
 /// [`Caller`](keywright_core::Caller) and the [`Verified`](keywright_core::Verified) key into the
 /// request's extensions. It never reads a token from the query string. If the host has already put
 /// a `Caller` there (from a session or mTLS, for example), the layer uses that and ignores the
-/// header.
+/// header. It ignores the `Caller` of a layer of another [`Keywright`](keywright_core::Keywright),
+/// removes it and reads the header itself.
 ///
-/// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in [RFC
-/// 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed, unknown, revoked and expired
-/// tokens all get the same response. In front of a gRPC service, [`for_grpc`](Self::for_grpc) makes
-/// the layer respond with a gRPC status.
+/// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
+/// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed, unknown, revoked and
+/// expired tokens all get the same response. No credentials, another scheme than `Bearer` and a
+/// bare token get a response that names the expected form. In front of a gRPC service,
+/// [`for_grpc`](Self::for_grpc) makes the layer answer with a gRPC status.
 ///
 /// ```
 /// use keywright_core::Verifier;
@@ -39,20 +41,46 @@ pub struct AuthLayer(Arc<Authenticator>);
 
 impl AuthLayer {
     /// Creates a layer that reads `Authorization: Bearer <token>`, names the realm `api`, and
-    /// requires no permission.
+    /// requires no permission and no environment.
     pub fn new(verifier: Verifier) -> Self {
         Self(Arc::new(Authenticator {
             verifier,
             header: header::AUTHORIZATION,
             required: None,
+            environment: None,
             challenge: Challenge::default(),
+            allow_preflight: false,
             for_grpc: false,
         }))
     }
 
     /// Requires this permission of every caller.
+    ///
+    /// A `test` key with the permission passes, too. Where it must not, as on routes that charge
+    /// cards or send mail, add [`require_environment`](Self::require_environment).
     pub fn require(self, permission: Permission) -> Self {
         self.with(|settings| settings.required = Some(permission))
+    }
+
+    /// Requires callers of exactly this environment. Others get 403 with the code
+    /// `environment_not_permitted`.
+    ///
+    /// Without this, keys of both environments pass, and the routes must look at
+    /// [`Caller::environment`](keywright_core::Caller::environment) themselves.
+    ///
+    /// ```
+    /// use keywright_core::{Environment, Verifier};
+    /// use keywright_http_tower::AuthLayer;
+    ///
+    /// # fn layers(verifier: Verifier) -> Result<(), Box<dyn std::error::Error>> {
+    /// let payments = AuthLayer::new(verifier)
+    ///     .require("payments:write".parse()?)
+    ///     .require_environment(Environment::Live);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn require_environment(self, environment: Environment) -> Self {
+        self.with(|settings| settings.environment = Some(environment))
     }
 
     /// Reads the token from another header, whose whole value is the token: `X-API-Key: <token>`.
@@ -76,6 +104,43 @@ impl AuthLayer {
             return Err(RealmError);
         }
         Ok(self.with(|settings| realm.clone_into(&mut settings.challenge.realm)))
+    }
+
+    /// Lets CORS preflights through without authentication, because browsers send them without
+    /// credentials. A preflight is an `OPTIONS` request with `Origin` and
+    /// `Access-Control-Request-Method`. It passes without a `Caller`.
+    ///
+    /// Only needed where the service that answers preflights is behind this layer. Put the
+    /// `CorsLayer` of [tower-http] around this layer instead where you can: it then answers the
+    /// preflights itself, and its headers are also on rejections, so that scripts can read them.
+    /// In axum, the layer that is added last is outside:
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use http::{HeaderValue, Method, header};
+    /// use keywright_core::Verifier;
+    /// use keywright_http_tower::AuthLayer;
+    /// use tower_http::cors::CorsLayer;
+    ///
+    /// # async fn calls() {}
+    /// # fn app(verifier: Verifier) -> Result<Router, Box<dyn std::error::Error>> {
+    /// let cors = CorsLayer::new()
+    ///     .allow_origin("https://app.example".parse::<HeaderValue>()?)
+    ///     .allow_methods([Method::GET])
+    ///     .allow_headers([header::AUTHORIZATION]);
+    /// let app = Router::new()
+    ///     .route("/calls", get(calls))
+    ///     .layer(AuthLayer::new(verifier))
+    ///     .layer(cors);
+    /// # Ok(app)
+    /// # }
+    /// ```
+    ///
+    /// [`ApiKeys`](crate::ApiKeys) answers `OPTIONS` without authentication anyway.
+    ///
+    /// [tower-http]: https://docs.rs/tower-http
+    pub fn allow_preflight(self) -> Self {
+        self.with(|settings| settings.allow_preflight = true)
     }
 
     /// Rejects gRPC calls with a gRPC status, because gRPC clients do not read JSON: HTTP 200 with

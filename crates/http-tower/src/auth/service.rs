@@ -53,8 +53,8 @@ where
         let authenticator = Arc::clone(&self.authenticator);
         ResponseFuture::new(async move {
             let (mut parts, body) = request.into_parts();
-            match authenticator.authenticate(&mut parts).await {
-                Ok(_) => {
+            match authenticator.admit(&mut parts).await {
+                Ok(()) => {
                     let response = inner.call(Request::from_parts(parts, body)).await?;
                     Ok(response.map(Either::Right))
                 }

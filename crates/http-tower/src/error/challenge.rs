@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderValue, StatusCode, header};
-use keywright_core::Permission;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use keywright_core::{Environment, Permission};
 
 use super::api_error::ApiError;
 
@@ -42,14 +42,15 @@ impl Challenge {
         }
     }
 
-    /// 401: the request has no token.
-    pub(crate) fn missing_token(&self) -> ApiError {
-        self.error(
-            StatusCode::UNAUTHORIZED,
-            "missing_token",
-            "an API key is required",
-            "",
-        )
+    /// 401: the request has no credentials of this scheme. The challenge has no `error`, because
+    /// the client has not tried the scheme (RFC 6750, section 3.1).
+    pub(crate) fn missing_token(&self, header: &HeaderName) -> ApiError {
+        let message = if header == header::AUTHORIZATION {
+            Cow::Borrowed("an API key is required, as Authorization: Bearer <token>")
+        } else {
+            Cow::Owned(format!("an API key is required, as {header}: <token>"))
+        };
+        self.error(StatusCode::UNAUTHORIZED, "missing_token", message, "")
     }
 
     /// 400: the credentials are ambiguous or too long.
@@ -71,6 +72,23 @@ impl Challenge {
             "invalid_token",
             "the API key is not valid",
             attributes,
+        )
+    }
+
+    /// 403: the caller is of another environment than the required one.
+    pub(crate) fn wrong_environment(&self, required: Environment) -> ApiError {
+        self.environment_error(format!(
+            "an API key of the environment {required} is required"
+        ))
+    }
+
+    /// 403: the environment of the caller does not permit the request.
+    pub(super) fn environment_error(&self, message: String) -> ApiError {
+        self.error(
+            StatusCode::FORBIDDEN,
+            "environment_not_permitted",
+            message,
+            r#", error="insufficient_scope""#,
         )
     }
 

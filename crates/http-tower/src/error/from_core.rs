@@ -34,15 +34,11 @@ impl Challenge {
     pub(crate) fn issue_error(&self, error: &IssueError) -> ApiError {
         match error {
             IssueError::NotPermitted(missing) => self.insufficient_scope(missing),
-            IssueError::Environment => {
-                let attributes = r#", error="insufficient_scope""#;
-                let code = "environment_not_permitted";
-                self.error(StatusCode::FORBIDDEN, code, error.to_string(), attributes)
-            }
+            IssueError::Environment => self.environment_error(error.to_string()),
             IssueError::ExpiryPast | IssueError::ExpiryBeyondCaller => {
                 ApiError::field("expires_at", error.to_string())
             }
-            IssueError::CallerInactive => self.invalid_token(),
+            IssueError::CallerInactive | IssueError::CallerForeign => self.invalid_token(),
             IssueError::NotFound => ApiError::not_found(),
             IssueError::Cursor => ApiError::field("cursor", error.to_string()),
             IssueError::NotRotatable => {

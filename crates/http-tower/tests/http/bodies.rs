@@ -98,7 +98,6 @@ async fn an_overlap_that_is_neither_named_nor_a_number_of_seconds_is_rejected() 
         "9223372036854775808",
         "18446744073709551616",
         "1e300",
-        "null",
         "true",
         "false",
         "[]",
@@ -337,5 +336,122 @@ async fn every_error_has_the_same_content_in_both_formats() {
                 "{status}: {name}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn null_for_an_optional_field_is_refused_nowhere_and_means_that_it_was_left_out() {
+    let (keys, client) = acme().await;
+    let mut plain = client
+        .send("POST", "/", Some(json!({"name": "n"})))
+        .await
+        .json();
+    let nulls = json!({
+        "name": "n", "expire_now": null, "expires_at": null, "permissions": null,
+        "environment": null, "metadata": null,
+    });
+    let mut created = client.send("POST", "/", Some(nulls)).await.json();
+    for unique in ["id", "secret", "created_at"] {
+        assert!(created[unique].is_string(), "{created}");
+        (plain[unique], created[unique]) = (json!(""), json!(""));
+    }
+    assert_eq!(created, plain);
+
+    // A rotation without a body, or with any of these, expires the predecessor in a day.
+    let (first, _) = client.create(json!({"name": "n"})).await;
+    let mut id = first;
+    for body in [
+        "",
+        "{}",
+        "null",
+        r#"{"expire_previous":null,"expires_at":null}"#,
+    ] {
+        let path = format!("/{id}/rotate");
+        let rotated = raw(&keys, "POST", &path, &client.token, body).await;
+        assert_eq!(
+            rotated.status,
+            StatusCode::CREATED,
+            "{body}: {}",
+            rotated.text
+        );
+        let old = client.send("GET", &format!("/{id}"), None).await.json();
+        assert_eq!(old["successor_id"], rotated.json()["id"], "{body}");
+        assert!(
+            old["expires_at"].is_string() && old["revoked_at"].is_null(),
+            "{body}: {old}"
+        );
+        id = rotated.json()["id"].as_str().unwrap().to_owned();
+    }
+
+    // In an update, it keeps the present value.
+    let path = format!("/{id}");
+    let mut expected = client.send("GET", &path, None).await.json();
+    for (body, field, value) in [
+        (
+            json!({"name": null, "metadata": {"a": 1}}),
+            "metadata",
+            json!({"a": 1}),
+        ),
+        (json!({"name": "m", "metadata": null}), "name", json!("m")),
+    ] {
+        let updated = client.send("PATCH", &path, Some(body.clone())).await;
+        assert_eq!(updated.status, StatusCode::OK, "{body}: {}", updated.text);
+        expected[field] = value;
+        assert_eq!(updated.json(), expected, "{body}");
+    }
+    // A required field and a required body are still required.
+    for (method, path, body, message) in [
+        ("POST", "/", "null", "a JSON body is required"),
+        ("POST", "/", r#"{"name":null}"#, "name should not be empty"),
+        (
+            "POST",
+            "/verify",
+            r#"{"key":null}"#,
+            "key should not be empty",
+        ),
+        ("PATCH", &path, "null", "a JSON body is required"),
+        (
+            "PATCH",
+            &path,
+            r#"{"name":null}"#,
+            "name should not be empty",
+        ),
+    ] {
+        let response = raw(&keys, method, path, &client.token, body).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{body}");
+        assert_eq!(response.json()["message"], message, "{body}");
+    }
+    // An unknown field is unknown with any value.
+    let response = client
+        .send("POST", "/", Some(json!({"name": "n", "x": null})))
+        .await;
+    assert_invalid(&response, "x", r#"unknown field "x""#, "x");
+}
+
+#[tokio::test]
+async fn an_update_with_an_unknown_field_names_that_field_and_not_the_name() {
+    let (_, client) = acme().await;
+    let (id, _) = client.create(json!({"name": "n"})).await;
+    let path = format!("/{id}");
+    for (body, field, message) in [
+        (
+            json!({"permission": ["a"]}),
+            "permission",
+            r#"unknown field "permission""#,
+        ),
+        (
+            json!({"nam": "x", "metadata": null}),
+            "nam",
+            r#"unknown field "nam""#,
+        ),
+        (
+            json!({"metadata": 1}),
+            "metadata",
+            "metadata must be a JSON object",
+        ),
+        (json!({}), "name", "name should not be empty"),
+    ] {
+        let response = client.send("PATCH", &path, Some(body.clone())).await;
+        assert_invalid(&response, field, message, &body.to_string());
     }
 }

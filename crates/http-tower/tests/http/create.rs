@@ -148,14 +148,9 @@ async fn every_invalid_field_is_reported_with_its_error() {
             "name must not contain control characters",
         ),
         (json!({"name": 7}), "name", "name must be a string"),
-        (json!({"name": null}), "name", "name must be a string"),
+        (json!({"name": null}), "name", "name should not be empty"),
         (
             json!({"name": "n", "expire_now": "true"}),
-            "expire_now",
-            "expire_now must be a boolean",
-        ),
-        (
-            json!({"name": "n", "expire_now": null}),
             "expire_now",
             "expire_now must be a boolean",
         ),
@@ -166,11 +161,6 @@ async fn every_invalid_field_is_reported_with_its_error() {
         ),
         (
             json!({"name": "n", "expires_at": 99}),
-            "expires_at",
-            "expires_at must be an RFC 3339 timestamp",
-        ),
-        (
-            json!({"name": "n", "expires_at": null}),
             "expires_at",
             "expires_at must be an RFC 3339 timestamp",
         ),

@@ -187,7 +187,7 @@ async fn an_update_changes_the_given_fields_and_no_others() {
         json!({"name": "n", "permissions": ["*"]}),
         json!({"name": "n", "expires_at": "2999-01-01T00:00:00Z"}),
         json!({"metadata": []}),
-        json!({"metadata": null}),
+        json!({"name": null, "metadata": null}),
     ] {
         let response = client.send("PATCH", &path, Some(body.clone())).await;
         assert_eq!(response.status, StatusCode::BAD_REQUEST, "{body}");

@@ -43,7 +43,7 @@ async fn grpc_clients_receive_the_grpc_status_of_each_rejection() {
         (
             vec![],
             Code::Unauthenticated,
-            "an API key is required",
+            "an API key is required, as Authorization: Bearer <token>",
             r#"Bearer realm="api""#,
         ),
         (
