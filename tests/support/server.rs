@@ -11,12 +11,13 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use super::{
     command::keywright,
     response::Response,
-    wait::{PATIENCE, until_available, wait_for},
+    wait::{PATIENCE, until_available, wait_at_most, wait_for},
 };
 
 /// A running server, killed when dropped.
@@ -139,6 +140,25 @@ impl Server {
         }
         let log = self.log.lock().unwrap().clone();
         (status, printed, log)
+    }
+
+    /// Waits until the log contains `text`, or the process has exited. Returns whether the process
+    /// still runs.
+    pub(crate) fn wait_for_log(&mut self, text: &str) -> bool {
+        wait_for("the server logs a line", || {
+            if self.child.try_wait().unwrap().is_some() {
+                return Some(false);
+            }
+            self.log.lock().unwrap().contains(text).then_some(true)
+        })
+    }
+
+    /// Waits until the process exits, which must not take as long as an operation that hangs.
+    pub(crate) fn wait_without_hanging(mut self) -> (ExitStatus, String, String) {
+        wait_at_most(Duration::from_secs(60), "the server exits", || {
+            self.child.try_wait().unwrap()
+        });
+        self.wait()
     }
 
     /// Sends SIGTERM, and waits until the process exits.
