@@ -27,6 +27,8 @@ pub(crate) struct Server {
     log: Arc<Mutex<String>>,
     log_reader: Option<thread::JoinHandle<()>>,
     stop_reading: Arc<AtomicBool>,
+    /// Locked by the reader of the log for each line.
+    log_gate: Arc<Mutex<()>>,
 }
 
 impl Server {
@@ -51,11 +53,14 @@ impl Server {
         let log = Arc::new(Mutex::new(String::new()));
         let (sender, listening) = mpsc::channel();
         let stop_reading = Arc::new(AtomicBool::new(false));
+        let log_gate = Arc::new(Mutex::new(()));
         let log_reader = thread::spawn({
             let log = Arc::clone(&log);
             let stop_reading = Arc::clone(&stop_reading);
+            let log_gate = Arc::clone(&log_gate);
             move || {
                 for line in stderr.lines().map_while(Result::ok) {
+                    drop(log_gate.lock().unwrap());
                     if let Some((_, rest)) = line.split_once("listening on http://") {
                         // In a JSON log the line goes on after the address.
                         let address = rest.split('"').next().unwrap_or(rest);
@@ -86,7 +91,13 @@ impl Server {
             log,
             log_reader: Some(log_reader),
             stop_reading,
+            log_gate,
         })
+    }
+
+    /// Returns a lock whose holder keeps the log from being read, as a collector does that stalls.
+    pub(crate) fn log_gate(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.log_gate)
     }
 
     /// Closes the reading end of the log, as a log collector does when it crashes.
@@ -154,10 +165,16 @@ impl Server {
     }
 
     /// Waits until the process exits, which must not take as long as an operation that hangs.
-    pub(crate) fn wait_without_hanging(mut self) -> (ExitStatus, String, String) {
+    pub(crate) fn wait_for_exit(&mut self) {
         wait_at_most(Duration::from_secs(60), "the server exits", || {
             self.child.try_wait().unwrap()
         });
+    }
+
+    /// Waits until the process exits like [`wait_for_exit`](Self::wait_for_exit), and returns its
+    /// standard output and its log.
+    pub(crate) fn wait_without_hanging(mut self) -> (ExitStatus, String, String) {
+        self.wait_for_exit();
         self.wait()
     }
 

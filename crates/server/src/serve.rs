@@ -1,16 +1,17 @@
 //! Runs `keywright serve`.
 
-use std::time::Duration;
+use std::{panic, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use keywright_core::Keywright;
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
-    connections, first_key, logging,
+    connections, error_line, first_key,
+    logging::Log,
     metrics::Metrics,
     options::{LibraryOptions, ServeOptions},
-    rlimits,
+    redact, rlimits,
     router::router,
     shutdown::Shutdown,
     store::{self, StoreUrl},
@@ -20,14 +21,30 @@ use crate::{
 /// requests in flight this is less than the deadline of the whole stop.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Serves the API over HTTP/1.1 until a signal stops it.
+/// Serves the API over HTTP/1.1 until a signal stops it, and returns the exit code of the program.
+pub(crate) fn run(library: &LibraryOptions, options: ServeOptions) -> ExitCode {
+    let log = Log::start(options.log_format, options.log_level);
+    // The default hook waits until standard error accepts the message.
+    panic::set_hook(Box::new(|panic| {
+        tracing::error!("{}", redact::tokens(&panic.to_string()));
+    }));
+    let exit = match serve(library, options, &log) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log.write_line(&error_line(&error));
+            ExitCode::FAILURE
+        }
+    };
+    log.flush();
+    exit
+}
+
 #[tokio::main]
-pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Result<()> {
-    logging::start(options.log_format, options.log_level);
+async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Result<()> {
     // Catch signals before anything else, so that the server always shuts down in order.
-    let mut shutdown = Shutdown::listen()?;
+    let mut shutdown = Shutdown::listen(log.clone())?;
     let _file_size_signal = rlimits::ignore_file_size_signal()?;
-    let metrics = Metrics::install()?;
+    let metrics = Metrics::install(log.clone())?;
     let url = StoreUrl::parse(&library.store)?;
     let opened = tokio::select! {
         opened = store::open(&url, library) => opened?,

@@ -10,7 +10,10 @@ use tokio::{
     time::sleep,
 };
 
-/// How long the process may take to end after the first signal.
+use crate::logging::Log;
+
+/// How long the process may take to end after the first signal. A stalled log adds up to
+/// two seconds.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Whether the server was asked to stop, by SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
@@ -23,7 +26,7 @@ impl Shutdown {
     /// A separate thread does it, with a runtime of its own, so that a second signal ends the
     /// process at any point: also while every thread of the server waits for a store, and while the
     /// store is closed.
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen(log: Log) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -38,6 +41,7 @@ impl Shutdown {
                 let next = async || signals.recv().await;
                 let overdue = runtime.block_on(supervise(next, requested));
                 tracing::error!("stopped at once: {overdue}");
+                log.flush();
                 process::exit(1)
             })?;
         Ok(Self(shutdown))
