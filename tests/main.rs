@@ -34,6 +34,7 @@ mod rotation;
 mod sharing;
 mod shutdown;
 mod staleness;
+mod stalled_log;
 mod support;
 mod vendor_contract;
 mod verify_command;

@@ -1,13 +1,18 @@
 //! Stopping the server.
 
 use std::{
-    io::{Read, Write},
+    io::{BufReader, Read, Write},
     net::TcpStream,
+    path::Path,
 };
+
+use rusqlite::Connection;
 
 use tempfile::tempdir;
 
-use crate::support::{FAST, Response, Server, operator_key};
+use crate::support::{
+    FAST, FAST_UNLIMITED, Redis, Response, Server, operator_key, request, wait_for,
+};
 
 /// Starts a request on a new connection, and waits until the server reads its body.
 fn start_create(server: &Server, token: &str, length: usize) -> TcpStream {
@@ -70,4 +75,90 @@ fn a_second_signal_stops_at_once_and_logs_it() {
     let (status, _, log) = server.wait();
     assert!(!status.success());
     assert!(log.contains("stopped at once"), "{log}");
+}
+
+/// Creates keys and uses each once, so that a stop has uses to store.
+fn use_keys(server: &Server, first: &str, count: usize) {
+    let mut reader = BufReader::new(server.connect());
+    let mut send = |request: String| {
+        let request = request.replace("connection: close\r\n", "");
+        reader.get_mut().write_all(request.as_bytes()).unwrap();
+        Response::read_next(&mut reader).unwrap().unwrap()
+    };
+    for _ in 0..count {
+        let create = request("POST", "/v1/api-keys", first, "", r#"{"name":"n"}"#);
+        let token = wait_for("the store is available", || {
+            let created = send(create.clone());
+            (created.status == 201).then(|| created.text("secret"))
+        });
+        let whoami = request("GET", "/v1/whoami", &token, "", "");
+        wait_for("the store is available", || {
+            (send(whoami.clone()).status == 200).then_some(())
+        });
+    }
+}
+
+/// A server over Redis that has uses to store.
+fn start_over_redis(folder: &Path, redis: &Redis, count: usize) -> Server {
+    let store = ["--store", redis.url.as_str()];
+    let first = operator_key(folder, &[&FAST[..], &store].concat());
+    let server = Server::start(folder, &[&FAST_UNLIMITED[..], &store].concat());
+    use_keys(&server, &first, count);
+    server
+}
+
+/// Asserts that the server has noticed a signal, closed its store and reported the error, in this
+/// order.
+#[track_caller]
+fn assert_lost_uses_are_logged(log: &str) {
+    let at = |text: &str| {
+        log.find(text)
+            .unwrap_or_else(|| panic!("no {text:?}: {log}"))
+    };
+    assert!(at("stopping") < at("closing the store"), "{log}");
+    let lost = at("could not store when keys were last used");
+    assert!(at("closing the store") < lost, "{log}");
+}
+
+#[test]
+fn a_stalled_redis_does_not_keep_the_server_from_stopping() {
+    let folder = tempdir().unwrap();
+    let redis = Redis::start(folder.path(), &["--appendonly", "yes"]);
+    // Enough uses for several calls to the store: one call must not wait after another.
+    let server = start_over_redis(folder.path(), &redis, 4_000);
+    redis.stall();
+    server.signal("TERM");
+    let (_, _, log) = server.wait_without_hanging();
+    assert_lost_uses_are_logged(&log);
+}
+
+#[test]
+fn a_locked_sqlite_file_does_not_keep_the_server_from_stopping() {
+    let folder = tempdir().unwrap();
+    let first = operator_key(folder.path(), &FAST);
+    let server = Server::start(folder.path(), &FAST_UNLIMITED);
+    use_keys(&server, &first, 4_000);
+    let other = Connection::open(folder.path().join("keywright.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    server.signal("TERM");
+    let (_, _, log) = server.wait_without_hanging();
+    assert_lost_uses_are_logged(&log);
+}
+
+#[test]
+fn a_second_signal_ends_the_server_while_it_closes_the_store() {
+    let folder = tempdir().unwrap();
+    let redis = Redis::start(folder.path(), &["--appendonly", "yes"]);
+    wait_for("the second signal arrives before the server exits", || {
+        let mut server = start_over_redis(folder.path(), &redis, 1);
+        redis.stall();
+        server.signal("TERM");
+        if server.wait_for_log("closing the store") {
+            server.signal("INT");
+        }
+        let (status, _, log) = server.wait_without_hanging();
+        redis.resume();
+        log.contains("a second signal arrived")
+            .then(|| assert!(!status.success(), "{log}"))
+    });
 }

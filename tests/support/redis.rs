@@ -66,6 +66,22 @@ impl Redis {
         self.process.wait().unwrap();
     }
 
+    /// Stalls the server: it keeps its connections and answers nothing.
+    pub(crate) fn stall(&self) {
+        self.signal("STOP");
+    }
+
+    /// Ends a stall.
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.process.id().to_string();
+        let mut kill = Command::new("kill");
+        assert!(kill.args(["-s", signal, &id]).status().unwrap().success());
+    }
+
     /// Starts a killed server again, on the same port and file.
     pub(crate) fn restart(&mut self) {
         wait_for("redis-server starts again", || {

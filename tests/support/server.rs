@@ -11,12 +11,13 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use super::{
     command::keywright,
     response::Response,
-    wait::{PATIENCE, until_available, wait_for},
+    wait::{PATIENCE, until_available, wait_at_most, wait_for},
 };
 
 /// A running server, killed when dropped.
@@ -26,6 +27,8 @@ pub(crate) struct Server {
     log: Arc<Mutex<String>>,
     log_reader: Option<thread::JoinHandle<()>>,
     stop_reading: Arc<AtomicBool>,
+    /// Locked by the reader of the log for each line.
+    log_gate: Arc<Mutex<()>>,
 }
 
 impl Server {
@@ -50,11 +53,14 @@ impl Server {
         let log = Arc::new(Mutex::new(String::new()));
         let (sender, listening) = mpsc::channel();
         let stop_reading = Arc::new(AtomicBool::new(false));
+        let log_gate = Arc::new(Mutex::new(()));
         let log_reader = thread::spawn({
             let log = Arc::clone(&log);
             let stop_reading = Arc::clone(&stop_reading);
+            let log_gate = Arc::clone(&log_gate);
             move || {
                 for line in stderr.lines().map_while(Result::ok) {
+                    drop(log_gate.lock().unwrap());
                     if let Some((_, rest)) = line.split_once("listening on http://") {
                         // In a JSON log the line continues after the address.
                         let address = rest.split('"').next().unwrap_or(rest);
@@ -85,7 +91,13 @@ impl Server {
             log,
             log_reader: Some(log_reader),
             stop_reading,
+            log_gate,
         })
+    }
+
+    /// Returns a lock whose holder keeps the log from being read, as a collector does that stalls.
+    pub(crate) fn log_gate(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.log_gate)
     }
 
     /// Closes the reading end of the log, as a log collector does when it crashes.
@@ -139,6 +151,31 @@ impl Server {
         }
         let log = self.log.lock().unwrap().clone();
         (status, printed, log)
+    }
+
+    /// Waits until the log contains `text`, or the process has exited. Returns whether the process
+    /// still runs.
+    pub(crate) fn wait_for_log(&mut self, text: &str) -> bool {
+        wait_for("the server logs a line", || {
+            if self.child.try_wait().unwrap().is_some() {
+                return Some(false);
+            }
+            self.log.lock().unwrap().contains(text).then_some(true)
+        })
+    }
+
+    /// Waits until the process exits, which must not take as long as an operation that hangs.
+    pub(crate) fn wait_for_exit(&mut self) {
+        wait_at_most(Duration::from_secs(60), "the server exits", || {
+            self.child.try_wait().unwrap()
+        });
+    }
+
+    /// Waits until the process exits like [`wait_for_exit`](Self::wait_for_exit), and returns its
+    /// standard output and its log.
+    pub(crate) fn wait_without_hanging(mut self) -> (ExitStatus, String, String) {
+        self.wait_for_exit();
+        self.wait()
     }
 
     /// Sends SIGTERM, and waits until the process exits.

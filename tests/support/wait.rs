@@ -12,13 +12,23 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Calls `attempt` until it returns a value.
 #[track_caller]
-pub(crate) fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, attempt: impl FnMut() -> Option<T>) -> T {
+    wait_at_most(PATIENCE, what, attempt)
+}
+
+/// Calls `attempt` until it returns a value, with pauses of at most `patience` altogether.
+#[track_caller]
+pub(crate) fn wait_at_most<T>(
+    patience: Duration,
+    what: &str,
+    mut attempt: impl FnMut() -> Option<T>,
+) -> T {
     let mut waited = Duration::ZERO;
     loop {
         if let Some(value) = attempt() {
             return value;
         }
-        assert!(waited < PATIENCE, "gave up waiting: {what}");
+        assert!(waited < patience, "gave up waiting: {what}");
         thread::sleep(PAUSE);
         waited += PAUSE;
     }

@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutStream;
 
-use crate::{rlimits, shutdown::ShutdownSignals};
+use crate::{rlimits, shutdown::Shutdown};
 
 /// How long a client may take to send the head of a request, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -44,11 +44,11 @@ const MAX_CONNECTIONS: usize = 1000;
 /// Open files that are reserved for everything but client connections, such as the store.
 const RESERVED_FILES: usize = 100;
 
-/// How long requests that are in flight at the signal may still take.
-const GRACE: Duration = Duration::from_secs(20);
+/// How long requests that are in flight at the signal may still take. The store needs the rest of
+/// the deadline of the whole stop to close.
+const GRACE: Duration = Duration::from_secs(15);
 
-/// Serves until a signal, then finishes the requests that are in flight. A second signal stops the
-/// server at once.
+/// Serves until a signal, then finishes the requests that are in flight.
 ///
 /// # Errors
 ///
@@ -56,14 +56,14 @@ const GRACE: Duration = Duration::from_secs(20);
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    mut signals: ShutdownSignals,
+    mut shutdown: Shutdown,
 ) -> Result<()> {
     let connections = GracefulShutdown::new();
     {
         let mut accepting = pin!(accept_all(&listener, &router, &connections));
         tokio::select! {
             () = &mut accepting => {}
-            () = signals.recv() => {}
+            () = shutdown.requested() => {}
         }
         tracing::info!("stopping");
         let _ = tokio::time::timeout(LATECOMERS, accepting).await;
@@ -73,7 +73,6 @@ pub(crate) async fn serve(
     tokio::select! {
         () = connections.shutdown() => Ok(()),
         () = tokio::time::sleep(GRACE) => bail!("some requests were not finished in time"),
-        () = signals.recv() => bail!("stopped at once: some requests were not finished"),
     }
 }
 

@@ -1,29 +1,165 @@
 //! Sets up the log on standard error.
+//!
+//! A thread of its own writes the log. If its reader stalls, lines wait in a bounded queue and are
+//! then dropped, so that no request waits for the log.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    io::{self, IsTerminal, Write, stderr},
+    mem,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 use crate::options::{LogFormat, LogLevel};
 
-/// Starts logging. Log lines contain ids, never a token.
-pub(crate) fn start(format: LogFormat, level: LogLevel) {
-    let level = match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let log = tracing_subscriber::fmt()
-        .with_writer(stderr)
-        .with_max_level(level)
-        // By default, a failed write to the log panics. It must not take the API down.
-        .log_internal_errors(false)
-        .with_target(false)
-        .with_ansi(stderr().is_terminal());
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+/// The most lines that wait to be written.
+const QUEUE: usize = 4096;
+
+/// How often, and with which pauses, [`Log::flush`] tries to find room in the queue.
+const FLUSH_ATTEMPTS: u32 = 50;
+const FLUSH_PAUSE: Duration = Duration::from_millis(20);
+
+/// The log of the process. Clones are the same log.
+#[derive(Clone)]
+pub(crate) struct Log {
+    queue: NonBlocking,
+    dropped: Arc<Dropped>,
+    /// The thread that writes, until the log is flushed for the last time.
+    writer: Arc<Mutex<Option<WorkerGuard>>>,
+}
+
+impl Log {
+    /// Starts logging. Log lines contain ids, never a token.
+    pub(crate) fn start(format: LogFormat, level: LogLevel) -> Self {
+        let level = match level {
+            LogLevel::Error => LevelFilter::ERROR,
+            LogLevel::Warn => LevelFilter::WARN,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Debug => LevelFilter::DEBUG,
+            LogLevel::Trace => LevelFilter::TRACE,
+        };
+        let dropped = Arc::new(Dropped::default());
+        let (queue, writer) = NonBlockingBuilder::default()
+            .buffered_lines_limit(QUEUE)
+            .lossy(true)
+            .thread_name("kw-log")
+            .finish(CountingWriter::new(stderr(), Arc::clone(&dropped)));
+        dropped.from_queue.get_or_init(|| queue.error_counter());
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(queue.clone())
+            .with_max_level(level)
+            // By default a log that cannot be written panics. That must not take the API down.
+            .log_internal_errors(false)
+            .with_target(false)
+            .with_ansi(stderr().is_terminal());
+        match format {
+            LogFormat::Text => subscriber.init(),
+            LogFormat::Json => subscriber.json().flatten_event(true).init(),
+        }
+        Self {
+            queue,
+            dropped,
+            writer: Arc::new(Mutex::new(Some(writer))),
+        }
+    }
+
+    /// Returns the number of lines that were not written since the start.
+    pub(crate) fn dropped_lines(&self) -> u64 {
+        self.dropped.total()
+    }
+
+    /// Queues a line that is no event of `tracing`.
+    pub(crate) fn write_line(&self, line: &str) {
+        // The queue accepts every line, and counts those that it drops.
+        let _ = self.queue.clone().write_all(format!("{line}\n").as_bytes());
+    }
+
+    /// Writes the lines in the queue, and then no more. Gives up after two seconds: the reader may
+    /// have stalled.
+    pub(crate) fn flush(&self) {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(writer) = writer.take() else { return };
+        for _ in 0..FLUSH_ATTEMPTS {
+            let before = self.dropped_lines();
+            // An empty line is dropped exactly if the queue is full.
+            let _ = self.queue.clone().write_all(b"");
+            if self.dropped_lines() == before {
+                // This waits for at most a second until the queue is written.
+                drop(writer);
+                return;
+            }
+            thread::sleep(FLUSH_PAUSE);
+        }
+        // A drop would find the queue full and report it on standard output.
+        mem::forget(writer);
+    }
+}
+
+/// The number of lines that were not written.
+#[derive(Default)]
+struct Dropped {
+    /// Lines that found the queue full.
+    from_queue: OnceLock<ErrorCounter>,
+    /// Lines that the system did not accept.
+    by_error: AtomicU64,
+}
+
+impl Dropped {
+    fn total(&self) -> u64 {
+        let queue = self.from_queue.get().map_or(0, ErrorCounter::dropped_lines);
+        self.by_error.load(Ordering::Relaxed) + queue as u64
+    }
+}
+
+/// Counts the lines that cannot be written, and logs how many were dropped once lines can be
+/// written again.
+struct CountingWriter<W> {
+    target: W,
+    dropped: Arc<Dropped>,
+    reported: u64,
+    /// Whether the last line was written.
+    works: bool,
+}
+
+impl<W> CountingWriter<W> {
+    const fn new(target: W, dropped: Arc<Dropped>) -> Self {
+        Self {
+            target,
+            dropped,
+            reported: 0,
+            works: true,
+        }
+    }
+}
+
+impl<W: Write> Write for CountingWriter<W> {
+    /// Writes a whole line.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.works = self.target.write_all(line).is_ok();
+        if !self.works {
+            self.dropped.by_error.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    /// Called whenever the queue is empty: the reader has recovered.
+    fn flush(&mut self) -> io::Result<()> {
+        let dropped = self.dropped.total();
+        if self.works && dropped > self.reported {
+            let lines = dropped - mem::replace(&mut self.reported, dropped);
+            // This thread can log: it only puts a line into the queue.
+            tracing::warn!(
+                lines,
+                "dropped log lines, because the log was not read in time"
+            );
+        }
+        self.target.flush()
     }
 }

@@ -36,17 +36,20 @@ fn main() -> ExitCode {
     };
     let exit_on_error = cli.command.exit_on_error();
     let result = match cli.command {
-        Command::Serve(options) => serve::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
+        Command::Serve(options) => return serve::run(&cli.library, options),
         Command::Keys(command) => keys::run(&cli.library, command),
         Command::Backup(options) => backup::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
     };
     match result {
         Ok(exit) => exit,
         Err(error) => {
-            // One line with the whole chain of causes, and never a backtrace.
-            let message = redact::tokens(&format!("{error:#}"));
-            let _ = writeln!(stderr(), "error: {message}");
+            let _ = writeln!(stderr(), "{}", error_line(&error));
             exit_on_error
         }
     }
+}
+
+/// Returns one line with the whole chain of causes, and never a backtrace.
+fn error_line(error: &anyhow::Error) -> String {
+    format!("error: {}", redact::tokens(&format!("{error:#}")))
 }

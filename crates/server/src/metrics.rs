@@ -5,10 +5,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use axum::{Extension, response::IntoResponse};
 use http::{StatusCode, header::CONTENT_TYPE};
-use metrics::{Unit, describe_histogram, histogram};
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::logging::Log;
+
 const DURATION: &str = "keywright_http_request_duration_seconds";
+
+const DROPPED_LINES: &str = "keywright_log_lines_dropped_total";
 
 /// Bucket bounds in seconds: from a cached verification to the request timeout.
 const BUCKETS: [f64; 14] = [
@@ -20,11 +24,14 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// The metrics recorder of the process.
 #[derive(Clone)]
-pub(crate) struct Metrics(PrometheusHandle);
+pub(crate) struct Metrics {
+    recorder: PrometheusHandle,
+    log: Log,
+}
 
 impl Metrics {
     /// Installs the recorder. Call this before opening the library, which describes its metrics.
-    pub(crate) fn install() -> Result<Self> {
+    pub(crate) fn install(log: Log) -> Result<Self> {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), &BUCKETS)
             .and_then(PrometheusBuilder::install_recorder)
@@ -34,14 +41,24 @@ impl Metrics {
             Unit::Seconds,
             "Time from the head of a request to the start of its response"
         );
-        Ok(Self(recorder))
+        describe_counter!(
+            DROPPED_LINES,
+            Unit::Count,
+            "Log lines that were dropped, because the log was not read in time"
+        );
+        Ok(Self { recorder, log })
+    }
+
+    fn render(&self) -> String {
+        counter!(DROPPED_LINES).absolute(self.log.dropped_lines());
+        self.recorder.render()
     }
 
     /// Aggregates observations forever. The recorder keeps each observation until it does.
     pub(crate) async fn run_upkeep(self) {
         loop {
             tokio::time::sleep(UPKEEP).await;
-            self.0.run_upkeep();
+            self.recorder.run_upkeep();
         }
     }
 }
@@ -75,7 +92,7 @@ pub(crate) fn record_response(
         body = str,
     )),
 )]
-pub(crate) async fn metrics(Extension(Metrics(recorder)): Extension<Metrics>) -> impl IntoResponse {
+pub(crate) async fn metrics(Extension(metrics): Extension<Metrics>) -> impl IntoResponse {
     let format = "text/plain; version=0.0.4; charset=utf-8";
-    ([(CONTENT_TYPE, format)], recorder.render())
+    ([(CONTENT_TYPE, format)], metrics.render())
 }

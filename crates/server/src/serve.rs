@@ -1,27 +1,58 @@
 //! Runs `keywright serve`.
 
+use std::{panic, process::ExitCode, time::Duration};
+
 use anyhow::{Context, Result};
-use tokio::net::TcpListener;
+use keywright_core::Keywright;
+use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
-    connections, first_key, logging,
+    connections, error_line, first_key,
+    logging::Log,
     metrics::Metrics,
     options::{LibraryOptions, ServeOptions},
-    rlimits,
+    redact, rlimits,
     router::router,
-    shutdown::ShutdownSignals,
+    shutdown::Shutdown,
     store::{self, StoreUrl},
 };
 
-/// Serves the API over HTTP/1.1 until a signal stops it.
+/// How long the last uses of keys may take to be stored when the server stops. With the time for
+/// requests in flight this is less than the deadline of the whole stop.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Serves the API over HTTP/1.1 until a signal stops it, and returns the exit code of the program.
+pub(crate) fn run(library: &LibraryOptions, options: ServeOptions) -> ExitCode {
+    let log = Log::start(options.log_format, options.log_level);
+    // The default hook waits until standard error accepts the message.
+    panic::set_hook(Box::new(|panic| {
+        tracing::error!("{}", redact::tokens(&panic.to_string()));
+    }));
+    let exit = match serve(library, options, &log) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log.write_line(&error_line(&error));
+            ExitCode::FAILURE
+        }
+    };
+    log.flush();
+    exit
+}
+
 #[tokio::main]
-pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Result<()> {
-    logging::start(options.log_format, options.log_level);
+async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Result<()> {
     // Catch signals before anything else, so that the server always shuts down in order.
-    let signals = ShutdownSignals::listen()?;
+    let mut shutdown = Shutdown::listen(log.clone())?;
     let _file_size_signal = rlimits::ignore_file_size_signal()?;
-    let metrics = Metrics::install()?;
-    let opened = store::open(&StoreUrl::parse(&library.store)?, library).await?;
+    let metrics = Metrics::install(log.clone())?;
+    let url = StoreUrl::parse(&library.store)?;
+    let opened = tokio::select! {
+        opened = store::open(&url, library) => opened?,
+        () = shutdown.requested() => {
+            tracing::info!("stopped before the store was open");
+            return Ok(());
+        }
+    };
     // Bind before creating the first key: a server that cannot listen must not use it up.
     let listener = TcpListener::bind(options.listen).await.with_context(|| {
         format!(
@@ -34,9 +65,19 @@ pub(crate) async fn run(library: &LibraryOptions, options: ServeOptions) -> Resu
     tracing::info!("listening on http://{address}");
     tokio::spawn(metrics.clone().run_upkeep());
     let router = router(&opened, options.rate_limit, metrics)?;
-    let served = connections::serve(listener, router, signals).await;
-    if let Err(error) = opened.keys.flush().await {
-        tracing::error!(%error, "could not store when keys were last used");
-    }
+    let served = connections::serve(listener, router, shutdown).await;
+    flush(&opened.keys).await;
     served
+}
+
+/// Stores when keys were last used.
+async fn flush(keys: &Keywright) {
+    tracing::info!("closing the store");
+    let error: anyhow::Error = match timeout(FLUSH_TIMEOUT, keys.flush()).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.into(),
+        Err(elapsed) => elapsed.into(),
+    };
+    let error = format!("{error:#}");
+    tracing::error!(%error, "could not store when keys were last used");
 }

@@ -1,18 +1,81 @@
-//! The signals that stop the server.
+//! Stops the server: the first signal requests it, and a second signal or a deadline ends the
+//! process.
 
-use std::io;
+use std::{io, process, thread, time::Duration};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    time::sleep,
+};
 
-/// SIGTERM, SIGINT (Ctrl-C) and SIGHUP, caught from the moment that this is created.
-pub(crate) struct ShutdownSignals {
+use crate::logging::Log;
+
+/// How long the process may take to end after the first signal. A stalled log adds up to
+/// two seconds.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Whether the server was asked to stop, by SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
+#[derive(Clone)]
+pub(crate) struct Shutdown(watch::Receiver<bool>);
+
+impl Shutdown {
+    /// Catches signals from now on.
+    ///
+    /// A separate thread does it, with a runtime of its own, so that a second signal ends the
+    /// process at any point: also while every thread of the server waits for a store, and while the
+    /// store is closed.
+    pub(crate) fn listen(log: Log) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let mut signals = {
+            let _context = runtime.enter();
+            Signals::listen()?
+        };
+        let (requested, shutdown) = watch::channel(false);
+        thread::Builder::new()
+            .name("kw-signals".into())
+            .spawn(move || {
+                let next = async || signals.recv().await;
+                let overdue = runtime.block_on(supervise(next, requested));
+                tracing::error!("stopped at once: {overdue}");
+                log.flush();
+                process::exit(1)
+            })?;
+        Ok(Self(shutdown))
+    }
+
+    /// Waits until the server was asked to stop.
+    pub(crate) async fn requested(&mut self) {
+        // The sender is dropped only with the process.
+        let _ = self.0.wait_for(|requested| *requested).await;
+    }
+}
+
+/// Requests the shutdown at the first signal. Returns why the process must end now: because of a
+/// second signal or the deadline.
+async fn supervise(
+    mut next_signal: impl AsyncFnMut(),
+    requested: watch::Sender<bool>,
+) -> &'static str {
+    next_signal().await;
+    requested.send_replace(true);
+    tokio::select! {
+        () = next_signal() => "a second signal arrived",
+        () = sleep(DEADLINE) => "stopping took too long",
+    }
+}
+
+struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
-impl ShutdownSignals {
-    pub(crate) fn listen() -> io::Result<Self> {
+impl Signals {
+    fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -20,12 +83,52 @@ impl ShutdownSignals {
         })
     }
 
-    /// Waits for the next signal.
-    pub(crate) async fn recv(&mut self) {
+    async fn recv(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
             _ = self.hangup.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use tokio::{sync::mpsc, time::timeout};
+
+    use super::*;
+
+    const ALMOST: Duration = DEADLINE.saturating_sub(Duration::from_millis(10));
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_that_hangs_ends_after_the_deadline() {
+        let (signals, mut received) = mpsc::channel(1);
+        let (requested, shutdown) = watch::channel(false);
+        let mut overdue = pin!(supervise(
+            async || received.recv().await.unwrap(),
+            requested
+        ));
+        assert!(timeout(2 * DEADLINE, &mut overdue).await.is_err());
+        assert!(!*shutdown.borrow());
+        signals.send(()).await.unwrap();
+        assert!(timeout(ALMOST, &mut overdue).await.is_err());
+        assert!(*shutdown.borrow());
+        assert_eq!(overdue.await, "stopping took too long");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_signal_ends_a_stop_that_hangs() {
+        let (signals, mut received) = mpsc::channel(1);
+        let (requested, _shutdown) = watch::channel(false);
+        let mut overdue = pin!(supervise(
+            async || received.recv().await.unwrap(),
+            requested
+        ));
+        signals.send(()).await.unwrap();
+        assert!(timeout(ALMOST, &mut overdue).await.is_err());
+        signals.send(()).await.unwrap();
+        assert_eq!(overdue.await, "a second signal arrived");
     }
 }
