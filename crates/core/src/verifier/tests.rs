@@ -32,7 +32,7 @@ fn a_record_is_the_same_unless_more_than_its_last_use_differs() {
     let mut used = key();
     used.last_used_at = Some(used.created_at());
     assert!(cached.is_same(&used, 1));
-    let differences: [fn(&mut Key); 10] = [
+    let differences: [fn(&mut Key); 11] = [
         |key| key.id = id("key_0U5lKtf600000001"),
         |key| key.workspace = Workspace::parse("other").unwrap(),
         |key| key.environment = Environment::Test,
