@@ -72,13 +72,13 @@
 //! * **Insert.** The key is added to an index before its record is stored. If the insert is
 //!   interrupted between the two, listings skip the entry, and remove it a minute after they first
 //!   saw it. Until then, it counts in the total of a listing without a filter.
-//! * **Rotation.** If a key requests a rotation, the store checks that key right before the step and
-//!   not in it, since the two keys may be on different servers. The check also registers the
+//! * **Rotation.** If a key requests a rotation, the store checks that key right before the step
+//!   and not in it, since the two keys may be on different servers. The check also registers the
 //!   successor with that key, so that a cascade from it revokes the successor or prevents its
 //!   insert.
 //! * **Purge.** Each record is deleted in a separate step, after all its descendants. A record
-//!   whose header is damaged is kept, and so are its ancestors. If a registered key has no record, a
-//!   tombstone of one byte prevents its insert for a day.
+//!   whose header is damaged is kept, and so are its ancestors. If a registered key has no record,
+//!   a tombstone of one byte prevents its insert for a day.
 //!
 //! # Deadlines and executors
 //!
@@ -97,7 +97,8 @@
 //! `Unavailable`. A cascade revokes the key itself first, without waiting.
 //!
 //! A list with a filter reads at most 100,000 keys ([`RedisConfig::with_list_limit`]). If it has
-//! not seen all keys by then, it has no total, and a page that is not full has a cursor to continue.
+//! not seen all keys by then, it has no total, and a page that is not full has a cursor to
+//! continue.
 
 // Enables the cryptography provider that the TLS support of `redis` uses.
 #[cfg(feature = "tls")]

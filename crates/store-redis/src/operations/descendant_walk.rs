@@ -40,8 +40,8 @@ pub(super) struct DescendantWalk<'a> {
     path: Vec<Ancestor>,
     /// The ids of the keys on the path.
     on_path: HashSet<KeyId>,
-    /// The keys that this walk has deleted. A key can be reached twice: as a successor, and as a key
-    /// that another one received.
+    /// The keys that this walk has deleted. A key can be reached twice: as a successor, and as a
+    /// key that another one received.
     deleted: HashSet<KeyId>,
     confirmation: Confirmation,
 }
@@ -142,7 +142,7 @@ impl<'a> DescendantWalk<'a> {
             .servers
             .run(Request::script(call, effect).in_lane(Lane::Walk))
             .await?;
-        if parent.is_some() {
+        if receiver.is_some() {
             self.confirm(&response);
         }
         let Value::Array(parts) = response.value else {

@@ -1,8 +1,8 @@
 //! Inserting a record.
 //!
-//! An insert has three steps, each in one hash slot: register the key with its parent, add it to the
-//! index, store the record. An insert that is interrupted leaves a registered id or an index entry
-//! without a record. Both are harmless.
+//! An insert has three steps, each in one hash slot: register the key with its parent, add it to
+//! the index, store the record. An insert that is interrupted leaves a registered id or an index
+//! entry without a record. Both are harmless.
 
 use std::{sync::Arc, time::Duration};
 

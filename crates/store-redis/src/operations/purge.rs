@@ -31,7 +31,7 @@ const STEP: u64 = 512;
 ///
 /// Once `caller` is dropped, the running walks end, and no others start.
 ///
-/// A purge of one workspace reads its index; a purge of all workspaces scans all servers. Each
+/// A purge of one workspace reads its index. A purge of all workspaces scans all servers. Each
 /// record is deleted after its descendants. If the result is 0, the purge has visited all records.
 /// On a cluster, it may miss a record that moves to another server in the meantime. A later purge
 /// deletes that record.

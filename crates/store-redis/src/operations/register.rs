@@ -2,8 +2,8 @@
 //!
 //! A record may be on another server than its parent, or than the key that rotates its predecessor.
 //! So the receiving key registers the new id before the record is stored, in the same step in which
-//! it is checked. From then on, a cascade from the receiver finds the new key, or stores a tombstone
-//! in its place, so that the insert fails. A registered id without a record is harmless.
+//! it is checked. From then on, a cascade from the receiver finds the new key, or stores a
+//! tombstone in its place, so that the insert fails. A registered id without a record is harmless.
 
 use std::sync::Arc;
 

@@ -118,8 +118,8 @@ async fn revoke_one(
     (id, receiver): Descendant,
     now: Timestamp,
 ) -> (Result<RevokeReply>, Vec<Descendant>) {
-    let parent = parent.map_or(Vec::new(), |parent| parent.as_bytes().into());
-    let arguments = vec![encode_time(now), parent];
+    let receiver = receiver.map_or(Vec::new(), |receiver| receiver.as_bytes().into());
+    let arguments = vec![encode_time(now), receiver];
     let reply = match run_script(servers, lease, Lane::Walk, &script::CASCADE, &id, arguments).await
     {
         Ok(reply) if reply.code == code::NOT_FOUND => return (Ok(reply), Vec::new()),

@@ -22,8 +22,8 @@
 //!
 //! A single zero byte is a tombstone. It takes the place of a record that must never be inserted: a
 //! key had registered that it would receive the secret, and was revoked with all its descendants
-//! before the record was written. A purge stores tombstones for the same reason, with a time to live
-//! of a day.
+//! before the record was written. A purge stores tombstones for the same reason, with a time to
+//! live of a day.
 
 pub(crate) mod layout;
 
