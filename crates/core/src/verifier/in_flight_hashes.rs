@@ -176,8 +176,6 @@ impl InFlightHashes {
             result: Err(HashError::failed("the run was lost")),
         };
         let is_awaited = move || hashes.lock().is_awaited(&key, number);
-        // If the queue is full, the completion is dropped with the job. Verifications that have
-        // joined meanwhile learn that the run was lost, and this one that the pool is busy.
         hasher.submit(hash, binding, secret, is_awaited, move |result| {
             completion.complete(result);
         })
