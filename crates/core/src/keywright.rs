@@ -104,11 +104,14 @@ impl Keywright {
     ///
     /// Without a flush, up to a minute passes between two writes of one key's last use. Call this
     /// before the host exits. Dropping the last clone of the `Keywright`, its issuer and its
-    /// verifier also writes them, and blocks until they are written.
+    /// verifier also writes them, and blocks for that time, unless the last call of this failed.
+    ///
+    /// A flush takes at most 5 seconds, and stops as soon as the store is unavailable.
     ///
     /// # Errors
     ///
-    /// The store's error. Uses that were not written are retried.
+    /// The store's error, or [`Unavailable`](crate::store::StoreErrorKind::Unavailable) if the time
+    /// is up. Uses that were not written stay queued, and are retried in the background.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let written = self.verifier.flush().await;
         meter::publish();

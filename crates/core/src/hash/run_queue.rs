@@ -9,7 +9,7 @@ use crate::Workspace;
 /// gives new hashes at least every fifth run.
 const MAX_OVERTAKING: u32 = 4;
 
-/// What a run of Argon2 is for.
+/// The purpose of a run of Argon2.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Purpose {
     /// To verify a presented secret against a stored hash.
