@@ -7,7 +7,7 @@ use crate::{Clock, Entropy, OsEntropy, PepperRing, Prefix, Scheme, SystemClock};
 /// The default cache capacity, in keys.
 pub(crate) const DEFAULT_CACHE: usize = 100_000;
 
-/// The default length of the queue for Argon2.
+/// The default number of places for each purpose in the queue for Argon2.
 const DEFAULT_HASH_QUEUE: usize = 256;
 
 /// Configuration of the library. Only the prefix is required.
@@ -16,7 +16,7 @@ const DEFAULT_HASH_QUEUE: usize = 256;
 /// | --- | --- |
 /// | [`with_scheme`](Self::with_scheme) | Argon2id, 19456 KiB, 2 passes, 1 lane |
 /// | [`with_peppers`](Self::with_peppers) | none |
-/// | [`with_hash_queue`](Self::with_hash_queue) | 256 |
+/// | [`with_hash_queue`](Self::with_hash_queue) | 256 verifications, 256 new hashes |
 /// | [`with_cache`](Self::with_cache) | 100,000 keys |
 /// | [`with_entropy`](Self::with_entropy) | the operating system's |
 /// | [`with_clock`](Self::with_clock) | the operating system's |
@@ -63,8 +63,16 @@ impl Config {
         self
     }
 
-    /// Sets how many runs of Argon2 may wait for a core, at least 1. A run beyond that fails with
-    /// [`HashError::Busy`](crate::error::HashError::Busy).
+    /// Sets how many runs of Argon2 may wait for a core, at least 1: this many verifications, and
+    /// in places of their own, this many hashes of new keys or replaced hashes. A run takes about
+    /// 13 ms.
+    ///
+    /// * Verifications go first, but a core that is always busy gives new hashes every fifth run.
+    /// * Workspaces take turns, so a workspace with many runs delays another by one run.
+    /// * A run that finds all places taken fails with
+    ///   [`HashError::Busy`](crate::error::HashError::Busy), unless another workspace has more
+    ///   waiting: then the newest run of the workspace with the most fails in its place. So one
+    ///   workspace can use the whole queue, but not keep others out.
     pub fn with_hash_queue(mut self, runs: usize) -> Self {
         self.hash_queue = runs.max(1);
         self

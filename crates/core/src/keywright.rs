@@ -30,7 +30,7 @@ use crate::{
 /// | `keywright_rehashes_total` | counter | hashes replaced with the current scheme and pepper |
 /// | `keywright_instances` | gauge | open `Keywright`s, not counting clones |
 /// | `keywright_cached_keys` | gauge | keys in the cache |
-/// | `keywright_argon2_waiting` | gauge | Argon2 runs that wait for a core |
+/// | `keywright_argon2_waiting` | gauge | runs of Argon2 that wait for a core, by `purpose` |
 /// | `keywright_last_uses_waiting` | gauge | keys whose last use is not written yet |
 /// | `keywright_lease_holds` | gauge | `Keywright`s whose [`Lease`](crate::store::Lease) holds |
 /// | `keywright_lease_remaining_seconds` | gauge | time until the lease lapses |
@@ -39,6 +39,7 @@ use crate::{
 ///   `undecided`.
 /// * `reason` is `absent` if the key was not cached, `stale` if its record has changed, or `lapsed`
 ///   if the lease did not hold.
+/// * `purpose` is `verification`, or `new_hash` for a new key or a replaced hash.
 /// * `keywright_lease_remaining_seconds` is 0 once the lease has lapsed. It is not published for a
 ///   lease without an end.
 ///
@@ -103,11 +104,14 @@ impl Keywright {
     ///
     /// Without a flush, up to a minute passes between two writes of one key's last use. Call this
     /// before the host exits. Dropping the last clone of the `Keywright`, its issuer and its
-    /// verifier also writes them, and blocks until they are written.
+    /// verifier also writes them, and blocks for that time, unless the last call of this failed.
+    ///
+    /// A flush takes at most 5 seconds, and stops as soon as the store is unavailable.
     ///
     /// # Errors
     ///
-    /// The store's error. Uses that were not written are retried.
+    /// The store's error, or [`Unavailable`](crate::store::StoreErrorKind::Unavailable) if the time
+    /// is up. Uses that were not written stay queued, and are retried in the background.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let written = self.verifier.flush().await;
         meter::publish();

@@ -80,6 +80,7 @@ pub mod conformance;
 mod base62;
 mod caller;
 mod config;
+mod deadline;
 pub mod error;
 mod hash;
 mod instance;

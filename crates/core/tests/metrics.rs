@@ -284,8 +284,10 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
     assert_eq!(recorder.gauge("instances"), 1.0);
 
     // Three runs wait while all threads of the pool are blocked.
-    assert_eq!(recorder.gauge("argon2_waiting"), 0.0);
+    let waiting = |purpose| recorder.gauge(&format!("argon2_waiting purpose={purpose}"));
+    assert_eq!((waiting("new_hash"), waiting("verification")), (0.0, 0.0));
     let busy = open(config(argon2(), &clock));
+    let cold = create(&keys, None);
     let caller = operator();
     let pool = BusyPool::new(&busy, &caller);
     let runs = [(); 3].map(|()| {
@@ -296,8 +298,13 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
         run
     });
     block_on(busy.flush()).unwrap();
-    assert_eq!(recorder.gauge("argon2_waiting"), 3.0);
-    drop((pool, runs));
+    assert_eq!((waiting("new_hash"), waiting("verification")), (3.0, 0.0));
+    let mut verification = Box::pin(busy.verifier().verify(cold.token.expose().as_bytes()));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(verification.as_mut().poll(&mut context).is_pending());
+    block_on(busy.flush()).unwrap();
+    assert_eq!((waiting("new_hash"), waiting("verification")), (3.0, 1.0));
+    drop((pool, runs, verification));
     drop(busy);
 
     // The background thread also publishes. The last write of this use was less than a minute ago.

@@ -4,12 +4,15 @@ use sha2::{Digest, Sha256};
 
 use crate::{Environment, KeyId, Workspace};
 
-/// A digest of the id, the workspace and the environment of a key.
+/// A digest of the id, the workspace and the environment of a key, and that workspace.
 ///
-/// It is an input of the hash of the key's secret. It is never stored: each verification recomputes
-/// it from the record. So a hash that was copied to another row, or a row that was moved to another
-/// workspace, does not verify.
-pub(crate) struct Binding([u8; 32]);
+/// The digest is an input of the hash of the key's secret. It is never stored: each verification
+/// recomputes it from the record. So a hash that was copied to another row, or a row that was moved
+/// to another workspace, does not verify.
+pub(crate) struct Binding {
+    digest: [u8; 32],
+    workspace: Workspace,
+}
 
 impl Binding {
     pub(crate) fn new(id: &KeyId, workspace: &Workspace, environment: Environment) -> Self {
@@ -24,10 +27,17 @@ impl Binding {
             digest.update([part.len().to_le_bytes()[0]]);
             digest.update(part);
         }
-        Self(digest.finalize().into())
+        Self {
+            digest: digest.finalize().into(),
+            workspace: workspace.clone(),
+        }
     }
 
     pub(super) const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+        &self.digest
+    }
+    /// Returns the workspace of the key.
+    pub(super) const fn workspace(&self) -> &Workspace {
+        &self.workspace
     }
 }

@@ -11,6 +11,7 @@ use super::{
     hmac_sha256::KeyedHmac,
     pepper::{Pepper, PepperId, PepperRing},
     pool::{HashQueue, Pool, PoolError},
+    run_queue::Purpose,
     stored::{Scheme, StoredHash},
 };
 use crate::{
@@ -130,8 +131,9 @@ impl Hasher {
         })
     }
 
-    /// Verifies the secret against a hash on the pool, then calls `done`. If `is_wanted` returns
-    /// `false` when a thread takes the job, `done` is dropped without a run.
+    /// Verifies the secret against a hash on the pool, then calls `done`, also if the pool is too
+    /// busy. If `is_wanted` returns `false` when a thread takes the job, `done` is dropped without
+    /// a run.
     pub(crate) fn submit(
         &self,
         hash: &StoredHash,
@@ -151,10 +153,13 @@ impl Hasher {
         let secret = Secret::copied(secret);
         let (salt, expected) = (hash.salt, hash.output);
         let runs = Arc::clone(&self.runs);
-        let job = Box::new(move |blocks: &mut argon2id::Blocks| {
-            if !is_wanted() {
-                return;
-            }
+        let workspace = binding.workspace().clone();
+        let job = Box::new(move |blocks: Result<&mut argon2id::Blocks, PoolError>| {
+            let blocks = match blocks {
+                Ok(blocks) if is_wanted() => blocks,
+                Ok(_) => return,
+                Err(error) => return done(Err(error.into())),
+            };
             runs.fetch_add(1, Ordering::Relaxed);
             let pepper = pepper.as_deref().map(Pepper::key);
             let output = argon2id::hash(cost, pepper, &binding, &salt, &secret, blocks);
@@ -164,7 +169,8 @@ impl Hasher {
                 Err(source) => Err(HashError::failed(source)),
             });
         });
-        Ok(self.pool.submit(job)?)
+        self.pool.submit(Purpose::Verification, &workspace, job);
+        Ok(())
     }
 
     async fn run(
@@ -181,7 +187,8 @@ impl Hasher {
                 let pepper = key.pepper.clone();
                 let secret = Secret::copied(secret);
                 let runs = Arc::clone(&self.runs);
-                let run = self.pool.run(move |blocks| {
+                let workspace = binding.workspace().clone();
+                let run = self.pool.run(Purpose::NewHash, &workspace, move |blocks| {
                     runs.fetch_add(1, Ordering::Relaxed);
                     let pepper = pepper.as_deref().map(Pepper::key);
                     argon2id::hash(cost, pepper, &binding, &salt, &secret, blocks)
@@ -196,7 +203,11 @@ impl fmt::Debug for Hasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hasher")
             .field("scheme", &self.scheme)
-            .field("waiting", &self.queue().waiting())
+            .field(
+                "waiting_verifications",
+                &self.queue().waiting_verifications(),
+            )
+            .field("waiting_new_hashes", &self.queue().waiting_new_hashes())
             .finish_non_exhaustive()
     }
 }

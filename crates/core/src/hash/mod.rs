@@ -8,6 +8,7 @@ mod hasher;
 mod hmac_sha256;
 mod pepper;
 mod pool;
+mod run_queue;
 mod stored;
 
 pub use self::{

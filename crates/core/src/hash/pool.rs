@@ -4,36 +4,80 @@ use std::{
     io,
     num::NonZero,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
 use futures_channel::oneshot;
 
-use super::argon2id::Blocks;
-use crate::thread::JoinOnDrop;
+use super::{
+    argon2id::Blocks,
+    run_queue::{Purpose, RunQueue},
+};
+use crate::{Workspace, thread::JoinOnDrop};
 
-/// A job for a thread of the pool.
-pub(super) type HashJob = Box<dyn FnOnce(&mut Blocks) + Send>;
+/// A job for a thread of the pool. It is called with an error if it found no place in the queue.
+pub(super) type HashJob = Box<dyn FnOnce(Result<&mut Blocks, PoolError>) + Send>;
 
-/// One named thread per core, behind one bounded queue. When the pool is dropped, the threads
-/// finish the jobs in the queue and end.
+/// One named thread per core, behind one [`RunQueue`]. When the pool is dropped, the threads finish
+/// the jobs in the queue and end.
 pub(super) struct Pool {
-    // Dropped before the threads: they end when the queue is disconnected.
-    jobs: Sender<HashJob>,
     queue: HashQueue,
-    _threads: Vec<JoinOnDrop>,
+    threads: Vec<JoinOnDrop>,
 }
 
-/// A view of the queue, for metrics. It does not keep the threads from ending.
+/// The queue of a pool. It does not keep the threads from ending.
 #[derive(Clone)]
-pub(crate) struct HashQueue(Receiver<HashJob>);
+pub(crate) struct HashQueue(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<QueueState>,
+    /// Notified of each new job and of the end of the pool.
+    changed: Condvar,
+}
+
+struct QueueState {
+    runs: RunQueue<HashJob>,
+    /// Whether the pool was dropped.
+    closed: bool,
+}
 
 impl HashQueue {
-    /// Returns the number of jobs that wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.0.len()
+    fn new(capacity: usize) -> Self {
+        let state = QueueState {
+            runs: RunQueue::new(capacity),
+            closed: false,
+        };
+        Self(Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next job. Returns `None` once the pool is dropped and the queue is empty.
+    fn next(&self) -> Option<HashJob> {
+        let is_idle = |state: &mut QueueState| state.runs.is_empty() && !state.closed;
+        let state = self.0.changed.wait_while(self.lock(), is_idle);
+        state.unwrap_or_else(PoisonError::into_inner).runs.pop()
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Returns the number of verifications that wait.
+    pub(crate) fn waiting_verifications(&self) -> usize {
+        self.lock().runs.waiting(Purpose::Verification)
+    }
+
+    /// Returns the number of new hashes that wait.
+    pub(crate) fn waiting_new_hashes(&self) -> usize {
+        self.lock().runs.waiting(Purpose::NewHash)
     }
 }
 
@@ -69,56 +113,61 @@ pub(super) enum PoolError {
 }
 
 impl Pool {
-    pub(super) fn start(queue: usize) -> io::Result<Self> {
-        let (jobs, queue) = crossbeam_channel::bounded::<HashJob>(queue);
+    /// Starts the threads, with a queue that has `capacity` places for each purpose.
+    pub(super) fn start(capacity: usize) -> io::Result<Self> {
+        let mut pool = Self {
+            queue: HashQueue::new(capacity),
+            threads: Vec::new(),
+        };
         let spare = Arc::new(SpareBlocks::default());
-        let start = |_| {
-            let queue = queue.clone();
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            let queue = pool.queue.clone();
             let spare = Arc::clone(&spare);
             let thread = thread::Builder::new()
                 .name("kw-hash".into())
                 .spawn(move || {
-                    for job in queue {
+                    while let Some(job) = queue.next() {
                         let mut blocks = spare.take();
                         // A panic ends the job and not the thread. The job drops its sender, so its
                         // caller gets `PoolError::Lost`.
-                        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| job(&mut blocks)));
+                        let run = AssertUnwindSafe(|| job(Ok(&mut blocks)));
+                        let _ = std::panic::catch_unwind(run);
                         spare.put(blocks);
                     }
                 })?;
-            Ok(JoinOnDrop::new(thread))
-        };
-        let count = thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = (0..count).map(start).collect::<io::Result<_>>()?;
-        Ok(Self {
-            jobs,
-            queue: HashQueue(queue),
-            _threads: threads,
-        })
+            pool.threads.push(JoinOnDrop::new(thread));
+        }
+        Ok(pool)
     }
 
     /// Runs `work` on a thread of the pool and returns its result.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        purpose: Purpose,
+        workspace: &Workspace,
         work: impl FnOnce(&mut Blocks) -> T + Send + 'static,
     ) -> Result<T, PoolError> {
         let (sender, result) = oneshot::channel();
-        let job = Box::new(move |blocks: &mut Blocks| {
+        let job = Box::new(move |blocks: Result<&mut Blocks, PoolError>| {
             // Skip the work if the caller has stopped waiting.
             if !sender.is_canceled() {
-                let _ = sender.send(work(blocks));
+                let _ = sender.send(blocks.map(work));
             }
         });
-        self.submit(job)?;
-        result.await.map_err(|_| PoolError::Lost)
+        self.submit(purpose, workspace, job);
+        result.await.unwrap_or(Err(PoolError::Lost))
     }
 
-    /// Queues a job.
-    pub(super) fn submit(&self, job: HashJob) -> Result<(), PoolError> {
-        self.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => PoolError::Full,
-            TrySendError::Disconnected(_) => PoolError::Lost,
-        })
+    /// Queues a job. If the queue is full, this rejects it, or a job of a workspace that has more
+    /// waiting.
+    pub(super) fn submit(&self, purpose: Purpose, workspace: &Workspace, job: HashJob) {
+        let workspace = workspace.clone();
+        // In a statement of its own: the lock is released before the rejected job is called.
+        let rejected = self.queue.lock().runs.push(purpose, workspace, job);
+        self.queue.0.changed.notify_one();
+        if let Some(rejected) = rejected {
+            rejected(Err(PoolError::Full));
+        }
     }
 
     pub(super) const fn queue(&self) -> &HashQueue {
@@ -126,43 +175,105 @@ impl Pool {
     }
 }
 
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // The threads are joined after this.
+        self.queue.close();
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Poll, Waker};
+    use std::{
+        pin::Pin,
+        sync::mpsc::{self, Sender},
+        task::{Context, Poll, Waker},
+    };
 
     use futures_executor::block_on;
 
     use super::*;
 
-    #[test]
-    fn a_full_queue_rejects_a_job_at_once_and_the_queued_jobs_finish() {
-        let pool = Pool::start(2).unwrap();
-        let (started, starts) = crossbeam_channel::unbounded();
-        let (release, blocked) = crossbeam_channel::bounded::<()>(0);
-        let submit = || {
-            let (started, blocked) = (started.clone(), blocked.clone());
-            let mut job = Box::pin(pool.run(move |_| {
-                started.send(()).unwrap();
-                blocked.recv().is_err()
-            }));
-            match job.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Pending => Ok(job),
-                Poll::Ready(result) => Err(result),
+    fn workspace(name: &str) -> Workspace {
+        Workspace::parse(name).unwrap()
+    }
+
+    /// A pool whose threads are all blocked in a job until this is dropped.
+    struct Blocked {
+        // Dropped before the pool, which waits for its threads.
+        _release: Sender<()>,
+        pool: Arc<Pool>,
+    }
+
+    impl Blocked {
+        fn new(capacity: usize) -> Self {
+            let pool = Arc::new(Pool::start(capacity).unwrap());
+            let (started, starts) = mpsc::channel();
+            let (release, blocked) = mpsc::channel::<()>();
+            let blocked = Arc::new(Mutex::new(blocked));
+            for _ in 0..thread::available_parallelism().unwrap().get() {
+                let (started, blocked) = (started.clone(), Arc::clone(&blocked));
+                let job = move |_: Result<&mut Blocks, PoolError>| {
+                    started.send(()).unwrap();
+                    let _ = blocked.lock().unwrap().recv();
+                };
+                pool.submit(Purpose::NewHash, &workspace("blockers"), Box::new(job));
+                starts.recv().unwrap();
             }
-        };
-        let mut accepted = Vec::new();
-        for _ in 0..thread::available_parallelism().unwrap().get() {
-            accepted.push(submit().ok().unwrap());
-            starts.recv().unwrap();
+            Self {
+                _release: release,
+                pool,
+            }
         }
-        // Every thread is blocked in a job now, so none takes another from the queue.
-        for waiting in 1..=2 {
-            accepted.push(submit().ok().unwrap());
-            assert_eq!(pool.queue().waiting(), waiting);
+
+        /// Starts a run, and returns it unless it is rejected at once.
+        fn start(&self, purpose: Purpose, name: &str) -> Option<Run> {
+            let (pool, name) = (Arc::clone(&self.pool), workspace(name));
+            let mut run: Run = Box::pin(async move { pool.run(purpose, &name, |_| ()).await });
+            match run.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => Some(run),
+                Poll::Ready(result) => {
+                    assert!(matches!(result, Err(PoolError::Full)));
+                    None
+                }
+            }
         }
-        assert!(matches!(submit(), Err(Err(PoolError::Full))));
-        drop(release);
-        assert!(accepted.into_iter().all(|job| block_on(job).unwrap()));
+
+        fn waiting(&self) -> (usize, usize) {
+            let queue = self.pool.queue();
+            (queue.waiting_verifications(), queue.waiting_new_hashes())
+        }
+    }
+
+    type Run = Pin<Box<dyn Future<Output = Result<(), PoolError>>>>;
+
+    #[test]
+    fn a_full_queue_rejects_a_job_at_once_and_does_those_that_it_has() {
+        let blocked = Blocked::new(2);
+        let start = || blocked.start(Purpose::Verification, "a");
+        let accepted = [start().unwrap(), start().unwrap()];
+        assert_eq!(blocked.waiting(), (2, 0));
+        assert!(start().is_none());
+        drop(blocked);
+        assert!(accepted.into_iter().all(|run| block_on(run).is_ok()));
+    }
+
+    #[test]
+    fn a_job_whose_place_goes_to_another_workspace_is_rejected() {
+        let blocked = Blocked::new(2);
+        let start = |name| blocked.start(Purpose::NewHash, name).unwrap();
+        let (first, second, other) = (start("a"), start("a"), start("b"));
+        assert!(matches!(block_on(second), Err(PoolError::Full)));
+        assert_eq!(blocked.waiting(), (0, 2));
+        drop(blocked);
+        assert!(block_on(first).is_ok() && block_on(other).is_ok());
+    }
+
+    async fn run<T: Send + 'static>(
+        pool: &Pool,
+        work: impl FnOnce(&mut Blocks) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        pool.run(Purpose::NewHash, &workspace("a"), work).await
     }
 
     #[test]
@@ -176,16 +287,16 @@ mod tests {
         // A run may start before the previous run has returned its blocks. But there are never more
         // sets of blocks than threads, so one run more than that reuses a set.
         let threads = thread::available_parallelism().unwrap().get();
-        assert!((0..=threads).any(|_| block_on(pool.run(write)).unwrap()));
+        assert!((0..=threads).any(|_| block_on(run(&pool, write)).unwrap()));
     }
 
     #[test]
     fn a_panic_in_a_job_does_not_affect_other_jobs() {
         let pool = Pool::start(8).unwrap();
         for _ in 0..8 {
-            let lost = block_on(pool.run(|_| panic!("a bug in a job")));
+            let lost = block_on(run(&pool, |_| panic!("a bug in a job")));
             assert!(matches!(lost, Err::<(), _>(PoolError::Lost)));
         }
-        assert!(matches!(block_on(pool.run(|_| 7)), Ok(7)));
+        assert!(matches!(block_on(run(&pool, |_| 7)), Ok(7)));
     }
 }

@@ -32,7 +32,9 @@ pub(crate) enum CacheMiss {
 )]
 pub(crate) struct InstanceState {
     pub(crate) cached_keys: usize,
-    pub(crate) argon2_waiting: usize,
+    /// The runs of Argon2 that wait, for verifications and for new hashes.
+    pub(crate) waiting_verifications: usize,
+    pub(crate) waiting_new_hashes: usize,
     pub(crate) last_uses_waiting: usize,
     pub(crate) lease_holds: bool,
     /// The time until the lease lapses, or `None` if it has no end.

@@ -51,7 +51,8 @@ impl Drop for Instance {
 struct Gauges {
     instances: u32,
     cached_keys: usize,
-    argon2_waiting: usize,
+    waiting_verifications: usize,
+    waiting_new_hashes: usize,
     last_uses_waiting: usize,
     leases: u32,
     /// The shortest time until a lease lapses, among those that have an end.
@@ -65,7 +66,8 @@ impl Gauges {
             let state = read();
             gauges.instances += 1;
             gauges.cached_keys += state.cached_keys;
-            gauges.argon2_waiting += state.argon2_waiting;
+            gauges.waiting_verifications += state.waiting_verifications;
+            gauges.waiting_new_hashes += state.waiting_new_hashes;
             gauges.last_uses_waiting += state.last_uses_waiting;
             gauges.leases += u32::from(state.lease_holds);
             let remaining = [gauges.lease_remaining, state.lease_remaining];
@@ -99,7 +101,12 @@ pub(crate) fn publish() {
     let gauges = Gauges::read(&instances);
     gauge!("keywright_instances").set(gauges.instances);
     gauge!("keywright_cached_keys").set(to_f64(gauges.cached_keys));
-    gauge!("keywright_argon2_waiting").set(to_f64(gauges.argon2_waiting));
+    for (purpose, waiting) in [
+        ("verification", gauges.waiting_verifications),
+        ("new_hash", gauges.waiting_new_hashes),
+    ] {
+        gauge!("keywright_argon2_waiting", "purpose" => purpose).set(to_f64(waiting));
+    }
     gauge!("keywright_last_uses_waiting").set(to_f64(gauges.last_uses_waiting));
     gauge!("keywright_lease_holds").set(gauges.leases);
     if let Some(remaining) = gauges.lease_remaining {
@@ -143,7 +150,7 @@ fn describe() {
         ("keywright_cached_keys", "Keys in the cache"),
         (
             "keywright_argon2_waiting",
-            "Runs of Argon2 that wait for a core",
+            "Runs of Argon2 that wait for a core, by purpose",
         ),
         (
             "keywright_last_uses_waiting",

@@ -6,7 +6,7 @@ use super::{
     cached_key::CachedKey,
     in_flight_hashes::InFlightHashes,
     interner::Interner,
-    last_used::{FlushScope, LastUsedQueue},
+    last_used::{FLUSH_LIMIT, FlushScope, LastUsedQueue},
     proof::{Fingerprint, Proof},
     proof_key::ProofKey,
     protocol::Backend,
@@ -57,7 +57,7 @@ impl KeyStoreBackend {
     /// Writes last uses to the store.
     pub(super) async fn flush_last_uses(&self, scope: FlushScope) -> Result<(), StoreError> {
         self.last_used
-            .flush(&*self.store, self.clock.now(), scope)
+            .flush(&*self.store, self.clock.now(), scope, FLUSH_LIMIT)
             .await
     }
 }

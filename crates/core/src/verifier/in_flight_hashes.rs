@@ -176,9 +176,6 @@ impl InFlightHashes {
             result: Err(HashError::failed("the run was lost")),
         };
         let is_awaited = move || hashes.lock().is_awaited(&key, number);
-        // If the queue is full, the completion is dropped with the job. Verifications that have
-        // joined in the meantime get an error that the run was lost. This verification gets an
-        // error that the pool is busy.
         hasher.submit(hash, binding, secret, is_awaited, move |result| {
             completion.complete(result);
         })

@@ -12,8 +12,9 @@ use std::{
 use super::cached_key::CachedKey;
 use crate::{
     Key, KeyId, Timestamp,
-    store::{KeyStore, StoreError},
-    sync::{Mutex, MutexGuard, Ordering, PoisonError},
+    deadline::within,
+    store::{KeyStore, StoreError, StoreErrorKind},
+    sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError},
 };
 
 /// The shortest time between two writes of one key's last use.
@@ -22,11 +23,17 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(60);
 /// The maximum number of keys in one call to the store.
 const BATCH: usize = 512;
 
+/// The longest time that one flush takes. A flush at the end of a program may wait for another one
+/// before it, so two of them fit into the time that service managers give a program to stop.
+pub(super) const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
 /// The last uses that are not written yet, one for each key.
 pub(crate) struct LastUsedQueue {
     waiting: Mutex<HashSet<ById>>,
     /// The maximum number of keys that may wait.
     limit: usize,
+    /// Whether the last flush of all uses failed, and no later flush has written anything.
+    gave_up: AtomicBool,
 }
 
 /// A key in a set, found by its id.
@@ -66,7 +73,13 @@ impl LastUsedQueue {
         Self {
             waiting: Mutex::default(),
             limit,
+            gave_up: AtomicBool::new(false),
         }
+    }
+
+    /// Whether a flush of all uses failed, and the store has accepted none since.
+    pub(super) fn gave_up(&self) -> bool {
+        self.gave_up.load(Ordering::SeqCst)
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashSet<ById>> {
@@ -119,14 +132,47 @@ impl LastUsedQueue {
         }
     }
 
-    /// Writes the uses in `scope`. Uses that the store does not accept stay queued.
+    /// Writes the uses in `scope` within a time limit, and stops as soon as the store is
+    /// unavailable. Uses that were not written stay queued.
     pub(super) async fn flush(
         &self,
         store: &dyn KeyStore,
         now: Timestamp,
         scope: FlushScope,
+        limit: Duration,
     ) -> Result<(), StoreError> {
         let keys = self.select(now, scope);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let unavailable = || StoreError::new(StoreErrorKind::Unavailable, "last uses");
+        let written = match within(limit, self.write(store, &keys, now)).await {
+            Ok(Some(written)) => written,
+            Ok(None) => {
+                // Some of these may have been written. They are written again.
+                self.enqueue_all(&keys);
+                Err(unavailable().with_source("the store did not answer in time"))
+            }
+            Err(source) => Err(unavailable().with_source(source)),
+        };
+        if scope == FlushScope::All && written.is_err() {
+            self.gave_up.store(true, Ordering::SeqCst);
+        }
+        written
+    }
+
+    fn enqueue_all(&self, keys: &[Arc<CachedKey>]) {
+        for cached in keys {
+            self.enqueue(cached);
+        }
+    }
+
+    async fn write(
+        &self,
+        store: &dyn KeyStore,
+        keys: &[Arc<CachedKey>],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut result = Ok(());
         for batch in keys.chunks(BATCH) {
             let uses: Vec<(KeyId, Timestamp)> = batch
@@ -137,13 +183,18 @@ impl LastUsedQueue {
                 })
                 .collect();
             match store.touch(&uses).await {
-                Ok(()) => self.mark_written(batch, now),
+                Ok(()) => {
+                    self.gave_up.store(false, Ordering::SeqCst);
+                    self.mark_written(batch, now);
+                }
                 Err(error) => {
                     // A concurrent flush may have removed the keys from the queue.
-                    for cached in batch {
-                        self.enqueue(cached);
-                    }
+                    self.enqueue_all(batch);
+                    let is_down = error.kind() == StoreErrorKind::Unavailable;
                     result = Err(error);
+                    if is_down {
+                        break;
+                    }
                 }
             }
         }
@@ -218,7 +269,7 @@ mod tests {
         assert_eq!(queue.waiting().len(), 2);
         // Once the others are written, there is room again.
         let store = crate::MemoryStore::new();
-        pollster::block_on(queue.flush(&store, now, FlushScope::All)).unwrap();
+        pollster::block_on(queue.flush(&store, now, FlushScope::All, FLUSH_LIMIT)).unwrap();
         assert_eq!(queue.waiting().len(), 0);
         queue.record(&keys[2], now);
         assert_eq!(queue.waiting().len(), 1);

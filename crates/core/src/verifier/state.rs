@@ -32,7 +32,8 @@ impl VerifierState {
             let hashes = backend.hasher.queue().clone();
             move || InstanceState {
                 cached_keys: cache.len(),
-                argon2_waiting: hashes.waiting(),
+                waiting_verifications: hashes.waiting_verifications(),
+                waiting_new_hashes: hashes.waiting_new_hashes(),
                 last_uses_waiting: last_used.len(),
                 lease_holds: lease.vouches(),
                 lease_remaining: lease.remaining(),

@@ -11,12 +11,13 @@ use std::{
 };
 
 use keywright_core::{
-    Entropy, Issued, OsEntropy, Scheme, Undecided, Verified, VerifyError,
+    Caller, Entropy, IssueError, Issued, NewKey, OsEntropy, Permissions, Scheme, Undecided,
+    Verified, VerifyError, Workspace,
     error::{HashError, RandomError},
 };
 use pollster::block_on;
 
-use crate::world::{World, await_that, cheap};
+use crate::world::{World, await_that, cheap, name};
 
 type Verification<'a> = Pin<Box<dyn Future<Output = Result<Verified, VerifyError>> + 'a>>;
 
@@ -25,9 +26,29 @@ fn verification<'a>(world: &'a World, issued: &'a Issued) -> Verification<'a> {
     Box::pin(world.keys.verifier().verify(token))
 }
 
+fn context() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}
+
 fn poll(verification: &mut Verification<'_>) -> Poll<Result<Verified, VerifyError>> {
-    let mut context = Context::from_waker(Waker::noop());
-    verification.as_mut().poll(&mut context)
+    verification.as_mut().poll(&mut context())
+}
+
+type Creation<'a> = Pin<Box<dyn Future<Output = Result<Issued, IssueError>> + 'a>>;
+
+/// Creates a key in the workspace of `world`.
+fn creation(world: &World) -> Creation<'_> {
+    creation_in(world, "acme")
+}
+
+fn creation_in<'a>(world: &'a World, workspace: &str) -> Creation<'a> {
+    let caller = Caller::new(Workspace::parse(workspace).unwrap(), Permissions::all());
+    let issuer = world.keys.issuer();
+    Box::pin(async move { issuer.create(&caller, NewKey::new(name("n"))).await })
+}
+
+fn is_busy(result: &Poll<Result<Issued, IssueError>>) -> bool {
+    matches!(result, Poll::Ready(Err(IssueError::Hash(HashError::Busy))))
 }
 
 /// Starts a verification over a busy pool, so that it waits for Argon2.
@@ -119,6 +140,52 @@ fn a_verification_fails_at_once_while_the_queue_is_full() {
     }
 }
 
+#[test]
+fn creations_of_one_workspace_do_not_deny_first_verifications() {
+    let maker = World::new();
+    let keys = maker.issue_many(4);
+    let world = maker.reopened(|config| config.with_hash_queue(4));
+    let pool = world.busy_pool();
+    let mut creations: Vec<_> = (0..20).map(|_| creation_in(&world, "hostile")).collect();
+    for (number, creation) in creations.iter_mut().enumerate() {
+        let result = creation.as_mut().poll(&mut context());
+        assert_eq!(is_busy(&result), number >= 4, "{number}");
+    }
+    let verifications: Vec<_> = keys.iter().map(|key| start(&world, key)).collect();
+    drop(pool);
+    for verification in verifications {
+        block_on(verification).unwrap();
+    }
+}
+
+#[test]
+fn creations_of_one_workspace_do_not_deny_those_of_another() {
+    let world = World::with(|config| config.with_hash_queue(4));
+    let pool = world.busy_pool();
+    let mut hostile: Vec<_> = (0..4).map(|_| creation_in(&world, "hostile")).collect();
+    for creation in &mut hostile {
+        assert!(creation.as_mut().poll(&mut context()).is_pending());
+    }
+    // Two of the four places are a fair share.
+    let mut others: Vec<_> = (0..3).map(|_| creation_in(&world, "acme")).collect();
+    for (number, creation) in others.iter_mut().enumerate() {
+        let result = creation.as_mut().poll(&mut context());
+        assert_eq!(is_busy(&result), number >= 2, "{number}");
+    }
+    for (number, creation) in hostile.iter_mut().enumerate() {
+        let result = creation.as_mut().poll(&mut context());
+        assert_eq!(is_busy(&result), number >= 2, "{number}");
+    }
+    drop(pool);
+    for creation in hostile
+        .into_iter()
+        .take(2)
+        .chain(others.into_iter().take(2))
+    {
+        block_on(creation).unwrap();
+    }
+}
+
 /// Counts its seeds.
 #[derive(Clone, Default)]
 struct CountingEntropy(Arc<AtomicU64>);
@@ -140,16 +207,15 @@ impl Entropy for CountingEntropy {
 fn a_hash_that_was_not_replaced_because_the_queue_was_full_is_replaced_later() {
     let maker = World::with(|config| config.with_scheme(Scheme::HmacSha256));
     let issued = maker.issue();
-    let other = maker.reopened(|config| config.with_scheme(cheap())).issue();
     let entropy = CountingEntropy::default();
     let world = maker.reopened(|config| {
         let config = config.with_scheme(cheap()).with_hash_queue(1);
         config.with_entropy(entropy.clone())
     });
     let pool = world.busy_pool();
-    let waiting = start(&world, &other);
-    // Each attempt to replace the hash takes a seed. A second attempt follows only a failed
-    // attempt.
+    let mut waiting = creation(&world);
+    assert!(waiting.as_mut().poll(&mut context()).is_pending());
+    // Each attempt to replace the hash takes a seed. A second attempt follows only a failed one.
     let before = entropy.seeds();
     await_that(|| {
         world.verify(&issued.token).unwrap();

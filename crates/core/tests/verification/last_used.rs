@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread};
 
-use keywright_core::{Key, KeyId, ListKeys};
+use keywright_core::{Key, KeyId, ListKeys, Scheme, store::StoreErrorKind};
 use pollster::block_on;
 
 use crate::world::{World, await_that, forge, operator};
@@ -264,4 +264,74 @@ fn a_denied_verification_is_not_a_use() {
     assert_eq!(used(&world.find(&issued.key.id)), last);
     world.flush().unwrap();
     assert_eq!(used(&world.store.record(&id).key), last);
+}
+
+/// Creates a world with uses that the background thread does not write for a minute.
+fn world_with_recent_uses(keys: usize) -> (World, Vec<KeyId>) {
+    let world = World::with(|config| config.with_scheme(Scheme::HmacSha256));
+    let issued = world.issue_many(keys);
+    let verify_all = || {
+        for issued in &issued {
+            world.verify(&issued.token).unwrap();
+        }
+    };
+    verify_all();
+    world.flush().unwrap();
+    // The background thread may be writing the same uses.
+    await_flush(&world);
+    world.clock.adjust(1);
+    verify_all();
+    (world, issued.iter().map(|issued| issued.key.id).collect())
+}
+
+#[test]
+fn a_flush_stops_at_the_first_unavailable_and_is_not_repeated_on_drop() {
+    let (world, ids) = world_with_recent_uses(2_000);
+    let World {
+        store, keys, clock, ..
+    } = world;
+    let before = store.touch_calls();
+    store.fail_touches(1);
+    let error = block_on(keys.flush()).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert_eq!(store.touch_calls() - before, 1);
+    drop(keys);
+    assert_eq!(store.touch_calls() - before, 1);
+    for id in &ids {
+        assert_eq!(used(&store.record(id).key), Some(clock.millis() - 1));
+    }
+}
+
+#[test]
+fn a_flush_after_a_failed_one_writes_all_uses() {
+    let (world, ids) = world_with_recent_uses(2_000);
+    world.store.fail_touches(1);
+    world.flush().unwrap_err();
+    world.flush().unwrap();
+    world.clock.adjust(1);
+    let used_last = world.issue();
+    world.verify(&used_last.token).unwrap();
+    let World {
+        store, keys, clock, ..
+    } = world;
+    // The store has accepted uses since the failure, so the drop writes the rest.
+    drop(keys);
+    for id in &ids {
+        assert_eq!(used(&store.record(id).key), Some(clock.millis() - 1));
+    }
+    let written = store.record(&used_last.key.id).key;
+    assert_eq!(used(&written), Some(clock.millis()));
+}
+
+#[test]
+fn a_store_that_stalls_does_not_keep_the_library_from_closing() {
+    let (world, ids) = world_with_recent_uses(2_000);
+    let World { store, keys, .. } = world;
+    let before = store.touch_calls();
+    store.stall_touches();
+    let error = block_on(keys.flush()).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    drop(keys);
+    assert_eq!(store.touch_calls() - before, 1);
+    assert_eq!(ids.len(), 2_000);
 }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -34,6 +34,9 @@ pub(crate) struct SpyStore {
     before_rehash: Hook,
     before_touch: Hook,
     touches_to_fail: AtomicU64,
+    touch_calls: AtomicU64,
+    /// Whether writes of last uses are never answered.
+    stalls: AtomicBool,
     /// The results of the next insertions and rotations, in reverse order.
     insert_results: Mutex<Vec<StoreErrorKind>>,
 }
@@ -106,6 +109,16 @@ impl SpyStore {
             step.await?;
         }
         error.map_or(Ok(()), Err)
+    }
+
+    /// Returns how many writes of last uses were attempted.
+    pub(crate) fn touch_calls(&self) -> u64 {
+        self.touch_calls.load(Ordering::SeqCst)
+    }
+
+    /// Makes writes of last uses wait for ever.
+    pub(crate) fn stall_touches(&self) {
+        self.stalls.store(true, Ordering::SeqCst);
     }
 
     /// Makes this many writes of last uses fail.
@@ -182,7 +195,11 @@ impl KeyStore for SpyStore {
     }
 
     async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        self.touch_calls.fetch_add(1, Ordering::SeqCst);
         self.before_touch.run();
+        if self.stalls.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         let to_fail =
             self.touches_to_fail
                 .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
