@@ -219,8 +219,8 @@ impl Query {
     fn cascade(&self) -> Option<bool> {
         match self.value("cascade") {
             _ if !self.has_only(&["cascade"]) => None,
-            Some("true") => Some(true),
-            Some("false") | None => Some(false),
+            Some("true" | "True" | "1") => Some(true),
+            Some("false" | "False" | "0") | None => Some(false),
             Some(_) => None,
         }
     }

@@ -324,7 +324,7 @@ async fn error_responses_match_the_document() {
         ("DELETE", "/{id}", no_key, None, StatusCode::NOT_FOUND),
         (
             "DELETE",
-            "/{id}?cascade=1",
+            "/{id}?cascade=yes",
             no_key,
             None,
             StatusCode::BAD_REQUEST,
