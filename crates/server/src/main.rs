@@ -4,6 +4,7 @@ mod cli;
 mod connections;
 mod first_key;
 mod health;
+mod host_header;
 mod keys;
 mod logging;
 mod metrics;
