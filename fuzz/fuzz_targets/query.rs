@@ -117,7 +117,7 @@ fn check_page(host: &Host, query: &Query) -> Option<String> {
     let meta = &response.json["meta"];
     assert_eq!(meta["limit"], wanted.limit, "{response}");
     let more = ids.next().is_some();
-    assert_eq!(meta["next_cursor"].is_string(), more, "{response}");
+    assert_eq!(meta["nextCursor"].is_string(), more, "{response}");
     let by_number = wanted.cursor.is_none();
     for (member, value) in [
         ("page", wanted.page),
@@ -130,7 +130,7 @@ fn check_page(host: &Host, query: &Query) -> Option<String> {
             "{response}"
         );
     }
-    meta["next_cursor"].as_str().map(str::to_owned)
+    meta["nextCursor"].as_str().map(str::to_owned)
 }
 
 /// A query string of a URI, and its parameters.

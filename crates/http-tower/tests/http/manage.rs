@@ -38,7 +38,7 @@ async fn a_list_is_paged_by_number_and_by_cursor() {
     assert!(newest["data"][0].get("secret").is_none());
 
     let mut seen = HashSet::new();
-    let mut next = newest["meta"]["next_cursor"].clone();
+    let mut next = newest["meta"]["nextCursor"].clone();
     for key in newest["data"].as_array().unwrap() {
         seen.insert(key["id"].as_str().unwrap().to_owned());
     }
@@ -52,8 +52,8 @@ async fn a_list_is_paged_by_number_and_by_cursor() {
             assert!(seen.insert(key["id"].as_str().unwrap().to_owned()));
         }
         let members: Vec<&String> = page["meta"].as_object().unwrap().keys().collect();
-        assert_eq!(members, ["limit", "next_cursor"]);
-        next = page["meta"]["next_cursor"].clone();
+        assert_eq!(members, ["limit", "nextCursor"]);
+        next = page["meta"]["nextCursor"].clone();
     }
     assert_eq!(seen.len(), 46);
 }
@@ -97,7 +97,7 @@ async fn a_list_is_filtered_by_name_and_status() {
 async fn an_invalid_query_is_rejected() {
     let (_, client) = acme().await;
     client.create(json!({"name": "other"})).await;
-    let cursor = client.send("GET", "/?limit=1", None).await.json()["meta"]["next_cursor"].clone();
+    let cursor = client.send("GET", "/?limit=1", None).await.json()["meta"]["nextCursor"].clone();
     let cursor = cursor.as_str().unwrap();
     let mut damaged = cursor.to_owned();
     damaged.replace_range(
