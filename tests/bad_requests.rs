@@ -310,3 +310,24 @@ fn a_request_that_is_cut_off_stores_nothing() {
     assert_eq!(story.server.whoami(&story.token).status, 200);
     assert_eq!(story.count(), 1);
 }
+
+#[test]
+fn a_request_without_a_host_or_with_two_is_refused() {
+    let story = Story::start();
+    for (version, hosts, status) in [
+        ("1.1", "", 400),
+        ("1.1", "host: a\r\nhost: a\r\n", 400),
+        ("1.1", "host: a\r\nHost: b\r\n", 400),
+        ("1.1", "host: a@b\r\n", 400),
+        ("1.1", "host: localhost:8080\r\n", 200),
+        ("1.1", "host:\r\n", 200),
+        ("1.0", "", 200),
+    ] {
+        let request = format!("GET /healthz HTTP/{version}\r\nconnection: close\r\n{hosts}\r\n");
+        let response = story.server.raw(request);
+        assert_eq!(response.status, status, "{version} {hosts:?}");
+        if status == 400 {
+            assert_eq!(response.json()["code"], "invalid_host", "{hosts:?}");
+        }
+    }
+}

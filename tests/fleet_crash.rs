@@ -284,7 +284,7 @@ fn list(server: &Server, admin: &str) -> HashMap<String, Value> {
                 "{key} is listed twice"
             );
         }
-        match page["meta"]["next_cursor"].as_str() {
+        match page["meta"]["nextCursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return keys,
         }

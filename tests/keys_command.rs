@@ -52,7 +52,7 @@ fn the_command_line_prints_the_same_json_as_the_api() {
     let second = keys_json(path, &["list", "--page", "2", "--limit", "2"]);
     assert_eq!(second, api("?page=2&limit=2"));
     assert_eq!(second["meta"]["totalPages"], 3);
-    let cursor = second["meta"]["next_cursor"].as_str().unwrap();
+    let cursor = second["meta"]["nextCursor"].as_str().unwrap();
     let third = keys_json(path, &["list", "--limit", "2", "--cursor", cursor]);
     assert_eq!(third, api(&format!("?limit=2&cursor={cursor}")));
     assert_eq!(third["data"].as_array().unwrap().len(), 2);

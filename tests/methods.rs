@@ -143,9 +143,38 @@ fn options_and_405_list_the_methods_of_a_path() {
             let (status, lines, _) = exchange(&story.server, method, path, &story.bearer);
             assert_eq!(status, 405, "{method} {path}");
             assert!(
-                lines.contains(&"allow: GET,HEAD".to_owned()),
+                lines.contains(&"allow: GET,HEAD,OPTIONS".to_owned()),
                 "{path}: {lines:?}"
             );
         }
     }
+}
+
+#[test]
+fn every_path_of_the_server_answers_options_without_a_key() {
+    let story = Story::start();
+    for path in [
+        "/v1/whoami",
+        "/openapi.json",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+    ] {
+        let (status, lines, body) = exchange(&story.server, "OPTIONS", path, "");
+        assert_eq!((status, body.as_str()), (204, ""), "{path}");
+        let allow = "allow: GET, HEAD, OPTIONS".to_owned();
+        assert!(lines.contains(&allow), "{path}: {lines:?}");
+        assert!(
+            lines.contains(&"cache-control: no-store".to_owned()),
+            "{path}"
+        );
+        let (status, lines, _) = exchange(&story.server, "POST", path, &story.bearer);
+        assert_eq!(status, 405, "{path}");
+        assert!(
+            lines.iter().any(|line| line.starts_with("allow: ")),
+            "{path}: {lines:?}"
+        );
+    }
+    let (status, ..) = exchange(&story.server, "GET", "/v1/whoami", "");
+    assert_eq!(status, 401);
 }

@@ -61,11 +61,17 @@ fn the_metrics_count_requests_and_contain_no_text_of_a_client() {
     // A token in the path, and an unknown method.
     let lost = format!("/{token}?{token}");
     assert_eq!(server.send("GET", &lost, &admin, "").status, 404);
+    assert_eq!(server.send("GET", &path, &admin, "").status, 200);
+    let rotate = format!("{path}/rotate");
+    assert_eq!(server.send("POST", &rotate, &admin, "").status, 404);
+    let presented = format!(r#"{{"key":"{token}"}}"#);
+    let verify = "/v1/api-keys/verify";
+    assert_eq!(server.send("POST", verify, &admin, &presented).status, 200);
     assert_eq!(server.send("TELL-TALE", &lost, &admin, "").status, 404);
 
-    let (text, after) = scrape_until(&server, |series| series[&outcome("revoked")] == 1.0);
-    // The requests to create, whoami and revoke.
-    assert_eq!(after[&outcome("accepted")], 3.0, "{text}");
+    let (text, after) = scrape_until(&server, |series| series[&outcome("revoked")] == 2.0);
+    // The requests to create, whoami, revoke, get, rotate and verify.
+    assert_eq!(after[&outcome("accepted")], 6.0, "{text}");
     assert_eq!(after[&outcome("wrong_secret")], 1.0, "{text}");
     assert_eq!(after[&outcome("malformed")], 1.0, "{text}");
     assert_eq!(after["keywright_argon2_runs_total"], 0.0, "{text}");
@@ -74,7 +80,7 @@ fn the_metrics_count_requests_and_contain_no_text_of_a_client() {
         series.map(|(_, value)| value).sum::<f64>()
     };
     let decided = sum("keywright_cache_hits_total") + sum("keywright_cache_misses_total");
-    assert_eq!(decided, 5.0, "{text}");
+    assert_eq!(decided, 9.0, "{text}");
     let requests = "keywright_http_request_duration_seconds_count";
     let by = |method: &str, route: &str, status: u16| {
         after[&format!("{requests}{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}}")]
@@ -82,7 +88,10 @@ fn the_metrics_count_requests_and_contain_no_text_of_a_client() {
     assert_eq!(by("GET", "/v1/whoami", 200), 1.0);
     assert_eq!(by("GET", "/v1/whoami", 401), 3.0);
     assert_eq!(by("POST", "/v1/api-keys", 201), 1.0);
-    assert_eq!(by("DELETE", "/v1/api-keys/{*rest}", 200), 1.0);
+    assert_eq!(by("DELETE", "/v1/api-keys/{id}", 200), 1.0);
+    assert_eq!(by("GET", "/v1/api-keys/{id}", 200), 1.0);
+    assert_eq!(by("POST", "/v1/api-keys/{id}/rotate", 404), 1.0);
+    assert_eq!(by("POST", "/v1/api-keys/verify", 200), 1.0);
     assert_eq!(by("GET", "", 404), 1.0);
     assert_eq!(by("OTHER", "", 404), 1.0);
 

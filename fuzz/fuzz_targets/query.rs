@@ -117,7 +117,7 @@ fn check_page(host: &Host, query: &Query) -> Option<String> {
     let meta = &response.json["meta"];
     assert_eq!(meta["limit"], wanted.limit, "{response}");
     let more = ids.next().is_some();
-    assert_eq!(meta["next_cursor"].is_string(), more, "{response}");
+    assert_eq!(meta["nextCursor"].is_string(), more, "{response}");
     let by_number = wanted.cursor.is_none();
     for (member, value) in [
         ("page", wanted.page),
@@ -130,7 +130,7 @@ fn check_page(host: &Host, query: &Query) -> Option<String> {
             "{response}"
         );
     }
-    meta["next_cursor"].as_str().map(str::to_owned)
+    meta["nextCursor"].as_str().map(str::to_owned)
 }
 
 /// A query string of a URI, and its parameters.
@@ -219,8 +219,8 @@ impl Query {
     fn cascade(&self) -> Option<bool> {
         match self.value("cascade") {
             _ if !self.has_only(&["cascade"]) => None,
-            Some("true") => Some(true),
-            Some("false") | None => Some(false),
+            Some("true" | "True" | "1") => Some(true),
+            Some("false" | "False" | "0") | None => Some(false),
             Some(_) => None,
         }
     }

@@ -68,7 +68,7 @@ fn not_http() -> Vec<Case> {
 
 fn beyond_limits(token: &str) -> Vec<Case> {
     let get = |target: &str, headers: &str| {
-        format!("GET {target} HTTP/1.1\r\nconnection: close\r\n{headers}\r\n")
+        format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n")
     };
     let post = |headers: &str, body: &[u8]| {
         let head = request("POST", "/v1/api-keys", token, "");

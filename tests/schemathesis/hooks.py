@@ -65,7 +65,7 @@ def a_cursor(base_url, authorization):
     headers = {"Authorization": authorization} if authorization else {}
     url = f"{base_url.rstrip('/')}{KEYS}?limit=1"
     response = requests.get(url, headers=headers, timeout=60)
-    return response.json().get("meta", {}).get("next_cursor")
+    return response.json().get("meta", {}).get("nextCursor")
 
 
 @schemathesis.hook

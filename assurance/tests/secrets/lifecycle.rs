@@ -123,7 +123,7 @@ pub(crate) fn run_lifecycle(server: &Server, first: &str, canaries: &mut Canarie
     }
     send("GET", BASE, &one, "", 200);
     let page = send("GET", &format!("{BASE}?limit=1&search=o"), &one, "", 200);
-    assert!(page.body().contains("next_cursor"));
+    assert!(page.body().contains("nextCursor"));
     send("GET", &at_one, &two, "", 200);
     send(
         "PATCH",

@@ -46,7 +46,8 @@ pub(crate) async fn verification(
 }
 
 /// Wraps the handler of an endpoint in a span that records the key in the path and the status of
-/// the response. The handler adds its caller with [`record_caller`].
+/// the response, and logs why it failed if the host must mend that. The handler adds its caller
+/// with [`record_caller`].
 pub(crate) async fn operation<B>(
     operation: &'static str,
     key: Option<KeyId>,
@@ -61,6 +62,10 @@ pub(crate) async fn operation<B>(
         status = Empty
     );
     let result = handler.instrument(span.clone()).await;
+    if let Some(error) = result.as_ref().err().and_then(ApiError::cause) {
+        let key = key.map(display);
+        tracing::error!(operation, key, error, "API key operation failed");
+    }
     let status = result
         .as_ref()
         .map_or_else(ApiError::status, Response::status);

@@ -15,12 +15,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use keywright_core::{Denied, Prefix, TokenRef};
+use keywright_core::{Caller, Denied, Prefix, TokenRef, Workspace};
 use serde_json::json;
 use tracing::{Level, level_filters::LevelFilter, subscriber::set_default};
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use crate::common::{Client, acme};
+use crate::common::{Client, acme, acme_on, request, stores};
 
 /// Held for the whole of each test.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -140,4 +140,38 @@ async fn the_span_of_a_host_without_debug_spans_is_unchanged() {
         host.contains(r#"caller="its own" workspace="its own"}"#),
         "{host}"
     );
+}
+
+#[tokio::test]
+async fn a_failed_revocation_is_not_logged_as_a_failed_issue() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let [_, (store, folder)] = stores();
+    let (_keys, client) = acme_on(store).await;
+    let (id, _) = client.create(json!({"name": "n"})).await;
+    // The store rejects everything once its file is gone.
+    drop(folder);
+    let log = Log::default();
+    let _guard = log.start(Level::INFO);
+    let path = format!("/{id}");
+    for (method, operation) in [("DELETE", "revoke"), ("GET", "get"), ("PATCH", "update")] {
+        let body = (method == "PATCH").then(|| json!({"name": "m"}));
+        let mut request = request(method, &path, "", body.as_ref());
+        // A caller of the host, because the store is not there to verify a key.
+        let workspace = Workspace::parse("acme").unwrap();
+        let caller = Caller::new(workspace, "*".parse().unwrap());
+        request.extensions_mut().insert(caller);
+        let response = client.send_request(request).await;
+        assert_eq!(response.status.as_u16(), 503, "{method}");
+        let text = log.text();
+        let line = text.lines().last().unwrap();
+        for part in [
+            "ERROR",
+            "API key operation failed",
+            &format!("operation=\"{operation}\""),
+            &format!("key={id}"),
+        ] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+        assert!(!text.contains("issue"), "{text}");
+    }
 }

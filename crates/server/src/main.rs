@@ -6,6 +6,7 @@ mod connections;
 mod drain;
 mod first_key;
 mod health;
+mod host_header;
 mod keys;
 mod logging;
 mod metrics;

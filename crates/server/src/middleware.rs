@@ -1,4 +1,5 @@
-//! The middleware around every route: request id, log line, metrics, timeout and `Cache-Control`.
+//! The middleware around every route: request id, log line, metrics, `Host`, timeout and
+//! `Cache-Control`.
 
 use std::time::Duration;
 
@@ -13,13 +14,14 @@ use keywright_http_tower::{REQUEST_ID, error_response, request_id};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
-use crate::metrics;
+use crate::{host_header, metrics};
 
 /// How long a request may take, from the end of its head to the start of the response. A client
 /// that sends its body byte by byte gets no more time.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Handles a request, logs and counts it, and responds with 408 after [`REQUEST_TIMEOUT`].
+/// Handles a request, logs and counts it, and answers 400 to a bad `Host` and 408 after
+/// [`REQUEST_TIMEOUT`].
 pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
@@ -35,12 +37,20 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
         route,
     );
     let started = now();
-    let response = timeout(REQUEST_TIMEOUT, next.run(request).instrument(span.clone()));
-    let mut response = response.await.unwrap_or_else(|_| {
-        let message = "the request took too long";
-        let status = StatusCode::REQUEST_TIMEOUT;
-        error_response(status, "request_timeout", message, &headers).map(Body::new)
-    });
+    let reject =
+        |status, code, message| error_response(status, code, message, &headers).map(Body::new);
+    let mut response = match host_header::check(request.version(), &headers) {
+        Err(message) => reject(StatusCode::BAD_REQUEST, "invalid_host", message),
+        Ok(()) => {
+            let response = next.run(request).instrument(span.clone());
+            timeout(REQUEST_TIMEOUT, response)
+                .await
+                .unwrap_or_else(|_| {
+                    let status = StatusCode::REQUEST_TIMEOUT;
+                    reject(status, "request_timeout", "the request took too long")
+                })
+        }
+    };
     let duration = started.elapsed();
     metrics::record_response(method, route, response.status(), duration);
     let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);

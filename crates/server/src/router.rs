@@ -3,8 +3,12 @@
 use std::{num::NonZeroU32, sync::Arc};
 
 use anyhow::Result;
-use axum::{Extension, Router, body::Body, routing::get};
-use http::{HeaderMap, StatusCode};
+use axum::{
+    Extension, Router,
+    body::Body,
+    routing::{MethodRouter, get},
+};
+use http::{HeaderMap, StatusCode, header::ALLOW};
 use keywright_http_tower::{ApiKeys, AuthLayer, RateLimit, error_response};
 
 use crate::{
@@ -27,15 +31,23 @@ pub(crate) fn router(library: &Library, rate_limit: u32, metrics: Metrics) -> Re
     }
     let auth = AuthLayer::new(keys.verifier().clone());
     let document = Extension(openapi::Document::of(&endpoints)?);
-    Ok(Router::new()
-        .route_service(base, endpoints.clone())
-        .route_service(&format!("{base}/"), endpoints.clone())
-        .route_service(&format!("{base}/{{*rest}}"), endpoints)
-        .route("/v1/whoami", get(whoami::whoami).layer(auth))
-        .route("/openapi.json", get(openapi::openapi_json).layer(document))
-        .route("/metrics", get(metrics::metrics).layer(Extension(metrics)))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+    // One route for each template, so that logs and metrics show it.
+    let router = ApiKeys::PATHS.into_iter().fold(
+        Router::new().route_service(&format!("{base}/"), endpoints.clone()),
+        |router, path| router.route_service(&format!("{base}{path}"), endpoints.clone()),
+    );
+    Ok(router
+        .route("/v1/whoami", read(get(whoami::whoami).layer(auth)))
+        .route(
+            "/openapi.json",
+            read(get(openapi::openapi_json).layer(document)),
+        )
+        .route(
+            "/metrics",
+            read(get(metrics::metrics).layer(Extension(metrics))),
+        )
+        .route("/healthz", read(get(health::healthz)))
+        .route("/readyz", read(get(health::readyz)))
         .with_state(Arc::clone(&library.store))
         .fallback(async |headers: HeaderMap| {
             let message = "there is nothing here";
@@ -48,4 +60,9 @@ pub(crate) fn router(library: &Library, rate_limit: u32, metrics: Metrics) -> Re
         })
         .layer(axum::middleware::from_fn(observe))
         .layer(axum::middleware::from_fn(drain)))
+}
+
+/// Adds `OPTIONS` to a route that can be read, without authentication.
+fn read<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
+    route.options(async || (StatusCode::NO_CONTENT, [(ALLOW, "GET, HEAD, OPTIONS")]))
 }

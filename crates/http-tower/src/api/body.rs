@@ -32,10 +32,7 @@ pub(super) async fn optional_object(
     headers: &HeaderMap,
     body: impl RequestBody,
 ) -> Result<(Option<Map<String, Value>>, Bytes), ApiError> {
-    if announced_length(headers, &body) > MAX_BODY_LENGTH as u64 {
-        return Err(ApiError::body_too_large());
-    }
-    let bytes = read(body).await?;
+    let bytes = bytes(headers, body).await?;
     if bytes.is_empty() {
         return Ok((None, bytes));
     }
@@ -44,6 +41,31 @@ pub(super) async fn optional_object(
     }
     let object = strict_json::object(&bytes).map_err(invalid_json)?;
     Ok((object, bytes))
+}
+
+/// Reads the body of a request that has none by its contract. Returns the fields of a JSON object,
+/// and none for an empty body. Clients send `{}` here, some of them without its media type.
+pub(super) async fn unexpected_object(
+    headers: &HeaderMap,
+    body: impl RequestBody,
+) -> Result<Map<String, Value>, ApiError> {
+    let bytes = bytes(headers, body).await?;
+    if bytes.is_empty() {
+        return Ok(Map::new());
+    }
+    match strict_json::object(&bytes) {
+        Ok(object) => Ok(object.unwrap_or_default()),
+        Err(_) if !is_json(headers) => Err(ApiError::unsupported_media_type()),
+        Err(message) => Err(invalid_json(message)),
+    }
+}
+
+/// Reads the bytes of a body, unless it announces that it is too long.
+async fn bytes(headers: &HeaderMap, body: impl RequestBody) -> Result<Bytes, ApiError> {
+    if announced_length(headers, &body) > MAX_BODY_LENGTH as u64 {
+        return Err(ApiError::body_too_large());
+    }
+    read(body).await
 }
 
 /// Returns the length that the body or the header announces. A layer around the body can hide its

@@ -98,6 +98,11 @@ impl Fields {
         });
     }
 
+    /// Removes a field without reading it. Returns whether the body had it.
+    pub(super) fn take(&mut self, field: &str) -> bool {
+        self.unread.remove(field).is_some()
+    }
+
     /// Records the error of a field that is missing, unless the body has another error: an unknown
     /// field, or one that is not valid. That error is the cause.
     pub(super) fn reject_if_valid(&mut self, field: &'static str, message: impl Into<String>) {

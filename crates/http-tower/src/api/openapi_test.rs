@@ -6,7 +6,11 @@ use keywright_core::KeyId;
 use serde_json::{Map, Value};
 
 use super::{
-    create, fields::FIELDS_READ, list, query, revoke, rotate, router::Route, update, verify,
+    create,
+    fields::FIELDS_READ,
+    list, query, revoke, rotate,
+    router::{self, Route},
+    update, verify,
 };
 use crate::error::ApiError;
 
@@ -88,6 +92,9 @@ fn paths_are_the_routes_and_have_their_methods() {
         Route::Rotate(id),
     ];
     assert_eq!(paths.len(), routes.len());
+    let mut templates = router::TEMPLATES.map(|path| if path.is_empty() { "/" } else { path });
+    templates.sort_unstable();
+    assert_eq!(paths.keys().collect::<Vec<_>>(), templates);
     for route in routes {
         // The compiler rejects this match without a new route. Also add the route to `routes`.
         let path = match route {

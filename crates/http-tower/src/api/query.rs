@@ -76,6 +76,15 @@ fn is_utf8(query: &str) -> bool {
     std::str::from_utf8(&decoded).is_ok()
 }
 
+/// Parses a boolean, in the spellings of JSON, Python and C.
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" | "1" => Some(true),
+        "false" | "False" | "0" => Some(false),
+        _ => None,
+    }
+}
+
 /// Parses a whole number from 1 to `max`, in plain digits.
 pub(super) fn number(text: &str, max: u32) -> Option<u32> {
     let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

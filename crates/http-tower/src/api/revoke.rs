@@ -2,22 +2,34 @@
 
 use http::{StatusCode, request::Parts};
 use keywright_core::{KeyId, Permission, Reach};
+use serde_json::{Map, Value};
 
 use super::{
+    body::{self, RequestBody},
     context::Context,
+    fields::Fields,
     query::{self, UNKNOWN},
     response::{ApiResult, json},
 };
 use crate::{error::ApiError, views::RevocationView};
 
 /// The query parameters.
-pub(super) const PARAMETERS: [&str; 1] = ["cascade"];
+pub(super) const PARAMETERS: [&str; 1] = [CASCADE];
 
-pub(super) async fn handle(context: &Context, parts: &mut Parts, id: KeyId) -> ApiResult {
+const CASCADE: &str = "cascade";
+
+pub(super) async fn handle(
+    context: &Context,
+    parts: &mut Parts,
+    body: impl RequestBody,
+    id: KeyId,
+) -> ApiResult {
     let caller = context
         .authorize(parts, &Permission::API_KEYS_WRITE)
         .await?;
     let reach = parse(parts.uri.query())?;
+    let fields = body::unexpected_object(&parts.headers, body).await?;
+    reject_fields(fields)?;
     let revocation = context.issuer.revoke(&caller, &id, reach).await;
     let revocation = revocation.map_err(|error| context.to_api_error(&error))?;
     let count = revocation.count;
@@ -29,13 +41,26 @@ pub(super) async fn handle(context: &Context, parts: &mut Parts, id: KeyId) -> A
 pub(super) fn parse(query: Option<&str>) -> Result<Reach, ApiError> {
     let mut reach = Reach::Key;
     query::for_each(query, &PARAMETERS, |name, value| {
-        reach = match (name, value) {
-            ("cascade", "true") => Reach::Descendants,
-            ("cascade", "false") => Reach::Key,
-            ("cascade", _) => return Err("cascade must be true or false"),
-            _ => return Err(UNKNOWN),
+        if name != CASCADE {
+            return Err(UNKNOWN);
+        }
+        let cascade = query::boolean(value).ok_or("cascade must be true or false")?;
+        reach = if cascade {
+            Reach::Descendants
+        } else {
+            Reach::Key
         };
         Ok(())
     })?;
     Ok(reach)
+}
+
+/// Rejects a body with fields. A client that puts `cascade` there expects more to be revoked than
+/// would be.
+fn reject_fields(body: Map<String, Value>) -> Result<(), ApiError> {
+    let mut fields = Fields::new(body);
+    if fields.take(CASCADE) {
+        fields.reject(CASCADE, "cascade must be a query parameter: ?cascade=true");
+    }
+    fields.finish(Some(()))
 }

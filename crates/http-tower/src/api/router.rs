@@ -23,6 +23,9 @@ pub(super) enum Route {
     Rotate(KeyId),
 }
 
+/// The paths of all routes, as templates.
+pub(super) const TEMPLATES: [&str; 4] = ["", "/verify", "/{id}", "/{id}/rotate"];
+
 impl Route {
     /// Parses a path. Returns `None` if it is unknown, or if its id is malformed.
     fn parse(path: &str) -> Option<Self> {
@@ -76,7 +79,7 @@ pub(super) async fn dispatch(
             operation("update", Some(id), update::handle(context, parts, body, id)).await
         }
         (Route::Key(id), &Method::DELETE) => {
-            operation("revoke", Some(id), revoke::handle(context, parts, id)).await
+            operation("revoke", Some(id), revoke::handle(context, parts, body, id)).await
         }
         (Route::Rotate(id), &Method::POST) => {
             operation("rotate", Some(id), rotate::handle(context, parts, body, id)).await

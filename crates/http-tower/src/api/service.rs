@@ -17,7 +17,7 @@ use super::{
     body::RequestBody,
     context::Context,
     mount::{Mount, RequestPaths},
-    router,
+    router::{self, TEMPLATES},
 };
 #[cfg(feature = "rate-limit")]
 use crate::rate_limit::{Budget, RateLimit};
@@ -66,6 +66,26 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 pub struct ApiKeys(Arc<Context>);
 
 impl ApiKeys {
+    /// The paths of the endpoints below the mount point, as templates: `/{id}/rotate`, for example.
+    ///
+    /// A host that registers each of them, instead of everything below the mount point, gets the
+    /// template of a request from its router, for logs and metrics. The paths of requests are
+    /// unsuitable for that, because they contain ids.
+    ///
+    /// ```
+    /// # use keywright_core::Keywright;
+    /// use axum::Router;
+    /// use keywright_http_tower::ApiKeys;
+    ///
+    /// # fn router(keys: &Keywright) -> Router {
+    /// let endpoints = ApiKeys::at(keys, "/v1/api-keys");
+    /// ApiKeys::PATHS.into_iter().fold(Router::new(), |router, path| {
+    ///     router.route_service(&format!("/v1/api-keys{path}"), endpoints.clone())
+    /// })
+    /// # }
+    /// ```
+    pub const PATHS: [&str; 4] = TEMPLATES;
+
     /// Creates the service for a router that removes the path `base` (`"/v1/api-keys"`) from the
     /// requests below it, as axum's `nest_service` does.
     #[must_use]

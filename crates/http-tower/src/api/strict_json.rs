@@ -80,16 +80,33 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
 const DUPLICATE: &str = "duplicate field";
 
+/// How serde_json reports a nesting of more than [`MAX_DEPTH`].
+const TOO_DEEP: &str = "recursion limit exceeded";
+
+/// How deep the arrays and objects of a body may be nested: what serde_json accepts.
+const MAX_DEPTH: usize = 127;
+
+/// The byte order marks of UTF-8 and of both orders of UTF-16.
+const BYTE_ORDER_MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe"];
+
 /// Parses a JSON object. Returns `None` for `null`. The error message contains no byte of the text.
 pub(super) fn object(text: &[u8]) -> Result<Option<Map<String, Value>>, String> {
+    if BYTE_ORDER_MARKS.iter().any(|mark| text.starts_with(mark)) {
+        return Err("the body must be UTF-8 without a byte order mark".into());
+    }
     match serde_json::from_slice(text) {
         Ok(Strict(Value::Object(object))) => Ok(Some(object)),
         Ok(Strict(Value::Null)) => Ok(None),
         Ok(Strict(_)) => Err("the body must be a JSON object".into()),
         Err(error) => {
             let place = format!("line {}, column {}", error.line(), error.column());
-            if error.is_data() && error.to_string().starts_with(DUPLICATE) {
+            let reason = error.to_string();
+            if error.is_data() && reason.starts_with(DUPLICATE) {
                 Err(format!("{DUPLICATE} ({place})"))
+            } else if reason.starts_with(TOO_DEEP) {
+                Err(format!(
+                    "the body is nested more than {MAX_DEPTH} levels deep ({place})"
+                ))
             } else {
                 Err(format!("the body is not valid JSON ({place})"))
             }
@@ -128,6 +145,37 @@ mod tests {
         assert_eq!(object(b"[]").unwrap_err(), "the body must be a JSON object");
         let error = object(b"{\"secret\": hunter2}").unwrap_err();
         assert_eq!(error, "the body is not valid JSON (line 1, column 12)");
-        assert!(object(&b"[".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn a_body_that_is_nested_too_deeply_is_said_to_be_that() {
+        for (depth, is_accepted) in [(MAX_DEPTH, true), (MAX_DEPTH + 1, false), (100_000, false)] {
+            // The body itself is the first level.
+            let nested = [b"[".repeat(depth - 1), b"]".repeat(depth - 1)].concat();
+            let text = [b"{\"m\":", &nested[..], b"}"].concat();
+            match object(&text) {
+                Ok(object) => assert!(is_accepted && object.is_some(), "{depth}"),
+                Err(error) => {
+                    assert!(!is_accepted, "{depth}");
+                    let message = "the body is nested more than 127 levels deep (line 1, column ";
+                    assert!(error.starts_with(message), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_named() {
+        let message = "the body must be UTF-8 without a byte order mark";
+        let utf_16 = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            "\u{feff}{}".encode_utf16().flat_map(bytes).collect()
+        };
+        for text in [
+            "\u{feff}{}".into(),
+            utf_16(u16::to_be_bytes),
+            utf_16(u16::to_le_bytes),
+        ] {
+            assert_eq!(object(&text).unwrap_err(), message, "{text:?}");
+        }
     }
 }

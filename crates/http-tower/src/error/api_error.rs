@@ -26,6 +26,7 @@ struct Details {
     message: Cow<'static, str>,
     fields: Vec<FieldError>,
     header: Option<(HeaderName, HeaderValue)>,
+    cause: Option<String>,
 }
 
 impl ApiError {
@@ -41,6 +42,7 @@ impl ApiError {
             message,
             fields: Vec::new(),
             header: None,
+            cause: None,
         }))
     }
 
@@ -129,6 +131,17 @@ impl ApiError {
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.header = Some((name, value));
         self
+    }
+
+    /// Sets the error behind a failure of the host, for the log. The response does not contain it.
+    pub(super) fn with_cause(mut self, cause: String) -> Self {
+        self.0.cause = Some(cause);
+        self
+    }
+
+    /// Returns the error behind a failure of the host, if there is one.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
     }
 
     pub(crate) const fn status(&self) -> StatusCode {

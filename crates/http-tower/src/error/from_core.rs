@@ -30,7 +30,7 @@ impl Challenge {
         }
     }
 
-    /// Converts an error of the issuer.
+    /// Converts an error of the issuer. One that the host must mend has its cause, for the log.
     pub(crate) fn issue_error(&self, error: &IssueError) -> ApiError {
         match error {
             IssueError::NotPermitted(missing) => self.insufficient_scope(missing),
@@ -52,11 +52,11 @@ impl Challenge {
                 ApiError::conflict()
             }
             other => {
-                tracing::error!(error = causes(other), "API key could not be issued");
-                match other {
+                let error = match other {
                     IssueError::Store(error) => store_error(error),
-                    _ => ApiError::unavailable("API keys cannot be issued at the moment"),
-                }
+                    _ => ApiError::unavailable("the request cannot be completed at the moment"),
+                };
+                error.with_cause(causes(other))
             }
         }
     }

@@ -49,7 +49,7 @@ pub(super) fn list() -> [Parameter; 5] {
         ),
         query(
             "cursor",
-            "The `next_cursor` of an earlier page with the same `search` and `status`. Not with \
+            "The `nextCursor` of an earlier page with the same `search` and `status`. Not with \
              `page`.",
             string().min_length(Some(1)),
         ),

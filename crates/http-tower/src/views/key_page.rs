@@ -33,6 +33,7 @@ pub(crate) struct PageMeta<'a> {
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub(crate) total_pages: Option<u64>,
     /// The `cursor` of the next page, or `null` on the last page.
+    #[serde(rename = "nextCursor")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub(crate) next_cursor: Option<&'a str>,
 }

@@ -210,7 +210,7 @@ async fn duplicate_and_unknown_fields_and_parameters_are_rejected_at_every_endpo
         ("PATCH", format!("{key}?name=x")),
         ("DELETE", format!("{key}?cascade=true&cascade=false")),
         ("DELETE", format!("{key}?cascade=TRUE")),
-        ("DELETE", format!("{key}?cascade=1")),
+        ("DELETE", format!("{key}?cascade=2")),
         ("DELETE", format!("{key}?Cascade=true")),
         ("POST", format!("{rotate}?expire_previous=now")),
         ("POST", "/?name=x".into()),

@@ -136,11 +136,12 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, body: Option<Value>) -> TestResponse {
-        send(
-            self.service.clone(),
-            request(method, path, &self.token, body.as_ref()),
-        )
-        .await
+        self.send_request(request(method, path, &self.token, body.as_ref()))
+            .await
+    }
+
+    pub(crate) async fn send_request(&self, request: Request<Body>) -> TestResponse {
+        send(self.service.clone(), request).await
     }
 
     /// Creates a key. Returns its id and its token.

@@ -224,7 +224,7 @@ async fn check_all(world: &World) -> usize {
                 .send(&world.owner, "GET", &path, &[], None)
                 .await
                 .json();
-            let cursor = page["meta"]["next_cursor"].as_str().unwrap();
+            let cursor = page["meta"]["nextCursor"].as_str().unwrap();
             for filter in ["", filter] {
                 let path = format!("/?cursor={cursor}&{filter}");
                 let response = world.send(&stranger, "GET", &path, &[], None).await;

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use crate::common::acme;
+use crate::common::{acme, assert_invalid, request};
 
 #[tokio::test]
 async fn a_list_is_paged_by_number_and_by_cursor() {
@@ -38,7 +38,7 @@ async fn a_list_is_paged_by_number_and_by_cursor() {
     assert!(newest["data"][0].get("secret").is_none());
 
     let mut seen = HashSet::new();
-    let mut next = newest["meta"]["next_cursor"].clone();
+    let mut next = newest["meta"]["nextCursor"].clone();
     for key in newest["data"].as_array().unwrap() {
         seen.insert(key["id"].as_str().unwrap().to_owned());
     }
@@ -52,8 +52,8 @@ async fn a_list_is_paged_by_number_and_by_cursor() {
             assert!(seen.insert(key["id"].as_str().unwrap().to_owned()));
         }
         let members: Vec<&String> = page["meta"].as_object().unwrap().keys().collect();
-        assert_eq!(members, ["limit", "next_cursor"]);
-        next = page["meta"]["next_cursor"].clone();
+        assert_eq!(members, ["limit", "nextCursor"]);
+        next = page["meta"]["nextCursor"].clone();
     }
     assert_eq!(seen.len(), 46);
 }
@@ -97,7 +97,7 @@ async fn a_list_is_filtered_by_name_and_status() {
 async fn an_invalid_query_is_rejected() {
     let (_, client) = acme().await;
     client.create(json!({"name": "other"})).await;
-    let cursor = client.send("GET", "/?limit=1", None).await.json()["meta"]["next_cursor"].clone();
+    let cursor = client.send("GET", "/?limit=1", None).await.json()["meta"]["nextCursor"].clone();
     let cursor = cursor.as_str().unwrap();
     let mut damaged = cursor.to_owned();
     damaged.replace_range(
@@ -303,4 +303,80 @@ async fn head_has_the_headers_of_get_and_options_lists_the_methods() {
         .await
         .json();
     assert_eq!(unknown["code"], "not_found");
+}
+
+#[tokio::test]
+async fn a_boolean_in_a_query_is_read_as_python_and_c_write_it() {
+    let (_, client) = acme().await;
+    for (value, is_cascade) in [
+        ("true", true),
+        ("True", true),
+        ("1", true),
+        ("false", false),
+        ("False", false),
+        ("0", false),
+    ] {
+        let (id, _) = client.create(json!({"name": "n"})).await;
+        let response = client
+            .send("DELETE", &format!("/{id}?cascade={value}"), None)
+            .await;
+        assert_eq!(response.status, StatusCode::OK, "{value}");
+        assert_eq!(
+            response.json().get("revoked").is_some(),
+            is_cascade,
+            "{value}"
+        );
+    }
+    let (id, _) = client.create(json!({"name": "n"})).await;
+    for value in ["", "TRUE", "yes", "on", "2", "01", "null"] {
+        let response = client
+            .send("DELETE", &format!("/{id}?cascade={value}"), None)
+            .await;
+        assert_invalid(&response, "cascade", "cascade must be true or false", value);
+    }
+}
+
+#[tokio::test]
+async fn a_cascade_in_the_body_of_a_revocation_is_refused_and_not_ignored() {
+    let (_, client) = acme().await;
+    let (id, _) = client.create(json!({"name": "n"})).await;
+    let path = format!("/{id}");
+    let message = "cascade must be a query parameter: ?cascade=true";
+    for body in [
+        json!({"cascade": true}),
+        json!({"cascade": false}),
+        json!({"cascade": null}),
+    ] {
+        let response = client.send("DELETE", &path, Some(body.clone())).await;
+        assert_invalid(&response, "cascade", message, &body.to_string());
+    }
+    let response = client
+        .send("DELETE", &path, Some(json!({"reason": "leaked"})))
+        .await;
+    assert_invalid(&response, "reason", r#"unknown field "reason""#, "reason");
+    for body in [json!([]), json!(true)] {
+        let response = client.send("DELETE", &path, Some(body)).await;
+        assert_eq!(response.json()["code"], "invalid_json");
+    }
+    // None of them revoked the key.
+    assert!(client.send("GET", &path, None).await.json()["revoked_at"].is_null());
+
+    for (media_type, body, status) in [
+        (None, "", 200),
+        (Some("application/json"), "", 200),
+        (Some("application/json"), "{}", 200),
+        (Some("application/json"), "null", 200),
+        (None, "{}", 200),
+        (Some("text/plain"), "x", 415),
+    ] {
+        let (id, _) = client.create(json!({"name": "n"})).await;
+        let mut request = request("DELETE", &format!("/{id}"), &client.token, None);
+        *request.body_mut() = body.into();
+        if let Some(media_type) = media_type {
+            let media_type = HeaderValue::from_static(media_type);
+            request.headers_mut().insert("content-type", media_type);
+        }
+        let response = client.send_request(request).await;
+        assert_eq!(response.status.as_u16(), status, "{media_type:?} {body}");
+    }
 }

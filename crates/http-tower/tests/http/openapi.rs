@@ -250,7 +250,7 @@ async fn successful_responses_match_the_document() {
         client.send("GET", &format!("/?{query}"), "", None).await;
     }
     let first = client.send("GET", "/?limit=1", "", None).await.json();
-    let cursor = first["meta"]["next_cursor"].as_str().unwrap();
+    let cursor = first["meta"]["nextCursor"].as_str().unwrap();
     client
         .send("GET", &format!("/?cursor={cursor}"), "", None)
         .await;
@@ -324,7 +324,7 @@ async fn error_responses_match_the_document() {
         ("DELETE", "/{id}", no_key, None, StatusCode::NOT_FOUND),
         (
             "DELETE",
-            "/{id}?cascade=1",
+            "/{id}?cascade=yes",
             no_key,
             None,
             StatusCode::BAD_REQUEST,

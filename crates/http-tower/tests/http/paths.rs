@@ -71,7 +71,7 @@ async fn a_cursor_with_any_byte_changed_is_rejected() {
         client.create(json!({"name": name})).await;
     }
     let first = client.send("GET", "/?limit=1", None).await.json();
-    let cursor = first["meta"]["next_cursor"].as_str().unwrap();
+    let cursor = first["meta"]["nextCursor"].as_str().unwrap();
     let mut damaged = vec![
         cursor.to_lowercase(),
         cursor.repeat(2),
