@@ -25,6 +25,10 @@
 //!   that concurrent callers share one sync, and answers them after the commit.
 //! * **Readers do not wait** for the writer. One thread finds keys and another one lists them. No
 //!   operation blocks the caller's thread, and the crate needs no async runtime.
+//! * **A bounded log.** Once the log has 16 MiB, the store's own readers pause for a moment and the
+//!   log is emptied. So it grows to 16 MiB and one transaction, or to 1 GiB during a backup, which
+//!   is then aborted. A reader of another handle or process can keep the log from being emptied for
+//!   as long as it reads without a pause.
 //! * **Bounded.** Each thread has a queue of 1024 operations. If it is full, an operation fails
 //!   with `Unavailable` at once.
 //! * **Shared.** Any number of handles and processes on one host may have the file open. It must
@@ -55,6 +59,7 @@ mod connection;
 mod error;
 mod file;
 mod file_identity;
+mod gate;
 mod lock;
 mod open;
 mod open_error;

@@ -3,6 +3,7 @@
 use std::{
     io, iter,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 use crossbeam_channel::Receiver;
@@ -13,36 +14,38 @@ use rusqlite::Connection;
 use crate::{
     error::{Error, Result},
     file_identity::FileIdentity,
+    gate::{Gate, Gates},
     worker::Worker,
 };
 
 /// The number of finds that may share one transaction.
 const BATCH: usize = 64;
 
-/// A job that is called with the connection, or with the reason why the store cannot be read.
-type ReadJob = Box<dyn FnOnce(Result<&Connection>) + Send>;
-
 /// Two threads with read-only connections, one for finds and one for lists.
 ///
 /// A find, on which a verification waits, is never queued behind a long search. Neither thread
-/// waits for the writer.
+/// waits for a commit. Both pause while the writer restarts a long log.
 #[derive(Debug)]
 pub(crate) struct Readers {
-    finds: Worker<ReadJob>,
-    lists: Worker<ReadJob>,
+    finds: Worker<Box<dyn ReadJob>>,
+    lists: Worker<Box<dyn ReadJob>>,
 }
 
 impl Readers {
-    pub(crate) fn start([finds, lists]: [Connection; 2], files: &FileIdentity) -> io::Result<Self> {
-        let start = |name, connection, batch| {
-            let files = files.clone();
+    pub(crate) fn start(
+        [finds, lists]: [Connection; 2],
+        files: &FileIdentity,
+        gates: &Arc<Gates>,
+    ) -> io::Result<Self> {
+        let start = |name, connection, batch, gate: fn(&Gates) -> &Gate| {
+            let (files, gates) = (files.clone(), Arc::clone(gates));
             Worker::start(name, connection, move |connection: &_, jobs: &_| {
-                serve(connection, jobs, batch, &files);
+                serve(connection, jobs, batch, &files, gate(&gates));
             })
         };
         Ok(Self {
-            finds: start("kw-sqlite-find", finds, BATCH)?,
-            lists: start("kw-sqlite-list", lists, 1)?,
+            finds: start("kw-sqlite-find", finds, BATCH, |gates| &gates.finds)?,
+            lists: start("kw-sqlite-list", lists, 1, |gates| &gates.lists)?,
         })
     }
 
@@ -64,17 +67,49 @@ impl Readers {
 }
 
 async fn run<T: Send + 'static>(
-    worker: &Worker<ReadJob>,
+    worker: &Worker<Box<dyn ReadJob>>,
     work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
 ) -> Result<T, StoreError> {
     let (sender, receiver) = oneshot::channel();
-    worker.submit(Box::new(move |connection| {
-        // A read is skipped if its caller has dropped the future.
-        if !sender.is_canceled() {
-            let _ = sender.send(connection.and_then(work));
-        }
+    worker.submit(Box::new(Read {
+        work: Some(work),
+        result: Err(Error::JobLost),
+        sender,
     }))?;
     Ok(receiver.await.unwrap_or(Err(Error::JobLost))?)
+}
+
+/// A read, and the caller that waits for it.
+trait ReadJob: Send {
+    /// Does the work, with the connection or with the reason why the store cannot be read.
+    fn run(&mut self, connection: Result<&Connection>);
+
+    /// Answers the caller, outside a transaction.
+    fn answer(self: Box<Self>);
+}
+
+struct Read<W, T> {
+    work: Option<W>,
+    result: Result<T>,
+    sender: oneshot::Sender<Result<T>>,
+}
+
+impl<W, T> ReadJob for Read<W, T>
+where
+    W: FnOnce(&Connection) -> Result<T> + Send,
+    T: Send,
+{
+    fn run(&mut self, connection: Result<&Connection>) {
+        // A read is skipped if its caller has dropped the future.
+        if let Some(work) = self.work.take().filter(|_| !self.sender.is_canceled()) {
+            self.result = connection.and_then(work);
+        }
+    }
+
+    fn answer(self: Box<Self>) {
+        // The caller may have dropped its future.
+        let _ = self.sender.send(self.result);
+    }
 }
 
 /// Runs jobs until the queue is disconnected, up to `max_batch` of them in one transaction.
@@ -84,25 +119,42 @@ async fn run<T: Send + 'static>(
 /// from before its submission.
 fn serve(
     connection: &Connection,
-    jobs: &Receiver<ReadJob>,
+    jobs: &Receiver<Box<dyn ReadJob>>,
     max_batch: usize,
     files: &FileIdentity,
+    gate: &Gate,
 ) {
     for job in jobs {
-        let batch: Vec<ReadJob> = iter::once(job)
+        let mut batch: Vec<Box<dyn ReadJob>> = iter::once(job)
             .chain(jobs.try_iter().take(max_batch - 1))
             .collect();
-        let is_intact = files.is_intact();
-        // If this fails, each job reads in its own transaction.
-        let _transaction = (batch.len() > 1).then(|| connection.unchecked_transaction());
+        read(connection, &mut batch, files, gate);
+        // An answer wakes the caller, which may run code of the host on this thread. That must not
+        // keep the writer waiting.
         for job in batch {
-            let connection = if is_intact {
-                Ok(connection)
-            } else {
-                Err(files.error())
-            };
-            // A panic ends this job, not the thread. The caller gets `JobLost`.
-            let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));
+            let _ = catch_unwind(AssertUnwindSafe(|| job.answer()));
         }
+    }
+}
+
+/// Runs the jobs of a batch inside the gate.
+fn read(
+    connection: &Connection,
+    batch: &mut [Box<dyn ReadJob>],
+    files: &FileIdentity,
+    gate: &Gate,
+) {
+    let _inside = gate.enter();
+    let is_intact = files.is_intact();
+    // If this fails, each job reads in its own transaction.
+    let _transaction = (batch.len() > 1).then(|| connection.unchecked_transaction());
+    for job in batch {
+        let connection = if is_intact {
+            Ok(connection)
+        } else {
+            Err(files.error())
+        };
+        // A panic ends this job, not the thread. The caller gets `JobLost`.
+        let _ = catch_unwind(AssertUnwindSafe(|| job.run(connection)));
     }
 }

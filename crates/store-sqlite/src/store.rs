@@ -13,10 +13,11 @@ use keywright_core::{
 };
 
 use crate::{
-    checkpoint::Checkpointer,
+    checkpoint::{Checkpointer, Limits},
     connection,
     error::{Error, Result},
     file_identity::FileIdentity,
+    gate::Gates,
     lock::{FileLock, Sharing},
     open::{self, Opened},
     open_error::OpenError,
@@ -42,6 +43,7 @@ pub struct SqliteStore {
     writer: Writer,
     files: FileIdentity,
     lease: Arc<Lease>,
+    gates: Arc<Gates>,
     _poller: Option<Poller>,
     // The lock is released after the last connection is closed.
     _lock: FileLock,
@@ -76,7 +78,9 @@ impl SqliteStore {
             lock,
         } = open::open(path.as_ref(), sharing)?;
         let sqlite_error = |source| OpenError::from_sqlite(path.clone(), source);
-        let checkpointer = Checkpointer::attach(&mut writer).map_err(sqlite_error)?;
+        let gates = Arc::new(Gates::default());
+        let checkpointer = Checkpointer::attach(&mut writer, Arc::clone(&gates), Limits::default())
+            .map_err(sqlite_error)?;
         let reader = || connection::open_reader(&path).map_err(sqlite_error);
         let readers = [reader()?, reader()?];
         let files = FileIdentity::of(path.clone()).map_err(|source| OpenError::Create {
@@ -92,11 +96,12 @@ impl SqliteStore {
             Sharing::Strict => None,
         };
         Ok(Self {
-            readers: Readers::start(readers, &files).map_err(OpenError::Threads)?,
+            readers: Readers::start(readers, &files, &gates).map_err(OpenError::Threads)?,
             writer: Writer::start(writer, checkpointer, files.clone(), Arc::clone(&lease))
                 .map_err(OpenError::Threads)?,
             files,
             lease,
+            gates,
             _poller: poller,
             _lock: lock,
         })
@@ -106,6 +111,11 @@ impl SqliteStore {
     pub(crate) fn path(&self) -> Result<&Path> {
         self.files.check()?;
         Ok(self.files.path())
+    }
+
+    /// Returns the gates through which the writer pauses readers.
+    pub(crate) fn gates(&self) -> Arc<Gates> {
+        Arc::clone(&self.gates)
     }
 }
 
