@@ -1,4 +1,4 @@
-//! The threads that read.
+//! The thread that finds records.
 
 use std::{
     io, iter,
@@ -21,62 +21,36 @@ use crate::{
 /// The number of finds that may share one transaction.
 const BATCH: usize = 64;
 
-/// Two threads with read-only connections, one for finds and one for lists.
+/// A thread with a read-only connection for work that reads a few rows.
 ///
-/// A find, on which a verification waits, is never queued behind a long search. Neither thread
-/// waits for a commit. Both pause while the writer restarts a long log.
+/// A find, on which a verification waits, is never queued behind a list. It does not wait for a
+/// commit, but pauses while the writer restarts a long log.
 #[derive(Debug)]
-pub(crate) struct Readers {
-    finds: Worker<Box<dyn ReadJob>>,
-    lists: Worker<Box<dyn ReadJob>>,
-}
+pub(crate) struct Finder(Worker<Box<dyn ReadJob>>);
 
-impl Readers {
+impl Finder {
     pub(crate) fn start(
-        [finds, lists]: [Connection; 2],
-        files: &FileIdentity,
-        gates: &Arc<Gates>,
+        connection: Connection,
+        files: FileIdentity,
+        gates: Arc<Gates>,
     ) -> io::Result<Self> {
-        let start = |name, connection, batch, gate: fn(&Gates) -> &Gate| {
-            let (files, gates) = (files.clone(), Arc::clone(gates));
-            Worker::start(name, connection, move |connection: &_, jobs: &_| {
-                serve(connection, jobs, batch, &files, gate(&gates));
-            })
-        };
-        Ok(Self {
-            finds: start("kw-sqlite-find", finds, BATCH, |gates| &gates.finds)?,
-            lists: start("kw-sqlite-list", lists, 1, |gates| &gates.lists)?,
-        })
+        let work = move |connection: &_, jobs: &_| serve(connection, jobs, &files, &gates.finds);
+        Worker::start("kw-sqlite-find", connection, work).map(Self)
     }
 
     /// Runs work that reads a few rows.
-    pub(crate) async fn find<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        run(&self.finds, work).await
+        let (sender, receiver) = oneshot::channel();
+        self.0.submit(Box::new(Read {
+            work: Some(work),
+            result: Err(Error::JobLost),
+            sender,
+        }))?;
+        Ok(receiver.await.unwrap_or(Err(Error::JobLost))?)
     }
-
-    /// Runs work that reads any number of rows.
-    pub(crate) async fn list<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        run(&self.lists, work).await
-    }
-}
-
-async fn run<T: Send + 'static>(
-    worker: &Worker<Box<dyn ReadJob>>,
-    work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
-) -> Result<T, StoreError> {
-    let (sender, receiver) = oneshot::channel();
-    worker.submit(Box::new(Read {
-        work: Some(work),
-        result: Err(Error::JobLost),
-        sender,
-    }))?;
-    Ok(receiver.await.unwrap_or(Err(Error::JobLost))?)
 }
 
 /// A read, and the caller that waits for it.
@@ -112,7 +86,7 @@ where
     }
 }
 
-/// Runs jobs until the queue is disconnected, up to `max_batch` of them in one transaction.
+/// Runs jobs until the queue is disconnected, up to [`BATCH`] of them in one transaction.
 ///
 /// A transaction costs system calls for its locks, and so does the check of the files. Waiting jobs
 /// share both. Both happen after all jobs of the batch were submitted, so that no job sees a state
@@ -120,13 +94,12 @@ where
 fn serve(
     connection: &Connection,
     jobs: &Receiver<Box<dyn ReadJob>>,
-    max_batch: usize,
     files: &FileIdentity,
     gate: &Gate,
 ) {
     for job in jobs {
         let mut batch: Vec<Box<dyn ReadJob>> = iter::once(job)
-            .chain(jobs.try_iter().take(max_batch - 1))
+            .chain(jobs.try_iter().take(BATCH - 1))
             .collect();
         read(connection, &mut batch, files, gate);
         // An answer wakes the caller, which may run code of the host on this thread. That must not
