@@ -1,17 +1,21 @@
 //! Backing up a store that is in use.
 
-use std::{fs, io, path, path::Path, thread};
+use std::{fs, io, path, path::Path, sync::Arc, thread};
 
 use futures_channel::oneshot;
 use keywright_core::store::StoreError;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::{
     connection::BUSY_TIMEOUT,
     error::{Error, Result},
     file,
+    gate::Gates,
     store::SqliteStore,
 };
+
+/// How often a backup checks whether the writer waits for it, in steps of SQLite's virtual machine.
+const STEPS: i32 = 1000;
 
 impl SqliteStore {
     /// Copies the store into a new file with mode 0600, while other callers continue to read and
@@ -25,27 +29,35 @@ impl SqliteStore {
     ///
     /// Dropping the future does not stop the copy.
     ///
+    /// The log cannot be restarted during a backup. If other callers make it grow to 1 GiB, the
+    /// backup is aborted.
+    ///
     /// # Errors
     ///
-    /// `Unavailable` if the file `to` exists or the copy cannot be written. A failed backup leaves
-    /// no new file.
+    /// `Unavailable` if the file `to` exists, the copy cannot be written, or the backup was
+    /// aborted. A failed backup leaves no new file.
     pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let from = self.path()?.to_owned();
+        let gates = self.gates();
         let to = path::absolute(to).map_err(Error::from)?;
         let (sender, receiver) = oneshot::channel();
         // A large file takes a long time to copy, which would block one of the reader threads.
         thread::Builder::new()
             .name("kw-sqlite-copy".into())
-            .spawn(move || sender.send(copy(&from, &to)))
+            .spawn(move || sender.send(copy(&from, &to, &gates)))
             .map_err(Error::from)?;
         Ok(receiver.await.unwrap_or(Err(Error::JobLost))?)
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+fn copy(from: &Path, to: &Path, gates: &Arc<Gates>) -> Result<()> {
     // `VACUUM INTO` accepts an empty file, so the copy has the right mode from the start.
     let file = file::create(to)?;
-    let copied = vacuum_into(from, to).and_then(|()| {
+    let writer = Arc::clone(gates);
+    let inside = gates.backups.enter();
+    let copied = vacuum_into(from, to, move || writer.backups.is_closed());
+    drop(inside);
+    let copied = copied.and_then(|()| {
         file.sync_all()?;
         file::sync_directory_of(to)?;
         Ok(())
@@ -57,7 +69,12 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     copied
 }
 
-fn vacuum_into(from: &Path, to: &Path) -> Result<()> {
+/// Copies the file unless `is_aborted` returns true meanwhile.
+fn vacuum_into(
+    from: &Path,
+    to: &Path,
+    is_aborted: impl FnMut() -> bool + Send + 'static,
+) -> Result<()> {
     let to = to.to_str().ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -65,8 +82,34 @@ fn vacuum_into(from: &Path, to: &Path) -> Result<()> {
         )
     })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(from, flags)?;
+    let mut connection = Connection::open_with_flags(from, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.execute("VACUUM INTO ?1", [to])?;
-    Ok(())
+    connection.progress_handler(STEPS, Some(is_aborted))?;
+    match connection.execute("VACUUM INTO ?1", [to]) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            Err(Error::LogTooLong)
+        }
+        copied => Ok(copied.map(|_| ())?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{lock::Sharing, open};
+
+    #[test]
+    fn a_backup_ends_when_the_writer_needs_to_restart_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = open::open(&folder.path().join("keys.db"), Sharing::Shared).unwrap();
+        let fill = "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 5000)
+            INSERT INTO settings SELECT i, hex(zeroblob(100)) FROM n";
+        opened.writer.execute(fill, ()).unwrap();
+        let copy = |name: &str, is_aborted: fn() -> bool| {
+            vacuum_into(&opened.path, &folder.path().join(name), is_aborted)
+        };
+        assert!(copy("complete.db", || false).is_ok());
+        let aborted = copy("aborted.db", || true);
+        assert!(matches!(aborted, Err(Error::LogTooLong)), "{aborted:?}");
+    }
 }

@@ -22,7 +22,11 @@ use crossbeam_channel::Receiver;
 use rusqlite::{Connection, ffi, hooks::Wal};
 
 use crate::{
-    connection::disable_checkpoint_on_close, error::Result, file_identity::FileIdentity, record,
+    connection::{BUSY_TIMEOUT, disable_checkpoint_on_close},
+    error::Result,
+    file_identity::FileIdentity,
+    gate::Gates,
+    record,
 };
 
 /// The length of the log from which on it is checkpointed after each commit, in pages. It is
@@ -32,6 +36,29 @@ const THRESHOLD: i32 = 1000;
 /// How long after a commit its pages are copied into the file at the latest, unless a reader still
 /// needs the state before it. The crate's docs state this bound.
 const DELAY: Duration = Duration::from_secs(1);
+
+/// How long a restart of the log waits for other handles and processes, while the readers of this
+/// handle wait for it.
+const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// The lengths of the log at which the writer pauses the readers of this handle and restarts the
+/// log, in pages. A single transaction may exceed them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The limit while no backup is made: 16 MiB.
+    pub(crate) pages: i32,
+    /// The limit during a backup, which is aborted: 1 GiB.
+    pub(crate) pages_during_backup: i32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            pages: 4 * THRESHOLD,
+            pages_during_backup: 262_144,
+        }
+    }
+}
 
 /// Checkpoints the log after commits.
 #[derive(Debug)]
@@ -44,11 +71,20 @@ pub(crate) struct Checkpointer {
     /// A channel that receives a message when the next checkpoint is due. `None` if the whole log
     /// has been checkpointed.
     due: Option<Receiver<Instant>>,
+    gates: Arc<Gates>,
+    limits: Limits,
+    /// The length from which on the log is restarted, in pages. It grows while other processes
+    /// prevent a restart.
+    restart_at: i32,
 }
 
 impl Checkpointer {
     /// Replaces the automatic checkpoints of this connection.
-    pub(crate) fn attach(connection: &mut Connection) -> rusqlite::Result<Self> {
+    pub(crate) fn attach(
+        connection: &mut Connection,
+        gates: Arc<Gates>,
+        limits: Limits,
+    ) -> rusqlite::Result<Self> {
         let log_pages = Arc::new(AtomicI32::new(0));
         let latest = Arc::clone(&log_pages);
         // SQLite's automatic checkpoints use the same hook, and a connection has only one.
@@ -62,6 +98,9 @@ impl Checkpointer {
             is_empty: record::is_empty(connection).unwrap_or(false),
             // A program that crashed may have left a log.
             due: Some(crossbeam_channel::after(DELAY)),
+            gates,
+            limits,
+            restart_at: limits.pages,
         })
     }
 
@@ -82,6 +121,7 @@ impl Checkpointer {
         if has_first_key || pages >= THRESHOLD {
             self.is_empty &= !has_first_key;
             self.run(connection, files);
+            self.restart_if_long(connection, files, pages);
         } else {
             self.due
                 .get_or_insert_with(|| crossbeam_channel::after(DELAY));
@@ -91,19 +131,55 @@ impl Checkpointer {
     /// Checkpoints. Pages that a reader still needs stay in the log, and a further checkpoint
     /// becomes due.
     pub(crate) fn run(&mut self, connection: &Connection, files: &FileIdentity) {
-        self.due = match checkpoint_intact(connection, files) {
+        self.due = match checkpoint_intact(connection, files, PASSIVE) {
             Ok(Progress::Complete) => None,
             // After any other failure than that of a sync, such as a full disk, the log is
             // complete, and the checkpoint is tried again.
             Ok(Progress::Partial) | Err(_) => Some(crossbeam_channel::after(DELAY)),
         };
     }
+
+    /// Pauses the readers of this handle and restarts the log if it is too long.
+    ///
+    /// SQLite restarts the log by itself only when no reader needs it, which never happens while
+    /// reads overlap without a pause.
+    fn restart_if_long(&mut self, connection: &Connection, files: &FileIdentity, pages: i32) {
+        if pages < self.limits.pages {
+            self.restart_at = self.limits.pages;
+        }
+        let gates = Arc::clone(&self.gates);
+        let waits_for_backup = gates.backups.is_in_use() && pages < self.limits.pages_during_backup;
+        if pages < self.restart_at || waits_for_backup {
+            return;
+        }
+        // A backup that is inside its gate is interrupted. A list ends after a bounded number of
+        // rows. Only then do finds pause, so that no verification waits for a list.
+        let _backups = gates.backups.close();
+        let _lists = gates.lists.close();
+        let _finds = gates.finds.close();
+        self.restart_at = match restart(connection, files) {
+            Ok(Progress::Complete) => self.limits.pages,
+            Ok(Progress::Partial) | Err(_) => pages.saturating_add(pages / 4),
+        };
+    }
 }
 
-fn checkpoint_intact(connection: &Connection, files: &FileIdentity) -> Result<Progress> {
+/// Copies the whole log and empties it. Waits for other processes for a short time only.
+fn restart(connection: &Connection, files: &FileIdentity) -> Result<Progress> {
+    connection.busy_timeout(RESTART_TIMEOUT)?;
+    let progress = checkpoint_intact(connection, files, TRUNCATE);
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    progress
+}
+
+fn checkpoint_intact(
+    connection: &Connection,
+    files: &FileIdentity,
+    mode: &str,
+) -> Result<Progress> {
     // A log that is not at its path any more must not be copied into the file.
     files.check()?;
-    let progress = checkpoint(connection);
+    let progress = checkpoint(connection, mode);
     if progress.as_ref().is_err_and(is_failed_sync) {
         files.mark_unsynced();
     }
@@ -128,17 +204,21 @@ enum Progress {
 }
 
 /// Checkpoints without waiting: pages that a reader still needs stay in the log.
-fn checkpoint(connection: &Connection) -> rusqlite::Result<Progress> {
-    connection
-        .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?
-        .query_one((), |row| {
-            let [busy, pages, copied]: [i64; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
-            Ok(if busy == 0 && pages == copied {
-                Progress::Complete
-            } else {
-                Progress::Partial
-            })
+const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+
+/// Waits for all readers and writers, checkpoints the whole log, and truncates it. If the sync of
+/// the file fails, the log stays as it is.
+const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Progress> {
+    connection.prepare_cached(mode)?.query_one((), |row| {
+        let [busy, pages, copied]: [i64; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
+        Ok(if busy == 0 && pages == copied {
+            Progress::Complete
+        } else {
+            Progress::Partial
         })
+    })
 }
 
 fn is_failed_sync(error: &rusqlite::Error) -> bool {
@@ -150,7 +230,154 @@ fn is_failed_sync(error: &rusqlite::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+        sync::atomic::AtomicBool,
+        thread,
+    };
+
+    use tempfile::TempDir;
+
     use super::*;
+    use crate::{
+        connection,
+        file::with_suffix,
+        gate::Gate,
+        lock::Sharing,
+        open::{self, Opened},
+    };
+
+    const MIB: u64 = 1 << 20;
+
+    /// A connection that writes and checkpoints as the writer thread does.
+    struct Fixture {
+        path: PathBuf,
+        writer: Connection,
+        checkpointer: Checkpointer,
+        files: FileIdentity,
+        gates: Arc<Gates>,
+        _folder: TempDir,
+    }
+
+    impl Fixture {
+        fn new(limits: Limits) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let Opened {
+                path, mut writer, ..
+            } = open::open(&folder.path().join("keys.db"), Sharing::Shared).unwrap();
+            let gates = Arc::<Gates>::default();
+            let checkpointer =
+                Checkpointer::attach(&mut writer, Arc::clone(&gates), limits).unwrap();
+            Self {
+                files: FileIdentity::of(path.clone()).unwrap(),
+                path,
+                writer,
+                checkpointer,
+                gates,
+                _folder: folder,
+            }
+        }
+
+        /// Writes this many MiB, one in each transaction, and returns the largest size of the log.
+        fn write(&mut self, count: u32) -> u64 {
+            let insert = "INSERT OR REPLACE INTO settings
+                VALUES ('large', replace(hex(zeroblob(524288)), '0', char(97 + ?1 % 26)))";
+            let mut largest = 0;
+            for number in 0..count {
+                self.writer.execute(insert, [number]).unwrap();
+                largest = largest.max(self.log_size());
+                self.checkpointer.after_commit(&self.writer, &self.files);
+            }
+            largest
+        }
+
+        fn log_size(&self) -> u64 {
+            fs::metadata(with_suffix(&self.path, "-wal")).unwrap().len()
+        }
+    }
+
+    /// Reads inside the gate without ever pausing, except when the writer closes the gate.
+    fn read_without_pause(path: &Path, gate: &Gate, started: &AtomicBool, done: &AtomicBool) {
+        let reader = connection::open_reader(path).unwrap();
+        while !done.load(Ordering::Relaxed) {
+            let _inside = gate.enter();
+            reader
+                .execute_batch("BEGIN; SELECT count(*) FROM keys")
+                .unwrap();
+            started.store(true, Ordering::Relaxed);
+            while !gate.is_closed() && !done.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+            reader.execute_batch("COMMIT").unwrap();
+        }
+    }
+
+    fn under_readers<T>(
+        path: &Path,
+        gates: &Gates,
+        readers: &[fn(&Gates) -> &Gate],
+        work: impl FnOnce() -> T,
+    ) -> T {
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for gate in readers {
+                let started = Arc::new(AtomicBool::new(false));
+                let (reader_started, done) = (Arc::clone(&started), &done);
+                scope.spawn(move || read_without_pause(path, gate(gates), &reader_started, done));
+                while !started.load(Ordering::Relaxed) {
+                    thread::yield_now();
+                }
+            }
+            let result = work();
+            done.store(true, Ordering::Relaxed);
+            result
+        })
+    }
+
+    #[test]
+    fn bug_the_log_grew_as_long_as_readers_overlapped() {
+        let mut fixture = Fixture::new(Limits::default());
+        let (path, gates) = (fixture.path.clone(), Arc::clone(&fixture.gates));
+        let readers: [fn(&Gates) -> &Gate; 2] = [|gates| &gates.finds, |gates| &gates.lists];
+        let largest = under_readers(&path, &gates, &readers, || fixture.write(64));
+        // The limit of 16 MiB, the header of each frame, and one transaction.
+        assert!(largest < 18 * MIB, "{largest}");
+        assert!(largest > 15 * MIB, "the test did not reach the limit");
+    }
+
+    #[test]
+    fn a_backup_keeps_the_log_until_a_higher_limit() {
+        let mut fixture = Fixture::new(Limits {
+            pages: 1000,
+            pages_during_backup: 5000,
+        });
+        let (path, gates) = (fixture.path.clone(), Arc::clone(&fixture.gates));
+        let backup: [fn(&Gates) -> &Gate; 1] = [|gates| &gates.backups];
+        let largest = under_readers(&path, &gates, &backup, || fixture.write(64));
+        assert!(largest < 22 * MIB, "{largest}");
+        assert!(largest > 18 * MIB, "{largest}");
+    }
+
+    #[test]
+    fn a_reader_of_another_program_delays_a_restart_and_does_not_stop_the_writer() {
+        let mut fixture = Fixture::new(Limits::default());
+        let other = Connection::open(&fixture.path).unwrap();
+        other
+            .execute_batch("BEGIN; SELECT count(*) FROM keys")
+            .unwrap();
+        assert!(fixture.write(24) > 20 * MIB);
+        other.execute_batch("COMMIT").unwrap();
+        fixture.write(24);
+        assert!(fixture.log_size() < 18 * MIB);
+    }
+
+    #[test]
+    fn a_log_is_not_restarted_after_a_failed_sync() {
+        let mut fixture = Fixture::new(Limits::default());
+        fixture.files.mark_unsynced();
+        assert!(fixture.write(24) > 20 * MIB);
+    }
 
     #[test]
     fn only_a_failed_sync_counts_as_one() {

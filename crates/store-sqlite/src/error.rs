@@ -40,6 +40,9 @@ pub(crate) enum Error {
         "the file could not be synced, and only its log is complete: restart all programs that have the file open"
     )]
     Unsynced,
+    /// A backup was aborted, because the log cannot be restarted during a backup.
+    #[error("the log grew to 1 GiB during the backup: make it while fewer keys change")]
+    LogTooLong,
     /// A newer program has migrated the file.
     #[error(
         "a newer program has migrated the file to schema version {found}, but this one supports up to {supported}"

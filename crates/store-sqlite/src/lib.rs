@@ -25,8 +25,15 @@
 //!   that concurrent callers share one sync, and answers them after the commit.
 //! * **Readers do not wait** for the writer. One thread finds keys, and another lists them. No
 //!   operation blocks the caller's thread, and the crate needs no async runtime.
+//! * **A bounded log.** Once the log has 16 MiB, the store's own readers pause for a moment and the
+//!   log is emptied. So it grows to 16 MiB and one transaction, or to 1 GiB during a backup, which
+//!   is then aborted. A reader of another handle or process can keep the log from being emptied for
+//!   as long as it reads without a pause.
 //! * **Bounded.** Each thread has a queue of 1024 operations. If it is full, an operation fails
 //!   with `Unavailable` at once.
+//! * **Fair.** A list reads its workspace in slices of 5,000 keys. After each slice, the next
+//!   workspace gets its turn, and a list ends whose future was dropped. Up to 64 lists of one
+//!   workspace wait, and a further one fails with `Unavailable`.
 //! * **Shared.** Any number of handles and processes on one host may have the file open. It must
 //!   not be on a network file system: SQLite's write-ahead log needs shared memory.
 //! * **Revoked keys are rejected** at once by a verifier over the same handle, and within 100 ms by
@@ -53,14 +60,17 @@ mod changes;
 mod checkpoint;
 mod connection;
 mod error;
+mod fair_queue;
 mod file;
 mod file_identity;
+mod finder;
+mod gate;
+mod lister;
 mod lock;
 mod open;
 mod open_error;
 mod operations;
 mod poller;
-mod reader;
 mod record;
 mod savepoint;
 mod schema;

@@ -13,16 +13,18 @@ use keywright_core::{
 };
 
 use crate::{
-    checkpoint::Checkpointer,
+    checkpoint::{Checkpointer, Limits},
     connection,
     error::{Error, Result},
     file_identity::FileIdentity,
+    finder::Finder,
+    gate::Gates,
+    lister::Lister,
     lock::{FileLock, Sharing},
     open::{self, Opened},
     open_error::OpenError,
-    operations::{self, Predecessor},
+    operations::{self, Listing, Predecessor, PurgeSearch},
     poller::Poller,
-    reader::Readers,
     record::NewRow,
     writer::Writer,
 };
@@ -38,10 +40,12 @@ pub struct SqliteStore {
     // Fields are dropped in this order. The last connection to close checkpoints and deletes the
     // log, which must not happen after a failed sync. The writer and the poller prevent it, the
     // readers do not, so they close first.
-    readers: Readers,
+    finder: Finder,
+    lister: Lister,
     writer: Writer,
     files: FileIdentity,
     lease: Arc<Lease>,
+    gates: Arc<Gates>,
     _poller: Option<Poller>,
     // The lock is released after the last connection is closed.
     _lock: FileLock,
@@ -76,9 +80,11 @@ impl SqliteStore {
             lock,
         } = open::open(path.as_ref(), sharing)?;
         let sqlite_error = |source| OpenError::from_sqlite(path.clone(), source);
-        let checkpointer = Checkpointer::attach(&mut writer).map_err(sqlite_error)?;
+        let gates = Arc::new(Gates::default());
+        let checkpointer = Checkpointer::attach(&mut writer, Arc::clone(&gates), Limits::default())
+            .map_err(sqlite_error)?;
         let reader = || connection::open_reader(&path).map_err(sqlite_error);
-        let readers = [reader()?, reader()?];
+        let (finds, lists) = (reader()?, reader()?);
         let files = FileIdentity::of(path.clone()).map_err(|source| OpenError::Create {
             path: path.clone(),
             source,
@@ -92,11 +98,15 @@ impl SqliteStore {
             Sharing::Strict => None,
         };
         Ok(Self {
-            readers: Readers::start(readers, &files).map_err(OpenError::Threads)?,
+            finder: Finder::start(finds, files.clone(), Arc::clone(&gates))
+                .map_err(OpenError::Threads)?,
+            lister: Lister::start(lists, files.clone(), Arc::clone(&gates))
+                .map_err(OpenError::Threads)?,
             writer: Writer::start(writer, checkpointer, files.clone(), Arc::clone(&lease))
                 .map_err(OpenError::Threads)?,
             files,
             lease,
+            gates,
             _poller: poller,
             _lock: lock,
         })
@@ -106,6 +116,11 @@ impl SqliteStore {
     pub(crate) fn path(&self) -> Result<&Path> {
         self.files.check()?;
         Ok(self.files.path())
+    }
+
+    /// Returns the gates through which the writer pauses readers.
+    pub(crate) fn gates(&self) -> Arc<Gates> {
+        Arc::clone(&self.gates)
     }
 }
 
@@ -120,8 +135,8 @@ impl KeyStore for SqliteStore {
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
         let id = *id;
-        self.readers
-            .find(move |connection| operations::find(connection, &id))
+        self.finder
+            .run(move |connection| operations::find(connection, &id))
             .await
     }
 
@@ -132,11 +147,10 @@ impl KeyStore for SqliteStore {
         list: &ListKeys<KeyId>,
         now: Timestamp,
     ) -> Result<Page<KeyId>, StoreError> {
-        let workspace = workspace.clone();
-        let list = list.clone();
-        self.readers
-            .list(move |connection| {
-                operations::list(connection, &workspace, environment, &list, now)
+        let mut listing = Listing::new(workspace, environment, list, now);
+        self.lister
+            .run(Some(workspace.clone()), move |connection| {
+                listing.read_slice(connection)
             })
             .await
     }
@@ -228,10 +242,12 @@ impl KeyStore for SqliteStore {
     /// search never delays a write.
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
         loop {
-            let search = purge.clone();
+            let mut search = PurgeSearch::new(purge.clone());
             let ids = self
-                .readers
-                .list(move |connection| operations::find_purgeable(connection, &search))
+                .lister
+                .run(purge.workspace.clone(), move |connection| {
+                    search.read_slice(connection)
+                })
                 .await?;
             if ids.is_empty() {
                 return Ok(0);
@@ -249,7 +265,7 @@ impl KeyStore for SqliteStore {
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {
-        self.readers.find(operations::is_empty).await
+        self.finder.run(operations::is_empty).await
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {

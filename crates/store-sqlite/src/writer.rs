@@ -256,6 +256,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        checkpoint::Limits,
         connection,
         lock::Sharing,
         open::{self, Opened},
@@ -281,7 +282,8 @@ mod tests {
             let Opened {
                 path, mut writer, ..
             } = open::open(&path, Sharing::Shared).unwrap();
-            let checkpointer = Checkpointer::attach(&mut writer).unwrap();
+            let checkpointer =
+                Checkpointer::attach(&mut writer, Arc::default(), Limits::default()).unwrap();
             let reader = connection::open_reader(&path).unwrap();
             let files = FileIdentity::of(path).unwrap();
             let lease = Arc::new(Lease::lapsed());

@@ -6,102 +6,181 @@ use keywright_core::{
 };
 use rusqlite::{Connection, params_from_iter, types::Value};
 
+use super::slice::{self, Slice, Slices};
 use crate::{
     error::Result,
     record::{self, key_columns},
 };
 
-/// Returns one page of the keys of a workspace.
-pub(crate) fn list(
-    connection: &Connection,
-    workspace: &Workspace,
-    environment: Environment,
-    list: &ListKeys<KeyId>,
-    now: Timestamp,
-) -> Result<Page<KeyId>> {
-    // The total and the page come from one state of the file.
-    let transaction = connection.unchecked_transaction()?;
-    let query = Query::new(workspace, environment, list, now);
-    let total = match list.start {
-        ListStart::Offset(_) => Some(total(connection, &query)?),
-        ListStart::After(_) => None,
-    };
-    let keys = page(connection, query.page(list))?;
-    transaction.commit()?;
-    Ok(Page::cut(keys, list.limit, total))
+/// A list of the keys of a workspace, read in slices.
+///
+/// A list in a workspace with more keys than a slice does not come from one state of the file. It
+/// shows each key that exists throughout: it is read from the newest key to the oldest, like the
+/// pages that follow a cursor.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    query: Query,
+    slices: Slices,
+    /// Whether the page is found without scanning keys that are not on it.
+    is_short: bool,
+    limit: u32,
+    /// The number of matching keys that remain to be skipped.
+    offset: u64,
+    total: Option<u64>,
+    keys: Vec<Key>,
 }
 
-fn total(connection: &Connection, query: &Query) -> Result<u64> {
-    let sql = format!("SELECT count(*) FROM keys WHERE {}", query.conditions);
-    let total: i64 = connection
-        .prepare_cached(&sql)?
+impl Listing {
+    pub(crate) fn new(
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Self {
+        Self::with_slices(workspace, environment, list, now, slice::LENGTH)
+    }
+
+    fn with_slices(
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+        length: u32,
+    ) -> Self {
+        let slices = Slices::new(length);
+        let (slices, offset, total) = match list.start {
+            ListStart::Offset(offset) => (slices, offset, Some(0)),
+            ListStart::After(id) => (slices.after(id.as_bytes()), 0, None),
+        };
+        let is_filtered = list.status.is_some() || list.search.is_some();
+        Self {
+            query: Query::new(workspace, environment, list, now),
+            slices,
+            is_short: total.is_none() && !is_filtered && list.limit < length,
+            limit: list.limit,
+            offset,
+            total,
+            keys: Vec::new(),
+        }
+    }
+
+    /// Reads the next slice. Returns the page after the last one.
+    pub(crate) fn read_slice(&mut self, connection: &Connection) -> Result<Option<Page<KeyId>>> {
+        // The total and the page come from one state of the slice.
+        let transaction = connection.unchecked_transaction()?;
+        let slice = if self.is_short {
+            self.slices.rest()
+        } else {
+            let all = &self.query.all;
+            self.slices
+                .next(connection, &all.conditions, all.parameters.clone())?
+        };
+        let query = self.query.matching.clone().within(&slice);
+        let missing = (u64::from(self.limit) + 1).saturating_sub(self.keys.len() as u64);
+        match &mut self.total {
+            Some(total) => {
+                let count = count(connection, &query)?;
+                *total += count;
+                if missing > 0 && self.offset < count {
+                    let keys = page(connection, query, missing, self.offset)?;
+                    self.keys.extend(keys);
+                }
+                self.offset = self.offset.saturating_sub(count);
+            }
+            None => self.keys.extend(page(connection, query, missing, 0)?),
+        }
+        transaction.commit()?;
+        let is_full = self.total.is_none() && self.keys.len() as u64 > u64::from(self.limit);
+        Ok((is_full || slice.is_last()).then(|| {
+            let keys = std::mem::take(&mut self.keys);
+            Page::cut(keys, self.limit, self.total)
+        }))
+    }
+}
+
+fn count(connection: &Connection, query: &Conditions) -> Result<u64> {
+    let count: i64 = connection
+        .prepare_cached(&query.count_sql())?
         .query_one(params_from_iter(&query.parameters), |row| row.get(0))?;
-    Ok(total.unsigned_abs())
+    Ok(count.unsigned_abs())
 }
 
-fn page(connection: &Connection, query: Query) -> Result<Vec<Key>> {
+fn page(connection: &Connection, query: Conditions, limit: u64, offset: u64) -> Result<Vec<Key>> {
+    let [limit, offset] =
+        [limit, offset].map(|number| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)));
+    let sql = query.page_sql();
+    let parameters = query.parameters.into_iter().chain([limit, offset]);
     let keys = connection
-        .prepare_cached(&query.page_sql())?
-        .query_map(params_from_iter(query.parameters), record::key)?
+        .prepare_cached(&sql)?
+        .query_map(params_from_iter(parameters), record::key)?
         .collect::<rusqlite::Result<_>>()?;
     Ok(keys)
 }
 
-/// The conditions of a listing and their parameters.
+/// The keys of a listing.
+#[derive(Debug)]
 struct Query {
-    conditions: String,
-    parameters: Vec<Value>,
+    /// All keys that the caller sees.
+    all: Conditions,
+    /// Those of them that match the filter.
+    matching: Conditions,
 }
 
 impl Query {
-    /// Selects the keys on all pages of the list.
     fn new(
         workspace: &Workspace,
         environment: Environment,
         list: &ListKeys<KeyId>,
         now: Timestamp,
     ) -> Self {
-        let mut query = Self {
+        let mut all = Conditions {
             conditions: "workspace = ?".into(),
             parameters: vec![Value::Text(workspace.as_str().into())],
         };
         if environment == Environment::Test {
-            query.and("environment = 1");
+            all.and("environment = 1");
         }
+        let mut matching = all.clone();
         if let Some(status) = list.status {
             let now = Value::Integer(now.as_millis());
             match status {
-                Status::Active => query.and_with(
+                Status::Active => matching.and_with(
                     "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)",
-                    now,
+                    [now],
                 ),
-                Status::Expired => query.and_with("revoked_at IS NULL AND expires_at <= ?", now),
-                Status::Revoked => query.and("revoked_at IS NOT NULL"),
+                Status::Expired => {
+                    matching.and_with("revoked_at IS NULL AND expires_at <= ?", [now]);
+                }
+                Status::Revoked => matching.and("revoked_at IS NOT NULL"),
             }
         }
         if let Some(text) = &list.search {
-            query.and_with("instr(fold(name), ?) > 0", Value::Text(fold_case(text)));
+            matching.and_with("instr(fold(name), ?) > 0", [Value::Text(fold_case(text))]);
         }
-        query
+        Self { all, matching }
     }
+}
 
-    /// Limits the query to one page, and one more key that shows whether another page follows.
-    fn page(mut self, list: &ListKeys<KeyId>) -> Self {
-        let offset = match list.start {
-            ListStart::After(id) => {
-                self.and_with("id < ?", Value::Blob(id.as_bytes().into()));
-                0
-            }
-            ListStart::Offset(offset) => i64::try_from(offset).unwrap_or(i64::MAX),
-        };
-        let limit = i64::from(list.limit) + 1;
-        self.parameters
-            .extend([Value::Integer(limit), Value::Integer(offset)]);
+/// Conditions and their parameters.
+#[derive(Clone, Debug)]
+struct Conditions {
+    conditions: String,
+    parameters: Vec<Value>,
+}
+
+impl Conditions {
+    /// Narrows the conditions to a slice.
+    fn within(mut self, slice: &Slice) -> Self {
+        self.and_with(Slice::CONDITION, slice.parameters());
         self
     }
 
-    /// Returns the statement for a page. It skips keys in the index, and reads only the page's
-    /// rows.
+    fn count_sql(&self) -> String {
+        format!("SELECT count(*) FROM keys WHERE {}", self.conditions)
+    }
+
+    /// Returns the statement for a page. Its last parameters are the limit and the offset. It skips
+    /// keys in the index, and reads only the page's rows.
     fn page_sql(&self) -> String {
         format!(
             concat!(
@@ -115,20 +194,20 @@ impl Query {
     }
 
     fn and(&mut self, condition: &str) {
-        self.conditions.push_str(" AND ");
-        self.conditions.push_str(condition);
+        self.and_with(condition, []);
     }
 
-    fn and_with(&mut self, condition: &str, parameter: Value) {
-        self.and(condition);
-        self.parameters.push(parameter);
+    fn and_with<const N: usize>(&mut self, condition: &str, parameters: [Value; N]) {
+        self.conditions.push_str(" AND ");
+        self.conditions.push_str(condition);
+        self.parameters.extend(parameters);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{connection, file, schema};
+    use crate::{connection, file, record::NewRow, sample, schema};
 
     fn plan(connection: &Connection, sql: &str, parameters: &[Value]) -> String {
         connection
@@ -163,34 +242,89 @@ mod tests {
                 Some(Status::Expired),
                 Some(Status::Revoked),
             ] {
-                for start in [ListStart::Offset(0), ListStart::After(cursor)] {
-                    let mut list = ListKeys::new().with_start(start);
-                    list.status = status;
+                let mut list = ListKeys::new();
+                list.status = status;
+                let query = Query::new(&workspace, environment, &list, now);
+                let slice = Slices::new(1).after(cursor.as_bytes()).rest();
+                let matching = query.matching.within(&slice);
+                let search = format!(
+                    "SEARCH keys USING COVERING INDEX {index} (workspace=? AND id>? AND id<?)"
+                );
+                assert_eq!(
+                    plan(&connection, &matching.count_sql(), &matching.parameters),
+                    search,
+                    "{list:?}"
+                );
+                let mut parameters = matching.parameters.clone();
+                parameters.extend([Value::Integer(1), Value::Integer(0)]);
+                assert_eq!(
+                    plan(&connection, &matching.page_sql(), &parameters),
+                    format!("SEARCH keys USING PRIMARY KEY (id=?)\nLIST SUBQUERY 1\n{search}"),
+                    "{list:?}"
+                );
+            }
+        }
+    }
 
-                    let query = Query::new(&workspace, environment, &list, now);
-                    let total = format!("SELECT count(*) FROM keys WHERE {}", query.conditions);
-                    assert_eq!(
-                        plan(&connection, &total, &query.parameters),
-                        format!("SEARCH keys USING COVERING INDEX {index} (workspace=?)"),
-                        "{list:?}"
-                    );
-
-                    let query = query.page(&list);
-                    let range = match start {
-                        ListStart::Offset(_) => "(workspace=?)",
-                        ListStart::After(_) => "(workspace=? AND id<?)",
-                    };
-                    assert_eq!(
-                        plan(&connection, &query.page_sql(), &query.parameters),
-                        format!(
-                            "SEARCH keys USING PRIMARY KEY (id=?)\n\
-                             LIST SUBQUERY 1\n\
-                             SEARCH keys USING COVERING INDEX {index} {range}"
-                        ),
-                        "{list:?}"
-                    );
+    #[test]
+    fn slices_of_any_length_make_the_same_pages() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection::configure(&connection).unwrap();
+        schema::migrate(&connection, 0).unwrap();
+        let mut workspaces = ["default", "other"].into_iter().cycle();
+        for number in 0..60 {
+            let mut record = sample::record(number);
+            record.key.workspace = Workspace::parse(workspaces.next().unwrap()).unwrap();
+            if number % 3 == 0 {
+                record.key.environment = Environment::Test;
+            }
+            if number % 5 < 2 {
+                record.key.revoked_at = Some(sample::now());
+            }
+            NewRow::new(&record).unwrap().insert(&connection).unwrap();
+        }
+        let workspace = Workspace::parse("default").unwrap();
+        let read = |environment, list: &ListKeys<KeyId>, length| {
+            let mut listing =
+                Listing::with_slices(&workspace, environment, list, sample::now(), length);
+            let mut slices = 1;
+            loop {
+                match listing.read_slice(&connection).unwrap() {
+                    Some(page) => return (page, slices),
+                    None => slices += 1,
+                }
+            }
+        };
+        for environment in [Environment::Live, Environment::Test] {
+            for start in [
+                ListStart::Offset(0),
+                ListStart::Offset(4),
+                ListStart::Offset(29),
+                ListStart::Offset(u64::MAX),
+                ListStart::After(sample::id(31)),
+            ] {
+                for (status, search) in [
+                    (None, None),
+                    (Some(Status::Revoked), None),
+                    (Some(Status::Active), Some("4")),
+                    (None, Some("no such name")),
+                ] {
+                    for limit in [1, 7, 30, u32::MAX] {
+                        let mut list = ListKeys::new().with_start(start).with_limit(limit);
+                        list.status = status;
+                        list.search = search.map(Into::into);
+                        let (expected, slices) = read(environment, &list, 1000);
+                        assert_eq!(slices, 1);
+                        for length in [1, 2, 7, 30] {
+                            let (page, _) = read(environment, &list, length);
+                            assert_eq!(page, expected, "slices of {length}: {list:?}");
+                        }
+                    }
                 }
             }
         }
+        // A search that finds nothing reads all 30 keys, and no slice is longer than its length.
+        let nothing = ListKeys::new().with_search("no such name");
+        assert_eq!(read(Environment::Live, &nothing, 7).1, 5);
     }
 }

@@ -10,15 +10,16 @@ mod purge;
 mod reserve;
 mod revoke;
 mod rotate;
+mod slice;
 mod touch;
 mod update;
 
 pub(crate) use self::{
     find::{find, is_empty},
     insert::insert,
-    list::list,
+    list::Listing,
     prefix::claim_prefix,
-    purge::{delete_purgeable, find_purgeable},
+    purge::{PurgeSearch, delete_purgeable},
     reserve::reserve,
     revoke::revoke,
     rotate::{Predecessor, rotate},

@@ -5,16 +5,17 @@ use std::collections::HashSet;
 use keywright_core::{KeyId, Timestamp, store::Purge};
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 
+use super::slice::{self, Slices};
 use crate::{error::Result, record, savepoint::atomic};
 
-/// Revoked keys from the newest to the oldest. A key is older than its descendants, so that whole
-/// families are found in one search.
+/// Revoked keys of a slice, from the newest to the oldest. A key is older than its descendants, so
+/// that whole families are found in one search.
 const REVOKED: &str = "
-    SELECT id, successor FROM keys WHERE revoked_at < ? ORDER BY id DESC";
+    SELECT id, successor FROM keys WHERE revoked_at < ? AND id < ? AND id >= ? ORDER BY id DESC";
 
 const REVOKED_IN_WORKSPACE: &str = "
     SELECT id, successor FROM keys WHERE id IN (
-        SELECT id FROM keys WHERE revoked_at < ? AND workspace = ?
+        SELECT id FROM keys WHERE revoked_at < ? AND workspace = ? AND id < ? AND id >= ?
     ) ORDER BY id DESC";
 
 /// The keys whose secrets a key received: it created them, or rotated another key.
@@ -31,43 +32,70 @@ const DELETE: &str = "
         AND NOT EXISTS (SELECT 1 FROM keys AS received WHERE received.rotated_by = keys.id)
         AND NOT EXISTS (SELECT 1 FROM keys AS successor WHERE successor.id = keys.successor)";
 
-/// Returns the keys that may be deleted, each after its descendants.
+/// A search for keys that may be deleted, in slices.
 ///
-/// It reads only the columns that it needs, so that it can purge even a damaged row.
-pub(crate) fn find_purgeable(connection: &Connection, purge: &Purge) -> Result<Vec<KeyId>> {
-    // All reads see one state of the file.
-    let transaction = connection.unchecked_transaction()?;
-    let time = Value::Integer(purge.revoked_before.as_millis());
-    let (sql, parameters) = match &purge.workspace {
-        None => (REVOKED, vec![time]),
-        Some(workspace) => {
-            let workspace = Value::Text(workspace.as_str().into());
-            (REVOKED_IN_WORKSPACE, vec![time, workspace])
-        }
-    };
-    let limit = usize::try_from(purge.limit).unwrap_or(usize::MAX);
-    let mut selection = Selection::default();
-    let mut revoked = connection.prepare_cached(sql)?;
-    let mut rows = revoked.query(params_from_iter(parameters))?;
-    while let Some(row) = rows.next()? {
-        if selection.in_order.len() == limit {
-            break;
-        }
-        let id = record::cell(row, 0, record::id)?;
-        let successor = record::optional(row, 1, record::id)?;
-        if !selection.leaves_descendant(connection, &id, successor)? {
-            selection.in_order.push(id);
-            selection.ids.insert(id);
+/// It reads only the columns that it needs, so that a damaged row can be purged, too. The keys may
+/// change between two slices, and [`delete_purgeable`] checks them again.
+#[derive(Debug)]
+pub(crate) struct PurgeSearch {
+    purge: Purge,
+    slices: Slices,
+    selection: Selection,
+}
+
+impl PurgeSearch {
+    pub(crate) fn new(purge: Purge) -> Self {
+        Self {
+            purge,
+            slices: Slices::new(slice::LENGTH),
+            selection: Selection::default(),
         }
     }
-    drop(rows);
-    drop(revoked);
-    transaction.commit()?;
-    Ok(selection.in_order)
+
+    /// Reads the next slice. After the last one, returns the keys that may be deleted, each one
+    /// after its descendants.
+    pub(crate) fn read_slice(&mut self, connection: &Connection) -> Result<Option<Vec<KeyId>>> {
+        // All reads of a slice see one state of the file.
+        let transaction = connection.unchecked_transaction()?;
+        let time = Value::Integer(self.purge.revoked_before.as_millis());
+        let (sql, mut parameters, slice) = match &self.purge.workspace {
+            None => {
+                let slice = self.slices.next(connection, "true", [])?;
+                (REVOKED, vec![time], slice)
+            }
+            Some(workspace) => {
+                let workspace = Value::Text(workspace.as_str().into());
+                let all = [workspace.clone()];
+                let slice = self.slices.next(connection, "workspace = ?", all)?;
+                (REVOKED_IN_WORKSPACE, vec![time, workspace], slice)
+            }
+        };
+        parameters.extend(slice.parameters());
+        let limit = usize::try_from(self.purge.limit).unwrap_or(usize::MAX);
+        let selection = &mut self.selection;
+        let mut revoked = connection.prepare_cached(sql)?;
+        let mut rows = revoked.query(params_from_iter(parameters))?;
+        while let Some(row) = rows.next()? {
+            if selection.in_order.len() == limit {
+                break;
+            }
+            let id = record::cell(row, 0, record::id)?;
+            let successor = record::optional(row, 1, record::id)?;
+            if !selection.leaves_descendant(connection, &id, successor)? {
+                selection.in_order.push(id);
+                selection.ids.insert(id);
+            }
+        }
+        drop(rows);
+        drop(revoked);
+        transaction.commit()?;
+        let is_done = slice.is_last() || selection.in_order.len() == limit;
+        Ok(is_done.then(|| std::mem::take(&mut selection.in_order)))
+    }
 }
 
 /// The keys selected for deletion.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Selection {
     in_order: Vec<KeyId>,
     ids: HashSet<KeyId>,
@@ -122,7 +150,7 @@ mod tests {
     use crate::{connection, file, schema};
 
     #[test]
-    fn only_the_search_for_revoked_keys_scans() {
+    fn only_the_search_for_revoked_keys_scans_and_only_its_slice() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.db");
         file::create_if_missing(&path).unwrap();
@@ -140,12 +168,15 @@ mod tests {
                 .unwrap()
                 .join("\n")
         };
-        assert_eq!(plan(REVOKED), "SCAN keys");
+        assert_eq!(
+            plan(REVOKED),
+            "SEARCH keys USING PRIMARY KEY (id>? AND id<?)"
+        );
         assert_eq!(
             plan(REVOKED_IN_WORKSPACE),
             "SEARCH keys USING PRIMARY KEY (id=?)\n\
              LIST SUBQUERY 1\n\
-             SEARCH keys USING COVERING INDEX keys_live (workspace=?)"
+             SEARCH keys USING COVERING INDEX keys_live (workspace=? AND id>? AND id<?)"
         );
         assert_eq!(
             plan(RECEIVED),
