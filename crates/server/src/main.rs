@@ -1,5 +1,6 @@
 //! `keywright`: an API-key server on SQLite or Redis, and the command line to manage its keys.
 
+mod clean_value;
 mod cli;
 mod connections;
 mod first_key;

@@ -2,8 +2,14 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{PathBufValueParser, StringValueParser},
+    value_parser,
+};
 use keywright_core::{Prefix, Scheme};
+
+use crate::clean_value::{choice, clean, parsed};
 
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
@@ -15,16 +21,30 @@ pub(crate) struct LibraryOptions {
         value_name = "URL",
         default_value = "sqlite:keywright.db",
         hide_env_values = true,
-        global = true
+        global = true,
+        value_parser = clean(StringValueParser::new())
     )]
     pub(crate) store: String,
 
     /// Prefix of every token; choose your own before you create keys
-    #[arg(long, env = "KEYWRIGHT_PREFIX", default_value = "sk", global = true)]
+    #[arg(
+        long,
+        env = "KEYWRIGHT_PREFIX",
+        default_value = "sk",
+        global = true,
+        value_parser = parsed::<Prefix>()
+    )]
     pub(crate) prefix: Prefix,
 
     /// Hash for the secrets of new keys; keys with another hash still verify
-    #[arg(long, env = "KEYWRIGHT_HASH", value_enum, default_value_t = Hash::Argon2id, global = true)]
+    #[arg(
+        long,
+        env = "KEYWRIGHT_HASH",
+        value_enum,
+        default_value_t = Hash::Argon2id,
+        global = true,
+        value_parser = choice::<Hash>()
+    )]
     pub(crate) hash: Hash,
 
     /// Number of verified keys to cache, about 400 bytes each; 0 disables the cache
@@ -33,7 +53,8 @@ pub(crate) struct LibraryOptions {
         env = "KEYWRIGHT_CACHE",
         value_name = "KEYS",
         default_value_t = 100_000,
-        global = true
+        global = true,
+        value_parser = parsed::<usize>()
     )]
     pub(crate) cache: usize,
 
@@ -42,7 +63,8 @@ pub(crate) struct LibraryOptions {
         long,
         env = "KEYWRIGHT_PEPPER_FILE",
         value_name = "PATH",
-        global = true
+        global = true,
+        value_parser = clean(PathBufValueParser::new())
     )]
     pub(crate) pepper_file: Option<PathBuf>,
 }
@@ -71,7 +93,8 @@ pub(crate) struct ServeOptions {
         long,
         env = "KEYWRIGHT_LISTEN",
         value_name = "ADDR",
-        default_value = "127.0.0.1:8080"
+        default_value = "127.0.0.1:8080",
+        value_parser = parsed::<SocketAddr>()
     )]
     pub(crate) listen: SocketAddr,
 
@@ -83,7 +106,8 @@ pub(crate) struct ServeOptions {
         env = "KEYWRIGHT_RATE_LIMIT",
         value_name = "N",
         default_value_t = 600,
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = clean(value_parser!(u32))
     )]
     pub(crate) rate_limit: u32,
 
@@ -97,7 +121,8 @@ pub(crate) struct ServeOptions {
         env = "KEYWRIGHT_FIRST_KEY",
         value_name = "WHEN",
         value_enum,
-        default_value_t = FirstKey::Auto
+        default_value_t = FirstKey::Auto,
+        value_parser = choice::<FirstKey>()
     )]
     pub(crate) first_key: FirstKey,
 
@@ -107,7 +132,8 @@ pub(crate) struct ServeOptions {
         env = "KEYWRIGHT_LOG_FORMAT",
         value_name = "FORMAT",
         value_enum,
-        default_value_t = LogFormat::Text
+        default_value_t = LogFormat::Text,
+        value_parser = choice::<LogFormat>()
     )]
     pub(crate) log_format: LogFormat,
 
@@ -117,7 +143,8 @@ pub(crate) struct ServeOptions {
         env = "KEYWRIGHT_LOG_LEVEL",
         value_name = "LEVEL",
         value_enum,
-        default_value_t = LogLevel::Info
+        default_value_t = LogLevel::Info,
+        value_parser = choice::<LogLevel>()
     )]
     pub(crate) log_level: LogLevel,
 }
