@@ -1,11 +1,11 @@
 //! The output and the errors of the command line.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
 
 use rusqlite::Connection;
 use tempfile::tempdir;
 
-use crate::support::{Server, assert_fails, operator_key, run};
+use crate::support::{Server, assert_fails, keywright, operator_key, run, write_private};
 
 #[test]
 fn create_prints_only_the_token_or_the_key_as_json() {
@@ -146,7 +146,7 @@ fn every_error_is_one_line_with_the_way_out() {
         &["memory:"],
     );
     assert_fails(path, &["--pepper-file", "nowhere"], &["nowhere"]);
-    fs::write(path.join("peppers"), "p1 abcd\n").unwrap();
+    write_private(&path.join("peppers"), "p1 abcd\n");
     assert_fails(
         path,
         &["--pepper-file", "peppers"],
@@ -212,4 +212,59 @@ fn an_unusable_database_is_left_unchanged() {
             "{name} was changed"
         );
     }
+}
+
+/// As an env file with Windows line ends sets them.
+#[test]
+fn a_carriage_return_at_the_end_of_a_variable_does_not_name_another_file() {
+    let folder = tempdir().unwrap();
+    let create = ["keys", "create", "--name", "n"];
+    let output = keywright(folder.path(), &create)
+        .env("KEYWRIGHT_STORE", "sqlite:k.db\r")
+        .env("KEYWRIGHT_HASH", "hmac-sha256\r")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(folder.path().join("k.db").exists());
+    assert!(!folder.path().join("k.db\r").exists());
+}
+
+#[test]
+fn no_variable_takes_a_control_character() {
+    let folder = tempdir().unwrap();
+    let help = String::from_utf8(run(folder.path(), &["serve", "--help"]).stdout).unwrap();
+    let variables: Vec<_> = help
+        .split("[env: ")
+        .skip(1)
+        .map(|rest| rest.split(['=', ']']).next().unwrap())
+        .collect();
+    assert!(variables.contains(&"KEYWRIGHT_STORE"), "{variables:?}");
+    assert!(variables.len() >= 10, "{variables:?}");
+    for variable in variables {
+        let output = keywright(folder.path(), &["serve"])
+            .env(variable, "sqlite:k\rk.db")
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{variable}: {error}");
+        assert!(error.contains("control character"), "{variable}: {error}");
+        assert!(!error.contains("k.db"), "{variable}: {error}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_pepper_file_that_others_can_read_is_refused() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let peppers = path.join("peppers");
+    write_private(&peppers, &format!("p1 {}\n", "0f".repeat(32)));
+    operator_key(path, &["--pepper-file", "peppers"]);
+    fs::set_permissions(&peppers, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_fails(
+        path,
+        &["--pepper-file", "peppers", "keys", "list"],
+        &["0644", "too open", "chmod 600 peppers"],
+    );
+    assert_fails(path, &["--pepper-file", "peppers"], &["chmod 600 peppers"]);
 }

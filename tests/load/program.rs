@@ -48,7 +48,9 @@ impl Program {
                 "--rate-limit",
                 "4000000000",
             ])
-            // The cache is so small that it evicts keys within seconds.
+            // The slow clients are idle until the server closes their connections.
+            .args(["--keep-alive", "15s"])
+            // The cache is so small that it evicts keys from the first seconds on.
             .args(["--cache", "2000", "--hash", "hmac-sha256"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -15,7 +15,8 @@ use crate::{
     wait::PATIENCE,
 };
 
-/// The limit from the first byte of a head to its last, and from a response to the next head.
+/// The limit from the first byte of a head to its last, and with the arguments of the program also
+/// that of an idle connection.
 const HEAD: Duration = Duration::from_secs(15);
 
 /// The limit from the end of a head to the response.

@@ -146,6 +146,76 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
+    /// Options that take JSON, in which line breaks are blanks.
+    const JSON: [&str; 1] = ["metadata"];
+
+    /// Parses `value` as each option and argument of a command and its subcommands in turn, and
+    /// passes the path of the option and the error to `check`.
+    fn for_each_option(
+        command: &clap::Command,
+        path: &[String],
+        value: &str,
+        check: &mut impl FnMut(&str, &str),
+    ) {
+        for arg in command.get_arguments() {
+            if !arg.get_action().takes_values() || JSON.contains(&arg.get_id().as_str()) {
+                continue;
+            }
+            let given = match arg.get_long() {
+                Some(long) => format!("--{long}={value}"),
+                None => value.to_owned(),
+            };
+            let arguments = [path, &[given]].concat();
+            let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
+            let error = parse_once(&arguments)
+                .err()
+                .map_or_else(String::new, |error| error.to_string());
+            check(&format!("{} {}", path.join(" "), arg.get_id()), &error);
+        }
+        for subcommand in command.get_subcommands() {
+            let path = [path, &[subcommand.get_name().to_owned()]].concat();
+            for_each_option(subcommand, &path, value, check);
+        }
+    }
+
+    #[test]
+    fn no_option_takes_a_control_character() {
+        let command = Arguments::command();
+        let mut options = 0;
+        for bad in ["a\rb", "a\nb", "a\u{1b}[31mb", "a\u{85}b"] {
+            for_each_option(
+                &command,
+                &["keywright".into()],
+                bad,
+                &mut |option, error| {
+                    assert!(error.contains("control character"), "{option}: {error}");
+                    assert!(!error.contains(bad), "{option} repeats the value: {error}");
+                    options += 1;
+                },
+            );
+        }
+        assert!(options > 100, "{options}");
+    }
+
+    #[test]
+    fn line_breaks_and_blanks_at_the_ends_of_a_value_do_not_count() {
+        let command = Arguments::command();
+        for blank in ["\r", " \r\n", "\t"] {
+            for_each_option(
+                &command,
+                &["keywright".into()],
+                blank,
+                &mut |option, error| {
+                    assert!(!error.contains("control character"), "{option}: {error}");
+                },
+            );
+        }
+        let arguments = ["keywright", "--store= sqlite:k.db\r", "--cache", "5\r\n"];
+        let cli = parse(arguments.iter().map(OsString::from)).unwrap();
+        assert_eq!(cli.library.store, "sqlite:k.db");
+        assert_eq!(cli.library.cache, 5);
+    }
+
     #[test]
     fn a_command_line_without_a_command_serves() {
         for arguments in [

@@ -1,6 +1,7 @@
 //! `keywright`: an API-key server on SQLite or Redis, and the command line to manage its keys.
 
-mod backup;
+mod activity;
+mod clean_value;
 mod cli;
 mod connections;
 mod drain;
@@ -21,6 +22,7 @@ mod secret_output;
 mod serve;
 mod shutdown;
 mod store;
+mod timed_stream;
 mod whoami;
 
 use std::{

@@ -1,9 +1,15 @@
 //! The options of `serve` and `backup`, and the options that every command shares.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{PathBufValueParser, StringValueParser},
+    value_parser,
+};
 use keywright_core::{Prefix, Scheme};
+
+use crate::clean_value::{choice, clean, parsed};
 
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
@@ -15,16 +21,30 @@ pub(crate) struct LibraryOptions {
         value_name = "URL",
         default_value = "sqlite:keywright.db",
         hide_env_values = true,
-        global = true
+        global = true,
+        value_parser = clean(StringValueParser::new())
     )]
     pub(crate) store: String,
 
     /// Prefix of every token; choose your own before you create keys
-    #[arg(long, env = "KEYWRIGHT_PREFIX", default_value = "sk", global = true)]
+    #[arg(
+        long,
+        env = "KEYWRIGHT_PREFIX",
+        default_value = "sk",
+        global = true,
+        value_parser = parsed::<Prefix>()
+    )]
     pub(crate) prefix: Prefix,
 
     /// Hash for the secrets of new keys; keys with another hash still verify
-    #[arg(long, env = "KEYWRIGHT_HASH", value_enum, default_value_t = Hash::Argon2id, global = true)]
+    #[arg(
+        long,
+        env = "KEYWRIGHT_HASH",
+        value_enum,
+        default_value_t = Hash::Argon2id,
+        global = true,
+        value_parser = choice::<Hash>()
+    )]
     pub(crate) hash: Hash,
 
     /// Number of verified keys to cache, about 400 bytes each; 0 disables the cache
@@ -33,16 +53,21 @@ pub(crate) struct LibraryOptions {
         env = "KEYWRIGHT_CACHE",
         value_name = "KEYS",
         default_value_t = 100_000,
-        global = true
+        global = true,
+        value_parser = parsed::<usize>()
     )]
     pub(crate) cache: usize,
 
     /// File of peppers: a line `ID HEX-KEY` each, newest last, keys of 32 to 64 bytes
+    ///
+    /// Only its owner may be able to read it, as after chmod 600, or for a file of
+    /// root also its group.
     #[arg(
         long,
         env = "KEYWRIGHT_PEPPER_FILE",
         value_name = "PATH",
-        global = true
+        global = true,
+        value_parser = clean(PathBufValueParser::new())
     )]
     pub(crate) pepper_file: Option<PathBuf>,
 }
@@ -71,9 +96,23 @@ pub(crate) struct ServeOptions {
         long,
         env = "KEYWRIGHT_LISTEN",
         value_name = "ADDR",
-        default_value = "127.0.0.1:8080"
+        default_value = "127.0.0.1:8080",
+        value_parser = parsed::<SocketAddr>()
     )]
     pub(crate) listen: SocketAddr,
+
+    /// How long a connection may be idle, at most 1h; 0s closes it after each response
+    ///
+    /// A proxy or load balancer in front of the server should close idle connections
+    /// earlier. Otherwise it may send a request on a connection that is being closed.
+    #[arg(
+        long,
+        env = "KEYWRIGHT_KEEP_ALIVE",
+        value_name = "SPAN",
+        default_value = "75s",
+        value_parser = clean(keep_alive)
+    )]
+    pub(crate) keep_alive: Duration,
 
     /// Management requests a minute for each caller; 0 disables the limit
     ///
@@ -83,7 +122,8 @@ pub(crate) struct ServeOptions {
         env = "KEYWRIGHT_RATE_LIMIT",
         value_name = "N",
         default_value_t = 600,
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = clean(value_parser!(u32))
     )]
     pub(crate) rate_limit: u32,
 
@@ -97,7 +137,8 @@ pub(crate) struct ServeOptions {
         env = "KEYWRIGHT_FIRST_KEY",
         value_name = "WHEN",
         value_enum,
-        default_value_t = FirstKey::Auto
+        default_value_t = FirstKey::Auto,
+        value_parser = choice::<FirstKey>()
     )]
     pub(crate) first_key: FirstKey,
 
@@ -107,7 +148,8 @@ pub(crate) struct ServeOptions {
         env = "KEYWRIGHT_LOG_FORMAT",
         value_name = "FORMAT",
         value_enum,
-        default_value_t = LogFormat::Text
+        default_value_t = LogFormat::Text,
+        value_parser = choice::<LogFormat>()
     )]
     pub(crate) log_format: LogFormat,
 
@@ -117,7 +159,8 @@ pub(crate) struct ServeOptions {
         env = "KEYWRIGHT_LOG_LEVEL",
         value_name = "LEVEL",
         value_enum,
-        default_value_t = LogLevel::Info
+        default_value_t = LogLevel::Info,
+        value_parser = choice::<LogLevel>()
     )]
     pub(crate) log_level: LogLevel,
 }
@@ -154,4 +197,27 @@ pub(crate) enum LogLevel {
     Info,
     Debug,
     Trace,
+}
+
+/// Parses a span of at most an hour.
+fn keep_alive(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|span| *span <= Duration::from_secs(3600))
+        .ok_or_else(|| "expected a span such as 75s, at most 1h".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_time_is_at_most_an_hour() {
+        assert_eq!(keep_alive("75s"), Ok(Duration::from_secs(75)));
+        assert_eq!(keep_alive("0s"), Ok(Duration::ZERO));
+        assert_eq!(keep_alive("1h"), Ok(Duration::from_secs(3600)));
+        for bad in ["61m", "", "-1s", "75", "for ever"] {
+            assert!(keep_alive(bad).is_err(), "{bad}");
+        }
+    }
 }

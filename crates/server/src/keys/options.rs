@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, builder::StringValueParser, value_parser};
 use keywright_core::{
     Environment, KeyId, ListKeys, Metadata, Name, NewRotation, Permissions, Status, Timestamp,
     Workspace,
 };
+
+use crate::clean_value::{choice, clean, parsed};
 
 #[derive(Subcommand)]
 pub(crate) enum KeysCommand {
@@ -42,23 +44,23 @@ pub(crate) enum KeysCommand {
 #[derive(Args)]
 pub(crate) struct CreateOptions {
     /// Name of the key, 1 to 255 characters
-    #[arg(long)]
+    #[arg(long, value_parser = parsed::<Name>())]
     pub(crate) name: Name,
 
     /// Workspace that the key belongs to
-    #[arg(long, default_value = "default")]
+    #[arg(long, default_value = "default", value_parser = parsed::<Workspace>())]
     pub(crate) workspace: Workspace,
 
     /// Permissions, separated by commas; `*` grants all, an empty list grants none
-    #[arg(long, default_value = "*", value_name = "LIST")]
+    #[arg(long, default_value = "*", value_name = "LIST", value_parser = parsed::<Permissions>())]
     pub(crate) permissions: Permissions,
 
     /// Environment of the key: live or test
-    #[arg(long, default_value = "live")]
+    #[arg(long, default_value = "live", value_parser = parsed::<Environment>())]
     pub(crate) environment: Environment,
 
     /// Lifetime of the key, such as 90d or 12h; without it, the key never expires
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "SPAN", value_parser = clean(humantime::parse_duration))]
     pub(crate) expires_in: Option<Duration>,
 
     /// Print the key and its token as JSON
@@ -69,31 +71,31 @@ pub(crate) struct CreateOptions {
 #[derive(Args)]
 pub(crate) struct ListOptions {
     /// Workspace whose keys to list
-    #[arg(long, default_value = "default")]
+    #[arg(long, default_value = "default", value_parser = parsed::<Workspace>())]
     pub(crate) workspace: Workspace,
 
     /// Page number
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1, value_parser = clean(value_parser!(u32).range(1..)))]
     pub(crate) page: u32,
 
     /// Maximum number of keys on a page, 1 to 100
     #[arg(
         long,
         default_value_t = 20,
-        value_parser = clap::value_parser!(u32).range(1..=i64::from(ListKeys::MAX_LIMIT))
+        value_parser = clean(value_parser!(u32).range(1..=i64::from(ListKeys::MAX_LIMIT)))
     )]
     pub(crate) limit: u32,
 
     /// Only keys whose name contains this text, ignoring case
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = clean(StringValueParser::new()))]
     pub(crate) search: Option<String>,
 
     /// Only keys with this status
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_parser = choice::<StatusName>())]
     pub(crate) status: Option<StatusName>,
 
-    /// Next page after the page that returned this `nextCursor`, with the same filters
-    #[arg(long, conflicts_with = "page")]
+    /// Next page after the page that returned this `next_cursor`, with the same filters
+    #[arg(long, conflicts_with = "page", value_parser = clean(StringValueParser::new()))]
     pub(crate) cursor: Option<String>,
 
     /// Print the page as the API returns it
@@ -121,10 +123,11 @@ impl From<StatusName> for Status {
 #[derive(Args)]
 pub(crate) struct GetOptions {
     /// Id of the key: `key_` and 16 characters
+    #[arg(value_parser = parsed::<KeyId>())]
     pub(crate) id: KeyId,
 
     /// Workspace that the key belongs to
-    #[arg(long, default_value = "default")]
+    #[arg(long, default_value = "default", value_parser = parsed::<Workspace>())]
     pub(crate) workspace: Workspace,
 
     /// Print the key as the API returns it
@@ -135,10 +138,11 @@ pub(crate) struct GetOptions {
 #[derive(Args)]
 pub(crate) struct RenameOptions {
     /// Id of the key: `key_` and 16 characters
+    #[arg(value_parser = parsed::<KeyId>())]
     pub(crate) id: KeyId,
 
     /// New name, 1 to 255 characters
-    #[arg(long, required_unless_present = "metadata")]
+    #[arg(long, required_unless_present = "metadata", value_parser = parsed::<Name>())]
     pub(crate) name: Option<Name>,
 
     /// New metadata, which replaces the old: a JSON object of at most 4096 bytes
@@ -146,7 +150,7 @@ pub(crate) struct RenameOptions {
     pub(crate) metadata: Option<Metadata>,
 
     /// Workspace that the key belongs to
-    #[arg(long, default_value = "default")]
+    #[arg(long, default_value = "default", value_parser = parsed::<Workspace>())]
     pub(crate) workspace: Workspace,
 
     /// Print the key as the API returns it
@@ -157,7 +161,11 @@ pub(crate) struct RenameOptions {
 #[derive(Args)]
 pub(crate) struct RevokeOptions {
     /// Id of the key: `key_` and 16 characters
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(
+        required_unless_present = "all",
+        conflicts_with = "all",
+        value_parser = parsed::<KeyId>()
+    )]
     pub(crate) id: Option<KeyId>,
 
     /// Also revoke every key that the key created or was rotated into, at any depth
@@ -169,7 +177,7 @@ pub(crate) struct RevokeOptions {
     pub(crate) all: bool,
 
     /// Workspace that the key belongs to [default: default]
-    #[arg(long)]
+    #[arg(long, value_parser = parsed::<Workspace>())]
     pub(crate) workspace: Option<Workspace>,
 
     /// Print the number of revoked keys as JSON
@@ -180,18 +188,19 @@ pub(crate) struct RevokeOptions {
 #[derive(Args)]
 pub(crate) struct RotateOptions {
     /// Id of the key: `key_` and 16 characters
+    #[arg(value_parser = parsed::<KeyId>())]
     pub(crate) id: KeyId,
 
     /// How long the old key stays valid, at most 30d; `now` revokes it at once
-    #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = overlap)]
+    #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = clean(overlap))]
     pub(crate) expire_previous: Duration,
 
     /// Lifetime of the new key, such as 90d; without it, the lifetime of the old key
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "SPAN", value_parser = clean(humantime::parse_duration))]
     pub(crate) expires_in: Option<Duration>,
 
     /// Workspace that the key belongs to
-    #[arg(long, default_value = "default")]
+    #[arg(long, default_value = "default", value_parser = parsed::<Workspace>())]
     pub(crate) workspace: Workspace,
 
     /// Print the new key and its token as JSON
@@ -202,7 +211,7 @@ pub(crate) struct RotateOptions {
 #[derive(Args)]
 pub(crate) struct VerifyOptions {
     /// Accept only keys of this workspace; without it, keys of any workspace
-    #[arg(long)]
+    #[arg(long, value_parser = parsed::<Workspace>())]
     pub(crate) workspace: Option<Workspace>,
 
     /// Print the result as the API returns it
@@ -210,18 +219,18 @@ pub(crate) struct VerifyOptions {
     pub(crate) json: bool,
 
     /// Accepted only to print a clear error: other users of the host can see arguments.
-    #[arg(hide = true)]
+    #[arg(hide = true, value_parser = clean(StringValueParser::new()))]
     pub(crate) token: Option<String>,
 }
 
 #[derive(Args)]
 pub(crate) struct PurgeOptions {
     /// Only keys revoked before this date, such as 2026-01-31 (UTC), or RFC 3339 time
-    #[arg(long, value_name = "DATE", value_parser = date)]
+    #[arg(long, value_name = "DATE", value_parser = clean(date))]
     pub(crate) revoked_before: Timestamp,
 
     /// Only keys of this workspace; without it, keys of all workspaces
-    #[arg(long)]
+    #[arg(long, value_parser = parsed::<Workspace>())]
     pub(crate) workspace: Option<Workspace>,
 
     /// Print the number of deleted records as JSON
