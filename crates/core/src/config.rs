@@ -64,8 +64,7 @@ impl Config {
     }
 
     /// Sets how many runs of Argon2 may wait for a core, at least 1: this many verifications, and
-    /// in places of their own, this many hashes of new keys or replaced hashes. A run takes about
-    /// 13 ms.
+    /// in separate places, this many hashes of new keys or replaced hashes.
     ///
     /// * Verifications go first, but a core that is always busy gives new hashes every fifth run.
     /// * Workspaces take turns, so a workspace with many runs delays another by one run.

@@ -182,7 +182,7 @@ mod tests {
     /// Longer than any other limit, and longer than the 60 seconds of common load balancers.
     const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-    /// Starts a connection; the client's end of it.
+    /// Starts a connection, and returns the client's end of it.
     fn start(buffer: usize) -> DuplexStream {
         let (client, server) = duplex(buffer);
         let router = Router::new()

@@ -20,7 +20,7 @@ use crate::{host_header, metrics};
 /// that sends its body byte by byte gets no more time.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Handles a request, logs and counts it, and answers 400 to a bad `Host` and 408 after
+/// Handles a request, logs and counts it, and responds with 400 to a bad `Host` and with 408 after
 /// [`REQUEST_TIMEOUT`].
 pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());

@@ -94,7 +94,7 @@ pub(crate) struct ListOptions {
     #[arg(long, value_enum, value_parser = choice::<StatusName>())]
     pub(crate) status: Option<StatusName>,
 
-    /// Next page after the page that returned this `next_cursor`, with the same filters
+    /// Next page after the page that returned this `nextCursor`, with the same filters
     #[arg(long, conflicts_with = "page", value_parser = clean(StringValueParser::new()))]
     pub(crate) cursor: Option<String>,
 
