@@ -41,8 +41,8 @@ pub(crate) fn read(path: &Path) -> Result<PepperRing> {
 
 /// Checks that only `user` can read and change a file with this mode and owner.
 ///
-/// A group may read a file of root: services get secrets from root through a group of their own, and
-/// could not read them otherwise. PostgreSQL has the same rule.
+/// A group may read a file of root: services get secrets from root through a group of their own,
+/// and could not read them otherwise. PostgreSQL has the same rule.
 fn check_access(path: &Path, mode: u32, owner: u32, user: u32) -> Result<()> {
     const ROOT: u32 = 0;
     let path = path.display();
