@@ -30,6 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(header.revoked_at, record.key.revoked_at);
             assert_eq!(header.parent, record.key.parent);
             assert_eq!(header.successor, record.key.successor);
+            assert_eq!(header.rotated_by, record.key.rotated_by);
             let successor = record::encode_id(header.successor);
             assert!(bytes.windows(successor.len()).any(|part| part == successor));
         }

@@ -20,7 +20,7 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 const ID: &[u8; KeyId::LENGTH] = b"0U5lKtf600000000";
 
 /// The columns, in their order in the input.
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "id",
     "workspace",
     "environment",
@@ -28,6 +28,7 @@ const COLUMNS: [&str; 14] = [
     "permissions",
     "parent",
     "successor",
+    "rotated_by",
     "expires_at",
     "revoked_at",
     "last_used_at",
@@ -78,7 +79,7 @@ fn check(file: &Connection, row: &[Cell]) {
         let select = concat!("SELECT ", record::key_columns!(), " FROM keys");
         file.query_one(select, (), record::key)
     };
-    assert_eq!(listed.is_ok(), row[..11].iter().zip(0..).all(is_valid));
+    assert_eq!(listed.is_ok(), row[..12].iter().zip(0..).all(is_valid));
 
     let id = KeyId::from_bytes(ID).expect("the id is valid");
     match record::find(file, &id) {
@@ -165,7 +166,7 @@ fn is_valid((cell, column): (&Cell, usize)) -> bool {
     let is_id = |bytes: &[u8]| bytes.len() == 16 && bytes.iter().all(u8::is_ascii_alphanumeric);
     match COLUMNS[column] {
         "id" => cell.blob().is_some_and(is_id),
-        "parent" | "successor" => cell.is_null() || cell.blob().is_some_and(is_id),
+        "parent" | "successor" | "rotated_by" => cell.is_null() || cell.blob().is_some_and(is_id),
         "workspace" => cell
             .text()
             .is_some_and(|text| Workspace::parse(text).is_ok()),

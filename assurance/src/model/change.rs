@@ -65,7 +65,7 @@ impl Model {
                     && key
                         .successor
                         .is_none_or(|next| !self.keys.contains_key(&next))
-                    && !self.keys.values().any(|key| key.parent == Some(*number))
+                    && !self.keys.values().any(|key| key.was_received_by(*number))
             };
             let Some(number) = self.keys.keys().copied().find(is_deletable) else {
                 return CallOutcome::Purged(count);

@@ -54,6 +54,7 @@ impl Model {
             metadata: new.metadata,
             parent: principal.key(),
             successor: None,
+            rotated_by: None,
             created_at: self.now,
             expires_at,
             revoked_at: None,
@@ -109,6 +110,7 @@ impl Model {
         };
         let limits = [wanted, caller.expires_at];
         Ok(Key {
+            rotated_by: principal.key(),
             created_at: self.now,
             expires_at: limits.into_iter().flatten().min(),
             ..old.clone()

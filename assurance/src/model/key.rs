@@ -27,6 +27,8 @@ pub struct Key {
     pub parent: Option<Number>,
     /// The key that replaced it.
     pub successor: Option<Number>,
+    /// The key that received its secret by rotating its predecessor.
+    pub rotated_by: Option<Number>,
     /// The time of its creation.
     pub created_at: Millis,
     /// The time of its expiry.
@@ -46,6 +48,13 @@ impl Key {
         } else {
             Status::Active
         }
+    }
+
+    /// Whether the key with this number received the secret: it created the key, or rotated its
+    /// predecessor.
+    #[must_use]
+    pub fn was_received_by(&self, number: Number) -> bool {
+        [self.parent, self.rotated_by].contains(&Some(number))
     }
 
     pub(super) fn is_active(&self, now: Millis) -> bool {

@@ -141,14 +141,14 @@ impl Model {
         Ok(number)
     }
 
-    /// Returns a key with its descendants: the keys that it or a descendant created or was rotated
-    /// into.
+    /// Returns a key with its descendants: the keys that it or a descendant created, was rotated
+    /// into, or received by rotating another key.
     pub(super) fn with_descendants(&self, root: Number) -> BTreeSet<Number> {
         let mut found = BTreeSet::from([root]);
         loop {
             let before = found.len();
             for (number, key) in &self.keys {
-                if key.parent.is_some_and(|parent| found.contains(&parent)) {
+                if found.iter().any(|receiver| key.was_received_by(*receiver)) {
                     found.insert(*number);
                 }
                 if found.contains(number) {

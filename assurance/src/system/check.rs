@@ -42,6 +42,7 @@ impl<B: Backend> System<B> {
         key.metadata = expected.metadata.map(convert::metadata);
         key.parent = expected.parent.map(id);
         key.successor = expected.successor.map(id);
+        key.rotated_by = expected.rotated_by.map(id);
         key.expires_at = expected.expires_at.map(convert::time);
         key.revoked_at = expected.revoked_at.map(convert::time);
         key

@@ -24,6 +24,9 @@ pub struct Key {
     pub parent: Option<KeyId>,
     /// The key that replaced this one in a rotation.
     pub successor: Option<KeyId>,
+    /// The key that received this key's secret by rotating the predecessor. `None` if this key did
+    /// not result from a rotation, or if an operator or a session asked for it. It never changes.
+    pub rotated_by: Option<KeyId>,
     /// The time from which the key is rejected, or `None` if it never expires.
     pub expires_at: Option<Timestamp>,
     /// When the key was revoked.
@@ -51,6 +54,7 @@ impl Key {
             metadata: None,
             parent: None,
             successor: None,
+            rotated_by: None,
             expires_at: None,
             revoked_at: None,
             last_used_at: None,

@@ -65,9 +65,9 @@ impl RedisConfig {
     /// Sets how long a step of a call may take, retries included, before the call fails with
     /// `Unavailable`. The default is 2 seconds.
     ///
-    /// Most calls have one step. An insert has three: it adds the key to its parent's children,
-    /// adds it to the index and stores the record. A cascading revocation has a step for each
-    /// generation.
+    /// Most calls have one step. An insert has three: it registers the key with its parent, adds it
+    /// to the index and stores the record. A rotation by a key registers the successor with that
+    /// key. A cascading revocation has a step for each generation.
     #[must_use]
     pub const fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;

@@ -64,11 +64,13 @@
 //! * **Insert.** The key is added to an index before its record is stored. If the insert is
 //!   interrupted between the two, listings skip the entry, and remove it a minute after they first
 //!   saw it. Until then, it counts in the total of a listing without a filter.
-//! * **Rotation.** If another key requests a rotation, the store checks that key right before the
-//!   step and not in it, since the two keys may be on different servers.
+//! * **Rotation.** If a key requests a rotation, the store checks that key right before the step
+//!   and not in it, since the two keys may be on different servers. The check also registers the
+//!   successor with that key, so that a cascade from it revokes the successor or prevents its
+//!   insert.
 //! * **Purge.** Each record is deleted in a separate step, after all its descendants. A record
-//!   whose header is damaged is kept, and so are its ancestors. If a registered child has no
-//!   record, a tombstone of one byte prevents its insert for a day.
+//!   whose header is damaged is kept, and so are its ancestors. If a registered key has no record,
+//!   a tombstone of one byte prevents its insert for a day.
 //!
 //! # Deadlines and executors
 //!

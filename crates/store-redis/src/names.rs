@@ -40,8 +40,8 @@ impl Names {
         self.key_name(b'u', id)
     }
 
-    /// The ids of the keys that a key has created: a set.
-    pub(crate) fn children(&self, id: &KeyId) -> Vec<u8> {
+    /// The ids of the keys that a key has received, by creating them or by rotating others: a set.
+    pub(crate) fn received(&self, id: &KeyId) -> Vec<u8> {
         self.key_name(b'c', id)
     }
 
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(record, b"kw:r:{abc}:0U5lKtf6abc00000");
         assert!(record.starts_with(names.record_prefix().as_bytes()));
         assert_eq!(Names::id_of_record(&record), Some(id));
-        for other in [names.last_use(&id), names.children(&id)] {
+        for other in [names.last_use(&id), names.received(&id)] {
             assert_eq!(crate::slot::of(&other), crate::slot::of(&record));
             assert!(!other.starts_with(names.record_prefix().as_bytes()));
         }

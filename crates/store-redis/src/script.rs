@@ -79,6 +79,7 @@ fn constants() -> String {
         ("REVOKED_AT", layout::REVOKED_AT.range()),
         ("PARENT", layout::PARENT.range()),
         ("SUCCESSOR", layout::SUCCESSOR.range()),
+        ("ROTATED_BY", layout::ROTATED_BY.range()),
         ("WORKSPACE_LENGTH", layout::WORKSPACE_LENGTH.range()),
     ];
     let mut lua = String::new();
@@ -157,7 +158,8 @@ mod tests {
             local REVOKED_AT_FIRST, REVOKED_AT_LAST = 19, 26
             local PARENT_FIRST, PARENT_LAST = 27, 42
             local SUCCESSOR_FIRST, SUCCESSOR_LAST = 43, 58
-            local WORKSPACE_LENGTH_FIRST, WORKSPACE_LENGTH_LAST = 67, 67
+            local ROTATED_BY_FIRST, ROTATED_BY_LAST = 59, 74
+            local WORKSPACE_LENGTH_FIRST, WORKSPACE_LENGTH_LAST = 83, 83
         ";
         let lines: Vec<&str> = expected.trim().lines().map(str::trim).collect();
         assert_eq!(constants().lines().collect::<Vec<_>>(), lines);

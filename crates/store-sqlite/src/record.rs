@@ -11,8 +11,8 @@ use rusqlite::{Connection, Row, params, types::ValueRef};
 /// The columns that [`key`] reads.
 macro_rules! key_columns {
     () => {
-        "id, workspace, environment, name, permissions, parent, successor, expires_at, \
-         revoked_at, last_used_at, metadata"
+        "id, workspace, environment, name, permissions, parent, successor, rotated_by, \
+         expires_at, revoked_at, last_used_at, metadata"
     };
 }
 pub(crate) use key_columns;
@@ -26,7 +26,7 @@ const SELECT: &str = concat!(
 const INSERT: &str = concat!(
     "INSERT INTO keys (",
     key_columns!(),
-    ", hash, tag, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+    ", hash, tag, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
 );
 
 /// Returns the record with this id, including a revoked one.
@@ -38,9 +38,9 @@ pub(crate) fn find(connection: &Connection, id: &KeyId) -> rusqlite::Result<Opti
 
 /// Reads the columns of a whole record.
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-    let hash = cell(row, 11, |value| Ok(StoredHash::parse(value.as_str()?)?))?;
-    let tag = cell(row, 12, |value| Ok(value.as_blob()?.try_into()?))?;
-    let version = cell(row, 13, |value| Ok(value.as_i64()?.try_into()?))?;
+    let hash = cell(row, 12, |value| Ok(StoredHash::parse(value.as_str()?)?))?;
+    let tag = cell(row, 13, |value| Ok(value.as_blob()?.try_into()?))?;
+    let version = cell(row, 14, |value| Ok(value.as_i64()?.try_into()?))?;
     let credential = Credential::new(hash, Tag::from_bytes(tag));
     let mut record = Record::new(key(row)?, credential);
     record.version = version;
@@ -60,10 +60,11 @@ pub(crate) fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
     );
     key.parent = optional(row, 5, id)?;
     key.successor = optional(row, 6, id)?;
-    key.expires_at = optional(row, 7, time)?;
-    key.revoked_at = optional(row, 8, time)?;
-    key.last_used_at = optional(row, 9, time)?;
-    key.metadata = optional(row, 10, |value| Ok(Metadata::parse(value.as_str()?)?))?;
+    key.rotated_by = optional(row, 7, id)?;
+    key.expires_at = optional(row, 8, time)?;
+    key.revoked_at = optional(row, 9, time)?;
+    key.last_used_at = optional(row, 10, time)?;
+    key.metadata = optional(row, 11, |value| Ok(Metadata::parse(value.as_str()?)?))?;
     Ok(key)
 }
 
@@ -156,6 +157,7 @@ impl NewRow {
             self.permissions,
             key.parent.as_ref().map(KeyId::as_bytes),
             key.successor.as_ref().map(KeyId::as_bytes),
+            key.rotated_by.as_ref().map(KeyId::as_bytes),
             key.expires_at.map(Timestamp::as_millis),
             key.revoked_at.map(Timestamp::as_millis),
             key.last_used_at.map(Timestamp::as_millis),

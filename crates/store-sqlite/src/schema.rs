@@ -25,6 +25,7 @@ const V1: &str = "
         permissions TEXT NOT NULL,
         parent BLOB,
         successor BLOB,
+        rotated_by BLOB,
         expires_at INTEGER,
         revoked_at INTEGER,
         last_used_at INTEGER,
@@ -38,6 +39,7 @@ const V1: &str = "
     CREATE INDEX keys_test ON keys (workspace, id, revoked_at, expires_at, environment)
         WHERE environment = 1;
     CREATE INDEX keys_parent ON keys (parent) WHERE parent IS NOT NULL;
+    CREATE INDEX keys_rotated_by ON keys (rotated_by) WHERE rotated_by IS NOT NULL;
 
     CREATE TABLE reservations (
         key BLOB NOT NULL PRIMARY KEY,

@@ -184,7 +184,6 @@ impl KeyStore for SqliteStore {
             id: rotation.predecessor,
             version: rotation.version,
             retire: rotation.retire,
-            caller: rotation.caller,
         };
         self.writer
             .change(move |connection| {

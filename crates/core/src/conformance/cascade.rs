@@ -1,7 +1,9 @@
 //! Clause 6: the revocation of a key and all its descendants.
 
 use super::{
-    fixture::{assert_rejected, at, child_of, expiring, now, record, record_in, successor_of},
+    fixture::{
+        assert_rejected, at, child_of, expiring, now, received_by, record, record_in, successor_of,
+    },
     handle::{Handle, race},
     harness::Harness,
 };
@@ -17,9 +19,12 @@ pub fn cascade(harness: &impl Harness) {
     cascade_reaches_all_descendants_and_no_other_key(store);
     cascade_passes_through_a_revoked_root(store);
     cascade_does_not_reach_predecessors(store);
+    cascade_reaches_keys_received_by_rotation(store);
+    cascade_ends_in_entangled_lineage(store);
     cascade_reaches_any_depth(store);
     concurrent_grandchild_is_rejected_or_revoked(&handles);
     concurrent_successor_is_rejected_or_revoked(&handles);
+    concurrent_rotation_by_the_root_is_rejected_or_revoked(&handles);
 }
 
 fn rotated<H: Harness>(store: &Handle<'_, H>, predecessor: &Record, retire: Retire) -> Record {
@@ -27,6 +32,20 @@ fn rotated<H: Harness>(store: &Handle<'_, H>, predecessor: &Record, retire: Reti
     store
         .rotate(predecessor, retire, &successor, now())
         .expect("the store failed to rotate a key");
+    successor
+}
+
+/// Rotates a key on behalf of `caller`, which receives the successor's secret.
+fn rotated_by<H: Harness>(
+    store: &Handle<'_, H>,
+    caller: &Record,
+    predecessor: &Record,
+    retire: Retire,
+) -> Record {
+    let successor = received_by(caller, predecessor);
+    store
+        .rotate(predecessor, retire, &successor, now())
+        .expect("the store failed to rotate a key on behalf of another");
     successor
 }
 
@@ -182,6 +201,68 @@ fn cascade_does_not_reach_predecessors<H: Harness>(store: &Handle<'_, H>) {
     );
 }
 
+fn cascade_reaches_keys_received_by_rotation<H: Harness>(store: &Handle<'_, H>) {
+    let root = store.add(record("root"));
+    let middle = store.add(child_of(&root));
+    // The keys that the root and its child rotate belong to another lineage, which stays.
+    let parent = store.add(record("parent"));
+    let [kept, revoked] = [(); 2].map(|()| store.add(child_of(&parent)));
+    let child_of_kept = store.add(child_of(&kept));
+    let by_root = rotated_by(store, &root, &kept, Retire::At(at(500)));
+    let by_middle = rotated_by(store, &middle, &revoked, Retire::Now);
+    let child_of_received = store.add(child_of(&by_root));
+    let successor_of_received = rotated(store, &by_middle, Retire::At(at(500)));
+    let alone = store.add(record("alone"));
+    let by_alone = rotated_by(store, &alone, &child_of_kept, Retire::At(at(500)));
+    let untouched = [&parent, &kept, &revoked, &child_of_kept, &alone, &by_alone];
+    let before = read_all(store, &untouched);
+
+    let count = revoke_all(store, &root).count;
+    for (record, descendant) in [
+        (&by_root, "a key that the root received by rotation"),
+        (&by_middle, "a key that a descendant received by rotation"),
+        (&child_of_received, "a child of a key received by rotation"),
+        (
+            &successor_of_received,
+            "the successor of a key received by rotation",
+        ),
+    ] {
+        assert_revoked(store, &record.key.id, descendant);
+    }
+    assert_eq!(
+        count, 6,
+        "a cascade did not count exactly the keys that it revoked"
+    );
+    assert_eq!(
+        read_all(store, &untouched),
+        before,
+        "a cascade changed the lineage of a key that its root had rotated",
+    );
+}
+
+/// Children rotate their parents, and each successor rotates the child: each key is reached on
+/// several ways.
+fn cascade_ends_in_entangled_lineage<H: Harness>(store: &Handle<'_, H>) {
+    const ROUNDS: u64 = 8;
+    let root = store.add(record("root"));
+    let mut child = store.add(child_of(&root));
+    let mut parent = root.clone();
+    for _ in 0..ROUNDS {
+        parent = rotated_by(store, &child, &parent, Retire::At(at(500)));
+        child = rotated_by(store, &parent, &child, Retire::At(at(500)));
+    }
+    // A key may also rotate itself.
+    let last = rotated_by(store, &child, &child, Retire::At(at(500)));
+    assert_eq!(
+        revoke_all(store, &root).count,
+        2 * ROUNDS + 3,
+        "a cascade did not revoke each key of an entangled lineage once"
+    );
+    for record in [&parent, &child, &last] {
+        assert_revoked(store, &record.key.id, "a key of an entangled lineage");
+    }
+}
+
 fn cascade_reaches_any_depth<H: Harness>(store: &Handle<'_, H>) {
     const DEPTH: u64 = 40;
     let root = store.add(record("root"));
@@ -265,6 +346,49 @@ fn concurrent_successor_is_rejected_or_revoked<H: Harness>(handles: &[Handle<'_,
                     "round {round}: stored the successor of a rejected rotation"
                 );
             }
+        }
+    }
+}
+
+/// A leaked key rotates another key while it is revoked itself.
+fn concurrent_rotation_by_the_root_is_rejected_or_revoked<H: Harness>(handles: &[Handle<'_, H>]) {
+    let [store, ..] = handles else { unreachable!() };
+    for round in 0..15 {
+        let root = store.add(record("root"));
+        let rotations = race(handles, 4, |thread, store| {
+            if thread == 0 {
+                revoke_all(store, &root);
+                return None;
+            }
+            let predecessor = store.add(record("rotated meanwhile"));
+            let successor = received_by(&root, &predecessor);
+            let result = store.rotate(&predecessor, Retire::Now, &successor, now());
+            Some((predecessor, successor.key.id, result))
+        });
+        for (predecessor, id, result) in rotations.into_iter().flatten() {
+            if result.is_ok() {
+                assert_revoked(
+                    store,
+                    &id,
+                    &format!("a key that its root received meanwhile (round {round})"),
+                );
+                continue;
+            }
+            assert_rejected(
+                result,
+                StoreErrorKind::Conflict,
+                "a rotation by a revoked key",
+            );
+            assert_eq!(
+                store.find(&id),
+                None,
+                "round {round}: stored the successor of a rejected rotation"
+            );
+            assert_eq!(
+                store.read(&predecessor.key.id),
+                predecessor,
+                "round {round}: a rejected rotation changed the predecessor"
+            );
         }
     }
 }

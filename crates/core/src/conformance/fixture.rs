@@ -102,7 +102,17 @@ pub(super) fn successor_of(predecessor: &Record) -> Record {
     let mut key = predecessor.key.clone();
     key.id = next_id(Some(predecessor.key.id.routing_tag()));
     key.successor = None;
+    key.rotated_by = None;
     Record::new(key, credential(2))
+}
+
+/// Creates a successor of `predecessor` whose secret `caller` receives. It expires together with
+/// the caller.
+pub(super) fn received_by(caller: &Record, predecessor: &Record) -> Record {
+    let mut successor = successor_of(predecessor);
+    successor.key.rotated_by = Some(caller.key.id);
+    successor.key.expires_at = caller.key.expires_at;
+    successor
 }
 
 /// Returns a copy of the record that belongs to the workspace `tenant`.

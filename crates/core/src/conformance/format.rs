@@ -1,7 +1,7 @@
 //! Clause 15: a store returns every value exactly as it received it.
 
 use super::{
-    fixture::{at, child_of, expiring, now, record, record_in, successor_of, workspace},
+    fixture::{at, child_of, expiring, now, received_by, record, record_in, workspace},
     handle::{Handle, race},
     harness::Harness,
 };
@@ -247,7 +247,7 @@ fn updated_values_are_kept<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_,
         let found = other.read(&used.id);
         assert_eq!(found.key, used, "changed a time of last use");
 
-        let successor = successor_of(&child);
+        let successor = received_by(&parent, &child);
         store
             .rotate(&child, Retire::At(at(500)), &successor, now())
             .expect("the store failed to rotate a key");
@@ -255,6 +255,7 @@ fn updated_values_are_kept<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_,
         child.key.expires_at = Some(at(500));
         child.version = 2;
         assert_stored(other, &child);
+        assert_stored(other, &successor);
 
         store
             .revoke(&child, Reach::Key, time)

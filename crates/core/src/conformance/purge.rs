@@ -2,8 +2,8 @@
 
 use super::{
     fixture::{
-        assert_rejected, at, child_of, expiring, name, now, record, record_in, successor_of,
-        workspace,
+        assert_rejected, at, child_of, expiring, name, now, received_by, record, record_in,
+        successor_of, workspace,
     },
     handle::{Handle, race},
     harness::Harness,
@@ -26,10 +26,13 @@ pub fn purge(harness: &impl Harness) {
     purge_of_one_workspace_leaves_the_others(store);
     purged_key_leaves_no_trace(store, other);
     purge_keeps_keys_with_descendants(store);
+    purge_keeps_keys_that_received_others(store);
     purge_deletes_a_whole_family(store);
+    purge_deletes_an_entangled_lineage(store);
     purge_deletes_no_more_than_the_limit(store);
     concurrent_purges_count_each_record_once(&handles);
     purge_during_a_rotation_keeps_the_parent(&handles);
+    purge_during_a_rotation_keeps_the_caller(&handles);
     purge_is_durable(handles);
 }
 
@@ -63,6 +66,15 @@ fn rotated<H: Harness>(store: &Handle<'_, H>, predecessor: &Record) -> Record {
     store
         .rotate(predecessor, retire, &successor, at(-2_000))
         .expect("the store failed to rotate a key");
+    successor
+}
+
+/// Rotates a key on behalf of `caller`, which receives the successor's secret.
+fn rotated_by<H: Harness>(store: &Handle<'_, H>, caller: &Record, predecessor: &Record) -> Record {
+    let successor = received_by(caller, predecessor);
+    store
+        .rotate(predecessor, Retire::At(at(500)), &successor, at(-2_000))
+        .expect("the store failed to rotate a key on behalf of another");
     successor
 }
 
@@ -234,6 +246,64 @@ fn purge_keeps_keys_with_descendants<H: Harness>(store: &Handle<'_, H>) {
     );
 }
 
+fn purge_keeps_keys_that_received_others<H: Harness>(store: &Handle<'_, H>) {
+    let rotator = store.add(record("rotator"));
+    let child = store.add(child_of(&rotator));
+    let rotated = store.add(record("rotated"));
+    let received = rotated_by(store, &child, &rotated);
+    for record in [&rotator, &child] {
+        revoke_at(store, record, long_ago());
+    }
+    let staying = [&rotator, &child, &rotated, &received].map(|record| record.key.id);
+    let before = staying.map(|id| store.read(&id));
+    assert_eq!(
+        purge_all(store, &purge_before_now(100)),
+        0,
+        "purged a key that received another by rotation"
+    );
+    assert_eq!(
+        staying.map(|id| store.find(&id)),
+        before.map(Some),
+        "a purge deleted a key from which a remaining key descends by rotation"
+    );
+    revoke_at(store, &received, long_ago());
+    assert_eq!(
+        purge_all(store, &purge_before_now(100)),
+        3,
+        "did not purge a key together with those that it received"
+    );
+    revoke_at(store, &rotated, long_ago());
+    assert_eq!(
+        purge_all(store, &purge_before_now(100)),
+        1,
+        "did not purge a rotated key without its successor"
+    );
+}
+
+/// Children rotate their parents, and each successor rotates the child.
+fn purge_deletes_an_entangled_lineage<H: Harness>(store: &Handle<'_, H>) {
+    const ROUNDS: usize = 6;
+    let root = store.add(record("root"));
+    let mut child = store.add(child_of(&root));
+    let mut parent = root.clone();
+    let mut lineage = vec![root, child.clone()];
+    for _ in 0..ROUNDS {
+        parent = rotated_by(store, &child, &parent);
+        child = rotated_by(store, &parent, &child);
+        lineage.extend([parent.clone(), child.clone()]);
+    }
+    // A key may also rotate itself.
+    lineage.push(rotated_by(store, &child, &child));
+    for record in &lineage {
+        revoke_at(store, record, long_ago());
+    }
+    assert_eq!(
+        purge_all(store, &purge_before_now(100)),
+        lineage.len() as u64,
+        "did not purge each key of an entangled lineage once"
+    );
+}
+
 fn purge_deletes_a_whole_family<H: Harness>(store: &Handle<'_, H>) {
     const DEPTH: usize = 20;
     let mut family = vec![store.add(record("root"))];
@@ -354,6 +424,48 @@ fn purge_during_a_rotation_keeps_the_parent<H: Harness>(handles: &[Handle<'_, H>
             3,
             "round {round}: did not purge a rotated child with its family"
         );
+    }
+}
+
+/// A concurrent purge must not delete the key that receives the successor.
+fn purge_during_a_rotation_keeps_the_caller<H: Harness>(handles: &[Handle<'_, H>]) {
+    let [store, ..] = handles else { unreachable!() };
+    for round in 0..10 {
+        let caller = store.add(record("caller"));
+        let predecessor = store.add(record("rotated"));
+        let successor = received_by(&caller, &predecessor);
+        let results = race(handles, 3, |number, store| {
+            if number == 0 {
+                let retire = Retire::At(at(500));
+                return store.rotate(&predecessor, retire, &successor, long_ago());
+            }
+            if number == 1 {
+                revoke_at(store, &caller, long_ago());
+            }
+            purge_all(store, &purge_before_now(100));
+            Ok(())
+        });
+        let succeeded = results.iter().all(Result::is_ok);
+        for result in results.into_iter().filter(Result::is_err) {
+            let call = "a rotation by a key that is revoked and purged";
+            assert_rejected(result, StoreErrorKind::Conflict, call);
+        }
+        purge_all(store, &purge_before_now(100));
+        assert_eq!(
+            store.find(&caller.key.id).is_some(),
+            succeeded,
+            "round {round}: a purge deleted a key from which an active key descends, or kept another"
+        );
+        assert_eq!(
+            store.find(&successor.key.id).is_some(),
+            succeeded,
+            "round {round}: a rejected rotation stored its successor, or a purge deleted it"
+        );
+        revoke_at(store, &predecessor, long_ago());
+        if succeeded {
+            revoke_at(store, &successor, long_ago());
+        }
+        purge_all(store, &purge_before_now(100));
     }
 }
 

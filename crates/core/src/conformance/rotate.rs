@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Key, Reach, Timestamp,
-    store::{Record, Retire, Rotation, StoreErrorKind},
+    store::{Record, Retire, StoreErrorKind},
 };
 
 /// Tests clause 2, atomic rotate.
@@ -260,22 +260,18 @@ fn caller_must_be_active<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H
     ] {
         let predecessor = store.add(record("rotated by a key"));
         let mut successor = successor_of(&predecessor);
+        successor.key.rotated_by = Some(caller);
         successor.key.expires_at = end;
-        let rotation = Rotation::new(
-            predecessor.key.id,
-            predecessor.version,
-            Retire::Now,
-            successor.clone(),
-        );
-        let rotation = rotation.with_caller(Some(caller));
-        let rotated = store
-            .store()
-            .rotate(&predecessor.key.workspace, &rotation, now());
-        let result = store.wait(rotated);
+        let result = store.rotate(&predecessor, Retire::Now, &successor, now());
         if permitted {
             assert!(
                 result.is_ok(),
                 "rejected a rotation by an active caller: {result:?}"
+            );
+            assert_eq!(
+                other.read(&successor.key.id),
+                successor,
+                "stored a successor with changes"
             );
         } else {
             let call = "a rotation by a caller that is inactive or expires before the successor";

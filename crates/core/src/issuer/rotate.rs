@@ -211,8 +211,7 @@ impl Issuer {
         loop {
             let key = successor_of(&record.key, id, wanted.expires_at, &caller, now);
             let successor = Record::new(key, credential.clone());
-            let rotation = Rotation::new(predecessor, record.version, retire, successor)
-                .with_caller(caller.key().copied());
+            let rotation = Rotation::new(predecessor, record.version, retire, successor);
             let rotated = self
                 .0
                 .store()
@@ -250,8 +249,8 @@ impl Issuer {
     }
 }
 
-/// Makes the successor of a key. Without a requested expiry it gets the lifetime of `key`, counted
-/// from now, and it never expires after the caller.
+/// Makes the successor of a key, whose secret the caller receives. Without a requested expiry it
+/// gets the lifetime of `key`, counted from now, and it never expires after the caller.
 fn successor_of(
     key: &Key,
     id: KeyId,
@@ -271,6 +270,7 @@ fn successor_of(
     Key {
         metadata: key.metadata.clone(),
         parent: key.parent,
+        rotated_by: caller.key().copied(),
         expires_at,
         ..Key::new(
             id,

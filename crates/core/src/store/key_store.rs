@@ -75,8 +75,9 @@ use crate::{
 ///    a parent is admitted only if [`parent.admits(child)`](Key::admits) in the same step (active,
 ///    same workspace, expires no earlier), otherwise the insert is `Conflict`.
 /// 2. **Atomic rotate.** The successor is inserted, and the predecessor is retired and linked to
-///    it, all or nothing, only while the caller's key is active and expires no earlier than the
-///    successor. Otherwise, the rotation is `Conflict`. A store that cannot check the caller's key
+///    it, all or nothing, only while the caller's key ([`rotated_by`](Key::rotated_by) of the
+///    successor) is active and expires no earlier than the successor. Otherwise, the rotation is
+///    `Conflict`. A store that cannot check the caller's key
 ///    in the same step checks it immediately before, and says so in its docs. Of two rotations of
 ///    one key, exactly one succeeds. The other is `Conflict`, or `NotFound` if the winner revoked
 ///    the key.
@@ -88,9 +89,11 @@ use crate::{
 ///    late write or restart.
 /// 5. **Idempotent revoke.** A repeat is `Ok` and reports that it changed nothing. The first time
 ///    is kept.
-/// 6. **Cascade.** Revokes the key and all its descendants at any depth, by creation and by
-///    rotation, even past keys that are already revoked. A descendant that is inserted concurrently
-///    is either rejected or revoked.
+/// 6. **Cascade.** Revokes the key and all its descendants at any depth, even past keys that are
+///    already revoked. Descendants of a key are the keys that it created, the key that it was
+///    rotated into, the keys that it received by rotating another key
+///    ([`rotated_by`](Key::rotated_by)), and their descendants: lineage follows who holds the
+///    secret. A descendant that is inserted concurrently is either rejected or revoked.
 /// 7. **Conditional update.** `rename` and `rehash` replace only what they name, and only on the
 ///    version that was read (`Conflict` otherwise). They never touch a revoked record (`NotFound`).
 /// 8. **Touch is not a write of the record.** `touch` takes a batch of (id, time) and moves
@@ -121,8 +124,8 @@ use crate::{
 ///     keeps the token prefix that it was first used with.
 /// 16. **Purge.** Deletes records of keys that were revoked before a given time (not at it), and
 ///     never one of a key that is active or has only expired. It never deletes a record from which
-///     a remaining record descends, by creation or by rotation, so that a cascade still reaches
-///     every descendant. Each call is one atomic step, deletes no more records than its limit, and
+///     a remaining record descends in the sense of clause 6, so that a cascade still reaches every
+///     descendant. Each call is one atomic step, deletes no more records than its limit, and
 ///     returns 0 only when nothing is left to delete.
 ///
 /// No method has a default implementation: a default that misleads becomes a security release

@@ -67,6 +67,12 @@ const fn error(kind: StoreErrorKind) -> StoreError {
     StoreError::new(kind, "memory")
 }
 
+/// Returns the keys that received the secret of `key`: its parent, and the key that rotated its
+/// predecessor.
+fn receivers(key: &Key) -> impl Iterator<Item = KeyId> {
+    [key.parent, key.rotated_by].into_iter().flatten()
+}
+
 impl Contents {
     fn in_workspace(
         &mut self,
@@ -86,7 +92,8 @@ impl Contents {
             .is_some_and(|record| record.key.admits(child, now))
     }
 
-    /// Returns the key and its descendants, by creation and by rotation.
+    /// Returns the key and its descendants: the keys that it created, was rotated into, or received
+    /// by rotating another key, and their descendants.
     fn with_descendants(&self, root: KeyId) -> HashSet<KeyId> {
         let mut family = HashSet::from([root]);
         loop {
@@ -94,12 +101,11 @@ impl Contents {
                 .records
                 .values()
                 .flat_map(|Record { key, .. }| {
-                    let child = key
-                        .parent
-                        .filter(|parent| family.contains(parent))
-                        .map(|_| key.id);
+                    let received = receivers(key)
+                        .any(|receiver| family.contains(&receiver))
+                        .then_some(key.id);
                     let successor = key.successor.filter(|_| family.contains(&key.id));
-                    [child, successor]
+                    [received, successor]
                 })
                 .flatten()
                 .filter(|id| !family.contains(id))
@@ -113,9 +119,14 @@ impl Contents {
 
     /// Deletes the records that the purge covers and returns how many.
     fn purge(&mut self, purge: &Purge) -> u64 {
-        let mut children: HashMap<KeyId, u64> = HashMap::new();
-        for parent in self.records.values().filter_map(|record| record.key.parent) {
-            *children.entry(parent).or_default() += 1;
+        // How many records name a key as one of their receivers.
+        let mut received: HashMap<KeyId, u64> = HashMap::new();
+        for receiver in self
+            .records
+            .values()
+            .flat_map(|record| receivers(&record.key))
+        {
+            *received.entry(receiver).or_default() += 1;
         }
         // A key is older than its descendants, so going from the newest to the oldest deletes whole
         // families in one call.
@@ -124,23 +135,26 @@ impl Contents {
             .values()
             .rev()
             .filter(|record| purge.covers(&record.key))
-            .map(|Record { key, .. }| (key.id, key.parent, key.successor))
+            .map(|Record { key, .. }| (key.id, key.successor))
             .collect();
         let mut count = 0;
-        for (id, parent, successor) in candidates {
+        for (id, successor) in candidates {
             if count == u64::from(purge.limit) {
                 break;
             }
             let has_successor = successor.is_some_and(|id| self.records.contains_key(&id));
-            let has_children = children.get(&id).is_some_and(|count| *count > 0);
-            if has_successor || has_children {
+            let has_received = received.get(&id).is_some_and(|count| *count > 0);
+            if has_successor || has_received {
                 continue;
             }
-            self.records.remove(&id);
-            if let Some(count) = parent.and_then(|parent| children.get_mut(&parent)) {
-                *count -= 1;
+            if let Some(Record { key, .. }) = self.records.remove(&id) {
+                for receiver in receivers(&key) {
+                    if let Some(count) = received.get_mut(&receiver) {
+                        *count -= 1;
+                    }
+                }
+                count += 1;
             }
-            count += 1;
         }
         count
     }
@@ -274,7 +288,7 @@ impl KeyStore for MemoryStore {
         predecessor
             .retire(rotation.version, rotation.retire, successor.key.id, now)
             .map_err(error)?;
-        if let Some(caller) = rotation.caller
+        if let Some(caller) = successor.key.rotated_by
             && !contents.admits(&caller, &successor.key, now)
         {
             return Err(error(StoreErrorKind::Conflict));

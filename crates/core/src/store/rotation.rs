@@ -15,10 +15,10 @@ pub struct Rotation {
     pub retire: Retire,
     /// The record of the new key. It has the predecessor's workspace and parent. The store does not
     /// check that the parent is active.
+    ///
+    /// If the caller is a key, [`rotated_by`](crate::Key::rotated_by) names it. That key receives
+    /// the successor's secret, so it must [admit](crate::Key::admits) the successor.
     pub successor: Record,
-    /// The key of the caller, if the caller is a key. It receives the successor's secret, so it
-    /// must be active and must not expire before the successor.
-    pub caller: Option<KeyId>,
 }
 
 impl Rotation {
@@ -30,14 +30,6 @@ impl Rotation {
             version,
             retire,
             successor,
-            caller: None,
         }
-    }
-
-    /// Sets the key of the caller.
-    #[must_use]
-    pub fn with_caller(mut self, caller: Option<KeyId>) -> Self {
-        self.caller = caller;
-        self
     }
 }

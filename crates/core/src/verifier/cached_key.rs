@@ -55,6 +55,7 @@ impl CachedKey {
             metadata,
             parent,
             successor,
+            rotated_by,
             expires_at,
             revoked_at,
             last_used_at: _,
@@ -68,6 +69,7 @@ impl CachedKey {
             && *metadata == key.metadata
             && *parent == key.parent
             && *successor == key.successor
+            && *rotated_by == key.rotated_by
             && *expires_at == key.expires_at
             && *revoked_at == key.revoked_at
     }

@@ -41,6 +41,7 @@ fn a_record_is_the_same_unless_more_than_its_last_use_differs() {
         |key| key.metadata = Some(Metadata::parse("{}").unwrap()),
         |key| key.parent = Some(id("key_0U5lKtf600000001")),
         |key| key.successor = Some(id("key_0U5lKtf600000001")),
+        |key| key.rotated_by = Some(id("key_0U5lKtf600000001")),
         |key| key.expires_at = Some(Timestamp::MAX),
         |key| key.revoked_at = Some(Timestamp::MAX),
     ];

@@ -179,6 +179,7 @@ impl<'a> World<'a> {
         };
         let successor = &issued.key;
         assert_eq!(successor.parent, key.parent);
+        assert_eq!(successor.rotated_by.as_ref(), caller.key());
         assert_eq!(successor.permissions, key.permissions);
         assert_eq!(successor.environment, key.environment);
         let predecessor = self.record(&key.id).key;
@@ -270,6 +271,7 @@ impl<'a> World<'a> {
                     (&key.workspace, key.environment, &key.permissions)
                 );
                 assert_eq!(old.key.parent, key.parent);
+                assert_eq!(old.key.rotated_by, key.rotated_by);
                 assert_eq!(old.credential, record.credential);
                 assert!(old.key.successor.is_none_or(|id| key.successor == Some(id)));
                 assert!(
@@ -360,16 +362,16 @@ fn is_expired(key: &Key, now: Timestamp) -> bool {
     key.expires_at.is_some_and(|end| end <= now)
 }
 
-/// Returns a key and its descendants: the keys that it created, those that it was rotated into, and
-/// their descendants.
+/// Returns a key and its descendants: the keys that it created, was rotated into, or received by
+/// rotating another key, and their descendants.
 fn family(records: &HashMap<KeyId, Record>, top: KeyId) -> HashSet<KeyId> {
     let mut family = HashSet::from([top]);
     let mut unvisited = vec![top];
     while let Some(id) = unvisited.pop() {
-        let children = records
+        let received = records
             .values()
-            .filter(|record| record.key.parent == Some(id));
-        let next = children
+            .filter(|record| [record.key.parent, record.key.rotated_by].contains(&Some(id)));
+        let next = received
             .map(|record| record.key.id)
             .chain(records[&id].key.successor);
         unvisited.extend(next.filter(|id| family.insert(*id)).collect::<Vec<_>>());

@@ -294,6 +294,7 @@ pub(crate) async fn force(
     decoy.key.id = KeyId::from_bytes(&id).unwrap();
     decoy.key.workspace = decoys.clone();
     decoy.key.parent = None;
+    decoy.key.rotated_by = None;
     decoy.key.expires_at = None;
     inner.insert(&decoy, now).await?;
     let rotation = Rotation::new(decoy.key.id, 1, Retire::Now, record.clone());

@@ -144,8 +144,12 @@ impl Fault for IgnoresSuccessors {
     async fn purge(&self, inner: &MemoryStore, purge: &Purge) -> Result<u64, StoreError> {
         let acme = Workspace::parse("acme").unwrap();
         let keys = all_keys(inner, &acme).await?;
-        let parents: HashSet<KeyId> = keys.iter().filter_map(|key| key.parent).collect();
-        let selected = |key: &Key| purge.covers(key) && !parents.contains(&key.id);
+        let receivers: HashSet<KeyId> = keys
+            .iter()
+            .flat_map(|key| [key.parent, key.rotated_by])
+            .flatten()
+            .collect();
+        let selected = |key: &Key| purge.covers(key) && !receivers.contains(&key.id);
         self.0.purge(inner, purge, selected).await
     }
 }
@@ -153,6 +157,35 @@ impl Fault for IgnoresSuccessors {
 #[test]
 fn a_purge_of_a_key_with_a_successor_is_caught() {
     assert_fails_only::<IgnoresSuccessors>(&["purge"]);
+}
+
+/// A purge that checks for children and successors, but not for keys received by rotation.
+#[derive(Clone, Debug, Default)]
+struct IgnoresReceivedKeys(WronglyDeleted);
+
+#[async_trait]
+impl Fault for IgnoresReceivedKeys {
+    async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
+        self.0.find(inner, id).await
+    }
+
+    async fn purge(&self, inner: &MemoryStore, purge: &Purge) -> Result<u64, StoreError> {
+        let acme = Workspace::parse("acme").unwrap();
+        let keys = all_keys(inner, &acme).await?;
+        let ids: HashSet<KeyId> = keys.iter().map(|key| key.id).collect();
+        let parents: HashSet<KeyId> = keys.iter().filter_map(|key| key.parent).collect();
+        let selected = |key: &Key| {
+            purge.covers(key)
+                && !parents.contains(&key.id)
+                && !key.successor.is_some_and(|id| ids.contains(&id))
+        };
+        self.0.purge(inner, purge, selected).await
+    }
+}
+
+#[test]
+fn a_purge_of_a_key_that_received_another_is_caught() {
+    assert_fails_only::<IgnoresReceivedKeys>(&["purge"]);
 }
 
 /// A purge that also deletes expired keys.

@@ -370,13 +370,16 @@ impl<S: Step> Fault for Cascade<S> {
             }
         }
         let mut reached: Vec<&Key> = all.iter().filter(|key| key.id == *root).collect();
+        let mut seen = HashSet::from([*root]);
         while let Some(from) = reached.pop() {
             for to in all.iter().filter(|to| S::reaches(root, from, to)) {
-                count += inner
-                    .revoke(workspace, &to.id, Reach::Key, now)
-                    .await?
-                    .count;
-                reached.push(to);
+                if seen.insert(to.id) {
+                    count += inner
+                        .revoke(workspace, &to.id, Reach::Key, now)
+                        .await?
+                        .count;
+                    reached.push(to);
+                }
             }
         }
         Ok(Revocation::new(first, count))
@@ -384,7 +387,7 @@ impl<S: Step> Fault for Cascade<S> {
 }
 
 fn is_next(from: &Key, to: &Key) -> bool {
-    to.parent == Some(from.id) || from.successor == Some(to.id)
+    [to.parent, to.rotated_by].contains(&Some(from.id)) || from.successor == Some(to.id)
 }
 
 /// A cascade that reaches only the first generation.
@@ -423,7 +426,7 @@ struct MissesSuccessors;
 
 impl Step for MissesSuccessors {
     fn reaches(_: &KeyId, from: &Key, to: &Key) -> bool {
-        to.parent == Some(from.id)
+        [to.parent, to.rotated_by].contains(&Some(from.id))
     }
 }
 
@@ -432,14 +435,43 @@ fn a_cascade_that_misses_successors_is_caught() {
     assert_fails_only::<Cascade<MissesSuccessors>>(&["cascade"]);
 }
 
+/// A cascade that misses keys which their receiver got by rotating another key.
+#[derive(Debug)]
+struct MissesReceivedKeys;
+
+impl Step for MissesReceivedKeys {
+    fn reaches(_: &KeyId, from: &Key, to: &Key) -> bool {
+        to.parent == Some(from.id) || from.successor == Some(to.id)
+    }
+}
+
+#[test]
+fn a_cascade_that_misses_keys_received_by_rotation_is_caught() {
+    assert_fails_only::<Cascade<MissesReceivedKeys>>(&["cascade"]);
+}
+
+/// A cascade that revokes the whole lineage of each key that its root has rotated.
+#[derive(Debug)]
+struct ReachesRotatedKeys;
+
+impl Step for ReachesRotatedKeys {
+    fn reaches(_: &KeyId, from: &Key, to: &Key) -> bool {
+        is_next(from, to) || to.successor == Some(from.id) && from.rotated_by.is_some()
+    }
+}
+
+#[test]
+fn a_cascade_that_reaches_rotated_keys_is_caught() {
+    assert_fails_only::<Cascade<ReachesRotatedKeys>>(&["cascade"]);
+}
+
 /// A cascade that also revokes predecessors.
 #[derive(Debug)]
 struct ReachesPredecessors;
 
 impl Step for ReachesPredecessors {
     fn reaches(_: &KeyId, from: &Key, to: &Key) -> bool {
-        // Skip revoked predecessors, which would lead back to their successors in an endless loop.
-        to.revoked_at.is_none() && to.successor == Some(from.id) || to.parent == Some(from.id)
+        to.successor == Some(from.id) || [to.parent, to.rotated_by].contains(&Some(from.id))
     }
 }
 

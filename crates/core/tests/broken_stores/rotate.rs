@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use keywright_core::{
-    MemoryStore, Reach, Timestamp, Workspace,
+    KeyId, MemoryStore, Reach, Timestamp, Workspace,
     store::{KeyStore, Retire, Rotation, StoreError, StoreErrorKind},
 };
 
@@ -167,6 +167,90 @@ fn a_successor_of_a_rejected_rotation_is_caught() {
     assert_fails_only::<InsertsFirst>(&["atomic_rotate", "clock_cancellation_secrets"]);
 }
 
+/// A rotation that forgets which key received the successor's secret.
+#[derive(Clone, Debug, Default)]
+struct ForgetsTheReceiver;
+
+#[async_trait]
+impl Fault for ForgetsTheReceiver {
+    async fn rotate(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let admitted = match &rotation.successor.key.rotated_by {
+            Some(caller) => admits(inner, caller, rotation, now).await?,
+            None => true,
+        };
+        if !admitted {
+            return inner.rotate(workspace, rotation, now).await;
+        }
+        inner
+            .rotate(workspace, &without_caller(rotation), now)
+            .await
+    }
+}
+
+/// Whether the key with this id exists and admits the successor.
+async fn admits(
+    inner: &MemoryStore,
+    id: &KeyId,
+    rotation: &Rotation,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let found = inner.find(id).await?;
+    Ok(found.is_some_and(|record| record.key.admits(&rotation.successor.key, now)))
+}
+
+fn without_caller(rotation: &Rotation) -> Rotation {
+    let mut rotation = rotation.clone();
+    rotation.successor.key.rotated_by = None;
+    rotation
+}
+
+#[test]
+fn a_successor_without_its_receiver_is_caught() {
+    // The successor is wrong in its fields, and has no lineage.
+    assert_fails_only::<ForgetsTheReceiver>(&["atomic_rotate", "cascade", "format", "purge"]);
+}
+
+/// A rotation that checks the caller, and writes without checking again.
+#[derive(Clone, Debug, Default)]
+struct ChecksCallerBeforeWriting;
+
+#[async_trait]
+impl Fault for ChecksCallerBeforeWriting {
+    async fn rotate(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(caller) = &rotation.successor.key.rotated_by else {
+            return inner.rotate(workspace, rotation, now).await;
+        };
+        let admitted = admits(inner, caller, rotation, now).await?;
+        pause();
+        match inner.rotate(workspace, rotation, now).await {
+            Err(error) if admitted && error.kind() == StoreErrorKind::Conflict => {
+                inner
+                    .rotate(workspace, &without_caller(rotation), now)
+                    .await
+            }
+            result => result,
+        }
+    }
+}
+
+#[test]
+fn a_rotation_by_a_key_that_a_cascade_has_just_revoked_is_caught() {
+    // A purge may delete the caller before the rotation.
+    assert_fails_only::<ChecksCallerBeforeWriting>(&["cascade", "purge"]);
+}
+
 /// A rotation that does not check the caller.
 #[derive(Clone, Debug, Default)]
 struct AnyCaller;
@@ -180,12 +264,19 @@ impl Fault for AnyCaller {
         rotation: &Rotation,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let rotation = rotation.clone().with_caller(None);
-        inner.rotate(workspace, &rotation, now).await
+        match inner.rotate(workspace, rotation, now).await {
+            Err(error) if error.kind() == StoreErrorKind::Conflict => {
+                inner
+                    .rotate(workspace, &without_caller(rotation), now)
+                    .await
+            }
+            result => result,
+        }
     }
 }
 
 #[test]
 fn a_rotation_by_an_inactive_caller_is_caught() {
-    assert_fails_only::<AnyCaller>(&["atomic_rotate"]);
+    // The caller of such a rotation may also be revoked and purged meanwhile.
+    assert_fails_only::<AnyCaller>(&["atomic_rotate", "cascade", "purge"]);
 }

@@ -1,17 +1,19 @@
 //! Deleting a record after all its descendants.
 //!
-//! A child may be on another server than its parent, so the two cannot change in one step. The
+//! A key may be on another server than its parent, or than the key that rotated its predecessor, so
+//! that they cannot change in one step. Both have registered the key as one that they received. The
 //! order of the steps ensures that a cascading revocation works even if a purge is interrupted
 //! between any two of them:
 //!
 //! 1. Read the descendants of a key only when it is revoked. It cannot get new ones then.
-//! 2. If a registered child has no record, its insert may be in progress. Store a tombstone in its
+//! 2. If a registered key has no record, its insert may be in progress. Store a tombstone in its
 //!    place, so that the insert fails.
 //! 3. Delete the record with a script. The script checks again that the key was revoked in time,
-//!    that its successor has no record, and that it has no registered children other than those of
-//!    this walk.
-//! 4. Remove the key from its parent's children. If this step is missing, a later purge of the
-//!    parent finds a registered child without a record, and continues with step 2.
+//!    that its successor has no record, and that it has no registered keys other than those of this
+//!    walk.
+//! 4. Remove the key from those that its parent and the key that rotated its predecessor have
+//!    registered. If this step is missing, a later purge of these finds a registered key without a
+//!    record, and continues with step 2.
 //! 5. Remove the key from the indexes. If this step is missing, listings skip the entry and remove
 //!    it later.
 
@@ -36,7 +38,11 @@ pub(super) struct DescendantWalk<'a> {
     progress: &'a PurgeProgress,
     /// The keys from the root to the current one. Each descends from the one before.
     path: Vec<Ancestor>,
-    visited: HashSet<KeyId>,
+    /// The ids of the keys on the path.
+    on_path: HashSet<KeyId>,
+    /// The keys that this walk has deleted. A key can be reached twice: as a successor, and as a
+    /// key that another one received.
+    deleted: HashSet<KeyId>,
     confirmation: Confirmation,
 }
 
@@ -44,11 +50,11 @@ pub(super) struct DescendantWalk<'a> {
 struct Ancestor {
     id: KeyId,
     successor: Option<KeyId>,
-    /// The descendants that are not visited yet: each child with its parent, and the successor with
-    /// `None`.
+    /// The descendants that are not visited yet: each received key with its receiver, and the
+    /// successor with `None`.
     unvisited: Vec<(KeyId, Option<KeyId>)>,
-    /// The registered children.
-    children: Vec<KeyId>,
+    /// The keys that are registered as received.
+    received: Vec<KeyId>,
 }
 
 /// The result of reading a key.
@@ -69,7 +75,8 @@ impl<'a> DescendantWalk<'a> {
             lease,
             progress,
             path: Vec::new(),
-            visited: HashSet::new(),
+            on_path: HashSet::new(),
+            deleted: HashSet::new(),
             confirmation: Confirmation::of_nothing(),
         }
     }
@@ -84,10 +91,13 @@ impl<'a> DescendantWalk<'a> {
     pub(super) async fn delete(&mut self, root: KeyId) -> Result<()> {
         let mut next = Some((root, None));
         loop {
-            if let Some((id, parent)) = next.take() {
-                match self.visit(id, parent).await? {
+            if let Some((id, receiver)) = next.take() {
+                match self.visit(id, receiver).await? {
                     Visit::NoRecord => {}
-                    Visit::Delete(ancestor) => self.path.push(ancestor),
+                    Visit::Delete(ancestor) => {
+                        self.on_path.insert(id);
+                        self.path.push(ancestor);
+                    }
                     Visit::Keep => {
                         self.progress.keep(self.path.iter().map(|key| key.id));
                         return Ok(());
@@ -100,53 +110,59 @@ impl<'a> DescendantWalk<'a> {
             next = current.unvisited.pop();
             if next.is_some() {
                 self.path.push(current);
-            } else if !self.delete_one(&current).await? {
+            } else if self.delete_one(&current).await? {
+                self.on_path.remove(&current.id);
+                self.deleted.insert(current.id);
+            } else {
                 return Ok(());
             }
         }
     }
 
-    /// Reads a key and its children: steps 1 and 2.
-    async fn visit(&mut self, id: KeyId, parent: Option<KeyId>) -> Result<Visit> {
+    /// Reads a key and the keys that it received: steps 1 and 2.
+    async fn visit(&mut self, id: KeyId, receiver: Option<KeyId>) -> Result<Visit> {
         // A key that descends from itself is damaged.
-        if self.progress.is_kept(&id) || !self.visited.insert(id) {
+        if self.progress.is_kept(&id) || self.on_path.contains(&id) {
             return Ok(Visit::Keep);
+        }
+        if self.deleted.contains(&id) {
+            return Ok(Visit::NoRecord);
         }
         let names = self.servers.names();
         let call = Call {
             script: &script::READ_LINEAGE,
-            keys: vec![names.record(&id), names.children(&id)],
-            arguments: vec![parent.map_or(Vec::new(), |parent| parent.as_bytes().into())],
+            keys: vec![names.record(&id), names.received(&id)],
+            arguments: vec![receiver.map_or(Vec::new(), |receiver| receiver.as_bytes().into())],
         };
-        let effect = match parent {
+        let effect = match receiver {
             Some(_) => Effect::Idempotent,
             None => Effect::Read,
         };
         let response = self.servers.run(Request::script(call, effect)).await?;
-        if parent.is_some() {
+        if receiver.is_some() {
             self.confirm(&response);
         }
         let Value::Array(parts) = response.value else {
             return Err(Error::Malformed("script reply"));
         };
-        let Some((record, children)) = parts.split_first() else {
+        let Some((record, received)) = parts.split_first() else {
             return Ok(Visit::NoRecord);
         };
-        let children: Option<Vec<KeyId>> = children.iter().map(parse_id).collect();
+        let received: Option<Vec<KeyId>> = received.iter().map(parse_id).collect();
         let header = match record {
             Value::BulkString(bytes) => record::decode_header(bytes).ok(),
             _ => None,
         };
-        // Keep a key whose record or children are damaged: it may have descendants.
-        Ok(match (header, children) {
-            (Some(header), Some(children)) if self.progress.includes(&header) => {
-                let with_parent = children.iter().map(|child| (*child, Some(id)));
+        // Keep a key whose record or received keys are damaged: it may have descendants.
+        Ok(match (header, received) {
+            (Some(header), Some(received)) if self.progress.includes(&header) => {
+                let with_receiver = received.iter().map(|key| (*key, Some(id)));
                 let successor = header.successor.map(|successor| (successor, None));
                 Visit::Delete(Ancestor {
                     id,
                     successor: header.successor,
-                    unvisited: with_parent.chain(successor).collect(),
-                    children,
+                    unvisited: with_receiver.chain(successor).collect(),
+                    received,
                 })
             }
             _ => Visit::Keep,
@@ -161,7 +177,7 @@ impl<'a> DescendantWalk<'a> {
         };
         let names = self.servers.names();
         let id = &key.id;
-        let mut keys = vec![names.record(id), names.children(id), names.last_use(id)];
+        let mut keys = vec![names.record(id), names.received(id), names.last_use(id)];
         keys.extend(key.successor.map(|successor| names.record(&successor)));
         let purge = &self.progress.purge;
         let workspace = purge.workspace.as_ref();
@@ -170,7 +186,7 @@ impl<'a> DescendantWalk<'a> {
             workspace.map_or(Vec::new(), |workspace| workspace.as_str().into()),
             record::encode_id(key.successor).into(),
         ];
-        arguments.extend(key.children.iter().map(|child| child.as_bytes().into()));
+        arguments.extend(key.received.iter().map(|key| key.as_bytes().into()));
         let call = Call {
             script: &script::PURGE,
             keys,
@@ -197,11 +213,12 @@ impl<'a> DescendantWalk<'a> {
         }
     }
 
-    /// Removes a deleted key from its parent's children and from the indexes.
+    /// Removes a deleted key from those that its receivers have registered, and from the indexes.
     async fn remove_references(&mut self, id: &KeyId, header: &Header) -> Result<()> {
         let names = self.servers.names();
-        if let Some(parent) = &header.parent {
-            let name = names.children(parent);
+        let receivers = [header.parent, header.rotated_by];
+        for receiver in receivers.iter().flatten() {
+            let name = names.received(receiver);
             let mut remove = cmd("SREM");
             remove.arg(&name).arg(id.as_bytes());
             let request = Request::new(&name, Effect::Idempotent, remove);

@@ -10,6 +10,7 @@ mod list;
 mod orphan_entries;
 mod purge;
 mod purge_progress;
+mod register;
 mod reserve;
 mod revoke;
 mod rotate;

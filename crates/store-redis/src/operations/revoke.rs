@@ -28,7 +28,7 @@ struct RevokeReply {
     confirmation: Confirmation,
 }
 
-/// A descendant: a child with the parent that has registered it, or a successor with `None`.
+/// A descendant: a received key with the key that has registered it, or a successor with `None`.
 type Descendant = (KeyId, Option<KeyId>);
 
 /// Revokes the keys that are not revoked yet.
@@ -55,7 +55,7 @@ pub(crate) async fn revoke(
     let mut count = u64::from(changed);
     if reach == Reach::Descendants {
         let (descendants, complete) = read_descendants(servers, *id, &root).await;
-        let (revoked, confirmed) = cascade(servers, lease, *id, descendants, now).await?;
+        let (revoked, confirmed) = cascade(servers, lease, descendants, now).await?;
         complete?;
         count += revoked;
         confirmation = confirmation.and(confirmed);
@@ -68,11 +68,11 @@ pub(crate) async fn revoke(
 async fn cascade(
     servers: &Arc<Servers>,
     lease: &Arc<Lease>,
-    root: KeyId,
     descendants: Vec<Descendant>,
     now: Timestamp,
 ) -> Result<(u64, Confirmation)> {
-    let mut seen = HashSet::from([root]);
+    // A key may be both the successor of one descendant and received by another.
+    let mut seen = HashSet::new();
     let mut waiting = descendants;
     let mut running = JoinSet::new();
     let mut count = 0;
@@ -82,7 +82,7 @@ async fn cascade(
         while running.len() < CONCURRENCY
             && let Some(descendant) = waiting.pop()
         {
-            if seen.insert(descendant.0) {
+            if seen.insert(descendant) {
                 let (servers, lease) = (Arc::clone(servers), Arc::clone(lease));
                 running.spawn(async move { revoke_one(&servers, &lease, descendant, now).await });
             }
@@ -112,11 +112,11 @@ async fn cascade(
 async fn revoke_one(
     servers: &Arc<Servers>,
     lease: &Lease,
-    (id, parent): Descendant,
+    (id, receiver): Descendant,
     now: Timestamp,
 ) -> (Result<RevokeReply>, Vec<Descendant>) {
-    let parent = parent.map_or(Vec::new(), |parent| parent.as_bytes().into());
-    let arguments = vec![encode_time(now), parent];
+    let receiver = receiver.map_or(Vec::new(), |receiver| receiver.as_bytes().into());
+    let arguments = vec![encode_time(now), receiver];
     let reply = match run_script(servers, lease, &script::CASCADE, &id, arguments).await {
         Ok(reply) if reply.code == code::NOT_FOUND => return (Ok(reply), Vec::new()),
         Ok(reply) => reply,
@@ -140,14 +140,14 @@ async fn read_descendants(
 ) -> (Vec<Descendant>, Result<()>) {
     let successor = reply.successor.map(|successor| (successor, None));
     let mut descendants: Vec<Descendant> = successor.into_iter().collect();
-    let complete = match read_children(servers, &id).await {
-        Ok(children) => {
-            let valid = children.iter().filter_map(parse_id);
-            descendants.extend(valid.map(|child| (child, Some(id))));
-            if children.iter().all(|child| parse_id(child).is_some()) {
+    let complete = match read_received(servers, &id).await {
+        Ok(received) => {
+            let valid = received.iter().filter_map(parse_id);
+            descendants.extend(valid.map(|key| (key, Some(id))));
+            if received.iter().all(|key| parse_id(key).is_some()) {
                 Ok(())
             } else {
-                Err(Error::Malformed("set of children"))
+                Err(Error::Malformed("set of received keys"))
             }
         }
         Err(error) => Err(error),
@@ -155,13 +155,13 @@ async fn read_descendants(
     (descendants, complete)
 }
 
-async fn read_children(servers: &Arc<Servers>, id: &KeyId) -> Result<Vec<Value>> {
-    let name = servers.names().children(id);
+async fn read_received(servers: &Arc<Servers>, id: &KeyId) -> Result<Vec<Value>> {
+    let name = servers.names().received(id);
     let mut members = cmd("SMEMBERS");
     members.arg(&name);
     let request = Request::new(&name, Effect::Read, members);
     match servers.run(request).await?.value {
-        Value::Set(children) | Value::Array(children) => Ok(children),
+        Value::Set(received) | Value::Array(received) => Ok(received),
         _ => Err(Error::Malformed("reply to SMEMBERS")),
     }
 }

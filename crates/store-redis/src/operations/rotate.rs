@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use keywright_core::{
     Timestamp, Workspace,
-    store::{Lease, Rotation, StoreErrorKind},
+    store::{Lease, Rotation},
 };
 
 use super::{
-    find::find,
+    confirmation::Confirmation,
     index,
+    register::{register, taken},
     stored::{conflict, encode, read_in_workspace},
     update::replace,
 };
@@ -21,7 +22,9 @@ use crate::{
 
 /// Inserts the successor and retires the predecessor in one step.
 ///
-/// A successor has its predecessor's routing tag, so the two are in one slot.
+/// A successor has its predecessor's routing tag, so the two are in one slot. The key that requests
+/// the rotation may be in another one. It is checked before that step instead of in it, and
+/// registers the successor as received, so that a cascade from it finds the successor.
 pub(crate) async fn rotate(
     servers: &Arc<Servers>,
     lease: &Lease,
@@ -34,16 +37,8 @@ pub(crate) async fn rotate(
         version,
         retire,
         successor,
-        caller,
         ..
     } = rotation;
-    // The caller's key may be in another slot, so check it right before the step instead of in it.
-    if let Some(caller) = caller {
-        let found = find(servers, lease, &caller).await?;
-        if !found.is_some_and(|record| record.key.admits(&successor.key, now)) {
-            return Err(StoreErrorKind::Conflict.into());
-        }
-    }
     let (old, mut record) = read_in_workspace(servers, Some(workspace), &id).await?;
     record.retire(version, retire, successor.key.id, now)?;
     if id.routing_tag() != successor.key.id.routing_tag() {
@@ -52,16 +47,20 @@ pub(crate) async fn rotate(
     let new = encode(&record)?;
     let inserted = encode(&successor)?;
 
-    let indexed = index::add(servers, &successor).await?;
+    let mut confirmation = Confirmation::of_nothing();
+    if let Some(caller) = &successor.key.rotated_by {
+        confirmation = register(servers, caller, &successor.key, now).await?;
+    }
+    confirmation = confirmation.and(index::add(servers, &successor).await?);
     let names = servers.names();
     let keys = vec![names.record(&id), names.record(&successor.key.id)];
     let result = replace(servers, keys, vec![old, new, inserted]).await;
     // Invalidate copies even if the reply was lost: the predecessor may be retired.
     lease.changed(&id);
-    let (code, confirmation) = result?;
+    let (code, replaced) = result?;
     match code {
-        code::DONE => confirmation.and(indexed).check(servers, ()),
-        code::ALREADY_EXISTS => Err(StoreErrorKind::AlreadyExists.into()),
+        code::DONE => confirmation.and(replaced).check(servers, ()),
+        code::ALREADY_EXISTS => Err(taken(servers, &successor.key.id).await?.into()),
         _ => Err(conflict(servers, Some(workspace), &id, version).await),
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn encode(record: &Record) -> Result<Vec<u8>> {
     record::encode(record).ok_or(Error::TooLarge)
 }
 
-/// Parses an id in an index or among the children of a key.
+/// Parses an id in an index or among the keys that a key has received.
 pub(super) fn parse_id(value: &Value) -> Option<KeyId> {
     match value {
         Value::BulkString(id) => KeyId::from_bytes(id).ok(),

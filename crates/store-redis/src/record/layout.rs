@@ -28,7 +28,8 @@ pub(crate) const EXPIRES_AT: Field<8> = VERSION.followed_by();
 pub(crate) const REVOKED_AT: Field<8> = EXPIRES_AT.followed_by();
 pub(crate) const PARENT: Field<{ KeyId::LENGTH }> = REVOKED_AT.followed_by();
 pub(crate) const SUCCESSOR: Field<{ KeyId::LENGTH }> = PARENT.followed_by();
-pub(crate) const TAG: Field<8> = SUCCESSOR.followed_by();
+pub(crate) const ROTATED_BY: Field<{ KeyId::LENGTH }> = SUCCESSOR.followed_by();
+pub(crate) const TAG: Field<8> = ROTATED_BY.followed_by();
 pub(crate) const WORKSPACE_LENGTH: Field<1> = TAG.followed_by();
 
 /// The position of the workspace, which is the first field of variable length.

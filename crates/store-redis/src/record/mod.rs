@@ -9,8 +9,9 @@
 //! | 18 | 8 | time of revocation, in Unix milliseconds, or all ones if the key is not revoked |
 //! | 26 | 16 | id of the parent, or all zeros |
 //! | 42 | 16 | id of the successor, or all zeros |
-//! | 58 | 8 | tag |
-//! | 66 | 1 + n | length of the workspace, and the workspace |
+//! | 58 | 16 | id of the key that rotated the predecessor, or all zeros |
+//! | 74 | 8 | tag |
+//! | 82 | 1 + n | length of the workspace, and the workspace |
 //! | | 2 + n | length of the name, and the name |
 //! | | 2 + n | length of the permissions, and the permissions, separated by commas |
 //! | | 2 + n | length of the stored hash, and the stored hash |
@@ -19,9 +20,10 @@
 //! Numbers are big-endian. The key's id is not encoded: the record's name contains it. Each record
 //! has exactly one encoding.
 //!
-//! A single zero byte is a tombstone. It takes the place of a record that must never be inserted:
-//! the parent had registered the child, and was revoked with all its descendants before the child's
-//! record was written. A purge stores tombstones for the same reason, with a time to live of a day.
+//! A single zero byte is a tombstone. It takes the place of a record that must never be inserted: a
+//! key had registered that it would receive the secret, and was revoked with all its descendants
+//! before the record was written. A purge stores tombstones for the same reason, with a time to
+//! live of a day.
 
 pub(crate) mod layout;
 
@@ -63,7 +65,7 @@ pub(crate) fn encode_time(time: Option<Timestamp>) -> [u8; 8] {
         .to_be_bytes()
 }
 
-/// Encodes the id of a parent or successor.
+/// Encodes the id of a related key.
 pub(crate) fn encode_id(id: Option<KeyId>) -> [u8; KeyId::LENGTH] {
     id.map_or(NO_ID, |id| *id.as_bytes())
 }
@@ -88,6 +90,7 @@ pub(crate) fn encode(record: &Record) -> Option<Vec<u8>> {
     bytes.extend(encode_time(key.revoked_at));
     bytes.extend(encode_id(key.parent));
     bytes.extend(encode_id(key.successor));
+    bytes.extend(encode_id(key.rotated_by));
     bytes.extend(credential.tag.as_bytes());
     let workspace = key.workspace.as_str();
     bytes.push(u8::try_from(workspace.len()).ok()?);
@@ -144,6 +147,7 @@ pub(crate) fn decode(id: KeyId, bytes: &[u8]) -> Result<Stored, DecodeError> {
     key.metadata = metadata;
     key.parent = header.parent;
     key.successor = header.successor;
+    key.rotated_by = header.rotated_by;
     key.expires_at = read_time(bytes, layout::EXPIRES_AT, "time of expiry")?;
     key.revoked_at = header.revoked_at;
     let tag = Tag::from_bytes(read(bytes, layout::TAG)?);
@@ -159,6 +163,7 @@ pub(crate) struct Header {
     pub(crate) revoked_at: Option<Timestamp>,
     pub(crate) parent: Option<KeyId>,
     pub(crate) successor: Option<KeyId>,
+    pub(crate) rotated_by: Option<KeyId>,
     pub(crate) workspace: Workspace,
 }
 
@@ -185,6 +190,7 @@ impl Header {
         let revoked_at = read_time(bytes, layout::REVOKED_AT, "time of revocation")?;
         let parent = read_id(bytes, layout::PARENT, "parent")?;
         let successor = read_id(bytes, layout::SUCCESSOR, "successor")?;
+        let rotated_by = read_id(bytes, layout::ROTATED_BY, "rotated_by")?;
         let [length] = read(bytes, layout::WORKSPACE_LENGTH)?;
         let mut texts = Texts(bytes.get(layout::WORKSPACE..).ok_or(DecodeError::Length)?);
         let workspace = Workspace::parse(texts.take("workspace", length.into())?)
@@ -194,6 +200,7 @@ impl Header {
             revoked_at,
             parent,
             successor,
+            rotated_by,
             workspace,
         };
         Ok((header, texts))
@@ -286,6 +293,7 @@ mod tests {
         record.key.revoked_at = Some(Timestamp::from_millis(0).unwrap());
         record.key.parent = Some(other);
         record.key.successor = Some(id());
+        record.key.rotated_by = Some(KeyId::parse("key_0U5lKtf600Caller").unwrap());
         record.key.metadata = Some(Metadata::parse(r#"{"a":1}"#).unwrap());
         record
     }
@@ -303,8 +311,8 @@ mod tests {
     fn the_encoding_does_not_change() {
         let expected = [
             b"\x01\x01\0\0\0\0\0\0\x01\x2c\0\0\xe6\x77\xd2\x1f\xdb\xff\0\0\0\0\0\0\0\0".as_slice(),
-            b"zzzzzzzzzzzzzzzz0U5lKtf600000000\x07\x07\x07\x07\x07\x07\x07\x07\x04acme\0\x02CI",
-            b"\0\x0acalls:read\0\x4f",
+            b"zzzzzzzzzzzzzzzz0U5lKtf6000000000U5lKtf600Caller",
+            b"\x07\x07\x07\x07\x07\x07\x07\x07\x04acme\0\x02CI\0\x0acalls:read\0\x4f",
             HASH.as_bytes(),
             b"\0\x07{\"a\":1}",
         ]
@@ -337,6 +345,7 @@ mod tests {
         assert_eq!(at(layout::REVOKED_AT.range()), [0; 8]);
         assert_eq!(at(layout::PARENT.range()), b"zzzzzzzzzzzzzzzz");
         assert_eq!(at(layout::SUCCESSOR.range()), b"0U5lKtf600000000");
+        assert_eq!(at(layout::ROTATED_BY.range()), b"0U5lKtf600Caller");
         assert_eq!(at(layout::TAG.range()), [7; 8]);
         assert_eq!(at(layout::WORKSPACE_LENGTH.range()), [4]);
         assert_eq!(at(layout::WORKSPACE..layout::WORKSPACE + 4), b"acme");

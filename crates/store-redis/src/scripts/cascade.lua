@@ -1,7 +1,7 @@
--- Revokes a descendant and returns its successor. If a registered child has no record yet, stores a
+-- Revokes a descendant and returns its successor. If a registered key has no record yet, stores a
 -- tombstone, so that its insert fails.
 -- KEYS: the record.
--- ARGV: now as 8 bytes, the parent that registered the key as its child or ''.
+-- ARGV: now as 8 bytes, the key that registered this one as received or ''.
 local record = redis.call('GET', KEYS[1])
 if not record and ARGV[2] ~= '' then
   store(KEYS[1], TOMBSTONE)
@@ -12,9 +12,9 @@ end
 if not is_whole(record) then
   return {CORRUPT}
 end
--- The parent may have registered an id whose insert then failed because the id belongs to another
--- parent's child.
-if ARGV[2] ~= '' and parent(record) ~= ARGV[2] then
+-- The id may have been registered by another key, too, whose insert then failed because the id was
+-- taken.
+if ARGV[2] ~= '' and not was_received_by(record, ARGV[2]) then
   return {NOT_FOUND}
 end
 if is_revoked(record) then

@@ -70,8 +70,11 @@ local function next_version(record)
   return record:sub(VERSION_FIRST, VERSION_LAST)
 end
 
-local function parent(record)
-  return record:sub(PARENT_FIRST, PARENT_LAST)
+-- Whether the key with this id received the record's secret: it is the parent, or it rotated the
+-- predecessor.
+local function was_received_by(record, id)
+  return record:sub(PARENT_FIRST, PARENT_LAST) == id
+    or record:sub(ROTATED_BY_FIRST, ROTATED_BY_LAST) == id
 end
 
 local function successor(record)

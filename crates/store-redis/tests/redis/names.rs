@@ -11,7 +11,7 @@ pub(crate) fn last_use(id: &KeyId) -> String {
     of_key('u', id)
 }
 
-pub(crate) fn children(id: &KeyId) -> String {
+pub(crate) fn received(id: &KeyId) -> String {
     of_key('c', id)
 }
 

@@ -17,13 +17,18 @@ const REVOKED_IN_WORKSPACE: &str = "
         SELECT id FROM keys WHERE revoked_at < ? AND workspace = ?
     ) ORDER BY id DESC";
 
-const CHILDREN: &str = "SELECT id FROM keys WHERE parent = ?1";
+/// The keys whose secrets a key received: it created them, or rotated another key.
+const RECEIVED: &str = "
+    SELECT id FROM keys WHERE parent = ?1
+    UNION ALL
+    SELECT id FROM keys WHERE rotated_by = ?1";
 
 const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keys WHERE id = ?1)";
 
 const DELETE: &str = "
     DELETE FROM keys WHERE id = ?1 AND revoked_at < ?2
         AND NOT EXISTS (SELECT 1 FROM keys AS child WHERE child.parent = keys.id)
+        AND NOT EXISTS (SELECT 1 FROM keys AS received WHERE received.rotated_by = keys.id)
         AND NOT EXISTS (SELECT 1 FROM keys AS successor WHERE successor.id = keys.successor)";
 
 /// Returns the keys that may be deleted, each one after its descendants.
@@ -84,8 +89,8 @@ impl Selection {
                 return Ok(true);
             }
         }
-        let mut children = connection.prepare_cached(CHILDREN)?;
-        let mut rows = children.query([id.as_bytes()])?;
+        let mut received = connection.prepare_cached(RECEIVED)?;
+        let mut rows = received.query([id.as_bytes()])?;
         while let Some(row) = rows.next()? {
             if !self.ids.contains(&record::cell(row, 0, record::id)?) {
                 return Ok(true);
@@ -143,8 +148,12 @@ mod tests {
              SEARCH keys USING COVERING INDEX keys_live (workspace=?)"
         );
         assert_eq!(
-            plan(CHILDREN),
-            "SEARCH keys USING COVERING INDEX keys_parent (parent=?)"
+            plan(RECEIVED),
+            "COMPOUND QUERY\n\
+             LEFT-MOST SUBQUERY\n\
+             SEARCH keys USING COVERING INDEX keys_parent (parent=?)\n\
+             UNION ALL\n\
+             SEARCH keys USING COVERING INDEX keys_rotated_by (rotated_by=?)"
         );
         assert_eq!(
             plan(DELETE),
@@ -152,6 +161,8 @@ mod tests {
              CORRELATED SCALAR SUBQUERY 1\n\
              SEARCH child USING COVERING INDEX keys_parent (parent=?)\n\
              CORRELATED SCALAR SUBQUERY 2\n\
+             SEARCH received USING COVERING INDEX keys_rotated_by (rotated_by=?)\n\
+             CORRELATED SCALAR SUBQUERY 3\n\
              SEARCH successor USING PRIMARY KEY (id=?)"
         );
     }

@@ -20,6 +20,8 @@ const REVOKE_FAMILY: &str = "
         UNION
         SELECT keys.id FROM family JOIN keys ON keys.parent = family.id
         UNION
+        SELECT keys.id FROM family JOIN keys ON keys.rotated_by = family.id
+        UNION
         SELECT keys.successor FROM family JOIN keys ON keys.id = family.id
         WHERE keys.successor IS NOT NULL
     )

@@ -27,8 +27,6 @@ pub(crate) struct Predecessor {
     pub(crate) id: KeyId,
     pub(crate) version: u64,
     pub(crate) retire: Retire,
-    /// The key that requested the rotation, if it was a key.
-    pub(crate) caller: Option<KeyId>,
 }
 
 /// Inserts the successor and retires the predecessor, both or neither.
@@ -43,11 +41,10 @@ pub(crate) fn rotate(
         id,
         version,
         retire,
-        caller,
     } = predecessor;
     let mut record = find_in_workspace(connection, workspace, id)?;
     record.retire(*version, *retire, successor.key.id, now)?;
-    if let Some(caller) = caller
+    if let Some(caller) = &successor.key.rotated_by
         && !admits(connection, caller, &successor.key, now)?
     {
         return Err(StoreErrorKind::Conflict.into());

@@ -150,6 +150,7 @@ fn a_damaged_row_is_corrupt_and_its_contents_are_not_in_the_error() {
         ("permissions = 'confidential!'", true),
         ("parent = CAST('confidential' AS BLOB)", true),
         ("successor = x''", true),
+        ("rotated_by = x'00'", true),
         ("expires_at = -1", true),
         ("revoked_at = 9223372036854775807", true),
         ("last_used_at = -1", true),
