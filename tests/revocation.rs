@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::support::{
-    FAST, FAST_UNLIMITED, Server, operator_key, wait_for, wait_for_staleness_bound,
+    FAST, FAST_UNLIMITED, Redis, Response, Server, operator_key, wait_for, wait_for_staleness_bound,
 };
 
 #[test]
@@ -155,4 +155,63 @@ fn a_cascade_reaches_descendants_of_revoked_keys_and_returns_how_many_keys_it_re
         let shown = server.send("GET", response.header("location"), &admin, "");
         assert_ne!(shown.json()["revoked_at"], Value::Null);
     }
+}
+
+/// Runs a story with a server over SQLite, and again over Redis.
+fn over_each_store(story: impl Fn(&Server, &str)) {
+    let folder = tempdir().unwrap();
+    let admin = operator_key(folder.path(), &FAST);
+    story(&Server::start(folder.path(), &FAST), &admin);
+
+    let folder = tempdir().unwrap();
+    let redis = Redis::start(folder.path(), &["--appendonly", "yes"]);
+    let options = [&FAST[..], &["--store", &redis.url]].concat();
+    let admin = operator_key(folder.path(), &options);
+    story(&Server::start(folder.path(), &options), &admin);
+}
+
+/// Rotates a key with this token, and returns the response with the successor.
+fn rotate(server: &Server, key: &Response, token: &str) -> Response {
+    let path = format!("{}/rotate", key.header("location"));
+    let successor = server.send("POST", &path, token, "");
+    assert_eq!(successor.status, 201, "{successor:?}");
+    successor
+}
+
+/// Revokes a key with its descendants, and returns how many keys the server revoked.
+fn cascade(server: &Server, key: &Response, token: &str) -> Value {
+    let path = format!("{}?cascade=true", key.header("location"));
+    let cascade = server.send("DELETE", &path, token, "");
+    assert_eq!(cascade.status, 200, "{cascade:?}");
+    cascade.json()["revoked"].clone()
+}
+
+#[test]
+fn a_leaked_key_that_rotated_another_is_revoked_with_its_successor() {
+    over_each_store(|server, admin| {
+        let [leaked, other] = [(); 2].map(|()| server.create(admin, r#"{"name":"n"}"#));
+        let successor = rotate(server, &other, &leaked.text("secret"));
+        let successor = successor.text("secret");
+        let below = server.create(&successor, r#"{"name":"below"}"#);
+        assert_eq!(cascade(server, &leaked, admin), json!(3));
+        for token in [&leaked.text("secret"), &successor, &below.text("secret")] {
+            assert_eq!(server.whoami(token).status, 401);
+        }
+        // The holder of the other key received none of these secrets.
+        assert_eq!(server.whoami(&other.text("secret")).status, 200);
+    });
+}
+
+#[test]
+fn a_child_that_rotated_its_parent_is_revoked_with_the_successor() {
+    over_each_store(|server, admin| {
+        let parent = server.create(admin, r#"{"name":"parent"}"#);
+        let child = server.create(&parent.text("secret"), r#"{"name":"child"}"#);
+        let successor = rotate(server, &parent, &child.text("secret"));
+        assert_eq!(cascade(server, &child, admin), json!(2));
+        for revoked in [&child, &successor] {
+            assert_eq!(server.whoami(&revoked.text("secret")).status, 401);
+        }
+        assert_eq!(server.whoami(&parent.text("secret")).status, 200);
+    });
 }

@@ -8,6 +8,7 @@ use keywright_assurance::{
     model::{CallOutcome, Model},
     vocabulary::DAY,
 };
+use keywright_core::Reach;
 use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::TestRunner,
@@ -55,6 +56,7 @@ const CALLS: [(&str, &[&str]); 7] = [
         &[
             "One",
             "Several",
+            "Received",
             "CallerInactive",
             "NotPermitted",
             "NotFound",
@@ -89,6 +91,11 @@ fn the_sequences_reach_every_outcome_of_every_call() {
         for step in &steps {
             model.apply(step);
             *counts.entry(kind(step, model.expected())).or_default() += 1;
+            if reaches_a_key_received_by_rotation(&model, step) {
+                *counts
+                    .entry(("Revoke".into(), "Received".into()))
+                    .or_default() += 1;
+            }
             if is_kept_for_a_child(&model, step) {
                 *counts.entry(("Purge".into(), "Parent".into())).or_default() += 1;
             }
@@ -101,6 +108,36 @@ fn the_sequences_reach_every_outcome_of_every_call() {
             assert!(count >= MINIMUM, "{kind:?}: {count} times of {counts:#?}");
         }
     }
+}
+
+/// Whether a cascade revoked a key only because another revoked key had received it by rotating its
+/// predecessor.
+fn reaches_a_key_received_by_rotation(model: &Model, step: &Step) -> bool {
+    let reach = match (&step.action, model.expected()) {
+        (Action::Revoke { reach, .. }, CallOutcome::Revoked { .. }) => *reach,
+        _ => return false,
+    };
+    let is_revoked = |number| {
+        model
+            .key(number)
+            .is_some_and(|key| key.revoked_at.is_some())
+    };
+    let predecessor = |successor| {
+        (0..model.created()).find(|number| {
+            model
+                .key(*number)
+                .is_some_and(|key| key.successor == Some(successor))
+        })
+    };
+    reach == Reach::Descendants
+        && (0..model.created()).any(|number| {
+            model.key(number).is_some_and(|key| {
+                key.revoked_at == Some(model.now())
+                    && key.rotated_by.is_some_and(is_revoked)
+                    && !key.parent.is_some_and(is_revoked)
+                    && !predecessor(number).is_some_and(is_revoked)
+            })
+        })
 }
 
 /// Whether a purge kept a key only because it has a child.

@@ -1,6 +1,10 @@
 //! A client of the store that records which writes were acknowledged.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_executor::block_on;
 use keywright_assurance::inputs::{ManualClock, SequentialEntropy};
@@ -121,7 +125,13 @@ impl Client {
             }
             65..75 => self.revoke(mint, store, id, Reach::Key),
             75..80 => self.revoke(mint, store, id, Reach::Descendants),
-            80..95 if record.key.successor.is_none() => self.rotate(mint, store, record),
+            80..95 if record.key.successor.is_none() => {
+                let caller = match draw(&mut self.random, 2) {
+                    0 => None,
+                    _ => self.any_active(mint),
+                };
+                self.rotate(mint, store, record, caller)
+            }
             _ => {
                 let used = Timestamp::from_millis(mint.now.as_millis() + 1).unwrap();
                 record.key.last_used_at = Some(used);
@@ -153,13 +163,19 @@ impl Client {
     ) -> (Records, Result<(), StoreError>) {
         let mut changed = Records::new();
         let mut reached = vec![id];
+        let mut seen = HashSet::new();
         while let Some(id) = reached.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
             let mut record = self.acknowledged[&id].clone();
             if reach == Reach::Descendants {
                 reached.extend(record.key.successor);
-                let children = self.acknowledged.values();
-                let children = children.filter(|child| child.key.parent == Some(id));
-                reached.extend(children.map(|child| child.key.id));
+                let received = self
+                    .acknowledged
+                    .values()
+                    .filter(|other| [other.key.parent, other.key.rotated_by].contains(&Some(id)));
+                reached.extend(received.map(|other| other.key.id));
             }
             if record.key.revoked_at.is_none() {
                 record.key.revoked_at = Some(mint.now);
@@ -179,9 +195,14 @@ impl Client {
         mint: &Mint,
         store: &dyn KeyStore,
         mut record: Record,
+        caller: Option<Record>,
     ) -> (Records, Result<(), StoreError>) {
         let mut successor = self.mint(mint);
         successor.key.parent = record.key.parent;
+        if let Some(Record { key, .. }) = caller {
+            successor.key.rotated_by = Some(key.id);
+            successor.key.expires_at = key.expires_at;
+        }
         let retire = match draw(&mut self.random, 2) {
             0 => Retire::Now,
             _ => Retire::At(mint.now.saturating_add(Duration::from_secs(86_400))),

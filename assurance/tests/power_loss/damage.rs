@@ -330,7 +330,8 @@ fn a_truncated_or_damaged_log_yields_a_consistent_earlier_state() {
             ("PRAGMA integrity_check", "ok"),
             (
                 "SELECT CAST(count(*) AS TEXT) FROM keys AS key
-                 WHERE successor NOT IN (SELECT id FROM keys) OR parent NOT IN (SELECT id FROM keys)",
+                 WHERE successor NOT IN (SELECT id FROM keys) OR parent NOT IN (SELECT id FROM keys)
+                    OR rotated_by NOT IN (SELECT id FROM keys)",
                 "0",
             ),
         ] {

@@ -370,13 +370,16 @@ impl<S: Step> Fault for Cascade<S> {
             }
         }
         let mut reached: Vec<&Key> = all.iter().filter(|key| key.id == *root).collect();
+        let mut seen = HashSet::from([*root]);
         while let Some(from) = reached.pop() {
             for to in all.iter().filter(|to| S::reaches(root, from, to)) {
-                count += inner
-                    .revoke(workspace, &to.id, Reach::Key, now)
-                    .await?
-                    .count;
-                reached.push(to);
+                if seen.insert(to.id) {
+                    count += inner
+                        .revoke(workspace, &to.id, Reach::Key, now)
+                        .await?
+                        .count;
+                    reached.push(to);
+                }
             }
         }
         Ok(Revocation::new(first, count))
@@ -453,8 +456,7 @@ struct ReachesRotatedKeys;
 
 impl Step for ReachesRotatedKeys {
     fn reaches(_: &KeyId, from: &Key, to: &Key) -> bool {
-        let is_predecessor = to.successor == Some(from.id) && from.rotated_by.is_some();
-        is_next(from, to) || is_predecessor && to.revoked_at.is_none()
+        is_next(from, to) || to.successor == Some(from.id) && from.rotated_by.is_some()
     }
 }
 
@@ -469,8 +471,7 @@ struct ReachesPredecessors;
 
 impl Step for ReachesPredecessors {
     fn reaches(_: &KeyId, from: &Key, to: &Key) -> bool {
-        // Skip revoked predecessors, which would lead back to their successors in an endless loop.
-        to.revoked_at.is_none() && to.successor == Some(from.id) || to.parent == Some(from.id)
+        to.successor == Some(from.id) || [to.parent, to.rotated_by].contains(&Some(from.id))
     }
 }
 

@@ -138,10 +138,7 @@ impl<'a> DescendantWalk<'a> {
             Some(_) => Effect::Idempotent,
             None => Effect::Read,
         };
-        let response = self
-            .servers
-            .run(Request::script(call, effect).in_lane(Lane::Walk))
-            .await?;
+        let response = self.servers.run(Request::script(call, effect)).await?;
         if receiver.is_some() {
             self.confirm(&response);
         }

@@ -3,7 +3,7 @@
 use futures_executor::block_on;
 use keywright_core::{
     Environment, Key, KeyId, ListKeys, ListStart, Page, Reach, Timestamp, Workspace,
-    store::{KeyStore, Record, Reservation, Reserved, StoreErrorKind},
+    store::{KeyStore, Record, Reservation, Reserved, Retire, Rotation, StoreErrorKind},
 };
 use keywright_store_redis::RedisStore;
 use redis::Commands;
@@ -147,7 +147,70 @@ fn a_cascade_spares_a_child_that_another_parent_has_registered() {
 }
 
 #[test]
-fn a_cascade_reports_a_damaged_child_id_after_revoking_all_other_keys() {
+fn a_successor_that_was_noted_and_not_stored_is_never_stored_once_its_caller_is_revoked() {
+    let server = Server::start();
+    let store = server.store();
+    let [caller, predecessor] = [(); 2].map(|()| insert(&store, sample::record()));
+    let successor = sample::successor_of(&predecessor);
+    let noted: i64 = server
+        .redis()
+        .sadd(names::received(&caller.key.id), successor.key.id.as_bytes())
+        .unwrap();
+    assert_eq!(noted, 1);
+    assert_eq!(revoke_all(&store, &caller), 1);
+    // The next step of the rotation. The caller was checked in the step before.
+    let rotation = Rotation::new(predecessor.key.id, 1, Retire::Now, successor.clone());
+    let rotated = store.rotate(&sample::workspace(), &rotation, sample::now());
+    let rejected = block_on(rotated).unwrap_err();
+    assert_eq!(rejected.kind(), StoreErrorKind::Conflict);
+    assert_eq!(find(&store, &successor.key.id), None);
+    assert_eq!(find(&store, &predecessor.key.id), Some(predecessor));
+}
+
+#[test]
+fn a_cascade_reaches_a_child_that_another_descendant_has_noted_too() {
+    let server = Server::start();
+    let store = server.store();
+    let root = insert(&store, sample::record());
+    let children = [(); 8].map(|()| insert(&store, sample::child_of(&root)));
+    let grandchild = insert(&store, sample::child_of(&children[0]));
+    for other in &children[1..] {
+        let mut taken = sample::child_of(other);
+        taken.key.id = grandchild.key.id;
+        let rejected = block_on(store.insert(&taken, sample::now())).unwrap_err();
+        assert_eq!(rejected.kind(), StoreErrorKind::AlreadyExists);
+    }
+    assert_eq!(revoke_all(&store, &root), 10);
+    assert!(is_revoked(&store, &grandchild.key.id));
+}
+
+#[test]
+fn a_cascade_through_lineage_in_a_circle_ends() {
+    let server = Server::start();
+    let store = server.store();
+    let [parent, child] = insert_circle(&server, &store);
+    assert_eq!(revoke_all(&store, &parent), 2);
+    assert!(is_revoked(&store, &child.key.id));
+    assert_eq!(revoke_all(&store, &child), 0);
+}
+
+/// Inserts two keys, each of which has received the other's secret, as only damage can record it.
+pub(crate) fn insert_circle(server: &Server, store: &RedisStore) -> [Record; 2] {
+    let mut parent = sample::record();
+    let child = sample::child_of(&parent);
+    parent.key.rotated_by = Some(child.key.id);
+    let parent = insert(store, parent);
+    let child = insert(store, child);
+    let noted: i64 = server
+        .redis()
+        .sadd(names::received(&child.key.id), parent.key.id.as_bytes())
+        .unwrap();
+    assert_eq!(noted, 1);
+    [parent, child]
+}
+
+#[test]
+fn a_cascade_reports_a_damaged_note_after_revoking_all_other_keys() {
     let server = Server::start();
     let store = server.store();
     let parent = insert(&store, sample::record());

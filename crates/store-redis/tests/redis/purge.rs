@@ -12,7 +12,7 @@ use redis::Commands;
 
 use crate::{
     find, insert,
-    interrupted::add_entries,
+    interrupted::{add_entries, insert_circle},
     names, revoke, sample,
     support::{Cluster, Server},
 };
@@ -54,7 +54,43 @@ fn a_purge_leaves_nothing_of_the_keys_in_the_server() {
 }
 
 #[test]
-fn a_parent_is_purged_although_a_crashed_purge_left_its_child_registered() {
+fn a_key_that_received_each_successor_of_a_lineage_is_purged_with_it() {
+    let server = Server::start();
+    let store = server.store();
+    let [caller, old] = [(); 2].map(|()| insert(&store, sample::record()));
+    let mut lineage = vec![caller.clone(), old];
+    // Each key of the lineage is a successor, and the caller has received it.
+    for _ in 0..3 {
+        let old = lineage.last().unwrap();
+        let mut new = sample::successor_of(old);
+        new.key.rotated_by = Some(caller.key.id);
+        let rotation = Rotation::new(old.key.id, 1, Retire::At(Timestamp::MAX), new.clone());
+        block_on(store.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
+        lineage.push(new);
+    }
+    for record in &lineage {
+        revoke(&store, record);
+    }
+    assert_eq!(purge(&store), 5);
+    assert!(block_on(store.is_empty()).unwrap());
+    let left: Vec<String> = server.redis().keys("kw:c:*").unwrap();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn a_purge_keeps_lineage_in_a_circle() {
+    let server = Server::start();
+    let store = server.store();
+    let circle = insert_circle(&server, &store);
+    for record in &circle {
+        revoke(&store, record);
+    }
+    assert_eq!(purge(&store), 0);
+    assert!(circle.iter().all(|record| is_there(&store, record)));
+}
+
+#[test]
+fn a_parent_is_purged_although_a_crashed_purge_left_the_note_of_its_child() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());

@@ -276,3 +276,26 @@ fn a_purge_searches_again_if_another_program_was_faster() {
     assert!(overtaken);
     assert!(block_on(store.is_empty()).unwrap());
 }
+
+#[test]
+fn lineage_in_a_circle_is_revoked_once_and_kept_by_a_purge() {
+    let folder = Folder::new();
+    let store = folder.store();
+    // Only damage can record this: each key has received the other's secret.
+    let [mut parent, mut child] = [1, 2].map(sample::record);
+    parent.key.rotated_by = Some(child.key.id);
+    child.key.parent = Some(parent.key.id);
+    for record in [&parent, &child] {
+        insert(&store, record).unwrap();
+    }
+    for (record, count) in [(&child, 2), (&parent, 0)] {
+        let Key { workspace, id, .. } = &record.key;
+        let revoked = store.revoke(workspace, id, Reach::Descendants, sample::now());
+        assert_eq!(block_on(revoked).unwrap().count, count);
+    }
+    let everything = Purge::new(Timestamp::MAX, 100);
+    assert_eq!(block_on(store.purge(&everything)).unwrap(), 0);
+    for record in [&parent, &child] {
+        assert!(block_on(store.find(&record.key.id)).unwrap().is_some());
+    }
+}
