@@ -37,7 +37,7 @@ impl Issuer {
     /// environment and filter.
     pub async fn list(&self, caller: &Caller, wanted: ListKeys) -> Result<Page, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.now();
+        let now = self.0.expiry_now();
         authorize(caller, &Permission::API_KEYS_READ, now)?;
         let filter = filter_digest(caller, &wanted);
         let limit = wanted.limit.clamp(1, ListKeys::MAX_LIMIT);

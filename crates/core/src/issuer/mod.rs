@@ -39,10 +39,11 @@ use crate::{
 pub struct Issuer(pub(crate) Verifier);
 
 impl Issuer {
-    /// Returns the present time of the configured [`Clock`](crate::Clock).
+    /// Returns the time to compare expiries with: the present time of the configured
+    /// [`Clock`](crate::Clock), or an earlier reading if the clock was set back since.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.0.now()
+        self.0.expiry_now()
     }
 
     /// Checks that a caller has not expired and has a permission.
@@ -52,8 +53,7 @@ impl Issuer {
     /// [`IssueError::CallerInactive`] if the caller has expired, [`IssueError::NotPermitted`] if it
     /// lacks the permission, and [`IssueError::CallerForeign`] if another instance verified it.
     pub fn authorize(&self, caller: &Caller, permission: &Permission) -> Result<(), IssueError> {
-        self.check_origin(caller)?;
-        authorize(caller, permission, self.0.now())
+        authorize(caller, permission, self.0.expiry_now())
     }
 }
 
@@ -71,24 +71,27 @@ impl Issuer {
     /// Returns the caller with the current expiry of its key. While a client sends the body of its
     /// request, the key that it was verified with may be revoked or given an earlier expiry.
     async fn current(&self, caller: &Caller) -> Result<Caller, IssueError> {
-        self.check_origin(caller)?;
+        let now = self.0.expiry_now();
         let Some(id) = caller.key() else {
-            return Ok(caller.clone());
+            let is_current = caller.is_current(now).then(|| caller.clone());
+            return is_current.ok_or(IssueError::CallerInactive);
         };
         let found = self
             .0
-            .read_current(id, |key| (key.status(self.0.now()), key.expires_at))
+            .read_current(id, |key| (key.status(now), key.expires_at))
             .await?;
         if_active(caller, found)
     }
 
     /// Returns the caller with the expiry that its key has in the store, bypassing the cache.
     async fn current_in_store(&self, caller: &Caller) -> Result<Caller, IssueError> {
+        let now = self.0.expiry_now();
         let Some(id) = caller.key() else {
-            return Ok(caller.clone());
+            let is_current = caller.is_current(now).then(|| caller.clone());
+            return is_current.ok_or(IssueError::CallerInactive);
         };
         let found = self.0.store().find(id).await?;
-        let found = found.map(|Record { key, .. }| (key.status(self.0.now()), key.expires_at));
+        let found = found.map(|Record { key, .. }| (key.status(now), key.expires_at));
         if_active(caller, found)
     }
 }

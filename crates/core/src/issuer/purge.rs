@@ -34,7 +34,7 @@ impl Issuer {
         workspace: Option<Workspace>,
         revoked_before: Timestamp,
     ) -> Result<u64, IssueError> {
-        let kept = self.now().saturating_sub(Self::KEPT_AFTER_REVOCATION);
+        let kept = self.0.now().saturating_sub(Self::KEPT_AFTER_REVOCATION);
         let mut purge = Purge::new(revoked_before.min(kept), BATCH);
         purge.workspace = workspace;
         let mut total = 0;

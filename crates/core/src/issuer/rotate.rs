@@ -172,7 +172,7 @@ impl Issuer {
         if let Some(missing) = caller.permissions().first_not_covered(&key.permissions) {
             return Err(IssueError::NotPermitted(missing.clone()));
         }
-        if key.successor.is_some() || key.status(now) != Status::Active {
+        if key.successor.is_some() || key.status(self.0.expiry_now()) != Status::Active {
             return Err(IssueError::NotRotatable);
         }
         if let Some(end) = rotation.expires_at {

@@ -81,14 +81,6 @@ fn expiry_follows_the_clock_to_the_millisecond() {
     let verify = || block_on(keys.verifier().verify(issued.token.expose().as_bytes()));
     clock.set(1_999);
     assert!(verify().is_ok());
-    clock.set(2_000);
-    assert!(matches!(
-        verify(),
-        Err(VerifyError::Denied(Denied::Expired(_)))
-    ));
-    // The clock is set back. Unlike a revocation, an expiry depends on the clock alone.
-    clock.set(1_999);
-    assert!(verify().is_ok());
     let caller = Caller::from(&issued.key);
     assert!(caller.is_current(time(1_999)) && !caller.is_current(time(2_000)));
     clock.set(1_500);
@@ -113,6 +105,10 @@ fn expiry_follows_the_clock_to_the_millisecond() {
             .unwrap_err();
         assert_eq!(error.to_string(), refused);
     }
+    assert!(matches!(
+        verify(),
+        Err(VerifyError::Denied(Denied::Expired(_)))
+    ));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     cached_key::CachedKey,
+    expiry_clock::ExpiryClock,
     in_flight_hashes::InFlightHashes,
     interner::Interner,
     last_used::{FLUSH_LIMIT, FlushScope, LastUsedQueue},
@@ -27,6 +28,7 @@ pub(crate) struct KeyStoreBackend {
     pub(super) hasher: Hasher,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) expiry_clock: ExpiryClock,
     pub(super) last_used: Arc<LastUsedQueue>,
     proof_key: ProofKey,
     interner: Interner,
@@ -46,6 +48,7 @@ impl KeyStoreBackend {
             store,
             hasher,
             entropy,
+            expiry_clock: ExpiryClock::new(Arc::clone(&clock)),
             clock,
             last_used: Arc::new(last_used),
             proof_key,
@@ -80,7 +83,11 @@ impl Backend for KeyStoreBackend {
     }
 
     fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.expiry_clock.now()
+    }
+
+    fn observe(&self, now: Timestamp) {
+        self.expiry_clock.observe(now);
     }
 
     #[inline]

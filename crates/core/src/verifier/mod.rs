@@ -3,6 +3,7 @@
 mod backend;
 mod cache;
 mod cached_key;
+mod expiry_clock;
 mod in_flight_hashes;
 mod interner;
 mod last_used;
@@ -22,11 +23,7 @@ use std::{io, sync::Arc};
 
 pub use self::outcome::{Denied, Undecided, Verified, VerifyError};
 pub(crate) use self::{backend::KeyStoreBackend, last_used::LastUsedQueue, proof_key::ProofKey};
-use self::{
-    last_used::FlushScope,
-    protocol::{Backend, PresentedToken},
-    state::VerifierState,
-};
+use self::{last_used::FlushScope, protocol::PresentedToken, state::VerifierState};
 use crate::{
     Caller, Entropy, Key, KeyId, Prefix, Timestamp, TokenRef,
     hash::Hasher,
@@ -57,6 +54,8 @@ impl Verifier {
     }
 
     /// Verifies a token.
+    ///
+    /// A key that was rejected as expired stays rejected by this verifier if the clock is set back.
     ///
     /// The checks run from the cheapest to the most expensive: first the token's form and checksum.
     /// Then, if the key is cached, the proof of its secret, and whether the key is revoked or
@@ -110,7 +109,13 @@ impl Verifier {
     /// Whether a caller has not expired yet.
     #[must_use]
     pub fn is_current(&self, caller: &Caller) -> bool {
-        caller.is_current(self.now())
+        let clock = &self.backend().expiry_clock;
+        let now = clock.now();
+        let is_current = caller.is_current(now);
+        if !is_current {
+            clock.observe(now);
+        }
+        is_current
     }
 
     /// Whether a caller counts for this instance: a verifier of this [`Keywright`] made it, or the
@@ -179,8 +184,15 @@ impl Verifier {
         &*self.backend().entropy
     }
 
+    /// Returns the present time of the clock, which dates what is new.
     pub(crate) fn now(&self) -> Timestamp {
-        self.backend().now()
+        self.backend().clock.now()
+    }
+
+    /// Returns the present time, never one before a time that this process has compared expiries
+    /// with.
+    pub(crate) fn expiry_now(&self) -> Timestamp {
+        self.backend().expiry_clock.observe_now()
     }
 
     fn backend(&self) -> &KeyStoreBackend {

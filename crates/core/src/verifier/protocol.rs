@@ -50,7 +50,11 @@ pub(super) trait Backend {
         credential: &Credential,
     ) -> Result<(), StoreError>;
 
+    /// Returns the present time, never one before a time that was observed.
     fn now(&self) -> Timestamp;
+
+    /// Observes a time at which a key has expired.
+    fn observe(&self, now: Timestamp);
 
     fn mac(&self, secret: &Self::PresentedSecret) -> TokenMac;
 
@@ -371,9 +375,14 @@ impl<B: Backend> Protocol<B> {
     }
 
     fn check_active(&self, key: &Key) -> Result<(), Denied> {
-        match key.status(self.backend.now()) {
+        let now = self.backend.now();
+        match key.status(now) {
             Status::Active => Ok(()),
-            Status::Expired => Err(Denied::Expired(key.id)),
+            Status::Expired => {
+                // The key stays expired if the clock is set back.
+                self.backend.observe(now);
+                Err(Denied::Expired(key.id))
+            }
             Status::Revoked => Err(Denied::Revoked(key.id)),
         }
     }

@@ -1,5 +1,5 @@
-//! Background work of a verifier, on one thread: it writes last uses, replaces outdated hashes and
-//! publishes metrics.
+//! Background work of a verifier, on one thread: it observes the time, writes last uses, replaces
+//! outdated hashes and publishes metrics.
 
 use std::{
     fmt, io,
@@ -72,6 +72,7 @@ impl Upkeep {
                         Err(RecvTimeoutError::Disconnected) => break,
                     }
                     if monotonic() >= next {
+                        protocol.backend.expiry_clock.observe_now();
                         flush(FlushScope::Due);
                         drop(catching(meter::publish));
                         next = monotonic() + INTERVAL;
