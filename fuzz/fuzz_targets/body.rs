@@ -19,6 +19,7 @@ use keywright_core::{
 use keywright_http_tower::ApiKeys;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
+use unicode_properties::UnicodeGeneralCategory;
 
 use self::endpoint::{ApiResponse, send};
 
@@ -287,7 +288,15 @@ fn optional<T>(
 fn name(value: &Value) -> Option<String> {
     let name = value.as_str()?.trim();
     let fits = (1..=255).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    fits.then(|| name.to_owned())
+    (fits && name.chars().any(is_visible)).then(|| name.to_owned())
+}
+
+/// Whether a character is a letter, digit, punctuation mark or symbol that is not drawn as a blank.
+fn is_visible(character: char) -> bool {
+    use unicode_properties::GeneralCategoryGroup::{Mark, Other, Separator};
+    let blanks = "\u{115f}\u{1160}\u{2800}\u{3164}\u{ffa0}\u{13441}\u{13442}\u{1d159}";
+    let group = character.general_category_group();
+    !matches!(group, Mark | Other | Separator) && !blanks.contains(character)
 }
 
 fn time(value: &Value) -> Option<Timestamp> {

@@ -60,7 +60,8 @@ impl<C> ListKeys<C> {
         self
     }
 
-    /// Lists only keys whose name contains this text, ignoring case.
+    /// Lists only keys whose name contains this text, whatever the case of its letters and the
+    /// normalisation form of either.
     #[must_use]
     pub fn with_search(mut self, text: impl Into<String>) -> Self {
         self.search = Some(text.into());

@@ -2,8 +2,14 @@
 
 use std::fmt;
 
-/// The name that people give a key: 1 to 255 characters, without control characters and without
-/// white space at either end. The rest is kept byte for byte.
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
+/// The name that people give a key: 1 to 255 characters, at least one of them visible, without
+/// control characters and without white space at either end. The rest is kept byte for byte.
+///
+/// Visible are letters, digits, punctuation, symbols and emoji. Not visible are spaces, format
+/// characters, combining marks alone, and the letters and symbols that are drawn as blanks.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(Box<str>);
 
@@ -15,7 +21,8 @@ impl Name {
     ///
     /// # Errors
     ///
-    /// [`NameError`] if the rest is empty, too long, or contains a control character.
+    /// [`NameError`] if the rest is empty, too long, contains a control character, or contains no
+    /// visible character.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let name = text.trim();
         if name.is_empty() {
@@ -24,6 +31,8 @@ impl Name {
             Err(NameError::TooLong)
         } else if name.contains(char::is_control) {
             Err(NameError::ControlCharacter)
+        } else if !name.contains(is_visible) {
+            Err(NameError::Invisible)
         } else {
             Ok(Self(name.into()))
         }
@@ -36,14 +45,47 @@ impl Name {
     }
 }
 
-/// Folds the case of a text, so that a search can ignore it. Works for all of Unicode: `Straße` and
-/// `STRASSE` fold to the same text, and so do `Ä` and `ä`.
+/// Folds the case of a text and normalises it to NFC, so that a search can ignore both. Works for
+/// all of Unicode: `Straße` and `STRASSE` fold to the same text, and so do `Ä` and `ä`, whether
+/// they are one character or a letter and a combining mark, as macOS writes them.
+///
+/// The result depends on the version of Unicode that this crate is built with. A store that keeps
+/// folded names, in a column or an index, must build them again when this function changes.
 #[must_use]
 pub fn fold_case(text: &str) -> String {
-    text.chars()
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    // Equal texts must be equal before their case is mapped, so this decomposes them first (The
+    // Unicode Standard, section 3.13, D145).
+    text.nfd()
         .flat_map(char::to_uppercase)
         .flat_map(char::to_lowercase)
+        .nfc()
         .collect()
+}
+
+/// Whether a character is drawn as something.
+fn is_visible(character: char) -> bool {
+    // These are letters and symbols by their category.
+    const BLANKS: [char; 8] = [
+        '\u{115f}',  // HANGUL CHOSEONG FILLER
+        '\u{1160}',  // HANGUL JUNGSEONG FILLER
+        '\u{2800}',  // BRAILLE PATTERN BLANK
+        '\u{3164}',  // HANGUL FILLER
+        '\u{ffa0}',  // HALFWIDTH HANGUL FILLER
+        '\u{13441}', // EGYPTIAN HIEROGLYPH FULL BLANK
+        '\u{13442}', // EGYPTIAN HIEROGLYPH HALF BLANK
+        '\u{1d159}', // MUSICAL SYMBOL NULL NOTEHEAD
+    ];
+    let is_drawn = matches!(
+        character.general_category_group(),
+        GeneralCategoryGroup::Letter
+            | GeneralCategoryGroup::Number
+            | GeneralCategoryGroup::Punctuation
+            | GeneralCategoryGroup::Symbol
+    );
+    is_drawn && !BLANKS.contains(&character)
 }
 
 impl fmt::Display for Name {
@@ -67,6 +109,9 @@ pub enum NameError {
     /// The text contains a control character (Unicode category Cc).
     #[error("name must not contain control characters")]
     ControlCharacter,
+    /// The text contains no visible character.
+    #[error("name must contain a visible character")]
+    Invisible,
 }
 
 #[cfg(test)]
@@ -93,6 +138,67 @@ mod tests {
         let text = "👩‍👩‍👧 مفتاح e\u{301}";
         assert_eq!(Name::parse(text).unwrap().as_str(), text);
         assert_eq!(Name::parse(text).unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn a_name_without_a_visible_character_is_rejected_and_any_visible_one_is_enough() {
+        let invisible = [
+            "\u{200b}",
+            "\u{2800}",
+            "\u{3164}",
+            "\u{115f}\u{1160}\u{ffa0}",
+            "\u{1d159}\u{13441}\u{13442}",
+            "\u{200d}\u{2060}\u{feff}\u{ad}\u{61c}\u{180e}\u{202e}",
+            "\u{fe0f}\u{34f}",
+            "\u{301}",
+            "\u{e0041}\u{e007f}",
+            "\u{2800}\u{a0}\u{2800}",
+            "\u{e000}",
+            "\u{378}",
+        ];
+        for text in invisible {
+            let error = Name::parse(text);
+            assert_eq!(
+                error,
+                Err(NameError::Invisible),
+                "{}",
+                text.escape_unicode()
+            );
+            for visible in [
+                "a",
+                "7",
+                "é",
+                "e\u{301}",
+                "…",
+                "-",
+                "€",
+                "🔑",
+                "1\u{20e3}",
+                "中",
+                "ﬀ",
+                "٣",
+            ] {
+                let named = format!("{text}{visible}{text}");
+                assert_eq!(Name::parse(&named).unwrap().as_str(), named);
+            }
+        }
+        assert_eq!(Name::parse("\u{a0}\u{3000}"), Err(NameError::Empty));
+    }
+
+    #[test]
+    fn the_same_text_in_another_normalisation_form_folds_to_the_same() {
+        for [composed, decomposed] in [
+            ["CAFÉ", "cafe\u{301}"],
+            ["Ǖ", "u\u{308}\u{304}"],
+            ["각", "\u{1100}\u{1161}\u{11a8}"],
+            ["Ω", "\u{2126}"],
+            ["ᾳ", "α\u{345}"],
+            ["q\u{307}\u{323}", "Q\u{323}\u{307}"],
+        ] {
+            assert_eq!(fold_case(composed), fold_case(decomposed), "{composed}");
+        }
+        assert_ne!(fold_case("café"), fold_case("cafe"));
+        assert_eq!(fold_case("A-z_9 |"), "a-z_9 |");
     }
 
     #[test]

@@ -111,6 +111,7 @@ fn errors_without_cause() -> [Vec<Boxed>; 14] {
             NameError::Empty.into(),
             NameError::TooLong.into(),
             NameError::ControlCharacter.into(),
+            NameError::Invisible.into(),
         ],
         vec![
             MetadataError::NotAnObject.into(),

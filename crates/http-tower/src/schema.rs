@@ -36,7 +36,8 @@ schemas! {
         .examples(["key_0U5lKtf600000000"]);
     ApiKeyName = text(
         "The name of a key: 1 to 255 characters after surrounding white space is removed, without \
-         control characters.",
+         control characters, and with at least one visible character: a letter, digit, punctuation \
+         mark, symbol or emoji.",
     )
         .pattern(Some(NAME))
         .min_length(Some(1))
@@ -72,7 +73,9 @@ schemas! {
         .build();
 }
 
-/// No control character, and at least one character that is not white space.
+/// No control character, and at least one character that is not white space. It accepts more names
+/// than the endpoints, because the regular expressions of many clients do not know the categories
+/// of Unicode that define a visible character.
 const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 
 fn text(description: &str) -> ObjectBuilder {

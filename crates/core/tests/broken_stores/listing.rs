@@ -166,7 +166,37 @@ fn a_search_that_folds_only_ascii_is_caught() {
     assert_fails_only::<AsciiSearch>(&["listing"]);
 }
 
-/// Ascending order, instead of descending order, of keys from the same millisecond.
+/// A search that folds the case of all letters, and does not normalise.
+#[derive(Clone, Debug, Default)]
+struct UnnormalisedSearch;
+
+#[async_trait]
+impl Fault for UnnormalisedSearch {
+    async fn list(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListKeys<KeyId>,
+        now: Timestamp,
+    ) -> Result<Page<KeyId>, StoreError> {
+        let mut page = inner.list(workspace, environment, list, now).await?;
+        if let Some(search) = &list.search {
+            let fold = |text: &str| text.to_uppercase().to_lowercase();
+            let search = fold(search);
+            page.keys
+                .retain(|key| fold(key.name.as_str()).contains(&search));
+        }
+        Ok(page)
+    }
+}
+
+#[test]
+fn a_search_that_misses_another_normalisation_form_is_caught() {
+    assert_fails_only::<UnnormalisedSearch>(&["listing"]);
+}
+
+/// An ascending order, instead of a descending one, of keys from the same millisecond.
 #[derive(Clone, Debug, Default)]
 struct TiesReversed;
 

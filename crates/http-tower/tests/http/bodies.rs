@@ -19,7 +19,7 @@ async fn a_name_is_stored_byte_for_byte_and_found_by_any_part_of_it() {
             ("ÄÖÜ Straße", "öü STRASSE"),
             ("ǅ ΟΔΟΣ İ", "οδος"),
             ("100%_\\'\"`;--", "%_\\'\"`;"),
-            ("\u{10ffff}", "\u{10ffff}"),
+            ("\u{10ffff}x", "\u{10ffff}"),
             ("<script>&amp;", "<SCRIPT>&"),
         ] {
             let (id, _) = client.create(json!({"name": "before"})).await;

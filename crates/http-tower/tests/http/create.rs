@@ -147,6 +147,11 @@ async fn every_invalid_field_is_reported_with_its_error() {
             "name",
             "name must not contain control characters",
         ),
+        (
+            json!({"name": "\u{200b}\u{2800}\u{3164}"}),
+            "name",
+            "name must contain a visible character",
+        ),
         (json!({"name": 7}), "name", "name must be a string"),
         (json!({"name": null}), "name", "name should not be empty"),
         (

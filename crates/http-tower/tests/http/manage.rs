@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use crate::common::{acme, assert_invalid, request};
+use crate::common::{acme, acme_on, assert_invalid, request, stores};
 
 #[tokio::test]
 async fn a_list_is_paged_by_number_and_by_cursor() {
@@ -378,5 +378,27 @@ async fn a_cascade_in_the_body_of_a_revocation_is_refused_and_not_ignored() {
         }
         let response = client.send_request(request).await;
         assert_eq!(response.status.as_u16(), status, "{media_type:?} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_finds_a_name_in_another_normalisation_form() {
+    for (store, _folder) in stores() {
+        let (_, client) = acme_on(store).await;
+        // As keyboards write it, and as macOS does.
+        let names = ["café", "CAFE\u{301}"];
+        for name in names {
+            client.create(json!({"name": name})).await;
+        }
+        for search in ["caf%C3%A9", "cafe%CC%81", "CAF%C3%89"] {
+            let response = client
+                .send("GET", &format!("/?search={search}"), None)
+                .await;
+            let page = response.json();
+            assert_eq!(page["meta"]["total"], 2, "{search}");
+            // The names stay as they were written.
+            let found = [&page["data"][1]["name"], &page["data"][0]["name"]];
+            assert_eq!(found, names, "{search}");
+        }
     }
 }
