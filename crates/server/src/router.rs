@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use keywright_http_tower::{ApiKeys, AuthLayer, RateLimit, error_response};
 
 use crate::{
-    health,
+    health::{self, Readiness},
     metrics::{self, Metrics},
     middleware::observe,
     openapi,
@@ -35,7 +35,7 @@ pub(crate) fn router(library: &Library, rate_limit: u32, metrics: Metrics) -> Re
         .route("/metrics", get(metrics::metrics).layer(Extension(metrics)))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
-        .with_state(Arc::clone(&library.store))
+        .with_state(Readiness::of(Arc::clone(&library.store)))
         .fallback(async |headers: HeaderMap| {
             let message = "there is nothing here";
             error_response(StatusCode::NOT_FOUND, "not_found", message, &headers).map(Body::new)

@@ -94,8 +94,8 @@
 //! of them for one workspace. Up to 32 more of a workspace wait, and others fail with
 //! `Unavailable`. A cascade revokes the key itself first, without waiting.
 //!
-//! A list with a filter reads at most 100,000 keys ([`RedisConfig::with_list_limit`]). If it has
-//! not seen all keys by then, it has no total, and a page that is not full has a cursor to continue.
+//! A list with a filter reads at most 100,000 keys ([`RedisConfig::with_list_limit`]). If there are
+//! more, it has no total, and a page that is not full has a cursor to continue.
 
 // Enables the cryptography provider that the TLS support of `redis` uses.
 #[cfg(feature = "tls")]

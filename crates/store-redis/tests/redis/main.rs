@@ -23,6 +23,7 @@ mod old_primary;
 mod opening;
 mod outage;
 mod paused;
+mod ping;
 mod purge;
 mod replicas;
 mod rules;
