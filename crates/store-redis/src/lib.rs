@@ -60,6 +60,10 @@
 //! backup. A heartbeat writes a number under a name that begins with `kw:h:`, and checks that the
 //! server still has the last one. The names expire after a minute.
 //!
+//! A server that rejects `CLIENT TRACKING`, as some managed ones do, is used without copies: each
+//! verification reads Redis. The store logs a warning once, and the library's metric
+//! `keywright_lease_holds` stays at 0.
+//!
 //! The client-side cache of the driver is not used: it serves cached values even after its
 //! connection is lost.
 //!
@@ -84,8 +88,8 @@
 //! may have been made. The store reconnects with exponential backoff and jitter.
 //!
 //! Any executor may poll the futures: the store has a separate thread (`kw-redis`). A change runs
-//! to its end even if its future is dropped. A read ends with its future, and a purge starts no
-//! further deletions. Dropping the store does not wait for operations.
+//! to its end even if its future is dropped. A read ends with its future, and a purge deletes no
+//! further records. Dropping the store does not wait for operations.
 //!
 //! # Large workspaces
 //!

@@ -30,6 +30,7 @@ mod rules;
 mod sample;
 mod support;
 mod tracking;
+mod untracked;
 mod verifier;
 
 use futures_executor::block_on;
