@@ -150,16 +150,14 @@ mod tests {
     async fn concurrent_probes_share_one_check_of_the_store() {
         let slow = Arc::<Slow>::default();
         let readiness = slow.readiness();
-        let mut probes = tokio::task::JoinSet::new();
-        for _ in 0..200 {
-            let readiness = readiness.clone();
-            probes.spawn(async move { readiness.check().await });
+        let probes: Vec<_> = (0..200).map(|_| readiness.join()).collect();
+        for probe in &probes {
+            assert!(probe.clone().now_or_never().is_none());
         }
-        tokio::task::yield_now().await;
         assert_eq!(slow.counts(), (1, 0));
         slow.answers.store(true, Ordering::SeqCst);
-        while let Some(ready) = probes.join_next().await {
-            assert!(ready.unwrap());
+        for probe in probes {
+            assert!(probe.await);
         }
         assert!(readiness.check().await);
         assert_eq!(slow.counts(), (2, 2), "a later probe reuses an old answer");
