@@ -1,8 +1,12 @@
 //! `GET /healthz` and `GET /readyz`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{extract::State, response::Response};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared, WeakShared},
+};
 use http::{HeaderMap, StatusCode};
 use keywright_core::store::KeyStore;
 use keywright_http_tower::error_response;
@@ -28,16 +32,150 @@ pub(crate) async fn healthz() -> &'static str {
     responses((status = 200, description = "The server can reach its store.", content_type = "text/plain", body = str)),
 )]
 pub(crate) async fn readyz(
-    State(store): State<Arc<dyn KeyStore>>,
+    State(readiness): State<Readiness>,
     headers: HeaderMap,
 ) -> Result<&'static str, Response> {
-    match store.is_empty().await {
-        Ok(_) => Ok("ok\n"),
-        Err(error) => {
-            tracing::error!(%error, "not ready");
-            let message = "the key store cannot be reached";
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            Err(error_response(status, "unavailable", message, &headers).map(axum::body::Body::new))
+    if readiness.check().await {
+        return Ok("ok\n");
+    }
+    let message = "the key store cannot be reached";
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Err(error_response(status, "unavailable", message, &headers).map(axum::body::Body::new))
+}
+
+type Check = BoxFuture<'static, bool>;
+
+/// Checks whether the store can be reached.
+///
+/// Probes that arrive during a check share it, so that any number of them costs the store one ping
+/// at a time. The check is dropped with the last of its probes.
+#[derive(Clone)]
+pub(crate) struct Readiness {
+    start: Arc<dyn Fn() -> Check + Send + Sync>,
+    current: Arc<Mutex<Option<WeakShared<Check>>>>,
+}
+
+impl Readiness {
+    pub(crate) fn of(store: Arc<dyn KeyStore>) -> Self {
+        Self::new(move || {
+            let store = Arc::clone(&store);
+            let ping = async move {
+                let result = store.ping().await;
+                if let Err(error) = &result {
+                    tracing::error!(%error, "not ready");
+                }
+                result.is_ok()
+            };
+            ping.boxed()
+        })
+    }
+
+    fn new(start: impl Fn() -> Check + Send + Sync + 'static) -> Self {
+        Self {
+            start: Arc::new(start),
+            current: Arc::default(),
         }
+    }
+
+    async fn check(&self) -> bool {
+        self.join().await
+    }
+
+    /// Joins the check in flight, or starts one.
+    fn join(&self) -> Shared<Check> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_flight = current.as_ref().and_then(WeakShared::upgrade);
+        if let Some(check) = in_flight.filter(|check| check.peek().is_none()) {
+            return check;
+        }
+        let check = (self.start)().shared();
+        *current = check.downgrade();
+        check
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::poll_fn,
+        sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+        task::Poll,
+    };
+
+    use super::*;
+
+    /// A store that answers once it is allowed to.
+    #[derive(Default)]
+    struct Slow {
+        started: AtomicUsize,
+        dropped: AtomicUsize,
+        answers: AtomicBool,
+    }
+
+    struct Ping(Arc<Slow>);
+
+    impl Drop for Ping {
+        fn drop(&mut self) {
+            self.0.dropped.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    impl Slow {
+        fn readiness(self: &Arc<Self>) -> Readiness {
+            let slow = Arc::clone(self);
+            Readiness::new(move || {
+                slow.started.fetch_add(1, Ordering::SeqCst);
+                let ping = Ping(Arc::clone(&slow));
+                poll_fn(move |context| {
+                    if ping.0.answers.load(Ordering::SeqCst) {
+                        return Poll::Ready(true);
+                    }
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                })
+                .boxed()
+            })
+        }
+
+        fn counts(&self) -> (usize, usize) {
+            let [started, dropped] = [&self.started, &self.dropped];
+            (
+                started.load(Ordering::SeqCst),
+                dropped.load(Ordering::SeqCst),
+            )
+        }
+    }
+
+    #[tokio::test]
+    async fn concurrent_probes_share_one_check_of_the_store() {
+        let slow = Arc::<Slow>::default();
+        let readiness = slow.readiness();
+        let probes: Vec<_> = (0..200).map(|_| readiness.join()).collect();
+        for probe in &probes {
+            assert!(probe.clone().now_or_never().is_none());
+        }
+        assert_eq!(slow.counts(), (1, 0));
+        slow.answers.store(true, Ordering::SeqCst);
+        for probe in probes {
+            assert!(probe.await);
+        }
+        assert!(readiness.check().await);
+        assert_eq!(slow.counts(), (2, 2), "a later probe reuses an old answer");
+    }
+
+    #[tokio::test]
+    async fn a_check_ends_with_the_last_of_its_probes() {
+        let slow = Arc::<Slow>::default();
+        let readiness = slow.readiness();
+        let [first, second] = [(); 2].map(|()| readiness.join());
+        assert!(first.clone().now_or_never().is_none());
+        drop(first);
+        assert!(second.clone().now_or_never().is_none());
+        assert_eq!(slow.counts(), (1, 0));
+        drop(second);
+        assert_eq!(slow.counts(), (1, 1));
+        slow.answers.store(true, Ordering::SeqCst);
+        assert!(readiness.check().await);
+        assert_eq!(slow.counts(), (2, 2));
     }
 }

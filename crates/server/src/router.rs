@@ -12,8 +12,7 @@ use http::{HeaderMap, StatusCode, header::ALLOW};
 use keywright_http_tower::{ApiKeys, AuthLayer, RateLimit, error_response};
 
 use crate::{
-    drain::drain,
-    health,
+    health::{self, Readiness},
     metrics::{self, Metrics},
     middleware::observe,
     openapi,
@@ -31,24 +30,16 @@ pub(crate) fn router(library: &Library, rate_limit: u32, metrics: Metrics) -> Re
     }
     let auth = AuthLayer::new(keys.verifier().clone());
     let document = Extension(openapi::Document::of(&endpoints)?);
-    // One route for each template, so that logs and metrics show it.
-    let router = ApiKeys::PATHS.into_iter().fold(
-        Router::new().route_service(&format!("{base}/"), endpoints.clone()),
-        |router, path| router.route_service(&format!("{base}{path}"), endpoints.clone()),
-    );
-    Ok(router
-        .route("/v1/whoami", read(get(whoami::whoami).layer(auth)))
-        .route(
-            "/openapi.json",
-            read(get(openapi::openapi_json).layer(document)),
-        )
-        .route(
-            "/metrics",
-            read(get(metrics::metrics).layer(Extension(metrics))),
-        )
-        .route("/healthz", read(get(health::healthz)))
-        .route("/readyz", read(get(health::readyz)))
-        .with_state(Arc::clone(&library.store))
+    Ok(Router::new()
+        .route_service(base, endpoints.clone())
+        .route_service(&format!("{base}/"), endpoints.clone())
+        .route_service(&format!("{base}/{{*rest}}"), endpoints)
+        .route("/v1/whoami", get(whoami::whoami).layer(auth))
+        .route("/openapi.json", get(openapi::openapi_json).layer(document))
+        .route("/metrics", get(metrics::metrics).layer(Extension(metrics)))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .with_state(Readiness::of(Arc::clone(&library.store)))
         .fallback(async |headers: HeaderMap| {
             let message = "there is nothing here";
             error_response(StatusCode::NOT_FOUND, "not_found", message, &headers).map(Body::new)

@@ -130,6 +130,11 @@ impl Error {
         matches!(self, Self::Redis(error) if error.code() == Some("TRYAGAIN"))
     }
 
+    /// Whether the server does not know a command, or does not allow it to the user.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Redis(error) if matches!(error.code(), Some("ERR" | "NOPERM")))
+    }
+
     /// Whether a write failed because the server is a replica.
     pub(crate) fn is_read_only(&self) -> bool {
         matches!(self, Self::Redis(error) if error.code() == Some("READONLY"))

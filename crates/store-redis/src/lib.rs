@@ -60,6 +60,10 @@
 //! backup. A heartbeat writes a number under a name that begins with `kw:h:`, and checks that the
 //! server still has the last one. The names expire after a minute.
 //!
+//! A server that rejects `CLIENT TRACKING`, as some managed ones do, is used without copies: each
+//! verification reads Redis. The store logs a warning once, and the library's metric
+//! `keywright_lease_holds` stays at 0.
+//!
 //! The client-side cache of the driver is not used: it serves cached values even after its
 //! connection is lost.
 //!
@@ -86,8 +90,8 @@
 //! may have been made. The store reconnects with exponential backoff and jitter.
 //!
 //! Any executor may poll the futures: the store has a separate thread (`kw-redis`). A change runs
-//! to its end even if its future is dropped. A read ends with its future, and a purge starts no
-//! further deletions. Dropping the store does not wait for operations.
+//! to its end even if its future is dropped. A read ends with its future, and a purge deletes no
+//! further records. Dropping the store does not wait for operations.
 //!
 //! # Large workspaces
 //!
@@ -96,9 +100,8 @@
 //! of them for one workspace. Up to 32 more of a workspace wait, and others fail with
 //! `Unavailable`. A cascade revokes the key itself first, without waiting.
 //!
-//! A list with a filter reads at most 100,000 keys ([`RedisConfig::with_list_limit`]). If it has
-//! not seen all keys by then, it has no total, and a page that is not full has a cursor to
-//! continue.
+//! A list with a filter reads at most 100,000 keys ([`RedisConfig::with_list_limit`]). If there are
+//! more, it has no total, and a page that is not full has a cursor to continue.
 
 // Enables the cryptography provider that the TLS support of `redis` uses.
 #[cfg(feature = "tls")]

@@ -297,8 +297,15 @@ impl KeyStore for RedisStore {
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {
-        self.run(|servers, _| async move { operations::is_empty(&servers).await })
-            .await
+        let servers = Arc::clone(&self.servers);
+        let scanning = async move { operations::is_empty(&servers).await };
+        Ok(self.threads.run_until_dropped(scanning).await?)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let servers = Arc::clone(&self.servers);
+        let ping = async move { operations::ping(&servers).await };
+        Ok(self.threads.run_until_dropped(ping).await?)
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {

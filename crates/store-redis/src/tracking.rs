@@ -19,16 +19,23 @@
 //!
 //! Reads from that server do not count as current, either, and all its connections are replaced.
 //! Each new connection checks the settings.
+//!
+//! If a server does not support tracking, the lease never holds, and each verification reads the
+//! record from Redis. The store logs that once, checks the settings every second, and tries to
+//! track the server again every half a minute.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use keywright_core::store::Lease;
-use redis::{PushInfo, PushKind, Value, cmd};
+use redis::{PushInfo, PushKind, Value, aio::MultiplexedConnection, cmd};
 use tokio::{sync::Notify, task::AbortHandle, time};
 
 use crate::{
@@ -45,6 +52,10 @@ const INTERVAL: Duration = Duration::from_millis(333);
 /// The number of heartbeats between two checks of a server's settings.
 const CHECK_INTERVAL: u32 = 3;
 
+/// How often the settings of a server that does not support tracking are checked, once a second,
+/// before the store tries again to track it.
+const UNTRACKED_CHECKS: u32 = 30;
+
 /// A handle for refreshing the slot map after a tracking connection was lost.
 #[async_trait]
 pub(crate) trait Refresh: Send + Sync {
@@ -58,6 +69,8 @@ pub(crate) struct Tracking {
     /// The common prefix of the names whose changes are tracked.
     prefix: String,
     primaries: Mutex<HashMap<String, Primary>>,
+    /// Whether a server that does not support tracking was logged.
+    warned: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -74,6 +87,7 @@ impl Tracking {
             lease: Arc::clone(lease),
             prefix: names.record_prefix(),
             primaries: Mutex::default(),
+            warned: AtomicBool::new(false),
         })
     }
 
@@ -139,6 +153,18 @@ impl Tracking {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Logs once that a server does not support tracking.
+    fn warn(&self, endpoint: &Endpoint, error: &Error) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                server = endpoint.address(),
+                %error,
+                "Redis rejects CLIENT TRACKING, so no verification is cached: allow the user the \
+                 command client|tracking, or use a server that supports it",
+            );
+        }
+    }
+
     /// Tracks a primary until its connection, its data or its settings are not as before. Returns
     /// an error if no heartbeat was successful.
     async fn follow(&self, endpoint: &Arc<Endpoint>) -> Result<()> {
@@ -157,7 +183,13 @@ impl Tracking {
             .arg("PREFIX")
             .arg(&self.prefix);
         let tracking = connection.send_packed_command(&track);
-        ok(within(LEASE, tracking).await??)?;
+        if let Err(error) = ok(within(LEASE, tracking).await??) {
+            if error.is_unsupported() {
+                self.warn(endpoint, &error);
+                watch_settings(&mut connection, endpoint, &closed).await?;
+            }
+            return Err(error);
+        }
         let mut heartbeat = Heartbeat::start(&mut connection, &endpoint.heartbeat()).await?;
         // Changes from before this moment were not tracked. If the data is replaced after it, the
         // next heartbeat notices that.
@@ -193,6 +225,21 @@ impl Tracking {
             }
         }
     }
+}
+
+/// Checks the settings of a server that does not support tracking, until it is time to try again.
+async fn watch_settings(
+    connection: &mut MultiplexedConnection,
+    endpoint: &Endpoint,
+    closed: &Notify,
+) -> Result<()> {
+    for _ in 0..UNTRACKED_CHECKS {
+        if time::timeout(LEASE, closed.notified()).await.is_ok() {
+            return Ok(());
+        }
+        endpoint.check(connection).await?;
+    }
+    Ok(())
 }
 
 /// Tracks a primary, and reconnects until the store is dropped.

@@ -268,6 +268,11 @@ impl KeyStore for SqliteStore {
         self.finder.run(operations::is_empty).await
     }
 
+    async fn ping(&self) -> Result<(), StoreError> {
+        // Reads at most one row.
+        self.readers.find(operations::is_empty).await.map(drop)
+    }
+
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
         let prefix = prefix.clone();
         self.writer

@@ -16,6 +16,8 @@ use crate::{
 /// Tests clause 14, errors.
 pub fn errors(harness: &impl Harness) {
     let store = Handle::open(harness);
+    let ping = store.wait(store.store().ping());
+    assert!(ping.is_ok(), "failed a ping although it works: {ping:?}");
     messages_and_backend(&store);
     damaged_records_are_corrupt(harness, &store);
 }

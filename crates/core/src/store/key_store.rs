@@ -261,6 +261,13 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// `Unavailable` or `Corrupt`.
     async fn is_empty(&self) -> Result<bool, StoreError>;
 
+    /// Checks that the store can be reached, at a cost that does not depend on its content.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`.
+    async fn ping(&self) -> Result<(), StoreError>;
+
     /// Claims the store for tokens with this prefix, unless another prefix was claimed before.
     /// Returns the prefix that holds the claim (clause 15).
     ///

@@ -363,6 +363,10 @@ impl KeyStore for MemoryStore {
         Ok(self.contents().records.is_empty())
     }
 
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
         Ok(self
             .contents()

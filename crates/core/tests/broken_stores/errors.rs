@@ -187,3 +187,19 @@ impl DamageHandling for OtherName {
 fn a_backend_with_two_names_is_caught() {
     assert_fails_only::<Damageable<OtherName>>(&["errors"]);
 }
+
+/// A ping that fails although the store can be reached.
+#[derive(Clone, Debug, Default)]
+struct FailsPings;
+
+#[async_trait]
+impl Fault for FailsPings {
+    async fn ping(&self, _: &MemoryStore) -> Result<(), StoreError> {
+        Err(StoreError::new(StoreErrorKind::Unavailable, "memory"))
+    }
+}
+
+#[test]
+fn a_store_that_works_and_fails_a_ping_is_caught() {
+    assert_fails_only::<FailsPings>(&["errors"]);
+}

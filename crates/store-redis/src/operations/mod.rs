@@ -8,6 +8,7 @@ mod insert;
 mod is_empty;
 mod list;
 mod orphan_entries;
+mod ping;
 mod purge;
 mod purge_progress;
 mod register;
@@ -27,6 +28,7 @@ pub(crate) use self::{
     is_empty::is_empty,
     list::{ListContext, list},
     orphan_entries::OrphanEntries,
+    ping::ping,
     purge::purge,
     reserve::reserve,
     revoke::revoke,

@@ -29,7 +29,7 @@ const STEP: u64 = 512;
 /// Deletes records until the purge has reached its limit or no records are left. Returns how many
 /// were deleted.
 ///
-/// Once `caller` is dropped, the running walks end, and no others start.
+/// Once `caller` is dropped, no further record is deleted.
 ///
 /// A purge of one workspace reads its index. A purge of all workspaces scans all servers. Each
 /// record is deleted after its descendants. If the result is 0, the purge has visited all records.
@@ -43,7 +43,11 @@ pub(crate) async fn purge(
     caller: Weak<()>,
 ) -> Result<u64> {
     let _permit = limit.acquire(purge.workspace.as_ref()).await?;
-    let mut tasks = PurgeTasks::new(servers, lease, Arc::clone(&purge), caller);
+    let mut tasks = PurgeTasks::new(
+        servers,
+        lease,
+        PurgeProgress::new(Arc::clone(&purge), caller),
+    );
     match &purge.workspace {
         Some(workspace) => {
             let name = servers.names().index(workspace);
@@ -80,30 +84,23 @@ struct PurgeTasks<'a> {
     progress: Arc<PurgeProgress>,
     walks: JoinSet<Result<Confirmation>>,
     confirmation: Confirmation,
-    caller: Weak<()>,
 }
 
 impl<'a> PurgeTasks<'a> {
-    fn new(
-        servers: &'a Arc<Servers>,
-        lease: &'a Arc<Lease>,
-        purge: Arc<Purge>,
-        caller: Weak<()>,
-    ) -> Self {
+    fn new(servers: &'a Arc<Servers>, lease: &'a Arc<Lease>, progress: PurgeProgress) -> Self {
         Self {
             servers,
             lease,
-            progress: Arc::new(PurgeProgress::new(purge)),
+            progress: Arc::new(progress),
             walks: JoinSet::new(),
             confirmation: Confirmation::of_nothing(),
-            caller,
         }
     }
 
     /// Starts a walk from each of these keys. Returns whether the purge may delete more.
     async fn visit(&mut self, ids: Vec<KeyId>) -> Result<bool> {
         for id in ids {
-            if self.caller.strong_count() == 0 {
+            if self.progress.is_finished() {
                 return Ok(false);
             }
             if self.walks.len() == CONCURRENCY {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -22,10 +22,12 @@ pub(super) struct PurgeProgress {
     deleted: AtomicU32,
     /// Keys that must be kept. The walks do not visit the descendants of these keys again.
     kept: Mutex<HashSet<KeyId>>,
+    /// Dropped when the caller no longer waits for the purge.
+    caller: Weak<()>,
 }
 
 impl PurgeProgress {
-    pub(super) fn new(purge: Arc<Purge>) -> Self {
+    pub(super) fn new(purge: Arc<Purge>, caller: Weak<()>) -> Self {
         let limit = usize::try_from(purge.limit).unwrap_or(usize::MAX);
         let permits = Semaphore::new(limit.min(Semaphore::MAX_PERMITS));
         if purge.limit == 0 {
@@ -36,13 +38,18 @@ impl PurgeProgress {
             permits,
             deleted: AtomicU32::new(0),
             kept: Mutex::default(),
+            caller,
         }
     }
 
-    /// Waits until one more record may be deleted. Returns `None` when the purge has reached its
-    /// limit.
+    /// Waits until one more record may be deleted. Returns `None` when the purge is finished.
     pub(super) async fn acquire(&self) -> Option<SemaphorePermit<'_>> {
-        self.permits.acquire().await.ok()
+        let permit = self.permits.acquire().await.ok()?;
+        (!self.is_abandoned()).then_some(permit)
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.caller.strong_count() == 0
     }
 
     /// Counts a deleted record.
@@ -57,8 +64,9 @@ impl PurgeProgress {
         self.deleted.load(Ordering::Relaxed)
     }
 
+    /// Whether the purge has reached its limit, or its caller no longer waits for it.
     pub(super) fn is_finished(&self) -> bool {
-        self.permits.is_closed()
+        self.permits.is_closed() || self.is_abandoned()
     }
 
     pub(super) fn is_kept(&self, id: &KeyId) -> bool {

@@ -23,12 +23,14 @@ mod old_primary;
 mod opening;
 mod outage;
 mod paused;
+mod ping;
 mod purge;
 mod replicas;
 mod rules;
 mod sample;
 mod support;
 mod tracking;
+mod untracked;
 mod verifier;
 
 use futures_executor::block_on;

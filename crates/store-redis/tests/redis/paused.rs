@@ -4,7 +4,7 @@ use std::thread;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, ListKeys, Reach, Timestamp,
+    Environment, KeyId, ListKeys, Reach, Timestamp,
     store::{KeyStore, Reservation, StoreError, StoreErrorKind},
 };
 
@@ -118,4 +118,20 @@ fn a_revocation_that_waited_in_a_stopped_server_takes_effect_once_it_is_resumed(
         let acknowledged = revoking.join().unwrap();
         assert_rejected_in_time(acknowledged, || copy.accepts_when_available());
     });
+}
+
+/// A flush with a deadline must be able to stop at the first batch that fails.
+#[test]
+fn a_touch_of_many_keys_ends_with_the_deadline_of_one_call() {
+    // If each part of the batch had a deadline of its own, this would take more than a minute.
+    const USES: u32 = 40 * 256;
+    let server = Server::start();
+    let store = server.store_with_default_deadline();
+    let uses: Vec<(KeyId, Timestamp)> = (0..USES)
+        .map(|number| (sample::id(number), sample::now()))
+        .collect();
+    server.pause();
+    assert_unavailable("touch", store.touch(&uses));
+    server.resume();
+    until_available(|| store.touch(&uses[..256])).unwrap();
 }

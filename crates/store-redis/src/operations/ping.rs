@@ -1,0 +1,36 @@
+//! Checking that the servers can be reached.
+
+use std::sync::Arc;
+
+use redis::cmd;
+use tokio::task::JoinSet;
+
+use crate::{
+    error::{Error, Result},
+    request::{Effect, Request},
+    servers::Servers,
+};
+
+/// Sends one command to each primary.
+///
+/// The name is that under which heartbeats are written, in a slot of the server. `GETEX` changes
+/// nothing here, but Redis treats it as a write, so a server that may not write rejects it.
+pub(crate) async fn ping(servers: &Arc<Servers>) -> Result<()> {
+    let mut pings = JoinSet::new();
+    for node in servers.primaries() {
+        let servers = Arc::clone(servers);
+        let name = node.endpoint.heartbeat();
+        // A slot has just moved to this server. The others show whether the store can be reached.
+        if name.is_empty() {
+            continue;
+        }
+        let mut get = cmd("GETEX");
+        get.arg(&name);
+        let request = Request::new(&name, Effect::Read, get);
+        pings.spawn(async move { servers.run(request).await.map(drop) });
+    }
+    while let Some(result) = pings.join_next().await {
+        result.map_err(|_| Error::Stopped)??;
+    }
+    Ok(())
+}
