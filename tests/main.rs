@@ -14,7 +14,7 @@ mod command_line;
 mod concurrency;
 mod crash;
 mod create;
-mod early_refusals;
+mod exposed_files;
 mod first_run;
 mod fleet;
 mod fleet_crash;

@@ -8,15 +8,82 @@ use std::{
 };
 
 #[cfg(unix)]
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-/// Creates an empty file with mode 0600. Fails if the file exists.
+#[cfg(unix)]
+use rustix::fs::OFlags;
+
+/// The mode of the files of a store: only their owner may read and write them.
+#[cfg(unix)]
+const PRIVATE: u32 = 0o600;
+
+/// Creates an empty file with mode 0600, whatever the umask. Fails if the path exists, even as a
+/// symbolic link.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, PRIVATE);
+    let file = options.open(path)?;
+    // A umask such as 0777 takes the owner's permissions, too.
+    #[cfg(unix)]
+    file.set_permissions(PermissionsExt::from_mode(PRIVATE))?;
+    Ok(file)
+}
+
+/// Opens a regular file for writing, and creates it with mode 0600 if it does not exist. Follows no
+/// symbolic link, and does not wait for the other end of a pipe.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    match create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        created => return created,
+    }
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        OFlags::NOFOLLOW
+            .union(OFlags::NONBLOCK)
+            .bits()
+            .cast_signed(),
+    );
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("not a regular file"))
+    }
+}
+
+/// Returns those of the files that group or others may read or write, with their modes.
+#[cfg(unix)]
+pub(crate) fn exposed<'a>(
+    paths: impl IntoIterator<Item = &'a PathBuf>,
+) -> impl Iterator<Item = (&'a PathBuf, u32)> {
+    paths.into_iter().filter_map(|path| {
+        let mode = fs::symlink_metadata(path).ok()?.mode() & 0o777;
+        (mode & 0o066 != 0).then_some((path, mode))
+    })
+}
+
+/// Returns nothing: outside Unix a file has no mode.
+#[cfg(not(unix))]
+pub(crate) fn exposed<'a>(
+    _: impl IntoIterator<Item = &'a PathBuf>,
+) -> impl Iterator<Item = (&'a PathBuf, u32)> {
+    std::iter::empty()
+}
+
+/// Logs a warning for each file of a store that other users may read or write.
+pub(crate) fn warn_if_exposed(path: &Path) {
+    let files = ["", "-wal", "-shm", "-lock"].map(|suffix| with_suffix(path, suffix));
+    for (file, mode) in exposed(&files) {
+        tracing::warn!(
+            "other users may read or write {}, which has mode {mode:04o}: run chmod 600",
+            file.display()
+        );
+    }
 }
 
 /// Creates the file if it does not exist, and makes its name durable.

@@ -52,8 +52,9 @@
 //! * **Safe against failed syncs.** If a sync of the file fails, this handle's operations fail with
 //!   `Unavailable`, since pages that were written earlier may be lost. The log is complete: restart
 //!   all programs that have the file open.
-//! * **Private.** The file is created with mode 0600, and so are the files next to it, `-wal`,
-//!   `-shm` and `-lock`.
+//! * **Private.** The file is created with mode 0600 under any umask, and so are the files next to
+//!   it, `-wal`, `-shm` and `-lock`. No symbolic link is followed for those. Opening the store logs
+//!   a warning with `tracing` for each of them that other users may read or write.
 
 mod backup;
 mod changes;

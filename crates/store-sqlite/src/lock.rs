@@ -1,11 +1,14 @@
 //! Sharing the file with other handles and processes.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     path::Path,
 };
 
-use crate::{file::with_suffix, open_error::OpenError};
+use crate::{
+    file::{self, with_suffix},
+    open_error::OpenError,
+};
 
 /// Whether others may open the file, and when this handle's verifier rejects a key that was revoked
 /// through another handle.
@@ -39,17 +42,12 @@ pub(crate) struct FileLock(#[expect(dead_code, reason = "the open file holds the
 
 impl FileLock {
     pub(crate) fn acquire(path: &Path, sharing: Sharing) -> Result<Self, OpenError> {
-        let create_error = |source| OpenError::Create {
-            path: path.into(),
+        let lock = with_suffix(path, "-lock");
+        let lock_error = |source| OpenError::LockFile {
+            path: lock.clone(),
             source,
         };
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options
-            .open(with_suffix(path, "-lock"))
-            .map_err(create_error)?;
+        let file = file::open_regular(&lock).map_err(lock_error)?;
         let locked = match sharing {
             Sharing::Shared | Sharing::Strict => file.try_lock_shared(),
             Sharing::Exclusive => file.try_lock(),
@@ -57,7 +55,7 @@ impl FileLock {
         match locked {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.into() }),
-            Err(TryLockError::Error(source)) => Err(create_error(source)),
+            Err(TryLockError::Error(source)) => Err(lock_error(source)),
         }
     }
 }

@@ -93,7 +93,16 @@ pub enum OpenError {
         /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// The file is already open, and at least one of the handles is
+    /// The lock file (`-lock`) next to the file could not be created, opened or locked. A symbolic
+    /// link is not followed.
+    #[error("{path} could not be locked: it must be a regular file that this user can write to")]
+    LockFile {
+        /// The lock file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// The file is already open, and this handle or the other one is
     /// [`Sharing::Exclusive`](crate::Sharing::Exclusive).
     #[error("{path} is in use and not shared: close the other program, or open both as shared")]
     InUse {

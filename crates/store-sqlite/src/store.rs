@@ -16,6 +16,7 @@ use crate::{
     checkpoint::{Checkpointer, Limits},
     connection,
     error::{Error, Result},
+    file,
     file_identity::FileIdentity,
     finder::Finder,
     gate::Gates,
@@ -89,6 +90,7 @@ impl SqliteStore {
             path: path.clone(),
             source,
         })?;
+        file::warn_if_exposed(&path);
         let lease = Arc::new(Lease::lapsed());
         let poller = match sharing {
             Sharing::Shared | Sharing::Exclusive => Some(

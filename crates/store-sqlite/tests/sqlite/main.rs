@@ -6,6 +6,7 @@ mod backup;
 mod changes;
 mod copies;
 mod opening;
+mod permissions;
 mod reading;
 mod sample;
 mod sharing;

@@ -9,23 +9,6 @@ use rusqlite::Connection;
 
 use crate::{Folder, error_chain, eventually, insert, sample};
 
-#[cfg(unix)]
-#[test]
-fn the_files_have_mode_0600() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let folder = Folder::new();
-    let store = folder.store();
-    insert(&store, &sample::record(1)).unwrap();
-    for name in ["keys.db", "keys.db-wal", "keys.db-shm", "keys.db-lock"] {
-        let mode = fs::metadata(folder.0.path().join(name))
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o600, "{name}");
-    }
-}
-
 #[test]
 fn an_empty_file_becomes_a_store() {
     let folder = Folder::new();
