@@ -62,7 +62,7 @@ impl Client {
         let request =
             format!("GET /v1/whoami HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
         self.exchange(&request).unwrap_or_else(|| {
-            // The server closes a connection that is idle for 15 seconds.
+            // The server closes a connection that is idle for too long.
             self.stream = connect(self.address);
             self.exchange(&request).unwrap()
         })

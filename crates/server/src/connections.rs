@@ -1,17 +1,16 @@
 //! Accepts connections and serves HTTP/1.1 on them, within limits, until a signal.
 
-use std::{
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
 use tokio::{
@@ -21,9 +20,14 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutStream;
 
-use crate::{rlimits, shutdown::Shutdown};
+use crate::{
+    activity::Activity,
+    rlimits,
+    shutdown::Shutdown,
+    timed_stream::{Limits, TimedStream},
+};
 
-/// How long a client may take to send the head of a request, and how long a connection may be idle.
+/// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The size of hyper's read buffer, in bytes. The last read may go beyond it, so that heads of up
@@ -48,7 +52,8 @@ const RESERVED_FILES: usize = 100;
 /// the deadline of the whole stop to close.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Serves until a signal, then finishes the requests that are in flight.
+/// Serves until a signal, then finishes the requests that are in flight. Closes connections that
+/// are idle for as long as `keep_alive`.
 ///
 /// # Errors
 ///
@@ -56,11 +61,12 @@ const GRACE: Duration = Duration::from_secs(15);
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
+    keep_alive: Duration,
     mut shutdown: Shutdown,
 ) -> Result<()> {
     let connections = GracefulShutdown::new();
     {
-        let mut accepting = pin!(accept_all(&listener, &router, &connections));
+        let mut accepting = pin!(accept_all(&listener, &router, keep_alive, &connections));
         tokio::select! {
             () = &mut accepting => {}
             () = shutdown.requested() => {}
@@ -77,8 +83,12 @@ pub(crate) async fn serve(
 }
 
 /// Accepts connections forever, and serves each in a separate task.
-async fn accept_all(listener: &TcpListener, router: &Router, connections: &GracefulShutdown) {
-    let http = http();
+async fn accept_all(
+    listener: &TcpListener,
+    router: &Router,
+    keep_alive: Duration,
+    connections: &GracefulShutdown,
+) {
     let permits = Arc::new(Semaphore::new(max_connections()));
     loop {
         let accepted = async {
@@ -96,7 +106,7 @@ async fn accept_all(listener: &TcpListener, router: &Router, connections: &Grace
             }
         };
         let _ = stream.set_nodelay(true);
-        let connection = connections.watch(connection(&http, stream, router.clone()));
+        let connection = connections.watch(connection(stream, router.clone(), keep_alive));
         tokio::spawn(async move {
             let _permit = permit;
             if let Err(error) = connection.await {
@@ -122,28 +132,36 @@ fn max_connections() -> usize {
     connections
 }
 
-/// HTTP/1.1 with the limits of a connection.
-fn http() -> http1::Builder {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD_LENGTH);
-    http
-}
-
-type Connection<S> =
-    http1::Connection<TokioIo<Pin<Box<TimeoutStream<S>>>>, TowerToHyperService<Router>>;
-
-/// Serves HTTP on a stream. The future completes when the connection is closed.
-fn connection<S: AsyncRead + AsyncWrite>(
-    http: &http1::Builder,
+/// Serves HTTP/1.1 on a stream, within limits. The future completes when the connection is closed.
+fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
     stream: S,
     router: Router,
-) -> Connection<S> {
+    keep_alive: Duration,
+) -> impl GracefulConnection<Error = hyper::Error> + Send + use<S> {
+    let activity = Arc::new(Activity::default());
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIMEOUT));
-    let service = TowerToHyperService::new(router);
-    http.serve_connection(TokioIo::new(Box::pin(stream)), service)
+    let limits = Limits {
+        head: HEAD_TIMEOUT,
+        idle: keep_alive,
+    };
+    let stream = TimedStream::new(Box::pin(stream), Arc::clone(&activity), limits);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |request| {
+        let in_progress = activity.begin();
+        let response = router.call(request);
+        async move {
+            let Ok(response) = response.await;
+            Ok::<_, Infallible>(response.map(|body| in_progress.until_end_of(body)))
+        }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        // The stream has a limit for heads.
+        .header_read_timeout(None)
+        .keep_alive(!keep_alive.is_zero())
+        .max_buf_size(MAX_HEAD_LENGTH)
+        .serve_connection(TokioIo::new(stream), service)
 }
 
 /// The limits of a connection, on tokio's paused clock.
@@ -161,6 +179,9 @@ mod tests {
     /// An allowance for the timers of tokio and hyper, which have a resolution of a millisecond.
     const RESOLUTION: Duration = Duration::from_millis(10);
 
+    /// Longer than any other limit, and longer than the 60 seconds of common load balancers.
+    const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
     /// Starts a connection; the client's end of it.
     fn start(buffer: usize) -> DuplexStream {
         let (client, server) = duplex(buffer);
@@ -168,7 +189,7 @@ mod tests {
             .route("/long", get("x".repeat(100_000)))
             .route("/echo", post(async |body: String| body))
             .layer(axum::middleware::from_fn(observe));
-        tokio::spawn(connection(&http(), server, router));
+        tokio::spawn(connection(server, router, KEEP_ALIVE));
         client
     }
 
@@ -205,11 +226,61 @@ mod tests {
         closed_after(HEAD_TIMEOUT, "GET /long HTTP/1.1\r\na: ", true).await;
     }
 
+    const ECHO: &str = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx";
+
     #[tokio::test(start_paused = true)]
-    async fn an_idle_connection_is_closed_after_a_response() {
-        let request = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx";
-        let received = closed_after(HEAD_TIMEOUT, request, false).await;
+    async fn an_idle_connection_is_kept_for_longer_than_load_balancers_keep_it() {
+        let received = closed_after(KEEP_ALIVE, ECHO, false).await;
         assert!(received.starts_with("HTTP/1.1 200 "), "{received}");
+    }
+
+    /// Sends a request and reads the response.
+    async fn echo(client: &mut DuplexStream) {
+        client.write_all(ECHO.as_bytes()).await.unwrap();
+        let mut received = Vec::new();
+        while !received.ends_with(b"\r\n\r\nx") {
+            assert_ne!(client.read_buf(&mut received).await.unwrap(), 0);
+        }
+        assert!(received.starts_with(b"HTTP/1.1 200 "));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_response_starts_the_idle_time_again() {
+        let mut client = start(1 << 20);
+        for _ in 0..3 {
+            echo(&mut client).await;
+            sleep(KEEP_ALIVE - RESOLUTION).await;
+        }
+        echo(&mut client).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_after_an_idle_time_gets_no_more_time_than_the_first() {
+        let mut client = start(1 << 20);
+        echo(&mut client).await;
+        sleep(KEEP_ALIVE - RESOLUTION).await;
+        client.write_all(b"GET /long HTTP/1.1\r\n").await.unwrap();
+        sleep(HEAD_TIMEOUT - RESOLUTION).await;
+        assert!(client.write_all(b"a: b\r\n").await.is_ok());
+        sleep(2 * RESOLUTION).await;
+        let mut rest = Vec::new();
+        assert_eq!(client.read_to_end(&mut rest).await.unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_in_progress_is_not_idle() {
+        let (mut client, server) = duplex(1 << 20);
+        let long = KEEP_ALIVE + HEAD_TIMEOUT;
+        let handler = async move || sleep(long).await;
+        let router = Router::new().route("/slow", get(handler));
+        tokio::spawn(connection(server, router, KEEP_ALIVE));
+        client
+            .write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut received = [0; 16];
+        client.read_exact(&mut received).await.unwrap();
+        assert_eq!(&received, b"HTTP/1.1 200 OK\r");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! `keywright`: an API-key server on SQLite or Redis, and the command line to manage its keys.
 
+mod activity;
 mod clean_value;
 mod cli;
 mod connections;
@@ -19,6 +20,7 @@ mod secret_output;
 mod serve;
 mod shutdown;
 mod store;
+mod timed_stream;
 mod whoami;
 
 use std::{

@@ -1,6 +1,6 @@
 //! The options of `keywright serve`, and the options that every command shares.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{
     Args, ValueEnum,
@@ -98,6 +98,19 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) listen: SocketAddr,
 
+    /// How long a connection may be idle, at most 1h; 0s closes it after each response
+    ///
+    /// A proxy or load balancer in front of the server should close idle connections
+    /// earlier. Otherwise it may send a request on a connection that is being closed.
+    #[arg(
+        long,
+        env = "KEYWRIGHT_KEEP_ALIVE",
+        value_name = "SPAN",
+        default_value = "75s",
+        value_parser = clean(keep_alive)
+    )]
+    pub(crate) keep_alive: Duration,
+
     /// Management requests a minute for each caller; 0 disables the limit
     ///
     /// `POST /v1/api-keys/verify` does not count.
@@ -174,4 +187,27 @@ pub(crate) enum LogLevel {
     Info,
     Debug,
     Trace,
+}
+
+/// Parses a span of at most an hour.
+fn keep_alive(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|span| *span <= Duration::from_secs(3600))
+        .ok_or_else(|| "expected a span such as 75s, at most 1h".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_time_is_at_most_an_hour() {
+        assert_eq!(keep_alive("75s"), Ok(Duration::from_secs(75)));
+        assert_eq!(keep_alive("0s"), Ok(Duration::ZERO));
+        assert_eq!(keep_alive("1h"), Ok(Duration::from_secs(3600)));
+        for bad in ["61m", "", "-1s", "75", "for ever"] {
+            assert!(keep_alive(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -65,7 +65,7 @@ async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Re
     tracing::info!("listening on http://{address}");
     tokio::spawn(metrics.clone().run_upkeep());
     let router = router(&opened, options.rate_limit, metrics)?;
-    let served = connections::serve(listener, router, shutdown).await;
+    let served = connections::serve(listener, router, options.keep_alive, shutdown).await;
     flush(&opened.keys).await;
     served
 }

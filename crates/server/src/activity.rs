@@ -1,0 +1,94 @@
+//! Whether a connection has a request in progress, as its stream, its service and the server see
+//! it.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use axum::body::{Body, Bytes};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+/// No request is in progress: the connection is idle, or a head is arriving.
+const WAITING: u8 = 0;
+/// A request is handled.
+const BUSY: u8 = 1;
+/// The whole response was produced, and may wait to be sent.
+const SENDING: u8 = 2;
+
+/// The state of a connection.
+#[derive(Default)]
+pub(crate) struct Activity(AtomicU8);
+
+impl Activity {
+    /// Starts a request. The drop of the returned guard ends it.
+    pub(crate) fn begin(self: &Arc<Self>) -> InProgress {
+        self.0.store(BUSY, Ordering::Release);
+        InProgress(Arc::clone(self))
+    }
+
+    /// Notes that everything was sent. Returns whether this completes a response.
+    pub(crate) fn sent(&self) -> bool {
+        self.change(SENDING, WAITING)
+    }
+
+    /// Whether no request is in progress.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.0.load(Ordering::Acquire) == WAITING
+    }
+
+    fn change(&self, from: u8, to: u8) -> bool {
+        self.0
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+}
+
+/// A request in progress.
+pub(crate) struct InProgress(Arc<Activity>);
+
+impl InProgress {
+    /// Keeps the request in progress until the end of the body of its response.
+    pub(crate) fn until_end_of(self, body: Body) -> GuardedBody {
+        GuardedBody {
+            body,
+            _request: self,
+        }
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.change(BUSY, SENDING);
+    }
+}
+
+/// The body of a response. The request is in progress until this is dropped.
+pub(crate) struct GuardedBody {
+    body: Body,
+    _request: InProgress,
+}
+
+impl HttpBody for GuardedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,129 @@
+//! Closes a connection that sends no request in time.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
+
+use crate::activity::Activity;
+
+/// How long a client may wait before a request, and take to send its head.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// From the first byte of a head to its last, and from the start of the connection to the end
+    /// of the first head.
+    pub(crate) head: Duration,
+    /// From the end of a response to the first byte of the next head.
+    pub(crate) idle: Duration,
+}
+
+/// A stream that ends when its client exceeds the [`Limits`].
+///
+/// hyper has one limit for both: from the end of a response to the end of the next head. A load
+/// balancer keeps connections for a minute, but a head that takes as long is an attack.
+///
+/// A client may send the first part of a head together with the body of the request before it. Then
+/// the limit of this head begins with its next part.
+pub(crate) struct TimedStream<S> {
+    stream: S,
+    activity: Arc<Activity>,
+    limits: Limits,
+    deadline: Pin<Box<Sleep>>,
+    /// Whether the connection has been idle since the last response.
+    is_idle: bool,
+}
+
+impl<S> TimedStream<S> {
+    pub(crate) fn new(stream: S, activity: Arc<Activity>, limits: Limits) -> Self {
+        Self {
+            stream,
+            activity,
+            limits,
+            deadline: Box::pin(sleep(limits.head)),
+            is_idle: false,
+        }
+    }
+
+    fn restart(&mut self, limit: Duration) {
+        self.deadline.as_mut().reset(now() + limit);
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if !this.activity.is_waiting() {
+            return Pin::new(&mut this.stream).poll_read(context, buffer);
+        }
+        if this.deadline.as_mut().poll(context).is_ready() {
+            // The end of the stream: hyper closes the connection.
+            return Poll::Ready(Ok(()));
+        }
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        if this.is_idle {
+            this.is_idle = false;
+            this.restart(this.limits.head);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, buffer)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// hyper calls this once it has written everything, and then waits for the next request.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        ready!(Pin::new(&mut this.stream).poll_flush(context))?;
+        if this.activity.sent() {
+            this.is_idle = true;
+            this.restart(this.limits.idle);
+            // hyper may already have polled the read, so wake it at the deadline. The deadline has
+            // not passed yet.
+            let _ = this.deadline.as_mut().poll(context);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a deadline on the clock of the runtime"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
