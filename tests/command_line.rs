@@ -1,11 +1,11 @@
 //! The output and the errors of the command line.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
 
 use rusqlite::Connection;
 use tempfile::tempdir;
 
-use crate::support::{Server, assert_fails, keywright, operator_key, run};
+use crate::support::{Server, assert_fails, keywright, operator_key, run, write_private};
 
 #[test]
 fn create_prints_only_the_token_or_the_key_as_json() {
@@ -146,7 +146,7 @@ fn every_error_is_one_line_with_the_way_out() {
         &["memory:"],
     );
     assert_fails(path, &["--pepper-file", "nowhere"], &["nowhere"]);
-    fs::write(path.join("peppers"), "p1 abcd\n").unwrap();
+    write_private(&path.join("peppers"), "p1 abcd\n");
     assert_fails(
         path,
         &["--pepper-file", "peppers"],
@@ -251,4 +251,20 @@ fn no_variable_takes_a_control_character() {
         assert!(!error.contains("k.db"), "{variable}: {error}");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_pepper_file_that_others_can_read_is_refused() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let peppers = path.join("peppers");
+    write_private(&peppers, &format!("p1 {}\n", "0f".repeat(32)));
+    operator_key(path, &["--pepper-file", "peppers"]);
+    fs::set_permissions(&peppers, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_fails(
+        path,
+        &["--pepper-file", "peppers", "keys", "list"],
+        &["0644", "too open", "chmod 600 peppers"],
+    );
+    assert_fails(path, &["--pepper-file", "peppers"], &["chmod 600 peppers"]);
 }

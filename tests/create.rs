@@ -3,7 +3,9 @@
 use serde_json::json;
 use tempfile::tempdir;
 
-use crate::support::{FAST, Server, assert_nowhere_in, id_of, operator_key, wait_for};
+use crate::support::{
+    FAST, Server, assert_nowhere_in, id_of, operator_key, wait_for, write_private,
+};
 
 #[test]
 fn the_documented_request_creates_a_key_that_works() {
@@ -145,7 +147,7 @@ fn a_key_created_with_expire_now_is_rejected_from_the_start() {
 fn keys_with_all_hashes_and_peppers_share_a_store() {
     let folder = tempdir().unwrap();
     let path = folder.path();
-    let peppers = |lines: &[&str]| std::fs::write(path.join("peppers"), lines.join("\n")).unwrap();
+    let peppers = |lines: &[&str]| write_private(&path.join("peppers"), &lines.join("\n"));
     let one = format!("p1 {}", "11".repeat(32));
     let two = format!("p2 {}", "22".repeat(64));
     peppers(&[&one]);

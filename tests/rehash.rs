@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::tempdir;
 
-use crate::support::{Client, Server, SetOnDrop, operator_key, wait_for};
+use crate::support::{Client, Server, SetOnDrop, operator_key, wait_for, write_private};
 
 /// Returns how many keys have a hash with this prefix and the pepper `p2`, in a record that was
 /// changed once.
@@ -28,7 +28,7 @@ fn replaced(folder: &Path, hash_prefix: &str) -> i64 {
 fn two_busy_servers_replace_each_hash_once_and_the_old_pepper_can_go() {
     let folder = tempdir().unwrap();
     let path = folder.path();
-    let peppers = |lines: &[&str]| fs::write(path.join("peppers"), lines.join("\n")).unwrap();
+    let peppers = |lines: &[&str]| write_private(&path.join("peppers"), &lines.join("\n"));
     let one = format!("p1 {}", "11".repeat(32));
     let two = format!("p2 {}", "22".repeat(32));
     peppers(&[&one]);

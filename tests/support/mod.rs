@@ -8,7 +8,11 @@ mod server;
 mod token;
 mod wait;
 
-use std::path::Path;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
 
 pub(crate) use self::{
     client::{
@@ -27,6 +31,12 @@ pub(crate) const FAST: [&str; 2] = ["--hash", "hmac-sha256"];
 
 /// The same for a server, which also accepts any number of requests.
 pub(crate) const FAST_UNLIMITED: [&str; 4] = ["--hash", "hmac-sha256", "--rate-limit", "0"];
+
+/// Writes a file that only its owner can read, as the program requires it for peppers.
+pub(crate) fn write_private(file: &Path, text: &str) {
+    fs::write(file, text).unwrap();
+    fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
+}
 
 /// Asserts that a SQLite file is not damaged.
 pub(crate) fn assert_intact(file: &Path) {

@@ -2,9 +2,11 @@
 //! produced.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::Write,
+    os::unix::fs::PermissionsExt,
     panic::{catch_unwind, panic_any, resume_unwind},
+    path::Path,
     process::Stdio,
 };
 
@@ -48,13 +50,19 @@ fn retry_while_unavailable(test: fn()) {
     panic!("the server or its store was always unavailable");
 }
 
+/// Writes a file that only its owner can read: the program refuses other pepper files.
+fn write_private(file: &Path, text: &str) {
+    fs::write(file, text).unwrap();
+    fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
+}
+
 /// Starts a server with a pepper file, and returns its first key and the secrets to search for.
 pub(crate) fn start(arguments: &[&str], settings: &[(&str, &str)]) -> (Server, String, Canaries) {
     let folder = folder();
     fs::create_dir(folder.path().join("peppers")).unwrap();
     let peppers = format!("p1 {}\n", hex(PEPPER));
     let path = folder.path().join("peppers/file");
-    fs::write(&path, peppers).unwrap();
+    write_private(&path, &peppers);
     let server = Server::start(
         folder,
         &[&["--pepper-file", "peppers/file"], arguments].concat(),
@@ -376,11 +384,10 @@ fn commands_print_a_token_only_on_standard_output_when_they_issue_it() {
         let output = run(arguments, input);
         printed.extend([output.stdout, output.stderr].concat());
     }
-    fs::write(
-        folder.path().join("peppers"),
-        format!("p1 {}x\n", hex(PEPPER)),
-    )
-    .unwrap();
+    write_private(
+        &folder.path().join("peppers"),
+        &format!("p1 {}x\n", hex(PEPPER)),
+    );
     let output = run(&["--pepper-file", "peppers", "keys", "list"], "");
     printed.extend([output.stdout, output.stderr].concat());
     canaries.assert_absent("the output of a command", printed);

@@ -59,6 +59,9 @@ pub(crate) struct LibraryOptions {
     pub(crate) cache: usize,
 
     /// File of peppers: a line `ID HEX-KEY` each, newest last, keys of 32 to 64 bytes
+    ///
+    /// Only its owner may be able to read it, as after chmod 600, or for a file of
+    /// root also its group.
     #[arg(
         long,
         env = "KEYWRIGHT_PEPPER_FILE",

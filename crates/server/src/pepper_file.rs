@@ -1,6 +1,6 @@
 //! Reads the pepper file.
 
-use std::{fs, path::Path};
+use std::{fs::File, io::Read, os::unix::fs::MetadataExt, path::Path};
 
 use anyhow::{Context, Result, bail};
 use keywright_core::{Pepper, PepperId, PepperRing};
@@ -8,9 +8,19 @@ use zeroize::Zeroizing;
 
 /// Reads a file with one pepper a line, `ID HEX-KEY`, the newest last.
 ///
-/// Empty lines and lines that begin with `#` are ignored. No error contains a byte of a key.
+/// Empty lines and lines that begin with `#` are ignored. No error contains a byte of a key. A file
+/// that other users can read or change is refused, as ssh refuses such a private key.
 pub(crate) fn read(path: &Path) -> Result<PepperRing> {
-    let text = Zeroizing::new(fs::read_to_string(path)?);
+    let mut file = File::open(path)?;
+    // The rule is about the opened file. A symbolic link was followed.
+    let metadata = file.metadata()?;
+    let user = rustix::process::geteuid().as_raw();
+    check_access(path, metadata.mode(), metadata.uid(), user)?;
+    let length = usize::try_from(metadata.len()).unwrap_or_default();
+    // Room for the whole file and a byte to notice its end, so that no copy of a part is left
+    // behind when the buffer grows.
+    let mut text = Zeroizing::new(String::with_capacity(length + 1));
+    file.read_to_string(&mut text)?;
     let mut ring = PepperRing::default();
     let mut count = 0;
     for (index, line) in text.lines().enumerate() {
@@ -27,6 +37,28 @@ pub(crate) fn read(path: &Path) -> Result<PepperRing> {
         bail!("the file is empty; create a pepper with: echo \"p1 $(openssl rand -hex 32)\"");
     }
     Ok(ring)
+}
+
+/// Checks that only `user` can read and change a file with this mode and owner.
+///
+/// A group may read a file of root: services get secrets from root through a group of their own,
+/// and could not read them otherwise. PostgreSQL has the same rule.
+fn check_access(path: &Path, mode: u32, owner: u32, user: u32) -> Result<()> {
+    const ROOT: u32 = 0;
+    let path = path.display();
+    if owner != user && owner != ROOT {
+        bail!("it belongs to another user, with the id {owner}; run chown {user} {path}");
+    }
+    let open = if owner == ROOT && user != ROOT {
+        0o037
+    } else {
+        0o077
+    };
+    if mode & open != 0 {
+        let mode = mode & 0o777;
+        bail!("permissions {mode:04o} for '{path}' are too open; run chmod 600 {path}");
+    }
+    Ok(())
 }
 
 fn parse_line(line: &str) -> Result<Pepper> {
@@ -48,7 +80,61 @@ fn hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::{PermissionsExt, symlink},
+    };
+
     use super::*;
+
+    #[test]
+    fn a_pepper_file_that_others_can_read_or_change_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("peppers");
+        fs::write(&path, format!("p1 {}", "0f".repeat(32))).unwrap();
+        let link = folder.path().join("link");
+        symlink(&path, &link).unwrap();
+        for (mode, is_accepted) in [
+            (0o400, true),
+            (0o600, true),
+            (0o700, true),
+            (0o644, false),
+            (0o640, false),
+            (0o604, false),
+            (0o620, false),
+            (0o602, false),
+            (0o610, false),
+            (0o666, false),
+        ] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            for name in [&path, &link] {
+                let result = read(name);
+                assert_eq!(result.is_ok(), is_accepted, "{mode:o}: {result:?}");
+                if let Err(error) = result {
+                    let error = error.to_string();
+                    let name = name.display();
+                    assert!(error.contains(&format!("{mode:04o}")), "{error}");
+                    assert!(error.contains(&format!("chmod 600 {name}")), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_pepper_file_belongs_to_the_user_or_to_root() {
+        let check = |mode, owner, user| check_access(Path::new("f"), mode, owner, user).is_ok();
+        assert!(check(0o600, 1000, 1000));
+        assert!(!check(0o640, 1000, 1000));
+        assert!(!check(0o600, 1001, 1000));
+        assert!(!check(0o600, 1001, 0));
+        // A secret that root hands to the group of a service.
+        assert!(check(0o440, 0, 1000));
+        assert!(check(0o640, 0, 1000));
+        for mode in [0o644, 0o660, 0o650, 0o604] {
+            assert!(!check(mode, 0, 1000), "{mode:o}");
+        }
+        assert!(!check(0o640, 0, 0));
+    }
 
     fn read_text(text: &str) -> Result<PepperRing> {
         let file = tempfile::NamedTempFile::new()?;
