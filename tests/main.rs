@@ -13,6 +13,7 @@ mod command_line;
 mod concurrency;
 mod crash;
 mod create;
+mod crowded;
 mod first_run;
 mod fleet;
 mod fleet_crash;

@@ -1,7 +1,6 @@
 //! A new pepper and another hash are introduced under load.
 
 use std::{
-    fs,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,

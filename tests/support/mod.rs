@@ -21,7 +21,7 @@ pub(crate) use self::{
     command::{assert_fails, keys, keywright, operator_key, run, run_with_input, verify},
     redis::Redis,
     response::Response,
-    server::{Server, request},
+    server::{Server, get, request},
     token::{assert_nowhere_in, forge, id_of, parse, secret_of, with_last_character_changed},
     wait::{PATIENCE, until_available, wait_for},
 };

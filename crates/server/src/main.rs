@@ -13,6 +13,7 @@ mod middleware;
 mod openapi;
 mod options;
 mod pepper_file;
+mod places;
 mod redact;
 mod rlimits;
 mod router;
