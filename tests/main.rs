@@ -14,7 +14,7 @@ mod command_line;
 mod concurrency;
 mod crash;
 mod create;
-mod exposed_files;
+mod crowded;
 mod first_run;
 mod fleet;
 mod fleet_crash;

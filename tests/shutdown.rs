@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufReader, Read, Write},
-    net::TcpStream,
     path::Path,
 };
 
@@ -14,19 +13,6 @@ use crate::support::{
     FAST, FAST_UNLIMITED, Redis, Response, Server, operator_key, request, wait_for,
 };
 
-/// Starts a request on a new connection, and waits until the server reads its body.
-fn start_create(server: &Server, token: &str, length: usize) -> TcpStream {
-    let mut stream = server.connect();
-    let head = format!(
-        "POST /v1/api-keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n\
-         expect: 100-continue\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    assert_eq!(Response::read(&mut stream).unwrap().status, 100);
-    stream
-}
-
 #[test]
 fn requests_in_flight_are_finished_and_new_connections_are_rejected() {
     for signal in ["TERM", "INT"] {
@@ -34,7 +20,7 @@ fn requests_in_flight_are_finished_and_new_connections_are_rejected() {
         let first = operator_key(folder.path(), &[]);
         let server = Server::start(folder.path(), &FAST);
         let body = r#"{"name":"late"}"#;
-        let mut stream = start_create(&server, &first, body.len());
+        let mut stream = server.start_create(&first, body.len());
         server.signal(signal);
         server.wait_until_closed();
         stream.write_all(body.as_bytes()).unwrap();
@@ -68,7 +54,7 @@ fn a_second_signal_stops_at_once_and_logs_it() {
     let folder = tempdir().unwrap();
     let first = operator_key(folder.path(), &[]);
     let server = Server::start(folder.path(), &[]);
-    let _in_flight = start_create(&server, &first, 9);
+    let _in_flight = server.start_create(&first, 9);
     server.signal("INT");
     server.wait_until_closed();
     server.signal("INT");

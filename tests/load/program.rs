@@ -49,7 +49,7 @@ impl Program {
                 "4000000000",
             ])
             // The slow clients are idle until the server closes their connections.
-            .args(["--keep-alive", "15s"])
+            .args(["--keep-alive", "30s"])
             // The cache is so small that it evicts keys from the first seconds on.
             .args(["--cache", "2000", "--hash", "hmac-sha256"])
             .stdin(Stdio::null())

@@ -15,9 +15,11 @@ use crate::{
     wait::PATIENCE,
 };
 
-/// The limit from the first byte of a head to its last, and with the arguments of the program also
-/// that of an idle connection.
+/// The limit from the first byte of a head to its last.
 const HEAD: Duration = Duration::from_secs(15);
+
+/// The limit of an idle connection, with the arguments of the program.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// The limit from the end of a head to the response.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -45,7 +47,7 @@ fn silent(address: SocketAddr, _: &str, tally: &mut Tally) {
 
 fn silent_after_a_response(address: SocketAddr, token: &str, tally: &mut Tally) {
     let client = Slow::connect(address, &request("GET", "/v1/whoami", token, ""));
-    client.assert_closed(HEAD, &[200], "slow: idle", tally);
+    client.assert_closed(IDLE, &[200], "slow: idle", tally);
 }
 
 fn head_byte_by_byte(address: SocketAddr, _: &str, tally: &mut Tally) {

@@ -37,6 +37,21 @@ impl Server {
         Self::spawn(keywright(folder, &["serve", "--listen", "127.0.0.1:0"]).args(arguments))
     }
 
+    /// Starts a server that may have this number of open files.
+    pub(crate) fn start_with_open_files(folder: &Path, files: u32, arguments: &[&str]) -> Self {
+        let program = keywright(folder, &[]);
+        let mut command = Command::new("sh");
+        let limited = format!(r#"ulimit -n {files} && exec "$@""#);
+        command.args(["-c", &limited, "sh"]);
+        command.arg(program.get_program());
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        command.args(arguments).current_dir(folder);
+        for (name, _) in program.get_envs() {
+            command.env_remove(name);
+        }
+        Self::spawn(&mut command)
+    }
+
     /// Starts a command that becomes a server, and waits until it listens. Starts it again while
     /// the store is unavailable.
     pub(crate) fn spawn(command: &mut Command) -> Self {
@@ -184,6 +199,29 @@ impl Server {
         self.wait()
     }
 
+    /// Returns the rest of the first line of the log that contains `text`.
+    pub(crate) fn logged_after(&self, text: &str) -> String {
+        wait_for("the server logs a line", || {
+            let log = self.log.lock().unwrap();
+            let line = log.lines().find_map(|line| line.split_once(text));
+            line.map(|(_, rest)| rest.to_owned())
+        })
+    }
+
+    /// Starts to create a key on a new connection, and waits until the server reads the body of
+    /// this length.
+    pub(crate) fn start_create(&self, token: &str, length: usize) -> TcpStream {
+        let mut stream = self.connect();
+        let head = format!(
+            "POST /v1/api-keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\
+             expect: 100-continue\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        assert_eq!(Response::read(&mut stream).unwrap().status, 100);
+        stream
+    }
+
     /// Sends `POST /v1/api-keys` with a JSON body.
     pub(crate) fn create(&self, token: &str, body: &str) -> Response {
         self.send("POST", "/v1/api-keys", token, body)
@@ -225,6 +263,14 @@ impl Server {
         stream.write_all(request.as_bytes()).ok()?;
         Response::read(&mut stream)
     }
+}
+
+/// Sends `GET` on a new connection.
+pub(crate) fn get(address: SocketAddr, path: &str) -> Response {
+    let mut stream = connect(address);
+    let request = request("GET", path, "", "", "");
+    stream.write_all(request.as_bytes()).unwrap();
+    Response::read(&mut stream).unwrap()
 }
 
 /// Opens a connection on which no read or write blocks forever.

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Context, Poll},
 };
@@ -20,29 +20,53 @@ const BUSY: u8 = 1;
 /// The whole response was produced, and may wait to be sent.
 const SENDING: u8 = 2;
 
+/// The server closes the connection.
+const CLOSED: u8 = 3;
+
 /// The state of a connection.
 #[derive(Default)]
-pub(crate) struct Activity(AtomicU8);
+pub(crate) struct Activity {
+    state: AtomicU8,
+    has_served: AtomicBool,
+}
 
 impl Activity {
-    /// Starts a request. The drop of the returned guard ends it.
-    pub(crate) fn begin(self: &Arc<Self>) -> InProgress {
-        self.0.store(BUSY, Ordering::Release);
-        InProgress(Arc::clone(self))
+    /// Starts a request. Returns `None` if the connection is being closed, and otherwise a guard
+    /// whose drop ends the request.
+    pub(crate) fn begin(self: &Arc<Self>) -> Option<InProgress> {
+        let begin = |state| (state != CLOSED).then_some(BUSY);
+        let begun = self
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, begin);
+        begun.is_ok().then(|| InProgress(Arc::clone(self)))
     }
 
     /// Notes that everything was sent. Returns whether this completes a response.
     pub(crate) fn sent(&self) -> bool {
-        self.change(SENDING, WAITING)
+        let completes = self.change(SENDING, WAITING);
+        if completes {
+            self.has_served.store(true, Ordering::Release);
+        }
+        completes
     }
 
     /// Whether no request is in progress.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.0.load(Ordering::Acquire) == WAITING
+        self.state.load(Ordering::Acquire) == WAITING
+    }
+
+    /// Whether a response was completed.
+    pub(crate) fn has_served(&self) -> bool {
+        self.has_served.load(Ordering::Acquire)
+    }
+
+    /// Closes the connection for further requests. Returns `false` if a request is in progress.
+    pub(crate) fn close(&self) -> bool {
+        self.change(WAITING, CLOSED)
     }
 
     fn change(&self, from: u8, to: u8) -> bool {
-        self.0
+        self.state
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }

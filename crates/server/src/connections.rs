@@ -1,6 +1,6 @@
 //! Accepts connections and serves HTTP/1.1 on them, within limits, until a signal.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{io::ErrorKind, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
 use axum::Router;
@@ -16,12 +16,12 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::Semaphore,
 };
 use tokio_io_timeout::TimeoutStream;
 
 use crate::{
     activity::Activity,
+    places::{Place, Places},
     rlimits,
     shutdown::Shutdown,
     timed_stream::{Limits, TimedStream},
@@ -41,16 +41,105 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// to send their first request. A client that connects just before the signal gets its response.
 const LATECOMERS: Duration = Duration::from_millis(100);
 
-/// The maximum number of connections, if the system allows as many open files. Further connections
-/// wait to be accepted.
+/// The maximum number of connections, if the system allows as many open files.
 const MAX_CONNECTIONS: usize = 1000;
 
-/// Open files that are reserved for everything but client connections, such as the store.
+/// The number of further connections, and of those to a listener for probes alone. More connections
+/// wait to be accepted.
+const RESERVED_PLACES: usize = 16;
+
+/// Open files that are reserved for everything but client connections, such as probes and the
+/// store.
 const RESERVED_FILES: usize = 100;
 
 /// How long requests that are in flight at the signal may still take. The store needs the rest of
 /// the deadline of the whole stop to close.
 const GRACE: Duration = Duration::from_secs(15);
+
+/// A listener, and who may connect to it.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) router: Router,
+    pub(crate) places: Arc<Places>,
+    /// The places for further connections, and their router.
+    pub(crate) reserve: Option<(Arc<Places>, Router)>,
+}
+
+impl Listener {
+    /// A listener for clients. If there is a `reserve`, it serves connections beyond the limit.
+    pub(crate) fn of_clients(socket: TcpListener, router: Router, reserve: Option<Router>) -> Self {
+        Self {
+            socket,
+            router,
+            places: Places::new(max_connections()),
+            reserve: reserve.map(|router| (Places::new(RESERVED_PLACES), router)),
+        }
+    }
+
+    /// A listener for probes alone.
+    pub(crate) fn of_probes(socket: TcpListener, router: Router) -> Self {
+        Self {
+            socket,
+            router,
+            places: Places::new(RESERVED_PLACES),
+            reserve: None,
+        }
+    }
+
+    /// Accepts connections forever, and serves each in a separate task.
+    async fn accept_all(&self, keep_alive: Duration, connections: &GracefulShutdown) {
+        loop {
+            let (stream, client) = match self.socket.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Most likely the process has no file descriptor left. Closing connections
+                    // frees some, so try again soon.
+                    tracing::warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let _ = stream.set_nodelay(true);
+            let (place, router, keep_alive) = self.place(client.ip(), keep_alive).await;
+            let activity = Arc::clone(place.activity());
+            let connection = connection(stream, router.clone(), activity, keep_alive);
+            let connection = connections.watch(connection);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = place.evicted() => {
+                        tracing::debug!("closed a connection to make room for another one");
+                    }
+                    ended = connection => if let Err(error) = ended {
+                        tracing::debug!(%error, "connection ended early");
+                    }
+                }
+                // The connection is closed before another one takes its place.
+                drop(place);
+            });
+        }
+    }
+
+    /// Waits for a place, and returns it with the router and the idle time of its connection.
+    async fn place(&self, client: IpAddr, keep_alive: Duration) -> (Place, &Router, Duration) {
+        loop {
+            if let Some(place) = self.places.take(client).await {
+                return (place, &self.router, keep_alive);
+            }
+            let Some((places, router)) = &self.reserve else {
+                self.places.freed().await;
+                continue;
+            };
+            if let Some(place) = places.take(client).await {
+                // Closed after one response.
+                return (place, router, Duration::ZERO);
+            }
+            tokio::select! {
+                () = self.places.freed() => {}
+                () = places.freed() => {}
+            }
+        }
+    }
+}
 
 /// Serves until a signal, then finishes the requests that are in flight. Closes connections that
 /// are idle for as long as `keep_alive`.
@@ -59,22 +148,28 @@ const GRACE: Duration = Duration::from_secs(15);
 ///
 /// If requests were still in flight when the server stopped.
 pub(crate) async fn serve(
-    listener: TcpListener,
-    router: Router,
+    clients: Listener,
+    probes: Option<Listener>,
     keep_alive: Duration,
     mut shutdown: Shutdown,
 ) -> Result<()> {
     let connections = GracefulShutdown::new();
     {
-        let mut accepting = pin!(accept_all(&listener, &router, keep_alive, &connections));
+        let mut accepting = pin!(async {
+            tokio::join!(clients.accept_all(keep_alive, &connections), async {
+                if let Some(probes) = &probes {
+                    probes.accept_all(keep_alive, &connections).await;
+                }
+            })
+        });
         tokio::select! {
-            () = &mut accepting => {}
+            _ = &mut accepting => {}
             () = shutdown.requested() => {}
         }
         tracing::info!("stopping");
         let _ = tokio::time::timeout(LATECOMERS, accepting).await;
     }
-    drop(listener);
+    drop((clients, probes));
     tokio::time::sleep(LATECOMERS).await;
     tokio::select! {
         () = connections.shutdown() => Ok(()),
@@ -82,42 +177,8 @@ pub(crate) async fn serve(
     }
 }
 
-/// Accepts connections forever, and serves each in a separate task.
-async fn accept_all(
-    listener: &TcpListener,
-    router: &Router,
-    keep_alive: Duration,
-    connections: &GracefulShutdown,
-) {
-    let permits = Arc::new(Semaphore::new(max_connections()));
-    loop {
-        let accepted = async {
-            let permit = Arc::clone(&permits).acquire_owned().await?;
-            anyhow::Ok((listener.accept().await?.0, permit))
-        };
-        let (stream, permit) = match accepted.await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Most likely the process has no file descriptor left. Closing connections frees
-                // some, so try again soon.
-                tracing::warn!(%error, "could not accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let _ = stream.set_nodelay(true);
-        let connection = connections.watch(connection(stream, router.clone(), keep_alive));
-        tokio::spawn(async move {
-            let _permit = permit;
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended early");
-            }
-        });
-    }
-}
-
-/// Returns the maximum number of open connections. A server without a file descriptor for its store
-/// is of no use to any client, so a low limit of open files means fewer connections.
+/// Returns how many connections the server accepts at a time. A server without a file descriptor
+/// for its store is of no use to any client, so a low limit of open files means fewer connections.
 fn max_connections() -> usize {
     let files = rlimits::raise_open_files((MAX_CONNECTIONS + RESERVED_FILES) as u64);
     let files = usize::try_from(files).unwrap_or(usize::MAX);
@@ -136,9 +197,9 @@ fn max_connections() -> usize {
 fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
     stream: S,
     router: Router,
+    activity: Arc<Activity>,
     keep_alive: Duration,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send + use<S> {
-    let activity = Arc::new(Activity::default());
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let limits = Limits {
@@ -148,11 +209,12 @@ fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
     let stream = TimedStream::new(Box::pin(stream), Arc::clone(&activity), limits);
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |request| {
-        let in_progress = activity.begin();
+        let begun = activity.begin();
         let response = router.call(request);
         async move {
+            let in_progress = begun.ok_or(ErrorKind::ConnectionAborted)?;
             let Ok(response) = response.await;
-            Ok::<_, Infallible>(response.map(|body| in_progress.until_end_of(body)))
+            Ok::<_, std::io::Error>(response.map(|body| in_progress.until_end_of(body)))
         }
     });
     http1::Builder::new()
@@ -182,14 +244,14 @@ mod tests {
     /// Longer than any other limit, and longer than the 60 seconds of common load balancers.
     const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-    /// Starts a connection, and returns the client's end of it.
+    /// Starts a connection; the client's end of it.
     fn start(buffer: usize) -> DuplexStream {
         let (client, server) = duplex(buffer);
         let router = Router::new()
             .route("/long", get("x".repeat(100_000)))
             .route("/echo", post(async |body: String| body))
             .layer(axum::middleware::from_fn(observe));
-        tokio::spawn(connection(server, router, KEEP_ALIVE));
+        tokio::spawn(connection(server, router, Arc::default(), KEEP_ALIVE));
         client
     }
 
@@ -273,7 +335,7 @@ mod tests {
         let long = KEEP_ALIVE + HEAD_TIMEOUT;
         let handler = async move || sleep(long).await;
         let router = Router::new().route("/slow", get(handler));
-        tokio::spawn(connection(server, router, KEEP_ALIVE));
+        tokio::spawn(connection(server, router, Arc::default(), KEEP_ALIVE));
         client
             .write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
             .await

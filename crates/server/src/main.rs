@@ -1,7 +1,6 @@
 //! `keywright`: an API-key server on SQLite or Redis, and the command line to manage its keys.
 
 mod activity;
-mod backup;
 mod clean_value;
 mod cli;
 mod connections;
@@ -16,6 +15,7 @@ mod middleware;
 mod openapi;
 mod options;
 mod pepper_file;
+mod places;
 mod redact;
 mod rlimits;
 mod router;

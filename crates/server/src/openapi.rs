@@ -31,6 +31,9 @@ const ERRORS: [(&str, &str, &str); 5] = [
     ("/readyz", "503", "ApiKeyUnavailable"),
 ];
 
+/// The routes that may have an address of their own.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 /// The error of any route after the request timeout.
 const TIMEOUT: &str = "RequestTimeout";
 
@@ -39,8 +42,9 @@ const TIMEOUT: &str = "RequestTimeout";
 pub(crate) struct Document(Bytes);
 
 impl Document {
-    /// Merges the document of the library's endpoints with the other routes.
-    pub(crate) fn of(endpoints: &ApiKeys) -> Result<Self> {
+    /// Merges the document of the library's endpoints with the other routes. The probes may have an
+    /// address of their own, which this document does not describe.
+    pub(crate) fn of(endpoints: &ApiKeys, separate_probes: bool) -> Result<Self> {
         let mut document = endpoints.openapi();
         document.info = InfoBuilder::new()
             .title("Keywright")
@@ -48,6 +52,10 @@ impl Document {
             .description(Some(env!("CARGO_PKG_DESCRIPTION")))
             .build();
         document.merge(ServerRoutes::openapi());
+        if separate_probes {
+            let paths = &mut document.paths.paths;
+            paths.retain(|path, _| !PROBES.contains(&path.as_str()));
+        }
         add_errors(&mut document);
         let json = document.to_json();
         let json = json.context("could not serialise the OpenAPI document")?;

@@ -101,6 +101,15 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) listen: SocketAddr,
 
+    /// Address and port for /healthz, /readyz and /metrics, in place of --listen
+    #[arg(
+        long,
+        env = "KEYWRIGHT_ADMIN_LISTEN",
+        value_name = "ADDR",
+        value_parser = parsed::<SocketAddr>()
+    )]
+    pub(crate) admin_listen: Option<SocketAddr>,
+
     /// How long a connection may be idle, at most 1h; 0s closes it after each response
     ///
     /// A proxy or load balancer in front of the server should close idle connections

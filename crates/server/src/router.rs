@@ -20,8 +20,42 @@ use crate::{
     whoami,
 };
 
-/// Returns the router of the server. A rate limit of 0 disables it.
-pub(crate) fn router(library: &Library, rate_limit: u32, metrics: Metrics) -> Result<Router> {
+/// The routers of the server.
+pub(crate) struct Routers {
+    /// All routes, except for those of `probes` if these have an address of their own.
+    pub(crate) api: Router,
+    /// `/healthz`, `/readyz` and `/metrics` alone.
+    pub(crate) probes: Router,
+    /// The routes of `probes` for connections beyond the limit. Other requests are answered 503.
+    pub(crate) reserve: Router,
+}
+
+impl Routers {
+    /// Returns the routers over a library. A rate limit of 0 disables it.
+    pub(crate) fn new(
+        library: &Library,
+        rate_limit: u32,
+        metrics: Metrics,
+        separate_probes: bool,
+    ) -> Result<Self> {
+        let probes = probes(library, metrics);
+        let mut api = api(library, rate_limit, separate_probes)?;
+        if !separate_probes {
+            api = api.merge(probes.clone());
+        }
+        Ok(Self {
+            api: not_found(api),
+            reserve: observed(probes.clone().fallback(async |headers: HeaderMap| {
+                let message = "the server has no free connection";
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                error_response(status, "unavailable", message, &headers).map(Body::new)
+            })),
+            probes: not_found(probes),
+        })
+    }
+}
+
+fn api(library: &Library, rate_limit: u32, separate_probes: bool) -> Result<Router> {
     let keys = &library.keys;
     let base = "/v1/api-keys";
     let mut endpoints = ApiKeys::at(keys, base);
@@ -29,31 +63,37 @@ pub(crate) fn router(library: &Library, rate_limit: u32, metrics: Metrics) -> Re
         endpoints = endpoints.with_rate_limit(RateLimit::per_minute(requests));
     }
     let auth = AuthLayer::new(keys.verifier().clone());
-    let document = Extension(openapi::Document::of(&endpoints)?);
+    let document = Extension(openapi::Document::of(&endpoints, separate_probes)?);
     Ok(Router::new()
         .route_service(base, endpoints.clone())
         .route_service(&format!("{base}/"), endpoints.clone())
         .route_service(&format!("{base}/{{*rest}}"), endpoints)
         .route("/v1/whoami", get(whoami::whoami).layer(auth))
-        .route("/openapi.json", get(openapi::openapi_json).layer(document))
+        .route("/openapi.json", get(openapi::openapi_json).layer(document)))
+}
+
+fn probes(library: &Library, metrics: Metrics) -> Router {
+    Router::new()
         .route("/metrics", get(metrics::metrics).layer(Extension(metrics)))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
-        .with_state(Readiness::of(Arc::clone(&library.store)))
-        .fallback(async |headers: HeaderMap| {
-            let message = "there is nothing here";
-            error_response(StatusCode::NOT_FOUND, "not_found", message, &headers).map(Body::new)
-        })
+        .with_state(Arc::clone(&library.store))
+}
+
+/// Answers requests for other paths and methods.
+fn not_found(router: Router) -> Router {
+    observed(router.fallback(async |headers: HeaderMap| {
+        let message = "there is nothing here";
+        error_response(StatusCode::NOT_FOUND, "not_found", message, &headers).map(Body::new)
+    }))
+}
+
+fn observed(router: Router) -> Router {
+    router
         .method_not_allowed_fallback(async |headers: HeaderMap| {
             let message = "this path has no such method";
             let status = StatusCode::METHOD_NOT_ALLOWED;
             error_response(status, "method_not_allowed", message, &headers).map(Body::new)
         })
         .layer(axum::middleware::from_fn(observe))
-        .layer(axum::middleware::from_fn(drain)))
-}
-
-/// Adds `OPTIONS` to a route that can be read, without authentication.
-fn read<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
-    route.options(async || (StatusCode::NO_CONTENT, [(ALLOW, "GET, HEAD, OPTIONS")]))
 }

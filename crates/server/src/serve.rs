@@ -1,18 +1,19 @@
 //! Runs `keywright serve`.
 
-use std::{panic, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, panic, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use keywright_core::Keywright;
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
-    connections, error_line, first_key,
+    connections::{self, Listener},
+    error_line, first_key,
     logging::Log,
     metrics::Metrics,
     options::{LibraryOptions, ServeOptions},
     redact, rlimits,
-    router::router,
+    router::Routers,
     shutdown::Shutdown,
     store::{self, StoreUrl},
 };
@@ -54,20 +55,33 @@ async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Re
         }
     };
     // Bind before creating the first key: a server that cannot listen must not use it up.
-    let listener = TcpListener::bind(options.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {} (choose another address with --listen)",
-            options.listen
-        )
-    })?;
+    let socket = bind(options.listen, "--listen").await?;
+    let admin_socket = match options.admin_listen {
+        Some(address) => Some(bind(address, "--admin-listen").await?),
+        None => None,
+    };
     first_key::create(&opened, options.first_key).await?;
-    let address = listener.local_addr()?;
-    tracing::info!("listening on http://{address}");
     tokio::spawn(metrics.clone().run_upkeep());
-    let router = router(&opened, options.rate_limit, metrics)?;
-    let served = connections::serve(listener, router, options.keep_alive, shutdown).await;
+    let separate_probes = admin_socket.is_some();
+    let routers = Routers::new(&opened, options.rate_limit, metrics, separate_probes)?;
+    if let Some(socket) = &admin_socket {
+        let address = socket.local_addr()?;
+        tracing::info!("health and metrics on http://{address}");
+    }
+    tracing::info!("listening on http://{}", socket.local_addr()?);
+    let reserve = (!separate_probes).then_some(routers.reserve);
+    let clients = Listener::of_clients(socket, routers.api, reserve);
+    let probes = admin_socket.map(|socket| Listener::of_probes(socket, routers.probes));
+    let served = connections::serve(clients, probes, options.keep_alive, shutdown).await;
     flush(&opened.keys).await;
     served
+}
+
+/// Binds to an address, which `option` sets.
+async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address} (choose another address with {option})")
+    })
 }
 
 /// Stores when keys were last used.
