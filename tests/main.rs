@@ -15,6 +15,8 @@ mod concurrency;
 mod crash;
 mod create;
 mod crowded;
+mod early_refusals;
+mod exposed_files;
 mod first_run;
 mod fleet;
 mod fleet_crash;

@@ -39,6 +39,7 @@ use crate::{
 ///   `undecided`.
 /// * `reason` is `absent` if the key was not cached, `stale` if its record has changed, or `lapsed`
 ///   if the lease did not hold.
+/// * `purpose` is `verification`, or `new_hash` for a new key or a replaced hash.
 /// * `keywright_lease_holds` below `keywright_instances` for longer than a few seconds means that
 ///   the store cannot report changes: each verification reads the store. Alert on it.
 /// * `keywright_lease_remaining_seconds` is 0 once the lease has lapsed. It is not published for a

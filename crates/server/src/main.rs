@@ -1,6 +1,7 @@
 //! `keywright`: an API-key server on SQLite or Redis, and the command line to manage its keys.
 
 mod activity;
+mod backup;
 mod clean_value;
 mod cli;
 mod connections;

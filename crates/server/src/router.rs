@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode, header::ALLOW};
 use keywright_http_tower::{ApiKeys, AuthLayer, RateLimit, error_response};
 
 use crate::{
+    drain::drain,
     health::{self, Readiness},
     metrics::{self, Metrics},
     middleware::observe,
@@ -22,11 +23,11 @@ use crate::{
 
 /// The routers of the server.
 pub(crate) struct Routers {
-    /// All routes, except for those of `probes` if these have an address of their own.
+    /// All routes, except for those of `probes` if these have a separate address.
     pub(crate) api: Router,
     /// `/healthz`, `/readyz` and `/metrics` alone.
     pub(crate) probes: Router,
-    /// The routes of `probes` for connections beyond the limit. Other requests are answered 503.
+    /// The routes of `probes` for connections beyond the limit. Other requests receive 503.
     pub(crate) reserve: Router,
 }
 
@@ -64,23 +65,36 @@ fn api(library: &Library, rate_limit: u32, separate_probes: bool) -> Result<Rout
     }
     let auth = AuthLayer::new(keys.verifier().clone());
     let document = Extension(openapi::Document::of(&endpoints, separate_probes)?);
-    Ok(Router::new()
-        .route_service(base, endpoints.clone())
-        .route_service(&format!("{base}/"), endpoints.clone())
-        .route_service(&format!("{base}/{{*rest}}"), endpoints)
-        .route("/v1/whoami", get(whoami::whoami).layer(auth))
-        .route("/openapi.json", get(openapi::openapi_json).layer(document)))
+    // One route for each template, so that logs and metrics show it.
+    let router = ApiKeys::PATHS.into_iter().fold(
+        Router::new().route_service(&format!("{base}/"), endpoints.clone()),
+        |router, path| router.route_service(&format!("{base}{path}"), endpoints.clone()),
+    );
+    Ok(router
+        .route("/v1/whoami", read(get(whoami::whoami).layer(auth)))
+        .route(
+            "/openapi.json",
+            read(get(openapi::openapi_json).layer(document)),
+        ))
 }
 
 fn probes(library: &Library, metrics: Metrics) -> Router {
     Router::new()
-        .route("/metrics", get(metrics::metrics).layer(Extension(metrics)))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .with_state(Arc::clone(&library.store))
+        .route(
+            "/metrics",
+            read(get(metrics::metrics).layer(Extension(metrics))),
+        )
+        .route("/healthz", read(get(health::healthz)))
+        .route("/readyz", read(get(health::readyz)))
+        .with_state(Readiness::of(Arc::clone(&library.store)))
 }
 
-/// Answers requests for other paths and methods.
+/// Adds `OPTIONS` to a route that can be read, without authentication.
+fn read<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
+    route.options(async || (StatusCode::NO_CONTENT, [(ALLOW, "GET, HEAD, OPTIONS")]))
+}
+
+/// Responds to requests for other paths and methods.
 fn not_found(router: Router) -> Router {
     observed(router.fallback(async |headers: HeaderMap| {
         let message = "there is nothing here";
@@ -96,4 +110,5 @@ fn observed(router: Router) -> Router {
             error_response(status, "method_not_allowed", message, &headers).map(Body::new)
         })
         .layer(axum::middleware::from_fn(observe))
+        .layer(axum::middleware::from_fn(drain))
 }

@@ -272,7 +272,7 @@ impl KeyStore for SqliteStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         // Reads at most one row.
-        self.readers.find(operations::is_empty).await.map(drop)
+        self.finder.run(operations::is_empty).await.map(drop)
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {

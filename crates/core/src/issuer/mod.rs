@@ -39,8 +39,8 @@ use crate::{
 pub struct Issuer(pub(crate) Verifier);
 
 impl Issuer {
-    /// Returns the time to compare expiries with: the present time of the configured
-    /// [`Clock`](crate::Clock), or an earlier reading if the clock was set back since.
+    /// Returns the time to compare expiries with: the current time of the configured
+    /// [`Clock`](crate::Clock), or its latest reading if the clock was set back since.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.0.expiry_now()
@@ -53,6 +53,7 @@ impl Issuer {
     /// [`IssueError::CallerInactive`] if the caller has expired, [`IssueError::NotPermitted`] if it
     /// lacks the permission, and [`IssueError::CallerForeign`] if another instance verified it.
     pub fn authorize(&self, caller: &Caller, permission: &Permission) -> Result<(), IssueError> {
+        self.check_origin(caller)?;
         authorize(caller, permission, self.0.expiry_now())
     }
 }
@@ -71,6 +72,7 @@ impl Issuer {
     /// Returns the caller with the current expiry of its key. While a client sends the body of its
     /// request, the key that it was verified with may be revoked or given an earlier expiry.
     async fn current(&self, caller: &Caller) -> Result<Caller, IssueError> {
+        self.check_origin(caller)?;
         let now = self.0.expiry_now();
         let Some(id) = caller.key() else {
             let is_current = caller.is_current(now).then(|| caller.clone());

@@ -87,8 +87,8 @@ use crate::{
 /// 4. **Monotone revocation.** After `revoke` returns, no `find` that starts later, through any
 ///    handle of the store, shows the key active. Nothing reactivates it: no rename, touch, rehash,
 ///    late write or restart.
-/// 5. **Idempotent revoke.** A repeat is `Ok` and reports that it changed nothing. The first time
-///    is kept.
+/// 5. **Idempotent revoke.** A repeat is `Ok` and reports that it changed nothing. The record keeps
+///    the time of the first revocation.
 /// 6. **Cascade.** Revokes the key and all its descendants at any depth, even past keys that are
 ///    already revoked. Descendants of a key are the keys that it created, the key that it was
 ///    rotated into, the keys that it received by rotating another key

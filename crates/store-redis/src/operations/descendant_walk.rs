@@ -138,7 +138,10 @@ impl<'a> DescendantWalk<'a> {
             Some(_) => Effect::Idempotent,
             None => Effect::Read,
         };
-        let response = self.servers.run(Request::script(call, effect)).await?;
+        let response = self
+            .servers
+            .run(Request::script(call, effect).in_lane(Lane::Walk))
+            .await?;
         if receiver.is_some() {
             self.confirm(&response);
         }

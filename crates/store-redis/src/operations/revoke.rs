@@ -120,7 +120,8 @@ async fn revoke_one(
 ) -> (Result<RevokeReply>, Vec<Descendant>) {
     let receiver = receiver.map_or(Vec::new(), |receiver| receiver.as_bytes().into());
     let arguments = vec![encode_time(now), receiver];
-    let reply = match run_script(servers, lease, &script::CASCADE, &id, arguments).await {
+    let reply = match run_script(servers, lease, Lane::Walk, &script::CASCADE, &id, arguments).await
+    {
         Ok(reply) if reply.code == code::NOT_FOUND => return (Ok(reply), Vec::new()),
         Ok(reply) => reply,
         Err(error) => return (Err(error), Vec::new()),
