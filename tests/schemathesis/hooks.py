@@ -23,6 +23,7 @@ def before_call(context, case, kwargs):
     spare_own_keys(case)
     if case.meta is not None and case.meta.generation.mode.is_positive:
         expire_in_the_future(case)
+        expire_once(case)
         use_a_real_cursor(case)
 
 
@@ -44,6 +45,14 @@ def expire_in_the_future(case):
     if isinstance(body, dict) and isinstance(body.get("expires_at"), str):
         time = body["expires_at"]
         body["expires_at"] = ("8" if time[0] in "02468" else "7") + time[1:]
+
+
+def expire_once(case):
+    """Removes `expires_at` next to `expire_now`. A key cannot be created with both, and generators of
+    clients do not understand a schema that says so."""
+    body = case.body
+    if isinstance(body, dict) and body.get("expire_now") is True:
+        body.pop("expires_at", None)
 
 
 def use_a_real_cursor(case):

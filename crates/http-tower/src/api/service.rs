@@ -49,8 +49,8 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 /// A request that is rejected before its body was read receives its response at once, and the rest
 /// of its body is dropped. hyper then closes the connection, and a proxy or client that is still
 /// sending may see a reset instead of the response. Let an HTTP/1.1 server read on for a bounded
-/// amount and time, as `crates/server/src/drain.rs` in the repository does. That takes a timer and a
-/// task, and this crate depends on no runtime.
+/// amount and time, as `crates/server/src/drain.rs` in the repository does. That takes a timer and
+/// a task, and this crate depends on no runtime.
 ///
 /// ```
 /// # fn router(keys: &keywright_core::Keywright) -> axum::Router {
