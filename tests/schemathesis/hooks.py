@@ -28,7 +28,7 @@ def before_call(context, case, kwargs):
     spare_own_keys(case)
     if case.meta is not None and case.meta.generation.mode.is_positive:
         expire_in_the_future(case)
-        show_the_name(case)
+        expire_once(case)
         use_a_real_cursor(case)
 
 
@@ -52,20 +52,12 @@ def expire_in_the_future(case):
         body["expires_at"] = ("8" if time[0] in "02468" else "7") + time[1:]
 
 
-def show_the_name(case):
-    """Adds a visible character to a name without one."""
+def expire_once(case):
+    """Removes `expires_at` next to `expire_now`. A key cannot be created with both, and generators of
+    clients do not understand a schema that says so."""
     body = case.body
-    if isinstance(body, dict) and isinstance(body.get("name"), str):
-        name = body["name"]
-        if not any(is_visible(character) for character in name):
-            # Replace a character, because the name may have the greatest length.
-            body["name"] = "n" + name[1:]
-
-
-def is_visible(character):
-    """Whether a character is one that the server counts as visible."""
-    blanks = "\u115f\u1160\u2800\u3164\uffa0\U00013441\U00013442\U0001d159"
-    return unicodedata.category(character)[0] in "LNPS" and character not in blanks
+    if isinstance(body, dict) and body.get("expire_now") is True:
+        body.pop("expires_at", None)
 
 
 def use_a_real_cursor(case):

@@ -7,8 +7,7 @@ use utoipa::{
         Ref, RefOr, Schema,
         extensions::Extensions,
         schema::{
-            AdditionalProperties, ArrayBuilder, KnownFormat, Object, ObjectBuilder, SchemaFormat,
-            Type,
+            AdditionalProperties, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type,
         },
     },
 };
@@ -82,23 +81,6 @@ fn text(description: &str) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .description(Some(description))
-}
-
-/// The schema of a boolean that is always `true`.
-pub(crate) fn always_true() -> Object {
-    constant(true)
-}
-
-/// The schema of a boolean that is always `false`.
-pub(crate) fn always_false() -> Object {
-    constant(false)
-}
-
-fn constant(value: bool) -> Object {
-    ObjectBuilder::new()
-        .schema_type(Type::Boolean)
-        .enum_values(Some([value]))
-        .build()
 }
 
 /// Keywords that the builders of `utoipa` lack. It writes extensions as they are, so this passes

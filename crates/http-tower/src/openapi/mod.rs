@@ -22,7 +22,7 @@ use utoipa::{
 use self::{
     errors::ErrorResponse,
     operations::TAG,
-    request_bodies::{ApiKeyToCreate, Change, Presented, Rotation},
+    request_bodies::{Change, Creation, Presented, Rotation},
 };
 use crate::{
     error::{Envelope, Problem},
@@ -124,7 +124,7 @@ fn components(token_header: &HeaderName) -> Components {
     add::<Validity<'_>>(&mut schemas);
     add::<Envelope<'_>>(&mut schemas);
     add::<Problem<'_>>(&mut schemas);
-    add::<ApiKeyToCreate>(&mut schemas);
+    add::<Creation>(&mut schemas);
     add::<Change>(&mut schemas);
     add::<Rotation>(&mut schemas);
     add::<Presented>(&mut schemas);

@@ -15,7 +15,7 @@ use utoipa::{
 use super::{
     errors::ErrorResponse,
     examples, headers, parameters,
-    request_bodies::{ApiKeyToCreate, Change, Presented, Rotation},
+    request_bodies::{Change, Creation, Presented, Rotation},
     security,
 };
 use crate::views::{IssuedView, KeyPageView, KeyView, RevocationView, Validity};
@@ -47,10 +47,7 @@ pub(super) fn create() -> Operation {
              permissions never exceed those of the caller.",
         ))
         .parameter(parameters::idempotency_key())
-        .request_body(Some(body::<ApiKeyToCreate>(
-            Required::True,
-            examples::to_create,
-        )))
+        .request_body(Some(body::<Creation>(Required::True, examples::to_create)))
         .response("201", with_location(created))
         .response(
             "200",

@@ -27,15 +27,16 @@ pub(super) fn list() -> [Parameter; 5] {
     [
         query(
             "page",
-            "The number of the page. The first page is 1. Not with `cursor`.",
-            integer().maximum(Some(u32::MAX)).default(Some(1.into())),
+            "The number of the page. The default is 1, the first page. Not with `cursor`.",
+            integer().maximum(Some(u32::MAX)),
         ),
         query(
             "limit",
-            "The maximum number of keys on the page.",
-            integer()
-                .maximum(Some(ListKeys::MAX_LIMIT))
-                .default(Some(ListKeys::DEFAULT_LIMIT.into())),
+            &format!(
+                "The maximum number of keys on the page. The default is {}.",
+                ListKeys::DEFAULT_LIMIT
+            ),
+            integer().maximum(Some(ListKeys::MAX_LIMIT)),
         ),
         query(
             "search",
@@ -61,10 +62,8 @@ pub(super) fn cascade() -> Parameter {
     query(
         "cascade",
         "Whether to revoke also all descendants of the key: the keys that it created or was rotated \
-         into, at any depth.",
-        ObjectBuilder::new()
-            .schema_type(Type::Boolean)
-            .default(Some(false.into())),
+         into, at any depth. The default is `false`.",
+        ObjectBuilder::new().schema_type(Type::Boolean),
     )
 }
 

@@ -2,28 +2,25 @@
 //! field by field, so that they can report all errors at once. `api/openapi_test.rs` compares the
 //! two.
 
-use serde_json::json;
 use utoipa::{
-    PartialSchema, ToSchema,
+    ToSchema,
     openapi::{
-        RefOr, Schema,
+        Schema,
         schema::{ObjectBuilder, OneOfBuilder, Type},
     },
 };
 
-use crate::schema::{
-    ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName, ApiKeyPermissions, keywords,
-};
+use crate::schema::{ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName, ApiKeyPermissions};
 
 /// A key to create. `expires_at` cannot be given if `expire_now` is `true`.
 #[derive(ToSchema)]
 #[schema(as = ApiKeyToCreate)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "used for its schema only")]
-struct CreateFields {
+pub(super) struct Creation {
     name: ApiKeyName,
-    /// Whether the key is already expired when it is created.
-    #[schema(required = false, default = false)]
+    /// Whether the key is already expired when it is created. The default is `false`.
+    #[schema(required = false)]
     expire_now: bool,
     /// The time at which the key expires. It cannot be later than the expiry of the caller's key,
     /// which is the default.
@@ -38,29 +35,6 @@ struct CreateFields {
     environment: ApiKeyEnvironment,
     #[schema(required = false)]
     metadata: ApiKeyMetadata,
-}
-
-/// `POST /`.
-pub(super) struct ApiKeyToCreate;
-
-impl PartialSchema for ApiKeyToCreate {
-    fn schema() -> RefOr<Schema> {
-        let mut schema = CreateFields::schema();
-        if let RefOr::T(Schema::Object(object)) = &mut schema {
-            let both = json!({
-                "properties": {"expire_now": {"const": true}},
-                "required": ["expire_now", "expires_at"],
-            });
-            object.extensions = keywords([("not", both)]);
-        }
-        schema
-    }
-}
-
-impl ToSchema for ApiKeyToCreate {
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        CreateFields::schemas(schemas);
-    }
 }
 
 /// The changes to a key. A field that is left out does not change.
@@ -82,8 +56,6 @@ pub(super) struct Change {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "used for its schema only")]
 pub(super) struct Rotation {
-    /// How long the old key remains valid: `now`, `24h`, or a number of seconds. `now` and 0 revoke
-    /// it.
     #[schema(required = false, schema_with = overlap)]
     expire_previous: String,
     /// The time at which the successor expires. It cannot be later than the expiry of the caller's
@@ -102,10 +74,9 @@ fn overlap() -> Schema {
         .maximum(Some(keywright_core::NewRotation::MAX_OVERLAP.as_secs()));
     OneOfBuilder::new()
         .description(Some(
-            "How long the old key remains valid: `now`, `24h`, or a number of seconds. `now` and 0 \
-             revoke it.",
+            "How long the old key remains valid: `now`, `24h` (the default), or a number of seconds. \
+             `now` and 0 revoke it.",
         ))
-        .default(Some(json!("24h")))
         .item(named)
         .item(seconds)
         .into()

@@ -4,8 +4,6 @@ use keywright_core::{Introspection, Timestamp};
 use serde::Serialize;
 
 use super::key::KeyView;
-#[cfg(feature = "openapi")]
-use crate::schema;
 
 /// Whether a token is valid, as the API returns it: the key without its secret or hash, or the
 /// reason.
@@ -57,7 +55,7 @@ pub(crate) enum Validity<'a> {
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyValid))]
 pub(crate) struct Valid<'a> {
-    #[cfg_attr(feature = "openapi", schema(schema_with = schema::always_true))]
+    /// Always `true`.
     valid: bool,
     #[serde(flatten)]
     key: KeyView<'a>,
@@ -67,7 +65,7 @@ pub(crate) struct Valid<'a> {
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyNotValid))]
 pub(crate) struct Invalid {
-    #[cfg_attr(feature = "openapi", schema(schema_with = schema::always_false))]
+    /// Always `false`.
     valid: bool,
     code: Reason,
 }

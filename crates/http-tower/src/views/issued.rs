@@ -77,6 +77,7 @@ pub(crate) struct IssuedView<'a> {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ApiKeyId>, required = true))]
     parent_id: Option<KeyId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     confirmed: Option<bool>,
 }
 

@@ -93,6 +93,26 @@ fn every_schema_is_valid_and_every_example_matches_its_schema() {
     assert_eq!(examples, 9 + 4 + 2 * 11);
 }
 
+/// Constructs that generators of clients do not understand.
+#[test]
+fn no_schema_breaks_generated_clients() {
+    let is_boolean = |value: &Value| value.is_boolean();
+    walk(&document(), &mut |members| {
+        // OpenAPI Generator decodes only strings as an `enum`, and `const` is an `enum` to it.
+        let values = members.get("enum").and_then(Value::as_array);
+        assert!(
+            !values.is_some_and(|values| values.iter().any(is_boolean)),
+            "{members:?}"
+        );
+        assert!(!members.get("const").is_some_and(is_boolean), "{members:?}");
+        // openapi-typescript makes a property with a default required, openapi-python-client sends
+        // the default of a parameter, and OpenAPI Generator writes Go that does not compile.
+        assert!(!members.contains_key("default"), "{members:?}");
+        // OpenAPI Generator makes a type of it.
+        assert!(!members.contains_key("not"), "{members:?}");
+    });
+}
+
 #[test]
 fn operations_have_unique_ids_and_require_the_permissions_of_the_endpoints() {
     let document = document();
