@@ -160,9 +160,8 @@ fn a_successor_that_was_noted_and_not_stored_is_never_stored_once_its_caller_is_
     assert_eq!(revoke_all(&store, &caller), 1);
     // The next step of the rotation. The caller was checked in the step before.
     let rotation = Rotation::new(predecessor.key.id, 1, Retire::Now, successor.clone());
-    let workspace = sample::workspace();
-    let rotated = store.rotate(&workspace, &rotation, sample::now());
-    let rejected = block_on(rotated).unwrap_err();
+    let workspace = &predecessor.key.workspace;
+    let rejected = block_on(store.rotate(workspace, &rotation, sample::now())).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Conflict);
     assert_eq!(find(&store, &successor.key.id), None);
     assert_eq!(find(&store, &predecessor.key.id), Some(predecessor));
