@@ -42,7 +42,7 @@ impl Scan {
             .arg(format!("{}*", servers.names().record_prefix()))
             .arg("COUNT")
             .arg(STEP);
-        let Value::Array(parts) = servers.run_at(&self.node, scan).await? else {
+        let Value::Array(parts) = servers.run_at(&self.node, &scan).await? else {
             return Err(Error::Malformed("reply to SCAN"));
         };
         let [Value::BulkString(next), Value::Array(names)] = &*parts else {

@@ -73,16 +73,27 @@ impl Servers {
         }
     }
 
-    /// Sends a command of a walk to one server, once.
-    pub(crate) async fn run_at(&self, node: &Node, command: redis::Cmd) -> Result<Value> {
-        let queue = node.queue(Lane::Walk, false);
-        let exchange = queue.run(BatchRequest::Commands(vec![command]));
-        let outcome = time::timeout(self.options.deadline, exchange).await;
-        match outcome.map_err(|_| Error::TimedOut)? {
-            BatchOutcome::Replied { mut replies, .. } => {
-                ok(replies.pop().ok_or(Error::Malformed("reply"))?)
+    /// Sends a reading command of a walk to one server, and retries until the deadline.
+    pub(crate) async fn run_at(&self, node: &Node, command: &redis::Cmd) -> Result<Value> {
+        let mut failure = Error::TimedOut;
+        let attempts = async {
+            let mut backoff = Backoff::new();
+            loop {
+                let commands = BatchRequest::Commands(vec![command.clone()]);
+                failure = match node.queue(Lane::Walk, false).run(commands).await {
+                    BatchOutcome::Replied { mut replies, .. } => {
+                        return ok(replies.pop().ok_or(Error::Malformed("reply"))?);
+                    }
+                    BatchOutcome::NotSent(error) if is_permanent(&error) => return Err(error),
+                    BatchOutcome::NotSent(error) | BatchOutcome::ReplyLost(error) => error,
+                };
+                backoff.fail();
+                backoff.pause().await;
             }
-            BatchOutcome::NotSent(error) | BatchOutcome::ReplyLost(error) => Err(error),
+        };
+        match time::timeout(self.options.deadline, attempts).await {
+            Ok(result) => result,
+            Err(_) => Err(failure),
         }
     }
 
