@@ -253,6 +253,10 @@ impl KeyStore for SqliteStore {
         self.readers.find(operations::is_empty).await
     }
 
+    async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
+        self.readers.find(operations::prefix).await
+    }
+
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
         let prefix = prefix.clone();
         self.writer

@@ -349,6 +349,10 @@ impl KeyStore for MemoryStore {
         Ok(self.contents().records.is_empty())
     }
 
+    async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
+        Ok(self.contents().prefix.clone())
+    }
+
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
         Ok(self
             .contents()

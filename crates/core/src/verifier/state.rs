@@ -6,11 +6,14 @@ use super::{backend::KeyStoreBackend, cache::Cache, protocol::Protocol, upkeep::
 use crate::{
     Prefix,
     meter::{Instance, InstanceState},
+    sync::AtomicBool,
 };
 
 /// The state that all clones of a [`Verifier`](super::Verifier) share.
 pub(crate) struct VerifierState {
     pub(super) prefix: Prefix,
+    /// Whether the store is known to be claimed for the prefix.
+    pub(super) is_prefix_claimed: AtomicBool,
     pub(super) protocol: Arc<Protocol<KeyStoreBackend>>,
     pub(super) upkeep: Upkeep,
 }
@@ -19,6 +22,7 @@ impl VerifierState {
     /// Starts background work over a backend, with a cache of `cache` keys.
     pub(super) fn start(
         prefix: Prefix,
+        is_prefix_claimed: bool,
         backend: KeyStoreBackend,
         cache: usize,
     ) -> io::Result<Self> {
@@ -40,6 +44,7 @@ impl VerifierState {
         let protocol = Arc::new(Protocol::new(backend, cache, lease));
         Ok(Self {
             prefix,
+            is_prefix_claimed: AtomicBool::new(is_prefix_claimed),
             upkeep: Upkeep::start(Arc::clone(&protocol), instance)?,
             protocol,
         })
@@ -50,6 +55,7 @@ impl fmt::Debug for VerifierState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifierState")
             .field("prefix", &self.prefix)
+            .field("is_prefix_claimed", &self.is_prefix_claimed)
             .field("cache", &self.protocol.cache)
             .field("backend", &self.protocol.backend)
             .field("upkeep", &self.upkeep)

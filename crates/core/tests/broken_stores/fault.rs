@@ -107,6 +107,10 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
         inner.purge(purge).await
     }
 
+    async fn prefix(&self, inner: &MemoryStore) -> Result<Option<Prefix>, StoreError> {
+        inner.prefix().await
+    }
+
     async fn claim_prefix(
         &self,
         inner: &MemoryStore,
@@ -228,6 +232,10 @@ impl<F: Fault> KeyStore for Broken<F> {
 
     async fn is_empty(&self) -> Result<bool, StoreError> {
         self.inner.is_empty().await
+    }
+
+    async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
+        self.fault.prefix(&self.inner).await
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {

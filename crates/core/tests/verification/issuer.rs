@@ -1,8 +1,15 @@
 //! The issuer's handling of store errors, and what it stores and shows.
 
+use std::{
+    sync::{Arc, Barrier},
+    thread,
+};
+
 use keywright_core::{
-    Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError, IssueOutcome,
-    Issued, ListKeys, ListStart, Metadata, NewKey, Timestamp, Workspace, store::StoreErrorKind,
+    Caller, Config, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError,
+    IssueOutcome, Issued, Keywright, ListKeys, ListStart, Metadata, NewKey, OpenError, Permissions,
+    Prefix, Scheme, Timestamp, Workspace,
+    store::{KeyStore as _, StoreErrorKind},
 };
 use pollster::block_on;
 
@@ -185,4 +192,61 @@ fn a_caller_is_current_until_its_key_expires() {
     world.clock.adjust(1_000);
     assert!(!is_current());
     assert_eq!(world.denied(&issued.token), Denied::Expired(issued.key.id));
+}
+
+fn open_with_prefix(world: &World, prefix: &str) -> Result<Keywright, OpenError> {
+    let config = Config::new(Prefix::parse(prefix).unwrap()).with_scheme(Scheme::HmacSha256);
+    block_on(Keywright::open(config, Arc::clone(&world.store) as _))
+}
+
+#[test]
+fn opening_an_empty_store_does_not_claim_it_for_a_prefix() {
+    // The world's prefix is `sk`. It lists the keys of the empty store.
+    let world = World::new();
+    let list = ListKeys::new();
+    let page = block_on(world.keys.issuer().list(&operator(), list)).unwrap();
+    assert!(page.keys.is_empty());
+    let acme = open_with_prefix(&world, "acme").unwrap();
+    let new = || NewKey::new(name("n"));
+    let issued = block_on(acme.issuer().create(&operator(), new())).unwrap();
+    assert!(issued.token.expose().starts_with("acme_"));
+
+    // The first creation has claimed the store, also against programs that have it open already.
+    let error = block_on(world.keys.issuer().create(&operator(), new()));
+    let message = "the store's keys begin with acme_, not with sk_";
+    assert_eq!(error.map(|_| ()).unwrap_err().to_string(), message);
+    let error = open_with_prefix(&world, "sk").map(|_| ()).unwrap_err();
+    assert_eq!(error.to_string(), message);
+    assert!(open_with_prefix(&world, "acme").is_ok());
+}
+
+#[test]
+fn a_creation_that_is_not_permitted_claims_nothing() {
+    let world = World::new();
+    let nobody = Caller::new(Workspace::parse("acme").unwrap(), Permissions::default());
+    let denied = block_on(world.keys.issuer().create(&nobody, NewKey::new(name("n"))));
+    assert!(matches!(denied, Err(IssueError::NotPermitted(_))));
+    assert_eq!(block_on(world.store.prefix()).unwrap(), None);
+}
+
+#[test]
+fn of_concurrent_first_creations_with_different_prefixes_one_prefix_wins() {
+    let world = World::new();
+    let prefixes = ["aa", "bb", "cc", "dd"];
+    let opened = prefixes.map(|prefix| open_with_prefix(&world, prefix).unwrap());
+    let start = Barrier::new(opened.len());
+    let created = thread::scope(|scope| {
+        let running = opened.each_ref().map(|keys| {
+            let start = &start;
+            scope.spawn(move || {
+                start.wait();
+                let new = NewKey::new(name("n"));
+                let issued = block_on(keys.issuer().create(&operator(), new));
+                issued.is_ok()
+            })
+        });
+        running.map(|thread| thread.join().unwrap())
+    });
+    let claimed = block_on(world.store.prefix()).unwrap().unwrap();
+    assert_eq!(created, prefixes.map(|prefix| prefix == claimed.as_str()));
 }

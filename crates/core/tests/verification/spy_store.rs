@@ -228,6 +228,10 @@ impl KeyStore for SpyStore {
         self.inner.is_empty().await
     }
 
+    async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
+        self.inner.prefix().await
+    }
+
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
         self.inner.claim_prefix(prefix).await
     }

@@ -88,7 +88,9 @@ async fn a_token_is_rejected_with_503_while_the_hash_queue_is_full_and_accepted_
         is_blocked.recv_timeout(Duration::from_secs(60)).unwrap();
     }
     let mut waiting = Box::pin(keys.verifier().verify(other.token.expose().as_bytes()));
-    let poll = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let poll = waiting
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
     assert!(poll.is_pending());
 
     let response = call(&keys, token).await;

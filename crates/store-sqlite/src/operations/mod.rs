@@ -17,7 +17,7 @@ pub(crate) use self::{
     find::{find, is_empty},
     insert::insert,
     list::list,
-    prefix::claim_prefix,
+    prefix::{claim_prefix, prefix},
     purge::{delete_purgeable, find_purgeable},
     reserve::reserve,
     revoke::revoke,
