@@ -56,7 +56,10 @@ pub struct Keywright {
 }
 
 impl Keywright {
-    /// Opens the library over a store and claims the store for the prefix.
+    /// Opens the library over a store.
+    ///
+    /// The first key that is created claims the store for the prefix. Opening claims nothing, so
+    /// an empty store can be opened with another prefix later.
     ///
     /// # Errors
     ///
@@ -72,8 +75,11 @@ impl Keywright {
             entropy,
             clock,
         } = config;
-        let claimed = store.claim_prefix(&prefix).await?;
-        if claimed != prefix {
+        let claimed = store.prefix().await?;
+        let is_claimed = claimed.is_some();
+        if let Some(claimed) = claimed
+            && claimed != prefix
+        {
             return Err(OpenError::Prefix {
                 store: claimed,
                 configured: prefix,
@@ -83,7 +89,8 @@ impl Keywright {
         let proof_key = ProofKey::generate(&*entropy)?;
         let last_used = LastUsedQueue::new(cache.max(DEFAULT_CACHE));
         let backend = KeyStoreBackend::new(store, hasher, entropy, clock, last_used, proof_key);
-        let verifier = Verifier::start(prefix, backend, cache).map_err(OpenError::Threads)?;
+        let verifier =
+            Verifier::start(prefix, is_claimed, backend, cache).map_err(OpenError::Threads)?;
         Ok(Self {
             issuer: Issuer(verifier.clone()),
             verifier,
@@ -135,7 +142,7 @@ pub enum OpenError {
     /// The store's keys have another prefix.
     #[error("the store's keys begin with {store}_, not with {configured}_")]
     Prefix {
-        /// The prefix that the store was first used with.
+        /// The prefix that the store was claimed for.
         store: Prefix,
         /// The prefix of the configuration.
         configured: Prefix,

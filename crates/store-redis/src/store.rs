@@ -308,6 +308,11 @@ impl KeyStore for RedisStore {
         Ok(self.threads.run_until_dropped(ping).await?)
     }
 
+    async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
+        self.run(|servers, _| async move { operations::prefix(&servers).await })
+            .await
+    }
+
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
         let prefix = prefix.clone();
         self.run(|servers, _| async move { operations::claim_prefix(&servers, &prefix).await })

@@ -275,6 +275,10 @@ impl KeyStore for SqliteStore {
         self.finder.run(operations::is_empty).await.map(drop)
     }
 
+    async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
+        self.readers.find(operations::prefix).await
+    }
+
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
         let prefix = prefix.clone();
         self.writer

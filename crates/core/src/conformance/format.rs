@@ -12,11 +12,16 @@ use crate::{
     store::{Record, Retire},
 };
 
-/// Tests clause 15, format: a store returns the extreme values of each field unchanged, and keeps
-/// the prefix that was claimed first. Each store needs separate tests for the versions of its
-/// format.
+/// Tests clause 15, format: a store returns the extreme values of each field unchanged, has no
+/// prefix until one is claimed, and keeps the prefix that was claimed first. Each store needs
+/// separate tests for the versions of its format.
 pub fn format(harness: &impl Harness) {
     let handles = Handle::open_three(harness);
+    // Once by each handle: the first read must not claim the store either.
+    for store in &handles {
+        let prefix = store.prefix();
+        assert_eq!(prefix, None, "has a prefix that no one claimed");
+    }
     let claimed = first_claimed_prefix_stays(&handles);
     let [store, other, third] = handles;
     let mut ids = inserted_values_are_kept(&store, &other);
@@ -25,6 +30,11 @@ pub fn format(harness: &impl Harness) {
 
     drop([other, third]);
     let store = store.reopened();
+    assert_eq!(
+        store.prefix().as_ref(),
+        Some(&claimed),
+        "a handle that was opened later does not find the prefix"
+    );
     let after: Vec<Record> = ids.iter().map(|id| store.read(id)).collect();
     assert_eq!(
         after, before,
@@ -64,6 +74,8 @@ fn first_claimed_prefix_stays<H: Harness>(handles: &[Handle<'_, H>]) -> Prefix {
                 claimed,
                 "did not return the first claimed prefix to a claim of {requested}"
             );
+            let found = store.prefix();
+            assert_eq!(found.as_ref(), Some(&claimed), "did not find the prefix");
         }
     }
     claimed

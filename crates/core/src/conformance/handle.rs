@@ -184,6 +184,13 @@ impl<'h, H: Harness> Handle<'h, H> {
         }
     }
 
+    pub(super) fn prefix(&self) -> Option<Prefix> {
+        match self.wait(self.store.prefix()) {
+            Ok(prefix) => prefix,
+            Err(error) => panic!("the store failed to read its prefix: {error:?}"),
+        }
+    }
+
     pub(super) fn claim_prefix(&self, prefix: &Prefix) -> Prefix {
         match self.wait(self.store.claim_prefix(prefix)) {
             Ok(claimed) => claimed,

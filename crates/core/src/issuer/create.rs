@@ -119,6 +119,8 @@ impl Issuer {
     ///   environment or expiry.
     /// * [`CallerInactive`](IssueError::CallerInactive) if the caller has expired or was revoked,
     ///   even if that happened during the call.
+    /// * [`Prefix`](IssueError::Prefix) if another program has created keys with another prefix in
+    ///   the store since it was opened.
     /// * [`Random`](IssueError::Random), [`Hash`](IssueError::Hash) or
     ///   [`Store`](IssueError::Store) if the source of random bytes, the hashing or the store
     ///   fails.
@@ -142,6 +144,7 @@ impl Issuer {
         id: Option<KeyId>,
         now: Timestamp,
     ) -> Result<Issued, IssueError> {
+        self.claim_prefix().await?;
         let Minted {
             id,
             token,

@@ -1,6 +1,6 @@
 //! Errors of the issuer.
 
-use crate::{Permission, hash::HashError, random::RandomError, store::StoreError};
+use crate::{Permission, Prefix, hash::HashError, random::RandomError, store::StoreError};
 
 /// An error from an operation of the [`Issuer`](crate::Issuer). Nothing was changed, with one
 /// exception: after a [`Store`](Self::Store) error of the kind
@@ -39,6 +39,14 @@ pub enum IssueError {
     /// The idempotency key was already used for another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyMismatch,
+    /// Another program has claimed the store for another prefix since this one opened it.
+    #[error("the store's keys begin with {store}_, not with {configured}_")]
+    Prefix {
+        /// The prefix that the store was claimed for.
+        store: Prefix,
+        /// The prefix of the configuration.
+        configured: Prefix,
+    },
     /// The source of random bytes failed.
     #[error("could not obtain random bytes")]
     Random(#[from] RandomError),

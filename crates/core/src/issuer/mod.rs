@@ -1,5 +1,6 @@
 //! The issuer, which creates, lists, renames, rotates and revokes keys for callers.
 
+mod claim;
 mod create;
 mod error;
 mod first;

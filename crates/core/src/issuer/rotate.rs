@@ -197,6 +197,7 @@ impl Issuer {
             Retire::At(now.saturating_add(wanted.overlap.min(NewRotation::MAX_OVERLAP)))
         };
         let predecessor = record.key.id;
+        self.claim_prefix().await?;
         let Minted {
             id,
             token,

@@ -363,8 +363,8 @@ impl KeyStore for MemoryStore {
         Ok(self.contents().records.is_empty())
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        Ok(())
+    async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
+        Ok(self.contents().prefix.clone())
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {

@@ -29,6 +29,7 @@ use crate::{
     hash::Hasher,
     meter::{self, VerificationOutcome},
     store::{KeyStore, StoreError},
+    sync::Ordering,
 };
 
 /// Verifies tokens.
@@ -46,10 +47,11 @@ impl Verifier {
     /// Starts a verifier over a backend, with a cache of `cache` keys.
     pub(crate) fn start(
         prefix: Prefix,
+        is_prefix_claimed: bool,
         backend: KeyStoreBackend,
         cache: usize,
     ) -> io::Result<Self> {
-        let state = VerifierState::start(prefix, backend, cache)?;
+        let state = VerifierState::start(prefix, is_prefix_claimed, backend, cache)?;
         Ok(Self(Arc::new(state)))
     }
 
@@ -72,6 +74,7 @@ impl Verifier {
             prefix,
             protocol,
             upkeep,
+            ..
         } = &*self.0;
         let origin = *origin;
         let token = TokenRef::parse(token, prefix)
@@ -170,6 +173,15 @@ impl Verifier {
 
     pub(crate) fn prefix(&self) -> &Prefix {
         &self.0.prefix
+    }
+
+    /// Whether the store is known to be claimed for the prefix.
+    pub(crate) fn is_prefix_claimed(&self) -> bool {
+        self.0.is_prefix_claimed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn mark_prefix_claimed(&self) {
+        self.0.is_prefix_claimed.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn store(&self) -> &dyn KeyStore {

@@ -7,12 +7,15 @@ use crate::{
     Prefix,
     instance::InstanceId,
     meter::{Instance, InstanceState},
+    sync::AtomicBool,
 };
 
 /// The state that all clones of a [`Verifier`](super::Verifier) share.
 pub(crate) struct VerifierState {
     pub(super) id: InstanceId,
     pub(super) prefix: Prefix,
+    /// Whether the store is known to be claimed for the prefix.
+    pub(super) is_prefix_claimed: AtomicBool,
     pub(super) protocol: Arc<Protocol<KeyStoreBackend>>,
     pub(super) upkeep: Upkeep,
 }
@@ -21,6 +24,7 @@ impl VerifierState {
     /// Starts background work over a backend, with a cache of `cache` keys.
     pub(super) fn start(
         prefix: Prefix,
+        is_prefix_claimed: bool,
         backend: KeyStoreBackend,
         cache: usize,
     ) -> io::Result<Self> {
@@ -43,6 +47,7 @@ impl VerifierState {
         Ok(Self {
             id: InstanceId::unique(),
             prefix,
+            is_prefix_claimed: AtomicBool::new(is_prefix_claimed),
             upkeep: Upkeep::start(Arc::clone(&protocol), instance)?,
             protocol,
         })
@@ -53,6 +58,7 @@ impl fmt::Debug for VerifierState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifierState")
             .field("prefix", &self.prefix)
+            .field("is_prefix_claimed", &self.is_prefix_claimed)
             .field("cache", &self.protocol.cache)
             .field("backend", &self.protocol.backend)
             .field("upkeep", &self.upkeep)

@@ -107,8 +107,8 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
         inner.purge(purge).await
     }
 
-    async fn ping(&self, inner: &MemoryStore) -> Result<(), StoreError> {
-        inner.ping().await
+    async fn prefix(&self, inner: &MemoryStore) -> Result<Option<Prefix>, StoreError> {
+        inner.prefix().await
     }
 
     async fn claim_prefix(
@@ -234,8 +234,8 @@ impl<F: Fault> KeyStore for Broken<F> {
         self.inner.is_empty().await
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.fault.ping(&self.inner).await
+    async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
+        self.fault.prefix(&self.inner).await
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {

@@ -24,6 +24,40 @@ fn a_second_prefix_is_caught() {
     assert_fails_only::<AnyPrefix>(&["format"]);
 }
 
+/// A read of the prefix that claims the store for a default.
+#[derive(Clone, Debug, Default)]
+struct ReadThatClaims;
+
+#[async_trait]
+impl Fault for ReadThatClaims {
+    async fn prefix(&self, inner: &MemoryStore) -> Result<Option<Prefix>, StoreError> {
+        let default = Prefix::parse("sk").unwrap();
+        inner.claim_prefix(&default).await?;
+        inner.prefix().await
+    }
+}
+
+#[test]
+fn a_read_of_the_prefix_that_claims_the_store_is_caught() {
+    assert_fails_only::<ReadThatClaims>(&["format"]);
+}
+
+/// A handle that never finds the prefix, such as one that reads another name than it writes.
+#[derive(Clone, Debug, Default)]
+struct NoPrefix;
+
+#[async_trait]
+impl Fault for NoPrefix {
+    async fn prefix(&self, _: &MemoryStore) -> Result<Option<Prefix>, StoreError> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_prefix_that_is_not_found_is_caught() {
+    assert_fails_only::<NoPrefix>(&["format"]);
+}
+
 /// A column for names of 255 bytes, instead of 255 characters.
 #[derive(Clone, Debug, Default)]
 struct ShortNames;

@@ -1,9 +1,15 @@
 //! The issuer's handling of store errors, and what it stores and shows.
 
+use std::{
+    sync::{Arc, Barrier},
+    thread,
+};
+
 use keywright_core::{
-    Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError, IssueOutcome,
-    Issued, ListKeys, ListStart, Metadata, NewKey, NewRotation, Permission, Reach, Rename,
-    Timestamp, Workspace, store::StoreErrorKind,
+    Caller, Config, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError,
+    IssueOutcome, Issued, Keywright, ListKeys, ListStart, Metadata, NewKey, OpenError, Permissions,
+    Prefix, Scheme, Timestamp, Workspace,
+    store::{KeyStore as _, StoreErrorKind},
 };
 use pollster::block_on;
 
@@ -188,50 +194,59 @@ fn a_caller_is_current_until_its_key_expires() {
     assert_eq!(world.denied(&issued.token), Denied::Expired(issued.key.id));
 }
 
+fn open_with_prefix(world: &World, prefix: &str) -> Result<Keywright, OpenError> {
+    let config = Config::new(Prefix::parse(prefix).unwrap()).with_scheme(Scheme::HmacSha256);
+    block_on(Keywright::open(config, Arc::clone(&world.store) as _))
+}
+
 #[test]
-fn a_caller_that_another_instance_verified_is_rejected_by_every_operation() {
+fn opening_an_empty_store_does_not_claim_it_for_a_prefix() {
+    // The world's prefix is `sk`. It lists the keys of the empty store.
     let world = World::new();
-    // The other instance has the same store, so every id that the caller names exists here.
-    let other = world.reopened(|config| config);
-    let issued = world.issue();
-    let verified = other.verify(&issued.token).unwrap();
-    let (issuer, id) = (world.keys.issuer(), issued.key.id);
-    let idempotency = IdempotencyKey::parse("once").unwrap();
-    let rename = Rename::new(Some(name("x")), None);
-    let rotation = NewRotation::new();
-    let rejections = |caller: &Caller| {
-        let new = || NewKey::new(name("n"));
-        let rotate_once = issuer.rotate_once(caller, &id, &rotation, &idempotency, b"");
-        [
-            issuer.authorize(caller, &Permission::API_KEYS_READ).err(),
-            block_on(issuer.create(caller, new())).err(),
-            block_on(issuer.create_once(caller, new(), &idempotency, b"")).err(),
-            block_on(issuer.list(caller, ListKeys::new())).err(),
-            block_on(issuer.find(caller, &id)).err(),
-            block_on(issuer.rename(caller, &id, &rename)).err(),
-            block_on(issuer.rotate(caller, &id, &rotation)).err(),
-            block_on(rotate_once).err(),
-            block_on(issuer.introspect(caller, b"x")).err(),
-            block_on(issuer.revoke(caller, &id, Reach::Key)).err(),
-        ]
-    };
-    let foreign = verified.caller().with_environment(Environment::Live);
-    for caller in [&foreign, &foreign.clone()] {
-        assert!(!world.keys.verifier().trusts(caller));
-        assert!(!world.keys.verifier().has_verified(&verified));
-        for rejection in rejections(caller) {
-            assert!(
-                matches!(rejection, Some(IssueError::CallerForeign)),
-                "{rejection:?}"
-            );
-        }
-    }
-    // The host's own word counts everywhere, and so does a clone of this instance.
-    let own = world.verify(&issued.token).unwrap();
-    let clone = world.keys.clone();
-    assert!(clone.verifier().trusts(&own.caller()) && clone.verifier().has_verified(&own));
-    for caller in [own.caller(), Caller::from(verified.key()), operator()] {
-        assert!(world.keys.verifier().trusts(&caller));
-        assert!(create(&world, &caller).is_ok());
-    }
+    let list = ListKeys::new();
+    let page = block_on(world.keys.issuer().list(&operator(), list)).unwrap();
+    assert!(page.keys.is_empty());
+    let acme = open_with_prefix(&world, "acme").unwrap();
+    let new = || NewKey::new(name("n"));
+    let issued = block_on(acme.issuer().create(&operator(), new())).unwrap();
+    assert!(issued.token.expose().starts_with("acme_"));
+
+    // The first creation has claimed the store, also against programs that have it open already.
+    let error = block_on(world.keys.issuer().create(&operator(), new()));
+    let message = "the store's keys begin with acme_, not with sk_";
+    assert_eq!(error.map(|_| ()).unwrap_err().to_string(), message);
+    let error = open_with_prefix(&world, "sk").map(|_| ()).unwrap_err();
+    assert_eq!(error.to_string(), message);
+    assert!(open_with_prefix(&world, "acme").is_ok());
+}
+
+#[test]
+fn a_creation_that_is_not_permitted_claims_nothing() {
+    let world = World::new();
+    let nobody = Caller::new(Workspace::parse("acme").unwrap(), Permissions::default());
+    let denied = block_on(world.keys.issuer().create(&nobody, NewKey::new(name("n"))));
+    assert!(matches!(denied, Err(IssueError::NotPermitted(_))));
+    assert_eq!(block_on(world.store.prefix()).unwrap(), None);
+}
+
+#[test]
+fn of_concurrent_first_creations_with_different_prefixes_one_prefix_wins() {
+    let world = World::new();
+    let prefixes = ["aa", "bb", "cc", "dd"];
+    let opened = prefixes.map(|prefix| open_with_prefix(&world, prefix).unwrap());
+    let start = Barrier::new(opened.len());
+    let created = thread::scope(|scope| {
+        let running = opened.each_ref().map(|keys| {
+            let start = &start;
+            scope.spawn(move || {
+                start.wait();
+                let new = NewKey::new(name("n"));
+                let issued = block_on(keys.issuer().create(&operator(), new));
+                issued.is_ok()
+            })
+        });
+        running.map(|thread| thread.join().unwrap())
+    });
+    let claimed = block_on(world.store.prefix()).unwrap().unwrap();
+    assert_eq!(created, prefixes.map(|prefix| prefix == claimed.as_str()));
 }

@@ -33,7 +33,7 @@ pub(crate) use self::{
     reserve::reserve,
     revoke::revoke,
     rotate::rotate,
-    settings::{claim_prefix, format},
+    settings::{claim_prefix, format, prefix},
     touch::touch,
     update::{rehash, rename},
 };

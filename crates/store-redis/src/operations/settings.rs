@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keywright_core::Prefix;
-use redis::Value;
+use redis::{Value, cmd};
 
 use crate::{
     error::{Error, Result},
@@ -13,10 +13,26 @@ use crate::{
     servers::Servers,
 };
 
+/// Returns the token prefix, if one is set.
+pub(crate) async fn prefix(servers: &Arc<Servers>) -> Result<Option<Prefix>> {
+    let name = servers.names().setting("prefix");
+    let mut get = cmd("GET");
+    get.arg(&name);
+    let response = servers.run(Request::new(&name, Effect::Read, get)).await?;
+    match response.value {
+        Value::Nil => Ok(None),
+        value => parse_prefix(&text(value)?).map(Some),
+    }
+}
+
 /// Sets the token prefix unless one is set, and returns the prefix of the store.
 pub(crate) async fn claim_prefix(servers: &Arc<Servers>, prefix: &Prefix) -> Result<Prefix> {
     let claimed = claim(servers, "prefix", prefix.as_str()).await?;
-    Prefix::parse(&claimed).map_err(|_| Error::Malformed("prefix"))
+    parse_prefix(&claimed)
+}
+
+fn parse_prefix(text: &str) -> Result<Prefix> {
+    Prefix::parse(text).map_err(|_| Error::Malformed("prefix"))
 }
 
 /// Sets the format to this program's unless one is set, and returns the format of the store.
@@ -31,7 +47,11 @@ async fn claim(servers: &Arc<Servers>, setting: &str, value: &str) -> Result<Str
         arguments: vec![value.into()],
     };
     let request = Request::script(call, Effect::Idempotent);
-    match servers.run(request).await?.value {
+    text(servers.run(request).await?.value)
+}
+
+fn text(value: Value) -> Result<String> {
+    match value {
         Value::BulkString(bytes) => {
             String::from_utf8(bytes).map_err(|_| Error::Malformed("setting"))
         }

@@ -17,9 +17,9 @@ mod update;
 pub(crate) use self::{
     find::{find, is_empty},
     insert::insert,
-    list::Listing,
-    prefix::claim_prefix,
-    purge::{PurgeSearch, delete_purgeable},
+    list::list,
+    prefix::{claim_prefix, prefix},
+    purge::{delete_purgeable, find_purgeable},
     reserve::reserve,
     revoke::revoke,
     rotate::{Predecessor, rotate},

@@ -1,7 +1,7 @@
-//! Claiming the store for a token prefix.
+//! The token prefix that the store was claimed for.
 
 use keywright_core::Prefix;
-use rusqlite::{Connection, types::Type};
+use rusqlite::{Connection, OptionalExtension, types::Type};
 
 use crate::error::Result;
 
@@ -11,16 +11,29 @@ const CLAIM: &str = "
 
 const CLAIMED: &str = "SELECT value FROM settings WHERE name = 'prefix'";
 
+/// Returns the prefix that the store was claimed for.
+pub(crate) fn prefix(connection: &Connection) -> Result<Option<Prefix>> {
+    let claimed = connection
+        .prepare_cached(CLAIMED)?
+        .query_one((), |row| row.get(0))
+        .optional()?;
+    claimed.map(parse).transpose()
+}
+
 /// Claims the store for `prefix` unless it has a prefix, and returns the prefix that it has now.
 pub(crate) fn claim_prefix(connection: &Connection, prefix: &Prefix) -> Result<Prefix> {
     connection
         .prepare_cached(CLAIM)?
         .execute([prefix.as_str()])?;
-    let claimed: String = connection
+    let claimed = connection
         .prepare_cached(CLAIMED)?
         .query_one((), |row| row.get(0))?;
-    let claimed = Prefix::parse(&claimed).map_err(|error| {
+    parse(claimed)
+}
+
+fn parse(claimed: String) -> Result<Prefix> {
+    let prefix = Prefix::parse(&claimed).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
     })?;
-    Ok(claimed)
+    Ok(prefix)
 }
