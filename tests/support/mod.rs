@@ -23,7 +23,7 @@ pub(crate) use self::{
     nginx::Nginx,
     redis::Redis,
     response::Response,
-    server::{Server, get, request},
+    server::{Server, connect, get, request},
     token::{assert_nowhere_in, forge, id_of, parse, secret_of, with_last_character_changed},
     wait::{PATIENCE, until_available, wait_for},
 };

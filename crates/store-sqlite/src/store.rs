@@ -276,7 +276,7 @@ impl KeyStore for SqliteStore {
     }
 
     async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
-        self.readers.find(operations::prefix).await
+        self.finder.run(operations::prefix).await
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {

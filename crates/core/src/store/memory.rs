@@ -363,6 +363,10 @@ impl KeyStore for MemoryStore {
         Ok(self.contents().records.is_empty())
     }
 
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
         Ok(self.contents().prefix.clone())
     }

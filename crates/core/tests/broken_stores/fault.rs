@@ -107,6 +107,10 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
         inner.purge(purge).await
     }
 
+    async fn ping(&self, inner: &MemoryStore) -> Result<(), StoreError> {
+        inner.ping().await
+    }
+
     async fn prefix(&self, inner: &MemoryStore) -> Result<Option<Prefix>, StoreError> {
         inner.prefix().await
     }
@@ -232,6 +236,10 @@ impl<F: Fault> KeyStore for Broken<F> {
 
     async fn is_empty(&self) -> Result<bool, StoreError> {
         self.inner.is_empty().await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.fault.ping(&self.inner).await
     }
 
     async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {

@@ -7,8 +7,8 @@ use std::{
 
 use keywright_core::{
     Caller, Config, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError,
-    IssueOutcome, Issued, Keywright, ListKeys, ListStart, Metadata, NewKey, OpenError, Permissions,
-    Prefix, Scheme, Timestamp, Workspace,
+    IssueOutcome, Issued, Keywright, ListKeys, ListStart, Metadata, NewKey, NewRotation, OpenError,
+    Permission, Permissions, Prefix, Reach, Rename, Scheme, Timestamp, Workspace,
     store::{KeyStore as _, StoreErrorKind},
 };
 use pollster::block_on;
@@ -194,6 +194,54 @@ fn a_caller_is_current_until_its_key_expires() {
     assert_eq!(world.denied(&issued.token), Denied::Expired(issued.key.id));
 }
 
+#[test]
+fn a_caller_that_another_instance_verified_is_rejected_by_every_operation() {
+    let world = World::new();
+    // The other instance has the same store, so every id that the caller names exists here.
+    let other = world.reopened(|config| config);
+    let issued = world.issue();
+    let verified = other.verify(&issued.token).unwrap();
+    let (issuer, id) = (world.keys.issuer(), issued.key.id);
+    let idempotency = IdempotencyKey::parse("once").unwrap();
+    let rename = Rename::new(Some(name("x")), None);
+    let rotation = NewRotation::new();
+    let rejections = |caller: &Caller| {
+        let new = || NewKey::new(name("n"));
+        let rotate_once = issuer.rotate_once(caller, &id, &rotation, &idempotency, b"");
+        [
+            issuer.authorize(caller, &Permission::API_KEYS_READ).err(),
+            block_on(issuer.create(caller, new())).err(),
+            block_on(issuer.create_once(caller, new(), &idempotency, b"")).err(),
+            block_on(issuer.list(caller, ListKeys::new())).err(),
+            block_on(issuer.find(caller, &id)).err(),
+            block_on(issuer.rename(caller, &id, &rename)).err(),
+            block_on(issuer.rotate(caller, &id, &rotation)).err(),
+            block_on(rotate_once).err(),
+            block_on(issuer.introspect(caller, b"x")).err(),
+            block_on(issuer.revoke(caller, &id, Reach::Key)).err(),
+        ]
+    };
+    let foreign = verified.caller().with_environment(Environment::Live);
+    for caller in [&foreign, &foreign.clone()] {
+        assert!(!world.keys.verifier().trusts(caller));
+        assert!(!world.keys.verifier().has_verified(&verified));
+        for rejection in rejections(caller) {
+            assert!(
+                matches!(rejection, Some(IssueError::CallerForeign)),
+                "{rejection:?}"
+            );
+        }
+    }
+    // The host's own word counts everywhere, and so does a clone of this instance.
+    let own = world.verify(&issued.token).unwrap();
+    let clone = world.keys.clone();
+    assert!(clone.verifier().trusts(&own.caller()) && clone.verifier().has_verified(&own));
+    for caller in [own.caller(), Caller::from(verified.key()), operator()] {
+        assert!(world.keys.verifier().trusts(&caller));
+        assert!(create(&world, &caller).is_ok());
+    }
+}
+
 fn open_with_prefix(world: &World, prefix: &str) -> Result<Keywright, OpenError> {
     let config = Config::new(Prefix::parse(prefix).unwrap()).with_scheme(Scheme::HmacSha256);
     block_on(Keywright::open(config, Arc::clone(&world.store) as _))
@@ -223,8 +271,13 @@ fn opening_an_empty_store_does_not_claim_it_for_a_prefix() {
 #[test]
 fn a_creation_that_is_not_permitted_claims_nothing() {
     let world = World::new();
-    let nobody = Caller::new(Workspace::parse("acme").unwrap(), Permissions::default());
-    let denied = block_on(world.keys.issuer().create(&nobody, NewKey::new(name("n"))));
+    let powerless = Caller::new(Workspace::parse("acme").unwrap(), Permissions::default());
+    let denied = block_on(
+        world
+            .keys
+            .issuer()
+            .create(&powerless, NewKey::new(name("n"))),
+    );
     assert!(matches!(denied, Err(IssueError::NotPermitted(_))));
     assert_eq!(block_on(world.store.prefix()).unwrap(), None);
 }

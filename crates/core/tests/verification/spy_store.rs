@@ -228,6 +228,10 @@ impl KeyStore for SpyStore {
         self.inner.is_empty().await
     }
 
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.ping().await
+    }
+
     async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
         self.inner.prefix().await
     }

@@ -17,9 +17,9 @@ mod update;
 pub(crate) use self::{
     find::{find, is_empty},
     insert::insert,
-    list::list,
+    list::Listing,
     prefix::{claim_prefix, prefix},
-    purge::{delete_purgeable, find_purgeable},
+    purge::{PurgeSearch, delete_purgeable},
     reserve::reserve,
     revoke::revoke,
     rotate::{Predecessor, rotate},
