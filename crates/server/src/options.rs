@@ -27,7 +27,7 @@ pub(crate) struct LibraryOptions {
     #[arg(long, env = "KEYWRIGHT_HASH", value_enum, default_value_t = Hash::Argon2id, global = true)]
     pub(crate) hash: Hash,
 
-    /// Number of verified keys to cache, about 400 bytes each; 0 disables the cache
+    /// Number of verified keys to cache, usually about 400 bytes each; 0 disables the cache
     #[arg(
         long,
         env = "KEYWRIGHT_CACHE",
@@ -36,6 +36,16 @@ pub(crate) struct LibraryOptions {
         global = true
     )]
     pub(crate) cache: usize,
+
+    /// Bytes that the cached keys may take; a key with maximal metadata takes 12 KiB
+    #[arg(
+        long,
+        env = "KEYWRIGHT_CACHE_BYTES",
+        value_name = "BYTES",
+        default_value_t = 67_108_864,
+        global = true
+    )]
+    pub(crate) cache_bytes: usize,
 
     /// File of peppers: a line `ID HEX-KEY` each, newest last, keys of 32 to 64 bytes
     #[arg(
