@@ -32,7 +32,8 @@ fn memory_of_cached_keys(count: u32) -> u32 {
     let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
     let config = Config::new(issued::prefix())
         .with_scheme(Scheme::HmacSha256)
-        .with_cache(count);
+        .with_cache(count)
+        .with_cache_bytes(usize::MAX);
     let keys = block_on(Keywright::open(config, Arc::new(store))).unwrap();
     let runtime = issued::runtime();
     let tokens = issued::issue(&keys, count, &runtime);

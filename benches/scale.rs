@@ -105,7 +105,8 @@ impl Filled {
         let open = |cache| {
             let config = Config::new(issued::prefix())
                 .with_scheme(Scheme::HmacSha256)
-                .with_cache(cache);
+                .with_cache(cache)
+                .with_cache_bytes(usize::MAX);
             block_on(Keywright::open(config, Arc::clone(&store) as _)).unwrap()
         };
         let mut filled = Self {

@@ -103,7 +103,8 @@ impl Hot {
         let scheme = Scheme::Argon2id(Argon2Params::new(8, 1, 1).unwrap());
         let config = Config::new(issued::prefix())
             .with_scheme(scheme)
-            .with_cache(count);
+            .with_cache(count)
+            .with_cache_bytes(usize::MAX);
         let keys = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
         let runtime = issued::runtime();
         let tokens = issued::issue(&keys, count, &runtime);

@@ -2,10 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{Clock, Entropy, OsEntropy, PepperRing, Prefix, Scheme, SystemClock};
+use crate::{
+    Clock, Entropy, OsEntropy, PepperRing, Prefix, Scheme, SystemClock, verifier::CacheCapacity,
+};
 
 /// The default cache capacity, in keys.
 pub(crate) const DEFAULT_CACHE: usize = 100_000;
+
+/// The default cache capacity, in bytes.
+pub(crate) const DEFAULT_CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// The default number of places for each purpose in the queue for Argon2.
 const DEFAULT_HASH_QUEUE: usize = 256;
@@ -18,6 +23,7 @@ const DEFAULT_HASH_QUEUE: usize = 256;
 /// | [`with_peppers`](Self::with_peppers) | none |
 /// | [`with_hash_queue`](Self::with_hash_queue) | 256 verifications, 256 new hashes |
 /// | [`with_cache`](Self::with_cache) | 100,000 keys |
+/// | [`with_cache_bytes`](Self::with_cache_bytes) | 64 MiB |
 /// | [`with_entropy`](Self::with_entropy) | the operating system's |
 /// | [`with_clock`](Self::with_clock) | the operating system's |
 #[must_use]
@@ -26,7 +32,7 @@ pub struct Config {
     pub(crate) scheme: Scheme,
     pub(crate) peppers: PepperRing,
     pub(crate) hash_queue: usize,
-    pub(crate) cache: usize,
+    pub(crate) cache: CacheCapacity,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -43,7 +49,10 @@ impl Config {
             scheme: Scheme::default(),
             peppers: PepperRing::default(),
             hash_queue: DEFAULT_HASH_QUEUE,
-            cache: DEFAULT_CACHE,
+            cache: CacheCapacity {
+                keys: DEFAULT_CACHE,
+                bytes: DEFAULT_CACHE_BYTES,
+            },
             entropy: Arc::new(OsEntropy),
             clock: Arc::new(SystemClock),
         }
@@ -83,7 +92,22 @@ impl Config {
     /// With 0, each verification reads the store and computes the hash. A key takes about 400
     /// bytes, including a name of 20 characters and three permissions.
     pub fn with_cache(mut self, keys: usize) -> Self {
-        self.cache = keys;
+        self.cache.keys = keys;
+        self
+    }
+
+    /// Sets how many bytes the cached keys may take, by an estimate that counts each key in full.
+    /// With 0, nothing is cached.
+    ///
+    /// Names, metadata and permissions differ in size, so either bound may be reached first: 64 MiB
+    /// hold 100,000 keys of 670 bytes, but about 5,000 keys of the maximum size, 12 KiB. A key that
+    /// was used recently stays, whatever the size of others. A key that was evicted costs a run of
+    /// Argon2 at its next use.
+    ///
+    /// Last uses that are not written yet keep their keys in memory, too, up to the same number of
+    /// bytes (64 MiB if that is more) for keys that are no longer cached.
+    pub fn with_cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache.bytes = bytes;
         self
     }
 

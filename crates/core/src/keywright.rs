@@ -4,12 +4,12 @@ use std::{io, sync::Arc};
 
 use crate::{
     Config, Issuer, Prefix, Verifier,
-    config::DEFAULT_CACHE,
+    config::{DEFAULT_CACHE, DEFAULT_CACHE_BYTES},
     hash::Hasher,
     meter,
     random::RandomError,
     store::{KeyStore, StoreError},
-    verifier::{KeyStoreBackend, LastUsedQueue, ProofKey},
+    verifier::{CacheCapacity, KeyStoreBackend, LastUsedQueue, ProofKey},
 };
 
 /// The library, opened over a store: an [`Issuer`] and a [`Verifier`]. Clones are cheap and share
@@ -30,6 +30,7 @@ use crate::{
 /// | `keywright_rehashes_total` | counter | hashes replaced with the current scheme and pepper |
 /// | `keywright_instances` | gauge | open `Keywright`s, not counting clones |
 /// | `keywright_cached_keys` | gauge | keys in the cache |
+/// | `keywright_cached_bytes` | gauge | memory that they take, approximately |
 /// | `keywright_argon2_waiting` | gauge | runs of Argon2 that wait for a core, by `purpose` |
 /// | `keywright_last_uses_waiting` | gauge | keys whose last use is not written yet |
 /// | `keywright_lease_holds` | gauge | `Keywright`s whose [`Lease`](crate::store::Lease) holds |
@@ -87,7 +88,10 @@ impl Keywright {
         }
         let hasher = Hasher::start(scheme, &peppers, hash_queue).map_err(OpenError::Threads)?;
         let proof_key = ProofKey::generate(&*entropy)?;
-        let last_used = LastUsedQueue::new(cache.max(DEFAULT_CACHE));
+        let last_used = LastUsedQueue::new(CacheCapacity {
+            keys: cache.keys.max(DEFAULT_CACHE),
+            bytes: cache.bytes.max(DEFAULT_CACHE_BYTES),
+        });
         let backend = KeyStoreBackend::new(store, hasher, entropy, clock, last_used, proof_key);
         let verifier =
             Verifier::start(prefix, is_claimed, backend, cache).map_err(OpenError::Threads)?;

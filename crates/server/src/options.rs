@@ -47,7 +47,7 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) hash: Hash,
 
-    /// Number of verified keys to cache, about 400 bytes each; 0 disables the cache
+    /// Number of verified keys to cache, usually about 400 bytes each; 0 disables the cache
     #[arg(
         long,
         env = "KEYWRIGHT_CACHE",
@@ -57,6 +57,16 @@ pub(crate) struct LibraryOptions {
         value_parser = parsed::<usize>()
     )]
     pub(crate) cache: usize,
+
+    /// Bytes that the cached keys may take; a key with maximal metadata takes 12 KiB
+    #[arg(
+        long,
+        env = "KEYWRIGHT_CACHE_BYTES",
+        value_name = "BYTES",
+        default_value_t = 67_108_864,
+        global = true
+    )]
+    pub(crate) cache_bytes: usize,
 
     /// File of peppers: a line `ID HEX-KEY` each, newest last, keys of 32 to 64 bytes
     ///

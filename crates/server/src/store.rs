@@ -78,7 +78,8 @@ pub(crate) struct Library {
 pub(crate) async fn open(url: &StoreUrl<'_>, options: &LibraryOptions) -> Result<Library> {
     let mut config = Config::new(options.prefix.clone())
         .with_scheme(options.hash.into())
-        .with_cache(options.cache);
+        .with_cache(options.cache)
+        .with_cache_bytes(options.cache_bytes);
     if let Some(path) = &options.pepper_file {
         let ring = pepper_file::read(path)
             .with_context(|| format!("cannot use the pepper file {}", path.display()))?;

@@ -32,6 +32,7 @@ pub(crate) enum CacheMiss {
 )]
 pub(crate) struct InstanceState {
     pub(crate) cached_keys: usize,
+    pub(crate) cached_bytes: usize,
     /// The runs of Argon2 that wait, for verifications and for new hashes.
     pub(crate) waiting_verifications: usize,
     pub(crate) waiting_new_hashes: usize,

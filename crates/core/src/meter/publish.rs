@@ -51,6 +51,7 @@ impl Drop for Instance {
 struct Gauges {
     instances: u32,
     cached_keys: usize,
+    cached_bytes: usize,
     waiting_verifications: usize,
     waiting_new_hashes: usize,
     last_uses_waiting: usize,
@@ -66,6 +67,7 @@ impl Gauges {
             let state = read();
             gauges.instances += 1;
             gauges.cached_keys += state.cached_keys;
+            gauges.cached_bytes += state.cached_bytes;
             gauges.waiting_verifications += state.waiting_verifications;
             gauges.waiting_new_hashes += state.waiting_new_hashes;
             gauges.last_uses_waiting += state.last_uses_waiting;
@@ -101,6 +103,7 @@ pub(crate) fn publish() {
     let gauges = Gauges::read(&instances);
     gauge!("keywright_instances").set(gauges.instances);
     gauge!("keywright_cached_keys").set(to_f64(gauges.cached_keys));
+    gauge!("keywright_cached_bytes").set(to_f64(gauges.cached_bytes));
     for (purpose, waiting) in [
         ("verification", gauges.waiting_verifications),
         ("new_hash", gauges.waiting_new_hashes),
@@ -163,6 +166,11 @@ fn describe() {
     ] {
         describe_gauge!(name, Unit::Count, text);
     }
+    describe_gauge!(
+        "keywright_cached_bytes",
+        Unit::Bytes,
+        "Memory that the keys in the cache take, approximately"
+    );
     describe_gauge!(
         "keywright_lease_remaining_seconds",
         Unit::Seconds,

@@ -12,7 +12,7 @@ use crate::{
     KeyId,
     meter::{self, CacheMiss},
     store::{Lease, Stamp, Watch},
-    sync::{AtomicBool, AtomicU64, Mutex, Ordering, PoisonError, fence},
+    sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, fence},
 };
 
 /// The maximum number of recently used keys that an eviction skips. It evicts the key after them.
@@ -31,10 +31,36 @@ const STALE: u64 = u64::MAX;
 pub(crate) struct Cache {
     map: Map<Entry>,
     lease: Arc<Lease>,
-    capacity: usize,
-    /// The ids in the map. The next candidate for eviction is first.
-    eviction_order: Mutex<VecDeque<KeyId>>,
+    capacity: CacheCapacity,
+    contents: Mutex<Contents>,
     fills: AtomicU64,
+}
+
+/// The bounds of a cache. With 0 for either, nothing is cached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct CacheCapacity {
+    pub(crate) keys: usize,
+    pub(crate) bytes: usize,
+}
+
+/// The keys in the map, as far as eviction needs them.
+#[derive(Default)]
+struct Contents {
+    /// The ids, the next candidate for eviction first.
+    order: VecDeque<KeyId>,
+    /// The sum of the weights. Threads that replace the same entry may update it in another order
+    /// than the map, so it may be below 0 until the last of them has.
+    bytes: i64,
+}
+
+impl Contents {
+    fn exceeds(&self, capacity: CacheCapacity) -> bool {
+        self.order.len() > capacity.keys || self.bytes > to_i64(capacity.bytes)
+    }
+}
+
+fn to_i64(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// The cache's entry for one key.
@@ -69,20 +95,26 @@ impl Entry {
         }
     }
 
-    /// Whether the token was verified against this hash. `None` if the entry has another hash.
+    /// Returns about how many bytes the entry takes.
+    fn weight(&self) -> usize {
+        self.cached.weight()
+    }
+
+    /// Whether the token is the one that was verified against this hash, or `None` if the entry is
+    /// about another hash.
     pub(super) fn proves(&self, token: TokenMac, hash: Fingerprint) -> Option<bool> {
         (self.proof.hash == hash).then(|| self.proof.token.matches(token))
     }
 }
 
 impl Cache {
-    /// Creates a cache of `capacity` keys. With 0, nothing is cached.
-    pub(crate) fn new(capacity: usize, lease: Arc<Lease>) -> Arc<Self> {
+    /// Creates an empty cache.
+    pub(crate) fn new(capacity: CacheCapacity, lease: Arc<Lease>) -> Arc<Self> {
         let cache = Arc::new(Self {
             map: Map::new(),
             lease: Arc::clone(&lease),
             capacity,
-            eviction_order: Mutex::default(),
+            contents: Mutex::default(),
             fills: AtomicU64::new(0),
         });
         let watcher: std::sync::Weak<dyn Watch> = Arc::downgrade(&cache) as _;
@@ -117,13 +149,15 @@ impl Cache {
     /// Inserts an entry whose record was read after `stamp` was taken. The entry becomes fresh only
     /// if no change of the record was published since.
     pub(super) fn fill(&self, id: KeyId, stamp: Stamp, entry: Entry) {
-        if self.capacity == 0 {
+        if self.capacity.keys == 0 || self.capacity.bytes == 0 {
             return;
         }
+        let weight = entry.weight();
         let filling = FILLING | self.fills.fetch_add(1, Ordering::Relaxed);
         entry.freshness.store(filling, Ordering::Relaxed);
-        if self.map.insert(id, entry) {
-            self.make_room(id);
+        let replaced = self.map.insert(id, entry, Entry::weight);
+        if replaced != Some(weight) {
+            self.make_room(id, weight, replaced);
         }
         // Pairs with the fence in `Lease::changed`. This thread inserts the entry and then reads
         // the stamp. A thread that publishes a change moves the stamp and then marks the entry as
@@ -144,16 +178,21 @@ impl Cache {
         }
     }
 
-    /// Appends a new id to the eviction order and evicts keys beyond the capacity.
-    fn make_room(&self, id: KeyId) {
-        let mut order = self
-            .eviction_order
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        order.push_back(id);
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an entry with this weight, which is new or replaces one with another weight, and
+    /// evicts keys beyond the capacity.
+    fn make_room(&self, id: KeyId, weight: usize, replaced: Option<usize>) {
+        let mut contents = self.contents();
+        contents.bytes += to_i64(weight) - to_i64(replaced.unwrap_or(0));
+        if replaced.is_none() {
+            contents.order.push_back(id);
+        }
         let mut second_chances = 0;
-        while order.len() > self.capacity {
-            let Some(candidate) = order.pop_front() else {
+        while contents.exceeds(self.capacity) {
+            let Some(candidate) = contents.order.pop_front() else {
                 return;
             };
             let used = self.map.read(&candidate, |entry| {
@@ -161,9 +200,10 @@ impl Cache {
             });
             if used == Some(true) && second_chances < MAX_SECOND_CHANCES {
                 second_chances += 1;
-                order.push_back(candidate);
+                contents.order.push_back(candidate);
             } else {
-                self.map.remove(&candidate);
+                let evicted = self.map.remove(&candidate, Entry::weight);
+                contents.bytes -= to_i64(evicted.unwrap_or(0));
                 meter::evicted();
             }
         }
@@ -172,6 +212,11 @@ impl Cache {
     /// Returns the number of keys in the cache.
     pub(crate) fn len(&self) -> usize {
         self.map.len()
+    }
+
+    /// Returns about how many bytes the keys in the cache take.
+    pub(crate) fn bytes(&self) -> usize {
+        usize::try_from(self.contents().bytes).unwrap_or(0)
     }
 
     /// Returns why [`read_fresh`](Self::read_fresh) found nothing.
@@ -197,6 +242,7 @@ impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
             .field("keys", &self.len())
+            .field("bytes", &self.bytes())
             .field("capacity", &self.capacity)
             .finish_non_exhaustive()
     }

@@ -1,7 +1,7 @@
 //! A key as it was read from the store, and its last use in this process.
 
 use crate::{
-    Environment, Key, Timestamp,
+    Environment, Key, Metadata, Timestamp,
     sync::{AtomicBool, AtomicI64, Ordering},
 };
 
@@ -30,6 +30,10 @@ pub(crate) struct CachedKey {
 
 const NEVER: i64 = -1;
 
+/// The bytes of a cached key outside its parts: the entry in the map, the id in the eviction order,
+/// and the headers and rounding of its allocations.
+const OVERHEAD: usize = 192;
+
 impl CachedKey {
     pub(super) fn new(key: Key, version: u64) -> Self {
         let last_used = key.last_used_at.map_or(NEVER, Timestamp::as_millis);
@@ -42,6 +46,24 @@ impl CachedKey {
             version,
             key,
         }
+    }
+
+    /// Returns about how many bytes the key takes in the cache. Values that it shares with other
+    /// keys count in full.
+    pub(super) fn weight(&self) -> usize {
+        let Key {
+            workspace,
+            name,
+            permissions,
+            metadata,
+            ..
+        } = &self.key;
+        let permissions = permissions
+            .iter()
+            .map(|permission| size_of_val(permission) + permission.as_str().len());
+        let metadata = metadata.as_ref().map_or("", Metadata::as_json);
+        let texts = [workspace.as_str(), name.as_str(), metadata].map(str::len);
+        OVERHEAD + size_of::<Self>() + permissions.sum::<usize>() + texts.iter().sum::<usize>()
     }
 
     /// Whether a record is the same as this one, apart from its last use.

@@ -11,8 +11,11 @@ use crate::{
 /// have.
 const CAPACITY: usize = 4096;
 
-/// The workspaces and permission sets of recently read keys. A store allocates both for each row,
-/// and cached keys share them.
+/// The most bytes for each kind of value. This binds for large permission sets.
+const CAPACITY_BYTES: usize = 2 * 1024 * 1024;
+
+/// The workspaces and permission sets of recently read keys. A store allocates both for each row;
+/// cached keys share them.
 #[derive(Default)]
 pub(super) struct Interner {
     workspaces: InternedValues<Workspace>,
@@ -22,30 +25,47 @@ pub(super) struct Interner {
 impl Interner {
     /// Replaces the key's workspace and permissions with shared ones.
     pub(super) fn intern(&self, key: &mut Key) {
-        self.workspaces.intern(&mut key.workspace);
-        self.permissions.intern(&mut key.permissions);
+        let workspace = key.workspace.as_str().len();
+        self.workspaces.intern(&mut key.workspace, workspace);
+        let permissions = key
+            .permissions
+            .iter()
+            .map(|permission| size_of_val(permission) + permission.as_str().len())
+            .sum();
+        self.permissions.intern(&mut key.permissions, permissions);
     }
 }
 
-struct InternedValues<T>(Mutex<HashSet<T>>);
+struct InternedValues<T>(Mutex<Values<T>>);
+
+struct Values<T> {
+    set: HashSet<T>,
+    bytes: usize,
+}
 
 impl<T> Default for InternedValues<T> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self(Mutex::new(Values {
+            set: HashSet::new(),
+            bytes: 0,
+        }))
     }
 }
 
 impl<T: Clone + Eq + Hash> InternedValues<T> {
-    fn intern(&self, value: &mut T) {
+    /// Replaces a value of this many bytes with an equal one, or keeps it for later values.
+    fn intern(&self, value: &mut T, bytes: usize) {
         let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = values.get(value) {
+        if let Some(shared) = values.set.get(value) {
             *value = shared.clone();
             return;
         }
-        if values.len() >= CAPACITY {
-            values.clear();
+        if values.set.len() >= CAPACITY || values.bytes + bytes > CAPACITY_BYTES {
+            values.set.clear();
+            values.bytes = 0;
         }
-        values.insert(value.clone());
+        values.set.insert(value.clone());
+        values.bytes += bytes;
     }
 }
 
@@ -62,7 +82,7 @@ mod tests {
         let values = InternedValues::default();
         let intern = |number| {
             let mut value = workspace(number);
-            values.intern(&mut value);
+            values.intern(&mut value, 1);
             value
         };
         let first: Vec<_> = (0..CAPACITY).map(intern).collect();
@@ -74,7 +94,16 @@ mod tests {
         // One value more than the capacity.
         intern(CAPACITY);
         assert!(!is_shared(0));
-        assert_eq!(values.0.lock().unwrap().len(), 2);
+        assert_eq!(values.0.lock().unwrap().set.len(), 2);
+    }
+
+    #[test]
+    fn large_values_empty_the_interner_earlier() {
+        let values = InternedValues::default();
+        for number in 0..5 {
+            values.intern(&mut workspace(number), CAPACITY_BYTES / 4);
+        }
+        assert_eq!(values.0.lock().unwrap().set.len(), 1);
     }
 
     #[test]

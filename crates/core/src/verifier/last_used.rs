@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::cached_key::CachedKey;
+use super::{cache::CacheCapacity, cached_key::CachedKey};
 use crate::{
     Key, KeyId, Timestamp,
     deadline::within,
@@ -29,11 +29,43 @@ pub(super) const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
 /// The last uses that are not written yet, one for each key.
 pub(crate) struct LastUsedQueue {
-    waiting: Mutex<HashSet<ById>>,
-    /// The maximum number of keys that may wait.
-    limit: usize,
+    waiting: Mutex<Waiting>,
+    limit: CacheCapacity,
     /// Whether the last flush of all uses failed, and no later flush has written anything.
     gave_up: AtomicBool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    keys: HashSet<ById>,
+    /// The sum of the weights of the keys.
+    bytes: usize,
+    /// Whether a key found no place since the last flush.
+    overflowed: bool,
+}
+
+impl Waiting {
+    /// Inserts a key, in place of another version of it. Returns `false` if there is no place.
+    fn insert(&mut self, cached: &Arc<CachedKey>, limit: CacheCapacity) -> bool {
+        let replaced = self.keys.get(&cached.key.id);
+        let (keys, bytes) = replaced.map_or((self.keys.len() + 1, self.bytes), |ById(other)| {
+            (self.keys.len(), self.bytes - other.weight())
+        });
+        let bytes = bytes + cached.weight();
+        if keys > limit.keys || bytes > limit.bytes {
+            self.overflowed = true;
+            return false;
+        }
+        self.bytes = bytes;
+        self.keys.replace(ById(Arc::clone(cached)));
+        true
+    }
+
+    fn remove(&mut self, id: &KeyId) {
+        if let Some(ById(cached)) = self.keys.take(id) {
+            self.bytes -= cached.weight();
+        }
+    }
 }
 
 /// A key in a set, found by its id.
@@ -69,7 +101,8 @@ pub(crate) enum FlushScope {
 }
 
 impl LastUsedQueue {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// Creates a queue for at most this many keys and bytes.
+    pub(crate) fn new(limit: CacheCapacity) -> Self {
         Self {
             waiting: Mutex::default(),
             limit,
@@ -82,13 +115,13 @@ impl LastUsedQueue {
         self.gave_up.load(Ordering::SeqCst)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashSet<ById>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the number of keys that wait.
     pub(crate) fn len(&self) -> usize {
-        self.waiting().len()
+        self.waiting().keys.len()
     }
 
     /// Records a use and queues it. If the queue is full, the use is never written, but the issuers
@@ -106,19 +139,16 @@ impl LastUsedQueue {
     #[cold]
     fn enqueue(&self, cached: &Arc<CachedKey>) {
         let mut waiting = self.waiting();
-        match waiting.get(&cached.key.id) {
-            Some(ById(other)) => {
-                // Another version of the key is queued, and a verification may still be about to
-                // record a use there. Clear its flag first, so that such a use is also queued, and
-                // then take over the uses recorded so far.
-                other.queued.store(false, Ordering::SeqCst);
-                cached.inherit_uses(other);
-            }
-            None if waiting.len() >= self.limit => return,
-            None => {}
+        if let Some(ById(other)) = waiting.keys.get(&cached.key.id) {
+            // Another version of the key is queued, and a verification may still be about to
+            // record a use there. Clear its flag first, so that such a use comes here, too, and
+            // then take over the uses recorded so far.
+            other.queued.store(false, Ordering::SeqCst);
+            cached.inherit_uses(other);
         }
-        waiting.replace(ById(Arc::clone(cached)));
-        cached.queued.store(true, Ordering::SeqCst);
+        if waiting.insert(cached, self.limit) {
+            cached.queued.store(true, Ordering::SeqCst);
+        }
     }
 
     /// Updates `last_used_at` of keys that were read from the store with uses that are not written
@@ -126,7 +156,7 @@ impl LastUsedQueue {
     pub(crate) fn overlay(&self, keys: &mut [Key]) {
         let waiting = self.waiting();
         for key in keys {
-            if let Some(ById(cached)) = waiting.get(&key.id) {
+            if let Some(ById(cached)) = waiting.keys.get(&key.id) {
                 key.last_used_at = key.last_used_at.max(cached.last_used_at());
             }
         }
@@ -203,13 +233,16 @@ impl LastUsedQueue {
 
     fn select(&self, now: Timestamp, scope: FlushScope) -> Vec<Arc<CachedKey>> {
         let interval = i64::try_from(WRITE_INTERVAL.as_millis()).unwrap_or(i64::MAX);
+        let mut waiting = self.waiting();
+        // A full queue is emptied at once, so that it has room for the uses of other keys.
+        let all = scope == FlushScope::All || std::mem::take(&mut waiting.overflowed);
         let is_selected = |cached: &CachedKey| {
             let written = cached.written.load(Ordering::Relaxed);
             // A clock that was set back must not keep a use from being written.
-            scope == FlushScope::All
-                || !(written..written.saturating_add(interval)).contains(&now.as_millis())
+            all || !(written..written.saturating_add(interval)).contains(&now.as_millis())
         };
-        self.waiting()
+        waiting
+            .keys
             .iter()
             .filter(|ById(cached)| is_selected(cached))
             .map(|ById(cached)| Arc::clone(cached))
@@ -221,7 +254,7 @@ impl LastUsedQueue {
         for cached in batch {
             cached.written.store(now.as_millis(), Ordering::Relaxed);
             let used_again = cached.queued.load(Ordering::SeqCst);
-            match waiting.get(&cached.key.id) {
+            match waiting.keys.get(&cached.key.id) {
                 Some(ById(other)) if !Arc::ptr_eq(other, cached) => other.inherit_uses(cached),
                 Some(_) if !used_again => {
                     waiting.remove(&cached.key.id);
@@ -258,7 +291,10 @@ mod tests {
 
     #[test]
     fn a_use_is_recorded_even_if_the_queue_is_full() {
-        let queue = LastUsedQueue::new(2);
+        let queue = LastUsedQueue::new(CacheCapacity {
+            keys: 2,
+            bytes: usize::MAX,
+        });
         let now = Timestamp::from_millis(1_709_287_200_000).unwrap();
         let keys: Vec<_> = (0..3).map(cached).collect();
         for cached in &keys {
@@ -266,12 +302,43 @@ mod tests {
             queue.record(cached, now);
             assert_eq!(cached.last_used_at(), Some(now));
         }
-        assert_eq!(queue.waiting().len(), 2);
+        assert_eq!(queue.len(), 2);
         // Once the others are written, there is room again.
         let store = crate::MemoryStore::new();
         pollster::block_on(queue.flush(&store, now, FlushScope::All, FLUSH_LIMIT)).unwrap();
-        assert_eq!(queue.waiting().len(), 0);
+        assert_eq!(queue.len(), 0);
         queue.record(&keys[2], now);
-        assert_eq!(queue.waiting().len(), 1);
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn a_queue_that_is_full_of_bytes_is_emptied_at_the_next_flush() {
+        let keys: Vec<_> = (0..3).map(cached).collect();
+        let queue = LastUsedQueue::new(CacheCapacity {
+            keys: usize::MAX,
+            bytes: 2 * keys[0].weight(),
+        });
+        let now = Timestamp::from_millis(1_709_287_200_000).unwrap();
+        let store = crate::MemoryStore::new();
+        let flush_due =
+            || pollster::block_on(queue.flush(&store, now, FlushScope::Due, FLUSH_LIMIT)).unwrap();
+        for cached in &keys[..2] {
+            queue.record(cached, now);
+        }
+        flush_due();
+        assert_eq!((queue.len(), queue.waiting().bytes), (0, 0));
+        // The uses were written just now, so others are not due for a minute.
+        for cached in &keys[..2] {
+            queue.record(cached, now);
+        }
+        flush_due();
+        assert_eq!(queue.len(), 2);
+        // There is no room for a third key.
+        queue.record(&keys[2], now);
+        assert_eq!(queue.len(), 2);
+        flush_due();
+        assert_eq!((queue.len(), queue.waiting().bytes), (0, 0));
+        queue.record(&keys[2], now);
+        assert_eq!(queue.len(), 1);
     }
 }

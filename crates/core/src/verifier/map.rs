@@ -20,13 +20,20 @@ impl<V: Send + Sync> Map<V> {
         self.0.get(id, &guard).map(read)
     }
 
-    /// Inserts or replaces a value. Returns whether `id` is new to the map.
-    pub(super) fn insert(&self, id: KeyId, value: V) -> bool {
-        self.0.insert(id, value, &self.0.guard()).is_none()
+    /// Inserts a value. Calls `replaced` with the value that it replaces, if `id` is not new to the
+    /// map.
+    pub(super) fn insert<R>(
+        &self,
+        id: KeyId,
+        value: V,
+        replaced: impl FnOnce(&V) -> R,
+    ) -> Option<R> {
+        self.0.insert(id, value, &self.0.guard()).map(replaced)
     }
 
-    pub(super) fn remove(&self, id: &KeyId) {
-        self.0.remove(id, &self.0.guard());
+    /// Removes the value of `id` and calls `removed` with it, if the map has one.
+    pub(super) fn remove<R>(&self, id: &KeyId, removed: impl FnOnce(&V) -> R) -> Option<R> {
+        self.0.remove(id, &self.0.guard()).map(removed)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -22,7 +22,9 @@ mod upkeep;
 use std::{io, sync::Arc};
 
 pub use self::outcome::{Denied, Undecided, Verified, VerifyError};
-pub(crate) use self::{backend::KeyStoreBackend, last_used::LastUsedQueue, proof_key::ProofKey};
+pub(crate) use self::{
+    backend::KeyStoreBackend, cache::CacheCapacity, last_used::LastUsedQueue, proof_key::ProofKey,
+};
 use self::{last_used::FlushScope, protocol::PresentedToken, state::VerifierState};
 use crate::{
     Caller, Entropy, Key, KeyId, Prefix, Timestamp, TokenRef,
@@ -44,12 +46,12 @@ use crate::{
 pub struct Verifier(Arc<VerifierState>);
 
 impl Verifier {
-    /// Starts a verifier over a backend, with a cache of `cache` keys.
+    /// Starts a verifier over a backend.
     pub(crate) fn start(
         prefix: Prefix,
         is_prefix_claimed: bool,
         backend: KeyStoreBackend,
-        cache: usize,
+        cache: CacheCapacity,
     ) -> io::Result<Self> {
         let state = VerifierState::start(prefix, is_prefix_claimed, backend, cache)?;
         Ok(Self(Arc::new(state)))

@@ -2,7 +2,12 @@
 
 use std::{fmt, io, sync::Arc};
 
-use super::{backend::KeyStoreBackend, cache::Cache, protocol::Protocol, upkeep::Upkeep};
+use super::{
+    backend::KeyStoreBackend,
+    cache::{Cache, CacheCapacity},
+    protocol::Protocol,
+    upkeep::Upkeep,
+};
 use crate::{
     Prefix,
     instance::InstanceId,
@@ -21,12 +26,12 @@ pub(crate) struct VerifierState {
 }
 
 impl VerifierState {
-    /// Starts background work over a backend, with a cache of `cache` keys.
+    /// Starts background work over a backend.
     pub(super) fn start(
         prefix: Prefix,
         is_prefix_claimed: bool,
         backend: KeyStoreBackend,
-        cache: usize,
+        cache: CacheCapacity,
     ) -> io::Result<Self> {
         let lease = backend.store.lease();
         let cache = Cache::new(cache, Arc::clone(&lease));
@@ -36,6 +41,7 @@ impl VerifierState {
             let hashes = backend.hasher.queue().clone();
             move || InstanceState {
                 cached_keys: cache.len(),
+                cached_bytes: cache.bytes(),
                 waiting_verifications: hashes.waiting_verifications(),
                 waiting_new_hashes: hashes.waiting_new_hashes(),
                 last_uses_waiting: last_used.len(),

@@ -7,7 +7,7 @@
 pub(crate) use std::sync::PoisonError;
 
 pub(crate) use shuttle::sync::{
-    Mutex, RwLock,
+    Mutex, MutexGuard, RwLock,
     atomic::{AtomicBool, AtomicI64, Ordering},
 };
 

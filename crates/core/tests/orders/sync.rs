@@ -5,7 +5,7 @@ pub(crate) use std::sync::PoisonError;
 use std::{cell::Cell, panic::Location};
 
 pub(crate) use loom::sync::{
-    Mutex, RwLock,
+    Mutex, MutexGuard, RwLock,
     atomic::{AtomicBool, AtomicI64, Ordering},
 };
 

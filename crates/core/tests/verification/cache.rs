@@ -1,8 +1,9 @@
 //! Eviction from caches of few keys, and verification without a cache.
 
-use keywright_core::{Denied, store::Lease};
+use keywright_core::{Denied, Issued, Metadata, NewKey, Rename, store::Lease};
+use pollster::block_on;
 
-use crate::world::World;
+use crate::world::{World, name, operator};
 
 #[test]
 fn without_a_cache_each_verification_reads_the_store_and_hashes_the_secret() {
@@ -108,4 +109,83 @@ fn at_most_32_used_keys_get_a_second_chance_for_one_new_key() {
     }
     let again = || drop(world.verify(&keys[32].token).unwrap());
     assert_eq!(world.cost(again), (1, 1));
+}
+
+fn metadata(bytes: usize) -> Metadata {
+    Metadata::parse(&format!(r#"{{"m":"{}"}}"#, "x".repeat(bytes - 8))).unwrap()
+}
+
+fn issue_large(world: &World) -> Issued {
+    let mut new = NewKey::new(name("large"));
+    new.metadata = Some(metadata(4096));
+    world.issue_new(new)
+}
+
+/// Returns how many of the keys are verified without a read of the store.
+fn cached(world: &World, keys: &[Issued]) -> usize {
+    let verify = |issued: &&Issued| {
+        let (finds, _) = world.cost(|| drop(world.verify(&issued.token).unwrap()));
+        finds == 0
+    };
+    // The last verified key first: each key that is not cached evicts others.
+    keys.iter().rev().take_while(verify).count()
+}
+
+#[test]
+fn large_keys_do_not_take_more_than_the_bytes_of_the_cache() {
+    let maker = World::new();
+    let large: Vec<_> = (0..50).map(|_| issue_large(&maker)).collect();
+    let small = maker.issue_many(50);
+    let world = maker.reopened(|config| config.with_cache_bytes(100_000));
+    for issued in &large {
+        world.verify(&issued.token).unwrap();
+    }
+    // Each takes its 4 KiB of metadata and less than 1 KiB of everything else.
+    let count = cached(&world, &large);
+    assert!(
+        (100_000 / 5_120..=100_000 / 4_096).contains(&count),
+        "{count}"
+    );
+    for issued in small.iter().chain(&small) {
+        world.verify(&issued.token).unwrap();
+    }
+    assert_eq!(cached(&world, &small), 50);
+}
+
+#[test]
+fn a_key_that_grows_evicts_others() {
+    let maker = World::new();
+    let keys = maker.issue_many(20);
+    let world = maker.reopened(|config| config.with_cache_bytes(25_000));
+    for issued in &keys {
+        world.verify(&issued.token).unwrap();
+    }
+    assert_eq!(cached(&world, &keys), 20);
+    for issued in &keys {
+        let rename = Rename::new(None, Some(metadata(4096)));
+        block_on(
+            world
+                .keys
+                .issuer()
+                .rename(&operator(), &issued.key.id, &rename),
+        )
+        .unwrap();
+        world.verify(&issued.token).unwrap();
+    }
+    let count = cached(&world, &keys);
+    assert!(
+        (25_000 / 5_120..=25_000 / 4_096).contains(&count),
+        "{count}"
+    );
+}
+
+#[test]
+fn a_cache_of_no_bytes_holds_no_key() {
+    let world = World::with(|config| config.with_cache_bytes(0));
+    let issued = world.issue();
+    let twice = || {
+        world.verify(&issued.token).unwrap();
+        world.verify(&issued.token).unwrap();
+    };
+    assert_eq!(world.cost(twice), (2, 2));
 }

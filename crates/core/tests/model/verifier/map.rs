@@ -25,12 +25,19 @@ impl<V> Map<V> {
         value.as_deref().map(read)
     }
 
-    pub(super) fn insert(&self, id: KeyId, value: V) -> bool {
-        self.all().insert(id, Arc::new(value)).is_none()
+    pub(super) fn insert<R>(
+        &self,
+        id: KeyId,
+        value: V,
+        replaced: impl FnOnce(&V) -> R,
+    ) -> Option<R> {
+        let earlier = self.all().insert(id, Arc::new(value));
+        earlier.as_deref().map(replaced)
     }
 
-    pub(super) fn remove(&self, id: &KeyId) {
-        self.all().remove(id);
+    pub(super) fn remove<R>(&self, id: &KeyId, removed: impl FnOnce(&V) -> R) -> Option<R> {
+        let value = self.all().remove(id);
+        value.as_deref().map(removed)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -30,7 +30,7 @@ use std::{
 pub(crate) use self::backend::{Hashing, Pool, credential, secret_of};
 use self::{
     backend::{ModelBackend, ModelSecret, Queue},
-    cache::Cache,
+    cache::{Cache, CacheCapacity},
     cached_key::CachedKey,
     protocol::{PresentedToken, Protocol},
 };
@@ -71,6 +71,10 @@ impl Verifier {
         hashing: Hashing,
         current: Credential,
     ) -> Self {
+        let capacity = CacheCapacity {
+            keys: capacity,
+            bytes: usize::MAX,
+        };
         let cache = Cache::new(capacity, Arc::clone(&handle.lease));
         let backend = ModelBackend {
             handle: handle.clone(),

@@ -30,16 +30,29 @@ impl<V> Map<V> {
         Some(read(&value))
     }
 
-    pub(super) fn insert(&self, _: KeyId, value: V) -> bool {
+    pub(super) fn insert<R>(
+        &self,
+        _: KeyId,
+        value: V,
+        replaced: impl FnOnce(&V) -> R,
+    ) -> Option<R> {
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         values.push(Arc::new(value));
         let number = values.len();
         drop(values);
-        self.present.swap(number, Ordering::AcqRel) == 0
+        let earlier = self.present.swap(number, Ordering::AcqRel);
+        self.value(earlier).as_deref().map(replaced)
     }
 
-    pub(super) fn remove(&self, _: &KeyId) {
-        self.present.swap(0, Ordering::AcqRel);
+    pub(super) fn remove<R>(&self, _: &KeyId, removed: impl FnOnce(&V) -> R) -> Option<R> {
+        let earlier = self.present.swap(0, Ordering::AcqRel);
+        self.value(earlier).as_deref().map(removed)
+    }
+
+    /// Returns the value with this number, or `None` for 0.
+    fn value(&self, number: usize) -> Option<Arc<V>> {
+        let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&values[number.checked_sub(1)?]))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -21,7 +21,7 @@ mod token_mac;
 use std::sync::Arc;
 
 use self::{
-    cache::Cache,
+    cache::{Cache, CacheCapacity},
     cached_key::CachedKey,
     proof::{Fingerprint, Proof},
     protocol::{Backend, PresentedToken, Protocol, RehashQueue},
@@ -115,7 +115,11 @@ impl Verifier {
     }
 
     pub(crate) fn new(lease: &Arc<Lease>, store: &Arc<Store>) -> Self {
-        let cache = Cache::new(1, Arc::clone(lease));
+        let capacity = CacheCapacity {
+            keys: 1,
+            bytes: usize::MAX,
+        };
+        let cache = Cache::new(capacity, Arc::clone(lease));
         let backend = LoomBackend(Arc::clone(store));
         Self(Protocol::new(backend, cache, Arc::clone(lease)))
     }
