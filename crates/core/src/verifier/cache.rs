@@ -95,13 +95,12 @@ impl Entry {
         }
     }
 
-    /// Returns about how many bytes the entry takes.
+    /// Returns the approximate size of the entry in bytes.
     fn weight(&self) -> usize {
         self.cached.weight()
     }
 
-    /// Whether the token is the one that was verified against this hash, or `None` if the entry is
-    /// about another hash.
+    /// Whether the token was verified against this hash. `None` if the entry has another hash.
     pub(super) fn proves(&self, token: TokenMac, hash: Fingerprint) -> Option<bool> {
         (self.proof.hash == hash).then(|| self.proof.token.matches(token))
     }

@@ -11,11 +11,11 @@ use crate::{
 /// have.
 const CAPACITY: usize = 4096;
 
-/// The most bytes for each kind of value. This binds for large permission sets.
+/// The maximum number of bytes for each kind of value. This binds for large permission sets.
 const CAPACITY_BYTES: usize = 2 * 1024 * 1024;
 
-/// The workspaces and permission sets of recently read keys. A store allocates both for each row;
-/// cached keys share them.
+/// The workspaces and permission sets of recently read keys. A store allocates both for each row,
+/// and cached keys share them.
 #[derive(Default)]
 pub(super) struct Interner {
     workspaces: InternedValues<Workspace>,
