@@ -33,7 +33,7 @@ fn a_cache_of_one_key_holds_one_key() {
     let world = World::with(|config| config.with_cache(1));
     let keys = world.issue_many(3);
     let again = |index: usize| {
-        let issued: &keywright_core::Issued = &keys[index];
+        let issued: &Issued = &keys[index];
         world.cost(|| {
             for _ in 0..10 {
                 world.verify(&issued.token).unwrap();
