@@ -244,8 +244,9 @@ fn without_random_bytes_nothing_is_stored() {
 }
 
 #[test]
-fn a_store_keeps_the_prefix_that_it_was_first_used_with() {
-    let (_, store) = open(ManualClock::at(1_000));
+fn a_store_keeps_the_prefix_of_its_first_key() {
+    let (keys, store) = open(ManualClock::at(1_000));
+    block_on(keys.issuer().create(&operator(), new_key())).unwrap();
     let config = Config::new(Prefix::parse("acme").unwrap());
     let error = block_on(Keywright::open(config, store)).unwrap_err();
     assert_eq!(
