@@ -72,6 +72,12 @@ impl Model {
         self.slots.keys().copied()
     }
 
+    /// The number of the key in a slot, even if its record was deleted.
+    #[must_use]
+    pub fn number(&self, slot: Slot) -> Option<Number> {
+        self.slots.get(&slot).copied()
+    }
+
     /// The number of keys that were ever created.
     #[must_use]
     pub const fn created(&self) -> usize {

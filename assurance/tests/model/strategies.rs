@@ -4,7 +4,7 @@ use keywright_assurance::{
     action::{
         Action, Actor, Idempotency, KeyRequest, Page, PresentedToken, RequestedExpiry, Slot, Step,
     },
-    model::{Key, Model},
+    model::{Key, Model, Number},
     vocabulary::{
         DAY, HOSTS, HOUR, METADATA, NAMES, PERMISSIONS, PROCESSES, SEARCHES, SLOTS, WORKSPACES,
     },
@@ -65,11 +65,14 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
     // Without a key, most other actions do nothing.
     let creations = if slots.taken.is_empty() { 80 } else { 8 };
     let (purges, days) = purge_weights(model);
+    let receivers = receivers(model);
+    let cascades = if receivers.is_empty() { 1 } else { 30 };
     let action = prop_oneof![
         creations => create(&slots),
-        5 => rotate(&slots),
+        7 => rotate(&slots),
         2 => rename(&slots),
-        3 => revoke(&slots),
+        2 => revoke(&slots),
+        cascades => revoke_receiver(receivers),
         2 => (slots.actor(), slots.key()).prop_map(|(by, key)| Action::Find { by, key }),
         5 => list(&slots),
         8 => slots.presented().prop_map(Action::Verify),
@@ -207,6 +210,41 @@ fn revoke(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
         key,
         reach,
     })
+}
+
+/// Revokes one of these keys with its descendants, or any key if there are none.
+fn revoke_receiver(receivers: Vec<Slot>) -> impl Strategy<Value = Action> + use<> {
+    let key = if receivers.is_empty() {
+        any_slot().boxed()
+    } else {
+        select(receivers).boxed()
+    };
+    let host = prop_oneof![3 => Just(0), 1 => 1..HOSTS.len()];
+    (host, key).prop_map(|(host, key)| Action::Revoke {
+        by: Actor::Host(host),
+        key,
+        reach: Reach::Descendants,
+    })
+}
+
+/// Returns the slots of keys that received a key by rotating another one. A cascade that reaches a
+/// key only in this way is rare otherwise.
+fn receivers(model: &Model) -> Vec<Slot> {
+    let has_received = |number: Number| {
+        let successor = model.key(number).and_then(|key| key.successor);
+        (0..model.created()).any(|other| {
+            model.key(other).is_some_and(|key| {
+                key.rotated_by == Some(number)
+                    && key.parent != Some(number)
+                    && key.revoked_at.is_none()
+                    && successor != Some(other)
+            })
+        })
+    };
+    let slots = model.slots();
+    slots
+        .filter(|slot| model.number(*slot).is_some_and(has_received))
+        .collect()
 }
 
 fn list(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
