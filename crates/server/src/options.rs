@@ -64,7 +64,8 @@ pub(crate) struct LibraryOptions {
         env = "KEYWRIGHT_CACHE_BYTES",
         value_name = "BYTES",
         default_value_t = 67_108_864,
-        global = true
+        global = true,
+        value_parser = parsed::<usize>()
     )]
     pub(crate) cache_bytes: usize,
 
@@ -187,7 +188,7 @@ pub(crate) struct ServeOptions {
 #[derive(Args)]
 pub(crate) struct BackupOptions {
     /// File to create, with mode 0600; it must not exist
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", value_parser = clean(PathBufValueParser::new()))]
     pub(crate) target: PathBuf,
 }
 
