@@ -72,7 +72,11 @@ impl Fault for ShortNames {
     ) -> Result<(), StoreError> {
         let mut record = record.clone();
         let name = record.key.name.as_str();
-        record.key.name = Name::parse(&name[..name.floor_char_boundary(255)]).unwrap();
+        let mut end = name.len().min(255);
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        record.key.name = Name::parse(&name[..end]).unwrap();
         inner.insert(&record, now).await
     }
 }
