@@ -70,6 +70,9 @@
 //! | keep keys in SQLite or Redis | the crate `keywright-store-sqlite` or `keywright-store-redis` |
 //! | keep keys in another database | [`KeyStore`], and the feature `conformance` to test it |
 //! | keep keys in memory, in tests | [`MemoryStore`] |
+//!
+//! [`KeyStore`]: store::KeyStore
+//! [`Lease`]: store::Lease
 
 // Not used by name. The dependency enables the feature that makes Argon2 wipe the state of BLAKE2.
 use blake2 as _;

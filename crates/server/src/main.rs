@@ -1,4 +1,8 @@
 //! `keywright`: an API-key server on SQLite or Redis, and the command line to manage its keys.
+#![allow(
+    rustdoc::invalid_rust_codeblocks,
+    reason = "help texts contain shell commands, which clap prints as they are"
+)]
 
 mod activity;
 mod backup;
