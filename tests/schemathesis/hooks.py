@@ -9,11 +9,8 @@ from functools import cache
 
 import requests
 import schemathesis
-from schemathesis.openapi.checks import (
-    AcceptedNegativeData,
-    RejectedPositiveData,
-    UseAfterFree,
-)
+from schemathesis.core.failures import AcceptedNegativeData
+from schemathesis.openapi.checks import RejectedPositiveData, UseAfterFree
 
 # The ids of the keys that authenticate the requests.
 OWN = os.environ["SCHEMATHESIS_OWN_KEYS"].split()
