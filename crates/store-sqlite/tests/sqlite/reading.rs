@@ -125,6 +125,7 @@ fn a_search_treats_every_character_literally() {
         ("'", "it's \"quoted\""),
         ("\"QUOTED\"", "it's \"quoted\""),
         ("äRGER", "Ärger mit Straße"),
+        ("A\u{308}rger", "Ärger mit Straße"),
         ("strasse", "Ärger mit Straße"),
         (r"\", r"C:\path"),
         ("οδοσ", "ΟΔΟΣ"),
@@ -133,7 +134,7 @@ fn a_search_treats_every_character_literally() {
         assert_eq!(search(text), [found], "{text}");
     }
     assert_eq!(search("").len(), names.len());
-    for absent in ["\0", "100%\0", "*", "?", "A\u{308}rger", "';--"] {
+    for absent in ["\0", "100%\0", "*", "?", "';--"] {
         assert!(search(absent).is_empty(), "{absent}");
     }
 }
