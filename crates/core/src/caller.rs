@@ -1,7 +1,8 @@
 //! The caller on whose behalf the issuer acts.
 
 use crate::{
-    Environment, Key, KeyId, Permission, Permissions, Timestamp, Workspace, instance::InstanceId,
+    AllowedIps, Attributes, Environment, Key, KeyId, Owner, Permission, Permissions, Timestamp,
+    Workspace, instance::InstanceId,
 };
 
 /// The party on whose behalf the [`Issuer`](crate::Issuer) acts: a verified key, or a user, service
@@ -27,12 +28,16 @@ pub struct Caller {
     environment: Environment,
     key: Option<KeyId>,
     expires_at: Option<Timestamp>,
+    owner: Option<Owner>,
+    attributes: Option<Attributes>,
+    allowed_ips: Option<AllowedIps>,
     /// The instance whose verifier made the caller, or `None` if the host made it.
     origin: Option<InstanceId>,
 }
 
 impl Caller {
-    /// Creates a caller in the `live` environment that is not a key and does not expire.
+    /// Creates a caller in the `live` environment that is not a key, does not expire, and has no
+    /// owner, attributes or restriction of its addresses.
     #[must_use]
     pub fn new(workspace: Workspace, permissions: Permissions) -> Self {
         Self {
@@ -41,6 +46,9 @@ impl Caller {
             environment: Environment::Live,
             key: None,
             expires_at: None,
+            owner: None,
+            attributes: None,
+            allowed_ips: None,
             origin: None,
         }
     }
@@ -56,6 +64,38 @@ impl Caller {
     #[must_use]
     pub fn with_expires_at(mut self, expires_at: Timestamp) -> Self {
         self.expires_at = Some(expires_at);
+        self
+    }
+
+    /// Sets the owner. Keys that the caller creates have this owner, and the permissions
+    /// `api_keys.own:…` reach the keys of this owner.
+    ///
+    /// ```
+    /// use keywright_core::{Caller, Owner, Workspace};
+    ///
+    /// // A member of an organisation, who manages the keys that belong to the member alone.
+    /// let member = Caller::new(Workspace::parse("acme")?, "api_keys.own:*,calls:*".parse()?)
+    ///     .with_owner(Owner::parse("user:42")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_owner(mut self, owner: Owner) -> Self {
+        self.owner = Some(owner);
+        self
+    }
+
+    /// Sets the attributes of the keys that the caller creates.
+    #[must_use]
+    pub fn with_attributes(mut self, attributes: Attributes) -> Self {
+        self.attributes = Some(attributes);
+        self
+    }
+
+    /// Sets the addresses from which the keys that the caller creates may be used. A key can be
+    /// restricted further.
+    #[must_use]
+    pub fn with_allowed_ips(mut self, allowed_ips: AllowedIps) -> Self {
+        self.allowed_ips = Some(allowed_ips);
         self
     }
 
@@ -89,6 +129,25 @@ impl Caller {
         self.expires_at
     }
 
+    /// Returns the owner, which the keys that the caller creates inherit.
+    #[must_use]
+    pub fn owner(&self) -> Option<&Owner> {
+        self.owner.as_ref()
+    }
+
+    /// Returns the attributes, which the keys that the caller creates inherit.
+    #[must_use]
+    pub fn attributes(&self) -> Option<&Attributes> {
+        self.attributes.as_ref()
+    }
+
+    /// Returns the addresses from which the keys that the caller creates may be used. `None` allows
+    /// every address.
+    #[must_use]
+    pub fn allowed_ips(&self) -> Option<&AllowedIps> {
+        self.allowed_ips.as_ref()
+    }
+
     /// Whether the caller has not expired at `now`.
     #[must_use]
     pub fn is_current(&self, now: Timestamp) -> bool {
@@ -108,12 +167,20 @@ impl Caller {
         self.origin
     }
 
-    /// Makes the caller expire no later than `end`.
-    pub(crate) fn ending_by(mut self, end: Option<Timestamp>) -> Self {
-        self.expires_at = match (self.expires_at, end) {
-            (Some(own), Some(end)) => Some(own.min(end)),
-            (own, end) => own.or(end),
-        };
+    /// Restricts the caller to what its key may do now: the key may have been updated since it was
+    /// verified.
+    pub(crate) fn restricted_to(mut self, key: &Key) -> Self {
+        self.expires_at = earliest(self.expires_at, key.expires_at);
+        self.permissions = key.permissions.clone();
+        // The host may have restricted the caller further than its key.
+        if let Some(current) = &key.allowed_ips
+            && !self
+                .allowed_ips
+                .as_ref()
+                .is_some_and(|own| current.covers(own))
+        {
+            self.allowed_ips = Some(current.clone());
+        }
         self
     }
 
@@ -122,6 +189,11 @@ impl Caller {
     pub fn may(&self, permission: &Permission) -> bool {
         self.permissions.covers(permission)
     }
+}
+
+/// Returns the earlier of two ends, of which `None` is no end.
+pub(crate) fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    [a, b].into_iter().flatten().min()
 }
 
 impl From<&Key> for Caller {
@@ -136,6 +208,9 @@ impl From<&Key> for Caller {
             environment: key.environment,
             key: Some(key.id),
             expires_at: key.expires_at,
+            owner: key.owner.clone(),
+            attributes: key.attributes.clone(),
+            allowed_ips: key.allowed_ips.clone(),
             origin: None,
         }
     }

@@ -1,6 +1,6 @@
 //! The configuration of the library.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     Clock, Entropy, OsEntropy, PepperRing, Prefix, Scheme, SystemClock, verifier::CacheCapacity,
@@ -24,6 +24,7 @@ const DEFAULT_HASH_QUEUE: usize = 256;
 /// | [`with_hash_queue`](Self::with_hash_queue) | 256 verifications, 256 new hashes |
 /// | [`with_cache`](Self::with_cache) | 100,000 keys |
 /// | [`with_cache_bytes`](Self::with_cache_bytes) | 64 MiB |
+/// | [`with_max_lifetime`](Self::with_max_lifetime) | none |
 /// | [`with_entropy`](Self::with_entropy) | the operating system's |
 /// | [`with_clock`](Self::with_clock) | the operating system's |
 #[must_use]
@@ -35,6 +36,7 @@ pub struct Config {
     pub(crate) cache: CacheCapacity,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) max_lifetime: Option<Duration>,
 }
 
 impl Config {
@@ -55,6 +57,7 @@ impl Config {
             },
             entropy: Arc::new(OsEntropy),
             clock: Arc::new(SystemClock),
+            max_lifetime: None,
         }
     }
 
@@ -111,6 +114,14 @@ impl Config {
         self
     }
 
+    /// Sets the maximum time between the creation of a key and its expiry. A key that is created,
+    /// rotated or updated without an expiry gets the latest one that this allows, and a later one
+    /// is rejected. Keys that exist already keep their expiry until it is changed.
+    pub fn with_max_lifetime(mut self, lifetime: Duration) -> Self {
+        self.max_lifetime = Some(lifetime);
+        self
+    }
+
     /// Sets the source of random bytes.
     pub fn with_entropy(mut self, entropy: impl Entropy) -> Self {
         self.entropy = Arc::new(entropy);
@@ -132,6 +143,7 @@ impl fmt::Debug for Config {
             .field("peppers", &self.peppers)
             .field("hash_queue", &self.hash_queue)
             .field("cache", &self.cache)
+            .field("max_lifetime", &self.max_lifetime)
             .finish_non_exhaustive()
     }
 }

@@ -6,10 +6,13 @@
 
 // The public interface is:
 pub use crate::{
+    allowed_ips::AllowedIpsError,
+    attributes::AttributesError,
     hash::{Argon2ParamsError, HashError, PepperError},
     issuer::IdempotencyKeyError,
     metadata::MetadataError,
     name::NameError,
+    owner::OwnerError,
     permission::PermissionError,
     random::RandomError,
     time::TimestampError,

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::{Environment, KeyId, Metadata, Name, Permissions, Timestamp, Workspace};
+use crate::{
+    AllowedIps, Attributes, Environment, KeyId, Metadata, Name, Owner, Permissions, Timestamp,
+    Workspace,
+};
 
 /// A key without its secret: everything about it that may be shown.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,16 +17,26 @@ pub struct Key {
     pub workspace: Workspace,
     /// Live or test. It never changes.
     pub environment: Environment,
+    /// The person or service that the key belongs to. It never changes.
+    pub owner: Option<Owner>,
     /// The display name.
     pub name: Name,
-    /// The permissions of the key. They never change.
+    /// The permissions of the key.
     pub permissions: Permissions,
-    /// JSON that the host attached to the key.
+    /// The client's notes. Clients write them, so a host must not trust them.
     pub metadata: Option<Metadata>,
+    /// The host's own data, which clients can neither read nor change.
+    pub attributes: Option<Attributes>,
+    /// Whether the key is not paused. A disabled key is rejected until it is enabled again.
+    pub enabled: bool,
+    /// The addresses from which the key may be used. `None` allows every address.
+    pub allowed_ips: Option<AllowedIps>,
     /// The key that created this one, or `None` if an operator or a session did.
     pub parent: Option<KeyId>,
     /// The key that replaced this one in a rotation.
     pub successor: Option<KeyId>,
+    /// The key that this one replaced in a rotation. It never changes.
+    pub predecessor: Option<KeyId>,
     /// The key that received this key's secret by rotating the predecessor. `None` if this key did
     /// not result from a rotation, or if an operator or a session asked for it. It never changes.
     pub rotated_by: Option<KeyId>,
@@ -36,7 +49,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// Creates an active key without expiry, metadata or parent. To set them, assign the public
+    /// Creates an enabled key without any of the optional fields. To set them, assign the public
     /// fields.
     #[must_use]
     pub fn new(
@@ -50,11 +63,16 @@ impl Key {
             id,
             workspace,
             environment,
+            owner: None,
             name,
             permissions,
             metadata: None,
+            attributes: None,
+            enabled: true,
+            allowed_ips: None,
             parent: None,
             successor: None,
+            predecessor: None,
             rotated_by: None,
             expires_at: None,
             revoked_at: None,
@@ -85,13 +103,15 @@ impl Key {
         self.workspace == child.workspace && self.status(now) == Status::Active && outlives_child
     }
 
-    /// Returns the status at `now`. A key that is both revoked and expired counts as revoked.
+    /// Returns the status at `now`: revoked, otherwise expired, otherwise disabled, otherwise active.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {
         if self.revoked_at.is_some() {
             Status::Revoked
         } else if self.is_expired(now) {
             Status::Expired
+        } else if !self.enabled {
+            Status::Disabled
         } else {
             Status::Active
         }
@@ -102,11 +122,13 @@ impl Key {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "the wire contract has exactly these three"
+    reason = "the wire contract has exactly these four"
 )]
 pub enum Status {
     /// The key is accepted.
     Active,
+    /// The key is paused. It can be enabled again.
+    Disabled,
     /// The key has expired.
     Expired,
     /// The key was revoked, which is permanent.
@@ -114,11 +136,15 @@ pub enum Status {
 }
 
 impl Status {
-    /// Returns `active`, `expired` or `revoked`.
+    /// All statuses.
+    pub const ALL: [Self; 4] = [Self::Active, Self::Disabled, Self::Expired, Self::Revoked];
+
+    /// Returns `active`, `disabled`, `expired` or `revoked`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
+            Self::Disabled => "disabled",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
         }
@@ -137,11 +163,8 @@ mod tests {
 
     #[test]
     fn a_status_is_written_as_in_the_wire_contract() {
-        let all = [Status::Active, Status::Expired, Status::Revoked];
-        assert_eq!(
-            all.map(|status| status.to_string()),
-            ["active", "expired", "revoked"]
-        );
-        assert_eq!(all.map(Status::as_str), ["active", "expired", "revoked"]);
+        let expected = ["active", "disabled", "expired", "revoked"];
+        assert_eq!(Status::ALL.map(|status| status.to_string()), expected);
+        assert_eq!(Status::ALL.map(Status::as_str), expected);
     }
 }

@@ -36,8 +36,8 @@ use crate::{
 /// | `keywright_lease_holds` | gauge | `Keywright`s whose [`Lease`](crate::store::Lease) holds |
 /// | `keywright_lease_remaining_seconds` | gauge | time until the lease lapses |
 ///
-/// * `outcome` is `accepted`, `malformed`, `unknown`, `wrong_secret`, `revoked`, `expired` or
-///   `undecided`.
+/// * `outcome` is `accepted`, `malformed`, `unknown`, `wrong_secret`, `revoked`, `expired`,
+///   `disabled`, `address_not_allowed` or `undecided`.
 /// * `reason` is `absent` if the key was not cached, `stale` if its record has changed, or `lapsed`
 ///   if the lease did not hold.
 /// * `purpose` is `verification`, or `new_hash` for a new key or a replaced hash.
@@ -75,6 +75,7 @@ impl Keywright {
             cache,
             entropy,
             clock,
+            max_lifetime,
         } = config;
         let claimed = store.prefix().await?;
         let is_claimed = claimed.is_some();
@@ -96,7 +97,10 @@ impl Keywright {
         let verifier =
             Verifier::start(prefix, is_claimed, backend, cache).map_err(OpenError::Threads)?;
         Ok(Self {
-            issuer: Issuer(verifier.clone()),
+            issuer: Issuer {
+                verifier: verifier.clone(),
+                max_lifetime,
+            },
             verifier,
         })
     }

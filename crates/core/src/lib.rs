@@ -1,4 +1,4 @@
-//! API keys for Rust services: this crate issues keys, verifies them, and lists, renames, rotates
+//! API keys for Rust services: this crate issues keys, verifies them, and lists, updates, rotates
 //! and revokes them, over any database that implements [`KeyStore`]. It depends on no async
 //! runtime, HTTP library or database driver.
 //!
@@ -58,14 +58,18 @@
 //! | create a key once, even if the request is repeated | [`Issuer::create_once`] |
 //! | create the first key of an empty store | [`Issuer::create_first`] |
 //! | verify a token | [`Verifier::verify`] |
+//! | verify a token of a key that is restricted to addresses | [`Verifier::verify_from`] |
 //! | verify a token for a service that does not link this crate | [`Issuer::introspect`] |
 //! | act for a user whom I authenticated myself | [`Caller::new`] |
 //! | protect the routes of an HTTP server, or serve the API over HTTP | the crate `keywright-http-tower` |
 //! | list keys | [`Issuer::list`] with a [`ListKeys`] |
-//! | rename a key, or change its metadata | [`Issuer::rename`] |
+//! | change, pause or resume a key | [`Issuer::update`] with a [`KeyUpdate`] |
+//! | attach the host's own data to keys | [`Caller::with_attributes`], [`Issuer::set_attributes`] |
+//! | let people manage only their own keys | [`Caller::with_owner`] with `api_keys.own:*` |
 //! | rotate a key | [`Issuer::rotate`] with a [`NewRotation`] |
 //! | revoke a key | [`Issuer::revoke`] |
-//! | delete the records of revoked keys | [`Issuer::purge`] |
+//! | revoke all keys of a person | [`Issuer::revoke_all`] |
+//! | delete the records of revoked and expired keys | [`Issuer::purge`] |
 //! | choose how secrets are hashed | [`Config::with_scheme`], [`Config::with_peppers`] |
 //! | keep keys in SQLite or Redis | the crate `keywright-store-sqlite` or `keywright-store-redis` |
 //! | keep keys in another database | [`KeyStore`], and the feature `conformance` to test it |
@@ -80,6 +84,8 @@ use blake2 as _;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+mod allowed_ips;
+mod attributes;
 mod base62;
 mod caller;
 mod config;
@@ -88,12 +94,14 @@ pub mod error;
 mod hash;
 mod instance;
 mod issuer;
+mod json_object;
 mod key;
 mod keywright;
 mod list;
 mod metadata;
 mod meter;
 mod name;
+mod owner;
 mod permission;
 mod random;
 #[cfg(test)]
@@ -104,32 +112,36 @@ mod text;
 mod thread;
 mod time;
 mod token;
+mod update;
 mod verifier;
 mod workspace;
 
 // The public interface is:
 pub use crate::{
+    allowed_ips::AllowedIps,
+    attributes::Attributes,
     caller::Caller,
     config::Config,
     hash::{Argon2Params, Pepper, PepperId, PepperRing, Scheme},
     issuer::{
-        Expiry, IdempotencyKey, Introspection, IssueError, IssueOutcome, Issued, Issuer, Minted,
-        NewKey, NewRotation,
+        Action, Expiry, IdempotencyKey, Introspection, IntrospectionRequest, IssueError,
+        IssueOutcome, Issued, Issuer, Minted, NewKey, NewRotation,
     },
     key::{Key, Status},
     keywright::{Keywright, OpenError},
     list::{ListKeys, ListStart, Page},
     metadata::Metadata,
     name::Name,
+    owner::Owner,
     permission::{Permission, Permissions},
     random::{Entropy, OsEntropy},
     store::{
         memory::MemoryStore,
-        record::Rename,
         revocation::{Reach, Revocation},
     },
     time::{Clock, SystemClock, Timestamp},
     token::{Environment, KeyId, Prefix, Secret, Token, TokenRef},
+    update::{Change, KeyUpdate, VersionedKey},
     verifier::{Denied, Undecided, Verified, Verifier, VerifyError},
     workspace::Workspace,
 };

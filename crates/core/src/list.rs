@@ -1,6 +1,6 @@
 //! The request for a page of keys, and the page.
 
-use crate::{Key, KeyId, Status};
+use crate::{Key, KeyId, Owner, Status};
 
 /// A request for a page of keys: a filter, a start and a limit.
 ///
@@ -21,6 +21,8 @@ use crate::{Key, KeyId, Status};
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct ListKeys<C = String> {
+    /// Only keys of this owner.
+    pub owner: Option<Owner>,
     /// Only keys with this status.
     pub status: Option<Status>,
     /// Only keys whose name contains this text, after [`fold_case`](crate::store::fold_case) of
@@ -46,11 +48,19 @@ impl<C> ListKeys<C> {
     #[must_use]
     pub const fn new() -> Self {
         Self {
+            owner: None,
             status: None,
             search: None,
             start: ListStart::Offset(0),
             limit: ListKeys::DEFAULT_LIMIT,
         }
+    }
+
+    /// Lists only keys of this owner.
+    #[must_use]
+    pub fn with_owner(mut self, owner: Owner) -> Self {
+        self.owner = Some(owner);
+        self
     }
 
     /// Lists only keys with this status.

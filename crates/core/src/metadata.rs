@@ -1,9 +1,14 @@
-//! Metadata: a JSON object that a host stores with a key.
+//! Metadata: a JSON object that clients store with a key.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, value::RawValue};
 
-/// A JSON object of the host, at most 4 KiB when serialised.
+use crate::json_object::{self, ObjectError};
+
+/// A JSON object that a client stores with a key, as its own notes. At most 4 KiB when serialised.
+///
+/// Every client that may write keys can change it, so a host must not trust it. What the host
+/// itself attaches to a key are [`Attributes`](crate::Attributes).
 ///
 /// The library stores the text of the object and does not interpret it. [`parse`](Self::parse)
 /// keeps the text as it is. [`new`](Self::new) takes an object that was already parsed, with
@@ -16,7 +21,7 @@ pub struct Metadata(Box<str>);
 
 impl Metadata {
     /// The maximum length of the serialised object, in bytes.
-    pub const MAX_LENGTH: usize = 4096;
+    pub const MAX_LENGTH: usize = json_object::MAX_LENGTH;
 
     /// Serialises an object.
     ///
@@ -33,17 +38,11 @@ impl Metadata {
     ///
     /// [`MetadataError`] if the text is not a JSON object or is too long.
     pub fn parse(json: &str) -> Result<Self, MetadataError> {
-        if json.len() > Self::MAX_LENGTH {
-            return Err(MetadataError::TooLarge);
+        match json_object::check(json) {
+            Ok(()) => Ok(Self(json.into())),
+            Err(ObjectError::NotAnObject) => Err(MetadataError::NotAnObject),
+            Err(ObjectError::TooLarge) => Err(MetadataError::TooLarge),
         }
-        // Only the syntax is checked. A parsed value would not be printed as it was written, and
-        // serde_json gives a special meaning to some member names.
-        let text =
-            serde_json::from_str::<&RawValue>(json).map_err(|_| MetadataError::NotAnObject)?;
-        if !text.get().starts_with('{') {
-            return Err(MetadataError::NotAnObject);
-        }
-        Ok(Self(json.into()))
     }
 
     /// Returns the serialised object.

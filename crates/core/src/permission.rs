@@ -7,19 +7,28 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// A permission: `*`, or 1 to 4 segments of `[a-z0-9_.-]{1,32}` joined by `:`, of which the last
 /// may be `*`. At most 64 bytes.
 ///
-/// Hosts choose the names of their permissions. Only `api_keys:…` is reserved, for the operations
-/// of this library.
+/// Hosts choose the names of their permissions. Only `api_keys:…`, `api_keys.own:…` and
+/// `api_keys.self:…` are reserved, for the operations of this library.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Permission(Cow<'static, str>);
 
 impl Permission {
     /// `*`: all permissions.
     pub const ALL: Self = Self(Cow::Borrowed("*"));
+    /// `api_keys.own:read`: list and find the keys of the caller's [`Owner`](crate::Owner).
+    pub const API_KEYS_OWN_READ: Self = Self(Cow::Borrowed("api_keys.own:read"));
+    /// `api_keys.own:verify`: introspect the tokens of the caller's owner.
+    pub const API_KEYS_OWN_VERIFY: Self = Self(Cow::Borrowed("api_keys.own:verify"));
+    /// `api_keys.own:write`: create keys, and update, rotate and revoke those of the caller's
+    /// owner.
+    pub const API_KEYS_OWN_WRITE: Self = Self(Cow::Borrowed("api_keys.own:write"));
     /// `api_keys:read`: list and find keys.
     pub const API_KEYS_READ: Self = Self(Cow::Borrowed("api_keys:read"));
+    /// `api_keys.self:rotate`: rotate the calling key. Without it, a thief of a key cannot renew it.
+    pub const API_KEYS_SELF_ROTATE: Self = Self(Cow::Borrowed("api_keys.self:rotate"));
     /// `api_keys:verify`: introspect tokens.
     pub const API_KEYS_VERIFY: Self = Self(Cow::Borrowed("api_keys:verify"));
-    /// `api_keys:write`: create, rename, rotate and revoke keys.
+    /// `api_keys:write`: create, update, rotate and revoke keys.
     pub const API_KEYS_WRITE: Self = Self(Cow::Borrowed("api_keys:write"));
 
     /// The maximum length, in bytes.

@@ -7,12 +7,12 @@ use std::{
 };
 
 use super::{
-    fixture::{at, child_of, credential, name, now, record, successor_of},
+    fixture::{at, child_of, credential, now, record, successor_of},
     handle::{Handle, race},
     harness::Harness,
 };
 use crate::{
-    KeyId, Reach, Rename, Status,
+    KeyId, Reach, Status,
     store::{Record, Retire, Stamp},
 };
 
@@ -84,7 +84,7 @@ fn own_changes_are_invalidated_before_they_are_acknowledged<H: Harness>(store: &
     for _ in 0..5 {
         let key = store.add(record("changed"));
         check(&key, "a rename", &|current| {
-            let result = store.rename(current, &Rename::new(Some(name("new")), None));
+            let result = store.rename(current, "new");
             assert!(result.is_ok(), "{result:?}");
         });
         check(&key, "a rehash", &|current| {

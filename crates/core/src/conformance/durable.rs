@@ -6,7 +6,7 @@ use super::{
     harness::Harness,
 };
 use crate::{
-    KeyId, ListKeys, Metadata, Page, Reach, Rename,
+    Key, KeyId, ListKeys, Metadata, Page, Reach,
     store::{Record, Retire},
 };
 
@@ -29,13 +29,15 @@ pub fn durable(harness: &impl Harness) {
         .collect();
     let store = assert_unchanged_after_reopening(store, &ids);
 
-    let rename = Rename::new(
-        Some(name("new")),
-        Some(Metadata::parse(r#"{"a":1}"#).unwrap()),
-    );
+    let changed = Key {
+        name: name("new"),
+        metadata: Some(Metadata::parse(r#"{"a":1}"#).unwrap()),
+        enabled: false,
+        ..renamed.key.clone()
+    };
     store
-        .rename(renamed, &rename)
-        .expect("the store failed to rename a key");
+        .update(renamed, &changed)
+        .expect("the store failed to update a key");
     let store = assert_unchanged_after_reopening(store, &ids);
 
     store

@@ -2,14 +2,13 @@
 
 use super::{
     fixture::{
-        assert_rejected, at, child_of, credential, in_version, name, now, record, record_in,
-        successor_of,
+        assert_rejected, at, child_of, credential, in_version, now, record, record_in, successor_of,
     },
     handle::Handle,
     harness::Harness,
 };
 use crate::{
-    Environment, ListKeys, ListStart, Reach, Rename,
+    Environment, ListKeys, ListStart, Reach,
     store::{Durability, Record, Retire, StoreError, StoreErrorKind},
 };
 
@@ -25,14 +24,14 @@ pub fn errors(harness: &impl Harness) {
 fn messages_and_backend<H: Harness>(store: &Handle<'_, H>) {
     let key = store.add(record("key"));
     let unknown = record("never inserted");
-    let rename = Rename::new(Some(name("new")), None);
+    let rename = "new";
     let other = in_version(9, &key);
     let errors = [
         rotate(store, &key, &key).err(),
         store.insert(&key, now()).err(),
         store.insert(&child_of(&unknown), now()).err(),
-        store.rename(&other, &rename).err(),
-        store.rename(&unknown, &rename).err(),
+        store.rename(&other, rename).err(),
+        store.rename(&unknown, rename).err(),
         store.rehash(&other, &credential(3)).err(),
         store.rehash(&unknown, &credential(3)).err(),
         store.revoke(&unknown, Reach::Key, now()).err(),
@@ -172,10 +171,7 @@ fn writes_find_a_damaged_record<H: Harness>(store: &Handle<'_, H>, damaged: &Rec
     assert!(result.is_err(), "inserted a child of a damaged parent");
     let touched = store.wait(store.store().touch(&[(damaged.key.id, at(1))]));
     assert_found(touched, "a touch");
-    assert_found(
-        store.rename(damaged, &Rename::new(Some(name("new")), None)),
-        "a rename",
-    );
+    assert_found(store.rename(damaged, "new"), "a rename");
     assert_found(store.rehash(damaged, &credential(3)), "a rehash");
     assert_found(rotate(store, damaged, &successor_of(damaged)), "a rotation");
     for reach in [Reach::Key, Reach::Descendants] {

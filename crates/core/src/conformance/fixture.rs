@@ -102,6 +102,7 @@ pub(super) fn successor_of(predecessor: &Record) -> Record {
     let mut key = predecessor.key.clone();
     key.id = next_id(Some(predecessor.key.id.routing_tag()));
     key.successor = None;
+    key.predecessor = Some(predecessor.key.id);
     key.rotated_by = None;
     Record::new(key, credential(2))
 }

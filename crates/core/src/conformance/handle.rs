@@ -6,13 +6,17 @@ use std::{
     thread,
 };
 
-use super::{fixture::now, harness::Harness};
+use super::{
+    fixture::{name, now},
+    harness::Harness,
+};
 use crate::{
-    Environment, Key, KeyId, ListKeys, Page, Prefix, Reach, Rename, Revocation, Timestamp,
+    Environment, Key, KeyId, ListKeys, Page, Prefix, Reach, Revocation, Timestamp, VersionedKey,
     Workspace,
     hash::Credential,
     store::{
-        Durability, KeyStore, Purge, Record, Reservation, Reserved, Retire, Rotation, StoreError,
+        Durability, KeyStore, Purge, Record, Reservation, Reserved, Retire, Rotation, Settings,
+        StoreError,
     },
 };
 
@@ -113,12 +117,27 @@ impl<'h, H: Harness> Handle<'h, H> {
         self.wait(self.store.insert(record, now))
     }
 
-    pub(super) fn rename(&self, record: &Record, rename: &Rename) -> Result<Key, StoreError> {
-        let key = &record.key;
+    /// Replaces the settings of the record with those of `changed`.
+    pub(super) fn update(
+        &self,
+        record: &Record,
+        changed: &Key,
+    ) -> Result<VersionedKey, StoreError> {
+        let Record { key, version, .. } = record;
+        let settings = Settings::from(changed);
         self.wait(
             self.store
-                .rename(&key.workspace, &key.id, record.version, rename),
+                .update(&key.workspace, &key.id, *version, &settings),
         )
+    }
+
+    /// Replaces the name of the record.
+    pub(super) fn rename(&self, record: &Record, to: &str) -> Result<VersionedKey, StoreError> {
+        let changed = Key {
+            name: name(to),
+            ..record.key.clone()
+        };
+        self.update(record, &changed)
     }
 
     pub(super) fn revoke(

@@ -2,14 +2,14 @@
 
 use super::{
     fixture::{
-        assert_rejected, at, child_of, expiring, name, now, received_by, record, record_in,
-        successor_of, workspace,
+        assert_rejected, at, child_of, expiring, now, received_by, record, record_in, successor_of,
+        workspace,
     },
     handle::{Handle, race},
     harness::Harness,
 };
 use crate::{
-    KeyId, ListKeys, Reach, Rename, Timestamp,
+    KeyId, ListKeys, Reach, Timestamp,
     store::{Purge, Record, Retire, StoreErrorKind},
 };
 
@@ -43,7 +43,7 @@ fn long_ago() -> Timestamp {
 
 /// Creates a purge of keys revoked before `NOW`, in any workspace.
 fn purge_before_now(limit: u32) -> Purge {
-    Purge::new(now(), limit)
+    Purge::new(limit).with_revoked_before(now())
 }
 
 #[track_caller]
@@ -150,7 +150,7 @@ fn purge_deletes_only_keys_revoked_before_the_time<H: Harness>(store: &Handle<'_
             record.key.name
         );
     }
-    let later = Purge::new(at(2), 100);
+    let later = Purge::new(100).with_revoked_before(at(2));
     let count = purge_all(store, &later);
     assert_eq!(
         count, 2,
@@ -195,9 +195,9 @@ fn purged_key_leaves_no_trace<H: Harness>(store: &Handle<'_, H>, other: &Handle<
         kind,
         "a revocation of a purged key",
     );
-    let rename = Rename::new(Some(name("again")), None);
+    let rename = "again";
     assert_rejected(
-        other.rename(&revoked, &rename),
+        other.rename(&revoked, rename),
         kind,
         "a rename of a purged key",
     );
@@ -238,7 +238,7 @@ fn purge_keeps_keys_with_descendants<H: Harness>(store: &Handle<'_, H>) {
     for record in [&lowest, &below] {
         store.revoke_key(record);
     }
-    let purge = Purge::new(at(10), 100);
+    let purge = Purge::new(100).with_revoked_before(at(10));
     assert_eq!(
         purge_all(store, &purge),
         staying.len() as u64,
@@ -420,7 +420,7 @@ fn purge_during_a_rotation_keeps_the_parent<H: Harness>(handles: &[Handle<'_, H>
         revoke_at(store, &child, long_ago());
         store.revoke_key(&successor);
         assert_eq!(
-            purge_all(store, &Purge::new(at(1), 100)),
+            purge_all(store, &Purge::new(100).with_revoked_before(at(1))),
             3,
             "round {round}: did not purge a rotated child with its family"
         );

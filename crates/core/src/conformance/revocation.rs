@@ -8,14 +8,13 @@ use std::{
 
 use super::{
     fixture::{
-        assert_rejected, at, child_of, credential, expiring, in_version, name, now, record,
-        successor_of,
+        assert_rejected, at, child_of, credential, expiring, in_version, now, record, successor_of,
     },
     handle::{Handle, race},
     harness::Harness,
 };
 use crate::{
-    KeyId, Reach, Rename, Revocation, Status, Timestamp,
+    KeyId, Reach, Revocation, Status, Timestamp,
     store::{Retire, StoreErrorKind},
 };
 
@@ -91,10 +90,10 @@ fn no_later_write_undoes_a_revocation<H: Harness>(handles: &[Handle<'_, H>], rev
         // The version before the revocation, the current version, and a future version.
         for version in [current.version - 1, current.version, current.version + 1] {
             let claimed = in_version(version, &current);
-            let rename = Rename::new(Some(name("reactivated")), None);
+            let rename = "reactivated";
             let kind = StoreErrorKind::NotFound;
             assert_rejected(
-                store.rename(&claimed, &rename),
+                store.rename(&claimed, rename),
                 kind,
                 "a rename of a revoked key",
             );
@@ -145,8 +144,8 @@ fn no_concurrent_write_undoes_a_revocation<H: Harness>(
             result.expect("the store failed to revoke a key");
         }
         1 => until_after(&revoked, |_| {
-            let rename = Rename::new(Some(name("late")), None);
-            drop(store.rename(&store.read(&id), &rename));
+            let rename = "late";
+            drop(store.rename(&store.read(&id), rename));
         }),
         2 => until_after(&revoked, |round| {
             drop(store.rehash(&store.read(&id), &credential(round)));

@@ -2,14 +2,14 @@
 
 use super::{
     fixture::{
-        assert_rejected, at, child_of, credential, moved_to, name, now, record_in, successor_of,
+        assert_rejected, at, child_of, credential, moved_to, now, record_in, successor_of,
         unused_id, workspace,
     },
     handle::Handle,
     harness::Harness,
 };
 use crate::{
-    KeyId, ListKeys, ListStart, Metadata, Reach, Rename, Status,
+    KeyId, ListKeys, ListStart, Reach, Status,
     store::{Record, Retire, StoreErrorKind},
 };
 
@@ -85,7 +85,6 @@ fn lists_show_only_the_keys_of_their_workspace<H: Harness>(
 }
 
 fn other_workspaces_cannot_change_a_key<H: Harness>(store: &Handle<'_, H>, keys: &[[Record; 2]]) {
-    let rename = Rename::new(Some(name("changed")), Some(Metadata::parse("{}").unwrap()));
     let kind = StoreErrorKind::NotFound;
     for [parent, child] in keys {
         let owner = parent.key.workspace.as_str();
@@ -96,9 +95,9 @@ fn other_workspaces_cannot_change_a_key<H: Harness>(store: &Handle<'_, H>, keys:
         {
             let moved = moved_to(other_workspace, parent);
             assert_rejected(
-                store.rename(&moved, &rename),
+                store.rename(&moved, "changed"),
                 kind,
-                "a rename of a key in another workspace",
+                "an update of a key in another workspace",
             );
             for reach in [Reach::Key, Reach::Descendants] {
                 let result = store.revoke(&moved, reach, now());

@@ -1,11 +1,11 @@
 //! Clause 8: a touch records the time of last use, and changes nothing else.
 
 use super::{
-    fixture::{at, credential, expiring, name, now, record, record_in, unused_id},
+    fixture::{at, credential, expiring, now, record, record_in, unused_id},
     handle::{Handle, race},
     harness::Harness,
 };
-use crate::{KeyId, ListKeys, Rename, Timestamp, store::Record};
+use crate::{KeyId, ListKeys, Timestamp, store::Record};
 
 /// Tests clause 8, touch is not a write of the record.
 pub fn touch_is_no_write(harness: &impl Harness) {
@@ -110,7 +110,7 @@ fn batch_touches_each_known_key<H: Harness>(store: &Handle<'_, H>) {
 fn touch_does_not_change_the_version<H: Harness>(store: &Handle<'_, H>) {
     let key = store.add(record("read, touched, written"));
     store.touch(&[(key.key.id, at(1))]);
-    let result = store.rename(&key, &Rename::new(Some(name("new")), None));
+    let result = store.rename(&key, "new");
     assert!(
         result.is_ok(),
         "rejected a rename after a touch: {result:?}"

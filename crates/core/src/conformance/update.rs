@@ -10,7 +10,7 @@ use super::{
     harness::Harness,
 };
 use crate::{
-    Key, Metadata, Reach, Rename,
+    Attributes, Key, Metadata, Owner, Permissions, Reach, VersionedKey,
     store::{Record, Retire, StoreErrorKind},
 };
 
@@ -18,7 +18,7 @@ use crate::{
 pub fn conditional_update(harness: &impl Harness) {
     let handles = Handle::open_three(harness);
     let [store, other, _] = &handles;
-    rename_replaces_only_the_given_fields(store, other);
+    update_replaces_only_the_settings(store, other);
     rehash_replaces_only_the_credential(store, other);
     each_change_increments_the_version(store);
     other_versions_are_rejected(store);
@@ -26,48 +26,64 @@ pub fn conditional_update(harness: &impl Harness) {
     one_concurrent_update_succeeds(&handles);
 }
 
-fn metadata(json: &str) -> Metadata {
-    Metadata::parse(json).unwrap()
-}
+/// Changes one setting of a key.
+type ChangeSetting = fn(&mut Key);
 
-fn to_name(text: &str) -> Rename {
-    Rename::new(Some(name(text)), None)
-}
+/// Two changes of each setting.
+const CHANGES: [ChangeSetting; 14] = [
+    |key| key.name = name("new"),
+    |key| key.name = name("newer"),
+    |key| key.permissions = Permissions::default(),
+    |key| key.permissions = "a,b:*".parse().unwrap(),
+    |key| key.metadata = Some(Metadata::parse(r#"{"new":1}"#).unwrap()),
+    |key| key.metadata = None,
+    |key| key.attributes = Some(Attributes::parse(r#"{"plan":"pro"}"#).unwrap()),
+    |key| key.attributes = None,
+    |key| key.enabled = false,
+    |key| key.enabled = true,
+    |key| key.expires_at = Some(at(1_000)),
+    |key| key.expires_at = None,
+    |key| key.allowed_ips = Some("192.0.2.0/24,2001:db8::1".parse().unwrap()),
+    |key| key.allowed_ips = None,
+];
 
-fn rename_replaces_only_the_given_fields<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
+fn update_replaces_only_the_settings<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
     let bystander = store.add(record("bystander"));
-    for old_metadata in [None, Some(metadata(r#"{"old":true}"#))] {
-        // An expired key can be updated. A revoked key cannot.
-        let mut current = expiring(record("old"), at(-1));
-        current.key.parent = Some(bystander.key.id);
-        current.key.metadata = old_metadata;
-        let mut current = store.add(current);
-        for rename in [
-            to_name("new"),
-            Rename::new(None, Some(metadata(r#"{"new":1}"#))),
-            Rename::new(Some(name("newer")), Some(metadata("{}"))),
-        ] {
-            let result = store.rename(&current, &rename);
-            current.key.name = rename.name.unwrap_or(current.key.name);
-            current.key.metadata = rename.metadata.or(current.key.metadata);
-            current.version += 1;
-            let renamed = result.expect("the store failed to rename the current version of a key");
-            assert_eq!(
-                renamed, current.key,
-                "a rename did not return the key with its changes"
-            );
-            let found = other.read(&current.key.id);
-            assert_eq!(
-                found, current,
-                "a rename did not replace exactly the fields that it names"
-            );
-        }
+    let predecessor = store.add(record("predecessor"));
+    // An expired key can be updated. A revoked key cannot.
+    let mut current = expiring(record("old"), at(-1));
+    current.key.owner = Some(Owner::parse("user:1").unwrap());
+    current.key.parent = Some(bystander.key.id);
+    current.key.predecessor = Some(predecessor.key.id);
+    let mut current = store.add(current);
+    // One after another, and then all of them together.
+    let all: ChangeSetting = |key| CHANGES.iter().step_by(2).for_each(|change| change(key));
+    for change in CHANGES.into_iter().chain([all]) {
+        let mut changed = current.key.clone();
+        change(&mut changed);
+        let updated = store
+            .update(&current, &changed)
+            .expect("the store failed to update the current version of a key");
+        current.key = changed;
+        current.version += 1;
+        assert_eq!(
+            updated,
+            VersionedKey::new(current.key.clone(), current.version),
+            "an update did not return the key with its changes and its version"
+        );
+        let found = other.read(&current.key.id);
+        assert_eq!(
+            found, current,
+            "an update did not replace exactly the settings that it was given"
+        );
     }
-    assert_eq!(
-        store.read(&bystander.key.id),
-        bystander,
-        "a rename changed another key"
-    );
+    for untouched in [bystander, predecessor] {
+        assert_eq!(
+            store.read(&untouched.key.id),
+            untouched,
+            "an update changed another key"
+        );
+    }
 }
 
 fn rehash_replaces_only_the_credential<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
@@ -112,7 +128,7 @@ fn each_change_increments_the_version<H: Harness>(store: &Handle<'_, H>) {
         "an insert changed the version of the record"
     );
     store
-        .rename(&read(), &to_name("new"))
+        .rename(&read(), "new")
         .expect("the store failed to rename a key");
     assert_eq!(read().version, 2, "a rename did not increment the version");
     store
@@ -159,12 +175,12 @@ fn each_change_increments_the_version<H: Harness>(store: &Handle<'_, H>) {
 fn other_versions_are_rejected<H: Harness>(store: &Handle<'_, H>) {
     let key = store.add(record("changed"));
     store
-        .rename(&key, &to_name("changed once"))
+        .rename(&key, "changed once")
         .expect("the store failed to rename a key");
     let current = store.read(&key.key.id);
     for version in [0, 1, 3, u64::MAX] {
         let claimed = in_version(version, &current);
-        let result = store.rename(&claimed, &to_name("late"));
+        let result = store.rename(&claimed, "late");
         assert_rejected(
             result,
             StoreErrorKind::Conflict,
@@ -194,7 +210,7 @@ fn unknown_and_revoked_keys_are_not_updated<H: Harness>(store: &Handle<'_, H>) {
         (revoked, "a key that was revoked after it was read"),
     ] {
         let before = store.find(&claimed.key.id);
-        let result = store.rename(&claimed, &to_name("late"));
+        let result = store.rename(&claimed, "late");
         assert_rejected(
             result,
             StoreErrorKind::NotFound,
@@ -221,12 +237,9 @@ fn one_concurrent_update_succeeds<H: Harness>(handles: &[Handle<'_, H>]) {
         let results = race(handles, 6, |thread, store| {
             let mut updated = key.clone();
             let result = if thread % 2 == 0 {
-                let rename = to_name(&format!("by thread {thread}"));
-                updated.key = Key {
-                    name: rename.name.clone().unwrap(),
-                    ..updated.key
-                };
-                store.rename(&key, &rename).map(drop)
+                updated.key.name = name(&format!("by thread {thread}"));
+                updated.key.enabled = thread == 0;
+                store.update(&key, &updated.key).map(drop)
             } else {
                 updated.credential = credential([0, 11, 0, 13, 0, 15][thread]);
                 store.rehash(&key, &updated.credential)

@@ -5,18 +5,18 @@ use super::{IssueError, Issuer};
 impl Issuer {
     /// Claims the store for the configured prefix, unless it is known to have the claim.
     pub(super) async fn claim_prefix(&self) -> Result<(), IssueError> {
-        if self.0.is_prefix_claimed() {
+        if self.verifier.is_prefix_claimed() {
             return Ok(());
         }
-        let configured = self.0.prefix();
-        let claimed = self.0.store().claim_prefix(configured).await?;
+        let configured = self.verifier.prefix();
+        let claimed = self.verifier.store().claim_prefix(configured).await?;
         if claimed != *configured {
             return Err(IssueError::Prefix {
                 store: claimed,
                 configured: configured.clone(),
             });
         }
-        self.0.mark_prefix_claimed();
+        self.verifier.mark_prefix_claimed();
         Ok(())
     }
 }

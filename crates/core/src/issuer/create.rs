@@ -1,8 +1,11 @@
 //! Creates keys.
 
-use super::{IssueError, Issuer, Minted, authorize, check_expiry};
+use super::{
+    Action, IssueError, Issuer, Minted,
+    authority::{check_addresses, check_covers},
+};
 use crate::{
-    Caller, Environment, Key, KeyId, Metadata, Name, Permission, Permissions, Timestamp, Token,
+    AllowedIps, Caller, Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp, Token,
     store::{Record, StoreError, StoreErrorKind},
 };
 
@@ -28,8 +31,10 @@ pub struct NewKey {
     pub permissions: Option<Permissions>,
     /// The environment of the key. `None` uses the environment of the caller.
     pub environment: Option<Environment>,
-    /// A JSON object of the host. The library stores it and does not interpret it.
+    /// The client's notes. The library stores them and does not interpret them.
     pub metadata: Option<Metadata>,
+    /// The addresses from which the key may be used. `None` allows those of the caller.
+    pub allowed_ips: Option<AllowedIps>,
 }
 
 impl NewKey {
@@ -43,6 +48,7 @@ impl NewKey {
             permissions: None,
             environment: None,
             metadata: None,
+            allowed_ips: None,
         }
     }
 
@@ -73,18 +79,28 @@ impl NewKey {
         self.metadata = Some(metadata);
         self
     }
+
+    /// Allows the key to be used only from these addresses.
+    #[must_use]
+    pub fn with_allowed_ips(mut self, allowed_ips: AllowedIps) -> Self {
+        self.allowed_ips = Some(allowed_ips);
+        self
+    }
 }
 
 /// When a new key expires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum Expiry {
-    /// When its caller expires, or never if the caller does not expire.
+    /// When its caller expires, or at the end of the
+    /// [maximum lifetime](crate::Config::with_max_lifetime) if that is earlier, or never if there is
+    /// neither.
     #[default]
     Inherited,
     /// Immediately: the key is created expired.
     Now,
-    /// At this time, which must be in the future and not after the caller's own expiry.
+    /// At this time, which must be in the future, and not after the caller's own expiry or the end
+    /// of the maximum lifetime.
     At(Timestamp),
 }
 
@@ -106,17 +122,19 @@ pub struct Issued {
 const ID_ATTEMPTS: u32 = 3;
 
 impl Issuer {
-    /// Creates a key in the caller's workspace. The caller must cover its permissions. If the
-    /// caller is a key, that key becomes the parent, and the store accepts the new key only while
-    /// the parent is active.
+    /// Creates a key in the caller's workspace, with the caller's owner and attributes. The caller
+    /// must cover its permissions and addresses. If the caller is a key, that key becomes the
+    /// parent, and the store accepts the new key only while the parent is active.
     ///
     /// # Errors
     ///
     /// * [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:write` or one of
     ///   the permissions of the new key.
-    /// * [`Environment`](IssueError::Environment), [`ExpiryPast`](IssueError::ExpiryPast) or
-    ///   [`ExpiryBeyondCaller`](IssueError::ExpiryBeyondCaller) if the caller may not choose this
-    ///   environment or expiry.
+    /// * [`Environment`](IssueError::Environment), [`ExpiryPast`](IssueError::ExpiryPast),
+    ///   [`ExpiryBeyondCaller`](IssueError::ExpiryBeyondCaller),
+    ///   [`ExpiryBeyondPolicy`](IssueError::ExpiryBeyondPolicy) or
+    ///   [`AddressesBeyondCaller`](IssueError::AddressesBeyondCaller) if the caller may not choose
+    ///   this environment, this expiry or these addresses.
     /// * [`CallerInactive`](IssueError::CallerInactive) if the caller has expired or was revoked,
     ///   even if that happened during the call.
     /// * [`Prefix`](IssueError::Prefix) if another program has created keys with another prefix in
@@ -126,8 +144,8 @@ impl Issuer {
     ///   fails.
     pub async fn create(&self, caller: &Caller, new: NewKey) -> Result<Issued, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.now();
-        let draft = Draft::new(caller, new, now)?;
+        let now = self.verifier.now();
+        let draft = self.draft(caller, new, now)?;
         for _ in 1..ID_ATTEMPTS {
             match self.create_draft(&draft, None, now).await {
                 Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::AlreadyExists => {}
@@ -156,7 +174,7 @@ impl Issuer {
             .await?;
         let mut record = Record::new(draft.key(id), credential);
         loop {
-            match confirmed(self.0.store().insert(&record, now).await) {
+            match confirmed(self.verifier.store().insert(&record, now).await) {
                 Ok(confirmed) => {
                     return Ok(Issued {
                         key: record.key,
@@ -168,7 +186,9 @@ impl Issuer {
                     // The caller is no longer active, or another process has given it an earlier
                     // expiry. In the second case, retry with that expiry.
                     let caller = self.current_in_store(&draft.caller).await?;
-                    let end = ends_at(&caller, draft.expiry, now)?;
+                    check_covers(&caller, &draft.permissions)?;
+                    check_addresses(&caller, draft.allowed_ips.as_ref())?;
+                    let end = self.new_expiry(&caller, draft.expiry, now)?;
                     if record.key.expires_at == end {
                         return Err(IssueError::CallerInactive);
                     }
@@ -176,22 +196,6 @@ impl Issuer {
                 }
                 Err(error) => return Err(error.into()),
             }
-        }
-    }
-}
-
-/// Returns the expiry of a new key, if the caller may choose it.
-fn ends_at(
-    caller: &Caller,
-    expiry: Expiry,
-    now: Timestamp,
-) -> Result<Option<Timestamp>, IssueError> {
-    match expiry {
-        Expiry::Inherited => Ok(caller.expires_at()),
-        Expiry::Now => Ok(Some(now)),
-        Expiry::At(end) => {
-            check_expiry(caller, end, now)?;
-            Ok(Some(end))
         }
     }
 }
@@ -215,12 +219,18 @@ pub(super) struct Draft {
     expiry: Expiry,
     expires_at: Option<Timestamp>,
     metadata: Option<Metadata>,
+    allowed_ips: Option<AllowedIps>,
 }
 
-impl Draft {
+impl Issuer {
     /// Checks the requested key against what the caller may grant.
-    pub(super) fn new(caller: &Caller, new: NewKey, now: Timestamp) -> Result<Self, IssueError> {
-        authorize(caller, &Permission::API_KEYS_WRITE, now)?;
+    pub(super) fn draft(
+        &self,
+        caller: &Caller,
+        new: NewKey,
+        now: Timestamp,
+    ) -> Result<Draft, IssueError> {
+        self.scope(caller, Action::Create, None)?;
         let environment = new.environment.unwrap_or(caller.environment());
         if !caller.environment().covers(environment) {
             return Err(IssueError::Environment);
@@ -228,11 +238,11 @@ impl Draft {
         let permissions = new
             .permissions
             .unwrap_or_else(|| caller.permissions().clone());
-        if let Some(missing) = caller.permissions().first_not_covered(&permissions) {
-            return Err(IssueError::NotPermitted(missing.clone()));
-        }
-        let expires_at = ends_at(caller, new.expiry, now)?;
-        Ok(Self {
+        check_covers(caller, &permissions)?;
+        let allowed_ips = new.allowed_ips.or_else(|| caller.allowed_ips().cloned());
+        check_addresses(caller, allowed_ips.as_ref())?;
+        let expires_at = self.new_expiry(caller, new.expiry, now)?;
+        Ok(Draft {
             caller: caller.clone(),
             name: new.name,
             environment,
@@ -240,12 +250,18 @@ impl Draft {
             expiry: new.expiry,
             expires_at,
             metadata: new.metadata,
+            allowed_ips,
         })
     }
+}
 
+impl Draft {
     fn key(&self, id: KeyId) -> Key {
         Key {
+            owner: self.caller.owner().cloned(),
             metadata: self.metadata.clone(),
+            attributes: self.caller.attributes().cloned(),
+            allowed_ips: self.allowed_ips.clone(),
             parent: self.caller.key().copied(),
             expires_at: self.expires_at,
             ..Key::new(

@@ -1,6 +1,8 @@
 //! Errors of the issuer.
 
-use crate::{Permission, Prefix, hash::HashError, random::RandomError, store::StoreError};
+use crate::{
+    Permission, Prefix, Timestamp, hash::HashError, random::RandomError, store::StoreError,
+};
 
 /// An error from an operation of the [`Issuer`](crate::Issuer). Nothing was changed, with one
 /// exception: after a [`Store`](Self::Store) error of the kind
@@ -20,8 +22,20 @@ pub enum IssueError {
     /// The requested expiry is later than the caller's own.
     #[error("expires_at must not be later than the caller's own expiry")]
     ExpiryBeyondCaller,
-    /// The caller has expired or was revoked.
-    #[error("the caller has expired or was revoked")]
+    /// The requested expiry is later than the maximum lifetime of a key allows.
+    #[error("expires_at must not be later than {latest}, which is the maximum lifetime of the key")]
+    ExpiryBeyondPolicy {
+        /// The latest expiry that the key can have.
+        latest: Timestamp,
+    },
+    /// The requested expiry of a rotated key is later than its current one.
+    #[error("expires_at of a rotated key can only move to an earlier time")]
+    ExpiryAfterRotation,
+    /// The key could be used from addresses from which the caller may not be used.
+    #[error("allowed_ips must lie within the addresses from which the caller may be used")]
+    AddressesBeyondCaller,
+    /// The caller has expired, is disabled or was revoked.
+    #[error("the caller has expired, is disabled or was revoked")]
     CallerInactive,
     /// The caller is a key that the verifier of another [`Keywright`](crate::Keywright) verified.
     #[error("the caller was verified by another instance")]
@@ -30,8 +44,17 @@ pub enum IssueError {
     /// revoked and the operation requires one that is not.
     #[error("there is no such key")]
     NotFound,
-    /// The key cannot be rotated, because it has expired or already has a successor.
-    #[error("the key has expired or was already rotated")]
+    /// The key has expired, so it cannot be updated.
+    #[error("the key has expired")]
+    Expired,
+    /// The record of the key does not have the version that the update requires.
+    #[error("the key was changed since it was read")]
+    VersionMismatch,
+    /// Keys are created faster than [`revoke_all`](crate::Issuer::revoke_all) revokes them.
+    #[error("keys are being created faster than they can be revoked")]
+    StillCreated,
+    /// The key cannot be rotated, because it has expired, is disabled or already has a successor.
+    #[error("the key has expired, is disabled or was already rotated")]
     NotRotatable,
     /// The cursor is malformed, or belongs to another list.
     #[error("cursor does not belong to this list")]
@@ -48,7 +71,7 @@ pub enum IssueError {
         configured: Prefix,
     },
     /// The source of random bytes failed.
-    #[error("could not obtain random bytes")]
+    #[error("could not read random bytes")]
     Random(#[from] RandomError),
     /// The secret could not be hashed.
     #[error("could not hash the secret")]

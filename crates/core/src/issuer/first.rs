@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{IssueError, Issued, Issuer, NewKey, create::Draft};
+use super::{IssueError, Issued, Issuer, NewKey};
 use crate::{
-    Caller, KeyId, Permissions, Workspace,
+    Caller, KeyId,
     random::Generator,
     store::{Reservation, Reserved, StoreErrorKind},
 };
@@ -16,8 +16,8 @@ use crate::{
 const RESERVED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Issuer {
-    /// Creates the first key of a store, with the permission `*` unless `new` names others. Returns
-    /// `None` if the store already has keys. If several servers call this concurrently on one
+    /// Creates the first key of a store for a caller of the host, whose permissions it gets unless
+    /// `new` names others. Usually, the caller has the permission `*`. Returns `None` if the store already has keys. If several servers call this concurrently on one
     /// store, exactly one call returns the key, and the others return `None`.
     ///
     /// # Errors
@@ -25,19 +25,19 @@ impl Issuer {
     /// As for [`create`](Self::create).
     pub async fn create_first(
         &self,
-        workspace: Workspace,
+        caller: &Caller,
         new: NewKey,
     ) -> Result<Option<Issued>, IssueError> {
-        if !self.0.store().is_empty().await? {
+        if !self.verifier.store().is_empty().await? {
             return Ok(None);
         }
-        let now = self.0.now();
-        let draft = Draft::new(&Caller::new(workspace, Permissions::all()), new, now)?;
-        let own = KeyId::generate(now, &mut Generator::seeded(self.0.entropy())?);
+        let now = self.verifier.now();
+        let draft = self.draft(&caller, new, now)?;
+        let own = KeyId::generate(now, &mut Generator::seeded(self.verifier.entropy())?);
         let purpose = Sha256::digest(b"keywright: the first key of an empty store").into();
         let until = now.saturating_add(RESERVED_FOR);
         let reservation = Reservation::new(purpose, purpose, own, until);
-        let id = match self.0.store().reserve(&reservation, now).await? {
+        let id = match self.verifier.store().reserve(&reservation, now).await? {
             Reserved::New => own,
             // Another server made the reservation. It may have crashed before it created the key,
             // so this server tries as well. Both use the same id, so only one of them succeeds.

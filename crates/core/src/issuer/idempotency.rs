@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{IssueError, Issued, Issuer, NewKey, create::Draft, digest};
+use super::{Action, IssueError, Issued, Issuer, NewKey, authority::Scope, digest};
 use crate::{
     Caller, Key, KeyId, Timestamp,
     random::{Generator, RandomError},
@@ -91,16 +91,18 @@ impl Issuer {
         request: &[u8],
     ) -> Result<IssueOutcome, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.now();
-        let draft = defer_late_error(Draft::new(caller, new, now))?;
+        let now = self.verifier.now();
+        let draft = defer_late_error(self.draft(caller, new, now))?;
+        let scope = self.scope(caller, Action::Create, None)?;
         let own = self.generate_id(|random| KeyId::generate(now, random))?;
         let until = bound_until(&draft, now);
         let reservation = reservation(caller, "create", idempotency, request, own, until);
-        match self.bind(caller, &reservation, now).await? {
+        match self.bind(caller, &scope, &reservation, now).await? {
             Bound::Existing(key) => Ok(IssueOutcome::Replayed(key)),
             Bound::Pending(id) => match self.create_draft(&draft?, Some(id), now).await {
                 Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::AlreadyExists => {
-                    Ok(IssueOutcome::Replayed(self.visible(caller, &id).await?.key))
+                    let record = self.visible(caller, &scope, &id).await?;
+                    Ok(IssueOutcome::Replayed(record.key))
                 }
                 done => Ok(IssueOutcome::Issued(done?)),
             },
@@ -111,15 +113,16 @@ impl Issuer {
     pub(super) async fn bind(
         &self,
         caller: &Caller,
+        scope: &Scope,
         reservation: &Reservation,
         now: Timestamp,
     ) -> Result<Bound, IssueError> {
-        match self.0.store().reserve(reservation, now).await? {
+        match self.verifier.store().reserve(reservation, now).await? {
             Reserved::New => Ok(Bound::Pending(reservation.id)),
             Reserved::Earlier { fingerprint, .. } if fingerprint != reservation.fingerprint => {
                 Err(IssueError::IdempotencyMismatch)
             }
-            Reserved::Earlier { id, .. } => match self.visible(caller, &id).await {
+            Reserved::Earlier { id, .. } => match self.visible(caller, scope, &id).await {
                 Ok(record) => Ok(Bound::Existing(record.key)),
                 Err(IssueError::NotFound) => Ok(Bound::Pending(id)),
                 Err(error) => Err(error),
@@ -131,7 +134,7 @@ impl Issuer {
         &self,
         generate: impl FnOnce(&mut Generator) -> KeyId,
     ) -> Result<KeyId, RandomError> {
-        Ok(generate(&mut Generator::seeded(self.0.entropy())?))
+        Ok(generate(&mut Generator::seeded(self.verifier.entropy())?))
     }
 }
 
@@ -146,6 +149,7 @@ pub(super) fn defer_late_error<T>(
         Err(
             late @ (IssueError::ExpiryPast
             | IssueError::ExpiryBeyondCaller
+            | IssueError::ExpiryBeyondPolicy { .. }
             | IssueError::NotFound
             | IssueError::NotRotatable),
         ) => Ok(Err(late)),

@@ -1,13 +1,51 @@
 //! Introspection: verifies a token on behalf of a service that does not link the library.
 
-use super::{IssueError, Issuer};
+use std::net::IpAddr;
+
+use super::{Action, IssueError, Issuer, authority::Scope};
 use crate::{Caller, Denied, Key, KeyId, Permission, Undecided, VerifyError};
+
+/// What a token is introspected for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct IntrospectionRequest {
+    /// The permission that the key must have. `None` requires no permission.
+    pub permission: Option<Permission>,
+    /// The address from which the token was used. A key that is restricted to addresses is not
+    /// valid without it.
+    pub client_ip: Option<IpAddr>,
+}
+
+impl IntrospectionRequest {
+    /// Creates a request that requires no permission and names no address.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            permission: None,
+            client_ip: None,
+        }
+    }
+
+    /// Requires a permission.
+    #[must_use]
+    pub fn with_permission(mut self, permission: Permission) -> Self {
+        self.permission = Some(permission);
+        self
+    }
+
+    /// Names the address from which the token was used.
+    #[must_use]
+    pub const fn with_client_ip(mut self, address: IpAddr) -> Self {
+        self.client_ip = Some(address);
+        self
+    }
+}
 
 /// The state of a token, as its caller sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "the wire contract has these four and no other"
+    reason = "the wire contract has these seven and no other"
 )]
 pub enum Introspection {
     /// The token is valid. Contains its key.
@@ -19,6 +57,12 @@ pub enum Introspection {
     Expired,
     /// The secret is correct, but the key was revoked.
     Revoked,
+    /// The secret is correct, but the key is disabled.
+    Disabled,
+    /// The token is valid, but not from this address, or not without an address.
+    AddressNotAllowed,
+    /// The token is valid, but its key lacks the permission.
+    InsufficientPermission,
 }
 
 impl Issuer {
@@ -26,35 +70,44 @@ impl Issuer {
     ///
     /// # Errors
     ///
-    /// [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:verify`,
+    /// [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:verify`
+    /// and `api_keys.own:verify`,
     /// [`CallerInactive`](IssueError::CallerInactive), and [`Hash`](IssueError::Hash) or
     /// [`Store`](IssueError::Store) if the token could not be verified.
     pub async fn introspect(
         &self,
         caller: &Caller,
         token: &[u8],
+        request: &IntrospectionRequest,
     ) -> Result<Introspection, IssueError> {
         let caller = &self.current(caller).await?;
-        self.authorize(caller, &Permission::API_KEYS_VERIFY)?;
-        match self.0.verify(token).await {
+        let scope = self.scope(caller, Action::Introspect, None)?;
+        let denied = |id, denial| self.if_visible(caller, &scope, id, denial);
+        match self.verifier.verify_token(token, request.client_ip).await {
             Ok(verified) => {
                 let mut key = verified.key().clone();
                 key.last_used_at = verified.last_used_at();
                 let visible = key.workspace == *caller.workspace()
-                    && caller.environment().covers(key.environment);
-                Ok(if visible {
-                    Introspection::Valid(key)
-                } else {
+                    && caller.environment().covers(key.environment)
+                    && scope.contains(&key);
+                let lacks = |permission| !key.permissions.covers(permission);
+                Ok(if !visible {
                     Introspection::NotFound
+                } else if request.permission.as_ref().is_some_and(lacks) {
+                    Introspection::InsufficientPermission
+                } else {
+                    Introspection::Valid(key)
                 })
             }
-            Err(VerifyError::Denied(Denied::Expired(id))) => {
-                self.if_visible(caller, &id, Introspection::Expired).await
-            }
-            Err(VerifyError::Denied(Denied::Revoked(id))) => {
-                self.if_visible(caller, &id, Introspection::Revoked).await
-            }
-            Err(VerifyError::Denied(_)) => Ok(Introspection::NotFound),
+            Err(VerifyError::Denied(reason)) => match reason {
+                Denied::Expired(id) => denied(id, Introspection::Expired).await,
+                Denied::Revoked(id) => denied(id, Introspection::Revoked).await,
+                Denied::Disabled(id) => denied(id, Introspection::Disabled).await,
+                Denied::AddressNotAllowed(id) => denied(id, Introspection::AddressNotAllowed).await,
+                Denied::Malformed(_) | Denied::Unknown(_) | Denied::WrongSecret(_) => {
+                    Ok(Introspection::NotFound)
+                }
+            },
             Err(VerifyError::Undecided(Undecided::Hash(error))) => Err(error.into()),
             Err(VerifyError::Undecided(Undecided::Store(error))) => Err(error.into()),
         }
@@ -64,10 +117,11 @@ impl Issuer {
     async fn if_visible(
         &self,
         caller: &Caller,
-        id: &KeyId,
+        scope: &Scope,
+        id: KeyId,
         denial: Introspection,
     ) -> Result<Introspection, IssueError> {
-        match self.visible(caller, id).await {
+        match self.visible(caller, scope, &id).await {
             Ok(_) => Ok(denial),
             Err(IssueError::NotFound) => Ok(Introspection::NotFound),
             Err(error) => Err(error),

@@ -2,16 +2,16 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{IssueError, Issuer, authorize};
+use super::{Action, IssueError, Issuer, authority::Scope};
 use crate::{
-    Caller, Key, KeyId, ListKeys, ListStart, Page, Permission, Status, base62, name::fold_case,
+    Caller, KeyId, ListKeys, ListStart, Owner, Page, Status, VersionedKey, base62, name::fold_case,
     store::Record,
 };
 
 impl Issuer {
     /// Returns one page of the keys that the caller sees, the newest first. A caller sees the keys
-    /// of its workspace, and a `test` caller only those in the `test` environment. Includes expired
-    /// and revoked keys.
+    /// of its workspace, and a `test` caller only those in the `test` environment. With
+    /// `api_keys.own:read` alone, it sees those of its owner. Includes expired and revoked keys.
     ///
     /// ```
     /// # use keywright_core::{Caller, IssueError, Issuer, ListKeys, ListStart, Status};
@@ -37,8 +37,22 @@ impl Issuer {
     /// environment and filter.
     pub async fn list(&self, caller: &Caller, wanted: ListKeys) -> Result<Page, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.expiry_now();
-        authorize(caller, &Permission::API_KEYS_READ, now)?;
+        let now = self.verifier.expiry_now();
+        let scope = self.scope(caller, Action::List, None)?;
+        let mut wanted = wanted;
+        if let Some(own) = scope.owner()
+            && wanted.owner.as_ref() != Some(own)
+        {
+            if wanted.owner.is_some() {
+                // The keys of another owner do not exist for this caller.
+                return Ok(Page {
+                    keys: Vec::new(),
+                    next: None,
+                    total: Some(0),
+                });
+            }
+            wanted.owner = Some(own.clone());
+        }
         let filter = filter_digest(caller, &wanted);
         let limit = wanted.limit.clamp(1, ListKeys::MAX_LIMIT);
         let start = match &wanted.start {
@@ -48,6 +62,7 @@ impl Issuer {
             }
         };
         let list = ListKeys {
+            owner: wanted.owner,
             status: wanted.status,
             search: wanted.search,
             start,
@@ -58,11 +73,11 @@ impl Issuer {
             next,
             total,
         } = self
-            .0
+            .verifier
             .store()
             .list(caller.workspace(), caller.environment(), &list, now)
             .await?;
-        self.0.overlay_last_uses(&mut keys);
+        self.verifier.overlay_last_uses(&mut keys);
         Ok(Page {
             keys,
             next: next.map(|id| write_cursor(&id, &filter)),
@@ -70,39 +85,49 @@ impl Issuer {
         })
     }
 
-    /// Returns a key that the caller sees, even if it is expired or revoked.
+    /// Returns a key that the caller sees, even if it is expired or revoked, and the version of its
+    /// record. A key sees itself without any permission.
     ///
     /// # Errors
     ///
     /// [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:read`,
     /// [`CallerInactive`](IssueError::CallerInactive), [`NotFound`](IssueError::NotFound), and
     /// [`Store`](IssueError::Store).
-    pub async fn find(&self, caller: &Caller, id: &KeyId) -> Result<Key, IssueError> {
+    pub async fn find(&self, caller: &Caller, id: &KeyId) -> Result<VersionedKey, IssueError> {
         let caller = &self.current(caller).await?;
-        self.authorize(caller, &Permission::API_KEYS_READ)?;
-        Ok(self.visible(caller, id).await?.key)
+        let scope = self.scope(caller, Action::Find, Some(id))?;
+        let Record { key, version, .. } = self.visible(caller, &scope, id).await?;
+        Ok(VersionedKey::new(key, version))
     }
 
-    /// Returns the record of a key that the caller sees.
-    pub(super) async fn visible(&self, caller: &Caller, id: &KeyId) -> Result<Record, IssueError> {
-        let record = self.0.store().find(id).await?;
+    /// Returns the record of a key that the caller reaches.
+    pub(super) async fn visible(
+        &self,
+        caller: &Caller,
+        scope: &Scope,
+        id: &KeyId,
+    ) -> Result<Record, IssueError> {
+        let record = self.verifier.store().find(id).await?;
         let mut record = record
             .filter(|Record { key, .. }| {
-                key.workspace == *caller.workspace() && caller.environment().covers(key.environment)
+                key.workspace == *caller.workspace()
+                    && caller.environment().covers(key.environment)
+                    && scope.contains(key)
             })
             .ok_or(IssueError::NotFound)?;
-        self.0
+        self.verifier
             .overlay_last_uses(std::slice::from_mut(&mut record.key));
         Ok(record)
     }
 
-    /// Returns the record of a key that the caller sees and that is not revoked.
+    /// Returns the record of a key that the caller reaches and that is not revoked.
     pub(super) async fn changeable(
         &self,
         caller: &Caller,
+        scope: &Scope,
         id: &KeyId,
     ) -> Result<Record, IssueError> {
-        let record = self.visible(caller, id).await?;
+        let record = self.visible(caller, scope, id).await?;
         if record.key.revoked_at.is_some() {
             return Err(IssueError::NotFound);
         }
@@ -148,6 +173,7 @@ fn filter_digest(caller: &Caller, wanted: &ListKeys) -> [u8; 32] {
     super::digest([
         caller.workspace().as_str().as_bytes(),
         caller.environment().as_str().as_bytes(),
+        wanted.owner.as_ref().map_or("", Owner::as_str).as_bytes(),
         wanted.status.map_or("", Status::as_str).as_bytes(),
         search.as_deref().unwrap_or_default().as_bytes(),
     ])

@@ -32,7 +32,7 @@ impl Issuer {
         workspace: &Workspace,
         environment: Environment,
     ) -> Result<Minted, IssueError> {
-        let now = self.0.now();
+        let now = self.verifier.now();
         self.mint_with_id(workspace, environment, |random| {
             KeyId::generate(now, random)
         })
@@ -45,15 +45,15 @@ impl Issuer {
         environment: Environment,
         id: impl FnOnce(&mut Generator) -> KeyId,
     ) -> Result<Minted, IssueError> {
-        let mut random = Generator::seeded(self.0.entropy())?;
+        let mut random = Generator::seeded(self.verifier.entropy())?;
         let id = id(&mut random);
         let secret = Secret::generate(&mut random);
         let salt = random.bytes();
         drop(random);
-        let token = Token::assemble(self.0.prefix(), environment, &id, &secret);
+        let token = Token::assemble(self.verifier.prefix(), environment, &id, &secret);
         let binding = Binding::new(&id, workspace, environment);
         let credential = self
-            .0
+            .verifier
             .hasher()
             .credential(&id, binding, salt, secret.expose())
             .await?;

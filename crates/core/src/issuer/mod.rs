@@ -1,61 +1,60 @@
-//! The issuer, which creates, lists, renames, rotates and revokes keys for callers.
+//! The issuer, which creates, lists, updates, rotates and revokes keys for callers.
 
+mod authority;
 mod claim;
 mod create;
 mod error;
+mod expiry;
 mod first;
 mod idempotency;
 mod introspect;
 mod list;
 mod mint;
 mod purge;
-mod rename;
 mod revoke;
+mod revoke_all;
 mod rotate;
 #[cfg(test)]
 mod tests;
+mod update;
+
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 pub use self::{
+    authority::Action,
     create::{Expiry, Issued, NewKey},
     error::IssueError,
     idempotency::{IdempotencyKey, IdempotencyKeyError, IssueOutcome},
-    introspect::Introspection,
+    introspect::{Introspection, IntrospectionRequest},
     mint::Minted,
     rotate::NewRotation,
 };
 use crate::{
-    Caller, Permission, Status, Timestamp, Verifier,
+    Caller, Key, Status, Timestamp, Verifier,
     store::{Record, StoreError, StoreErrorKind},
 };
 
-/// Creates, lists, renames, rotates and revokes keys on behalf of a [`Caller`].
+/// Creates, lists, updates, rotates and revokes keys on behalf of a [`Caller`].
 ///
 /// A key never has permissions that its caller lacks, and a caller never sees a key of another
 /// workspace. A caller that the verifier of another [`Keywright`](crate::Keywright) verified is
 /// rejected with [`IssueError::CallerForeign`] everywhere. Cloning is cheap, and all clones share
 /// their state.
 #[derive(Clone, Debug)]
-pub struct Issuer(pub(crate) Verifier);
+pub struct Issuer {
+    pub(crate) verifier: Verifier,
+    /// The maximum time between the creation of a key and its expiry.
+    pub(crate) max_lifetime: Option<Duration>,
+}
 
 impl Issuer {
     /// Returns the time to compare expiries with: the current time of the configured
     /// [`Clock`](crate::Clock), or its latest reading if the clock was set back since.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.0.expiry_now()
-    }
-
-    /// Checks that a caller has not expired and has a permission.
-    ///
-    /// # Errors
-    ///
-    /// [`IssueError::CallerInactive`] if the caller has expired, [`IssueError::NotPermitted`] if it
-    /// lacks the permission, and [`IssueError::CallerForeign`] if another instance verified it.
-    pub fn authorize(&self, caller: &Caller, permission: &Permission) -> Result<(), IssueError> {
-        self.check_origin(caller)?;
-        authorize(caller, permission, self.0.expiry_now())
+        self.verifier.expiry_now()
     }
 }
 
@@ -63,73 +62,44 @@ impl Issuer {
     /// Checks that the caller counts for this instance. The permissions of a caller that another
     /// one verified are those of a key in another store.
     fn check_origin(&self, caller: &Caller) -> Result<(), IssueError> {
-        if self.0.trusts(caller) {
+        if self.verifier.trusts(caller) {
             Ok(())
         } else {
             Err(IssueError::CallerForeign)
         }
     }
 
-    /// Returns the caller with the current expiry of its key. While a client sends the body of its
-    /// request, the key that it was verified with may be revoked or given an earlier expiry.
+    /// Returns the caller as its key is now. While a client sends the body of its request, the key
+    /// that it was verified with may be revoked, disabled or narrowed.
     async fn current(&self, caller: &Caller) -> Result<Caller, IssueError> {
         self.check_origin(caller)?;
-        let now = self.0.expiry_now();
+        let now = self.verifier.expiry_now();
         let Some(id) = caller.key() else {
             let is_current = caller.is_current(now).then(|| caller.clone());
             return is_current.ok_or(IssueError::CallerInactive);
         };
-        let found = self
-            .0
-            .read_current(id, |key| (key.status(now), key.expires_at))
-            .await?;
-        if_active(caller, found)
+        let restricted = |key: &Key| restricted(caller, key, now);
+        let found = self.verifier.read_current(id, restricted).await?;
+        found.flatten().ok_or(IssueError::CallerInactive)
     }
 
-    /// Returns the caller with the expiry that its key has in the store, bypassing the cache.
+    /// Returns the caller as its key is in the store, bypassing the cache.
     async fn current_in_store(&self, caller: &Caller) -> Result<Caller, IssueError> {
-        let now = self.0.expiry_now();
+        let now = self.verifier.expiry_now();
         let Some(id) = caller.key() else {
             let is_current = caller.is_current(now).then(|| caller.clone());
             return is_current.ok_or(IssueError::CallerInactive);
         };
-        let found = self.0.store().find(id).await?;
-        let found = found.map(|Record { key, .. }| (key.status(now), key.expires_at));
-        if_active(caller, found)
+        let found = self.verifier.store().find(id).await?;
+        found
+            .and_then(|Record { key, .. }| restricted(caller, &key, now))
+            .ok_or(IssueError::CallerInactive)
     }
 }
 
-/// Returns the caller with the expiry that its key was found to have, if the key is active.
-fn if_active(
-    caller: &Caller,
-    found: Option<(Status, Option<Timestamp>)>,
-) -> Result<Caller, IssueError> {
-    match found {
-        Some((Status::Active, end)) => Ok(caller.clone().ending_by(end)),
-        Some((Status::Expired | Status::Revoked, _)) | None => Err(IssueError::CallerInactive),
-    }
-}
-
-/// Checks that a caller has not expired and has a permission.
-fn authorize(caller: &Caller, permission: &Permission, now: Timestamp) -> Result<(), IssueError> {
-    if !caller.is_current(now) {
-        return Err(IssueError::CallerInactive);
-    }
-    if !caller.may(permission) {
-        return Err(IssueError::NotPermitted(permission.clone()));
-    }
-    Ok(())
-}
-
-/// Checks that `end` lies in the future and not after the expiry of the caller.
-fn check_expiry(caller: &Caller, end: Timestamp, now: Timestamp) -> Result<(), IssueError> {
-    if end <= now {
-        Err(IssueError::ExpiryPast)
-    } else if caller.expires_at().is_some_and(|last| last < end) {
-        Err(IssueError::ExpiryBeyondCaller)
-    } else {
-        Ok(())
-    }
+/// Returns the caller, restricted to what its key may do now. `None` if the key is not active.
+fn restricted(caller: &Caller, key: &Key, now: Timestamp) -> Option<Caller> {
+    (key.status(now) == Status::Active).then(|| caller.clone().restricted_to(key))
 }
 
 /// Converts a store's `NotFound` into the issuer's.

@@ -1,4 +1,4 @@
-//! Deletes the records of keys that were revoked long ago.
+//! Deletes the records of keys that were revoked or expired long ago.
 
 use std::time::Duration;
 
@@ -9,16 +9,17 @@ use crate::{Timestamp, Workspace, store::Purge};
 const BATCH: u32 = 500;
 
 impl Issuer {
-    /// The minimum time that a record is kept after its key was revoked: 24 hours.
-    pub const KEPT_AFTER_REVOCATION: Duration = REPLAY_WINDOW;
+    /// The minimum time that a record is kept after its key was revoked or expired: 24 hours.
+    pub const KEPT_AFTER_END: Duration = REPLAY_WINDOW;
 
-    /// Deletes the records of keys that were revoked before `revoked_before`, in one workspace or
-    /// in all, and returns the number of deleted records. Checks no permission: it is meant for the
-    /// host itself.
+    /// Deletes the records of keys that were revoked before `revoked_before`, and of keys that
+    /// expired before `expired_before`, in one workspace or in all. `None` deletes no record for
+    /// that reason. Returns the number of deleted records. Checks no permission: it is meant for
+    /// the host itself.
     ///
     /// It keeps some of these records:
     ///
-    /// * Keys that were revoked within the last [24 hours](Self::KEPT_AFTER_REVOCATION). Otherwise,
+    /// * Keys that were revoked or expired within the last [24 hours](Self::KEPT_AFTER_END). Otherwise,
     ///   a repeat of the request that created such a key, with the same idempotency key, would
     ///   create another key.
     /// * Keys from which a remaining key descends, by creation or by rotation. A revocation with
@@ -32,14 +33,17 @@ impl Issuer {
     pub async fn purge(
         &self,
         workspace: Option<Workspace>,
-        revoked_before: Timestamp,
+        revoked_before: Option<Timestamp>,
+        expired_before: Option<Timestamp>,
     ) -> Result<u64, IssueError> {
-        let kept = self.0.now().saturating_sub(Self::KEPT_AFTER_REVOCATION);
-        let mut purge = Purge::new(revoked_before.min(kept), BATCH);
+        let kept = self.verifier.now().saturating_sub(Self::KEPT_AFTER_END);
+        let mut purge = Purge::new(BATCH);
         purge.workspace = workspace;
+        purge.revoked_before = revoked_before.map(|time| time.min(kept));
+        purge.expired_before = expired_before.map(|time| time.min(kept));
         let mut total = 0;
         loop {
-            match self.0.store().purge(&purge).await? {
+            match self.verifier.store().purge(&purge).await? {
                 0 => return Ok(total),
                 count => total += count,
             }

@@ -1,18 +1,22 @@
 //! Revokes keys.
 
-use super::{IssueError, Issuer, not_found};
-use crate::{Caller, KeyId, Permission, Reach, Revocation};
+use super::{Action, IssueError, Issuer, authority::check_covers, not_found};
+use crate::{Caller, KeyId, Reach, Revocation};
 
 impl Issuer {
     /// Revokes a key, or the key and all its descendants. A revoked key can never be activated
     /// again.
+    ///
+    /// The caller must cover the permissions of the key. A key can revoke itself without any
+    /// permission.
     ///
     /// Once this returns, all verifiers of this process reject the key. Other processes reject it
     /// within the bound that the docs of the store state.
     ///
     /// # Errors
     ///
-    /// [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:write`,
+    /// [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:write` or one of
+    /// the permissions of the key,
     /// [`CallerInactive`](IssueError::CallerInactive), [`Store`](IssueError::Store), and
     /// [`NotFound`](IssueError::NotFound) if there is no such key or all of the keys were already
     /// revoked.
@@ -23,11 +27,14 @@ impl Issuer {
         reach: Reach,
     ) -> Result<Revocation, IssueError> {
         let caller = &self.current(caller).await?;
-        self.authorize(caller, &Permission::API_KEYS_WRITE)?;
-        self.visible(caller, id).await?;
-        let now = self.0.now();
+        let scope = self.scope(caller, Action::Revoke, Some(id))?;
+        let record = self.visible(caller, &scope, id).await?;
+        if caller.key() != Some(id) {
+            check_covers(caller, &record.key.permissions)?;
+        }
+        let now = self.verifier.now();
         let revoked = self
-            .0
+            .verifier
             .store()
             .revoke(caller.workspace(), id, reach, now)
             .await;

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use super::{
-    IssueError, Issued, Issuer, Minted, authorize, check_expiry,
+    Action, IssueError, Issued, Issuer, Minted,
+    authority::{Scope, check_addresses, check_covers},
     create::confirmed,
     idempotency::{
         Bound, IdempotencyKey, IssueOutcome, bound_until, defer_late_error, reservation,
     },
     not_found,
-    rename::CHANGE_ATTEMPTS,
+    update::CHANGE_ATTEMPTS,
 };
 use crate::{
-    Caller, Key, KeyId, Permission, Status, Timestamp,
+    Caller, Key, KeyId, Status, Timestamp,
+    caller::earliest,
     store::{Record, Retire, Rotation, StoreError, StoreErrorKind},
 };
 
@@ -72,18 +74,18 @@ impl Default for NewRotation {
 }
 
 impl Issuer {
-    /// Rotates a key. In one step, it creates a successor with the same name, permissions,
-    /// environment, parent and metadata, and lets the old key expire after the overlap.
+    /// Rotates a key. In one step, it creates a successor with the same owner, name, permissions,
+    /// environment, parent, metadata, attributes and addresses, and lets the old key expire after the overlap.
     ///
     /// # Errors
     ///
     /// As for [`create`](Self::create), and
     ///
-    /// * [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:write` or one of
-    ///   the permissions of the key,
+    /// * [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:write` (for its
+    ///   own key, `api_keys.self:rotate` is enough) or one of the permissions of the key,
     /// * [`NotFound`](IssueError::NotFound) if there is no such key or it is revoked,
-    /// * [`NotRotatable`](IssueError::NotRotatable) if the key has expired or already has a
-    ///   successor.
+    /// * [`NotRotatable`](IssueError::NotRotatable) if the key has expired, is disabled or
+    ///   already has a successor.
     pub async fn rotate(
         &self,
         caller: &Caller,
@@ -91,9 +93,11 @@ impl Issuer {
         rotation: &NewRotation,
     ) -> Result<Issued, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.now();
-        let record = self.rotatable(caller, id, rotation, now).await?;
-        self.replace(caller, record, rotation, None, now).await
+        let now = self.verifier.now();
+        let scope = self.scope(caller, Action::Rotate, Some(id))?;
+        let record = self.rotatable(caller, &scope, id, rotation, now).await?;
+        self.replace(caller, &scope, record, rotation, None, now)
+            .await
     }
 
     /// [Rotates](Self::rotate) a key once for each idempotency key of this caller. A repeat within
@@ -114,22 +118,31 @@ impl Issuer {
         request: &[u8],
     ) -> Result<IssueOutcome, IssueError> {
         let caller = &self.current(caller).await?;
-        let now = self.0.now();
+        let now = self.verifier.now();
         // A repeat finds the key already rotated, and must not fail because of that.
-        let record = defer_late_error(self.rotatable(caller, id, rotation, now).await)?;
+        let scope = self.scope(caller, Action::Rotate, Some(id))?;
+        let record = defer_late_error(self.rotatable(caller, &scope, id, rotation, now).await)?;
         let route = format!("rotate {id}");
         let own = self.generate_id(|random| id.successor(now, random))?;
         let until = bound_until(&record, now);
         let reservation = reservation(caller, &route, idempotency, request, own, until);
-        match self.bind(caller, &reservation, now).await? {
+        // The successor of the caller's own key is another key, which the caller sees here.
+        let replayed = match &scope {
+            Scope::Itself(_) => Scope::Workspace,
+            other => other.clone(),
+        };
+        match self.bind(caller, &replayed, &reservation, now).await? {
             Bound::Existing(key) => Ok(IssueOutcome::Replayed(key)),
             Bound::Pending(successor) => {
                 let rotated = self
-                    .replace(caller, record?, rotation, Some(successor), now)
+                    .replace(caller, &scope, record?, rotation, Some(successor), now)
                     .await;
                 match rotated {
                     Ok(issued) => Ok(IssueOutcome::Issued(issued)),
-                    Err(error) => self.replayed_rotation(caller, &successor, error).await,
+                    Err(error) => {
+                        self.replayed_rotation(caller, &replayed, &successor, error)
+                            .await
+                    }
                 }
             }
         }
@@ -141,6 +154,7 @@ impl Issuer {
     async fn replayed_rotation(
         &self,
         caller: &Caller,
+        scope: &Scope,
         successor: &KeyId,
         error: IssueError,
     ) -> Result<IssueOutcome, IssueError> {
@@ -150,7 +164,7 @@ impl Issuer {
             IssueError::Store(store) if taken(store) => {}
             _ => return Err(error),
         }
-        match self.visible(caller, successor).await {
+        match self.visible(caller, scope, successor).await {
             Ok(record) => Ok(IssueOutcome::Replayed(record.key)),
             Err(IssueError::NotFound) => Err(error),
             Err(other) => Err(other),
@@ -161,22 +175,21 @@ impl Issuer {
     async fn rotatable(
         &self,
         caller: &Caller,
+        scope: &Scope,
         id: &KeyId,
         rotation: &NewRotation,
         now: Timestamp,
     ) -> Result<Record, IssueError> {
-        authorize(caller, &Permission::API_KEYS_WRITE, now)?;
-        let record = self.changeable(caller, id).await?;
+        let record = self.changeable(caller, scope, id).await?;
         let key = &record.key;
-        // The caller receives a secret with these permissions, so it must cover them.
-        if let Some(missing) = caller.permissions().first_not_covered(&key.permissions) {
-            return Err(IssueError::NotPermitted(missing.clone()));
-        }
-        if key.successor.is_some() || key.status(self.0.expiry_now()) != Status::Active {
+        // The caller receives a secret with these permissions and addresses, so it must cover them.
+        check_covers(caller, &key.permissions)?;
+        check_addresses(caller, key.allowed_ips.as_ref())?;
+        if key.successor.is_some() || key.status(self.verifier.expiry_now()) != Status::Active {
             return Err(IssueError::NotRotatable);
         }
         if let Some(end) = rotation.expires_at {
-            check_expiry(caller, end, now)?;
+            self.check_expiry(caller, end, now, now)?;
         }
         Ok(record)
     }
@@ -186,6 +199,7 @@ impl Issuer {
     async fn replace(
         &self,
         caller: &Caller,
+        scope: &Scope,
         mut record: Record,
         wanted: &NewRotation,
         successor: Option<KeyId>,
@@ -210,11 +224,11 @@ impl Issuer {
         let mut caller = caller.clone();
         let mut attempts = 1;
         loop {
-            let key = successor_of(&record.key, id, wanted.expires_at, &caller, now);
+            let key = self.successor(&record.key, id, wanted.expires_at, &caller, now);
             let successor = Record::new(key, credential.clone());
             let rotation = Rotation::new(predecessor, record.version, retire, successor);
             let rotated = self
-                .0
+                .verifier
                 .store()
                 .rotate(caller.workspace(), &rotation, now)
                 .await;
@@ -227,13 +241,15 @@ impl Issuer {
                     });
                 }
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {
-                    // Either the caller is no longer active or has an earlier expiry than before,
-                    // or the key was renamed or rotated or has expired.
+                    // Either the caller is no longer active or was narrowed, or the key was updated
+                    // or rotated or has expired.
                     caller = self.current_in_store(&caller).await?;
                     if let Some(end) = wanted.expires_at {
-                        check_expiry(&caller, end, now)?;
+                        self.check_expiry(&caller, end, now, now)?;
                     }
-                    record = self.changeable(&caller, &predecessor).await?;
+                    record = self.changeable(&caller, scope, &predecessor).await?;
+                    check_covers(&caller, &record.key.permissions)?;
+                    check_addresses(&caller, record.key.allowed_ips.as_ref())?;
                     let ended =
                         record.key.successor.is_some() || record.key.status(now) != Status::Active;
                     if ended {
@@ -248,37 +264,33 @@ impl Issuer {
             }
         }
     }
-}
 
-/// Makes the successor of a key, whose secret the caller receives. Without a requested expiry it
-/// gets the lifetime of `key`, counted from now, and it never expires after the caller.
-fn successor_of(
-    key: &Key,
-    id: KeyId,
-    wanted: Option<Timestamp>,
-    caller: &Caller,
-    now: Timestamp,
-) -> Key {
-    let lifetime = |end: Timestamp| {
-        let millis = end.as_millis().saturating_sub(key.created_at().as_millis());
-        now.saturating_add(Duration::from_millis(millis.unsigned_abs()))
-    };
-    let own = wanted.or(key.expires_at.map(lifetime));
-    let expires_at = match (own, caller.expires_at()) {
-        (Some(own), Some(last)) => Some(own.min(last)),
-        (own, last) => own.or(last),
-    };
-    Key {
-        metadata: key.metadata.clone(),
-        parent: key.parent,
-        rotated_by: caller.key().copied(),
-        expires_at,
-        ..Key::new(
+    /// Makes the successor of a key, whose secret the caller receives. Without a requested expiry
+    /// it gets the lifetime of `key`, counted from now. It never expires after the caller, or later
+    /// than the policy allows.
+    fn successor(
+        &self,
+        key: &Key,
+        id: KeyId,
+        wanted: Option<Timestamp>,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Key {
+        let lifetime = |end: Timestamp| {
+            let millis = end.as_millis().saturating_sub(key.created_at().as_millis());
+            now.saturating_add(Duration::from_millis(millis.unsigned_abs()))
+        };
+        let own = wanted.or(key.expires_at.map(lifetime));
+        let last = earliest(caller.expires_at(), self.latest_expiry(now));
+        Key {
             id,
-            key.workspace.clone(),
-            key.environment,
-            key.name.clone(),
-            key.permissions.clone(),
-        )
+            predecessor: Some(key.id),
+            successor: None,
+            rotated_by: caller.key().copied(),
+            expires_at: earliest(own, last),
+            revoked_at: None,
+            last_used_at: None,
+            ..key.clone()
+        }
     }
 }

@@ -9,13 +9,18 @@ use super::{
 static COUNTERS: Striped<{ Counter::COUNT }> = Striped::new();
 
 /// All outcomes with their labels.
-pub(super) const OUTCOMES: [(VerificationOutcome, &str); 7] = [
+pub(super) const OUTCOMES: [(VerificationOutcome, &str); 9] = [
     (VerificationOutcome::Accepted, "accepted"),
     (VerificationOutcome::Malformed, "malformed"),
     (VerificationOutcome::Unknown, "unknown"),
     (VerificationOutcome::WrongSecret, "wrong_secret"),
     (VerificationOutcome::Revoked, "revoked"),
     (VerificationOutcome::Expired, "expired"),
+    (VerificationOutcome::Disabled, "disabled"),
+    (
+        VerificationOutcome::AddressNotAllowed,
+        "address_not_allowed",
+    ),
     (VerificationOutcome::Undecided, "undecided"),
 ];
 

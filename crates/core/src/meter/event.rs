@@ -11,6 +11,8 @@ pub(crate) enum VerificationOutcome {
     WrongSecret,
     Revoked,
     Expired,
+    Disabled,
+    AddressNotAllowed,
     Undecided,
 }
 

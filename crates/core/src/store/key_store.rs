@@ -9,13 +9,14 @@ use super::{
     error::StoreError,
     lease::Lease,
     purge::Purge,
-    record::{Record, Rename},
+    record::{Record, Settings},
     reservation::{Reservation, Reserved},
     revocation::{Reach, Revocation},
     rotation::Rotation,
 };
 use crate::{
-    Environment, Key, KeyId, ListKeys, Page, Prefix, Timestamp, Workspace, hash::Credential,
+    Environment, KeyId, ListKeys, Page, Prefix, Timestamp, VersionedKey, Workspace,
+    hash::Credential,
 };
 
 /// A store of keys.
@@ -73,7 +74,7 @@ use crate::{
 /// 1. **Atomic insert.** No upsert: an existing id is `AlreadyExists`, and the stored record is
 ///    untouched. Of any number of concurrent inserts of one id, exactly one succeeds. A record with
 ///    a parent is admitted only if [`parent.admits(child)`](Key::admits) in the same step (active,
-///    same workspace, expires no earlier), otherwise the insert is `Conflict`.
+///    enabled, same workspace, expires no earlier), otherwise the insert is `Conflict`.
 /// 2. **Atomic rotate.** The successor is inserted, and the predecessor is retired and linked to
 ///    it, all or nothing, only while the caller's key ([`rotated_by`](Key::rotated_by) of the
 ///    successor) is active and expires no earlier than the successor. Otherwise, the rotation is
@@ -85,7 +86,7 @@ use crate::{
 ///    of the host. A store that promises less than surviving both also says so in
 ///    [`durability`](Self::durability).
 /// 4. **Monotone revocation.** After `revoke` returns, no `find` that starts later, through any
-///    handle of the store, shows the key active. Nothing reactivates it: no rename, touch, rehash,
+///    handle of the store, shows the key active. Nothing reactivates it: no update, touch, rehash,
 ///    late write or restart.
 /// 5. **Idempotent revoke.** A repeat is `Ok` and reports that it changed nothing. The record keeps
 ///    the time of the first revocation.
@@ -94,18 +95,19 @@ use crate::{
 ///    rotated into, the keys that it received by rotating another key
 ///    ([`rotated_by`](Key::rotated_by)), and their descendants: lineage follows who holds the
 ///    secret. A descendant that is inserted concurrently is either rejected or revoked.
-/// 7. **Conditional update.** `rename` and `rehash` replace only what they name, and only on the
+/// 7. **Conditional update.** `update` and `rehash` replace only what they name, and only on the
 ///    version that was read (`Conflict` otherwise). They never touch a revoked record (`NotFound`).
+///    The settings of an update are replaced together: no reader sees a mixture of two updates.
 /// 8. **Touch is not a write of the record.** `touch` takes a batch of (id, time) and moves
 ///    `last_used_at` forward only. It creates nothing, changes nothing else (not even the version),
 ///    ignores unknown ids, and is not a change in the sense of clause 13.
-/// 9. **Tenancy.** Operations on behalf of a caller (`list`, `rename`, `revoke`, `rotate`) take the
+/// 9. **Tenancy.** Operations on behalf of a caller (`list`, `update`, `revoke`, `rotate`) take the
 ///    workspace. An id of another workspace is `NotFound`. `find`, `touch` and `rehash` belong to
 ///    the verifier and take only an id.
 /// 10. **Listing.** Newest first by id, which begins with the time of creation. Cursors are stable
 ///     under inserts and revocations. Without `search` and `status`, a page by cursor costs O(page)
-///     at any depth in a workspace of any size, also for a `test` caller among `live` keys. With
-///     them, a store may limit the keys that it reads for one page. A page that ends at the limit
+///     at any depth in a workspace of any size, also filtered by owner and for a `test` caller among
+///     `live` keys. With them, a store may limit the keys that it reads for one page. A page that ends at the limit
 ///     has fewer keys, a cursor to continue, and no total. A list ends when its future is dropped.
 /// 11. **Reservation.** An idempotency key is bound to an id once, atomically, with the request's
 ///     fingerprint, until a given time. The same call reports an earlier binding. Bootstrapping an
@@ -114,7 +116,7 @@ use crate::{
 ///     clock. An operation whose future is dropped is done or not done, never half done. A store
 ///     sees hashes, never a token.
 /// 13. **Changes.** Verifiers cache records, and use them while the store's [`Lease`] holds. The
-///     store reports each change that this handle makes (a rename, a revocation, each key of a
+///     store reports each change that this handle makes (an update, a revocation, each key of a
 ///     cascade, the predecessor of a rotation, a rehash) after the commit and before the
 ///     acknowledgement. It reports changes that are made elsewhere within a bound that its docs
 ///     state. An insert and a touch are not changes. When the store cannot report changes, its
@@ -124,8 +126,8 @@ use crate::{
 /// 15. **Format.** Records carry a version. A program reads its own version and the previous
 ///     version, and rejects newer versions. An old program does not write where a newer program has
 ///     migrated. The store keeps the token prefix that it was first claimed for.
-/// 16. **Purge.** Deletes records of keys that were revoked before a given time (not at it), and
-///     never one of a key that is active or has only expired. It never deletes a record from which
+/// 16. **Purge.** Deletes records of keys that were revoked, or that expired, before a given time
+///     (not at it), and never one of another key. It never deletes a record from which
 ///     a remaining record descends in the sense of clause 6, so that a cascade still reaches every
 ///     descendant. Each call is one atomic step, deletes no more records than its limit, and
 ///     returns 0 only when nothing is left to delete.
@@ -144,7 +146,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// `AlreadyExists` if the id is taken. `Conflict` if the parent does not exist, is in another
-    /// workspace, has expired or was revoked, or expires earlier than the record.
+    /// workspace, has expired, is disabled or was revoked, or expires earlier than the record.
     async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError>;
 
     /// Returns the record with this id, even if its key is revoked. `None` if there is none.
@@ -169,20 +171,20 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Page<KeyId>, StoreError>;
 
-    /// Replaces the name, the metadata, or both, if the record still has this version (clause 7).
-    /// Returns the key after the change.
+    /// Replaces the settings of a key together, if the record still has this version (clause 7).
+    /// Returns the key and the version after the change.
     ///
     /// # Errors
     ///
     /// `NotFound` if the workspace has no such key or the key is revoked. `Conflict` if the record
     /// has another version.
-    async fn rename(
+    async fn update(
         &self,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError>;
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError>;
 
     /// Revokes one key, or the key and all its descendants (clauses 4 to 6). Returns once the
     /// change is as durable as the store can make it.
@@ -204,7 +206,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// `NotFound` if the workspace has no such key or the key is revoked. `Conflict` if the key
-    /// already has a successor, has expired, or has another version, or if the caller's key is not
+    /// already has a successor, has expired, is disabled, or has another version, or if the caller's key is not
     /// active or expires before the successor. `AlreadyExists` if the successor's id is taken.
     async fn rotate(
         &self,
@@ -246,7 +248,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Reserved, StoreError>;
 
-    /// Deletes records of revoked keys and returns how many (clause 16). To delete all that match,
+    /// Deletes records of revoked or expired keys and returns how many (clause 16). To delete all that match,
     /// call it until it returns 0.
     ///
     /// # Errors

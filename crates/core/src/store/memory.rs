@@ -13,13 +13,13 @@ use super::{
     key_store::KeyStore,
     lease::Lease,
     purge::Purge,
-    record::{Record, Rename},
+    record::{Record, Settings},
     reservation::{Reservation, Reserved},
     revocation::{Reach, Revocation},
     rotation::Rotation,
 };
 use crate::{
-    Environment, Key, KeyId, ListKeys, ListStart, Page, Prefix, Timestamp, Workspace,
+    Environment, Key, KeyId, ListKeys, ListStart, Page, Prefix, Timestamp, VersionedKey, Workspace,
     hash::Credential, name::fold_case,
 };
 
@@ -199,6 +199,7 @@ impl KeyStore for MemoryStore {
             .filter(|key| {
                 key.workspace == *workspace
                     && environment.covers(key.environment)
+                    && (list.owner.is_none() || list.owner == key.owner)
                     && list.status.is_none_or(|status| key.status(now) == status)
                     && search
                         .as_ref()
@@ -228,20 +229,20 @@ impl KeyStore for MemoryStore {
         Ok(Page::cut(keys, list.limit, total))
     }
 
-    async fn rename(
+    async fn update(
         &self,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError> {
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
         let mut contents = self.contents();
         let record = contents.in_workspace(workspace, id)?;
-        record.rename(version, rename.clone()).map_err(error)?;
-        let key = record.key.clone();
+        record.update(version, settings.clone()).map_err(error)?;
+        let updated = VersionedKey::new(record.key.clone(), record.version);
         drop(contents);
         self.lease.changed(id);
-        Ok(key)
+        Ok(updated)
     }
 
     async fn revoke(

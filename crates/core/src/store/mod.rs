@@ -25,7 +25,7 @@ pub use self::{
     key_store::KeyStore,
     lease::{Lease, Stamp},
     purge::Purge,
-    record::{Record, Retire},
+    record::{Record, Retire, Settings},
     reservation::{Reservation, Reserved},
     rotation::Rotation,
 };

@@ -8,21 +8,39 @@ use crate::{Key, Timestamp, Workspace};
 pub struct Purge {
     /// The workspace of the keys. `None` selects all workspaces.
     pub workspace: Option<Workspace>,
-    /// Only keys that were revoked before this time, exclusive.
-    pub revoked_before: Timestamp,
+    /// Keys that were revoked before this time, exclusive. `None` selects no key by its revocation.
+    pub revoked_before: Option<Timestamp>,
+    /// Keys that expired before this time, exclusive, revoked or not. `None` selects no key by its
+    /// expiry.
+    pub expired_before: Option<Timestamp>,
     /// The maximum number of records to delete in one call, at least 1.
     pub limit: u32,
 }
 
 impl Purge {
-    /// Creates a selection of records of all workspaces.
+    /// Creates a selection of no record, in all workspaces.
     #[must_use]
-    pub const fn new(revoked_before: Timestamp, limit: u32) -> Self {
+    pub const fn new(limit: u32) -> Self {
         Self {
             workspace: None,
-            revoked_before,
+            revoked_before: None,
+            expired_before: None,
             limit,
         }
+    }
+
+    /// Selects records of keys that were revoked before this time.
+    #[must_use]
+    pub const fn with_revoked_before(mut self, time: Timestamp) -> Self {
+        self.revoked_before = Some(time);
+        self
+    }
+
+    /// Selects records of keys that expired before this time.
+    #[must_use]
+    pub const fn with_expired_before(mut self, time: Timestamp) -> Self {
+        self.expired_before = Some(time);
+        self
     }
 
     /// Selects only records of this workspace.
@@ -35,11 +53,11 @@ impl Purge {
     /// Whether the key is selected, regardless of its descendants.
     #[must_use]
     pub fn covers(&self, key: &Key) -> bool {
-        key.revoked_at
-            .is_some_and(|time| time < self.revoked_before)
-            && self
-                .workspace
-                .as_ref()
-                .is_none_or(|workspace| key.workspace == *workspace)
+        let before = |time: Option<Timestamp>, bound: Option<Timestamp>| {
+            time.zip(bound).is_some_and(|(time, bound)| time < bound)
+        };
+        let in_workspace = |workspace: &Workspace| key.workspace == *workspace;
+        (before(key.revoked_at, self.revoked_before) || before(key.expires_at, self.expired_before))
+            && self.workspace.as_ref().is_none_or(in_workspace)
     }
 }

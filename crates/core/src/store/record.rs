@@ -2,7 +2,7 @@
 
 use super::error::StoreErrorKind;
 use crate::{
-    KeyId, Metadata, Name, Timestamp,
+    AllowedIps, Attributes, KeyId, Metadata, Name, Permissions, Timestamp,
     hash::Credential,
     key::{Key, Status},
 };
@@ -16,7 +16,7 @@ use crate::{
 /// transaction reads the record, calls the method, and writes the record back:
 ///
 /// ```
-/// use keywright_core::{Name, store::{Record, StoreErrorKind}, Rename, Timestamp};
+/// use keywright_core::{Name, Timestamp, store::{Record, Settings, StoreErrorKind}};
 ///
 /// # use keywright_core::{Environment, Key, KeyId, Permissions, Workspace};
 /// # use keywright_core::store::{Credential, StoredHash, Tag};
@@ -34,18 +34,19 @@ use crate::{
 /// # });
 /// let mut record: Record = read()?;
 /// let version = record.version;
-/// let to_name = |name| Name::parse(name).map(|name| Rename::new(Some(name), None));
+/// let mut paused = Settings::from(&record.key);
+/// paused.enabled = false;
 ///
-/// assert_eq!(record.rename(version, to_name("deploy")?), Ok(()));
-/// assert_eq!(record.key.name.as_str(), "deploy");
+/// assert_eq!(record.update(version, paused.clone()), Ok(()));
+/// assert!(!record.key.enabled);
 ///
 /// // The record no longer has the version that another caller read.
-/// let conflict = record.rename(version, to_name("nightly")?);
+/// let conflict = record.update(version, paused.clone());
 /// assert_eq!(conflict, Err(StoreErrorKind::Conflict));
 ///
 /// // A revoked key stays as it is.
 /// assert!(record.revoke(Timestamp::from_millis(1_709_287_200_000)?));
-/// let revoked = record.rename(record.version, to_name("nightly")?);
+/// let revoked = record.update(record.version, paused);
 /// assert_eq!(revoked, Err(StoreErrorKind::NotFound));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -58,7 +59,7 @@ pub struct Record {
     pub key: Key,
     /// The hash of the key's secret.
     pub credential: Credential,
-    /// 1 when inserted, and 1 more after each rename, rehash, rotation and revocation.
+    /// 1 when inserted, and 1 more after each update, rehash, rotation and revocation.
     pub version: u64,
 }
 
@@ -88,20 +89,31 @@ impl Record {
         }
     }
 
-    /// Replaces the name, the metadata, or both, as `rename` specifies (clause 7).
+    /// Replaces the settings of the key (clause 7).
     ///
     /// # Errors
     ///
     /// Those of [`check_version`](Self::check_version), and `Corrupt` if no version follows this
     /// one.
-    pub fn rename(&mut self, version: u64, rename: Rename) -> Result<(), StoreErrorKind> {
+    pub fn update(&mut self, version: u64, settings: Settings) -> Result<(), StoreErrorKind> {
         self.version = self.version_after(version)?;
-        if let Some(name) = rename.name {
-            self.key.name = name;
-        }
-        if let Some(metadata) = rename.metadata {
-            self.key.metadata = Some(metadata);
-        }
+        let Settings {
+            name,
+            permissions,
+            metadata,
+            attributes,
+            enabled,
+            expires_at,
+            allowed_ips,
+        } = settings;
+        let key = &mut self.key;
+        key.name = name;
+        key.permissions = permissions;
+        key.metadata = metadata;
+        key.attributes = attributes;
+        key.enabled = enabled;
+        key.expires_at = expires_at;
+        key.allowed_ips = allowed_ips;
         Ok(())
     }
 
@@ -171,21 +183,39 @@ impl Record {
     }
 }
 
-/// A change of the name, the metadata, or both.
+/// The settings of a key, which an update replaces together. The other fields of a key never
+/// change, or change only when it is rotated, revoked or used.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub struct Rename {
-    /// The new name. `None` keeps the current name.
-    pub name: Option<Name>,
-    /// The new metadata. `None` keeps the current metadata.
+pub struct Settings {
+    /// The display name.
+    pub name: Name,
+    /// The permissions.
+    pub permissions: Permissions,
+    /// The client's notes.
     pub metadata: Option<Metadata>,
+    /// The host's own data.
+    pub attributes: Option<Attributes>,
+    /// Whether the key is not paused.
+    pub enabled: bool,
+    /// The time from which the key is rejected.
+    pub expires_at: Option<Timestamp>,
+    /// The addresses from which the key may be used.
+    pub allowed_ips: Option<AllowedIps>,
 }
 
-impl Rename {
-    /// Creates a change that replaces the values that are not `None`.
-    #[must_use]
-    pub const fn new(name: Option<Name>, metadata: Option<Metadata>) -> Self {
-        Self { name, metadata }
+impl From<&Key> for Settings {
+    fn from(key: &Key) -> Self {
+        let key = key.clone();
+        Self {
+            name: key.name,
+            permissions: key.permissions,
+            metadata: key.metadata,
+            attributes: key.attributes,
+            enabled: key.enabled,
+            expires_at: key.expires_at,
+            allowed_ips: key.allowed_ips,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A key as it was read from the store, and its last use in this process.
 
 use crate::{
-    Environment, Key, Metadata, Timestamp,
+    AllowedIps, Attributes, Environment, Key, Metadata, Owner, Timestamp,
     sync::{AtomicBool, AtomicI64, Ordering},
 };
 
@@ -18,8 +18,9 @@ pub(crate) struct CachedKey {
     pub(super) queued: AtomicBool,
     /// A copy of the key's environment.
     pub(super) environment: Environment,
-    /// Whether the key is not revoked and has no expiry, so that it is active at any time.
-    pub(super) never_expires: bool,
+    /// Whether the key is active at any time and may be used from any address: it is enabled, not
+    /// revoked, has no expiry and no allowed addresses.
+    pub(super) unconditional: bool,
     /// The latest use that is known to be written, in Unix milliseconds, or negative if there is
     /// none.
     pub(super) written: AtomicI64,
@@ -41,7 +42,10 @@ impl CachedKey {
             last_used: AtomicI64::new(last_used),
             queued: AtomicBool::new(false),
             environment: key.environment,
-            never_expires: key.revoked_at.is_none() && key.expires_at.is_none(),
+            unconditional: key.enabled
+                && key.revoked_at.is_none()
+                && key.expires_at.is_none()
+                && key.allowed_ips.is_none(),
             written: AtomicI64::new(last_used),
             version,
             key,
@@ -56,14 +60,31 @@ impl CachedKey {
             name,
             permissions,
             metadata,
+            owner,
+            attributes,
+            allowed_ips,
             ..
         } = &self.key;
         let permissions = permissions
             .iter()
             .map(|permission| size_of_val(permission) + permission.as_str().len());
         let metadata = metadata.as_ref().map_or("", Metadata::as_json);
-        let texts = [workspace.as_str(), name.as_str(), metadata].map(str::len);
-        OVERHEAD + size_of::<Self>() + permissions.sum::<usize>() + texts.iter().sum::<usize>()
+        let owner = owner.as_ref().map_or("", Owner::as_str);
+        let attributes = attributes.as_ref().map_or("", Attributes::as_json);
+        let texts = [
+            workspace.as_str(),
+            name.as_str(),
+            metadata,
+            owner,
+            attributes,
+        ];
+        let texts = texts.map(str::len);
+        let addresses = allowed_ips.as_ref().map_or(0, AllowedIps::size);
+        OVERHEAD
+            + addresses
+            + size_of::<Self>()
+            + permissions.sum::<usize>()
+            + texts.iter().sum::<usize>()
     }
 
     /// Whether a record is the same as this one, apart from its last use.
@@ -72,11 +93,16 @@ impl CachedKey {
             id,
             workspace,
             environment,
+            owner,
             name,
             permissions,
             metadata,
+            attributes,
+            enabled,
+            allowed_ips,
             parent,
             successor,
+            predecessor,
             rotated_by,
             expires_at,
             revoked_at,
@@ -86,11 +112,16 @@ impl CachedKey {
             && *id == key.id
             && *workspace == key.workspace
             && *environment == key.environment
+            && *owner == key.owner
             && *name == key.name
             && *permissions == key.permissions
             && *metadata == key.metadata
+            && *attributes == key.attributes
+            && *enabled == key.enabled
+            && *allowed_ips == key.allowed_ips
             && *parent == key.parent
             && *successor == key.successor
+            && *predecessor == key.predecessor
             && *rotated_by == key.rotated_by
             && *expires_at == key.expires_at
             && *revoked_at == key.revoked_at

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, hash::Hash};
 
 use crate::{
-    Key, Permissions, Workspace,
+    Attributes, Key, Owner, Permissions, Workspace,
     sync::{Mutex, PoisonError},
 };
 
@@ -14,16 +14,18 @@ const CAPACITY: usize = 4096;
 /// The maximum number of bytes for each kind of value. This binds for large permission sets.
 const CAPACITY_BYTES: usize = 2 * 1024 * 1024;
 
-/// The workspaces and permission sets of recently read keys. A store allocates both for each row,
-/// and cached keys share them.
+/// The workspaces, owners, permission sets and attributes of recently read keys. A store allocates
+/// them for each row, and cached keys share them.
 #[derive(Default)]
 pub(super) struct Interner {
     workspaces: InternedValues<Workspace>,
+    owners: InternedValues<Owner>,
     permissions: InternedValues<Permissions>,
+    attributes: InternedValues<Attributes>,
 }
 
 impl Interner {
-    /// Replaces the key's workspace and permissions with shared ones.
+    /// Replaces parts of the key with shared ones.
     pub(super) fn intern(&self, key: &mut Key) {
         let workspace = key.workspace.as_str().len();
         self.workspaces.intern(&mut key.workspace, workspace);
@@ -33,6 +35,14 @@ impl Interner {
             .map(|permission| size_of_val(permission) + permission.as_str().len())
             .sum();
         self.permissions.intern(&mut key.permissions, permissions);
+        if let Some(owner) = &mut key.owner {
+            let bytes = owner.as_str().len();
+            self.owners.intern(owner, bytes);
+        }
+        if let Some(attributes) = &mut key.attributes {
+            let bytes = attributes.as_json().len();
+            self.attributes.intern(attributes, bytes);
+        }
     }
 }
 

@@ -19,7 +19,7 @@ mod tests;
 mod token_mac;
 mod upkeep;
 
-use std::{io, sync::Arc};
+use std::{io, net::IpAddr, sync::Arc};
 
 pub use self::outcome::{Denied, Undecided, Verified, VerifyError};
 pub(crate) use self::{
@@ -62,15 +62,42 @@ impl Verifier {
     /// A key that was rejected as expired stays rejected by this verifier if the clock is set back.
     ///
     /// The checks run from the cheapest to the most expensive: first the token's form and checksum.
-    /// Then, if the key is cached, the proof of its secret, and whether the key is revoked or
-    /// expired. Otherwise, from the store, the environment, the tag of the secret, whether the key
-    /// is revoked or expired, and the hash of the secret.
+    /// Then, if the key is cached, the proof of its secret, and whether the key is active.
+    /// Otherwise, from the store, the environment, the tag of the secret, whether the key is
+    /// active, and the hash of the secret. Last, the address of the client.
+    ///
+    /// A key that is restricted to addresses is rejected, because this does not know the address:
+    /// see [`verify_from`](Self::verify_from).
     ///
     /// # Errors
     ///
     /// [`VerifyError::Denied`] if the token is invalid, and [`VerifyError::Undecided`] if the
     /// verifier could not decide, which says nothing about the token.
     pub async fn verify(&self, token: &[u8]) -> Result<Verified, VerifyError> {
+        self.verify_token(token, None).await
+    }
+
+    /// [Verifies](Self::verify) a token that a client at this address has presented. The address
+    /// must come from the connection, or from a proxy that the host trusts.
+    ///
+    /// # Errors
+    ///
+    /// As for [`verify`](Self::verify). The last check is whether the key may be used from the
+    /// address. If not, this is [`Denied::AddressNotAllowed`].
+    pub async fn verify_from(
+        &self,
+        token: &[u8],
+        address: IpAddr,
+    ) -> Result<Verified, VerifyError> {
+        self.verify_token(token, Some(address)).await
+    }
+
+    /// Verifies a token that a client at this address, or at an unknown one, has presented.
+    pub(crate) async fn verify_token(
+        &self,
+        token: &[u8],
+        address: Option<IpAddr>,
+    ) -> Result<Verified, VerifyError> {
         let VerifierState {
             id: origin,
             prefix,
@@ -86,6 +113,7 @@ impl Verifier {
             id: token.id(),
             environment: token.environment(),
             secret: token.exposed_secret(),
+            address,
         };
         match protocol.verify_in_memory(&token, upkeep) {
             Some(decided) => {

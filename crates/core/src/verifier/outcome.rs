@@ -69,8 +69,9 @@ impl From<StoreError> for VerifyError {
 
 /// The reason why a token is invalid.
 ///
-/// This is for the operator alone. The client that presented the token must not learn more than
-/// that it was denied.
+/// This is for the operator alone. Except for
+/// [`AddressNotAllowed`](Self::AddressNotAllowed), the client that presented the token must not
+/// learn more than that it was denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Denied {
@@ -89,6 +90,14 @@ pub enum Denied {
     /// The key has expired.
     #[error("the key has expired")]
     Expired(KeyId),
+    /// The key is paused.
+    #[error("the key is disabled")]
+    Disabled(KeyId),
+    /// The key may not be used from the address of the client, or the address is unknown and the
+    /// key may be used from some addresses only. The secret is correct and the key is active, so
+    /// the client may learn this.
+    #[error("the key may not be used from this address")]
+    AddressNotAllowed(KeyId),
 }
 
 impl Denied {
@@ -98,9 +107,12 @@ impl Denied {
     pub const fn id(&self) -> Option<&KeyId> {
         match self {
             Self::Malformed(_) => None,
-            Self::Unknown(id) | Self::WrongSecret(id) | Self::Revoked(id) | Self::Expired(id) => {
-                Some(id)
-            }
+            Self::Unknown(id)
+            | Self::WrongSecret(id)
+            | Self::Revoked(id)
+            | Self::Expired(id)
+            | Self::Disabled(id)
+            | Self::AddressNotAllowed(id) => Some(id),
         }
     }
 
@@ -112,6 +124,8 @@ impl Denied {
             Self::WrongSecret(_) => VerificationOutcome::WrongSecret,
             Self::Revoked(_) => VerificationOutcome::Revoked,
             Self::Expired(_) => VerificationOutcome::Expired,
+            Self::Disabled(_) => VerificationOutcome::Disabled,
+            Self::AddressNotAllowed(_) => VerificationOutcome::AddressNotAllowed,
         }
     }
 }

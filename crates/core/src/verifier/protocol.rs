@@ -4,7 +4,7 @@
 //! Three programs compile this file: the library, the schedule model in `tests/model` and the
 //! memory-order model in `tests/orders`. Each supplies its own [`Backend`].
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{
     cache::{Cache, Entry},
@@ -30,6 +30,8 @@ pub(super) struct PresentedToken<'a, S> {
     pub(super) id: &'a KeyId,
     pub(super) environment: Environment,
     pub(super) secret: &'a S,
+    /// The address of the client, if the caller of the verifier knows it.
+    pub(super) address: Option<IpAddr>,
 }
 
 /// The dependencies of the protocol: a store, a hasher and a clock.
@@ -150,7 +152,7 @@ impl<B: Backend> Protocol<B> {
             }
             Ok(Arc::clone(&entry.cached))
         })?;
-        Some(cached.and_then(|cached| self.accept(cached)))
+        Some(cached.and_then(|cached| self.accept(cached, token.address)))
     }
 
     /// Decides from the store.
@@ -189,9 +191,10 @@ impl<B: Backend> Protocol<B> {
                 };
             }
             if is_proven {
-                return Ok(self.accept(self.fill_cache(record, stamp, proof, token, queue))?);
+                let cached = self.fill_cache(record, stamp, proof, token, queue);
+                return Ok(self.accept(cached, token.address)?);
             }
-            // Reject revoked and expired keys before computing the hash.
+            // Reject revoked, expired and disabled keys before computing the hash.
             self.check_active(key)?;
             let at_once = self.backend.verify_at_once(token.secret, &record)?;
             let matches = match at_once {
@@ -208,7 +211,8 @@ impl<B: Backend> Protocol<B> {
             // The pool may have been busy for a long time, and the record may have changed in the
             // meantime. If the lease cannot rule that out, read it again.
             if at_once.is_some() || self.lease.holds(id, stamp) {
-                return Ok(self.accept(self.fill_cache(record, stamp, proof, token, queue))?);
+                let cached = self.fill_cache(record, stamp, proof, token, queue);
+                return Ok(self.accept(cached, token.address)?);
             }
             proven = Some(proof.hash);
         }
@@ -363,12 +367,17 @@ impl<B: Backend> Protocol<B> {
         }
     }
 
-    /// Checks whether the key of a proven token is active now. Every successful verification ends
-    /// with this check.
+    /// Checks whether the key of a proven token is active now and may be used from an address.
+    /// Every successful verification ends with this check.
     #[inline]
-    fn accept(&self, cached: Arc<CachedKey>) -> Result<Arc<CachedKey>, Denied> {
-        if !cached.never_expires {
+    fn accept(
+        &self,
+        cached: Arc<CachedKey>,
+        address: Option<IpAddr>,
+    ) -> Result<Arc<CachedKey>, Denied> {
+        if !cached.unconditional {
             self.check_active(&cached.key)?;
+            check_address(&cached.key, address)?;
         }
         self.backend.record_use(&cached);
         Ok(cached)
@@ -383,7 +392,20 @@ impl<B: Backend> Protocol<B> {
                 self.backend.observe(now);
                 Err(Denied::Expired(key.id))
             }
+            Status::Disabled => Err(Denied::Disabled(key.id)),
             Status::Revoked => Err(Denied::Revoked(key.id)),
         }
+    }
+}
+
+/// Checks whether a key may be used from an address. A key that is restricted to addresses is
+/// rejected if the address is unknown.
+fn check_address(key: &Key, address: Option<IpAddr>) -> Result<(), Denied> {
+    let Some(allowed) = &key.allowed_ips else {
+        return Ok(());
+    };
+    match address {
+        Some(address) if allowed.contains(address) => Ok(()),
+        _ => Err(Denied::AddressNotAllowed(key.id)),
     }
 }

@@ -1,0 +1,50 @@
+//! When keys expire.
+
+use super::{Expiry, IssueError, Issuer};
+use crate::{Caller, Timestamp, caller::earliest};
+
+impl Issuer {
+    /// Returns the latest expiry of a key that was created at this time, by the policy.
+    pub(super) fn latest_expiry(&self, created_at: Timestamp) -> Option<Timestamp> {
+        let lifetime = self.max_lifetime?;
+        Some(created_at.saturating_add(lifetime))
+    }
+
+    /// Returns the expiry of a new key, if the caller may choose it.
+    pub(super) fn new_expiry(
+        &self,
+        caller: &Caller,
+        expiry: Expiry,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, IssueError> {
+        match expiry {
+            Expiry::Inherited => Ok(earliest(caller.expires_at(), self.latest_expiry(now))),
+            Expiry::Now => Ok(Some(now)),
+            Expiry::At(end) => {
+                self.check_expiry(caller, end, now, now)?;
+                Ok(Some(end))
+            }
+        }
+    }
+
+    /// Checks that a requested expiry of a key that was created at `created_at` lies in the future,
+    /// and not after the expiry of the caller or the end of the maximum lifetime.
+    pub(super) fn check_expiry(
+        &self,
+        caller: &Caller,
+        end: Timestamp,
+        created_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), IssueError> {
+        if end <= now {
+            return Err(IssueError::ExpiryPast);
+        }
+        if caller.expires_at().is_some_and(|last| last < end) {
+            return Err(IssueError::ExpiryBeyondCaller);
+        }
+        match self.latest_expiry(created_at) {
+            Some(latest) if latest < end => Err(IssueError::ExpiryBeyondPolicy { latest }),
+            _ => Ok(()),
+        }
+    }
+}
