@@ -22,6 +22,7 @@ pub fn atomic_rotate(harness: &impl Harness) {
     successor_can_be_rotated_and_create_keys(store);
     parent_need_not_be_active(store);
     rejected_rotation_changes_nothing(store);
+    predecessors_in_all_states_are_retired_by_the_rule(store, other);
     caller_must_be_active(store, other);
     one_concurrent_rotation_succeeds(&handles);
 }
@@ -223,6 +224,55 @@ fn rejected_rotation_changes_nothing<H: Harness>(store: &Handle<'_, H>) {
         }
     }
     successor_id_must_be_new(store);
+}
+
+/// Compares the store with [`Record::retire`] for predecessors in all states.
+fn predecessors_in_all_states_are_retired_by_the_rule<H: Harness>(
+    store: &Handle<'_, H>,
+    other: &Handle<'_, H>,
+) {
+    let predecessor = |state: u8, end| {
+        let [is_disabled, is_rotated, is_revoked] = [1, 2, 4].map(|bit| state & bit != 0);
+        let mut key = store.add(record("predecessor"));
+        if is_rotated {
+            rotate(store, &key, Retire::At(at(2_000)));
+            key = store.read(&key.key.id);
+        }
+        key = store.change(&key, |key| {
+            key.enabled = !is_disabled;
+            key.expires_at = end;
+        });
+        if is_revoked {
+            store.revoke_key(&key);
+        }
+        store.read(&key.key.id)
+    };
+    for state in 0..8 {
+        for end in [None, Some(at(0)), Some(at(1)), Some(at(1_000))] {
+            for retire in [Retire::Now, Retire::At(at(500))] {
+                let before = predecessor(state, end);
+                let successor = successor_of(&before);
+                let mut expected = before.clone();
+                let allowed = expected.retire(before.version, retire, successor.key.id, now());
+                let result = store.rotate(&before, retire, &successor, now());
+                assert_eq!(
+                    result.map_err(|error| error.kind()),
+                    allowed,
+                    "rotated {before:?} against the rule, or rejected a rotation that it allows"
+                );
+                assert_eq!(
+                    other.read(&before.key.id),
+                    expected,
+                    "did not change a predecessor by the rule"
+                );
+                assert_eq!(
+                    other.find(&successor.key.id),
+                    allowed.is_ok().then_some(successor),
+                    "stored the successor of a rejected rotation, or lost the other"
+                );
+            }
+        }
+    }
 }
 
 fn successor_id_must_be_new<H: Harness>(store: &Handle<'_, H>) {
