@@ -12,7 +12,7 @@ use super::{
     harness::Harness,
 };
 use crate::{
-    Attributes, Key, KeyId, Metadata, Reach, Status,
+    Attributes, Key, KeyId, Metadata, Reach,
     store::{Record, Retire, Stamp},
 };
 
@@ -169,22 +169,26 @@ fn changes_are_invalidated_after_the_commit<H: Harness>(
         let key = store.add(record("read while it is changed"));
         let id = key.key.id;
         let acknowledged = AtomicBool::new(false);
-        // The first thread revokes through the first handle, and the fourth reads through it.
+        // The first thread makes the change through the first handle, and the fourth reads through it.
         let stamps = race(handles, 4, |thread, handle| {
-            let mut active_stamps = Vec::new();
+            let mut old_stamps = Vec::new();
             if thread == 0 {
                 thread::sleep(Duration::from_millis(2));
                 make(store, &key);
                 acknowledged.store(true, Ordering::SeqCst);
-                return active_stamps;
+                return old_stamps;
             }
-            while !acknowledged.load(Ordering::SeqCst) {
+            // The limit ends the loop if the change panics.
+            for _ in 0..100_000 {
+                if acknowledged.load(Ordering::SeqCst) {
+                    break;
+                }
                 let before = handle.stamp(&id);
-                if handle.read(&id).key.status(now()) == Status::Active {
-                    active_stamps.push(before);
+                if handle.read(&id).version == key.version {
+                    old_stamps.push(before);
                 }
             }
-            active_stamps
+            old_stamps
         });
         for (thread, (stamps, handle)) in stamps.iter().zip(handles.iter().cycle()).enumerate() {
             let all_stale = || stamps.iter().all(|stamp| !handle.is_fresh(&id, *stamp));
