@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use keywright_core::{
     KeyId, MemoryStore, Reach, Revocation, Timestamp, VersionedKey, Workspace,
-    store::{Credential, KeyStore, Lease, Rotation, Settings, StoreError},
+    store::{Credential, KeyStore, Lease, Record, Rotation, Settings, StoreError},
 };
 
 use crate::{
@@ -25,6 +25,12 @@ trait Invalidation: Clone + Debug + Default + Send + Sync + 'static {
 
     /// Called after the change, before its acknowledgement.
     fn after_commit(&self, _: &KeyId, _: Reach) {}
+
+    /// Called like [`after_commit`](Self::after_commit), after an update from the first settings to
+    /// the second.
+    fn after_update(&self, id: &KeyId, _: &Settings, _: &Settings) {
+        self.after_commit(id, Reach::Key);
+    }
 }
 
 /// A store with a broken invalidation.
@@ -55,8 +61,13 @@ impl<I: Invalidation> Fault for WithInvalidation<I> {
         version: u64,
         settings: &Settings,
     ) -> Result<VersionedKey, StoreError> {
-        let change = inner.update(workspace, id, version, settings);
-        self.invalidate_around(id, Reach::Key, change).await
+        let before = inner.find(id).await?;
+        self.0.before_commit(id, Reach::Key);
+        let result = inner.update(workspace, id, version, settings).await;
+        if let Some(Record { key, .. }) = before {
+            self.0.after_update(id, &Settings::from(&key), settings);
+        }
+        result
     }
 
     async fn revoke(
@@ -170,6 +181,54 @@ impl Invalidation for InvalidatesOnlyTheRoot {
 #[test]
 fn a_cascade_that_invalidates_only_its_root_is_caught() {
     assert_fails_only::<WithInvalidation<InvalidatesOnlyTheRoot>>(&["changes"]);
+}
+
+/// A store that does not invalidate the records that it updates.
+#[derive(Clone, Debug, Default)]
+struct IgnoresUpdates(SeparateLease);
+
+impl Invalidation for IgnoresUpdates {
+    fn lease(&self) -> &Arc<Lease> {
+        &self.0.0
+    }
+
+    fn after_commit(&self, id: &KeyId, reach: Reach) {
+        self.0.invalidate(id, reach);
+    }
+
+    fn after_update(&self, _: &KeyId, _: &Settings, _: &Settings) {}
+}
+
+#[test]
+fn an_update_that_invalidates_nothing_is_caught() {
+    assert_fails_only::<WithInvalidation<IgnoresUpdates>>(&["changes"]);
+}
+
+/// A store that invalidates the records that it updates, unless only the addresses change.
+#[derive(Clone, Debug, Default)]
+struct IgnoresAddresses(SeparateLease);
+
+impl Invalidation for IgnoresAddresses {
+    fn lease(&self) -> &Arc<Lease> {
+        &self.0.0
+    }
+
+    fn after_commit(&self, id: &KeyId, reach: Reach) {
+        self.0.invalidate(id, reach);
+    }
+
+    fn after_update(&self, id: &KeyId, old: &Settings, new: &Settings) {
+        let mut with_addresses = old.clone();
+        with_addresses.allowed_ips = new.allowed_ips.clone();
+        if with_addresses != *new {
+            self.after_commit(id, Reach::Key);
+        }
+    }
+}
+
+#[test]
+fn an_update_of_the_addresses_that_invalidates_nothing_is_caught() {
+    assert_fails_only::<WithInvalidation<IgnoresAddresses>>(&["changes"]);
 }
 
 /// A channel between the leases of the handles that stops silently after 50 messages, while the

@@ -201,3 +201,40 @@ fn a_child_inserted_during_a_revocation_is_caught() {
     // Clause 1 covers a child, and clause 6 a grandchild.
     assert_fails_only::<ChecksParentBeforeWriting>(&["atomic_insert", "cascade"]);
 }
+
+/// An insert that accepts a disabled parent.
+#[derive(Clone, Debug, Default)]
+struct DisabledParent;
+
+#[async_trait]
+impl Fault for DisabledParent {
+    async fn insert(
+        &self,
+        inner: &MemoryStore,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let error = match inner.insert(record, now).await {
+            Err(error) if error.kind() == StoreErrorKind::Conflict => error,
+            result => return result,
+        };
+        let parent = match &record.key.parent {
+            Some(parent) => inner.find(parent).await?,
+            None => None,
+        };
+        let is_admitted = parent.is_some_and(|Record { mut key, .. }| {
+            key.enabled = true;
+            key.admits(&record.key, now)
+        });
+        if is_admitted {
+            force(inner, record, now).await
+        } else {
+            Err(error)
+        }
+    }
+}
+
+#[test]
+fn a_child_of_a_disabled_parent_is_caught() {
+    assert_fails_only::<DisabledParent>(&["atomic_insert"]);
+}

@@ -175,9 +175,12 @@ impl Fault for UpdateWritesWholeRecord {
         let read = inner.find(id).await?;
         pause();
         let result = inner.update(workspace, id, version, settings).await;
+        // A purge may have deleted the record, which is another fault.
+        let is_stored = inner.find(id).await?.is_some();
         match (result, read) {
             (Err(error), Some(Record { key, .. }))
-                if key.revoked_at.is_none()
+                if is_stored
+                    && key.revoked_at.is_none()
                     && key.workspace == *workspace
                     && error.kind() == StoreErrorKind::NotFound =>
             {
@@ -192,6 +195,42 @@ impl Fault for UpdateWritesWholeRecord {
 #[test]
 fn a_late_update_that_undoes_a_revocation_is_caught() {
     assert_fails_only::<UpdateWritesWholeRecord>(&["monotone_revocation"]);
+}
+
+/// An update that reactivates a revoked key if it enables a disabled one.
+#[derive(Clone, Debug, Default)]
+struct EnablesRevokedKeys(Reactivated);
+
+#[async_trait]
+impl Fault for EnablesRevokedKeys {
+    async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
+        self.0.find(inner, id).await
+    }
+
+    async fn update(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        id: &KeyId,
+        version: u64,
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
+        let result = inner.update(workspace, id, version, settings).await;
+        if let Some(Record { mut key, .. }) = inner.find(id).await?
+            && key.revoked_at.is_some()
+            && settings.enabled
+            && !std::mem::replace(&mut key.enabled, true)
+        {
+            self.0.add(*id);
+            return Ok(VersionedKey::new(key, version));
+        }
+        result
+    }
+}
+
+#[test]
+fn an_update_that_enables_a_revoked_key_is_caught() {
+    assert_fails_only::<EnablesRevokedKeys>(&["monotone_revocation"]);
 }
 
 /// A rehash that reads the record, and later writes all of it back.

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use keywright_core::{
-    KeyId, MemoryStore, Reach, Timestamp, Workspace,
-    store::{KeyStore, Retire, Rotation, StoreError, StoreErrorKind},
+    KeyId, MemoryStore, Reach, Status, Timestamp, Workspace,
+    store::{KeyStore, Record, Retire, Rotation, Settings, StoreError, StoreErrorKind},
 };
 
 use crate::{
@@ -32,12 +32,14 @@ impl Fault for NeverRetires {
 
 #[test]
 fn a_predecessor_that_is_not_retired_is_caught() {
-    // The predecessor is also wrong in lists by status, at other times, and in its fields.
+    // The predecessor is also wrong in lists by status, at other times, in its fields, and for a
+    // purge by expiry.
     assert_fails_only::<NeverRetires>(&[
         "atomic_rotate",
         "listing",
         "clock_cancellation_secrets",
         "format",
+        "purge",
     ]);
 }
 
@@ -279,4 +281,72 @@ impl Fault for AnyCaller {
 fn a_rotation_by_an_inactive_caller_is_caught() {
     // The caller of such a rotation may also be revoked and purged meanwhile.
     assert_fails_only::<AnyCaller>(&["atomic_rotate", "cascade", "purge"]);
+}
+
+/// A rotation that accepts a disabled caller.
+#[derive(Clone, Debug, Default)]
+struct DisabledCaller;
+
+#[async_trait]
+impl Fault for DisabledCaller {
+    async fn rotate(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let caller = match &rotation.successor.key.rotated_by {
+            Some(caller) => inner.find(caller).await?,
+            None => None,
+        };
+        let is_only_disabled = caller.is_some_and(|Record { mut key, .. }| {
+            !std::mem::replace(&mut key.enabled, true) && key.admits(&rotation.successor.key, now)
+        });
+        if is_only_disabled {
+            return inner
+                .rotate(workspace, &without_caller(rotation), now)
+                .await;
+        }
+        inner.rotate(workspace, rotation, now).await
+    }
+}
+
+#[test]
+fn a_rotation_by_a_disabled_caller_is_caught() {
+    assert_fails_only::<DisabledCaller>(&["atomic_rotate"]);
+}
+
+/// A rotation that accepts a disabled predecessor, and enables it.
+#[derive(Clone, Debug, Default)]
+struct DisabledPredecessor;
+
+#[async_trait]
+impl Fault for DisabledPredecessor {
+    async fn rotate(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut rotation = rotation.clone();
+        if let Some(predecessor) = inner.find(&rotation.predecessor).await?
+            && predecessor.key.status(now) == Status::Disabled
+        {
+            let mut enabled = Settings::from(&predecessor.key);
+            enabled.enabled = true;
+            let id = &rotation.predecessor;
+            let updated = inner
+                .update(workspace, id, rotation.version, &enabled)
+                .await?;
+            rotation.version = updated.version;
+        }
+        inner.rotate(workspace, &rotation, now).await
+    }
+}
+
+#[test]
+fn a_rotation_of_a_disabled_key_is_caught() {
+    assert_fails_only::<DisabledPredecessor>(&["atomic_rotate"]);
 }
