@@ -1,8 +1,10 @@
 //! Stores that break clause 15.
 
+use std::fmt::Debug;
+
 use async_trait::async_trait;
 use keywright_core::{
-    MemoryStore, Name, Prefix, Timestamp,
+    AllowedIps, Attributes, Key, MemoryStore, Name, Owner, Prefix, Timestamp,
     store::{KeyStore, Record, StoreError},
 };
 
@@ -84,4 +86,131 @@ impl Fault for ShortNames {
 #[test]
 fn a_truncated_name_is_caught() {
     assert_fails_only::<ShortNames>(&["format"]);
+}
+
+/// Changes a record that is inserted.
+trait Damage: Clone + Debug + Default + Send + Sync + 'static {
+    fn damage(key: &mut Key);
+}
+
+/// An insert that changes a value.
+#[derive(Clone, Debug, Default)]
+struct Inserts<D>(D);
+
+#[async_trait]
+impl<D: Damage> Fault for Inserts<D> {
+    async fn insert(
+        &self,
+        inner: &MemoryStore,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut record = record.clone();
+        D::damage(&mut record.key);
+        inner.insert(&record, now).await
+    }
+}
+
+/// A column for owners of 64 bytes.
+#[derive(Clone, Debug, Default)]
+struct ShortOwners;
+
+impl Damage for ShortOwners {
+    fn damage(key: &mut Key) {
+        if let Some(owner) = &mut key.owner {
+            let text = owner.as_str();
+            *owner = Owner::parse(&text[..text.len().min(64)]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_truncated_owner_is_caught() {
+    // Owners whose names begin with the same 64 bytes are also confused.
+    assert_fails_only::<Inserts<ShortOwners>>(&["listing", "format"]);
+}
+
+/// Attributes that are parsed, and printed again.
+#[derive(Clone, Debug, Default)]
+struct ReprintedAttributes;
+
+impl Damage for ReprintedAttributes {
+    fn damage(key: &mut Key) {
+        if let Some(attributes) = &mut key.attributes {
+            let object: serde_json::Value = attributes.get().unwrap();
+            *attributes = Attributes::new(&object).unwrap();
+        }
+    }
+}
+
+#[test]
+fn attributes_that_are_printed_again_are_caught() {
+    assert_fails_only::<Inserts<ReprintedAttributes>>(&["format"]);
+}
+
+/// Addresses without the prefixes of IPv6.
+#[derive(Clone, Debug, Default)]
+struct OnlyIpv4;
+
+impl Damage for OnlyIpv4 {
+    fn damage(key: &mut Key) {
+        let Some(addresses) = &mut key.allowed_ips else {
+            return;
+        };
+        let networks: Vec<String> = addresses.iter().map(|text| text.to_string()).collect();
+        let ipv4 = networks
+            .iter()
+            .map(String::as_str)
+            .filter(|text| !text.contains(':'));
+        if let Ok(remaining) = AllowedIps::parse(ipv4) {
+            *addresses = remaining;
+        }
+    }
+}
+
+#[test]
+fn a_lost_prefix_is_caught() {
+    assert_fails_only::<Inserts<OnlyIpv4>>(&["format"]);
+}
+
+/// An insert that enables the key.
+#[derive(Clone, Debug, Default)]
+struct InsertsEnabled;
+
+impl Damage for InsertsEnabled {
+    fn damage(key: &mut Key) {
+        key.enabled = true;
+    }
+}
+
+#[test]
+fn a_disabled_key_that_is_inserted_as_enabled_is_caught() {
+    // The key also creates keys and rotates others, is listed as active, and is kept as enabled.
+    assert_fails_only::<Inserts<InsertsEnabled>>(&[
+        "atomic_insert",
+        "atomic_rotate",
+        "listing",
+        "format",
+        "purge",
+    ]);
+}
+
+/// An insert that loses the predecessor.
+#[derive(Clone, Debug, Default)]
+struct LosesPredecessor;
+
+impl Damage for LosesPredecessor {
+    fn damage(key: &mut Key) {
+        key.predecessor = None;
+    }
+}
+
+#[test]
+fn a_lost_predecessor_is_caught() {
+    // Some keys of clauses 2 and 7 are inserted with a predecessor.
+    assert_fails_only::<Inserts<LosesPredecessor>>(&[
+        "atomic_rotate",
+        "conditional_update",
+        "format",
+    ]);
 }

@@ -1,6 +1,11 @@
 //! Stores that break clause 16.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Debug,
+    marker::PhantomData,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use keywright_core::{
@@ -104,9 +109,20 @@ impl WronglyDeleted {
         purge: &Purge,
         also: impl Fn(&Key) -> bool + Send,
     ) -> Result<u64, StoreError> {
-        let count = inner.purge(purge).await?;
         let acme = Workspace::parse("acme").unwrap();
-        let mut more = all_keys(inner, &acme).await?;
+        self.purge_in(inner, purge, &acme, also).await
+    }
+
+    /// Purges, and also deletes the keys of a workspace that `also` selects.
+    async fn purge_in(
+        &self,
+        inner: &MemoryStore,
+        purge: &Purge,
+        workspace: &Workspace,
+        also: impl Fn(&Key) -> bool + Send,
+    ) -> Result<u64, StoreError> {
+        let count = inner.purge(purge).await?;
+        let mut more = all_keys(inner, workspace).await?;
         more.retain(also);
         Ok(more.into_iter().fold(count, |count, key| {
             count + u64::from(self.0.with(|deleted| deleted.insert(key.id)))
@@ -213,4 +229,187 @@ impl Fault for DeletesExpired {
 #[test]
 fn a_purge_of_expired_keys_is_caught() {
     assert_fails_only::<DeletesExpired>(&["purge"]);
+}
+
+/// A purge that includes keys which expire exactly at the given time.
+#[derive(Clone, Debug, Default)]
+struct ExpiryIncluded;
+
+#[async_trait]
+impl Fault for ExpiryIncluded {
+    async fn purge(&self, inner: &MemoryStore, purge: &Purge) -> Result<u64, StoreError> {
+        let mut later = purge.clone();
+        later.expired_before = purge.expired_before.map(just_after);
+        inner.purge(&later).await
+    }
+}
+
+#[test]
+fn a_purge_of_keys_that_expire_at_the_given_time_is_caught() {
+    assert_fails_only::<ExpiryIncluded>(&["purge"]);
+}
+
+/// A purge that ignores the time of expiry.
+#[derive(Clone, Debug, Default)]
+struct IgnoresExpiry;
+
+#[async_trait]
+impl Fault for IgnoresExpiry {
+    async fn purge(&self, inner: &MemoryStore, purge: &Purge) -> Result<u64, StoreError> {
+        let mut revoked = purge.clone();
+        revoked.expired_before = None;
+        inner.purge(&revoked).await
+    }
+}
+
+#[test]
+fn a_purge_that_keeps_expired_keys_is_caught() {
+    assert_fails_only::<IgnoresExpiry>(&["purge"]);
+}
+
+/// A purge that with both times deletes only keys that were revoked.
+#[derive(Clone, Debug, Default)]
+struct OneTimeOnly;
+
+#[async_trait]
+impl Fault for OneTimeOnly {
+    async fn purge(&self, inner: &MemoryStore, purge: &Purge) -> Result<u64, StoreError> {
+        let mut one = purge.clone();
+        if one.revoked_before.is_some() {
+            one.expired_before = None;
+        }
+        inner.purge(&one).await
+    }
+}
+
+#[test]
+fn a_purge_by_one_of_two_times_is_caught() {
+    assert_fails_only::<OneTimeOnly>(&["purge"]);
+}
+
+/// A rule by which a purge deletes keys of its workspace in addition.
+trait AlsoDeleted: Clone + Debug + Default + Send + Sync + 'static {
+    fn deletes(purge: &Purge, key: &Key) -> bool;
+}
+
+/// A purge by expiry that deletes more keys.
+#[derive(Clone, Debug, Default)]
+struct DeletesMore<R> {
+    deleted: WronglyDeleted,
+    rule: PhantomData<R>,
+}
+
+#[async_trait]
+impl<R: AlsoDeleted> Fault for DeletesMore<R> {
+    async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
+        self.deleted.find(inner, id).await
+    }
+
+    async fn purge(&self, inner: &MemoryStore, purge: &Purge) -> Result<u64, StoreError> {
+        let deleted = |key: &Key| R::deletes(purge, key);
+        match &purge.workspace {
+            Some(workspace) if purge.expired_before.is_some() => {
+                let deleted = self.deleted.purge_in(inner, purge, workspace, deleted);
+                deleted.await
+            }
+            _ => inner.purge(purge).await,
+        }
+    }
+}
+
+/// A purge that takes the end of a key without one for 0.
+#[derive(Clone, Debug, Default)]
+struct NoEndIsZero;
+
+impl AlsoDeleted for NoEndIsZero {
+    fn deletes(_: &Purge, key: &Key) -> bool {
+        key.expires_at.is_none() && key.revoked_at.is_none()
+    }
+}
+
+#[test]
+fn a_purge_by_expiry_of_a_key_that_never_expires_is_caught() {
+    assert_fails_only::<DeletesMore<NoEndIsZero>>(&["purge"]);
+}
+
+/// A purge that takes disabled keys for expired.
+#[derive(Clone, Debug, Default)]
+struct DisabledIsExpired;
+
+impl AlsoDeleted for DisabledIsExpired {
+    fn deletes(_: &Purge, key: &Key) -> bool {
+        !key.enabled
+    }
+}
+
+#[test]
+fn a_purge_of_disabled_keys_is_caught() {
+    assert_fails_only::<DeletesMore<DisabledIsExpired>>(&["purge"]);
+}
+
+/// A purge by expiry that ignores descendants.
+#[derive(Clone, Debug, Default)]
+struct ExpiredWithDescendants;
+
+impl AlsoDeleted for ExpiredWithDescendants {
+    fn deletes(purge: &Purge, key: &Key) -> bool {
+        key.revoked_at.is_none() && purge.covers(key)
+    }
+}
+
+#[test]
+fn a_purge_of_an_expired_key_with_descendants_is_caught() {
+    assert_fails_only::<DeletesMore<ExpiredWithDescendants>>(&["purge"]);
+}
+
+/// A purge that uses the end that each key had when it was inserted.
+#[derive(Clone, Debug, Default)]
+struct FirstExpiry {
+    ends: Shared<HashMap<KeyId, Timestamp>>,
+    deleted: WronglyDeleted,
+}
+
+#[async_trait]
+impl Fault for FirstExpiry {
+    async fn insert(
+        &self,
+        inner: &MemoryStore,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        inner.insert(record, now).await?;
+        if let Key {
+            id,
+            expires_at: Some(end),
+            ..
+        } = record.key
+        {
+            self.ends.with(|ends| ends.insert(id, end));
+        }
+        Ok(())
+    }
+
+    async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
+        self.deleted.find(inner, id).await
+    }
+
+    async fn purge(&self, inner: &MemoryStore, purge: &Purge) -> Result<u64, StoreError> {
+        let ends = self.ends.with(|ends| ends.clone());
+        let deleted = |key: &Key| {
+            let end = ends.get(&key.id).zip(purge.expired_before);
+            key.revoked_at.is_none() && end.is_some_and(|(end, before)| *end < before)
+        };
+        match &purge.workspace {
+            Some(workspace) => {
+                let deleted = self.deleted.purge_in(inner, purge, workspace, deleted);
+                deleted.await
+            }
+            None => inner.purge(purge).await,
+        }
+    }
+}
+
+#[test]
+fn a_purge_by_the_first_expiry_of_a_key_is_caught() {
+    assert_fails_only::<FirstExpiry>(&["purge"]);
 }
