@@ -172,7 +172,8 @@ fn changes_are_invalidated_after_the_commit<H: Harness>(
         let key = store.add(record("read while it is changed"));
         let id = key.key.id;
         let acknowledged = AtomicBool::new(false);
-        // The first thread makes the change through the first handle, and the fourth reads through it.
+        // The first thread changes the key through the first handle, and the fourth reads
+        // through it.
         let stamps = race(handles, 4, |thread, handle| {
             let mut old_stamps = Vec::new();
             if thread == 0 {
