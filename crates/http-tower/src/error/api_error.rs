@@ -113,7 +113,7 @@ impl ApiError {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
-            "something went wrong",
+            "internal server error",
         )
     }
 
