@@ -44,7 +44,7 @@ const LATECOMERS: Duration = Duration::from_millis(100);
 /// The maximum number of connections, if the system allows as many open files.
 const MAX_CONNECTIONS: usize = 1000;
 
-/// The number of connections beyond the maximum that the server still accepts, and the maximum for
+/// The number of connections that the server accepts beyond the maximum. It is also the maximum for
 /// a separate listener for probes. Further connections wait to be accepted.
 const RESERVED_PLACES: usize = 16;
 

@@ -1,4 +1,4 @@
-//! Runs of Argon2 that several verifications share, or that no verification waits for any more.
+//! Runs of Argon2 that several verifications share, or that no verification still awaits.
 
 use std::{
     pin::Pin,
