@@ -52,6 +52,6 @@ start_server() {
         [[ -z $address ]] || return 0
         sleep 0.1
     done
-    echo "${0##*/}: the server does not start listening" >&2
+    echo "${0##*/}: the server did not start" >&2
     return 1
 }

@@ -54,8 +54,9 @@
 //!   `Unavailable`, since pages that were written earlier may be lost. The log is complete: restart
 //!   all programs that have the file open.
 //! * **Private.** The file is created with mode 0600 under any umask, and so are the files next to
-//!   it, `-wal`, `-shm` and `-lock`. The store does not follow a symbolic link to one of those. If
-//!   other users may read or write a file, opening the store logs a warning with `tracing`.
+//!   it, `-wal`, `-shm` and `-lock`. The store does not follow a symbolic link in place of one of
+//!   these. If other users may read or write a file, opening the store logs a warning with
+//!   `tracing`.
 
 mod backup;
 mod changes;

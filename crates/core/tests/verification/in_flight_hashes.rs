@@ -1,4 +1,4 @@
-//! Runs of Argon2 that several verifications share, or that no verification still awaits.
+//! Runs of Argon2 that several verifications share, or that no verification awaits any longer.
 
 use std::{
     pin::Pin,

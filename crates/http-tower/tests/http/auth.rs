@@ -71,8 +71,7 @@ async fn a_request_without_a_token_gets_a_challenge_without_an_error() {
 }
 
 #[tokio::test]
-async fn another_scheme_or_a_bare_token_gets_the_response_to_missing_credentials_which_names_bearer()
- {
+async fn another_scheme_or_a_bare_token_counts_as_missing_credentials() {
     let keys = library().await;
     let issued = issue(&keys, "*").await;
     let token = issued.token.expose();

@@ -1,7 +1,8 @@
 -- Returns a record and the ids of the keys that it has registered as received, or nothing if there
 -- is no such record. If a registered key has no record yet, stores a tombstone, so that its insert
--- fails. An insert takes at most seconds, so after a day the tombstone is no longer needed. KEYS:
--- the record, the keys that it received. ARGV: the key that registered this one as received or ''.
+-- fails. An insert takes at most seconds, so after a day the tombstone is no longer needed.
+-- KEYS: the record, the keys that it received.
+-- ARGV: the key that registered this one as received or ''.
 local record = redis.call('GET', KEYS[1])
 if not record or record == TOMBSTONE then
   if ARGV[1] ~= '' then
