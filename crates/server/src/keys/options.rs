@@ -169,7 +169,7 @@ pub(crate) struct RevokeOptions {
     )]
     pub(crate) id: Option<KeyId>,
 
-    /// Also revoke all descendants: successors, and keys created or received by rotation
+    /// Also revoke all descendants: successors, and keys that it created or received
     #[arg(long, conflicts_with = "all")]
     pub(crate) cascade: bool,
 
