@@ -71,8 +71,8 @@ pub(crate) struct LibraryOptions {
 
     /// File of peppers: a line `ID HEX-KEY` each, newest last, keys of 32 to 64 bytes
     ///
-    /// Only the owner of the file may have access to it (chmod 600). If the owner is
-    /// root, the file's group may read it.
+    /// Only its owner may have access to it (chmod 600). If root is the owner, its
+    /// group may read it.
     #[arg(
         long,
         env = "KEYWRIGHT_PEPPER_FILE",
