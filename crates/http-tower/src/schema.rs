@@ -72,9 +72,9 @@ schemas! {
         .build();
 }
 
-/// No control character, and at least one character that is not white space. It accepts more names
-/// than the endpoints, because the regular expressions of many clients do not know the categories
-/// of Unicode that define a visible character.
+/// Matches a name without control characters and with at least one character that is not white
+/// space. The pattern accepts more names than the endpoints, because the regular expressions of
+/// many clients do not support the Unicode categories that define a visible character.
 const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 
 fn text(description: &str) -> ObjectBuilder {

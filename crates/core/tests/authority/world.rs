@@ -362,8 +362,8 @@ fn is_expired(key: &Key, now: Timestamp) -> bool {
     key.expires_at.is_some_and(|end| end <= now)
 }
 
-/// Returns a key and its descendants: the keys that it created, was rotated into, or received by
-/// rotating another key, and their descendants.
+/// Returns a key and its descendants. The descendants of a key are its successor, the keys that it
+/// created, the keys that it received by rotating another, and their descendants.
 fn family(records: &HashMap<KeyId, Record>, top: KeyId) -> HashSet<KeyId> {
     let mut family = HashSet::from([top]);
     let mut unvisited = vec![top];

@@ -34,11 +34,11 @@ impl Authenticator {
         &self.header
     }
 
-    /// Lets a request of the host's routes through, or returns the error that it is rejected with.
+    /// Accepts a request to the host's routes, or returns the error of the rejection.
     pub(super) async fn admit(&self, request: &mut Parts) -> Result<(), ApiError> {
         if self.allow_preflight && is_preflight(request) {
             self.mark_sensitive(&mut request.headers);
-            // Nothing was checked, so nothing may look as if it was.
+            // The layer does not authenticate this request, so no caller may remain in it.
             request.extensions.remove::<Caller>();
             request.extensions.remove::<Verified>();
             return Ok(());
@@ -47,7 +47,7 @@ impl Authenticator {
     }
 
     /// Returns the caller, and puts it into the request's extensions. A [`Caller`] that the host
-    /// has put there takes precedence over the header. One of another instance is removed.
+    /// has put there takes precedence over the header. A caller of another instance is removed.
     pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<Caller, ApiError> {
         self.mark_sensitive(&mut request.headers);
         self.remove_foreign(&mut request.extensions);
@@ -77,9 +77,9 @@ impl Authenticator {
         }
     }
 
-    /// Marks every value of the headers that may contain a token as sensitive, which keeps it out
-    /// of the log of a host that prints the headers. Clients send tokens in `Authorization` even
-    /// to a layer that reads another header.
+    /// Marks each value of a header that may contain a token as sensitive, so that a host that logs
+    /// headers does not log the token. Clients send tokens in `Authorization` even to a layer that
+    /// reads another header.
     fn mark_sensitive(&self, headers: &mut HeaderMap) {
         for (name, value) in headers.iter_mut() {
             if *name == self.header || *name == header::AUTHORIZATION {
@@ -88,8 +88,9 @@ impl Authenticator {
         }
     }
 
-    /// Removes a caller and a key that another instance has verified: the layer of another
-    /// [`Keywright`](keywright_core::Keywright) around this one. Its keys mean nothing here.
+    /// Removes a caller and a key that the layer of another
+    /// [`Keywright`](keywright_core::Keywright), outside this layer, has verified. Its keys are not
+    /// valid here.
     fn remove_foreign(&self, extensions: &mut Extensions) {
         let caller = extensions.get::<Caller>();
         if caller.is_some_and(|caller| !self.verifier.trusts(caller)) {
@@ -136,8 +137,8 @@ impl Authenticator {
 }
 
 /// Returns the token of `Bearer <token>` (RFC 6750, section 2.1), which may be empty. The scheme is
-/// case-insensitive. Returns `None` for another scheme and for a bare token, which are not
-/// credentials of this scheme (section 3.1).
+/// case-insensitive. Returns `None` for another scheme or a bare token, since neither is a
+/// credential of this scheme (section 3.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_first_chunk::<6>()?;
     let token = rest.trim_ascii_start();

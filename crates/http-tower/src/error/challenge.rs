@@ -43,7 +43,7 @@ impl Challenge {
     }
 
     /// 401: the request has no credentials of this scheme. The challenge has no `error`, because
-    /// the client has not tried the scheme (RFC 6750, section 3.1).
+    /// the client did not use the scheme (RFC 6750, section 3.1).
     pub(crate) fn missing_token(&self, header: &HeaderName) -> ApiError {
         let message = if header == header::AUTHORIZATION {
             Cow::Borrowed("an API key is required, as Authorization: Bearer <token>")
@@ -75,7 +75,7 @@ impl Challenge {
         )
     }
 
-    /// 403: the caller is of another environment than the required one.
+    /// 403: the caller's environment is not the required one.
     pub(crate) fn wrong_environment(&self, required: Environment) -> ApiError {
         self.environment_error(format!(
             "an API key of the environment {required} is required"

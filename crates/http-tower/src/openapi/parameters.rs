@@ -27,7 +27,7 @@ pub(super) fn list() -> [Parameter; 5] {
     [
         query(
             "page",
-            "The number of the page. The default is 1, the first page. Not with `cursor`.",
+            "The number of the page. The default is 1. Cannot be combined with `cursor`.",
             integer().maximum(Some(u32::MAX)),
         ),
         query(
@@ -40,7 +40,7 @@ pub(super) fn list() -> [Parameter; 5] {
         ),
         query(
             "search",
-            "Only keys whose name contains this text. Case is ignored.",
+            "Only keys whose name contains this text. Ignores case and Unicode normalisation.",
             string().max_length(Some(MAX_SEARCH_LENGTH)),
         ),
         query(
@@ -50,8 +50,8 @@ pub(super) fn list() -> [Parameter; 5] {
         ),
         query(
             "cursor",
-            "The `nextCursor` of an earlier page with the same `search` and `status`. Not with \
-             `page`.",
+            "The `nextCursor` of an earlier page with the same `search` and `status`. Cannot be \
+             combined with `page`.",
             string().min_length(Some(1)),
         ),
     ]
@@ -61,8 +61,8 @@ pub(super) fn list() -> [Parameter; 5] {
 pub(super) fn cascade() -> Parameter {
     query(
         "cascade",
-        "Whether to revoke also all descendants of the key: the keys that it created or was rotated \
-         into, at any depth. The default is `false`.",
+        "Whether to also revoke all descendants of the key, at any depth: the keys that it created, \
+         its successors, and the keys that it received by rotating others. The default is `false`.",
         ObjectBuilder::new().schema_type(Type::Boolean),
     )
 }

@@ -340,7 +340,7 @@ async fn every_error_has_the_same_content_in_both_formats() {
 }
 
 #[tokio::test]
-async fn null_for_an_optional_field_is_refused_nowhere_and_means_that_it_was_left_out() {
+async fn every_body_accepts_null_for_an_optional_field_and_treats_it_as_missing() {
     let (keys, client) = acme().await;
     let mut plain = client
         .send("POST", "/", Some(json!({"name": "n"})))
@@ -383,7 +383,7 @@ async fn null_for_an_optional_field_is_refused_nowhere_and_means_that_it_was_lef
         id = rotated.json()["id"].as_str().unwrap().to_owned();
     }
 
-    // In an update, it keeps the present value.
+    // In an update, `null` keeps the current value.
     let path = format!("/{id}");
     let mut expected = client.send("GET", &path, None).await.json();
     for (body, field, value) in [
@@ -421,7 +421,7 @@ async fn null_for_an_optional_field_is_refused_nowhere_and_means_that_it_was_lef
         assert_eq!(response.status, StatusCode::BAD_REQUEST, "{body}");
         assert_eq!(response.json()["message"], message, "{body}");
     }
-    // An unknown field is unknown with any value.
+    // An unknown field is rejected with any value.
     let response = client
         .send("POST", "/", Some(json!({"name": "n", "x": null})))
         .await;

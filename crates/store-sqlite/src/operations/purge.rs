@@ -8,8 +8,8 @@ use rusqlite::{Connection, params, params_from_iter, types::Value};
 use super::slice::{self, Slices};
 use crate::{error::Result, record, savepoint::atomic};
 
-/// Revoked keys of a slice, from the newest to the oldest. A key is older than its descendants, so
-/// that whole families are found in one search.
+/// The revoked keys of a slice, from the newest to the oldest. A key is older than its descendants,
+/// so one search finds whole families.
 const REVOKED: &str = "
     SELECT id, successor FROM keys WHERE revoked_at < ? AND id < ? AND id >= ? ORDER BY id DESC";
 
@@ -18,7 +18,7 @@ const REVOKED_IN_WORKSPACE: &str = "
         SELECT id FROM keys WHERE revoked_at < ? AND workspace = ? AND id < ? AND id >= ?
     ) ORDER BY id DESC";
 
-/// The keys whose secrets a key received: it created them, or rotated another key.
+/// The keys whose secrets a key received, because it created them or rotated their predecessors.
 const RECEIVED: &str = "
     SELECT id FROM keys WHERE parent = ?1
     UNION ALL
@@ -34,7 +34,7 @@ const DELETE: &str = "
 
 /// A search for keys that may be deleted, in slices.
 ///
-/// It reads only the columns that it needs, so that a damaged row can be purged, too. The keys may
+/// It reads only the columns that it needs, so that it can also purge a damaged row. The keys may
 /// change between two slices, and [`delete_purgeable`] checks them again.
 #[derive(Debug)]
 pub(crate) struct PurgeSearch {
