@@ -1,4 +1,4 @@
-//! Who may do what to which key.
+//! The authority of callers: which operations they may perform on which keys.
 
 use super::{IssueError, Issuer};
 use crate::{AllowedIps, Caller, Key, KeyId, Owner, Permission, Permissions};

@@ -92,8 +92,8 @@ impl NewKey {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum Expiry {
-    /// When its caller expires, or at the end of the
-    /// [maximum lifetime](crate::Config::with_max_lifetime) if that is earlier, or never if there is
+    /// When its caller expires, or at the end of the [maximum
+    /// lifetime](crate::Config::with_max_lifetime) if that is earlier, or never if there is
     /// neither.
     #[default]
     Inherited,

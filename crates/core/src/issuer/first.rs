@@ -17,8 +17,9 @@ const RESERVED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Issuer {
     /// Creates the first key of a store for a caller of the host, whose permissions it gets unless
-    /// `new` names others. Usually, the caller has the permission `*`. Returns `None` if the store already has keys. If several servers call this concurrently on one
-    /// store, exactly one call returns the key, and the others return `None`.
+    /// `new` names others. Usually, the caller has the permission `*`. Returns `None` if the store
+    /// already has keys. If several servers call this concurrently on one store, exactly one call
+    /// returns the key, and the others return `None`.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Action, IssueError, Issuer, authority::Scope};
 use crate::{Caller, Denied, Key, KeyId, Permission, Undecided, VerifyError};
 
-/// What a token is introspected for.
+/// The conditions under which a token is introspected.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct IntrospectionRequest {

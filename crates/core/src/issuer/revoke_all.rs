@@ -13,11 +13,11 @@ impl Issuer {
     /// returns how many keys it revoked. This includes the keys that they create in the meantime.
     /// Use it when a person or a customer leaves.
     ///
-    /// With an owner, it revokes the keys of that owner, and no keys of other owners that descend
-    /// from them.
+    /// If keys create others faster than this revokes them, it revokes them together with their
+    /// descendants, which may have other owners.
     ///
-    /// Keys are revoked one after another. If one fails, the others are revoked all the same, and
-    /// then the error is returned. Calling this again continues.
+    /// Keys are revoked one after another. If one fails, the others on its page are still revoked,
+    /// and then the error is returned. Calling this again continues.
     ///
     /// # Errors
     ///
@@ -34,8 +34,7 @@ impl Issuer {
         self.authorize(caller, Action::List, None)?;
         let mut total = 0;
         // First revoke each key alone, in small transactions. The remaining keys may create others
-        // faster than this loop lists them, so revoke them together with their descendants, which
-        // have the same owner.
+        // faster than this loop lists them, so revoke them together with their descendants.
         let passes = std::iter::repeat_n(Reach::Descendants, MAX_PASSES);
         for reach in std::iter::once(Reach::Key).chain(passes) {
             let mut found = false;
