@@ -120,7 +120,7 @@ fn page(connection: &Connection, query: Conditions, limit: u64, offset: u64) -> 
 /// The keys of a listing.
 #[derive(Debug)]
 struct Query {
-    /// All keys that the caller sees.
+    /// The keys that an index finds without scanning others.
     all: Conditions,
     /// Those of them that match the filter.
     matching: Conditions,
@@ -140,12 +140,19 @@ impl Query {
         if environment == Environment::Test {
             all.and("environment = 1");
         }
+        if let Some(owner) = &list.owner {
+            all.and_with("owner = ?", [Value::Text(owner.as_str().into())]);
+        }
         let mut matching = all.clone();
         if let Some(status) = list.status {
             let now = Value::Integer(now.as_millis());
             match status {
                 Status::Active => matching.and_with(
-                    "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)",
+                    "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) AND enabled",
+                    [now],
+                ),
+                Status::Disabled => matching.and_with(
+                    "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) AND NOT enabled",
                     [now],
                 ),
                 Status::Expired => {
