@@ -25,9 +25,9 @@ const MAX_BUDGETS: usize = 1 << 16;
 /// [`ApiKeys::with_rate_limit`](crate::ApiKeys::with_rate_limit).
 ///
 /// A caller is a key, by its id. If the host has put a [`Caller`] that is not a key into the
-/// request, it is the workspace and the owner. Each caller has a separate budget, which allows the whole limit at
-/// once and refills evenly, one request every `60 / limit` seconds (GCRA). A rejected request costs
-/// nothing.
+/// request, it is the workspace and the owner. Each caller has a separate budget, which allows the
+/// whole limit at once and refills evenly, one request every `60 / limit` seconds (GCRA). A
+/// rejected request costs nothing.
 ///
 /// The budgets are kept in this process, so a fleet of servers accepts the limit once per server.
 /// Clones share their budgets. At most 65,536 budgets are kept. When there are more, full budgets

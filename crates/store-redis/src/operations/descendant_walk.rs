@@ -5,8 +5,8 @@
 //! the key. The order of the steps ensures that a cascading revocation works even if a purge is
 //! interrupted between any two of them:
 //!
-//! 1. Read the descendants of a key only if it has ended: it is revoked or has expired. It then gets
-//!    no new ones, unless an update lets it expire later.
+//! 1. Read the descendants of a key only if it has ended: it is revoked or has expired. It then
+//!    gets no new ones, unless an update lets it expire later.
 //! 2. If a registered key has no record, its insert may be in progress. Store a tombstone in its
 //!    place, so that the insert fails.
 //! 3. Delete the record with a script. The script checks again that the key has ended in time, that
