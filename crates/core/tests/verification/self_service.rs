@@ -239,7 +239,8 @@ fn a_caller_that_is_narrowed_while_its_key_is_inserted_grants_nothing_more() {
     let issued = issue_with(&world, "api_keys:write,calls:*");
     let caller = world.verify(&issued.token).unwrap().caller();
     let narrow = KeyUpdate::new().with_permissions("api_keys:write".parse().unwrap());
-    // The store rejects the insertion, because the caller has changed, and the caller is read again.
+    // The store rejects the insertion, because the caller has changed, and the issuer reads the
+    // caller again.
     world.store.fail_inserts(&[StoreErrorKind::Conflict]);
     let (other, id) = (world.clone(), issued.key.id);
     world.store.before_insert(move || {
