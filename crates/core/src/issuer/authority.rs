@@ -1,4 +1,4 @@
-//! The authority of callers: which operations they may perform on which keys.
+//! The rules about which caller may do which operation on which key.
 
 use super::{IssueError, Issuer};
 use crate::{AllowedIps, Caller, Key, KeyId, Owner, Permission, Permissions};

@@ -78,6 +78,9 @@ impl Issuer {
     /// environment, parent, metadata, attributes and addresses, and lets the old key expire after
     /// the overlap.
     ///
+    /// The caller receives the secret of the successor, so it must cover the permissions and the
+    /// addresses of the key.
+    ///
     /// # Errors
     ///
     /// As for [`create`](Self::create), and
