@@ -87,9 +87,9 @@ impl RedisConfig {
         self
     }
 
-    /// Sets the maximum number of keys that a list with a filter reads. At the limit, the list
-    /// returns the keys that it has found, with a cursor to continue and without a total. The
-    /// default is 100,000, and 0 counts as 1.
+    /// Sets the maximum number of keys that a list with `status` or `search` reads. At the limit,
+    /// the list returns the keys that it has found, with a cursor to continue and without a total.
+    /// The default is 100,000, and 0 counts as 1.
     #[must_use]
     pub const fn with_list_limit(mut self, keys: u32) -> Self {
         self.list_limit = if keys == 0 { 1 } else { keys };
@@ -106,8 +106,9 @@ impl RedisConfig {
 
     /// Accepts a server that evicts keys when its memory is full.
     ///
-    /// The server may evict a record, or the list of the keys that a key has created. A cascading
-    /// revocation then no longer reaches those keys.
+    /// The server may evict a record, an index, or the list of the keys that a key has created. A
+    /// list, a revocation of all keys of an owner or a cascading revocation then no longer reaches
+    /// those keys.
     #[must_use]
     pub const fn danger_accept_eviction(mut self) -> Self {
         self.tolerance.eviction = true;

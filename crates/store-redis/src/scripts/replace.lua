@@ -12,7 +12,7 @@ if KEYS[2] then
   redis.call('SET', KEYS[2], ARGV[3])
 end
 -- A server whose memory is full also stores a record that does not grow, so that a key can be
--- paused or restricted.
+-- disabled or restricted.
 if #ARGV[2] <= #ARGV[1] then
   store(KEYS[1], ARGV[2])
 else
