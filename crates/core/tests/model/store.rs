@@ -27,7 +27,7 @@ pub(crate) use keywright_core::store::StoreError;
 
 pub(crate) use self::{
     lease::{Lease, Stamp, Watch},
-    record::Record,
+    record::{Record, Settings},
 };
 use crate::{
     KeyId,
