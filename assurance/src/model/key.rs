@@ -50,8 +50,8 @@ impl Key {
         }
     }
 
-    /// Whether the key with this number received the secret: it created the key, or rotated its
-    /// predecessor.
+    /// Whether the key with this number received this key's secret, because it created this key or
+    /// rotated its predecessor.
     #[must_use]
     pub fn was_received_by(&self, number: Number) -> bool {
         [self.parent, self.rotated_by].contains(&Some(number))

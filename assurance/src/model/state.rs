@@ -147,8 +147,8 @@ impl Model {
         Ok(number)
     }
 
-    /// Returns a key with its descendants: the keys that it or a descendant created, was rotated
-    /// into, or received by rotating another key.
+    /// Returns a key with its descendants. The descendants of a key are its successor, the keys
+    /// that it created, the keys that it received by rotating another, and their descendants.
     pub(super) fn with_descendants(&self, root: Number) -> BTreeSet<Number> {
         let mut found = BTreeSet::from([root]);
         loop {

@@ -227,8 +227,8 @@ fn revoke_receiver(receivers: Vec<Slot>) -> impl Strategy<Value = Action> + use<
     })
 }
 
-/// Returns the slots of keys that received a key by rotating another one. A cascade that reaches a
-/// key only in this way is rare otherwise.
+/// Returns the slots of keys that received a key by rotating another. Without this, few cascades
+/// would reach a key only through such a receiver.
 fn receivers(model: &Model) -> Vec<Slot> {
     let has_received = |number: Number| {
         let successor = model.key(number).and_then(|key| key.successor);

@@ -50,7 +50,7 @@ fn retry_while_unavailable(test: fn()) {
     panic!("the server or its store was always unavailable");
 }
 
-/// Writes a file that only its owner can read: the program refuses other pepper files.
+/// Writes a file that only its owner can read. The program rejects other pepper files.
 fn write_private(file: &Path, text: &str) {
     fs::write(file, text).unwrap();
     fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();

@@ -10,7 +10,7 @@ use utoipa::{
     },
 };
 
-use crate::schema::{ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName, ApiKeyPermissions};
+use crate::schema;
 
 /// A key to create. `expires_at` cannot be given if `expire_now` is `true`.
 #[derive(ToSchema)]
@@ -18,23 +18,27 @@ use crate::schema::{ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName, Ap
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "used for its schema only")]
 pub(super) struct Creation {
-    name: ApiKeyName,
+    name: schema::ApiKeyName,
     /// Whether the key is already expired when it is created. The default is `false`.
     #[schema(required = false)]
     expire_now: bool,
     /// The time at which the key expires. It cannot be later than the expiry of the caller's key,
     /// which is the default.
     #[schema(required = false)]
-    expires_at: ApiKeyEnd,
+    expires_at: schema::ApiKeyEnd,
     /// The permissions of the key. The caller's permissions must cover each of them, and are the
     /// default.
     #[schema(required = false)]
-    permissions: ApiKeyPermissions,
+    permissions: schema::ApiKeyPermissions,
     /// The environment of the key. The default is that of the caller.
     #[schema(required = false)]
-    environment: ApiKeyEnvironment,
+    environment: schema::ApiKeyEnvironment,
     #[schema(required = false)]
-    metadata: ApiKeyMetadata,
+    metadata: schema::ApiKeyMetadata,
+    /// The addresses from which the key may be used. They must lie within those from which the
+    /// caller may be used, which are the default.
+    #[schema(required = false)]
+    allowed_ips: schema::ApiKeyAddresses,
 }
 
 /// The changes to a key. A field that is left out does not change.
@@ -44,10 +48,24 @@ pub(super) struct Creation {
 #[expect(dead_code, reason = "used for its schema only")]
 pub(super) struct Change {
     #[schema(required = false)]
-    name: ApiKeyName,
-    /// The new metadata, which replaces the whole old metadata.
+    name: schema::ApiKeyName,
+    /// The new permissions, which replace all old permissions. The caller's permissions must cover
+    /// each of them.
     #[schema(required = false)]
-    metadata: ApiKeyMetadata,
+    permissions: schema::ApiKeyPermissions,
+    /// The new metadata, which replaces the whole old metadata, or `null` to remove it.
+    #[schema(required = false, nullable = true)]
+    metadata: schema::ApiKeyMetadata,
+    /// `false` pauses the key, and `true` resumes it.
+    #[schema(required = false)]
+    enabled: bool,
+    /// The time at which the key expires, or `null` for the latest time that is possible: that of
+    /// the caller, or never.
+    #[schema(required = false, nullable = true)]
+    expires_at: schema::ApiKeyEnd,
+    /// The addresses from which the key may be used, or `null` for those of the caller.
+    #[schema(required = false, nullable = true)]
+    allowed_ips: schema::ApiKeyAddresses,
 }
 
 /// The options of a rotation.
@@ -61,7 +79,7 @@ pub(super) struct Rotation {
     /// The time at which the successor expires. It cannot be later than the expiry of the caller's
     /// key. By default the successor has the lifetime of the old key, counted from now.
     #[schema(required = false)]
-    expires_at: ApiKeyEnd,
+    expires_at: schema::ApiKeyEnd,
 }
 
 fn overlap() -> Schema {
@@ -75,7 +93,7 @@ fn overlap() -> Schema {
     OneOfBuilder::new()
         .description(Some(
             "How long the old key remains valid: `now`, `24h` (the default), or a number of seconds. \
-             `now` and 0 revoke it.",
+             `now` and 0 revoke it at once.",
         ))
         .item(named)
         .item(seconds)
@@ -91,4 +109,16 @@ pub(super) struct Presented {
     /// The whole token.
     #[schema(examples("sk_live_0U5lKtf600000000_…032Ts3u"))]
     key: String,
+    /// The permission that the key must have. By default none is required.
+    #[schema(required = false)]
+    permission: schema::ApiKeyPermission,
+    /// The IP address from which the token was used. A key that is restricted to addresses is not
+    /// valid without it.
+    #[schema(
+        required = false,
+        min_length = 2,
+        max_length = 45,
+        examples("192.0.2.7")
+    )]
+    client_ip: String,
 }

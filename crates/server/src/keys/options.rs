@@ -34,8 +34,9 @@ pub(crate) enum KeysCommand {
     Verify(VerifyOptions),
     /// Delete the records of keys that were revoked long ago
     ///
-    /// A key is kept if it was revoked in the last 24 hours, or if a key that it
-    /// created or was rotated into is kept. If no key is left, the next start of
+    /// A key is kept if it was revoked in the last 24 hours, or if one of its
+    /// descendants is kept: its successor, a key that it created, or a key that it
+    /// received by rotating another. If no key is left, the next start of
     /// `keywright serve` creates a first key again.
     #[command(verbatim_doc_comment)]
     Purge(PurgeOptions),
@@ -168,7 +169,7 @@ pub(crate) struct RevokeOptions {
     )]
     pub(crate) id: Option<KeyId>,
 
-    /// Also revoke every key that the key created or was rotated into, at any depth
+    /// Also revoke all descendants: successors, and keys that it created or received
     #[arg(long, conflicts_with = "all")]
     pub(crate) cascade: bool,
 
