@@ -26,7 +26,7 @@ impl SqliteStore {
     /// remove the original with its `-wal` and `-shm`, and move the copy to its path.
     ///
     /// **Restoring a backup reactivates the keys that were revoked after it was made.** Keep a list
-    /// of revocations, and revoke those keys again.
+    /// of revocations, and revoke those keys again. It also undoes later updates, such as a pause.
     ///
     /// Dropping the future does not stop the copy.
     ///

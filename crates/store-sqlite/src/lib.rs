@@ -31,15 +31,19 @@
 //!   process reads without a pause, the store cannot empty the log.
 //! * **Bounded.** Each thread has a queue of 1024 operations. If it is full, an operation fails
 //!   with `Unavailable` at once.
-//! * **Fair.** A list reads its workspace in slices of 5,000 keys. After each slice, the next
-//!   workspace gets its turn. A list ends when its future is dropped. At most 64 lists of one
-//!   workspace wait, and further ones fail with `Unavailable`.
+//! * **Indexed.** A page by cursor reads only its own keys, in a workspace of any size and also for
+//!   one owner or for a caller that sees only `test` keys.
+//! * **Fair.** A list with a status, a search or a total reads its workspace in slices of 5,000
+//!   keys, and so does a purge. After each slice, the next workspace gets its turn. A list ends
+//!   when its future is dropped. At most 64 lists of one workspace wait, and further ones fail with
+//!   `Unavailable`.
 //! * **Shared.** Any number of handles and processes on one host may have the file open. It must
 //!   not be on a network file system: SQLite's write-ahead log needs shared memory.
-//! * **Revoked keys are rejected** at once by a verifier over the same handle, and within 100 ms by
-//!   a verifier over another handle or process. A thread polls the file every 25 ms. With
-//!   [`Sharing`] you can choose to read the record on each verification, or to allow no other
-//!   handle. If you change a row by hand, insert its id into the table `changes`.
+//! * **Changes take effect** at once in a verifier over the same handle, and within 100 ms in a
+//!   verifier over another handle or process: revocations, rotations and updates, such as a pause
+//!   or fewer permissions. A thread polls the file every 25 ms. With [`Sharing`] you can choose to
+//!   read the record on each verification, or to allow no other handle. If you change a row by
+//!   hand, insert its id into the table `changes`.
 //! * **Safe against lost files.** If the file, its `-wal` or its `-shm` is removed or replaced,
 //!   every operation fails with `Unavailable`, and within 100 ms so does every verification: SQLite
 //!   would continue with a file that no one else can open. A file that is missing or empty becomes
