@@ -11,8 +11,8 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Clock, Config, Environment, Expiry, IssueError, Issued, Key, KeyId, Keywright,
-    MemoryStore, Name, NewKey, NewRotation, Prefix, Reach, Rename, Scheme, Timestamp, Workspace,
+    Caller, Clock, Config, Environment, Expiry, IssueError, Issued, Key, KeyId, KeyUpdate,
+    Keywright, MemoryStore, Name, NewKey, NewRotation, Prefix, Reach, Scheme, Timestamp, Workspace,
     store::{KeyStore, Record},
 };
 use proptest::sample::Index;
@@ -195,10 +195,14 @@ impl<'a> World<'a> {
     }
 
     fn rename(&self, caller: &Caller, key: &Key) -> HashSet<KeyId> {
-        let permitted =
-            can_write(caller, self.clock.now()) && can_see(caller, key) && key.revoked_at.is_none();
-        let rename = Rename::new(Some(Name::parse("renamed").unwrap()), None);
-        let result = block_on(self.keys.issuer().rename(caller, &key.id, &rename));
+        let now = self.clock.now();
+        let permitted = can_write(caller, now)
+            && can_see(caller, key)
+            && key.revoked_at.is_none()
+            && !is_expired(key, now)
+            && includes(caller.permissions(), &key.permissions);
+        let rename = KeyUpdate::new().with_name(Name::parse("renamed").unwrap());
+        let result = block_on(self.keys.issuer().update(caller, &key.id, &rename));
         self.check_result("rename", result.as_ref().err(), permitted);
         if result.is_ok() {
             let mut expected = key.clone();
@@ -221,8 +225,11 @@ impl<'a> World<'a> {
             Reach::Descendants => family(before, key.id),
         };
         reached.retain(|id| before[id].key.revoked_at.is_none());
-        let permitted =
-            can_write(caller, self.clock.now()) && can_see(caller, key) && !reached.is_empty();
+        let is_itself = caller.key() == Some(&key.id);
+        let permitted = (is_itself || can_write(caller, self.clock.now()))
+            && can_see(caller, key)
+            && (is_itself || includes(caller.permissions(), &key.permissions))
+            && !reached.is_empty();
         let result = block_on(self.keys.issuer().revoke(caller, &key.id, reach));
         self.check_result("revoke", result.as_ref().err(), permitted);
         let Ok(revocation) = result else {
