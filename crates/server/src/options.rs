@@ -69,6 +69,19 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) cache_bytes: usize,
 
+    /// Longest time from the creation of a key to its expiry, such as 365d
+    ///
+    /// A key that is created, rotated or updated without an expiry gets the latest one
+    /// allowed, and a later one is rejected. Existing keys keep theirs until then.
+    #[arg(
+        long,
+        env = "KEYWRIGHT_MAX_LIFETIME",
+        value_name = "SPAN",
+        global = true,
+        value_parser = clean(max_lifetime)
+    )]
+    pub(crate) max_lifetime: Option<Duration>,
+
     /// File of peppers: a line `ID HEX-KEY` each, newest last, keys of 32 to 64 bytes
     ///
     /// Only its owner may be able to read it, as after chmod 600, or for a file of
@@ -227,9 +240,25 @@ fn keep_alive(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a span such as 75s, at most 1h".into())
 }
 
+/// Parses a span that is not zero.
+fn max_lifetime(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|span| !span.is_zero())
+        .ok_or_else(|| "expected a span such as 365d, longer than 0s".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_maximum_lifetime_is_a_span_that_is_not_zero() {
+        assert_eq!(max_lifetime("1d"), Ok(Duration::from_secs(86_400)));
+        for bad in ["0s", "", "-1d", "365", "for ever"] {
+            assert!(max_lifetime(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn an_idle_time_is_at_most_an_hour() {
