@@ -112,13 +112,8 @@ fn a_paused_key_is_rejected_like_a_revoked_one_until_it_is_resumed() {
         let paused = pair.create(&json!({"name": "paused"}));
         let rejection = |server: &Server, key: &Key| {
             let response = server.whoami(&key.token);
-            let mut body = response.json();
-            let _ = body["requestId"].take();
-            (
-                response.status,
-                response.header("www-authenticate").to_owned(),
-                body,
-            )
+            let challenge = response.header("www-authenticate").to_owned();
+            (response.without_request_id(), challenge)
         };
         for _ in 0..10 {
             pair.update(&paused, &json!({"enabled": false}));

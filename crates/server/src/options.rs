@@ -75,6 +75,7 @@ pub(crate) struct LibraryOptions {
     /// allowed, and a later one is rejected. Existing keys keep theirs until then.
     #[arg(
         long,
+        verbatim_doc_comment,
         env = "KEYWRIGHT_MAX_LIFETIME",
         value_name = "SPAN",
         global = true,

@@ -200,6 +200,8 @@ pub(crate) struct KeyOptions {
     "name", "permissions", "metadata", "no_metadata", "attributes", "no_attributes", "expires_in",
     "expires_at", "never_expires", "allowed_ips", "any_ip", "enable", "disable",
 ]))]
+// The usage of clap would list every option.
+#[command(override_usage = "keywright keys update [OPTIONS] <ID>")]
 pub(crate) struct UpdateOptions {
     #[command(flatten)]
     pub(crate) key: KeyOptions,
