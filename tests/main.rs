@@ -9,6 +9,7 @@
 
 mod backup;
 mod bad_requests;
+mod client_address;
 mod cold_start;
 mod command_line;
 mod concurrency;

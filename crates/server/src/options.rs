@@ -7,7 +7,7 @@ use clap::{
     builder::{PathBufValueParser, StringValueParser},
     value_parser,
 };
-use keywright_core::{Prefix, Scheme};
+use keywright_core::{AllowedIps, Prefix, Scheme, error::AllowedIpsError};
 
 use crate::clean_value::{choice, clean, parsed};
 
@@ -148,6 +148,20 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) keep_alive: Duration,
 
+    /// Proxies whose Forwarded or X-Forwarded-For to trust, such as 10.0.0.0/8
+    ///
+    /// Addresses and prefixes, separated by commas; may be repeated. Without it, the
+    /// address of a client is that of its connection. Name only proxies that write one
+    /// of these headers: any other lets its clients choose their address.
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        env = "KEYWRIGHT_TRUST_PROXY",
+        value_name = "LIST",
+        value_parser = clean(proxies)
+    )]
+    pub(crate) trust_proxy: Vec<AllowedIps>,
+
     /// Management requests a minute for each caller; 0 disables the limit
     ///
     /// `POST /v1/api-keys/verify` does not count.
@@ -231,6 +245,28 @@ pub(crate) enum LogLevel {
     Info,
     Debug,
     Trace,
+}
+
+impl ServeOptions {
+    /// Returns the proxies of all occurrences of the option.
+    pub(crate) fn trusted_proxies(&self) -> Result<Option<AllowedIps>, AllowedIpsError> {
+        let networks = self.trust_proxy.iter().flat_map(AllowedIps::iter);
+        let networks: Vec<String> = networks.map(|network| network.to_string()).collect();
+        if networks.is_empty() {
+            return Ok(None);
+        }
+        AllowedIps::parse(networks.iter().map(String::as_str)).map(Some)
+    }
+}
+
+/// Parses addresses and prefixes.
+fn proxies(text: &str) -> Result<AllowedIps, String> {
+    text.parse().map_err(|error| match error {
+        AllowedIpsError::HostBits { meant } => {
+            format!("a prefix has bits set after its length: write {meant}")
+        }
+        _ => "expected 1 to 32 addresses or prefixes such as 10.0.0.0/8".into(),
+    })
 }
 
 /// Parses a span of at most an hour.
