@@ -59,6 +59,13 @@ fn a_record_is_the_same_unless_more_than_its_last_use_differs() {
     }
 }
 
+/// A cache may hold many keys, so each field costs every host.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_cached_key_takes_at_most_216_bytes_without_the_values_that_it_points_to() {
+    assert!(size_of::<CachedKey>() <= 216, "{}", size_of::<CachedKey>());
+}
+
 #[test]
 fn the_last_use_is_never_before_the_creation_and_never_goes_back() {
     let created = key().created_at().as_millis();
