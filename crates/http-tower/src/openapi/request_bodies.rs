@@ -10,10 +10,7 @@ use utoipa::{
     },
 };
 
-use crate::schema::{
-    self, ApiKeyAddresses, ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName,
-    ApiKeyPermission, ApiKeyPermissions,
-};
+use crate::schema;
 
 /// A key to create. `expires_at` cannot be given if `expire_now` is `true`.
 #[derive(ToSchema)]
@@ -21,27 +18,27 @@ use crate::schema::{
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "used for its schema only")]
 pub(super) struct Creation {
-    name: ApiKeyName,
+    name: schema::ApiKeyName,
     /// Whether the key is already expired when it is created. The default is `false`.
     #[schema(required = false)]
     expire_now: bool,
     /// The time at which the key expires. It cannot be later than the expiry of the caller's key,
     /// which is the default.
     #[schema(required = false)]
-    expires_at: ApiKeyEnd,
+    expires_at: schema::ApiKeyEnd,
     /// The permissions of the key. The caller's permissions must cover each of them, and are the
     /// default.
     #[schema(required = false)]
-    permissions: ApiKeyPermissions,
+    permissions: schema::ApiKeyPermissions,
     /// The environment of the key. The default is that of the caller.
     #[schema(required = false)]
-    environment: ApiKeyEnvironment,
+    environment: schema::ApiKeyEnvironment,
     #[schema(required = false)]
-    metadata: ApiKeyMetadata,
+    metadata: schema::ApiKeyMetadata,
     /// The addresses from which the key may be used. They must lie within those from which the
     /// caller may be used, which are the default.
     #[schema(required = false)]
-    allowed_ips: ApiKeyAddresses,
+    allowed_ips: schema::ApiKeyAddresses,
 }
 
 /// The changes to a key. A field that is left out does not change.
@@ -51,24 +48,24 @@ pub(super) struct Creation {
 #[expect(dead_code, reason = "used for its schema only")]
 pub(super) struct Change {
     #[schema(required = false)]
-    name: ApiKeyName,
+    name: schema::ApiKeyName,
     /// The new permissions, which replace all old permissions. The caller's permissions must cover
     /// each of them.
     #[schema(required = false)]
-    permissions: ApiKeyPermissions,
+    permissions: schema::ApiKeyPermissions,
     /// The new metadata, which replaces the whole old metadata, or `null` to remove it.
-    #[schema(required = false)]
-    metadata: Option<schema::ApiKeyMetadata>,
+    #[schema(required = false, nullable = true)]
+    metadata: schema::ApiKeyMetadata,
     /// `false` pauses the key, and `true` resumes it.
     #[schema(required = false)]
     enabled: bool,
     /// The time at which the key expires, or `null` for the latest time that is possible: that of
     /// the caller, or never.
-    #[schema(required = false)]
-    expires_at: Option<schema::ApiKeyEnd>,
+    #[schema(required = false, nullable = true)]
+    expires_at: schema::ApiKeyEnd,
     /// The addresses from which the key may be used, or `null` for those of the caller.
-    #[schema(required = false)]
-    allowed_ips: Option<schema::ApiKeyAddresses>,
+    #[schema(required = false, nullable = true)]
+    allowed_ips: schema::ApiKeyAddresses,
 }
 
 /// The options of a rotation.
@@ -82,7 +79,7 @@ pub(super) struct Rotation {
     /// The time at which the successor expires. It cannot be later than the expiry of the caller's
     /// key. By default the successor has the lifetime of the old key, counted from now.
     #[schema(required = false)]
-    expires_at: ApiKeyEnd,
+    expires_at: schema::ApiKeyEnd,
 }
 
 fn overlap() -> Schema {
@@ -114,7 +111,7 @@ pub(super) struct Presented {
     key: String,
     /// The permission that the key must have. By default none is required.
     #[schema(required = false)]
-    permission: ApiKeyPermission,
+    permission: schema::ApiKeyPermission,
     /// The IP address from which the token was used. A key that is restricted to addresses is not
     /// valid without it.
     #[schema(
