@@ -145,15 +145,14 @@ fn enabled(value: ValueRef<'_>) -> Result<bool, InvalidValue> {
     }
 }
 
-/// Reads allowed addresses. A stored set has the form in which the store writes it: in ascending
-/// order, and without duplicates and mapped addresses.
+/// Reads allowed addresses. Parsing accepts any order, duplicates and mapped addresses, none of
+/// which a stored set has.
 fn allowed_ips(value: ValueRef<'_>) -> Result<AllowedIps, InvalidValue> {
     let text = value.as_str()?;
-    let allowed_ips: AllowedIps = text.parse()?;
-    if allowed_ips.to_string() == text {
-        Ok(allowed_ips)
-    } else {
-        Err("stored addresses are sorted and canonical".into())
+    // The error of a prefix with host bits is not returned, because it repeats the prefix.
+    match text.parse::<AllowedIps>() {
+        Ok(allowed_ips) if allowed_ips.to_string() == text => Ok(allowed_ips),
+        _ => Err("stored addresses are an ascending list of IP addresses and prefixes".into()),
     }
 }
 

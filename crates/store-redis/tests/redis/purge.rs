@@ -15,14 +15,24 @@ use crate::{
     interrupted::{add_entries, insert_circle},
     names, revoke, sample,
     support::{Cluster, Server},
+    try_update,
 };
+
+/// Selects all revoked keys.
+fn all_revoked() -> Purge {
+    Purge::new(100).with_revoked_before(Timestamp::MAX)
+}
 
 /// Deletes all revoked keys, and returns how many there were.
 fn purge(store: &RedisStore) -> u64 {
-    let everything = Purge::new(Timestamp::MAX, 100);
+    purge_all(store, &all_revoked())
+}
+
+/// Purges until nothing is left, and returns how many records that deleted.
+fn purge_all(store: &RedisStore, purge: &Purge) -> u64 {
     let mut total = 0;
     loop {
-        match block_on(store.purge(&everything)).unwrap() {
+        match block_on(store.purge(purge)).unwrap() {
             0 => return total,
             count => total += count,
         }
@@ -38,7 +48,10 @@ fn a_purge_leaves_nothing_of_the_keys_in_the_server() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());
-    let child = insert(&store, sample::child_of(&root));
+    let mut child = sample::child_of(&root);
+    child.key.owner = Some(sample::owner("user:1"));
+    child.key.environment = Environment::Test;
+    let child = insert(&store, child);
     block_on(store.touch(&[(root.key.id, sample::now()), (child.key.id, sample::now())])).unwrap();
     for record in [&root, &child] {
         revoke(&store, record);
@@ -51,6 +64,38 @@ fn a_purge_leaves_nothing_of_the_keys_in_the_server() {
     };
     assert!(left.iter().all(belongs_to_no_key), "{left:?}");
     assert!(block_on(store.is_empty()).unwrap());
+}
+
+#[test]
+fn an_expired_key_is_purged_once_all_its_descendants_have_ended() {
+    let server = Server::start();
+    let store = server.store();
+    let expiring = |mut record: Record, millis: i64| {
+        record.key.expires_at = Timestamp::from_millis(sample::now().as_millis() + millis).ok();
+        insert(&store, record)
+    };
+    let ended = |millis: i64| {
+        let bound = Timestamp::from_millis(sample::now().as_millis() + millis).unwrap();
+        Purge::new(100).with_expired_before(bound)
+    };
+    let root = expiring(sample::record(), 10);
+    let child = expiring(sample::child_of(&root), 5);
+    let other = insert(&store, sample::record());
+    let successor = sample::successor_of(&child);
+    let retire = Retire::At(Timestamp::MAX);
+    let rotation = Rotation::new(child.key.id, 1, retire, successor.clone());
+    block_on(store.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
+    // The successor never expires.
+    assert_eq!(purge_all(&store, &ended(100)), 0);
+    let mut ending = successor.key.clone();
+    ending.expires_at = Timestamp::from_millis(sample::now().as_millis() + 20).ok();
+    block_on(try_update(&store, &successor, &ending)).unwrap();
+    assert_eq!(purge_all(&store, &ended(20)), 0);
+    assert_eq!(purge_all(&store, &ended(21)), 3);
+    for gone in [&root, &child, &successor] {
+        assert!(!is_there(&store, gone));
+    }
+    assert!(is_there(&store, &other));
 }
 
 #[test]
@@ -176,13 +221,14 @@ fn a_damaged_record_keeps_its_ancestors_and_no_other_keys() {
             .unwrap();
     };
     damage(cut_off, usize::MAX);
+    // In the middle of the ids.
     damage(short, 66);
     let name = |[_, child]: &[Record; 2]| names::record(&child.key.id);
     let () = redis.set(name(text), "no record").unwrap();
     let () = redis.del(name(list)).unwrap();
     let _: i64 = redis.lpush(name(list), "x").unwrap();
 
-    let workspace = Purge::new(Timestamp::MAX, 100).with_workspace(sample::workspace());
+    let workspace = all_revoked().with_workspace(sample::workspace());
     assert_eq!(
         block_on(store.purge(&workspace)).unwrap(),
         4,
@@ -223,7 +269,7 @@ fn a_user_without_the_right_to_read_records_gets_an_error_and_not_an_empty_store
     let record = insert(&store, sample::record());
     revoke(&store, &record);
     let () = server.run("ACL SETUSER default -get").unwrap();
-    let rejected = block_on(store.purge(&Purge::new(Timestamp::MAX, 100))).unwrap_err();
+    let rejected = block_on(store.purge(&all_revoked())).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Unavailable);
     let unknown = block_on(store.is_empty()).unwrap_err();
     assert_eq!(unknown.kind(), StoreErrorKind::Unavailable);
@@ -239,8 +285,7 @@ fn a_purge_of_a_workspace_reaches_its_oldest_key() {
     revoke(&store, &oldest);
     // More entries than a purge reads in one step, and none of them can be purged.
     add_entries(&server, 600);
-    let mut own = Purge::new(Timestamp::MAX, 100);
-    own.workspace = Some(sample::workspace());
+    let own = all_revoked().with_workspace(sample::workspace());
     assert_eq!(block_on(store.purge(&own)).unwrap(), 1);
     assert!(!is_there(&store, &oldest));
 }

@@ -166,7 +166,34 @@ pub(crate) fn delete_purgeable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{connection, file, schema};
+    use crate::{connection, file, record::NewRow, sample, schema};
+
+    #[test]
+    fn a_key_that_was_found_is_deleted_only_while_it_is_covered() {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&connection, 0).unwrap();
+        let time = Timestamp::from_millis;
+        let mut expired = sample::record(1);
+        expired.key.expires_at = Some(time(5).unwrap());
+        let mut revoked = sample::record(2);
+        revoked.key.revoked_at = Some(time(5).unwrap());
+        for record in [&expired, &revoked] {
+            NewRow::new(record).unwrap().insert(&connection).unwrap();
+        }
+        let purge = |revoked_before, expired_before| {
+            let mut purge = Purge::new(10);
+            purge.revoked_before = revoked_before;
+            purge.expired_before = expired_before;
+            delete_purgeable(&connection, &[sample::id(1), sample::id(2)], &purge).unwrap()
+        };
+        let (at, after) = (time(5).ok(), time(6).ok());
+        assert_eq!(purge(None, None), 0);
+        assert_eq!(purge(at, at), 0);
+        assert_eq!(purge(None, after), 1);
+        assert_eq!(record::find(&connection, &sample::id(1)).unwrap(), None);
+        assert_eq!(purge(after, None), 1);
+        assert!(record::is_empty(&connection).unwrap());
+    }
 
     #[test]
     fn only_the_search_for_covered_keys_scans_and_only_its_slice() {

@@ -11,7 +11,7 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, Key, ListKeys, Name, Reach, Timestamp,
+    Environment, Key, ListKeys, Name, Reach, Timestamp, Workspace,
     store::{KeyStore, Purge, Settings, StoreError, StoreErrorKind},
 };
 use keywright_store_sqlite::{Sharing, SqliteStore};
@@ -225,6 +225,52 @@ fn a_damaged_row_is_purged_like_any_other() {
     assert_eq!(block_on(store.purge(&purge)).unwrap(), 1);
     assert!(block_on(store.is_empty()).unwrap());
     folder.assert_intact();
+}
+
+#[test]
+fn a_purge_deletes_the_keys_that_were_revoked_or_expired_before_its_times_and_no_others() {
+    let time = |millis| Timestamp::from_millis(millis).unwrap();
+    let times = [None, Some(time(4)), Some(time(5))];
+    let workspaces = ["default", "other"].map(|name| Workspace::parse(name).unwrap());
+    let mut records = Vec::new();
+    for workspace in &workspaces {
+        for revoked_at in times {
+            for expires_at in times {
+                let mut record = sample::record(u32::try_from(records.len()).unwrap());
+                record.key.workspace = workspace.clone();
+                record.key.revoked_at = revoked_at;
+                record.key.expires_at = expires_at;
+                records.push(record);
+            }
+        }
+    }
+    let mut purges = vec![Purge::new(100)];
+    purges.push(Purge::new(100).with_revoked_before(time(5)));
+    purges.push(Purge::new(100).with_expired_before(time(5)));
+    purges.push(
+        Purge::new(100)
+            .with_revoked_before(time(5))
+            .with_expired_before(time(6)),
+    );
+    purges.extend(
+        purges
+            .clone()
+            .into_iter()
+            .map(|purge| purge.with_workspace(workspaces[1].clone())),
+    );
+    for purge in purges {
+        let folder = Folder::new();
+        let store = folder.store();
+        assert!(insert_all(&store, &records).iter().all(Result::is_ok));
+        let covered = records.iter().filter(|record| purge.covers(&record.key));
+        let count = u64::try_from(covered.count()).unwrap();
+        assert_eq!(block_on(store.purge(&purge)).unwrap(), count, "{purge:?}");
+        for record in &records {
+            let found = block_on(store.find(&record.key.id)).unwrap();
+            assert_eq!(found.is_none(), purge.covers(&record.key), "{purge:?}");
+        }
+        assert_eq!(block_on(store.purge(&purge)).unwrap(), 0, "{purge:?}");
+    }
 }
 
 #[test]
