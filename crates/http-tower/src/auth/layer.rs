@@ -106,8 +106,8 @@ impl AuthLayer {
     }
 
     /// Reads the token also from another header, whose whole value is the token: `X-API-Key:
-    /// <token>`. (For `Authorization`, it is `Bearer <token>`.) A request that has both headers gets
-    /// 400 with the code `invalid_request`.
+    /// <token>`. (For `Authorization`, it is `Bearer <token>`.) A request that has both headers
+    /// gets 400 with the code `invalid_request`.
     ///
     /// ```
     /// use http::HeaderName;
@@ -161,8 +161,8 @@ impl AuthLayer {
     /// request and the response that the layer would return, and returns what `change` returns.
     ///
     /// Change the body with [`Response::map`], so that the response keeps its status and its
-    /// headers, `WWW-Authenticate` and `Retry-After` among them. [`ApiKeys`](crate::ApiKeys) ignores
-    /// this setting.
+    /// headers, `WWW-Authenticate` and `Retry-After` among them. [`ApiKeys`](crate::ApiKeys)
+    /// ignores this setting.
     ///
     /// ```
     /// use http_body_util::Full;
