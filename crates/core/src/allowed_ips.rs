@@ -64,11 +64,6 @@ impl AllowedIps {
         other.0.iter().all(is_covered)
     }
 
-    /// Returns the size of the networks in memory, in bytes.
-    pub(crate) fn size(&self) -> usize {
-        size_of_val(&*self.0)
-    }
-
     /// Returns the addresses and prefixes as text, in ascending order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = impl fmt::Display> {
         self.0.iter().copied().map(Network)

@@ -68,12 +68,15 @@ impl Error {
 /// Whether the error means that the file or a value in it is damaged.
 pub(crate) fn is_corrupt(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{
-        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType,
+        ToSqlConversionFailure, Utf8Error,
     };
     match error {
         FromSqlConversionFailure(..)
         | IntegralValueOutOfRange(..)
         | InvalidColumnType(..)
+        // The only value that cannot be written is the version after the highest one.
+        | ToSqlConversionFailure(..)
         | Utf8Error(..) => true,
         _ => matches!(
             error.sqlite_error_code(),

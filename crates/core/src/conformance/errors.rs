@@ -24,14 +24,13 @@ pub fn errors(harness: &impl Harness) {
 fn messages_and_backend<H: Harness>(store: &Handle<'_, H>) {
     let key = store.add(record("key"));
     let unknown = record("never inserted");
-    let rename = "new";
     let other = in_version(9, &key);
     let errors = [
         rotate(store, &key, &key).err(),
         store.insert(&key, now()).err(),
         store.insert(&child_of(&unknown), now()).err(),
-        store.rename(&other, rename).err(),
-        store.rename(&unknown, rename).err(),
+        store.rename(&other, "new").err(),
+        store.rename(&unknown, "new").err(),
         store.rehash(&other, &credential(3)).err(),
         store.rehash(&unknown, &credential(3)).err(),
         store.revoke(&unknown, Reach::Key, now()).err(),

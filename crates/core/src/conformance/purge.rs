@@ -195,9 +195,8 @@ fn purged_key_leaves_no_trace<H: Harness>(store: &Handle<'_, H>, other: &Handle<
         kind,
         "a revocation of a purged key",
     );
-    let rename = "again";
     assert_rejected(
-        other.rename(&revoked, rename),
+        other.rename(&revoked, "again"),
         kind,
         "a rename of a purged key",
     );

@@ -90,10 +90,9 @@ fn no_later_write_undoes_a_revocation<H: Harness>(handles: &[Handle<'_, H>], rev
         // The version before the revocation, the current version, and a future version.
         for version in [current.version - 1, current.version, current.version + 1] {
             let claimed = in_version(version, &current);
-            let rename = "reactivated";
             let kind = StoreErrorKind::NotFound;
             assert_rejected(
-                store.rename(&claimed, rename),
+                store.rename(&claimed, "reactivated"),
                 kind,
                 "a rename of a revoked key",
             );
@@ -144,8 +143,7 @@ fn no_concurrent_write_undoes_a_revocation<H: Harness>(
             result.expect("the store failed to revoke a key");
         }
         1 => until_after(&revoked, |_| {
-            let rename = "late";
-            drop(store.rename(&store.read(&id), rename));
+            drop(store.rename(&store.read(&id), "late"));
         }),
         2 => until_after(&revoked, |round| {
             drop(store.rehash(&store.read(&id), &credential(round)));

@@ -1,7 +1,9 @@
 //! A key as it was read from the store, and its last use in this process.
 
+use ipnet::IpNet;
+
 use crate::{
-    AllowedIps, Attributes, Environment, Key, Metadata, Owner, Timestamp,
+    Attributes, Environment, Key, Metadata, Owner, Timestamp,
     sync::{AtomicBool, AtomicI64, Ordering},
 };
 
@@ -79,9 +81,11 @@ impl CachedKey {
             attributes,
         ];
         let texts = texts.map(str::len);
-        let addresses = allowed_ips.as_ref().map_or(0, AllowedIps::size);
+        let networks = allowed_ips
+            .as_ref()
+            .map_or(0, |allowed| allowed.iter().len());
         OVERHEAD
-            + addresses
+            + networks * size_of::<IpNet>()
             + size_of::<Self>()
             + permissions.sum::<usize>()
             + texts.iter().sum::<usize>()

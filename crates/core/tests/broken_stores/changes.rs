@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Key, KeyId, MemoryStore, Reach, Rename, Revocation, Timestamp, Workspace,
-    store::{Credential, KeyStore, Lease, Rotation, StoreError},
+    KeyId, MemoryStore, Reach, Revocation, Timestamp, VersionedKey, Workspace,
+    store::{Credential, KeyStore, Lease, Rotation, Settings, StoreError},
 };
 
 use crate::{
@@ -47,15 +47,15 @@ impl<I: Invalidation> WithInvalidation<I> {
 
 #[async_trait]
 impl<I: Invalidation> Fault for WithInvalidation<I> {
-    async fn rename(
+    async fn update(
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError> {
-        let change = inner.rename(workspace, id, version, rename);
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
+        let change = inner.update(workspace, id, version, settings);
         self.invalidate_around(id, Reach::Key, change).await
     }
 

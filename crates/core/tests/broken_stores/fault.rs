@@ -7,12 +7,12 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, Key, KeyId, ListKeys, MemoryStore, Page, Prefix, Reach, Rename, Revocation,
-    Timestamp, Workspace,
+    Environment, Key, KeyId, ListKeys, MemoryStore, Page, Prefix, Reach, Revocation, Timestamp,
+    VersionedKey, Workspace,
     conformance::Harness,
     store::{
         Credential, Durability, KeyStore, Lease, Purge, Record, Reservation, Reserved, Retire,
-        Rotation, StoreError,
+        Rotation, Settings, StoreError,
     },
 };
 
@@ -44,15 +44,15 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
         inner.list(workspace, environment, list, now).await
     }
 
-    async fn rename(
+    async fn update(
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError> {
-        inner.rename(workspace, id, version, rename).await
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
+        inner.update(workspace, id, version, settings).await
     }
 
     async fn revoke(
@@ -172,15 +172,15 @@ impl<F: Fault> KeyStore for Broken<F> {
             .await
     }
 
-    async fn rename(
+    async fn update(
         &self,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError> {
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
         self.fault
-            .rename(&self.inner, workspace, id, version, rename)
+            .update(&self.inner, workspace, id, version, settings)
             .await
     }
 

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use keywright_core::{
-    MemoryStore, Rename, Status, Timestamp,
-    store::{KeyStore, Record, StoreError, StoreErrorKind},
+    MemoryStore, Status, Timestamp,
+    store::{KeyStore, Record, Settings, StoreError, StoreErrorKind},
 };
 
 use crate::{
@@ -29,9 +29,13 @@ impl Fault for Upsert {
                 let Record {
                     key, credential, ..
                 } = record;
-                let rename = Rename::new(Some(key.name.clone()), key.metadata.clone());
                 inner
-                    .rename(&old.key.workspace, &key.id, old.version, &rename)
+                    .update(
+                        &old.key.workspace,
+                        &key.id,
+                        old.version,
+                        &Settings::from(key),
+                    )
                     .await?;
                 inner.rehash(&key.id, old.version + 1, credential).await
             }

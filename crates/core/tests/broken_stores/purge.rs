@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Key, KeyId, MemoryStore, Workspace,
+    Key, KeyId, MemoryStore, Timestamp, Workspace,
     store::{KeyStore, Purge, Record, StoreError},
 };
 
@@ -12,6 +12,10 @@ use crate::{
     failed_clauses::assert_fails_only,
     fault::{Fault, Shared, all_keys},
 };
+
+fn just_after(time: Timestamp) -> Timestamp {
+    time.saturating_add(Duration::from_millis(1))
+}
 
 /// A purge that includes keys revoked exactly at the given time.
 #[derive(Clone, Debug, Default)]
@@ -21,9 +25,7 @@ struct TimeIncluded;
 impl Fault for TimeIncluded {
     async fn purge(&self, inner: &MemoryStore, purge: &Purge) -> Result<u64, StoreError> {
         let mut later = purge.clone();
-        later.revoked_before = purge
-            .revoked_before
-            .saturating_add(Duration::from_millis(1));
+        later.revoked_before = purge.revoked_before.map(just_after);
         inner.purge(&later).await
     }
 }
@@ -40,7 +42,8 @@ struct AnyWorkspace;
 #[async_trait]
 impl Fault for AnyWorkspace {
     async fn purge(&self, inner: &MemoryStore, purge: &Purge) -> Result<u64, StoreError> {
-        let everywhere = Purge::new(purge.revoked_before, purge.limit);
+        let mut everywhere = purge.clone();
+        everywhere.workspace = None;
         inner.purge(&everywhere).await
     }
 }
@@ -188,7 +191,7 @@ fn a_purge_of_a_key_that_received_another_is_caught() {
     assert_fails_only::<IgnoresReceivedKeys>(&["purge"]);
 }
 
-/// A purge that also deletes expired keys.
+/// A purge of revoked keys that also deletes expired keys.
 #[derive(Clone, Debug, Default)]
 struct DeletesExpired(WronglyDeleted);
 
@@ -199,8 +202,10 @@ impl Fault for DeletesExpired {
     }
 
     async fn purge(&self, inner: &MemoryStore, purge: &Purge) -> Result<u64, StoreError> {
-        let before = purge.revoked_before;
-        let expired = |key: &Key| key.revoked_at.is_none() && key.is_expired(before);
+        let expired = |key: &Key| {
+            let before = purge.revoked_before;
+            key.revoked_at.is_none() && before.is_some_and(|time| key.is_expired(time))
+        };
         self.0.purge(inner, purge, expired).await
     }
 }

@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Key, KeyId, MemoryStore, Reach, Rename, Revocation, Timestamp, Workspace,
-    store::{Credential, KeyStore, Purge, Record, Rotation, StoreError, StoreErrorKind},
+    Key, KeyId, MemoryStore, Reach, Revocation, Timestamp, VersionedKey, Workspace,
+    store::{Credential, KeyStore, Purge, Record, Rotation, Settings, StoreError, StoreErrorKind},
 };
 
 use crate::{
@@ -74,15 +74,15 @@ impl Fault for StaleCaches {
         result
     }
 
-    async fn rename(
+    async fn update(
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError> {
-        let result = inner.rename(workspace, id, version, rename).await;
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
+        let result = inner.update(workspace, id, version, settings).await;
         self.clear_all_caches();
         result
     }
@@ -154,27 +154,27 @@ impl Reactivated {
     }
 }
 
-/// A rename that reads the record, and later writes all of it back.
+/// An update that reads the record, and later writes all of it back.
 #[derive(Clone, Debug, Default)]
-struct RenameWritesWholeRecord(Reactivated);
+struct UpdateWritesWholeRecord(Reactivated);
 
 #[async_trait]
-impl Fault for RenameWritesWholeRecord {
+impl Fault for UpdateWritesWholeRecord {
     async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
         self.0.find(inner, id).await
     }
 
-    async fn rename(
+    async fn update(
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError> {
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
         let read = inner.find(id).await?;
         pause();
-        let result = inner.rename(workspace, id, version, rename).await;
+        let result = inner.update(workspace, id, version, settings).await;
         match (result, read) {
             (Err(error), Some(Record { key, .. }))
                 if key.revoked_at.is_none()
@@ -182,7 +182,7 @@ impl Fault for RenameWritesWholeRecord {
                     && error.kind() == StoreErrorKind::NotFound =>
             {
                 self.0.add(*id);
-                Ok(key)
+                Ok(VersionedKey::new(key, version))
             }
             (result, _) => result,
         }
@@ -190,8 +190,8 @@ impl Fault for RenameWritesWholeRecord {
 }
 
 #[test]
-fn a_late_rename_that_undoes_a_revocation_is_caught() {
-    assert_fails_only::<RenameWritesWholeRecord>(&["monotone_revocation"]);
+fn a_late_update_that_undoes_a_revocation_is_caught() {
+    assert_fails_only::<UpdateWritesWholeRecord>(&["monotone_revocation"]);
 }
 
 /// A rehash that reads the record, and later writes all of it back.

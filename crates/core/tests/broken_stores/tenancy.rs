@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, Key, KeyId, ListKeys, ListStart, MemoryStore, Page, Reach, Rename, Revocation,
-    Timestamp, Workspace,
-    store::{KeyStore, Record, Rotation, StoreError},
+    Environment, KeyId, ListKeys, ListStart, MemoryStore, Page, Reach, Revocation, Timestamp,
+    VersionedKey, Workspace,
+    store::{KeyStore, Record, Rotation, Settings, StoreError},
 };
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Returns the workspace that the key belongs to, or `default` if there is no such key.
-async fn owner(
+async fn workspace_of(
     inner: &MemoryStore,
     id: &KeyId,
     default: &Workspace,
@@ -84,29 +84,34 @@ fn a_list_of_two_workspaces_is_caught() {
     assert_fails_only::<FoldsWorkspaces>(&["tenancy"]);
 }
 
-/// A rename of a key in any workspace.
+/// An update of a key in any workspace.
 #[derive(Clone, Debug, Default)]
-struct RenamesAny;
+struct UpdatesAny;
 
 #[async_trait]
-impl Fault for RenamesAny {
-    async fn rename(
+impl Fault for UpdatesAny {
+    async fn update(
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError> {
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
         inner
-            .rename(&owner(inner, id, workspace).await?, id, version, rename)
+            .update(
+                &workspace_of(inner, id, workspace).await?,
+                id,
+                version,
+                settings,
+            )
             .await
     }
 }
 
 #[test]
-fn a_rename_in_another_workspace_is_caught() {
-    assert_fails_only::<RenamesAny>(&["tenancy"]);
+fn an_update_in_another_workspace_is_caught() {
+    assert_fails_only::<UpdatesAny>(&["tenancy"]);
 }
 
 /// A revocation of a key in any workspace.
@@ -124,7 +129,7 @@ impl Fault for RevokesAny {
         now: Timestamp,
     ) -> Result<Revocation, StoreError> {
         inner
-            .revoke(&owner(inner, id, workspace).await?, id, reach, now)
+            .revoke(&workspace_of(inner, id, workspace).await?, id, reach, now)
             .await
     }
 }
@@ -147,8 +152,8 @@ impl Fault for RotatesAny {
         rotation: &Rotation,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let owner = owner(inner, &rotation.predecessor, workspace).await?;
-        inner.rotate(&owner, rotation, now).await
+        let own = workspace_of(inner, &rotation.predecessor, workspace).await?;
+        inner.rotate(&own, rotation, now).await
     }
 }
 

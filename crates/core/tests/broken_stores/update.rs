@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use keywright_core::{
-    Key, KeyId, MemoryStore, Metadata, Rename, Timestamp, Workspace,
-    store::{Credential, KeyStore, Record, StoreError},
+    KeyId, MemoryStore, Timestamp, VersionedKey, Workspace,
+    store::{Credential, KeyStore, Record, Settings, StoreError},
 };
 
 use crate::{
@@ -13,31 +13,31 @@ use crate::{
     fault::{Fault, Shared},
 };
 
-/// A rename that ignores the version.
+/// An update that ignores the version.
 #[derive(Clone, Debug, Default)]
-struct RenamesAnyVersion;
+struct UpdatesAnyVersion;
 
 #[async_trait]
-impl Fault for RenamesAnyVersion {
-    async fn rename(
+impl Fault for UpdatesAnyVersion {
+    async fn update(
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError> {
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
         let current = inner
             .find(id)
             .await?
             .map_or(version, |record| record.version);
-        inner.rename(workspace, id, current, rename).await
+        inner.update(workspace, id, current, settings).await
     }
 }
 
 #[test]
-fn a_rename_of_another_version_is_caught() {
-    assert_fails_only::<RenamesAnyVersion>(&["conditional_update"]);
+fn an_update_of_another_version_is_caught() {
+    assert_fails_only::<UpdatesAnyVersion>(&["conditional_update"]);
 }
 
 /// A rehash that ignores the version.
@@ -92,31 +92,33 @@ fn a_rehash_that_keeps_the_tag_is_caught() {
     assert_fails_only::<KeepsTheTag>(&["conditional_update"]);
 }
 
-/// A rename that clears the metadata if it replaces only the name.
+/// An update that cannot clear the metadata.
 #[derive(Clone, Debug, Default)]
-struct ClearsMetadata;
+struct KeepsMetadata;
 
 #[async_trait]
-impl Fault for ClearsMetadata {
-    async fn rename(
+impl Fault for KeepsMetadata {
+    async fn update(
         &self,
         inner: &MemoryStore,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError> {
-        let mut rename = rename.clone();
-        rename
-            .metadata
-            .get_or_insert_with(|| Metadata::parse("{}").unwrap());
-        inner.rename(workspace, id, version, &rename).await
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
+        let mut settings = settings.clone();
+        if settings.metadata.is_none()
+            && let Some(record) = inner.find(id).await?
+        {
+            settings.metadata = record.key.metadata;
+        }
+        inner.update(workspace, id, version, &settings).await
     }
 }
 
 #[test]
-fn a_rename_that_replaces_other_fields_is_caught() {
-    assert_fails_only::<ClearsMetadata>(&["conditional_update"]);
+fn an_update_that_cannot_clear_a_setting_is_caught() {
+    assert_fails_only::<KeepsMetadata>(&["conditional_update"]);
 }
 
 /// A touch that increments the version.
@@ -135,12 +137,9 @@ impl Fault for TouchIncrementsVersion {
             let Some(Record { key, version, .. }) = inner.find(id).await? else {
                 continue;
             };
-            // The rename fails if the key is revoked or was just changed.
-            drop(
-                inner
-                    .rename(&key.workspace, id, version, &Rename::new(None, None))
-                    .await,
-            );
+            // The update fails if the key is revoked or was just changed.
+            let unchanged = Settings::from(&key);
+            drop(inner.update(&key.workspace, id, version, &unchanged).await);
         }
         Ok(())
     }

@@ -25,7 +25,8 @@ mod verifier;
 
 // The names that the library's sources import from their crate.
 use keywright_core::{
-    Denied, Environment, KeyId, Metadata, Name, Permissions, Timestamp, VerifyError, Workspace,
+    AllowedIps, Attributes, Denied, Environment, KeyId, Metadata, Name, Owner, Permissions,
+    Timestamp, VerifyError, Workspace,
 };
 mod hash {
     pub(crate) use keywright_core::{

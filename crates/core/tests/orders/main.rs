@@ -30,7 +30,8 @@ use std::{
 
 // The names that the library's sources import from their crate.
 use keywright_core::{
-    Denied, Environment, KeyId, Metadata, Name, Permissions, Timestamp, VerifyError, Workspace,
+    AllowedIps, Attributes, Denied, Environment, KeyId, Metadata, Name, Owner, Permissions,
+    Timestamp, VerifyError, Workspace,
 };
 use loom::thread;
 

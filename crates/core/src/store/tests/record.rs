@@ -1,9 +1,9 @@
 //! Tests of the rules of a record.
 
 use crate::{
-    Environment, Key, KeyId, Name, Permissions, Rename, Timestamp, Workspace,
+    Environment, Key, KeyId, Name, Permissions, Timestamp, Workspace,
     hash::{Credential, StoredHash, Tag},
-    store::{Record, Retire, StoreErrorKind},
+    store::{Record, Retire, Settings, StoreErrorKind},
 };
 
 const ID: &str = "key_0U5lKtf600000000";
@@ -37,8 +37,9 @@ fn record() -> Record {
 fn assert_rejected(record: &Record, version: u64, expected: StoreErrorKind) {
     let changes: [Change; 3] = [
         |record, version| {
-            let name = Name::parse("other").unwrap();
-            record.rename(version, Rename::new(Some(name), None))
+            let mut changed = Settings::from(&record.key);
+            changed.name = Name::parse("other").unwrap();
+            record.update(version, changed)
         },
         |record, version| {
             let mut credential = record.credential.clone();

@@ -108,6 +108,7 @@ impl Verifier {
             id: &id,
             environment: Environment::Live,
             secret: &presented,
+            address: None,
         };
         let began = time::millis();
         let promised = handle.database.promises.in_force(id, began, handle.bound);

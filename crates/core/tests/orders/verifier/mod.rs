@@ -111,6 +111,7 @@ impl Verifier {
             id: &id(),
             environment: Environment::Live,
             secret: &(),
+            address: None,
         })
     }
 
