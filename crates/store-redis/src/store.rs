@@ -4,11 +4,11 @@ use std::{fmt, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, Key, KeyId, ListKeys, Page, Prefix, Reach, Rename, Revocation, Timestamp,
+    Environment, KeyId, ListKeys, Page, Prefix, Reach, Revocation, Timestamp, VersionedKey,
     Workspace,
     store::{
         Credential, Durability, KeyStore, Lease, Purge, Record, Reservation, Reserved, Rotation,
-        StoreError,
+        Settings, StoreError,
     },
 };
 use tokio::{runtime::Runtime, task::JoinSet};
@@ -205,18 +205,18 @@ impl KeyStore for RedisStore {
         Ok(self.threads.run_until_dropped(listing).await?)
     }
 
-    async fn rename(
+    async fn update(
         &self,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError> {
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
         let workspace = workspace.clone();
         let id = *id;
-        let rename = rename.clone();
+        let settings = settings.clone();
         self.run(|servers, lease| async move {
-            operations::rename(&servers, &lease, &workspace, &id, version, rename).await
+            operations::update(&servers, &lease, &workspace, &id, version, settings).await
         })
         .await
     }

@@ -5,12 +5,12 @@
 //! order of the steps ensures that a cascading revocation works even if a purge is interrupted
 //! between any two of them:
 //!
-//! 1. Read the descendants of a key only when it is revoked. It cannot get new ones then.
+//! 1. Read the descendants of a key only when it has ended: it is revoked or has expired. It gets no
+//!    new ones then, unless an update lets it expire later.
 //! 2. If a registered key has no record, its insert may be in progress. Store a tombstone in its
 //!    place, so that the insert fails.
-//! 3. Delete the record with a script. The script checks again that the key was revoked in time,
-//!    that its successor has no record, and that it has no registered keys other than those of this
-//!    walk.
+//! 3. Delete the record with a script. The script checks again that the key has ended in time, that
+//!    its successor has no record, and that it has no registered keys other than those of this walk.
 //! 4. Remove the key from those that its parent and the key that rotated its predecessor have
 //!    registered. If this step is missing, a later purge of these finds a registered key without a
 //!    record, and continues with step 2.
@@ -19,7 +19,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use keywright_core::{KeyId, store::Lease};
+use keywright_core::{KeyId, Timestamp, store::Lease};
 use redis::{Value, cmd};
 
 use super::{confirmation::Confirmation, index, purge_progress::PurgeProgress, stored::parse_id};
@@ -184,8 +184,11 @@ impl<'a> DescendantWalk<'a> {
         keys.extend(key.successor.map(|successor| names.record(&successor)));
         let purge = &self.progress.purge;
         let workspace = purge.workspace.as_ref();
+        // No key has ended before 1970.
+        let millis = |bound: Option<Timestamp>| bound.map_or(0, Timestamp::as_millis).to_string();
         let mut arguments = vec![
-            purge.revoked_before.as_millis().to_string().into_bytes(),
+            millis(purge.revoked_before).into_bytes(),
+            millis(purge.expired_before).into_bytes(),
             workspace.map_or(Vec::new(), |workspace| workspace.as_str().into()),
             record::encode_id(key.successor).into(),
         ];
@@ -229,11 +232,8 @@ impl<'a> DescendantWalk<'a> {
             let response = self.servers.run(request).await?;
             self.confirm(&response);
         }
-        let workspace = &header.workspace;
-        for name in [names.index(workspace), names.test_index(workspace)] {
-            let removed = index::remove(self.servers, &name, id).await?;
-            self.confirmation = self.confirmation.and(removed);
-        }
+        let removed = index::remove(self.servers, id, header).await?;
+        self.confirmation = self.confirmation.and(removed);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Inserting a record.
 //!
-//! An insert has three steps, each in one hash slot: register the key with its parent, add it to
-//! the index, store the record. An insert that is interrupted leaves a registered id or an index
+//! An insert has three steps: register the key with its parent, add it to the indexes, store the
+//! record. An insert that is interrupted leaves a registered id or an index
 //! entry without a record. Both are harmless.
 
 use std::{sync::Arc, time::Duration};
@@ -41,10 +41,10 @@ pub(crate) async fn insert(
         confirmation = register(servers, parent, key, now).await?;
     }
     let indexed_at = lease.now();
-    confirmation = confirmation.and(index::add(servers, record).await?);
+    confirmation = confirmation.and(index::add(servers, key).await?);
     confirmation = confirmation.and(store(servers, &key.id, bytes).await?);
     if lease.now().saturating_duration_since(indexed_at) > SLOW {
-        confirmation = confirmation.and(index::add(servers, record).await?);
+        confirmation = confirmation.and(index::add(servers, key).await?);
     }
     confirmation.check(servers, ())
 }

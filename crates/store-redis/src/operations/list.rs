@@ -42,10 +42,7 @@ pub(crate) async fn list(
         environment,
         list,
         now,
-        index: match environment {
-            Environment::Live => names.index(workspace),
-            Environment::Test => names.test_index(workspace),
-        },
+        index: names.index(workspace, environment, list.owner.as_ref()),
         search: list.search.as_deref().map(fold_case),
     };
     query.page().await
@@ -134,6 +131,7 @@ impl ListQuery<'_> {
         }
     }
 
+    /// Whether the page leaves out keys of the index.
     const fn is_filtered(&self) -> bool {
         self.list.status.is_some() || self.search.is_some()
     }
@@ -215,9 +213,7 @@ impl ListQuery<'_> {
                 // An insert added the entry, and then failed because the id belongs to another
                 // record.
                 Some(_) => self.remove_entry(&id).await?,
-                None if self.is_overdue(id) => {
-                    self.remove_entry(&id).await?;
-                }
+                None if self.is_overdue(id) => self.remove_entry(&id).await?,
                 None => {}
             }
         }
@@ -232,7 +228,9 @@ impl ListQuery<'_> {
     }
 
     fn is_listed(&self, key: &Key) -> bool {
-        key.workspace == *self.workspace && self.environment.covers(key.environment)
+        key.workspace == *self.workspace
+            && self.environment.covers(key.environment)
+            && (self.list.owner.is_none() || self.list.owner == key.owner)
     }
 
     fn matches(&self, key: &Key) -> bool {
@@ -246,7 +244,6 @@ impl ListQuery<'_> {
     }
 
     async fn remove_entry(&self, id: &KeyId) -> Result<()> {
-        index::remove(&self.context.servers, &self.index, id).await?;
-        Ok(())
+        index::remove_entry(&self.context.servers, &self.index, id).await
     }
 }

@@ -51,7 +51,7 @@ pub(crate) async fn rotate(
     if let Some(caller) = &successor.key.rotated_by {
         confirmation = register(servers, caller, &successor.key, now).await?;
     }
-    confirmation = confirmation.and(index::add(servers, &successor).await?);
+    confirmation = confirmation.and(index::add(servers, &successor.key).await?);
     let names = servers.names();
     let keys = vec![names.record(&id), names.record(&successor.key.id)];
     let result = replace(servers, keys, vec![old, new, inserted]).await;

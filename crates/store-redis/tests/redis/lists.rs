@@ -212,7 +212,7 @@ fn lists_cascades_and_purges_share_no_connection_with_verifications() {
         check(&["evalsha", "eval"], &["smembers"])?;
         find(&store, &root.key.id);
         check(READS, &["smembers"])?;
-        let purge = Purge::new(Timestamp::from_millis(1).unwrap(), 10);
+        let purge = Purge::new(10).with_revoked_before(Timestamp::from_millis(1).unwrap());
         for purge in [purge.clone().with_workspace(nowhere), purge] {
             assert_eq!(block_on(store.purge(&purge)).unwrap(), 0);
             check(READS, &["zrange", "scan", "get"])?;
@@ -227,7 +227,9 @@ fn a_purge_ends_when_its_client_has_gone() {
     const KEYS: u64 = 3 * STEP;
     let server = Server::start();
     let store = server.store();
-    let purge = Purge::new(Timestamp::MAX, u32::MAX).with_workspace(sample::workspace());
+    let purge = Purge::new(u32::MAX)
+        .with_revoked_before(Timestamp::MAX)
+        .with_workspace(sample::workspace());
     wait_until("few keys are read for a client that has gone", || {
         fill_index(&server, KEYS);
         let before = calls(&server, "get");

@@ -17,12 +17,21 @@ use crate::{
     support::{Cluster, Server},
 };
 
+/// Selects all revoked keys.
+fn all_revoked() -> Purge {
+    Purge::new(100).with_revoked_before(Timestamp::MAX)
+}
+
 /// Deletes all revoked keys, and returns how many there were.
 fn purge(store: &RedisStore) -> u64 {
-    let everything = Purge::new(Timestamp::MAX, 100);
+    purge_all(store, &all_revoked())
+}
+
+/// Purges until nothing is left, and returns how many records that deleted.
+fn purge_all(store: &RedisStore, purge: &Purge) -> u64 {
     let mut total = 0;
     loop {
-        match block_on(store.purge(&everything)).unwrap() {
+        match block_on(store.purge(purge)).unwrap() {
             0 => return total,
             count => total += count,
         }
@@ -176,13 +185,14 @@ fn a_damaged_record_keeps_its_ancestors_and_no_other_keys() {
             .unwrap();
     };
     damage(cut_off, usize::MAX);
+    // In the middle of the ids.
     damage(short, 66);
     let name = |[_, child]: &[Record; 2]| names::record(&child.key.id);
     let () = redis.set(name(text), "no record").unwrap();
     let () = redis.del(name(list)).unwrap();
     let _: i64 = redis.lpush(name(list), "x").unwrap();
 
-    let workspace = Purge::new(Timestamp::MAX, 100).with_workspace(sample::workspace());
+    let workspace = all_revoked().with_workspace(sample::workspace());
     assert_eq!(
         block_on(store.purge(&workspace)).unwrap(),
         4,
@@ -223,7 +233,7 @@ fn a_user_without_the_right_to_read_records_gets_an_error_and_not_an_empty_store
     let record = insert(&store, sample::record());
     revoke(&store, &record);
     let () = server.run("ACL SETUSER default -get").unwrap();
-    let rejected = block_on(store.purge(&Purge::new(Timestamp::MAX, 100))).unwrap_err();
+    let rejected = block_on(store.purge(&all_revoked())).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Unavailable);
     let unknown = block_on(store.is_empty()).unwrap_err();
     assert_eq!(unknown.kind(), StoreErrorKind::Unavailable);
@@ -239,8 +249,7 @@ fn a_purge_of_a_workspace_reaches_its_oldest_key() {
     revoke(&store, &oldest);
     // More entries than a purge reads in one step, and none of them can be purged.
     add_entries(&server, 600);
-    let mut own = Purge::new(Timestamp::MAX, 100);
-    own.workspace = Some(sample::workspace());
+    let own = all_revoked().with_workspace(sample::workspace());
     assert_eq!(block_on(store.purge(&own)).unwrap(), 1);
     assert!(!is_there(&store, &oldest));
 }
