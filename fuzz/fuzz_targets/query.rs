@@ -68,7 +68,7 @@ fn check(query: &Query) {
         None => {
             host.expect("DELETE", &key, query, "", 400);
             let found = block_on(host.keys.issuer().find(&host.caller, &host.key));
-            assert_eq!(found.expect("the key exists").revoked_at, None);
+            assert_eq!(found.expect("the key exists").key.revoked_at, None);
         }
     }
 }

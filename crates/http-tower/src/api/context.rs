@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use keywright_core::{Caller, IssueError, Issuer, Permission};
+use keywright_core::{Action, Caller, IssueError, Issuer, KeyId};
 
 use super::mount::Mount;
 #[cfg(feature = "rate-limit")]
@@ -21,14 +21,16 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Authenticates the caller, charges its rate limit, and checks its permission.
+    /// Authenticates the caller, charges its rate limit, and checks its permission for an action
+    /// on some key, or on the key `target`.
     ///
     /// The order matters: an unauthenticated request cannot spend the budget of a caller, and a
     /// request without the permission counts.
     pub(super) async fn authorize(
         &self,
         parts: &mut Parts,
-        permission: &Permission,
+        action: Action,
+        target: Option<&KeyId>,
     ) -> Result<Caller, ApiError> {
         let caller = self.authenticator.authenticate(parts).await?;
         #[cfg(feature = "rate-limit")]
@@ -37,22 +39,27 @@ impl Context {
             parts.extensions.insert(budget);
             budget.check()?;
         }
-        self.check(caller, permission)
+        self.check(caller, action, target)
     }
 
     /// Authenticates the caller and checks its permission, without a rate limit.
     pub(super) async fn authorize_unlimited(
         &self,
         parts: &mut Parts,
-        permission: &Permission,
+        action: Action,
     ) -> Result<Caller, ApiError> {
         let caller = self.authenticator.authenticate(parts).await?;
-        self.check(caller, permission)
+        self.check(caller, action, None)
     }
 
-    fn check(&self, caller: Caller, permission: &Permission) -> Result<Caller, ApiError> {
+    fn check(
+        &self,
+        caller: Caller,
+        action: Action,
+        target: Option<&KeyId>,
+    ) -> Result<Caller, ApiError> {
         trace::record_caller(&caller);
-        let authorized = self.issuer.authorize(&caller, permission);
+        let authorized = self.issuer.authorize(&caller, action, target);
         authorized.map_err(|error| self.to_api_error(&error))?;
         Ok(caller)
     }

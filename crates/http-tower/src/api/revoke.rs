@@ -1,7 +1,7 @@
 //! `DELETE /{id}`: revokes a key, alone or with its descendants.
 
 use http::{StatusCode, request::Parts};
-use keywright_core::{KeyId, Permission, Reach};
+use keywright_core::{Action, KeyId, Reach};
 use serde_json::{Map, Value};
 
 use super::{
@@ -24,9 +24,7 @@ pub(super) async fn handle(
     body: impl RequestBody,
     id: KeyId,
 ) -> ApiResult {
-    let caller = context
-        .authorize(parts, &Permission::API_KEYS_WRITE)
-        .await?;
+    let caller = context.authorize(parts, Action::Revoke, Some(&id)).await?;
     let reach = parse(parts.uri.query())?;
     let fields = body::unexpected_object(&parts.headers, body).await?;
     reject_fields(fields)?;

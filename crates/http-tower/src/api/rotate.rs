@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::request::Parts;
-use keywright_core::{IssueOutcome, KeyId, NewRotation, Permission};
+use keywright_core::{Action, IssueOutcome, KeyId, NewRotation};
 use serde_json::{Map, Value};
 
 use super::{
@@ -21,9 +21,7 @@ pub(super) async fn handle(
     body: impl RequestBody,
     id: KeyId,
 ) -> ApiResult {
-    let caller = context
-        .authorize(parts, &Permission::API_KEYS_WRITE)
-        .await?;
+    let caller = context.authorize(parts, Action::Rotate, Some(&id)).await?;
     query::none(parts.uri.query())?;
     let idempotency_key = issuance::idempotency_key(&parts.headers)?;
     let (object, text) = body::optional_object(&parts.headers, body).await?;

@@ -1,7 +1,7 @@
 //! `POST /verify`: reports whether a token is valid.
 
 use http::{StatusCode, request::Parts};
-use keywright_core::Permission;
+use keywright_core::{Action, IntrospectionRequest};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -20,12 +20,15 @@ pub(super) async fn handle(
     body: impl RequestBody,
 ) -> ApiResult {
     let caller = context
-        .authorize_unlimited(parts, &Permission::API_KEYS_VERIFY)
+        .authorize_unlimited(parts, Action::Introspect)
         .await?;
     query::none(parts.uri.query())?;
     let (object, _) = body::object(&parts.headers, body).await?;
     let token = parse(object)?;
-    let introspection = context.issuer.introspect(&caller, token.as_bytes()).await;
+    let introspection = context
+        .issuer
+        .introspect(&caller, token.as_bytes(), &IntrospectionRequest::new())
+        .await;
     let introspection = introspection.map_err(|error| context.to_api_error(&error))?;
     let view = IntrospectionView::new(&introspection, context.issuer.now());
     json(StatusCode::OK, &view)

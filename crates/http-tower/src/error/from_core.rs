@@ -35,14 +35,27 @@ impl Challenge {
         match error {
             IssueError::NotPermitted(missing) => self.insufficient_scope(missing),
             IssueError::Environment => self.environment_error(error.to_string()),
-            IssueError::ExpiryPast | IssueError::ExpiryBeyondCaller => {
+            IssueError::AddressesBeyondCaller => self.error(
+                StatusCode::FORBIDDEN,
+                "addresses_not_covered",
+                error.to_string(),
+                r#", error="insufficient_scope""#,
+            ),
+            IssueError::ExpiryPast
+            | IssueError::ExpiryBeyondCaller
+            | IssueError::ExpiryBeyondPolicy { .. } => {
                 ApiError::field("expires_at", error.to_string())
             }
             IssueError::CallerInactive | IssueError::CallerForeign => self.invalid_token(),
             IssueError::NotFound => ApiError::not_found(),
             IssueError::Cursor => ApiError::field("cursor", error.to_string()),
-            IssueError::NotRotatable => {
-                ApiError::new(StatusCode::CONFLICT, "not_rotatable", error.to_string())
+            IssueError::NotRotatable => conflict("not_rotatable", error),
+            IssueError::Expired => conflict("expired", error),
+            IssueError::ExpiryAfterRotation => conflict("expiry_after_rotation", error),
+            IssueError::StillCreated => conflict("still_created", error),
+            IssueError::VersionMismatch => {
+                let status = StatusCode::PRECONDITION_FAILED;
+                ApiError::new(status, "version_mismatch", error.to_string())
             }
             IssueError::IdempotencyMismatch => {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
@@ -60,6 +73,11 @@ impl Challenge {
             }
         }
     }
+}
+
+/// 409: the state of the key does not permit the change.
+fn conflict(code: &'static str, error: &IssueError) -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, code, error.to_string())
 }
 
 /// Converts an error of the store: 500 for a record that cannot be read, 503 for everything else.

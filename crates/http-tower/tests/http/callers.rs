@@ -47,10 +47,10 @@ const EXPECTED: &str = "
     *                            revoked  test    401  401  401  401    401    401  401  401    401    401     401    401
     *                            unknown  live    401  401  401  401    401    401  401  401    401    401     401    401
     *                            absent   live    401  401  401  401    401    401  401  401    401    401     401    401
-    api_keys:*                   live     live    200  200  200  200    201    201  201  200    200    200     403*   403*
-    api_keys:*                   live     test    200  200  200  200    201    201  201  200    200    200     403*   403*
+    api_keys:*                   live     live    200  200  200  200    201    201  201  403*   403*   403*    403*   403*
+    api_keys:*                   live     test    200  200  200  200    201    201  201  403*   403*   403*    403*   403*
     api_keys:*,calls:*           live     live    200  200  200  200    201    201  201  200    200    200     201    201
-    api_keys:*,calls:write       live     live    200  200  200  200    201    201  201  200    200    200     403*   403*
+    api_keys:*,calls:write       live     live    200  200  200  200    201    201  201  403*   403*   403*    403*   403*
     api_keys:read,api_keys:verify,calls:*  live  live  200 200 200 200  403w   403w 403w 403w   403w   403w    403w   403w
     api_keys:read,api_keys:verify,calls:*  live  test  200 200 200 200  403w   403w 403w 403w   403w   403w    403w   403w
     api_keys:read,api_keys:verify,calls:*  test  live  200 404 404 200- 403w   403w 403w 403w   403w   403w    403w   403w

@@ -184,8 +184,7 @@ async fn an_update_changes_the_given_fields_and_no_others() {
         json!({"name": ""}),
         json!({"name": null}),
         json!({"name": 1}),
-        json!({"name": "n", "permissions": ["*"]}),
-        json!({"name": "n", "expires_at": "2999-01-01T00:00:00Z"}),
+        json!({"name": "n", "environment": "test"}),
         json!({"metadata": []}),
         json!({"name": null, "metadata": null}),
     ] {
