@@ -91,8 +91,7 @@ pub enum Action {
         /// Whether the descendants are also revoked.
         reach: Reach,
     },
-    /// Revokes all keys that the caller reaches. If the caller's own key is one of them, no call is
-    /// made: the revocations of the others might fail, depending on their order.
+    /// Revokes all keys that the caller reaches.
     RevokeAll {
         /// The caller.
         by: Actor,

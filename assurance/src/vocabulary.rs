@@ -117,6 +117,8 @@ const MEMBER: Host = Host {
 };
 
 /// The users whom the host has signed in. The first user of each workspace has all permissions.
+/// Two users of a workspace differ in their environment, permissions or owner. Otherwise, they would
+/// share their idempotency keys.
 pub const HOSTS: [Host; 11] = [
     OPERATOR,
     Host {
@@ -165,6 +167,7 @@ pub const HOSTS: [Host; 11] = [
     },
     // A user whose keys can be used in the office only.
     Host {
+        owner: Some(OWNERS[1]),
         allowed_ips: Some(ALLOWED_IPS[1]),
         ..OPERATOR
     },

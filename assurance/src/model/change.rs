@@ -55,12 +55,6 @@ impl Model {
                 && key.revoked_at.is_none()
         };
         let reached: Vec<Number> = self.keys.keys().copied().filter(is_reached).collect();
-        if reached
-            .iter()
-            .any(|number| principal.key() == Some(*number))
-        {
-            return Ok(CallOutcome::Nothing);
-        }
         let mut outcome = Ok(CallOutcome::RevokedAll(reached.len() as u64));
         for (number, key) in &mut self.keys {
             if reached.contains(number) {

@@ -103,9 +103,6 @@ impl<B: Backend> System<B> {
                 let Some(caller) = self.caller(*by) else {
                     return;
                 };
-                if *model.expected() == CallOutcome::Nothing {
-                    return;
-                }
                 let wanted_owner = wanted_owner.map(owner);
                 let outcome = match block_on(issuer.revoke_all(&caller, wanted_owner.as_ref())) {
                     Ok(count) => CallOutcome::RevokedAll(count),

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use super::{Action, IssueError, Issued, Issuer, NewKey, authority::Scope, digest};
 use crate::{
-    Caller, Key, KeyId, Timestamp,
+    Caller, Key, KeyId, Owner, Timestamp,
     random::{Generator, RandomError},
     store::{Reservation, Reserved, StoreErrorKind},
 };
@@ -179,8 +179,13 @@ pub(super) fn reservation(
     let who = match caller.key() {
         Some(key) => key.to_string(),
         // A caller that is not a key has no id. Such callers share their idempotency keys if they
-        // have the same environment and permissions.
-        None => format!("{} {}", caller.environment(), caller.permissions()),
+        // have the same environment, owner and permissions, none of which contains a space.
+        None => format!(
+            "{} {} {}",
+            caller.environment(),
+            caller.owner().map_or("", Owner::as_str),
+            caller.permissions()
+        ),
     };
     let scope = [caller.workspace().as_str(), &who, route, &idempotency.0];
     Reservation::new(

@@ -4,9 +4,9 @@ use futures_executor::block_on;
 
 use super::*;
 use crate::{
-    Clock, Config, Denied, Entropy, Environment, Expiry, KeyId, Keywright, ListKeys, MemoryStore,
-    Name, NewKey, Permissions, Prefix, Reach, Scheme, VerifyError, Workspace, random::RandomError,
-    store::KeyStore,
+    Clock, Config, Denied, Entropy, Environment, Expiry, KeyId, Keywright, ListKeys, ListStart,
+    MemoryStore, Name, NewKey, Permissions, Prefix, Reach, Scheme, VerifyError, Workspace,
+    random::RandomError, store::KeyStore,
 };
 
 /// A clock that stands still until it is set.
@@ -377,4 +377,50 @@ fn an_overlap_is_a_day_by_default_and_thirty_days_at_most() {
         let retired = block_on(keys.issuer().find(&operator(), id)).unwrap();
         assert_eq!(retired.expires_at, Some(time(now + days * DAY)));
     }
+}
+
+/// A caller of the host who reaches only the keys of this owner.
+fn member(owner: &str) -> Caller {
+    Caller::new(workspace(), "api_keys.own:*".parse().unwrap())
+        .with_owner(crate::Owner::parse(owner).unwrap())
+}
+
+#[test]
+fn callers_of_different_owners_share_no_idempotency_key() {
+    let (keys, _) = open(ManualClock::at(1_000));
+    let once = IdempotencyKey::parse("once").unwrap();
+    let created = ["user:1", "user:2"].map(|owner| {
+        let caller = member(owner);
+        let outcome = keys.issuer().create_once(&caller, new_key(), &once, b"{}");
+        match block_on(outcome) {
+            Ok(IssueOutcome::Issued(issued)) => issued.key.owner.unwrap().to_string(),
+            Ok(IssueOutcome::Replayed(key)) => panic!("{key:?} was created by another owner"),
+            Err(error) => panic!("{error}"),
+        }
+    });
+    assert_eq!(created, ["user:1", "user:2"]);
+}
+
+#[test]
+fn a_list_of_the_keys_of_another_owner_is_empty_and_checks_its_cursor() {
+    let (keys, _) = open(ManualClock::at(1_000));
+    let (own, other) = (member("user:1"), member("user:2"));
+    for _ in 0..2 {
+        block_on(keys.issuer().create(&other, new_key())).unwrap();
+    }
+    let list = |caller: &Caller, start: ListStart| {
+        let mut wanted = ListKeys::new().with_limit(1).with_start(start);
+        wanted.owner = other.owner().cloned();
+        block_on(keys.issuer().list(caller, wanted))
+    };
+    let first = list(&other, ListStart::Offset(0)).unwrap();
+    assert_eq!(first.total, Some(2));
+    let cursor = first.next.unwrap();
+
+    let empty = list(&own, ListStart::Offset(0)).unwrap();
+    assert_eq!((empty.keys.len(), empty.total), (0, Some(0)));
+    let empty = list(&own, ListStart::After(cursor)).unwrap();
+    assert_eq!((empty.keys.len(), empty.total), (0, None));
+    let wrong = list(&own, ListStart::After("none".into()));
+    assert!(matches!(wrong, Err(IssueError::Cursor)));
 }
