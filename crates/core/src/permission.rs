@@ -109,7 +109,8 @@ crate::text::parsed_text!(Permission, PermissionError);
 /// # Ok::<(), keywright_core::error::PermissionError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Permissions(Arc<[Permission]>);
+// Not `Arc<[Permission]>`, because one word is enough in each cached key.
+pub struct Permissions(Arc<Vec<Permission>>);
 
 impl Permissions {
     /// The maximum number of permissions in a set.
@@ -128,13 +129,14 @@ impl Permissions {
         if set.len() > Self::MAX_COUNT {
             return Err(PermissionError::TooMany);
         }
-        Ok(Self(set.into()))
+        set.shrink_to_fit();
+        Ok(Self(Arc::new(set)))
     }
 
     /// Returns the set that contains only `*` and covers every permission.
     #[must_use]
     pub fn all() -> Self {
-        Self(Arc::new([Permission::ALL]))
+        Self(Arc::new(vec![Permission::ALL]))
     }
 
     /// Whether a permission in the set covers `wanted`.

@@ -45,6 +45,17 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Verifier(Arc<VerifierState>);
 
+#[cfg(any(test, feature = "testing"))]
+impl Verified {
+    /// Makes a verified key that no instance has verified.
+    pub(crate) fn without_store(key: Key) -> Self {
+        Self {
+            cached: Arc::new(cached_key::CachedKey::new(key, 1)),
+            origin: crate::instance::InstanceId::unique(),
+        }
+    }
+}
+
 impl Verifier {
     /// Starts a verifier over a backend.
     pub(crate) fn start(

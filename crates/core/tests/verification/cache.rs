@@ -1,9 +1,7 @@
 //! Eviction from caches of few keys, and verification without a cache.
 
-use keywright_core::{Denied, Issued, Metadata, NewKey, Rename, store::Lease};
-use pollster::block_on;
-
-use crate::world::{World, name, operator};
+use crate::world::{World, name};
+use keywright_core::{Denied, Issued, KeyUpdate, Metadata, NewKey, store::Lease};
 
 #[test]
 fn without_a_cache_each_verification_reads_the_store_and_hashes_the_secret() {
@@ -162,14 +160,8 @@ fn a_key_that_grows_evicts_others() {
     }
     assert_eq!(cached(&world, &keys), 20);
     for issued in &keys {
-        let rename = Rename::new(None, Some(metadata(4096)));
-        block_on(
-            world
-                .keys
-                .issuer()
-                .rename(&operator(), &issued.key.id, &rename),
-        )
-        .unwrap();
+        let update = KeyUpdate::new().with_metadata(metadata(4096));
+        world.update(&issued.key.id, &update).unwrap();
         world.verify(&issued.token).unwrap();
     }
     let count = cached(&world, &keys);

@@ -6,9 +6,10 @@ use std::{
 };
 
 use keywright_core::{
-    Caller, Config, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError,
-    IssueOutcome, Issued, Keywright, ListKeys, ListStart, Metadata, NewKey, NewRotation, OpenError,
-    Permission, Permissions, Prefix, Reach, Rename, Scheme, Timestamp, Workspace,
+    Action, Caller, Config, Denied, Environment, Expiry, IdempotencyKey, Introspection,
+    IntrospectionRequest, IssueError, IssueOutcome, Issued, KeyUpdate, Keywright, ListKeys,
+    ListStart, Metadata, NewKey, NewRotation, OpenError, Permissions, Prefix, Reach, Scheme,
+    Timestamp, Workspace,
     store::{KeyStore as _, StoreErrorKind},
 };
 use pollster::block_on;
@@ -58,10 +59,9 @@ fn an_unconfirmed_insert_or_rotation_succeeds_and_is_marked_as_unconfirmed() {
 #[test]
 fn the_first_key_belongs_to_another_server_only_if_its_id_is_taken() {
     let world = World::new();
-    let workspace = || Workspace::parse("acme").unwrap();
     let first = || {
         let new = NewKey::new(name("n"));
-        block_on(world.keys.issuer().create_first(workspace(), new))
+        block_on(world.keys.issuer().create_first(&operator(), new))
     };
     world.store.fail_inserts(&[StoreErrorKind::Unavailable]);
     assert_eq!(kind(first()), StoreErrorKind::Unavailable);
@@ -165,7 +165,9 @@ fn a_token_is_valid_only_to_callers_of_its_workspace_and_environment() {
     let stranger = Caller::new(Workspace::parse("other").unwrap(), "*".parse().unwrap());
     let is_valid = |caller: &Caller, issued: &Issued| {
         let token = issued.token.expose().as_bytes();
-        let introspection = block_on(world.keys.issuer().introspect(caller, token)).unwrap();
+        let request = IntrospectionRequest::new();
+        let introspection =
+            block_on(world.keys.issuer().introspect(caller, token, &request)).unwrap();
         matches!(introspection, Introspection::Valid(key) if key.id == issued.key.id)
     };
     for (caller, sees_live, sees_test) in [
@@ -203,22 +205,23 @@ fn a_caller_that_another_instance_verified_is_rejected_by_every_operation() {
     let verified = other.verify(&issued.token).unwrap();
     let (issuer, id) = (world.keys.issuer(), issued.key.id);
     let idempotency = IdempotencyKey::parse("once").unwrap();
-    let rename = Rename::new(Some(name("x")), None);
+    let update = KeyUpdate::new().with_name(name("x"));
     let rotation = NewRotation::new();
     let rejections = |caller: &Caller| {
         let new = || NewKey::new(name("n"));
         let rotate_once = issuer.rotate_once(caller, &id, &rotation, &idempotency, b"");
         [
-            issuer.authorize(caller, &Permission::API_KEYS_READ).err(),
+            issuer.authorize(caller, Action::Find, Some(&id)).err(),
             block_on(issuer.create(caller, new())).err(),
             block_on(issuer.create_once(caller, new(), &idempotency, b"")).err(),
             block_on(issuer.list(caller, ListKeys::new())).err(),
             block_on(issuer.find(caller, &id)).err(),
-            block_on(issuer.rename(caller, &id, &rename)).err(),
+            block_on(issuer.update(caller, &id, &update)).err(),
             block_on(issuer.rotate(caller, &id, &rotation)).err(),
             block_on(rotate_once).err(),
-            block_on(issuer.introspect(caller, b"x")).err(),
+            block_on(issuer.introspect(caller, b"x", &IntrospectionRequest::new())).err(),
             block_on(issuer.revoke(caller, &id, Reach::Key)).err(),
+            block_on(issuer.revoke_all(caller, None)).err(),
         ]
     };
     let foreign = verified.caller().with_environment(Environment::Live);

@@ -10,11 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, Key, KeyId, ListKeys, MemoryStore, Page, Prefix, Reach, Rename, Revocation,
-    Timestamp, Workspace,
+    Environment, KeyId, ListKeys, MemoryStore, Page, Prefix, Reach, Revocation, Timestamp,
+    VersionedKey, Workspace,
     store::{
         Credential, Durability, KeyStore, Lease, Purge, Record, Reservation, Reserved, Rotation,
-        StoreError, StoreErrorKind,
+        Settings, StoreError, StoreErrorKind,
     },
 };
 use pollster::block_on;
@@ -28,6 +28,7 @@ pub(crate) struct SpyStore {
     /// Replaces the inner store's lease.
     lease: Option<Arc<Lease>>,
     finds: AtomicU64,
+    updates: AtomicU64,
     rehashes: AtomicU64,
     touched: Mutex<Vec<(KeyId, Timestamp)>>,
     after_find: Hook,
@@ -58,6 +59,11 @@ impl SpyStore {
 
     pub(crate) fn finds(&self) -> u64 {
         self.finds.load(Ordering::SeqCst)
+    }
+
+    /// Returns the number of updates that were attempted.
+    pub(crate) fn updates(&self) -> u64 {
+        self.updates.load(Ordering::SeqCst)
     }
 
     /// Returns the number of hashes that were replaced.
@@ -152,14 +158,15 @@ impl KeyStore for SpyStore {
         found
     }
 
-    async fn rename(
+    async fn update(
         &self,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError> {
-        self.inner.rename(workspace, id, version, rename).await
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
+        self.updates.fetch_add(1, Ordering::SeqCst);
+        self.inner.update(workspace, id, version, settings).await
     }
 
     async fn revoke(

@@ -3,9 +3,9 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use keywright_core::{
-    Argon2Params, Caller, Config, Denied, Environment, IssueError, Issued, Key, KeyId, Keywright,
-    Name, NewKey, NewRotation, Prefix, Reach, Rename, Scheme, Token, TokenRef, Verified,
-    VerifyError, Workspace,
+    Argon2Params, Caller, Config, Denied, Environment, IssueError, Issued, Key, KeyId, KeyUpdate,
+    Keywright, Name, NewKey, NewRotation, Prefix, Reach, Scheme, Token, TokenRef, Verified,
+    VerifyError, VersionedKey, Workspace,
     store::{KeyStore, Lease, StoreError, StoreErrorKind},
 };
 use pollster::block_on;
@@ -130,8 +130,16 @@ impl World {
     }
 
     pub(crate) fn rename(&self, id: &KeyId, to: &str) -> Key {
-        let rename = Rename::new(Some(name(to)), None);
-        block_on(self.keys.issuer().rename(&operator(), id, &rename)).unwrap()
+        let rename = KeyUpdate::new().with_name(name(to));
+        self.update(id, &rename).unwrap().key
+    }
+
+    pub(crate) fn update(
+        &self,
+        id: &KeyId,
+        update: &KeyUpdate,
+    ) -> Result<VersionedKey, IssueError> {
+        block_on(self.keys.issuer().update(&operator(), id, update))
     }
 
     pub(crate) fn rotate(&self, id: &KeyId) -> Result<Issued, IssueError> {
@@ -141,7 +149,9 @@ impl World {
 
     /// Returns the key as its owner sees it.
     pub(crate) fn find(&self, id: &KeyId) -> Key {
-        block_on(self.keys.issuer().find(&operator(), id)).unwrap()
+        block_on(self.keys.issuer().find(&operator(), id))
+            .unwrap()
+            .key
     }
 
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
