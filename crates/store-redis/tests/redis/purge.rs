@@ -15,6 +15,7 @@ use crate::{
     interrupted::{add_entries, insert_circle},
     names, revoke, sample,
     support::{Cluster, Server},
+    try_update,
 };
 
 /// Selects all revoked keys.
@@ -47,7 +48,10 @@ fn a_purge_leaves_nothing_of_the_keys_in_the_server() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());
-    let child = insert(&store, sample::child_of(&root));
+    let mut child = sample::child_of(&root);
+    child.key.owner = Some(sample::owner("user:1"));
+    child.key.environment = Environment::Test;
+    let child = insert(&store, child);
     block_on(store.touch(&[(root.key.id, sample::now()), (child.key.id, sample::now())])).unwrap();
     for record in [&root, &child] {
         revoke(&store, record);
@@ -60,6 +64,38 @@ fn a_purge_leaves_nothing_of_the_keys_in_the_server() {
     };
     assert!(left.iter().all(belongs_to_no_key), "{left:?}");
     assert!(block_on(store.is_empty()).unwrap());
+}
+
+#[test]
+fn an_expired_key_is_purged_once_all_its_descendants_have_ended() {
+    let server = Server::start();
+    let store = server.store();
+    let expiring = |mut record: Record, millis: i64| {
+        record.key.expires_at = Timestamp::from_millis(sample::now().as_millis() + millis).ok();
+        insert(&store, record)
+    };
+    let ended = |millis: i64| {
+        let bound = Timestamp::from_millis(sample::now().as_millis() + millis).unwrap();
+        Purge::new(100).with_expired_before(bound)
+    };
+    let root = expiring(sample::record(), 10);
+    let child = expiring(sample::child_of(&root), 5);
+    let other = insert(&store, sample::record());
+    let successor = sample::successor_of(&child);
+    let retire = Retire::At(Timestamp::MAX);
+    let rotation = Rotation::new(child.key.id, 1, retire, successor.clone());
+    block_on(store.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
+    // The successor never expires.
+    assert_eq!(purge_all(&store, &ended(100)), 0);
+    let mut ending = successor.key.clone();
+    ending.expires_at = Timestamp::from_millis(sample::now().as_millis() + 20).ok();
+    block_on(try_update(&store, &successor, &ending)).unwrap();
+    assert_eq!(purge_all(&store, &ended(20)), 0);
+    assert_eq!(purge_all(&store, &ended(21)), 3);
+    for gone in [&root, &child, &successor] {
+        assert!(!is_there(&store, gone));
+    }
+    assert!(is_there(&store, &other));
 }
 
 #[test]
