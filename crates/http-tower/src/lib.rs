@@ -34,6 +34,7 @@
 mod api;
 mod auth;
 mod bounds;
+mod client_ip;
 mod error;
 mod future;
 #[cfg(feature = "openapi")]
@@ -63,8 +64,9 @@ pub use crate::openapi::openapi;
 pub use crate::rate_limit::RateLimit;
 pub use crate::{
     api::ApiKeys,
-    auth::{Auth, AuthLayer, RealmError},
-    error::error_response,
+    auth::{Auth, AuthLayer, RealmError, Rejection},
+    client_ip::{ClientIp, ClientIpLayer, ClientIpService},
+    error::{error_response, issue_error_response},
     future::ResponseFuture,
     request_id::{HEADER as REQUEST_ID, request_id},
     views::{IntrospectionView, IssuedJson, KeyPageView, KeyView},

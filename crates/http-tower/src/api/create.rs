@@ -18,7 +18,7 @@ pub(super) async fn handle(
     parts: &mut Parts,
     body: impl RequestBody,
 ) -> ApiResult {
-    let caller = context.authorize(parts, Action::Create, None).await?;
+    let caller = context.authorize(parts, Action::Create).await?;
     query::none(parts.uri.query())?;
     let idempotency_key = issuance::idempotency_key(&parts.headers)?;
     let (object, text) = body::object(&parts.headers, body).await?;
@@ -30,7 +30,7 @@ pub(super) async fn handle(
     };
     let outcome = outcome.map_err(|error| context.to_api_error(&error))?;
     issuance::log(&outcome, "API key created");
-    issuance::respond(&outcome, &context.mount)
+    issuance::respond(&outcome, context)
 }
 
 pub(super) fn parse(body: Map<String, Value>) -> Result<NewKey, ApiError> {

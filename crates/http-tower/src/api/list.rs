@@ -1,7 +1,7 @@
 //! `GET /`: lists keys.
 
 use http::{StatusCode, request::Parts};
-use keywright_core::{Action, ListKeys, ListStart, Status};
+use keywright_core::{Action, ListKeys, ListStart, Owner, Status};
 
 use super::{
     context::Context,
@@ -11,10 +11,10 @@ use super::{
 use crate::{bounds::MAX_SEARCH_LENGTH, error::ApiError, views::KeyPageView};
 
 /// The query parameters.
-pub(super) const PARAMETERS: [&str; 5] = ["page", "limit", "search", "status", "cursor"];
+pub(super) const PARAMETERS: [&str; 6] = ["page", "limit", "search", "status", "owner", "cursor"];
 
 pub(super) async fn handle(context: &Context, parts: &mut Parts) -> ApiResult {
-    let caller = context.authorize(parts, Action::List, None).await?;
+    let caller = context.authorize(parts, Action::List).await?;
     let request = parse(parts.uri.query())?;
     let (start, limit) = (request.start.clone(), request.limit);
     let listed = context.issuer.list(&caller, request).await;
@@ -52,6 +52,10 @@ pub(super) fn parse(query: Option<&str>) -> Result<ListKeys, ApiError> {
                     .find(|status| status.as_str() == value);
                 let message = "status must be active, disabled, expired or revoked";
                 request.status = Some(status.ok_or(message)?);
+            }
+            "owner" => {
+                let message = "owner must be 1 to 128 visible ASCII characters";
+                request.owner = Some(Owner::parse(value).map_err(|_| message)?);
             }
             "cursor" if page.is_some() => return Err("cursor cannot be given with page"),
             "cursor" => request.start = ListStart::After(value.into()),

@@ -1,12 +1,12 @@
-//! `DELETE /{id}`: revokes a key, alone or with its descendants.
+//! `DELETE /{id}` and `DELETE /self`: revokes a key, alone or with its descendants.
 
 use http::{StatusCode, request::Parts};
-use keywright_core::{Action, KeyId, Reach};
+use keywright_core::{Action, Reach};
 use serde_json::{Map, Value};
 
 use super::{
     body::{self, RequestBody},
-    context::Context,
+    context::{Context, Target},
     fields::Fields,
     query::{self, UNKNOWN},
     response::{ApiResult, json},
@@ -22,9 +22,9 @@ pub(super) async fn handle(
     context: &Context,
     parts: &mut Parts,
     body: impl RequestBody,
-    id: KeyId,
+    target: Target,
 ) -> ApiResult {
-    let caller = context.authorize(parts, Action::Revoke, Some(&id)).await?;
+    let (caller, id) = context.authorize_for(parts, Action::Revoke, target).await?;
     let reach = parse(parts.uri.query())?;
     let fields = body::unexpected_object(&parts.headers, body).await?;
     reject_fields(fields)?;

@@ -33,17 +33,28 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 /// | endpoint | permission | response |
 /// | --- | --- | --- |
 /// | `POST /` | `api_keys:write` | 201 with the new key and its token |
-/// | `GET /?page=&limit=&search=&status=&cursor=` | `api_keys:read` | 200 with a page of keys |
+/// | `GET /?page=&limit=&search=&status=&owner=&cursor=` | `api_keys:read` | 200 with a page of keys |
 /// | `GET /{id}` | `api_keys:read` | 200 with the key |
 /// | `PATCH /{id}` | `api_keys:write` | 200 with the changed key |
 /// | `DELETE /{id}?cascade=` | `api_keys:write` | 200; the key is rejected from now on |
 /// | `POST /{id}/rotate` | `api_keys:write` | 201 with the successor and its token |
+/// | `GET /self` | none | 200 with the calling key |
+/// | `DELETE /self?cascade=` | none | 200; the calling key is rejected from now on |
+/// | `POST /self/rotate` | `api_keys.self:rotate` | 201 with the successor and its token |
 /// | `POST /verify` | `api_keys:verify` | 200; whether a token is valid |
+///
+/// A caller with an owner can have the permissions `api_keys.own:read`, `api_keys.own:write` and
+/// `api_keys.own:verify` instead. They reach the keys of that owner, and other keys do not exist for
+/// it. Who changes a key must have its permissions: a caller that lacks one of them gets 403.
+///
+/// `PATCH` keeps the fields that are left out. `null` removes `metadata`, `expires_at` and
+/// `allowed_ips`. The response to a request about a key has its version in `ETag`. With `If-Match`,
+/// a key that has another version is not changed, and the response is 412.
 ///
 /// With `Idempotency-Key` on create and rotate, a repeat of the request within 24 hours changes
 /// nothing: the response is 200 with the key and without its token.
 ///
-/// In the bodies of requests, `null` for a field means that it was left out.
+/// In the bodies of the other requests, `null` for a field means that it was left out.
 ///
 /// Every response has `Cache-Control: no-store` and `X-Request-Id`. Errors are JSON (`statusCode`,
 /// `message`, `error`, `code`, `requestId`, and on validation `errors`), or RFC 9457 if `Accept`
@@ -84,7 +95,7 @@ impl ApiKeys {
     /// })
     /// # }
     /// ```
-    pub const PATHS: [&str; 4] = TEMPLATES;
+    pub const PATHS: [&str; 6] = TEMPLATES;
 
     /// Creates the service for a router that removes the path `base` (`"/v1/api-keys"`) from the
     /// requests below it, as axum's `nest_service` does.
@@ -150,12 +161,13 @@ impl ApiKeys {
         Self(Arc::new(context))
     }
 
-    /// Returns the OpenAPI 3.1 document of this service, with its mount point and the header that
+    /// Returns the OpenAPI 3.1 document of this service, with its mount point and the headers that
     /// it reads tokens from. See [`openapi`](crate::openapi()).
     #[cfg(feature = "openapi")]
     #[must_use]
     pub fn openapi(&self) -> utoipa::openapi::OpenApi {
-        crate::openapi::document(self.0.mount.base(), self.0.authenticator.header())
+        let headers: Vec<_> = self.0.authenticator.headers().collect();
+        crate::openapi::document(self.0.mount.base(), &headers)
     }
 }
 

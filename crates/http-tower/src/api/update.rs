@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     body::{self, RequestBody},
-    context::Context,
+    context::{Context, Target},
     etag::{self, Precondition},
     fields::Fields,
     query,
@@ -20,7 +20,9 @@ pub(super) async fn handle(
     body: impl RequestBody,
     id: KeyId,
 ) -> ApiResult {
-    let caller = context.authorize(parts, Action::Update, Some(&id)).await?;
+    let (caller, id) = context
+        .authorize_for(parts, Action::Update, Target::Key(id))
+        .await?;
     query::none(parts.uri.query())?;
     let precondition = etag::if_match(&parts.headers)?;
     let (object, _) = body::object(&parts.headers, body).await?;

@@ -71,6 +71,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
     }
 
+    /// 404: the request is about the calling key, but the caller is not a key.
+    pub(crate) fn not_a_key() -> Self {
+        let message = "the caller is not an API key, so there is no key to find here";
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
     /// 409: the key was changed while this request was changing it.
     pub(crate) fn conflict() -> Self {
         Self::new(
@@ -146,6 +152,10 @@ impl ApiError {
 
     pub(crate) const fn status(&self) -> StatusCode {
         self.0.status
+    }
+
+    pub(crate) const fn code(&self) -> &'static str {
+        self.0.code
     }
 
     pub(super) fn message(&self) -> &str {

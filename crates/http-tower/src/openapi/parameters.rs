@@ -1,6 +1,6 @@
 //! The parameters of paths, queries and headers.
 
-use keywright_core::{IdempotencyKey, ListKeys};
+use keywright_core::{IdempotencyKey, ListKeys, Owner, Status};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -23,7 +23,7 @@ pub(super) fn id() -> Parameter {
 }
 
 /// The query of a list.
-pub(super) fn list() -> [Parameter; 5] {
+pub(super) fn list() -> [Parameter; 6] {
     [
         query(
             "page",
@@ -46,12 +46,20 @@ pub(super) fn list() -> [Parameter; 5] {
         query(
             "status",
             "Only keys with this status.",
-            string().enum_values(Some(["active", "expired", "revoked"])),
+            string().enum_values(Some(Status::ALL.map(Status::as_str))),
+        ),
+        query(
+            "owner",
+            "Only keys of this owner.",
+            string()
+                .pattern(Some("^[!-~]+$"))
+                .min_length(Some(1))
+                .max_length(Some(Owner::MAX_LENGTH)),
         ),
         query(
             "cursor",
-            "The `nextCursor` of an earlier page with the same `search` and `status`. Not with \
-             `page`.",
+            "The `nextCursor` of an earlier page with the same `search`, `status` and \
+             `owner`. Not with `page`.",
             string().min_length(Some(1)),
         ),
     ]
@@ -64,6 +72,17 @@ pub(super) fn cascade() -> Parameter {
         "Whether to revoke also all descendants of the key: the keys that it created or was rotated \
          into, at any depth. The default is `false`.",
         ObjectBuilder::new().schema_type(Type::Boolean),
+    )
+}
+
+/// `If-Match`.
+pub(super) fn if_match() -> Parameter {
+    optional(
+        "If-Match",
+        ParameterIn::Header,
+        "The `ETag` of a response about the key, or a list of them. The key changes only if it still \
+         has this version. With `*` or without this header, any version changes.",
+        string().min_length(Some(1)),
     )
 }
 

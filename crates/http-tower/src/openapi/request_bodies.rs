@@ -10,7 +10,10 @@ use utoipa::{
     },
 };
 
-use crate::schema::{ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName, ApiKeyPermissions};
+use crate::schema::{
+    self, ApiKeyAddresses, ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName,
+    ApiKeyPermission, ApiKeyPermissions,
+};
 
 /// A key to create. `expires_at` cannot be given if `expire_now` is `true`.
 #[derive(ToSchema)]
@@ -35,6 +38,10 @@ pub(super) struct Creation {
     environment: ApiKeyEnvironment,
     #[schema(required = false)]
     metadata: ApiKeyMetadata,
+    /// The addresses from which the key may be used. They must lie within those from which the
+    /// caller may be used, which are the default.
+    #[schema(required = false)]
+    allowed_ips: ApiKeyAddresses,
 }
 
 /// The changes to a key. A field that is left out does not change.
@@ -45,9 +52,23 @@ pub(super) struct Creation {
 pub(super) struct Change {
     #[schema(required = false)]
     name: ApiKeyName,
-    /// The new metadata, which replaces the whole old metadata.
+    /// The new permissions, which replace all old permissions. The caller's permissions must cover
+    /// each of them.
     #[schema(required = false)]
-    metadata: ApiKeyMetadata,
+    permissions: ApiKeyPermissions,
+    /// The new metadata, which replaces the whole old metadata, or `null` to remove it.
+    #[schema(required = false)]
+    metadata: Option<schema::ApiKeyMetadata>,
+    /// `false` pauses the key, and `true` resumes it.
+    #[schema(required = false)]
+    enabled: bool,
+    /// The time at which the key expires, or `null` for the latest time that is possible: that of
+    /// the caller, or never.
+    #[schema(required = false)]
+    expires_at: Option<schema::ApiKeyEnd>,
+    /// The addresses from which the key may be used, or `null` for those of the caller.
+    #[schema(required = false)]
+    allowed_ips: Option<schema::ApiKeyAddresses>,
 }
 
 /// The options of a rotation.
@@ -91,4 +112,16 @@ pub(super) struct Presented {
     /// The whole token.
     #[schema(examples("sk_live_0U5lKtf600000000_…032Ts3u"))]
     key: String,
+    /// The permission that the key must have. By default none is required.
+    #[schema(required = false)]
+    permission: ApiKeyPermission,
+    /// The IP address from which the token was used. A key that is restricted to addresses is not
+    /// valid without it.
+    #[schema(
+        required = false,
+        min_length = 2,
+        max_length = 45,
+        examples("192.0.2.7")
+    )]
+    client_ip: String,
 }
