@@ -24,7 +24,8 @@ impl Permission {
     pub const API_KEYS_OWN_WRITE: Self = Self(Cow::Borrowed("api_keys.own:write"));
     /// `api_keys:read`: list and find keys.
     pub const API_KEYS_READ: Self = Self(Cow::Borrowed("api_keys:read"));
-    /// `api_keys.self:rotate`: rotate the calling key. Without it, a thief of a key cannot renew it.
+    /// `api_keys.self:rotate`: rotate the calling key. Without it, a thief of a key cannot renew
+    /// the key.
     pub const API_KEYS_SELF_ROTATE: Self = Self(Cow::Borrowed("api_keys.self:rotate"));
     /// `api_keys:verify`: introspect tokens.
     pub const API_KEYS_VERIFY: Self = Self(Cow::Borrowed("api_keys:verify"));

@@ -93,8 +93,8 @@ impl NewKey {
 #[non_exhaustive]
 pub enum Expiry {
     /// When its caller expires, or at the end of the
-    /// [maximum lifetime](crate::Config::with_max_lifetime) if that is earlier, or never if there is
-    /// neither.
+    /// [maximum lifetime](crate::Config::with_max_lifetime) if that is earlier. Never, if neither
+    /// has an end.
     #[default]
     Inherited,
     /// Immediately: the key is created expired.

@@ -75,7 +75,11 @@ impl Default for NewRotation {
 
 impl Issuer {
     /// Rotates a key. In one step, it creates a successor with the same owner, name, permissions,
-    /// environment, parent, metadata, attributes and addresses, and lets the old key expire after the overlap.
+    /// environment, parent, metadata, attributes and addresses, and lets the old key expire after
+    /// the overlap.
+    ///
+    /// The caller receives the secret of the successor, so it must cover the permissions and the
+    /// addresses of the key.
     ///
     /// # Errors
     ///

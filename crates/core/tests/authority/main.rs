@@ -23,7 +23,7 @@ use std::time::Duration;
 use proptest::{
     option,
     strategy::Just,
-    test_runner::{Config, TestRunner},
+    test_runner::{Config, RngSeed, TestRunner},
 };
 
 use crate::{actions::actions, tally::Tally, world::World};
@@ -34,6 +34,7 @@ fn no_caller_receives_a_key_that_exceeds_its_permissions_or_outlives_it() {
     let config = Config {
         cases: 256,
         failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
         ..Config::default()
     };
     let max_lifetime = option::weighted(0.3, Just(Duration::from_secs(8)));

@@ -32,7 +32,8 @@ const PERMISSIONS: [&str; 13] = [
     "api_keys:write,api_keys.own:read",
 ];
 
-/// The other permissions of the callers. A caller without them covers only keys without permissions.
+/// The other permissions of the callers. Without them, a caller covers only keys that have no
+/// permissions.
 const OTHER_PERMISSIONS: [&str; 2] = ["", "calls:*"];
 
 /// The permissions of the target keys.

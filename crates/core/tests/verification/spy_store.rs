@@ -32,12 +32,15 @@ pub(crate) struct SpyStore {
     rehashes: AtomicU64,
     touched: Mutex<Vec<(KeyId, Timestamp)>>,
     after_find: Hook,
+    before_insert: Hook,
     before_rehash: Hook,
     before_touch: Hook,
     touches_to_fail: AtomicU64,
     touch_calls: AtomicU64,
     /// Whether writes of last uses are never answered.
     stalls: AtomicBool,
+    /// The errors of the next updates and revocations, in reverse order.
+    failures: Mutex<Vec<StoreErrorKind>>,
     /// The results of the next insertions and rotations, in reverse order.
     insert_results: Mutex<Vec<StoreErrorKind>>,
 }
@@ -88,6 +91,11 @@ impl SpyStore {
         self.after_find.set(action);
     }
 
+    /// Runs `action` before the next insertion.
+    pub(crate) fn before_insert(&self, action: impl FnOnce() + Send + 'static) {
+        self.before_insert.set(action);
+    }
+
     /// Runs `action` before the next replacement of a hash.
     pub(crate) fn before_rehash(&self, action: impl FnOnce() + Send + 'static) {
         self.before_rehash.set(action);
@@ -102,6 +110,17 @@ impl SpyStore {
     /// they are done before they fail.
     pub(crate) fn fail_inserts(&self, kinds: &[StoreErrorKind]) {
         *self.insert_results.lock().unwrap() = kinds.iter().rev().copied().collect();
+    }
+
+    /// Makes the next updates and revocations fail with these kinds.
+    pub(crate) fn fail_changes(&self, kinds: &[StoreErrorKind]) {
+        *self.failures.lock().unwrap() = kinds.iter().rev().copied().collect();
+    }
+
+    /// Fails an update or a revocation if it is its turn.
+    fn fail_or_continue(&self) -> Result<(), StoreError> {
+        let kind = self.failures.lock().unwrap().pop();
+        kind.map_or(Ok(()), |kind| Err(StoreError::new(kind, "spy")))
     }
 
     /// Runs an insertion or a rotation, or fails it.
@@ -136,6 +155,7 @@ impl SpyStore {
 #[async_trait]
 impl KeyStore for SpyStore {
     async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
+        self.before_insert.run();
         self.insert_or_fail(self.inner.insert(record, now)).await
     }
 
@@ -166,6 +186,7 @@ impl KeyStore for SpyStore {
         settings: &Settings,
     ) -> Result<VersionedKey, StoreError> {
         self.updates.fetch_add(1, Ordering::SeqCst);
+        self.fail_or_continue()?;
         self.inner.update(workspace, id, version, settings).await
     }
 
@@ -176,6 +197,7 @@ impl KeyStore for SpyStore {
         reach: Reach,
         now: Timestamp,
     ) -> Result<Revocation, StoreError> {
+        self.fail_or_continue()?;
         self.inner.revoke(workspace, id, reach, now).await
     }
 

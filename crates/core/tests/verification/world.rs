@@ -115,9 +115,31 @@ impl World {
         block_on(self.keys.verifier().verify(token.expose().as_bytes()))
     }
 
+    pub(crate) fn verify_from(
+        &self,
+        token: &Token,
+        address: &str,
+    ) -> Result<Verified, VerifyError> {
+        let address = address.parse().unwrap();
+        block_on(
+            self.keys
+                .verifier()
+                .verify_from(token.expose().as_bytes(), address),
+        )
+    }
+
     /// Returns why a token is denied.
     pub(crate) fn denied(&self, token: &Token) -> Denied {
         match self.verify(token) {
+            Err(VerifyError::Denied(denied)) => denied,
+            Err(VerifyError::Undecided(undecided)) => panic!("undecided: {undecided}"),
+            Ok(verified) => panic!("verified: {:?}", verified.key()),
+        }
+    }
+
+    /// Returns why a token is denied to a client at this address.
+    pub(crate) fn denied_from(&self, token: &Token, address: &str) -> Denied {
+        match self.verify_from(token, address) {
             Err(VerifyError::Denied(denied)) => denied,
             Err(VerifyError::Undecided(undecided)) => panic!("undecided: {undecided}"),
             Ok(verified) => panic!("verified: {:?}", verified.key()),
