@@ -86,7 +86,7 @@ impl RedisConfig {
         self
     }
 
-    /// Sets how many keys of a workspace a list with a filter reads at most, before it returns the
+    /// Sets how many keys a list with `status` or `search` reads at most, before it returns the
     /// page as far as it was found. Such a page has a cursor to continue, and no total. The default
     /// is 100,000, and 0 counts as 1.
     #[must_use]
@@ -105,8 +105,9 @@ impl RedisConfig {
 
     /// Accepts a server that evicts keys when its memory is full.
     ///
-    /// The server may evict a record, or the list of the keys that a key has created. A cascading
-    /// revocation then no longer reaches those keys.
+    /// The server may evict a record, an index, or the list of the keys that a key has created. A
+    /// list, a revocation of all keys of an owner or a cascading revocation then no longer reaches
+    /// those keys.
     #[must_use]
     pub const fn danger_accept_eviction(mut self) -> Self {
         self.tolerance.eviction = true;

@@ -45,11 +45,11 @@ impl Names {
         self.key_name(b'c', id)
     }
 
-    /// The ids of the keys that a caller of this workspace and environment sees, of all owners or of
-    /// one: a sorted set.
+    /// The ids of the keys that a caller of this workspace and environment sees, of all owners or
+    /// of one: a sorted set.
     ///
-    /// An owner may contain braces and colons. It follows the hash tag and ends the name, so that
-    /// each owner has a different name, and all indexes of a workspace are in one slot.
+    /// An owner may contain braces and colons. It is the end of the name and follows the hash tag,
+    /// so that no two owners share an index, and all indexes of a workspace are in one slot.
     pub(crate) fn index(
         &self,
         workspace: &Workspace,

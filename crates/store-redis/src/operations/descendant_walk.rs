@@ -5,12 +5,13 @@
 //! order of the steps ensures that a cascading revocation works even if a purge is interrupted
 //! between any two of them:
 //!
-//! 1. Read the descendants of a key only when it has ended: it is revoked or has expired. It gets no
-//!    new ones then, unless an update lets it expire later.
+//! 1. Read the descendants of a key only when it has ended: it is revoked or has expired. It gets
+//!    no new ones then, unless an update lets it expire later.
 //! 2. If a registered key has no record, its insert may be in progress. Store a tombstone in its
 //!    place, so that the insert fails.
 //! 3. Delete the record with a script. The script checks again that the key has ended in time, that
-//!    its successor has no record, and that it has no registered keys other than those of this walk.
+//!    its successor has no record, and that it has no registered keys other than those of this
+//!    walk.
 //! 4. Remove the key from those that its parent and the key that rotated its predecessor have
 //!    registered. If this step is missing, a later purge of these finds a registered key without a
 //!    record, and continues with step 2.

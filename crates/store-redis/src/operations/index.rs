@@ -9,9 +9,13 @@
 //!
 //! Only lists and purges read and remove entries.
 
-use std::{iter, sync::Arc};
+use std::{
+    iter,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use keywright_core::{Environment, Key, KeyId, Owner, Workspace};
+use keywright_core::{Environment, Key, KeyId, Owner, Workspace, store::Lease};
 use redis::{Cmd, Value, cmd};
 use tokio::task::JoinSet;
 
@@ -23,6 +27,9 @@ use crate::{
     servers::Servers,
 };
 
+/// After this time, a listing may have removed an entry that still has no record.
+const SLOW: Duration = Duration::from_secs(10);
+
 /// Adds a key to its indexes.
 pub(super) async fn add(servers: &Arc<Servers>, key: &Key) -> Result<Confirmation> {
     let names = names(servers, &key.workspace, key.environment, key.owner.as_ref());
@@ -32,6 +39,21 @@ pub(super) async fn add(servers: &Arc<Servers>, key: &Key) -> Result<Confirmatio
         Request::new(&index, Effect::Idempotent, add)
     });
     run_together(servers, requests.collect()).await
+}
+
+/// Adds a key to its indexes again, if its record was stored so long after it was first added that
+/// a listing may have removed the entries.
+pub(super) async fn add_again(
+    servers: &Arc<Servers>,
+    lease: &Lease,
+    key: &Key,
+    added_at: Instant,
+) -> Result<Confirmation> {
+    if lease.now().saturating_duration_since(added_at) > SLOW {
+        add(servers, key).await
+    } else {
+        Ok(Confirmation::of_nothing())
+    }
 }
 
 /// Removes a deleted key from its indexes.

@@ -51,6 +51,7 @@ pub(crate) async fn rotate(
     if let Some(caller) = &successor.key.rotated_by {
         confirmation = register(servers, caller, &successor.key, now).await?;
     }
+    let indexed_at = lease.now();
     confirmation = confirmation.and(index::add(servers, &successor.key).await?);
     let names = servers.names();
     let keys = vec![names.record(&id), names.record(&successor.key.id)];
@@ -59,7 +60,10 @@ pub(crate) async fn rotate(
     lease.changed(&id);
     let (code, replaced) = result?;
     match code {
-        code::DONE => confirmation.and(replaced).check(servers, ()),
+        code::DONE => {
+            let again = index::add_again(servers, lease, &successor.key, indexed_at).await?;
+            confirmation.and(replaced).and(again).check(servers, ())
+        }
         code::ALREADY_EXISTS => Err(taken(servers, &successor.key.id).await?.into()),
         _ => Err(conflict(servers, Some(workspace), &id, version).await),
     }

@@ -1,5 +1,6 @@
--- Registers a new key with the key that receives its secret, if that key is active (not revoked, not
--- expired, not disabled) and ends no earlier than the new one. `Key::admits` states the same rule in Rust.
+-- Registers a new key with the key that receives its secret, if that key is active (not revoked,
+-- not expired, not disabled) and ends no earlier than the new one. `Key::admits` states the same
+-- rule in Rust.
 -- KEYS: the receiver's record, the keys that it received.
 -- ARGV: the new key's workspace, now, the new key's id, the new key's time of expiry as 8 bytes.
 local record = redis.call('GET', KEYS[1])
