@@ -372,22 +372,6 @@ fn member(owner: &str) -> Caller {
 }
 
 #[test]
-fn callers_of_different_owners_share_no_idempotency_key() {
-    let (keys, _) = open(ManualClock::new(time(1_000)));
-    let once = IdempotencyKey::parse("once").unwrap();
-    let created = ["user:1", "user:2"].map(|owner| {
-        let caller = member(owner);
-        let outcome = keys.issuer().create_once(&caller, new_key(), &once, b"{}");
-        match block_on(outcome) {
-            Ok(IssueOutcome::Issued(issued)) => issued.key.owner.unwrap().to_string(),
-            Ok(IssueOutcome::Replayed(key)) => panic!("{key:?} was created by another owner"),
-            Err(error) => panic!("{error}"),
-        }
-    });
-    assert_eq!(created, ["user:1", "user:2"]);
-}
-
-#[test]
 fn a_list_of_the_keys_of_another_owner_is_empty_and_checks_its_cursor() {
     let (keys, _) = open(ManualClock::new(time(1_000)));
     let (own, other) = (member("user:1"), member("user:2"));
