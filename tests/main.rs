@@ -9,6 +9,7 @@
 
 mod backup;
 mod bad_requests;
+mod client_address;
 mod cold_start;
 mod command_line;
 mod concurrency;
@@ -25,9 +26,12 @@ mod isolation;
 mod keys_command;
 mod last_use;
 mod lost_file;
+mod members;
 mod methods;
 mod metrics;
 mod openapi;
+mod operator_session;
+mod purge;
 mod rate_limit;
 mod read_only;
 mod rehash;
@@ -38,6 +42,7 @@ mod shutdown;
 mod staleness;
 mod stalled_log;
 mod support;
+mod updates;
 mod vendor_contract;
 mod verify_command;
 mod wrong_secrets;

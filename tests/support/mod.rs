@@ -19,7 +19,9 @@ pub(crate) use self::{
     client::{
         Client, STALENESS_BOUND, SetOnDrop, Times, now, under_load, wait_for_staleness_bound,
     },
-    command::{assert_fails, keys, keywright, operator_key, run, run_with_input, verify},
+    command::{
+        assert_fails, keys, keys_json, keywright, operator_key, run, run_with_input, verify,
+    },
     nginx::Nginx,
     redis::Redis,
     response::Response,

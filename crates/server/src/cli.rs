@@ -147,7 +147,7 @@ mod tests {
     }
 
     /// Options that take JSON, in which line breaks are blanks.
-    const JSON: [&str; 1] = ["metadata"];
+    const JSON: [&str; 2] = ["metadata", "attributes"];
 
     /// Parses `value` as each option and argument of a command and its subcommands in turn, and
     /// passes the path of the option and the error to `check`.

@@ -5,6 +5,8 @@ use std::{io::ErrorKind, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 use anyhow::{Result, bail};
 use axum::Router;
 use hyper::{
+    Request,
+    body::Incoming,
     server::conn::http1,
     service::{Service, service_fn},
 };
@@ -13,6 +15,7 @@ use hyper_util::{
     server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
+use keywright_http_tower::ClientIp;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -102,7 +105,8 @@ impl Listener {
             let _ = stream.set_nodelay(true);
             let (place, router, keep_alive) = self.place(client.ip(), keep_alive).await;
             let activity = Arc::clone(place.activity());
-            let connection = connection(stream, router.clone(), activity, keep_alive);
+            let peer = client.ip();
+            let connection = connection(stream, peer, router.clone(), activity, keep_alive);
             let connection = connections.watch(connection);
             tokio::spawn(async move {
                 tokio::select! {
@@ -193,9 +197,11 @@ fn max_connections() -> usize {
     connections
 }
 
-/// Serves HTTP/1.1 on a stream, within limits. The future completes when the connection is closed.
+/// Serves HTTP/1.1 on a stream from a peer, within limits. The future completes when the connection
+/// is closed.
 fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
     stream: S,
+    peer: IpAddr,
     router: Router,
     activity: Arc<Activity>,
     keep_alive: Duration,
@@ -208,7 +214,8 @@ fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
     };
     let stream = TimedStream::new(Box::pin(stream), Arc::clone(&activity), limits);
     let router = TowerToHyperService::new(router);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ClientIp(peer));
         let begun = activity.begin();
         let response = router.call(request);
         async move {
@@ -229,6 +236,8 @@ fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
 /// The limits of a connection, on tokio's paused clock.
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use axum::routing::{get, post};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split},
@@ -244,6 +253,8 @@ mod tests {
     /// Longer than any other limit, and longer than the 60 seconds of common load balancers.
     const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
     /// Starts a connection; the client's end of it.
     fn start(buffer: usize) -> DuplexStream {
         let (client, server) = duplex(buffer);
@@ -251,7 +262,7 @@ mod tests {
             .route("/long", get("x".repeat(100_000)))
             .route("/echo", post(async |body: String| body))
             .layer(axum::middleware::from_fn(observe));
-        tokio::spawn(connection(server, router, Arc::default(), KEEP_ALIVE));
+        tokio::spawn(connection(server, PEER, router, Arc::default(), KEEP_ALIVE));
         client
     }
 
@@ -335,7 +346,7 @@ mod tests {
         let long = KEEP_ALIVE + HEAD_TIMEOUT;
         let handler = async move || sleep(long).await;
         let router = Router::new().route("/slow", get(handler));
-        tokio::spawn(connection(server, router, Arc::default(), KEEP_ALIVE));
+        tokio::spawn(connection(server, PEER, router, Arc::default(), KEEP_ALIVE));
         client
             .write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
             .await

@@ -23,9 +23,10 @@ use crate::{health, metrics, whoami};
 struct ServerRoutes;
 
 /// The errors of these routes, defined by the library: path, status and response.
-const ERRORS: [(&str, &str, &str); 5] = [
+const ERRORS: [(&str, &str, &str); 6] = [
     ("/v1/whoami", "400", "ApiKeyInvalid"),
     ("/v1/whoami", "401", "ApiKeyUnauthorized"),
+    ("/v1/whoami", "403", "ApiKeyForbidden"),
     ("/v1/whoami", "500", "ApiKeyInternal"),
     ("/v1/whoami", "503", "ApiKeyUnavailable"),
     ("/readyz", "503", "ApiKeyUnavailable"),

@@ -7,7 +7,7 @@ use clap::{
     builder::{PathBufValueParser, StringValueParser},
     value_parser,
 };
-use keywright_core::{Prefix, Scheme};
+use keywright_core::{AllowedIps, Prefix, Scheme, error::AllowedIpsError};
 
 use crate::clean_value::{choice, clean, parsed};
 
@@ -68,6 +68,20 @@ pub(crate) struct LibraryOptions {
         value_parser = parsed::<usize>()
     )]
     pub(crate) cache_bytes: usize,
+
+    /// Longest time from the creation of a key to its expiry, such as 365d
+    ///
+    /// A key that is created, rotated or updated without an expiry gets the latest one
+    /// allowed, and a later one is rejected. Existing keys keep theirs until then.
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        env = "KEYWRIGHT_MAX_LIFETIME",
+        value_name = "SPAN",
+        global = true,
+        value_parser = clean(max_lifetime)
+    )]
+    pub(crate) max_lifetime: Option<Duration>,
 
     /// File of peppers: a line `ID HEX-KEY` each, newest last, keys of 32 to 64 bytes
     ///
@@ -133,6 +147,20 @@ pub(crate) struct ServeOptions {
         value_parser = clean(keep_alive)
     )]
     pub(crate) keep_alive: Duration,
+
+    /// Proxies whose Forwarded or X-Forwarded-For to trust, such as 10.0.0.0/8
+    ///
+    /// Addresses and prefixes, separated by commas; may be repeated. Without it, the
+    /// address of a client is that of its connection. Name only proxies that write one
+    /// of these headers: any other lets its clients choose their address.
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        env = "KEYWRIGHT_TRUST_PROXY",
+        value_name = "LIST",
+        value_parser = clean(proxies)
+    )]
+    pub(crate) trust_proxy: Vec<AllowedIps>,
 
     /// Management requests a minute for each caller; 0 disables the limit
     ///
@@ -219,6 +247,28 @@ pub(crate) enum LogLevel {
     Trace,
 }
 
+impl ServeOptions {
+    /// Returns the proxies of all occurrences of the option.
+    pub(crate) fn trusted_proxies(&self) -> Result<Option<AllowedIps>, AllowedIpsError> {
+        let networks = self.trust_proxy.iter().flat_map(AllowedIps::iter);
+        let networks: Vec<String> = networks.map(|network| network.to_string()).collect();
+        if networks.is_empty() {
+            return Ok(None);
+        }
+        AllowedIps::parse(networks.iter().map(String::as_str)).map(Some)
+    }
+}
+
+/// Parses addresses and prefixes.
+fn proxies(text: &str) -> Result<AllowedIps, String> {
+    text.parse().map_err(|error| match error {
+        AllowedIpsError::HostBits { meant } => {
+            format!("a prefix has bits set after its length: write {meant}")
+        }
+        _ => "expected 1 to 32 addresses or prefixes such as 10.0.0.0/8".into(),
+    })
+}
+
 /// Parses a span of at most an hour.
 fn keep_alive(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
@@ -227,9 +277,25 @@ fn keep_alive(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a span such as 75s, at most 1h".into())
 }
 
+/// Parses a span that is not zero.
+fn max_lifetime(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|span| !span.is_zero())
+        .ok_or_else(|| "expected a span such as 365d, longer than 0s".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_maximum_lifetime_is_a_span_that_is_not_zero() {
+        assert_eq!(max_lifetime("1d"), Ok(Duration::from_secs(86_400)));
+        for bad in ["0s", "", "-1d", "365", "for ever"] {
+            assert!(max_lifetime(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn an_idle_time_is_at_most_an_hour() {

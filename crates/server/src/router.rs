@@ -9,7 +9,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use http::{HeaderMap, StatusCode, header::ALLOW};
-use keywright_http_tower::{ApiKeys, AuthLayer, RateLimit, error_response};
+use keywright_http_tower::{ApiKeys, AuthLayer, ClientIpLayer, RateLimit, error_response};
 
 use crate::{
     drain::drain,
@@ -36,11 +36,12 @@ impl Routers {
     pub(crate) fn new(
         library: &Library,
         rate_limit: u32,
+        client_ip: ClientIpLayer,
         metrics: Metrics,
         separate_probes: bool,
     ) -> Result<Self> {
         let probes = probes(library, metrics);
-        let mut api = api(library, rate_limit, separate_probes)?;
+        let mut api = api(library, rate_limit, separate_probes)?.layer(client_ip);
         if !separate_probes {
             api = api.merge(probes.clone());
         }

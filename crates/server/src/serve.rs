@@ -4,6 +4,7 @@ use std::{net::SocketAddr, panic, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use keywright_core::Keywright;
+use keywright_http_tower::ClientIpLayer;
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
@@ -47,6 +48,8 @@ async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Re
     let _file_size_signal = rlimits::ignore_file_size_signal()?;
     let metrics = Metrics::install(log.clone())?;
     let url = StoreUrl::parse(&library.store)?;
+    let proxies = options.trusted_proxies();
+    let proxies = proxies.context("--trust-proxy names more than 32 networks")?;
     let opened = tokio::select! {
         opened = store::open(&url, library) => opened?,
         () = shutdown.requested() => {
@@ -63,7 +66,17 @@ async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Re
     first_key::create(&opened, options.first_key).await?;
     tokio::spawn(metrics.clone().run_upkeep());
     let separate_probes = admin_socket.is_some();
-    let routers = Routers::new(&opened, options.rate_limit, metrics, separate_probes)?;
+    let client_ip = match proxies {
+        Some(proxies) => ClientIpLayer::trusting(proxies),
+        None => ClientIpLayer::direct(),
+    };
+    let routers = Routers::new(
+        &opened,
+        options.rate_limit,
+        client_ip,
+        metrics,
+        separate_probes,
+    )?;
     if let Some(socket) = &admin_socket {
         let address = socket.local_addr()?;
         tracing::info!("health and metrics on http://{address}");

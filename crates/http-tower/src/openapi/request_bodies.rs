@@ -5,14 +5,14 @@
 use utoipa::{
     ToSchema,
     openapi::{
-        Schema,
+        Ref, Schema,
         schema::{ObjectBuilder, OneOfBuilder, Type},
     },
 };
 
 use crate::schema::{
-    self, ApiKeyAddresses, ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName,
-    ApiKeyPermission, ApiKeyPermissions,
+    ApiKeyAddresses, ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName, ApiKeyPermission,
+    ApiKeyPermissions,
 };
 
 /// A key to create. `expires_at` cannot be given if `expire_now` is `true`.
@@ -56,19 +56,44 @@ pub(super) struct Change {
     /// each of them.
     #[schema(required = false)]
     permissions: ApiKeyPermissions,
-    /// The new metadata, which replaces the whole old metadata, or `null` to remove it.
-    #[schema(required = false)]
-    metadata: Option<schema::ApiKeyMetadata>,
+    #[schema(required = false, schema_with = metadata_change)]
+    metadata: (),
     /// `false` pauses the key, and `true` resumes it.
     #[schema(required = false)]
     enabled: bool,
-    /// The time at which the key expires, or `null` for the latest time that is possible: that of
-    /// the caller, or never.
-    #[schema(required = false)]
-    expires_at: Option<schema::ApiKeyEnd>,
-    /// The addresses from which the key may be used, or `null` for those of the caller.
-    #[schema(required = false)]
-    allowed_ips: Option<schema::ApiKeyAddresses>,
+    #[schema(required = false, schema_with = expiry_change)]
+    expires_at: (),
+    #[schema(required = false, schema_with = addresses_change)]
+    allowed_ips: (),
+}
+
+fn metadata_change() -> Schema {
+    nullable::<ApiKeyMetadata>(
+        "The new metadata, which replaces the whole old metadata, or `null` to remove it.",
+    )
+}
+
+fn expiry_change() -> Schema {
+    nullable::<ApiKeyEnd>(
+        "The time at which the key expires, or `null` for the latest time that is possible: that of \
+         the caller, or never.",
+    )
+}
+
+fn addresses_change() -> Schema {
+    nullable::<ApiKeyAddresses>(
+        "The addresses from which the key may be used, or `null` for those of the caller.",
+    )
+}
+
+/// A schema that accepts `null` as well.
+fn nullable<T: ToSchema>(description: &str) -> Schema {
+    let mut schema = Ref::from_schema_name(T::name());
+    description.clone_into(&mut schema.description);
+    OneOfBuilder::new()
+        .item(schema)
+        .item(ObjectBuilder::new().schema_type(Type::Null))
+        .into()
 }
 
 /// The options of a rotation.

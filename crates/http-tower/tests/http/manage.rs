@@ -65,6 +65,9 @@ async fn a_list_is_filtered_by_name_and_status() {
     client
         .create(json!({"name": "expired", "expire_now": true}))
         .await;
+    let (paused, _) = client.create(json!({"name": "paused"})).await;
+    let pause = Some(json!({"enabled": false}));
+    client.send("PATCH", &format!("/{paused}"), pause).await;
     let (revoked, _) = client.create(json!({"name": "gone_"})).await;
     client.send("DELETE", &format!("/{revoked}"), None).await;
     for (query, names) in [
@@ -75,8 +78,12 @@ async fn a_list_is_filtered_by_name_and_status() {
         ("status=expired", vec!["expired"]),
         ("status=revoked", vec!["gone_"]),
         ("status=active", vec!["parent", "Ärger 100%"]),
+        ("status=disabled", vec!["paused"]),
         ("status=active&search=g", vec!["Ärger 100%"]),
-        ("search=", vec!["expired", "gone_", "parent", "Ärger 100%"]),
+        (
+            "search=",
+            vec!["expired", "gone_", "parent", "paused", "Ärger 100%"],
+        ),
     ] {
         let response = client.send("GET", &format!("/?{query}"), None).await;
         let page = response.json();
@@ -122,6 +129,10 @@ async fn an_invalid_query_is_rejected() {
         "limit=x",
         "status=dead",
         "status=",
+        "owner=",
+        "owner=a%20b",
+        "owner=%C3%A9",
+        &format!("owner={}", "o".repeat(129)),
         "pages=1",
         "page=1&page=1",
         "cursor=",
@@ -268,6 +279,8 @@ async fn head_has_the_headers_of_get_and_options_lists_the_methods() {
         ("/".to_owned(), "GET, HEAD, POST, OPTIONS"),
         (format!("/{id}"), "GET, HEAD, PATCH, DELETE, OPTIONS"),
         (format!("/{id}/rotate"), "POST, OPTIONS"),
+        ("/self".to_owned(), "GET, HEAD, DELETE, OPTIONS"),
+        ("/self/rotate".to_owned(), "POST, OPTIONS"),
         ("/verify".to_owned(), "POST, OPTIONS"),
     ] {
         let options = client.send("OPTIONS", &path, None).await;
@@ -288,6 +301,9 @@ async fn head_has_the_headers_of_get_and_options_lists_the_methods() {
     for path in [
         "/key_1",
         "/verify/",
+        "/self/",
+        "/Self",
+        "/self/verify",
         "/key_0U5lKtf600000000/rotate/",
         "/0U5lKtf600000000",
     ] {
