@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn a_maximum_lifetime_is_a_span_that_is_not_zero() {
         assert_eq!(max_lifetime("1d"), Ok(Duration::from_secs(86_400)));
-        for bad in ["0s", "", "-1d", "365", "for ever"] {
+        for bad in ["0s", "", "-1d", "365", "never"] {
             assert!(max_lifetime(bad).is_err(), "{bad}");
         }
     }

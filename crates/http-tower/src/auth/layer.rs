@@ -20,11 +20,12 @@ use crate::error::Challenge;
 /// header. It removes a `Caller` from the layer of another
 /// [`Keywright`](keywright_core::Keywright), and reads the header.
 ///
-/// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
-/// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed and unknown tokens, and
-/// those of revoked, expired and disabled keys, all get the same response. If the request has no
+/// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in [RFC
+/// 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed and unknown tokens, and those
+/// of revoked, expired and disabled keys, all get the same response. If the request has no
 /// credentials, another scheme than `Bearer` or a bare token, the response names the expected form.
-/// For a gRPC service, use [`for_grpc`](Self::for_grpc): the layer then responds with a gRPC status.
+/// For a gRPC service, use [`for_grpc`](Self::for_grpc): the layer then responds with a gRPC
+/// status.
 ///
 /// A key that is restricted to addresses passes only if the request has a
 /// [`ClientIp`](crate::ClientIp) in its extensions, which the host or a
