@@ -27,8 +27,10 @@ fn revoke(store: &SqliteStore, number: u32) {
     assert!(revoked.unwrap().first);
 }
 
+type Restriction = fn(&mut Settings);
+
 /// Updates, each of which makes a verifier reject what it accepted before.
-const RESTRICTIONS: [(&str, fn(&mut Settings)); 4] = [
+const RESTRICTIONS: [(&str, Restriction); 4] = [
     ("a pause", |settings| settings.enabled = false),
     ("narrowed permissions", |settings| {
         settings.permissions = "calls:read".parse().unwrap();
@@ -49,7 +51,7 @@ fn unrestricted(number: u32) -> Record {
     record
 }
 
-fn restrict(store: &SqliteStore, record: &Record, restriction: fn(&mut Settings)) {
+fn restrict(store: &SqliteStore, record: &Record, restriction: Restriction) {
     let mut settings = Settings::from(&record.key);
     restriction(&mut settings);
     let Record { key, version, .. } = record;
