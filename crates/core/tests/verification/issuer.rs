@@ -3,12 +3,13 @@
 use std::{
     sync::{Arc, Barrier},
     thread,
+    time::Duration,
 };
 
 use keywright_core::{
     Action, Caller, Config, Denied, Environment, Expiry, IdempotencyKey, Introspection,
     IntrospectionRequest, IssueError, IssueOutcome, Issued, KeyUpdate, Keywright, ListKeys,
-    ListStart, Metadata, NewKey, NewRotation, OpenError, Permissions, Prefix, Reach, Scheme,
+    ListStart, Metadata, NewKey, NewRotation, OpenError, Owner, Permissions, Prefix, Reach, Scheme,
     Timestamp, Workspace,
     store::{KeyStore as _, StoreErrorKind},
 };
@@ -72,6 +73,27 @@ fn the_first_key_belongs_to_another_server_only_if_its_id_is_taken() {
     let issued = first().unwrap().unwrap();
     assert!(issued.key.created_at().as_millis() < world.clock.millis());
     assert!(first().unwrap().is_none());
+}
+
+#[test]
+fn the_first_key_has_what_its_caller_has_and_nothing_more() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let world = World::with(|config| config.with_max_lifetime(day));
+    let caller = Caller::new(
+        Workspace::parse("acme").unwrap(),
+        "api_keys:*,calls:*".parse().unwrap(),
+    )
+    .with_owner(Owner::parse("operations").unwrap());
+    let first = |new: NewKey| block_on(world.keys.issuer().create_first(&caller, new));
+    let wide = NewKey::new(name("n")).with_permissions(Permissions::all());
+    let rejected = first(wide).map(drop);
+    assert!(matches!(rejected, Err(IssueError::NotPermitted(_))));
+    let key = first(NewKey::new(name("n"))).unwrap().unwrap().key;
+    assert_eq!(key.permissions, *caller.permissions());
+    assert_eq!(key.owner.as_ref(), caller.owner());
+    assert_eq!(key.parent, None);
+    let end = key.created_at().saturating_add(day);
+    assert_eq!(key.expires_at, Some(end));
 }
 
 #[test]
@@ -235,7 +257,8 @@ fn a_caller_that_another_instance_verified_is_rejected_by_every_operation() {
             );
         }
     }
-    // The host's own word counts everywhere, and so does a clone of this instance.
+    // A caller that the host made is valid in every instance, and so is a caller from a clone of
+    // this instance.
     let own = world.verify(&issued.token).unwrap();
     let clone = world.keys.clone();
     assert!(clone.verifier().trusts(&own.caller()) && clone.verifier().has_verified(&own));
@@ -262,7 +285,7 @@ fn opening_an_empty_store_does_not_claim_it_for_a_prefix() {
     let issued = block_on(acme.issuer().create(&operator(), new())).unwrap();
     assert!(issued.token.expose().starts_with("acme_"));
 
-    // The first creation has claimed the store, also against programs that have it open already.
+    // The first creation has claimed the store, even from programs that already have it open.
     let error = block_on(world.keys.issuer().create(&operator(), new()));
     let message = "the store's keys begin with acme_, not with sk_";
     assert_eq!(error.map(|_| ()).unwrap_err().to_string(), message);
@@ -286,7 +309,7 @@ fn a_creation_that_is_not_permitted_claims_nothing() {
 }
 
 #[test]
-fn of_concurrent_first_creations_with_different_prefixes_one_prefix_wins() {
+fn one_prefix_wins_when_first_creations_with_different_prefixes_are_concurrent() {
     let world = World::new();
     let prefixes = ["aa", "bb", "cc", "dd"];
     let opened = prefixes.map(|prefix| open_with_prefix(&world, prefix).unwrap());

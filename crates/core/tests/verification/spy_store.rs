@@ -37,7 +37,7 @@ pub(crate) struct SpyStore {
     before_touch: Hook,
     touches_to_fail: AtomicU64,
     touch_calls: AtomicU64,
-    /// Whether writes of last uses are never answered.
+    /// Whether writes of last uses never complete.
     stalls: AtomicBool,
     /// The errors of the next updates and revocations, in reverse order.
     failures: Mutex<Vec<StoreErrorKind>>,
@@ -91,7 +91,7 @@ impl SpyStore {
         self.after_find.set(action);
     }
 
-    /// Runs `action` before the next insertion.
+    /// Runs `action` before the next insertion or rotation.
     pub(crate) fn before_insert(&self, action: impl FnOnce() + Send + 'static) {
         self.before_insert.set(action);
     }
@@ -141,7 +141,7 @@ impl SpyStore {
         self.touch_calls.load(Ordering::SeqCst)
     }
 
-    /// Makes writes of last uses wait for ever.
+    /// Makes writes of last uses wait forever.
     pub(crate) fn stall_touches(&self) {
         self.stalls.store(true, Ordering::SeqCst);
     }
@@ -207,6 +207,7 @@ impl KeyStore for SpyStore {
         rotation: &Rotation,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.before_insert.run();
         self.insert_or_fail(self.inner.rotate(workspace, rotation, now))
             .await
     }

@@ -1,10 +1,10 @@
 //! Purges after an interrupted purge, with damaged records, and concurrent with other changes.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyId, ListKeys, Reach, Timestamp,
+    Environment, KeyId, ListKeys, Reach, Timestamp, Workspace,
     store::{KeyStore, Purge, Record, Retire, Rotation, StoreErrorKind},
 };
 use keywright_store_redis::RedisStore;
@@ -99,12 +99,51 @@ fn an_expired_key_is_purged_once_all_its_descendants_have_ended() {
 }
 
 #[test]
+fn a_purge_spares_a_key_that_an_update_lets_expire_later_at_the_same_time() {
+    const ROUNDS: u64 = 200;
+    let server = Server::start();
+    let [here, there] = &[(); 2].map(|()| server.store());
+    let mut spared = 0;
+    for round in 0..ROUNDS {
+        let mut record = sample::record();
+        record.key.workspace = Workspace::parse(&format!("round-{round}")).unwrap();
+        let expired = Purge::new(10)
+            .with_expired_before(sample::now())
+            .with_workspace(record.key.workspace.clone());
+        record.key.expires_at = Timestamp::from_millis(1).ok();
+        let record = insert(here, record);
+        let mut lasting = record.key.clone();
+        lasting.expires_at = None;
+        let (updated, purged) = thread::scope(|scope| {
+            let purge = scope.spawn(|| block_on(there.purge(&expired)).unwrap());
+            // Different moments between the steps of the purge.
+            thread::sleep(Duration::from_micros(round % 50 * 20));
+            let updated = block_on(try_update(here, &record, &lasting));
+            (updated, purge.join().unwrap())
+        });
+        match updated {
+            Ok(updated) => {
+                assert_eq!(purged, 0);
+                assert_eq!(find(there, &record.key.id).unwrap().key, updated.key);
+                spared += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), StoreErrorKind::NotFound);
+                assert_eq!(purged, 1);
+                assert!(!is_there(there, &record));
+            }
+        }
+    }
+    println!("{spared} of {ROUNDS} keys were spared");
+}
+
+#[test]
 fn a_key_that_received_each_successor_of_a_lineage_is_purged_with_it() {
     let server = Server::start();
     let store = server.store();
     let [caller, old] = [(); 2].map(|()| insert(&store, sample::record()));
     let mut lineage = vec![caller.clone(), old];
-    // Each key of the lineage is a successor, and the caller has received it.
+    // The caller has received each successor of the lineage.
     for _ in 0..3 {
         let old = lineage.last().unwrap();
         let mut new = sample::successor_of(old);
@@ -135,7 +174,7 @@ fn a_purge_keeps_lineage_in_a_circle() {
 }
 
 #[test]
-fn a_parent_is_purged_although_a_crashed_purge_left_the_note_of_its_child() {
+fn a_parent_is_purged_although_a_crashed_purge_left_its_child_registered() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());

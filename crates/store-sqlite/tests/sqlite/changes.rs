@@ -187,7 +187,7 @@ fn the_lease_ends_when_the_file_is_lost_and_earlier_copies_stay_invalid() {
     let (lease, id) = (store.lease(), sample::id(1));
     assert!(eventually(|| lease.holds(&id, lease.stamp(&id))));
     // On a busy machine, a lease also lapses because a poll is late. Then the file may be back
-    // before a poll has missed it, and the next attempt counts.
+    // before a poll has missed it. If so, try again.
     assert!(
         eventually(|| {
             fs::rename(folder.file(), folder.0.path().join("elsewhere")).unwrap();
