@@ -21,8 +21,12 @@
 //! }
 //! ```
 //!
+//! A key may be restricted to addresses. Both compare them with the [`ClientIp`] of a request,
+//! which the host sets or [`ClientIpLayer`] derives behind proxies.
+//!
 //! The folder `examples/` contains complete services: on axum, on plain hyper, behind the host's
-//! own sessions, and for gRPC ([`AuthLayer::for_grpc`]).
+//! own sessions, for an organisation with admins and members, as a gateway, and for gRPC
+//! ([`AuthLayer::for_grpc`]).
 //!
 //! # Features
 //!

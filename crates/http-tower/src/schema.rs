@@ -89,8 +89,8 @@ schemas! {
         .build();
 }
 
-/// The length of the longest text of a prefix: an IPv6 address that ends in an IPv4 address, and the
-/// length of the prefix.
+/// The length of the longest text of a prefix: an IPv6 address that ends in an IPv4 address, and
+/// the length of the prefix.
 const MAX_ADDRESS_LENGTH: usize = "0000:0000:0000:0000:0000:ffff:255.255.255.255/128".len();
 
 /// No control character, and at least one character that is not white space. It accepts more names

@@ -44,8 +44,8 @@ pub(super) fn log(outcome: &IssueOutcome, message: &'static str) {
     }
 }
 
-/// Builds the response: 201 with the whole token, or 200 without it for a repeated request. Only the
-/// first names the version of the key, which may have changed before the second.
+/// Builds the response: 201 with the whole token, or 200 without it for a repeated request. Only
+/// the first names the version of the key, which may have changed before the second.
 pub(super) fn respond(outcome: &IssueOutcome, context: &Context) -> ApiResult {
     let (mut response, key) = match outcome {
         IssueOutcome::Issued(issued) => {

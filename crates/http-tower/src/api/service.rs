@@ -33,7 +33,7 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 /// | endpoint | permission | response |
 /// | --- | --- | --- |
 /// | `POST /` | `api_keys:write` | 201 with the new key and its token |
-/// | `GET /?page=&limit=&search=&status=&owner=&cursor=` | `api_keys:read` | 200 with a page of keys |
+/// | `GET /?page=&limit=&search=…` | `api_keys:read` | 200 with a page of keys |
 /// | `GET /{id}` | `api_keys:read` | 200 with the key |
 /// | `PATCH /{id}` | `api_keys:write` | 200 with the changed key |
 /// | `DELETE /{id}?cascade=` | `api_keys:write` | 200; the key is rejected from now on |
@@ -43,9 +43,11 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 /// | `POST /self/rotate` | `api_keys.self:rotate` | 201 with the successor and its token |
 /// | `POST /verify` | `api_keys:verify` | 200; whether a token is valid |
 ///
+/// A list takes `page` or `cursor`, `limit`, and the filters `search`, `status` and `owner`.
+///
 /// A caller with an owner can have the permissions `api_keys.own:read`, `api_keys.own:write` and
-/// `api_keys.own:verify` instead. They reach the keys of that owner, and other keys do not exist for
-/// it. Who changes a key must have its permissions: a caller that lacks one of them gets 403.
+/// `api_keys.own:verify` instead. They reach the keys of that owner, and the caller gets 404 for
+/// others. To change a key, a caller must have its permissions. Otherwise it gets 403.
 ///
 /// `PATCH` keeps the fields that are left out. `null` removes `metadata`, `expires_at` and
 /// `allowed_ips`. The response to a request about a key has its version in `ETag`. With `If-Match`,

@@ -22,8 +22,8 @@ use crate::error::Challenge;
 ///
 /// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
 /// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed and unknown tokens, and
-/// those of revoked, expired and disabled keys, all get the same response. No credentials, another scheme than `Bearer` and a
-/// bare token get a response that names the expected form. In front of a gRPC service,
+/// those of revoked, expired and disabled keys, all get the same response. No credentials, another
+/// scheme than `Bearer` and a bare token get a response that names the expected form. In front of a gRPC service,
 /// [`for_grpc`](Self::for_grpc) makes the layer answer with a gRPC status.
 ///
 /// A key that is restricted to addresses passes only if the request has a
@@ -105,8 +105,8 @@ impl AuthLayer {
     }
 
     /// Reads the token also from another header, whose whole value is the token: `X-API-Key:
-    /// <token>`. (For `Authorization`, it is `Bearer <token>`.) A request that has both headers gets
-    /// 400 with the code `invalid_request`.
+    /// <token>`. (For `Authorization`, it is `Bearer <token>`.) A request that has both headers
+    /// gets 400 with the code `invalid_request`.
     ///
     /// ```
     /// use http::HeaderName;
@@ -160,8 +160,8 @@ impl AuthLayer {
     /// request and the response that the layer would return, and returns what `change` returns.
     ///
     /// Change the body with [`Response::map`], so that the response keeps its status and its
-    /// headers, `WWW-Authenticate` and `Retry-After` among them. [`ApiKeys`](crate::ApiKeys) ignores
-    /// this setting.
+    /// headers, `WWW-Authenticate` and `Retry-After` among them. [`ApiKeys`](crate::ApiKeys)
+    /// ignores this setting.
     ///
     /// ```
     /// use http_body_util::Full;

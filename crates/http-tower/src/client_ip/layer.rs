@@ -22,9 +22,9 @@ type Peer = fn(&Extensions) -> Option<IpAddr>;
 /// The client is the peer of the connection, unless that is a trusted proxy. Then the layer reads
 /// `Forwarded` ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)) or `X-Forwarded-For` from right
 /// to left: each trusted proxy names the peer of its connection, and the first address that is not
-/// a trusted proxy is the client. What stands to the left of it comes from the client, who can write
-/// anything there, and is not read. If all of them are trusted, the client is the leftmost. A header
-/// from a peer that is not trusted changes nothing.
+/// a trusted proxy is the client. The client can write anything to the left of its address, so that
+/// part is not read. If all addresses are trusted, the client is the leftmost. A header from a peer
+/// that is not trusted changes nothing.
 ///
 /// The address is unknown, and the request gets no `ClientIp`, if
 ///
@@ -48,7 +48,8 @@ type Peer = fn(&Extensions) -> Option<IpAddr>;
 ///
 /// // `axum::serve` provides `ConnectInfo` to `into_make_service_with_connect_info`.
 /// fn app(keys: &Keywright) -> Result<Router, Box<dyn std::error::Error>> {
-///     let client_ip = ClientIpLayer::trusting("10.0.0.0/8,fd00::/8".parse()?).with_peer(|extensions| {
+///     let proxies = "10.0.0.0/8,fd00::/8".parse()?;
+///     let client_ip = ClientIpLayer::trusting(proxies).with_peer(|extensions| {
 ///         let info = extensions.get::<ConnectInfo<SocketAddr>>();
 ///         info.map(|ConnectInfo(address)| address.ip())
 ///     });

@@ -57,8 +57,8 @@ impl Challenge {
     }
 }
 
-/// Builds the response to an error of the [`Issuer`](keywright_core::Issuer), for a route of the host
-/// that manages keys: the response that [`ApiKeys`](crate::ApiKeys) gives, with a challenge of the
+/// Builds the response to an error of the [`Issuer`](keywright_core::Issuer), for a route of the
+/// host that manages keys: the response of [`ApiKeys`](crate::ApiKeys), with a challenge of the
 /// realm `api`.
 ///
 /// `request` are the headers of the request. An error that the host must mend is logged, and the

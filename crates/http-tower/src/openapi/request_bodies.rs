@@ -5,12 +5,15 @@
 use utoipa::{
     ToSchema,
     openapi::{
-        Schema,
+        Ref, Schema,
         schema::{ObjectBuilder, OneOfBuilder, Type},
     },
 };
 
-use crate::schema;
+use crate::schema::{
+    ApiKeyAddresses, ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName, ApiKeyPermission,
+    ApiKeyPermissions,
+};
 
 /// A key to create. `expires_at` cannot be given if `expire_now` is `true`.
 #[derive(ToSchema)]
@@ -18,27 +21,27 @@ use crate::schema;
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "used for its schema only")]
 pub(super) struct Creation {
-    name: schema::ApiKeyName,
+    name: ApiKeyName,
     /// Whether the key is already expired when it is created. The default is `false`.
     #[schema(required = false)]
     expire_now: bool,
     /// The time at which the key expires. It cannot be later than the expiry of the caller's key,
     /// which is the default.
     #[schema(required = false)]
-    expires_at: schema::ApiKeyEnd,
+    expires_at: ApiKeyEnd,
     /// The permissions of the key. The caller's permissions must cover each of them, and are the
     /// default.
     #[schema(required = false)]
-    permissions: schema::ApiKeyPermissions,
+    permissions: ApiKeyPermissions,
     /// The environment of the key. The default is that of the caller.
     #[schema(required = false)]
-    environment: schema::ApiKeyEnvironment,
+    environment: ApiKeyEnvironment,
     #[schema(required = false)]
-    metadata: schema::ApiKeyMetadata,
+    metadata: ApiKeyMetadata,
     /// The addresses from which the key may be used. They must lie within those from which the
     /// caller may be used, which are the default.
     #[schema(required = false)]
-    allowed_ips: schema::ApiKeyAddresses,
+    allowed_ips: ApiKeyAddresses,
 }
 
 /// The changes to a key. A field that is left out does not change.
@@ -48,24 +51,49 @@ pub(super) struct Creation {
 #[expect(dead_code, reason = "used for its schema only")]
 pub(super) struct Change {
     #[schema(required = false)]
-    name: schema::ApiKeyName,
+    name: ApiKeyName,
     /// The new permissions, which replace all old permissions. The caller's permissions must cover
     /// each of them.
     #[schema(required = false)]
-    permissions: schema::ApiKeyPermissions,
-    /// The new metadata, which replaces the whole old metadata, or `null` to remove it.
-    #[schema(required = false, nullable = true)]
-    metadata: schema::ApiKeyMetadata,
+    permissions: ApiKeyPermissions,
+    #[schema(required = false, schema_with = metadata_change)]
+    metadata: (),
     /// `false` pauses the key, and `true` resumes it.
     #[schema(required = false)]
     enabled: bool,
-    /// The time at which the key expires, or `null` for the latest time that is possible: that of
-    /// the caller, or never.
-    #[schema(required = false, nullable = true)]
-    expires_at: schema::ApiKeyEnd,
-    /// The addresses from which the key may be used, or `null` for those of the caller.
-    #[schema(required = false, nullable = true)]
-    allowed_ips: schema::ApiKeyAddresses,
+    #[schema(required = false, schema_with = expiry_change)]
+    expires_at: (),
+    #[schema(required = false, schema_with = addresses_change)]
+    allowed_ips: (),
+}
+
+fn metadata_change() -> Schema {
+    nullable::<ApiKeyMetadata>(
+        "The new metadata, which replaces the whole old metadata, or `null` to remove it.",
+    )
+}
+
+fn expiry_change() -> Schema {
+    nullable::<ApiKeyEnd>(
+        "The time at which the key expires, or `null` for the latest time that is possible: that of \
+         the caller, or never.",
+    )
+}
+
+fn addresses_change() -> Schema {
+    nullable::<ApiKeyAddresses>(
+        "The addresses from which the key may be used, or `null` for those of the caller.",
+    )
+}
+
+/// A schema that accepts `null` as well.
+fn nullable<T: ToSchema>(description: &str) -> Schema {
+    let mut schema = Ref::from_schema_name(T::name());
+    description.clone_into(&mut schema.description);
+    OneOfBuilder::new()
+        .item(schema)
+        .item(ObjectBuilder::new().schema_type(Type::Null))
+        .into()
 }
 
 /// The options of a rotation.
@@ -79,7 +107,7 @@ pub(super) struct Rotation {
     /// The time at which the successor expires. It cannot be later than the expiry of the caller's
     /// key. By default the successor has the lifetime of the old key, counted from now.
     #[schema(required = false)]
-    expires_at: schema::ApiKeyEnd,
+    expires_at: ApiKeyEnd,
 }
 
 fn overlap() -> Schema {
@@ -111,7 +139,7 @@ pub(super) struct Presented {
     key: String,
     /// The permission that the key must have. By default none is required.
     #[schema(required = false)]
-    permission: schema::ApiKeyPermission,
+    permission: ApiKeyPermission,
     /// The IP address from which the token was used. A key that is restricted to addresses is not
     /// valid without it.
     #[schema(

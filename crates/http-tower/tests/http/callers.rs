@@ -43,67 +43,67 @@ const ENDPOINTS: [&str; 16] = [
 /// itself, and `e` for the environment. `200-` is a list without the
 /// key, or a verification of it as one that does not exist.
 const EXPECTED: &str = "
-    permissions                            state     target list   get    head   verify create test   live   rename pause  revoke cascaderotate now    self   rotate revoke
-    *                                      live      live   200    200    200    200    201    201    201    200    200    200    200    201    201    200    201    200
-    *                                      live      test   200    200    200    200    201    201    201    200    200    200    200    201    201    200    201    200
-    *                                      test      live   200-   404    404    200-   201    201    403e   404    404    404    404    404    404    200    201    200
-    *                                      test      test   200    200    200    200    201    201    403e   200    200    200    200    201    201    200    201    200
-    *                                      expired   live   401    401    401    401    401    401    401    401    401    401    401    401    401    401    401    401
-    *                                      expired   test   401    401    401    401    401    401    401    401    401    401    401    401    401    401    401    401
-    *                                      revoked   live   401    401    401    401    401    401    401    401    401    401    401    401    401    401    401    401
-    *                                      revoked   test   401    401    401    401    401    401    401    401    401    401    401    401    401    401    401    401
-    *                                      unknown   live   401    401    401    401    401    401    401    401    401    401    401    401    401    401    401    401
-    *                                      absent    live   401    401    401    401    401    401    401    401    401    401    401    401    401    401    401    401
-    api_keys:*                             live      live   200    200    200    200    201    201    201    403*   403*   403*   403*   403*   403*   200    201    200
-    api_keys:*                             live      test   200    200    200    200    201    201    201    403*   403*   403*   403*   403*   403*   200    201    200
-    api_keys:*,calls:*                     live      live   200    200    200    200    201    201    201    200    200    200    200    201    201    200    201    200
-    api_keys:*,calls:write                 live      live   200    200    200    200    201    201    201    403*   403*   403*   403*   403*   403*   200    201    200
-    api_keys:read,api_keys:verify,calls:*  live      live   200    200    200    200    403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    api_keys:read,api_keys:verify,calls:*  live      test   200    200    200    200    403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    api_keys:read,api_keys:verify,calls:*  test      live   200-   404    404    200-   403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    api_keys:write,api_keys:verify,calls:* live      live   403r   403r   403r   200    201    201    201    200    200    200    200    201    201    200    201    200
-    api_keys:write,api_keys:verify,calls:* live      test   403r   403r   403r   200    201    201    201    200    200    200    200    201    201    200    201    200
-    api_keys:write,api_keys:verify,calls:* test      live   403r   403r   403r   200-   201    201    403e   404    404    404    404    404    404    200    201    200
-    api_keys:write,api_keys:verify,calls:* test      test   403r   403r   403r   200    201    201    403e   200    200    200    200    201    201    200    201    200
-    api_keys:read,api_keys:write,calls:*   live      live   200    200    200    403v   201    201    201    200    200    200    200    201    201    200    201    200
-    api_keys:read,api_keys:write,calls:*   test      live   200-   404    404    403v   201    201    403e   404    404    404    404    404    404    200    201    200
-    api_keys:read,api_keys:write,calls:*   test      test   200    200    200    403v   201    201    403e   200    200    200    200    201    201    200    201    200
-    calls:*                                live      live   403r   403r   403r   403v   403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    -                                      live      live   403r   403r   403r   403v   403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    -                                      live      test   403r   403r   403r   403v   403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    -                                      test      live   403r   403r   403r   403v   403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    -                                      test      test   403r   403r   403r   403v   403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    -                                      expired   live   401    401    401    401    401    401    401    401    401    401    401    401    401    401    401    401
-    *                                      host      live   200    200    200    200    201    201    201    200    200    200    200    201    201    404    404    404
-    *                                      host      theirs 200    200    200    200    201    201    201    200    200    200    200    201    201    404    404    404
-    -                                      host      mine   403r   403r   403r   403v   403w   403w   403w   403w   403w   403w   403w   403w   403w   404    404    404
-    *                                      disabled  live   401    401    401    401    401    401    401    401    401    401    401    401    401    401    401    401
-    -                                      disabled  mine   401    401    401    401    401    401    401    401    401    401    401    401    401    401    401    401
-    *                                      live      theirs 200    200    200    200    201    201    201    200    200    200    200    201    201    200    201    200
-    api_keys.own:*,calls:*                 live      mine   200    200    200    200    201    201    201    200    200    200    200    201    201    200    201    200
-    api_keys.own:*,calls:*                 host      mine   200    200    200    200    201    201    201    200    200    200    200    201    201    404    404    404
-    api_keys.own:*,calls:*                 live      live   200-   404    404    200-   201    201    201    404    404    404    404    404    404    200    201    200
-    api_keys.own:*,calls:*                 live      theirs 200-   404    404    200-   201    201    201    404    404    404    404    404    404    200    201    200
-    api_keys.own:*,calls:*                 live      test   200-   404    404    200-   201    201    201    404    404    404    404    404    404    200    201    200
-    api_keys.own:*,calls:*                 test      mine   200-   404    404    200-   201    201    403e   404    404    404    404    404    404    200    201    200
-    api_keys.own:*                         live      mine   200    200    200    200    201    201    201    403*   403*   403*   403*   403*   403*   200    201    200
-    api_keys.own:*                         live      theirs 200-   404    404    200-   201    201    201    404    404    404    404    404    404    200    201    200
-    api_keys.own:read,calls:*              live      mine   200    200    200    403v   403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    api_keys.own:read,calls:*              live      theirs 200-   404    404    403v   403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    api_keys.own:write,calls:*             live      mine   403r   403r   403r   403v   201    201    201    200    200    200    200    201    201    200    201    200
-    api_keys.own:verify,calls:*            live      mine   403r   403r   403r   200    403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    api_keys.own:verify,calls:*            live      theirs 403r   403r   403r   200-   403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    api_keys.own:*,calls:*                 ownerless live   403r   403r   403r   403v   403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    api_keys.own:*,calls:*                 ownerless mine   403r   403r   403r   403v   403w   403w   403w   403w   403w   403w   403w   403w   403w   200    403w   200
-    api_keys:read,api_keys.own:*,calls:*   live      theirs 200    200    200    200-   201    201    201    404    404    404    404    404    404    200    201    200
-    api_keys.self:rotate                   live      mine   403r   403r   403r   403v   403w   403w   403w   403w   403w   403w   403w   403w   403w   200    201    200
-    api_keys.self:*                        live      live   403r   403r   403r   403v   403w   403w   403w   403w   403w   403w   403w   403w   403w   200    201    200
+    permissions                            state     target list    get     head    verify  create  test    live    rename  pause   revoke  cascaderotatenow     self    rotate  revoke
+    *                                      live      live   200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
+    *                                      live      test   200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
+    *                                      test      live   200-    404     404     200-    201     201     403e    404     404     404     404     404     404     200     201     200
+    *                                      test      test   200     200     200     200     201     201     403e    200     200     200     200     201     201     200     201     200
+    *                                      expired   live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      expired   test   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      revoked   live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      revoked   test   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      unknown   live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      absent    live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    api_keys:*                             live      live   200     200     200     200     201     201     201     403*    403*    403*    403*    403*    403*    200     201     200
+    api_keys:*                             live      test   200     200     200     200     201     201     201     403*    403*    403*    403*    403*    403*    200     201     200
+    api_keys:*,calls:*                     live      live   200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys:*,calls:write                 live      live   200     200     200     200     201     201     201     403*    403*    403*    403*    403*    403*    200     201     200
+    api_keys:read,api_keys:verify,calls:*  live      live   200     200     200     200     403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys:read,api_keys:verify,calls:*  live      test   200     200     200     200     403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys:read,api_keys:verify,calls:*  test      live   200-    404     404     200-    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys:write,api_keys:verify,calls:* live      live   403r    403r    403r    200     201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys:write,api_keys:verify,calls:* live      test   403r    403r    403r    200     201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys:write,api_keys:verify,calls:* test      live   403r    403r    403r    200-    201     201     403e    404     404     404     404     404     404     200     201     200
+    api_keys:write,api_keys:verify,calls:* test      test   403r    403r    403r    200     201     201     403e    200     200     200     200     201     201     200     201     200
+    api_keys:read,api_keys:write,calls:*   live      live   200     200     200     403v    201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys:read,api_keys:write,calls:*   test      live   200-    404     404     403v    201     201     403e    404     404     404     404     404     404     200     201     200
+    api_keys:read,api_keys:write,calls:*   test      test   200     200     200     403v    201     201     403e    200     200     200     200     201     201     200     201     200
+    calls:*                                live      live   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    -                                      live      live   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    -                                      live      test   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    -                                      test      live   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    -                                      test      test   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    -                                      expired   live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      host      live   200     200     200     200     201     201     201     200     200     200     200     201     201     404     404     404
+    *                                      host      theirs 200     200     200     200     201     201     201     200     200     200     200     201     201     404     404     404
+    -                                      host      mine   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    404     404     404
+    *                                      disabled  live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    -                                      disabled  mine   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      live      theirs 200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys.own:*,calls:*                 live      mine   200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys.own:*,calls:*                 host      mine   200     200     200     200     201     201     201     200     200     200     200     201     201     404     404     404
+    api_keys.own:*,calls:*                 live      live   200-    404     404     200-    201     201     201     404     404     404     404     404     404     200     201     200
+    api_keys.own:*,calls:*                 live      theirs 200-    404     404     200-    201     201     201     404     404     404     404     404     404     200     201     200
+    api_keys.own:*,calls:*                 live      test   200-    404     404     200-    201     201     201     404     404     404     404     404     404     200     201     200
+    api_keys.own:*,calls:*                 test      mine   200-    404     404     200-    201     201     403e    404     404     404     404     404     404     200     201     200
+    api_keys.own:*                         live      mine   200     200     200     200     201     201     201     403*    403*    403*    403*    403*    403*    200     201     200
+    api_keys.own:*                         live      theirs 200-    404     404     200-    201     201     201     404     404     404     404     404     404     200     201     200
+    api_keys.own:read,calls:*              live      mine   200     200     200     403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys.own:read,calls:*              live      theirs 200-    404     404     403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys.own:write,calls:*             live      mine   403r    403r    403r    403v    201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys.own:verify,calls:*            live      mine   403r    403r    403r    200     403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys.own:verify,calls:*            live      theirs 403r    403r    403r    200-    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys.own:*,calls:*                 ownerless live   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys.own:*,calls:*                 ownerless mine   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys:read,api_keys.own:*,calls:*   live      theirs 200     200     200     200-    201     201     201     404     404     404     404     404     404     200     201     200
+    api_keys.self:rotate                   live      mine   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     201     200
+    api_keys.self:*                        live      live   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     201     200
 ";
 
 /// The owner of the callers, except for those without an owner.
 const MEMBER: &str = "user:1";
 
-/// What a request is made with.
+/// The party that makes a request.
 enum TestCaller {
     Key(KeyId, String),
     /// A caller of the host that is not a key.

@@ -179,7 +179,7 @@ async fn an_optional_layer_lets_only_requests_without_credentials_through() {
     assert_eq!(through(&guard, &[]).await.text, "anonymous false");
     let response = through(&guard, &[("authorization", &bearer)]).await;
     assert_eq!(response.status, StatusCode::FORBIDDEN);
-    // What another instance has verified does not pass as verified.
+    // A caller that another instance has verified does not pass as verified.
     let elsewhere = library().await;
     let foreign = issue(&elsewhere, "*").await;
     let token = foreign.token.expose().as_bytes();
@@ -188,7 +188,7 @@ async fn an_optional_layer_lets_only_requests_without_credentials_through() {
     request.extensions_mut().insert(verified.caller());
     request.extensions_mut().insert(verified);
     assert_eq!(send_through(&auth, request).await.text, "anonymous false");
-    // The endpoints need a caller all the same.
+    // The endpoints still need a caller.
     let service = ApiKeys::nested(&keys, "").with_auth(auth);
     let response = send(service, get(&[])).await;
     assert_eq!(response.json()["code"], "missing_token");
