@@ -23,8 +23,8 @@ use crate::error::Challenge;
 /// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
 /// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed and unknown tokens, and
 /// those of revoked, expired and disabled keys, all get the same response. No credentials, another
-/// scheme than `Bearer` and a bare token get a response that names the expected form. In front of a gRPC service,
-/// [`for_grpc`](Self::for_grpc) makes the layer answer with a gRPC status.
+/// scheme than `Bearer` and a bare token get a response that names the expected form. In front of a
+/// gRPC service, [`for_grpc`](Self::for_grpc) makes the layer respond with a gRPC status.
 ///
 /// A key that is restricted to addresses passes only if the request has a
 /// [`ClientIp`](crate::ClientIp) in its extensions, which the host or a

@@ -40,8 +40,8 @@ const ENDPOINTS: [&str; 16] = [
 ///
 /// The letter after 403 names the reason: `r`, `w` and `v` for the missing permission
 /// `api_keys:read`, `api_keys:write` or `api_keys:verify`, `*` for a missing permission of the key
-/// itself, and `e` for the environment. `200-` is a list without the
-/// key, or a verification of it as one that does not exist.
+/// itself, and `e` for the environment. `200-` is a list without the key, or a verification that
+/// reports the key as not found.
 const EXPECTED: &str = "
     permissions                            state     target list    get     head    verify  create  test    live    rename  pause   revoke  cascaderotatenow     self    rotate  revoke
     *                                      live      live   200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
