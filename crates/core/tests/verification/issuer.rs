@@ -3,12 +3,13 @@
 use std::{
     sync::{Arc, Barrier},
     thread,
+    time::Duration,
 };
 
 use keywright_core::{
     Action, Caller, Config, Denied, Environment, Expiry, IdempotencyKey, Introspection,
     IntrospectionRequest, IssueError, IssueOutcome, Issued, KeyUpdate, Keywright, ListKeys,
-    ListStart, Metadata, NewKey, NewRotation, OpenError, Permissions, Prefix, Reach, Scheme,
+    ListStart, Metadata, NewKey, NewRotation, OpenError, Owner, Permissions, Prefix, Reach, Scheme,
     Timestamp, Workspace,
     store::{KeyStore as _, StoreErrorKind},
 };
@@ -72,6 +73,27 @@ fn the_first_key_belongs_to_another_server_only_if_its_id_is_taken() {
     let issued = first().unwrap().unwrap();
     assert!(issued.key.created_at().as_millis() < world.clock.millis());
     assert!(first().unwrap().is_none());
+}
+
+#[test]
+fn the_first_key_has_what_its_caller_has_and_nothing_more() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let world = World::with(|config| config.with_max_lifetime(day));
+    let caller = Caller::new(
+        Workspace::parse("acme").unwrap(),
+        "api_keys:*,calls:*".parse().unwrap(),
+    )
+    .with_owner(Owner::parse("operations").unwrap());
+    let first = |new: NewKey| block_on(world.keys.issuer().create_first(&caller, new));
+    let wide = NewKey::new(name("n")).with_permissions(Permissions::all());
+    let rejected = first(wide).map(drop);
+    assert!(matches!(rejected, Err(IssueError::NotPermitted(_))));
+    let key = first(NewKey::new(name("n"))).unwrap().unwrap().key;
+    assert_eq!(key.permissions, *caller.permissions());
+    assert_eq!(key.owner.as_ref(), caller.owner());
+    assert_eq!(key.parent, None);
+    let end = key.created_at().saturating_add(day);
+    assert_eq!(key.expires_at, Some(end));
 }
 
 #[test]

@@ -233,25 +233,44 @@ fn a_caller_that_is_narrowed_after_its_verification_grants_what_it_has_now() {
     assert!(matches!(rejected, Err(IssueError::NotPermitted(_))));
 }
 
-#[test]
-fn a_caller_that_is_narrowed_while_its_key_is_inserted_grants_nothing_more() {
-    let world = World::new();
-    let issued = issue_with(&world, "api_keys:write,calls:*");
-    let caller = world.verify(&issued.token).unwrap().caller();
-    let narrow = KeyUpdate::new().with_permissions("api_keys:write".parse().unwrap());
-    // The store rejects the insertion, because the caller has changed, and the issuer reads the
-    // caller again.
+/// Narrows the caller's key to these permissions right before the next insertion or rotation, which
+/// the store rejects because of that.
+fn narrow_before_insert(world: &World, id: KeyId, permissions: &str) {
+    let other = world.clone();
+    let narrow = KeyUpdate::new().with_permissions(permissions.parse().unwrap());
     world.store.fail_inserts(&[StoreErrorKind::Conflict]);
-    let (other, id) = (world.clone(), issued.key.id);
     world.store.before_insert(move || {
         other.update(&id, &narrow).unwrap();
     });
-    let new = NewKey::new(name("n")).with_permissions("calls:read".parse().unwrap());
-    let rejected = block_on(world.keys.issuer().create(&caller, new)).map(drop);
-    assert!(
-        matches!(rejected, Err(IssueError::NotPermitted(_))),
-        "{rejected:?}"
-    );
+}
+
+#[test]
+fn a_caller_that_is_narrowed_during_a_creation_or_a_rotation_receives_nothing_more() {
+    let world = World::new();
+    let target = issue_with(&world, "calls:read").key.id;
+    // Without the permissions of the key, and without the permission for the operation.
+    for left in ["api_keys:write", "calls:*"] {
+        let issued = issue_with(&world, "api_keys:write,calls:*");
+        let caller = world.verify(&issued.token).unwrap().caller();
+        let issuer = world.keys.issuer();
+        narrow_before_insert(&world, issued.key.id, left);
+        let new = NewKey::new(name("n")).with_permissions("calls:read".parse().unwrap());
+        let rejected = block_on(issuer.create(&caller, new)).map(drop);
+        assert!(
+            matches!(rejected, Err(IssueError::NotPermitted(_))),
+            "{left}"
+        );
+
+        let restored = KeyUpdate::new().with_permissions(issued.key.permissions.clone());
+        world.update(&issued.key.id, &restored).unwrap();
+        narrow_before_insert(&world, issued.key.id, left);
+        let rejected = block_on(issuer.rotate(&caller, &target, &NewRotation::new())).map(drop);
+        assert!(
+            matches!(rejected, Err(IssueError::NotPermitted(_))),
+            "{left}"
+        );
+    }
+    // The target, and the two callers.
     let listed = block_on(world.keys.issuer().list(&operator(), ListKeys::new())).unwrap();
-    assert_eq!(listed.total, Some(1));
+    assert_eq!(listed.total, Some(3));
 }

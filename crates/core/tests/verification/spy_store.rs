@@ -91,7 +91,7 @@ impl SpyStore {
         self.after_find.set(action);
     }
 
-    /// Runs `action` before the next insertion.
+    /// Runs `action` before the next insertion or rotation.
     pub(crate) fn before_insert(&self, action: impl FnOnce() + Send + 'static) {
         self.before_insert.set(action);
     }
@@ -207,6 +207,7 @@ impl KeyStore for SpyStore {
         rotation: &Rotation,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.before_insert.run();
         self.insert_or_fail(self.inner.rotate(workspace, rotation, now))
             .await
     }
