@@ -41,13 +41,19 @@ fn the_documented_request_creates_a_key_that_works() {
             "created_at": created.text("created_at"),
             "last_used_at": me.text("last_used_at"),
             "is_expired": false,
+            "status": "active",
             "environment": "live",
+            "owner": null,
             "permissions": ["*"],
+            "enabled": true,
             "expires_at": null,
             "revoked_at": null,
+            "allowed_ips": null,
             "metadata": null,
             "parent_id": server.whoami(&first).text("id"),
+            "predecessor_id": null,
             "successor_id": null,
+            "rotated_by_id": null,
         })
     );
     // The secret is neither in the write-ahead log nor in the checkpointed file.

@@ -24,7 +24,7 @@ impl Redis {
         let id = *parse(token).id().as_bytes();
         let name = [b"kw:r:{", &id[8..11], b"}:", &id].concat();
         let mut request = b"*4\r\n".to_vec();
-        for part in [b"SETRANGE", name.as_slice(), b"18", &[0; 8]] {
+        for part in [b"SETRANGE", name.as_slice(), b"19", &[0; 8]] {
             request.extend(format!("${}\r\n", part.len()).bytes());
             request.extend(part);
             request.extend(b"\r\n");

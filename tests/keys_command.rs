@@ -1,24 +1,17 @@
 //! `keywright keys …`, with and without a running server.
 
 use std::{
-    path::Path,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::support::{
-    FAST, FAST_UNLIMITED, Server, SetOnDrop, assert_fails, id_of, keys, operator_key, run, verify,
-    wait_for, wait_for_staleness_bound,
+    FAST, FAST_UNLIMITED, Server, SetOnDrop, assert_fails, id_of, keys, keys_json, operator_key,
+    run, verify, wait_for, wait_for_staleness_bound,
 };
-
-#[track_caller]
-fn keys_json(folder: &Path, arguments: &[&str]) -> Value {
-    serde_json::from_str(&keys(folder, &[arguments, &["--json"]].concat())).unwrap()
-}
 
 /// Removes the last uses, which a server returns before it stores them.
 fn without_last_uses(mut response: Value) -> Value {
@@ -103,7 +96,7 @@ fn no_name_can_misalign_the_table_of_a_list() {
     let column = header.find("NAME").unwrap();
     for (row, name) in rows.iter().rev().zip(names) {
         assert!(
-            row.starts_with("key_") && row[20..].starts_with("  active  live  "),
+            row.starts_with("key_") && row[20..].starts_with("  active  never    never"),
             "{row}"
         );
         let shown = &row[column..];
@@ -113,6 +106,9 @@ fn no_name_can_misalign_the_table_of_a_list() {
             assert_eq!(shown, name);
         }
     }
+    let wide = keys(path, &["list", "--wide"]);
+    assert_eq!(wide.lines().count(), 1 + names.len(), "{wide}");
+    assert!(!wide.contains(['\u{1b}', '\u{202e}']), "{wide}");
     // JSON is also escaped, because it may be printed on a terminal.
     let json = keys(path, &["list", "--json"]);
     assert!(!json.contains(['\u{202e}', '\u{2028}']), "{json}");
@@ -127,7 +123,7 @@ fn no_name_can_misalign_the_table_of_a_list() {
 }
 
 #[test]
-fn get_shows_a_key_and_rename_changes_it() {
+fn get_shows_a_key_and_update_changes_it() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let server = Server::start(path, &FAST);
@@ -136,7 +132,7 @@ fn get_shows_a_key_and_rename_changes_it() {
     let metadata = "{\"team\":\"\u{9b}31m\"}";
     let shown = keys(
         path,
-        &["rename", &id, "--name", " New ", "--metadata", metadata],
+        &["update", &id, "--name", " New ", "--metadata", metadata],
     );
     assert_eq!(shown, keys(path, &["get", &id]));
     for line in ["name         New", "status       active", "permissions  *"] {
@@ -147,14 +143,14 @@ fn get_shows_a_key_and_rename_changes_it() {
     assert_eq!(me["name"], "New");
     assert_eq!(me["metadata"]["team"], "\u{9b}31m");
     // A field that is not given stays.
-    let renamed = keys_json(path, &["rename", &id, "--name", "Newer"]);
+    let renamed = keys_json(path, &["update", &id, "--name", "Newer"]);
     assert_eq!(renamed["metadata"], me["metadata"]);
     wait_for_staleness_bound();
     assert_eq!(
         without_last_uses(renamed),
         without_last_uses(server.whoami(&token).json())
     );
-    assert_fails(path, &["keys", "rename", &id], &["--name"]);
+    assert_fails(path, &["keys", "update", &id], &["--name", "--any-ip"]);
 }
 
 #[test]
@@ -289,64 +285,6 @@ fn rotate_prints_only_the_new_token_and_lets_the_old_one_expire() {
 }
 
 #[test]
-fn purge_deletes_keys_that_were_revoked_long_ago_and_have_no_descendants() {
-    let folder = tempdir().unwrap();
-    let path = folder.path();
-    let server = Server::start(path, &FAST);
-    let [parent, childless, recent] = [(); 3].map(|()| operator_key(path, &FAST));
-    let elsewhere = operator_key(path, &[&FAST[..], &["--workspace", "other"]].concat());
-    let child = server.create(&parent, r#"{"name":"child"}"#).text("secret");
-    for token in [&parent, &childless, &recent] {
-        keys(path, &["revoke", &id_of(token)]);
-    }
-    keys(path, &["revoke", "--all", "--workspace", "other"]);
-    let file = Connection::open(path.join("keywright.db")).unwrap();
-    let age = |token: &str, revoked_at: i64| {
-        let id = &id_of(token)[4..];
-        let sql = "UPDATE keys SET revoked_at = ?2 WHERE id = CAST(?1 AS BLOB)";
-        assert_eq!(file.execute(sql, (id, revoked_at)), Ok(1));
-    };
-    // 2024-03-01T10:00:00Z in milliseconds.
-    for token in [&parent, &childless, &elsewhere] {
-        age(token, 1_709_287_200_000);
-    }
-    let purge =
-        |arguments: &[&str]| keys(path, &[&["purge", "--revoked-before"], arguments].concat());
-    assert_eq!(purge(&["2024-03-01"]), "purged 0 keys\n");
-    assert_eq!(purge(&["2024-03-01T11:00:00+01:00"]), "purged 0 keys\n");
-    let default = ["2024-03-01T10:00:00.001Z", "--workspace", "default"];
-    assert_eq!(purge(&default), "purged 1 key\n");
-    assert_fails(path, &["keys", "get", &id_of(&childless)], &["no key"]);
-    assert_eq!(verify(path, &childless, &[]), (1, "NOT_FOUND".into()));
-    assert_eq!(server.whoami(&childless).status, 401);
-
-    // For any date, recently revoked keys and ancestors of active keys stay.
-    let output = run(
-        path,
-        &["keys", "purge", "--json", "--revoked-before", "9999-01-01"],
-    );
-    assert_eq!(output.stdout, b"{\"purged\":1}\n");
-    assert!(
-        String::from_utf8(output.stderr)
-            .unwrap()
-            .contains("24 hours")
-    );
-    assert_fails(
-        path,
-        &["keys", "get", &id_of(&elsewhere), "--workspace", "other"],
-        &["other"],
-    );
-    assert_eq!(verify(path, &recent, &[]), (1, "REVOKED".into()));
-    assert_eq!(server.whoami(&child).status, 200);
-    assert_eq!(
-        keys(path, &["revoke", &id_of(&parent), "--cascade"]),
-        "revoked 1 key\n"
-    );
-    age(&child, 1_709_287_200_000);
-    assert_eq!(purge(&["2024-03-02"]), "purged 2 keys\n");
-}
-
-#[test]
 fn errors_are_one_line_and_create_no_file() {
     let folder = tempdir().unwrap();
     let path = folder.path();
@@ -354,12 +292,17 @@ fn errors_are_one_line_and_create_no_file() {
     for arguments in [
         &["keys", "list"][..],
         &["keys", "get", id],
-        &["keys", "rename", id, "--name", "n"],
+        &["keys", "update", id, "--name", "n"],
+        &["keys", "update", id, "--no-attributes"],
+        &["keys", "disable", id],
+        &["keys", "enable", id],
         &["keys", "revoke", id],
         &["keys", "revoke", "--all", "--workspace", "default"],
+        &["keys", "revoke", "--owner", "o", "--workspace", "default"],
         &["keys", "rotate", id],
         &["keys", "verify"],
         &["keys", "purge", "--revoked-before", "2024-01-01"],
+        &["keys", "purge", "--expired-before", "2024-01-01"],
     ] {
         assert_fails(path, arguments, &["keywright.db", "--store"]);
         let memory = [&["--store", "memory:"], arguments].concat();
@@ -370,7 +313,10 @@ fn errors_are_one_line_and_create_no_file() {
     operator_key(path, &FAST);
     for arguments in [
         &["keys", "get", id][..],
-        &["keys", "rename", id, "--name", "n"],
+        &["keys", "update", id, "--name", "n"],
+        &["keys", "update", id, "--attributes", "{}"],
+        &["keys", "disable", id],
+        &["keys", "enable", id],
         &["keys", "revoke", id],
         &["keys", "rotate", id],
     ] {
@@ -388,8 +334,65 @@ fn errors_are_one_line_and_create_no_file() {
             &["revoke", "--all", "--cascade", "--workspace", "w"],
             "--cascade",
         ),
-        (&["rename", id, "--name", "\u{7}"], "control"),
-        (&["rename", id, "--metadata", "[]"], "object"),
+        (
+            &["revoke", "--all", "--owner", "o", "--workspace", "w"],
+            "--owner",
+        ),
+        (
+            &["revoke", id, "--owner", "o", "--workspace", "w"],
+            "--owner",
+        ),
+        (&["update", id, "--name", "\u{7}"], "control"),
+        (&["update", id, "--metadata", "[]"], "object"),
+        (&["update", id, "--attributes", "[]"], "object"),
+        (
+            &["update", id, "--metadata", "{}", "--no-metadata"],
+            "--no-metadata",
+        ),
+        (
+            &["update", id, "--attributes", "{}", "--no-attributes"],
+            "--no-attributes",
+        ),
+        (
+            &["update", id, "--any-ip", "--allowed-ips", "::1"],
+            "--any-ip",
+        ),
+        (&["update", id, "--allowed-ips", ""], "192.0.2.7"),
+        (&["update", id, "--allowed-ips", "10.0.0.1/8"], "10.0.0.0/8"),
+        (&["update", id, "--enable", "--disable"], "--disable"),
+        (
+            &["update", id, "--never-expires", "--expires-in", "1d"],
+            "--never-expires",
+        ),
+        (
+            &[
+                "update",
+                id,
+                "--never-expires",
+                "--expires-at",
+                "2999-01-01",
+            ],
+            "--never-expires",
+        ),
+        (
+            &[
+                "update",
+                id,
+                "--expires-in",
+                "1d",
+                "--expires-at",
+                "2999-01-01",
+            ],
+            "--expires-at",
+        ),
+        (&["update", id, "--expires-in", "0s"], "--expires-in"),
+        (&["update", id, "--expires-at", "tomorrow"], "2026-01-31"),
+        (&["update", id, "--owner", "o"], "--owner"),
+        (&["disable"], "<ID>"),
+        (&["create", "--name", "n", "--owner", "a b"], "--owner"),
+        (&["list", "--owner", ""], "--owner"),
+        (&["verify", "--client-ip", "localhost"], "--client-ip"),
+        (&["verify", "--permission", "A"], "--permission"),
         (&["rotate", id, "--expires-in", "0s"], "--expires-in"),
         (&["list", "--page", "0"], "--page"),
         (&["list", "--limit", "101"], "--limit"),
@@ -398,6 +401,8 @@ fn errors_are_one_line_and_create_no_file() {
         (&["list", "--cursor", "x", "--page", "2"], "--page"),
         (&["list", "--workspace", "a b"], "--workspace"),
         (&["purge"], "--revoked-before"),
+        (&["purge"], "--expired-before"),
+        (&["purge", "--expired-before", "yesterday"], "2026-01-31"),
         (&["purge", "--revoked-before", "yesterday"], "2026-01-31"),
     ] {
         assert_fails(path, &[&["keys"], arguments].concat(), &[word]);
@@ -409,7 +414,8 @@ fn each_command_has_help() {
     let folder = tempdir().unwrap();
     let all = keys(folder.path(), &["--help"]);
     for command in [
-        "create", "list", "get", "rename", "revoke", "rotate", "verify", "purge",
+        "create", "list", "get", "update", "disable", "enable", "revoke", "rotate", "verify",
+        "purge",
     ] {
         assert!(all.contains(&format!("  {command} ")), "{all}");
         let help = keys(folder.path(), &[command, "--help"]);

@@ -42,7 +42,14 @@ fn the_metrics_count_requests_and_contain_no_text_of_a_client() {
     let admin = operator_key(folder.path(), &workspace);
     let server = Server::start(folder.path(), &FAST);
     let (_, before) = scrape(&server);
-    for name in ["accepted", "wrong_secret", "revoked", "malformed"] {
+    for name in [
+        "accepted",
+        "wrong_secret",
+        "revoked",
+        "disabled",
+        "address_not_allowed",
+        "malformed",
+    ] {
         assert_eq!(before[&outcome(name)], 0.0, "{name}");
     }
     assert_eq!(before["keywright_instances"], 1.0);
@@ -76,7 +83,8 @@ fn the_metrics_count_requests_and_contain_no_text_of_a_client() {
             .filter(|(series, _)| names.iter().any(|name| series.starts_with(name)));
         counted.map(|(_, value)| value).sum::<f64>()
     };
-    // A scrape may fall between the counters of one publication: the misses are the last to follow.
+    // A scrape may see a publication of which only some counters have arrived. The misses arrive
+    // last.
     let (text, after) = scrape_until(&server, |series| {
         series[&outcome("revoked")] == 2.0 && decided(series) >= 9.0
     });
@@ -116,4 +124,29 @@ fn the_metrics_count_requests_and_contain_no_text_of_a_client() {
     }
     assert!(!text.to_lowercase().contains("tell-tale"), "{text}");
     assert!(!text.contains("key_"), "{text}");
+}
+
+#[test]
+fn rejections_of_paused_keys_and_of_other_addresses_are_counted() {
+    let folder = tempdir().unwrap();
+    let admin = operator_key(folder.path(), &FAST);
+    let server = Server::start(folder.path(), &FAST);
+    let paused = server.create(&admin, r#"{"name":"paused"}"#);
+    let body = r#"{"name":"restricted","allowed_ips":["192.0.2.0/24"]}"#;
+    let restricted = server.create(&admin, body).text("secret");
+    let path = paused.header("location");
+    let updated = server.send("PATCH", path, &admin, r#"{"enabled":false}"#);
+    assert_eq!(updated.status, 200, "{updated:?}");
+    for _ in 0..2 {
+        assert_eq!(server.whoami(&paused.text("secret")).status, 401);
+    }
+    for _ in 0..3 {
+        assert_eq!(server.whoami(&restricted).status, 403);
+    }
+    let (text, series) = scrape_until(&server, |series| {
+        series[&outcome("disabled")] >= 2.0 && series[&outcome("address_not_allowed")] >= 3.0
+    });
+    assert_eq!(series[&outcome("disabled")], 2.0, "{text}");
+    assert_eq!(series[&outcome("address_not_allowed")], 3.0, "{text}");
+    assert!(!text.contains("192.0.2"), "{text}");
 }

@@ -21,6 +21,8 @@ fn the_document_has_every_route_and_response_of_the_server() {
         ("/openapi.json", &["get"]),
         ("/readyz", &["get"]),
         ("/v1/api-keys", &["get", "post"]),
+        ("/v1/api-keys/self", &["delete", "get"]),
+        ("/v1/api-keys/self/rotate", &["post"]),
         ("/v1/api-keys/verify", &["post"]),
         ("/v1/api-keys/{id}", &["delete", "get", "patch"]),
         ("/v1/api-keys/{id}/rotate", &["post"]),
@@ -39,9 +41,9 @@ fn the_document_has_every_route_and_response_of_the_server() {
             }
         }
     }
-    assert_eq!(paths.len(), 9);
+    assert_eq!(paths.len(), 11);
     let responses = &paths["/v1/whoami"]["get"]["responses"];
-    for status in ["200", "400", "401", "408", "500", "503"] {
+    for status in ["200", "400", "401", "403", "408", "500", "503"] {
         assert!(responses.get(status).is_some(), "{status}");
     }
 }

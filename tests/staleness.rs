@@ -36,8 +36,8 @@ impl Story {
         key
     }
 
-    /// Revokes keys `times` times while both servers are busy. `revoke` returns the tokens that
-    /// must be rejected from its acknowledgement on.
+    /// Revokes or pauses keys `times` times while both servers are busy. `revoke` returns the
+    /// tokens that must be rejected from its acknowledgement on.
     fn revoke_under_load(
         &self,
         what: &str,
@@ -87,6 +87,19 @@ fn a_rotation_without_overlap_is_applied_by_the_other_server_within_the_bound() 
         let rotated = story.here.send("POST", &path, &story.admin, now);
         assert_eq!(rotated.status, 201, "{rotated:?}");
         assert_eq!(client.whoami(&rotated.text("secret")), 200);
+        vec![key.text("secret")]
+    });
+}
+
+#[test]
+fn a_pause_is_applied_by_the_other_server_within_the_bound() {
+    let story = Story::start();
+    story.revoke_under_load("paused by a server", 20, |client| {
+        let key = story.cached_there(client, &story.admin);
+        let path = key.header("location");
+        let pause = r#"{"enabled":false}"#;
+        let paused = story.here.send("PATCH", path, &story.admin, pause);
+        assert_eq!(paused.status, 200, "{paused:?}");
         vec![key.text("secret")]
     });
 }

@@ -25,8 +25,9 @@ const VERIFIED: usize = 10_000;
 
 /// Inserts a new key. The columns are those of the store's schema that a new key sets.
 const INSERT: &str = "
-    INSERT INTO keys (id, workspace, environment, name, permissions, parent, hash, tag, version)
-    VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, 1)";
+    INSERT INTO keys
+        (id, workspace, environment, name, permissions, enabled, parent, hash, tag, version)
+    VALUES (?1, ?2, 0, ?3, ?4, 1, ?5, ?6, ?7, 1)";
 
 /// No journal, and the indexes in memory. If filling fails, the file is discarded.
 const SETTINGS: &str = "

@@ -6,15 +6,15 @@
 mod endpoint;
 mod library;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_executor::block_on;
 use http::{Request, header};
 use keywright_assurance::inputs::start_time;
 use keywright_core::{
-    Caller, Denied, Expiry, Issued, Keywright, ListKeys, MemoryStore, Name, NewKey, Permission,
-    Permissions, Prefix, Reach, Timestamp, TokenRef, VerifyError, Workspace,
+    AllowedIps, Caller, Denied, Expiry, Issued, KeyUpdate, Keywright, ListKeys, MemoryStore, Name,
+    NewKey, Permission, Permissions, Prefix, Reach, Timestamp, TokenRef, VerifyError, Workspace,
 };
 use keywright_http_tower::ApiKeys;
 use libfuzzer_sys::fuzz_target;
@@ -37,7 +37,7 @@ fuzz_target!(|body: &[u8]| {
     let object = value.as_ref().and_then(Value::as_object);
     verify(&host, body, object);
     create(&host, body, object);
-    rename(&host, body, object);
+    update(&host, body, object);
     rotate(&host, body, value.as_ref());
     check_bounds(&host, body);
 });
@@ -46,14 +46,9 @@ fn create(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     let before = host.total();
     let response = host.send("POST", "", body);
     let wanted = object.and_then(NewKeyBody::read);
-    let covered = |permission: &String| {
-        ["api_keys:", "calls:"]
-            .iter()
-            .any(|stem| permission.starts_with(stem))
-    };
     let expected = match &wanted {
         None => 400,
-        Some(wanted) if !wanted.permissions.iter().flatten().all(covered) => 403,
+        Some(wanted) if !wanted.permissions.iter().flatten().all(is_covered) => 403,
         Some(NewKeyBody { end: Some(end), .. }) if *end <= start_time() => 400,
         Some(_) => 201,
     };
@@ -68,14 +63,19 @@ fn create(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     } else {
         wanted.end
     };
-    let all = || Vec::from(["api_keys:*", "calls:*"].map(str::to_owned));
     let given = response.json.as_object().expect("the body is an object");
     for (member, value) in [
         ("name", json!(wanted.name)),
-        ("permissions", json!(wanted.permissions.unwrap_or_else(all))),
+        (
+            "permissions",
+            json!(wanted.permissions.unwrap_or_else(all_permissions)),
+        ),
         ("environment", json!(wanted.environment)),
         ("expires_at", json!(end.map(|end| end.to_string()))),
         ("metadata", json!(wanted.metadata)),
+        ("allowed_ips", json!(wanted.allowed_ips)),
+        ("enabled", json!(true)),
+        ("owner", Value::Null),
         ("parent_id", Value::Null),
     ] {
         assert_eq!(given[member], value, "{member}");
@@ -84,8 +84,14 @@ fn create(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     let prefix = Prefix::parse(library::PREFIX).expect("the prefix is valid");
     assert!(TokenRef::parse(token.as_bytes(), &prefix).is_ok());
     match block_on(host.keys.verifier().verify(token.as_bytes())) {
-        Ok(verified) => assert!(!wanted.expired && given["id"] == verified.key().id.to_string()),
+        Ok(verified) => {
+            assert!(!wanted.expired && wanted.allowed_ips.is_none());
+            assert_eq!(given["id"], verified.key().id.to_string());
+        }
         Err(VerifyError::Denied(Denied::Expired(_))) => assert!(wanted.expired),
+        Err(VerifyError::Denied(Denied::AddressNotAllowed(_))) => {
+            assert!(!wanted.expired && wanted.allowed_ips.is_some());
+        }
         Err(error) => panic!("{error}"),
     }
 }
@@ -98,6 +104,7 @@ struct NewKeyBody {
     permissions: Option<Vec<String>>,
     environment: String,
     metadata: Option<Value>,
+    allowed_ips: Option<Vec<String>>,
 }
 
 impl NewKeyBody {
@@ -109,6 +116,7 @@ impl NewKeyBody {
             "permissions",
             "environment",
             "metadata",
+            "allowed_ips",
         ];
         let wanted = Self {
             name: name(object.get("name")?)?,
@@ -117,35 +125,79 @@ impl NewKeyBody {
             permissions: optional(object, "permissions", permissions)?,
             environment: optional(object, "environment", environment)?.unwrap_or("live".into()),
             metadata: optional(object, "metadata", metadata)?,
+            allowed_ips: optional(object, "allowed_ips", allowed_ips)?,
         };
         let both = wanted.expired && wanted.end.is_some();
         (has_only(object, &names) && !both).then_some(wanted)
     }
 }
 
-fn rename(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
+fn update(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     let path = host.renamed.key.id.to_string();
     let response = host.send("PATCH", &path, body);
-    let wanted = object.and_then(|object| {
-        let name = optional(object, "name", name)?;
-        let metadata = optional(object, "metadata", metadata)?;
-        let any = name.is_some() || metadata.is_some();
-        let any = any && has_only(object, &["name", "metadata"]);
-        any.then_some((name, metadata))
-    });
-    let (name, metadata) = match wanted {
-        Some((name, metadata)) => {
-            assert_eq!(response.status, 200, "{response}");
-            (name, metadata)
-        }
-        None => {
-            assert_eq!(response.status, 400, "{response}");
-            (None, None)
-        }
+    let wanted = object.and_then(UpdateBody::read);
+    let expected = match &wanted {
+        None => 400,
+        Some(wanted) if !wanted.permissions.iter().flatten().all(is_covered) => 403,
+        Some(UpdateBody {
+            end: Some(Some(end)),
+            ..
+        }) if *end <= start_time() => 400,
+        Some(_) => 200,
     };
+    assert_eq!(response.status, expected, "{response}");
+    let wanted = wanted.filter(|_| expected == 200).unwrap_or_default();
     let key = host.item(&path);
-    assert_eq!(key["name"], name.unwrap_or("renamed".into()));
-    assert_eq!(key["metadata"], metadata.unwrap_or_default());
+    let end = wanted.end.flatten().map(|end| end.to_string());
+    let enabled = wanted.enabled.unwrap_or(true);
+    for (member, value) in [
+        ("name", json!(wanted.name.unwrap_or("renamed".into()))),
+        (
+            "permissions",
+            json!(wanted.permissions.unwrap_or_else(all_permissions)),
+        ),
+        ("metadata", json!(wanted.metadata.flatten())),
+        ("expires_at", json!(end)),
+        ("enabled", json!(enabled)),
+        ("status", json!(if enabled { "active" } else { "disabled" })),
+        ("allowed_ips", json!(wanted.allowed_ips.flatten())),
+    ] {
+        assert_eq!(key[member], value, "{member}");
+    }
+}
+
+/// The body of a request that updates a key. In a field that can be removed, the inner `None`
+/// removes it.
+#[derive(Default)]
+struct UpdateBody {
+    name: Option<String>,
+    permissions: Option<Vec<String>>,
+    metadata: Option<Option<Value>>,
+    enabled: Option<bool>,
+    end: Option<Option<Timestamp>>,
+    allowed_ips: Option<Option<Vec<String>>>,
+}
+
+impl UpdateBody {
+    fn read(object: &Map<String, Value>) -> Option<Self> {
+        let names = [
+            "name",
+            "permissions",
+            "metadata",
+            "enabled",
+            "expires_at",
+            "allowed_ips",
+        ];
+        let wanted = Self {
+            name: replacement(object, "name", name)?,
+            permissions: replacement(object, "permissions", permissions)?,
+            metadata: change(object, "metadata", metadata)?,
+            enabled: replacement(object, "enabled", Value::as_bool)?,
+            end: change(object, "expires_at", time)?,
+            allowed_ips: change(object, "allowed_ips", allowed_ips)?,
+        };
+        (!object.is_empty() && has_only(object, &names)).then_some(wanted)
+    }
 }
 
 fn rotate(host: &Host, body: &[u8], value: Option<&Value>) {
@@ -198,27 +250,49 @@ fn rotate(host: &Host, body: &[u8], value: Option<&Value>) {
 
 fn verify(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     let response = host.send("POST", "verify", body);
-    let token = object
-        .filter(|object| has_only(object, &["key"]))
-        .and_then(|object| object.get("key")?.as_str());
-    let Some(token) = token else {
+    let presented = object.and_then(|object| {
+        let token = object.get("key")?.as_str()?;
+        let permission = optional(object, "permission", |value| {
+            let text = value.as_str()?;
+            Permission::parse(text).is_ok().then(|| text.to_owned())
+        })?;
+        let address = optional(object, "client_ip", |value| {
+            value.as_str()?.parse::<IpAddr>().ok()
+        })?;
+        let is_known = has_only(object, &["key", "permission", "client_ip"]);
+        is_known.then_some((token, permission, address))
+    });
+    let Some((token, permission, address)) = presented else {
         assert_eq!(response.status, 400, "{response}");
         return;
     };
     assert_eq!(response.status, 200, "{response}");
+    let token = token
+        .strip_suffix("\r\n")
+        .or_else(|| token.strip_suffix('\n'))
+        .unwrap_or(token);
     let is = |issued: &Issued| issued.token.expose() == token;
-    if is(&host.renamed) || is(&host.rotated) {
-        assert_eq!(response.json["valid"], true, "{response}");
+    let is_allowed = address == Some(IpAddr::from(ALLOWED_IP));
+    let code = if is(&host.expired) {
+        "EXPIRED"
+    } else if is(&host.revoked) {
+        "REVOKED"
+    } else if is(&host.disabled) {
+        "DISABLED"
+    } else if is(&host.restricted) && !is_allowed {
+        "ADDRESS_NOT_ALLOWED"
+    } else if ![&host.renamed, &host.rotated, &host.restricted]
+        .into_iter()
+        .any(is)
+    {
+        "NOT_FOUND"
+    } else if !permission.iter().all(is_covered) {
+        "INSUFFICIENT_PERMISSION"
     } else {
-        let code = if is(&host.expired) {
-            "EXPIRED"
-        } else if is(&host.revoked) {
-            "REVOKED"
-        } else {
-            "NOT_FOUND"
-        };
-        assert_eq!(response.json, json!({"valid": false, "code": code}));
-    }
+        assert_eq!(response.json["valid"], true, "{response}");
+        return;
+    };
+    assert_eq!(response.json, json!({"valid": false, "code": code}));
 }
 
 /// Checks that bodies of up to 16 KiB are accepted, and that longer bodies and other media types
@@ -285,13 +359,52 @@ fn optional<T>(
         .map_or(Some(None), |value| read(value).map(Some))
 }
 
+/// Reads a member that may be missing and cannot be `null`. Returns `Some(None)` if it is missing,
+/// and `None` if it is invalid.
+fn replacement<T>(
+    object: &Map<String, Value>,
+    name: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Option<Option<T>> {
+    match object.get(name) {
+        None => Some(None),
+        Some(value) => read(value).map(Some),
+    }
+}
+
+/// Reads a member that may be missing, or `null` to remove a value. Returns `None` if it is
+/// invalid.
+fn change<T>(
+    object: &Map<String, Value>,
+    name: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Option<Option<Option<T>>> {
+    match object.get(name) {
+        None => Some(None),
+        Some(Value::Null) => Some(Some(None)),
+        Some(value) => read(value).map(|value| Some(Some(value))),
+    }
+}
+
+/// Whether the permissions of the caller, and of the keys, cover a permission.
+fn is_covered(permission: &String) -> bool {
+    ["api_keys:", "calls:"]
+        .iter()
+        .any(|stem| permission.starts_with(stem))
+}
+
+fn all_permissions() -> Vec<String> {
+    ["api_keys:*", "calls:*"].map(str::to_owned).into()
+}
+
 fn name(value: &Value) -> Option<String> {
     let name = value.as_str()?.trim();
     let fits = (1..=255).contains(&name.chars().count()) && !name.chars().any(char::is_control);
     (fits && name.chars().any(is_visible)).then(|| name.to_owned())
 }
 
-/// Whether a character is a letter, digit, punctuation mark or symbol that is not drawn as a blank.
+/// Whether a character is a letter, digit, punctuation mark or symbol that is not displayed as
+/// blank.
 fn is_visible(character: char) -> bool {
     use unicode_properties::GeneralCategoryGroup::{Mark, Other, Separator};
     let blanks = "\u{115f}\u{1160}\u{2800}\u{3164}\u{ffa0}\u{13441}\u{13442}\u{1d159}";
@@ -310,6 +423,16 @@ fn permissions(value: &Value) -> Option<Vec<String>> {
     };
     let set: BTreeSet<String> = value.as_array()?.iter().map(read).collect::<Option<_>>()?;
     (set.len() <= 64).then(|| set.into_iter().collect())
+}
+
+fn allowed_ips(value: &Value) -> Option<Vec<String>> {
+    let texts: Vec<&str> = value
+        .as_array()?
+        .iter()
+        .map(Value::as_str)
+        .collect::<Option<_>>()?;
+    let parsed = AllowedIps::parse(texts).ok()?;
+    Some(parsed.iter().map(|network| network.to_string()).collect())
 }
 
 fn environment(value: &Value) -> Option<String> {
@@ -331,7 +454,13 @@ struct Host {
     rotated: Issued,
     expired: Issued,
     revoked: Issued,
+    disabled: Issued,
+    /// A key that may be used from one address.
+    restricted: Issued,
 }
+
+/// The address from which the restricted key may be used.
+const ALLOWED_IP: [u8; 4] = [192, 0, 2, 1];
 
 impl Host {
     fn new() -> Self {
@@ -349,6 +478,16 @@ impl Host {
         let [renamed, rotated, revoked] =
             ["renamed", "rotated", "revoked"].map(|name| issue(name, Expiry::Inherited));
         let expired = issue("expired", Expiry::Now);
+        let [disabled, restricted] =
+            ["disabled", "restricted"].map(|name| issue(name, Expiry::Inherited));
+        let address = AllowedIps::parse(["192.0.2.1"]).expect("the address is valid");
+        for (issued, update) in [
+            (&disabled, KeyUpdate::new().with_enabled(false)),
+            (&restricted, KeyUpdate::new().with_allowed_ips(address)),
+        ] {
+            block_on(keys.issuer().update(&caller, &issued.key.id, &update))
+                .expect("the call succeeds");
+        }
         block_on(keys.issuer().revoke(&caller, &revoked.key.id, Reach::Key))
             .expect("the call succeeds");
         Self {
@@ -359,6 +498,8 @@ impl Host {
             rotated,
             expired,
             revoked,
+            disabled,
+            restricted,
         }
     }
 

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use futures_executor::block_on;
 use http::{Request, Uri, header};
 use keywright_core::{
-    Caller, Expiry, Issued, KeyId, Keywright, MemoryStore, Name, NewKey, Permissions, Reach,
-    Workspace, store::fold_case,
+    Caller, Expiry, Issued, KeyId, KeyUpdate, Keywright, MemoryStore, Name, NewKey, Owner,
+    Permissions, Reach, Workspace, store::fold_case,
 };
 use keywright_http_tower::ApiKeys;
 use libfuzzer_sys::fuzz_target;
@@ -68,7 +68,7 @@ fn check(query: &Query) {
         None => {
             host.expect("DELETE", &key, query, "", 400);
             let found = block_on(host.keys.issuer().find(&host.caller, &host.key));
-            assert_eq!(found.expect("the key exists").revoked_at, None);
+            assert_eq!(found.expect("the key exists").key.revoked_at, None);
         }
     }
 }
@@ -96,6 +96,7 @@ fn check_page(host: &Host, query: &Query) -> Option<String> {
     assert_eq!(response.status, 200, "{response}");
     let matching = host.newest_first.iter().filter(|key| {
         wanted.status.is_none_or(|status| status == key.status)
+            && (wanted.owner.is_none() || wanted.owner.as_deref() == key.owner)
             && fold_case(key.name).contains(&fold_case(&wanted.search))
     });
     let total = matching.clone().count() as u64;
@@ -147,6 +148,7 @@ struct ListParameters {
     limit: u64,
     search: String,
     status: Option<&'static str>,
+    owner: Option<String>,
     cursor: Option<String>,
 }
 
@@ -181,18 +183,27 @@ impl Query {
     }
 
     fn list(&self) -> Option<ListParameters> {
-        let names = ["page", "limit", "search", "status", "cursor"];
+        let names = ["page", "limit", "search", "status", "owner", "cursor"];
         let search = self.value("search").unwrap_or_default();
         let status = match self.value("status") {
             Some(text) => Some(
-                ["active", "expired", "revoked"]
+                ["active", "disabled", "expired", "revoked"]
                     .into_iter()
                     .find(|status| *status == text)?,
             ),
             None => None,
         };
+        let owner = self.value("owner");
+        let is_owner = |text: &str| {
+            let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+            visible && (1..=128).contains(&text.len())
+        };
         let both = self.value("page").is_some() && self.value("cursor").is_some();
-        if !self.has_only(&names) || search.chars().count() > 1024 || both {
+        if !self.has_only(&names)
+            || search.chars().count() > 1024
+            || both
+            || !owner.is_none_or(is_owner)
+        {
             return None;
         }
         Some(ListParameters {
@@ -200,6 +211,7 @@ impl Query {
             limit: self.number("limit", 100, 20)?,
             search: search.to_owned(),
             status,
+            owner: owner.map(str::to_owned),
             cursor: self.value("cursor").map(str::to_owned),
         })
     }
@@ -240,6 +252,7 @@ struct ListedKey {
     id: KeyId,
     name: &'static str,
     status: &'static str,
+    owner: Option<&'static str>,
 }
 
 impl Host {
@@ -255,15 +268,26 @@ impl Host {
         };
         let parent = issue(&caller, "Straße", Expiry::Inherited).key;
         let child = issue(&Caller::from(&parent), "STRASSE 2", Expiry::Inherited).key;
-        let expired = issue(&caller, "old", Expiry::Now).key;
+        let ada = Owner::parse("user:ada").expect("the owner is valid");
+        let owned = caller.clone().with_owner(ada);
+        let expired = issue(&owned, "old", Expiry::Now).key;
         let revoked = issue(&caller, "lost & found", Expiry::Inherited).key;
         block_on(issuer.revoke(&caller, &revoked.id, Reach::Key)).expect("the call succeeds");
-        let listed = |id, name, status| ListedKey { id, name, status };
+        let disabled = issue(&owned, "paused", Expiry::Inherited).key;
+        let pause = KeyUpdate::new().with_enabled(false);
+        block_on(issuer.update(&caller, &disabled.id, &pause)).expect("the call succeeds");
+        let listed = |id, name, status, owner| ListedKey {
+            id,
+            name,
+            status,
+            owner,
+        };
         let mut newest_first = vec![
-            listed(parent.id, "Straße", "active"),
-            listed(child.id, "STRASSE 2", "active"),
-            listed(expired.id, "old", "expired"),
-            listed(revoked.id, "lost & found", "revoked"),
+            listed(parent.id, "Straße", "active", None),
+            listed(child.id, "STRASSE 2", "active", None),
+            listed(expired.id, "old", "expired", Some("user:ada")),
+            listed(revoked.id, "lost & found", "revoked", None),
+            listed(disabled.id, "paused", "disabled", Some("user:ada")),
         ];
         newest_first.sort_by_key(|key| std::cmp::Reverse(key.id));
         Self {

@@ -27,6 +27,8 @@ fuzz_target!(|bytes: &[u8]| {
             let header = record::decode_header(bytes).unwrap();
             assert_eq!(header.workspace, record.key.workspace);
             assert_eq!(header.environment, record.key.environment);
+            assert_eq!(header.owner, record.key.owner);
+            assert_eq!(header.expires_at, record.key.expires_at);
             assert_eq!(header.revoked_at, record.key.revoked_at);
             assert_eq!(header.parent, record.key.parent);
             assert_eq!(header.successor, record.key.successor);

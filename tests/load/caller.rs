@@ -70,7 +70,8 @@ impl Caller {
             _ if few => self.create(),
             0..32 => self.revoke(),
             32..38 => self.rotate(),
-            38..44 => self.rename(),
+            38..42 => self.rename(),
+            42..44 => self.pause(),
             44..48 => self.list(),
             48..54 => self.check_inactive(),
             54..58 => self.pipeline(),
@@ -200,6 +201,21 @@ impl Caller {
         let response = self.send("get", "GET", &path, &Value::Null);
         assert_eq!(response.expect(200, "get").json()["name"], name);
         self.keys.active[index].name = name;
+    }
+
+    /// Pauses a key, and resumes it.
+    fn pause(&mut self) {
+        let key = self.keys.active[self.rng.below(self.keys.active.len())].clone();
+        for enabled in [false, true] {
+            let change = json!({ "enabled": enabled });
+            let response = self.send("pause", "PATCH", &path(&key.id), &change);
+            assert_eq!(response.expect(200, "pause").json()["enabled"], enabled);
+            if enabled {
+                self.assert_accepted(&key);
+            } else {
+                self.assert_rejected(&key, "DISABLED");
+            }
+        }
     }
 
     /// Lists the active keys, and compares them with the expected ones.

@@ -6,6 +6,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use serde_json::Value;
+
 use super::{token::secret_of, wait::wait_for};
 
 /// Returns the program with arguments, to run in a folder. It ignores the environment's settings.
@@ -53,6 +55,12 @@ pub(crate) fn keys(folder: &Path, arguments: &[&str]) -> String {
         assert!(output.status.success(), "{arguments:?}: {log}");
         Some(String::from_utf8(output.stdout).unwrap())
     })
+}
+
+/// Runs `keywright keys` with arguments and `--json`, and returns what it prints.
+#[track_caller]
+pub(crate) fn keys_json(folder: &Path, arguments: &[&str]) -> Value {
+    serde_json::from_str(&keys(folder, &[arguments, &["--json"]].concat())).unwrap()
 }
 
 /// Creates a key with `keywright keys create`, and returns its token.

@@ -19,7 +19,9 @@ pub(crate) use self::{
     client::{
         Client, STALENESS_BOUND, SetOnDrop, Times, now, under_load, wait_for_staleness_bound,
     },
-    command::{assert_fails, keys, keywright, operator_key, run, run_with_input, verify},
+    command::{
+        assert_fails, keys, keys_json, keywright, operator_key, run, run_with_input, verify,
+    },
     nginx::Nginx,
     redis::Redis,
     response::Response,
@@ -34,7 +36,7 @@ pub(crate) const FAST: [&str; 2] = ["--hash", "hmac-sha256"];
 /// The options of [`FAST`] for a server that also accepts any number of requests.
 pub(crate) const FAST_UNLIMITED: [&str; 4] = ["--hash", "hmac-sha256", "--rate-limit", "0"];
 
-/// Writes a file that only its owner can read, as the program requires it for peppers.
+/// Writes a file that only its owner can read, as the program requires for peppers.
 pub(crate) fn write_private(file: &Path, text: &str) {
     fs::write(file, text).unwrap();
     fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();

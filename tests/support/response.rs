@@ -64,6 +64,15 @@ impl Response {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
+    /// Returns the status and the body without the id of the request, which always differs.
+    pub(crate) fn without_request_id(&self) -> (u16, Value) {
+        let mut body = self.json();
+        if let Some(members) = body.as_object_mut() {
+            members.remove("requestId");
+        }
+        (self.status, body)
+    }
+
     /// Returns a member of the body that is a string.
     pub(crate) fn text(&self, member: &str) -> String {
         self.json()[member]

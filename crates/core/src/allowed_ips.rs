@@ -21,7 +21,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct AllowedIps(Arc<[IpNet]>);
+// Not `Arc<[IpNet]>`, because one word is enough in each cached key.
+pub struct AllowedIps(Arc<Vec<IpNet>>);
 
 impl AllowedIps {
     /// The maximum number of addresses and prefixes.
@@ -45,7 +46,8 @@ impl AllowedIps {
         }
         set.sort();
         set.dedup();
-        Ok(Self(set.into()))
+        set.shrink_to_fit();
+        Ok(Self(Arc::new(set)))
     }
 
     /// Whether an address is in one of the networks.
@@ -59,7 +61,7 @@ impl AllowedIps {
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         // Together, two networks may contain a third that neither contains alone.
-        let merged = IpNet::aggregate(&self.0.to_vec());
+        let merged = IpNet::aggregate(&self.0);
         let is_covered = |network| merged.iter().any(|outer| outer.contains(network));
         other.0.iter().all(is_covered)
     }

@@ -30,7 +30,8 @@ use crate::json_object::{self, ObjectError};
 /// # Ok::<(), keywright_core::error::AttributesError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Attributes(Arc<str>);
+// Not `Arc<str>`, because one word is enough in each cached key.
+pub struct Attributes(Arc<String>);
 
 impl Attributes {
     /// The maximum length of the serialised object, in bytes.
@@ -52,7 +53,7 @@ impl Attributes {
     /// [`AttributesError`] if the text is not a JSON object or is too long.
     pub fn parse(json: &str) -> Result<Self, AttributesError> {
         match json_object::check(json) {
-            Ok(()) => Ok(Self(json.into())),
+            Ok(()) => Ok(Self(Arc::new(json.into()))),
             Err(ObjectError::NotAnObject) => Err(AttributesError::NotAnObject),
             Err(ObjectError::TooLarge) => Err(AttributesError::TooLarge),
         }

@@ -103,7 +103,8 @@ impl Key {
         self.workspace == child.workspace && self.status(now) == Status::Active && outlives_child
     }
 
-    /// Returns the status at `now`: revoked, otherwise expired, otherwise disabled, otherwise active.
+    /// Returns the status at `now`: revoked, otherwise expired, otherwise disabled, otherwise
+    /// active.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {
         if self.revoked_at.is_some() {

@@ -23,6 +23,7 @@
 //! * `conformance`: the tests that every store must pass.
 //! * `metrics`: [counters and gauges](Keywright#metrics) for the recorder of the
 //!   [`metrics`](https://docs.rs/metrics) crate.
+//! * `testing`: a manual clock, predictable randomness and keys in any state, for tests of hosts.
 //!
 //! # Example
 //!
@@ -74,6 +75,7 @@
 //! | keep keys in SQLite or Redis | the crate `keywright-store-sqlite` or `keywright-store-redis` |
 //! | keep keys in another database | [`KeyStore`], and the feature `conformance` to test it |
 //! | keep keys in memory, in tests | [`MemoryStore`] |
+//! | test a host with keys in any state, at any time | the feature `testing` |
 //!
 //! [`KeyStore`]: store::KeyStore
 //! [`Lease`]: store::Lease
@@ -108,6 +110,8 @@ mod random;
 mod secrecy;
 pub mod store;
 mod sync;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod text;
 mod thread;
 mod time;

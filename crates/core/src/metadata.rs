@@ -7,8 +7,8 @@ use crate::json_object::{self, ObjectError};
 
 /// A JSON object that a client stores with a key, as its own notes. At most 4 KiB when serialised.
 ///
-/// Every client that may write keys can change it, so a host must not trust it. What the host
-/// itself attaches to a key are [`Attributes`](crate::Attributes).
+/// Every client that may write keys can change it, so a host must not trust it. A host attaches
+/// its own data as [`Attributes`](crate::Attributes).
 ///
 /// The library stores the text of the object and does not interpret it. [`parse`](Self::parse)
 /// keeps the text as it is. [`new`](Self::new) takes an object that was already parsed, with

@@ -24,7 +24,8 @@ impl Permission {
     pub const API_KEYS_OWN_WRITE: Self = Self(Cow::Borrowed("api_keys.own:write"));
     /// `api_keys:read`: list and find keys.
     pub const API_KEYS_READ: Self = Self(Cow::Borrowed("api_keys:read"));
-    /// `api_keys.self:rotate`: rotate the calling key. Without it, a thief of a key cannot renew it.
+    /// `api_keys.self:rotate`: rotate the calling key. Without it, a thief of a key cannot renew
+    /// the key.
     pub const API_KEYS_SELF_ROTATE: Self = Self(Cow::Borrowed("api_keys.self:rotate"));
     /// `api_keys:verify`: introspect tokens.
     pub const API_KEYS_VERIFY: Self = Self(Cow::Borrowed("api_keys:verify"));
@@ -109,7 +110,8 @@ crate::text::parsed_text!(Permission, PermissionError);
 /// # Ok::<(), keywright_core::error::PermissionError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Permissions(Arc<[Permission]>);
+// Not `Arc<[Permission]>`, because one word is enough in each cached key.
+pub struct Permissions(Arc<Vec<Permission>>);
 
 impl Permissions {
     /// The maximum number of permissions in a set.
@@ -128,13 +130,14 @@ impl Permissions {
         if set.len() > Self::MAX_COUNT {
             return Err(PermissionError::TooMany);
         }
-        Ok(Self(set.into()))
+        set.shrink_to_fit();
+        Ok(Self(Arc::new(set)))
     }
 
     /// Returns the set that contains only `*` and covers every permission.
     #[must_use]
     pub fn all() -> Self {
-        Self(Arc::new([Permission::ALL]))
+        Self(Arc::new(vec![Permission::ALL]))
     }
 
     /// Whether a permission in the set covers `wanted`.

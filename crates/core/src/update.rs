@@ -22,13 +22,13 @@ pub struct KeyUpdate {
     pub name: Option<Name>,
     /// The new permissions, which the caller must cover. `None` keeps the current permissions.
     pub permissions: Option<Permissions>,
-    /// What happens to the metadata.
+    /// The change of the metadata.
     pub metadata: Change<Metadata>,
     /// `false` pauses the key, `true` resumes it, `None` changes neither.
     pub enabled: Option<bool>,
-    /// What happens to the expiry.
+    /// The change of the expiry.
     pub expires_at: Change<Timestamp>,
-    /// What happens to the allowed addresses.
+    /// The change of the allowed addresses.
     pub allowed_ips: Change<AllowedIps>,
     /// The version that the record must have, or `None` to change any version.
     pub if_version: Option<u64>,

@@ -6,7 +6,8 @@ use std::{fmt, sync::Arc};
 /// `A-Za-z0-9` and `._:@/-`. A key never changes its workspace, and callers in other workspaces
 /// cannot find out that it exists.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Workspace(Arc<str>);
+// Not `Arc<str>`, because one word is enough in each cached key.
+pub struct Workspace(Arc<String>);
 
 impl Workspace {
     /// The maximum length, in bytes.
@@ -20,7 +21,7 @@ impl Workspace {
     pub fn parse(text: &str) -> Result<Self, WorkspaceError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@/-".contains(&byte);
         if (1..=Self::MAX_LENGTH).contains(&text.len()) && text.bytes().all(allowed) {
-            Ok(Self(text.into()))
+            Ok(Self(Arc::new(text.into())))
         } else {
             Err(WorkspaceError)
         }

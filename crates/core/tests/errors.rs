@@ -6,10 +6,11 @@
 use std::{collections::HashSet, error::Error, io, iter, sync::Arc};
 
 use keywright_core::{
-    Argon2Params, Denied, Environment, IdempotencyKey, IssueError, KeyId, OpenError, Permission,
-    Prefix, Timestamp, Undecided, VerifyError, Workspace,
+    AllowedIps, Argon2Params, Denied, Environment, IdempotencyKey, IssueError, KeyId, OpenError,
+    Owner, Permission, Prefix, Timestamp, Undecided, VerifyError, Workspace,
     error::{
-        HashError, MetadataError, NameError, PepperError, PermissionError, RandomError, TokenError,
+        AllowedIpsError, AttributesError, HashError, MetadataError, NameError, PepperError,
+        PermissionError, RandomError, TokenError,
     },
     store::{StoreError, StoreErrorKind, StoredHash},
 };
@@ -55,7 +56,7 @@ fn errors_with_cause() -> [Vec<Boxed>; 6] {
 }
 
 /// Returns errors without a cause, grouped by type.
-fn errors_without_cause() -> [Vec<Boxed>; 14] {
+fn errors_without_cause() -> [Vec<Boxed>; 16] {
     let id = KeyId::parse("key_0123456789ABCDEF").unwrap();
     let [sk, pk] = ["sk", "pk"].map(|prefix| Prefix::parse(prefix).unwrap());
     [
@@ -71,9 +72,18 @@ fn errors_without_cause() -> [Vec<Boxed>; 14] {
             IssueError::Environment.into(),
             IssueError::ExpiryPast.into(),
             IssueError::ExpiryBeyondCaller.into(),
+            IssueError::ExpiryBeyondPolicy {
+                latest: Timestamp::MAX,
+            }
+            .into(),
+            IssueError::ExpiryAfterRotation.into(),
+            IssueError::AddressesBeyondCaller.into(),
             IssueError::CallerInactive.into(),
             IssueError::CallerForeign.into(),
             IssueError::NotFound.into(),
+            IssueError::Expired.into(),
+            IssueError::VersionMismatch.into(),
+            IssueError::StillCreated.into(),
             IssueError::NotRotatable.into(),
             IssueError::Cursor.into(),
             IssueError::IdempotencyMismatch.into(),
@@ -94,6 +104,8 @@ fn errors_without_cause() -> [Vec<Boxed>; 14] {
             Denied::WrongSecret(id).into(),
             Denied::Revoked(id).into(),
             Denied::Expired(id).into(),
+            Denied::Disabled(id).into(),
+            Denied::AddressNotAllowed(id).into(),
         ],
         vec![
             TokenError::Length.into(),
@@ -118,6 +130,16 @@ fn errors_without_cause() -> [Vec<Boxed>; 14] {
             MetadataError::TooLarge.into(),
         ],
         vec![
+            AttributesError::NotAnObject.into(),
+            AttributesError::TooLarge.into(),
+            AttributesError::Mismatch.into(),
+        ],
+        vec![
+            AllowedIpsError::Count.into(),
+            AllowedIpsError::Malformed.into(),
+            AllowedIps::parse(["10.0.0.1/8"]).unwrap_err().into(),
+        ],
+        vec![
             PermissionError::Malformed.into(),
             PermissionError::TooMany.into(),
         ],
@@ -130,7 +152,10 @@ fn errors_without_cause() -> [Vec<Boxed>; 14] {
             Prefix::parse("").unwrap_err().into(),
             Workspace::parse("").unwrap_err().into(),
         ],
-        vec!["".parse::<Environment>().unwrap_err().into()],
+        vec![
+            "".parse::<Environment>().unwrap_err().into(),
+            Owner::parse("").unwrap_err().into(),
+        ],
         vec![
             IdempotencyKey::parse("").unwrap_err().into(),
             Timestamp::from_millis(-1).unwrap_err().into(),

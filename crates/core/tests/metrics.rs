@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::{Context, Waker},
     thread,
@@ -19,9 +19,9 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Argon2Params, Caller, Clock, Config, Expiry, Issued, Keywright, MemoryStore, Name, NewKey,
+    Argon2Params, Caller, Config, Expiry, Issued, KeyUpdate, Keywright, MemoryStore, Name, NewKey,
     Pepper, PepperId, PepperRing, Permissions, Prefix, Reach, Scheme, Timestamp, Token, TokenRef,
-    Workspace, store::KeyStore,
+    Workspace, store::KeyStore, testing::ManualClock,
 };
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
@@ -33,6 +33,8 @@ const UNKNOWN: (&str, u64) = ("verifications_total outcome=unknown", 1);
 const WRONG: (&str, u64) = ("verifications_total outcome=wrong_secret", 1);
 const REVOKED: (&str, u64) = ("verifications_total outcome=revoked", 1);
 const EXPIRED: (&str, u64) = ("verifications_total outcome=expired", 1);
+const DISABLED: (&str, u64) = ("verifications_total outcome=disabled", 1);
+const ADDRESS: (&str, u64) = ("verifications_total outcome=address_not_allowed", 1);
 const UNDECIDED: (&str, u64) = ("verifications_total outcome=undecided", 1);
 const HIT: (&str, u64) = ("cache_hits_total", 1);
 const ABSENT: (&str, u64) = ("cache_misses_total reason=absent", 1);
@@ -121,14 +123,8 @@ impl TestRecorder {
     }
 }
 
-/// A clock that the test sets.
-#[derive(Clone, Default)]
-struct ManualClock(Arc<AtomicI64>);
-
-impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst)).unwrap()
-    }
+fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis).unwrap()
 }
 
 fn argon2() -> Scheme {
@@ -189,13 +185,13 @@ fn verify(keys: &Keywright, token: &str) {
 #[test]
 fn each_outcome_is_counted_once_and_where_it_was_decided() {
     let recorder = TestRecorder::default();
-    let clock = ManualClock::default();
+    let clock = ManualClock::new(time(0));
     let store = Arc::new(MemoryStore::new());
     let open = |config| block_on(Keywright::open(config, Arc::clone(&store) as _)).unwrap();
 
     // Events from before the recorder was installed are also published.
     let keys = open(config(argon2(), &clock));
-    let later = Timestamp::from_millis(1000).unwrap();
+    let later = time(1000);
     let (first, second, third) = (
         create(&keys, None),
         create(&keys, Some(later)),
@@ -221,7 +217,7 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
     adds(&keys, wrong.expose(), &[HIT, WRONG]);
     adds(&keys, mixed(&second, &first).expose(), &[ABSENT, WRONG]);
     adds(&keys, short, &[ABSENT, RUN, ACCEPTED]);
-    clock.0.store(1000, Ordering::SeqCst);
+    clock.set(later);
     adds(&keys, short, &[HIT, EXPIRED]);
     assert_eq!(recorder.gauge("cached_keys"), 2.0);
 
@@ -253,6 +249,26 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
     assert_eq!(recorder.gauge("lease_holds"), 1.0);
     assert!((0.0..=3600.0).contains(&recorder.gauge("lease_remaining_seconds")));
     assert_ne!(recorder.gauge("lease_remaining_seconds"), 0.0);
+
+    // A paused key, and a key that is restricted to addresses.
+    let paused = create(&keys, None);
+    let update = |update| {
+        block_on(keys.issuer().update(&operator(), &paused.key.id, &update)).unwrap();
+    };
+    let token = paused.token.expose();
+    update(KeyUpdate::new().with_enabled(false));
+    adds(&keys, token, &[ABSENT, DISABLED]);
+    update(
+        KeyUpdate::new()
+            .with_enabled(true)
+            .with_allowed_ips("::1".parse().unwrap()),
+    );
+    adds(&keys, token, &[ABSENT, RUN, ADDRESS]);
+    adds(&keys, token, &[HIT, ADDRESS]);
+    update(KeyUpdate::new().with_enabled(false).without_allowed_ips());
+    adds(&keys, token, &[STALE, DISABLED]);
+    adds(&keys, token, &[HIT, DISABLED]);
+    let token = first.token.expose();
 
     // A second instance over the same store, with a pepper that the first instance does not have.
     let peppered = open(config(argon2(), &clock).with_peppers(pepper()));

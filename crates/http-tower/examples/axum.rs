@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use axum::{Extension, Router, routing::get};
-use keywright_core::{Caller, Config, Keywright, Name, NewKey, Prefix, Workspace};
+use keywright_core::{Caller, Config, Keywright, Name, NewKey, Permissions, Prefix, Workspace};
 use keywright_http_tower::{ApiKeys, AuthLayer};
 use keywright_store_sqlite::SqliteStore;
 
@@ -29,12 +29,9 @@ async fn calls(Extension(caller): Extension<Caller>) -> String {
 async fn main() -> Result<(), Error> {
     let store = Arc::new(SqliteStore::open("acme.db")?);
     let keys = Keywright::open(Config::new(Prefix::parse("acme")?), store).await?;
+    let operator = Caller::new(Workspace::parse("default")?, Permissions::all());
     let first = NewKey::new(Name::parse("First key")?);
-    if let Some(issued) = keys
-        .issuer()
-        .create_first(Workspace::parse("default")?, first)
-        .await?
-    {
+    if let Some(issued) = keys.issuer().create_first(&operator, first).await? {
         println!("KEY={}", issued.token.expose());
     }
     println!(

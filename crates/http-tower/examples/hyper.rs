@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use keywright_core::{Caller, Config, Keywright, Name, NewKey, Prefix, Workspace};
+use keywright_core::{Caller, Config, Keywright, Name, NewKey, Permissions, Prefix, Workspace};
 use keywright_http_tower::{ApiKeys, AuthLayer, error_response};
 use keywright_store_sqlite::SqliteStore;
 use tokio::net::TcpListener;
@@ -68,12 +68,9 @@ fn not_found(request: &Request<Incoming>) -> Response<Full<Bytes>> {
 async fn main() -> Result<(), Error> {
     let store = Arc::new(SqliteStore::open("acme.db")?);
     let keys = Keywright::open(Config::new(Prefix::parse("acme")?), store).await?;
+    let operator = Caller::new(Workspace::parse("default")?, Permissions::all());
     let first = NewKey::new(Name::parse("First key")?);
-    if let Some(issued) = keys
-        .issuer()
-        .create_first(Workspace::parse("default")?, first)
-        .await?
-    {
+    if let Some(issued) = keys.issuer().create_first(&operator, first).await? {
         println!("KEY={}", issued.token.expose());
     }
     println!(

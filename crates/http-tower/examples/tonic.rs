@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use keywright_core::{Caller, Config, Keywright, Name, NewKey, Prefix, Workspace};
+use keywright_core::{Caller, Config, Keywright, Name, NewKey, Permissions, Prefix, Workspace};
 use keywright_http_tower::AuthLayer;
 use keywright_store_sqlite::SqliteStore;
 use tokio::net::TcpListener;
@@ -70,12 +70,9 @@ impl Health for Guarded {
 async fn main() -> Result<(), Error> {
     let store = Arc::new(SqliteStore::open("acme.db")?);
     let keys = Keywright::open(Config::new(Prefix::parse("acme")?), store).await?;
+    let operator = Caller::new(Workspace::parse("default")?, Permissions::all());
     let first = NewKey::new(Name::parse("First key")?);
-    if let Some(issued) = keys
-        .issuer()
-        .create_first(Workspace::parse("default")?, first)
-        .await?
-    {
+    if let Some(issued) = keys.issuer().create_first(&operator, first).await? {
         println!("KEY={}", issued.token.expose());
     }
     println!(

@@ -20,6 +20,15 @@ pub(crate) const MAX_FIELD_ERRORS: usize = 32;
 /// shorter than a token.
 pub(crate) const MAX_REPEATED_NAME: usize = 32;
 
+/// The maximum number of trusted proxies between a client and this server.
+pub(crate) const MAX_PROXIES: usize = 16;
+
+/// The maximum length of the lines of `Forwarded` or `X-Forwarded-For` together, in bytes.
+pub(crate) const MAX_FORWARDED_LENGTH: usize = 4096;
+
+/// The maximum number of entity tags in `If-Match`. The endpoint may read the key once for each.
+pub(crate) const MAX_ENTITY_TAGS: usize = 16;
+
 /// The maximum length of a client's request id, in bytes. It is shorter than the secret of a token,
 /// which some client will send as its request id.
 pub(crate) const MAX_REQUEST_ID_LENGTH: usize = 40;

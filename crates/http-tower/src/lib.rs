@@ -21,8 +21,12 @@
 //! }
 //! ```
 //!
+//! A key may be restricted to addresses. Both compare them with the [`ClientIp`] of a request,
+//! which the host sets or [`ClientIpLayer`] derives behind proxies.
+//!
 //! The folder `examples/` contains complete services: on axum, on plain hyper, behind the host's
-//! own sessions, and for gRPC ([`AuthLayer::for_grpc`]).
+//! own sessions, for an organisation with admins and members, as a gateway, and for gRPC
+//! ([`AuthLayer::for_grpc`]).
 //!
 //! # Features
 //!
@@ -34,6 +38,7 @@
 mod api;
 mod auth;
 mod bounds;
+mod client_ip;
 mod error;
 mod future;
 #[cfg(feature = "openapi")]
@@ -63,8 +68,9 @@ pub use crate::openapi::openapi;
 pub use crate::rate_limit::RateLimit;
 pub use crate::{
     api::ApiKeys,
-    auth::{Auth, AuthLayer, RealmError},
-    error::error_response,
+    auth::{Auth, AuthLayer, RealmError, Rejection},
+    client_ip::{ClientIp, ClientIpLayer, ClientIpService},
+    error::{error_response, issue_error_response},
     future::ResponseFuture,
     request_id::{HEADER as REQUEST_ID, request_id},
     views::{IntrospectionView, IssuedJson, KeyPageView, KeyView},

@@ -44,6 +44,23 @@ schemas! {
         .examples(["Production Server"]);
     ApiKeyEnvironment = text("The environment of a key.")
         .enum_values(Some(["live", "test"]));
+    ApiKeyStatus = text("The status of a key.")
+        .enum_values(Some(keywright_core::Status::ALL.map(keywright_core::Status::as_str)));
+    ApiKeyOwner = text("The person or service that a key belongs to.")
+        .pattern(Some("^[!-~]+$"))
+        .min_length(Some(1))
+        .max_length(Some(keywright_core::Owner::MAX_LENGTH))
+        .examples(["user:42"]);
+    ApiKeyAddress = text("An IP address, or a CIDR prefix without bits after its length.")
+        .min_length(Some(2))
+        .max_length(Some(MAX_ADDRESS_LENGTH))
+        .examples(["192.0.2.0/24"]);
+    ApiKeyAddresses = ArrayBuilder::new()
+        .description(Some("The addresses from which a key may be used."))
+        .items(Ref::from_schema_name(ApiKeyAddress::name()))
+        .min_items(Some(1))
+        .max_items(Some(keywright_core::AllowedIps::MAX_COUNT))
+        .build();
     ApiKeyTime = text("A time in UTC, with milliseconds (RFC 3339).")
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .pattern(Some(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"))
@@ -72,9 +89,13 @@ schemas! {
         .build();
 }
 
-/// No control character, and at least one character that is not white space. It accepts more names
-/// than the endpoints, because the regular expressions of many clients do not know the categories
-/// of Unicode that define a visible character.
+/// The length of the longest text of a prefix: an IPv6 address that ends in an IPv4 address, and
+/// the length of the prefix.
+const MAX_ADDRESS_LENGTH: usize = "0000:0000:0000:0000:0000:ffff:255.255.255.255/128".len();
+
+/// Matches a name without control characters and with at least one character that is not white
+/// space. The pattern accepts more names than the endpoints, because the regular expressions of
+/// many clients do not support the Unicode categories that define a visible character.
 const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 
 fn text(description: &str) -> ObjectBuilder {

@@ -46,8 +46,8 @@ pub(crate) async fn verification(
 }
 
 /// Wraps the handler of an endpoint in a span that records the key in the path and the status of
-/// the response, and logs why it failed if the host must mend that. The handler adds its caller
-/// with [`record_caller`].
+/// the response, and logs the cause of a failure that the host must fix. The handler adds its
+/// caller with [`record_caller`], and a key that is not in the path with [`record_key`].
 pub(crate) async fn operation<B>(
     operation: &'static str,
     key: Option<KeyId>,
@@ -73,18 +73,29 @@ pub(crate) async fn operation<B>(
     result
 }
 
+/// Records the key in the span of the current [`operation`].
+pub(crate) fn record_key(key: &KeyId) {
+    if let Some(span) = current_operation() {
+        span.record("key", display(key));
+    }
+}
+
 /// Records the caller in the span of the current [`operation`].
 pub(crate) fn record_caller(caller: &Caller) {
-    let span = Span::current();
-    // Where the level `debug` is off, the current span belongs to the host. It may have fields of
-    // the same names, which must stay as they are.
-    let is_operation = span.metadata().is_some_and(|metadata| {
-        metadata.name() == OPERATION && metadata.target() == module_path!()
-    });
-    if is_operation {
+    if let Some(span) = current_operation() {
         if let Some(key) = caller.key() {
             span.record("caller", display(key));
         }
         span.record("workspace", display(caller.workspace()));
     }
+}
+
+/// Returns the span of the current [`operation`]. Where the level `debug` is off, the current span
+/// belongs to the host. It may have fields of the same names, which must stay as they are.
+fn current_operation() -> Option<Span> {
+    let span = Span::current();
+    let is_operation = span.metadata().is_some_and(|metadata| {
+        metadata.name() == OPERATION && metadata.target() == module_path!()
+    });
+    is_operation.then_some(span)
 }

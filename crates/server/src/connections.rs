@@ -5,6 +5,8 @@ use std::{io::ErrorKind, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 use anyhow::{Result, bail};
 use axum::Router;
 use hyper::{
+    Request,
+    body::Incoming,
     server::conn::http1,
     service::{Service, service_fn},
 };
@@ -13,6 +15,7 @@ use hyper_util::{
     server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
+use keywright_http_tower::ClientIp;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -44,29 +47,30 @@ const LATECOMERS: Duration = Duration::from_millis(100);
 /// The maximum number of connections, if the system allows as many open files.
 const MAX_CONNECTIONS: usize = 1000;
 
-/// The number of further connections, and of those to a listener for probes alone. More connections
-/// wait to be accepted.
+/// The number of connections that the server accepts beyond the maximum. It is also the maximum for
+/// a separate listener for probes. Further connections wait to be accepted.
 const RESERVED_PLACES: usize = 16;
 
-/// Open files that are reserved for everything but client connections, such as probes and the
-/// store.
+/// The number of open files that are reserved for the store, probes and everything else that is not
+/// a client connection.
 const RESERVED_FILES: usize = 100;
 
-/// How long requests that are in flight at the signal may still take. The store needs the rest of
-/// the deadline of the whole stop to close.
+/// How long requests in flight may take to finish after the signal. The store needs the rest of the
+/// shutdown deadline to close.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// A listener, and who may connect to it.
+/// A listening socket, its routes and the limit on its connections.
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) router: Router,
     pub(crate) places: Arc<Places>,
-    /// The places for further connections, and their router.
+    /// The places and the router for connections beyond the limit.
     pub(crate) reserve: Option<(Arc<Places>, Router)>,
 }
 
 impl Listener {
-    /// A listener for clients. If there is a `reserve`, it serves connections beyond the limit.
+    /// Returns a listener for clients. The router `reserve`, if any, serves connections beyond the
+    /// limit.
     pub(crate) fn of_clients(socket: TcpListener, router: Router, reserve: Option<Router>) -> Self {
         Self {
             socket,
@@ -76,7 +80,7 @@ impl Listener {
         }
     }
 
-    /// A listener for probes alone.
+    /// Returns a listener that serves only probes.
     pub(crate) fn of_probes(socket: TcpListener, router: Router) -> Self {
         Self {
             socket,
@@ -92,7 +96,7 @@ impl Listener {
             let (stream, client) = match self.socket.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Most likely the process has no file descriptor left. Closing connections
+                    // The process has probably run out of file descriptors. Closing connections
                     // frees some, so try again soon.
                     tracing::warn!(%error, "could not accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -102,7 +106,8 @@ impl Listener {
             let _ = stream.set_nodelay(true);
             let (place, router, keep_alive) = self.place(client.ip(), keep_alive).await;
             let activity = Arc::clone(place.activity());
-            let connection = connection(stream, router.clone(), activity, keep_alive);
+            let peer = client.ip();
+            let connection = connection(stream, peer, router.clone(), activity, keep_alive);
             let connection = connections.watch(connection);
             tokio::spawn(async move {
                 tokio::select! {
@@ -113,7 +118,7 @@ impl Listener {
                         tracing::debug!(%error, "connection ended early");
                     }
                 }
-                // The connection is closed before another one takes its place.
+                // The connection is closed. Now another one may take its place.
                 drop(place);
             });
         }
@@ -130,7 +135,7 @@ impl Listener {
                 continue;
             };
             if let Some(place) = places.take(client).await {
-                // Closed after one response.
+                // The server closes such a connection after one response.
                 return (place, router, Duration::ZERO);
             }
             tokio::select! {
@@ -141,8 +146,8 @@ impl Listener {
     }
 }
 
-/// Serves until a signal, then finishes the requests that are in flight. Closes connections that
-/// are idle for as long as `keep_alive`.
+/// Serves until a signal arrives, then finishes the requests in flight. Closes a connection that
+/// has been idle for `keep_alive`.
 ///
 /// # Errors
 ///
@@ -177,8 +182,8 @@ pub(crate) async fn serve(
     }
 }
 
-/// Returns how many connections the server accepts at a time. A server without a file descriptor
-/// for its store is of no use to any client, so a low limit of open files means fewer connections.
+/// Returns how many connections the server accepts at a time. The store needs file descriptors, so
+/// a low limit on open files means fewer connections.
 fn max_connections() -> usize {
     let files = rlimits::raise_open_files((MAX_CONNECTIONS + RESERVED_FILES) as u64);
     let files = usize::try_from(files).unwrap_or(usize::MAX);
@@ -193,9 +198,11 @@ fn max_connections() -> usize {
     connections
 }
 
-/// Serves HTTP/1.1 on a stream, within limits. The future completes when the connection is closed.
+/// Serves HTTP/1.1 on a stream from a peer, within limits. The future completes when the connection
+/// is closed.
 fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
     stream: S,
+    peer: IpAddr,
     router: Router,
     activity: Arc<Activity>,
     keep_alive: Duration,
@@ -208,7 +215,8 @@ fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
     };
     let stream = TimedStream::new(Box::pin(stream), Arc::clone(&activity), limits);
     let router = TowerToHyperService::new(router);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ClientIp(peer));
         let begun = activity.begin();
         let response = router.call(request);
         async move {
@@ -219,7 +227,7 @@ fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        // The stream has a limit for heads.
+        // `TimedStream` limits the time for a head.
         .header_read_timeout(None)
         .keep_alive(!keep_alive.is_zero())
         .max_buf_size(MAX_HEAD_LENGTH)
@@ -229,6 +237,8 @@ fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
 /// The limits of a connection, on tokio's paused clock.
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use axum::routing::{get, post};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split},
@@ -244,14 +254,16 @@ mod tests {
     /// Longer than any other limit, and longer than the 60 seconds of common load balancers.
     const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-    /// Starts a connection; the client's end of it.
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// Starts a connection and returns the client's end.
     fn start(buffer: usize) -> DuplexStream {
         let (client, server) = duplex(buffer);
         let router = Router::new()
             .route("/long", get("x".repeat(100_000)))
             .route("/echo", post(async |body: String| body))
             .layer(axum::middleware::from_fn(observe));
-        tokio::spawn(connection(server, router, Arc::default(), KEEP_ALIVE));
+        tokio::spawn(connection(server, PEER, router, Arc::default(), KEEP_ALIVE));
         client
     }
 
@@ -335,7 +347,7 @@ mod tests {
         let long = KEEP_ALIVE + HEAD_TIMEOUT;
         let handler = async move || sleep(long).await;
         let router = Router::new().route("/slow", get(handler));
-        tokio::spawn(connection(server, router, Arc::default(), KEEP_ALIVE));
+        tokio::spawn(connection(server, PEER, router, Arc::default(), KEEP_ALIVE));
         client
             .write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
             .await

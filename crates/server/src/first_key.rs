@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stdout};
 
 use anyhow::{Context, Result};
-use keywright_core::{Name, NewKey, Workspace};
+use keywright_core::{Caller, Name, NewKey, Permissions, Workspace};
 
 use crate::{options::FirstKey, secret_output, store::Library};
 
@@ -22,12 +22,9 @@ pub(crate) async fn create(library: &Library, choice: FirstKey) -> Result<()> {
         }
         return Ok(());
     }
+    let operator = Caller::new(Workspace::parse("default")?, Permissions::all());
     let new = NewKey::new(Name::parse("First key")?);
-    let first = library
-        .keys
-        .issuer()
-        .create_first(Workspace::parse("default")?, new)
-        .await?;
+    let first = library.keys.issuer().create_first(&operator, new).await?;
     if let Some(issued) = first {
         let id = issued.key.id;
         secret_output::write_line(issued.token.expose()).with_context(|| {

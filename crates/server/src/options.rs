@@ -7,7 +7,7 @@ use clap::{
     builder::{PathBufValueParser, StringValueParser},
     value_parser,
 };
-use keywright_core::{Prefix, Scheme};
+use keywright_core::{AllowedIps, Prefix, Scheme, error::AllowedIpsError};
 
 use crate::clean_value::{choice, clean, parsed};
 
@@ -58,7 +58,7 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) cache: usize,
 
-    /// Bytes that the cached keys may take; a key with maximal metadata takes 12 KiB
+    /// Bytes of memory for cached keys; a key with the largest metadata takes 12 KiB
     #[arg(
         long,
         env = "KEYWRIGHT_CACHE_BYTES",
@@ -69,10 +69,24 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) cache_bytes: usize,
 
+    /// Longest time from the creation of a key to its expiry, such as 365d
+    ///
+    /// A key that is created, rotated or updated without an expiry gets the latest one
+    /// allowed, and a later one is rejected. Existing keys keep theirs until then.
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        env = "KEYWRIGHT_MAX_LIFETIME",
+        value_name = "SPAN",
+        global = true,
+        value_parser = clean(max_lifetime)
+    )]
+    pub(crate) max_lifetime: Option<Duration>,
+
     /// File of peppers: a line `ID HEX-KEY` each, newest last, keys of 32 to 64 bytes
     ///
-    /// Only its owner may be able to read it, as after chmod 600, or for a file of
-    /// root also its group.
+    /// Only its owner may have access to it (chmod 600). If root is the owner, its
+    /// group may read it.
     #[arg(
         long,
         env = "KEYWRIGHT_PEPPER_FILE",
@@ -112,7 +126,7 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) listen: SocketAddr,
 
-    /// Address and port for /healthz, /readyz and /metrics, in place of --listen
+    /// Address and port for /healthz, /readyz and /metrics, instead of --listen
     #[arg(
         long,
         env = "KEYWRIGHT_ADMIN_LISTEN",
@@ -121,7 +135,7 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) admin_listen: Option<SocketAddr>,
 
-    /// How long a connection may be idle, at most 1h; 0s closes it after each response
+    /// Maximum idle time of a connection, up to 1h; 0s closes it after each response
     ///
     /// A proxy or load balancer in front of the server should close idle connections
     /// earlier. Otherwise it may send a request on a connection that is being closed.
@@ -133,6 +147,20 @@ pub(crate) struct ServeOptions {
         value_parser = clean(keep_alive)
     )]
     pub(crate) keep_alive: Duration,
+
+    /// Proxies whose Forwarded or X-Forwarded-For to trust, such as 10.0.0.0/8
+    ///
+    /// Addresses and prefixes, separated by commas; may be repeated. Without it, the
+    /// address of a client is that of its connection. Name only proxies that write one
+    /// of these headers: any other lets its clients choose their address.
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        env = "KEYWRIGHT_TRUST_PROXY",
+        value_name = "LIST",
+        value_parser = clean(proxies)
+    )]
+    pub(crate) trust_proxy: Vec<AllowedIps>,
 
     /// Management requests a minute for each caller; 0 disables the limit
     ///
@@ -219,6 +247,28 @@ pub(crate) enum LogLevel {
     Trace,
 }
 
+impl ServeOptions {
+    /// Returns the proxies of all occurrences of the option.
+    pub(crate) fn trusted_proxies(&self) -> Result<Option<AllowedIps>, AllowedIpsError> {
+        let networks = self.trust_proxy.iter().flat_map(AllowedIps::iter);
+        let networks: Vec<String> = networks.map(|network| network.to_string()).collect();
+        if networks.is_empty() {
+            return Ok(None);
+        }
+        AllowedIps::parse(networks.iter().map(String::as_str)).map(Some)
+    }
+}
+
+/// Parses addresses and prefixes.
+fn proxies(text: &str) -> Result<AllowedIps, String> {
+    text.parse().map_err(|error| match error {
+        AllowedIpsError::HostBits { meant } => {
+            format!("a prefix has bits set after its length: write {meant}")
+        }
+        _ => "expected 1 to 32 addresses or prefixes such as 10.0.0.0/8".into(),
+    })
+}
+
 /// Parses a span of at most an hour.
 fn keep_alive(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
@@ -227,16 +277,32 @@ fn keep_alive(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a span such as 75s, at most 1h".into())
 }
 
+/// Parses a span that is not zero.
+fn max_lifetime(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|span| !span.is_zero())
+        .ok_or_else(|| "expected a span such as 365d, longer than 0s".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_maximum_lifetime_is_a_span_that_is_not_zero() {
+        assert_eq!(max_lifetime("1d"), Ok(Duration::from_secs(86_400)));
+        for bad in ["0s", "", "-1d", "365", "never"] {
+            assert!(max_lifetime(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn an_idle_time_is_at_most_an_hour() {
         assert_eq!(keep_alive("75s"), Ok(Duration::from_secs(75)));
         assert_eq!(keep_alive("0s"), Ok(Duration::ZERO));
         assert_eq!(keep_alive("1h"), Ok(Duration::from_secs(3600)));
-        for bad in ["61m", "", "-1s", "75", "for ever"] {
+        for bad in ["61m", "", "-1s", "75", "forever"] {
             assert!(keep_alive(bad).is_err(), "{bad}");
         }
     }

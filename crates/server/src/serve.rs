@@ -4,6 +4,7 @@ use std::{net::SocketAddr, panic, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use keywright_core::Keywright;
+use keywright_http_tower::ClientIpLayer;
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
@@ -18,14 +19,14 @@ use crate::{
     store::{self, StoreUrl},
 };
 
-/// How long the last uses of keys may take to be stored when the server stops. With the time for
-/// requests in flight this is less than the deadline of the whole stop.
+/// How long the server may take to store last uses when it stops. This and the time for requests in
+/// flight add up to less than the shutdown deadline.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Serves the API over HTTP/1.1 until a signal stops it, and returns the exit code of the program.
 pub(crate) fn run(library: &LibraryOptions, options: ServeOptions) -> ExitCode {
     let log = Log::start(options.log_format, options.log_level);
-    // The default hook waits until standard error accepts the message.
+    // The default hook would wait until standard error accepts the message.
     panic::set_hook(Box::new(|panic| {
         tracing::error!("{}", redact::tokens(&panic.to_string()));
     }));
@@ -47,6 +48,8 @@ async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Re
     let _file_size_signal = rlimits::ignore_file_size_signal()?;
     let metrics = Metrics::install(log.clone())?;
     let url = StoreUrl::parse(&library.store)?;
+    let proxies = options.trusted_proxies();
+    let proxies = proxies.context("--trust-proxy names more than 32 networks")?;
     let opened = tokio::select! {
         opened = store::open(&url, library) => opened?,
         () = shutdown.requested() => {
@@ -63,7 +66,17 @@ async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Re
     first_key::create(&opened, options.first_key).await?;
     tokio::spawn(metrics.clone().run_upkeep());
     let separate_probes = admin_socket.is_some();
-    let routers = Routers::new(&opened, options.rate_limit, metrics, separate_probes)?;
+    let client_ip = match proxies {
+        Some(proxies) => ClientIpLayer::trusting(proxies),
+        None => ClientIpLayer::direct(),
+    };
+    let routers = Routers::new(
+        &opened,
+        options.rate_limit,
+        client_ip,
+        metrics,
+        separate_probes,
+    )?;
     if let Some(socket) = &admin_socket {
         let address = socket.local_addr()?;
         tracing::info!("health and metrics on http://{address}");

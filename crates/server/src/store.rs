@@ -80,6 +80,9 @@ pub(crate) async fn open(url: &StoreUrl<'_>, options: &LibraryOptions) -> Result
         .with_scheme(options.hash.into())
         .with_cache(options.cache)
         .with_cache_bytes(options.cache_bytes);
+    if let Some(lifetime) = options.max_lifetime {
+        config = config.with_max_lifetime(lifetime);
+    }
     if let Some(path) = &options.pepper_file {
         let ring = pepper_file::read(path)
             .with_context(|| format!("cannot use the pepper file {}", path.display()))?;

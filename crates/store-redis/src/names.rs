@@ -1,6 +1,6 @@
 //! The names under which the store keeps its data in Redis.
 
-use keywright_core::{KeyId, Workspace};
+use keywright_core::{Environment, KeyId, Owner, Workspace};
 
 /// The names of one namespace.
 ///
@@ -45,14 +45,25 @@ impl Names {
         self.key_name(b'c', id)
     }
 
-    /// The ids of a workspace's keys: a sorted set.
-    pub(crate) fn index(&self, workspace: &Workspace) -> Vec<u8> {
-        format!("{}:i:{{{workspace}}}", self.namespace).into_bytes()
-    }
-
-    /// The ids of a workspace's `test` keys: a sorted set.
-    pub(crate) fn test_index(&self, workspace: &Workspace) -> Vec<u8> {
-        format!("{}:t:{{{workspace}}}", self.namespace).into_bytes()
+    /// The ids of the keys that a caller of this workspace and environment sees, of all owners or
+    /// of one: a sorted set.
+    ///
+    /// An owner may contain braces and colons. It is the end of the name and follows the hash tag,
+    /// so that no two owners share an index, and all indexes of a workspace are in one slot.
+    pub(crate) fn index(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        owner: Option<&Owner>,
+    ) -> Vec<u8> {
+        let namespace = &self.namespace;
+        match (environment, owner) {
+            (Environment::Live, None) => format!("{namespace}:i:{{{workspace}}}"),
+            (Environment::Test, None) => format!("{namespace}:t:{{{workspace}}}"),
+            (Environment::Live, Some(owner)) => format!("{namespace}:o:{{{workspace}}}:{owner}"),
+            (Environment::Test, Some(owner)) => format!("{namespace}:p:{{{workspace}}}:{owner}"),
+        }
+        .into_bytes()
     }
 
     /// The reservations whose key begins with the same byte: a hash of their bindings.
@@ -111,6 +122,63 @@ mod tests {
             assert_eq!(crate::slot::of(&other), crate::slot::of(&record));
             assert!(!other.starts_with(names.record_prefix().as_bytes()));
         }
+    }
+
+    #[test]
+    fn all_indexes_of_a_workspace_are_in_one_slot_and_have_different_names() {
+        let names = Names::new("kw").unwrap();
+        let workspaces = ["acme", "acme:a"].map(|text| Workspace::parse(text).unwrap());
+        let longest = "o".repeat(Owner::MAX_LENGTH);
+        let mut owners: Vec<String> = (b'!'..=b'~').map(|byte| char::from(byte).into()).collect();
+        owners.extend(
+            [
+                r#"{"a","b"}"#,
+                "{}",
+                "}{",
+                "{acme}",
+                "a",
+                "a:a",
+                ":",
+                "}:a",
+                "*?[a]",
+                "\\",
+                &longest,
+            ]
+            .map(String::from),
+        );
+        owners.sort();
+        owners.dedup();
+        let owners: Vec<Owner> = owners
+            .iter()
+            .map(|text| Owner::parse(text).unwrap())
+            .collect();
+        let mut seen = std::collections::HashSet::new();
+        for workspace in &workspaces {
+            for owner in std::iter::once(None).chain(owners.iter().map(Some)) {
+                for environment in [Environment::Live, Environment::Test] {
+                    let index = names.index(workspace, environment, owner);
+                    let slot = crate::slot::of(workspace.as_str().as_bytes());
+                    assert_eq!(crate::slot::of(&index), slot, "{index:?}");
+                    assert!(!index.starts_with(names.record_prefix().as_bytes()));
+                    assert!(seen.insert(index), "{workspace} {owner:?} {environment}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_names_of_indexes_do_not_change() {
+        let names = Names::new("kw").unwrap();
+        let workspace = Workspace::parse("acme").unwrap();
+        let owner = Owner::parse(r#"{"a","b"}"#).unwrap();
+        let index = |environment, owner| {
+            String::from_utf8(names.index(&workspace, environment, owner)).unwrap()
+        };
+        assert_eq!(index(Environment::Live, None), "kw:i:{acme}");
+        assert_eq!(index(Environment::Test, None), "kw:t:{acme}");
+        let of_owner = |environment| index(environment, Some(&owner));
+        assert_eq!(of_owner(Environment::Live), r#"kw:o:{acme}:{"a","b"}"#);
+        assert_eq!(of_owner(Environment::Test), r#"kw:p:{acme}:{"a","b"}"#);
     }
 
     #[test]

@@ -65,6 +65,7 @@ fn constants() -> String {
         ("CONFLICT", code::CONFLICT),
         ("ALREADY_EXISTS", code::ALREADY_EXISTS),
         ("FORMAT_VERSION", layout::FORMAT_VERSION.into()),
+        ("IS_ENABLED", layout::IS_ENABLED.into()),
         ("NO_TEXT", layout::NO_TEXT.into()),
         ("TEXTS", layout::TEXTS.into()),
     ];
@@ -74,6 +75,7 @@ fn constants() -> String {
     ];
     let fields = [
         ("FORMAT", layout::FORMAT.range()),
+        ("ENABLED", layout::ENABLED.range()),
         ("VERSION", layout::VERSION.range()),
         ("EXPIRES_AT", layout::EXPIRES_AT.range()),
         ("REVOKED_AT", layout::REVOKED_AT.range()),
@@ -81,6 +83,7 @@ fn constants() -> String {
         ("SUCCESSOR", layout::SUCCESSOR.range()),
         ("ROTATED_BY", layout::ROTATED_BY.range()),
         ("WORKSPACE_LENGTH", layout::WORKSPACE_LENGTH.range()),
+        ("OWNER_LENGTH", layout::OWNER_LENGTH.range()),
     ];
     let mut lua = String::new();
     // Writing to a string cannot fail.
@@ -148,18 +151,21 @@ mod tests {
             local CONFLICT = 4
             local ALREADY_EXISTS = 5
             local FORMAT_VERSION = 1
+            local IS_ENABLED = 1
             local NO_TEXT = 65535
-            local TEXTS = 4
+            local TEXTS = 6
             local NO_TIME = '\255\255\255\255\255\255\255\255'
             local TOMBSTONE = '\000'
             local FORMAT_FIRST, FORMAT_LAST = 1, 1
-            local VERSION_FIRST, VERSION_LAST = 3, 10
-            local EXPIRES_AT_FIRST, EXPIRES_AT_LAST = 11, 18
-            local REVOKED_AT_FIRST, REVOKED_AT_LAST = 19, 26
-            local PARENT_FIRST, PARENT_LAST = 27, 42
-            local SUCCESSOR_FIRST, SUCCESSOR_LAST = 43, 58
-            local ROTATED_BY_FIRST, ROTATED_BY_LAST = 59, 74
-            local WORKSPACE_LENGTH_FIRST, WORKSPACE_LENGTH_LAST = 83, 83
+            local ENABLED_FIRST, ENABLED_LAST = 3, 3
+            local VERSION_FIRST, VERSION_LAST = 4, 11
+            local EXPIRES_AT_FIRST, EXPIRES_AT_LAST = 12, 19
+            local REVOKED_AT_FIRST, REVOKED_AT_LAST = 20, 27
+            local PARENT_FIRST, PARENT_LAST = 28, 43
+            local SUCCESSOR_FIRST, SUCCESSOR_LAST = 44, 59
+            local ROTATED_BY_FIRST, ROTATED_BY_LAST = 76, 91
+            local WORKSPACE_LENGTH_FIRST, WORKSPACE_LENGTH_LAST = 100, 100
+            local OWNER_LENGTH_FIRST, OWNER_LENGTH_LAST = 101, 101
         ";
         let lines: Vec<&str> = expected.trim().lines().map(str::trim).collect();
         assert_eq!(constants().lines().collect::<Vec<_>>(), lines);

@@ -11,8 +11,8 @@ use rusqlite::{
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The capacity of a connection's cache of prepared statements. It exceeds the number of
-/// statements: lists alone have 48.
-const CACHED_STATEMENTS: usize = 96;
+/// statements: lists alone have 84.
+const CACHED_STATEMENTS: usize = 128;
 
 /// Settings that are not stored in the file. `journal_size_limit` lets the log shrink again after a
 /// long read, such as a backup, has made it grow.

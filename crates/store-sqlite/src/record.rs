@@ -3,7 +3,8 @@
 use std::error::Error;
 
 use keywright_core::{
-    Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp, Workspace,
+    AllowedIps, Attributes, Environment, Key, KeyId, Metadata, Name, Owner, Permissions, Timestamp,
+    Workspace,
     store::{Credential, Record, StoredHash, Tag},
 };
 use rusqlite::{Connection, Row, params, types::ValueRef};
@@ -11,8 +12,9 @@ use rusqlite::{Connection, Row, params, types::ValueRef};
 /// The columns that [`key`] reads.
 macro_rules! key_columns {
     () => {
-        "id, workspace, environment, name, permissions, parent, successor, rotated_by, \
-         expires_at, revoked_at, last_used_at, metadata"
+        "id, workspace, environment, owner, name, permissions, metadata, attributes, enabled, \
+         allowed_ips, parent, successor, predecessor, rotated_by, expires_at, revoked_at, \
+         last_used_at"
     };
 }
 pub(crate) use key_columns;
@@ -26,7 +28,8 @@ const SELECT: &str = concat!(
 const INSERT: &str = concat!(
     "INSERT INTO keys (",
     key_columns!(),
-    ", hash, tag, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+    ", hash, tag, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
+     ?15, ?16, ?17, ?18, ?19, ?20)"
 );
 
 /// Returns the record with this id, even if its key is revoked.
@@ -45,9 +48,9 @@ pub(crate) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Reads the columns of a whole record.
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-    let hash = cell(row, 12, |value| Ok(StoredHash::parse(value.as_str()?)?))?;
-    let tag = cell(row, 13, |value| Ok(value.as_blob()?.try_into()?))?;
-    let version = cell(row, 14, |value| Ok(value.as_i64()?.try_into()?))?;
+    let hash = cell(row, 17, |value| Ok(StoredHash::parse(value.as_str()?)?))?;
+    let tag = cell(row, 18, |value| Ok(value.as_blob()?.try_into()?))?;
+    let version = cell(row, 19, |value| Ok(value.as_i64()?.try_into()?))?;
     let credential = Credential::new(hash, Tag::from_bytes(tag));
     let mut record = Record::new(key(row)?, credential);
     record.version = version;
@@ -60,18 +63,23 @@ pub(crate) fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
         cell(row, 0, id)?,
         cell(row, 1, |value| Ok(Workspace::parse(value.as_str()?)?))?,
         cell(row, 2, environment)?,
-        cell(row, 3, name)?,
-        cell(row, 4, |value| {
+        cell(row, 4, name)?,
+        cell(row, 5, |value| {
             Ok(value.as_str()?.parse::<Permissions>()?)
         })?,
     );
-    key.parent = optional(row, 5, id)?;
-    key.successor = optional(row, 6, id)?;
-    key.rotated_by = optional(row, 7, id)?;
-    key.expires_at = optional(row, 8, time)?;
-    key.revoked_at = optional(row, 9, time)?;
-    key.last_used_at = optional(row, 10, time)?;
-    key.metadata = optional(row, 11, |value| Ok(Metadata::parse(value.as_str()?)?))?;
+    key.owner = optional(row, 3, |value| Ok(Owner::parse(value.as_str()?)?))?;
+    key.metadata = optional(row, 6, |value| Ok(Metadata::parse(value.as_str()?)?))?;
+    key.attributes = optional(row, 7, |value| Ok(Attributes::parse(value.as_str()?)?))?;
+    key.enabled = cell(row, 8, enabled)?;
+    key.allowed_ips = optional(row, 9, allowed_ips)?;
+    key.parent = optional(row, 10, id)?;
+    key.successor = optional(row, 11, id)?;
+    key.predecessor = optional(row, 12, id)?;
+    key.rotated_by = optional(row, 13, id)?;
+    key.expires_at = optional(row, 14, time)?;
+    key.revoked_at = optional(row, 15, time)?;
+    key.last_used_at = optional(row, 16, time)?;
     Ok(key)
 }
 
@@ -129,11 +137,31 @@ fn environment(value: ValueRef<'_>) -> Result<Environment, InvalidValue> {
     }
 }
 
+fn enabled(value: ValueRef<'_>) -> Result<bool, InvalidValue> {
+    match value.as_i64()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err("a stored enabled is 0 or 1".into()),
+    }
+}
+
+/// Reads allowed addresses. Parsing accepts any order, duplicates and mapped addresses, none of
+/// which a stored set has.
+fn allowed_ips(value: ValueRef<'_>) -> Result<AllowedIps, InvalidValue> {
+    let text = value.as_str()?;
+    // The error of a prefix with host bits is not returned, because it repeats the prefix.
+    match text.parse::<AllowedIps>() {
+        Ok(allowed_ips) if allowed_ips.to_string() == text => Ok(allowed_ips),
+        _ => Err("stored addresses are an ascending list of IP addresses and prefixes".into()),
+    }
+}
+
 /// A new record with its columns encoded. Encoding it on the caller's thread saves time on the
 /// writer's.
 pub(crate) struct NewRow {
     pub(crate) key: Key,
     permissions: String,
+    allowed_ips: Option<String>,
     hash: String,
     tag: Tag,
     version: i64,
@@ -144,6 +172,7 @@ impl NewRow {
         Ok(Self {
             key: record.key.clone(),
             permissions: record.key.permissions.to_string(),
+            allowed_ips: record.key.allowed_ips.as_ref().map(AllowedIps::to_string),
             hash: record.credential.hash.to_string(),
             tag: record.credential.tag,
             version: version(record)?,
@@ -160,15 +189,20 @@ impl NewRow {
             key.id.as_bytes(),
             key.workspace.as_str(),
             environment,
+            key.owner.as_ref().map(Owner::as_str),
             key.name.as_str(),
             self.permissions,
+            key.metadata.as_ref().map(Metadata::as_json),
+            key.attributes.as_ref().map(Attributes::as_json),
+            key.enabled,
+            self.allowed_ips,
             key.parent.as_ref().map(KeyId::as_bytes),
             key.successor.as_ref().map(KeyId::as_bytes),
+            key.predecessor.as_ref().map(KeyId::as_bytes),
             key.rotated_by.as_ref().map(KeyId::as_bytes),
             key.expires_at.map(Timestamp::as_millis),
             key.revoked_at.map(Timestamp::as_millis),
             key.last_used_at.map(Timestamp::as_millis),
-            key.metadata.as_ref().map(Metadata::as_json),
             self.hash,
             self.tag.as_bytes(),
             self.version,

@@ -14,17 +14,23 @@ const MIGRATIONS: [&str; 2] = [V1, V2];
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// All times are Unix milliseconds. An id is stored as its 16 ASCII characters, which begin with
-/// the time of creation, so that new rows are appended. The indexes for lists contain the columns
-/// of the filter by status, so that a row which the filter skips is not read.
+/// the time of creation, so that new rows are appended. The columns of a list or of a purge come
+/// before the texts that clients and hosts choose freely, which may need pages of their own.
+///
+/// The indexes for lists contain the columns of the filter by status, so that a row which the
+/// filter skips is not read. A key without an owner has no entry in the indexes by owner.
 const V1: &str = "
     CREATE TABLE keys (
         id BLOB NOT NULL PRIMARY KEY,
         workspace TEXT NOT NULL,
         environment INTEGER NOT NULL,
+        owner TEXT,
         name TEXT NOT NULL,
         permissions TEXT NOT NULL,
+        enabled INTEGER NOT NULL,
         parent BLOB,
         successor BLOB,
+        predecessor BLOB,
         rotated_by BLOB,
         expires_at INTEGER,
         revoked_at INTEGER,
@@ -32,12 +38,19 @@ const V1: &str = "
         hash TEXT NOT NULL,
         tag BLOB NOT NULL,
         version INTEGER NOT NULL,
+        allowed_ips TEXT,
+        attributes TEXT,
         metadata TEXT
     ) STRICT, WITHOUT ROWID;
 
-    CREATE INDEX keys_live ON keys (workspace, id, revoked_at, expires_at);
-    CREATE INDEX keys_test ON keys (workspace, id, revoked_at, expires_at, environment)
+    CREATE INDEX keys_live ON keys (workspace, id, revoked_at, expires_at, enabled);
+    CREATE INDEX keys_test ON keys (workspace, id, revoked_at, expires_at, enabled, environment)
         WHERE environment = 1;
+    CREATE INDEX keys_owner ON keys (workspace, owner, id, revoked_at, expires_at, enabled)
+        WHERE owner IS NOT NULL;
+    CREATE INDEX keys_owner_test
+        ON keys (workspace, owner, id, revoked_at, expires_at, enabled, environment)
+        WHERE owner IS NOT NULL AND environment = 1;
     CREATE INDEX keys_parent ON keys (parent) WHERE parent IS NOT NULL;
     CREATE INDEX keys_rotated_by ON keys (rotated_by) WHERE rotated_by IS NOT NULL;
 

@@ -4,11 +4,11 @@ use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, Key, KeyId, ListKeys, Page, Prefix, Reach, Rename, Revocation, Timestamp,
+    Environment, KeyId, ListKeys, Page, Prefix, Reach, Revocation, Timestamp, VersionedKey,
     Workspace,
     store::{
         Credential, Durability, KeyStore, Lease, Purge, Record, Reservation, Reserved, Rotation,
-        StoreError,
+        Settings, StoreError,
     },
 };
 
@@ -157,19 +157,19 @@ impl KeyStore for SqliteStore {
             .await
     }
 
-    async fn rename(
+    async fn update(
         &self,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError> {
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
         let workspace = workspace.clone();
         let id = *id;
-        let rename = rename.clone();
+        let settings = settings.clone();
         self.writer
             .change(move |connection| {
-                operations::rename(connection, &workspace, &id, version, rename)
+                operations::update(connection, &workspace, &id, version, settings)
             })
             .await
     }
@@ -240,8 +240,8 @@ impl KeyStore for SqliteStore {
     }
 
     /// Searches on a reader thread, which reads all keys of the workspace or of the file: there is
-    /// no index of revoked keys. The writer checks the keys again and deletes them, so that a
-    /// search never delays a write.
+    /// no index of revoked or expired keys. The writer checks the keys again and deletes them, so
+    /// that a search never delays a write.
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
         loop {
             let mut search = PurgeSearch::new(purge.clone());
@@ -254,10 +254,10 @@ impl KeyStore for SqliteStore {
             if ids.is_empty() {
                 return Ok(0);
             }
-            let before = purge.revoked_before;
+            let purge = purge.clone();
             let count = self
                 .writer
-                .run(move |connection| operations::delete_purgeable(connection, &ids, before))
+                .run(move |connection| operations::delete_purgeable(connection, &ids, &purge))
                 .await?;
             // Another handle has purged these keys in the meantime. There may be more.
             if count > 0 {

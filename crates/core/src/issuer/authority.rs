@@ -1,4 +1,4 @@
-//! Who may do what to which key.
+//! The rules about which caller may do which operation on which key.
 
 use super::{IssueError, Issuer};
 use crate::{AllowedIps, Caller, Key, KeyId, Owner, Permission, Permissions};

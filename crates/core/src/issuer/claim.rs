@@ -4,7 +4,7 @@ use super::{IssueError, Issuer};
 
 impl Issuer {
     /// Claims the store for the configured prefix, unless it is known to have the claim.
-    pub(super) async fn claim_prefix(&self) -> Result<(), IssueError> {
+    pub(crate) async fn claim_prefix(&self) -> Result<(), IssueError> {
         if self.verifier.is_prefix_claimed() {
             return Ok(());
         }

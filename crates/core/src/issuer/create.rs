@@ -93,8 +93,8 @@ impl NewKey {
 #[non_exhaustive]
 pub enum Expiry {
     /// When its caller expires, or at the end of the
-    /// [maximum lifetime](crate::Config::with_max_lifetime) if that is earlier, or never if there is
-    /// neither.
+    /// [maximum lifetime](crate::Config::with_max_lifetime) if that is earlier. Never, if neither
+    /// has an end.
     #[default]
     Inherited,
     /// Immediately: the key is created expired.
@@ -183,9 +183,10 @@ impl Issuer {
                     });
                 }
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {
-                    // The caller is no longer active, or another process has given it an earlier
-                    // expiry. In the second case, retry with that expiry.
+                    // The caller is no longer active, or has got an earlier expiry since it was
+                    // checked. In the second case, check it again and retry with that expiry.
                     let caller = self.current_in_store(&draft.caller).await?;
+                    self.scope(&caller, Action::Create, None)?;
                     check_covers(&caller, &draft.permissions)?;
                     check_addresses(&caller, draft.allowed_ips.as_ref())?;
                     let end = self.new_expiry(&caller, draft.expiry, now)?;

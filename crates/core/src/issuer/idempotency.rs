@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use super::{Action, IssueError, Issued, Issuer, NewKey, authority::Scope, digest};
 use crate::{
-    Caller, Key, KeyId, Timestamp,
+    Caller, Key, KeyId, Owner, Timestamp,
     random::{Generator, RandomError},
     store::{Reservation, Reserved, StoreErrorKind},
 };
@@ -179,10 +179,12 @@ pub(super) fn reservation(
     let who = match caller.key() {
         Some(key) => key.to_string(),
         // A caller that is not a key has no id. Such callers share their idempotency keys if they
-        // have the same environment and permissions.
+        // have the same owner, environment and permissions.
         None => format!("{} {}", caller.environment(), caller.permissions()),
     };
-    let scope = [caller.workspace().as_str(), &who, route, &idempotency.0];
+    let owner = caller.owner().map_or("", Owner::as_str);
+    let workspace = caller.workspace().as_str();
+    let scope = [workspace, owner, &who, route, &idempotency.0];
     Reservation::new(
         digest(scope.map(str::as_bytes)),
         digest([request]),

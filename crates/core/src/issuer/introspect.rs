@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Action, IssueError, Issuer, authority::Scope};
 use crate::{Caller, Denied, Key, KeyId, Permission, Undecided, VerifyError};
 
-/// What a token is introspected for.
+/// The use of a token that the caller asks about: a permission and an address.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct IntrospectionRequest {
@@ -66,12 +66,14 @@ pub enum Introspection {
 }
 
 impl Issuer {
-    /// Verifies a token that was presented to the caller.
+    /// Verifies a token that was presented to the caller. With `api_keys.own:verify` alone, the
+    /// caller learns only about tokens of its owner.
+    ///
+    /// It checks the secret first, then the status of the key, the address, and the permission.
     ///
     /// # Errors
     ///
-    /// [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:verify`
-    /// and `api_keys.own:verify`,
+    /// [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:verify`,
     /// [`CallerInactive`](IssueError::CallerInactive), and [`Hash`](IssueError::Hash) or
     /// [`Store`](IssueError::Store) if the token could not be verified.
     pub async fn introspect(

@@ -39,7 +39,7 @@ impl Issuer {
         .await
     }
 
-    pub(super) async fn mint_with_id(
+    pub(crate) async fn mint_with_id(
         &self,
         workspace: &Workspace,
         environment: Environment,

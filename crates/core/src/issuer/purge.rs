@@ -19,9 +19,9 @@ impl Issuer {
     ///
     /// It keeps some of these records:
     ///
-    /// * Keys that were revoked or expired within the last [24 hours](Self::KEPT_AFTER_END). Otherwise,
-    ///   a repeat of the request that created such a key, with the same idempotency key, would
-    ///   create another key.
+    /// * Keys that were revoked or expired within the last [24 hours](Self::KEPT_AFTER_END).
+    ///   Otherwise, a repeat of the request that created such a key, with the same idempotency key,
+    ///   would create another key.
     /// * Keys from which a remaining key descends, by creation or by rotation. A revocation with
     ///   [`Reach::Descendants`](crate::Reach::Descendants) reaches the descendants through them.
     ///

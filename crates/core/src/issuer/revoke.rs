@@ -8,7 +8,7 @@ impl Issuer {
     /// again.
     ///
     /// The caller must cover the permissions of the key. A key can revoke itself without any
-    /// permission.
+    /// permission. Descendants are revoked with the key, whatever their permissions and owner.
     ///
     /// Once this returns, all verifiers of this process reject the key. Other processes reject it
     /// within the bound that the docs of the store state.
@@ -16,10 +16,9 @@ impl Issuer {
     /// # Errors
     ///
     /// [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:write` or one of
-    /// the permissions of the key,
-    /// [`CallerInactive`](IssueError::CallerInactive), [`Store`](IssueError::Store), and
-    /// [`NotFound`](IssueError::NotFound) if there is no such key or all of the keys were already
-    /// revoked.
+    /// the permissions of the key, [`CallerInactive`](IssueError::CallerInactive),
+    /// [`Store`](IssueError::Store), and [`NotFound`](IssueError::NotFound) if there is no such key
+    /// or all of the keys were already revoked.
     pub async fn revoke(
         &self,
         caller: &Caller,

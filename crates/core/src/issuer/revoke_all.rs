@@ -11,13 +11,15 @@ const MAX_PASSES: usize = 20;
 impl Issuer {
     /// Revokes all keys of the caller's workspace that the caller sees, or those of one owner, and
     /// returns how many keys it revoked. This includes the keys that they create in the meantime.
-    /// Use it when a person or a customer leaves.
+    /// Use it when a person or a customer leaves. If the caller's own key is one of them, it is
+    /// revoked last.
     ///
-    /// With an owner, it revokes the keys of that owner, and no keys of other owners that descend
-    /// from them.
+    /// With an owner, keys of other owners that descend from those keys stay active, unless they
+    /// descend from a key that was created during the call.
     ///
-    /// Keys are revoked one after another. If one fails, the others are revoked all the same, and
-    /// then the error is returned. Calling this again continues.
+    /// A key with permissions that the caller lacks stays active. The other keys are revoked first,
+    /// and then the error is returned. Any other error ends the call at once, and calling this
+    /// again continues.
     ///
     /// # Errors
     ///
@@ -29,61 +31,89 @@ impl Issuer {
         caller: &Caller,
         owner: Option<&Owner>,
     ) -> Result<u64, IssueError> {
-        self.current(caller).await?;
-        self.authorize(caller, Action::Revoke, None)?;
-        self.authorize(caller, Action::List, None)?;
+        let current = self.current(caller).await?;
+        let scope = self.scope(&current, Action::Revoke, None)?;
+        self.scope(&current, Action::List, None)?;
+        let owner = match (scope.owner(), owner) {
+            (Some(own), Some(other)) if own != other => return Ok(0),
+            (own, wanted) => own.or(wanted),
+        };
+        let mut listed = Listed::default();
         let mut total = 0;
         // First revoke each key alone, in small transactions. The remaining keys may create others
-        // faster than this loop lists them, so revoke them together with their descendants, which
-        // have the same owner.
+        // faster than this loop lists them, so revoke them together with their descendants.
         let passes = std::iter::repeat_n(Reach::Descendants, MAX_PASSES);
         for reach in std::iter::once(Reach::Key).chain(passes) {
-            let mut found = false;
+            listed.others = false;
             for status in [Status::Active, Status::Disabled, Status::Expired] {
                 let mut list = ListKeys::new()
                     .with_status(status)
                     .with_limit(ListKeys::MAX_LIMIT);
                 list.owner = owner.cloned();
-                total += self.revoke_listed(caller, list, reach, &mut found).await?;
+                total += self.revoke_listed(caller, list, reach, &mut listed).await?;
             }
-            if !found {
-                return Ok(total);
+            if listed.others {
+                continue;
             }
+            if let (true, Some(id)) = (listed.itself, caller.key()) {
+                match self.revoke(caller, id, Reach::Key).await {
+                    Ok(revocation) => total += revocation.count,
+                    // Another call has just revoked it.
+                    Err(IssueError::NotFound | IssueError::CallerInactive) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            return listed.not_permitted.map_or(Ok(total), Err);
         }
         Err(IssueError::StillCreated)
     }
 
-    /// Revokes the keys of a list, and returns how many keys it revoked. Sets `found` if there are
-    /// any.
+    /// Revokes the keys of a list except the caller's own, and returns how many keys it revoked.
     async fn revoke_listed(
         &self,
         caller: &Caller,
         mut list: ListKeys,
         reach: Reach,
-        found: &mut bool,
+        listed: &mut Listed,
     ) -> Result<u64, IssueError> {
         let mut total = 0;
-        let mut failed = None;
         loop {
             let page = self.list(caller, list.clone()).await?;
-            *found |= !page.keys.is_empty();
+            let (own, others): (Vec<_>, Vec<_>) = page
+                .keys
+                .iter()
+                .partition(|key| caller.key() == Some(&key.id));
+            listed.itself |= !own.is_empty();
             // Concurrently, so that a store can commit them together.
-            let revocations = page.keys.iter();
+            let revocations = others.iter();
             let revocations = revocations.map(|key| self.revoke(caller, &key.id, reach));
             for revoked in join_all(revocations).await {
                 match revoked {
-                    Ok(revocation) => total += revocation.count,
-                    // Another call has just revoked the key.
-                    Err(IssueError::NotFound) => {}
-                    Err(error) => failed = Some(error),
+                    Ok(revocation) => {
+                        listed.others = true;
+                        total += revocation.count;
+                    }
+                    // Another call has just revoked the key, which may have created others before.
+                    Err(IssueError::NotFound) => listed.others = true,
+                    Err(error @ IssueError::NotPermitted(_)) => listed.not_permitted = Some(error),
+                    Err(error) => return Err(error),
                 }
             }
-            match (page.next, failed.take()) {
-                (Some(cursor), None) => list.start = ListStart::After(cursor),
-                (None, None) => return Ok(total),
-                // The caller itself may just have been revoked, so no later page could be read.
-                (_, Some(error)) => return Err(error),
+            match page.next {
+                Some(cursor) => list.start = ListStart::After(cursor),
+                None => return Ok(total),
             }
         }
     }
+}
+
+/// The keys that the passes over the list have found.
+#[derive(Default)]
+struct Listed {
+    /// Whether the caller's own key is one of them.
+    itself: bool,
+    /// Whether the last pass found others that the caller may revoke.
+    others: bool,
+    /// The error if the caller may not revoke some of them.
+    not_permitted: Option<IssueError>,
 }

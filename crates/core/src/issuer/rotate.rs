@@ -75,7 +75,11 @@ impl Default for NewRotation {
 
 impl Issuer {
     /// Rotates a key. In one step, it creates a successor with the same owner, name, permissions,
-    /// environment, parent, metadata, attributes and addresses, and lets the old key expire after the overlap.
+    /// environment, parent, metadata, attributes and addresses, and lets the old key expire after
+    /// the overlap.
+    ///
+    /// The caller receives the secret of the successor, so it must cover the permissions and the
+    /// addresses of the key.
     ///
     /// # Errors
     ///
@@ -96,8 +100,7 @@ impl Issuer {
         let now = self.verifier.now();
         let scope = self.scope(caller, Action::Rotate, Some(id))?;
         let record = self.rotatable(caller, &scope, id, rotation, now).await?;
-        self.replace(caller, &scope, record, rotation, None, now)
-            .await
+        self.replace(caller, record, rotation, None, now).await
     }
 
     /// [Rotates](Self::rotate) a key once for each idempotency key of this caller. A repeat within
@@ -135,7 +138,7 @@ impl Issuer {
             Bound::Existing(key) => Ok(IssueOutcome::Replayed(key)),
             Bound::Pending(successor) => {
                 let rotated = self
-                    .replace(caller, &scope, record?, rotation, Some(successor), now)
+                    .replace(caller, record?, rotation, Some(successor), now)
                     .await;
                 match rotated {
                     Ok(issued) => Ok(IssueOutcome::Issued(issued)),
@@ -199,7 +202,6 @@ impl Issuer {
     async fn replace(
         &self,
         caller: &Caller,
-        scope: &Scope,
         mut record: Record,
         wanted: &NewRotation,
         successor: Option<KeyId>,
@@ -244,17 +246,10 @@ impl Issuer {
                     // Either the caller is no longer active or was narrowed, or the key was updated
                     // or rotated or has expired.
                     caller = self.current_in_store(&caller).await?;
-                    if let Some(end) = wanted.expires_at {
-                        self.check_expiry(&caller, end, now, now)?;
-                    }
-                    record = self.changeable(&caller, scope, &predecessor).await?;
-                    check_covers(&caller, &record.key.permissions)?;
-                    check_addresses(&caller, record.key.allowed_ips.as_ref())?;
-                    let ended =
-                        record.key.successor.is_some() || record.key.status(now) != Status::Active;
-                    if ended {
-                        return Err(IssueError::NotRotatable);
-                    }
+                    let scope = self.scope(&caller, Action::Rotate, Some(&predecessor))?;
+                    record = self
+                        .rotatable(&caller, &scope, &predecessor, wanted, now)
+                        .await?;
                     if attempts == CHANGE_ATTEMPTS {
                         return Err(error.into());
                     }

@@ -40,8 +40,9 @@ impl Issuer {
     ///   [`ExpiryAfterRotation`](IssueError::ExpiryAfterRotation) or
     ///   [`AddressesBeyondCaller`](IssueError::AddressesBeyondCaller) if the key cannot have this
     ///   expiry or these addresses.
-    /// * [`CallerInactive`](IssueError::CallerInactive) and [`Store`](IssueError::Store), whose kind
-    ///   is [`Conflict`](StoreErrorKind::Conflict) if other changes interfered with five attempts.
+    /// * [`CallerInactive`](IssueError::CallerInactive).
+    /// * [`Store`](IssueError::Store). The kind is [`Conflict`](StoreErrorKind::Conflict) if other
+    ///   changes interfered with five attempts.
     pub async fn update(
         &self,
         caller: &Caller,

@@ -22,9 +22,7 @@ use crate::{Timestamp, base62, random::Generator};
 /// assert_eq!(id.created_at().to_string(), "2024-03-01T10:00:00.000Z");
 /// # Ok::<(), keywright_core::error::KeyIdError>(())
 /// ```
-// Aligned so that it is copied in whole words: each `Verified` contains one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(align(8))]
 pub struct KeyId([u8; KeyId::LENGTH]);
 
 impl KeyId {

@@ -2,7 +2,9 @@
 //! and a bench also compile those files.
 
 use super::{cached_key::CachedKey, proof::Proof, token_mac::TokenMac};
-use crate::{Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp, Workspace};
+use crate::{
+    Attributes, Environment, Key, KeyId, Metadata, Name, Owner, Permissions, Timestamp, Workspace,
+};
 
 crate::secrecy::assert_unprintable!(TokenMac, Proof);
 
@@ -32,15 +34,20 @@ fn a_record_is_the_same_unless_more_than_its_last_use_differs() {
     let mut used = key();
     used.last_used_at = Some(used.created_at());
     assert!(cached.is_same(&used, 1));
-    let differences: [fn(&mut Key); 11] = [
+    let differences: [fn(&mut Key); 16] = [
         |key| key.id = id("key_0U5lKtf600000001"),
         |key| key.workspace = Workspace::parse("other").unwrap(),
         |key| key.environment = Environment::Test,
         |key| key.name = Name::parse("other").unwrap(),
         |key| key.permissions = Permissions::default(),
         |key| key.metadata = Some(Metadata::parse("{}").unwrap()),
+        |key| key.owner = Some(Owner::parse("user:1").unwrap()),
+        |key| key.attributes = Some(Attributes::parse("{}").unwrap()),
+        |key| key.enabled = false,
+        |key| key.allowed_ips = Some("::1".parse().unwrap()),
         |key| key.parent = Some(id("key_0U5lKtf600000001")),
         |key| key.successor = Some(id("key_0U5lKtf600000001")),
+        |key| key.predecessor = Some(id("key_0U5lKtf600000001")),
         |key| key.rotated_by = Some(id("key_0U5lKtf600000001")),
         |key| key.expires_at = Some(Timestamp::MAX),
         |key| key.revoked_at = Some(Timestamp::MAX),
@@ -50,6 +57,13 @@ fn a_record_is_the_same_unless_more_than_its_last_use_differs() {
         differ(&mut other);
         assert!(!cached.is_same(&other, 1), "difference {number}");
     }
+}
+
+/// A cache may hold many keys, so each field costs every host.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_cached_key_takes_at_most_216_bytes_without_the_values_that_it_points_to() {
+    assert!(size_of::<CachedKey>() <= 216, "{}", size_of::<CachedKey>());
 }
 
 #[test]

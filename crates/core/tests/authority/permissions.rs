@@ -3,10 +3,16 @@
 use keywright_core::Permissions;
 
 /// The permissions that the keys of the test may have.
-pub(crate) const GRANTABLE: [&str; 10] = [
+pub(crate) const GRANTABLE: [&str; 16] = [
     "*",
+    "api_keys.own:*",
+    "api_keys.own:read",
+    "api_keys.own:verify",
+    "api_keys.own:write",
+    "api_keys.self:rotate",
     "api_keys:*",
     "api_keys:read",
+    "api_keys:verify",
     "api_keys:write",
     "billing",
     "calls",
@@ -18,10 +24,16 @@ pub(crate) const GRANTABLE: [&str; 10] = [
 
 /// The permissions that a call can require: those in [`GRANTABLE`] that are not patterns, and for
 /// each pattern a permission that only this pattern and wider patterns grant.
-const REQUIRED: [&str; 10] = [
+const REQUIRED: [&str; 16] = [
     "anything",
+    "api_keys.own:read",
+    "api_keys.own:rest",
+    "api_keys.own:verify",
+    "api_keys.own:write",
+    "api_keys.self:rotate",
     "api_keys:read",
     "api_keys:rest",
+    "api_keys:verify",
     "api_keys:write",
     "billing",
     "calls",

@@ -13,7 +13,7 @@ impl Tally {
 
     pub(crate) fn assert_each_action_succeeded_and_failed(&self) {
         let counts = self.0.borrow();
-        for action in ["create", "rotate", "rename", "revoke"] {
+        for action in ["create", "rotate", "update", "revoke", "revoke_all"] {
             for succeeded in [true, false] {
                 let count = counts
                     .get(&(action, succeeded))

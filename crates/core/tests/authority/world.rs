@@ -3,35 +3,29 @@
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::Arc,
+    time::Duration,
 };
 
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Clock, Config, Environment, Expiry, IssueError, Issued, Key, KeyId, Keywright,
-    MemoryStore, Name, NewKey, NewRotation, Prefix, Reach, Rename, Scheme, Timestamp, Workspace,
+    AllowedIps, Attributes, Caller, Clock, Config, Denied, Environment, Expiry, IssueError, Issued,
+    Key, KeyId, Keywright, MemoryStore, Name, NewKey, NewRotation, Owner, Prefix, Scheme,
+    Timestamp, VerifyError, Workspace,
     store::{KeyStore, Record},
+    testing::ManualClock,
 };
 use proptest::sample::Index;
 
 use crate::{
-    actions::{Action, RequestedExpiry},
-    permissions::{grants, includes},
+    actions::{Action, RequestedExpiry, Target},
+    addresses,
+    oracle::{end_or_max, exceeds, is_active, sees},
     tally::Tally,
 };
 
-/// A clock that only the test advances.
-#[derive(Clone)]
-struct ManualClock(Arc<AtomicI64>);
-
-impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::Relaxed)).unwrap()
-    }
-}
+/// The owners of the sessions.
+pub(crate) const OWNERS: [&str; 2] = ["alice", "bob"];
 
 /// A key that the library issued, and its token.
 struct IssuedToken {
@@ -42,41 +36,62 @@ struct IssuedToken {
 /// A library under test, and the tokens that it issued.
 pub(crate) struct World<'a> {
     tally: &'a Tally,
-    clock: ManualClock,
+    pub(crate) clock: ManualClock,
     store: Arc<MemoryStore>,
-    keys: Keywright,
+    pub(crate) keys: Keywright,
+    pub(crate) max_lifetime: Option<Duration>,
     /// Callers that the host authenticated by other means than a key.
     sessions: Vec<Caller>,
     issued: RefCell<Vec<IssuedToken>>,
 }
 
+/// Returns the callers that the host authenticated by other means than a key.
+fn sessions() -> Vec<Caller> {
+    let caller = |workspace, permissions: &str| {
+        Caller::new(
+            Workspace::parse(workspace).unwrap(),
+            permissions.parse().unwrap(),
+        )
+    };
+    let end = Timestamp::from_millis(1_020_000).unwrap();
+    let [alice, bob] = OWNERS.map(|name| Owner::parse(name).unwrap());
+    let addresses = |text: &str| text.parse::<AllowedIps>().unwrap();
+    let attributes = Attributes::parse(r#"{"plan":"team"}"#).unwrap();
+    vec![
+        caller("acme", "*"),
+        caller("other", "*"),
+        caller("acme", "api_keys:*,calls:*").with_expires_at(end),
+        caller("acme", "api_keys:write,calls:read").with_environment(Environment::Test),
+        caller("acme", "api_keys.own:*,api_keys.self:rotate,calls:*")
+            .with_owner(alice)
+            .with_attributes(attributes),
+        caller("acme", "api_keys.own:write,api_keys:read,calls:read").with_owner(bob.clone()),
+        caller("acme", "*")
+            .with_owner(bob)
+            .with_allowed_ips(addresses("10.0.0.0/8")),
+        caller("acme", "api_keys:*,api_keys.self:rotate,calls")
+            .with_allowed_ips(addresses("10.1.0.0/16,192.0.2.0/24")),
+    ]
+}
+
 impl<'a> World<'a> {
-    pub(crate) fn new(tally: &'a Tally) -> Self {
-        let clock = ManualClock(Arc::new(AtomicI64::new(1_000_000)));
+    pub(crate) fn new(tally: &'a Tally, max_lifetime: Option<Duration>) -> Self {
+        let clock = ManualClock::new(Timestamp::from_millis(1_000_000).unwrap());
         let store = Arc::new(MemoryStore::new());
-        let config = Config::new(Prefix::parse("sk").unwrap())
+        let mut config = Config::new(Prefix::parse("sk").unwrap())
             .with_scheme(Scheme::HmacSha256)
             .with_clock(clock.clone());
+        if let Some(lifetime) = max_lifetime {
+            config = config.with_max_lifetime(lifetime);
+        }
         let library = Keywright::open(config, Arc::clone(&store) as Arc<dyn KeyStore>);
-        let caller = |workspace, permissions: &str| {
-            Caller::new(
-                Workspace::parse(workspace).unwrap(),
-                permissions.parse().unwrap(),
-            )
-        };
-        let end = Timestamp::from_millis(1_020_000).unwrap();
-        let sessions = vec![
-            caller("acme", "*"),
-            caller("other", "*"),
-            caller("acme", "api_keys:*,calls:*").with_expires_at(end),
-            caller("acme", "api_keys:write,calls:read").with_environment(Environment::Test),
-        ];
         Self {
             tally,
             clock,
             store,
             keys: block_on(library).unwrap(),
-            sessions,
+            max_lifetime,
+            sessions: sessions(),
             issued: RefCell::default(),
         }
     }
@@ -84,31 +99,36 @@ impl<'a> World<'a> {
     /// Performs an action, and checks its result and all keys.
     pub(crate) fn step(&self, action: &Action) {
         let before = self.records();
-        let changed = match action {
+        let changed = self.perform(action, &before).unwrap_or_default();
+        self.check(&before, &changed);
+    }
+
+    /// Performs an action, and returns the keys that it changed. `None` if there is no such caller
+    /// or key.
+    fn perform(&self, action: &Action, before: &HashMap<KeyId, Record>) -> Option<HashSet<KeyId>> {
+        match action {
             Action::AdvanceTime(span) => {
-                let millis = i64::try_from(span.as_millis()).unwrap();
-                self.clock.0.fetch_add(millis, Ordering::Relaxed);
-                HashSet::new()
+                self.clock.advance(*span);
+                None
             }
             Action::Create {
                 caller,
                 permissions,
                 environment,
                 expiry,
+                allowed_ips,
             } => {
-                let Some(caller) = self.caller(*caller) else {
-                    return;
-                };
                 let mut new = NewKey::new(Name::parse("n").unwrap());
                 new.permissions.clone_from(permissions);
                 new.environment = *environment;
+                new.allowed_ips.clone_from(allowed_ips);
                 new.expiry = match (expiry, self.expiry_time(*expiry)) {
                     (RequestedExpiry::Now, _) => Expiry::Now,
                     (_, Some(time)) => Expiry::At(time),
                     (_, None) => Expiry::Inherited,
                 };
-                self.create(&caller, new);
-                HashSet::new()
+                self.create(&self.caller(*caller)?, &new);
+                None
             }
             Action::Rotate {
                 caller,
@@ -116,134 +136,47 @@ impl<'a> World<'a> {
                 overlap,
                 expiry,
             } => {
-                let (Some(caller), Some(id)) = (self.caller(*caller), self.key(*key)) else {
-                    return;
-                };
+                let caller = self.caller(*caller)?;
+                let key = &before[&self.target(&caller, *key)?].key;
                 let mut rotation = NewRotation::new();
                 rotation.overlap = *overlap;
                 rotation.expires_at = self.expiry_time(*expiry);
-                self.rotate(&caller, &before[&id].key, &rotation)
+                Some(self.rotate(&caller, key, &rotation))
             }
-            Action::Rename { caller, key } => {
-                let (Some(caller), Some(id)) = (self.caller(*caller), self.key(*key)) else {
-                    return;
-                };
-                self.rename(&caller, &before[&id].key)
+            Action::Update {
+                caller,
+                key,
+                update,
+            } => {
+                let caller = self.caller(*caller)?;
+                let record = &before[&self.target(&caller, *key)?];
+                Some(self.update(&caller, record, update))
             }
             Action::Revoke { caller, key, reach } => {
-                let (Some(caller), Some(id)) = (self.caller(*caller), self.key(*key)) else {
-                    return;
-                };
-                self.revoke(&caller, &before, &before[&id].key, *reach)
+                let caller = self.caller(*caller)?;
+                let id = self.target(&caller, *key)?;
+                Some(self.revoke(&caller, before, &before[&id].key, *reach))
             }
-        };
-        self.check(&before, &changed);
-    }
-
-    fn create(&self, caller: &Caller, new: NewKey) {
-        let now = self.clock.now();
-        let environment = new.environment.unwrap_or(caller.environment());
-        let permitted = can_write(caller, now)
-            && sees(caller.environment(), environment)
-            && new
-                .permissions
-                .as_ref()
-                .is_none_or(|requested| includes(caller.permissions(), requested))
-            && match new.expiry {
-                Expiry::At(end) => can_expire_at(caller, end, now),
-                _ => true,
-            };
-        let result = block_on(self.keys.issuer().create(caller, new));
-        self.check_result("create", result.as_ref().err(), permitted);
-        if let Ok(issued) = result {
-            assert_eq!(issued.key.parent.as_ref(), caller.key());
-            self.check_issued(caller, issued);
+            Action::RevokeAll { caller, owner } => {
+                let owner = owner.map(|name| Owner::parse(name).unwrap());
+                Some(self.revoke_all(&self.caller(*caller)?, before, owner.as_ref()))
+            }
+            Action::SetAttributes { key, attributes } => {
+                let attributes = attributes.map(|json| Attributes::parse(json).unwrap());
+                let key = &before[&self.key(*key)?].key;
+                Some(self.set_attributes(key, attributes))
+            }
         }
-    }
-
-    fn rotate(&self, caller: &Caller, key: &Key, rotation: &NewRotation) -> HashSet<KeyId> {
-        let now = self.clock.now();
-        let permitted = can_write(caller, now)
-            && can_see(caller, key)
-            && key.revoked_at.is_none()
-            && key.successor.is_none()
-            && !is_expired(key, now)
-            && includes(caller.permissions(), &key.permissions)
-            && rotation
-                .expires_at
-                .is_none_or(|end| can_expire_at(caller, end, now));
-        let result = block_on(self.keys.issuer().rotate(caller, &key.id, rotation));
-        self.check_result("rotate", result.as_ref().err(), permitted);
-        let Ok(issued) = result else {
-            return HashSet::new();
-        };
-        let successor = &issued.key;
-        assert_eq!(successor.parent, key.parent);
-        assert_eq!(successor.rotated_by.as_ref(), caller.key());
-        assert_eq!(successor.permissions, key.permissions);
-        assert_eq!(successor.environment, key.environment);
-        let predecessor = self.record(&key.id).key;
-        assert_eq!(predecessor.successor, Some(successor.id));
-        assert_eq!(predecessor.revoked_at.is_some(), rotation.overlap.is_zero());
-        if !rotation.overlap.is_zero() {
-            let end = now.saturating_add(rotation.overlap);
-            let end = key.expires_at.map_or(end, |old| old.min(end));
-            assert_eq!(predecessor.expires_at, Some(end));
-        }
-        self.check_issued(caller, issued);
-        HashSet::from([key.id])
-    }
-
-    fn rename(&self, caller: &Caller, key: &Key) -> HashSet<KeyId> {
-        let permitted =
-            can_write(caller, self.clock.now()) && can_see(caller, key) && key.revoked_at.is_none();
-        let rename = Rename::new(Some(Name::parse("renamed").unwrap()), None);
-        let result = block_on(self.keys.issuer().rename(caller, &key.id, &rename));
-        self.check_result("rename", result.as_ref().err(), permitted);
-        if result.is_ok() {
-            let mut expected = key.clone();
-            expected.name = Name::parse("renamed").unwrap();
-            assert_eq!(self.record(&key.id).key, expected);
-            return HashSet::from([key.id]);
-        }
-        HashSet::new()
-    }
-
-    fn revoke(
-        &self,
-        caller: &Caller,
-        before: &HashMap<KeyId, Record>,
-        key: &Key,
-        reach: Reach,
-    ) -> HashSet<KeyId> {
-        let mut reached = match reach {
-            Reach::Key => HashSet::from([key.id]),
-            Reach::Descendants => family(before, key.id),
-        };
-        reached.retain(|id| before[id].key.revoked_at.is_none());
-        let permitted =
-            can_write(caller, self.clock.now()) && can_see(caller, key) && !reached.is_empty();
-        let result = block_on(self.keys.issuer().revoke(caller, &key.id, reach));
-        self.check_result("revoke", result.as_ref().err(), permitted);
-        let Ok(revocation) = result else {
-            return HashSet::new();
-        };
-        assert_eq!(revocation.count, reached.len() as u64);
-        for id in &reached {
-            assert_eq!(self.record(id).key.revoked_at, Some(self.clock.now()));
-        }
-        reached
     }
 
     /// Checks that a caller which received a secret has at least the authority of its key.
-    fn check_issued(&self, caller: &Caller, issued: Issued) {
+    pub(crate) fn check_issued(&self, caller: &Caller, issued: Issued) {
         let Issued { key, token, .. } = issued;
-        assert!(includes(caller.permissions(), &key.permissions), "{key:?}");
+        assert!(!exceeds(caller, &key), "{key:?} by {caller:?}");
         assert!(sees(caller.environment(), key.environment), "{key:?}");
         assert_eq!(*caller.workspace(), key.workspace);
-        let end = |end: Option<Timestamp>| end.unwrap_or(Timestamp::MAX);
         assert!(
-            end(key.expires_at) <= end(caller.expires_at()),
+            end_or_max(key.expires_at) <= end_or_max(caller.expires_at()),
             "{key:?} outlives {caller:?}"
         );
         assert_eq!(self.record(&key.id).key, key);
@@ -253,8 +186,9 @@ impl<'a> World<'a> {
         });
     }
 
-    /// Checks that only the `changed` keys have changed, that no change extended the authority of a
-    /// key, and that each token is accepted exactly while its key is active.
+    /// Checks that only the `changed` keys have changed, and nothing of them that never changes,
+    /// that no key exceeds the policy, and that each token is accepted exactly while its key is
+    /// active and from the addresses that it allows.
     fn check(&self, before: &HashMap<KeyId, Record>, changed: &HashSet<KeyId>) {
         let now = self.clock.now();
         for token in &*self.issued.borrow() {
@@ -262,33 +196,36 @@ impl<'a> World<'a> {
             let key = &record.key;
             if let Some(old) = before.get(&token.id) {
                 assert!(*old == record || changed.contains(&token.id), "{key:?}");
-                assert_eq!(
-                    (
-                        &old.key.workspace,
-                        old.key.environment,
-                        &old.key.permissions
-                    ),
-                    (&key.workspace, key.environment, &key.permissions)
-                );
-                assert_eq!(old.key.parent, key.parent);
-                assert_eq!(old.key.rotated_by, key.rotated_by);
+                assert_eq!(fixed_parts(&old.key), fixed_parts(key));
                 assert_eq!(old.credential, record.credential);
                 assert!(old.key.successor.is_none_or(|id| key.successor == Some(id)));
-                assert!(
-                    old.key
-                        .revoked_at
-                        .is_none_or(|at| key.revoked_at == Some(at))
-                );
-                let end = |key: &Key| key.expires_at.unwrap_or(Timestamp::MAX);
-                assert!(
-                    end(key) <= end(&old.key),
-                    "the expiry of {key:?} was extended"
-                );
+                let revoked_at = old.key.revoked_at;
+                assert!(revoked_at.is_none_or(|at| key.revoked_at == Some(at)));
             }
-            let verified = block_on(self.keys.verifier().verify(token.token.as_bytes()));
-            let active = key.revoked_at.is_none() && !is_expired(key, now);
-            assert_eq!(verified.is_ok(), active, "{key:?}");
-            assert!(verified.is_ok_and(|verified| verified.key() == key) || !active);
+            assert!(end_or_max(key.expires_at) <= end_or_max(self.latest_expiry(key.created_at())));
+            let active = is_active(key, now);
+            let (text, verifier) = (token.token.as_bytes(), self.keys.verifier());
+            let unknown = (None, key.allowed_ips.is_none());
+            let known = addresses::membership(key.allowed_ips.as_ref());
+            let known = known.map(|(address, contained)| (Some(address), contained));
+            for (address, allowed) in known.chain([unknown]) {
+                let verified = match address {
+                    Some(address) => block_on(verifier.verify_from(text, address)),
+                    None => block_on(verifier.verify(text)),
+                };
+                match verified {
+                    Ok(verified) => {
+                        assert!(active && allowed, "{key:?} from {address:?}");
+                        let mut verified = verified.key().clone();
+                        verified.last_used_at = None;
+                        assert_eq!(verified, *key);
+                    }
+                    Err(VerifyError::Denied(Denied::AddressNotAllowed(_))) => {
+                        assert!(active && !allowed, "{key:?} from {address:?}");
+                    }
+                    Err(error) => assert!(!active, "{key:?}: {error}"),
+                }
+            }
         }
     }
 
@@ -299,9 +236,17 @@ impl<'a> World<'a> {
         if let Some(session) = self.sessions.get(index) {
             return Some(session.clone());
         }
-        let token = &issued[index - self.sessions.len()].token;
-        let verified = block_on(self.keys.verifier().verify(token.as_bytes()));
+        let IssuedToken { id, token } = &issued[index - self.sessions.len()];
+        let address = addresses::inside(self.record(id).key.allowed_ips.as_ref());
+        let verified = block_on(self.keys.verifier().verify_from(token.as_bytes(), address));
         verified.ok().map(|verified| verified.caller())
+    }
+
+    fn target(&self, caller: &Caller, target: Target) -> Option<KeyId> {
+        match target {
+            Target::Itself => caller.key().copied(),
+            Target::Any(index) => self.key(index),
+        }
     }
 
     fn key(&self, index: Index) -> Option<KeyId> {
@@ -309,7 +254,7 @@ impl<'a> World<'a> {
         (!issued.is_empty()).then(|| issued[index.index(issued.len())].id)
     }
 
-    fn expiry_time(&self, expiry: RequestedExpiry) -> Option<Timestamp> {
+    pub(crate) fn expiry_time(&self, expiry: RequestedExpiry) -> Option<Timestamp> {
         match expiry {
             RequestedExpiry::In(millis) => {
                 Some(Timestamp::from_millis(self.clock.now().as_millis() + millis).unwrap())
@@ -318,8 +263,17 @@ impl<'a> World<'a> {
         }
     }
 
-    fn record(&self, id: &KeyId) -> Record {
-        block_on(self.store.find(id)).unwrap().unwrap()
+    /// Returns the latest expiry that the policy allows for a key that was created at this time.
+    pub(crate) fn latest_expiry(&self, created_at: Timestamp) -> Option<Timestamp> {
+        let lifetime = self.max_lifetime?;
+        Some(created_at.saturating_add(lifetime))
+    }
+
+    /// Returns a record without its last use, which is written in the background.
+    pub(crate) fn record(&self, id: &KeyId) -> Record {
+        let mut record = block_on(self.store.find(id)).unwrap().unwrap();
+        record.key.last_used_at = None;
+        record
     }
 
     fn records(&self) -> HashMap<KeyId, Record> {
@@ -331,50 +285,29 @@ impl<'a> World<'a> {
     }
 
     /// Checks that the action succeeded exactly if the caller is permitted to perform it.
-    fn check_result(&self, action: &'static str, error: Option<&IssueError>, permitted: bool) {
+    pub(crate) fn check_result(
+        &self,
+        action: &'static str,
+        error: Option<&IssueError>,
+        permitted: bool,
+    ) {
         assert_eq!(error.is_none(), permitted, "{action}: {error:?}");
         self.tally.record(action, permitted);
     }
 }
 
-/// Whether the caller may change keys at `now`.
-fn can_write(caller: &Caller, now: Timestamp) -> bool {
-    grants(caller.permissions(), "api_keys:write")
-        && caller.expires_at().is_none_or(|end| now < end)
-}
-
-/// Whether a caller of this environment sees a key. A `test` caller sees only `test` keys.
-fn sees(caller: Environment, key: Environment) -> bool {
-    caller == Environment::Live || key == Environment::Test
-}
-
-/// Whether the caller sees the key.
-fn can_see(caller: &Caller, key: &Key) -> bool {
-    *caller.workspace() == key.workspace && sees(caller.environment(), key.environment)
-}
-
-/// Whether the caller may issue a key that expires at `end`.
-fn can_expire_at(caller: &Caller, end: Timestamp, now: Timestamp) -> bool {
-    now < end && caller.expires_at().is_none_or(|last| end <= last)
-}
-
-fn is_expired(key: &Key, now: Timestamp) -> bool {
-    key.expires_at.is_some_and(|end| end <= now)
-}
-
-/// Returns a key and its descendants: the keys that it created, was rotated into, or received by
-/// rotating another key, and their descendants.
-fn family(records: &HashMap<KeyId, Record>, top: KeyId) -> HashSet<KeyId> {
-    let mut family = HashSet::from([top]);
-    let mut unvisited = vec![top];
-    while let Some(id) = unvisited.pop() {
-        let received = records
-            .values()
-            .filter(|record| [record.key.parent, record.key.rotated_by].contains(&Some(id)));
-        let next = received
-            .map(|record| record.key.id)
-            .chain(records[&id].key.successor);
-        unvisited.extend(next.filter(|id| family.insert(*id)).collect::<Vec<_>>());
-    }
-    family
+/// Returns a copy of a key with only the fields that never change.
+fn fixed_parts(key: &Key) -> Key {
+    let mut fixed = Key::new(
+        key.id,
+        key.workspace.clone(),
+        key.environment,
+        Name::parse("n").unwrap(),
+        keywright_core::Permissions::default(),
+    );
+    fixed.owner.clone_from(&key.owner);
+    fixed.parent = key.parent;
+    fixed.predecessor = key.predecessor;
+    fixed.rotated_by = key.rotated_by;
+    fixed
 }

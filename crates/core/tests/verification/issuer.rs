@@ -3,12 +3,14 @@
 use std::{
     sync::{Arc, Barrier},
     thread,
+    time::Duration,
 };
 
 use keywright_core::{
-    Caller, Config, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError,
-    IssueOutcome, Issued, Keywright, ListKeys, ListStart, Metadata, NewKey, NewRotation, OpenError,
-    Permission, Permissions, Prefix, Reach, Rename, Scheme, Timestamp, Workspace,
+    Action, Caller, Config, Denied, Environment, Expiry, IdempotencyKey, Introspection,
+    IntrospectionRequest, IssueError, IssueOutcome, Issued, KeyUpdate, Keywright, ListKeys,
+    ListStart, Metadata, NewKey, NewRotation, OpenError, Owner, Permissions, Prefix, Reach, Scheme,
+    Timestamp, Workspace,
     store::{KeyStore as _, StoreErrorKind},
 };
 use pollster::block_on;
@@ -58,10 +60,9 @@ fn an_unconfirmed_insert_or_rotation_succeeds_and_is_marked_as_unconfirmed() {
 #[test]
 fn the_first_key_belongs_to_another_server_only_if_its_id_is_taken() {
     let world = World::new();
-    let workspace = || Workspace::parse("acme").unwrap();
     let first = || {
         let new = NewKey::new(name("n"));
-        block_on(world.keys.issuer().create_first(workspace(), new))
+        block_on(world.keys.issuer().create_first(&operator(), new))
     };
     world.store.fail_inserts(&[StoreErrorKind::Unavailable]);
     assert_eq!(kind(first()), StoreErrorKind::Unavailable);
@@ -72,6 +73,27 @@ fn the_first_key_belongs_to_another_server_only_if_its_id_is_taken() {
     let issued = first().unwrap().unwrap();
     assert!(issued.key.created_at().as_millis() < world.clock.millis());
     assert!(first().unwrap().is_none());
+}
+
+#[test]
+fn the_first_key_has_what_its_caller_has_and_nothing_more() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let world = World::with(|config| config.with_max_lifetime(day));
+    let caller = Caller::new(
+        Workspace::parse("acme").unwrap(),
+        "api_keys:*,calls:*".parse().unwrap(),
+    )
+    .with_owner(Owner::parse("operations").unwrap());
+    let first = |new: NewKey| block_on(world.keys.issuer().create_first(&caller, new));
+    let wide = NewKey::new(name("n")).with_permissions(Permissions::all());
+    let rejected = first(wide).map(drop);
+    assert!(matches!(rejected, Err(IssueError::NotPermitted(_))));
+    let key = first(NewKey::new(name("n"))).unwrap().unwrap().key;
+    assert_eq!(key.permissions, *caller.permissions());
+    assert_eq!(key.owner.as_ref(), caller.owner());
+    assert_eq!(key.parent, None);
+    let end = key.created_at().saturating_add(day);
+    assert_eq!(key.expires_at, Some(end));
 }
 
 #[test]
@@ -165,7 +187,9 @@ fn a_token_is_valid_only_to_callers_of_its_workspace_and_environment() {
     let stranger = Caller::new(Workspace::parse("other").unwrap(), "*".parse().unwrap());
     let is_valid = |caller: &Caller, issued: &Issued| {
         let token = issued.token.expose().as_bytes();
-        let introspection = block_on(world.keys.issuer().introspect(caller, token)).unwrap();
+        let request = IntrospectionRequest::new();
+        let introspection =
+            block_on(world.keys.issuer().introspect(caller, token, &request)).unwrap();
         matches!(introspection, Introspection::Valid(key) if key.id == issued.key.id)
     };
     for (caller, sees_live, sees_test) in [
@@ -203,22 +227,23 @@ fn a_caller_that_another_instance_verified_is_rejected_by_every_operation() {
     let verified = other.verify(&issued.token).unwrap();
     let (issuer, id) = (world.keys.issuer(), issued.key.id);
     let idempotency = IdempotencyKey::parse("once").unwrap();
-    let rename = Rename::new(Some(name("x")), None);
+    let update = KeyUpdate::new().with_name(name("x"));
     let rotation = NewRotation::new();
     let rejections = |caller: &Caller| {
         let new = || NewKey::new(name("n"));
         let rotate_once = issuer.rotate_once(caller, &id, &rotation, &idempotency, b"");
         [
-            issuer.authorize(caller, &Permission::API_KEYS_READ).err(),
+            issuer.authorize(caller, Action::Find, Some(&id)).err(),
             block_on(issuer.create(caller, new())).err(),
             block_on(issuer.create_once(caller, new(), &idempotency, b"")).err(),
             block_on(issuer.list(caller, ListKeys::new())).err(),
             block_on(issuer.find(caller, &id)).err(),
-            block_on(issuer.rename(caller, &id, &rename)).err(),
+            block_on(issuer.update(caller, &id, &update)).err(),
             block_on(issuer.rotate(caller, &id, &rotation)).err(),
             block_on(rotate_once).err(),
-            block_on(issuer.introspect(caller, b"x")).err(),
+            block_on(issuer.introspect(caller, b"x", &IntrospectionRequest::new())).err(),
             block_on(issuer.revoke(caller, &id, Reach::Key)).err(),
+            block_on(issuer.revoke_all(caller, None)).err(),
         ]
     };
     let foreign = verified.caller().with_environment(Environment::Live);
@@ -232,7 +257,8 @@ fn a_caller_that_another_instance_verified_is_rejected_by_every_operation() {
             );
         }
     }
-    // The host's own word counts everywhere, and so does a clone of this instance.
+    // A caller that the host made is valid in every instance, and so is a caller from a clone of
+    // this instance.
     let own = world.verify(&issued.token).unwrap();
     let clone = world.keys.clone();
     assert!(clone.verifier().trusts(&own.caller()) && clone.verifier().has_verified(&own));
@@ -259,7 +285,7 @@ fn opening_an_empty_store_does_not_claim_it_for_a_prefix() {
     let issued = block_on(acme.issuer().create(&operator(), new())).unwrap();
     assert!(issued.token.expose().starts_with("acme_"));
 
-    // The first creation has claimed the store, also against programs that have it open already.
+    // The first creation has claimed the store, even from programs that already have it open.
     let error = block_on(world.keys.issuer().create(&operator(), new()));
     let message = "the store's keys begin with acme_, not with sk_";
     assert_eq!(error.map(|_| ()).unwrap_err().to_string(), message);
@@ -283,7 +309,7 @@ fn a_creation_that_is_not_permitted_claims_nothing() {
 }
 
 #[test]
-fn of_concurrent_first_creations_with_different_prefixes_one_prefix_wins() {
+fn one_prefix_wins_when_first_creations_with_different_prefixes_are_concurrent() {
     let world = World::new();
     let prefixes = ["aa", "bb", "cc", "dd"];
     let opened = prefixes.map(|prefix| open_with_prefix(&world, prefix).unwrap());

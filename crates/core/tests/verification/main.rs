@@ -7,17 +7,24 @@
     reason = "a test"
 )]
 
+mod addresses;
+mod attributes;
 mod busy_pool;
 mod cache;
 mod changes;
 mod clock;
+mod disabled;
 mod hook;
 mod in_flight_hashes;
+mod introspection;
 mod issuer;
 mod last_used;
 mod manual_clock;
 mod races;
 mod rehash;
+mod revoke_all;
+mod self_service;
 mod spy_store;
+mod update;
 mod world;
 mod wrong_secrets;

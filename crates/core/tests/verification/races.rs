@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keywright_core::{
-    Expiry, IdempotencyKey, IssueError, IssueOutcome, Key, KeyId, NewKey, NewRotation, Rename,
+    Expiry, IdempotencyKey, IssueError, IssueOutcome, Key, KeyId, KeyUpdate, NewKey, NewRotation,
     Timestamp, store::StoreErrorKind,
 };
 use pollster::block_on;
@@ -11,8 +11,8 @@ use pollster::block_on;
 use crate::world::{World, kind, name, operator};
 
 fn rename(world: &World, id: &KeyId) -> Result<Key, IssueError> {
-    let rename = Rename::new(Some(name("mine")), None);
-    block_on(world.keys.issuer().rename(&operator(), id, &rename))
+    let rename = KeyUpdate::new().with_name(name("mine"));
+    Ok(world.update(id, &rename)?.key)
 }
 
 /// Renames a key right after each of the next `times` reads.

@@ -10,11 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, Key, KeyId, ListKeys, MemoryStore, Page, Prefix, Reach, Rename, Revocation,
-    Timestamp, Workspace,
+    Environment, KeyId, ListKeys, MemoryStore, Page, Prefix, Reach, Revocation, Timestamp,
+    VersionedKey, Workspace,
     store::{
         Credential, Durability, KeyStore, Lease, Purge, Record, Reservation, Reserved, Rotation,
-        StoreError, StoreErrorKind,
+        Settings, StoreError, StoreErrorKind,
     },
 };
 use pollster::block_on;
@@ -28,15 +28,19 @@ pub(crate) struct SpyStore {
     /// Replaces the inner store's lease.
     lease: Option<Arc<Lease>>,
     finds: AtomicU64,
+    updates: AtomicU64,
     rehashes: AtomicU64,
     touched: Mutex<Vec<(KeyId, Timestamp)>>,
     after_find: Hook,
+    before_insert: Hook,
     before_rehash: Hook,
     before_touch: Hook,
     touches_to_fail: AtomicU64,
     touch_calls: AtomicU64,
-    /// Whether writes of last uses are never answered.
+    /// Whether writes of last uses never complete.
     stalls: AtomicBool,
+    /// The errors of the next updates and revocations, in reverse order.
+    failures: Mutex<Vec<StoreErrorKind>>,
     /// The results of the next insertions and rotations, in reverse order.
     insert_results: Mutex<Vec<StoreErrorKind>>,
 }
@@ -58,6 +62,11 @@ impl SpyStore {
 
     pub(crate) fn finds(&self) -> u64 {
         self.finds.load(Ordering::SeqCst)
+    }
+
+    /// Returns the number of updates that were attempted.
+    pub(crate) fn updates(&self) -> u64 {
+        self.updates.load(Ordering::SeqCst)
     }
 
     /// Returns the number of hashes that were replaced.
@@ -82,6 +91,11 @@ impl SpyStore {
         self.after_find.set(action);
     }
 
+    /// Runs `action` before the next insertion or rotation.
+    pub(crate) fn before_insert(&self, action: impl FnOnce() + Send + 'static) {
+        self.before_insert.set(action);
+    }
+
     /// Runs `action` before the next replacement of a hash.
     pub(crate) fn before_rehash(&self, action: impl FnOnce() + Send + 'static) {
         self.before_rehash.set(action);
@@ -96,6 +110,17 @@ impl SpyStore {
     /// they are done before they fail.
     pub(crate) fn fail_inserts(&self, kinds: &[StoreErrorKind]) {
         *self.insert_results.lock().unwrap() = kinds.iter().rev().copied().collect();
+    }
+
+    /// Makes the next updates and revocations fail with these kinds.
+    pub(crate) fn fail_changes(&self, kinds: &[StoreErrorKind]) {
+        *self.failures.lock().unwrap() = kinds.iter().rev().copied().collect();
+    }
+
+    /// Fails an update or a revocation if it is its turn.
+    fn fail_or_continue(&self) -> Result<(), StoreError> {
+        let kind = self.failures.lock().unwrap().pop();
+        kind.map_or(Ok(()), |kind| Err(StoreError::new(kind, "spy")))
     }
 
     /// Runs an insertion or a rotation, or fails it.
@@ -116,7 +141,7 @@ impl SpyStore {
         self.touch_calls.load(Ordering::SeqCst)
     }
 
-    /// Makes writes of last uses wait for ever.
+    /// Makes writes of last uses wait forever.
     pub(crate) fn stall_touches(&self) {
         self.stalls.store(true, Ordering::SeqCst);
     }
@@ -130,6 +155,7 @@ impl SpyStore {
 #[async_trait]
 impl KeyStore for SpyStore {
     async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
+        self.before_insert.run();
         self.insert_or_fail(self.inner.insert(record, now)).await
     }
 
@@ -152,14 +178,16 @@ impl KeyStore for SpyStore {
         found
     }
 
-    async fn rename(
+    async fn update(
         &self,
         workspace: &Workspace,
         id: &KeyId,
         version: u64,
-        rename: &Rename,
-    ) -> Result<Key, StoreError> {
-        self.inner.rename(workspace, id, version, rename).await
+        settings: &Settings,
+    ) -> Result<VersionedKey, StoreError> {
+        self.updates.fetch_add(1, Ordering::SeqCst);
+        self.fail_or_continue()?;
+        self.inner.update(workspace, id, version, settings).await
     }
 
     async fn revoke(
@@ -169,6 +197,7 @@ impl KeyStore for SpyStore {
         reach: Reach,
         now: Timestamp,
     ) -> Result<Revocation, StoreError> {
+        self.fail_or_continue()?;
         self.inner.revoke(workspace, id, reach, now).await
     }
 
@@ -178,6 +207,7 @@ impl KeyStore for SpyStore {
         rotation: &Rotation,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.before_insert.run();
         self.insert_or_fail(self.inner.rotate(workspace, rotation, now))
             .await
     }

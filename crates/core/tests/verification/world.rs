@@ -3,9 +3,9 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use keywright_core::{
-    Argon2Params, Caller, Config, Denied, Environment, IssueError, Issued, Key, KeyId, Keywright,
-    Name, NewKey, NewRotation, Prefix, Reach, Rename, Scheme, Token, TokenRef, Verified,
-    VerifyError, Workspace,
+    Argon2Params, Caller, Config, Denied, Environment, IssueError, Issued, Key, KeyId, KeyUpdate,
+    Keywright, Name, NewKey, NewRotation, Prefix, Reach, Scheme, Token, TokenRef, Verified,
+    VerifyError, VersionedKey, Workspace,
     store::{KeyStore, Lease, StoreError, StoreErrorKind},
 };
 use pollster::block_on;
@@ -115,9 +115,31 @@ impl World {
         block_on(self.keys.verifier().verify(token.expose().as_bytes()))
     }
 
+    pub(crate) fn verify_from(
+        &self,
+        token: &Token,
+        address: &str,
+    ) -> Result<Verified, VerifyError> {
+        let address = address.parse().unwrap();
+        block_on(
+            self.keys
+                .verifier()
+                .verify_from(token.expose().as_bytes(), address),
+        )
+    }
+
     /// Returns why a token is denied.
     pub(crate) fn denied(&self, token: &Token) -> Denied {
         match self.verify(token) {
+            Err(VerifyError::Denied(denied)) => denied,
+            Err(VerifyError::Undecided(undecided)) => panic!("undecided: {undecided}"),
+            Ok(verified) => panic!("verified: {:?}", verified.key()),
+        }
+    }
+
+    /// Returns why a token is denied to a client at this address.
+    pub(crate) fn denied_from(&self, token: &Token, address: &str) -> Denied {
+        match self.verify_from(token, address) {
             Err(VerifyError::Denied(denied)) => denied,
             Err(VerifyError::Undecided(undecided)) => panic!("undecided: {undecided}"),
             Ok(verified) => panic!("verified: {:?}", verified.key()),
@@ -130,8 +152,16 @@ impl World {
     }
 
     pub(crate) fn rename(&self, id: &KeyId, to: &str) -> Key {
-        let rename = Rename::new(Some(name(to)), None);
-        block_on(self.keys.issuer().rename(&operator(), id, &rename)).unwrap()
+        let rename = KeyUpdate::new().with_name(name(to));
+        self.update(id, &rename).unwrap().key
+    }
+
+    pub(crate) fn update(
+        &self,
+        id: &KeyId,
+        update: &KeyUpdate,
+    ) -> Result<VersionedKey, IssueError> {
+        block_on(self.keys.issuer().update(&operator(), id, update))
     }
 
     pub(crate) fn rotate(&self, id: &KeyId) -> Result<Issued, IssueError> {
@@ -141,7 +171,9 @@ impl World {
 
     /// Returns the key as its owner sees it.
     pub(crate) fn find(&self, id: &KeyId) -> Key {
-        block_on(self.keys.issuer().find(&operator(), id)).unwrap()
+        block_on(self.keys.issuer().find(&operator(), id))
+            .unwrap()
+            .key
     }
 
     pub(crate) fn flush(&self) -> Result<(), StoreError> {

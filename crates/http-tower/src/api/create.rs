@@ -1,7 +1,7 @@
 //! `POST /`: creates a key.
 
 use http::request::Parts;
-use keywright_core::{Environment, Expiry, IssueOutcome, NewKey, Permission, Permissions};
+use keywright_core::{Action, Environment, Expiry, IssueOutcome, NewKey};
 use serde_json::{Map, Value};
 
 use super::{
@@ -18,9 +18,7 @@ pub(super) async fn handle(
     parts: &mut Parts,
     body: impl RequestBody,
 ) -> ApiResult {
-    let caller = context
-        .authorize(parts, &Permission::API_KEYS_WRITE)
-        .await?;
+    let caller = context.authorize(parts, Action::Create).await?;
     query::none(parts.uri.query())?;
     let idempotency_key = issuance::idempotency_key(&parts.headers)?;
     let (object, text) = body::object(&parts.headers, body).await?;
@@ -32,7 +30,7 @@ pub(super) async fn handle(
     };
     let outcome = outcome.map_err(|error| context.to_api_error(&error))?;
     issuance::log(&outcome, "API key created");
-    issuance::respond(&outcome, &context.mount)
+    issuance::respond(&outcome, context)
 }
 
 pub(super) fn parse(body: Map<String, Value>) -> Result<NewKey, ApiError> {
@@ -44,13 +42,14 @@ pub(super) fn parse(body: Map<String, Value>) -> Result<NewKey, ApiError> {
             .ok_or_else(|| "expire_now must be a boolean".into())
     });
     let expires_at = fields.expires_at();
-    let permissions = fields.optional("permissions", permissions);
+    let permissions = fields.permissions();
     let environment = fields.optional("environment", |value| {
         let text = value.as_str();
         text.and_then(|text| Environment::parse(text).ok())
             .ok_or_else(|| "environment must be live or test".into())
     });
     let metadata = fields.metadata();
+    let allowed_ips = fields.allowed_ips();
     let expiry = match (expire_now, expires_at) {
         (Some(true), Some(_)) => {
             fields.reject("expires_at", "expires_at cannot be given with expire_now");
@@ -65,19 +64,6 @@ pub(super) fn parse(body: Map<String, Value>) -> Result<NewKey, ApiError> {
     new.permissions = permissions;
     new.environment = environment;
     new.metadata = metadata;
+    new.allowed_ips = allowed_ips;
     Ok(new)
-}
-
-fn permissions(value: Value) -> Result<Permissions, String> {
-    let Value::Array(items) = value else {
-        return Err("permissions must be a list of strings".into());
-    };
-    let permissions: Option<Result<Vec<_>, _>> = items
-        .iter()
-        .map(|item| item.as_str().map(Permission::parse))
-        .collect();
-    permissions
-        .ok_or("permissions must be a list of strings")?
-        .and_then(Permissions::new)
-        .map_err(|error| error.to_string())
 }

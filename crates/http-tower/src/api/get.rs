@@ -1,19 +1,23 @@
-//! `GET /{id}`: returns a key.
+//! `GET /{id}` and `GET /self`: returns a key.
 
 use http::{StatusCode, request::Parts};
-use keywright_core::{KeyId, Permission};
+use keywright_core::Action;
 
 use super::{
-    context::Context,
-    query,
+    context::{Context, Target},
+    etag, query,
     response::{ApiResult, json},
 };
 use crate::views::KeyView;
 
-pub(super) async fn handle(context: &Context, parts: &mut Parts, id: KeyId) -> ApiResult {
-    let caller = context.authorize(parts, &Permission::API_KEYS_READ).await?;
+pub(super) async fn handle(context: &Context, parts: &mut Parts, target: Target) -> ApiResult {
+    let (caller, id) = context.authorize_for(parts, Action::Find, target).await?;
     query::none(parts.uri.query())?;
-    let key = context.issuer.find(&caller, &id).await;
-    let key = key.map_err(|error| context.to_api_error(&error))?;
-    json(StatusCode::OK, &KeyView::new(&key, context.issuer.now()))
+    let found = context.issuer.find(&caller, &id).await;
+    let found = found.map_err(|error| context.to_api_error(&error))?;
+    let response = json(
+        StatusCode::OK,
+        &KeyView::new(&found.key, context.issuer.now()),
+    )?;
+    Ok(etag::with_etag(response, found.version))
 }

@@ -4,13 +4,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use keywright_core::{IdempotencyKey, IssueOutcome};
 
 use super::{
-    mount::Mount,
+    context::Context,
+    etag,
     response::{ApiResult, json, with_json},
 };
 use crate::{
     error::ApiError,
     views::{IssuedJson, IssuedView},
 };
+
+/// The version of a key that was just created.
+const NEW_VERSION: u64 = 1;
 
 /// Reads the header `Idempotency-Key`, which is optional.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
@@ -40,23 +44,27 @@ pub(super) fn log(outcome: &IssueOutcome, message: &'static str) {
     }
 }
 
-/// Builds the response: 201 with the whole token, or 200 without it for a repeated request.
-pub(super) fn respond(outcome: &IssueOutcome, mount: &Mount) -> ApiResult {
+/// Builds the response: 201 with the whole token, or 200 without it for a repeated request. Only
+/// the first names the version of the key, which may have changed before the second.
+pub(super) fn respond(outcome: &IssueOutcome, context: &Context) -> ApiResult {
     let (mut response, key) = match outcome {
         IssueOutcome::Issued(issued) => {
             let body = IssuedJson::new(issued).map_err(|_| ApiError::internal())?;
             let response = with_json(StatusCode::CREATED, body.into_bytes());
-            (response, &issued.key)
+            (etag::with_etag(response, NEW_VERSION), &issued.key)
         }
         IssueOutcome::Replayed(key) => {
-            let mut response = json(StatusCode::OK, &IssuedView::new(key, None))?;
+            let mut response = json(
+                StatusCode::OK,
+                &IssuedView::replayed(key, context.issuer.now()),
+            )?;
             let name = HeaderName::from_static("idempotency-replayed");
             let replayed = HeaderValue::from_static("true");
             response.headers_mut().insert(name, replayed);
             (response, key)
         }
     };
-    if let Ok(location) = HeaderValue::try_from(mount.path_of(&key.id)) {
+    if let Ok(location) = HeaderValue::try_from(context.mount.path_of(&key.id)) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)

@@ -1,7 +1,7 @@
 //! `GET /`: lists keys.
 
 use http::{StatusCode, request::Parts};
-use keywright_core::{ListKeys, ListStart, Permission, Status};
+use keywright_core::{Action, ListKeys, ListStart, Owner, Status};
 
 use super::{
     context::Context,
@@ -11,10 +11,10 @@ use super::{
 use crate::{bounds::MAX_SEARCH_LENGTH, error::ApiError, views::KeyPageView};
 
 /// The query parameters.
-pub(super) const PARAMETERS: [&str; 5] = ["page", "limit", "search", "status", "cursor"];
+pub(super) const PARAMETERS: [&str; 6] = ["page", "limit", "search", "status", "owner", "cursor"];
 
 pub(super) async fn handle(context: &Context, parts: &mut Parts) -> ApiResult {
-    let caller = context.authorize(parts, &Permission::API_KEYS_READ).await?;
+    let caller = context.authorize(parts, Action::List).await?;
     let request = parse(parts.uri.query())?;
     let (start, limit) = (request.start.clone(), request.limit);
     let listed = context.issuer.list(&caller, request).await;
@@ -47,9 +47,15 @@ pub(super) fn parse(query: Option<&str>) -> Result<ListKeys, ApiError> {
                 request.search = Some(value.into()).filter(|text: &String| !text.is_empty());
             }
             "status" => {
-                let all = [Status::Active, Status::Expired, Status::Revoked];
-                let status = all.into_iter().find(|status| status.as_str() == value);
-                request.status = Some(status.ok_or("status must be active, expired or revoked")?);
+                let status = Status::ALL
+                    .into_iter()
+                    .find(|status| status.as_str() == value);
+                let message = "status must be active, disabled, expired or revoked";
+                request.status = Some(status.ok_or(message)?);
+            }
+            "owner" => {
+                let message = "owner must be 1 to 128 visible ASCII characters";
+                request.owner = Some(Owner::parse(value).map_err(|_| message)?);
             }
             "cursor" if page.is_some() => return Err("cursor cannot be given with page"),
             "cursor" => request.start = ListStart::After(value.into()),

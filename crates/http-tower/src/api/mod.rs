@@ -3,6 +3,7 @@
 mod body;
 mod context;
 mod create;
+mod etag;
 mod fields;
 mod get;
 mod issuance;

@@ -6,6 +6,7 @@ use keywright_core::KeyId;
 use serde_json::{Map, Value};
 
 use super::{
+    context::Target,
     create,
     fields::FIELDS_READ,
     list, query, revoke, rotate,
@@ -84,12 +85,14 @@ fn queries_have_exactly_the_parameters_that_are_read() {
 fn paths_are_the_routes_and_have_their_methods() {
     let document = document();
     let paths = document["paths"].as_object().unwrap();
-    let id = KeyId::parse("key_0U5lKtf600000000").unwrap();
+    let id = Target::Key(KeyId::parse("key_0U5lKtf600000000").unwrap());
     let routes = [
         Route::Keys,
         Route::Verify,
         Route::Key(id),
+        Route::Key(Target::Itself),
         Route::Rotate(id),
+        Route::Rotate(Target::Itself),
     ];
     assert_eq!(paths.len(), routes.len());
     let mut templates = router::TEMPLATES.map(|path| if path.is_empty() { "/" } else { path });
@@ -100,8 +103,10 @@ fn paths_are_the_routes_and_have_their_methods() {
         let path = match route {
             Route::Keys => "/",
             Route::Verify => "/verify",
-            Route::Key(_) => "/{id}",
-            Route::Rotate(_) => "/{id}/rotate",
+            Route::Key(Target::Key(_)) => "/{id}",
+            Route::Key(Target::Itself) => "/self",
+            Route::Rotate(Target::Key(_)) => "/{id}/rotate",
+            Route::Rotate(Target::Itself) => "/self/rotate",
         };
         let documented = paths[path].as_object().unwrap().keys();
         let documented = documented.filter(|key| *key != "parameters").cloned();

@@ -1,12 +1,12 @@
-//! `DELETE /{id}`: revokes a key, alone or with its descendants.
+//! `DELETE /{id}` and `DELETE /self`: revokes a key, alone or with its descendants.
 
 use http::{StatusCode, request::Parts};
-use keywright_core::{KeyId, Permission, Reach};
+use keywright_core::{Action, Reach};
 use serde_json::{Map, Value};
 
 use super::{
     body::{self, RequestBody},
-    context::Context,
+    context::{Context, Target},
     fields::Fields,
     query::{self, UNKNOWN},
     response::{ApiResult, json},
@@ -22,11 +22,9 @@ pub(super) async fn handle(
     context: &Context,
     parts: &mut Parts,
     body: impl RequestBody,
-    id: KeyId,
+    target: Target,
 ) -> ApiResult {
-    let caller = context
-        .authorize(parts, &Permission::API_KEYS_WRITE)
-        .await?;
+    let (caller, id) = context.authorize_for(parts, Action::Revoke, target).await?;
     let reach = parse(parts.uri.query())?;
     let fields = body::unexpected_object(&parts.headers, body).await?;
     reject_fields(fields)?;
@@ -55,8 +53,8 @@ pub(super) fn parse(query: Option<&str>) -> Result<Reach, ApiError> {
     Ok(reach)
 }
 
-/// Rejects a body with fields. A client that puts `cascade` there expects more to be revoked than
-/// would be.
+/// Rejects a body with fields. A client that sends `cascade` in the body expects more keys to be
+/// revoked than the request would revoke.
 fn reject_fields(body: Map<String, Value>) -> Result<(), ApiError> {
     let mut fields = Fields::new(body);
     if fields.take(CASCADE) {

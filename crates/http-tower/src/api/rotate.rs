@@ -1,14 +1,14 @@
-//! `POST /{id}/rotate`: replaces a key with a successor.
+//! `POST /{id}/rotate` and `POST /self/rotate`: replaces a key with a successor.
 
 use std::time::Duration;
 
 use http::request::Parts;
-use keywright_core::{IssueOutcome, KeyId, NewRotation, Permission};
+use keywright_core::{Action, IssueOutcome, NewRotation};
 use serde_json::{Map, Value};
 
 use super::{
     body::{self, RequestBody},
-    context::Context,
+    context::{Context, Target},
     fields::Fields,
     issuance, query,
     response::ApiResult,
@@ -19,11 +19,9 @@ pub(super) async fn handle(
     context: &Context,
     parts: &mut Parts,
     body: impl RequestBody,
-    id: KeyId,
+    target: Target,
 ) -> ApiResult {
-    let caller = context
-        .authorize(parts, &Permission::API_KEYS_WRITE)
-        .await?;
+    let (caller, id) = context.authorize_for(parts, Action::Rotate, target).await?;
     query::none(parts.uri.query())?;
     let idempotency_key = issuance::idempotency_key(&parts.headers)?;
     let (object, text) = body::optional_object(&parts.headers, body).await?;
@@ -42,7 +40,7 @@ pub(super) async fn handle(
     };
     let outcome = outcome.map_err(|error| context.to_api_error(&error))?;
     issuance::log(&outcome, "API key rotated");
-    issuance::respond(&outcome, &context.mount)
+    issuance::respond(&outcome, context)
 }
 
 pub(super) fn parse(body: Map<String, Value>) -> Result<NewRotation, ApiError> {

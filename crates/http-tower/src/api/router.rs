@@ -5,8 +5,11 @@ use http_body_util::Full;
 use keywright_core::KeyId;
 
 use super::{
-    body::RequestBody, context::Context, create, get, list, response::ApiResult, revoke, rotate,
-    update, verify,
+    body::RequestBody,
+    context::{Context, Target},
+    create, get, list,
+    response::ApiResult,
+    revoke, rotate, update, verify,
 };
 use crate::{error::ApiError, trace::operation};
 
@@ -17,14 +20,21 @@ pub(super) enum Route {
     Keys,
     /// `/verify`
     Verify,
-    /// `/{id}`
-    Key(KeyId),
-    /// `/{id}/rotate`
-    Rotate(KeyId),
+    /// `/{id}` or `/self`
+    Key(Target),
+    /// `/{id}/rotate` or `/self/rotate`
+    Rotate(Target),
 }
 
 /// The paths of all routes, as templates.
-pub(super) const TEMPLATES: [&str; 4] = ["", "/verify", "/{id}", "/{id}/rotate"];
+pub(super) const TEMPLATES: [&str; 6] = [
+    "",
+    "/verify",
+    "/self",
+    "/self/rotate",
+    "/{id}",
+    "/{id}/rotate",
+];
 
 impl Route {
     /// Parses a path. Returns `None` if it is unknown, or if its id is malformed.
@@ -35,10 +45,15 @@ impl Route {
             _ => {}
         }
         let path = path.strip_prefix('/')?;
-        match path.strip_suffix("/rotate") {
-            Some(id) => KeyId::parse(id).ok().map(Self::Rotate),
-            None => KeyId::parse(path).ok().map(Self::Key),
-        }
+        let (target, to_route): (_, fn(Target) -> Self) = match path.strip_suffix("/rotate") {
+            Some(target) => (target, Self::Rotate),
+            None => (path, Self::Key),
+        };
+        let target = match target {
+            "self" => Target::Itself,
+            id => Target::Key(KeyId::parse(id).ok()?),
+        };
+        Some(to_route(target))
     }
 
     /// The methods of the path, as `Allow` lists them.
@@ -46,7 +61,8 @@ impl Route {
         match self {
             Self::Keys => "GET, HEAD, POST, OPTIONS",
             Self::Verify | Self::Rotate(_) => "POST, OPTIONS",
-            Self::Key(_) => "GET, HEAD, PATCH, DELETE, OPTIONS",
+            Self::Key(Target::Key(_)) => "GET, HEAD, PATCH, DELETE, OPTIONS",
+            Self::Key(Target::Itself) => "GET, HEAD, DELETE, OPTIONS",
         }
     }
 }
@@ -72,17 +88,19 @@ pub(super) async fn dispatch(
         (Route::Verify, &Method::POST) => {
             operation("verify", None, verify::handle(context, parts, body)).await
         }
-        (Route::Key(id), &(Method::GET | Method::HEAD)) => {
-            operation("get", Some(id), get::handle(context, parts, id)).await
+        (Route::Key(target), &(Method::GET | Method::HEAD)) => {
+            operation("get", target.id(), get::handle(context, parts, target)).await
         }
-        (Route::Key(id), &Method::PATCH) => {
+        (Route::Key(Target::Key(id)), &Method::PATCH) => {
             operation("update", Some(id), update::handle(context, parts, body, id)).await
         }
-        (Route::Key(id), &Method::DELETE) => {
-            operation("revoke", Some(id), revoke::handle(context, parts, body, id)).await
+        (Route::Key(target), &Method::DELETE) => {
+            let handler = revoke::handle(context, parts, body, target);
+            operation("revoke", target.id(), handler).await
         }
-        (Route::Rotate(id), &Method::POST) => {
-            operation("rotate", Some(id), rotate::handle(context, parts, body, id)).await
+        (Route::Rotate(target), &Method::POST) => {
+            let handler = rotate::handle(context, parts, body, target);
+            operation("rotate", target.id(), handler).await
         }
         (route, &Method::OPTIONS) => Ok(options(route)),
         (route, _) => Err(method_not_allowed(route)),
@@ -101,7 +119,7 @@ fn method_not_allowed(route: Route) -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
-        "this path has no such method",
+        "this path does not support the method",
     )
     .with_header(header::ALLOW, HeaderValue::from_static(route.allow()))
 }

@@ -27,33 +27,47 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 ///
 /// The service authenticates its callers itself, like [`AuthLayer`], so a host mounts it next to
 /// its own routes and not behind a layer. If the host has put a [`Caller`](keywright_core::Caller)
-/// into the request's extensions, the service uses that. It ignores one that another
+/// into the request's extensions, the service uses that. It ignores a caller that another
 /// [`Keywright`] has verified.
 ///
 /// | endpoint | permission | response |
 /// | --- | --- | --- |
 /// | `POST /` | `api_keys:write` | 201 with the new key and its token |
-/// | `GET /?page=&limit=&search=&status=&cursor=` | `api_keys:read` | 200 with a page of keys |
+/// | `GET /?page=&limit=&search=…` | `api_keys:read` | 200 with a page of keys |
 /// | `GET /{id}` | `api_keys:read` | 200 with the key |
 /// | `PATCH /{id}` | `api_keys:write` | 200 with the changed key |
 /// | `DELETE /{id}?cascade=` | `api_keys:write` | 200; the key is rejected from now on |
 /// | `POST /{id}/rotate` | `api_keys:write` | 201 with the successor and its token |
+/// | `GET /self` | none | 200 with the calling key |
+/// | `DELETE /self?cascade=` | none | 200; the calling key is rejected from now on |
+/// | `POST /self/rotate` | `api_keys.self:rotate` | 201 with the successor and its token |
 /// | `POST /verify` | `api_keys:verify` | 200; whether a token is valid |
+///
+/// A list takes `page` or `cursor`, `limit`, and the filters `search`, `status` and `owner`.
+///
+/// A caller with an owner can have the permissions `api_keys.own:read`, `api_keys.own:write` and
+/// `api_keys.own:verify` instead. They reach the keys of that owner, and the caller gets 404 for
+/// others. To change a key, a caller must have its permissions. Otherwise it gets 403.
+///
+/// `PATCH` keeps the fields that are left out. `null` removes `metadata`, `expires_at` and
+/// `allowed_ips`. The response to a request about a key has its version in `ETag`. With `If-Match`,
+/// a key that has another version is not changed, and the response is 412.
 ///
 /// With `Idempotency-Key` on create and rotate, a repeat of the request within 24 hours changes
 /// nothing: the response is 200 with the key and without its token.
 ///
-/// In the bodies of requests, `null` for a field means that it was left out.
+/// In the bodies of the other requests, a field with the value `null` counts as missing.
 ///
 /// Every response has `Cache-Control: no-store` and `X-Request-Id`. Errors are JSON (`statusCode`,
 /// `message`, `error`, `code`, `requestId`, and on validation `errors`), or RFC 9457 if `Accept`
 /// names `application/problem+json`.
 ///
-/// A request that is rejected before its body was read receives its response at once, and the rest
-/// of its body is dropped. hyper then closes the connection, and a proxy or client that is still
-/// sending may see a reset instead of the response. Let an HTTP/1.1 server read on for a bounded
-/// amount and time, as `crates/server/src/drain.rs` in the repository does. That takes a timer and
-/// a task, and this crate depends on no runtime.
+/// If the service rejects a request before it has read the body, it responds at once and drops the
+/// rest of the body. hyper then closes the connection, and a proxy or client that is still sending
+/// may receive a reset instead of the response. An HTTP/1.1 server should therefore discard the
+/// rest of the body, up to a limit on its length and on the time. See `crates/server/src/drain.rs`
+/// in the repository. This crate does not, because that takes a timer and a task, and the crate
+/// depends on no runtime.
 ///
 /// ```
 /// # fn router(keys: &keywright_core::Keywright) -> axum::Router {
@@ -66,11 +80,11 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 pub struct ApiKeys(Arc<Context>);
 
 impl ApiKeys {
-    /// The paths of the endpoints below the mount point, as templates: `/{id}/rotate`, for example.
+    /// The path templates of the endpoints below the mount point, such as `/{id}/rotate`.
     ///
-    /// A host that registers each of them, instead of everything below the mount point, gets the
-    /// template of a request from its router, for logs and metrics. The paths of requests are
-    /// unsuitable for that, because they contain ids.
+    /// If you register each template, instead of everything below the mount point, your router
+    /// knows the template of a request. Use that in logs and metrics, because the path of a request
+    /// contains an id.
     ///
     /// ```
     /// # use keywright_core::Keywright;
@@ -84,7 +98,7 @@ impl ApiKeys {
     /// })
     /// # }
     /// ```
-    pub const PATHS: [&str; 4] = TEMPLATES;
+    pub const PATHS: [&str; 6] = TEMPLATES;
 
     /// Creates the service for a router that removes the path `base` (`"/v1/api-keys"`) from the
     /// requests below it, as axum's `nest_service` does.
@@ -150,12 +164,13 @@ impl ApiKeys {
         Self(Arc::new(context))
     }
 
-    /// Returns the OpenAPI 3.1 document of this service, with its mount point and the header that
+    /// Returns the OpenAPI 3.1 document of this service, with its mount point and the headers that
     /// it reads tokens from. See [`openapi`](crate::openapi()).
     #[cfg(feature = "openapi")]
     #[must_use]
     pub fn openapi(&self) -> utoipa::openapi::OpenApi {
-        crate::openapi::document(self.0.mount.base(), self.0.authenticator.header())
+        let headers: Vec<_> = self.0.authenticator.headers().collect();
+        crate::openapi::document(self.0.mount.base(), &headers)
     }
 }
 

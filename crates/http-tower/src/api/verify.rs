@@ -1,7 +1,7 @@
 //! `POST /verify`: reports whether a token is valid.
 
 use http::{StatusCode, request::Parts};
-use keywright_core::Permission;
+use keywright_core::{Action, IntrospectionRequest, Permission};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -20,23 +20,52 @@ pub(super) async fn handle(
     body: impl RequestBody,
 ) -> ApiResult {
     let caller = context
-        .authorize_unlimited(parts, &Permission::API_KEYS_VERIFY)
+        .authorize_unlimited(parts, Action::Introspect)
         .await?;
     query::none(parts.uri.query())?;
     let (object, _) = body::object(&parts.headers, body).await?;
-    let token = parse(object)?;
-    let introspection = context.issuer.introspect(&caller, token.as_bytes()).await;
+    let Presented { token, request } = parse(object)?;
+    let issuer = &context.issuer;
+    let introspection = issuer.introspect(&caller, token.as_bytes(), &request).await;
     let introspection = introspection.map_err(|error| context.to_api_error(&error))?;
-    let view = IntrospectionView::new(&introspection, context.issuer.now());
+    let view = IntrospectionView::new(&introspection, issuer.now());
     json(StatusCode::OK, &view)
 }
 
-pub(super) fn parse(body: Map<String, Value>) -> Result<Zeroizing<String>, ApiError> {
+/// A token, and what it was presented for.
+pub(super) struct Presented {
+    token: Zeroizing<String>,
+    request: IntrospectionRequest,
+}
+
+pub(super) fn parse(body: Map<String, Value>) -> Result<Presented, ApiError> {
     let mut fields = Fields::new(body);
     let token = fields.read("key", |value| match value {
-        Some(Value::String(token)) => Ok(Zeroizing::new(token)),
+        Some(Value::String(token)) => Ok(without_line_break(token)),
         Some(_) => Err("key must be a string".into()),
         None => Err("key should not be empty".into()),
     });
-    fields.finish(token)
+    let mut request = IntrospectionRequest::new();
+    request.permission = fields.optional("permission", |value| {
+        let text = value.as_str().ok_or("permission must be a string")?;
+        Permission::parse(text).map_err(|error| error.to_string())
+    });
+    request.client_ip = fields.optional("client_ip", |value| {
+        let text = value.as_str();
+        text.and_then(|text| text.parse().ok())
+            .ok_or_else(|| "client_ip must be an IP address".into())
+    });
+    fields.finish(token.map(|token| Presented { token, request }))
+}
+
+/// Removes a line break at the end of a token, which is there if the token was read from a file.
+fn without_line_break(token: String) -> Zeroizing<String> {
+    let mut token = Zeroizing::new(token);
+    if token.ends_with('\n') {
+        token.pop();
+        if token.ends_with('\r') {
+            token.pop();
+        }
+    }
+    token
 }

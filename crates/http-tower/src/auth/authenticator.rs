@@ -1,13 +1,17 @@
 //! Authentication of a request by its headers or by a `Caller` of the host.
 
+use std::iter;
+
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, Method, Response, header, request::Parts};
 use http_body_util::Full;
-use keywright_core::{Caller, Environment, Permission, Verified, Verifier};
+use keywright_core::{Caller, Environment, Permission, Verified, Verifier, VerifyError};
 
+use super::{Rejection, on_reject::OnReject};
 use crate::{
     bounds::MAX_CREDENTIALS_LENGTH,
-    error::{ApiError, Challenge, ResponseFormat, is_grpc_call},
+    client_ip::ClientIp,
+    error::{ApiError, Challenge, ResponseFormat, causes, is_grpc_call},
     trace,
 };
 
@@ -16,11 +20,14 @@ use crate::{
 pub(crate) struct Authenticator {
     pub(super) verifier: Verifier,
     pub(super) header: HeaderName,
+    pub(super) other_headers: Vec<HeaderName>,
     pub(super) required: Option<Permission>,
     pub(super) environment: Option<Environment>,
     pub(super) challenge: Challenge,
+    pub(super) is_optional: bool,
     pub(super) allow_preflight: bool,
     pub(super) for_grpc: bool,
+    pub(super) on_reject: Option<OnReject>,
 }
 
 impl Authenticator {
@@ -28,36 +35,39 @@ impl Authenticator {
         &self.challenge
     }
 
-    /// The header that contains the token.
-    #[cfg(feature = "openapi")]
-    pub(crate) const fn header(&self) -> &HeaderName {
-        &self.header
+    /// The headers that may contain the token, the first one first.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = &HeaderName> {
+        iter::once(&self.header).chain(&self.other_headers)
     }
 
-    /// Lets a request of the host's routes through, or returns the error that it is rejected with.
-    pub(super) async fn admit(&self, request: &mut Parts) -> Result<(), ApiError> {
+    /// Accepts a request to the host's routes, or returns the reason of the rejection.
+    pub(super) async fn admit(&self, request: &mut Parts) -> Result<(), Rejection> {
         if self.allow_preflight && is_preflight(request) {
             self.mark_sensitive(&mut request.headers);
-            // Nothing was checked, so nothing may look as if it was.
-            request.extensions.remove::<Caller>();
-            request.extensions.remove::<Verified>();
+            remove_caller(&mut request.extensions);
             return Ok(());
         }
-        self.authenticate(request).await.map(drop)
+        match self.authenticate(request).await {
+            Err(Rejection::Missing)
+                if self.is_optional && !self.has_credentials(&request.headers) =>
+            {
+                remove_caller(&mut request.extensions);
+                Ok(())
+            }
+            authenticated => authenticated.map(drop),
+        }
     }
 
     /// Returns the caller, and puts it into the request's extensions. A [`Caller`] that the host
-    /// has put there takes precedence over the header. One of another instance is removed.
-    pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<Caller, ApiError> {
+    /// has put there takes precedence over the header. A caller of another instance is removed.
+    pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<Caller, Rejection> {
         self.mark_sensitive(&mut request.headers);
         self.remove_foreign(&mut request.extensions);
         let caller = match request.extensions.get::<Caller>() {
             Some(caller) if self.verifier.is_current(caller) => caller.clone(),
-            Some(_) => return Err(self.challenge.invalid_token()),
+            Some(_) => return Err(Rejection::Denied),
             None => {
-                let token = self.token(&request.headers)?;
-                let verified = trace::verification(self.verifier.verify(token)).await;
-                let verified = verified.map_err(|error| self.challenge.verify_error(&error))?;
+                let verified = self.verify(request).await?;
                 let caller = verified.caller();
                 request.extensions.insert(caller.clone());
                 request.extensions.insert(verified);
@@ -67,29 +77,45 @@ impl Authenticator {
         if let Some(environment) = self.environment
             && caller.environment() != environment
         {
-            return Err(self.challenge.wrong_environment(environment));
+            return Err(Rejection::WrongEnvironment(environment));
         }
         match &self.required {
             Some(permission) if !caller.may(permission) => {
-                Err(self.challenge.insufficient_scope(permission))
+                Err(Rejection::MissingPermission(permission.clone()))
             }
             _ => Ok(caller),
         }
     }
 
-    /// Marks every value of the headers that may contain a token as sensitive, which keeps it out
-    /// of the log of a host that prints the headers. Clients send tokens in `Authorization` even
-    /// to a layer that reads another header.
+    /// Verifies the token in the headers, as used from the address of the client.
+    async fn verify(&self, request: &Parts) -> Result<Verified, Rejection> {
+        let token = self.token(&request.headers)?;
+        let verified = match request.extensions.get::<ClientIp>() {
+            Some(ClientIp(address)) => {
+                trace::verification(self.verifier.verify_from(token, *address)).await
+            }
+            None => trace::verification(self.verifier.verify(token)).await,
+        };
+        verified.map_err(|error| {
+            log(&error);
+            error.into()
+        })
+    }
+
+    /// Marks each value of a header that may contain a token as sensitive, so that a host that logs
+    /// headers does not log the token. Clients send tokens in `Authorization` even to a layer that
+    /// reads another header.
     fn mark_sensitive(&self, headers: &mut HeaderMap) {
         for (name, value) in headers.iter_mut() {
-            if *name == self.header || *name == header::AUTHORIZATION {
+            if *name == header::AUTHORIZATION || self.headers().any(|header| header == name) {
                 value.set_sensitive(true);
             }
         }
     }
 
-    /// Removes a caller and a key that another instance has verified: the layer of another
-    /// [`Keywright`](keywright_core::Keywright) around this one. Its keys mean nothing here.
+    /// Removes a caller and a key that the layer of another
+    /// [`Keywright`](keywright_core::Keywright), outside this layer, has verified. Its keys are not
+    /// valid here.
     fn remove_foreign(&self, extensions: &mut Extensions) {
         let caller = extensions.get::<Caller>();
         if caller.is_some_and(|caller| !self.verifier.trusts(caller)) {
@@ -101,43 +127,73 @@ impl Authenticator {
         }
     }
 
-    /// Returns the response to a request that is rejected with `error`.
-    pub(super) fn reject(&self, request: &Parts, error: ApiError) -> Response<Full<Bytes>> {
+    /// Converts a rejection, with the challenge of this service.
+    pub(crate) fn to_api_error(&self, rejection: &Rejection) -> ApiError {
+        self.challenge.rejection(rejection, self.headers())
+    }
+
+    /// Returns the response to a request that is rejected.
+    pub(super) fn reject(&self, request: &Parts, rejection: &Rejection) -> Response<Full<Bytes>> {
+        let error = self.to_api_error(rejection);
         let format = ResponseFormat::of(&request.headers);
-        if self.for_grpc && is_grpc_call(request) {
+        let response = if self.for_grpc && is_grpc_call(request) {
             error.into_grpc_response(&format)
         } else {
             error.into_response(&format)
+        };
+        match &self.on_reject {
+            Some(change) => change.call(rejection, request, response),
+            None => response,
         }
     }
 
-    fn token<'a>(&self, headers: &'a HeaderMap) -> Result<&'a [u8], ApiError> {
-        let mut values = headers.get_all(&self.header).iter();
-        let value = values
-            .next()
-            .ok_or_else(|| self.challenge.missing_token(&self.header))?
-            .as_bytes();
+    /// Whether a request has a header that may contain the token.
+    fn has_credentials(&self, headers: &HeaderMap) -> bool {
+        self.headers().any(|name| headers.contains_key(name))
+    }
+
+    fn token<'a>(&self, headers: &'a HeaderMap) -> Result<&'a [u8], Rejection> {
+        let mut values = self.headers().flat_map(|name| {
+            let values = headers.get_all(name).iter();
+            values.map(move |value| (name, value.as_bytes()))
+        });
+        let (name, value) = values.next().ok_or(Rejection::Missing)?;
         if values.next().is_some() {
-            return Err(self
-                .challenge
-                .invalid_request("more than one API key was sent"));
+            return Err(Rejection::Ambiguous);
         }
         if value.len() > MAX_CREDENTIALS_LENGTH {
-            return Err(self
-                .challenge
-                .invalid_request("the header with the API key is too long"));
+            return Err(Rejection::TooLong);
         }
-        if self.header == header::AUTHORIZATION {
-            bearer(value).ok_or_else(|| self.challenge.missing_token(&self.header))
+        if *name == header::AUTHORIZATION {
+            bearer(value).ok_or(Rejection::Missing)
         } else {
             Ok(value)
         }
     }
 }
 
+/// Removes the caller from a request that the layer does not authenticate.
+fn remove_caller(extensions: &mut Extensions) {
+    extensions.remove::<Caller>();
+    extensions.remove::<Verified>();
+}
+
+/// Logs why a token was not accepted. The response does not contain the reason.
+fn log(error: &VerifyError) {
+    match error {
+        VerifyError::Denied(denied) => {
+            let key = denied.id().map(tracing::field::display);
+            tracing::info!(key, reason = %denied, "API key denied");
+        }
+        VerifyError::Undecided(undecided) => {
+            tracing::error!(error = causes(undecided), "API key could not be verified");
+        }
+    }
+}
+
 /// Returns the token of `Bearer <token>` (RFC 6750, section 2.1), which may be empty. The scheme is
-/// case-insensitive. Returns `None` for another scheme and for a bare token, which are not
-/// credentials of this scheme (section 3.1).
+/// case-insensitive. Returns `None` for another scheme or a bare token, since neither is a
+/// credential of this scheme (section 3.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_first_chunk::<6>()?;
     let token = rest.trim_ascii_start();

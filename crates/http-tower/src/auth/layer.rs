@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, header};
+use bytes::Bytes;
+use http::{HeaderName, Response, header, request::Parts};
+use http_body_util::Full;
 use keywright_core::{Environment, Permission, Verifier};
 use tower_layer::Layer;
 
-use super::{authenticator::Authenticator, service::Auth};
+use super::{Rejection, authenticator::Authenticator, on_reject::OnReject, service::Auth};
 use crate::error::Challenge;
 
 /// A layer that lets only authenticated callers through to the service that it wraps.
@@ -15,14 +17,19 @@ use crate::error::Challenge;
 /// [`Caller`](keywright_core::Caller) and the [`Verified`](keywright_core::Verified) key into the
 /// request's extensions. It never reads a token from the query string. If the host has already put
 /// a `Caller` there (from a session or mTLS, for example), the layer uses that and ignores the
-/// header. It ignores the `Caller` of a layer of another [`Keywright`](keywright_core::Keywright),
-/// removes it and reads the header itself.
+/// header. It removes a `Caller` from the layer of another
+/// [`Keywright`](keywright_core::Keywright), and reads the header.
 ///
-/// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
-/// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed, unknown, revoked and
-/// expired tokens all get the same response. No credentials, another scheme than `Bearer` and a
-/// bare token get a response that names the expected form. In front of a gRPC service,
-/// [`for_grpc`](Self::for_grpc) makes the layer answer with a gRPC status.
+/// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in [RFC
+/// 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed and unknown tokens, and those
+/// of revoked, expired and disabled keys, all get the same response. If the request has no
+/// credentials, another scheme than `Bearer` or a bare token, the response names the expected form.
+/// For a gRPC service, use [`for_grpc`](Self::for_grpc): the layer then responds with a gRPC
+/// status.
+///
+/// A key that is restricted to addresses passes only if the request has a
+/// [`ClientIp`](crate::ClientIp) in its extensions, which the host or a
+/// [`ClientIpLayer`](crate::ClientIpLayer) puts there.
 ///
 /// ```
 /// use keywright_core::Verifier;
@@ -46,27 +53,31 @@ impl AuthLayer {
         Self(Arc::new(Authenticator {
             verifier,
             header: header::AUTHORIZATION,
+            other_headers: Vec::new(),
             required: None,
             environment: None,
             challenge: Challenge::default(),
+            is_optional: false,
             allow_preflight: false,
             for_grpc: false,
+            on_reject: None,
         }))
     }
 
     /// Requires this permission of every caller.
     ///
-    /// A `test` key with the permission passes, too. Where it must not, as on routes that charge
-    /// cards or send mail, add [`require_environment`](Self::require_environment).
+    /// The layer also accepts a `test` key that has the permission. On routes where it must not,
+    /// such as those that charge cards or send mail, add
+    /// [`require_environment`](Self::require_environment).
     pub fn require(self, permission: Permission) -> Self {
         self.with(|settings| settings.required = Some(permission))
     }
 
-    /// Requires callers of exactly this environment. Others get 403 with the code
-    /// `environment_not_permitted`.
+    /// Requires the caller's environment to be exactly this one. Other callers receive 403 with the
+    /// code `environment_not_permitted`.
     ///
-    /// Without this, keys of both environments pass, and the routes must look at
-    /// [`Caller::environment`](keywright_core::Caller::environment) themselves.
+    /// Without this, the layer accepts keys of both environments, and the routes must check
+    /// [`Caller::environment`](keywright_core::Caller::environment).
     ///
     /// ```
     /// use keywright_core::{Environment, Verifier};
@@ -84,13 +95,96 @@ impl AuthLayer {
     }
 
     /// Reads the token from another header, whose whole value is the token: `X-API-Key: <token>`.
-    /// The layer then ignores `Authorization`, and its challenge names the scheme `ApiKey`.
+    /// The layer then ignores `Authorization`, and its challenge names the scheme `ApiKey`. To read
+    /// both, use [`also_header`](Self::also_header).
     pub fn with_header(self, header: HeaderName) -> Self {
         self.with(|settings| {
             let is_authorization = header == header::AUTHORIZATION;
             settings.challenge.scheme = if is_authorization { "Bearer" } else { "ApiKey" };
+            settings.other_headers.retain(|other| *other != header);
             settings.header = header;
         })
+    }
+
+    /// Reads the token also from another header, whose whole value is the token: `X-API-Key:
+    /// <token>`. (For `Authorization`, it is `Bearer <token>`.) A request that has both headers
+    /// gets 400 with the code `invalid_request`.
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// use keywright_core::Verifier;
+    /// use keywright_http_tower::AuthLayer;
+    ///
+    /// # fn layer(verifier: Verifier) -> AuthLayer {
+    /// AuthLayer::new(verifier).also_header(HeaderName::from_static("x-api-key"))
+    /// # }
+    /// ```
+    pub fn also_header(self, header: HeaderName) -> Self {
+        self.with(|settings| {
+            if !settings.headers().any(|known| *known == header) {
+                settings.other_headers.push(header);
+            }
+        })
+    }
+
+    /// Lets requests without credentials through, without a
+    /// [`Caller`](keywright_core::Caller), for a route that serves anonymous clients as well.
+    ///
+    /// A request without credentials has none of the headers that the layer reads. Any other
+    /// request is checked: a token that is not valid, a bare token and another scheme than `Bearer`
+    /// are rejected, so that a client whose key has expired learns it.
+    ///
+    /// The permission and the environment that this layer requires apply to requests with a caller
+    /// only. The route must treat requests without one as having no permission.
+    /// [`ApiKeys`](crate::ApiKeys) ignores this setting.
+    ///
+    /// ```
+    /// use axum::{Extension, Router, routing::get};
+    /// use keywright_core::{Caller, Verifier};
+    /// use keywright_http_tower::AuthLayer;
+    ///
+    /// async fn prices(caller: Option<Extension<Caller>>) -> String {
+    ///     match caller {
+    ///         Some(Extension(caller)) => format!("the prices of {}", caller.workspace()),
+    ///         None => "the list prices".into(),
+    ///     }
+    /// }
+    ///
+    /// # fn app(verifier: Verifier) -> Router {
+    /// Router::new().route("/prices", get(prices).layer(AuthLayer::new(verifier).optional()))
+    /// # }
+    /// ```
+    pub fn optional(self) -> Self {
+        self.with(|settings| settings.is_optional = true)
+    }
+
+    /// Changes the responses to rejected requests: calls `change` with the reason, the head of the
+    /// request and the response that the layer would return, and returns what `change` returns.
+    ///
+    /// Change the body with [`Response::map`], so that the response keeps its status and its
+    /// headers, `WWW-Authenticate` and `Retry-After` among them. [`ApiKeys`](crate::ApiKeys)
+    /// ignores this setting.
+    ///
+    /// ```
+    /// use http_body_util::Full;
+    /// use keywright_core::Verifier;
+    /// use keywright_http_tower::AuthLayer;
+    ///
+    /// # fn layer(verifier: Verifier) -> AuthLayer {
+    /// AuthLayer::new(verifier).on_reject(|rejection, _, response| {
+    ///     let body = format!(r#"{{"problem":"{}"}}"#, rejection.code());
+    ///     response.map(|_| Full::from(body))
+    /// })
+    /// # }
+    /// ```
+    pub fn on_reject(
+        self,
+        change: impl Fn(&Rejection, &Parts, Response<Full<Bytes>>) -> Response<Full<Bytes>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.with(|settings| settings.on_reject = Some(OnReject::new(change)))
     }
 
     /// Sets the realm in `WWW-Authenticate`.
@@ -106,14 +200,14 @@ impl AuthLayer {
         Ok(self.with(|settings| realm.clone_into(&mut settings.challenge.realm)))
     }
 
-    /// Lets CORS preflights through without authentication, because browsers send them without
+    /// Passes CORS preflights on without authentication, because browsers send them without
     /// credentials. A preflight is an `OPTIONS` request with `Origin` and
-    /// `Access-Control-Request-Method`. It passes without a `Caller`.
+    /// `Access-Control-Request-Method`. The request that is passed on has no `Caller`.
     ///
-    /// Only needed where the service that answers preflights is behind this layer. Put the
-    /// `CorsLayer` of [tower-http] around this layer instead where you can: it then answers the
-    /// preflights itself, and its headers are also on rejections, so that scripts can read them.
-    /// In axum, the layer that is added last is outside:
+    /// You need this only if the service that responds to preflights is behind this layer. If you
+    /// can, put the `CorsLayer` of [tower-http] around this layer instead. It then responds to
+    /// preflights before they reach this layer, and adds its headers to rejections, so that scripts
+    /// can read them. In axum, the layer that is added last is the outermost:
     ///
     /// ```
     /// use axum::{Router, routing::get};
@@ -136,7 +230,7 @@ impl AuthLayer {
     /// # }
     /// ```
     ///
-    /// [`ApiKeys`](crate::ApiKeys) answers `OPTIONS` without authentication anyway.
+    /// [`ApiKeys`](crate::ApiKeys) always responds to `OPTIONS` without authentication.
     ///
     /// [tower-http]: https://docs.rs/tower-http
     pub fn allow_preflight(self) -> Self {

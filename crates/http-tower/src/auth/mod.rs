@@ -2,10 +2,13 @@
 
 mod authenticator;
 mod layer;
+mod on_reject;
+mod rejection;
 mod service;
 
 pub(crate) use self::authenticator::Authenticator;
 pub use self::{
     layer::{AuthLayer, RealmError},
+    rejection::Rejection,
     service::Auth,
 };

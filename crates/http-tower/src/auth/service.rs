@@ -58,8 +58,8 @@ where
                     let response = inner.call(Request::from_parts(parts, body)).await?;
                     Ok(response.map(Either::Right))
                 }
-                Err(error) => {
-                    let response = authenticator.reject(&parts, error);
+                Err(rejection) => {
+                    let response = authenticator.reject(&parts, &rejection);
                     Ok(response.map(Either::Left))
                 }
             }

@@ -71,6 +71,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
     }
 
+    /// 404: the request is about the calling key, but the caller is not a key.
+    pub(crate) fn not_a_key() -> Self {
+        let message = "the caller is not an API key, so there is no key to find here";
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
     /// 409: the key was changed while this request was changing it.
     pub(crate) fn conflict() -> Self {
         Self::new(
@@ -113,7 +119,7 @@ impl ApiError {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
-            "something went wrong",
+            "internal server error",
         )
     }
 
@@ -133,19 +139,24 @@ impl ApiError {
         self
     }
 
-    /// Sets the error behind a failure of the host, for the log. The response does not contain it.
+    /// Sets the cause of a failure on the host's side, for the log. The response does not contain
+    /// it.
     pub(super) fn with_cause(mut self, cause: String) -> Self {
         self.0.cause = Some(cause);
         self
     }
 
-    /// Returns the error behind a failure of the host, if there is one.
+    /// Returns the cause of a failure on the host's side, if there is one.
     pub(crate) fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
     }
 
     pub(crate) const fn status(&self) -> StatusCode {
         self.0.status
+    }
+
+    pub(crate) const fn code(&self) -> &'static str {
+        self.0.code
     }
 
     pub(super) fn message(&self) -> &str {

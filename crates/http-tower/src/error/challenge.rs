@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use keywright_core::{Environment, Permission};
+use keywright_core::Permission;
 
-use super::api_error::ApiError;
+use super::{api_error::ApiError, from_core::undecided};
+use crate::auth::Rejection;
 
 /// The challenge of the layer, in `WWW-Authenticate` (RFC 6750, section 3).
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ impl Default for Challenge {
 
 impl Challenge {
     /// Returns an error whose challenge has these attributes after its realm.
-    pub(super) fn error(
+    fn error(
         &self,
         status: StatusCode,
         code: &'static str,
@@ -42,26 +43,46 @@ impl Challenge {
         }
     }
 
-    /// 401: the request has no credentials of this scheme. The challenge has no `error`, because
-    /// the client has not tried the scheme (RFC 6750, section 3.1).
-    pub(crate) fn missing_token(&self, header: &HeaderName) -> ApiError {
-        let message = if header == header::AUTHORIZATION {
-            Cow::Borrowed("an API key is required, as Authorization: Bearer <token>")
-        } else {
-            Cow::Owned(format!("an API key is required, as {header}: <token>"))
-        };
-        self.error(StatusCode::UNAUTHORIZED, "missing_token", message, "")
+    /// Converts the rejection of a layer that reads the token from these headers.
+    pub(crate) fn rejection<'a>(
+        &self,
+        rejection: &Rejection,
+        headers: impl IntoIterator<Item = &'a HeaderName>,
+    ) -> ApiError {
+        match rejection {
+            Rejection::Missing => self.missing_token(headers),
+            // The credentials are ambiguous or too long.
+            Rejection::Ambiguous | Rejection::TooLong => self.error(
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                rejection.to_string(),
+                r#", error="invalid_request""#,
+            ),
+            Rejection::Denied => self.invalid_token(),
+            Rejection::AddressNotAllowed => {
+                self.forbidden("address_not_allowed", rejection.to_string())
+            }
+            Rejection::MissingPermission(permission) => self.insufficient_scope(permission),
+            Rejection::WrongEnvironment(_) => {
+                self.forbidden("environment_not_permitted", rejection.to_string())
+            }
+            Rejection::Undecided(cause) => undecided(cause),
+        }
     }
 
-    /// 400: the credentials are ambiguous or too long.
-    pub(crate) fn invalid_request(&self, message: &'static str) -> ApiError {
-        let attributes = r#", error="invalid_request""#;
-        self.error(
-            StatusCode::BAD_REQUEST,
-            "invalid_request",
-            message,
-            attributes,
-        )
+    /// 401: the request has no credentials of this scheme. The challenge has no `error`, because
+    /// the client did not use the scheme (RFC 6750, section 3.1).
+    fn missing_token<'a>(&self, headers: impl IntoIterator<Item = &'a HeaderName>) -> ApiError {
+        let forms = headers.into_iter().map(|header| {
+            if header == header::AUTHORIZATION {
+                "Authorization: Bearer <token>".to_owned()
+            } else {
+                format!("{header}: <token>")
+            }
+        });
+        let forms: Vec<String> = forms.collect();
+        let message = format!("an API key is required, as {}", forms.join(" or "));
+        self.error(StatusCode::UNAUTHORIZED, "missing_token", message, "")
     }
 
     /// 401: the token is rejected. The response is the same for every reason.
@@ -75,26 +96,15 @@ impl Challenge {
         )
     }
 
-    /// 403: the caller is of another environment than the required one.
-    pub(crate) fn wrong_environment(&self, required: Environment) -> ApiError {
-        self.environment_error(format!(
-            "an API key of the environment {required} is required"
-        ))
-    }
-
-    /// 403: the environment of the caller does not permit the request.
-    pub(super) fn environment_error(&self, message: String) -> ApiError {
-        self.error(
-            StatusCode::FORBIDDEN,
-            "environment_not_permitted",
-            message,
-            r#", error="insufficient_scope""#,
-        )
+    /// 403: the environment or the addresses of the caller do not permit the request.
+    pub(super) fn forbidden(&self, code: &'static str, message: String) -> ApiError {
+        let attributes = r#", error="insufficient_scope""#;
+        self.error(StatusCode::FORBIDDEN, code, message, attributes)
     }
 
     /// 403: the caller lacks a permission.
     pub(crate) fn insufficient_scope(&self, missing: &Permission) -> ApiError {
-        let message = format!("the permission {missing} is required");
+        let message = Rejection::MissingPermission(missing.clone()).to_string();
         let attributes = format!(r#", error="insufficient_scope", scope="{missing}""#);
         self.error(
             StatusCode::FORBIDDEN,

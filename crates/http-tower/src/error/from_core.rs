@@ -2,47 +2,43 @@
 
 use std::{error::Error, fmt::Write as _};
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::Full;
 use keywright_core::{
-    IssueError, Undecided, VerifyError,
+    IssueError, Undecided,
     store::{StoreError, StoreErrorKind},
 };
 
-use super::{api_error::ApiError, challenge::Challenge};
+use super::{api_error::ApiError, challenge::Challenge, format::ResponseFormat};
 
 impl Challenge {
-    /// Converts the error of a verification. The response does not contain the reason, but the log
-    /// does.
-    pub(crate) fn verify_error(&self, error: &VerifyError) -> ApiError {
-        match error {
-            VerifyError::Denied(denied) => {
-                let key = denied.id().map(tracing::field::display);
-                tracing::info!(key, reason = %denied, "API key denied");
-                self.invalid_token()
-            }
-            VerifyError::Undecided(undecided) => {
-                tracing::error!(error = causes(undecided), "API key could not be verified");
-                match undecided {
-                    Undecided::Store(error) => store_error(error),
-                    _ => ApiError::unavailable("API keys cannot be verified at the moment"),
-                }
-            }
-        }
-    }
-
-    /// Converts an error of the issuer. One that the host must mend has its cause, for the log.
+    /// Converts an error of the issuer. An error that the host must fix includes its cause, for the
+    /// log.
     pub(crate) fn issue_error(&self, error: &IssueError) -> ApiError {
         match error {
             IssueError::NotPermitted(missing) => self.insufficient_scope(missing),
-            IssueError::Environment => self.environment_error(error.to_string()),
-            IssueError::ExpiryPast | IssueError::ExpiryBeyondCaller => {
+            IssueError::Environment => {
+                self.forbidden("environment_not_permitted", error.to_string())
+            }
+            IssueError::AddressesBeyondCaller => {
+                self.forbidden("addresses_not_covered", error.to_string())
+            }
+            IssueError::ExpiryPast
+            | IssueError::ExpiryBeyondCaller
+            | IssueError::ExpiryBeyondPolicy { .. } => {
                 ApiError::field("expires_at", error.to_string())
             }
             IssueError::CallerInactive | IssueError::CallerForeign => self.invalid_token(),
             IssueError::NotFound => ApiError::not_found(),
             IssueError::Cursor => ApiError::field("cursor", error.to_string()),
-            IssueError::NotRotatable => {
-                ApiError::new(StatusCode::CONFLICT, "not_rotatable", error.to_string())
+            IssueError::NotRotatable => conflict("not_rotatable", error),
+            IssueError::Expired => conflict("expired", error),
+            IssueError::ExpiryAfterRotation => conflict("expiry_after_rotation", error),
+            IssueError::StillCreated => conflict("still_created", error),
+            IssueError::VersionMismatch => {
+                let status = StatusCode::PRECONDITION_FAILED;
+                ApiError::new(status, "version_mismatch", error.to_string())
             }
             IssueError::IdempotencyMismatch => {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
@@ -60,6 +56,55 @@ impl Challenge {
             }
         }
     }
+}
+
+/// Builds the response to an error of the [`Issuer`](keywright_core::Issuer), for a route of the
+/// host that manages keys: the response of [`ApiKeys`](crate::ApiKeys), with a challenge of the
+/// realm `api`.
+///
+/// `request` are the headers of the request. An error that the host must mend is logged, and the
+/// response does not contain its cause.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{HeaderMap, Response};
+/// use http_body_util::Full;
+/// use keywright_core::{Caller, Issuer, KeyId};
+/// use keywright_http_tower::issue_error_response;
+///
+/// /// Returns the name of a key.
+/// async fn name(
+///     issuer: &Issuer,
+///     caller: &Caller,
+///     id: &KeyId,
+///     request: &HeaderMap,
+/// ) -> Response<Full<Bytes>> {
+///     match issuer.find(caller, id).await {
+///         Ok(found) => Response::new(Full::from(found.key.name.to_string())),
+///         Err(error) => issue_error_response(&error, request),
+///     }
+/// }
+/// ```
+#[must_use]
+pub fn issue_error_response(error: &IssueError, request: &HeaderMap) -> Response<Full<Bytes>> {
+    let error = Challenge::default().issue_error(error);
+    if let Some(cause) = error.cause() {
+        tracing::error!(error = cause, "API key operation failed");
+    }
+    error.into_response(&ResponseFormat::of(request))
+}
+
+/// Converts the reason why a verification is undecided.
+pub(super) fn undecided(reason: &Undecided) -> ApiError {
+    match reason {
+        Undecided::Store(error) => store_error(error),
+        _ => ApiError::unavailable("API keys cannot be verified at the moment"),
+    }
+}
+
+/// 409: the state of the key does not permit the change.
+fn conflict(code: &'static str, error: &IssueError) -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, code, error.to_string())
 }
 
 /// Converts an error of the store: 500 for a record that cannot be read, 503 for everything else.
@@ -81,7 +126,7 @@ fn store_error(error: &StoreError) -> ApiError {
 }
 
 /// An error and its sources, for the log. None of them contains a byte of a secret.
-fn causes(error: &dyn Error) -> String {
+pub(crate) fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

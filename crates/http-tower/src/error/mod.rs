@@ -7,10 +7,10 @@ mod format;
 mod from_core;
 mod grpc;
 
-pub use self::api_error::error_response;
 #[cfg(feature = "openapi")]
 pub(crate) use self::body::{Envelope, Problem};
 pub(crate) use self::{
     api_error::ApiError, body::FieldError, challenge::Challenge, format::ResponseFormat,
-    grpc::is_grpc_call,
+    from_core::causes, grpc::is_grpc_call,
 };
+pub use self::{api_error::error_response, from_core::issue_error_response};

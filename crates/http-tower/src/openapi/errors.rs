@@ -41,17 +41,21 @@ error_responses! {
          are not valid.";
     UNAUTHORIZED: "ApiKeyUnauthorized",
         Challenge::default().invalid_token(),
-        "The request has no API key, or one that is malformed, unknown, expired or revoked.";
+        "The request has no API key, or one that is malformed, unknown, expired, revoked or disabled.";
     FORBIDDEN: "ApiKeyForbidden",
         Challenge::default().insufficient_scope(&Permission::API_KEYS_WRITE),
-        "The caller lacks a permission, or its environment does not cover the request.";
+        "The caller lacks a permission, its environment or its addresses do not cover the request, or \
+         its key may not be used from the address of the client.";
     NOT_FOUND: "ApiKeyNotFound",
         ApiError::not_found(),
         "The caller sees no such key. To a request that changes a key, a revoked key is not found \
          either.";
     CONFLICT: "ApiKeyConflict",
         ApiError::conflict(),
-        "The key has expired or has a successor, or another request is changing it.";
+        "The key has expired, is disabled or has a successor, or another request is changing it.";
+    VERSION_MISMATCH: "ApiKeyVersionMismatch",
+        Challenge::default().issue_error(&IssueError::VersionMismatch),
+        "The key has another version than `If-Match` requires.";
     TOO_LARGE: "ApiKeyBodyTooLarge",
         ApiError::body_too_large(),
         "The body is over 16 KiB.";

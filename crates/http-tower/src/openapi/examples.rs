@@ -1,7 +1,7 @@
 //! Examples of requests and responses. Those of responses are serialised from the views.
 
 use keywright_core::{
-    Environment, Introspection, Key, KeyId, Metadata, Name, Timestamp, Workspace,
+    Environment, Introspection, Key, KeyId, Metadata, Name, Owner, Timestamp, Workspace,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -18,6 +18,8 @@ fn key() -> Option<Key> {
         "calls:read".parse().ok()?,
     );
     key.metadata = Some(Metadata::parse(r#"{"team":"billing"}"#).ok()?);
+    key.owner = Some(Owner::parse("user:42").ok()?);
+    key.allowed_ips = Some("192.0.2.0/24".parse().ok()?);
     key.parent = Some(KeyId::parse("key_0U5lKtT000000000").ok()?);
     key.last_used_at = Some(now()?);
     Some(key)
@@ -37,6 +39,7 @@ pub(super) fn to_create() -> Option<Value> {
         "name": "Production Server",
         "permissions": ["calls:read"],
         "metadata": {"team": "billing"},
+        "allowed_ips": ["192.0.2.0/24"],
     }))
 }
 
@@ -52,7 +55,7 @@ pub(super) fn created() -> Option<Value> {
 
 /// A created key without its token.
 pub(super) fn replayed() -> Option<Value> {
-    value(IssuedView::new(&key()?, None))
+    value(IssuedView::replayed(&key()?, now()?))
 }
 
 pub(super) fn key_view() -> Option<Value> {
@@ -74,7 +77,12 @@ pub(super) fn page() -> Option<Value> {
 }
 
 pub(super) fn change() -> Option<Value> {
-    Some(json!({"name": "Production Server 2"}))
+    Some(json!({
+        "permissions": ["calls:read"],
+        "expires_at": "2999-01-01T00:00:00Z",
+        "enabled": true,
+        "allowed_ips": null,
+    }))
 }
 
 pub(super) fn revoked() -> Option<Value> {
@@ -86,7 +94,11 @@ pub(super) fn rotation() -> Option<Value> {
 }
 
 pub(super) fn to_verify() -> Option<Value> {
-    Some(json!({"key": "sk_live_0U5lKtf600000000_…032Ts3u"}))
+    Some(json!({
+        "key": "sk_live_0U5lKtf600000000_…032Ts3u",
+        "permission": "calls:read",
+        "client_ip": "192.0.2.7",
+    }))
 }
 
 pub(super) fn valid() -> Option<Value> {

@@ -30,6 +30,12 @@ pub(super) fn location() -> Header {
     required("The path of the key.", text())
 }
 
+/// `ETag`.
+pub(super) fn etag() -> Header {
+    let text = text().pattern(Some(r#"^"[0-9]+"$"#)).examples([r#""1""#]);
+    required("The version of the key, for `If-Match`.", text)
+}
+
 /// `Idempotency-Replayed`.
 pub(super) fn replayed() -> Header {
     required(

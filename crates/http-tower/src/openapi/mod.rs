@@ -23,10 +23,11 @@ use self::{
     errors::ErrorResponse,
     operations::TAG,
     request_bodies::{Change, Creation, Presented, Rotation},
+    security::Schemes,
 };
 use crate::{
     error::{Envelope, Problem},
-    schema::{ApiKeyId, ApiKeyPermission},
+    schema::{ApiKeyAddress, ApiKeyId, ApiKeyPermission},
     views::{IssuedView, KeyPageView, KeyView, RevocationView, Validity},
 };
 
@@ -48,36 +49,48 @@ use crate::{
 /// ```
 #[must_use]
 pub fn openapi(base: &str) -> OpenApi {
-    document(base, &header::AUTHORIZATION)
+    document(base, &[&header::AUTHORIZATION])
 }
 
-/// Returns the document of a service that reads tokens from this header.
-pub(crate) fn document(base: &str, token_header: &HeaderName) -> OpenApi {
+/// Returns the document of a service that reads tokens from one of these headers.
+pub(crate) fn document(base: &str, token_headers: &[&HeaderName]) -> OpenApi {
+    let schemes = Schemes::new(token_headers);
     let base = base.trim_end_matches('/');
     let keys = if base.is_empty() { "/" } else { base };
     let paths = PathsBuilder::new()
         .path(
             keys,
             path([
-                (HttpMethod::Get, operations::list()),
-                (HttpMethod::Post, operations::create()),
+                (HttpMethod::Get, operations::list(schemes)),
+                (HttpMethod::Post, operations::create(schemes)),
             ]),
         )
         .path(
             format!("{base}/{{id}}"),
             path_with_id([
-                (HttpMethod::Get, operations::get()),
-                (HttpMethod::Patch, operations::update()),
-                (HttpMethod::Delete, operations::revoke()),
+                (HttpMethod::Get, operations::get(schemes)),
+                (HttpMethod::Patch, operations::update(schemes)),
+                (HttpMethod::Delete, operations::revoke(schemes)),
             ]),
         )
         .path(
             format!("{base}/{{id}}/rotate"),
-            path_with_id([(HttpMethod::Post, operations::rotate())]),
+            path_with_id([(HttpMethod::Post, operations::rotate(schemes))]),
+        )
+        .path(
+            format!("{base}/self"),
+            path([
+                (HttpMethod::Get, operations::get_own(schemes)),
+                (HttpMethod::Delete, operations::revoke_own(schemes)),
+            ]),
+        )
+        .path(
+            format!("{base}/self/rotate"),
+            path([(HttpMethod::Post, operations::rotate_own(schemes))]),
         )
         .path(
             format!("{base}/verify"),
-            path([(HttpMethod::Post, operations::verify())]),
+            path([(HttpMethod::Post, operations::verify(schemes))]),
         );
     OpenApiBuilder::new()
         .info(
@@ -85,12 +98,12 @@ pub(crate) fn document(base: &str, token_header: &HeaderName) -> OpenApi {
                 .title(TAG)
                 .version(env!("CARGO_PKG_VERSION"))
                 .description(Some(
-                    "Create, list, rename, revoke, rotate and verify API keys.",
+                    "Create, list, update, revoke, rotate and verify API keys.",
                 ))
                 .build(),
         )
         .paths(paths)
-        .components(Some(components(token_header)))
+        .components(Some(components(schemes)))
         .tags(Some([TagBuilder::new().name(TAG).build()]))
         .build()
 }
@@ -115,7 +128,7 @@ fn with_operations<const N: usize>(path: PathItemBuilder, operations: Operations
         .build()
 }
 
-fn components(token_header: &HeaderName) -> Components {
+fn components(schemes: Schemes<'_>) -> Components {
     let mut schemas = Vec::new();
     add::<IssuedView<'_>>(&mut schemas);
     add::<KeyView<'_>>(&mut schemas);
@@ -130,9 +143,13 @@ fn components(token_header: &HeaderName) -> Components {
     add::<Presented>(&mut schemas);
     add::<ApiKeyId>(&mut schemas);
     add::<ApiKeyPermission>(&mut schemas);
-    let components = ComponentsBuilder::new()
-        .schemas_from_iter(schemas)
-        .security_scheme(security::NAME, security::scheme(token_header));
+    add::<ApiKeyAddress>(&mut schemas);
+    let components = ComponentsBuilder::new().schemas_from_iter(schemas);
+    let components = schemes
+        .iter()
+        .fold(components, |components, (name, scheme)| {
+            components.security_scheme(name, scheme)
+        });
     ErrorResponse::ALL
         .iter()
         .fold(components, |components, error| {

@@ -8,7 +8,6 @@ use utoipa::{
         Content, ContentBuilder, Ref, Required, ResponseBuilder,
         path::{Operation, OperationBuilder, ParameterBuilder},
         request_body::{RequestBody, RequestBodyBuilder},
-        security::SecurityRequirement,
     },
 };
 
@@ -16,7 +15,7 @@ use super::{
     errors::ErrorResponse,
     examples, headers, parameters,
     request_bodies::{Change, Creation, Presented, Rotation},
-    security,
+    security::Schemes,
 };
 use crate::views::{IssuedView, KeyPageView, KeyView, RevocationView, Validity};
 
@@ -35,31 +34,22 @@ const GENERAL: [ErrorResponse; 5] = [
 /// The errors of every operation with a body.
 const BODY: [ErrorResponse; 2] = [ErrorResponse::TOO_LARGE, ErrorResponse::MEDIA_TYPE];
 
-pub(super) fn create() -> Operation {
-    let created = response::<IssuedView<'_>>("The new key and its token.", examples::created);
-    let replayed = response::<IssuedView<'_>>(
-        "The key without its token, to a repeated request.",
-        examples::replayed,
-    );
-    let operation = managing("createApiKey", "Create a key", &Permission::API_KEYS_WRITE)
-        .description(Some(
-            "No other response contains the token. The key belongs to the caller's workspace. Its \
-             permissions never exceed those of the caller.",
-        ))
-        .parameter(parameters::idempotency_key())
-        .request_body(Some(body::<Creation>(Required::True, examples::to_create)))
-        .response("201", with_location(created))
-        .response(
-            "200",
-            with_location(replayed).header("Idempotency-Replayed", headers::replayed()),
-        );
-    with_errors(operation, &BODY)
-        .response("422", reference(ErrorResponse::MISMATCH))
-        .build()
+pub(super) fn create(schemes: Schemes<'_>) -> Operation {
+    let permission = Some(&Permission::API_KEYS_WRITE);
+    let operation = managing(schemes, "createApiKey", "Create a key", permission).description(Some(
+        "No other response contains the token. The key belongs to the caller's workspace and owner. \
+         It has no permission that the caller lacks, expires no later than the caller, and can be \
+         used from no other addresses.",
+    ));
+    let operation =
+        issuing(operation, "The new key and its token.")
+            .request_body(Some(body::<Creation>(Required::True, examples::to_create)));
+    with_errors(operation, &[ErrorResponse::MISMATCH]).build()
 }
 
-pub(super) fn list() -> Operation {
-    managing("listApiKeys", "List keys", &Permission::API_KEYS_READ)
+pub(super) fn list(schemes: Schemes<'_>) -> Operation {
+    let permission = Some(&Permission::API_KEYS_READ);
+    managing(schemes, "listApiKeys", "List keys", permission)
         .description(Some("The newest keys first, including revoked keys."))
         .parameters(Some(parameters::list().map(ParameterBuilder::from)))
         .response(
@@ -69,58 +59,87 @@ pub(super) fn list() -> Operation {
         .build()
 }
 
-pub(super) fn get() -> Operation {
-    let operation = managing("getApiKey", "Get a key", &Permission::API_KEYS_READ).response(
-        "200",
-        response::<KeyView<'_>>("The key.", examples::key_view),
-    );
+pub(super) fn get(schemes: Schemes<'_>) -> Operation {
+    let permission = Some(&Permission::API_KEYS_READ);
+    getting(managing(schemes, "getApiKey", "Get a key", permission))
+}
+
+pub(super) fn get_own(schemes: Schemes<'_>) -> Operation {
+    let operation = managing(schemes, "getOwnApiKey", "Get the calling key", None);
+    getting(operation.description(Some(
+        "Requires no permission. A caller that is not a key gets 404.",
+    )))
+}
+
+fn getting(operation: OperationBuilder) -> Operation {
+    let found = response::<KeyView<'_>>("The key.", examples::key_view);
+    let operation = operation.response("200", with_etag(found));
     with_errors(operation, &[ErrorResponse::NOT_FOUND]).build()
 }
 
-pub(super) fn update() -> Operation {
-    let operation = managing("renameApiKey", "Rename a key", &Permission::API_KEYS_WRITE)
+pub(super) fn update(schemes: Schemes<'_>) -> Operation {
+    let permission = Some(&Permission::API_KEYS_WRITE);
+    let changed = response::<KeyView<'_>>("The changed key.", examples::key_view);
+    let operation = managing(schemes, "updateApiKey", "Update a key", permission)
+        .description(Some(
+            "All fields change together. The caller must have the permissions that the key has, and \
+             those that it gets. After a rotation, the expiry of the old key can only move earlier.",
+        ))
+        .parameter(parameters::if_match())
         .request_body(Some(body::<Change>(Required::True, examples::change)))
-        .response(
-            "200",
-            response::<KeyView<'_>>("The changed key.", examples::key_view),
-        );
+        .response("200", with_etag(changed));
     let operation = with_errors(operation, &BODY);
     with_errors(
         operation,
-        &[ErrorResponse::NOT_FOUND, ErrorResponse::CONFLICT],
+        &[
+            ErrorResponse::NOT_FOUND,
+            ErrorResponse::CONFLICT,
+            ErrorResponse::VERSION_MISMATCH,
+        ],
     )
     .build()
 }
 
-pub(super) fn revoke() -> Operation {
-    let operation = managing("revokeApiKey", "Revoke a key", &Permission::API_KEYS_WRITE)
-        .description(Some("After this response, the server rejects the key."))
-        .parameter(parameters::cascade())
-        .response(
-            "200",
-            response::<RevocationView>("The key was revoked.", examples::revoked),
-        );
+pub(super) fn revoke(schemes: Schemes<'_>) -> Operation {
+    let permission = Some(&Permission::API_KEYS_WRITE);
+    let operation = managing(schemes, "revokeApiKey", "Revoke a key", permission);
+    revoking(operation.description(Some("After this response, the server rejects the key.")))
+}
+
+pub(super) fn revoke_own(schemes: Schemes<'_>) -> Operation {
+    let operation = managing(schemes, "revokeOwnApiKey", "Revoke the calling key", None);
+    revoking(operation.description(Some(
+        "Requires no permission. After this response, the server rejects the key.",
+    )))
+}
+
+fn revoking(operation: OperationBuilder) -> Operation {
+    let operation = operation.parameter(parameters::cascade()).response(
+        "200",
+        response::<RevocationView>("The key was revoked.", examples::revoked),
+    );
     with_errors(operation, &[ErrorResponse::NOT_FOUND]).build()
 }
 
-pub(super) fn rotate() -> Operation {
-    let created = response::<IssuedView<'_>>("The successor and its token.", examples::created);
-    let replayed = response::<IssuedView<'_>>(
-        "The successor without its token, to a repeated request.",
-        examples::replayed,
-    );
-    let operation = managing("rotateApiKey", "Rotate a key", &Permission::API_KEYS_WRITE)
-        .description(Some(
-            "Creates a successor with the same permissions. The old key expires after an overlap.",
-        ))
-        .parameter(parameters::idempotency_key())
-        .request_body(Some(body::<Rotation>(Required::False, examples::rotation)))
-        .response("201", with_location(created))
-        .response(
-            "200",
-            with_location(replayed).header("Idempotency-Replayed", headers::replayed()),
-        );
-    let operation = with_errors(operation, &BODY);
+pub(super) fn rotate(schemes: Schemes<'_>) -> Operation {
+    let permission = Some(&Permission::API_KEYS_WRITE);
+    let operation = managing(schemes, "rotateApiKey", "Rotate a key", permission);
+    rotating(operation)
+}
+
+pub(super) fn rotate_own(schemes: Schemes<'_>) -> Operation {
+    let permission = Some(&Permission::API_KEYS_SELF_ROTATE);
+    let summary = "Rotate the calling key";
+    rotating(managing(schemes, "rotateOwnApiKey", summary, permission))
+}
+
+fn rotating(operation: OperationBuilder) -> Operation {
+    let operation = operation.description(Some(
+        "Creates a successor with the same permissions. The old key expires after an overlap.",
+    ));
+    let operation =
+        issuing(operation, "The successor and its token.")
+            .request_body(Some(body::<Rotation>(Required::False, examples::rotation)));
     with_errors(
         operation,
         &[
@@ -132,42 +151,61 @@ pub(super) fn rotate() -> Operation {
     .build()
 }
 
-pub(super) fn verify() -> Operation {
-    let operation = operation(
-        "verifyApiKey",
-        "Verify a token",
-        &Permission::API_KEYS_VERIFY,
-    )
-    .description(Some(
-        "For services that cannot verify tokens themselves. Keys of other workspaces are reported \
-         as not found.",
-    ))
-    .request_body(Some(body::<Presented>(Required::True, examples::to_verify)))
-    .response(
-        "200",
-        response::<Validity<'_>>("Whether the token is valid.", examples::valid),
+/// Adds the parameter, the responses and the errors of an operation that issues a token.
+fn issuing(operation: OperationBuilder, description: &str) -> OperationBuilder {
+    let created = response::<IssuedView<'_>>(description, examples::created);
+    let replayed = response::<IssuedView<'_>>(
+        "The key without its token, to a repeated request.",
+        examples::replayed,
     );
+    let operation = operation
+        .parameter(parameters::idempotency_key())
+        .response("201", with_etag(with_location(created)))
+        .response(
+            "200",
+            with_location(replayed).header("Idempotency-Replayed", headers::replayed()),
+        );
+    with_errors(operation, &BODY)
+}
+
+pub(super) fn verify(schemes: Schemes<'_>) -> Operation {
+    let permission = Some(&Permission::API_KEYS_VERIFY);
+    let operation = operation(schemes, "verifyApiKey", "Verify a token", permission)
+        .description(Some(
+            "For services that cannot verify tokens themselves. Keys of other workspaces are \
+             reported as not found.",
+        ))
+        .request_body(Some(body::<Presented>(Required::True, examples::to_verify)))
+        .response(
+            "200",
+            response::<Validity<'_>>("Whether the token is valid.", examples::valid),
+        );
     with_errors(operation, &BODY).build()
 }
 
-fn operation(id: &str, summary: &str, permission: &Permission) -> OperationBuilder {
+fn operation(
+    schemes: Schemes<'_>,
+    id: &str,
+    summary: &str,
+    permission: Option<&Permission>,
+) -> OperationBuilder {
     let operation = OperationBuilder::new()
         .operation_id(Some(id))
         .summary(Some(summary))
         .tag(TAG)
-        .security(SecurityRequirement::new(
-            security::NAME,
-            [permission.as_str()],
-        ));
+        .securities(Some(schemes.requirements(permission)));
     with_errors(operation, &GENERAL)
 }
 
 /// An operation that counts towards the rate limit.
-fn managing(id: &str, summary: &str, permission: &Permission) -> OperationBuilder {
-    with_errors(
-        operation(id, summary, permission),
-        &[ErrorResponse::RATE_LIMITED],
-    )
+fn managing(
+    schemes: Schemes<'_>,
+    id: &str,
+    summary: &str,
+    permission: Option<&Permission>,
+) -> OperationBuilder {
+    let operation = operation(schemes, id, summary, permission);
+    with_errors(operation, &[ErrorResponse::RATE_LIMITED])
 }
 
 fn with_errors(operation: OperationBuilder, errors: &[ErrorResponse]) -> OperationBuilder {
@@ -195,6 +233,10 @@ fn response<T: ToSchema>(description: &str, example: fn() -> Option<Value>) -> R
 
 fn with_location(response: ResponseBuilder) -> ResponseBuilder {
     response.header("Location", headers::location())
+}
+
+fn with_etag(response: ResponseBuilder) -> ResponseBuilder {
+    response.header("ETag", headers::etag())
 }
 
 fn content<T: ToSchema>(example: fn() -> Option<Value>) -> Content {

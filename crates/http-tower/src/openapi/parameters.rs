@@ -1,6 +1,6 @@
 //! The parameters of paths, queries and headers.
 
-use keywright_core::{IdempotencyKey, ListKeys};
+use keywright_core::{IdempotencyKey, ListKeys, Owner, Status};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -23,11 +23,11 @@ pub(super) fn id() -> Parameter {
 }
 
 /// The query of a list.
-pub(super) fn list() -> [Parameter; 5] {
+pub(super) fn list() -> [Parameter; 6] {
     [
         query(
             "page",
-            "The number of the page. The default is 1, the first page. Not with `cursor`.",
+            "The number of the page. The default is 1. Cannot be combined with `cursor`.",
             integer().maximum(Some(u32::MAX)),
         ),
         query(
@@ -40,18 +40,26 @@ pub(super) fn list() -> [Parameter; 5] {
         ),
         query(
             "search",
-            "Only keys whose name contains this text. Case is ignored.",
+            "Only keys whose name contains this text. Ignores case and Unicode normalisation.",
             string().max_length(Some(MAX_SEARCH_LENGTH)),
         ),
         query(
             "status",
             "Only keys with this status.",
-            string().enum_values(Some(["active", "expired", "revoked"])),
+            string().enum_values(Some(Status::ALL.map(Status::as_str))),
+        ),
+        query(
+            "owner",
+            "Only keys of this owner.",
+            string()
+                .pattern(Some("^[!-~]+$"))
+                .min_length(Some(1))
+                .max_length(Some(Owner::MAX_LENGTH)),
         ),
         query(
             "cursor",
-            "The `nextCursor` of an earlier page with the same `search` and `status`. Not with \
-             `page`.",
+            "The `nextCursor` of an earlier page with the same `search`, `status` and \
+             `owner`. Cannot be combined with `page`.",
             string().min_length(Some(1)),
         ),
     ]
@@ -61,9 +69,20 @@ pub(super) fn list() -> [Parameter; 5] {
 pub(super) fn cascade() -> Parameter {
     query(
         "cascade",
-        "Whether to revoke also all descendants of the key: the keys that it created or was rotated \
-         into, at any depth. The default is `false`.",
+        "Whether to also revoke all descendants of the key, at any depth: the keys that it created, \
+         its successors, and the keys that it received by rotating others. The default is `false`.",
         ObjectBuilder::new().schema_type(Type::Boolean),
+    )
+}
+
+/// `If-Match`.
+pub(super) fn if_match() -> Parameter {
+    optional(
+        "If-Match",
+        ParameterIn::Header,
+        "The `ETag` of a response about the key, or a list of them. The key changes only if it still \
+         has this version. With `*` or without this header, any version changes.",
+        string().min_length(Some(1)),
     )
 }
 

@@ -5,12 +5,15 @@
 use utoipa::{
     ToSchema,
     openapi::{
-        Schema,
+        Ref, Schema,
         schema::{ObjectBuilder, OneOfBuilder, Type},
     },
 };
 
-use crate::schema::{ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName, ApiKeyPermissions};
+use crate::schema::{
+    ApiKeyAddresses, ApiKeyEnd, ApiKeyEnvironment, ApiKeyMetadata, ApiKeyName, ApiKeyPermission,
+    ApiKeyPermissions,
+};
 
 /// A key to create. `expires_at` cannot be given if `expire_now` is `true`.
 #[derive(ToSchema)]
@@ -35,6 +38,10 @@ pub(super) struct Creation {
     environment: ApiKeyEnvironment,
     #[schema(required = false)]
     metadata: ApiKeyMetadata,
+    /// The addresses from which the key may be used. They must lie within those from which the
+    /// caller may be used, which are the default.
+    #[schema(required = false)]
+    allowed_ips: ApiKeyAddresses,
 }
 
 /// The changes to a key. A field that is left out does not change.
@@ -45,9 +52,48 @@ pub(super) struct Creation {
 pub(super) struct Change {
     #[schema(required = false)]
     name: ApiKeyName,
-    /// The new metadata, which replaces the whole old metadata.
+    /// The new permissions, which replace all old permissions. The caller's permissions must cover
+    /// each of them.
     #[schema(required = false)]
-    metadata: ApiKeyMetadata,
+    permissions: ApiKeyPermissions,
+    #[schema(required = false, schema_with = metadata_change)]
+    metadata: (),
+    /// `false` pauses the key, and `true` resumes it.
+    #[schema(required = false)]
+    enabled: bool,
+    #[schema(required = false, schema_with = expiry_change)]
+    expires_at: (),
+    #[schema(required = false, schema_with = addresses_change)]
+    allowed_ips: (),
+}
+
+fn metadata_change() -> Schema {
+    nullable::<ApiKeyMetadata>(
+        "The new metadata, which replaces the whole old metadata, or `null` to remove it.",
+    )
+}
+
+fn expiry_change() -> Schema {
+    nullable::<ApiKeyEnd>(
+        "The time at which the key expires, or `null` for the latest time that is possible: that of \
+         the caller, or never.",
+    )
+}
+
+fn addresses_change() -> Schema {
+    nullable::<ApiKeyAddresses>(
+        "The addresses from which the key may be used, or `null` for those of the caller.",
+    )
+}
+
+/// A schema that accepts `null` as well.
+fn nullable<T: ToSchema>(description: &str) -> Schema {
+    let mut schema = Ref::from_schema_name(T::name());
+    description.clone_into(&mut schema.description);
+    OneOfBuilder::new()
+        .item(schema)
+        .item(ObjectBuilder::new().schema_type(Type::Null))
+        .into()
 }
 
 /// The options of a rotation.
@@ -75,7 +121,7 @@ fn overlap() -> Schema {
     OneOfBuilder::new()
         .description(Some(
             "How long the old key remains valid: `now`, `24h` (the default), or a number of seconds. \
-             `now` and 0 revoke it.",
+             `now` and 0 revoke it at once.",
         ))
         .item(named)
         .item(seconds)
@@ -91,4 +137,16 @@ pub(super) struct Presented {
     /// The whole token.
     #[schema(examples("sk_live_0U5lKtf600000000_…032Ts3u"))]
     key: String,
+    /// The permission that the key must have. By default none is required.
+    #[schema(required = false)]
+    permission: ApiKeyPermission,
+    /// The IP address from which the token was used. A key that is restricted to addresses is not
+    /// valid without it.
+    #[schema(
+        required = false,
+        min_length = 2,
+        max_length = 45,
+        examples("192.0.2.7")
+    )]
+    client_ip: String,
 }

@@ -23,12 +23,15 @@ impl<'a> IntrospectionView<'a> {
             Introspection::NotFound => Reason::NotFound,
             Introspection::Expired => Reason::Expired,
             Introspection::Revoked => Reason::Revoked,
+            Introspection::Disabled => Reason::Disabled,
+            Introspection::AddressNotAllowed => Reason::AddressNotAllowed,
+            Introspection::InsufficientPermission => Reason::InsufficientPermission,
         };
         Self(Validity::Invalid(Invalid { valid: false, code }))
     }
 
-    /// Returns why the token is invalid (`NOT_FOUND`, `EXPIRED` or `REVOKED`), or `None` if it is
-    /// valid.
+    /// Returns why the token is invalid (`NOT_FOUND`, `EXPIRED`, `REVOKED`, `DISABLED`,
+    /// `ADDRESS_NOT_ALLOWED` or `INSUFFICIENT_PERMISSION`), or `None` if it is valid.
     #[must_use]
     pub const fn code(&self) -> Option<&'static str> {
         match &self.0 {
@@ -37,6 +40,9 @@ impl<'a> IntrospectionView<'a> {
                 Reason::NotFound => "NOT_FOUND",
                 Reason::Expired => "EXPIRED",
                 Reason::Revoked => "REVOKED",
+                Reason::Disabled => "DISABLED",
+                Reason::AddressNotAllowed => "ADDRESS_NOT_ALLOWED",
+                Reason::InsufficientPermission => "INSUFFICIENT_PERMISSION",
             }),
         }
     }
@@ -70,7 +76,7 @@ pub(crate) struct Invalid {
     code: Reason,
 }
 
-/// The reason why a token is invalid. `EXPIRED` and `REVOKED` are returned only if its secret is
+/// The reason why a token is invalid. All except `NOT_FOUND` are returned only if its secret is
 /// correct.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -79,4 +85,7 @@ pub(crate) enum Reason {
     NotFound,
     Expired,
     Revoked,
+    Disabled,
+    AddressNotAllowed,
+    InsufficientPermission,
 }

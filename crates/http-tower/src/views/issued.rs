@@ -1,14 +1,10 @@
 //! A key in the response that issues it, with its token.
 
 use bytes::Bytes;
-use keywright_core::{
-    Environment, Issued, Key, KeyId, Metadata, Name, Permissions, Timestamp, Token,
-};
+use keywright_core::{Issued, Key, Timestamp};
 use serde::Serialize;
 
-use super::wiping_buffer::WipingBuffer;
-#[cfg(feature = "openapi")]
-use crate::schema;
+use super::{key::KeyView, wiping_buffer::WipingBuffer};
 
 /// The JSON of a created key with its whole token, for hosts that create keys by other means than
 /// [`ApiKeys`](crate::ApiKeys).
@@ -25,10 +21,8 @@ impl IssuedJson {
     ///
     /// Those of [`serde_json`]. No key is known to cause one.
     pub fn new(issued: &Issued) -> Result<Self, serde_json::Error> {
-        let mut view = IssuedView::new(&issued.key, Some(&issued.token));
-        view.confirmed = (!issued.confirmed).then_some(false);
         let mut json = WipingBuffer::new();
-        serde_json::to_writer(&mut json, &view)?;
+        serde_json::to_writer(&mut json, &IssuedView::issued(issued))?;
         Ok(Self(json))
     }
 
@@ -55,44 +49,32 @@ impl IssuedJson {
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKeyCreated))]
 pub(crate) struct IssuedView<'a> {
-    #[cfg_attr(feature = "openapi", schema(value_type = schema::ApiKeyId))]
-    id: KeyId,
-    #[cfg_attr(feature = "openapi", schema(value_type = schema::ApiKeyName))]
-    name: &'a Name,
     /// The whole token. No other response contains it.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     secret: Option<&'a str>,
-    #[cfg_attr(feature = "openapi", schema(value_type = schema::ApiKeyTime))]
-    created_at: Timestamp,
-    #[cfg_attr(feature = "openapi", schema(value_type = schema::ApiKeyEnvironment))]
-    environment: Environment,
-    #[cfg_attr(feature = "openapi", schema(value_type = schema::ApiKeyPermissions))]
-    permissions: &'a Permissions,
-    /// The time at which the key expires, or `null` if it never does.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ApiKeyTime>, required = true))]
-    expires_at: Option<Timestamp>,
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ApiKeyMetadata>, required = true))]
-    metadata: Option<&'a Metadata>,
-    /// The key that created this one.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ApiKeyId>, required = true))]
-    parent_id: Option<KeyId>,
+    #[serde(flatten)]
+    key: KeyView<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     confirmed: Option<bool>,
 }
 
 impl<'a> IssuedView<'a> {
-    pub(crate) fn new(key: &'a Key, token: Option<&'a Token>) -> Self {
+    /// Returns the view of a key that was just created.
+    fn issued(issued: &'a Issued) -> Self {
         Self {
-            id: key.id,
-            name: &key.name,
-            secret: token.map(Token::expose),
-            created_at: key.created_at(),
-            environment: key.environment,
-            permissions: &key.permissions,
-            expires_at: key.expires_at,
-            metadata: key.metadata.as_ref(),
-            parent_id: key.parent,
+            secret: Some(issued.token.expose()),
+            // The status at the time of the creation, whenever this is called.
+            key: KeyView::new(&issued.key, issued.key.created_at()),
+            confirmed: (!issued.confirmed).then_some(false),
+        }
+    }
+
+    /// Returns the view of a key that an earlier request created, at the time `now`.
+    pub(crate) fn replayed(key: &'a Key, now: Timestamp) -> Self {
+        Self {
+            secret: None,
+            key: KeyView::new(key, now),
             confirmed: None,
         }
     }
@@ -103,7 +85,8 @@ mod tests {
     use std::sync::Arc;
 
     use keywright_core::{
-        Caller, Config, Keywright, MemoryStore, NewKey, Prefix, Scheme, Workspace,
+        Caller, Config, Keywright, MemoryStore, Name, NewKey, Permissions, Prefix, Scheme,
+        Workspace,
     };
 
     use super::*;

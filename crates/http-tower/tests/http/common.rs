@@ -140,6 +140,14 @@ impl Client {
             .await
     }
 
+    /// Updates a key if it has the version in an `ETag`.
+    pub(crate) async fn update_if(&self, path: &str, etag: &str, body: Value) -> TestResponse {
+        let mut request = request("PATCH", path, &self.token, Some(&body));
+        let etag = etag.parse().unwrap();
+        request.headers_mut().insert("if-match", etag);
+        self.send_request(request).await
+    }
+
     pub(crate) async fn send_request(&self, request: Request<Body>) -> TestResponse {
         send(self.service.clone(), request).await
     }

@@ -31,6 +31,7 @@ async fn the_response_has_exactly_the_documented_fields() {
     let created = response.json();
     let id = created["id"].as_str().unwrap();
     assert_eq!(response.header("location"), format!("/v1/api-keys/{id}"));
+    assert_eq!(response.header("etag"), r#""1""#);
     assert_eq!(
         created,
         json!({
@@ -38,11 +39,21 @@ async fn the_response_has_exactly_the_documented_fields() {
             "name": "Production Server",
             "secret": created["secret"],
             "created_at": created["created_at"],
+            "last_used_at": null,
+            "is_expired": false,
+            "status": "active",
             "environment": "live",
             "permissions": ["api_keys:write", "calls:*"],
+            "enabled": true,
+            "owner": null,
             "expires_at": null,
+            "revoked_at": null,
+            "allowed_ips": null,
             "metadata": null,
             "parent_id": parent.key.id.to_string(),
+            "predecessor_id": null,
+            "successor_id": null,
+            "rotated_by_id": null,
         })
     );
     let secret = created["secret"].as_str().unwrap();
@@ -67,6 +78,7 @@ async fn a_key_has_the_fields_of_the_request() {
             "permissions": ["calls:read", "a", "calls:read"],
             "environment": "test",
             "metadata": {"team": "x", "nested": {"n": [1, 2.5, null]}},
+            "allowed_ips": ["2001:db8::/32", "192.0.2.7", "::ffff:10.0.0.0/104", "192.0.2.7/32"],
         }),
     )
     .await;
@@ -76,6 +88,8 @@ async fn a_key_has_the_fields_of_the_request() {
     assert_eq!(created["expires_at"], "2999-01-01T00:00:00.000Z");
     assert_eq!(created["permissions"], json!(["a", "calls:read"]));
     assert_eq!(created["environment"], "test");
+    let addresses = json!(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"]);
+    assert_eq!(created["allowed_ips"], addresses);
     assert_eq!(
         created["metadata"],
         json!({"team": "x", "nested": {"n": [1, 2.5, null]}})
@@ -123,6 +137,9 @@ async fn an_empty_list_of_permissions_creates_a_key_without_permissions() {
     let response = send(ApiKeys::nested(&keys, ""), post(&child, r#"{"name":"n"}"#)).await;
     assert_eq!(response.status, StatusCode::FORBIDDEN);
 }
+
+const NOT_ADDRESSES: &str =
+    "allowed_ips must be IP addresses such as 192.0.2.7 or prefixes such as 192.0.2.0/24";
 
 #[tokio::test]
 async fn every_invalid_field_is_reported_with_its_error() {
@@ -208,6 +225,47 @@ async fn every_invalid_field_is_reported_with_its_error() {
             json!({"name": "n", "metadata": {"m": "x".repeat(4096)}}),
             "metadata",
             "metadata must be at most 4096 bytes of JSON",
+        ),
+        (
+            json!({"name": "n", "allowed_ips": "10.0.0.0/8"}),
+            "allowed_ips",
+            "allowed_ips must be a list of strings",
+        ),
+        (
+            json!({"name": "n", "allowed_ips": [1]}),
+            "allowed_ips",
+            "allowed_ips must be a list of strings",
+        ),
+        (
+            json!({"name": "n", "allowed_ips": []}),
+            "allowed_ips",
+            "allowed_ips must be 1 to 32 addresses or CIDR prefixes",
+        ),
+        (
+            json!({"name": "n", "allowed_ips": vec!["10.0.0.1"; 33]}),
+            "allowed_ips",
+            "allowed_ips must be 1 to 32 addresses or CIDR prefixes",
+        ),
+        (
+            json!({"name": "n", "allowed_ips": ["10.0.0.0/33"]}),
+            "allowed_ips",
+            NOT_ADDRESSES,
+        ),
+        (
+            json!({"name": "n", "allowed_ips": ["10.0.0.1", "sk_live_secret"]}),
+            "allowed_ips",
+            NOT_ADDRESSES,
+        ),
+        (
+            json!({"name": "n", "allowed_ips": ["fe80::1%eth0"]}),
+            "allowed_ips",
+            NOT_ADDRESSES,
+        ),
+        (
+            json!({"name": "n", "allowed_ips": ["10.0.0.7/8"]}),
+            "allowed_ips",
+            "a prefix in allowed_ips has bits set after its length: write 10.0.0.0/8, or a single \
+             address without a length",
         ),
         (
             json!({"name": "n", "expires_att": "2999-01-01T00:00:00Z"}),

@@ -8,16 +8,23 @@ mod axum_example;
 mod bodies;
 mod busy;
 mod callers;
+mod client_ip;
 mod common;
 mod create;
+mod gateway_example;
 mod hyper_example;
 mod isolation;
 mod manage;
 #[cfg(feature = "openapi")]
 mod openapi;
+mod organisation_example;
+mod own_keys;
 mod paths;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
+mod rejection;
 mod rotate;
 mod session_example;
 mod tonic_example;
+mod update;
+mod verify;

@@ -20,11 +20,19 @@ pub(super) async fn run(library: &LibraryOptions, options: CreateOptions) -> Res
     let mut new = NewKey::new(options.name)
         .with_permissions(options.permissions)
         .with_environment(options.environment);
+    new.metadata = options.metadata;
+    new.allowed_ips = options.allowed_ips;
     if let Some(lifetime) = options.expires_in {
         new.expiry = Expiry::At(expires_after(lifetime)?);
     }
+    let mut operator = Caller::new(options.workspace, Permissions::all());
+    if let Some(owner) = options.owner {
+        operator = operator.with_owner(owner);
+    }
+    if let Some(attributes) = options.attributes {
+        operator = operator.with_attributes(attributes);
+    }
     let opened = store::open(&url, library).await?;
-    let operator = Caller::new(options.workspace, Permissions::all());
     let issued = opened.keys.issuer().create(&operator, new).await?;
     output::issued(&issued, options.json).with_context(|| {
         format!(

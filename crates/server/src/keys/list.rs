@@ -11,6 +11,7 @@ use crate::options::LibraryOptions;
 pub(super) async fn run(library: &LibraryOptions, options: ListOptions) -> Result<()> {
     let mut query = ListKeys::new();
     query.limit = options.limit;
+    query.owner = options.owner;
     query.status = options.status.map(Into::into);
     query.search = options.search.filter(|text| !text.is_empty());
     query.start = match options.cursor {
@@ -29,7 +30,11 @@ pub(super) async fn run(library: &LibraryOptions, options: ListOptions) -> Resul
         output::note(&format!("no matching keys in the workspace {workspace}"));
         return Ok(());
     }
-    output::lines(&table::list(&listed.keys, now))?;
+    output::lines(&if options.wide {
+        table::wide_list(&listed.keys, now)
+    } else {
+        table::list(&listed.keys, now)
+    })?;
     if let Some(cursor) = &listed.next {
         output::note(&match (start.page_number(options.limit), listed.total) {
             (Some(page), Some(total)) => {

@@ -7,11 +7,12 @@ mod operator;
 pub(crate) mod options;
 mod output;
 mod purge;
-mod rename;
 mod revoke;
 mod rotate;
 mod table;
 mod terminal_escape;
+mod update;
+mod values;
 mod verify;
 
 use std::process::ExitCode;
@@ -28,7 +29,9 @@ pub(crate) async fn run(library: &LibraryOptions, command: KeysCommand) -> Resul
         KeysCommand::Create(options) => create::run(library, options).await?,
         KeysCommand::List(options) => list::run(library, options).await?,
         KeysCommand::Get(options) => get::run(library, options).await?,
-        KeysCommand::Rename(options) => rename::run(library, options).await?,
+        KeysCommand::Update(options) => update::run(library, options).await?,
+        KeysCommand::Disable(options) => update::set_enabled(library, options, false).await?,
+        KeysCommand::Enable(options) => update::set_enabled(library, options, true).await?,
         KeysCommand::Revoke(options) => revoke::run(library, options).await?,
         KeysCommand::Rotate(options) => rotate::run(library, options).await?,
         KeysCommand::Verify(options) => return verify::run(library, options).await,

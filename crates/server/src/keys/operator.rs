@@ -4,31 +4,30 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use keywright_core::{
-    Caller, Clock, IssueError, Issuer, KeyId, Keywright, Permissions, SystemClock, Timestamp,
-    Workspace,
+    Caller, Clock, IssueError, Issuer, KeyId, Permissions, SystemClock, Timestamp, Workspace,
 };
 
 use crate::{
     options::LibraryOptions,
-    store::{self, StoreUrl},
+    store::{self, Library, StoreUrl},
 };
 
 /// The operator, with the library opened over an existing store.
 pub(super) struct Operator {
-    keys: Keywright,
+    library: Library,
     pub(super) caller: Caller,
 }
 
 impl Operator {
     pub(super) async fn open(library: &LibraryOptions, workspace: Workspace) -> Result<Self> {
         Ok(Self {
-            keys: open_existing(library).await?,
+            library: open_existing(library).await?,
             caller: Caller::new(workspace, Permissions::all()),
         })
     }
 
     pub(super) const fn issuer(&self) -> &Issuer {
-        self.keys.issuer()
+        self.library.keys.issuer()
     }
 
     /// The error of an operation on the key `id`, which must exist and must not be revoked.
@@ -45,10 +44,10 @@ impl Operator {
 
 /// Opens the library over an existing store. A mistyped path must not create a new file, which
 /// would look like a store without keys.
-pub(super) async fn open_existing(library: &LibraryOptions) -> Result<Keywright> {
+pub(super) async fn open_existing(library: &LibraryOptions) -> Result<Library> {
     let url = StoreUrl::parse(&library.store)?;
     url.require_existing()?;
-    Ok(store::open(&url, library).await?.keys)
+    store::open(&url, library).await
 }
 
 /// Returns when a key with this lifetime expires. Call this before opening the store: an invalid

@@ -1,41 +1,76 @@
 //! The commands of `keywright keys` and their options.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
-use clap::{Args, Subcommand, ValueEnum, builder::StringValueParser, value_parser};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum, builder::StringValueParser, value_parser};
 use keywright_core::{
-    Environment, KeyId, ListKeys, Metadata, Name, NewRotation, Permissions, Status, Timestamp,
-    Workspace,
+    AllowedIps, Attributes, Environment, KeyId, ListKeys, Metadata, Name, Owner, Permission,
+    Permissions, Status, Timestamp, Workspace,
 };
 
+use super::values::{date, overlap};
 use crate::clean_value::{choice, clean, parsed};
 
 #[derive(Subcommand)]
 pub(crate) enum KeysCommand {
     /// Create a key and print its token alone on a line
+    ///
+    ///     keywright keys create --name CI --permissions calls:read --expires-in 90d
+    ///     keywright keys create --name laptop --owner user:42 \
+    ///       --allowed-ips 192.0.2.0/24,2001:db8::/32 --attributes '{"plan": "pro"}'
+    ///
+    /// Clients can change the metadata of a key, but never see or change its
+    /// attributes. Keys that a key creates have the same owner and attributes.
+    #[command(verbatim_doc_comment)]
     Create(CreateOptions),
     /// List the keys of a workspace, newest first, including revoked keys
+    ///
+    ///     keywright keys list --owner user:42 --status disabled
+    ///
+    /// The columns before the name take at most 80 characters. For more columns, use
+    /// --wide, and for whole values, `keys get` or --json.
+    #[command(verbatim_doc_comment)]
     List(ListOptions),
     /// Show a key
-    Get(GetOptions),
-    /// Change the name or the metadata of a key
-    Rename(RenameOptions),
-    /// Revoke a key, or every key of a workspace; this cannot be undone
+    Get(KeyOptions),
+    /// Change the settings of a key that is neither revoked nor expired
+    ///
+    ///     keywright keys update ID --permissions calls:read --expires-in 30d
+    ///     keywright keys update ID --any-ip --attributes '{"plan": "free"}'
+    ///
+    /// Settings that are not named stay as they are. Servers apply the change within
+    /// the same time as a revocation.
+    #[command(verbatim_doc_comment)]
+    Update(UpdateOptions),
+    /// Pause a key: servers reject it like a revoked key until it is enabled again
+    Disable(KeyOptions),
+    /// Resume a key that was disabled
+    Enable(KeyOptions),
+    /// Revoke a key, every key of an owner, or every key; this cannot be undone
+    ///
+    ///     keywright keys revoke ID --cascade
+    ///     keywright keys revoke --owner user:42 --workspace acme
+    #[command(verbatim_doc_comment)]
     Revoke(RevokeOptions),
     /// Replace a key with a successor and print the new token alone on a line
     Rotate(RotateOptions),
     /// Verify the token on standard input
     ///
-    /// Prints `valid`, NOT_FOUND, EXPIRED or REVOKED, and exits with 0 (valid),
-    /// 1 (invalid) or 3 (undetermined).
+    /// Prints `valid`, or the reason as the API returns it: NOT_FOUND, EXPIRED,
+    /// REVOKED, DISABLED, ADDRESS_NOT_ALLOWED or INSUFFICIENT_PERMISSION. Exits with
+    /// 0 (valid), 1 (invalid) or 3 (undetermined).
     ///
     ///     keywright keys verify < token
+    ///     keywright keys verify --permission calls:read --client-ip 192.0.2.7 < token
     #[command(verbatim_doc_comment)]
     Verify(VerifyOptions),
-    /// Delete the records of keys that were revoked long ago
+    /// Delete the records of keys that were revoked or expired long ago
     ///
-    /// A key is kept if it was revoked in the last 24 hours, or if a key that it
-    /// created or was rotated into is kept. If no key is left, the next start of
+    ///     keywright keys purge --revoked-before 2026-01-31 --expired-before 2025-01-31
+    ///
+    /// A key is kept if it was revoked or expired in the last 24 hours, or if one of
+    /// its descendants is kept: its successor, a key that it created, or a key that
+    /// it received by rotating another. If no key is left, the next start of
     /// `keywright serve` creates a first key again.
     #[command(verbatim_doc_comment)]
     Purge(PurgeOptions),
@@ -62,6 +97,22 @@ pub(crate) struct CreateOptions {
     /// Lifetime of the key, such as 90d or 12h; without it, the key never expires
     #[arg(long, value_name = "SPAN", value_parser = clean(humantime::parse_duration))]
     pub(crate) expires_in: Option<Duration>,
+
+    /// Person or service that the key belongs to, such as user:42
+    #[arg(long, value_parser = parsed::<Owner>())]
+    pub(crate) owner: Option<Owner>,
+
+    /// Addresses and prefixes from which the key may be used, separated by commas
+    #[arg(long, value_name = "LIST", value_parser = parsed::<AllowedIps>())]
+    pub(crate) allowed_ips: Option<AllowedIps>,
+
+    /// The client's notes: a JSON object of at most 4096 bytes
+    #[arg(long, value_name = "JSON", value_parser = Metadata::parse)]
+    pub(crate) metadata: Option<Metadata>,
+
+    /// Your own data, which clients cannot see: a JSON object of at most 4096 bytes
+    #[arg(long, value_name = "JSON", value_parser = Attributes::parse)]
+    pub(crate) attributes: Option<Attributes>,
 
     /// Print the key and its token as JSON
     #[arg(long)]
@@ -90,6 +141,10 @@ pub(crate) struct ListOptions {
     #[arg(long, value_name = "TEXT", value_parser = clean(StringValueParser::new()))]
     pub(crate) search: Option<String>,
 
+    /// Only keys of this owner
+    #[arg(long, value_parser = parsed::<Owner>())]
+    pub(crate) owner: Option<Owner>,
+
     /// Only keys with this status
     #[arg(long, value_enum, value_parser = choice::<StatusName>())]
     pub(crate) status: Option<StatusName>,
@@ -97,6 +152,10 @@ pub(crate) struct ListOptions {
     /// Next page after the page that returned this `nextCursor`, with the same filters
     #[arg(long, conflicts_with = "page", value_parser = clean(StringValueParser::new()))]
     pub(crate) cursor: Option<String>,
+
+    /// Also print the columns that do not fit in 80 characters
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) wide: bool,
 
     /// Print the page as the API returns it
     #[arg(long)]
@@ -106,6 +165,7 @@ pub(crate) struct ListOptions {
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum StatusName {
     Active,
+    Disabled,
     Expired,
     Revoked,
 }
@@ -114,6 +174,7 @@ impl From<StatusName> for Status {
     fn from(name: StatusName) -> Self {
         match name {
             StatusName::Active => Self::Active,
+            StatusName::Disabled => Self::Disabled,
             StatusName::Expired => Self::Expired,
             StatusName::Revoked => Self::Revoked,
         }
@@ -121,7 +182,7 @@ impl From<StatusName> for Status {
 }
 
 #[derive(Args)]
-pub(crate) struct GetOptions {
+pub(crate) struct KeyOptions {
     /// Id of the key: `key_` and 16 characters
     #[arg(value_parser = parsed::<KeyId>())]
     pub(crate) id: KeyId,
@@ -130,47 +191,107 @@ pub(crate) struct GetOptions {
     #[arg(long, default_value = "default", value_parser = parsed::<Workspace>())]
     pub(crate) workspace: Workspace,
 
-    /// Print the key as the API returns it
+    /// Print the key as the API returns it, with its attributes
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Args)]
-pub(crate) struct RenameOptions {
-    /// Id of the key: `key_` and 16 characters
-    #[arg(value_parser = parsed::<KeyId>())]
-    pub(crate) id: KeyId,
+#[command(group = ArgGroup::new("change").required(true).multiple(true).args([
+    "name", "permissions", "metadata", "no_metadata", "attributes", "no_attributes", "expires_in",
+    "expires_at", "never_expires", "allowed_ips", "any_ip", "enable", "disable",
+]))]
+// The usage of clap would list every option.
+#[command(override_usage = "keywright keys update [OPTIONS] <ID>")]
+pub(crate) struct UpdateOptions {
+    #[command(flatten)]
+    pub(crate) key: KeyOptions,
 
     /// New name, 1 to 255 characters
-    #[arg(long, required_unless_present = "metadata", value_parser = parsed::<Name>())]
+    #[arg(long, value_parser = parsed::<Name>())]
     pub(crate) name: Option<Name>,
 
-    /// New metadata, which replaces the old: a JSON object of at most 4096 bytes
+    /// New permissions, separated by commas; `*` grants all, an empty list grants none
+    #[arg(long, value_name = "LIST", value_parser = parsed::<Permissions>())]
+    pub(crate) permissions: Option<Permissions>,
+
+    /// New notes of the client: a JSON object of at most 4096 bytes
     #[arg(long, value_name = "JSON", value_parser = Metadata::parse)]
     pub(crate) metadata: Option<Metadata>,
 
-    /// Workspace that the key belongs to
-    #[arg(long, default_value = "default", value_parser = parsed::<Workspace>())]
-    pub(crate) workspace: Workspace,
+    /// Remove the client's notes
+    #[arg(long, conflicts_with = "metadata")]
+    pub(crate) no_metadata: bool,
 
-    /// Print the key as the API returns it
+    /// Your own data, which clients cannot see: a JSON object of at most 4096 bytes
+    #[arg(long, value_name = "JSON", value_parser = Attributes::parse)]
+    pub(crate) attributes: Option<Attributes>,
+
+    /// Remove your own data
+    #[arg(long, conflicts_with = "attributes")]
+    pub(crate) no_attributes: bool,
+
+    /// New end of the key, counted from now, such as 90d or 12h
+    #[arg(
+        long,
+        value_name = "SPAN",
+        conflicts_with_all = ["expires_at", "never_expires"],
+        value_parser = clean(humantime::parse_duration)
+    )]
+    pub(crate) expires_in: Option<Duration>,
+
+    /// New end of the key: a date, such as 2030-01-31 (UTC), or RFC 3339 time
+    #[arg(
+        long,
+        value_name = "DATE",
+        conflicts_with = "never_expires",
+        value_parser = clean(date)
+    )]
+    pub(crate) expires_at: Option<Timestamp>,
+
+    /// Remove the end of the key, or with --max-lifetime, set the latest one allowed
     #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) never_expires: bool,
+
+    /// Addresses and prefixes from which the key may be used, separated by commas
+    #[arg(long, value_name = "LIST", value_parser = parsed::<AllowedIps>())]
+    pub(crate) allowed_ips: Option<AllowedIps>,
+
+    /// Allow the key to be used from any address
+    #[arg(long, conflicts_with = "allowed_ips")]
+    pub(crate) any_ip: bool,
+
+    /// Resume the key, as `keys enable` does
+    #[arg(long)]
+    pub(crate) enable: bool,
+
+    /// Pause the key, as `keys disable` does
+    #[arg(long, conflicts_with = "enable")]
+    pub(crate) disable: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct RevokeOptions {
     /// Id of the key: `key_` and 16 characters
     #[arg(
-        required_unless_present = "all",
-        conflicts_with = "all",
+        required_unless_present_any = ["all", "owner"],
+        conflicts_with_all = ["all", "owner"],
         value_parser = parsed::<KeyId>()
     )]
     pub(crate) id: Option<KeyId>,
 
-    /// Also revoke every key that the key created or was rotated into, at any depth
-    #[arg(long, conflicts_with = "all")]
+    /// Also revoke all descendants: successors, and keys that it created or received
+    #[arg(long, conflicts_with_all = ["all", "owner"])]
     pub(crate) cascade: bool,
+
+    /// Revoke every key of this owner; requires --workspace
+    #[arg(
+        long,
+        requires = "workspace",
+        conflicts_with = "all",
+        value_parser = parsed::<Owner>()
+    )]
+    pub(crate) owner: Option<Owner>,
 
     /// Revoke every key of the workspace; requires --workspace
     #[arg(long, requires = "workspace")]
@@ -214,6 +335,14 @@ pub(crate) struct VerifyOptions {
     #[arg(long, value_parser = parsed::<Workspace>())]
     pub(crate) workspace: Option<Workspace>,
 
+    /// Accept only keys that have this permission
+    #[arg(long, value_parser = parsed::<Permission>())]
+    pub(crate) permission: Option<Permission>,
+
+    /// Address of the client; without it, keys that are restricted to addresses are invalid
+    #[arg(long, value_name = "ADDR", value_parser = parsed::<IpAddr>())]
+    pub(crate) client_ip: Option<IpAddr>,
+
     /// Print the result as the API returns it
     #[arg(long)]
     pub(crate) json: bool,
@@ -224,10 +353,17 @@ pub(crate) struct VerifyOptions {
 }
 
 #[derive(Args)]
+#[command(group = ArgGroup::new("bound").required(true).multiple(true).args([
+    "revoked_before", "expired_before",
+]))]
 pub(crate) struct PurgeOptions {
-    /// Only keys revoked before this date, such as 2026-01-31 (UTC), or RFC 3339 time
+    /// Keys revoked before this date, such as 2026-01-31 (UTC), or RFC 3339 time
     #[arg(long, value_name = "DATE", value_parser = clean(date))]
-    pub(crate) revoked_before: Timestamp,
+    pub(crate) revoked_before: Option<Timestamp>,
+
+    /// Keys that expired before this date or time, revoked or not
+    #[arg(long, value_name = "DATE", value_parser = clean(date))]
+    pub(crate) expired_before: Option<Timestamp>,
 
     /// Only keys of this workspace; without it, keys of all workspaces
     #[arg(long, value_parser = parsed::<Workspace>())]
@@ -236,47 +372,4 @@ pub(crate) struct PurgeOptions {
     /// Print the number of deleted records as JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Parses `now`, or a span of at most 30 days.
-fn overlap(text: &str) -> Result<Duration, String> {
-    if text == "now" {
-        return Ok(Duration::ZERO);
-    }
-    humantime::parse_duration(text)
-        .ok()
-        .filter(|span| *span <= NewRotation::MAX_OVERLAP)
-        .ok_or_else(|| "expected now, or a span such as 24h, at most 30d".into())
-}
-
-/// Parses a date, which begins at midnight in UTC, or an RFC 3339 time.
-fn date(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(&format!("{text}T00:00:00Z"))
-        .or_else(|_| Timestamp::parse(text))
-        .map_err(|_| "expected a date such as 2026-01-31, or an RFC 3339 time".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_overlap_is_now_or_a_span_of_at_most_30_days() {
-        assert_eq!(overlap("now"), Ok(Duration::ZERO));
-        assert_eq!(overlap("24h"), Ok(Duration::from_secs(86_400)));
-        assert_eq!(overlap("30d"), Ok(NewRotation::MAX_OVERLAP));
-        for bad in ["30d 1s", "", "-1h", "tomorrow", "24"] {
-            assert!(overlap(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_date_begins_at_midnight_in_utc() {
-        let midnight = Timestamp::parse("2026-01-31T00:00:00Z").unwrap();
-        assert_eq!(date("2026-01-31"), Ok(midnight));
-        assert_eq!(date("2026-01-31T01:00:00+01:00"), Ok(midnight));
-        for bad in ["", "2026-02-30", "2026-1-1", "yesterday", "1970"] {
-            assert!(date(bad).is_err(), "{bad}");
-        }
-    }
 }

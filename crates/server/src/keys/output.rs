@@ -3,9 +3,10 @@
 use std::io::{self, ErrorKind, Write, stderr, stdout};
 
 use anyhow::{Context, Result};
-use keywright_core::{Issued, Key, Timestamp};
+use keywright_core::{Attributes, Issued, Key, Timestamp};
 use keywright_http_tower::{IssuedJson, KeyView};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::{table, terminal_escape::write_json};
 use crate::secret_output;
@@ -21,13 +22,25 @@ pub(super) fn issued(issued: &Issued, as_json: bool) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// Prints a key as a table, or as the API returns it.
+/// Prints a key as a table, or as the API returns it, with its attributes.
 pub(super) fn key(key: &Key, now: Timestamp, as_json: bool) -> Result<()> {
-    if as_json {
-        json(&KeyView::new(key, now))
-    } else {
-        lines(&table::details(key, now))
+    if !as_json {
+        return lines(&table::details(key, now));
     }
+    let attributes = key.attributes.as_ref().map(Attributes::as_json);
+    json(&OperatorView {
+        key: KeyView::new(key, now),
+        attributes: attributes.map(serde_json::from_str).transpose()?,
+    })
+}
+
+/// A key as the operator sees it: the API does not return the attributes.
+#[derive(Serialize)]
+struct OperatorView<'a> {
+    #[serde(flatten)]
+    key: KeyView<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<&'a RawValue>,
 }
 
 /// Prints a value without secrets as JSON.

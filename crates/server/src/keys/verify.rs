@@ -7,13 +7,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use keywright_core::{
-    Caller, Denied, Introspection, Keywright, Permissions, VerifyError, Workspace,
+    Caller, Introspection, IntrospectionRequest, Permissions, Prefix, TokenRef, Workspace,
 };
 use keywright_http_tower::IntrospectionView;
 use zeroize::Zeroizing;
 
 use super::{operator::open_existing, options::VerifyOptions, output};
-use crate::options::LibraryOptions;
+use crate::{options::LibraryOptions, store::Library};
 
 /// The maximum length of the line that is read, in bytes. Every token is shorter.
 const MAX_LINE_LENGTH: usize = 1024;
@@ -26,10 +26,25 @@ pub(super) async fn run(library: &LibraryOptions, options: VerifyOptions) -> Res
     if options.token.is_some() {
         bail!("pass the token on standard input, not as an argument");
     }
-    let keys = open_existing(library).await?;
+    let mut request = IntrospectionRequest::new();
+    request.permission = options.permission;
+    request.client_ip = options.client_ip;
+    let opened = open_existing(library).await?;
     let line = read_line()?;
-    let introspection = introspect(&keys, options.workspace, line.trim_ascii()).await?;
-    let view = IntrospectionView::new(&introspection, keys.issuer().now());
+    let token = line.trim_ascii();
+    let workspace = match options.workspace {
+        Some(workspace) => Some(workspace),
+        None => workspace_of(&opened, &library.prefix, token).await?,
+    };
+    let issuer = opened.keys.issuer();
+    let introspection = match workspace {
+        Some(workspace) => {
+            let operator = Caller::new(workspace, Permissions::all());
+            issuer.introspect(&operator, token, &request).await?
+        }
+        None => Introspection::NotFound,
+    };
+    let view = IntrospectionView::new(&introspection, issuer.now());
     if options.json {
         output::json(&view)?;
     } else {
@@ -59,21 +74,15 @@ fn read_line() -> Result<Zeroizing<Vec<u8>>> {
     Ok(line)
 }
 
-/// Verifies a token of one workspace, or of any.
-async fn introspect(
-    keys: &Keywright,
-    workspace: Option<Workspace>,
+/// Returns the workspace of the key that a token names. The token is not verified yet.
+async fn workspace_of(
+    library: &Library,
+    prefix: &Prefix,
     token: &[u8],
-) -> Result<Introspection> {
-    if let Some(workspace) = workspace {
-        let operator = Caller::new(workspace, Permissions::all());
-        return Ok(keys.issuer().introspect(&operator, token).await?);
-    }
-    match keys.verifier().verify(token).await {
-        Ok(verified) => Ok(Introspection::Valid(verified.key().clone())),
-        Err(VerifyError::Denied(Denied::Expired(_))) => Ok(Introspection::Expired),
-        Err(VerifyError::Denied(Denied::Revoked(_))) => Ok(Introspection::Revoked),
-        Err(VerifyError::Denied(_)) => Ok(Introspection::NotFound),
-        Err(error @ VerifyError::Undecided(_)) => Err(error.into()),
-    }
+) -> Result<Option<Workspace>> {
+    let Ok(token) = TokenRef::parse(token, prefix) else {
+        return Ok(None);
+    };
+    let record = library.store.find(token.id()).await?;
+    Ok(record.map(|record| record.key.workspace))
 }

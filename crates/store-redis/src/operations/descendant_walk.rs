@@ -1,25 +1,24 @@
 //! Deleting a record after all its descendants.
 //!
-//! A key may be on another server than its parent, or than the key that rotated its predecessor, so
-//! that they cannot change in one step. Both have registered the key as one that they received. The
-//! order of the steps ensures that a cascading revocation works even if a purge is interrupted
-//! between any two of them:
+//! A key has up to two receivers: its parent, and the key that rotated its predecessor. They may be
+//! on other servers, so they cannot change in one step with the key. Each receiver has registered
+//! the key. The order of the steps ensures that a cascading revocation works even if a purge is
+//! interrupted between any two of them:
 //!
-//! 1. Read the descendants of a key only when it is revoked. It cannot get new ones then.
+//! 1. Read the descendants of a key only if it has ended: it is revoked or has expired. It then
+//!    gets no new ones, unless an update lets it expire later.
 //! 2. If a registered key has no record, its insert may be in progress. Store a tombstone in its
 //!    place, so that the insert fails.
-//! 3. Delete the record with a script. The script checks again that the key was revoked in time,
-//!    that its successor has no record, and that it has no registered keys other than those of this
-//!    walk.
-//! 4. Remove the key from those that its parent and the key that rotated its predecessor have
-//!    registered. If this step is missing, a later purge of these finds a registered key without a
-//!    record, and continues with step 2.
-//! 5. Remove the key from the indexes. If this step is missing, listings skip the entry and remove
-//!    it later.
+//! 3. Delete the record with a script. The script checks again that the key has ended in time, that
+//!    its successor has no record, and that the walk has visited all keys that it has registered.
+//! 4. Remove the key from the keys that its receivers have registered. If this step is missing, a
+//!    later purge of a receiver finds a registered key without a record, and continues with step 2.
+//! 5. Remove the key from the indexes. If this step is missing, lists skip the entry and remove it
+//!    later.
 
 use std::{collections::HashSet, sync::Arc};
 
-use keywright_core::{KeyId, store::Lease};
+use keywright_core::{KeyId, Timestamp, store::Lease};
 use redis::{Value, cmd};
 
 use super::{confirmation::Confirmation, index, purge_progress::PurgeProgress, stored::parse_id};
@@ -40,8 +39,8 @@ pub(super) struct DescendantWalk<'a> {
     path: Vec<Ancestor>,
     /// The ids of the keys on the path.
     on_path: HashSet<KeyId>,
-    /// The keys that this walk has deleted. A key can be reached twice: as a successor, and as a
-    /// key that another one received.
+    /// The keys that this walk has deleted. A walk can reach a key twice: as a successor, and as a
+    /// received key.
     deleted: HashSet<KeyId>,
     confirmation: Confirmation,
 }
@@ -53,7 +52,7 @@ struct Ancestor {
     /// The descendants that are not visited yet: each received key with its receiver, and the
     /// successor with `None`.
     unvisited: Vec<(KeyId, Option<KeyId>)>,
-    /// The keys that are registered as received.
+    /// The keys that this key has registered as received.
     received: Vec<KeyId>,
 }
 
@@ -184,8 +183,11 @@ impl<'a> DescendantWalk<'a> {
         keys.extend(key.successor.map(|successor| names.record(&successor)));
         let purge = &self.progress.purge;
         let workspace = purge.workspace.as_ref();
+        // No key has ended before 1970.
+        let millis = |bound: Option<Timestamp>| bound.map_or(0, Timestamp::as_millis).to_string();
         let mut arguments = vec![
-            purge.revoked_before.as_millis().to_string().into_bytes(),
+            millis(purge.revoked_before).into_bytes(),
+            millis(purge.expired_before).into_bytes(),
             workspace.map_or(Vec::new(), |workspace| workspace.as_str().into()),
             record::encode_id(key.successor).into(),
         ];
@@ -217,7 +219,8 @@ impl<'a> DescendantWalk<'a> {
         }
     }
 
-    /// Removes a deleted key from those that its receivers have registered, and from the indexes.
+    /// Removes a deleted key from the keys that its receivers have registered, and from the
+    /// indexes.
     async fn remove_references(&mut self, id: &KeyId, header: &Header) -> Result<()> {
         let names = self.servers.names();
         let receivers = [header.parent, header.rotated_by];
@@ -229,11 +232,8 @@ impl<'a> DescendantWalk<'a> {
             let response = self.servers.run(request).await?;
             self.confirm(&response);
         }
-        let workspace = &header.workspace;
-        for name in [names.index(workspace), names.test_index(workspace)] {
-            let removed = index::remove(self.servers, &name, id).await?;
-            self.confirmation = self.confirmation.and(removed);
-        }
+        let removed = index::remove(self.servers, id, header).await?;
+        self.confirmation = self.confirmation.and(removed);
         Ok(())
     }
 

@@ -1,10 +1,10 @@
 //! Inserting a record.
 //!
-//! An insert has three steps, each in one hash slot: register the key with its parent, add it to
-//! the index, store the record. An insert that is interrupted leaves a registered id or an index
+//! An insert has three steps: register the key with its parent, add it to the indexes, store the
+//! record. An insert that is interrupted leaves a registered id or an index
 //! entry without a record. Both are harmless.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use keywright_core::{
     KeyId, Timestamp,
@@ -24,9 +24,6 @@ use crate::{
     servers::Servers,
 };
 
-/// After this time, an index entry without a record may have been removed by a listing.
-const SLOW: Duration = Duration::from_secs(10);
-
 /// Inserts a record under a new id.
 pub(crate) async fn insert(
     servers: &Arc<Servers>,
@@ -41,11 +38,9 @@ pub(crate) async fn insert(
         confirmation = register(servers, parent, key, now).await?;
     }
     let indexed_at = lease.now();
-    confirmation = confirmation.and(index::add(servers, record).await?);
+    confirmation = confirmation.and(index::add(servers, key).await?);
     confirmation = confirmation.and(store(servers, &key.id, bytes).await?);
-    if lease.now().saturating_duration_since(indexed_at) > SLOW {
-        confirmation = confirmation.and(index::add(servers, record).await?);
-    }
+    confirmation = confirmation.and(index::add_again(servers, lease, key, indexed_at).await?);
     confirmation.check(servers, ())
 }
 

@@ -42,10 +42,7 @@ pub(crate) async fn list(
         environment,
         list,
         now,
-        index: match environment {
-            Environment::Live => names.index(workspace),
-            Environment::Test => names.test_index(workspace),
-        },
+        index: names.index(workspace, environment, list.owner.as_ref()),
         search: list.search.as_deref().map(fold_case),
     };
     query.page().await
@@ -84,7 +81,7 @@ impl Walk {
         }
     }
 
-    /// Returns the number of keys that are missing from this many.
+    /// Returns how many of the `wanted` keys the walk has not found yet.
     fn missing(&self, wanted: u64) -> u64 {
         wanted.saturating_sub(self.keys.len() as u64)
     }
@@ -114,7 +111,7 @@ impl Walk {
 impl ListQuery<'_> {
     async fn page(&self) -> Result<Page<KeyId>> {
         let limit = self.list.limit;
-        // One more than the page shows whether there is another page.
+        // One key more than the page shows whether there is a next page.
         let wanted = u64::from(limit) + 1;
         match self.list.start {
             ListStart::After(id) => {
@@ -134,11 +131,12 @@ impl ListQuery<'_> {
         }
     }
 
+    /// Whether the page leaves out keys of the index.
     const fn is_filtered(&self) -> bool {
         self.list.status.is_some() || self.search.is_some()
     }
 
-    /// Adds matching keys until there are `wanted`, or more by less than a step.
+    /// Adds matching keys until there are at least `wanted`. The last step may add a few more.
     async fn continue_walk(&self, walk: &mut Walk, wanted: u64) -> Result<()> {
         while walk.may_continue() && walk.missing(wanted) > 0 {
             let step = if self.is_filtered() {
@@ -152,9 +150,9 @@ impl ListQuery<'_> {
         Ok(())
     }
 
-    /// Returns up to `wanted` keys from an offset among those that match, and the number of all
-    /// that match, unless the walk ends before it has seen all. Holds at most a page and a step in
-    /// memory.
+    /// Returns up to `wanted` matching keys from an offset, and the number of all matching keys.
+    /// The number is `None` if the walk stops before it has read all entries. Holds at most a page
+    /// and a step in memory.
     async fn matching_at(&self, offset: u64, wanted: u64) -> Result<(Walk, Option<u64>)> {
         let mut walk = Walk::new(None, &self.context.servers);
         let mut total = 0;
@@ -215,9 +213,7 @@ impl ListQuery<'_> {
                 // An insert added the entry, and then failed because the id belongs to another
                 // record.
                 Some(_) => self.remove_entry(&id).await?,
-                None if self.is_overdue(id) => {
-                    self.remove_entry(&id).await?;
-                }
+                None if self.is_overdue(id) => self.remove_entry(&id).await?,
                 None => {}
             }
         }
@@ -232,7 +228,9 @@ impl ListQuery<'_> {
     }
 
     fn is_listed(&self, key: &Key) -> bool {
-        key.workspace == *self.workspace && self.environment.covers(key.environment)
+        key.workspace == *self.workspace
+            && self.environment.covers(key.environment)
+            && (self.list.owner.is_none() || self.list.owner == key.owner)
     }
 
     fn matches(&self, key: &Key) -> bool {
@@ -246,7 +244,6 @@ impl ListQuery<'_> {
     }
 
     async fn remove_entry(&self, id: &KeyId) -> Result<()> {
-        index::remove(&self.context.servers, &self.index, id).await?;
-        Ok(())
+        index::remove_entry(&self.context.servers, &self.index, id).await
     }
 }

@@ -35,5 +35,5 @@ pub(crate) use self::{
     rotate::rotate,
     settings::{claim_prefix, format, prefix},
     touch::touch,
-    update::{rehash, rename},
+    update::{rehash, update},
 };

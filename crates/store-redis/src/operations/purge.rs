@@ -1,9 +1,9 @@
-//! Deleting the records of keys that were revoked before a given time.
+//! Deleting the records of keys that were revoked, or that expired, before a given time.
 
 use std::sync::{Arc, Weak};
 
 use keywright_core::{
-    KeyId,
+    Environment, KeyId,
     store::{Lease, Purge},
 };
 use redis::Value;
@@ -29,7 +29,7 @@ const STEP: u64 = 512;
 /// Deletes records until the purge has reached its limit or no records are left. Returns how many
 /// were deleted.
 ///
-/// Once `caller` is dropped, no further record is deleted.
+/// Deletes no further record once `caller` is dropped.
 ///
 /// A purge of one workspace reads its index. A purge of all workspaces scans all servers. Each
 /// record is deleted after its descendants. If the result is 0, the purge has visited all records.
@@ -50,7 +50,8 @@ pub(crate) async fn purge(
     );
     match &purge.workspace {
         Some(workspace) => {
-            let name = servers.names().index(workspace);
+            // A `live` caller sees all keys.
+            let name = servers.names().index(workspace, Environment::Live, None);
             let mut last = None;
             loop {
                 // Read from the newest entry on. An entry is added before its record and removed

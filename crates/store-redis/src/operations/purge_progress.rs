@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use keywright_core::{KeyId, store::Purge};
+use keywright_core::{KeyId, Timestamp, store::Purge};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::record::Header;
@@ -22,7 +22,7 @@ pub(super) struct PurgeProgress {
     deleted: AtomicU32,
     /// Keys that must be kept. The walks do not visit the descendants of these keys again.
     kept: Mutex<HashSet<KeyId>>,
-    /// Dropped when the caller no longer waits for the purge.
+    /// The other end is dropped when the caller no longer waits for the purge.
     caller: Weak<()>,
 }
 
@@ -79,14 +79,19 @@ impl PurgeProgress {
         kept.unwrap_or_else(PoisonError::into_inner).extend(ids);
     }
 
-    /// Whether the purge includes a record, provided that all its descendants are deleted.
+    /// Whether the purge includes a record, provided that all its descendants are deleted:
+    /// [`Purge::covers`] for a header.
     pub(super) fn includes(&self, header: &Header) -> bool {
         let Purge {
             workspace,
             revoked_before,
+            expired_before,
             ..
         } = &*self.purge;
-        header.revoked_at.is_some_and(|time| time < *revoked_before)
+        let before = |time: Option<Timestamp>, bound: Option<Timestamp>| {
+            time.zip(bound).is_some_and(|(time, bound)| time < bound)
+        };
+        (before(header.revoked_at, *revoked_before) || before(header.expires_at, *expired_before))
             && workspace
                 .as_ref()
                 .is_none_or(|workspace| header.workspace == *workspace)

@@ -23,8 +23,9 @@ use crate::{
 /// Inserts the successor and retires the predecessor in one step.
 ///
 /// A successor has its predecessor's routing tag, so the two are in one slot. The key that requests
-/// the rotation may be in another one. It is checked before that step instead of in it, and
-/// registers the successor as received, so that a cascade from it finds the successor.
+/// the rotation may be in another slot. So the store checks that key before the step instead of in
+/// it. The check also registers the successor with that key, so that a cascade from it finds the
+/// successor.
 pub(crate) async fn rotate(
     servers: &Arc<Servers>,
     lease: &Lease,
@@ -51,7 +52,8 @@ pub(crate) async fn rotate(
     if let Some(caller) = &successor.key.rotated_by {
         confirmation = register(servers, caller, &successor.key, now).await?;
     }
-    confirmation = confirmation.and(index::add(servers, &successor).await?);
+    let indexed_at = lease.now();
+    confirmation = confirmation.and(index::add(servers, &successor.key).await?);
     let names = servers.names();
     let keys = vec![names.record(&id), names.record(&successor.key.id)];
     let result = replace(servers, keys, vec![old, new, inserted]).await;
@@ -59,7 +61,10 @@ pub(crate) async fn rotate(
     lease.changed(&id);
     let (code, replaced) = result?;
     match code {
-        code::DONE => confirmation.and(replaced).check(servers, ()),
+        code::DONE => {
+            let again = index::add_again(servers, lease, &successor.key, indexed_at).await?;
+            confirmation.and(replaced).and(again).check(servers, ())
+        }
         code::ALREADY_EXISTS => Err(taken(servers, &successor.key.id).await?.into()),
         _ => Err(conflict(servers, Some(workspace), &id, version).await),
     }

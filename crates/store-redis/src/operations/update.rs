@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use keywright_core::{
-    Key, KeyId, Rename, Workspace,
-    store::{Credential, Lease, Record, StoreErrorKind},
+    KeyId, VersionedKey, Workspace,
+    store::{Credential, Lease, Record, Settings, StoreErrorKind},
 };
 
 use super::{
@@ -20,23 +20,24 @@ use crate::{
     servers::Servers,
 };
 
-/// Replaces name and metadata. Returns the changed key with its time of last use.
-pub(crate) async fn rename(
+/// Replaces the settings. Returns the changed key with its time of last use.
+pub(crate) async fn update(
     servers: &Arc<Servers>,
     lease: &Lease,
     workspace: &Workspace,
     id: &KeyId,
     version: u64,
-    rename: Rename,
-) -> Result<Key> {
-    let record = update(servers, lease, Some(workspace), id, version, |record| {
-        record.rename(version, rename)
+    settings: Settings,
+) -> Result<VersionedKey> {
+    let Record {
+        mut key, version, ..
+    } = change(servers, lease, Some(workspace), id, version, |record| {
+        record.update(version, settings)
     })
     .await?;
     let found = find(servers, lease, id).await?;
-    let mut key = record.key;
     key.last_used_at = found.and_then(|found| found.key.last_used_at);
-    Ok(key)
+    Ok(VersionedKey::new(key, version))
 }
 
 /// Replaces hash and tag.
@@ -47,23 +48,23 @@ pub(crate) async fn rehash(
     version: u64,
     credential: Credential,
 ) -> Result<()> {
-    update(servers, lease, None, id, version, |record| {
+    change(servers, lease, None, id, version, |record| {
         record.rehash(version, credential)
     })
     .await?;
     Ok(())
 }
 
-async fn update(
+async fn change(
     servers: &Arc<Servers>,
     lease: &Lease,
     workspace: Option<&Workspace>,
     id: &KeyId,
     version: u64,
-    change: impl FnOnce(&mut Record) -> Result<(), StoreErrorKind>,
+    apply: impl FnOnce(&mut Record) -> Result<(), StoreErrorKind>,
 ) -> Result<Record> {
     let (old, mut record) = read_in_workspace(servers, workspace, id).await?;
-    change(&mut record)?;
+    apply(&mut record)?;
     let name = servers.names().record(id);
     let result = replace(servers, vec![name], vec![old, encode(&record)?]).await;
     // Invalidate copies even if the reply was lost: the record may be changed.

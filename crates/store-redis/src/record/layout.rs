@@ -15,25 +15,32 @@ pub(crate) const NO_TIME: u64 = u64::MAX;
 /// The length of an absent text.
 pub(crate) const NO_TEXT: u16 = u16::MAX;
 
-/// The number of texts after the workspace: name, permissions, hash and metadata.
-pub(crate) const TEXTS: u8 = 4;
+/// The number of texts after the owner: name, permissions, hash, metadata, attributes and allowed
+/// addresses.
+pub(crate) const TEXTS: u8 = 6;
+
+/// An enabled key.
+pub(crate) const IS_ENABLED: u8 = 1;
 
 /// The record of a key that was never inserted and never will be.
 pub(crate) const TOMBSTONE: &[u8] = &[0];
 
 pub(crate) const FORMAT: Field<1> = Field { start: 0 };
 pub(crate) const ENVIRONMENT: Field<1> = FORMAT.followed_by();
-pub(crate) const VERSION: Field<8> = ENVIRONMENT.followed_by();
+pub(crate) const ENABLED: Field<1> = ENVIRONMENT.followed_by();
+pub(crate) const VERSION: Field<8> = ENABLED.followed_by();
 pub(crate) const EXPIRES_AT: Field<8> = VERSION.followed_by();
 pub(crate) const REVOKED_AT: Field<8> = EXPIRES_AT.followed_by();
 pub(crate) const PARENT: Field<{ KeyId::LENGTH }> = REVOKED_AT.followed_by();
 pub(crate) const SUCCESSOR: Field<{ KeyId::LENGTH }> = PARENT.followed_by();
-pub(crate) const ROTATED_BY: Field<{ KeyId::LENGTH }> = SUCCESSOR.followed_by();
+pub(crate) const PREDECESSOR: Field<{ KeyId::LENGTH }> = SUCCESSOR.followed_by();
+pub(crate) const ROTATED_BY: Field<{ KeyId::LENGTH }> = PREDECESSOR.followed_by();
 pub(crate) const TAG: Field<8> = ROTATED_BY.followed_by();
 pub(crate) const WORKSPACE_LENGTH: Field<1> = TAG.followed_by();
+pub(crate) const OWNER_LENGTH: Field<1> = WORKSPACE_LENGTH.followed_by();
 
-/// The position of the workspace, which is the first field of variable length.
-pub(crate) const WORKSPACE: usize = WORKSPACE_LENGTH.end();
+/// The position of the workspace, which is the first field of variable length. The owner follows.
+pub(crate) const WORKSPACE: usize = OWNER_LENGTH.end();
 
 /// A field of `N` bytes at a fixed position.
 #[derive(Clone, Copy, Debug)]

@@ -4,35 +4,45 @@
 //! | --- | --- | --- |
 //! | 0 | 1 | format: 1 |
 //! | 1 | 1 | environment: 0 is live, 1 is test |
-//! | 2 | 8 | version of the record |
-//! | 10 | 8 | time of expiry, in Unix milliseconds, or all ones if the key never expires |
-//! | 18 | 8 | time of revocation, in Unix milliseconds, or all ones if the key is not revoked |
-//! | 26 | 16 | id of the parent, or all zeros |
-//! | 42 | 16 | id of the successor, or all zeros |
-//! | 58 | 16 | id of the key that rotated the predecessor, or all zeros |
-//! | 74 | 8 | tag |
-//! | 82 | 1 + n | length of the workspace, and the workspace |
+//! | 2 | 1 | 1 if the key is enabled, 0 if it is disabled |
+//! | 3 | 8 | version of the record |
+//! | 11 | 8 | time of expiry, in Unix milliseconds, or all ones if the key never expires |
+//! | 19 | 8 | time of revocation, in Unix milliseconds, or all ones if the key is not revoked |
+//! | 27 | 16 | id of the parent, or all zeros |
+//! | 43 | 16 | id of the successor, or all zeros |
+//! | 59 | 16 | id of the predecessor, or all zeros |
+//! | 75 | 16 | id of the key that rotated the predecessor, or all zeros |
+//! | 91 | 8 | tag |
+//! | 99 | 1 | length of the workspace |
+//! | 100 | 1 | length of the owner, or 0 if there is none |
+//! | 101 | n | workspace |
+//! | | n | owner |
 //! | | 2 + n | length of the name, and the name |
 //! | | 2 + n | length of the permissions, and the permissions, separated by commas |
 //! | | 2 + n | length of the stored hash, and the stored hash |
-//! | | 2 + n | length of the metadata, and the metadata; a length of all ones if there is none |
+//! | | 2 + n | length of the metadata, and the metadata |
+//! | | 2 + n | length of the attributes, and the attributes |
+//! | | 2 + n | length of the allowed addresses, and the addresses, separated by commas |
+//!
+//! The length of a text that the key does not have is all ones.
 //!
 //! Numbers are big-endian. The key's id is not encoded: the record's name contains it. Each record
 //! has exactly one encoding.
 //!
-//! A single zero byte is a tombstone. It takes the place of a record that must never be inserted: a
-//! key had registered that it would receive the secret, and was revoked with all its descendants
-//! before the record was written. A purge stores tombstones for the same reason, with a time to
-//! live of a day.
+//! A single zero byte is a tombstone. It takes the place of a record that must never be inserted,
+//! because its receiver registered the key and was then revoked with all its descendants, before
+//! the record was written. A purge stores tombstones for the same reason, with a time to live of a
+//! day.
 
 pub(crate) mod layout;
 
 use keywright_core::{
-    Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp, Workspace,
+    AllowedIps, Attributes, Environment, Key, KeyId, Metadata, Name, Owner, Permissions, Timestamp,
+    Workspace,
     store::{Credential, Record, StoredHash, Tag},
 };
 
-use self::layout::{FORMAT_VERSION, Field, NO_TEXT, NO_TIME, TOMBSTONE};
+use self::layout::{FORMAT_VERSION, Field, IS_ENABLED, NO_TEXT, NO_TIME, TOMBSTONE};
 
 const NO_ID: [u8; KeyId::LENGTH] = [0; KeyId::LENGTH];
 
@@ -85,27 +95,41 @@ pub(crate) fn encode(record: &Record) -> Option<Vec<u8>> {
         Environment::Live => 0,
         Environment::Test => 1,
     });
+    bytes.push(if key.enabled { IS_ENABLED } else { 0 });
     bytes.extend(version.to_be_bytes());
     bytes.extend(encode_time(key.expires_at));
     bytes.extend(encode_time(key.revoked_at));
     bytes.extend(encode_id(key.parent));
     bytes.extend(encode_id(key.successor));
+    bytes.extend(encode_id(key.predecessor));
     bytes.extend(encode_id(key.rotated_by));
     bytes.extend(credential.tag.as_bytes());
     let workspace = key.workspace.as_str();
-    bytes.push(u8::try_from(workspace.len()).ok()?);
+    let owner = key.owner.as_ref().map_or("", Owner::as_str);
+    for text in [workspace, owner] {
+        bytes.push(u8::try_from(text.len()).ok()?);
+    }
     bytes.extend(workspace.as_bytes());
-    encode_text(&mut bytes, key.name.as_str())?;
-    encode_text(&mut bytes, &key.permissions.to_string())?;
-    encode_text(&mut bytes, &credential.hash.to_string())?;
-    match &key.metadata {
-        Some(metadata) => encode_text(&mut bytes, metadata.as_json())?,
-        None => bytes.extend(NO_TEXT.to_be_bytes()),
+    bytes.extend(owner.as_bytes());
+    let addresses = key.allowed_ips.as_ref().map(AllowedIps::to_string);
+    for text in [
+        Some(key.name.as_str()),
+        Some(&key.permissions.to_string()),
+        Some(&credential.hash.to_string()),
+        key.metadata.as_ref().map(Metadata::as_json),
+        key.attributes.as_ref().map(Attributes::as_json),
+        addresses.as_deref(),
+    ] {
+        encode_text(&mut bytes, text)?;
     }
     Some(bytes)
 }
 
-fn encode_text(bytes: &mut Vec<u8>, text: &str) -> Option<()> {
+fn encode_text(bytes: &mut Vec<u8>, text: Option<&str>) -> Option<()> {
+    let Some(text) = text else {
+        bytes.extend(NO_TEXT.to_be_bytes());
+        return Some(());
+    };
     let length = u16::try_from(text.len())
         .ok()
         .filter(|length| *length != NO_TEXT)?;
@@ -133,22 +157,31 @@ pub(crate) fn decode(id: KeyId, bytes: &[u8]) -> Result<Stored, DecodeError> {
         .filter(|permissions| permissions.to_string() == text)
         .ok_or(DecodeError::Field("permissions"))?;
     let hash = StoredHash::parse(texts.next("hash")?).map_err(|_| DecodeError::Field("hash"))?;
-    let metadata = match texts.next_length()? {
-        NO_TEXT => None,
-        length => Some(
-            Metadata::parse(texts.take("metadata", length.into())?)
-                .map_err(|_| DecodeError::Field("metadata"))?,
-        ),
-    };
+    let metadata = texts.next_optional("metadata", |text| Metadata::parse(text).ok())?;
+    let attributes = texts.next_optional("attributes", |text| Attributes::parse(text).ok())?;
+    let allowed_ips = texts.next_optional("set of allowed addresses", |text| {
+        // `parse` accepts any order and several notations.
+        let parsed: AllowedIps = text.parse().ok()?;
+        (parsed.to_string() == text).then_some(parsed)
+    })?;
     if !texts.0.is_empty() {
         return Err(DecodeError::Length);
     }
     let mut key = Key::new(id, header.workspace, header.environment, name, permissions);
+    key.owner = header.owner;
     key.metadata = metadata;
+    key.attributes = attributes;
+    key.enabled = match read(bytes, layout::ENABLED)? {
+        [IS_ENABLED] => true,
+        [0] => false,
+        _ => return Err(DecodeError::Field("enabled flag")),
+    };
+    key.allowed_ips = allowed_ips;
     key.parent = header.parent;
     key.successor = header.successor;
+    key.predecessor = read_id(bytes, layout::PREDECESSOR, "predecessor")?;
     key.rotated_by = header.rotated_by;
-    key.expires_at = read_time(bytes, layout::EXPIRES_AT, "time of expiry")?;
+    key.expires_at = header.expires_at;
     key.revoked_at = header.revoked_at;
     let tag = Tag::from_bytes(read(bytes, layout::TAG)?);
     let mut record = Record::new(key, Credential::new(hash, tag));
@@ -160,11 +193,13 @@ pub(crate) fn decode(id: KeyId, bytes: &[u8]) -> Result<Stored, DecodeError> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Header {
     pub(crate) environment: Environment,
+    pub(crate) expires_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
     pub(crate) parent: Option<KeyId>,
     pub(crate) successor: Option<KeyId>,
     pub(crate) rotated_by: Option<KeyId>,
     pub(crate) workspace: Workspace,
+    pub(crate) owner: Option<Owner>,
 }
 
 /// Decodes the header only.
@@ -185,24 +220,29 @@ impl Header {
             [1] => Environment::Test,
             _ => return Err(DecodeError::Field("environment")),
         };
-        // `decode` reads the time of expiry. Validate it here as well, so that a header is valid as
-        // a whole.
-        read_time(bytes, layout::EXPIRES_AT, "time of expiry")?;
+        let expires_at = read_time(bytes, layout::EXPIRES_AT, "time of expiry")?;
         let revoked_at = read_time(bytes, layout::REVOKED_AT, "time of revocation")?;
         let parent = read_id(bytes, layout::PARENT, "parent")?;
         let successor = read_id(bytes, layout::SUCCESSOR, "successor")?;
         let rotated_by = read_id(bytes, layout::ROTATED_BY, "rotated_by")?;
-        let [length] = read(bytes, layout::WORKSPACE_LENGTH)?;
+        let [workspace_length] = read(bytes, layout::WORKSPACE_LENGTH)?;
+        let [owner_length] = read(bytes, layout::OWNER_LENGTH)?;
         let mut texts = Texts(bytes.get(layout::WORKSPACE..).ok_or(DecodeError::Length)?);
-        let workspace = Workspace::parse(texts.take("workspace", length.into())?)
+        let workspace = Workspace::parse(texts.take("workspace", workspace_length.into())?)
             .map_err(|_| DecodeError::Field("workspace"))?;
+        let owner = match texts.take("owner", owner_length.into())? {
+            "" => None,
+            owner => Some(Owner::parse(owner).map_err(|_| DecodeError::Field("owner"))?),
+        };
         let header = Self {
             environment,
+            expires_at,
             revoked_at,
             parent,
             successor,
             rotated_by,
             workspace,
+            owner,
         };
         Ok((header, texts))
     }
@@ -250,6 +290,20 @@ impl<'a> Texts<'a> {
         self.take(field, length.into())
     }
 
+    /// Reads and parses a text that the key may not have.
+    fn next_optional<T>(
+        &mut self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, DecodeError> {
+        match self.next_length()? {
+            NO_TEXT => Ok(None),
+            length => parse(self.take(field, length.into())?)
+                .map(Some)
+                .ok_or(DecodeError::Field(field)),
+        }
+    }
+
     fn next_length(&mut self) -> Result<u16, DecodeError> {
         let (length, rest) = self.0.split_first_chunk().ok_or(DecodeError::Length)?;
         self.0 = rest;
@@ -294,8 +348,13 @@ mod tests {
         record.key.revoked_at = Some(Timestamp::from_millis(0).unwrap());
         record.key.parent = Some(other);
         record.key.successor = Some(id());
+        record.key.predecessor = Some(KeyId::parse("key_0U5lKtf600before").unwrap());
         record.key.rotated_by = Some(KeyId::parse("key_0U5lKtf600Caller").unwrap());
+        record.key.owner = Some(Owner::parse(r#"{"a","b"}"#).unwrap());
         record.key.metadata = Some(Metadata::parse(r#"{"a":1}"#).unwrap());
+        record.key.attributes = Some(Attributes::parse(r#"{"plan":2}"#).unwrap());
+        record.key.enabled = false;
+        record.key.allowed_ips = Some("10.0.0.0/8,::1".parse().unwrap());
         record
     }
 
@@ -311,14 +370,27 @@ mod tests {
     #[test]
     fn the_encoding_does_not_change() {
         let expected = [
-            b"\x01\x01\0\0\0\0\0\0\x01\x2c\0\0\xe6\x77\xd2\x1f\xdb\xff\0\0\0\0\0\0\0\0".as_slice(),
-            b"zzzzzzzzzzzzzzzz0U5lKtf6000000000U5lKtf600Caller",
-            b"\x07\x07\x07\x07\x07\x07\x07\x07\x04acme\0\x02CI\0\x0acalls:read\0\x4f",
+            b"\x01\x01\0\0\0\0\0\0\0\x01\x2c".as_slice(),
+            b"\0\0\xe6\x77\xd2\x1f\xdb\xff\0\0\0\0\0\0\0\0",
+            b"zzzzzzzzzzzzzzzz0U5lKtf6000000000U5lKtf600before0U5lKtf600Caller",
+            b"\x07\x07\x07\x07\x07\x07\x07\x07\x04\x09acme{\"a\",\"b\"}",
+            b"\0\x02CI\0\x0acalls:read\0\x4f",
             HASH.as_bytes(),
-            b"\0\x07{\"a\":1}",
+            b"\0\x07{\"a\":1}\0\x0a{\"plan\":2}\0\x0e10.0.0.0/8,::1",
         ]
         .concat();
         assert_eq!(encode(&full()).unwrap(), expected);
+        let expected = [
+            b"\x01\x01\x01\0\0\0\0\0\0\0\x01".as_slice(),
+            &[0xff; 16],
+            &[0; 64],
+            b"\x07\x07\x07\x07\x07\x07\x07\x07\x04\0acme",
+            b"\0\x02CI\0\x0acalls:read\0\x4f",
+            HASH.as_bytes(),
+            &[0xff; 6],
+        ]
+        .concat();
+        assert_eq!(encode(&plain()).unwrap(), expected);
     }
 
     #[test]
@@ -335,22 +407,72 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_no_program_writes_is_damage() {
+        let whole = encode(&full()).unwrap();
+        let with = |old: &[u8], new: &[u8]| {
+            let start = whole.windows(old.len()).position(|part| part == old);
+            let mut bytes = whole.clone();
+            let start = start.unwrap();
+            bytes.splice(start..start + old.len(), new.iter().copied());
+            decode(id(), &bytes).unwrap_err()
+        };
+        let at = |position: usize, byte: u8| {
+            let mut bytes = whole.clone();
+            bytes[position] = byte;
+            decode(id(), &bytes).unwrap_err()
+        };
+        let [environment, enabled] =
+            [layout::ENVIRONMENT, layout::ENABLED].map(|field| field.range().start);
+        let [parent, predecessor] =
+            [layout::PARENT, layout::PREDECESSOR].map(|field| field.range().start);
+        let addresses = "set of allowed addresses";
+        for (error, field) in [
+            (at(environment, 2), "environment"),
+            (at(enabled, 2), "enabled flag"),
+            (at(layout::EXPIRES_AT.range().start, 1), "time of expiry"),
+            (
+                at(layout::REVOKED_AT.range().start, 1),
+                "time of revocation",
+            ),
+            (at(parent, b'-'), "parent"),
+            (at(predecessor, b'-'), "predecessor"),
+            (with(b"acme", b"ac e"), "workspace"),
+            (with(b"{\"a\",", b"{\"a\" "), "owner"),
+            (with(b"\0\x02CI", b"\0\x02 I"), "name"),
+            (with(b"calls:read", b"calls read"), "permissions"),
+            (with(b"$hmac", b"$mac_"), "hash"),
+            (with(b"\0\x07{\"a\"", b"\0\x07[\"a\""), "metadata"),
+            (with(b"{\"plan\"", b"[\"plan\""), "attributes"),
+            // Neither an address that is written differently nor another order is accepted.
+            (with(b"10.0.0.0/8,::1", b"10.0.0.1/8,::1"), addresses),
+            (with(b"10.0.0.0/8,::1", b"::1,10.0.0.0/8"), addresses),
+            (with(b"\0\x0e10.0.0.0/8,::1", b"\0\0"), addresses),
+        ] {
+            assert_eq!(error, DecodeError::Field(field));
+        }
+    }
+
+    #[test]
     fn each_field_is_at_its_position() {
         let bytes = encode(&full()).unwrap();
         let at = |range: std::ops::Range<usize>| &bytes[range];
         let end = Timestamp::MAX.as_millis().to_be_bytes();
         assert_eq!(at(layout::FORMAT.range()), [FORMAT_VERSION]);
         assert_eq!(at(layout::ENVIRONMENT.range()), [1]);
+        assert_eq!(at(layout::ENABLED.range()), [0]);
         assert_eq!(at(layout::VERSION.range()), 300_u64.to_be_bytes());
         assert_eq!(at(layout::EXPIRES_AT.range()), end);
         assert_eq!(at(layout::REVOKED_AT.range()), [0; 8]);
         assert_eq!(at(layout::PARENT.range()), b"zzzzzzzzzzzzzzzz");
         assert_eq!(at(layout::SUCCESSOR.range()), b"0U5lKtf600000000");
+        assert_eq!(at(layout::PREDECESSOR.range()), b"0U5lKtf600before");
         assert_eq!(at(layout::ROTATED_BY.range()), b"0U5lKtf600Caller");
         assert_eq!(at(layout::TAG.range()), [7; 8]);
         assert_eq!(at(layout::WORKSPACE_LENGTH.range()), [4]);
-        assert_eq!(at(layout::WORKSPACE..layout::WORKSPACE + 4), b"acme");
-        let mut texts = Texts(&bytes[layout::WORKSPACE + 4..]);
+        assert_eq!(at(layout::OWNER_LENGTH.range()), [9]);
+        let variable = &bytes[layout::WORKSPACE..];
+        let texts = variable.strip_prefix(b"acme{\"a\",\"b\"}").unwrap();
+        let mut texts = Texts(texts);
         for _ in 0..layout::TEXTS {
             texts.next("text").unwrap();
         }

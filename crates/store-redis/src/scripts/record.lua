@@ -3,12 +3,24 @@
 --
 -- Do not compare bytes with `<`: it would follow the server's locale. `==` is safe.
 
+-- Returns the length of the record up to the end of its owner.
+local function header_length(record)
+  return OWNER_LENGTH_LAST + record:byte(WORKSPACE_LENGTH_FIRST) + record:byte(OWNER_LENGTH_FIRST)
+end
+
+-- Whether the record is whole up to the end of its owner.
+local function has_header(record)
+  return #record >= OWNER_LENGTH_LAST
+    and record:byte(FORMAT_FIRST) == FORMAT_VERSION
+    and #record >= header_length(record)
+end
+
 -- Whether the record's lengths add up, so that it can be changed. The content is not checked.
 local function is_whole(record)
-  if #record <= WORKSPACE_LENGTH_LAST or record:byte(FORMAT_FIRST) ~= FORMAT_VERSION then
+  if not has_header(record) then
     return false
   end
-  local position = WORKSPACE_LENGTH_LAST + 1 + record:byte(WORKSPACE_LENGTH_FIRST)
+  local position = header_length(record) + 1
   for _ = 1, TEXTS do
     local high, low = record:byte(position, position + 1)
     if not low then
@@ -23,16 +35,13 @@ local function is_whole(record)
   return position == #record + 1
 end
 
--- Whether the record is whole up to the end of its workspace.
-local function has_header(record)
-  return #record >= WORKSPACE_LENGTH_LAST
-    and record:byte(FORMAT_FIRST) == FORMAT_VERSION
-    and #record >= WORKSPACE_LENGTH_LAST + record:byte(WORKSPACE_LENGTH_FIRST)
-end
-
 local function workspace(record)
   local length = record:byte(WORKSPACE_LENGTH_FIRST)
-  return record:sub(WORKSPACE_LENGTH_LAST + 1, WORKSPACE_LENGTH_LAST + length)
+  return record:sub(OWNER_LENGTH_LAST + 1, OWNER_LENGTH_LAST + length)
+end
+
+local function is_enabled(record)
+  return record:byte(ENABLED_FIRST) == IS_ENABLED
 end
 
 local function is_revoked(record)

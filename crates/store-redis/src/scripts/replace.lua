@@ -11,5 +11,11 @@ if KEYS[2] then
   end
   redis.call('SET', KEYS[2], ARGV[3])
 end
-redis.call('SET', KEYS[1], ARGV[2])
+-- A server whose memory is full also stores a record that does not grow, so that a key can be
+-- disabled or restricted.
+if #ARGV[2] <= #ARGV[1] then
+  store(KEYS[1], ARGV[2])
+else
+  redis.call('SET', KEYS[1], ARGV[2])
+end
 return DONE

@@ -7,8 +7,8 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyId, ListKeys, Timestamp,
-    store::{KeyStore, Record, Retire, Rotation, StoreErrorKind},
+    Environment, KeyId, ListKeys, Owner, Timestamp,
+    store::{KeyStore, Purge, Record, Retire, Rotation, StoreErrorKind},
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 
@@ -152,6 +152,39 @@ fn a_slot_that_stays_partly_migrated_accepts_creations_reads_and_revocations() {
         revoke(&store, record);
         assert!(is_revoked(&store, &record.key.id));
     }
+}
+
+#[test]
+fn keys_of_new_and_known_owners_are_created_listed_and_purged_while_their_indexes_move() {
+    let cluster = Cluster::start();
+    let store = cluster.store();
+    let [known, new] = ["known", "new"].map(sample::owner);
+    let [kept, moved] = [(); 2].map(|()| insert(&store, sample::owned_by(&known)));
+    let (slot, from) = cluster.slot("default");
+    let to = (from + 1) % 3;
+    cluster.begin_to_migrate(slot, from, to);
+    // The indexes of the workspace and of the owner are on two servers.
+    cluster.move_keys(from, to, &[names::index_of_owner(&known)]);
+    let list = |owner: &Owner| {
+        let list = ListKeys::new().with_owner(owner.clone());
+        let workspace = sample::workspace();
+        let page = store.list(&workspace, Environment::Live, &list, sample::now());
+        let page = block_on(page).unwrap();
+        page.keys.iter().map(|key| key.id).collect::<Vec<_>>()
+    };
+    let later = insert(&store, sample::owned_by(&known));
+    let first = insert(&store, sample::owned_by(&new));
+    assert_eq!(list(&known), [later.key.id, moved.key.id, kept.key.id]);
+    assert_eq!(list(&new), [first.key.id]);
+    for record in [&moved, &first] {
+        revoke(&store, record);
+    }
+    let purge = Purge::new(10)
+        .with_revoked_before(Timestamp::MAX)
+        .with_workspace(sample::workspace());
+    assert_eq!(block_on(store.purge(&purge)).unwrap(), 2);
+    assert_eq!(list(&known), [later.key.id, kept.key.id]);
+    assert_eq!(list(&new), []);
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn stores_in_two_databases_are_independent() {
     // The same id in the other database is another key.
     insert(&four, record.clone());
     revoke(&four, &record);
-    let purged = block_on(four.purge(&Purge::new(Timestamp::MAX, 10))).unwrap();
+    let purged = block_on(four.purge(&Purge::new(10).with_revoked_before(Timestamp::MAX))).unwrap();
     assert_eq!(purged, 1);
     assert_eq!(find(&three, id), Some(record.clone()));
     let mut flush = redis::pipe();

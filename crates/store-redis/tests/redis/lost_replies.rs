@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use keywright_core::{
     Environment, IdempotencyKey, IssueError, IssueOutcome, Issuer, Key, KeyId, ListKeys, Name,
-    NewKey, Timestamp,
+    NewKey, Timestamp, VersionedKey,
     store::{KeyStore, Record, Reservation, Reserved, StoreErrorKind},
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::{
     insert, is_revoked, sample,
     support::{Copy, PATIENCE, Proxy, Server, connect, library_over, now, operator, retry},
-    try_revoke,
+    try_revoke, try_update,
 };
 
 fn store_behind(proxy: &Proxy) -> Arc<RedisStore> {
@@ -72,6 +72,7 @@ fn concurrent_reads_find_their_own_records_when_replies_are_cut_off() {
 enum Change {
     Insert(Record),
     Revoke(Record),
+    Pause(Record),
     Reserve(Reservation),
 }
 
@@ -92,6 +93,15 @@ impl Change {
         let result = match self {
             Self::Insert(record) => store.insert(record, now).await.map(|()| true),
             Self::Revoke(record) => try_revoke(store, record).await.map(|it| it.first),
+            Self::Pause(record) => {
+                let mut paused = record.key.clone();
+                paused.enabled = false;
+                let updated = try_update(store, record, &paused).await;
+                updated.map(|updated| {
+                    assert_eq!(updated, VersionedKey::new(paused, record.version + 1));
+                    true
+                })
+            }
             Self::Reserve(reservation) => store.reserve(reservation, now).await.map(|reserved| {
                 if let Reserved::Earlier { id, .. } = reserved {
                     assert_eq!(id, reservation.id, "this is the reply to another change");
@@ -104,6 +114,8 @@ impl Change {
             Ok(false) => Report::MadeEarlier,
             Err(error) => match error.kind() {
                 StoreErrorKind::AlreadyExists => Report::MadeEarlier,
+                // The record has the version after the one that was read.
+                StoreErrorKind::Conflict if matches!(self, Self::Pause(_)) => Report::MadeEarlier,
                 StoreErrorKind::Unavailable => Report::Unknown,
                 _ => panic!("{error:?}"),
             },
@@ -114,6 +126,11 @@ impl Change {
         match self {
             Self::Insert(record) => crate::find(store, &record.key.id).as_ref() == Some(record),
             Self::Revoke(record) => is_revoked(store, &record.key.id),
+            Self::Pause(record) => {
+                let found = crate::find(store, &record.key.id).unwrap();
+                assert_eq!(found.version, 1 + u64::from(!found.key.enabled));
+                !found.key.enabled
+            }
             // Only a repeat shows whether a reservation was made.
             Self::Reserve(_) => true,
         }
@@ -135,10 +152,14 @@ fn changes(direct: &RedisStore, round: u8) -> Vec<Change> {
     changes
 }
 
-#[test]
-fn a_repeat_reports_whether_a_change_with_a_lost_reply_was_made() {
+/// Makes changes whose replies are cut off after a number of bytes that grows by `bytes` from round
+/// to round, and repeats each change. Returns the number of rounds.
+fn repeat_changes(
+    server: &Server,
+    bytes: usize,
+    changes: impl Fn(&RedisStore, u8) -> Vec<Change>,
+) -> u8 {
     const ROUNDS: u8 = 25;
-    let server = Server::start();
     let proxy = Proxy::before(server.port());
     let (store, direct) = (store_behind(&proxy), server.store());
     let kept = insert(&store, sample::record());
@@ -149,7 +170,7 @@ fn a_repeat_reports_whether_a_change_with_a_lost_reply_was_made() {
         let changes = changes(&direct, round);
         let (sender, reports) = std::sync::mpsc::channel();
         await_connections(&store, &kept);
-        proxy.cut_after(usize::from(round % ROUNDS) * 9);
+        proxy.cut_after(usize::from(round % ROUNDS) * bytes);
         run_together(changes.iter().cloned().map(|change| {
             let (store, sender) = (Arc::clone(&store), sender.clone());
             async move {
@@ -182,15 +203,34 @@ fn a_repeat_reports_whether_a_change_with_a_lost_reply_was_made() {
         acknowledged > 0 && made > 0,
         "all or no replies are cut off"
     );
+    round
+}
+
+#[test]
+fn a_repeat_reports_whether_a_change_with_a_lost_reply_was_made() {
+    let server = Server::start();
+    let rounds = repeat_changes(&server, 9, changes);
     let listing = ListKeys::new().with_limit(1);
-    let page = block_on(direct.list(
+    let page = block_on(server.store().list(
         &sample::workspace(),
         Environment::Live,
         &listing,
         sample::now(),
     ))
     .unwrap();
-    assert_eq!(page.total, Some(1 + u64::from(round) * 20));
+    assert_eq!(page.total, Some(1 + u64::from(rounds) * 20));
+}
+
+#[test]
+fn a_repeat_of_an_update_with_a_lost_reply_is_a_conflict_if_it_was_made() {
+    const UPDATES: usize = 8;
+    let server = Server::start();
+    // An update also reads the record before and after its write. In the last round, all replies
+    // are about to pass.
+    repeat_changes(&server, 220, |direct, _| {
+        let records = std::iter::repeat_with(|| insert(direct, sample::record()));
+        records.take(UPDATES).map(Change::Pause).collect()
+    });
 }
 
 fn create_once(issuer: &Issuer, name: &str) -> Result<Key, IssueError> {

@@ -22,6 +22,7 @@ mod not_ready;
 mod old_primary;
 mod opening;
 mod outage;
+mod owners;
 mod paused;
 mod ping;
 mod purge;
@@ -35,8 +36,8 @@ mod verifier;
 
 use futures_executor::block_on;
 use keywright_core::{
-    KeyId, Reach, Revocation,
-    store::{KeyStore, Record, StoreError},
+    Key, KeyId, Reach, Revocation, VersionedKey,
+    store::{KeyStore, Record, Settings, StoreError},
 };
 use keywright_store_redis::RedisStore;
 
@@ -47,6 +48,19 @@ use support::until_available;
 fn insert(store: &RedisStore, record: Record) -> Record {
     block_on(store.insert(&record, sample::now())).unwrap();
     record
+}
+
+/// Replaces the settings of an existing key with those of `changed`, on the version that was read.
+async fn try_update(
+    store: &RedisStore,
+    read: &Record,
+    changed: &Key,
+) -> Result<VersionedKey, StoreError> {
+    let Record { key, version, .. } = read;
+    let settings = Settings::from(changed);
+    store
+        .update(&key.workspace, &key.id, *version, &settings)
+        .await
 }
 
 /// Revokes an existing key.

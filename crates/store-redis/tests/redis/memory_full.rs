@@ -1,15 +1,18 @@
 //! A server whose memory is full.
 
 use futures_executor::block_on;
-use keywright_core::store::{KeyStore, StoreErrorKind};
+use keywright_core::{
+    Key, Name, Timestamp,
+    store::{KeyStore, StoreErrorKind},
+};
 
 use crate::{
-    insert, revoke, revoke_all, sample,
+    find, insert, revoke, revoke_all, sample,
     support::{
         Copy, LEASE, PATIENCE, Server, connect, now, replica_of, replicated_config, wait_until,
         without_reconnects,
     },
-    try_revoke,
+    try_revoke, try_update,
 };
 
 /// Lowers the limit below what any server uses.
@@ -45,6 +48,36 @@ fn a_server_with_full_memory_accepts_revocations_and_no_creations() {
     }
     set_limit(&server, 0);
     insert(&here, sample::record());
+}
+
+#[test]
+fn a_server_with_full_memory_accepts_updates_that_do_not_make_a_record_longer() {
+    let server = Server::start();
+    let [here, there] = [(); 2].map(|()| server.store());
+    let mut record = sample::record();
+    record.key.expires_at = Some(Timestamp::MAX);
+    let mut record = insert(&here, record);
+    fill(&server);
+    let changes: [fn(&mut Key); 3] = [
+        |key| key.enabled = false,
+        |key| key.permissions = "calls:read".parse().unwrap(),
+        |key| key.expires_at = Some(sample::now()),
+    ];
+    for change in changes {
+        let copy = Copy::usable(&there, record.key.id);
+        let mut changed = record.key.clone();
+        change(&mut changed);
+        let updated = block_on(try_update(&here, &record, &changed)).unwrap();
+        assert_eq!(updated.key, changed);
+        (record.key, record.version) = (updated.key, updated.version);
+        wait_until("the copy is stale", || !copy.is_current());
+        assert_eq!(find(&there, &record.key.id).as_ref(), Some(&record));
+    }
+    let mut longer = record.key.clone();
+    longer.name = Name::parse("a name that is longer than before").unwrap();
+    let rejected = block_on(try_update(&here, &record, &longer)).unwrap_err();
+    assert_eq!(rejected.kind(), StoreErrorKind::Unavailable);
+    assert_eq!(find(&there, &record.key.id), Some(record));
 }
 
 #[test]

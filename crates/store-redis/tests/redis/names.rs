@@ -1,7 +1,7 @@
 //! The names of the keys in Redis, independent of the store's code: a change of a name breaks
 //! stores that exist.
 
-use keywright_core::KeyId;
+use keywright_core::{KeyId, Owner};
 
 pub(crate) fn record(id: &KeyId) -> String {
     of_key('r', id)
@@ -16,6 +16,14 @@ pub(crate) fn received(id: &KeyId) -> String {
 }
 
 pub(crate) const INDEX: &str = "kw:i:{default}";
+
+pub(crate) fn index_of_owner(owner: &Owner) -> String {
+    format!("kw:o:{{default}}:{owner}")
+}
+
+pub(crate) fn test_index_of_owner(owner: &Owner) -> String {
+    format!("kw:p:{{default}}:{owner}")
+}
 
 fn of_key(kind: char, id: &KeyId) -> String {
     let id = str::from_utf8(id.as_bytes()).unwrap();

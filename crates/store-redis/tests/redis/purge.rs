@@ -1,10 +1,10 @@
 //! Purges after an interrupted purge, with damaged records, and concurrent with other changes.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyId, ListKeys, Reach, Timestamp,
+    Environment, KeyId, ListKeys, Reach, Timestamp, Workspace,
     store::{KeyStore, Purge, Record, Retire, Rotation, StoreErrorKind},
 };
 use keywright_store_redis::RedisStore;
@@ -15,14 +15,24 @@ use crate::{
     interrupted::{add_entries, insert_circle},
     names, revoke, sample,
     support::{Cluster, Server},
+    try_update,
 };
+
+/// Selects all revoked keys.
+fn all_revoked() -> Purge {
+    Purge::new(100).with_revoked_before(Timestamp::MAX)
+}
 
 /// Deletes all revoked keys, and returns how many there were.
 fn purge(store: &RedisStore) -> u64 {
-    let everything = Purge::new(Timestamp::MAX, 100);
+    purge_all(store, &all_revoked())
+}
+
+/// Purges until nothing is left, and returns how many records that deleted.
+fn purge_all(store: &RedisStore, purge: &Purge) -> u64 {
     let mut total = 0;
     loop {
-        match block_on(store.purge(&everything)).unwrap() {
+        match block_on(store.purge(purge)).unwrap() {
             0 => return total,
             count => total += count,
         }
@@ -38,7 +48,10 @@ fn a_purge_leaves_nothing_of_the_keys_in_the_server() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());
-    let child = insert(&store, sample::child_of(&root));
+    let mut child = sample::child_of(&root);
+    child.key.owner = Some(sample::owner("user:1"));
+    child.key.environment = Environment::Test;
+    let child = insert(&store, child);
     block_on(store.touch(&[(root.key.id, sample::now()), (child.key.id, sample::now())])).unwrap();
     for record in [&root, &child] {
         revoke(&store, record);
@@ -54,12 +67,83 @@ fn a_purge_leaves_nothing_of_the_keys_in_the_server() {
 }
 
 #[test]
+fn an_expired_key_is_purged_once_all_its_descendants_have_ended() {
+    let server = Server::start();
+    let store = server.store();
+    let expiring = |mut record: Record, millis: i64| {
+        record.key.expires_at = Timestamp::from_millis(sample::now().as_millis() + millis).ok();
+        insert(&store, record)
+    };
+    let ended = |millis: i64| {
+        let bound = Timestamp::from_millis(sample::now().as_millis() + millis).unwrap();
+        Purge::new(100).with_expired_before(bound)
+    };
+    let root = expiring(sample::record(), 10);
+    let child = expiring(sample::child_of(&root), 5);
+    let other = insert(&store, sample::record());
+    let successor = sample::successor_of(&child);
+    let retire = Retire::At(Timestamp::MAX);
+    let rotation = Rotation::new(child.key.id, 1, retire, successor.clone());
+    block_on(store.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
+    // The successor never expires.
+    assert_eq!(purge_all(&store, &ended(100)), 0);
+    let mut ending = successor.key.clone();
+    ending.expires_at = Timestamp::from_millis(sample::now().as_millis() + 20).ok();
+    block_on(try_update(&store, &successor, &ending)).unwrap();
+    assert_eq!(purge_all(&store, &ended(20)), 0);
+    assert_eq!(purge_all(&store, &ended(21)), 3);
+    for gone in [&root, &child, &successor] {
+        assert!(!is_there(&store, gone));
+    }
+    assert!(is_there(&store, &other));
+}
+
+#[test]
+fn a_purge_spares_a_key_that_an_update_lets_expire_later_at_the_same_time() {
+    const ROUNDS: u64 = 200;
+    let server = Server::start();
+    let [here, there] = &[(); 2].map(|()| server.store());
+    let mut spared = 0;
+    for round in 0..ROUNDS {
+        let mut record = sample::record();
+        record.key.workspace = Workspace::parse(&format!("round-{round}")).unwrap();
+        let expired = Purge::new(10)
+            .with_expired_before(sample::now())
+            .with_workspace(record.key.workspace.clone());
+        record.key.expires_at = Timestamp::from_millis(1).ok();
+        let record = insert(here, record);
+        let mut lasting = record.key.clone();
+        lasting.expires_at = None;
+        let (updated, purged) = thread::scope(|scope| {
+            let purge = scope.spawn(|| block_on(there.purge(&expired)).unwrap());
+            // Different moments between the steps of the purge.
+            thread::sleep(Duration::from_micros(round % 50 * 20));
+            let updated = block_on(try_update(here, &record, &lasting));
+            (updated, purge.join().unwrap())
+        });
+        match updated {
+            Ok(updated) => {
+                assert_eq!(purged, 0);
+                assert_eq!(find(there, &record.key.id).unwrap().key, updated.key);
+                spared += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), StoreErrorKind::NotFound);
+                assert_eq!(purged, 1);
+                assert!(!is_there(there, &record));
+            }
+        }
+    }
+    println!("{spared} of {ROUNDS} keys were spared");
+}
+
+#[test]
 fn a_key_that_received_each_successor_of_a_lineage_is_purged_with_it() {
     let server = Server::start();
     let store = server.store();
     let [caller, old] = [(); 2].map(|()| insert(&store, sample::record()));
     let mut lineage = vec![caller.clone(), old];
-    // Each key of the lineage is a successor, and the caller has received it.
+    // The caller has received each successor of the lineage.
     for _ in 0..3 {
         let old = lineage.last().unwrap();
         let mut new = sample::successor_of(old);
@@ -90,7 +174,7 @@ fn a_purge_keeps_lineage_in_a_circle() {
 }
 
 #[test]
-fn a_parent_is_purged_although_a_crashed_purge_left_the_note_of_its_child() {
+fn a_parent_is_purged_although_a_crashed_purge_left_its_child_registered() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());
@@ -176,13 +260,14 @@ fn a_damaged_record_keeps_its_ancestors_and_no_other_keys() {
             .unwrap();
     };
     damage(cut_off, usize::MAX);
+    // In the middle of the ids.
     damage(short, 66);
     let name = |[_, child]: &[Record; 2]| names::record(&child.key.id);
     let () = redis.set(name(text), "no record").unwrap();
     let () = redis.del(name(list)).unwrap();
     let _: i64 = redis.lpush(name(list), "x").unwrap();
 
-    let workspace = Purge::new(Timestamp::MAX, 100).with_workspace(sample::workspace());
+    let workspace = all_revoked().with_workspace(sample::workspace());
     assert_eq!(
         block_on(store.purge(&workspace)).unwrap(),
         4,
@@ -223,7 +308,7 @@ fn a_user_without_the_right_to_read_records_gets_an_error_and_not_an_empty_store
     let record = insert(&store, sample::record());
     revoke(&store, &record);
     let () = server.run("ACL SETUSER default -get").unwrap();
-    let rejected = block_on(store.purge(&Purge::new(Timestamp::MAX, 100))).unwrap_err();
+    let rejected = block_on(store.purge(&all_revoked())).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Unavailable);
     let unknown = block_on(store.is_empty()).unwrap_err();
     assert_eq!(unknown.kind(), StoreErrorKind::Unavailable);
@@ -239,8 +324,7 @@ fn a_purge_of_a_workspace_reaches_its_oldest_key() {
     revoke(&store, &oldest);
     // More entries than a purge reads in one step, and none of them can be purged.
     add_entries(&server, 600);
-    let mut own = Purge::new(Timestamp::MAX, 100);
-    own.workspace = Some(sample::workspace());
+    let own = all_revoked().with_workspace(sample::workspace());
     assert_eq!(block_on(store.purge(&own)).unwrap(), 1);
     assert!(!is_there(&store, &oldest));
 }

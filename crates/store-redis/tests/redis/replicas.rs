@@ -79,7 +79,9 @@ fn a_purge_without_a_replica_is_not_confirmed() {
     let mut replica = replica_of(primary.port());
     let store = connect(replicated_config(primary.url()));
     let direct = primary.store();
-    let purge = |store: &RedisStore| block_on(store.purge(&Purge::new(Timestamp::MAX, 1)));
+    let purge = |store: &RedisStore| {
+        block_on(store.purge(&Purge::new(1).with_revoked_before(Timestamp::MAX)))
+    };
     let insert_revoked = || revoke(&direct, &insert(&direct, sample::record()));
     wait_until("the replica confirms a purge", || {
         insert_revoked();

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use keywright_core::{
-    Environment, Key, KeyId, Name, Timestamp, Workspace,
+    Attributes, Environment, Key, KeyId, Metadata, Name, Owner, Timestamp, Workspace,
     store::{Credential, Record, StoredHash, Tag},
 };
 
@@ -40,6 +40,29 @@ pub(crate) fn record() -> Record {
     );
     let hash = StoredHash::parse(HASH).unwrap();
     Record::new(key, Credential::new(hash, Tag::from_bytes([7; 8])))
+}
+
+/// Returns a new record that has each of the optional settings and is disabled.
+pub(crate) fn full() -> Record {
+    let mut record = record();
+    record.key.owner = Some(owner(r#"{"a","b"}"#));
+    record.key.metadata = Some(Metadata::parse(r#"{"note":1}"#).unwrap());
+    record.key.attributes = Some(Attributes::parse(r#"{"plan":"pro"}"#).unwrap());
+    record.key.enabled = false;
+    record.key.allowed_ips = Some("192.0.2.0/24,2001:db8::1".parse().unwrap());
+    record.key.expires_at = Some(Timestamp::MAX);
+    record
+}
+
+pub(crate) fn owner(name: &str) -> Owner {
+    Owner::parse(name).unwrap()
+}
+
+/// Returns a new record of this owner.
+pub(crate) fn owned_by(owner: &Owner) -> Record {
+    let mut record = record();
+    record.key.owner = Some(owner.clone());
+    record
 }
 
 /// Returns a new record whose parent is this one.

@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use futures_executor::block_on;
 use keywright_core::{
-    KeyId,
+    Key, KeyId,
     store::{KeyStore, Record},
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
@@ -15,6 +15,7 @@ use crate::{
         Copy, LEASE, Proxy, Server, assert_rejected_in_time, connect, now, report, wait_until,
         without_reconnects,
     },
+    try_update,
 };
 
 #[test]
@@ -32,6 +33,33 @@ fn a_key_that_one_handle_revokes_is_rejected_by_another() {
         times.push(now() - acknowledged);
     }
     report("revoked in one handle, rejected by another", times);
+}
+
+#[test]
+fn an_update_that_one_handle_makes_is_applied_by_both() {
+    let server = Server::start();
+    let [here, there] = [(); 2].map(|()| server.store());
+    let changes: [fn(&mut Key); 5] = [
+        |key| key.permissions = "calls:read".parse().unwrap(),
+        |key| key.expires_at = Some(sample::now()),
+        |key| key.allowed_ips = Some("192.0.2.7".parse().unwrap()),
+        |key| key.enabled = false,
+        |key| key.enabled = true,
+    ];
+    for _ in 0..20 {
+        let mut record = insert(&here, sample::record());
+        for change in changes {
+            let [own, copy] = [&here, &there].map(|store| Copy::usable(store, record.key.id));
+            change(&mut record.key);
+            block_on(try_update(&here, &record, &record.key)).unwrap();
+            record.version += 1;
+            assert!(!own.is_current());
+            wait_until("the copy is stale", || !copy.is_current());
+            for store in [&here, &there] {
+                assert_eq!(find(store, &record.key.id).as_ref(), Some(&record));
+            }
+        }
+    }
 }
 
 #[test]

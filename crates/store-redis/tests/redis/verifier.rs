@@ -2,14 +2,15 @@
 
 use std::{
     future::ready,
+    net::{IpAddr, Ipv4Addr},
     task::{Context, Poll, Waker},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_executor::block_on;
 use keywright_core::{
-    KeyId,
+    Denied, Issued, KeyId, KeyUpdate, Keywright, Timestamp, Verified, VerifyError,
     store::{KeyStore, Record},
 };
 use keywright_store_redis::RedisConfig;
@@ -18,7 +19,7 @@ use crate::{
     insert, sample,
     support::{
         BOUND, Copy, LEASE, Proxy, Server, Verification, create, decide, first_rejection, library,
-        now, reads, report, revoke, verify, wait_until, warm_up,
+        now, operator, reads, report, retry, revoke, verify, wait_for, wait_until, warm_up,
     },
 };
 
@@ -40,6 +41,103 @@ fn a_key_that_two_libraries_cache_is_rejected_by_both_once_one_revokes_it() {
         times.push(began);
     }
     report("revoked in one library, first rejected by another", times);
+}
+
+/// Whether a verification applies an update.
+type Applies = fn(&Result<Verified, VerifyError>) -> bool;
+
+/// An address from which the updated keys may not be used.
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
+
+/// Returns updates that restrict a key.
+fn restrictions() -> [(&'static str, KeyUpdate, Applies); 4] {
+    let update = KeyUpdate::new;
+    [
+        ("pause", update().with_enabled(false), |result| {
+            matches!(result, Err(VerifyError::Denied(Denied::Disabled(_))))
+        }),
+        (
+            "permissions",
+            update().with_permissions("calls:read".parse().unwrap()),
+            |result| {
+                let write = "calls:write".parse().unwrap();
+                result.as_ref().is_ok_and(|it| !it.caller().may(&write))
+            },
+        ),
+        (
+            "expiry",
+            update().with_expires_at(Timestamp::MAX),
+            |result| {
+                let end = Some(Timestamp::MAX);
+                result.as_ref().is_ok_and(|it| it.key().expires_at == end)
+            },
+        ),
+        (
+            "addresses",
+            update().with_allowed_ips("192.0.2.0/24".parse().unwrap()),
+            |result| {
+                matches!(
+                    result,
+                    Err(VerifyError::Denied(Denied::AddressNotAllowed(_)))
+                )
+            },
+        ),
+    ]
+}
+
+/// Verifies until an update is applied that was acknowledged at `since`. Returns how long after
+/// that the verification began.
+///
+/// No verification that does not apply it may begin after the bound. Each begins after its time is
+/// measured, so that a slow machine cannot fail this.
+#[track_caller]
+fn first_applied(
+    keys: &Keywright,
+    issued: &Issued,
+    since: Instant,
+    bound: Duration,
+    applies: Applies,
+) -> Duration {
+    wait_for("the update is applied", || {
+        let began = now() - since;
+        let token = issued.token.expose().as_bytes();
+        let result = block_on(keys.verifier().verify_from(token, ADDRESS));
+        if applies(&result) {
+            return Some(began);
+        }
+        let undecided = matches!(result, Err(VerifyError::Undecided(_)));
+        assert!(undecided || began <= bound, "{began:?}: {result:?}");
+        None
+    })
+}
+
+#[test]
+fn an_update_in_one_library_is_applied_by_another_that_has_cached_the_key() {
+    let server = Server::start();
+    let [here, there] = [(); 2].map(|()| library(server.config()));
+    let update = |issued: &Issued, update: &KeyUpdate| {
+        let (operator, id) = (operator(), &issued.key.id);
+        retry(|| block_on(here.issuer().update(&operator, id, update))).unwrap();
+        now()
+    };
+    for (name, restriction, applies) in restrictions() {
+        let mut times = Vec::new();
+        for _ in 0..20 {
+            let issued = create(&here);
+            for keys in [&here, &there] {
+                warm_up(keys, &issued, &server);
+            }
+            let acknowledged = update(&issued, &restriction);
+            // The library that makes the update applies it at once.
+            first_applied(&here, &issued, acknowledged, Duration::ZERO, applies);
+            times.push(first_applied(&there, &issued, acknowledged, BOUND, applies));
+            if restriction.enabled == Some(false) {
+                let resumed = update(&issued, &KeyUpdate::new().with_enabled(true));
+                first_applied(&there, &issued, resumed, BOUND, Result::is_ok);
+            }
+        }
+        report(&format!("{name}, first applied by another library"), times);
+    }
 }
 
 #[test]

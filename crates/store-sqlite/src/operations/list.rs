@@ -14,17 +14,17 @@ use crate::{
 
 /// A list of the keys of a workspace, read in slices.
 ///
-/// A list in a workspace with more keys than a slice does not come from one state of the file. It
-/// shows each key that exists throughout: it is read from the newest key to the oldest, like the
-/// pages that follow a cursor.
+/// If a workspace has more keys than a slice, the list does not show one state of the file. It is
+/// read from the newest key to the oldest, like pages that follow a cursor, so it shows each key
+/// that exists from its beginning to its end.
 #[derive(Debug)]
 pub(crate) struct Listing {
     query: Query,
     slices: Slices,
-    /// Whether the page is found without scanning keys that are not on it.
+    /// Whether the page can be read without scanning other keys.
     is_short: bool,
     limit: u32,
-    /// The number of matching keys that remain to be skipped.
+    /// The number of matching keys that are still to be skipped.
     offset: u64,
     total: Option<u64>,
     keys: Vec<Key>,
@@ -66,7 +66,7 @@ impl Listing {
 
     /// Reads the next slice. Returns the page after the last one.
     pub(crate) fn read_slice(&mut self, connection: &Connection) -> Result<Option<Page<KeyId>>> {
-        // The total and the page come from one state of the slice.
+        // The total and the page see one state of the slice.
         let transaction = connection.unchecked_transaction()?;
         let slice = if self.is_short {
             self.slices.rest()
@@ -120,9 +120,9 @@ fn page(connection: &Connection, query: Conditions, limit: u64, offset: u64) -> 
 /// The keys of a listing.
 #[derive(Debug)]
 struct Query {
-    /// All keys that the caller sees.
+    /// The keys that an index finds without scanning others.
     all: Conditions,
-    /// Those of them that match the filter.
+    /// The keys of `all` that match the filter.
     matching: Conditions,
 }
 
@@ -140,12 +140,19 @@ impl Query {
         if environment == Environment::Test {
             all.and("environment = 1");
         }
+        if let Some(owner) = &list.owner {
+            all.and_with("owner = ?", [Value::Text(owner.as_str().into())]);
+        }
         let mut matching = all.clone();
         if let Some(status) = list.status {
             let now = Value::Integer(now.as_millis());
             match status {
                 Status::Active => matching.and_with(
-                    "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)",
+                    "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) AND enabled",
+                    [now],
+                ),
+                Status::Disabled => matching.and_with(
+                    "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) AND NOT enabled",
                     [now],
                 ),
                 Status::Expired => {
@@ -206,6 +213,10 @@ impl Conditions {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
+    use keywright_core::Owner;
+
     use super::*;
     use crate::{connection, file, record::NewRow, sample, schema};
 
@@ -232,23 +243,32 @@ mod tests {
         let workspace = Workspace::parse("default").unwrap();
         let now = Timestamp::from_millis(0).unwrap();
         let cursor = KeyId::parse("key_0U5lKtf600000000").unwrap();
-        for (environment, index) in [
-            (Environment::Live, "keys_live"),
-            (Environment::Test, "keys_test"),
+        let owner = Owner::parse("user:42").unwrap();
+        for (environment, owner, index, prefix) in [
+            (Environment::Live, None, "keys_live", "workspace=?"),
+            (Environment::Test, None, "keys_test", "workspace=?"),
+            (
+                Environment::Live,
+                Some(&owner),
+                "keys_owner",
+                "workspace=? AND owner=?",
+            ),
+            (
+                Environment::Test,
+                Some(&owner),
+                "keys_owner_test",
+                "workspace=? AND owner=?",
+            ),
         ] {
-            for status in [
-                None,
-                Some(Status::Active),
-                Some(Status::Expired),
-                Some(Status::Revoked),
-            ] {
+            for status in iter::once(None).chain(Status::ALL.map(Some)) {
                 let mut list = ListKeys::new();
+                list.owner = owner.cloned();
                 list.status = status;
                 let query = Query::new(&workspace, environment, &list, now);
                 let slice = Slices::new(1).after(cursor.as_bytes()).rest();
                 let matching = query.matching.within(&slice);
                 let search = format!(
-                    "SEARCH keys USING COVERING INDEX {index} (workspace=? AND id>? AND id<?)"
+                    "SEARCH keys USING COVERING INDEX {index} ({prefix} AND id>? AND id<?)"
                 );
                 assert_eq!(
                     plan(&connection, &matching.count_sql(), &matching.parameters),
@@ -267,10 +287,11 @@ mod tests {
     }
 
     #[test]
-    fn slices_of_any_length_make_the_same_pages() {
+    fn slices_of_any_length_return_the_same_pages() {
         let connection = Connection::open_in_memory().unwrap();
         connection::configure(&connection).unwrap();
         schema::migrate(&connection, 0).unwrap();
+        let owner = Owner::parse("user:42").unwrap();
         let mut workspaces = ["default", "other"].into_iter().cycle();
         for number in 0..60 {
             let mut record = sample::record(number);
@@ -280,6 +301,10 @@ mod tests {
             }
             if number % 5 < 2 {
                 record.key.revoked_at = Some(sample::now());
+            }
+            record.key.enabled = number % 5 != 2;
+            if number % 4 == 0 {
+                record.key.owner = Some(owner.clone());
             }
             NewRow::new(&record).unwrap().insert(&connection).unwrap();
         }
@@ -303,14 +328,17 @@ mod tests {
                 ListStart::Offset(u64::MAX),
                 ListStart::After(sample::id(31)),
             ] {
-                for (status, search) in [
-                    (None, None),
-                    (Some(Status::Revoked), None),
-                    (Some(Status::Active), Some("4")),
-                    (None, Some("no such name")),
+                for (owner, status, search) in [
+                    (None, None, None),
+                    (Some(&owner), None, None),
+                    (None, Some(Status::Revoked), None),
+                    (Some(&owner), Some(Status::Disabled), None),
+                    (None, Some(Status::Active), Some("4")),
+                    (None, None, Some("no such name")),
                 ] {
                     for limit in [1, 7, 30, u32::MAX] {
                         let mut list = ListKeys::new().with_start(start).with_limit(limit);
+                        list.owner = owner.cloned();
                         list.status = status;
                         list.search = search.map(Into::into);
                         let (expected, slices) = read(environment, &list, 1000);
@@ -326,5 +354,8 @@ mod tests {
         // A search that finds nothing reads all 30 keys, and no slice is longer than its length.
         let nothing = ListKeys::new().with_search("no such name");
         assert_eq!(read(Environment::Live, &nothing, 7).1, 5);
+        // A search in the keys of an owner reads only these 15.
+        let nothing = nothing.with_owner(owner);
+        assert_eq!(read(Environment::Live, &nothing, 7).1, 3);
     }
 }

@@ -24,5 +24,5 @@ pub(crate) use self::{
     revoke::revoke,
     rotate::{Predecessor, rotate},
     touch::touch,
-    update::{rehash, rename},
+    update::{rehash, update},
 };

@@ -1,4 +1,4 @@
-//! Purging keys that were revoked long ago.
+//! Purging keys that were revoked or expired long ago.
 
 use std::collections::HashSet;
 
@@ -8,17 +8,29 @@ use rusqlite::{Connection, params, params_from_iter, types::Value};
 use super::slice::{self, Slices};
 use crate::{error::Result, record, savepoint::atomic};
 
-/// Revoked keys of a slice, from the newest to the oldest. A key is older than its descendants, so
-/// that whole families are found in one search.
-const REVOKED: &str = "
-    SELECT id, successor FROM keys WHERE revoked_at < ? AND id < ? AND id >= ? ORDER BY id DESC";
+/// The condition for the keys that the purge covers. Its parameters are the two times of the purge.
+/// A time that is null selects no key, like [`Purge::covers`].
+macro_rules! is_covered {
+    () => {
+        "(revoked_at < ?1 OR expires_at < ?2)"
+    };
+}
 
-const REVOKED_IN_WORKSPACE: &str = "
-    SELECT id, successor FROM keys WHERE id IN (
-        SELECT id FROM keys WHERE revoked_at < ? AND workspace = ? AND id < ? AND id >= ?
-    ) ORDER BY id DESC";
+/// The covered keys of a slice, from the newest to the oldest. A key is older than its descendants,
+/// so one search finds whole families.
+const COVERED: &str = concat!(
+    "SELECT id, successor FROM keys WHERE ",
+    is_covered!(),
+    " AND id < ?3 AND id >= ?4 ORDER BY id DESC"
+);
 
-/// The keys whose secrets a key received: it created them, or rotated another key.
+const COVERED_IN_WORKSPACE: &str = concat!(
+    "SELECT id, successor FROM keys WHERE id IN (SELECT id FROM keys WHERE ",
+    is_covered!(),
+    " AND id < ?3 AND id >= ?4 AND workspace = ?5) ORDER BY id DESC"
+);
+
+/// The keys whose secrets a key received, because it created them or rotated their predecessors.
 const RECEIVED: &str = "
     SELECT id FROM keys WHERE parent = ?1
     UNION ALL
@@ -26,15 +38,18 @@ const RECEIVED: &str = "
 
 const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keys WHERE id = ?1)";
 
-const DELETE: &str = "
-    DELETE FROM keys WHERE id = ?1 AND revoked_at < ?2
+const DELETE: &str = concat!(
+    "DELETE FROM keys WHERE id = ?3 AND ",
+    is_covered!(),
+    "
         AND NOT EXISTS (SELECT 1 FROM keys AS child WHERE child.parent = keys.id)
         AND NOT EXISTS (SELECT 1 FROM keys AS received WHERE received.rotated_by = keys.id)
-        AND NOT EXISTS (SELECT 1 FROM keys AS successor WHERE successor.id = keys.successor)";
+        AND NOT EXISTS (SELECT 1 FROM keys AS successor WHERE successor.id = keys.successor)"
+);
 
 /// A search for keys that may be deleted, in slices.
 ///
-/// It reads only the columns that it needs, so that a damaged row can be purged, too. The keys may
+/// It reads only the columns that it needs, so that it can also purge a damaged row. The keys may
 /// change between two slices, and [`delete_purgeable`] checks them again.
 #[derive(Debug)]
 pub(crate) struct PurgeSearch {
@@ -57,24 +72,21 @@ impl PurgeSearch {
     pub(crate) fn read_slice(&mut self, connection: &Connection) -> Result<Option<Vec<KeyId>>> {
         // All reads of a slice see one state of the file.
         let transaction = connection.unchecked_transaction()?;
-        let time = Value::Integer(self.purge.revoked_before.as_millis());
-        let (sql, mut parameters, slice) = match &self.purge.workspace {
-            None => {
-                let slice = self.slices.next(connection, "true", [])?;
-                (REVOKED, vec![time], slice)
-            }
-            Some(workspace) => {
-                let workspace = Value::Text(workspace.as_str().into());
-                let all = [workspace.clone()];
-                let slice = self.slices.next(connection, "workspace = ?", all)?;
-                (REVOKED_IN_WORKSPACE, vec![time, workspace], slice)
-            }
+        let workspace = self.purge.workspace.as_ref();
+        let workspace = workspace.map(|workspace| Value::Text(workspace.as_str().into()));
+        let (sql, all) = match workspace {
+            None => (COVERED, "true"),
+            Some(_) => (COVERED_IN_WORKSPACE, "workspace = ?"),
         };
-        parameters.extend(slice.parameters());
+        let slice = self.slices.next(connection, all, workspace.clone())?;
+        let parameters = times(&self.purge)
+            .into_iter()
+            .chain(slice.parameters())
+            .chain(workspace);
         let limit = usize::try_from(self.purge.limit).unwrap_or(usize::MAX);
         let selection = &mut self.selection;
-        let mut revoked = connection.prepare_cached(sql)?;
-        let mut rows = revoked.query(params_from_iter(parameters))?;
+        let mut covered = connection.prepare_cached(sql)?;
+        let mut rows = covered.query(params_from_iter(parameters))?;
         while let Some(row) = rows.next()? {
             if selection.in_order.len() == limit {
                 break;
@@ -87,11 +99,16 @@ impl PurgeSearch {
             }
         }
         drop(rows);
-        drop(revoked);
+        drop(covered);
         transaction.commit()?;
         let is_done = slice.is_last() || selection.in_order.len() == limit;
         Ok(is_done.then(|| std::mem::take(&mut selection.in_order)))
     }
+}
+
+/// Returns the parameters of [`is_covered`].
+fn times(purge: &Purge) -> [Value; 2] {
+    [purge.revoked_before, purge.expired_before].map(|time| time.map(Timestamp::as_millis).into())
 }
 
 /// The keys selected for deletion.
@@ -132,13 +149,15 @@ impl Selection {
 pub(crate) fn delete_purgeable(
     connection: &Connection,
     ids: &[KeyId],
-    revoked_before: Timestamp,
+    purge: &Purge,
 ) -> Result<u64> {
+    let [revoked_before, expired_before] = times(purge);
     atomic(connection, || {
         let mut delete = connection.prepare_cached(DELETE)?;
         let mut count = 0;
         for id in ids {
-            count += delete.execute(params![id.as_bytes(), revoked_before.as_millis()])? as u64;
+            let parameters = params![revoked_before, expired_before, id.as_bytes()];
+            count += delete.execute(parameters)? as u64;
         }
         Ok(count)
     })
@@ -147,10 +166,37 @@ pub(crate) fn delete_purgeable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{connection, file, schema};
+    use crate::{connection, file, record::NewRow, sample, schema};
 
     #[test]
-    fn only_the_search_for_revoked_keys_scans_and_only_its_slice() {
+    fn a_key_that_was_found_is_deleted_only_while_it_is_covered() {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&connection, 0).unwrap();
+        let time = Timestamp::from_millis;
+        let mut expired = sample::record(1);
+        expired.key.expires_at = Some(time(5).unwrap());
+        let mut revoked = sample::record(2);
+        revoked.key.revoked_at = Some(time(5).unwrap());
+        for record in [&expired, &revoked] {
+            NewRow::new(record).unwrap().insert(&connection).unwrap();
+        }
+        let purge = |revoked_before, expired_before| {
+            let mut purge = Purge::new(10);
+            purge.revoked_before = revoked_before;
+            purge.expired_before = expired_before;
+            delete_purgeable(&connection, &[sample::id(1), sample::id(2)], &purge).unwrap()
+        };
+        let (at, after) = (time(5).ok(), time(6).ok());
+        assert_eq!(purge(None, None), 0);
+        assert_eq!(purge(at, at), 0);
+        assert_eq!(purge(None, after), 1);
+        assert_eq!(record::find(&connection, &sample::id(1)).unwrap(), None);
+        assert_eq!(purge(after, None), 1);
+        assert!(record::is_empty(&connection).unwrap());
+    }
+
+    #[test]
+    fn only_the_search_for_covered_keys_scans_and_only_its_slice() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.db");
         file::create_if_missing(&path).unwrap();
@@ -169,11 +215,11 @@ mod tests {
                 .join("\n")
         };
         assert_eq!(
-            plan(REVOKED),
+            plan(COVERED),
             "SEARCH keys USING PRIMARY KEY (id>? AND id<?)"
         );
         assert_eq!(
-            plan(REVOKED_IN_WORKSPACE),
+            plan(COVERED_IN_WORKSPACE),
             "SEARCH keys USING PRIMARY KEY (id=?)\n\
              LIST SUBQUERY 1\n\
              SEARCH keys USING COVERING INDEX keys_live (workspace=? AND id>? AND id<?)"

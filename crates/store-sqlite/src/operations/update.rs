@@ -1,41 +1,50 @@
-//! Conditional updates: of the name and the metadata, and of the credential.
+//! Conditional updates: of the settings, and of the credential.
 
 use keywright_core::{
-    Key, KeyId, Metadata, Rename, Workspace,
-    store::{Credential, StoreErrorKind},
+    AllowedIps, Attributes, KeyId, Metadata, Timestamp, VersionedKey, Workspace,
+    store::{Credential, Settings, StoreErrorKind},
 };
 use rusqlite::{Connection, params};
 
 use super::find::find_in_workspace;
 use crate::{changes, error::Result, record, savepoint::atomic};
 
-const RENAME: &str = "
-    UPDATE keys SET name = ?2, metadata = ?3, version = ?4 WHERE id = ?1";
+const UPDATE: &str = "
+    UPDATE keys
+    SET name = ?2, permissions = ?3, metadata = ?4, attributes = ?5, enabled = ?6, expires_at = ?7,
+        allowed_ips = ?8, version = ?9
+    WHERE id = ?1";
 
 const REHASH: &str = "
     UPDATE keys SET hash = ?2, tag = ?3, version = ?4 WHERE id = ?1";
 
-/// Replaces the name and the metadata, and returns the updated key.
-pub(crate) fn rename(
+/// Replaces the settings of a key, and returns the updated key.
+pub(crate) fn update(
     connection: &Connection,
     workspace: &Workspace,
     id: &KeyId,
     version: u64,
-    rename: Rename,
-) -> Result<Key> {
+    settings: Settings,
+) -> Result<VersionedKey> {
     let mut record = find_in_workspace(connection, workspace, id)?;
-    record.rename(version, rename)?;
+    record.update(version, settings)?;
+    let key = &record.key;
     let version = record::version(&record)?;
     atomic(connection, || {
-        connection.prepare_cached(RENAME)?.execute(params![
+        connection.prepare_cached(UPDATE)?.execute(params![
             id.as_bytes(),
-            record.key.name.as_str(),
-            record.key.metadata.as_ref().map(Metadata::as_json),
+            key.name.as_str(),
+            key.permissions.to_string(),
+            key.metadata.as_ref().map(Metadata::as_json),
+            key.attributes.as_ref().map(Attributes::as_json),
+            key.enabled,
+            key.expires_at.map(Timestamp::as_millis),
+            key.allowed_ips.as_ref().map(AllowedIps::to_string),
             version,
         ])?;
         changes::append(connection, id)
     })?;
-    Ok(record.key)
+    Ok(VersionedKey::new(record.key, record.version))
 }
 
 /// Replaces the hash and the tag.

@@ -30,6 +30,9 @@ use tempfile::TempDir;
 /// How long a test waits for a state that a fast machine reaches within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The environment variable with the path of the file, for a test in a separate process.
+const FILE: &str = "KEYWRIGHT_TEST_FILE";
+
 /// A temporary folder for the file of a store.
 struct Folder(TempDir);
 

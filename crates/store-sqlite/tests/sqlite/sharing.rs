@@ -15,9 +15,8 @@ use keywright_core::{
 };
 use keywright_store_sqlite::SqliteStore;
 
-use crate::{Folder, error_chain, insert, insert_all, patiently, sample};
+use crate::{FILE, Folder, error_chain, insert, insert_all, patiently, sample};
 
-const FILE: &str = "KEYWRIGHT_TEST_FILE";
 const NUMBER: &str = "KEYWRIGHT_TEST_NUMBER";
 
 fn open_and_insert(file: impl AsRef<Path>, number: u32) {

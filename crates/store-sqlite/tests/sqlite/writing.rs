@@ -11,8 +11,8 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, Key, ListKeys, Name, Reach, Rename, Timestamp,
-    store::{KeyStore, Purge, StoreError, StoreErrorKind},
+    Environment, Key, ListKeys, Name, Reach, Timestamp, Workspace,
+    store::{KeyStore, Purge, Settings, StoreError, StoreErrorKind},
 };
 use keywright_store_sqlite::{Sharing, SqliteStore};
 
@@ -154,9 +154,10 @@ fn an_overwritten_name_does_not_remain_in_the_file() {
     let store = folder.store();
     let record = sample::named(1, "a name that occurs only once");
     insert(&store, &record).unwrap();
-    let rename = Rename::new(Some(Name::parse("x").unwrap()), None);
     let key = &record.key;
-    block_on(store.rename(&key.workspace, &key.id, record.version, &rename)).unwrap();
+    let mut settings = Settings::from(key);
+    settings.name = Name::parse("x").unwrap();
+    block_on(store.update(&key.workspace, &key.id, record.version, &settings)).unwrap();
     drop(store);
     let bytes = fs::read(folder.file()).unwrap();
     let old = key.name.as_str().as_bytes();
@@ -190,10 +191,11 @@ fn the_file_is_intact_after_many_kinds_of_writes() {
             scope.spawn(move || {
                 for record in chunk {
                     let key = &record.key;
-                    let name = Name::parse(&"ä".repeat(200)).unwrap();
-                    let rename = Rename::new(Some(name), None);
+                    let mut settings = Settings::from(key);
+                    settings.name = Name::parse(&"ä".repeat(200)).unwrap();
+                    settings.enabled = false;
                     block_on(async {
-                        store.rename(&key.workspace, &key.id, 1, &rename).await?;
+                        store.update(&key.workspace, &key.id, 1, &settings).await?;
                         store.touch(&[(key.id, sample::now())]).await?;
                         store.rehash(&key.id, 2, &record.credential).await
                     })
@@ -219,10 +221,56 @@ fn a_damaged_row_is_purged_like_any_other() {
         .execute("UPDATE keys SET permissions = 'no, permissions'", ())
         .unwrap();
     let later = sample::now().saturating_add(Duration::from_secs(1));
-    let purge = Purge::new(later, 10);
+    let purge = Purge::new(10).with_revoked_before(later);
     assert_eq!(block_on(store.purge(&purge)).unwrap(), 1);
     assert!(block_on(store.is_empty()).unwrap());
     folder.assert_intact();
+}
+
+#[test]
+fn a_purge_deletes_the_keys_that_were_revoked_or_expired_before_its_times_and_no_others() {
+    let time = |millis| Timestamp::from_millis(millis).unwrap();
+    let times = [None, Some(time(4)), Some(time(5))];
+    let workspaces = ["default", "other"].map(|name| Workspace::parse(name).unwrap());
+    let mut records = Vec::new();
+    for workspace in &workspaces {
+        for revoked_at in times {
+            for expires_at in times {
+                let mut record = sample::record(u32::try_from(records.len()).unwrap());
+                record.key.workspace = workspace.clone();
+                record.key.revoked_at = revoked_at;
+                record.key.expires_at = expires_at;
+                records.push(record);
+            }
+        }
+    }
+    let mut purges = vec![Purge::new(100)];
+    purges.push(Purge::new(100).with_revoked_before(time(5)));
+    purges.push(Purge::new(100).with_expired_before(time(5)));
+    purges.push(
+        Purge::new(100)
+            .with_revoked_before(time(5))
+            .with_expired_before(time(6)),
+    );
+    purges.extend(
+        purges
+            .clone()
+            .into_iter()
+            .map(|purge| purge.with_workspace(workspaces[1].clone())),
+    );
+    for purge in purges {
+        let folder = Folder::new();
+        let store = folder.store();
+        assert!(insert_all(&store, &records).iter().all(Result::is_ok));
+        let covered = records.iter().filter(|record| purge.covers(&record.key));
+        let count = u64::try_from(covered.count()).unwrap();
+        assert_eq!(block_on(store.purge(&purge)).unwrap(), count, "{purge:?}");
+        for record in &records {
+            let found = block_on(store.find(&record.key.id)).unwrap();
+            assert_eq!(found.is_none(), purge.covers(&record.key), "{purge:?}");
+        }
+        assert_eq!(block_on(store.purge(&purge)).unwrap(), 0, "{purge:?}");
+    }
 }
 
 #[test]
@@ -239,7 +287,7 @@ fn a_child_with_an_older_id_than_its_parent_is_purged_first() {
     let Key { id, workspace, .. } = &parent.key;
     block_on(store.revoke(workspace, id, Reach::Descendants, sample::now())).unwrap();
     let later = sample::now().saturating_add(Duration::from_secs(1));
-    let purge = Purge::new(later, 10);
+    let purge = Purge::new(10).with_revoked_before(later);
     assert_eq!(block_on(store.purge(&purge)).unwrap(), 1);
     assert!(block_on(store.find(id)).unwrap().is_some());
     assert_eq!(block_on(store.purge(&purge)).unwrap(), 1);
@@ -251,7 +299,7 @@ fn a_purge_searches_again_if_another_program_was_faster() {
     let folder = Folder::new();
     let store = folder.store();
     let other = folder.sqlite();
-    let purge = Purge::new(Timestamp::MAX, 10);
+    let purge = Purge::new(10).with_revoked_before(Timestamp::MAX);
     // If the purge is so fast that it finds and deletes the key at once, the next key is tried.
     let overtaken = (1..).step_by(2).any(|number| {
         let key = sample::record(number).key;
@@ -281,7 +329,7 @@ fn a_purge_searches_again_if_another_program_was_faster() {
 fn lineage_in_a_circle_is_revoked_once_and_kept_by_a_purge() {
     let folder = Folder::new();
     let store = folder.store();
-    // Only damage can record this: each key has received the other's secret.
+    // Each key has received the other's secret. Only damage can cause this.
     let [mut parent, mut child] = [1, 2].map(sample::record);
     parent.key.rotated_by = Some(child.key.id);
     child.key.parent = Some(parent.key.id);
@@ -293,7 +341,7 @@ fn lineage_in_a_circle_is_revoked_once_and_kept_by_a_purge() {
         let revoked = store.revoke(workspace, id, Reach::Descendants, sample::now());
         assert_eq!(block_on(revoked).unwrap().count, count);
     }
-    let everything = Purge::new(Timestamp::MAX, 100);
+    let everything = Purge::new(100).with_revoked_before(Timestamp::MAX);
     assert_eq!(block_on(store.purge(&everything)).unwrap(), 0);
     for record in [&parent, &child] {
         assert!(block_on(store.find(&record.key.id)).unwrap().is_some());
