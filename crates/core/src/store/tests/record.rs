@@ -1,7 +1,7 @@
 //! Tests of the rules of a record.
 
 use crate::{
-    Environment, Key, KeyId, Name, Permissions, Timestamp, Workspace,
+    Attributes, Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp, Workspace,
     hash::{Credential, StoredHash, Tag},
     store::{Record, Retire, Settings, StoreErrorKind},
 };
@@ -96,10 +96,40 @@ fn a_key_is_retired_once_while_it_is_active_and_never_expires_later() {
     }
     let mut expired = record();
     expired.key.expires_at = Some(at(3));
-    assert_eq!(
-        expired.retire(1, Retire::Now, id(SUCCESSOR), at(3)),
-        Err(StoreErrorKind::Conflict)
-    );
+    let mut disabled = record();
+    disabled.key.enabled = false;
+    for mut inactive in [expired, disabled] {
+        let before = inactive.clone();
+        assert_eq!(
+            inactive.retire(1, Retire::Now, id(SUCCESSOR), at(3)),
+            Err(StoreErrorKind::Conflict)
+        );
+        assert_eq!(inactive, before);
+    }
+}
+
+#[test]
+fn an_update_replaces_all_settings_together_and_nothing_else() {
+    let mut record = record();
+    record.key.owner = Some("user:1".parse().unwrap());
+    record.key.parent = Some(id(SUCCESSOR));
+    record.key.last_used_at = Some(at(1));
+    let before = record.clone();
+    let mut other = before.key.clone();
+    other.name = Name::parse("other").unwrap();
+    other.permissions = "calls:read".parse().unwrap();
+    other.metadata = Some(Metadata::parse("{}").unwrap());
+    other.attributes = Some(Attributes::parse("{}").unwrap());
+    other.enabled = false;
+    other.expires_at = Some(at(5));
+    other.allowed_ips = Some("192.0.2.1".parse().unwrap());
+    assert_eq!(record.update(1, Settings::from(&other)), Ok(()));
+    assert_eq!(record.key, other);
+    assert_eq!(record.version, 2);
+    // An expired and disabled key can be changed back.
+    assert_eq!(record.update(2, Settings::from(&before.key)), Ok(()));
+    assert_eq!(record.key, before.key);
+    assert_eq!(record.credential, before.credential);
 }
 
 #[test]
