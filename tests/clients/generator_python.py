@@ -5,6 +5,7 @@ import os
 from openapi_client import (
     APIKeysApi,
     ApiClient,
+    ApiKeyChange,
     ApiKeyNotValid,
     ApiKeyNotValidReason,
     ApiKeyRotation,
@@ -34,6 +35,12 @@ assert is_valid(first) and is_valid(second)
 now = ApiKeyRotation(expire_previous=ApiKeyRotationExpirePrevious("now"))
 third = api.rotate_api_key(second.id, api_key_rotation=now)
 assert not is_valid(second) and is_valid(third)
+change = ApiKeyChange(name="Renamed", allowed_ips=["10.0.0.0/8"])
+assert api.update_api_key(third.id, change, if_match="*").allowed_ips == ["10.0.0.0/8"]
+# A field that is set to `None` is sent as `null`.
+cleared = api.update_api_key(third.id, ApiKeyChange(metadata=None, allowed_ips=None, enabled=True))
+assert cleared.name == "Renamed" and cleared.allowed_ips is None, cleared
+assert api.get_own_api_key().status.value == "active"
 assert api.list_api_keys(limit=1).data[0].id == third.id
 for key in (first, third):
     assert api.revoke_api_key(key.id).message == "API key revoked."

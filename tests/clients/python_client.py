@@ -5,12 +5,16 @@ import os
 from keywright_client import AuthenticatedClient
 from keywright_client.api.api_keys import (
     create_api_key,
+    get_own_api_key,
     list_api_keys,
     revoke_api_key,
     rotate_api_key,
+    update_api_key,
     verify_api_key,
 )
 from keywright_client.models import (
+    ApiKey,
+    ApiKeyChange,
     ApiKeyCreated,
     ApiKeyNotValid,
     ApiKeyNotValidReason,
@@ -50,6 +54,15 @@ second = rotate(first)
 assert is_valid(first) and is_valid(second)
 third = rotate(second, body=ApiKeyRotation(ApiKeyRotationExpirePreviousType0.NOW))
 assert not is_valid(second) and is_valid(third)
+def update(key, **fields):
+    changed = update_api_key.sync(key.id, client=client, body=ApiKeyChange(**fields), if_match="*")
+    return successful(changed, ApiKey)
+
+
+assert update(third, name="Renamed", allowed_ips=["10.0.0.0/8"]).allowed_ips == ["10.0.0.0/8"]
+cleared = update(third, metadata=None, allowed_ips=None, enabled=True)
+assert cleared.name == "Renamed" and cleared.allowed_ips is None, cleared
+assert successful(get_own_api_key.sync(client=client), ApiKey).status.value == "active"
 newest = successful(list_api_keys.sync(client=client, limit=1), ApiKeyPage)
 assert newest.data[0].id == third.id
 for key in (first, third):

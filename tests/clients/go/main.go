@@ -62,6 +62,16 @@ func main() {
 	successful(err)
 	check(!isValid(second) && isValid(third), "rotated without an overlap")
 
+	change := *openapi.NewApiKeyChange()
+	change.SetAllowedIps([]string{"10.0.0.0/8"})
+	changed, _, err := api.UpdateApiKey(authenticated, third.Id).IfMatch("*").ApiKeyChange(change).Execute()
+	successful(err)
+	check(len(changed.AllowedIps) == 1, "updated")
+
+	own, _, err := api.GetOwnApiKey(authenticated).Execute()
+	successful(err)
+	check(own.Status == "active", "found itself")
+
 	page, _, err := api.ListApiKeys(authenticated).Limit(1).Execute()
 	successful(err)
 	check(page.Data[0].Id == third.Id, "listed")

@@ -1,8 +1,16 @@
 // Creates, verifies, rotates and revokes keys with the client of @hey-api/openapi-ts.
 
 import { check, data, token, url } from "./environment";
-import { createApiKey, listApiKeys, revokeApiKey, rotateApiKey, verifyApiKey } from "./hey";
-import type { ApiKeyCreated, ApiKeyRotation } from "./hey";
+import {
+  createApiKey,
+  getOwnApiKey,
+  listApiKeys,
+  revokeApiKey,
+  rotateApiKey,
+  updateApiKey,
+  verifyApiKey,
+} from "./hey";
+import type { ApiKey, ApiKeyChange, ApiKeyCreated, ApiKeyRotation } from "./hey";
 import { client } from "./hey/client.gen";
 
 client.setConfig({ baseUrl: url, auth: token });
@@ -22,6 +30,10 @@ async function rotate({ id }: ApiKeyCreated, body?: ApiKeyRotation): Promise<Api
   return data(await rotateApiKey({ path: { id }, body }));
 }
 
+async function update({ id }: ApiKeyCreated, body: ApiKeyChange): Promise<ApiKey> {
+  return data(await updateApiKey({ path: { id }, body, headers: { "If-Match": "*" } }));
+}
+
 async function main(): Promise<void> {
   const first = data(await createApiKey({ body: { name: "TypeScript" } }));
   check(await isValid(first), "created");
@@ -29,6 +41,11 @@ async function main(): Promise<void> {
   check((await isValid(first)) && (await isValid(second)), "rotated with an overlap");
   const third = await rotate(second, { expire_previous: "now" });
   check(!(await isValid(second)) && (await isValid(third)), "rotated without an overlap");
+  const changed = await update(third, { metadata: { team: "a" }, allowed_ips: ["10.0.0.0/8"] });
+  check(changed.metadata?.team === "a" && changed.allowed_ips?.length === 1, "updated");
+  const cleared = await update(third, { metadata: null, allowed_ips: null, enabled: true });
+  check(cleared.metadata === null && cleared.allowed_ips === null, "cleared");
+  check(data(await getOwnApiKey()).status === "active", "found itself");
   const page = data(await listApiKeys({ query: { limit: 1 } }));
   check(page.data[0]?.id === third.id, "listed");
   for (const key of [first, third]) {

@@ -29,6 +29,11 @@ async function rotate({ id }: Issued, body?: components["schemas"]["ApiKeyRotati
   return data(await client.POST("/v1/api-keys/{id}/rotate", { params, body }));
 }
 
+async function update({ id }: Issued, body: components["schemas"]["ApiKeyChange"]) {
+  const params = { path: { id }, header: { "If-Match": "*" } };
+  return data(await client.PATCH("/v1/api-keys/{id}", { params, body }));
+}
+
 async function revoke({ id }: Issued): Promise<void> {
   const params = { path: { id } };
   const revoked = data(await client.DELETE("/v1/api-keys/{id}", { params }));
@@ -42,6 +47,11 @@ async function main(): Promise<void> {
   check((await isValid(first)) && (await isValid(second)), "rotated with an overlap");
   const third = await rotate(second, { expire_previous: "now" });
   check(!(await isValid(second)) && (await isValid(third)), "rotated without an overlap");
+  const changed = await update(third, { metadata: { team: "a" }, allowed_ips: ["10.0.0.0/8"] });
+  check(changed.metadata?.team === "a" && changed.allowed_ips?.length === 1, "updated");
+  const cleared = await update(third, { metadata: null, allowed_ips: null, enabled: true });
+  check(cleared.metadata === null && cleared.allowed_ips === null, "cleared");
+  check(data(await client.GET("/v1/api-keys/self")).status === "active", "found itself");
   const page = data(await client.GET("/v1/api-keys", { params: { query: { limit: 1 } } }));
   check(page.data[0]?.id === third.id, "listed");
   for (const key of [first, third]) {

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::body::Body;
 use http::Request;
 use keywright_core::{
-    Caller, Environment, KeyId, Keywright, Workspace,
+    Caller, Environment, KeyId, Keywright, Status, Workspace,
     store::{KeyStore, Record},
 };
 use keywright_http_tower::ApiKeys;
@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 use crate::common::{TestResponse, open, request, send, stores};
 
 /// The kinds of keys of the victim.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "active",
+    "disabled",
     "expired",
     "revoked",
     "rotated",
@@ -82,6 +83,12 @@ impl World {
         let revoke = format!("/{}", world.victims["revoked"].id);
         let revoked = world.send(&world.owner, "DELETE", &revoke, &[], None).await;
         assert_eq!(revoked.status, 200);
+        let disabled = format!("/{}", world.victims["disabled"].id);
+        let pause = json!({"enabled": false});
+        let paused = world
+            .send(&world.owner, "PATCH", &disabled, &[], Some(&pause))
+            .await;
+        assert_eq!(paused.status, 200);
         world
     }
 
@@ -139,6 +146,12 @@ fn requests_by_path(id: &str) -> Vec<(&'static str, String, Option<Value>)> {
         ("HEAD", key.clone(), None),
         ("PATCH", key.clone(), Some(json!({"name": "theirs"}))),
         ("PATCH", key.clone(), Some(json!({"metadata": {}}))),
+        ("PATCH", key.clone(), Some(json!({"enabled": false}))),
+        (
+            "PATCH",
+            key.clone(),
+            Some(json!({"permissions": [], "expires_at": null, "allowed_ips": null})),
+        ),
         ("DELETE", key.clone(), None),
         ("DELETE", format!("{key}?cascade=false"), None),
         ("DELETE", format!("{key}?cascade=true"), None),
@@ -203,6 +216,7 @@ async fn check_all(world: &World) -> usize {
                 format!("search={kind}"),
                 format!("search={}", kind.to_uppercase()),
                 format!("search={kind}&status=active"),
+                format!("search={kind}&status=disabled"),
                 format!("search={kind}&status=expired"),
                 format!("search={kind}&status=revoked"),
             ] {
@@ -272,8 +286,8 @@ async fn check_all(world: &World) -> usize {
             let record = world.store.find(&victim.id).await.unwrap().unwrap();
             let result = world.keys.verifier().verify(victim.token.as_bytes()).await;
             let key = &record.key;
-            let active = key.revoked_at.is_none() && !key.is_expired(world.keys.issuer().now());
-            assert_eq!(result.is_ok(), active);
+            let status = key.status(world.keys.issuer().now());
+            assert_eq!(result.is_ok(), status == Status::Active);
         }
     }
     checks
@@ -283,7 +297,7 @@ async fn check_all(world: &World) -> usize {
 async fn a_foreign_key_is_404_and_unchanged_however_it_is_named() {
     for (store, _folder) in stores() {
         let world = World::new(store).await;
-        // 3 strangers and 8 kinds of keys, without the `test` key for the caller that may see it.
-        assert_eq!(check_all(&world).await, 658);
+        // 3 strangers and 9 kinds of keys, without the `test` key for the caller that may see it.
+        assert_eq!(check_all(&world).await, 869);
     }
 }

@@ -5,12 +5,13 @@ use std::env;
 use openapi::{
     apis::{
         api_keys_api::{
-            create_api_key, list_api_keys, revoke_api_key, rotate_api_key, verify_api_key,
+            create_api_key, get_own_api_key, list_api_keys, revoke_api_key, rotate_api_key,
+            update_api_key, verify_api_key,
         },
         configuration::Configuration,
     },
     models::{
-        ApiKeyNotValidReason, ApiKeyRotation, ApiKeyRotationExpirePrevious, ApiKeyToCreate,
+        ApiKeyChange, ApiKeyNotValidReason, ApiKeyRotation, ApiKeyRotationExpirePrevious, ApiKeyToCreate,
         ApiKeyToVerify, ApiKeyVerdict,
     },
 };
@@ -57,7 +58,22 @@ async fn main() {
     assert!(!is_valid(&second.id, &second.secret).await);
     assert!(is_valid(&third.id, &third.secret).await);
 
-    let page = list_api_keys(&client, None, Some(1), None, None, None)
+    let mut change = ApiKeyChange::new();
+    change.allowed_ips = Some(Some(vec!["10.0.0.0/8".into()]));
+    let changed = update_api_key(&client, &third.id, change, Some("*"))
+        .await
+        .unwrap();
+    assert_eq!(changed.allowed_ips.unwrap(), ["10.0.0.0/8"]);
+    let mut change = ApiKeyChange::new();
+    change.allowed_ips = Some(None);
+    let cleared = update_api_key(&client, &third.id, change, None)
+        .await
+        .unwrap();
+    assert_eq!(cleared.allowed_ips, None);
+    let own = get_own_api_key(&client).await.unwrap();
+    assert_eq!(own.owner, None);
+
+    let page = list_api_keys(&client, None, Some(1), None, None, None, None)
         .await
         .unwrap();
     assert_eq!(page.data[0].id, third.id);
