@@ -10,7 +10,7 @@ use std::sync::{
 use futures_executor::block_on;
 use keywright_core::{
     Caller, Clock, Config, Environment, IssueError, Keywright, ListKeys, ListStart, MemoryStore,
-    Name, NewKey, Page, Prefix, Reach, Scheme, Status, Timestamp, Workspace,
+    Name, NewKey, Owner, Page, Prefix, Reach, Scheme, Status, Timestamp, Workspace,
 };
 
 /// A clock that advances by a minute at each call, so that no two keys have the same creation time.
@@ -115,11 +115,14 @@ fn a_cursor_is_accepted_only_by_its_list() {
     active.status = Some(Status::Active);
     let mut searched = next_page.clone();
     searched.search = Some("ci".into());
+    let mut owned = next_page.clone();
+    owned.owner = Some(owner("user:1"));
     let foreign = [
         (caller("other"), next_page.clone()),
         (acme.clone().with_environment(Environment::Test), next_page),
         (acme.clone(), active),
         (acme.clone(), searched),
+        (acme.clone(), owned),
     ];
     for (caller, request) in foreign {
         let error = list(&keys, &caller, request).unwrap_err();
@@ -143,6 +146,92 @@ fn a_cursor_is_accepted_only_by_its_list() {
     ] {
         let error = list(&keys, &acme, request(ListStart::After(damaged.into()))).unwrap_err();
         assert!(matches!(error, IssueError::Cursor), "{damaged}");
+    }
+}
+
+fn owner(text: &str) -> Owner {
+    Owner::parse(text).unwrap()
+}
+
+/// Creates two keys for each of three owners, in turn. The name of a key is that of its owner, with
+/// a number.
+fn add_owned_keys(keys: &Keywright) {
+    for number in 0..2 {
+        for text in ["user:1", "user:12", "user:2"] {
+            let member = caller("acme").with_owner(owner(text));
+            let new = NewKey::new(Name::parse(&format!("{text} {number}")).unwrap());
+            block_on(keys.issuer().create(&member, new)).unwrap();
+        }
+    }
+}
+
+/// Returns the names of the keys on all pages of one key.
+fn walk(keys: &Keywright, caller: &Caller, of: Option<Owner>) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut start = ListStart::Offset(0);
+    loop {
+        let mut wanted = request(start);
+        wanted.owner.clone_from(&of);
+        wanted.limit = 1;
+        let page = list(keys, caller, wanted).unwrap();
+        names.extend(page.keys.iter().map(|key| key.name.to_string()));
+        let Some(cursor) = page.next else {
+            return names;
+        };
+        start = ListStart::After(cursor);
+    }
+}
+
+#[test]
+fn a_list_by_owner_shows_the_keys_of_that_owner_alone() {
+    let keys = library();
+    add_owned_keys(&keys);
+    let admin = caller("acme");
+    for of in ["user:1", "user:12", "user:2"] {
+        let expected = [1, 0].map(|number| format!("{of} {number}"));
+        assert_eq!(walk(&keys, &admin, Some(owner(of))), expected);
+        assert_eq!(walk(&keys, &caller("other"), Some(owner(of))), [""; 0]);
+    }
+    assert_eq!(walk(&keys, &admin, Some(owner("user:"))), [""; 0]);
+    assert_eq!(walk(&keys, &admin, None).len(), 11);
+}
+
+#[test]
+fn a_caller_that_reads_its_own_keys_sees_no_others() {
+    let keys = library();
+    add_owned_keys(&keys);
+    let workspace = Workspace::parse("acme").unwrap();
+    let member =
+        Caller::new(workspace, "api_keys.own:read".parse().unwrap()).with_owner(owner("user:1"));
+    let own = ["user:1 1", "user:1 0"];
+    assert_eq!(walk(&keys, &member, None), own);
+    assert_eq!(walk(&keys, &member, Some(owner("user:1"))), own);
+    for of in ["user:12", "user:2", "unknown"] {
+        assert_eq!(walk(&keys, &member, Some(owner(of))), [""; 0]);
+        let mut wanted = request(ListStart::Offset(0));
+        wanted.owner = Some(owner(of));
+        let page = list(&keys, &member, wanted.clone()).unwrap();
+        assert_eq!((page.next, page.total), (None, Some(0)));
+        wanted.start = ListStart::After("not a cursor".into());
+        assert_eq!(list(&keys, &member, wanted).unwrap().total, None);
+    }
+}
+
+#[test]
+fn a_cursor_of_one_owner_is_rejected_by_the_list_of_another() {
+    let keys = library();
+    add_owned_keys(&keys);
+    let admin = caller("acme");
+    let mut wanted = request(ListStart::Offset(0));
+    wanted.limit = 1;
+    wanted.owner = Some(owner("user:1"));
+    let cursor = list(&keys, &admin, wanted.clone()).unwrap().next.unwrap();
+    wanted.start = ListStart::After(cursor);
+    assert_eq!(list(&keys, &admin, wanted.clone()).unwrap().keys.len(), 1);
+    for of in [Some(owner("user:12")), Some(owner("user:2")), None] {
+        wanted.owner = of;
+        let error = list(&keys, &admin, wanted.clone()).unwrap_err();
+        assert!(matches!(error, IssueError::Cursor), "{error:?}");
     }
 }
 

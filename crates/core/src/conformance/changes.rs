@@ -7,18 +7,38 @@ use std::{
 };
 
 use super::{
-    fixture::{at, child_of, credential, now, record, successor_of},
+    fixture::{at, child_of, credential, name, now, record, successor_of},
     handle::{Handle, race},
     harness::Harness,
 };
 use crate::{
-    KeyId, Reach, Status,
+    Attributes, Key, KeyId, Metadata, Reach, Status,
     store::{Record, Retire, Stamp},
 };
 
 /// The longest time within which a handle must invalidate records that another handle changed. The
 /// bound that a store documents is shorter. The store's own tests check that bound.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Updates of one setting each, after which no verifier may use an older copy.
+const UPDATES: [(&str, fn(&mut Key)); 8] = [
+    ("a rename", |key| key.name = name("new")),
+    ("narrowed permissions", |key| {
+        key.permissions = "calls:read".parse().unwrap();
+    }),
+    ("a pause", |key| key.enabled = false),
+    ("a resumption", |key| key.enabled = true),
+    ("an earlier expiry", |key| key.expires_at = Some(at(1_000))),
+    ("other addresses", |key| {
+        key.allowed_ips = Some("192.0.2.1".parse().unwrap());
+    }),
+    ("other metadata", |key| {
+        key.metadata = Some(Metadata::parse("{}").unwrap());
+    }),
+    ("other attributes", |key| {
+        key.attributes = Some(Attributes::parse("{}").unwrap());
+    }),
+];
 
 /// Tests clause 13, changes.
 pub fn changes(harness: &impl Harness) {
@@ -31,7 +51,12 @@ pub fn changes(harness: &impl Harness) {
     touch_invalidates_nothing(store);
     own_changes_are_invalidated_before_they_are_acknowledged(store);
     changes_by_other_handles_are_invalidated_in_time(store, other);
-    changes_are_invalidated_after_the_commit(&handles);
+    changes_are_invalidated_after_the_commit(&handles, "revocation", |store, key| {
+        store.revoke_key(key);
+    });
+    changes_are_invalidated_after_the_commit(&handles, "pause", |store, key| {
+        store.change(key, |key| key.enabled = false);
+    });
 }
 
 impl<H: Harness> Handle<'_, H> {
@@ -83,10 +108,11 @@ fn own_changes_are_invalidated_before_they_are_acknowledged<H: Harness>(store: &
     };
     for _ in 0..5 {
         let key = store.add(record("changed"));
-        check(&key, "a rename", &|current| {
-            let result = store.rename(current, "new");
-            assert!(result.is_ok(), "{result:?}");
-        });
+        for (update, change) in UPDATES {
+            check(&key, update, &|current| {
+                store.change(current, change);
+            });
+        }
         check(&key, "a rehash", &|current| {
             let result = store.rehash(current, &credential(7));
             assert!(result.is_ok(), "{result:?}");
@@ -117,20 +143,30 @@ fn changes_by_other_handles_are_invalidated_in_time<H: Harness>(
 ) {
     for _ in 0..20 {
         let key = store.add(record("changed elsewhere"));
-        let before = other.stamp(&key.key.id);
-        other.read(&key.key.id);
-        store.revoke_key(&key);
-        assert!(
-            other.wait_until(|| !other.is_fresh(&key.key.id, before)),
-            "a handle kept a copy valid after another handle had changed the record"
-        );
+        let changes: [&dyn Fn(); 2] = [
+            &|| drop(store.change(&key, |key| key.enabled = false)),
+            &|| store.revoke_key(&key),
+        ];
+        for change in changes {
+            let before = other.stamp(&key.key.id);
+            other.read(&key.key.id);
+            change();
+            assert!(
+                other.wait_until(|| !other.is_fresh(&key.key.id, before)),
+                "a handle kept a copy valid after another handle had changed the record"
+            );
+        }
     }
 }
 
-fn changes_are_invalidated_after_the_commit<H: Harness>(handles: &[Handle<'_, H>]) {
+fn changes_are_invalidated_after_the_commit<H: Harness>(
+    handles: &[Handle<'_, H>],
+    change: &str,
+    make: impl Fn(&Handle<'_, H>, &Record) + Sync,
+) {
     let [store, ..] = handles else { unreachable!() };
     for _ in 0..20 {
-        let key = store.add(record("read while it is revoked"));
+        let key = store.add(record("read while it is changed"));
         let id = key.key.id;
         let acknowledged = AtomicBool::new(false);
         // The first thread revokes through the first handle, and the fourth reads through it.
@@ -138,7 +174,7 @@ fn changes_are_invalidated_after_the_commit<H: Harness>(handles: &[Handle<'_, H>
             let mut active_stamps = Vec::new();
             if thread == 0 {
                 thread::sleep(Duration::from_millis(2));
-                store.revoke_key(&key);
+                make(store, &key);
                 acknowledged.store(true, Ordering::SeqCst);
                 return active_stamps;
             }
@@ -159,7 +195,7 @@ fn changes_are_invalidated_after_the_commit<H: Harness>(handles: &[Handle<'_, H>
                 } else {
                     handle.wait_until(all_stale)
                 },
-                "kept a copy valid that was read before the revocation"
+                "kept a copy valid that was read before the {change}"
             );
         }
     }

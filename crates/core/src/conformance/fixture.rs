@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Environment, Key, KeyId, Name, Permissions, Timestamp, Workspace, base62,
+    Environment, Key, KeyId, Name, Owner, Permissions, Timestamp, Workspace, base62,
     hash::{Credential, StoredHash, Tag},
     store::{Record, StoreError, StoreErrorKind},
 };
@@ -85,6 +85,18 @@ pub(super) fn record_in(tenant: &str, text: &str) -> Record {
 /// Sets the time at which the key expires.
 pub(super) fn expiring(mut record: Record, end: Timestamp) -> Record {
     record.key.expires_at = Some(end);
+    record
+}
+
+/// Pauses the key.
+pub(super) const fn disabled(mut record: Record) -> Record {
+    record.key.enabled = false;
+    record
+}
+
+/// Sets the owner of the key.
+pub(super) fn owned(mut record: Record, owner: &str) -> Record {
+    record.key.owner = Some(Owner::parse(owner).unwrap());
     record
 }
 

@@ -1,13 +1,16 @@
 //! Clause 15: a store returns every value exactly as it received it.
 
 use super::{
-    fixture::{at, child_of, expiring, now, received_by, record, record_in, workspace},
+    fixture::{
+        at, child_of, disabled, expiring, now, owned, received_by, record, record_in, unused_id,
+        workspace,
+    },
     handle::{Handle, race},
     harness::Harness,
 };
 use crate::{
-    Environment, KeyId, ListKeys, Metadata, Name, Permission, Permissions, Prefix, Reach,
-    Timestamp, Workspace,
+    AllowedIps, Attributes, Environment, Key, KeyId, ListKeys, Metadata, Name, Owner, Permission,
+    Permissions, Prefix, Reach, Timestamp, Workspace,
     hash::{Credential, StoredHash, Tag},
     store::{Record, Retire},
 };
@@ -101,6 +104,10 @@ fn inserted_values_are_kept<H: Harness>(
         .into_iter()
         .chain(permissions())
         .chain(metadata())
+        .chain(attributes())
+        .chain(owners())
+        .chain(addresses())
+        .chain([disabled(record("disabled")), longest_values()])
         .chain(credentials())
         .chain(times())
         .chain(ids())
@@ -161,20 +168,89 @@ fn permissions() -> Vec<Record> {
         .into()
 }
 
+/// Returns JSON objects that a store must keep as they are written, up to the maximum length.
+fn objects() -> [String; 6] {
+    [
+        "{}".into(),
+        "{ \"b\" : 1 , \"a\":\t2 ,\"b\":1.0 }\n".into(),
+        r#"{"a":null,"b":[1,-0.5,1e300,true,{"c":{}}],"":""}"#.into(),
+        r#"{"ключ":"🔑\u0000\n\"\\ مفتاح","max":18446744073709551615,"min":-9223372036854775808}"#
+            .into(),
+        format!(r#"{{"a":"{}"}}"#, "x".repeat(Metadata::MAX_LENGTH - 8)),
+        // The longest object that JSON can escape: a store that wraps it in JSON doubles it.
+        format!("{{{}}}", "\n".repeat(Metadata::MAX_LENGTH - 2)),
+    ]
+}
+
 fn metadata() -> Vec<Record> {
-    let longest = format!(r#"{{"a":"{}"}}"#, "x".repeat(Metadata::MAX_LENGTH - 8));
-    let texts = [
-        "{}",
-        r#"{"a":null,"b":[1,-0.5,1e300,true,{"c":{}}],"":""}"#,
-        r#"{"ключ":"🔑\u0000\n\"\\ مفتاح","max":18446744073709551615,"min":-9223372036854775808}"#,
-        &longest,
-    ];
-    let with_metadata = |text: &str| {
+    let with_metadata = |text: String| {
         let mut record = record("annotated");
-        record.key.metadata = Some(Metadata::parse(text).unwrap());
+        record.key.metadata = Some(Metadata::parse(&text).unwrap());
         record
     };
-    texts.map(with_metadata).into()
+    objects().map(with_metadata).into()
+}
+
+fn attributes() -> Vec<Record> {
+    let with_attributes = |text: String| {
+        let mut record = record("with attributes");
+        record.key.attributes = Some(Attributes::parse(&text).unwrap());
+        record
+    };
+    objects().map(with_attributes).into()
+}
+
+fn owners() -> Vec<Record> {
+    let visible: String = ('!'..='~').collect();
+    ["a", "0", "user:42", "null", &visible, &longest_owner()]
+        .map(|owner| owned(record("owned"), owner))
+        .into()
+}
+
+fn longest_owner() -> String {
+    "o".repeat(Owner::MAX_LENGTH)
+}
+
+fn addresses() -> Vec<Record> {
+    let with_addresses = |text: String| {
+        let mut record = record("restricted");
+        record.key.allowed_ips = Some(text.parse().unwrap());
+        record
+    };
+    [
+        "0.0.0.0/0,::/0",
+        "0.0.0.0",
+        "255.255.255.255,::1",
+        "::ffff:192.0.2.0/120,10.0.0.0/8,2001:db8::/32,10.0.0.0/9",
+        &most_addresses(),
+    ]
+    .map(|text| with_addresses(text.into()))
+    .into()
+}
+
+/// Returns the maximum number of prefixes, each of which has the maximum length as text.
+fn most_addresses() -> String {
+    let longest = |number| format!("fdff:ffff:ffff:ffff:ffff:ffff:ff{number:02x}:fffe/127");
+    let prefixes: Vec<String> = (0..AllowedIps::MAX_COUNT).map(longest).collect();
+    prefixes.join(",")
+}
+
+/// Creates a record with the longest value of each optional field.
+fn longest_values() -> Record {
+    let mut record = owned(disabled(record("longest values")), &longest_owner());
+    set_longest(&mut record.key);
+    record.key.predecessor = Some(unused_id());
+    record.key.workspace = workspace(&"w".repeat(Workspace::MAX_LENGTH));
+    record
+}
+
+/// Sets the optional settings to their longest values.
+fn set_longest(key: &mut Key) {
+    let [.., longest] = objects();
+    key.metadata = Some(Metadata::parse(&longest).unwrap());
+    key.attributes = Some(Attributes::parse(&longest).unwrap());
+    key.allowed_ips = Some(most_addresses().parse().unwrap());
+    key.expires_at = Some(Timestamp::MAX);
 }
 
 fn credentials() -> Vec<Record> {
@@ -277,6 +353,20 @@ fn updated_values_are_kept<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_,
         assert_stored(store, &child);
         ids.extend([parent.key.id, used.id, child.key.id, successor.key.id]);
     }
+    let mut changed = store.add(record("with all settings and with none"));
+    for _ in 0..2 {
+        changed = store.change(&changed, set_longest);
+        assert_stored(other, &changed);
+        changed = store.change(&changed, |key| {
+            key.metadata = None;
+            key.attributes = None;
+            key.allowed_ips = None;
+            key.expires_at = None;
+        });
+        assert_stored(other, &changed);
+    }
+    store.change(&changed, set_longest);
+    ids.push(changed.key.id);
     let page = store.list(&workspace("acme"), &ListKeys::new().with_limit(100));
     assert!(
         page.keys.is_sorted_by_key(|key| std::cmp::Reverse(key.id)),

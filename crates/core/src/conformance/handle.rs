@@ -131,6 +131,18 @@ impl<'h, H: Harness> Handle<'h, H> {
         )
     }
 
+    /// Changes settings of the record, and returns the record after the change. Panics if the store
+    /// rejects the update.
+    #[track_caller]
+    pub(super) fn change(&self, record: &Record, change: impl FnOnce(&mut Key)) -> Record {
+        let mut changed = record.clone();
+        change(&mut changed.key);
+        match self.update(record, &changed.key) {
+            Ok(VersionedKey { version, .. }) => Record { version, ..changed },
+            Err(error) => panic!("the store failed to update a key: {error:?}"),
+        }
+    }
+
     /// Replaces the name of the record.
     pub(super) fn rename(&self, record: &Record, to: &str) -> Result<VersionedKey, StoreError> {
         let changed = Key {

@@ -1,13 +1,17 @@
 //! Clause 1: an insert never replaces a record, and a parent must be active.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::{
     fixture::{
-        assert_rejected, at, child_of, credential, expiring, moved_to, name, now, record,
+        assert_rejected, at, child_of, credential, disabled, expiring, moved_to, name, now, record,
         record_in, unused_id, workspace,
     },
     handle::{Handle, race},
     harness::Harness,
 };
+#[cfg(doc)]
+use crate::Key;
 use crate::{
     Environment, KeyId, Permissions, Reach, Timestamp,
     store::{Record, StoreErrorKind},
@@ -20,10 +24,13 @@ pub fn atomic_insert(harness: &impl Harness) {
     no_upsert(store);
     ids_are_case_sensitive(store);
     parent_must_be_active(store);
+    parent_must_be_enabled(&handles);
     parent_is_active_until_it_expires(store);
     child_expires_no_later_than_its_parent(store);
+    parents_in_all_states_are_admitted_by_the_rule(store);
     one_concurrent_insert_succeeds(&handles);
     concurrent_child_is_rejected_or_revoked(&handles);
+    child_inserted_after_a_pause_is_rejected(&handles);
 }
 
 fn no_upsert<H: Harness>(store: &Handle<'_, H>) {
@@ -149,6 +156,60 @@ fn parent_must_be_active<H: Harness>(store: &Handle<'_, H>) {
         "an insert of a child changed its parent"
     );
     store.add(child_of(&child));
+}
+
+fn parent_must_be_enabled<H: Harness>(handles: &[Handle<'_, H>]) {
+    let [store, other, _] = handles else {
+        unreachable!()
+    };
+    let inserted = store.add(disabled(record("disabled")));
+    assert_child_is_rejected(store, &inserted, now(), "a child of a disabled parent");
+
+    let mut parent = store.add(record("paused and resumed"));
+    for _ in 0..3 {
+        store.add(child_of(&parent));
+        parent = other.change(&parent, |key| key.enabled = false);
+        assert_child_is_rejected(
+            store,
+            &parent,
+            now(),
+            "a child of a parent that another handle has paused",
+        );
+        parent = other.change(&parent, |key| key.enabled = true);
+    }
+    store.add(child_of(&parent));
+}
+
+/// Compares the store with [`Key::admits`] for parents in all states.
+fn parents_in_all_states_are_admitted_by_the_rule<H: Harness>(store: &Handle<'_, H>) {
+    let ends = [None, Some(at(-1)), Some(at(0)), Some(at(1)), Some(at(2))];
+    for (enabled, revoked) in [(true, false), (false, false), (true, true), (false, true)] {
+        for parent_end in ends {
+            let mut parent = record("parent");
+            parent.key.enabled = enabled;
+            parent.key.expires_at = parent_end;
+            let parent = store.add(parent);
+            if revoked {
+                store.revoke_key(&parent);
+            }
+            let parent = store.read(&parent.key.id);
+            for end in ends {
+                let mut child = child_of(&parent);
+                child.key.expires_at = end;
+                let result = store.insert(&child, now());
+                let parent = &parent.key;
+                if parent.admits(&child.key, now()) {
+                    assert!(
+                        result.is_ok(),
+                        "rejected a child that expires at {end:?} of the parent {parent:?}: {result:?}"
+                    );
+                } else {
+                    let call = format!("a child that expires at {end:?} of the parent {parent:?}");
+                    assert_rejected(result, StoreErrorKind::Conflict, &call);
+                }
+            }
+        }
+    }
 }
 
 fn parent_is_active_until_it_expires<H: Harness>(store: &Handle<'_, H>) {
@@ -289,5 +350,36 @@ fn concurrent_child_is_rejected_or_revoked<H: Harness>(handles: &[Handle<'_, H>]
                 assert_eq!(stored, None, "round {round}: stored a rejected child");
             }
         }
+    }
+}
+
+fn child_inserted_after_a_pause_is_rejected<H: Harness>(handles: &[Handle<'_, H>]) {
+    let [store, ..] = handles else { unreachable!() };
+    for round in 0..10 {
+        let parent = store.add(record("paused meanwhile"));
+        let paused = AtomicBool::new(false);
+        race(handles, 3, |thread, store| {
+            if thread == 0 {
+                store.change(&parent, |key| key.enabled = false);
+                paused.store(true, Ordering::SeqCst);
+                return;
+            }
+            // The limit ends the loop if the update panics.
+            for _ in 0..10_000 {
+                let late = paused.load(Ordering::SeqCst);
+                let child = child_of(&parent);
+                match store.insert(&child, now()) {
+                    Ok(()) => assert!(
+                        !late,
+                        "round {round}: inserted a child after its parent was paused"
+                    ),
+                    rejected => {
+                        let call = "an insert of a child of a paused parent";
+                        assert_rejected(rejected, StoreErrorKind::Conflict, call);
+                        break;
+                    }
+                }
+            }
+        });
     }
 }

@@ -8,7 +8,8 @@ use std::{
 
 use super::{
     fixture::{
-        assert_rejected, at, child_of, credential, expiring, in_version, now, record, successor_of,
+        assert_rejected, at, child_of, credential, disabled, expiring, in_version, now, record,
+        successor_of,
     },
     handle::{Handle, race},
     harness::Harness,
@@ -24,6 +25,7 @@ pub fn monotone_revocation(harness: &impl Harness) {
     let mut revoked = vec![
         every_handle_shows_a_revocation(&handles, Reach::Key),
         every_handle_shows_a_revocation(&handles, Reach::Descendants),
+        revoked_while_paused(&handles),
     ];
     no_later_write_undoes_a_revocation(&handles, &revoked);
     // Each delay revokes the key at a different moment of the writes.
@@ -84,6 +86,16 @@ fn every_handle_shows_a_revocation<H: Harness>(handles: &[Handle<'_, H>], reach:
     parent.key.id
 }
 
+fn revoked_while_paused<H: Harness>(handles: &[Handle<'_, H>]) -> KeyId {
+    let [store, other, _] = handles else {
+        unreachable!()
+    };
+    let paused = store.add(expiring(disabled(record("paused")), at(-1)));
+    other.revoke_key(&paused);
+    assert_revoked(store, &paused.key.id, "although it was paused");
+    paused.key.id
+}
+
 fn no_later_write_undoes_a_revocation<H: Harness>(handles: &[Handle<'_, H>], revoked: &[KeyId]) {
     for (id, store) in revoked.iter().zip(handles.iter().rev()) {
         let current = store.read(id);
@@ -95,6 +107,15 @@ fn no_later_write_undoes_a_revocation<H: Harness>(handles: &[Handle<'_, H>], rev
                 store.rename(&claimed, "reactivated"),
                 kind,
                 "a rename of a revoked key",
+            );
+            let mut enabled = current.key.clone();
+            enabled.revoked_at = None;
+            enabled.enabled = true;
+            enabled.expires_at = None;
+            assert_rejected(
+                store.update(&claimed, &enabled),
+                kind,
+                "an update that enables a revoked key",
             );
             assert_rejected(
                 store.rehash(&claimed, &credential(3)),
@@ -143,7 +164,10 @@ fn no_concurrent_write_undoes_a_revocation<H: Harness>(
             result.expect("the store failed to revoke a key");
         }
         1 => until_after(&revoked, |_| {
-            drop(store.rename(&store.read(&id), "late"));
+            let read = store.read(&id);
+            let mut changed = read.key.clone();
+            changed.enabled = !changed.enabled;
+            drop(store.update(&read, &changed));
         }),
         2 => until_after(&revoked, |round| {
             drop(store.rehash(&store.read(&id), &credential(round)));

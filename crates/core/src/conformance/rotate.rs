@@ -2,8 +2,8 @@
 
 use super::{
     fixture::{
-        assert_rejected, at, child_of, expiring, in_version, now, record, record_in, successor_of,
-        unused_id,
+        assert_rejected, at, child_of, disabled, expiring, in_version, now, record, record_in,
+        successor_of, unused_id,
     },
     handle::{Handle, race},
     harness::Harness,
@@ -180,6 +180,17 @@ fn rejected_rotation_changes_nothing<H: Harness>(store: &Handle<'_, H>) {
         StoreErrorKind::Conflict,
     ));
 
+    let inserted = store.add(disabled(record("disabled")));
+    let paused = store.add(record("paused"));
+    let paused = store.change(&paused, |key| key.enabled = false);
+    for key in [inserted, paused] {
+        cases.push((
+            "a rotation of a disabled key",
+            key,
+            StoreErrorKind::Conflict,
+        ));
+    }
+
     let current = store.add(record("current"));
     for version in [0, 2, u64::MAX] {
         let other = in_version(version, &current);
@@ -246,11 +257,20 @@ fn caller_must_be_active<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H
     let [revoked, active] = ["revoked", "active"].map(|text| store.add(record(text)));
     store.revoke_key(&revoked);
     let expired = store.add(expiring(record("expired"), now()));
+    let inserted = store.add(disabled(record("disabled")));
+    let [paused, resumed] = ["paused", "resumed"].map(|text| {
+        let key = store.add(record(text));
+        other.change(&key, |key| key.enabled = false)
+    });
+    let resumed = other.change(&resumed, |key| key.enabled = true);
     let foreign = store.add(record_in("other", "of another workspace"));
     let expiring_key = store.add(expiring(record("expires"), at(1_000)));
     for (caller, end, permitted) in [
         (revoked.key.id, None, false),
         (expired.key.id, None, false),
+        (inserted.key.id, None, false),
+        (paused.key.id, None, false),
+        (resumed.key.id, None, true),
         (foreign.key.id, None, false),
         (unused_id(), None, false),
         (active.key.id, None, true),

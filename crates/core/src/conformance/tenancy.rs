@@ -2,7 +2,7 @@
 
 use super::{
     fixture::{
-        assert_rejected, at, child_of, credential, moved_to, now, record_in, successor_of,
+        assert_rejected, at, child_of, credential, moved_to, name, now, record_in, successor_of,
         unused_id, workspace,
     },
     handle::Handle,
@@ -94,8 +94,11 @@ fn other_workspaces_cannot_change_a_key<H: Harness>(store: &Handle<'_, H>, keys:
             .filter(|tenant| *tenant != owner)
         {
             let moved = moved_to(other_workspace, parent);
+            let mut changed = parent.key.clone();
+            changed.name = name("changed");
+            changed.enabled = false;
             assert_rejected(
-                store.rename(&moved, "changed"),
+                store.update(&moved, &changed),
                 kind,
                 "an update of a key in another workspace",
             );

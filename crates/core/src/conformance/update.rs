@@ -1,16 +1,18 @@
-//! Clause 7: an update replaces only the fields that it names, and only in the version that was
-//! read.
+//! Clause 7: an update replaces all settings together and nothing else, and only in the version that
+//! was read.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
     fixture::{
         assert_rejected, at, child_of, credential, expiring, in_version, name, now, record,
-        successor_of,
+        record_in, successor_of,
     },
     handle::{Handle, race},
     harness::Harness,
 };
 use crate::{
-    Attributes, Key, Metadata, Owner, Permissions, Reach, VersionedKey,
+    Attributes, Key, ListKeys, Metadata, Owner, Permissions, Reach, VersionedKey,
     store::{Record, Retire, StoreErrorKind},
 };
 
@@ -24,10 +26,23 @@ pub fn conditional_update(harness: &impl Harness) {
     other_versions_are_rejected(store);
     unknown_and_revoked_keys_are_not_updated(store);
     one_concurrent_update_succeeds(&handles);
+    no_reader_sees_a_mixture_of_two_updates(&handles);
 }
 
 /// Changes one setting of a key.
 type ChangeSetting = fn(&mut Key);
+
+/// Sets each setting to a value that depends on `number`.
+fn set_all(key: &mut Key, number: u8) {
+    let object = format!(r#"{{"number":{number}}}"#);
+    key.name = name(&format!("number {number}"));
+    key.permissions = format!("calls:p{number}").parse().unwrap();
+    key.metadata = Some(Metadata::parse(&object).unwrap());
+    key.attributes = Some(Attributes::parse(&object).unwrap());
+    key.enabled = number.is_multiple_of(2);
+    key.expires_at = Some(at(1_000 + i64::from(number)));
+    key.allowed_ips = Some(format!("192.0.2.{number}").parse().unwrap());
+}
 
 /// Two changes of each setting.
 const CHANGES: [ChangeSetting; 14] = [
@@ -180,11 +195,12 @@ fn other_versions_are_rejected<H: Harness>(store: &Handle<'_, H>) {
     let current = store.read(&key.key.id);
     for version in [0, 1, 3, u64::MAX] {
         let claimed = in_version(version, &current);
-        let result = store.rename(&claimed, "late");
+        let mut late = current.key.clone();
+        set_all(&mut late, 1);
         assert_rejected(
-            result,
+            store.update(&claimed, &late),
             StoreErrorKind::Conflict,
-            "a rename of another version",
+            "an update of another version",
         );
         let result = store.rehash(&claimed, &credential(8));
         assert_rejected(
@@ -210,11 +226,12 @@ fn unknown_and_revoked_keys_are_not_updated<H: Harness>(store: &Handle<'_, H>) {
         (revoked, "a key that was revoked after it was read"),
     ] {
         let before = store.find(&claimed.key.id);
-        let result = store.rename(&claimed, "late");
+        let mut late = claimed.key.clone();
+        set_all(&mut late, 1);
         assert_rejected(
-            result,
+            store.update(&claimed, &late),
             StoreErrorKind::NotFound,
-            &format!("a rename of {key}"),
+            &format!("an update of {key}"),
         );
         let result = store.rehash(&claimed, &credential(8));
         assert_rejected(
@@ -237,8 +254,7 @@ fn one_concurrent_update_succeeds<H: Harness>(handles: &[Handle<'_, H>]) {
         let results = race(handles, 6, |thread, store| {
             let mut updated = key.clone();
             let result = if thread % 2 == 0 {
-                updated.key.name = name(&format!("by thread {thread}"));
-                updated.key.enabled = thread == 0;
+                set_all(&mut updated.key, [0, 1, 2, 3, 4, 5][thread]);
                 store.update(&key, &updated.key).map(drop)
             } else {
                 updated.credential = credential([0, 11, 0, 13, 0, 15][thread]);
@@ -268,4 +284,53 @@ fn one_concurrent_update_succeeds<H: Harness>(handles: &[Handle<'_, H>]) {
             "round {round}: stored an update other than the one that it acknowledged"
         );
     }
+}
+
+/// One thread updates all settings again and again while others read and list them.
+fn no_reader_sees_a_mixture_of_two_updates<H: Harness>(handles: &[Handle<'_, H>]) {
+    const UPDATES: u8 = 20;
+    let [store, ..] = handles else { unreachable!() };
+    let mut first = record_in("mixtures", "updated again and again");
+    set_all(&mut first.key, 0);
+    let first = store.add(first);
+    let states: Vec<Key> = (0..=UPDATES)
+        .map(|number| {
+            let mut key = first.key.clone();
+            set_all(&mut key, number);
+            key
+        })
+        .collect();
+    let finished = AtomicBool::new(false);
+    race(handles, 5, |thread, store| {
+        if thread == 0 {
+            let mut current = first.clone();
+            for number in 1..=UPDATES {
+                current = store.change(&current, |key| set_all(key, number));
+            }
+            finished.store(true, Ordering::SeqCst);
+            return;
+        }
+        // The limit ends the loop if an update panics.
+        for _ in 0..10_000 {
+            let last = finished.load(Ordering::SeqCst);
+            let key = if thread % 2 == 0 {
+                store.read(&first.key.id).key
+            } else {
+                let mut page = store.list(&first.key.workspace, &ListKeys::new());
+                page.keys.swap_remove(0)
+            };
+            assert!(
+                states.contains(&key),
+                "returned a mixture of the settings of two updates: {key:?}"
+            );
+            if last {
+                assert_eq!(
+                    Some(&key),
+                    states.last(),
+                    "returned other settings than those of the last update"
+                );
+                break;
+            }
+        }
+    });
 }

@@ -48,7 +48,7 @@ impl Issuer {
                 return Ok(Page {
                     keys: Vec::new(),
                     next: None,
-                    total: Some(0),
+                    total: matches!(wanted.start, ListStart::Offset(_)).then_some(0),
                 });
             }
             wanted.owner = Some(own.clone());

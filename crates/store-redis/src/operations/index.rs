@@ -1,5 +1,5 @@
-//! The indexes of a workspace: sorted sets of the ids of its keys. One is for all keys, one for
-//! `test` keys, and two more of each owner are for the owner's keys and `test` keys.
+//! The indexes of a workspace: sorted sets of the ids of its keys. One contains all keys and one
+//! the `test` keys, and each owner has two such indexes of its keys.
 //!
 //! An entry is added to each index before the record is stored, and removed after the record is
 //! deleted. So an entry may have no record, but each record has an entry in each of its indexes.

@@ -177,7 +177,7 @@ fn costs(server: &Server) -> [u64; 2] {
 }
 
 #[test]
-fn an_owner_of_which_a_crash_left_only_an_entry_is_listed_once_a_repeat_inserts_the_key() {
+fn a_list_of_an_owner_skips_an_entry_without_a_record_until_a_repeat_inserts_it() {
     let server = Server::start();
     let store = server.store();
     let owner = sample::owner("user:1");
@@ -193,13 +193,13 @@ fn an_owner_of_which_a_crash_left_only_an_entry_is_listed_once_a_repeat_inserts_
 }
 
 #[test]
-fn a_list_of_an_owner_removes_entries_of_records_that_are_not_its() {
+fn a_list_of_an_owner_removes_entries_of_keys_that_are_not_on_it() {
     let server = Server::start();
     let store = server.store();
     let [own, other] = ["user:1", "user:2"].map(sample::owner);
     let id = insert_for(&store, &own, Environment::Live);
     let foreign = insert_for(&store, &other, Environment::Live);
-    let nobodys = insert(&store, sample::record()).key.id;
+    let ownerless = insert(&store, sample::record()).key.id;
     let mut elsewhere = sample::owned_by(&own);
     elsewhere.key.workspace = Workspace::parse("other").unwrap();
     let elsewhere = insert(&store, elsewhere).key.id;
@@ -208,7 +208,7 @@ fn a_list_of_an_owner_removes_entries_of_records_that_are_not_its() {
     taken.key.id = foreign;
     let rejected = block_on(store.insert(&taken, sample::now())).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::AlreadyExists);
-    for strange in [nobodys, elsewhere] {
+    for strange in [ownerless, elsewhere] {
         add_entry(&server, &own, strange.as_bytes());
     }
     assert_eq!(entries(&server, &own), 4);

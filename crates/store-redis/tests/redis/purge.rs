@@ -1,10 +1,10 @@
 //! Purges after an interrupted purge, with damaged records, and concurrent with other changes.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyId, ListKeys, Reach, Timestamp,
+    Environment, KeyId, ListKeys, Reach, Timestamp, Workspace,
     store::{KeyStore, Purge, Record, Retire, Rotation, StoreErrorKind},
 };
 use keywright_store_redis::RedisStore;
@@ -96,6 +96,45 @@ fn an_expired_key_is_purged_once_all_its_descendants_have_ended() {
         assert!(!is_there(&store, gone));
     }
     assert!(is_there(&store, &other));
+}
+
+#[test]
+fn a_purge_spares_a_key_that_an_update_lets_expire_later_at_the_same_time() {
+    const ROUNDS: u64 = 200;
+    let server = Server::start();
+    let [here, there] = &[(); 2].map(|()| server.store());
+    let mut spared = 0;
+    for round in 0..ROUNDS {
+        let mut record = sample::record();
+        record.key.workspace = Workspace::parse(&format!("round-{round}")).unwrap();
+        let expired = Purge::new(10)
+            .with_expired_before(sample::now())
+            .with_workspace(record.key.workspace.clone());
+        record.key.expires_at = Timestamp::from_millis(1).ok();
+        let record = insert(here, record);
+        let mut lasting = record.key.clone();
+        lasting.expires_at = None;
+        let (updated, purged) = thread::scope(|scope| {
+            let purge = scope.spawn(|| block_on(there.purge(&expired)).unwrap());
+            // Different moments between the steps of the purge.
+            thread::sleep(Duration::from_micros(round % 50 * 20));
+            let updated = block_on(try_update(here, &record, &lasting));
+            (updated, purge.join().unwrap())
+        });
+        match updated {
+            Ok(updated) => {
+                assert_eq!(purged, 0);
+                assert_eq!(find(there, &record.key.id).unwrap().key, updated.key);
+                spared += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), StoreErrorKind::NotFound);
+                assert_eq!(purged, 1);
+                assert!(!is_there(there, &record));
+            }
+        }
+    }
+    println!("{spared} of {ROUNDS} keys were spared");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::walk::{everything, ids, walk, walk_as};
 use crate::{
     Environment, Key, KeyId, ListStart, Status, Timestamp,
     conformance::{
-        fixture::{at, expiring, name, now, record_in, successor_of, workspace},
+        fixture::{at, disabled, expiring, name, now, record_in, successor_of, workspace},
         handle::Handle,
         harness::Harness,
     },
@@ -15,6 +15,7 @@ use crate::{
 pub(super) fn filters<H: Harness>(store: &Handle<'_, H>) {
     environment_of_the_caller(store);
     status(store);
+    status_follows_updates(store);
     search(store);
     filters_together(store);
 }
@@ -63,17 +64,37 @@ fn status<H: Harness>(store: &Handle<'_, H>) {
     store
         .rotate(&rotated, Retire::At(at(200)), &successor, now())
         .expect("the store failed to rotate a key");
+    let paused = store.add(disabled(record_in("statuses", "paused")));
+    let paused_and_expiring = store.add(disabled(expiring(
+        record_in("statuses", "paused and expiring"),
+        at(100),
+    )));
+    let paused_and_revoked = store.add(disabled(record_in("statuses", "paused and revoked")));
     store.revoke_key(&revoked);
     store.revoke_key(&revoked_and_expiring);
+    store.revoke_key(&paused_and_revoked);
 
     let far = Timestamp::MAX;
-    let [permanent, expiring_key, revoked, both, rotated, successor] = [
+    let [
+        permanent,
+        expiring_key,
+        revoked,
+        both,
+        rotated,
+        successor,
+        paused,
+        pausing,
+        ended,
+    ] = [
         permanent,
         expiring_key,
         revoked,
         revoked_and_expiring,
         rotated,
         successor,
+        paused,
+        paused_and_expiring,
+        paused_and_revoked,
     ]
     .map(|record| record.key.id);
     for (status, time, expected) in [
@@ -84,14 +105,22 @@ fn status<H: Harness>(store: &Handle<'_, H>) {
         ),
         (Status::Active, at(100), vec![successor, rotated, permanent]),
         (Status::Active, far, vec![successor, permanent]),
+        // A key that is both expired and disabled counts as expired.
+        (Status::Disabled, at(99), vec![pausing, paused]),
+        (Status::Disabled, at(100), vec![paused]),
+        (Status::Disabled, far, vec![paused]),
         (Status::Expired, at(99), vec![]),
-        (Status::Expired, at(100), vec![expiring_key]),
-        (Status::Expired, at(200), vec![rotated, expiring_key]),
-        (Status::Expired, far, vec![rotated, expiring_key]),
-        // A key that is both revoked and expired counts as revoked.
-        (Status::Revoked, at(-100), vec![both, revoked]),
-        (Status::Revoked, at(99), vec![both, revoked]),
-        (Status::Revoked, far, vec![both, revoked]),
+        (Status::Expired, at(100), vec![pausing, expiring_key]),
+        (
+            Status::Expired,
+            at(200),
+            vec![pausing, rotated, expiring_key],
+        ),
+        (Status::Expired, far, vec![pausing, rotated, expiring_key]),
+        // A key that is revoked counts as revoked, whether or not it is also expired or disabled.
+        (Status::Revoked, at(-100), vec![ended, both, revoked]),
+        (Status::Revoked, at(99), vec![ended, both, revoked]),
+        (Status::Revoked, far, vec![ended, both, revoked]),
     ] {
         for limit in [1, 2, 100] {
             let list = everything().with_status(status).with_limit(limit);
@@ -106,6 +135,36 @@ fn status<H: Harness>(store: &Handle<'_, H>) {
                 total,
                 Some(expected.len() as u64),
                 "returned the wrong total of {status} keys at {time}"
+            );
+        }
+    }
+}
+
+fn status_follows_updates<H: Harness>(store: &Handle<'_, H>) {
+    let tenant = workspace("updates");
+    let mut key = store.add(record_in("updates", "changes its status"));
+    let changes: [(bool, Option<Timestamp>); 8] = [
+        (false, None),
+        (true, None),
+        (true, Some(at(1))),
+        (true, Some(at(0))),
+        (true, Some(at(2))),
+        (false, Some(at(-1))),
+        (false, Some(at(1))),
+        (true, None),
+    ];
+    for (enabled, expires_at) in changes {
+        key = store.change(&key, |key| {
+            key.enabled = enabled;
+            key.expires_at = expires_at;
+        });
+        for status in Status::ALL {
+            let page = store.list(&tenant, &everything().with_status(status));
+            let expected = (key.key.status(now()) == status).then_some(&key.key);
+            assert_eq!(
+                page.keys.iter().collect::<Vec<_>>(),
+                Vec::from_iter(expected),
+                "listed the wrong keys as {status} after an update"
             );
         }
     }

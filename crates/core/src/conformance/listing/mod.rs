@@ -1,6 +1,7 @@
 //! Clause 10: lists of keys, page by page.
 
 mod filters;
+mod owner;
 mod walk;
 
 use self::walk::{everything, ids, walk};
@@ -21,6 +22,7 @@ pub fn listing(harness: &impl Harness) {
     cursor_need_not_be_an_existing_key(store);
     pages_by_offset(store);
     filters::filters(store);
+    owner::owner(store, other);
 }
 
 /// Inserts keys into a workspace that the rest of the suite does not use, and returns them newest

@@ -1,9 +1,12 @@
-//! Clause 16: a purge deletes keys that were revoked before a given time, and nothing else.
+//! Clause 16: a purge deletes keys that were revoked or expired before a given time, and nothing
+//! else.
+
+mod expired;
 
 use super::{
     fixture::{
-        assert_rejected, at, child_of, expiring, now, received_by, record, record_in, successor_of,
-        workspace,
+        assert_rejected, at, child_of, disabled, expiring, now, received_by, record, record_in,
+        successor_of, workspace,
     },
     handle::{Handle, race},
     harness::Harness,
@@ -33,6 +36,7 @@ pub fn purge(harness: &impl Harness) {
     concurrent_purges_count_each_record_once(&handles);
     purge_during_a_rotation_keeps_the_parent(&handles);
     purge_during_a_rotation_keeps_the_caller(&handles);
+    expired::expired(&handles);
     purge_is_durable(handles);
 }
 
@@ -112,6 +116,7 @@ fn purge_deletes_only_keys_revoked_before_the_time<H: Harness>(store: &Handle<'_
     let after = store.add(record("revoked after"));
     revoke_at(store, &after, at(1));
     let expired = store.add(expiring(record("expired"), at(-5_000)));
+    let paused = store.add(disabled(record("disabled")));
     let active = store.add(record("active"));
     let replaced = store.add(record("replaced"));
     let replacing = rotated(store, &replaced);
@@ -119,6 +124,7 @@ fn purge_deletes_only_keys_revoked_before_the_time<H: Harness>(store: &Handle<'_
         &at_the_time,
         &after,
         &expired,
+        &paused,
         &active,
         &replaced,
         &replacing,
