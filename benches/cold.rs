@@ -78,7 +78,13 @@ impl Cold {
             .with_scheme(scheme)
             .with_cache(0);
         let keys = block_on(Keywright::open(config, Arc::clone(&store) as _)).unwrap();
-        let tokens = issued::issue(&keys, count, runtime);
+        let tokens = issued::issue(
+            &keys,
+            &issued::operator(),
+            &issued::new_key(),
+            count,
+            runtime,
+        );
         Self {
             folder,
             store,

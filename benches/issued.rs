@@ -17,19 +17,34 @@ pub(crate) fn runtime() -> Runtime {
     Builder::new_multi_thread().build().unwrap()
 }
 
+/// A caller with all permissions.
+pub(crate) fn operator() -> Caller {
+    Caller::new(Workspace::parse("default").unwrap(), Permissions::all())
+}
+
+/// A key with a name of 20 characters and three permissions.
+pub(crate) fn new_key() -> NewKey {
+    NewKey::new(Name::parse("a name of 20 letters").unwrap())
+        .with_permissions("calls:read,calls:write,users:read".parse().unwrap())
+}
+
 /// Creates keys, and returns their tokens in an order that the processor cannot predict.
-pub(crate) fn issue(keys: &Keywright, count: usize, runtime: &Runtime) -> Arc<[TokenBytes]> {
-    let create = |indices: Indices| create(keys.clone(), indices.len());
+pub(crate) fn issue(
+    keys: &Keywright,
+    caller: &Caller,
+    new: &NewKey,
+    count: usize,
+    runtime: &Runtime,
+) -> Arc<[TokenBytes]> {
+    let create =
+        |indices: Indices| create(keys.clone(), caller.clone(), new.clone(), indices.len());
     let created = runtime.block_on(share(64, count, create));
     let mut tokens = created.concat();
     shuffle(&mut tokens);
     tokens.into()
 }
 
-async fn create(keys: Keywright, count: usize) -> Vec<TokenBytes> {
-    let caller = Caller::new(Workspace::parse("default").unwrap(), Permissions::all());
-    let new = NewKey::new(Name::parse("a name of 20 letters").unwrap())
-        .with_permissions("calls:read,calls:write,users:read".parse().unwrap());
+async fn create(keys: Keywright, caller: Caller, new: NewKey, count: usize) -> Vec<TokenBytes> {
     let mut tokens = Vec::with_capacity(count);
     for _ in 0..count {
         let issued = keys.issuer().create(&caller, new.clone()).await.unwrap();

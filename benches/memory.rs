@@ -1,24 +1,67 @@
-//! Row 14: the memory of a cached key. This measures bytes and not time, so it does not use
-//! criterion, but it stores its result in criterion's folder.
+//! Row 14: the memory of a cached key, without and with the optional fields. This measures bytes
+//! and not time, so it does not use criterion, but it stores its results in criterion's folder.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
+#[expect(dead_code, reason = "other benchmarks use the rest")]
 mod issued;
 
-use std::{fs, sync::Arc};
+use std::{env, fs, net::IpAddr, process::Command, sync::Arc};
 
 use futures_executor::block_on;
-use keywright_benches::{BYTES_PER_KEY, results, runs_once, tasks};
-use keywright_core::{Config, Keywright, Scheme};
+use keywright_benches::{
+    BYTES_PER_KEY, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS, results, runs_once,
+    tasks::{self, Indices},
+};
+use keywright_core::{Attributes, Caller, Config, Keywright, NewKey, Owner, Scheme};
 use keywright_store_sqlite::SqliteStore;
 use tempfile::TempDir;
 
+use self::issued::TokenBytes;
+
+/// The argument of a process that measures keys with the optional fields.
+const OPTIONAL_FIELDS: &str = "--optional-fields";
+
+/// The address of the client, which is in one of the allowed networks.
+const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
 fn main() {
+    if env::args().any(|argument| argument == OPTIONAL_FIELDS) {
+        // Keys inherit the owner and the attributes from their caller.
+        let attributes = r#"{"plan":"pro","customer":"cus_01234567"}"#;
+        assert_eq!(attributes.len(), 40);
+        let caller = issued::operator()
+            .with_owner(Owner::parse("user:42").unwrap())
+            .with_attributes(Attributes::parse(attributes).unwrap());
+        let allowed_ips = "192.0.2.0/24,2001:db8::/32".parse().unwrap();
+        let new = issued::new_key().with_allowed_ips(allowed_ips);
+        let fields = "an owner, attributes and two allowed prefixes";
+        measure(&caller, &new, fields, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS);
+        return;
+    }
+    let fields = "none of the optional fields";
+    measure(
+        &issued::operator(),
+        &issued::new_key(),
+        fields,
+        BYTES_PER_KEY,
+    );
+    // In another process, because this one would reuse the memory that it has freed.
+    let own = env::current_exe().unwrap();
+    let status = Command::new(own)
+        .args(env::args().skip(1))
+        .arg(OPTIONAL_FIELDS)
+        .status();
+    assert!(status.unwrap().success());
+}
+
+/// Measures the memory of cached keys, prints it, and stores it in a file.
+fn measure(caller: &Caller, new: &NewKey, fields: &str, file: &str) {
     let count: u32 = if runs_once() { 10_000 } else { 1_000_000 };
-    let bytes = f64::from(memory_of_cached_keys(count)) / f64::from(count);
-    println!("{bytes:.0} bytes per key in a cache of {count} keys");
+    let bytes = f64::from(memory_of_cached_keys(caller, new, count)) / f64::from(count);
+    println!("{bytes:.0} bytes per key with {fields} in a cache of {count} keys");
     if !runs_once() {
-        let file = results().unwrap().join(BYTES_PER_KEY);
+        let file = results().unwrap().join(file);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, bytes.to_string()).unwrap();
     }
@@ -26,7 +69,7 @@ fn main() {
 
 /// Measures by how much the memory of the process grows when it verifies this many keys. The keys
 /// are in a file, so that the memory of a store is not counted.
-fn memory_of_cached_keys(count: u32) -> u32 {
+fn memory_of_cached_keys(caller: &Caller, new: &NewKey, count: u32) -> u32 {
     let count = usize::try_from(count).unwrap();
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
@@ -36,13 +79,28 @@ fn memory_of_cached_keys(count: u32) -> u32 {
         .with_cache_bytes(usize::MAX);
     let keys = block_on(Keywright::open(config, Arc::new(store))).unwrap();
     let runtime = issued::runtime();
-    let tokens = issued::issue(&keys, count, &runtime);
+    let tokens = issued::issue(&keys, caller, new, count, &runtime);
     let before = anonymous_bytes();
     runtime.block_on(async {
-        tasks::share(64, count, |indices| issued::verify(&keys, &tokens, indices)).await;
+        tasks::share(64, count, |indices| verify(&keys, &tokens, indices)).await;
         keys.flush().await.unwrap();
     });
     anonymous_bytes().saturating_sub(before)
+}
+
+/// Verifies the tokens at these indices.
+fn verify(
+    keys: &Keywright,
+    tokens: &Arc<[TokenBytes]>,
+    indices: Indices,
+) -> impl Future<Output = ()> + Send + 'static {
+    let (keys, tokens) = (keys.clone(), Arc::clone(tokens));
+    async move {
+        for index in indices {
+            let token = tokens.get(index).unwrap();
+            keys.verifier().verify_from(token, ADDRESS).await.unwrap();
+        }
+    }
 }
 
 /// Returns the resident anonymous memory of this process, in bytes.

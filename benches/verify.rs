@@ -107,7 +107,13 @@ impl Hot {
             .with_cache_bytes(usize::MAX);
         let keys = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
         let runtime = issued::runtime();
-        let tokens = issued::issue(&keys, count, &runtime);
+        let tokens = issued::issue(
+            &keys,
+            &issued::operator(),
+            &issued::new_key(),
+            count,
+            &runtime,
+        );
         // The last uses of the first round are written to the store. Those of the second are
         // buffered for a minute, as in a server that has run for a while.
         for _ in 0..2 {

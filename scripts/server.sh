@@ -1,9 +1,9 @@
-# Starts the real server on an empty SQLite file, for the scripts that test it from outside. Source it
-# from the root.
+# Starts the real server on an empty SQLite file, for scripts that test it from outside. Source this
+# file from the root of the repository.
 # shellcheck shell=bash
 
-# venv FOLDER REQUIREMENTS: creates a virtual environment of Python. Installs again when the
-# requirements change.
+# venv FOLDER REQUIREMENTS: creates a Python virtual environment, or creates it again if the
+# requirements have changed.
 venv() {
     cmp --silent "$2" "$1/requirements.txt" && return
     rm -rf "$1"
@@ -17,15 +17,15 @@ member() {
     python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"
 }
 
-# Builds the program, and sets up an empty store for it. Sets $keywright and $folder. The folder is
-# removed at the end, and the server is stopped.
+# Builds the program, and sets up an empty store for it. Sets $keywright and $folder. When the script
+# exits, the server is stopped and the folder is removed.
 prepare_server() {
     cargo build --quiet --package keywright --locked
     keywright=$(realpath "${CARGO_TARGET_DIR:-target}/debug/keywright")
     folder=$(mktemp -d)
     server=
     trap finish_server EXIT
-    # Ignore settings of the environment.
+    # Ignore settings from the environment.
     local name
     while read -r name; do unset "$name"; done < <(compgen -v KEYWRIGHT_ || true)
     export KEYWRIGHT_STORE="sqlite:$folder/keywright.db"
@@ -52,6 +52,6 @@ start_server() {
         [[ -z $address ]] || return 0
         sleep 0.1
     done
-    echo "${0##*/}: the server does not listen" >&2
+    echo "${0##*/}: the server did not start" >&2
     return 1
 }

@@ -26,7 +26,7 @@ fn bug_a_copy_of_a_running_server_without_its_log_looked_like_a_new_store() {
         .map(|_| server.create(&token, r#"{"name":"n"}"#).text("secret"))
         .collect();
     let last = id_of(&created[199]);
-    // The server keeps running: nothing closes the file.
+    // The server keeps running, so nothing closes the file.
     let copy = wait_for("a copy of the file alone is complete", || {
         let copy = tempdir().unwrap();
         copy_file_alone(folder.path(), copy.path());
@@ -46,7 +46,7 @@ fn bug_a_copy_of_a_running_server_without_its_log_looked_like_a_new_store() {
 }
 
 #[test]
-fn bug_a_copy_whose_schema_was_in_the_log_got_a_first_key() {
+fn bug_a_copy_without_the_log_that_held_its_schema_got_a_first_key() {
     let folder = tempdir().unwrap();
     let copy = tempdir().unwrap();
     let live = Connection::open(folder.path().join("keywright.db")).unwrap();

@@ -312,7 +312,7 @@ fn a_request_that_is_cut_off_stores_nothing() {
 }
 
 #[test]
-fn a_request_without_a_host_or_with_two_is_refused() {
+fn a_request_with_a_missing_or_repeated_host_is_rejected() {
     let story = Story::start();
     for (version, hosts, status) in [
         ("1.1", "", 400),

@@ -214,9 +214,9 @@ fn an_unusable_database_is_left_unchanged() {
     }
 }
 
-/// As an env file with Windows line ends sets them.
+/// An env file with Windows line endings sets such variables.
 #[test]
-fn a_carriage_return_at_the_end_of_a_variable_does_not_name_another_file() {
+fn a_carriage_return_at_the_end_of_a_variable_is_ignored() {
     let folder = tempdir().unwrap();
     let create = ["keys", "create", "--name", "n"];
     let output = keywright(folder.path(), &create)
@@ -230,7 +230,7 @@ fn a_carriage_return_at_the_end_of_a_variable_does_not_name_another_file() {
 }
 
 #[test]
-fn no_variable_takes_a_control_character() {
+fn no_variable_accepts_a_control_character() {
     let folder = tempdir().unwrap();
     let help = String::from_utf8(run(folder.path(), &["serve", "--help"]).stdout).unwrap();
     let variables: Vec<_> = help
@@ -254,7 +254,7 @@ fn no_variable_takes_a_control_character() {
 }
 
 #[test]
-fn a_pepper_file_that_others_can_read_is_refused() {
+fn a_pepper_file_that_others_can_read_is_rejected() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     let peppers = path.join("peppers");

@@ -18,13 +18,13 @@ const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 const BODY: &str = r#"{"name":"n"}"#;
 
-/// Takes every place of the server with a request whose body is missing.
+/// Opens as many connections as the server accepts, each with a request whose body is missing.
 fn occupy(server: &Server, token: &str) -> Vec<TcpStream> {
     let start = || server.start_create(token, BODY.len());
     iter::repeat_with(start).take(CONNECTIONS).collect()
 }
 
-/// Ends the requests. They succeed, so they were in progress all the time.
+/// Sends the missing bodies. Each request succeeds, so it was in progress all the time.
 fn finish(requests: Vec<TcpStream>) {
     for mut request in requests {
         request.write_all(BODY.as_bytes()).unwrap();
@@ -33,12 +33,12 @@ fn finish(requests: Vec<TcpStream>) {
 }
 
 #[test]
-fn probes_are_answered_while_every_connection_is_in_use() {
+fn probes_succeed_while_every_connection_is_in_use() {
     let folder = tempdir().unwrap();
     let first = operator_key(folder.path(), &FAST);
     let server = Server::start_with_open_files(folder.path(), OPEN_FILES, &FAST);
     let requests = occupy(&server, &first);
-    // Silent connections do not take the reserved places away.
+    // Silent connections do not block the reserved places.
     let _silent: Vec<_> = iter::repeat_with(|| server.connect()).take(40).collect();
     for path in PROBES {
         let probe = get(server.address, path);
@@ -66,7 +66,7 @@ fn idle_connections_make_room_for_new_ones() {
         assert_eq!(response.status, 200);
         reader
     };
-    // Each of these stays open, as that of a proxy does.
+    // Each of these stays open, like a proxy's connection.
     let _idle: Vec<_> = iter::repeat_with(idle).take(3 * CONNECTIONS).collect();
     assert_eq!(server.whoami(&first).status, 200);
 }

@@ -12,7 +12,7 @@ use tempfile::tempdir;
 use crate::support::{FAST, Server, operator_key};
 
 #[test]
-fn bug_a_file_that_others_may_read_was_used_without_a_word() {
+fn bug_a_file_that_others_may_read_was_used_without_a_warning() {
     for (name, file_mode) in [("keywright.db", 0o640), ("keywright.db-lock", 0o602)] {
         let folder = tempdir().unwrap();
         operator_key(folder.path(), &FAST);

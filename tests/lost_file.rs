@@ -24,7 +24,7 @@ fn cached_keys_get_503_while_the_file_is_away_and_work_again_when_it_is_back() {
         fs::rename(&file, &away).unwrap();
         let moved = now();
         let mut last_accepted = moved;
-        wait_for("the server notices that the file is away", || {
+        wait_for("the server notices that the file is missing", || {
             let sent = now();
             let response = client.whoami_once(&token);
             if response.status == 503 {

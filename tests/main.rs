@@ -16,7 +16,7 @@ mod concurrency;
 mod crash;
 mod create;
 mod crowded;
-mod early_refusals;
+mod early_rejections;
 mod exposed_files;
 mod first_run;
 mod fleet;

@@ -151,7 +151,7 @@ fn options_and_405_list_the_methods_of_a_path() {
 }
 
 #[test]
-fn every_path_of_the_server_answers_options_without_a_key() {
+fn every_path_of_the_server_supports_options_without_a_key() {
     let story = Story::start();
     for path in [
         "/v1/whoami",

@@ -83,7 +83,8 @@ fn the_metrics_count_requests_and_contain_no_text_of_a_client() {
             .filter(|(series, _)| names.iter().any(|name| series.starts_with(name)));
         counted.map(|(_, value)| value).sum::<f64>()
     };
-    // A scrape may fall between the counters of one publication: the misses are the last to follow.
+    // A scrape may see a publication of which only some counters have arrived. The misses arrive
+    // last.
     let (text, after) = scrape_until(&server, |series| {
         series[&outcome("revoked")] == 2.0 && decided(series) >= 9.0
     });

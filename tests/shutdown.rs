@@ -63,7 +63,7 @@ fn a_second_signal_stops_at_once_and_logs_it() {
     assert!(log.contains("stopped at once"), "{log}");
 }
 
-/// Creates keys and uses each once, so that a stop has uses to store.
+/// Creates keys and uses each once, so that the server has last uses to store when it stops.
 fn use_keys(server: &Server, first: &str, count: usize) {
     let mut reader = BufReader::new(server.connect());
     let mut send = |request: String| {
@@ -84,7 +84,7 @@ fn use_keys(server: &Server, first: &str, count: usize) {
     }
 }
 
-/// A server over Redis that has uses to store.
+/// Starts a server over Redis that has last uses to store.
 fn start_over_redis(folder: &Path, redis: &Redis, count: usize) -> Server {
     let store = ["--store", redis.url.as_str()];
     let first = operator_key(folder, &[&FAST[..], &store].concat());
@@ -93,7 +93,7 @@ fn start_over_redis(folder: &Path, redis: &Redis, count: usize) -> Server {
     server
 }
 
-/// Asserts that the server has noticed a signal, closed its store and reported the error, in this
+/// Asserts that the server has received a signal, closed its store and logged the error, in this
 /// order.
 #[track_caller]
 fn assert_lost_uses_are_logged(log: &str) {
@@ -110,7 +110,7 @@ fn assert_lost_uses_are_logged(log: &str) {
 fn a_stalled_redis_does_not_keep_the_server_from_stopping() {
     let folder = tempdir().unwrap();
     let redis = Redis::start(folder.path(), &["--appendonly", "yes"]);
-    // Enough uses for several calls to the store: one call must not wait after another.
+    // These uses need several calls to the store, whose waiting times must not add up.
     let server = start_over_redis(folder.path(), &redis, 4_000);
     redis.stall();
     server.signal("TERM");

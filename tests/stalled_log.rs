@@ -1,4 +1,4 @@
-//! The reader of the log stalls.
+//! A log whose reader stalls.
 
 use std::{
     io::{BufReader, Write},
@@ -18,7 +18,7 @@ fn get(reader: &mut BufReader<TcpStream>, path: &str) -> Response {
     Response::read_next(reader).unwrap().unwrap()
 }
 
-/// Returns how many lines of the log the server has dropped.
+/// Returns the number of log lines that the server has dropped.
 fn dropped(reader: &mut BufReader<TcpStream>) -> u64 {
     let metrics = get(reader, "/metrics").body;
     let value = metrics.lines().find_map(|line| line.strip_prefix(METRIC));
@@ -45,7 +45,7 @@ fn a_log_reader_that_stalls_does_not_stall_the_server() {
     let stalled = gate.lock().unwrap();
     fill(&server);
     drop(stalled);
-    // Once the reader has caught up, the log says that it has a gap.
+    // Once the reader has caught up, the server logs that lines are missing.
     assert!(server.wait_for_log("dropped log lines"));
 
     let stalled = gate.lock().unwrap();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use keywright_core::{Environment, Reach, Status};
+use keywright_core::{Change, Environment, Reach, Status};
 
 /// The number under which a sequence refers to a key.
 ///
@@ -64,16 +64,23 @@ pub enum Action {
         /// The idempotency key, if the request has one.
         idempotency: Option<Idempotency>,
     },
-    /// Changes the name or the metadata of a key.
-    Rename {
+    /// Changes the settings of a key.
+    Update {
         /// The caller.
         by: Actor,
         /// The key to change.
         key: Slot,
-        /// The new name.
-        name: Option<&'static str>,
-        /// The new metadata.
-        metadata: Option<&'static str>,
+        /// The change.
+        update: KeyChange,
+    },
+    /// Sets or removes the attributes of a key, which only the host can do.
+    SetAttributes {
+        /// The workspace.
+        workspace: &'static str,
+        /// The key to change.
+        key: Slot,
+        /// The attributes, or `None` to remove them.
+        attributes: Option<&'static str>,
     },
     /// Revokes a key.
     Revoke {
@@ -83,6 +90,13 @@ pub enum Action {
         key: Slot,
         /// Whether the descendants are also revoked.
         reach: Reach,
+    },
+    /// Revokes all keys that the caller reaches.
+    RevokeAll {
+        /// The caller.
+        by: Actor,
+        /// Only keys of this owner.
+        owner: Option<&'static str>,
     },
     /// Reads one key.
     Find {
@@ -95,6 +109,8 @@ pub enum Action {
     List {
         /// The caller.
         by: Actor,
+        /// Only keys of this owner.
+        owner: Option<&'static str>,
         /// Only keys with this status.
         status: Option<Status>,
         /// Only keys whose name contains this text.
@@ -104,21 +120,35 @@ pub enum Action {
         /// The page.
         page: Page,
     },
-    /// Verifies a token.
-    Verify(PresentedToken),
+    /// Verifies a token. If it is accepted, its key makes later calls in the state in which it was
+    /// verified.
+    Verify {
+        /// The token.
+        token: PresentedToken,
+        /// The address of the client, if it is known.
+        from: Option<&'static str>,
+    },
     /// Introspects a token, as a service does.
     Introspect {
         /// The caller.
         by: Actor,
         /// The token to introspect.
         token: PresentedToken,
+        /// The address from which the token was used, if it is known.
+        from: Option<&'static str>,
+        /// The permission that the key must have.
+        permission: Option<&'static str>,
     },
-    /// Deletes the records of keys that were revoked long ago.
+    /// Deletes the records of keys that were revoked or expired long ago.
     Purge {
         /// The workspace, or `None` for all of them.
         workspace: Option<&'static str>,
-        /// The minimum time since the revocation, in milliseconds.
-        age: i64,
+        /// The minimum time since the revocation, in milliseconds. `None` deletes no key because it
+        /// was revoked.
+        revoked: Option<i64>,
+        /// The minimum time since the expiry, in milliseconds. `None` deletes no key because it has
+        /// expired.
+        expired: Option<i64>,
     },
     /// Requests the first key of a store that is not empty.
     First,
@@ -130,6 +160,9 @@ pub enum Action {
         all: bool,
         /// Whether new keys are hashed with Argon2id and the cache holds at most two keys.
         argon2: bool,
+        /// Whether keys have a maximum lifetime,
+        /// [`MAX_LIFETIME`](crate::vocabulary::MAX_LIFETIME).
+        limited: bool,
     },
     /// Advances the clock by this many milliseconds.
     Wait(i64),
@@ -148,6 +181,38 @@ pub struct KeyRequest {
     pub expiry: RequestedExpiry,
     /// The metadata.
     pub metadata: Option<&'static str>,
+    /// The allowed addresses, separated by commas. `None` uses the caller's.
+    pub allowed_ips: Option<&'static str>,
+}
+
+/// A change of the settings of a key.
+#[derive(Clone, Debug)]
+pub struct KeyChange {
+    /// The new name.
+    pub name: Option<&'static str>,
+    /// The new permissions, separated by commas.
+    pub permissions: Option<&'static str>,
+    /// The change of the metadata.
+    pub metadata: Change<&'static str>,
+    /// Whether the key is resumed or paused.
+    pub enabled: Option<bool>,
+    /// The change of the expiry. A new expiry is this many milliseconds from now.
+    pub expires_in: Change<i64>,
+    /// The change of the allowed addresses, which are separated by commas.
+    pub allowed_ips: Change<&'static str>,
+    /// The version that the key must have.
+    pub version: RequiredVersion,
+}
+
+/// The version that a key must have for a change to be made.
+#[derive(Clone, Copy, Debug)]
+pub enum RequiredVersion {
+    /// Any version.
+    Any,
+    /// The version that the latest call returned that created, read or changed the key.
+    AsRead,
+    /// A version that the key no longer has.
+    Older,
 }
 
 /// The requested expiry of a new key.

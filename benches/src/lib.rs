@@ -55,6 +55,10 @@ pub fn runs_once() -> bool {
 /// The file for the memory of a cached key, in criterion's folder.
 pub const BYTES_PER_KEY: &str = "memory/bytes-a-key";
 
+/// The file for the memory of a cached key with an owner, attributes and allowed addresses, in
+/// criterion's folder.
+pub const BYTES_PER_KEY_WITH_OPTIONAL_FIELDS: &str = "memory/bytes-a-key-with-optional-fields";
+
 /// The file for the size of a key in a SQLite file, in criterion's folder.
 pub const BYTES_PER_ROW: &str = "scale/bytes-a-key";
 

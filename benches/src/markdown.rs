@@ -17,6 +17,7 @@ pub(crate) fn table(results: &[RowResult], machine: &str) -> String {
             Target::Time(most) => (time, format!("≤ {most}×")),
             Target::Rate(least) => (rate, format!("≥ {least}×")),
             Target::Bytes(most) => (bytes, format!("≤ {}", bytes(most))),
+            Target::Size => (bytes, String::new()),
             Target::None => (time, String::new()),
         };
         let references: Vec<String> = result
@@ -27,7 +28,7 @@ pub(crate) fn table(results: &[RowResult], machine: &str) -> String {
         let ratio = result.ratio.map(|ratio| three_digits(ratio) + "×");
         let decisive = result.ratio.unwrap_or(result.ours);
         let verdict = match result.target {
-            Target::None => "",
+            Target::Size | Target::None => "",
             target if target.is_met_by(decisive) => "met",
             _ => "missed",
         };
@@ -132,16 +133,18 @@ mod tests {
 
     #[test]
     fn a_size_is_compared_with_its_target_directly() {
-        for (ours, cells) in [
-            (400.0, "| 400 bytes |  |  | ≤ 400 bytes | met |\n"),
-            (401.0, "| 401 bytes |  |  | ≤ 400 bytes | missed |\n"),
+        let most = Target::Bytes(400.0);
+        for (target, ours, cells) in [
+            (most, 400.0, "| 400 bytes |  |  | ≤ 400 bytes | met |\n"),
+            (most, 401.0, "| 401 bytes |  |  | ≤ 400 bytes | missed |\n"),
+            (Target::Size, 401.0, "| 401 bytes |  |  |  |  |\n"),
         ] {
             let bytes = table(
                 &[RowResult {
                     ours,
                     references: Vec::new(),
                     ratio: None,
-                    ..result(Target::Bytes(400.0), 0.0)
+                    ..result(target, 0.0)
                 }],
                 "",
             );

@@ -1,6 +1,6 @@
 //! The rows of the table: the subjects, their references and their targets.
 
-use keywright_benches::{BYTES_PER_KEY, BYTES_PER_ROW};
+use keywright_benches::{BYTES_PER_KEY, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS, BYTES_PER_ROW};
 
 use crate::estimates::Estimates;
 
@@ -29,6 +29,8 @@ pub(crate) enum Target {
     Rate(f64),
     /// The maximum size in bytes.
     Bytes(f64),
+    /// No target. The row shows a size in bytes.
+    Size,
     /// No target. The row shows times.
     None,
 }
@@ -38,7 +40,7 @@ impl Target {
     fn ratio(self, ours: f64, reference: f64) -> f64 {
         match self {
             Self::Rate(_) => reference / ours,
-            Self::Time(_) | Self::Bytes(_) | Self::None => ours / reference,
+            Self::Time(_) | Self::Bytes(_) | Self::Size | Self::None => ours / reference,
         }
     }
 
@@ -48,7 +50,7 @@ impl Target {
         match self {
             Self::Time(most) | Self::Bytes(most) => value <= most,
             Self::Rate(least) => value >= least,
-            Self::None => true,
+            Self::Size | Self::None => true,
         }
     }
 }
@@ -335,15 +337,15 @@ const PAGE_OF_FEW: Reference = Reference {
 };
 
 /// Returns the rows without a reference, which are sizes.
-pub(crate) fn sizes(estimates: &Estimates) -> Result<[RowResult; 2], String> {
-    let size = |number, work, file, most| {
+pub(crate) fn sizes(estimates: &Estimates) -> Result<[RowResult; 3], String> {
+    let size = |number, work, file, target| {
         Ok::<_, String>(RowResult {
             number,
             work,
             ours: estimates.number(file)?,
             references: Vec::new(),
             ratio: None,
-            target: Target::Bytes(most),
+            target,
         })
     };
     Ok([
@@ -351,13 +353,19 @@ pub(crate) fn sizes(estimates: &Estimates) -> Result<[RowResult; 2], String> {
             "13",
             "size of a key in a SQLite file of 10,000,000 keys, with an Argon2id hash",
             BYTES_PER_ROW,
-            500.0,
+            Target::Bytes(500.0),
         )?,
         size(
             "14",
             "size of a key in a cache of 1,000,000 keys, with a name of 20 characters and 3 permissions",
             BYTES_PER_KEY,
-            400.0,
+            Target::Bytes(400.0),
+        )?,
+        size(
+            "14",
+            "the same with an owner and 40 bytes of attributes, which keys share, and 2 allowed prefixes",
+            BYTES_PER_KEY_WITH_OPTIONAL_FIELDS,
+            Target::Size,
         )?,
     ])
 }

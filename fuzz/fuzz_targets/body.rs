@@ -403,7 +403,8 @@ fn name(value: &Value) -> Option<String> {
     (fits && name.chars().any(is_visible)).then(|| name.to_owned())
 }
 
-/// Whether a character is a letter, digit, punctuation mark or symbol that is not drawn as a blank.
+/// Whether a character is a letter, digit, punctuation mark or symbol that is not displayed as
+/// blank.
 fn is_visible(character: char) -> bool {
     use unicode_properties::GeneralCategoryGroup::{Mark, Other, Separator};
     let blanks = "\u{115f}\u{1160}\u{2800}\u{3164}\u{ffa0}\u{13441}\u{13442}\u{1d159}";

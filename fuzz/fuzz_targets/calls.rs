@@ -4,14 +4,18 @@
 #![no_main]
 
 use keywright_assurance::{
-    action::{Action, Actor, Idempotency, KeyRequest, Page, PresentedToken, RequestedExpiry, Step},
+    action::{
+        Action, Actor, Idempotency, KeyChange, KeyRequest, Page, PresentedToken, RequestedExpiry,
+        RequiredVersion, Step,
+    },
     model::Model,
     system::{MemoryBackend, System},
     vocabulary::{
-        DAY, HOSTS, HOUR, METADATA, NAMES, PERMISSIONS, PROCESSES, SEARCHES, SLOTS, WORKSPACES,
+        ADDRESSES, ALLOWED_IPS, ATTRIBUTES, DAY, HOSTS, HOUR, METADATA, NAMES, OWNERS, PERMISSIONS,
+        PROCESSES, REQUIRED, SEARCHES, SLOTS, WORKSPACES,
     },
 };
-use keywright_core::{Environment, Reach, Status};
+use keywright_core::{Change, Environment, Reach, Status};
 use libfuzzer_sys::fuzz_target;
 
 /// The maximum number of steps in a sequence. Further input is ignored.
@@ -54,13 +58,12 @@ impl Input<'_> {
                 lifetime: self.optional(&[1, 0, HOUR, 3 * HOUR, DAY, 40 * DAY])?,
                 idempotency: self.idempotency()?,
             },
-            5 => Action::Rename {
+            5 | 6 => Action::Update {
                 by: self.actor()?,
                 key: self.slot()?,
-                name: self.optional(&NAMES)?,
-                metadata: self.optional(&METADATA)?,
+                update: self.key_change()?,
             },
-            6 | 7 => Action::Revoke {
+            7 => Action::Revoke {
                 by: self.actor()?,
                 key: self.slot()?,
                 reach: self.choose(&[Reach::Key, Reach::Descendants])?,
@@ -71,7 +74,8 @@ impl Input<'_> {
             },
             9 => Action::List {
                 by: self.actor()?,
-                status: self.optional(&[Status::Active, Status::Expired, Status::Revoked])?,
+                owner: self.optional(&OWNERS)?,
+                status: self.optional(&Status::ALL)?,
                 search: self.optional(&SEARCHES)?,
                 limit: self.choose(&[1, 2, 3, 100])?,
                 page: match self.byte()? {
@@ -79,24 +83,40 @@ impl Input<'_> {
                     cursor => Page::Cursor(usize::from(cursor)),
                 },
             },
-            10 | 11 => Action::Verify(self.presented()?),
+            10 | 11 => Action::Verify {
+                token: self.presented()?,
+                from: self.optional(&ADDRESSES)?,
+            },
             12 => Action::Introspect {
                 by: self.actor()?,
                 token: self.presented()?,
+                from: self.optional(&ADDRESSES)?,
+                permission: self.optional(&REQUIRED)?,
             },
             13 => {
                 Action::Wait(self.choose(&[1, HOUR, 2 * HOUR, DAY - 1, DAY, DAY + 1, 40 * DAY])?)
             }
             14 => Action::Purge {
                 workspace: self.optional(&WORKSPACES)?,
-                age: self.choose(&[0, HOUR, DAY, DAY + 1, 2 * DAY])?,
+                revoked: self.optional(&[0, HOUR, DAY, DAY + 1, 2 * DAY])?,
+                expired: self.optional(&[0, HOUR, DAY, DAY + 1, 2 * DAY])?,
             },
-            _ => match self.byte()? & 7 {
+            _ => match self.byte()? & 15 {
                 0 => Action::First,
-                1..4 => Action::Flush,
+                1 | 2 => Action::Flush,
+                3..6 => Action::SetAttributes {
+                    workspace: self.choose(&WORKSPACES)?,
+                    key: self.slot()?,
+                    attributes: self.optional(&ATTRIBUTES)?,
+                },
+                6 | 7 => Action::RevokeAll {
+                    by: self.actor()?,
+                    owner: self.optional(&OWNERS)?,
+                },
                 how => Action::Reopen {
                     all: how & 1 != 0,
                     argon2: how & 2 != 0,
+                    limited: how & 4 != 0,
                 },
             },
         };
@@ -145,6 +165,34 @@ impl Input<'_> {
                 _ => RequestedExpiry::Inherited,
             },
             metadata: self.optional(&METADATA)?,
+            allowed_ips: self.optional(&ALLOWED_IPS)?,
+        })
+    }
+
+    fn key_change(&mut self) -> Option<KeyChange> {
+        Some(KeyChange {
+            name: self.optional(&NAMES)?,
+            permissions: self.optional(&PERMISSIONS)?,
+            metadata: self.change(&METADATA)?,
+            enabled: self.optional(&[false, true])?,
+            expires_in: self.change(&[1, 0, -HOUR, HOUR, 3 * HOUR, DAY, 40 * DAY])?,
+            allowed_ips: self.change(&ALLOWED_IPS)?,
+            version: match self.byte()? {
+                0 => RequiredVersion::Older,
+                1..64 => RequiredVersion::AsRead,
+                _ => RequiredVersion::Any,
+            },
+        })
+    }
+
+    /// Chooses a new value, or the removal of the value if the byte is the largest. Other bytes
+    /// that are out of range keep the value.
+    fn change<T: Copy>(&mut self, choices: &[T]) -> Option<Change<T>> {
+        let byte = self.byte()?;
+        Some(match choices.get(usize::from(byte)) {
+            Some(value) => Change::Set(*value),
+            None if byte == u8::MAX => Change::Clear,
+            None => Change::Keep,
         })
     }
 

@@ -10,7 +10,7 @@ use futures_executor::block_on;
 use keywright_assurance::inputs::start_time;
 use keywright_core::{
     Caller, Environment, IssueError, Key, KeyId, Keywright, ListKeys, ListStart, MemoryStore, Name,
-    Page, Permissions, Status, Workspace,
+    Owner, Page, Permissions, Status, Workspace,
     store::{Credential, KeyStore, Record, StoredHash, Tag, fold_case},
 };
 use libfuzzer_sys::fuzz_target;
@@ -96,36 +96,50 @@ fn written_and_changed(bytes: &[u8]) {
 struct List {
     workspace: &'static str,
     environment: Environment,
+    owner: Option<&'static str>,
     status: Option<Status>,
     search: Option<String>,
 }
 
 impl List {
-    const SHAPES: u8 = 32;
+    /// The number of shapes: 2 workspaces, 2 environments, 5 statuses, 2 owners, and with or
+    /// without a search text.
+    const SHAPES: u8 = 80;
 
     fn with(shape: u8, search: &str) -> Self {
-        let statuses = [
-            None,
-            Some(Status::Active),
-            Some(Status::Expired),
-            Some(Status::Revoked),
-        ];
-        let environments = [Environment::Live, Environment::Test];
+        let mut rest = usize::from(shape);
+        let mut choose = |choices: usize| {
+            let choice = rest % choices;
+            rest /= choices;
+            choice
+        };
+        let workspace = ["acme", "other"][choose(2)];
+        let environment = [Environment::Live, Environment::Test][choose(2)];
+        let status = Status::ALL.get(choose(5)).copied();
+        let owner = [None, Some("user:1")][choose(2)];
         // A name must be able to contain the search text.
+        let is_searched = choose(2) == 1;
         let search = Some(fold_case(search))
-            .filter(|text| shape & 16 != 0 && !text.is_empty() && Name::parse(&name(text)).is_ok());
+            .filter(|text| is_searched && !text.is_empty() && Name::parse(&name(text)).is_ok());
         Self {
-            workspace: ["acme", "other"][usize::from(shape & 1)],
-            environment: environments[usize::from(shape >> 1 & 1)],
-            status: statuses[usize::from(shape >> 2 & 3)],
+            workspace,
+            environment,
+            owner,
+            status,
             search,
         }
+    }
+
+    fn owner(&self) -> Option<Owner> {
+        self.owner
+            .map(|owner| Owner::parse(owner).expect("the owner is valid"))
     }
 
     fn page(&self, keys: &Keywright, start: ListStart) -> Result<Page, IssueError> {
         let workspace = Workspace::parse(self.workspace).expect("the workspace is valid");
         let caller = Caller::new(workspace, Permissions::all()).with_environment(self.environment);
         let mut wanted = ListKeys::new();
+        wanted.owner = self.owner();
         wanted.status = self.status;
         wanted.search.clone_from(&self.search);
         wanted.start = start;
@@ -151,7 +165,9 @@ impl List {
             Name::parse(&text).expect("the name is valid"),
             Permissions::default(),
         );
+        key.owner = self.owner();
         match self.status {
+            Some(Status::Disabled) => key.enabled = false,
             Some(Status::Expired) => key.expires_at = Some(start_time()),
             Some(Status::Revoked) => key.revoked_at = Some(start_time()),
             _ => {}

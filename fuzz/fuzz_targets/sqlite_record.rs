@@ -11,7 +11,7 @@ mod record;
 use std::cell::RefCell;
 
 use keywright_core::{
-    KeyId, Metadata, Name, Permissions, Timestamp, Workspace,
+    AllowedIps, Attributes, KeyId, Metadata, Name, Owner, Permissions, Timestamp, Workspace,
     store::{StoredHash, Tag},
 };
 use libfuzzer_sys::fuzz_target;
@@ -21,7 +21,7 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 const ID: &[u8; KeyId::LENGTH] = b"0U5lKtf600000000";
 
 /// The columns, in their order in the input.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 20] = [
     "id",
     "workspace",
     "environment",
@@ -37,7 +37,15 @@ const COLUMNS: [&str; 15] = [
     "hash",
     "tag",
     "version",
+    "owner",
+    "enabled",
+    "predecessor",
+    "allowed_ips",
+    "attributes",
 ];
+
+/// The columns that a list does not read.
+const CREDENTIAL: [&str; 3] = ["hash", "tag", "version"];
 
 thread_local! {
     static FILE: RefCell<Connection> = RefCell::new(file());
@@ -80,13 +88,14 @@ fn check(file: &Connection, row: &[Cell]) {
         let select = concat!("SELECT ", record::key_columns!(), " FROM keys");
         file.query_one(select, (), record::key)
     };
-    assert_eq!(listed.is_ok(), row[..12].iter().zip(0..).all(is_valid));
+    let is_readable = |(cell, column)| CREDENTIAL.contains(&column) || is_valid((cell, column));
+    assert_eq!(listed.is_ok(), row.iter().zip(COLUMNS).all(is_readable));
 
     let id = KeyId::from_bytes(ID).expect("the id is valid");
     match record::find(file, &id) {
         Ok(None) => assert_ne!(row[0], Cell::Value(Value::Blob(ID.into()))),
         Ok(Some(record)) => {
-            assert!(row.iter().zip(0..).all(is_valid));
+            assert!(row.iter().zip(COLUMNS).all(is_valid));
             assert_eq!(record.key.id, id);
             assert_eq!(Some(&record.key), listed.as_ref().ok());
             file.execute("DELETE FROM keys", ())
@@ -108,7 +117,7 @@ fn check(file: &Connection, row: &[Cell]) {
             }
         }
         Err(error) => {
-            assert!(!row.iter().zip(0..).all(is_valid));
+            assert!(!row.iter().zip(COLUMNS).all(is_valid));
             assert!(
                 matches!(error, rusqlite::Error::FromSqlConversionFailure(..)),
                 "the store does not report this as damage: {error:?}"
@@ -163,15 +172,19 @@ impl Cell {
 }
 
 /// Whether a value is valid for its column. Other targets test the formats of the texts.
-fn is_valid((cell, column): (&Cell, usize)) -> bool {
+fn is_valid((cell, column): (&Cell, &str)) -> bool {
     let is_id = |bytes: &[u8]| bytes.len() == 16 && bytes.iter().all(u8::is_ascii_alphanumeric);
-    match COLUMNS[column] {
+    let text_or_null =
+        |is_valid: fn(&str) -> bool| cell.is_null() || cell.text().is_some_and(is_valid);
+    match column {
         "id" => cell.blob().is_some_and(is_id),
-        "parent" | "successor" | "rotated_by" => cell.is_null() || cell.blob().is_some_and(is_id),
+        "parent" | "successor" | "predecessor" | "rotated_by" => {
+            cell.is_null() || cell.blob().is_some_and(is_id)
+        }
         "workspace" => cell
             .text()
             .is_some_and(|text| Workspace::parse(text).is_ok()),
-        "environment" => cell
+        "environment" | "enabled" => cell
             .integer()
             .is_some_and(|number| [0, 1].contains(&number)),
         "name" => cell
@@ -180,12 +193,16 @@ fn is_valid((cell, column): (&Cell, usize)) -> bool {
         "permissions" => cell
             .text()
             .is_some_and(|text| text.parse::<Permissions>().is_ok()),
-        "metadata" => {
-            cell.is_null()
-                || cell
-                    .text()
-                    .is_some_and(|text| Metadata::parse(text).is_ok())
-        }
+        "owner" => text_or_null(|text| Owner::parse(text).is_ok()),
+        "metadata" => text_or_null(|text| Metadata::parse(text).is_ok()),
+        "attributes" => text_or_null(|text| Attributes::parse(text).is_ok()),
+        // A set has a single form, in which it is written.
+        "allowed_ips" => text_or_null(|text| {
+            AllowedIps::parse(text.split(',')).is_ok_and(|allowed_ips| {
+                let networks = allowed_ips.iter().map(|network| network.to_string());
+                text.split(',').eq(networks)
+            })
+        }),
         "hash" => cell
             .text()
             .is_some_and(|text| StoredHash::parse(text).is_ok()),
@@ -243,10 +260,12 @@ fn valid_cell(column: usize) -> Cell {
     match COLUMNS[column] {
         "id" => Cell::Value(Value::Blob(ID.into())),
         "workspace" => Cell::Text(b"acme".into()),
-        "environment" => Cell::Value(Value::Integer(1)),
+        "environment" | "enabled" => Cell::Value(Value::Integer(1)),
+        "owner" => Cell::Text(b"user:42".into()),
         "name" => Cell::Text("Straße".into()),
         "permissions" => Cell::Text(b"api_keys:read,calls:*".into()),
-        "metadata" => Cell::Text(b"{\"team\":1}".into()),
+        "metadata" | "attributes" => Cell::Text(b"{\"team\":1}".into()),
+        "allowed_ips" => Cell::Text(b"192.0.2.0/24,2001:db8::1".into()),
         "hash" => Cell::Text(
             b"$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
                 .into(),

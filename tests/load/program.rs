@@ -50,7 +50,7 @@ impl Program {
             ])
             // The slow clients are idle until the server closes their connections.
             .args(["--keep-alive", "30s"])
-            // The cache is so small that it evicts keys from the first seconds on.
+            // The cache is so small that it starts to evict keys within seconds.
             .args(["--cache", "2000", "--hash", "hmac-sha256"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -18,7 +18,7 @@ use crate::{
 /// The limit from the first byte of a head to its last.
 const HEAD: Duration = Duration::from_secs(15);
 
-/// The limit of an idle connection, with the arguments of the program.
+/// The limit of an idle connection, which the program gets as an argument.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// The limit from the end of a head to the response.

@@ -51,8 +51,8 @@ def expire_in_the_future(case):
 
 
 def expire_once(case):
-    """Removes `expires_at` next to `expire_now`. A key cannot be created with both, and generators of
-    clients do not understand a schema that says so."""
+    """Removes `expires_at` if `expire_now` is true. A request cannot contain both, but client
+    generators do not support a schema that says so."""
     body = case.body
     if isinstance(body, dict) and body.get("expire_now") is True:
         body.pop("expires_at", None)
@@ -97,7 +97,7 @@ def filter_failure(context, failure, case, response):
 def is_lenient(case):
     """Whether the server accepts more in a request than the document describes.
 
-    `null` for a field means that it was left out, and a boolean in a query has six spellings."""
+    A field with the value `null` counts as missing, and a boolean in a query has six spellings."""
     nulls = case.body is None or isinstance(case.body, dict) and None in case.body.values()
     cascade = (case.query or {}).get("cascade")
     return nulls or str(cascade) in ("True", "False", "1", "0")
@@ -109,11 +109,11 @@ def show_the_name(case):
     if isinstance(body, dict) and isinstance(body.get("name"), str):
         name = body["name"]
         if not any(is_visible(character) for character in name):
-            # Replace a character, because the name may have the greatest length.
+            # Replace a character, because the name may have the maximum length.
             body["name"] = "n" + name[1:]
 
 
 def is_visible(character):
-    """Whether a character is one that the server counts as visible."""
+    """Whether the server counts a character as visible."""
     blanks = "\u115f\u1160\u2800\u3164\uffa0\U00013441\U00013442\U0001d159"
     return unicodedata.category(character)[0] in "LNPS" and character not in blanks

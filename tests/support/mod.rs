@@ -36,7 +36,7 @@ pub(crate) const FAST: [&str; 2] = ["--hash", "hmac-sha256"];
 /// The options of [`FAST`] for a server that also accepts any number of requests.
 pub(crate) const FAST_UNLIMITED: [&str; 4] = ["--hash", "hmac-sha256", "--rate-limit", "0"];
 
-/// Writes a file that only its owner can read, as the program requires it for peppers.
+/// Writes a file that only its owner can read, as the program requires for peppers.
 pub(crate) fn write_private(file: &Path, text: &str) {
     fs::write(file, text).unwrap();
     fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();

@@ -1,4 +1,4 @@
-//! A real `nginx` in front of a server.
+//! A real nginx in front of a server.
 
 use std::{
     fs,
@@ -9,21 +9,22 @@ use std::{
 
 use super::wait::wait_for;
 
-/// An `nginx`, killed when dropped.
+/// A running nginx, killed when dropped.
 pub(crate) struct Nginx {
     process: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Nginx {
-    /// Starts an `nginx` on a free port, with all its files in `folder`, and waits until it
-    /// listens. `http` is the inside of its block `http`, where `{address}` is what it listens on.
+    /// Starts nginx on a free port, with all its files in `folder`, and waits until it listens.
+    /// `http` is the content of its block `http`, in which `{address}` stands for the address to
+    /// listen on.
     pub(crate) fn start(folder: &Path, http: &str) -> Self {
         let folder = folder.join("nginx");
         fs::create_dir_all(&folder).unwrap();
         wait_for("nginx gets a free port", || {
-            // nginx cannot choose a port by itself, and another process may take the port that was
-            // free here.
+            // nginx cannot select a free port, and another process may take the port that is free
+            // here.
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
             drop(listener);
@@ -54,7 +55,7 @@ impl Nginx {
     }
 }
 
-/// Returns a configuration for one process without privileges, which ends when it is killed.
+/// Returns a configuration for a single process without privileges, so that killing it ends nginx.
 fn configuration(http: &str) -> String {
     let mut temporary = String::new();
     for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {

@@ -66,7 +66,7 @@ impl Redis {
         self.process.wait().unwrap();
     }
 
-    /// Stalls the server: it keeps its connections and answers nothing.
+    /// Stalls the server: it keeps its connections, but does not reply.
     pub(crate) fn stall(&self) {
         self.signal("STOP");
     }

@@ -27,7 +27,7 @@ pub(crate) struct Server {
     log: Arc<Mutex<String>>,
     log_reader: Option<thread::JoinHandle<()>>,
     stop_reading: Arc<AtomicBool>,
-    /// Locked by the reader of the log for each line.
+    /// The reader of the log locks this for each line.
     log_gate: Arc<Mutex<()>>,
 }
 
@@ -37,7 +37,7 @@ impl Server {
         Self::spawn(keywright(folder, &["serve", "--listen", "127.0.0.1:0"]).args(arguments))
     }
 
-    /// Starts a server that may have this number of open files.
+    /// Starts a server with a limit on open files.
     pub(crate) fn start_with_open_files(folder: &Path, files: u32, arguments: &[&str]) -> Self {
         let program = keywright(folder, &[]);
         let mut command = Command::new("sh");
@@ -110,7 +110,8 @@ impl Server {
         })
     }
 
-    /// Returns a lock whose holder keeps the log from being read, as a collector does that stalls.
+    /// Returns a lock that keeps the log from being read while it is held, like a collector that
+    /// stalls.
     pub(crate) fn log_gate(&self) -> Arc<Mutex<()>> {
         Arc::clone(&self.log_gate)
     }
@@ -168,8 +169,8 @@ impl Server {
         (status, printed, log)
     }
 
-    /// Waits until the log contains `text`, or the process has exited. Returns whether the process
-    /// still runs.
+    /// Waits until the log contains `text` or the process has exited. Returns whether the process
+    /// is still running.
     pub(crate) fn wait_for_log(&mut self, text: &str) -> bool {
         wait_for("the server logs a line", || {
             if self.child.try_wait().unwrap().is_some() {
@@ -179,15 +180,15 @@ impl Server {
         })
     }
 
-    /// Waits until the process exits, which must not take as long as an operation that hangs.
+    /// Waits for at most a minute until the process exits.
     pub(crate) fn wait_for_exit(&mut self) {
         wait_at_most(Duration::from_secs(60), "the server exits", || {
             self.child.try_wait().unwrap()
         });
     }
 
-    /// Waits until the process exits like [`wait_for_exit`](Self::wait_for_exit), and returns its
-    /// standard output and its log.
+    /// Waits like [`wait_for_exit`](Self::wait_for_exit), and returns the process's standard output
+    /// and log.
     pub(crate) fn wait_without_hanging(mut self) -> (ExitStatus, String, String) {
         self.wait_for_exit();
         self.wait()
@@ -208,8 +209,8 @@ impl Server {
         })
     }
 
-    /// Starts to create a key on a new connection, and waits until the server reads the body of
-    /// this length.
+    /// Sends the head of a request to create a key on a new connection, and waits until the server
+    /// reads the body, which has this length.
     pub(crate) fn start_create(&self, token: &str, length: usize) -> TcpStream {
         let mut stream = self.connect();
         let head = format!(

@@ -16,7 +16,7 @@ pub(crate) fn wait_for<T>(what: &str, attempt: impl FnMut() -> Option<T>) -> T {
     wait_at_most(PATIENCE, what, attempt)
 }
 
-/// Calls `attempt` until it returns a value, with pauses of at most `patience` altogether.
+/// Calls `attempt` until it returns a value. The pauses add up to at most `patience`.
 #[track_caller]
 pub(crate) fn wait_at_most<T>(
     patience: Duration,

@@ -4,13 +4,19 @@ use super::{
     outcome::{CallOutcome, Rejection},
     state::Model,
 };
-use crate::action::{Action, Step};
+use crate::{
+    action::{Action, Step},
+    vocabulary::PROCESSES,
+};
 
 impl Model {
     /// Performs a step and records its expected outcome.
     pub fn apply(&mut self, step: &Step) {
         let outcome = self.perform(step.process, &step.action);
         self.expected = outcome.unwrap_or_else(CallOutcome::Rejected);
+        if let CallOutcome::Issued(number) | CallOutcome::Key(number) = self.expected {
+            self.read.insert(number, self.keys[&number].changes);
+        }
     }
 
     fn perform(&mut self, process: usize, action: &Action) -> Result<CallOutcome, Rejection> {
@@ -21,7 +27,7 @@ impl Model {
                 new,
                 idempotency,
             } => match self.principal(*by) {
-                Some(principal) => self.create(principal, *into, new, *idempotency),
+                Some(principal) => self.create(process, principal, *into, new, *idempotency),
                 None => Ok(CallOutcome::Nothing),
             },
             Action::Rotate {
@@ -33,21 +39,26 @@ impl Model {
                 idempotency,
             } => match self.principal(*by) {
                 Some(principal) => {
-                    self.rotate(principal, *key, *into, (*overlap, *lifetime), *idempotency)
+                    let times = (*overlap, *lifetime);
+                    self.rotate(process, principal, *key, *into, times, *idempotency)
                 }
                 None => Ok(CallOutcome::Nothing),
             },
-            Action::Rename {
-                by,
-                key,
-                name,
-                metadata,
-            } => match self.principal(*by) {
-                Some(principal) => self.rename(principal, *key, *name, *metadata),
+            Action::Update { by, key, update } => match self.principal(*by) {
+                Some(principal) => self.update(process, principal, *key, update),
                 None => Ok(CallOutcome::Nothing),
             },
+            Action::SetAttributes {
+                workspace,
+                key,
+                attributes,
+            } => self.set_attributes(workspace, *key, *attributes),
             Action::Revoke { by, key, reach } => match self.principal(*by) {
                 Some(principal) => self.revoke(principal, *key, *reach),
+                None => Ok(CallOutcome::Nothing),
+            },
+            Action::RevokeAll { by, owner } => match self.principal(*by) {
+                Some(principal) => self.revoke_all(principal, *owner),
                 None => Ok(CallOutcome::Nothing),
             },
             Action::Find { by, key } => match self.principal(*by) {
@@ -55,29 +66,45 @@ impl Model {
                 None => Ok(CallOutcome::Nothing),
             },
             Action::List {
-                by, status, search, ..
+                by,
+                owner,
+                status,
+                search,
+                ..
             } => match self.principal(*by) {
-                Some(principal) => self.list(principal, *status, *search),
+                Some(principal) => self.list(principal, *owner, *status, *search),
                 None => Ok(CallOutcome::Nothing),
             },
-            Action::Verify(token) => {
-                let verdict = self.verify(process, *token);
+            Action::Verify { token, from } => {
+                let verdict = self.verify(process, *token, *from);
+                self.see(verdict);
                 Ok(CallOutcome::Verified(verdict))
             }
-            Action::Introspect { by, token } => match self.principal(*by) {
-                Some(principal) => self.introspect(process, principal, *token),
+            Action::Introspect {
+                by,
+                token,
+                from,
+                permission,
+            } => match self.principal(*by) {
+                Some(principal) => self.introspect(process, principal, *token, *from, *permission),
                 None => Ok(CallOutcome::Nothing),
             },
-            Action::Purge { workspace, age } => Ok(self.purge(*workspace, *age)),
+            Action::Purge {
+                workspace,
+                revoked,
+                expired,
+            } => Ok(self.purge(*workspace, *revoked, *expired)),
             Action::First => Ok(CallOutcome::NotFirst),
             Action::Flush => {
                 self.last_used.flush(process);
                 Ok(CallOutcome::Nothing)
             }
-            Action::Reopen { all, .. } => {
-                self.last_used.close(process);
-                if *all {
-                    self.last_used.close(1 - process);
+            Action::Reopen { all, limited, .. } => {
+                for reopened in 0..PROCESSES {
+                    if *all || reopened == process {
+                        self.last_used.close(reopened);
+                        self.limited[reopened] = *limited;
+                    }
                 }
                 Ok(CallOutcome::Nothing)
             }

@@ -1,4 +1,4 @@
-//! Calls that rename, revoke and purge keys.
+//! Calls that revoke and purge keys.
 
 use keywright_core::Reach;
 
@@ -11,30 +11,17 @@ use super::{
 use crate::{action::Slot, vocabulary::DAY};
 
 impl Model {
-    pub(super) fn rename(
-        &mut self,
-        principal: Principal,
-        slot: Slot,
-        name: Option<&'static str>,
-        metadata: Option<&'static str>,
-    ) -> Result<CallOutcome, Rejection> {
-        let caller = self.permitted(principal, "api_keys:write")?;
-        let number = self.changeable(&caller, slot)?;
-        if let Some(key) = self.keys.get_mut(&number) {
-            key.name = name.unwrap_or(key.name);
-            key.metadata = metadata.or(key.metadata);
-        }
-        Ok(CallOutcome::Key(number))
-    }
-
     pub(super) fn revoke(
         &mut self,
         principal: Principal,
         slot: Slot,
         reach: Reach,
     ) -> Result<CallOutcome, Rejection> {
-        let caller = self.permitted(principal, "api_keys:write")?;
-        let number = self.visible(&caller, slot)?;
+        let caller = self.current(principal)?;
+        // A key can always revoke itself.
+        let access = self.access_to(principal, &caller, "write", slot, true)?;
+        let number = self.visible(&caller, access, slot)?;
+        caller.check_covers(&self.keys[&number].permissions)?;
         let first = self.keys[&number].revoked_at.is_none();
         let reached = match reach {
             Reach::Key => [number].into(),
@@ -43,7 +30,7 @@ impl Model {
         let mut count = 0;
         for (number, key) in &mut self.keys {
             if reached.contains(number) && key.revoked_at.is_none() {
-                key.revoked_at = Some(self.now);
+                key.revoke(self.now);
                 count += 1;
             }
         }
@@ -53,14 +40,52 @@ impl Model {
         Ok(CallOutcome::Revoked { first, count })
     }
 
-    /// Deletes the records of keys that were revoked long enough ago and have no descendants left.
-    pub(super) fn purge(&mut self, workspace: Option<&'static str>, age: Millis) -> CallOutcome {
-        let before = self.now - age.max(DAY);
+    /// Revokes all keys that the caller can list and revoke, and that it covers.
+    pub(super) fn revoke_all(
+        &mut self,
+        principal: Principal,
+        owner: Option<&'static str>,
+    ) -> Result<CallOutcome, Rejection> {
+        let caller = self.current(principal)?;
+        let rights = [caller.access("write")?, caller.access("read")?];
+        let is_reached = |number: &Number| {
+            let key = &self.keys[number];
+            rights.iter().all(|access| caller.sees(*access, key))
+                && owner.is_none_or(|owner| key.owner == Some(owner))
+                && key.revoked_at.is_none()
+        };
+        let reached: Vec<Number> = self.keys.keys().copied().filter(is_reached).collect();
+        let mut outcome = Ok(CallOutcome::RevokedAll(reached.len() as u64));
+        for (number, key) in &mut self.keys {
+            if reached.contains(number) {
+                match caller.check_covers(&key.permissions) {
+                    Ok(()) => key.revoke(self.now),
+                    // The others are revoked nevertheless.
+                    Err(rejection) => outcome = Err(rejection),
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Deletes the records of keys that were revoked or expired long enough ago and have no
+    /// descendants left.
+    pub(super) fn purge(
+        &mut self,
+        workspace: Option<&'static str>,
+        revoked: Option<Millis>,
+        expired: Option<Millis>,
+    ) -> CallOutcome {
+        let now = self.now;
+        let is_old = |time: Option<Millis>, age: Option<Millis>| {
+            time.zip(age)
+                .is_some_and(|(time, age)| time < now - age.max(DAY))
+        };
         let mut count = 0;
         loop {
             let is_deletable = |number: &Number| {
                 let key = &self.keys[number];
-                key.revoked_at.is_some_and(|time| time < before)
+                (is_old(key.revoked_at, revoked) || is_old(key.expires_at, expired))
                     && workspace.is_none_or(|workspace| key.workspace == workspace)
                     && key
                         .successor

@@ -3,6 +3,7 @@
 //! The model numbers keys in the order in which they are created, because their ids are random. It
 //! does not try to be fast, and it shares only a few plain types with the code under test.
 
+mod addresses;
 mod apply;
 mod caller;
 mod change;
@@ -13,6 +14,7 @@ mod last_used;
 mod outcome;
 mod queries;
 mod state;
+mod update;
 
 pub use self::{
     key::{Key, Millis, Number},

@@ -24,6 +24,8 @@ pub enum CallOutcome {
         /// The number of keys that the call revoked.
         count: u64,
     },
+    /// The call revoked this many keys of its caller's workspace or of an owner.
+    RevokedAll(u64),
     /// These keys match the query. The call returned one page of them.
     Listed(ListQuery, Vec<Number>),
     /// The verdict on a token that was verified.
@@ -39,7 +41,7 @@ pub enum CallOutcome {
 /// The reason why a call was rejected.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Rejection {
-    /// The caller has expired or is revoked.
+    /// The caller has expired, is paused or is revoked.
     CallerInactive,
     /// The caller lacks a permission that the call needs or that it wants to grant.
     NotPermitted,
@@ -49,9 +51,19 @@ pub enum Rejection {
     ExpiryPast,
     /// The requested expiry is later than the caller's.
     ExpiryBeyondCaller,
+    /// The requested expiry is later than the maximum lifetime allows.
+    ExpiryBeyondPolicy,
+    /// The requested expiry of a rotated key is later than its current expiry.
+    ExpiryAfterRotation,
+    /// The key could be used from addresses from which the caller may not be used.
+    AddressesBeyondCaller,
     /// The caller sees no such key, or the key is revoked.
     NotFound,
-    /// The key has expired or already has a successor.
+    /// The key has expired, so it cannot be updated.
+    Expired,
+    /// The key does not have the version that the update requires.
+    VersionMismatch,
+    /// The key has expired, is disabled or already has a successor.
     NotRotatable,
     /// The cursor does not belong to this list.
     Cursor,
@@ -65,7 +77,11 @@ impl Rejection {
     pub(super) const fn can_arise_later(self) -> bool {
         matches!(
             self,
-            Self::ExpiryPast | Self::ExpiryBeyondCaller | Self::NotFound | Self::NotRotatable
+            Self::ExpiryPast
+                | Self::ExpiryBeyondCaller
+                | Self::ExpiryBeyondPolicy
+                | Self::NotFound
+                | Self::NotRotatable
         )
     }
 }
@@ -85,8 +101,14 @@ pub enum Verdict {
     Revoked,
     /// The key has expired.
     Expired,
-    /// The record of the revoked key was deleted. A process that still has the key in its cache
-    /// reports why it denies the token. Other processes report that the key is unknown.
+    /// The key is paused.
+    Disabled,
+    /// The key may not be used from the address of the client, or the address is unknown.
+    AddressNotAllowed,
+    /// The key lacks the permission that a service requires.
+    InsufficientPermission,
+    /// The record of the revoked or expired key was deleted. A process that still has the key in
+    /// its cache reports why it denies the token. Other processes report that the key is unknown.
     Gone,
 }
 
@@ -97,6 +119,8 @@ pub struct ListQuery {
     pub workspace: &'static str,
     /// The caller's environment.
     pub environment: Environment,
+    /// Only keys of this owner.
+    pub owner: Option<&'static str>,
     /// Only keys with this status.
     pub status: Option<Status>,
     /// Only keys whose name contains this text, ignoring case.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    caller::{Caller, Principal},
+    caller::{Access, Caller, Principal},
     idempotency::{Binding, Scope},
     key::{Key, Millis, Number},
     last_used::LastUsed,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     action::{Actor, Slot},
-    vocabulary::{HOSTS, START},
+    vocabulary::{HOSTS, PROCESSES, START},
 };
 
 /// The state of a service over one store.
@@ -23,6 +23,12 @@ pub struct Model {
     /// The number of keys that were ever created.
     pub(super) created: usize,
     pub(super) slots: BTreeMap<Slot, Number>,
+    /// The keys as callers, in the state in which they were created or last verified.
+    pub(super) callers: BTreeMap<Number, Caller>,
+    /// How often each key had been changed when a call last returned its version.
+    pub(super) read: BTreeMap<Number, u64>,
+    /// Whether each process limits the lifetime of keys.
+    pub(super) limited: [bool; PROCESSES],
     pub(super) bindings: BTreeMap<Scope, Binding>,
     pub(super) last_used: LastUsed,
     /// The expected outcome of the last call.
@@ -38,6 +44,9 @@ impl Model {
             keys: BTreeMap::new(),
             created: 0,
             slots: BTreeMap::new(),
+            callers: BTreeMap::new(),
+            read: BTreeMap::new(),
+            limited: [false; PROCESSES],
             bindings: BTreeMap::new(),
             last_used: LastUsed::default(),
             expected: CallOutcome::Nothing,
@@ -98,12 +107,13 @@ impl Model {
         }
     }
 
-    /// Returns the caller in its current state, or rejects it if it is revoked or has expired.
-    fn current(&self, principal: Principal) -> Result<Caller, Rejection> {
+    /// Returns the caller in its current state, or rejects it if it is revoked, is paused or has
+    /// expired.
+    pub(super) fn current(&self, principal: Principal) -> Result<Caller, Rejection> {
         let caller = match principal {
             Principal::Host(number) => Caller::of_host(&HOSTS[number]),
             Principal::Key(number) => match self.keys.get(&number) {
-                Some(key) if key.is_active(self.now) => Caller::of_key(key),
+                Some(key) if key.is_active(self.now) => self.callers[&number].narrowed_to(key),
                 _ => return Err(Rejection::CallerInactive),
             },
         };
@@ -113,25 +123,34 @@ impl Model {
         Ok(caller)
     }
 
-    /// Returns the caller in its current state if it is active and has this permission.
-    pub(super) fn permitted(
+    /// Returns the keys on which the caller has a right, for a call on the key in a slot. With
+    /// `itself`, a key needs no right to make this call on itself.
+    pub(super) fn access_to(
         &self,
         principal: Principal,
-        permission: &str,
-    ) -> Result<Caller, Rejection> {
-        let caller = self.current(principal)?;
-        if caller.may(permission) {
-            Ok(caller)
+        caller: &Caller,
+        right: &str,
+        slot: Slot,
+        itself: bool,
+    ) -> Result<Access, Rejection> {
+        let is_itself = principal.key().is_some() && principal.key() == self.number(slot);
+        if is_itself && itself {
+            Ok(Access::All)
         } else {
-            Err(Rejection::NotPermitted)
+            caller.access(right)
         }
     }
 
     /// Returns the number of the key in a slot if the caller sees that key.
-    pub(super) fn visible(&self, caller: &Caller, slot: Slot) -> Result<Number, Rejection> {
+    pub(super) fn visible(
+        &self,
+        caller: &Caller,
+        access: Access,
+        slot: Slot,
+    ) -> Result<Number, Rejection> {
         let number = self.slots.get(&slot).ok_or(Rejection::NotFound)?;
         let key = self.keys.get(number).ok_or(Rejection::NotFound)?;
-        if caller.sees(key) {
+        if caller.sees(access, key) {
             Ok(*number)
         } else {
             Err(Rejection::NotFound)
@@ -139,16 +158,21 @@ impl Model {
     }
 
     /// Returns the number of the key in a slot if the caller sees that key and it is not revoked.
-    pub(super) fn changeable(&self, caller: &Caller, slot: Slot) -> Result<Number, Rejection> {
-        let number = self.visible(caller, slot)?;
+    pub(super) fn changeable(
+        &self,
+        caller: &Caller,
+        access: Access,
+        slot: Slot,
+    ) -> Result<Number, Rejection> {
+        let number = self.visible(caller, access, slot)?;
         if self.keys[&number].revoked_at.is_some() {
             return Err(Rejection::NotFound);
         }
         Ok(number)
     }
 
-    /// Returns a key with its descendants: the keys that it or a descendant created, was rotated
-    /// into, or received by rotating another key.
+    /// Returns a key with its descendants. The descendants of a key are its successor, the keys
+    /// that it created, the keys that it received by rotating another, and their descendants.
     pub(super) fn with_descendants(&self, root: Number) -> BTreeSet<Number> {
         let mut found = BTreeSet::from([root]);
         loop {

@@ -2,14 +2,14 @@
 
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Environment, Expiry, IdempotencyKey, IssueError, IssueOutcome, Issued, KeyId,
-    ListStart, NewKey, NewRotation, Rename, TokenRef,
+    Caller, Environment, Expiry, IdempotencyKey, IntrospectionRequest, IssueError, IssueOutcome,
+    Issued, KeyId, ListStart, NewKey, NewRotation, TokenRef, Verified, Verifier, VerifyError,
 };
 
 use super::{
     backend::Backend,
     check::rejection,
-    convert::{self, metadata, name, permissions, time},
+    convert::{self, address, allowed_ips, metadata, name, owner, permission, permissions, time},
     state::{ListCursor, System},
 };
 use crate::{
@@ -65,18 +65,22 @@ impl<B: Backend> System<B> {
                 };
                 self.check_creation(process, *into, outcome, model);
             }
-            Action::Rename {
-                by,
-                key,
-                name: new_name,
-                metadata: new_metadata,
-            } => {
+            Action::Update { by, key, update } => {
                 let Some(caller) = self.caller(*by) else {
                     return;
                 };
-                let rename = Rename::new(new_name.map(name), new_metadata.map(metadata));
-                let renamed = block_on(issuer.rename(&caller, &self.id(*key), &rename));
-                self.check_key(process, renamed.as_ref(), model);
+                let updated = self.update(process, &caller, *key, update, model);
+                self.check_versioned(process, updated, model);
+            }
+            Action::SetAttributes {
+                workspace,
+                key,
+                attributes,
+            } => {
+                let (workspace, id) = (convert::workspace(workspace), self.id(*key));
+                let attributes = attributes.map(convert::attributes);
+                let updated = block_on(issuer.set_attributes(&workspace, &id, attributes));
+                self.check_versioned(process, updated, model);
             }
             Action::Revoke { by, key, reach } => {
                 let Some(caller) = self.caller(*by) else {
@@ -92,15 +96,30 @@ impl<B: Backend> System<B> {
                 };
                 assert_eq!(outcome, *model.expected());
             }
+            Action::RevokeAll {
+                by,
+                owner: wanted_owner,
+            } => {
+                let Some(caller) = self.caller(*by) else {
+                    return;
+                };
+                let wanted_owner = wanted_owner.map(owner);
+                let outcome = match block_on(issuer.revoke_all(&caller, wanted_owner.as_ref())) {
+                    Ok(count) => CallOutcome::RevokedAll(count),
+                    Err(error) => CallOutcome::Rejected(rejection(&error)),
+                };
+                assert_eq!(outcome, *model.expected());
+            }
             Action::Find { by, key } => {
                 let Some(caller) = self.caller(*by) else {
                     return;
                 };
                 let found = block_on(issuer.find(&caller, &self.id(*key)));
-                self.check_key(process, found.as_ref(), model);
+                self.check_versioned(process, found, model);
             }
             Action::List {
                 by,
+                owner: wanted_owner,
                 status,
                 search,
                 limit,
@@ -110,6 +129,7 @@ impl<B: Backend> System<B> {
                     return;
                 };
                 let mut wanted = keywright_core::ListKeys::new();
+                wanted.owner = wanted_owner.map(owner);
                 wanted.status = *status;
                 wanted.search = search.map(str::to_owned);
                 wanted.limit = *limit;
@@ -125,22 +145,33 @@ impl<B: Backend> System<B> {
                 let listed = block_on(issuer.list(&caller, wanted));
                 self.check_page(process, (*page, cursor, *limit), listed, model);
             }
-            Action::Verify(token) => {
+            Action::Verify { token, from } => {
                 let CallOutcome::Verified(expected) = *model.expected() else {
                     panic!("the outcome of a verification is a verdict");
                 };
-                let outcome = block_on(keys.verifier().verify(self.token(*token).as_bytes()));
+                let slot = token.slot();
+                let token = self.token(*token);
+                let outcome = verify(keys.verifier(), &token, *from);
                 self.assert_verdict(process, &outcome, expected, model);
+                if let (Ok(verified), Some(number)) = (outcome, self.slots.get(&slot)) {
+                    self.owned[*number].caller = Caller::from(verified.key());
+                }
             }
-            Action::Introspect { by, token } => {
+            Action::Introspect {
+                by,
+                token,
+                from,
+                permission: required,
+            } => {
                 let Some(caller) = self.caller(*by) else {
                     return;
                 };
                 let token = self.token(*token);
-                match (
-                    block_on(issuer.introspect(&caller, token.as_bytes())),
-                    model.expected(),
-                ) {
+                let mut request = IntrospectionRequest::new();
+                request.client_ip = from.map(address);
+                request.permission = required.map(permission);
+                let introspected = issuer.introspect(&caller, token.as_bytes(), &request);
+                match (block_on(introspected), model.expected()) {
                     (Ok(introspection), CallOutcome::Introspected(expected)) => {
                         self.assert_introspection(process, &introspection, *expected, model);
                     }
@@ -150,14 +181,20 @@ impl<B: Backend> System<B> {
                     }
                 }
             }
-            Action::Purge { workspace, age } => {
-                let before = time(model.now() - age);
-                let purged = issuer.purge(workspace.map(convert::workspace), before);
+            Action::Purge {
+                workspace,
+                revoked,
+                expired,
+            } => {
+                let before = |age: Option<i64>| age.map(|age| time(model.now() - age));
+                let workspace = workspace.map(convert::workspace);
+                let purged = issuer.purge(workspace, before(*revoked), before(*expired));
                 let purged = block_on(purged).expect("the store works");
                 assert_eq!(CallOutcome::Purged(purged), *model.expected());
             }
             Action::First => {
-                let first = issuer.create_first(convert::workspace("acme"), NewKey::new(name("1")));
+                let operator = convert::caller(&HOSTS[0]);
+                let first = issuer.create_first(&operator, NewKey::new(name("1")));
                 assert!(block_on(first).expect("the store works").is_none());
             }
             Action::Flush => block_on(keys.flush()).expect("the store works"),
@@ -217,7 +254,7 @@ impl<B: Backend> System<B> {
     ) {
         match (outcome, model.expected()) {
             (Ok(IssueOutcome::Issued(issued)), CallOutcome::Issued(number)) => {
-                self.check_issued(into, &issued, *number, model);
+                self.check_issued(process, into, &issued, *number, model);
             }
             (Ok(IssueOutcome::Replayed(key)), CallOutcome::Replayed(number)) => {
                 self.assert_key(process, &key, *number, model);
@@ -232,26 +269,19 @@ impl<B: Backend> System<B> {
         }
     }
 
-    fn check_issued(&mut self, into: Slot, issued: &Issued, number: Number, model: &Model) {
+    fn check_issued(
+        &mut self,
+        process: usize,
+        into: Slot,
+        issued: &Issued,
+        number: Number,
+        model: &Model,
+    ) {
         assert!(issued.confirmed);
         assert_eq!(self.owned.len(), number);
         assert!(self.owned.iter().all(|other| other.id != issued.key.id));
-        self.add(into, issued);
+        self.add(process, into, issued);
         assert_eq!(issued.key, self.expected_key(number, model));
-    }
-
-    /// Checks that a call returned a key or was rejected, as the model expects.
-    fn check_key(
-        &self,
-        process: usize,
-        shown: Result<&keywright_core::Key, &IssueError>,
-        model: &Model,
-    ) {
-        match (shown, model.expected()) {
-            (Ok(key), CallOutcome::Key(number)) => self.assert_key(process, key, *number, model),
-            (Err(error), expected) => assert_rejected(error, expected),
-            (Ok(key), expected) => panic!("{key:?}, expected {expected:?}"),
-        }
     }
 
     /// Checks that a page contains exactly the expected keys, and has a cursor only if more keys
@@ -319,7 +349,7 @@ impl<B: Backend> System<B> {
     }
 }
 
-fn assert_rejected(error: &IssueError, expected: &CallOutcome) {
+pub(super) fn assert_rejected(error: &IssueError, expected: &CallOutcome) {
     assert_eq!(
         CallOutcome::Rejected(rejection(error)),
         *expected,
@@ -327,11 +357,24 @@ fn assert_rejected(error: &IssueError, expected: &CallOutcome) {
     );
 }
 
+/// Verifies a token that a client at this address, or at an unknown address, has presented.
+pub(super) fn verify(
+    verifier: &Verifier,
+    token: &str,
+    from: Option<&str>,
+) -> Result<Verified, VerifyError> {
+    match from {
+        Some(from) => block_on(verifier.verify_from(token.as_bytes(), address(from))),
+        None => block_on(verifier.verify(token.as_bytes())),
+    }
+}
+
 fn new_key(new: &KeyRequest, model: &Model) -> NewKey {
     let mut key = NewKey::new(name(new.name));
     key.environment = new.environment;
     key.permissions = new.permissions.map(permissions);
     key.metadata = new.metadata.map(metadata);
+    key.allowed_ips = new.allowed_ips.map(allowed_ips);
     key.expiry = match new.expiry {
         RequestedExpiry::Inherited => Expiry::Inherited,
         RequestedExpiry::Now => Expiry::Now,

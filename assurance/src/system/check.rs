@@ -3,10 +3,10 @@
 use futures_executor::block_on;
 use keywright_core::{Denied, Introspection, IssueError, Key, ListKeys, Verified, VerifyError};
 
-use super::{backend::Backend, convert, state::System};
+use super::{backend::Backend, calls::verify, convert, state::System};
 use crate::{
     model::{Model, Number, Rejection, Verdict},
-    vocabulary::{HOSTS, PROCESSES, WORKSPACES},
+    vocabulary::{ADDRESSES, HOSTS, PROCESSES, WORKSPACES},
 };
 
 /// The reason why a call was rejected. A store that works returns no other errors.
@@ -16,6 +16,11 @@ pub(super) fn rejection(error: &IssueError) -> Rejection {
         IssueError::Environment => Rejection::Environment,
         IssueError::ExpiryPast => Rejection::ExpiryPast,
         IssueError::ExpiryBeyondCaller => Rejection::ExpiryBeyondCaller,
+        IssueError::ExpiryBeyondPolicy { .. } => Rejection::ExpiryBeyondPolicy,
+        IssueError::ExpiryAfterRotation => Rejection::ExpiryAfterRotation,
+        IssueError::AddressesBeyondCaller => Rejection::AddressesBeyondCaller,
+        IssueError::Expired => Rejection::Expired,
+        IssueError::VersionMismatch => Rejection::VersionMismatch,
         IssueError::CallerInactive => Rejection::CallerInactive,
         IssueError::NotFound => Rejection::NotFound,
         IssueError::NotRotatable => Rejection::NotRotatable,
@@ -39,9 +44,14 @@ impl<B: Backend> System<B> {
             convert::permissions(&permissions.join(",")),
         );
         assert_eq!(key.created_at(), convert::time(expected.created_at));
+        key.owner = expected.owner.map(convert::owner);
         key.metadata = expected.metadata.map(convert::metadata);
+        key.attributes = expected.attributes.map(convert::attributes);
+        key.enabled = expected.enabled;
+        key.allowed_ips = expected.allowed_ips.map(convert::allowed_ips);
         key.parent = expected.parent.map(id);
         key.successor = expected.successor.map(id);
+        key.predecessor = expected.predecessor.map(id);
         key.rotated_by = expected.rotated_by.map(id);
         key.expires_at = expected.expires_at.map(convert::time);
         key.revoked_at = expected.revoked_at.map(convert::time);
@@ -82,7 +92,12 @@ impl<B: Backend> System<B> {
             )
             | (Err(VerifyError::Denied(Denied::Unknown(_))), Verdict::Unknown | Verdict::Gone)
             | (Err(VerifyError::Denied(Denied::Revoked(_))), Verdict::Revoked | Verdict::Gone)
-            | (Err(VerifyError::Denied(Denied::Expired(_))), Verdict::Expired) => true,
+            | (Err(VerifyError::Denied(Denied::Expired(_))), Verdict::Expired | Verdict::Gone)
+            | (Err(VerifyError::Denied(Denied::Disabled(_))), Verdict::Disabled)
+            | (
+                Err(VerifyError::Denied(Denied::AddressNotAllowed(_))),
+                Verdict::AddressNotAllowed,
+            ) => true,
             _ => false,
         };
         assert!(agrees, "{outcome:?}, expected {expected:?}");
@@ -101,13 +116,16 @@ impl<B: Backend> System<B> {
             }
             (Introspection::NotFound, Verdict::Unknown)
             | (Introspection::Expired, Verdict::Expired)
-            | (Introspection::Revoked, Verdict::Revoked) => {}
+            | (Introspection::Revoked, Verdict::Revoked)
+            | (Introspection::Disabled, Verdict::Disabled)
+            | (Introspection::AddressNotAllowed, Verdict::AddressNotAllowed)
+            | (Introspection::InsufficientPermission, Verdict::InsufficientPermission) => {}
             _ => panic!("{introspection:?}, expected {expected:?}"),
         }
     }
 
-    /// Reads every key that was ever created, in both processes, from lists, by its id and by its
-    /// token.
+    /// Reads every key that was ever created, in both processes, from lists, by its id, and by its
+    /// token from every address.
     ///
     /// # Panics
     ///
@@ -120,11 +138,15 @@ impl<B: Backend> System<B> {
                 self.check_workspace(process, workspace, model);
             }
         }
-        for process in 0..PROCESSES {
+        let addresses = ADDRESSES.map(Some).into_iter().chain([None]);
+        for (process, from) in (0..PROCESSES).flat_map(|process| {
+            let addresses = addresses.clone();
+            addresses.map(move |from| (process, from))
+        }) {
             for (number, owned) in self.owned.iter().enumerate() {
                 let verifier = self.processes[process].keys().verifier();
-                let outcome = block_on(verifier.verify(owned.token.as_bytes()));
-                match (&outcome, model.verdict_for(number)) {
+                let outcome = verify(verifier, &owned.token, from);
+                match (&outcome, model.verdict_for(number, from)) {
                     // These verifications are not part of the model, so the last use is later than
                     // expected.
                     (Ok(verified), Verdict::Accepted(_)) => {
@@ -159,7 +181,7 @@ impl<B: Backend> System<B> {
         for (key, number) in listed.iter().zip(numbers) {
             self.assert_key(process, key, number, model);
             let found = block_on(issuer.find(&caller, &key.id)).expect("the key was listed");
-            self.assert_key(process, &found, number, model);
+            self.assert_key(process, &found.key, number, model);
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Conversions from the vocabulary to the types of the library.
 
+use std::net::IpAddr;
+
 use keywright_core::{
-    Caller, Environment, KeyId, Metadata, Name, Permissions, Prefix, Secret, Timestamp, Token,
-    TokenRef, Workspace,
+    AllowedIps, Attributes, Caller, Environment, KeyId, Metadata, Name, Owner, Permission,
+    Permissions, Prefix, Secret, Timestamp, Token, TokenRef, Workspace,
 };
 
 use crate::vocabulary::{Host, PREFIX};
@@ -31,13 +33,42 @@ pub(super) fn permissions(text: &str) -> Permissions {
     text.parse().expect("permissions")
 }
 
+pub(super) fn permission(text: &str) -> Permission {
+    Permission::parse(text).expect("a permission")
+}
+
+pub(super) fn owner(text: &str) -> Owner {
+    Owner::parse(text).expect("an owner")
+}
+
+pub(super) fn attributes(text: &str) -> Attributes {
+    Attributes::parse(text).expect("an object")
+}
+
+pub(super) fn allowed_ips(text: &str) -> AllowedIps {
+    text.parse().expect("addresses")
+}
+
+pub(super) fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
 pub(super) fn caller(host: &Host) -> Caller {
-    let caller = Caller::new(workspace(host.workspace), permissions(host.permissions))
+    let mut caller = Caller::new(workspace(host.workspace), permissions(host.permissions))
         .with_environment(host.environment);
-    match host.expires_at {
-        Some(end) => caller.with_expires_at(time(end)),
-        None => caller,
+    if let Some(text) = host.owner {
+        caller = caller.with_owner(owner(text));
     }
+    if let Some(text) = host.attributes {
+        caller = caller.with_attributes(attributes(text));
+    }
+    if let Some(text) = host.allowed_ips {
+        caller = caller.with_allowed_ips(allowed_ips(text));
+    }
+    if let Some(end) = host.expires_at {
+        caller = caller.with_expires_at(time(end));
+    }
+    caller
 }
 
 /// An id that does not belong to any key.

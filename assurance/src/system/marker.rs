@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use futures_executor::block_on;
-use keywright_core::{Caller, KeyId, Name, NewKey, Permissions, Rename};
+use keywright_core::{Caller, KeyId, KeyUpdate, Name, NewKey, Permissions};
 
 use super::{
     convert::{name, workspace},
@@ -24,12 +24,11 @@ pub(super) struct Marker {
 
 impl Marker {
     pub(super) fn create(process: &Process) -> Self {
-        let workspace = workspace("marker");
-        let caller = Caller::new(workspace.clone(), Permissions::all());
+        let caller = Caller::new(workspace("marker"), Permissions::all());
         let first = process
             .keys()
             .issuer()
-            .create_first(workspace, NewKey::new(name("0")));
+            .create_first(&caller, NewKey::new(name("0")));
         let first = block_on(first)
             .expect("the store works")
             .expect("the store is empty");
@@ -58,8 +57,8 @@ impl Marker {
         // store before the invalidation arrives.
         let _ = self.name_seen_by(to);
         let before = lease.stamp(&self.id);
-        let rename = Rename::new(Some(next.clone()), None);
-        let renamed = from.keys().issuer().rename(&self.caller, &self.id, &rename);
+        let rename = KeyUpdate::new().with_name(next.clone());
+        let renamed = from.keys().issuer().update(&self.caller, &self.id, &rename);
         block_on(renamed).expect("the store works");
         let acknowledged = lease.now();
         loop {

@@ -10,5 +10,6 @@ mod memory;
 mod process;
 mod state;
 mod step;
+mod update;
 
 pub use self::{backend::Backend, memory::MemoryBackend, state::System};

@@ -6,7 +6,10 @@ use futures_executor::block_on;
 use keywright_core::{Argon2Params, Config, Keywright, Scheme, store::KeyStore};
 
 use super::{backend::Backend, convert::prefix};
-use crate::inputs::{ManualClock, SequentialEntropy};
+use crate::{
+    inputs::{ManualClock, SequentialEntropy},
+    vocabulary::{MAX_LIFETIME, duration},
+};
 
 /// A process: the library over its own handle, with its own cache.
 pub(super) struct Process {
@@ -28,7 +31,7 @@ impl Process {
         entropy: &SequentialEntropy,
     ) -> Self {
         Self {
-            open: Some(Open::new(backend, clock, entropy, false)),
+            open: Some(Open::new(backend, clock, entropy, false, false)),
             behind: false,
         }
     }
@@ -43,8 +46,9 @@ impl Process {
         clock: &ManualClock,
         entropy: &SequentialEntropy,
         argon2: bool,
+        limited: bool,
     ) {
-        self.open = Some(Open::new(backend, clock, entropy, argon2));
+        self.open = Some(Open::new(backend, clock, entropy, argon2, limited));
     }
 
     fn open(&self) -> &Open {
@@ -66,6 +70,7 @@ impl Open {
         clock: &ManualClock,
         entropy: &SequentialEntropy,
         argon2: bool,
+        limited: bool,
     ) -> Self {
         let mut config = Config::new(prefix())
             .with_clock(clock.clone())
@@ -78,6 +83,9 @@ impl Open {
         } else {
             config.with_scheme(Scheme::HmacSha256)
         };
+        if limited {
+            config = config.with_max_lifetime(duration(MAX_LIFETIME));
+        }
         let store = backend.open();
         let keys =
             block_on(Keywright::open(config, Arc::clone(&store))).expect("the library opens");

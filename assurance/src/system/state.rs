@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use keywright_core::{Caller, Issued, KeyId};
+use futures_executor::block_on;
+use keywright_core::{
+    Caller, Issued, KeyId,
+    store::{Credential, Record},
+};
 
 use super::{backend::Backend, convert, marker::Marker, process::Process};
 use crate::{
@@ -16,9 +20,21 @@ use crate::{
 pub(super) struct OwnedKey {
     pub(super) id: KeyId,
     pub(super) token: String,
-    /// The key as a caller, in the state in which it was created. It is not verified again before
-    /// it is used.
+    /// The key as a caller, in the state in which it was created or last verified. It is not
+    /// verified again before it is used.
     pub(super) caller: Caller,
+    /// The record when a call last returned its version.
+    pub(super) read: ReadRecord,
+}
+
+/// The version of a record that a call returned.
+pub(super) struct ReadRecord {
+    pub(super) version: u64,
+    /// The hash of the record with this version. A verification may replace it at any time, which
+    /// also changes the version.
+    pub(super) credential: Credential,
+    /// The number of changes that the model had counted.
+    pub(super) changes: u64,
 }
 
 /// A cursor that a list returned.
@@ -70,13 +86,30 @@ impl<B: Backend> System<B> {
     }
 
     /// Adds a key that was just created, and puts it into a slot.
-    pub(super) fn add(&mut self, into: Slot, issued: &Issued) {
+    pub(super) fn add(&mut self, process: usize, into: Slot, issued: &Issued) {
+        let Record {
+            version,
+            credential,
+            ..
+        } = self.record(process, &issued.key.id);
+        assert_eq!(version, 1);
         self.slots.insert(into, self.owned.len());
         self.owned.push(OwnedKey {
             id: issued.key.id,
             token: issued.token.expose().to_owned(),
             caller: Caller::from(&issued.key),
+            read: ReadRecord {
+                version,
+                credential,
+                changes: 0,
+            },
         });
+    }
+
+    /// Reads the record of a key from the store.
+    pub(super) fn record(&self, process: usize, id: &KeyId) -> Record {
+        let found = block_on(self.processes[process].store().find(id));
+        found.expect("the store works").expect("the key exists")
     }
 
     /// The id of the key in a slot, or an unknown id if the slot is empty.

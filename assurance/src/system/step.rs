@@ -15,7 +15,11 @@ impl<B: Backend> System<B> {
     pub fn step(&mut self, step: &Step, model: &Model) {
         self.catch_up(step.process);
         match &step.action {
-            Action::Reopen { all, argon2 } => {
+            Action::Reopen {
+                all,
+                argon2,
+                limited,
+            } => {
                 // Stop all of them first, so that each new process finds the writes of the old
                 // processes.
                 let restarted: Vec<_> = if *all { vec![0, 1] } else { vec![step.process] };
@@ -28,6 +32,7 @@ impl<B: Backend> System<B> {
                         &self.clock,
                         &self.entropy,
                         *argon2,
+                        *limited,
                     );
                 }
             }
@@ -45,14 +50,16 @@ const fn is_change(action: &Action) -> bool {
     match action {
         Action::Create { .. }
         | Action::Rotate { .. }
-        | Action::Rename { .. }
+        | Action::Update { .. }
+        | Action::SetAttributes { .. }
         | Action::Revoke { .. }
+        | Action::RevokeAll { .. }
         | Action::Purge { .. }
         | Action::Flush
         | Action::Reopen { .. } => true,
         Action::Find { .. }
         | Action::List { .. }
-        | Action::Verify(_)
+        | Action::Verify { .. }
         | Action::Introspect { .. }
         | Action::First
         | Action::Wait(_) => false,

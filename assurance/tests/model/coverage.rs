@@ -4,11 +4,11 @@
 use std::{collections::BTreeMap, fmt::Debug};
 
 use keywright_assurance::{
-    action::{Action, Step},
-    model::{CallOutcome, Model},
-    vocabulary::DAY,
+    action::{Action, Actor, RequestedExpiry, RequiredVersion, Slot, Step},
+    model::{CallOutcome, Model, Verdict},
+    vocabulary::{DAY, HOSTS, MAX_LIFETIME},
 };
-use keywright_core::Reach;
+use keywright_core::{Change, Reach, Status};
 use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::TestRunner,
@@ -20,7 +20,8 @@ use crate::{Reference, STEPS};
 /// The minimum number of occurrences of each outcome in 300 sequences.
 const MINIMUM: u32 = 5;
 
-const CALLS: [(&str, &[&str]); 7] = [
+/// The outcomes of each call, and details of successful calls that [`details`] names.
+const CALLS: [(&str, &[&str]); 12] = [
     (
         "Create",
         &[
@@ -29,9 +30,15 @@ const CALLS: [(&str, &[&str]); 7] = [
             "CallerInactive",
             "NotPermitted",
             "Environment",
+            "AddressesBeyondCaller",
             "ExpiryPast",
             "ExpiryBeyondCaller",
+            "ExpiryBeyondPolicy",
             "IdempotencyMismatch",
+            "inherited owner",
+            "inherited attributes",
+            "inherited addresses",
+            "latest expiry",
         ],
     ),
     (
@@ -43,23 +50,80 @@ const CALLS: [(&str, &[&str]); 7] = [
             "NotPermitted",
             "NotFound",
             "NotRotatable",
+            "AddressesBeyondCaller",
             "ExpiryBeyondCaller",
+            "ExpiryBeyondPolicy",
             "IdempotencyMismatch",
+            "itself without a right to write",
+            "a key of the owner",
         ],
     ),
     (
-        "Rename",
-        &["Key", "CallerInactive", "NotPermitted", "NotFound"],
+        "Update",
+        &[
+            "Key",
+            "CallerInactive",
+            "NotPermitted",
+            "NotFound",
+            "Expired",
+            "VersionMismatch",
+            "AddressesBeyondCaller",
+            "ExpiryPast",
+            "ExpiryBeyondCaller",
+            "ExpiryBeyondPolicy",
+            "ExpiryAfterRotation",
+            "name",
+            "permissions",
+            "metadata set",
+            "metadata cleared",
+            "paused",
+            "resumed",
+            "expiry set",
+            "expiry cleared",
+            "addresses set",
+            "addresses cleared",
+            "as read",
+            "a key of the owner",
+        ],
     ),
+    ("SetAttributes", &["Key", "NotFound", "set", "cleared"]),
     (
         "Revoke",
         &[
             "One",
             "Several",
-            "Received",
             "CallerInactive",
             "NotPermitted",
             "NotFound",
+            "received by rotation",
+            "itself without a right to write",
+            "a key of the owner",
+        ],
+    ),
+    (
+        "RevokeAll",
+        &["None", "Some", "CallerInactive", "NotPermitted", "own keys"],
+    ),
+    (
+        "Find",
+        &[
+            "Key",
+            "CallerInactive",
+            "NotPermitted",
+            "NotFound",
+            "itself without a right to read",
+        ],
+    ),
+    (
+        "List",
+        &[
+            "Listed",
+            "CallerInactive",
+            "NotPermitted",
+            "disabled keys",
+            "keys of an owner",
+            "own keys",
+            "nothing of another owner",
         ],
     ),
     (
@@ -71,14 +135,31 @@ const CALLS: [(&str, &[&str]); 7] = [
             "WrongSecret",
             "Revoked",
             "Expired",
+            "Disabled",
+            "AddressNotAllowed",
             "Gone",
+            "allowed address",
         ],
     ),
     (
         "Introspect",
-        &["Accepted", "Unknown", "Revoked", "Expired", "NotPermitted"],
+        &[
+            "Accepted",
+            "Unknown",
+            "Revoked",
+            "Expired",
+            "Disabled",
+            "AddressNotAllowed",
+            "InsufficientPermission",
+            "CallerInactive",
+            "NotPermitted",
+        ],
     ),
-    ("Purge", &["None", "Some", "Parent"]),
+    (
+        "Purge",
+        &["None", "Some", "kept for a child", "not revoked"],
+    ),
+    ("Reopen", &["Nothing"]),
 ];
 
 #[test]
@@ -89,15 +170,11 @@ fn the_sequences_reach_every_outcome_of_every_call() {
         let sequence = Reference::sequential_strategy(STEPS).new_tree(&mut runner);
         let ((mut model, _), steps, _) = sequence.unwrap().current();
         for step in &steps {
+            let before = model.clone();
             model.apply(step);
-            *counts.entry(kind(step, model.expected())).or_default() += 1;
-            if reaches_a_key_received_by_rotation(&model, step) {
-                *counts
-                    .entry(("Revoke".into(), "Received".into()))
-                    .or_default() += 1;
-            }
-            if is_kept_for_a_child(&model, step) {
-                *counts.entry(("Purge".into(), "Parent".into())).or_default() += 1;
+            let (call, outcome) = kind(step, model.expected());
+            for detail in details(&before, step, &model).into_iter().chain([outcome]) {
+                *counts.entry((call.clone(), detail)).or_default() += 1;
             }
         }
     }
@@ -108,6 +185,163 @@ fn the_sequences_reach_every_outcome_of_every_call() {
             assert!(count >= MINIMUM, "{kind:?}: {count} times of {counts:#?}");
         }
     }
+}
+
+/// Names the rules that decided the outcome of a successful call.
+fn details(before: &Model, step: &Step, model: &Model) -> Vec<String> {
+    let mut details = Vec::new();
+    let mut note = |applies: bool, detail: &str| {
+        if applies {
+            details.push(detail.to_owned());
+        }
+    };
+    let key_of = |slot: Slot| model.number(slot).and_then(|number| model.key(number));
+    match (&step.action, model.expected()) {
+        (Action::Create { new, .. }, CallOutcome::Issued(number)) => {
+            let created = model.key(*number).expect("the key was created");
+            note(created.owner.is_some(), "inherited owner");
+            note(created.attributes.is_some(), "inherited attributes");
+            note(
+                new.allowed_ips.is_none() && created.allowed_ips.is_some(),
+                "inherited addresses",
+            );
+            let is_latest = created.expires_at == Some(model.now() + MAX_LIFETIME);
+            note(
+                is_latest && matches!(new.expiry, RequestedExpiry::Inherited),
+                "latest expiry",
+            );
+        }
+        (Action::Rotate { by, key, .. }, CallOutcome::Issued(_)) => {
+            note(
+                is_itself(before, *by, *key) && !may(before, *by, "write"),
+                "itself without a right to write",
+            );
+            note(only_own(before, *by, "write"), "a key of the owner");
+        }
+        (Action::Update { by, update, .. }, CallOutcome::Key(_)) => {
+            note(update.name.is_some(), "name");
+            note(update.permissions.is_some(), "permissions");
+            note(matches!(update.metadata, Change::Set(_)), "metadata set");
+            note(matches!(update.metadata, Change::Clear), "metadata cleared");
+            note(update.enabled == Some(false), "paused");
+            note(update.enabled == Some(true), "resumed");
+            note(matches!(update.expires_in, Change::Set(_)), "expiry set");
+            note(matches!(update.expires_in, Change::Clear), "expiry cleared");
+            note(
+                matches!(update.allowed_ips, Change::Set(_)),
+                "addresses set",
+            );
+            note(
+                matches!(update.allowed_ips, Change::Clear),
+                "addresses cleared",
+            );
+            note(matches!(update.version, RequiredVersion::AsRead), "as read");
+            note(only_own(before, *by, "write"), "a key of the owner");
+        }
+        (Action::SetAttributes { attributes, .. }, CallOutcome::Key(_)) => {
+            note(attributes.is_some(), "set");
+            note(attributes.is_none(), "cleared");
+        }
+        (Action::Revoke { by, key, .. }, CallOutcome::Revoked { .. }) => {
+            note(
+                reaches_a_key_received_by_rotation(model, step),
+                "received by rotation",
+            );
+            note(
+                is_itself(before, *by, *key) && !may(before, *by, "write"),
+                "itself without a right to write",
+            );
+            note(only_own(before, *by, "write"), "a key of the owner");
+        }
+        (Action::RevokeAll { by, .. }, CallOutcome::RevokedAll(1..)) => {
+            note(only_own(before, *by, "write"), "own keys");
+        }
+        (Action::Find { by, key }, CallOutcome::Key(_)) => {
+            note(
+                is_itself(before, *by, *key) && !may(before, *by, "read"),
+                "itself without a right to read",
+            );
+        }
+        (
+            Action::List {
+                by, owner, status, ..
+            },
+            CallOutcome::Listed(_, shown),
+        ) => {
+            let some = !shown.is_empty();
+            let own = only_own(before, *by, "read");
+            note(some && *status == Some(Status::Disabled), "disabled keys");
+            note(some && owner.is_some(), "keys of an owner");
+            note(some && own, "own keys");
+            note(
+                own && owner.is_some_and(|owner| owner_of(before, *by) != Some(owner)),
+                "nothing of another owner",
+            );
+        }
+        (Action::Verify { token, .. }, CallOutcome::Verified(Verdict::Accepted(_))) => {
+            let key = key_of(token.slot()).expect("the token was accepted");
+            note(key.allowed_ips.is_some(), "allowed address");
+        }
+        (Action::Purge { .. }, _) => {
+            note(is_kept_for_a_child(model, step), "kept for a child");
+            let was_purged = |number: usize| {
+                let key = before.key(number).filter(|_| model.key(number).is_none());
+                key.is_some_and(|key| key.revoked_at.is_none())
+            };
+            note((0..before.created()).any(was_purged), "not revoked");
+        }
+        _ => {}
+    }
+    details
+}
+
+/// Whether a key makes a call on itself.
+fn is_itself(model: &Model, by: Actor, slot: Slot) -> bool {
+    matches!(by, Actor::Key(own) if model.number(own) == model.number(slot))
+}
+
+/// Returns the permissions and the owner of a caller.
+fn caller(model: &Model, by: Actor) -> (Vec<&'static str>, Option<&'static str>) {
+    match by {
+        Actor::Host(number) => {
+            let host = &HOSTS[number];
+            (host.permissions.split(',').collect(), host.owner)
+        }
+        Actor::Key(slot) => {
+            let key = model.number(slot).and_then(|number| model.key(number));
+            let key = key.expect("the call was made");
+            (key.permissions.iter().copied().collect(), key.owner)
+        }
+    }
+}
+
+fn owner_of(model: &Model, by: Actor) -> Option<&'static str> {
+    caller(model, by).1
+}
+
+/// Whether a caller has a right on all keys of the workspace.
+fn may_on_all(model: &Model, by: Actor, right: &str) -> bool {
+    let (permissions, _) = caller(model, by);
+    permissions.contains(&"*") || grant(&permissions, "api_keys", right)
+}
+
+/// Whether a caller has a right on the keys of its owner and on no others.
+fn only_own(model: &Model, by: Actor, right: &str) -> bool {
+    let (permissions, owner) = caller(model, by);
+    owner.is_some() && !may_on_all(model, by, right) && grant(&permissions, "api_keys.own", right)
+}
+
+/// Whether permissions contain this right, or all rights of its kind.
+fn grant(permissions: &[&str], kind: &str, right: &str) -> bool {
+    let granting = [format!("{kind}:{right}"), format!("{kind}:*")];
+    permissions
+        .iter()
+        .any(|permission| granting.iter().any(|text| text == permission))
+}
+
+/// Whether a caller has a right on any key.
+fn may(model: &Model, by: Actor, right: &str) -> bool {
+    may_on_all(model, by, right) || only_own(model, by, right)
 }
 
 /// Whether a cascade revoked a key only because another revoked key had received it by rotating its
@@ -142,7 +376,13 @@ fn reaches_a_key_received_by_rotation(model: &Model, step: &Step) -> bool {
 
 /// Whether a purge kept a key only because it has a child.
 fn is_kept_for_a_child(model: &Model, step: &Step) -> bool {
-    let Action::Purge { workspace, age } = step.action else {
+    let Action::Purge {
+        workspace, revoked, ..
+    } = step.action
+    else {
+        return false;
+    };
+    let Some(age) = revoked else {
         return false;
     };
     let before = model.now() - age.max(DAY);
@@ -161,7 +401,9 @@ fn kind(step: &Step, outcome: &CallOutcome) -> (String, String) {
         CallOutcome::Verified(verdict) | CallOutcome::Introspected(verdict) => {
             variant_name(verdict)
         }
-        CallOutcome::Purged(count) => if *count > 0 { "Some" } else { "None" }.to_owned(),
+        CallOutcome::Purged(count) | CallOutcome::RevokedAll(count) => {
+            if *count > 0 { "Some" } else { "None" }.to_owned()
+        }
         CallOutcome::Revoked { count, .. } => if *count > 1 { "Several" } else { "One" }.to_owned(),
         other => variant_name(other),
     };

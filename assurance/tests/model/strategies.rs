@@ -2,14 +2,16 @@
 
 use keywright_assurance::{
     action::{
-        Action, Actor, Idempotency, KeyRequest, Page, PresentedToken, RequestedExpiry, Slot, Step,
+        Action, Actor, Idempotency, KeyChange, KeyRequest, Page, PresentedToken, RequestedExpiry,
+        RequiredVersion, Slot, Step,
     },
     model::{Key, Model, Number},
     vocabulary::{
-        DAY, HOSTS, HOUR, METADATA, NAMES, PERMISSIONS, PROCESSES, SEARCHES, SLOTS, WORKSPACES,
+        ADDRESSES, ALLOWED_IPS, ATTRIBUTES, DAY, HOSTS, HOUR, METADATA, NAMES, OWNERS, PERMISSIONS,
+        PROCESSES, REQUIRED, SEARCHES, SLOTS, WORKSPACES,
     },
 };
-use keywright_core::{Environment, Reach, Status};
+use keywright_core::{Change, Environment, Reach, Status};
 use proptest::{
     option,
     prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof},
@@ -67,21 +69,27 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
     let (purges, days) = purge_weights(model);
     let receivers = receivers(model);
     let cascades = if receivers.is_empty() { 1 } else { 30 };
+    let paused = paused(model);
+    let paused_keys = if paused.is_empty() { 1 } else { 5 };
     let action = prop_oneof![
         creations => create(&slots),
         7 => rotate(&slots),
-        2 => rename(&slots),
+        2 => rotate_itself(&slots),
+        10 => update(&slots),
+        paused_keys => resume(paused),
+        1 => set_attributes(&slots),
         2 => revoke(&slots),
+        1 => revoke_all(&slots),
         cascades => revoke_receiver(receivers),
-        2 => (slots.actor(), slots.key()).prop_map(|(by, key)| Action::Find { by, key }),
+        3 => find(&slots),
         5 => list(&slots),
-        8 => slots.presented().prop_map(Action::Verify),
-        4 => (slots.actor(), slots.presented()).prop_map(|(by, token)| Action::Introspect { by, token }),
+        9 => verify(&slots),
+        6 => introspect(&slots),
         3 => wait().prop_map(Action::Wait),
         days => Just(Action::Wait(DAY + 1)),
         1 => Just(Action::Flush),
         purges => purge(),
-        1 => (any::<bool>(), any::<bool>()).prop_map(|(all, argon2)| Action::Reopen { all, argon2 }),
+        2 => reopen(),
     ];
     // Rarely, because the outcome is always the same.
     let action = prop_oneof![60 => action, 1 => Just(Action::First)];
@@ -94,7 +102,8 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
 /// purged, because a key that is kept only for its child is rare.
 fn purge_weights(model: &Model) -> (u32, u32) {
     let is_revoked = |key: &Key| key.revoked_at.is_some();
-    let is_old = |key: &Key| key.revoked_at.is_some_and(|time| time < model.now() - DAY);
+    let is_past = |time: Option<i64>| time.is_some_and(|time| time < model.now() - DAY);
+    let is_old = |key: &Key| is_past(key.revoked_at) || is_past(key.expires_at);
     let parents = || model.keys().filter_map(|key| model.key(key.parent?));
     let purges = match (parents().any(is_old), model.keys().any(is_old)) {
         (true, _) => 30,
@@ -121,7 +130,7 @@ impl Slots {
     fn actor(&self) -> BoxedStrategy<Actor> {
         let host = prop_oneof![
             4 => Just(Actor::Host(0)),
-            2 => (1..HOSTS.len()).prop_map(Actor::Host),
+            4 => (1..HOSTS.len()).prop_map(Actor::Host),
         ];
         if self.taken.is_empty() {
             return host.boxed();
@@ -147,14 +156,16 @@ fn create(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
         option::weighted(0.5, select(&PERMISSIONS[..])),
         expiry(),
         option::weighted(0.3, select(&METADATA[..])),
+        option::weighted(0.2, select(&ALLOWED_IPS[..])),
     );
     let new = new.prop_map(
-        |(name, environment, permissions, expiry, metadata)| KeyRequest {
+        |(name, environment, permissions, expiry, metadata, allowed_ips)| KeyRequest {
             name,
             environment,
             permissions,
             expiry,
             metadata,
+            allowed_ips,
         },
     );
     (slots.actor(), any_slot(), new, idempotency()).prop_map(|(by, into, new, idempotency)| {
@@ -190,26 +201,147 @@ fn rotate(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
         )
 }
 
-fn rename(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
-    let name = option::weighted(0.8, select(&NAMES[..]));
-    let metadata = option::weighted(0.5, select(&METADATA[..]));
-    (slots.actor(), slots.key(), name, metadata).prop_map(|(by, key, name, metadata)| {
-        Action::Rename {
-            by,
-            key,
+/// Rotates a key on its own behalf. Few keys have the permission to do so.
+fn rotate_itself(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    (rotate(slots), slots.key()).prop_map(|(mut action, itself)| {
+        if let Action::Rotate { by, key, .. } = &mut action {
+            (*by, *key) = (Actor::Key(itself), itself);
+        }
+        action
+    })
+}
+
+fn update(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    let expiry = prop_oneof![
+        1 => select(&[0, -HOUR][..]),
+        6 => duration(),
+    ];
+    let settings = (
+        option::weighted(0.2, select(&NAMES[..])),
+        option::weighted(0.3, select(&PERMISSIONS[..])),
+        change(0.2, select(&METADATA[..])),
+        option::weighted(0.3, prop_oneof![2 => Just(false), 1 => Just(true)]),
+        change(0.3, expiry),
+        change(0.3, select(&ALLOWED_IPS[..])),
+    );
+    let version = prop_oneof![
+        6 => Just(RequiredVersion::Any),
+        3 => Just(RequiredVersion::AsRead),
+        1 => Just(RequiredVersion::Older),
+    ];
+    let update = (settings, version).prop_map(
+        |((name, permissions, metadata, enabled, expires_in, allowed_ips), version)| KeyChange {
             name,
+            permissions,
             metadata,
+            enabled,
+            expires_in,
+            allowed_ips,
+            version,
+        },
+    );
+    (slots.actor(), slots.key(), update).prop_map(|(by, key, update)| Action::Update {
+        by,
+        key,
+        update,
+    })
+}
+
+/// Resumes one of these keys, or any key if there are none.
+fn resume(paused: Vec<Slot>) -> impl Strategy<Value = Action> + use<> {
+    let key = if paused.is_empty() {
+        any_slot().boxed()
+    } else {
+        select(paused).boxed()
+    };
+    key.prop_map(|key| Action::Update {
+        by: Actor::Host(0),
+        key,
+        update: KeyChange {
+            name: None,
+            permissions: None,
+            metadata: Change::Keep,
+            enabled: Some(true),
+            expires_in: Change::Keep,
+            allowed_ips: Change::Keep,
+            version: RequiredVersion::Any,
+        },
+    })
+}
+
+/// Returns the slots of paused keys. A key that is verified again after a pause is rare otherwise.
+fn paused(model: &Model) -> Vec<Slot> {
+    let is_paused = |slot: &Slot| {
+        let key = model.number(*slot).and_then(|number| model.key(number));
+        key.is_some_and(|key| key.status(model.now()) == Status::Disabled)
+    };
+    model.slots().filter(is_paused).collect()
+}
+
+fn set_attributes(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    let workspace = prop_oneof![4 => Just(WORKSPACES[0]), 1 => Just(WORKSPACES[1])];
+    let attributes = option::weighted(0.7, select(&ATTRIBUTES[..]));
+    (workspace, slots.key(), attributes).prop_map(|(workspace, key, attributes)| {
+        Action::SetAttributes {
+            workspace,
+            key,
+            attributes,
         }
     })
 }
 
+fn revoke_all(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    let owner = option::weighted(0.7, select(&OWNERS[..]));
+    (slots.actor(), owner).prop_map(|(by, owner)| Action::RevokeAll { by, owner })
+}
+
+/// Reads a key, sometimes on its own behalf.
+fn find(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    let itself = slots.key().prop_map(|key| (Actor::Key(key), key));
+    prop_oneof![3 => (slots.actor(), slots.key()), 1 => itself]
+        .prop_map(|(by, key)| Action::Find { by, key })
+}
+
+fn verify(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    (slots.presented(), client_address()).prop_map(|(token, from)| Action::Verify { token, from })
+}
+
+fn introspect(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    let permission = option::weighted(0.4, select(&REQUIRED[..]));
+    (
+        slots.actor(),
+        slots.presented(),
+        client_address(),
+        permission,
+    )
+        .prop_map(|(by, token, from, permission)| Action::Introspect {
+            by,
+            token,
+            from,
+            permission,
+        })
+}
+
+fn client_address() -> impl Strategy<Value = Option<&'static str>> {
+    option::weighted(0.6, select(&ADDRESSES[..]))
+}
+
+fn reopen() -> impl Strategy<Value = Action> {
+    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(all, argon2, limited)| {
+        Action::Reopen {
+            all,
+            argon2,
+            limited,
+        }
+    })
+}
+
+/// Revokes a key, sometimes on its own behalf.
 fn revoke(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
     let reach = select(&[Reach::Key, Reach::Descendants, Reach::Descendants][..]);
-    (slots.actor(), slots.key(), reach).prop_map(|(by, key, reach)| Action::Revoke {
-        by,
-        key,
-        reach,
-    })
+    let itself = slots.key().prop_map(|key| (Actor::Key(key), key));
+    let call = prop_oneof![4 => (slots.actor(), slots.key()), 1 => itself];
+    (call, reach).prop_map(|((by, key), reach)| Action::Revoke { by, key, reach })
 }
 
 /// Revokes one of these keys with its descendants, or any key if there are none.
@@ -227,8 +359,8 @@ fn revoke_receiver(receivers: Vec<Slot>) -> impl Strategy<Value = Action> + use<
     })
 }
 
-/// Returns the slots of keys that received a key by rotating another one. A cascade that reaches a
-/// key only in this way is rare otherwise.
+/// Returns the slots of keys that received a key by rotating another. Without this, few cascades
+/// would reach a key only through such a receiver.
 fn receivers(model: &Model) -> Vec<Slot> {
     let has_received = |number: Number| {
         let successor = model.key(number).and_then(|key| key.successor);
@@ -248,29 +380,46 @@ fn receivers(model: &Model) -> Vec<Slot> {
 }
 
 fn list(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
-    let statuses = [Status::Active, Status::Expired, Status::Revoked];
-    let status = option::weighted(0.4, select(statuses.to_vec()));
+    let owner = option::weighted(0.3, select(&OWNERS[..]));
+    let status = option::weighted(0.4, select(&Status::ALL[..]));
     let search = option::weighted(0.3, select(&SEARCHES[..]));
     let limit = prop_oneof![1..4_u32, Just(100)];
     let page = prop_oneof![
         2 => (1..4_u32).prop_map(Page::Number),
         3 => any::<usize>().prop_map(Page::Cursor),
     ];
-    (slots.actor(), status, search, limit, page).prop_map(|(by, status, search, limit, page)| {
-        Action::List {
+    (slots.actor(), owner, status, search, limit, page).prop_map(
+        |(by, owner, status, search, limit, page)| Action::List {
             by,
+            owner,
             status,
             search,
             limit,
             page,
-        }
-    })
+        },
+    )
 }
 
 fn purge() -> impl Strategy<Value = Action> {
     let workspace = option::of(select(&WORKSPACES[..]));
-    let age = select(&[0, DAY + 1, 2 * DAY][..]);
-    (workspace, age).prop_map(|(workspace, age)| Action::Purge { workspace, age })
+    let age = || option::weighted(0.7, select(&[0, DAY + 1, 2 * DAY][..]));
+    (workspace, age(), age()).prop_map(|(workspace, revoked, expired)| Action::Purge {
+        workspace,
+        revoked,
+        expired,
+    })
+}
+
+/// Generates a change that keeps the value with the rest of the probability.
+fn change<T: Clone + std::fmt::Debug + 'static>(
+    probability: f64,
+    value: impl Strategy<Value = T> + 'static,
+) -> impl Strategy<Value = Change<T>> {
+    let change = prop_oneof![
+        3 => value.prop_map(Change::Set),
+        1 => Just(Change::Clear),
+    ];
+    option::weighted(probability, change).prop_map(Option::unwrap_or_default)
 }
 
 fn any_slot() -> impl Strategy<Value = Slot> {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
     time::Duration,
 };
@@ -9,9 +10,9 @@ use std::{
 use futures_executor::block_on;
 use keywright_assurance::inputs::{ManualClock, SequentialEntropy};
 use keywright_core::{
-    Config, Environment, Key, KeyId, Keywright, MemoryStore, Name, OpenError, Prefix, Reach,
-    Rename, Scheme, Status, Timestamp, VerifyError, Workspace,
-    store::{KeyStore, Record, Retire, Rotation, StoreError},
+    Attributes, Config, Environment, Key, KeyId, Keywright, MemoryStore, Name, OpenError, Prefix,
+    Reach, Scheme, Status, Timestamp, VerifyError, Workspace,
+    store::{KeyStore, Record, Retire, Rotation, Settings, StoreError},
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -110,19 +111,10 @@ impl Client {
             return self.create(mint, store, None);
         };
         let id = record.key.id;
-        let workspace = self.workspace.clone();
         match draw(&mut self.random, 100) {
             0..30 => self.create(mint, store, None),
             30..50 => self.create(mint, store, Some(&record.key)),
-            50..65 => {
-                let text = format!("renamed {}", "x".repeat(draw(&mut self.random, 150)));
-                let rename = Rename::new(Some(Name::parse(&text).unwrap()), None);
-                let done = store.rename(&workspace, &id, record.version, &rename);
-                let done = block_on(done).map(|_| ());
-                record.key.name = Name::parse(&text).unwrap();
-                record.version += 1;
-                (Records::from([(id, record)]), done)
-            }
+            50..65 => self.update(mint, store),
             65..75 => self.revoke(mint, store, id, Reach::Key),
             75..80 => self.revoke(mint, store, id, Reach::Descendants),
             80..95 if record.key.successor.is_none() => {
@@ -139,6 +131,40 @@ impl Client {
                 (Records::from([(id, record)]), done)
             }
         }
+    }
+
+    /// Changes a setting of a key that is active or paused.
+    fn update(&mut self, mint: &Mint, store: &dyn KeyStore) -> (Records, Result<(), StoreError>) {
+        let statuses = [Status::Active, Status::Disabled];
+        let Some(mut record) = self.any(mint, &statuses) else {
+            return self.create(mint, store, None);
+        };
+        let mut settings = Settings::from(&record.key);
+        match draw(&mut self.random, 6) {
+            0 => {
+                let text = format!("renamed {}", "x".repeat(draw(&mut self.random, 150)));
+                settings.name = Name::parse(&text).unwrap();
+            }
+            1 | 2 => settings.enabled = !settings.enabled,
+            3 => {
+                let narrower = ["", "calls:read", "calls:write"][draw(&mut self.random, 3)];
+                settings.permissions = narrower.parse().unwrap();
+            }
+            4 => {
+                let sets = [Some("192.0.2.0/24"), Some("198.51.100.0/24"), None];
+                let set = sets[draw(&mut self.random, 3)];
+                settings.allowed_ips = set.map(|text| text.parse().unwrap());
+            }
+            _ => {
+                let end = mint.now.saturating_add(Duration::from_secs(3_600));
+                settings.expires_at = settings.expires_at.is_none().then_some(end);
+                settings.attributes = Some(Attributes::parse(r#"{"plan":"pro"}"#).unwrap());
+            }
+        }
+        let (id, version) = (record.key.id, record.version);
+        let done = block_on(store.update(&self.workspace, &id, version, &settings));
+        record.update(version, settings).unwrap();
+        (Records::from([(id, record)]), done.map(|_| ()))
     }
 
     fn create(
@@ -199,6 +225,7 @@ impl Client {
     ) -> (Records, Result<(), StoreError>) {
         let mut successor = self.mint(mint);
         successor.key.parent = record.key.parent;
+        successor.key.predecessor = Some(record.key.id);
         if let Some(Record { key, .. }) = caller {
             successor.key.rotated_by = Some(key.id);
             successor.key.expires_at = key.expires_at;
@@ -213,7 +240,9 @@ impl Client {
         record.key.successor = Some(successor.key.id);
         match retire {
             Retire::Now => record.key.revoked_at = Some(mint.now),
-            Retire::At(end) => record.key.expires_at = Some(end),
+            Retire::At(end) => {
+                record.key.expires_at = record.key.expires_at.or(Some(end)).min(Some(end));
+            }
         }
         record.version += 1;
         let changed = [(id, record), (successor.key.id, successor)];
@@ -234,16 +263,21 @@ impl Client {
             self.workspace.clone(),
             Environment::Live,
             Name::parse("a key").unwrap(),
-            "calls:read".parse().unwrap(),
+            "calls:read,calls:write".parse().unwrap(),
         );
         Record::new(key, minted.credential)
     }
 
     fn any_active(&mut self, mint: &Mint) -> Option<Record> {
-        let active = |record: &&Record| record.key.status(mint.now) == Status::Active;
-        let active: Vec<_> = self.acknowledged.values().filter(active).collect();
+        self.any(mint, &[Status::Active])
+    }
+
+    /// Returns a record with one of these statuses.
+    fn any(&mut self, mint: &Mint, statuses: &[Status]) -> Option<Record> {
+        let fits = |record: &&Record| statuses.contains(&record.key.status(mint.now));
+        let fitting: Vec<_> = self.acknowledged.values().filter(fits).collect();
         // Create a few keys first, so that there are keys to change.
-        (active.len() > 2).then(|| active[draw(&mut self.random, active.len())].clone())
+        (fitting.len() > 2).then(|| fitting[draw(&mut self.random, fitting.len())].clone())
     }
 
     /// Reads the client's keys from the store, and adopts what it finds.
@@ -303,15 +337,19 @@ fn same(found: &Records, expected: &Records) -> bool {
 /// The verdicts on tokens, compared with the expected verdicts.
 #[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Verdicts {
-    /// The token of an active key was accepted, or the token of an inactive key was denied.
+    /// The token of a usable key was accepted, or the token of another key was denied. A key is
+    /// usable if it is active and may be used from this address.
     pub(crate) correct: usize,
-    /// The token of an inactive key was accepted.
+    /// The token of a key that is not usable was accepted.
     pub(crate) wrongly_accepted: usize,
-    /// The token of an active key was denied.
+    /// The token of a usable key was denied.
     pub(crate) wrongly_denied: usize,
     /// The store could not be read, so there is no verdict.
     pub(crate) undecided: usize,
 }
+
+/// The address from which tokens are verified.
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 /// Verifies the tokens of all clients with a new library over the store.
 pub(crate) fn verify_all(mint: &Mint, clients: &[Client], store: Arc<dyn KeyStore>) -> Verdicts {
@@ -327,9 +365,13 @@ pub(crate) fn verify_all(mint: &Mint, clients: &[Client], store: Arc<dyn KeyStor
         return verdicts;
     };
     for (record, token) in tokens() {
-        let active = record.is_some_and(|record| record.key.status(mint.now) == Status::Active);
-        let verdict = block_on(keys.verifier().verify(token.as_bytes()));
-        *match (verdict, active) {
+        let usable = record.is_some_and(|Record { key, .. }| {
+            let allowed_ips = key.allowed_ips.as_ref();
+            key.status(mint.now) == Status::Active
+                && allowed_ips.is_none_or(|allowed| allowed.contains(ADDRESS))
+        });
+        let verdict = block_on(keys.verifier().verify_from(token.as_bytes(), ADDRESS));
+        *match (verdict, usable) {
             (Ok(_), true) | (Err(VerifyError::Denied(_)), false) => &mut verdicts.correct,
             (Ok(_), false) => &mut verdicts.wrongly_accepted,
             (Err(VerifyError::Denied(_)), true) => &mut verdicts.wrongly_denied,

@@ -70,13 +70,13 @@ fn assert_nothing_is_stored(store: &Arc<dyn KeyStore>) {
     };
     let once = IdempotencyKey::parse("once").unwrap();
     fails(block_on(issuer.create(&operator, new_key())).map(|_| ()));
-    fails(block_on(issuer.create_first(operator.workspace().clone(), new_key())).map(|_| ()));
+    fails(block_on(issuer.create_first(&operator, new_key())).map(|_| ()));
     fails(block_on(issuer.create_once(&operator, new_key(), &once, b"{}")).map(|_| ()));
     // There is a seed for the id, which the idempotency key is bound to, and none for the secret.
     seeds.store(1, Ordering::SeqCst);
     fails(block_on(issuer.create_once(&operator, new_key(), &once, b"{}")).map(|_| ()));
     seeds.store(1, Ordering::SeqCst);
-    fails(block_on(issuer.create_first(operator.workspace().clone(), new_key())).map(|_| ()));
+    fails(block_on(issuer.create_first(&operator, new_key())).map(|_| ()));
     assert!(block_on(store.is_empty()).unwrap());
 
     // With random bytes again, the repeated request succeeds.

@@ -26,6 +26,8 @@ pub(crate) fn requests(valid: &str, token: &str) -> Vec<Vec<u8>> {
             format!("{base}?search={text}"),
             format!("{base}?cursor={text}"),
             format!("{base}?page={text}&limit={text}&status={text}"),
+            format!("{base}?owner={text}"),
+            format!("{base}/self/{text}"),
             format!("{base}?{text}"),
             format!("/v1/whoami?access_token={text}"),
             format!("/v1/whoami/{text}"),
@@ -55,6 +57,9 @@ pub(crate) fn requests(valid: &str, token: &str) -> Vec<Vec<u8>> {
             format!("x-request-id: {text}\r\n{bearer}"),
             format!("accept: {text}\r\n{bearer}"),
             format!("idempotency-key: {text}\r\n"),
+            format!("if-match: {text}\r\n{bearer}"),
+            format!("forwarded: for={text}\r\n{bearer}"),
+            format!("x-forwarded-for: {text}\r\n{bearer}"),
             format!("content-type: {text}\r\n"),
             format!("content-length: {text}\r\n"),
             format!("transfer-encoding: {text}\r\n"),
@@ -91,10 +96,16 @@ pub(crate) fn requests(valid: &str, token: &str) -> Vec<Vec<u8>> {
             format!("{{\"name\":\"n\",\"permissions\":\"{text}\"}}"),
             format!("{{\"name\":\"n\",\"environment\":\"{text}\"}}"),
             format!("{{\"name\":\"n\",\"metadata\":\"{text}\"}}"),
+            format!("{{\"name\":\"n\",\"allowed_ips\":[\"{text}\"]}}"),
+            format!("{{\"name\":\"n\",\"allowed_ips\":\"{text}\"}}"),
+            format!("{{\"name\":\"n\",\"attributes\":{{\"plan\":\"{text}\"}}}}"),
+            format!("{{\"enabled\":\"{text}\"}}"),
             format!("{{\"name\":\"n\",\"secret\":\"{text}\"}}"),
             format!("{{\"name\":\"n\",\"expire_now\":\"{text}\"}}"),
             format!("{{\"key\":\"{text}x\"}}"),
             format!("{{\"key\":\"x{text}\"}}"),
+            format!("{{\"key\":\"x\",\"client_ip\":\"{text}\"}}"),
+            format!("{{\"key\":\"x\",\"permission\":\"{text}\"}}"),
             format!("{{\"key\":\"\\u0073\\u006b{}\"}}", &text[2..]),
             format!("{{\"key\":{{\"{text}\":1}}}}"),
             format!("{{\"key\":\"{text}\""),
@@ -102,17 +113,17 @@ pub(crate) fn requests(valid: &str, token: &str) -> Vec<Vec<u8>> {
             format!("{{\"key\":\"{}\"}}", text.repeat(200)),
             format!("{{\"key\":\"{}\"}}", text.repeat(2000)),
         ] {
-            for path in [
-                base,
-                "/v1/api-keys/verify",
-                "/v1/api-keys/key_0U5lKtf600000000/rotate",
+            for line in [
+                "POST /v1/api-keys",
+                "POST /v1/api-keys/verify",
+                "POST /v1/api-keys/key_0U5lKtf600000000/rotate",
+                "PATCH /v1/api-keys/key_0U5lKtf600000000",
             ] {
                 let headers = format!(
                     "{bearer}content-type: application/json\r\ncontent-length: {}\r\n",
                     body.len()
                 );
-                requests
-                    .push([head(&format!("POST {path}"), &headers), body.clone().into()].concat());
+                requests.push([head(line, &headers), body.clone().into()].concat());
             }
         }
     }

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use keywright_assurance::canary::Canaries;
 use keywright_core::{
-    Caller, Config, Issued, Keywright, Name, NewKey, Pepper, PepperId, PepperRing, Permissions,
-    Prefix, Scheme, Workspace, store::KeyStore,
+    Attributes, Caller, Config, Issued, Keywright, Name, NewKey, Pepper, PepperId, PepperRing,
+    Permissions, Prefix, Scheme, Workspace, store::KeyStore,
 };
 use pollster::block_on;
 
 pub(crate) const PEPPER: &[u8; 40] = b"\x91pepper of forty bytes, kept elsewhere\xf3\x07";
 pub(crate) const PASSWORD: &str = "the-Passw0rd-of-Redis_4711";
+
+/// The attributes of keys. Clients must not see them.
+pub(crate) const ATTRIBUTES: &str = r#"{"plan":"attributes-of-the-host-0815"}"#;
 
 /// The library over a store, and a key that it issued and verified.
 pub(crate) struct Fixture {
@@ -47,10 +50,18 @@ pub(crate) fn constant_canaries() -> Canaries {
     canaries
 }
 
+/// A search for the attributes.
+pub(crate) fn attribute_canaries() -> Canaries {
+    let mut canaries = Canaries::new();
+    canaries.add("the attributes", ATTRIBUTES.as_bytes());
+    canaries
+}
+
 impl Fixture {
     pub(crate) fn over(store: Arc<dyn KeyStore>) -> Self {
         let keys = block_on(Keywright::open(config(), store)).unwrap();
-        let operator = Caller::new(Workspace::parse("acme").unwrap(), Permissions::all());
+        let operator = Caller::new(Workspace::parse("acme").unwrap(), Permissions::all())
+            .with_attributes(Attributes::parse(ATTRIBUTES).unwrap());
         let issued = block_on(keys.issuer().create(&operator, new_key())).unwrap();
         block_on(keys.verifier().verify(issued.token.expose().as_bytes())).unwrap();
         let mut canaries = constant_canaries();

@@ -8,14 +8,17 @@ use std::{
     panic::{catch_unwind, panic_any, resume_unwind},
     path::Path,
     process::Stdio,
+    sync::Arc,
 };
 
 use keywright_assurance::canary::{Canaries, hex, secret_of};
-use keywright_core::{Token, TokenRef};
+use keywright_core::{Attributes, Config, Key, KeyId, Keywright, Token, TokenRef, store::KeyStore};
+use keywright_store_sqlite::SqliteStore;
+use pollster::block_on;
 
 use crate::{
     attacks,
-    fixture::{PASSWORD, PEPPER, constant_canaries, prefix},
+    fixture::{ATTRIBUTES, PASSWORD, PEPPER, constant_canaries, prefix},
     redis,
     response::RawResponse,
     server::{Server, folder, program, request},
@@ -50,7 +53,7 @@ fn retry_while_unavailable(test: fn()) {
     panic!("the server or its store was always unavailable");
 }
 
-/// Writes a file that only its owner can read: the program refuses other pepper files.
+/// Writes a file that only its owner can read. The program rejects other pepper files.
 fn write_private(file: &Path, text: &str) {
     fs::write(file, text).unwrap();
     fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
@@ -140,6 +143,17 @@ pub(crate) fn run_lifecycle(server: &Server, first: &str, canaries: &mut Canarie
         r#"{"name":"uno","metadata":{"a":1}}"#,
         200,
     );
+    // Pause the key, restrict it to other addresses, and take both back.
+    for (update, status) in [
+        (r#"{"enabled":false}"#, 401),
+        (r#"{"enabled":true,"allowed_ips":["192.0.2.0/24"]}"#, 403),
+        (r#"{"allowed_ips":null}"#, 200),
+    ] {
+        send("PATCH", &at_one, first, update, 200);
+        send("GET", "/v1/whoami", &one, "", status);
+        verify(&one);
+    }
+    send("GET", &format!("{BASE}/self"), &one, "", 200);
 
     let rotate = request("POST", &format!("{at_one}/rotate"), first, "{}");
     let three = issue(server, canaries, "key three", rotate);
@@ -285,6 +299,37 @@ fn assert_no_leak_over_redis() {
     canaries.assert_absent("the commands", commands);
 }
 
+/// The host sets the attributes of the first key, and all other keys inherit them.
+#[test]
+fn the_attributes_of_keys_are_in_no_response_and_in_no_log() {
+    let (mut server, first, mut canaries) = start(&["--hash", "hmac-sha256"], &[]);
+    let store = SqliteStore::open(server.folder.path().join("keywright.db")).unwrap();
+    let store: Arc<dyn KeyStore> = Arc::new(store);
+    let keys = block_on(Keywright::open(Config::new(prefix()), Arc::clone(&store))).unwrap();
+    let find = |token: &str| {
+        let id = KeyId::parse(&id_of(token)).unwrap();
+        block_on(store.find(&id)).unwrap().unwrap().key
+    };
+    let Key { id, workspace, .. } = find(&first);
+    let attributes = Attributes::parse(ATTRIBUTES).unwrap();
+    let issuer = keys.issuer();
+    block_on(issuer.set_attributes(&workspace, &id, Some(attributes.clone()))).unwrap();
+    // The server notices the change within the bound of the store, and then the key creates others.
+    let mut inherited = None;
+    while inherited.is_none() {
+        let body = r#"{"name":"probe"}"#;
+        let response = server.send_expecting_token(request("POST", BASE, &first, body));
+        inherited = find(&response.text("secret")).attributes;
+    }
+    canaries.add("the attributes", ATTRIBUTES.as_bytes());
+    let token = run_lifecycle(&server, &first, &mut canaries);
+    attack(&server, &first, &token);
+    server.stop();
+    assert_eq!(find(&token).attributes, Some(attributes));
+    canaries.assert_absent("a response", server.responses());
+    canaries.assert_absent("the log", server.log());
+}
+
 /// Only `keys create` and `keys rotate` print a token, and they print nothing else on standard
 /// output.
 #[test]
@@ -331,7 +376,9 @@ fn commands_print_a_token_only_on_standard_output_when_they_issue_it() {
         (&["keys", "list", "--json"][..], ""),
         (&["keys", "list"], ""),
         (&["keys", "get", &id], ""),
-        (&["keys", "rename", &id, "--name", "m", "--json"], ""),
+        (&["keys", "update", &id, "--name", "m", "--json"], ""),
+        (&["keys", "disable", &id], ""),
+        (&["keys", "enable", &id], ""),
         (&["keys", "verify", "--json"], &token),
         (&["keys", "verify"], &token[1..]),
         (&["keys", "verify", &token], ""),
@@ -340,6 +387,9 @@ fn commands_print_a_token_only_on_standard_output_when_they_issue_it() {
         (&["keys", &token], ""),
         (&[&token], ""),
         (&["keys", "list", "--cursor", &token], ""),
+        (&["keys", "update", &token, "--name", "m"], ""),
+        (&["keys", "update", &id, "--allowed-ips", &token], ""),
+        (&["keys", "update", &id, "--permissions", &token], ""),
         (
             &["keys", "create", "--name", "n", "--permissions", &token],
             "",

@@ -3,8 +3,8 @@
 use std::{fmt::Debug, sync::Arc};
 
 use keywright_core::{
-    Environment, IdempotencyKey, KeyId, MemoryStore, Metadata, Name, PepperId, Permission,
-    Permissions, Prefix, Timestamp, TokenRef, Workspace,
+    AllowedIps, Attributes, Environment, IdempotencyKey, KeyId, MemoryStore, Metadata, Name, Owner,
+    PepperId, Permission, Permissions, Prefix, Timestamp, TokenRef, Workspace,
     store::{KeyStore, StoredHash},
 };
 use pollster::block_on;
@@ -37,12 +37,15 @@ fn rejections<T: DeserializeOwned>(text: &str) -> String {
 
 fn errors_of(text: &str) -> String {
     let by_parsing = [
+        rejection(text.parse::<AllowedIps>()),
+        rejection(Attributes::parse(text)),
         rejection(Environment::parse(text)),
         rejection(IdempotencyKey::parse(text)),
         rejection(KeyId::parse(text)),
         rejection(KeyId::from_bytes(text.as_bytes())),
         rejection(Metadata::parse(text)),
         rejection(Name::parse(text)),
+        rejection(Owner::parse(text)),
         rejection(PepperId::parse(text)),
         rejection(Permission::parse(text)),
         rejection(text.parse::<Permissions>()),
@@ -58,6 +61,7 @@ fn errors_of(text: &str) -> String {
     ];
     // The other types accept almost any text.
     let by_serde = [
+        rejections::<AllowedIps>(text),
         rejections::<Environment>(text),
         rejections::<KeyId>(text),
         rejections::<Permissions>(text),

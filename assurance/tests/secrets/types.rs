@@ -5,21 +5,24 @@ use std::{io, sync::Arc, time::Duration};
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use keywright_core::{
-    Argon2Params, Caller, Denied, Environment, Expiry, IdempotencyKey, Introspection, IssueError,
-    IssueOutcome, Issued, Key, KeyId, ListKeys, ListStart, MemoryStore, Metadata, Minted, Name,
-    NewRotation, OpenError, OsEntropy, Page, Pepper, PepperId, Permission, Permissions, Prefix,
-    Reach, Rename, Revocation, Scheme, Secret, Status, SystemClock, Timestamp, Token, TokenRef,
-    Undecided, VerifyError, Workspace,
+    Action, AllowedIps, Argon2Params, Attributes, Caller, Change, Denied, Environment, Expiry,
+    IdempotencyKey, Introspection, IntrospectionRequest, IssueError, IssueOutcome, Issued, Key,
+    KeyId, KeyUpdate, ListKeys, ListStart, MemoryStore, Metadata, Minted, Name, NewRotation,
+    OpenError, OsEntropy, Owner, Page, Pepper, PepperId, Permission, Permissions, Prefix, Reach,
+    Revocation, Scheme, Secret, Status, SystemClock, Timestamp, Token, TokenRef, Undecided,
+    VerifyError, VersionedKey, Workspace,
     error::{
-        HashError, MetadataError, NameError, PepperError, PermissionError, RandomError, TokenError,
+        AllowedIpsError, AttributesError, HashError, MetadataError, NameError, PepperError,
+        PermissionError, RandomError, TokenError,
     },
     store::{
         Credential, Durability, JoinOnDrop, KeyStore, Lease, Purge, Reservation, Reserved, Retire,
-        Rotation, StoreError, StoreErrorKind, StoredHash,
+        Rotation, Settings, StoreError, StoreErrorKind, StoredHash,
     },
 };
 use keywright_http_tower::{
-    ApiKeys, AuthLayer, IntrospectionView, IssuedJson, KeyPageView, KeyView, RateLimit,
+    ApiKeys, AuthLayer, ClientIp, ClientIpLayer, IntrospectionView, IssuedJson, KeyPageView,
+    KeyView, RateLimit, Rejection,
 };
 use keywright_store_redis::{RedisConfig, RedisStore, Unfit};
 use keywright_store_sqlite::{Sharing, SqliteStore};
@@ -28,7 +31,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    fixture::{Fixture, PASSWORD, PEPPER, config, constant_canaries, new_key, peppers, prefix},
+    fixture::{
+        Fixture, PASSWORD, PEPPER, attribute_canaries, config, constant_canaries, new_key, peppers,
+        prefix,
+    },
     printing::{Printed, cannot_be_printed, print_all},
     redis,
 };
@@ -63,10 +69,11 @@ fn no_type_of_the_library_prints_a_secret() {
         block_on(keys.verifier().verify(token.as_bytes())).unwrap(),
     );
     for introspected in [token, &token[1..]] {
-        let introspection = block_on(
-            keys.issuer()
-                .introspect(&fixture.operator, introspected.as_bytes()),
-        );
+        let introspection = block_on(keys.issuer().introspect(
+            &fixture.operator,
+            introspected.as_bytes(),
+            &IntrospectionRequest::new(),
+        ));
         print_all!(printed; introspection.unwrap());
     }
     errors(&mut printed, key);
@@ -104,7 +111,10 @@ fn values(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
         Argon2Params::default(), Permission::API_KEYS_READ, Permissions::all(), fixture.operator,
         Caller::from(key), Metadata::parse("{}").unwrap(), Name::parse("n").unwrap(), new_key(),
         NewRotation::new(), ListKeys::<String>::new(), ListKeys::<KeyId>::new(),
-        Page::cut(vec![key.clone()], 1, None), Purge::new(now, 1), Rename::new(None, None),
+        Page::cut(vec![key.clone()], 1, None), Purge::new(1), KeyUpdate::new(), Action::Update,
+        Change::Set(now), VersionedKey::new(key.clone(), 1), Settings::from(key),
+        IntrospectionRequest::new(), Owner::parse("user:1").unwrap(),
+        Attributes::parse("{}").unwrap(), "192.0.2.0/24".parse::<AllowedIps>().unwrap(),
         Revocation::new(true, 1), Reservation::new([0; 32], [0; 32], id, now),
         Rotation::new(id, 1, Retire::Now, record), lease, lease.stamp(&id),
         Introspection::Valid(key.clone()), JoinOnDrop::new(std::thread::spawn(|| ())),
@@ -119,14 +129,16 @@ fn errors(printed: &mut Printed, key: &Key) {
         IdempotencyKey::parse("").unwrap_err(), KeyId::parse("").unwrap_err(),
         Prefix::parse("").unwrap_err(), StoredHash::parse("").unwrap_err(),
         Timestamp::parse("").unwrap_err(), Workspace::parse("").unwrap_err(),
+        Owner::parse("").unwrap_err(), AllowedIpsError::Count, AttributesError::Mismatch,
         HashError::Busy, HashError::UnknownPepper, HashError::Failed(Arc::new(failed())),
         MetadataError::TooLarge, NameError::Empty, PepperError::Id, PermissionError::Malformed,
         TokenError::Length, TokenError::Checksum, StoreErrorKind::Corrupt, store_error(), random(),
         IssueError::NotPermitted(Permission::API_KEYS_READ), IssueError::Environment,
         IssueError::ExpiryPast, IssueError::CallerInactive, IssueError::Cursor,
+        IssueError::ExpiryBeyondPolicy { latest: key.created_at() }, IssueError::VersionMismatch,
         IssueError::Random(random()), IssueError::Hash(HashError::Busy),
         IssueError::Store(store_error()), Denied::Malformed(TokenError::Prefix),
-        Denied::WrongSecret(key.id), Denied::Unknown(key.id), Undecided::Store(store_error()),
+        Denied::WrongSecret(key.id), Denied::Unknown(key.id), Denied::AddressNotAllowed(key.id), Undecided::Store(store_error()),
         Undecided::Hash(HashError::Busy), VerifyError::Denied(Denied::Revoked(key.id)),
         VerifyError::Undecided(Undecided::Store(store_error())),
         OpenError::Prefix { store: prefix(), configured: Prefix::parse("acme").unwrap() },
@@ -259,7 +271,8 @@ fn no_type_of_the_services_prints_a_secret() {
     let now = keys.issuer().now();
     cannot_be_printed!(printed; IssuedJson);
     let layer = AuthLayer::new(keys.verifier().clone());
-    let mut guarded = layer.layer(ApiKeys::at(keys, ""));
+    let client_ip = ClientIpLayer::trusting("192.0.2.0/24".parse().unwrap());
+    let mut guarded = client_ip.layer(layer.layer(ApiKeys::at(keys, "")));
     let request = Request::get("/")
         .header("authorization", format!("Bearer {token}"))
         .body(Full::<bytes::Bytes>::default())
@@ -273,6 +286,8 @@ fn no_type_of_the_services_prints_a_secret() {
         RateLimit::per_minute(600.try_into().unwrap()), KeyView::new(key, now),
         KeyView::verified(&verified, now), KeyPageView::new(&listed, &ListStart::Offset(0), 20, now),
         IntrospectionView::new(&valid, now), IntrospectionView::new(&Introspection::NotFound, now),
+        client_ip, ClientIp([192, 0, 2, 1].into()), layer.layer(ApiKeys::at(keys, "")),
+        Rejection::AddressNotAllowed, Rejection::Denied,
     );
     let mut request = Request::get("/").body(()).unwrap();
     request
@@ -290,6 +305,9 @@ fn no_type_of_the_services_prints_a_secret() {
     fixture
         .canaries
         .assert_absent("the output of the services", &printed.text);
+    // The clients of the services must not learn what the host has attached to the key.
+    assert!(key.attributes.is_some());
+    attribute_canaries().assert_absent("the output of the services", &printed.text);
 }
 
 /// The layer marks the header as sensitive before it passes the request to the host.

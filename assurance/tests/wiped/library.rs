@@ -3,8 +3,8 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use keywright_core::{
-    IdempotencyKey, IssueOutcome, Issued, MemoryStore, NewRotation, Reach, Scheme, Token, TokenRef,
-    VerifyError, store::KeyStore,
+    IdempotencyKey, IntrospectionRequest, IssueOutcome, Issued, KeyUpdate, MemoryStore,
+    NewRotation, Reach, Scheme, Token, TokenRef, VerifyError, store::KeyStore,
 };
 use keywright_store_sqlite::SqliteStore;
 use pollster::block_on;
@@ -19,7 +19,7 @@ fn key_lifecycle(scheme: Scheme, store: Arc<dyn KeyStore>, rehearsal: bool) -> T
     let keys = open(scheme, Arc::clone(&store), ISSUING);
     let (issuer, verifier) = (keys.issuer(), keys.verifier());
     let operator = operator();
-    let first = block_on(issuer.create_first(operator.workspace().clone(), new_key()));
+    let first = block_on(issuer.create_first(&operator, new_key()));
     let first = first.unwrap().unwrap();
     tokens.add(&first.token, rehearsal);
 
@@ -28,7 +28,8 @@ fn key_lifecycle(scheme: Scheme, store: Arc<dyn KeyStore>, rehearsal: bool) -> T
     let bytes = token.expose().as_bytes();
     for _ in 0..2 {
         block_on(verifier.verify(bytes)).unwrap();
-        block_on(issuer.introspect(&operator, bytes)).unwrap();
+        let request = IntrospectionRequest::new();
+        block_on(issuer.introspect(&operator, bytes, &request)).unwrap();
     }
     block_on(verifier.verify(&bytes[1..])).unwrap_err();
 
@@ -39,6 +40,13 @@ fn key_lifecycle(scheme: Scheme, store: Arc<dyn KeyStore>, rehearsal: bool) -> T
             tokens.add(&issued.token, rehearsal);
         }
     }
+    let pause = KeyUpdate::new().with_enabled(false);
+    block_on(issuer.update(&operator, &key.id, &pause)).unwrap();
+    block_on(verifier.verify(bytes)).unwrap_err();
+    let resume = KeyUpdate::new().with_enabled(true);
+    block_on(issuer.update(&operator, &key.id, &resume)).unwrap();
+    block_on(verifier.verify(bytes)).unwrap();
+
     let rotated = block_on(issuer.rotate(&operator, &key.id, &NewRotation::new())).unwrap();
     tokens.add(&rotated.token, rehearsal);
     block_on(issuer.rotate(&operator, &key.id, &NewRotation::new()))

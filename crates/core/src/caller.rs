@@ -9,11 +9,10 @@ use crate::{
 /// or operator that the host has authenticated itself, for example by a session or mTLS. Keys that
 /// a caller creates belong to its workspace and have no permission that the caller lacks.
 ///
-/// A caller remembers where it comes from, and so do its clones. A caller of
-/// [`Verified::caller`](crate::Verified::caller) counts only for the
-/// [`Keywright`](crate::Keywright) whose verifier verified the key: another one, with another
-/// store, knows nothing of that key. A caller that the host makes counts everywhere. See
-/// [`Verifier::trusts`](crate::Verifier::trusts).
+/// A caller and its clones record their origin. A caller from
+/// [`Verified::caller`](crate::Verified::caller) is valid only in the
+/// [`Keywright`](crate::Keywright) that verified the key. A caller that the host creates is valid
+/// in every instance. See [`Verifier::trusts`](crate::Verifier::trusts).
 ///
 /// ```
 /// use keywright_core::{Caller, Permissions, Workspace};
@@ -197,8 +196,8 @@ pub(crate) fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Tim
 }
 
 impl From<&Key> for Caller {
-    /// Makes a caller of a key. This is the host's word that the holder of the key makes the call,
-    /// as [`Caller::new`] is for a user, and every instance trusts it. Nothing is verified.
+    /// Creates a caller for a key without verifying anything. By calling this, the host vouches
+    /// that the request comes from the key's holder, and every instance trusts it.
     ///
     /// For a token that was presented, use [`Verified::caller`](crate::Verified::caller).
     fn from(key: &Key) -> Self {

@@ -75,15 +75,15 @@ impl Config {
         self
     }
 
-    /// Sets how many runs of Argon2 may wait for a core, at least 1: this many verifications, and
-    /// in separate places, this many hashes of new keys or replaced hashes.
+    /// Sets how many Argon2 runs of each purpose may wait for a core, at least 1: this many
+    /// verifications, and this many hashes of new keys or replaced hashes.
     ///
     /// * Verifications go first, but a core that is always busy gives new hashes every fifth run.
     /// * Workspaces take turns, so a workspace with many runs delays another by one run.
-    /// * A run that finds all places taken fails with
-    ///   [`HashError::Busy`](crate::error::HashError::Busy), unless another workspace has more
-    ///   waiting: then the newest run of the workspace with the most fails in its place. So one
-    ///   workspace can use the whole queue, but not keep others out.
+    /// * If the queue is full, the run fails with
+    ///   [`HashError::Busy`](crate::error::HashError::Busy), unless another workspace has more runs
+    ///   waiting. Then that workspace's newest run fails instead. So one workspace can use the
+    ///   whole queue, but cannot keep others out.
     pub fn with_hash_queue(mut self, runs: usize) -> Self {
         self.hash_queue = runs.max(1);
         self
@@ -99,16 +99,16 @@ impl Config {
         self
     }
 
-    /// Sets how many bytes the cached keys may take, by an estimate that counts each key in full.
+    /// Sets how many bytes the cached keys may use, by an estimate that counts each key in full.
     /// With 0, nothing is cached.
     ///
     /// Names, metadata and permissions differ in size, so either bound may be reached first: 64 MiB
-    /// hold 100,000 keys of 670 bytes, but about 5,000 keys of the maximum size, 12 KiB. A key that
-    /// was used recently stays, whatever the size of others. A key that was evicted costs a run of
-    /// Argon2 at its next use.
+    /// hold 100,000 keys of 670 bytes, but about 5,000 keys of the maximum size, 12 KiB. A
+    /// recently used key is not evicted, whatever the size of other keys. A key that was evicted
+    /// costs a run of Argon2 at its next use.
     ///
-    /// Last uses that are not written yet keep their keys in memory, too, up to the same number of
-    /// bytes (64 MiB if that is more) for keys that are no longer cached.
+    /// Unwritten last uses also keep keys in memory, up to the same number of bytes (64 MiB if that
+    /// is more) for keys that are no longer cached.
     pub fn with_cache_bytes(mut self, bytes: usize) -> Self {
         self.cache.bytes = bytes;
         self

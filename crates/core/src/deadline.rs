@@ -14,9 +14,8 @@ use futures_channel::oneshot;
 
 use crate::thread::JoinOnDrop;
 
-/// Waits for `future`, but at most for `limit`. Returns `None` if the time is up.
-///
-/// A thread of its own watches the time.
+/// Waits for `future`, but at most for `limit`. Returns `None` at the limit, which a separate
+/// thread enforces.
 ///
 /// # Errors
 ///

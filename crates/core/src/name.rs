@@ -8,8 +8,8 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 /// The name that people give a key: 1 to 255 characters, at least one of them visible, without
 /// control characters and without white space at either end. The rest is kept byte for byte.
 ///
-/// Visible are letters, digits, punctuation, symbols and emoji. Not visible are spaces, format
-/// characters, combining marks alone, and the letters and symbols that are drawn as blanks.
+/// Letters, digits, punctuation, symbols and emoji are visible, except those that are displayed as
+/// blank. Spaces, format characters and combining marks alone are not.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(Box<str>);
 
@@ -65,7 +65,7 @@ pub fn fold_case(text: &str) -> String {
         .collect()
 }
 
-/// Whether a character is drawn as something.
+/// Whether a character is displayed as more than a blank.
 fn is_visible(character: char) -> bool {
     // These are letters and symbols by their category.
     const BLANKS: [char; 8] = [

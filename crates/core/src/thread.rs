@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 /// the owner makes it end first, for example by dropping the sender of its queue. Fields are
 /// dropped in the order in which they are declared.
 ///
-/// On the thread itself, dropping the handle does not wait. A job that answers a caller may run the
-/// caller's waker, which may drop the owner of the thread.
+/// On the thread itself, dropping the handle does not wait. A job that sends a result to a caller
+/// may run the caller's waker, which may drop the owner of the thread.
 ///
 /// ```
 /// use std::{sync::mpsc, thread};

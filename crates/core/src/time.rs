@@ -167,10 +167,11 @@ pub(crate) fn monotonic() -> Instant {
 /// milliseconds. Kernels guarantee no maximum, but a kernel that missed ticks catches up within a
 /// few of them. Only if the hypervisor stops the core that keeps the time, but not the others, does
 /// the clock lag for longer.
-pub(crate) const TICK: Duration = Duration::from_millis(25);
+pub(crate) const MAX_COARSE_LAG: Duration = Duration::from_millis(25);
 
 /// Returns the nanoseconds of the monotonic clock since an arbitrary origin, with a lag of at most
-/// a [`TICK`]. Each verification reads it, and it takes a tenth of the time of [`monotonic`].
+/// [`MAX_COARSE_LAG`]. Each verification reads it, and it takes a tenth of the time of
+/// [`monotonic`].
 #[cfg(target_os = "linux")]
 pub(crate) fn coarse() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
@@ -242,7 +243,7 @@ mod tests {
         assert!(coarse <= before.saturating_add(span), "{coarse} {before}");
 
         let (begin, first) = (monotonic(), coarse_span());
-        std::thread::sleep(4 * TICK);
+        std::thread::sleep(4 * MAX_COARSE_LAG);
         let (passed, coarse) = (begin.elapsed(), coarse_span().checked_sub(first));
         let coarse = coarse.expect("a clock that never goes back");
         assert!(!coarse.is_zero(), "it stood still for {passed:?}");

@@ -14,7 +14,7 @@ use governor::{
     state::keyed::HashMapStateStore,
 };
 use http::{HeaderMap, HeaderName, header};
-use keywright_core::{Caller, KeyId, Workspace};
+use keywright_core::{Caller, KeyId, Owner, Workspace};
 
 use crate::error::ApiError;
 
@@ -25,9 +25,9 @@ const MAX_BUDGETS: usize = 1 << 16;
 /// [`ApiKeys::with_rate_limit`](crate::ApiKeys::with_rate_limit).
 ///
 /// A caller is a key, by its id. If the host has put a [`Caller`] that is not a key into the
-/// request, it is the workspace. Each caller has a separate budget, which allows the whole limit at
-/// once and refills evenly, one request every `60 / limit` seconds (GCRA). A rejected request costs
-/// nothing.
+/// request, it is the workspace and the owner. Each caller has a separate budget, which allows the
+/// whole limit at once and refills evenly, one request every `60 / limit` seconds (GCRA). A
+/// rejected request costs nothing.
 ///
 /// The budgets are kept in this process, so a fleet of servers accepts the limit once per server.
 /// Clones share their budgets. At most 65,536 budgets are kept. When there are more, full budgets
@@ -89,23 +89,24 @@ impl Budget {
     }
 }
 
-/// The owner of a budget.
+/// The caller that a budget belongs to.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Owner {
+enum Holder {
     Key(KeyId),
-    Workspace(Workspace),
+    /// A caller that the host authenticated.
+    Host(Workspace, Option<Owner>),
 }
 
-impl From<&Caller> for Owner {
+impl From<&Caller> for Holder {
     fn from(caller: &Caller) -> Self {
         caller.key().map_or_else(
-            || Self::Workspace(caller.workspace().clone()),
+            || Self::Host(caller.workspace().clone(), caller.owner().cloned()),
             |id| Self::Key(*id),
         )
     }
 }
 
-type Budgets<C> = RateLimiter<Owner, HashMapStateStore<Owner>, C, StateInformationMiddleware>;
+type Budgets<C> = RateLimiter<Holder, HashMapStateStore<Holder>, C, StateInformationMiddleware>;
 
 struct Limiter<C: Clock> {
     limit: NonZeroU32,
@@ -123,7 +124,7 @@ impl<C: Clock + Clone> Limiter<C> {
     }
 
     fn spend(&self, caller: &Caller) -> Budget {
-        let owner = Owner::from(caller);
+        let holder = Holder::from(caller);
         let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
         if budgets.len() >= MAX_BUDGETS {
             budgets.retain_recent();
@@ -133,7 +134,7 @@ impl<C: Clock + Clone> Limiter<C> {
                 *budgets = empty(self.limit, self.clock.clone());
             }
         }
-        let (remaining, retry_after) = match budgets.check_key(&owner) {
+        let (remaining, retry_after) = match budgets.check_key(&holder) {
             Ok(state) => (state.remaining_burst_capacity(), None),
             Err(rejected) => {
                 let wait = rejected.wait_time_from(self.clock.now());
@@ -239,6 +240,9 @@ mod tests {
             assert_eq!(spend(&limiter, "a").2, Some(60));
         }
         assert_eq!(spend(&limiter, "b").2, None);
+        // Another member of the same workspace, whom the host authenticated.
+        let member = caller("a").with_owner(Owner::parse("user:42").unwrap());
+        assert!(limiter.spend(&member).check().is_ok());
     }
 
     #[test]

@@ -93,9 +93,9 @@ schemas! {
 /// the length of the prefix.
 const MAX_ADDRESS_LENGTH: usize = "0000:0000:0000:0000:0000:ffff:255.255.255.255/128".len();
 
-/// No control character, and at least one character that is not white space. It accepts more names
-/// than the endpoints, because the regular expressions of many clients do not know the categories
-/// of Unicode that define a visible character.
+/// Matches a name without control characters and with at least one character that is not white
+/// space. The pattern accepts more names than the endpoints, because the regular expressions of
+/// many clients do not support the Unicode categories that define a visible character.
 const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 
 fn text(description: &str) -> ObjectBuilder {

@@ -46,8 +46,8 @@ pub(crate) async fn verification(
 }
 
 /// Wraps the handler of an endpoint in a span that records the key in the path and the status of
-/// the response, and logs why it failed if the host must mend that. The handler adds its caller
-/// with [`record_caller`], and the key if it is not in the path with [`record_key`].
+/// the response, and logs the cause of a failure that the host must fix. The handler adds its
+/// caller with [`record_caller`], and a key that is not in the path with [`record_key`].
 pub(crate) async fn operation<B>(
     operation: &'static str,
     key: Option<KeyId>,

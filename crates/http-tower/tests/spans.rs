@@ -156,7 +156,7 @@ async fn a_failed_revocation_is_not_logged_as_a_failed_issue() {
     for (method, operation) in [("DELETE", "revoke"), ("GET", "get"), ("PATCH", "update")] {
         let body = (method == "PATCH").then(|| json!({"name": "m"}));
         let mut request = request(method, &path, "", body.as_ref());
-        // A caller of the host, because the store is not there to verify a key.
+        // The host provides the caller, because the store cannot verify a key.
         let workspace = Workspace::parse("acme").unwrap();
         let caller = Caller::new(workspace, "*".parse().unwrap());
         request.extensions_mut().insert(caller);

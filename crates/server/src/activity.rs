@@ -1,5 +1,5 @@
-//! Whether a connection has a request in progress, as its stream, its service and the server see
-//! it.
+//! Records whether a connection has a request in progress. Its stream, its service and the server
+//! share the record.
 
 use std::{
     pin::Pin,
@@ -15,12 +15,12 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 /// No request is in progress: the connection is idle, or a head is arriving.
 const WAITING: u8 = 0;
-/// A request is handled.
+/// A request is being handled.
 const BUSY: u8 = 1;
-/// The whole response was produced, and may wait to be sent.
+/// The response is complete, but may not have been sent yet.
 const SENDING: u8 = 2;
 
-/// The server closes the connection.
+/// The server is closing the connection.
 const CLOSED: u8 = 3;
 
 /// The state of a connection.
@@ -31,8 +31,8 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
-    /// Starts a request. Returns `None` if the connection is being closed, and otherwise a guard
-    /// whose drop ends the request.
+    /// Starts a request. Returns a guard that ends the request when it is dropped, or `None` if the
+    /// connection is being closed.
     pub(crate) fn begin(self: &Arc<Self>) -> Option<InProgress> {
         let begin = |state| (state != CLOSED).then_some(BUSY);
         let begun = self
@@ -41,7 +41,7 @@ impl Activity {
         begun.is_ok().then(|| InProgress(Arc::clone(self)))
     }
 
-    /// Notes that everything was sent. Returns whether this completes a response.
+    /// Records that all output was sent. Returns whether this completes a response.
     pub(crate) fn sent(&self) -> bool {
         let completes = self.change(SENDING, WAITING);
         if completes {
@@ -55,7 +55,7 @@ impl Activity {
         self.state.load(Ordering::Acquire) == WAITING
     }
 
-    /// Whether a response was completed.
+    /// Whether the connection has completed a response.
     pub(crate) fn has_served(&self) -> bool {
         self.has_served.load(Ordering::Acquire)
     }
@@ -91,7 +91,7 @@ impl Drop for InProgress {
     }
 }
 
-/// The body of a response. The request is in progress until this is dropped.
+/// The body of a response. The request stays in progress until the body is dropped.
 pub(crate) struct GuardedBody {
     body: Body,
     _request: InProgress,

@@ -19,7 +19,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: BackupOptions) -> Res
         )
     };
     let target = options.target.display();
-    // The copy itself fails, too, if the file is created in the meantime.
+    // The backup also fails if another program creates the file after this check.
     if options.target.symlink_metadata().is_ok() {
         bail!("{target} exists: give the path of a new file");
     }

@@ -1,4 +1,4 @@
-//! Parses the value of an option or a variable, without the line ends that files add.
+//! Parses the value of an option or variable, without the white space around it.
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, str::FromStr};
 
@@ -8,11 +8,11 @@ use clap::{
     error::ErrorKind,
 };
 
-/// Removes line breaks and blanks from both ends of a value, refuses a value with a control
-/// character inside, and parses the rest.
+/// A parser that removes white space from both ends of a value, rejects a control character inside
+/// it, and parses the rest.
 ///
-/// A file of variables with Windows line ends adds a carriage return to each value. As part of a
-/// path it would name another file.
+/// An env file with Windows line endings adds a carriage return to each value. As part of a path,
+/// it would name another file.
 #[derive(Clone)]
 pub(crate) struct CleanValue<P>(P);
 

@@ -49,7 +49,7 @@ pub(crate) enum Command {
     /// These commands need no API key: access to the store is enough.
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Copy a SQLite store into a new file, also while a server uses it
+    /// Copy a SQLite store into a new file, even while a server uses it
     ///
     ///     keywright backup /backup/keywright-2026-01-31.db
     ///
@@ -146,7 +146,7 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
-    /// Options that take JSON, in which line breaks are blanks.
+    /// Options that take JSON, in which line breaks are white space.
     const JSON: [&str; 2] = ["metadata", "attributes"];
 
     /// Parses `value` as each option and argument of a command and its subcommands in turn, and
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn no_option_takes_a_control_character() {
+    fn no_option_accepts_a_control_character() {
         let command = Arguments::command();
         let mut options = 0;
         for bad in ["a\rb", "a\nb", "a\u{1b}[31mb", "a\u{85}b"] {
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn line_breaks_and_blanks_at_the_ends_of_a_value_do_not_count() {
+    fn white_space_around_a_value_is_ignored() {
         let command = Arguments::command();
         for blank in ["\r", " \r\n", "\t"] {
             for_each_option(

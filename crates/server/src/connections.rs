@@ -47,29 +47,30 @@ const LATECOMERS: Duration = Duration::from_millis(100);
 /// The maximum number of connections, if the system allows as many open files.
 const MAX_CONNECTIONS: usize = 1000;
 
-/// The number of further connections, and of those to a listener for probes alone. More connections
-/// wait to be accepted.
+/// The number of connections that the server accepts beyond the maximum. It is also the maximum for
+/// a separate listener for probes. Further connections wait to be accepted.
 const RESERVED_PLACES: usize = 16;
 
-/// Open files that are reserved for everything but client connections, such as probes and the
-/// store.
+/// The number of open files that are reserved for the store, probes and everything else that is not
+/// a client connection.
 const RESERVED_FILES: usize = 100;
 
-/// How long requests that are in flight at the signal may still take. The store needs the rest of
-/// the deadline of the whole stop to close.
+/// How long requests in flight may take to finish after the signal. The store needs the rest of the
+/// shutdown deadline to close.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// A listener, and who may connect to it.
+/// A listening socket, its routes and the limit on its connections.
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) router: Router,
     pub(crate) places: Arc<Places>,
-    /// The places for further connections, and their router.
+    /// The places and the router for connections beyond the limit.
     pub(crate) reserve: Option<(Arc<Places>, Router)>,
 }
 
 impl Listener {
-    /// A listener for clients. If there is a `reserve`, it serves connections beyond the limit.
+    /// Returns a listener for clients. The router `reserve`, if any, serves connections beyond the
+    /// limit.
     pub(crate) fn of_clients(socket: TcpListener, router: Router, reserve: Option<Router>) -> Self {
         Self {
             socket,
@@ -79,7 +80,7 @@ impl Listener {
         }
     }
 
-    /// A listener for probes alone.
+    /// Returns a listener that serves only probes.
     pub(crate) fn of_probes(socket: TcpListener, router: Router) -> Self {
         Self {
             socket,
@@ -95,7 +96,7 @@ impl Listener {
             let (stream, client) = match self.socket.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Most likely the process has no file descriptor left. Closing connections
+                    // The process has probably run out of file descriptors. Closing connections
                     // frees some, so try again soon.
                     tracing::warn!(%error, "could not accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -117,7 +118,7 @@ impl Listener {
                         tracing::debug!(%error, "connection ended early");
                     }
                 }
-                // The connection is closed before another one takes its place.
+                // The connection is closed. Now another one may take its place.
                 drop(place);
             });
         }
@@ -134,7 +135,7 @@ impl Listener {
                 continue;
             };
             if let Some(place) = places.take(client).await {
-                // Closed after one response.
+                // The server closes such a connection after one response.
                 return (place, router, Duration::ZERO);
             }
             tokio::select! {
@@ -145,8 +146,8 @@ impl Listener {
     }
 }
 
-/// Serves until a signal, then finishes the requests that are in flight. Closes connections that
-/// are idle for as long as `keep_alive`.
+/// Serves until a signal arrives, then finishes the requests in flight. Closes a connection that
+/// has been idle for `keep_alive`.
 ///
 /// # Errors
 ///
@@ -181,8 +182,8 @@ pub(crate) async fn serve(
     }
 }
 
-/// Returns how many connections the server accepts at a time. A server without a file descriptor
-/// for its store is of no use to any client, so a low limit of open files means fewer connections.
+/// Returns how many connections the server accepts at a time. The store needs file descriptors, so
+/// a low limit on open files means fewer connections.
 fn max_connections() -> usize {
     let files = rlimits::raise_open_files((MAX_CONNECTIONS + RESERVED_FILES) as u64);
     let files = usize::try_from(files).unwrap_or(usize::MAX);
@@ -226,7 +227,7 @@ fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        // The stream has a limit for heads.
+        // `TimedStream` limits the time for a head.
         .header_read_timeout(None)
         .keep_alive(!keep_alive.is_zero())
         .max_buf_size(MAX_HEAD_LENGTH)
@@ -255,7 +256,7 @@ mod tests {
 
     const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-    /// Starts a connection; the client's end of it.
+    /// Starts a connection and returns the client's end.
     fn start(buffer: usize) -> DuplexStream {
         let (client, server) = duplex(buffer);
         let router = Router::new()

@@ -1,8 +1,10 @@
-//! Reads on after an early response, so that clients that are still sending receive it.
+//! Discards the rest of a body after an early response, so that a client that is still sending
+//! receives the response.
 //!
 //! A handler that rejects a request drops the rest of its body. If the server then closed the
-//! connection, the system would answer the bytes that still arrive with a reset. A proxy or client
-//! that sees the reset before the response reports a broken connection: nginx answers 502.
+//! connection, the operating system would send a reset for the bytes that still arrive. A proxy or
+//! client that receives the reset before the response reports a broken connection: nginx returns
+//! 502.
 
 use std::{
     future::{pending, poll_fn},
@@ -25,18 +27,19 @@ use http::{
 use http_body::{Frame, SizeHint};
 use tokio::{sync::oneshot, time::timeout};
 
-/// How many bytes of a body the server reads after the response.
+/// The maximum number of bytes of a body that the server reads after an early response.
 pub(crate) const MAX_DRAINED: u64 = 16 * 1024 * 1024;
 
-/// How long the server reads after the response.
+/// How long the server reads after an early response.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Handles a request. If the response is ready before the body was read, discards the rest of the
-/// body while the response is sent: up to [`MAX_DRAINED`] bytes, for up to [`DRAIN_TIMEOUT`].
+/// Handles a request. If the response is ready before the handler has read the body, discards the
+/// rest of the body while the response is sent: up to [`MAX_DRAINED`] bytes, for up to
+/// [`DRAIN_TIMEOUT`].
 ///
-/// This must be the outermost layer. The response is then sent before the rest of the body is
-/// polled, and hyper does not ask a client for a body that it holds back (`Expect: 100-continue`).
-/// HTTP/2 needs no draining, because a stream ends without its connection.
+/// This must be the outermost layer. hyper then sends the response before this polls the rest of
+/// the body, and does not ask for a body that the client holds back (`Expect: 100-continue`).
+/// HTTP/2 needs no draining, because a stream can end without its connection.
 pub(crate) async fn drain(request: Request, next: Next) -> Response {
     if request.version() > Version::HTTP_11 || request.body().is_end_stream() {
         return next.run(request).await;
@@ -48,8 +51,8 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
     let Ok(body) = unread.try_recv() else {
         return response;
     };
-    // Such a client may never send the body, or the server may not read all of it. Either way, no
-    // other request can follow.
+    // A client that sends `Expect` may never send the body, and the server reads a body only up to
+    // the limit. In both cases, no other request can follow on this connection.
     if expects_continue || body.size_hint().lower() > MAX_DRAINED {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
@@ -58,9 +61,9 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
     response
 }
 
-/// Reads a body and drops each frame, up to [`MAX_DRAINED`] bytes. Beyond that it reads nothing, so
-/// that the client has the rest of [`DRAIN_TIMEOUT`] to read the response. Dropping the body then
-/// closes the connection.
+/// Reads a body and drops each frame, up to [`MAX_DRAINED`] bytes. Then stops reading, and leaves
+/// the client the rest of [`DRAIN_TIMEOUT`] to read the response. Dropping the body closes the
+/// connection.
 async fn discard(body: Body) {
     let mut body = pin!(body);
     let mut length = 0;
@@ -75,7 +78,7 @@ async fn discard(body: Body) {
     let _ = timeout(DRAIN_TIMEOUT, discarded).await;
 }
 
-/// A body that is sent back when a handler drops it before its end.
+/// A request body that goes back to [`drain`] when a handler drops it before its end.
 struct Recovered {
     body: Body,
     sender: Option<oneshot::Sender<Body>>,
@@ -118,13 +121,13 @@ impl HttpBody for Recovered {
 impl Drop for Recovered {
     fn drop(&mut self) {
         if let Some(sender) = self.sender.take().filter(|_| !self.body.is_end_stream()) {
-            // The receiver is gone if the connection is: then there is nothing to read.
+            // If the connection is gone, so is the receiver, and there is nothing left to read.
             let _ = sender.send(mem::take(&mut self.body));
         }
     }
 }
 
-/// The bounds, on tokio's paused clock.
+/// Tests of the limits, on tokio's paused clock.
 #[cfg(test)]
 mod tests {
     use std::sync::{
@@ -134,8 +137,8 @@ mod tests {
 
     use super::*;
 
-    /// A body that never ends. It counts the bytes that are read, up to `available`, and then
-    /// keeps its reader waiting.
+    /// A body that never ends. It provides and counts `available` bytes, and then keeps its reader
+    /// waiting.
     struct Endless {
         available: u64,
         read: Arc<AtomicU64>,
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_does_not_arrive_is_dropped_in_time() {
+    async fn a_body_that_does_not_arrive_is_dropped_after_the_timeout() {
         let (_, time) = discarded(0).await;
         assert!(
             (DRAIN_TIMEOUT..2 * DRAIN_TIMEOUT).contains(&time),
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_without_an_end_is_read_up_to_the_bound() {
+    async fn a_body_without_an_end_is_read_up_to_the_limit() {
         let (read, time) = discarded(u64::MAX).await;
         assert!(
             (MAX_DRAINED..MAX_DRAINED + 0x8000).contains(&read),

@@ -47,8 +47,8 @@ type Check = BoxFuture<'static, bool>;
 
 /// Checks whether the store can be reached.
 ///
-/// Probes that arrive during a check share it, so that any number of them costs the store one ping
-/// at a time. The check is dropped with the last of its probes.
+/// Probes that arrive during a check share it, so the store receives at most one ping at a time. If
+/// every probe that shares a check is dropped, the check is dropped.
 #[derive(Clone)]
 pub(crate) struct Readiness {
     start: Arc<dyn Fn() -> Check + Send + Sync>,
@@ -104,12 +104,12 @@ mod tests {
 
     use super::*;
 
-    /// A store that answers once it is allowed to.
+    /// A store that responds once `responds` is set.
     #[derive(Default)]
     struct Slow {
         started: AtomicUsize,
         dropped: AtomicUsize,
-        answers: AtomicBool,
+        responds: AtomicBool,
     }
 
     struct Ping(Arc<Slow>);
@@ -127,7 +127,7 @@ mod tests {
                 slow.started.fetch_add(1, Ordering::SeqCst);
                 let ping = Ping(Arc::clone(&slow));
                 poll_fn(move |context| {
-                    if ping.0.answers.load(Ordering::SeqCst) {
+                    if ping.0.responds.load(Ordering::SeqCst) {
                         return Poll::Ready(true);
                     }
                     context.waker().wake_by_ref();
@@ -155,12 +155,12 @@ mod tests {
             assert!(probe.clone().now_or_never().is_none());
         }
         assert_eq!(slow.counts(), (1, 0));
-        slow.answers.store(true, Ordering::SeqCst);
+        slow.responds.store(true, Ordering::SeqCst);
         for probe in probes {
             assert!(probe.await);
         }
         assert!(readiness.check().await);
-        assert_eq!(slow.counts(), (2, 2), "a later probe reuses an old answer");
+        assert_eq!(slow.counts(), (2, 2), "a later probe reused an old result");
     }
 
     #[tokio::test]
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(slow.counts(), (1, 0));
         drop(second);
         assert_eq!(slow.counts(), (1, 1));
-        slow.answers.store(true, Ordering::SeqCst);
+        slow.responds.store(true, Ordering::SeqCst);
         assert!(readiness.check().await);
         assert_eq!(slow.counts(), (2, 2));
     }

@@ -1,14 +1,16 @@
-//! The check of the `Host` header (RFC 9112, section 3.2).
+//! Checks the `Host` header (RFC 9112, section 3.2).
 
 use http::{HeaderMap, Version, header::HOST, uri::Authority};
 
-/// Checks that a request has exactly one `Host`, which is a host or empty. Before HTTP/1.1, it may
-/// have none. Proxies that disagree about the host of a request can be led to the wrong cache entry
-/// or the wrong tenant.
+/// Checks that a request has exactly one `Host` header, which is valid or empty. Before HTTP/1.1,
+/// the header may be missing.
+///
+/// If two proxies read different hosts from one request, an attacker can direct it to the wrong
+/// cache entry or the wrong tenant.
 ///
 /// # Errors
 ///
-/// The message of a 400.
+/// The message of the 400 response.
 pub(crate) fn check(version: Version, headers: &HeaderMap) -> Result<(), &'static str> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -21,7 +23,7 @@ pub(crate) fn check(version: Version, headers: &HeaderMap) -> Result<(), &'stati
 }
 
 fn is_host(value: &[u8]) -> bool {
-    // An authority may have user information. A host may not.
+    // An authority may contain user information, a host may not.
     value.is_empty() || !value.contains(&b'@') && Authority::try_from(value).is_ok()
 }
 
@@ -32,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_without_a_host_with_two_or_with_another_text_is_refused() {
+    fn a_request_with_a_missing_repeated_or_invalid_host_is_rejected() {
         let (old, new) = (Version::HTTP_10, Version::HTTP_11);
         for (version, hosts, is_accepted) in [
             (new, &["example.com"][..], true),

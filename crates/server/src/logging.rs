@@ -1,7 +1,7 @@
 //! Sets up the log on standard error.
 //!
-//! A thread of its own writes the log. If its reader stalls, lines wait in a bounded queue and are
-//! then dropped, so that no request waits for the log.
+//! A separate thread writes the log. If the reader of the log stalls, lines wait in a bounded
+//! queue. When the queue is full, further lines are dropped, so that no request waits for the log.
 
 use std::{
     io::{self, IsTerminal, Write, stderr},
@@ -19,19 +19,21 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 
 use crate::options::{LogFormat, LogLevel};
 
-/// The most lines that wait to be written.
+/// The maximum number of lines in the queue.
 const QUEUE: usize = 4096;
 
-/// How often, and with which pauses, [`Log::flush`] tries to find room in the queue.
+/// The number of times that [`Log::flush`] checks whether the queue has room.
 const FLUSH_ATTEMPTS: u32 = 50;
+
+/// The pause between two of these checks.
 const FLUSH_PAUSE: Duration = Duration::from_millis(20);
 
-/// The log of the process. Clones are the same log.
+/// The log of the process. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Log {
     queue: NonBlocking,
     dropped: Arc<Dropped>,
-    /// The thread that writes, until the log is flushed for the last time.
+    /// The thread that writes the log. `None` after [`flush`](Self::flush).
     writer: Arc<Mutex<Option<WorkerGuard>>>,
 }
 
@@ -55,7 +57,7 @@ impl Log {
         let subscriber = tracing_subscriber::fmt()
             .with_writer(queue.clone())
             .with_max_level(level)
-            // By default a log that cannot be written panics. That must not take the API down.
+            // By default, a failed write to the log panics. It must not take the API down.
             .log_internal_errors(false)
             .with_target(false)
             .with_ansi(stderr().is_terminal());
@@ -75,29 +77,29 @@ impl Log {
         self.dropped.total()
     }
 
-    /// Queues a line that is no event of `tracing`.
+    /// Queues a line that is not a `tracing` event.
     pub(crate) fn write_line(&self, line: &str) {
-        // The queue accepts every line, and counts those that it drops.
+        // This never fails. The queue counts the lines that it drops.
         let _ = self.queue.clone().write_all(format!("{line}\n").as_bytes());
     }
 
-    /// Writes the lines in the queue, and then no more. Gives up after two seconds: the reader may
-    /// have stalled.
+    /// Writes the lines in the queue, and ends the writing thread. Gives up after two seconds,
+    /// because the reader may have stalled.
     pub(crate) fn flush(&self) {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(writer) = writer.take() else { return };
         for _ in 0..FLUSH_ATTEMPTS {
             let before = self.dropped_lines();
-            // An empty line is dropped exactly if the queue is full.
+            // The queue drops this empty line if, and only if, it is full.
             let _ = self.queue.clone().write_all(b"");
             if self.dropped_lines() == before {
-                // This waits for at most a second until the queue is written.
+                // This waits for at most a second while the thread writes the queue.
                 drop(writer);
                 return;
             }
             thread::sleep(FLUSH_PAUSE);
         }
-        // A drop would find the queue full and report it on standard output.
+        // Dropping it would report the full queue on standard output.
         mem::forget(writer);
     }
 }
@@ -105,9 +107,9 @@ impl Log {
 /// The number of lines that were not written.
 #[derive(Default)]
 struct Dropped {
-    /// Lines that found the queue full.
+    /// Lines that the full queue dropped.
     from_queue: OnceLock<ErrorCounter>,
-    /// Lines that the system did not accept.
+    /// Lines that could not be written.
     by_error: AtomicU64,
 }
 
@@ -118,8 +120,8 @@ impl Dropped {
     }
 }
 
-/// Counts the lines that cannot be written, and logs how many were dropped once lines can be
-/// written again.
+/// A writer that counts the lines that it cannot write. Once it can write again, it logs how many
+/// lines were dropped.
 struct CountingWriter<W> {
     target: W,
     dropped: Arc<Dropped>,
@@ -149,12 +151,13 @@ impl<W: Write> Write for CountingWriter<W> {
         Ok(line.len())
     }
 
-    /// Called whenever the queue is empty: the reader has recovered.
+    /// Logs how many lines were dropped. The writing thread calls this when the queue is empty,
+    /// which means that the reader has caught up.
     fn flush(&mut self) -> io::Result<()> {
         let dropped = self.dropped.total();
         if self.works && dropped > self.reported {
             let lines = dropped - mem::replace(&mut self.reported, dropped);
-            // This thread can log: it only puts a line into the queue.
+            // This thread may log, because logging only adds a line to the queue.
             tracing::warn!(
                 lines,
                 "dropped log lines, because the log was not read in time"

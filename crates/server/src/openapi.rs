@@ -32,7 +32,7 @@ const ERRORS: [(&str, &str, &str); 6] = [
     ("/readyz", "503", "ApiKeyUnavailable"),
 ];
 
-/// The routes that may have an address of their own.
+/// The routes that can have a separate address.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The error of any route after the request timeout.
@@ -43,8 +43,8 @@ const TIMEOUT: &str = "RequestTimeout";
 pub(crate) struct Document(Bytes);
 
 impl Document {
-    /// Merges the document of the library's endpoints with the other routes. The probes may have an
-    /// address of their own, which this document does not describe.
+    /// Merges the document of the library's endpoints with the other routes. With
+    /// `separate_probes`, the probes have another address, and the document leaves them out.
     pub(crate) fn of(endpoints: &ApiKeys, separate_probes: bool) -> Result<Self> {
         let mut document = endpoints.openapi();
         document.info = InfoBuilder::new()

@@ -58,7 +58,7 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) cache: usize,
 
-    /// Bytes that the cached keys may take; a key with maximal metadata takes 12 KiB
+    /// Bytes of memory for cached keys; a key with the largest metadata takes 12 KiB
     #[arg(
         long,
         env = "KEYWRIGHT_CACHE_BYTES",
@@ -85,8 +85,8 @@ pub(crate) struct LibraryOptions {
 
     /// File of peppers: a line `ID HEX-KEY` each, newest last, keys of 32 to 64 bytes
     ///
-    /// Only its owner may be able to read it, as after chmod 600, or for a file of
-    /// root also its group.
+    /// Only its owner may have access to it (chmod 600). If root is the owner, its
+    /// group may read it.
     #[arg(
         long,
         env = "KEYWRIGHT_PEPPER_FILE",
@@ -126,7 +126,7 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) listen: SocketAddr,
 
-    /// Address and port for /healthz, /readyz and /metrics, in place of --listen
+    /// Address and port for /healthz, /readyz and /metrics, instead of --listen
     #[arg(
         long,
         env = "KEYWRIGHT_ADMIN_LISTEN",
@@ -135,7 +135,7 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) admin_listen: Option<SocketAddr>,
 
-    /// How long a connection may be idle, at most 1h; 0s closes it after each response
+    /// Maximum idle time of a connection, up to 1h; 0s closes it after each response
     ///
     /// A proxy or load balancer in front of the server should close idle connections
     /// earlier. Otherwise it may send a request on a connection that is being closed.
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn a_maximum_lifetime_is_a_span_that_is_not_zero() {
         assert_eq!(max_lifetime("1d"), Ok(Duration::from_secs(86_400)));
-        for bad in ["0s", "", "-1d", "365", "for ever"] {
+        for bad in ["0s", "", "-1d", "365", "never"] {
             assert!(max_lifetime(bad).is_err(), "{bad}");
         }
     }
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(keep_alive("75s"), Ok(Duration::from_secs(75)));
         assert_eq!(keep_alive("0s"), Ok(Duration::ZERO));
         assert_eq!(keep_alive("1h"), Ok(Duration::from_secs(3600)));
-        for bad in ["61m", "", "-1s", "75", "for ever"] {
+        for bad in ["61m", "", "-1s", "75", "forever"] {
             assert!(keep_alive(bad).is_err(), "{bad}");
         }
     }

@@ -9,16 +9,16 @@ use zeroize::Zeroizing;
 /// Reads a file with one pepper a line, `ID HEX-KEY`, the newest last.
 ///
 /// Empty lines and lines that begin with `#` are ignored. No error contains a byte of a key. A file
-/// that other users can read or change is refused, as ssh refuses such a private key.
+/// that other users can read or change is rejected, as ssh rejects such a private key.
 pub(crate) fn read(path: &Path) -> Result<PepperRing> {
     let mut file = File::open(path)?;
-    // The rule is about the opened file. A symbolic link was followed.
+    // Check the opened file, not a symbolic link to it.
     let metadata = file.metadata()?;
     let user = rustix::process::geteuid().as_raw();
     check_access(path, metadata.mode(), metadata.uid(), user)?;
     let length = usize::try_from(metadata.len()).unwrap_or_default();
-    // Room for the whole file and a byte to notice its end, so that no copy of a part is left
-    // behind when the buffer grows.
+    // Reserve room for the whole file and for one more byte, which detects its end. If the buffer
+    // grew, it would leave peppers behind in freed memory.
     let mut text = Zeroizing::new(String::with_capacity(length + 1));
     file.read_to_string(&mut text)?;
     let mut ring = PepperRing::default();
@@ -41,13 +41,13 @@ pub(crate) fn read(path: &Path) -> Result<PepperRing> {
 
 /// Checks that only `user` can read and change a file with this mode and owner.
 ///
-/// A group may read a file of root: services get secrets from root through a group of their own,
-/// and could not read them otherwise. PostgreSQL has the same rule.
+/// If root owns the file, its group may read it: root often gives a secret to the group of a
+/// service. PostgreSQL has the same rule.
 fn check_access(path: &Path, mode: u32, owner: u32, user: u32) -> Result<()> {
     const ROOT: u32 = 0;
     let path = path.display();
     if owner != user && owner != ROOT {
-        bail!("it belongs to another user, with the id {owner}; run chown {user} {path}");
+        bail!("it belongs to another user ({owner}); run chown {user} {path}");
     }
     let open = if owner == ROOT && user != ROOT {
         0o037
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pepper_file_that_others_can_read_or_change_is_refused() {
+    fn a_pepper_file_that_others_can_read_or_change_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("peppers");
         fs::write(&path, format!("p1 {}", "0f".repeat(32))).unwrap();
@@ -121,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pepper_file_belongs_to_the_user_or_to_root() {
+    fn a_pepper_file_must_belong_to_the_user_or_to_root() {
         let check = |mode, owner, user| check_access(Path::new("f"), mode, owner, user).is_ok();
         assert!(check(0o600, 1000, 1000));
         assert!(!check(0o640, 1000, 1000));
         assert!(!check(0o600, 1001, 1000));
         assert!(!check(0o600, 1001, 0));
-        // A secret that root hands to the group of a service.
+        // Root gives the secret to the group of a service.
         assert!(check(0o440, 0, 1000));
         assert!(check(0o640, 0, 1000));
         for mode in [0o644, 0o660, 0o650, 0o604] {

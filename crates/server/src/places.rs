@@ -1,4 +1,4 @@
-//! The places for connections: how many there are, and which connection leaves when all are taken.
+//! Limits the number of connections, and selects the connection to evict at the limit.
 
 use std::{
     cmp::Reverse,
@@ -13,7 +13,7 @@ use crate::activity::Activity;
 
 /// A bounded number of places for connections.
 pub(crate) struct Places {
-    /// In the order of admission.
+    /// The connections that have a place, oldest first.
     occupants: Mutex<Vec<Arc<Occupant>>>,
     limit: usize,
     freed: Notify,
@@ -43,12 +43,12 @@ impl Places {
             if let Some(place) = self.try_take(address) {
                 return Some(place);
             }
-            // It leaves at once: its task only drops it.
+            // The evicted connection leaves at once: its task only drops it.
             self.evict()?.left.notified().await;
         }
     }
 
-    /// Waits until a connection has left since the last call.
+    /// Waits until a connection leaves. Returns at once if one has left since the last call.
     pub(crate) async fn freed(&self) {
         self.freed.notified().await;
     }
@@ -71,8 +71,8 @@ impl Places {
         })
     }
 
-    /// Evicts a connection that has no request in progress: one of the network with the most
-    /// connections, there one that has not served a request, and of these the oldest.
+    /// Evicts a connection without a request in progress. Prefers the network with the most
+    /// connections, then a connection that has not served a request, then the oldest.
     fn evict(&self) -> Option<Arc<Occupant>> {
         let occupants = self.occupants();
         let mut connections: HashMap<IpAddr, usize> = HashMap::new();
@@ -80,7 +80,7 @@ impl Places {
             *connections.entry(occupant.network).or_default() += 1;
         }
         let mut candidates: Vec<_> = occupants.iter().collect();
-        // The sort is stable.
+        // The sort is stable, so older connections stay first.
         candidates.sort_by_key(|occupant| {
             let connections = connections.get(&occupant.network).copied();
             (Reverse(connections), occupant.activity.has_served())
@@ -99,7 +99,7 @@ impl Places {
     }
 }
 
-/// A taken place. The drop frees it.
+/// A place for a connection, which is free again once this is dropped.
 pub(crate) struct Place {
     places: Arc<Places>,
     occupant: Arc<Occupant>,
@@ -110,7 +110,7 @@ impl Place {
         &self.occupant.activity
     }
 
-    /// Waits until the connection must be closed for another one.
+    /// Waits until the connection is evicted.
     pub(crate) async fn evicted(&self) {
         self.occupant.evicted.notified().await;
     }
@@ -126,7 +126,7 @@ impl Drop for Place {
     }
 }
 
-/// Returns the address that stands for a client: a client of IPv6 has a network of 64 bits.
+/// Returns the network of a client: its IPv4 address, or the first 64 bits of its IPv6 address.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),

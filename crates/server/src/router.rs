@@ -25,14 +25,14 @@ use crate::{
 pub(crate) struct Routers {
     /// All routes, except for those of `probes` if these have a separate address.
     pub(crate) api: Router,
-    /// `/healthz`, `/readyz` and `/metrics` alone.
+    /// Only `/healthz`, `/readyz` and `/metrics`.
     pub(crate) probes: Router,
     /// The routes of `probes` for connections beyond the limit. Other requests receive 503.
     pub(crate) reserve: Router,
 }
 
 impl Routers {
-    /// Returns the routers over a library. A rate limit of 0 disables it.
+    /// Returns the routers for a library. A rate limit of 0 means no limit.
     pub(crate) fn new(
         library: &Library,
         rate_limit: u32,
@@ -66,7 +66,7 @@ fn api(library: &Library, rate_limit: u32, separate_probes: bool) -> Result<Rout
     }
     let auth = AuthLayer::new(keys.verifier().clone());
     let document = Extension(openapi::Document::of(&endpoints, separate_probes)?);
-    // One route for each template, so that logs and metrics show it.
+    // Each path template is a separate route, so that logs and metrics show the template.
     let router = ApiKeys::PATHS.into_iter().fold(
         Router::new().route_service(&format!("{base}/"), endpoints.clone()),
         |router, path| router.route_service(&format!("{base}{path}"), endpoints.clone()),
@@ -90,7 +90,7 @@ fn probes(library: &Library, metrics: Metrics) -> Router {
         .with_state(Readiness::of(Arc::clone(&library.store)))
 }
 
-/// Adds `OPTIONS` to a route that can be read, without authentication.
+/// Adds `OPTIONS`, without authentication, to a route that has only `GET` and `HEAD`.
 fn read<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
     route.options(async || (StatusCode::NO_CONTENT, [(ALLOW, "GET, HEAD, OPTIONS")]))
 }
@@ -106,7 +106,7 @@ fn not_found(router: Router) -> Router {
 fn observed(router: Router) -> Router {
     router
         .method_not_allowed_fallback(async |headers: HeaderMap| {
-            let message = "this path has no such method";
+            let message = "this path does not support the method";
             let status = StatusCode::METHOD_NOT_ALLOWED;
             error_response(status, "method_not_allowed", message, &headers).map(Body::new)
         })

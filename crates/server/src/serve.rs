@@ -19,14 +19,14 @@ use crate::{
     store::{self, StoreUrl},
 };
 
-/// How long the last uses of keys may take to be stored when the server stops. With the time for
-/// requests in flight this is less than the deadline of the whole stop.
+/// How long the server may take to store last uses when it stops. This and the time for requests in
+/// flight add up to less than the shutdown deadline.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Serves the API over HTTP/1.1 until a signal stops it, and returns the exit code of the program.
 pub(crate) fn run(library: &LibraryOptions, options: ServeOptions) -> ExitCode {
     let log = Log::start(options.log_format, options.log_level);
-    // The default hook waits until standard error accepts the message.
+    // The default hook would wait until standard error accepts the message.
     panic::set_hook(Box::new(|panic| {
         tracing::error!("{}", redact::tokens(&panic.to_string()));
     }));

@@ -1,5 +1,5 @@
-//! Stops the server: the first signal requests it, and a second signal or a deadline ends the
-//! process.
+//! Stops the server: the first signal requests a shutdown, and a second signal or a deadline ends
+//! the process.
 
 use std::{io, process, thread, time::Duration};
 
@@ -16,16 +16,16 @@ use crate::logging::Log;
 /// two seconds.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Whether the server was asked to stop, by SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
+/// A request to stop the server, made by SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
 #[derive(Clone)]
 pub(crate) struct Shutdown(watch::Receiver<bool>);
 
 impl Shutdown {
     /// Catches signals from now on.
     ///
-    /// A separate thread does it, with a runtime of its own, so that a second signal ends the
-    /// process at any point: also while every thread of the server waits for a store, and while the
-    /// store is closed.
+    /// A separate thread with a separate runtime waits for them. So a second signal ends the
+    /// process at any point, even while every thread of the server waits for the store, or while
+    /// the store is being closed.
     pub(crate) fn listen(log: Log) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
@@ -47,15 +47,15 @@ impl Shutdown {
         Ok(Self(shutdown))
     }
 
-    /// Waits until the server was asked to stop.
+    /// Waits for the request to stop.
     pub(crate) async fn requested(&mut self) {
         // The sender is dropped only with the process.
         let _ = self.0.wait_for(|requested| *requested).await;
     }
 }
 
-/// Requests the shutdown at the first signal. Returns why the process must end now: because of a
-/// second signal or the deadline.
+/// Requests the shutdown at the first signal. At a second signal or the deadline, returns the
+/// reason why the process must end now.
 async fn supervise(
     mut next_signal: impl AsyncFnMut(),
     requested: watch::Sender<bool>,

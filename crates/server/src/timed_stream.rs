@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::activity::Activity;
 
-/// How long a client may wait before a request, and take to send its head.
+/// The time limits for the next request on a connection.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
     /// From the first byte of a head to its last, and from the start of the connection to the end
@@ -27,11 +27,11 @@ pub(crate) struct Limits {
 
 /// A stream that ends when its client exceeds the [`Limits`].
 ///
-/// hyper has one limit for both: from the end of a response to the end of the next head. A load
-/// balancer keeps connections for a minute, but a head that takes as long is an attack.
+/// hyper has only one limit, from the end of a response to the end of the next head. But a load
+/// balancer keeps connections idle for a minute, while a head that takes a minute is an attack.
 ///
-/// A client may send the first part of a head together with the body of the request before it. Then
-/// the limit of this head begins with its next part.
+/// If a client sends the first part of a head together with the previous request's body, the limit
+/// for that head starts with its next part.
 pub(crate) struct TimedStream<S> {
     stream: S,
     activity: Arc<Activity>,
@@ -68,7 +68,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
             return Pin::new(&mut this.stream).poll_read(context, buffer);
         }
         if this.deadline.as_mut().poll(context).is_ready() {
-            // The end of the stream: hyper closes the connection.
+            // This is the end of the stream, so hyper closes the connection.
             return Poll::Ready(Ok(()));
         }
         ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
@@ -101,7 +101,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         self.stream.is_write_vectored()
     }
 
-    /// hyper calls this once it has written everything, and then waits for the next request.
+    /// Starts the idle time. hyper calls this once it has written everything, and then waits for
+    /// the next request.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         ready!(Pin::new(&mut this.stream).poll_flush(context))?;
@@ -122,7 +123,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a deadline on the clock of the runtime"
+    reason = "a deadline on the runtime's clock"
 )]
 fn now() -> Instant {
     Instant::now()

@@ -68,8 +68,9 @@ impl RedisConfig {
     /// `Unavailable`. The default is 2 seconds.
     ///
     /// Most calls have one step. An insert has three: it registers the key with its parent, adds it
-    /// to the index and stores the record. A rotation by a key registers the successor with that
-    /// key. A cascading revocation has a step for each generation.
+    /// to the index and stores the record. A rotation that a key requests has two: it registers the
+    /// successor with that key, and stores the records. A cascading revocation has one for each
+    /// generation.
     #[must_use]
     pub const fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -86,9 +87,9 @@ impl RedisConfig {
         self
     }
 
-    /// Sets how many keys a list with `status` or `search` reads at most, before it returns the
-    /// page as far as it was found. Such a page has a cursor to continue, and no total. The default
-    /// is 100,000, and 0 counts as 1.
+    /// Sets the maximum number of keys that a list with `status` or `search` reads. At the limit,
+    /// the list returns the keys that it has found, with a cursor to continue and without a total.
+    /// The default is 100,000, and 0 counts as 1.
     #[must_use]
     pub const fn with_list_limit(mut self, keys: u32) -> Self {
         self.list_limit = if keys == 0 { 1 } else { keys };

@@ -168,7 +168,7 @@ impl Endpoint {
 
     /// Opens a separate connection, and checks that the server is suitable as a store.
     pub(crate) async fn connect(&self) -> Result<Connection> {
-        // A connection that is discarded while it is being opened is not used, either.
+        // This also rejects a connection that was discarded while it was being opened.
         let generation = self.generation.load(Ordering::Acquire);
         let closed = Arc::new(AtomicBool::new(false));
         let on_push = {
@@ -219,8 +219,8 @@ impl Endpoint {
         }
     }
 
-    /// Discards all connections, because one to the same server has failed. Requests that await
-    /// replies on them continue.
+    /// Discards all connections, because one to the same server has failed. Requests that are
+    /// waiting for replies on them continue.
     pub(crate) fn discard_all(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         *lock(&self.shared) = None;

@@ -76,7 +76,7 @@ pub(crate) enum Error {
     /// Too many walks of the workspace are waiting.
     #[error("too many lists, cascades or purges of the workspace are waiting: retry later")]
     Busy,
-    /// The server has other data than at the last heartbeat.
+    /// The server's data is not the data that it had at the last heartbeat.
     #[error("the server's data was replaced")]
     DataReplaced,
     /// The operation does not apply to the record's state.
@@ -130,7 +130,7 @@ impl Error {
         matches!(self, Self::Redis(error) if error.code() == Some("TRYAGAIN"))
     }
 
-    /// Whether the server does not know a command, or does not allow it to the user.
+    /// Whether the server does not know a command, or does not permit it to the user.
     pub(crate) fn is_unsupported(&self) -> bool {
         matches!(self, Self::Redis(error) if matches!(error.code(), Some("ERR" | "NOPERM")))
     }

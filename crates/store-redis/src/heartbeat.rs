@@ -1,4 +1,4 @@
-//! Heartbeats: writes that show that a server is still the primary, and still has the same data.
+//! Heartbeats: writes that prove that a server is still the primary and still has the same data.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -12,10 +12,10 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How long the lease holds after a heartbeat was sent. A reply that takes longer is no use.
+/// How long the lease holds after a heartbeat was sent. A reply that takes longer is useless.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 
-/// Replaces a nonce and returns the one before.
+/// Replaces a nonce and returns the previous one.
 ///
 /// A server that is no longer a primary rejects these writes. A server whose memory is full accepts
 /// a `SET` from a script that has run another write command before it.
@@ -24,23 +24,23 @@ const REPLACE: &str = "redis.call('PERSIST', KEYS[1]) \
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) \
     return before";
 
-/// How long a server keeps a nonce that is not replaced any more, in milliseconds.
+/// How long a server keeps a nonce that is no longer replaced, in milliseconds.
 const TIME_TO_LIVE: u32 = 60_000;
 
 /// The nonce that a tracking connection keeps on its server.
 ///
-/// Each heartbeat writes the next nonce and reads the one before. If the server has another one or
-/// none, its data was replaced: `SWAPDB` has swapped the database, or it was flushed, or a backup
-/// was restored. Redis reports no change of a record then.
+/// Each heartbeat writes the next nonce and reads the previous one. If the server has a different
+/// nonce or none, its data was replaced: by `SWAPDB`, a flush or a restored backup. Redis does not
+/// report such a replacement as a change of each record.
 pub(crate) struct Heartbeat {
-    /// A random name, so that no other connection writes to it.
+    /// A random name, so that no other connection uses it.
     name: Vec<u8>,
-    /// The last nonce. An older copy of the data has a smaller one or none.
+    /// The last nonce that was written. An older copy of the data has a smaller nonce or none.
     nonce: u64,
 }
 
 impl Heartbeat {
-    /// Writes the first nonce under a name that begins with `prefix`, and is in the same slot.
+    /// Writes the first nonce, under a name that begins with `prefix` and is in the same slot.
     pub(crate) async fn start(
         connection: &mut MultiplexedConnection,
         prefix: &[u8],
@@ -56,7 +56,7 @@ impl Heartbeat {
     ///
     /// # Errors
     ///
-    /// `DataReplaced` if the server does not have the last nonce.
+    /// `DataReplaced` if the server does not return the previous nonce.
     pub(crate) async fn send(&mut self, connection: &mut MultiplexedConnection) -> Result<()> {
         let last = self.nonce.to_string().into_bytes();
         self.nonce += 1;

@@ -29,8 +29,9 @@
 //! # Settings
 //!
 //! The store checks these settings on each new connection, and every second while it is connected.
-//! While a server is not suitable, each call fails with `Unavailable`, and no copy of a record is
-//! used. The source of the error names the setting. `appendfsync` is read when the store connects.
+//! While a server is unsuitable, each call fails with `Unavailable`, and the store uses no cached
+//! copy of a record. The source of the error names the setting. The store reads `appendfsync` only
+//! when it connects.
 //!
 //! * **`appendonly yes`.** A server without an append-only file is rejected.
 //! * **`appendfsync always`** lets an acknowledged write survive a crash of the host
@@ -57,12 +58,12 @@
 //! its lease ends, within a second. If a replica takes over, a primary that was cut off adds the
 //! time until it stops accepting writes.
 //!
-//! Replacing the data makes all copies stale within a second: `SWAPDB`, `FLUSHALL` and a restored
-//! backup. A heartbeat writes a number under a name that begins with `kw:h:`, and checks that the
-//! server still has the last one. The names expire after a minute.
+//! If the data is replaced, by `SWAPDB`, `FLUSHALL` or a restored backup, all copies become stale
+//! within a second. Each heartbeat writes a number under a name that begins with `kw:h:`, and
+//! checks that the server still has the previous number. The names expire after a minute.
 //!
-//! A server that rejects `CLIENT TRACKING`, as some managed ones do, is used without copies: each
-//! verification reads Redis. The store logs a warning once, and the library's metric
+//! Some managed servers reject `CLIENT TRACKING`. With such a server, the store uses no copies, and
+//! each verification reads Redis. The store logs one warning, and the library's metric
 //! `keywright_lease_holds` stays at 0.
 //!
 //! The client-side cache of the driver is not used: it serves cached values even after its
@@ -79,7 +80,7 @@
 //!   each a minute after they first saw it. Until then, it counts in the total of a listing without
 //!   `status` and `search`.
 //! * **Rotation.** If a key requests a rotation, the store checks that key right before the step
-//!   and not in it, since the two keys may be on different servers. The check also registers the
+//!   instead of in it, since the two keys may be on different servers. The check also registers the
 //!   successor with that key, so that a cascade from it revokes the successor or prevents its
 //!   insert.
 //! * **Purge.** Each record is deleted in a separate step, after all its descendants. A record
@@ -94,15 +95,15 @@
 //! read. The store reconnects with exponential backoff and jitter.
 //!
 //! Any executor may poll the futures: the store has a separate thread (`kw-redis`). A change runs
-//! to its end even if its future is dropped. A read ends with its future, and a purge deletes no
-//! further records. Dropping the store does not wait for operations.
+//! to its end even if its future is dropped. If the future of a read or purge is dropped, the read
+//! ends, and the purge deletes no further records. Dropping the store does not wait for operations.
 //!
 //! # Large workspaces
 //!
-//! Lists, cascades and purges read many keys. They have a separate connection to each server, so
-//! that no verification waits behind them. Of each of the three, at most 8 run at a time, at most 2
-//! of them for one workspace. Up to 32 more of a workspace wait, and others fail with
-//! `Unavailable`. A cascade revokes the key itself first, without waiting.
+//! Lists, cascades and purges read many keys. They use a separate connection to each server, so
+//! that no verification waits behind them. At most 8 of each kind run at a time, and at most 2 of
+//! these for one workspace. Up to 32 more of a workspace wait, and further ones fail with
+//! `Unavailable`. A cascade first revokes the key itself, without waiting.
 //!
 //! A list of the keys of an owner reads only those. A list with `status` or `search` reads at most
 //! 100,000 keys ([`RedisConfig::with_list_limit`]). If there are more, it has no total, and a page

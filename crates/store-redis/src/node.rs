@@ -49,7 +49,7 @@ impl Node {
         self.options
     }
 
-    /// Returns the queue for requests that must be confirmed by replicas, or that for all other
+    /// Returns the queue for requests that replicas must confirm, or the queue for all other
     /// requests of a lane.
     pub(crate) fn queue(&self, lane: Lane, needs_confirmation: bool) -> &BatchQueue {
         match (&self.confirmed, lane) {

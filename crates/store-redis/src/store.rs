@@ -127,7 +127,7 @@ impl Threads {
         runtime.spawn(future).await.map_err(|_| Error::Stopped)?
     }
 
-    /// Runs a future until it ends, or until the caller drops the returned one.
+    /// Runs a future until it ends or the caller drops the returned future.
     async fn run_until_dropped<T: Send + 'static>(
         &self,
         future: impl Future<Output = Result<T>> + Send + 'static,
@@ -142,7 +142,8 @@ impl Threads {
         result.and_then(Result::ok).ok_or(Error::Stopped)?
     }
 
-    /// Drops a future at a deadline. Any executor may poll it: the timer is one of this runtime.
+    /// Drops a future at a deadline. Any executor may poll it, because the timer belongs to the
+    /// store's runtime.
     async fn limit<T>(&self, deadline: Instant, future: impl Future<Output = T>) -> Result<T> {
         let limited = {
             let _entered = self.0.as_ref().ok_or(Error::Stopped)?.enter();
@@ -199,7 +200,7 @@ impl KeyStore for RedisStore {
             orphans: Arc::clone(&self.orphans),
             limits: Arc::clone(&self.limits),
         };
-        // A list changes nothing, so it ends with its caller.
+        // A list changes nothing, so it ends when its caller drops the future.
         let listing =
             async move { operations::list(&context, &workspace, environment, &list, now).await };
         Ok(self.threads.run_until_dropped(listing).await?)

@@ -6,23 +6,23 @@
 //! mode).
 //!
 //! Three times a second, the store sends a heartbeat on the same connection: a write that also
-//! reads back what the last heartbeat wrote. When the reply arrives, the lease is extended to one
-//! second after the heartbeat was sent. Redis sends pushes and replies in order, so the
+//! reads back the value of the previous heartbeat. When the reply arrives, the lease is extended to
+//! one second after the heartbeat was sent. Redis sends pushes and replies in order, so the
 //! invalidations of all changes before the heartbeat have arrived before the reply.
 //!
 //! The lease ends, and all copies are stale, if a primary
 //!
 //! * does not reply,
 //! * rejects the heartbeat because it is no longer a primary,
-//! * does not have what the last heartbeat wrote, because its data was replaced, or
-//! * has settings that make it unsuitable as a store. They are read every second.
+//! * does not have the value of the previous heartbeat, because its data was replaced, or
+//! * has settings that make it unsuitable as a store. The store reads them every second.
 //!
-//! Reads from that server do not count as current, either, and all its connections are replaced.
+//! Reads from that server no longer count as current, and the store replaces all connections to it.
 //! Each new connection checks the settings.
 //!
 //! If a server does not support tracking, the lease never holds, and each verification reads the
 //! record from Redis. The store logs that once, checks the settings every second, and tries to
-//! track the server again every half a minute.
+//! track the server again every 30 seconds.
 
 use std::{
     collections::HashMap,
@@ -52,8 +52,8 @@ const INTERVAL: Duration = Duration::from_millis(333);
 /// The number of heartbeats between two checks of a server's settings.
 const CHECK_INTERVAL: u32 = 3;
 
-/// How often the settings of a server that does not support tracking are checked, once a second,
-/// before the store tries again to track it.
+/// The number of checks of a server that does not support tracking, one a second, before the store
+/// tries again to track it.
 const UNTRACKED_CHECKS: u32 = 30;
 
 /// A handle for refreshing the slot map after a tracking connection was lost.
@@ -69,7 +69,7 @@ pub(crate) struct Tracking {
     /// The common prefix of the names whose changes are tracked.
     prefix: String,
     primaries: Mutex<HashMap<String, Primary>>,
-    /// Whether a server that does not support tracking was logged.
+    /// Whether the store has logged that a server does not support tracking.
     warned: AtomicBool,
 }
 
@@ -153,7 +153,7 @@ impl Tracking {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs once that a server does not support tracking.
+    /// Logs that a server does not support tracking, but only once.
     fn warn(&self, endpoint: &Endpoint, error: &Error) {
         if !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -165,8 +165,8 @@ impl Tracking {
         }
     }
 
-    /// Tracks a primary until its connection, its data or its settings are not as before. Returns
-    /// an error if no heartbeat was successful.
+    /// Tracks a primary until its connection is lost, its data is replaced or its settings become
+    /// unsuitable. Returns an error if no heartbeat succeeded.
     async fn follow(&self, endpoint: &Arc<Endpoint>) -> Result<()> {
         let lease = &self.lease;
         let closed = Arc::new(Notify::new());
@@ -191,8 +191,8 @@ impl Tracking {
             return Err(error);
         }
         let mut heartbeat = Heartbeat::start(&mut connection, &endpoint.heartbeat()).await?;
-        // Changes from before this moment were not tracked. If the data is replaced after it, the
-        // next heartbeat notices that.
+        // Earlier changes were not tracked. From now on, a heartbeat detects if the data is
+        // replaced.
         lease.changed_all();
         let mut was_tracked = false;
         let mut unchecked = 0;
@@ -227,7 +227,8 @@ impl Tracking {
     }
 }
 
-/// Checks the settings of a server that does not support tracking, until it is time to try again.
+/// Checks the settings of a server that does not support tracking, until it is time to try tracking
+/// again.
 async fn watch_settings(
     connection: &mut MultiplexedConnection,
     endpoint: &Endpoint,
@@ -254,8 +255,8 @@ async fn keep_tracking(
         let was_tracked = tracking.follow(&endpoint).await.is_ok();
         endpoint.set_tracked(None);
         tracking.set_until(&endpoint, None);
-        // The other connections have probably failed for the same reason, the server may be gone,
-        // or it may have become unsuitable. A new connection checks that.
+        // The other connections have probably failed for the same reason, or the server has become
+        // unsuitable. A new connection checks that.
         endpoint.discard_all();
         let Some(refresh) = refresh.upgrade() else {
             return;

@@ -1,4 +1,4 @@
-//! Limits on the walks that run at the same time.
+//! Limits on concurrent walks through many keys: lists, cascades and purges.
 
 use std::{
     collections::HashMap,
@@ -16,13 +16,13 @@ const ALL: usize = 8;
 /// The maximum number of walks of one workspace that run at a time.
 const PER_WORKSPACE: usize = 2;
 
-/// The maximum number of walks of one workspace that wait for their turn.
+/// The maximum number of walks of one workspace that wait.
 const WAITING: usize = 32;
 
-/// The number of workspaces from which on those without a walk are removed.
+/// The number of workspaces at which the limits of workspaces without a walk are removed.
 const WORKSPACES: usize = 1024;
 
-/// The limits of each kind of walk. The kinds do not wait for each other.
+/// The limits of each kind of walk. Walks of different kinds do not wait for each other.
 #[derive(Debug, Default)]
 pub(crate) struct WalkLimits {
     pub(crate) lists: WalkLimit,
@@ -30,8 +30,8 @@ pub(crate) struct WalkLimits {
     pub(crate) purges: WalkLimit,
 }
 
-/// A limit on walks, which takes many steps each. The workspaces take turns, so that the walks of
-/// one do not keep those of another waiting.
+/// A limit on concurrent walks, each of which takes many steps. Each workspace has a lower limit,
+/// so that the walks of one do not keep those of another waiting.
 #[derive(Debug)]
 pub(crate) struct WalkLimit {
     running: Arc<Semaphore>,
@@ -40,13 +40,13 @@ pub(crate) struct WalkLimit {
 
 #[derive(Debug)]
 struct WorkspaceLimit {
-    /// A permit for each walk that may wait or run.
+    /// The permits of the walks that wait or run.
     admitted: Arc<Semaphore>,
-    /// A permit for each walk that may run, as far as this workspace is concerned.
+    /// The permits of the walks of this workspace that run, or wait only for the common limit.
     running: Arc<Semaphore>,
 }
 
-/// Lets one walk run until it is dropped.
+/// Permits one walk until it is dropped.
 #[derive(Debug)]
 pub(crate) struct WalkPermit(
     #[expect(dead_code, reason = "held until the drop")] [OwnedSemaphorePermit; 3],
@@ -62,11 +62,11 @@ impl Default for WalkLimit {
 }
 
 impl WalkLimit {
-    /// Waits until one more walk may run. A walk of all workspaces has `None`.
+    /// Waits until one more walk may run. `None` stands for all workspaces.
     ///
     /// # Errors
     ///
-    /// `Busy` if too many walks of the workspace wait already.
+    /// `Busy` if too many walks of the workspace are already waiting.
     pub(crate) async fn acquire(&self, workspace: Option<&Workspace>) -> Result<WalkPermit> {
         let (admitted, running) = self.admit(workspace)?;
         let own = running.acquire_owned().await;
@@ -93,7 +93,7 @@ impl WalkLimit {
         let limit = workspaces
             .entry(workspace.cloned())
             .or_insert_with(WorkspaceLimit::new);
-        // A permit is taken while the lock is held, so that the limit is not removed meanwhile.
+        // Take the permit while the lock is held, so that no other call removes the limit.
         let admitted = Arc::clone(&limit.admitted).try_acquire_owned();
         Ok((
             admitted.map_err(|_| Error::Busy)?,
@@ -138,7 +138,7 @@ mod tests {
             let (limit, busy) = (Arc::clone(&limit), busy.clone());
             waiting.spawn(async move { limit.acquire(Some(&busy)).await.map(drop) });
         }
-        // The tasks run until they wait.
+        // Let the tasks run until they wait.
         tokio::task::yield_now().await;
         let rejected = limit.acquire(Some(&busy)).await.unwrap_err();
         assert!(matches!(rejected, Error::Busy), "{rejected}");

@@ -101,8 +101,8 @@ fn dropped_stores_leave_no_threads_no_files_and_no_memory() {
     let unreachable = RedisConfig::new(format!("redis://127.0.0.1:{}", unused.number()));
     let rounds = std::env::var("KEYWRIGHT_TEST_ROUNDS");
     let rounds = rounds.map_or(ROUNDS, |rounds| rounds.parse().unwrap());
-    // The first runtime opens files that the process keeps: the pipe of tokio's signal handling,
-    // which other crates of the workspace enable.
+    // The first runtime opens a pipe for tokio's signal handling, which the process keeps. Other
+    // crates of the workspace enable that feature.
     let mut first = Footprint::measure();
     first.files = usize::MAX;
     open_and_drop(&server, &unreachable);

@@ -14,7 +14,8 @@ use crate::{
     store::SqliteStore,
 };
 
-/// How often a backup checks whether the writer waits for it, in steps of SQLite's virtual machine.
+/// The number of steps of SQLite's virtual machine between two checks whether the writer waits for
+/// the backup.
 const STEPS: i32 = 1000;
 
 impl SqliteStore {
@@ -25,12 +26,12 @@ impl SqliteStore {
     /// remove the original with its `-wal` and `-shm`, and move the copy to its path.
     ///
     /// **Restoring a backup reactivates the keys that were revoked after it was made.** Keep a list
-    /// of revocations, and revoke those keys again.
+    /// of revocations, and revoke those keys again. It also undoes later updates, such as a pause.
     ///
     /// Dropping the future does not stop the copy.
     ///
-    /// The log cannot be restarted during a backup. If other callers make it grow to 1 GiB, the
-    /// backup is aborted.
+    /// The store cannot restart the log during a backup. If other callers make the log grow to 1
+    /// GiB, the store aborts the backup.
     ///
     /// # Errors
     ///
@@ -69,7 +70,7 @@ fn copy(from: &Path, to: &Path, gates: &Arc<Gates>) -> Result<()> {
     copied
 }
 
-/// Copies the file unless `is_aborted` returns true meanwhile.
+/// Copies the file, and aborts once `is_aborted` returns true.
 fn vacuum_into(
     from: &Path,
     to: &Path,

@@ -1,8 +1,8 @@
 //! Checkpoints, which copy the write-ahead log into the file.
 //!
 //! By default SQLite checkpoints inside a commit, so that the caller waits for it, and ignores a
-//! checkpoint that fails. This module checkpoints after the callers have their answers, and does
-//! not ignore a sync that fails.
+//! checkpoint that fails. This module checkpoints after the callers have received their results,
+//! and does not ignore a sync that fails.
 //!
 //! After a failed sync, Linux drops the pages that it could not write, and the next sync succeeds.
 //! SQLite does not copy again the pages that an earlier checkpoint has copied. It would restart the
@@ -29,25 +29,24 @@ use crate::{
     record,
 };
 
-/// The length of the log from which on it is checkpointed after each commit, in pages. It is
-/// SQLite's own default.
+/// The length at which the log is checkpointed after each commit, in pages. It is SQLite's default.
 const THRESHOLD: i32 = 1000;
 
-/// How long after a commit its pages are copied into the file at the latest, unless a reader still
+/// The longest time from a commit until its pages are copied into the file, unless a reader still
 /// needs the state before it. The crate's docs state this bound.
 const DELAY: Duration = Duration::from_secs(1);
 
-/// How long a restart of the log waits for other handles and processes, while the readers of this
-/// handle wait for it.
+/// How long a restart of the log waits for other handles and processes. The readers of this handle
+/// wait for the restart.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// The lengths of the log at which the writer pauses the readers of this handle and restarts the
 /// log, in pages. A single transaction may exceed them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// The limit while no backup is made: 16 MiB.
+    /// The limit outside backups: 16 MiB.
     pub(crate) pages: i32,
-    /// The limit during a backup, which is aborted: 1 GiB.
+    /// The limit at which a backup is aborted: 1 GiB.
     pub(crate) pages_during_backup: i32,
 }
 
@@ -73,7 +72,7 @@ pub(crate) struct Checkpointer {
     due: Option<Receiver<Instant>>,
     gates: Arc<Gates>,
     limits: Limits,
-    /// The length from which on the log is restarted, in pages. It grows while other processes
+    /// The length at which the log is restarted, in pages. It increases while other processes
     /// prevent a restart.
     restart_at: i32,
 }
@@ -94,7 +93,7 @@ impl Checkpointer {
         }))?;
         Ok(Self {
             log_pages,
-            // A damaged file can still be opened, and is not empty.
+            // If this fails, the file is damaged, and so not empty.
             is_empty: record::is_empty(connection).unwrap_or(false),
             // A program that crashed may have left a log.
             due: Some(crossbeam_channel::after(DELAY)),
@@ -115,7 +114,8 @@ impl Checkpointer {
         if pages == 0 {
             return;
         }
-        // A copy of the file without its log must not look like a store without keys.
+        // Checkpoint the first key at once: a copy of the file without its log must not look like a
+        // store without keys.
         let has_first_key =
             self.is_empty && record::is_empty(connection).is_ok_and(|is_empty| !is_empty);
         if has_first_key || pages >= THRESHOLD {
@@ -128,13 +128,13 @@ impl Checkpointer {
         }
     }
 
-    /// Checkpoints. Pages that a reader still needs stay in the log, and a further checkpoint
-    /// becomes due.
+    /// Checkpoints. Pages that a reader still needs stay in the log, and another checkpoint becomes
+    /// due.
     pub(crate) fn run(&mut self, connection: &Connection, files: &FileIdentity) {
         self.due = match checkpoint_intact(connection, files, PASSIVE) {
             Ok(Progress::Complete) => None,
-            // After any other failure than that of a sync, such as a full disk, the log is
-            // complete, and the checkpoint is tried again.
+            // If a checkpoint fails for another reason than a failed sync, such as a full disk, the
+            // log is complete. Try again.
             Ok(Progress::Partial) | Err(_) => Some(crossbeam_channel::after(DELAY)),
         };
     }
@@ -152,8 +152,8 @@ impl Checkpointer {
         if pages < self.restart_at || waits_for_backup {
             return;
         }
-        // A backup that is inside its gate is interrupted. A list ends after a bounded number of
-        // rows. Only then do finds pause, so that no verification waits for a list.
+        // Closing the gate of backups aborts a backup, and closing that of lists waits for one
+        // slice. Close the gate of finds last, so that no verification waits for a list.
         let _backups = gates.backups.close();
         let _lists = gates.lists.close();
         let _finds = gates.finds.close();
@@ -164,7 +164,7 @@ impl Checkpointer {
     }
 }
 
-/// Copies the whole log and empties it. Waits for other processes for a short time only.
+/// Copies the whole log and empties it. Waits only a short time for other processes.
 fn restart(connection: &Connection, files: &FileIdentity) -> Result<Progress> {
     connection.busy_timeout(RESTART_TIMEOUT)?;
     let progress = checkpoint_intact(connection, files, TRUNCATE);
@@ -177,7 +177,7 @@ fn checkpoint_intact(
     files: &FileIdentity,
     mode: &str,
 ) -> Result<Progress> {
-    // A log that is not at its path any more must not be copied into the file.
+    // A log that is no longer at its path must not be copied into the file.
     files.check()?;
     let progress = checkpoint(connection, mode);
     if progress.as_ref().is_err_and(is_failed_sync) {
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn bug_the_log_grew_as_long_as_readers_overlapped() {
+    fn bug_the_log_grew_while_readers_overlapped() {
         let mut fixture = Fixture::new(Limits::default());
         let (path, gates) = (fixture.path.clone(), Arc::clone(&fixture.gates));
         let readers: [fn(&Gates) -> &Gate; 2] = [|gates| &gates.finds, |gates| &gates.lists];
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_keeps_the_log_until_a_higher_limit() {
+    fn a_backup_keeps_the_log_up_to_a_higher_limit() {
         let mut fixture = Fixture::new(Limits {
             pages: 1000,
             pages_during_backup: 5000,
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_of_another_program_delays_a_restart_and_does_not_stop_the_writer() {
+    fn a_reader_of_another_program_delays_a_restart_but_does_not_stop_the_writer() {
         let mut fixture = Fixture::new(Limits::default());
         let other = Connection::open(&fixture.path).unwrap();
         other

@@ -24,7 +24,7 @@ pub(crate) enum Error {
     /// The queue of the thread is full.
     #[error("too many operations are waiting")]
     QueueFull,
-    /// The thread dropped the job without an answer.
+    /// The thread dropped the job without a result.
     #[error("the operation panicked or the store was dropped")]
     JobLost,
     /// SQLite rolled back the transaction because of another write in it.
@@ -40,8 +40,8 @@ pub(crate) enum Error {
         "the file could not be synced, and only its log is complete: restart all programs that have the file open"
     )]
     Unsynced,
-    /// A backup was aborted, because the log cannot be restarted during a backup.
-    #[error("the log grew to 1 GiB during the backup: make it while fewer keys change")]
+    /// The backup was aborted, because the log had grown and cannot be restarted during a backup.
+    #[error("the log grew to 1 GiB during the backup: make the backup while fewer keys change")]
     LogTooLong,
     /// A newer program has migrated the file.
     #[error(

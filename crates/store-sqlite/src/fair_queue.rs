@@ -1,4 +1,4 @@
-//! A bounded queue that gives each tenant its turn.
+//! A bounded queue whose tenants take turns.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,7 +15,7 @@ const CAPACITY: usize = 1024;
 /// The number of jobs of one tenant that may wait.
 const CAPACITY_OF_TENANT: usize = 64;
 
-/// Whom a job is for: a workspace, or the operator of the whole store.
+/// The tenant of a job: a workspace, or `None` for the operator of the whole store.
 pub(crate) type Tenant = Option<Workspace>;
 
 /// A job whose caller may stop waiting for it.
@@ -23,8 +23,8 @@ pub(crate) trait Abandonable {
     fn is_abandoned(&self) -> bool;
 }
 
-/// A queue from which jobs are taken round robin over the tenants, so that a tenant waits for at
-/// most one job of each other tenant, however many they have.
+/// A round-robin queue: a tenant waits for at most one job of each other tenant, however many jobs
+/// they have.
 #[derive(Debug)]
 pub(crate) struct FairQueue<J> {
     state: Mutex<State<J>>,
@@ -33,7 +33,7 @@ pub(crate) struct FairQueue<J> {
 
 #[derive(Debug)]
 struct State<J> {
-    /// The waiting jobs of each tenant that has any.
+    /// The waiting jobs of each tenant. No tenant has an empty queue.
     jobs: HashMap<Tenant, VecDeque<J>>,
     /// The tenants with waiting jobs, in the order of their turns.
     turns: VecDeque<Tenant>,
@@ -55,8 +55,8 @@ impl<J: Abandonable> FairQueue<J> {
         }
     }
 
-    /// Appends a job to those of its tenant, unless the tenant or all tenants together have too
-    /// many. An abandoned job does not count.
+    /// Appends a job to the queue of its tenant, unless the tenant or all tenants together have too
+    /// many jobs. An abandoned job does not count.
     pub(crate) fn push(&self, tenant: Tenant, job: J) -> Result<()> {
         let mut state = self.state();
         if state.is_full_for(&tenant) {
@@ -70,13 +70,13 @@ impl<J: Abandonable> FairQueue<J> {
         Ok(())
     }
 
-    /// Puts back a job that is not done. It comes before the other jobs of its tenant, but after
-    /// the next turn of each other tenant.
+    /// Puts back a job that is not finished. It comes before the other jobs of its tenant, but
+    /// after the next turn of each other tenant.
     pub(crate) fn resume(&self, tenant: Tenant, job: J) {
         self.state().insert(tenant, job, VecDeque::push_front);
     }
 
-    /// Takes the next job and waits for it. Returns `None` once the queue is closed and empty.
+    /// Waits for the next job and removes it. Returns `None` once the queue is closed and empty.
     pub(crate) fn next(&self) -> Option<(Tenant, J)> {
         let mut state = self
             .changed
@@ -94,7 +94,7 @@ impl<J: Abandonable> FairQueue<J> {
         Some((tenant, job))
     }
 
-    /// Lets [`next`](Self::next) return `None` once the queue is empty.
+    /// Closes the queue: once it is empty, [`next`](Self::next) returns `None`.
     pub(crate) fn close(&self) {
         self.state().closed = true;
         self.changed.notify_all();

@@ -25,14 +25,14 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, PRIVATE);
     let file = options.open(path)?;
-    // A umask such as 0777 takes the owner's permissions, too.
+    // A umask such as 0777 also removes the owner's permissions.
     #[cfg(unix)]
     file.set_permissions(PermissionsExt::from_mode(PRIVATE))?;
     Ok(file)
 }
 
-/// Opens a regular file for writing, and creates it with mode 0600 if it does not exist. Follows no
-/// symbolic link, and does not wait for the other end of a pipe.
+/// Opens a regular file for writing, and creates it with mode 0600 if it does not exist. Does not
+/// follow a symbolic link, and does not wait for the other end of a pipe.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     match create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -56,7 +56,7 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Returns those of the files that group or others may read or write, with their modes.
+/// Returns the files that the group or others may read or write, with their modes.
 #[cfg(unix)]
 pub(crate) fn exposed<'a>(
     paths: impl IntoIterator<Item = &'a PathBuf>,
@@ -67,7 +67,7 @@ pub(crate) fn exposed<'a>(
     })
 }
 
-/// Returns nothing: outside Unix a file has no mode.
+/// Returns no file, because files have no mode outside Unix.
 #[cfg(not(unix))]
 pub(crate) fn exposed<'a>(
     _: impl IntoIterator<Item = &'a PathBuf>,

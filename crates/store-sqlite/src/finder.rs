@@ -21,10 +21,10 @@ use crate::{
 /// The number of finds that may share one transaction.
 const BATCH: usize = 64;
 
-/// A thread with a read-only connection for work that reads a few rows.
+/// A thread with a read-only connection for work that reads only a few rows.
 ///
-/// A find, on which a verification waits, is never queued behind a list. It does not wait for a
-/// commit, but pauses while the writer restarts a long log.
+/// A verification waits for a find, so a find never waits for a list or a commit. It waits only
+/// while the writer restarts a long log.
 #[derive(Debug)]
 pub(crate) struct Finder(Worker<Box<dyn ReadJob>>);
 
@@ -55,11 +55,11 @@ impl Finder {
 
 /// A read, and the caller that waits for it.
 trait ReadJob: Send {
-    /// Does the work, with the connection or with the reason why the store cannot be read.
+    /// Does the work with the connection, or fails with the error that prevents reads.
     fn run(&mut self, connection: Result<&Connection>);
 
-    /// Answers the caller, outside a transaction.
-    fn answer(self: Box<Self>);
+    /// Sends the result to the caller. Must be called outside a transaction.
+    fn send_result(self: Box<Self>);
 }
 
 struct Read<W, T> {
@@ -74,13 +74,13 @@ where
     T: Send,
 {
     fn run(&mut self, connection: Result<&Connection>) {
-        // A read is skipped if its caller has dropped the future.
+        // Skip the read if its caller has dropped the future.
         if let Some(work) = self.work.take().filter(|_| !self.sender.is_canceled()) {
             self.result = connection.and_then(work);
         }
     }
 
-    fn answer(self: Box<Self>) {
+    fn send_result(self: Box<Self>) {
         // The caller may have dropped its future.
         let _ = self.sender.send(self.result);
     }
@@ -88,9 +88,9 @@ where
 
 /// Runs jobs until the queue is disconnected, up to [`BATCH`] of them in one transaction.
 ///
-/// A transaction costs system calls for its locks, and so does the check of the files. Waiting jobs
-/// share both. Both happen after all jobs of the batch were submitted, so that no job sees a state
-/// from before its submission.
+/// The locks of a transaction and the check of the files take system calls, so waiting jobs share
+/// both. Both happen after all jobs of the batch were submitted, so no job sees a state from before
+/// its submission.
 fn serve(
     connection: &Connection,
     jobs: &Receiver<Box<dyn ReadJob>>,
@@ -102,10 +102,10 @@ fn serve(
             .chain(jobs.try_iter().take(BATCH - 1))
             .collect();
         read(connection, &mut batch, files, gate);
-        // An answer wakes the caller, which may run code of the host on this thread. That must not
-        // keep the writer waiting.
+        // A result wakes the caller, which may run code of the host on this thread. That must not
+        // keep the writer waiting, so the gate is open again here.
         for job in batch {
-            let _ = catch_unwind(AssertUnwindSafe(|| job.answer()));
+            let _ = catch_unwind(AssertUnwindSafe(|| job.send_result()));
         }
     }
 }

@@ -10,14 +10,14 @@ pub(crate) struct Gates {
     pub(crate) finds: Gate,
     /// Lists, which take milliseconds.
     pub(crate) lists: Gate,
-    /// Backups, which take as long as the file is large.
+    /// Backups, whose duration depends on the size of the file.
     pub(crate) backups: Gate,
 }
 
-/// A gate that readers pass for each transaction.
+/// A gate that a reader enters for each transaction.
 ///
-/// A reader is inside while it has a transaction, and answers its callers after it has left. The
-/// writer closes the gate and waits until no reader is inside.
+/// A reader is inside while it has a transaction. It sends results to its callers after it has
+/// left. The writer closes the gate and waits until no reader is inside.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     state: Mutex<State>,

@@ -22,39 +22,45 @@
 //! * **Durable.** An operation returns `Ok` after its write was synced to the disk. The write
 //!   survives a crash of the host, provided that the disk keeps what it reports as synced.
 //! * **Group commit.** One thread writes. It commits all waiting operations in one transaction, so
-//!   that concurrent callers share one sync, and answers them after the commit.
+//!   that concurrent callers share one sync. It returns their results after the commit.
 //! * **Readers do not wait** for the writer. One thread finds keys, and another lists them. No
 //!   operation blocks the caller's thread, and the crate needs no async runtime.
-//! * **A bounded log.** Once the log has 16 MiB, the store's own readers pause for a moment and the
-//!   log is emptied. So it grows to 16 MiB and one transaction, or to 1 GiB during a backup, which
-//!   is then aborted. A reader of another handle or process can keep the log from being emptied for
-//!   as long as it reads without a pause.
+//! * **A bounded log.** When the log reaches 16 MiB, the store pauses its readers for a moment and
+//!   empties the log. So the log grows to at most 16 MiB plus one transaction. During a backup, it
+//!   may grow to 1 GiB, at which the store aborts the backup. While a reader of another handle or
+//!   process reads without a pause, the store cannot empty the log.
 //! * **Bounded.** Each thread has a queue of 1024 operations. If it is full, an operation fails
 //!   with `Unavailable` at once.
-//! * **Fair.** A list reads its workspace in slices of 5,000 keys. After each slice, the next
-//!   workspace gets its turn, and a list ends whose future was dropped. Up to 64 lists of one
-//!   workspace wait, and a further one fails with `Unavailable`.
+//! * **Indexed.** A page by cursor reads only its own keys, in a workspace of any size and also for
+//!   one owner or for a caller that sees only `test` keys.
+//! * **Fair.** A list with a status, a search or a total reads its workspace in slices of 5,000
+//!   keys, and so does a purge. After each slice, the next workspace gets its turn. A list ends
+//!   when its future is dropped. At most 64 lists of one workspace wait, and further ones fail with
+//!   `Unavailable`.
 //! * **Shared.** Any number of handles and processes on one host may have the file open. It must
 //!   not be on a network file system: SQLite's write-ahead log needs shared memory.
-//! * **Revoked keys are rejected** at once by a verifier over the same handle, and within 100 ms by
-//!   a verifier over another handle or process. A thread polls the file every 25 ms. With
-//!   [`Sharing`] you can choose to read the record on each verification, or to allow no other
-//!   handle. If you change a row by hand, insert its id into the table `changes`.
+//! * **Changes take effect** at once in a verifier over the same handle, and within 100 ms in a
+//!   verifier over another handle or process: revocations, rotations and updates, such as a pause
+//!   or fewer permissions. A thread polls the file every 25 ms. With [`Sharing`] you can choose to
+//!   read the record on each verification, or to allow no other handle. If you change a row by
+//!   hand, insert its id into the table `changes`.
 //! * **Safe against lost files.** If the file, its `-wal` or its `-shm` is removed or replaced,
 //!   every operation fails with `Unavailable`, and within 100 ms so does every verification: SQLite
 //!   would continue with a file that no one else can open. A file that is missing or empty becomes
 //!   a new store, but not if its log exists. A symbolic link is followed, and a file with a hard
 //!   link is rejected.
-//! * **Safe against incomplete copies.** A write is in the log first, and in the file one second
-//!   later, unless a reader needs the state before it. When the store is closed, the file holds
-//!   every write. A copy that has a log according to its header, but neither a schema nor a log, is
-//!   rejected and never becomes a new store. Make backups with [`SqliteStore::backup`].
+//! * **Safe against incomplete copies.** A write goes to the log first, and to the file within a
+//!   second, unless a reader needs the state before it. When the store is closed, the file contains
+//!   every write. If the header of a file says that it has a log, but the file has neither a schema
+//!   nor a log, opening it fails: it is an incomplete copy, not a new store. Make backups with
+//!   [`SqliteStore::backup`].
 //! * **Safe against failed syncs.** If a sync of the file fails, this handle's operations fail with
 //!   `Unavailable`, since pages that were written earlier may be lost. The log is complete: restart
 //!   all programs that have the file open.
 //! * **Private.** The file is created with mode 0600 under any umask, and so are the files next to
-//!   it, `-wal`, `-shm` and `-lock`. No symbolic link is followed for those. Opening the store logs
-//!   a warning with `tracing` for each of them that other users may read or write.
+//!   it, `-wal`, `-shm` and `-lock`. The store does not follow a symbolic link in place of one of
+//!   these. If other users may read or write a file, opening the store logs a warning with
+//!   `tracing`.
 
 mod backup;
 mod changes;

@@ -1,4 +1,4 @@
-//! The thread that lists and searches, in slices and with a turn for each workspace.
+//! The thread that lists and searches in slices. Workspaces take turns.
 
 use std::{
     fmt, io,
@@ -20,11 +20,11 @@ use crate::{
 
 /// A thread with a read-only connection for work that reads any number of rows.
 ///
-/// The work is done in slices, each in its own transaction. After each slice the thread turns to
-/// the next workspace, and the work of a caller that has dropped its future ends.
+/// The thread works in slices, each in a separate transaction. After each slice, it continues with
+/// the next workspace. It drops work whose caller has dropped its future.
 pub(crate) struct Lister {
     jobs: Arc<FairQueue<Box<dyn ListJob>>>,
-    // This field is dropped after the queue was closed.
+    // This field is dropped after the queue is closed.
     _thread: JoinOnDrop,
 }
 
@@ -86,13 +86,13 @@ trait ListJob: Send {
     /// Reads one slice, and returns whether it was the last one.
     fn read_slice(&mut self, connection: Result<&Connection>) -> bool;
 
-    /// Answers the caller.
-    fn answer(self: Box<Self>);
+    /// Sends the result to the caller.
+    fn send_result(self: Box<Self>);
 }
 
 struct List<S, T> {
     slice: S,
-    /// `None` until the last slice was read.
+    /// `None` until the last slice has been read.
     result: Option<Result<T>>,
     sender: oneshot::Sender<Result<T>>,
 }
@@ -111,7 +111,7 @@ where
         self.result.is_some()
     }
 
-    fn answer(self: Box<Self>) {
+    fn send_result(self: Box<Self>) {
         // The caller may have dropped its future.
         let _ = self.sender.send(self.result.unwrap_or(Err(Error::JobLost)));
     }
@@ -136,7 +136,7 @@ fn serve(
         }
         if read_slice(connection, &mut *job, files, gates) {
             // This wakes the caller, which may run code of the host on this thread.
-            let _ = catch_unwind(AssertUnwindSafe(|| job.answer()));
+            let _ = catch_unwind(AssertUnwindSafe(|| job.send_result()));
         } else {
             queue.resume(tenant, job);
         }
@@ -195,7 +195,7 @@ mod tests {
 
     type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + 'a>>;
 
-    /// Submits a search that goes on until its future is dropped, and then drops the sender.
+    /// Submits a search that continues until its future is dropped, and then drops the sender.
     fn search_without_end(lister: &Lister, sender: mpsc::Sender<()>) -> Answer<'_> {
         let mut answer: Answer<'_> = Box::pin(lister.run(tenant("busy"), move |_| {
             let _ = &sender;
@@ -227,7 +227,7 @@ mod tests {
         });
         assert_eq!(block_on(listed).unwrap(), 3);
         assert_eq!(ended.try_recv(), Err(mpsc::TryRecvError::Empty));
-        // A search ends when its future is dropped, so that another one can start.
+        // When a future is dropped, its search ends, and another one can start.
         drop(searches);
         let ended = ended.recv_timeout(Duration::from_secs(60));
         assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected));

@@ -10,22 +10,22 @@ use crate::{
     open_error::OpenError,
 };
 
-/// Whether others may open the file, and when this handle's verifier rejects a key that was revoked
-/// through another handle.
+/// Whether others may open the file, and when the verifier of this handle applies a revocation, a
+/// rotation or an update that was made through another handle.
 ///
-/// A key that is revoked through this handle is rejected at once.
+/// A change through this handle takes effect at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "the caller chooses one of exactly these three"
 )]
 pub enum Sharing {
-    /// Other handles and processes may open the file. Their revocations take effect within 100 ms.
-    /// This is the default.
+    /// Other handles and processes may open the file. Their changes take effect within 100 ms. This
+    /// is the default.
     #[default]
     Shared,
-    /// Other handles and processes may open the file. Their revocations take effect at once, since
-    /// each verification reads the record.
+    /// Other handles and processes may open the file. Their changes take effect at once, since each
+    /// verification reads the record.
     Strict,
     /// No other handle may open the file, in this process or another, including the command line.
     ///

@@ -89,7 +89,7 @@ fn open_store(path: &Path, sharing: Sharing) -> Result<(Connection, FileLock), O
         schema::migrate(&connection, version).map_err(sqlite_error)?;
         transaction.commit().map_err(sqlite_error)?;
     }
-    // A new file gets its schema before its log, so that a copy without the log has a schema, too.
+    // A new file gets its schema before its log, so that even a copy without the log has a schema.
     let pause = || thread::sleep(random_part_of(SWITCH_PAUSE));
     if !switch_to_wal(&connection, pause).map_err(sqlite_error)? {
         return Err(OpenError::NoWriteAheadLog { path: path.into() });
@@ -106,7 +106,7 @@ fn begin<'a>(
     let sqlite_error = |source| OpenError::from_sqlite(path.into(), source);
     let transaction = Transaction::new_unchecked(connection, behavior).map_err(sqlite_error)?;
     match schema::identify(connection).map_err(sqlite_error)? {
-        // This program never creates such a file: its schema was only in the log.
+        // This program never leaves such a file. The schema was only in a log that is missing now.
         Identity::Empty if has_log_mode(connection).map_err(sqlite_error)? => {
             Err(OpenError::WithoutLog { path: path.into() })
         }

@@ -58,8 +58,8 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// The file has a header that says that it has a log, but neither the file nor a log next to it
-    /// has a schema. It is a copy that was made without the log (`-wal`), and not a new store.
+    /// According to its header, the file has a log, but neither the file nor a log next to it has a
+    /// schema. It is a copy that was made without the log (`-wal`), not a new store.
     #[error(
         "{path} looks like a copy without its -wal file: copy the -wal file too, or restore a backup"
     )]
@@ -93,8 +93,8 @@ pub enum OpenError {
         /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// The lock file (`-lock`) next to the file could not be created, opened or locked. A symbolic
-    /// link is not followed.
+    /// The lock file (`-lock`) next to the file could not be created, opened or locked. The store
+    /// does not follow a symbolic link.
     #[error("{path} could not be locked: it must be a regular file that this user can write to")]
     LockFile {
         /// The lock file.

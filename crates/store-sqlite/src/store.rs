@@ -240,8 +240,8 @@ impl KeyStore for SqliteStore {
     }
 
     /// Searches on a reader thread, which reads all keys of the workspace or of the file: there is
-    /// no index of revoked or expired keys. The writer checks the keys again and deletes them, so that a
-    /// search never delays a write.
+    /// no index of revoked or expired keys. The writer checks the keys again and deletes them, so
+    /// that a search never delays a write.
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
         loop {
             let mut search = PurgeSearch::new(purge.clone());

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The number of jobs that may share one transaction. It bounds how long the first of them waits
-/// for its answer.
+/// for its result.
 const BATCH: usize = 256;
 
 /// The thread of a store that writes.
@@ -42,14 +42,13 @@ impl Writer {
                     recv(jobs) -> job => {
                         let Ok(job) = job else { break };
                         serve(connection, job, jobs, &files, &lease);
-                        // The callers of this batch already have their answers.
+                        // The callers of this batch already have their results.
                         checkpointer.after_commit(connection, &files);
                     }
                     recv(checkpointer.due()) -> _ => checkpointer.run(connection, &files),
                 }
             }
-            // Another process may have the file open, so that closing this connection does not
-            // checkpoint.
+            // Closing this connection does not checkpoint if another process has the file open.
             checkpointer.run(connection, &files);
             checkpoint::keep_log_if_unsynced(connection, &files);
         };
@@ -109,7 +108,7 @@ trait WriteJob: Send {
     fn run(&mut self, connection: &Connection);
 
     /// Answers the caller, after the transaction was committed or has failed.
-    fn answer(self: Box<Self>, transaction: &Result<(), Arc<Error>>);
+    fn send_result(self: Box<Self>, transaction: &Result<(), Arc<Error>>);
 }
 
 struct Write<W, T> {
@@ -134,7 +133,7 @@ where
         }
     }
 
-    fn answer(self: Box<Self>, transaction: &Result<(), Arc<Error>>) {
+    fn send_result(self: Box<Self>, transaction: &Result<(), Arc<Error>>) {
         let answer = match (transaction, self.result) {
             (Ok(()), result) => result.map_err(StoreError::from),
             // This error of the job may have caused the rollback, so it says more than the shared
@@ -147,7 +146,7 @@ where
     }
 }
 
-/// Runs the job together with the other waiting jobs, and answers their callers.
+/// Runs the job together with the other waiting jobs, and sends their results.
 fn serve(
     connection: &Connection,
     job: Box<dyn WriteJob>,
@@ -167,8 +166,8 @@ fn serve(
             Ok(changed)
         })
     };
-    // The order is: commit, invalidate the cached copies, answer. So no verification that begins
-    // after the answer uses a copy from before the change.
+    // The order is: commit, invalidate the cached copies, send the results. So no verification that
+    // begins after a caller has its result uses a copy from before the change.
     match &transaction {
         Ok(changed) => changed.notify(lease),
         Err(_) => {
@@ -179,7 +178,7 @@ fn serve(
     let transaction = transaction.map(|_| ()).map_err(Arc::new);
     for job in batch {
         // Answering wakes the caller, which may run code of the host on this thread.
-        let _ = catch_unwind(AssertUnwindSafe(|| job.answer(&transaction)));
+        let _ = catch_unwind(AssertUnwindSafe(|| job.send_result(&transaction)));
     }
 }
 

@@ -1,4 +1,4 @@
-// The server to test, and the checks of the programs.
+// The address and token of the server under test, and checks for the programs.
 
 declare const process: { env: Record<string, string | undefined> };
 

@@ -20,8 +20,10 @@ use crate::{
 /// bound that a store documents is shorter. The store's own tests check that bound.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+type Update = fn(&mut Key);
+
 /// Updates of one setting each, after which no verifier may use an older copy.
-const UPDATES: [(&str, fn(&mut Key)); 8] = [
+const UPDATES: [(&str, Update); 8] = [
     ("a rename", |key| key.name = name("new")),
     ("narrowed permissions", |key| {
         key.permissions = "calls:read".parse().unwrap();

@@ -1,5 +1,5 @@
-//! Clause 7: an update replaces all settings together and nothing else, and only in the version that
-//! was read.
+//! Clause 7: an update replaces all settings together and nothing else, and only in the version
+//! that was read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

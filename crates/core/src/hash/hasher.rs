@@ -131,7 +131,7 @@ impl Hasher {
         })
     }
 
-    /// Verifies the secret against a hash on the pool, then calls `done`, also if the pool is too
+    /// Verifies the secret against a hash on the pool, then calls `done`, even if the pool is too
     /// busy. If `is_wanted` returns `false` when a thread takes the job, `done` is dropped without
     /// a run.
     pub(crate) fn submit(

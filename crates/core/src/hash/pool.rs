@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{Workspace, thread::JoinOnDrop};
 
-/// A job for a thread of the pool. It is called with an error if it found no place in the queue.
+/// A job for a thread of the pool. It is called with an error if the queue was full.
 pub(super) type HashJob = Box<dyn FnOnce(Result<&mut Blocks, PoolError>) + Send>;
 
 /// One named thread per core, behind one [`RunQueue`]. When the pool is dropped, the threads finish
@@ -162,7 +162,7 @@ impl Pool {
     /// waiting.
     pub(super) fn submit(&self, purpose: Purpose, workspace: &Workspace, job: HashJob) {
         let workspace = workspace.clone();
-        // In a statement of its own: the lock is released before the rejected job is called.
+        // A separate statement, so that the lock is released before the rejected job is called.
         let rejected = self.queue.lock().runs.push(purpose, workspace, job);
         self.queue.0.changed.notify_one();
         if let Some(rejected) = rejected {

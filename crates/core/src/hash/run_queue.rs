@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::Workspace;
 
-/// How many verifications may overtake the new hash that is next. So a core that is always busy
+/// The number of verifications that may overtake the next new hash. So a core that is always busy
 /// gives new hashes at least every fifth run.
 const MAX_OVERTAKING: u32 = 4;
 
@@ -18,12 +18,12 @@ pub(super) enum Purpose {
     NewHash,
 }
 
-/// The runs that wait. Verifications and new hashes have places of their own, so neither can take
-/// the other's.
+/// The runs that wait. Verifications and new hashes have separate places, so neither can take the
+/// other's.
 pub(super) struct RunQueue<T> {
     verifications: FairQueue<T>,
     new_hashes: FairQueue<T>,
-    /// How many verifications were taken since a new hash has been next.
+    /// The number of verifications taken since a new hash became next.
     overtaking: u32,
 }
 
@@ -44,7 +44,7 @@ impl<T> RunQueue<T> {
         }
     }
 
-    /// Queues a run, and returns the run that found no place: this one or another.
+    /// Queues a run. Returns the run that the full queue rejects: this one or another.
     #[must_use]
     pub(super) fn push(&mut self, purpose: Purpose, workspace: Workspace, run: T) -> Option<T> {
         self.of(purpose).push(workspace, run)
@@ -130,8 +130,8 @@ impl<T> FairQueue<T> {
         displaced
     }
 
-    /// Removes the newest run of the workspace with the most, if `workspace` then still has fewer
-    /// with one run more.
+    /// Removes the newest run of the workspace with the most runs, unless `workspace` would then
+    /// have as many.
     fn displace(&mut self, workspace: &Workspace) -> Option<T> {
         let own = self.lane(workspace).map_or(0, |lane| lane.runs.len());
         let longest = self.lanes.iter_mut().max_by_key(|lane| lane.runs.len())?;

@@ -40,18 +40,11 @@ impl Issuer {
         let now = self.verifier.expiry_now();
         let scope = self.scope(caller, Action::List, None)?;
         let mut wanted = wanted;
-        if let Some(own) = scope.owner()
-            && wanted.owner.as_ref() != Some(own)
-        {
-            if wanted.owner.is_some() {
-                // The keys of another owner do not exist for this caller.
-                return Ok(Page {
-                    keys: Vec::new(),
-                    next: None,
-                    total: matches!(wanted.start, ListStart::Offset(_)).then_some(0),
-                });
-            }
-            wanted.owner = Some(own.clone());
+        // The keys of another owner do not exist for this caller.
+        let mut excludes_all = false;
+        if let Some(own) = scope.owner() {
+            let owner = wanted.owner.get_or_insert_with(|| own.clone());
+            excludes_all = owner != own;
         }
         let filter = filter_digest(caller, &wanted);
         let limit = wanted.limit.clamp(1, ListKeys::MAX_LIMIT);
@@ -61,6 +54,13 @@ impl Issuer {
                 ListStart::After(read_cursor(cursor, &filter).ok_or(IssueError::Cursor)?)
             }
         };
+        if excludes_all {
+            return Ok(Page {
+                keys: Vec::new(),
+                next: None,
+                total: matches!(start, ListStart::Offset(_)).then_some(0),
+            });
+        }
         let list = ListKeys {
             owner: wanted.owner,
             status: wanted.status,

@@ -4,7 +4,7 @@ use futures_executor::block_on;
 
 use super::*;
 use crate::{
-    Config, Denied, Entropy, Environment, Expiry, KeyId, KeyUpdate, Keywright, ListKeys,
+    Config, Denied, Entropy, Environment, Expiry, KeyId, KeyUpdate, Keywright, ListKeys, ListStart,
     MemoryStore, Name, NewKey, Permissions, Prefix, Reach, Scheme, VerifyError, Workspace,
     random::RandomError, store::KeyStore, testing::ManualClock,
 };
@@ -363,4 +363,34 @@ fn an_overlap_is_a_day_by_default_and_thirty_days_at_most() {
         let retired = block_on(keys.issuer().find(&operator(), id)).unwrap().key;
         assert_eq!(retired.expires_at, Some(time(now + days * DAY)));
     }
+}
+
+/// A caller of the host who reaches only the keys of this owner.
+fn member(owner: &str) -> Caller {
+    Caller::new(workspace(), "api_keys.own:*".parse().unwrap())
+        .with_owner(crate::Owner::parse(owner).unwrap())
+}
+
+#[test]
+fn a_list_of_the_keys_of_another_owner_is_empty_and_checks_its_cursor() {
+    let (keys, _) = open(ManualClock::new(time(1_000)));
+    let (own, other) = (member("user:1"), member("user:2"));
+    for _ in 0..2 {
+        block_on(keys.issuer().create(&other, new_key())).unwrap();
+    }
+    let list = |caller: &Caller, start: ListStart| {
+        let mut wanted = ListKeys::new().with_limit(1).with_start(start);
+        wanted.owner = other.owner().cloned();
+        block_on(keys.issuer().list(caller, wanted))
+    };
+    let first = list(&other, ListStart::Offset(0)).unwrap();
+    assert_eq!(first.total, Some(2));
+    let cursor = first.next.unwrap();
+
+    let empty = list(&own, ListStart::Offset(0)).unwrap();
+    assert_eq!((empty.keys.len(), empty.total), (0, Some(0)));
+    let empty = list(&own, ListStart::After(cursor)).unwrap();
+    assert_eq!((empty.keys.len(), empty.total), (0, None));
+    let wrong = list(&own, ListStart::After("none".into()));
+    assert!(matches!(wrong, Err(IssueError::Cursor)));
 }

@@ -91,9 +91,9 @@ use crate::{
 /// 5. **Idempotent revoke.** A repeat is `Ok` and reports that it changed nothing. The record keeps
 ///    the time of the first revocation.
 /// 6. **Cascade.** Revokes the key and all its descendants at any depth, even past keys that are
-///    already revoked. Descendants of a key are the keys that it created, the key that it was
-///    rotated into, the keys that it received by rotating another key
-///    ([`rotated_by`](Key::rotated_by)), and their descendants: lineage follows who holds the
+///    already revoked. Descendants of a key are its successor, the keys that it created, the
+///    keys that it received by rotating another key ([`rotated_by`](Key::rotated_by)), and their
+///    descendants: lineage follows who holds the
 ///    secret. A descendant that is inserted concurrently is either rejected or revoked.
 /// 7. **Conditional update.** `update` and `rehash` replace only what they name, and only on the
 ///    version that was read (`Conflict` otherwise). They never touch a revoked record (`NotFound`).
@@ -106,9 +106,10 @@ use crate::{
 ///    the verifier and take only an id.
 /// 10. **Listing.** Newest first by id, which begins with the time of creation. Cursors are stable
 ///     under inserts and revocations. Without `search` and `status`, a page by cursor costs O(page)
-///     at any depth in a workspace of any size, also filtered by owner and for a `test` caller among
-///     `live` keys. With them, a store may limit the keys that it reads for one page. A page that ends at the limit
-///     has fewer keys, a cursor to continue, and no total. A list ends when its future is dropped.
+///     at any depth in a workspace of any size, also filtered by owner and for a `test` caller
+///     among `live` keys. With them, a store may limit the keys that it reads for one page. A page
+///     that ends at the limit has fewer keys, a cursor to continue, and no total. A list ends when
+///     its future is dropped.
 /// 11. **Reservation.** An idempotency key is bound to an id once, atomically, with the request's
 ///     fingerprint, until a given time. The same call reports an earlier binding. Bootstrapping an
 ///     empty store uses it: if two servers start at once, one of them creates the first key.
@@ -206,8 +207,9 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// `NotFound` if the workspace has no such key or the key is revoked. `Conflict` if the key
-    /// already has a successor, has expired, is disabled, or has another version, or if the caller's key is not
-    /// active or expires before the successor. `AlreadyExists` if the successor's id is taken.
+    /// already has a successor, has expired, is disabled, or has another version, or if the
+    /// caller's key is not active or expires before the successor. `AlreadyExists` if the
+    /// successor's id is taken.
     async fn rotate(
         &self,
         workspace: &Workspace,
@@ -248,8 +250,8 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Reserved, StoreError>;
 
-    /// Deletes records of revoked or expired keys and returns how many (clause 16). To delete all that match,
-    /// call it until it returns 0.
+    /// Deletes records of revoked or expired keys and returns how many (clause 16). To delete all
+    /// that match, call it until it returns 0.
     ///
     /// # Errors
     ///

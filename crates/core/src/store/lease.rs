@@ -9,7 +9,7 @@ use std::{
 use crate::{
     KeyId,
     sync::{AtomicU64, Ordering, PoisonError, RwLock, fence},
-    time::{TICK, coarse, monotonic},
+    time::{MAX_COARSE_LAG, coarse, monotonic},
 };
 
 /// The number of generations. If two records share a generation, a change of either discards a copy
@@ -132,7 +132,7 @@ impl Lease {
         // tick earlier. The clock may also have lagged by a tick at the origin, which can end the
         // lease another tick earlier.
         let span = until.saturating_duration_since(self.origin);
-        let nanos = u64::try_from(span.saturating_sub(TICK).as_nanos()).unwrap_or(ALWAYS);
+        let nanos = u64::try_from(span.saturating_sub(MAX_COARSE_LAG).as_nanos()).unwrap_or(ALWAYS);
         self.until
             .store(nanos.clamp(NEVER, ALWAYS - 1), Ordering::Release);
     }

@@ -92,8 +92,8 @@ impl Contents {
             .is_some_and(|record| record.key.admits(child, now))
     }
 
-    /// Returns the key and its descendants: the keys that it created, was rotated into, or received
-    /// by rotating another key, and their descendants.
+    /// Returns the key and its descendants: its successor, the keys that it created, the keys that
+    /// it received by rotating another, and their descendants.
     fn with_descendants(&self, root: KeyId) -> HashSet<KeyId> {
         let mut family = HashSet::from([root]);
         loop {
@@ -119,7 +119,7 @@ impl Contents {
 
     /// Deletes the records that the purge covers and returns how many.
     fn purge(&mut self, purge: &Purge) -> u64 {
-        // How many records name a key as one of their receivers.
+        // The number of records that name a key as one of their receivers.
         let mut received: HashMap<KeyId, u64> = HashMap::new();
         for receiver in self
             .records

@@ -9,8 +9,8 @@
 pub enum Reach {
     /// The key alone. Its descendants stay as they are.
     Key,
-    /// The key and all its descendants: the keys that it created, was rotated into, or received by
-    /// rotating another key, and theirs, at any depth.
+    /// The key and all its descendants at any depth: its successor, the keys that it created, the
+    /// keys that it received by rotating another, and their descendants.
     Descendants,
 }
 

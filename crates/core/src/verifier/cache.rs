@@ -43,7 +43,7 @@ pub(crate) struct CacheCapacity {
     pub(crate) bytes: usize,
 }
 
-/// The keys in the map, as far as eviction needs them.
+/// The eviction order of the keys in the map, and the sum of their weights.
 #[derive(Default)]
 struct Contents {
     /// The ids, the next candidate for eviction first.

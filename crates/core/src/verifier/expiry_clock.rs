@@ -23,7 +23,7 @@ impl ExpiryClock {
         }
     }
 
-    /// Returns the present time of the clock, or the latest observed time if that is later.
+    /// Returns the current time of the clock, or the latest observed time if that is later.
     ///
     /// This writes nothing, so that verifications on many threads do not contend.
     pub(super) fn now(&self) -> Timestamp {
@@ -38,7 +38,7 @@ impl ExpiryClock {
         self.latest.fetch_max(time.as_millis(), Ordering::Relaxed);
     }
 
-    /// Returns the present time and observes it.
+    /// Returns the current time and observes it.
     pub(super) fn observe_now(&self) -> Timestamp {
         let now = self.now();
         self.observe(now);

@@ -14,7 +14,7 @@ use crate::{
     token::Secret,
 };
 
-/// The question that a run answers: whether this token's secret has this hash.
+/// The key of a run: this token's secret against this hash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct RunKey {
     id: KeyId,
@@ -54,7 +54,7 @@ enum Run {
     Proven,
 }
 
-/// Makes a run unnecessary until it is dropped.
+/// Makes a run unnecessary until this is dropped.
 pub(super) struct AssumedProof {
     hashes: InFlightHashes,
     key: RunKey,
@@ -66,7 +66,7 @@ impl Drop for AssumedProof {
     }
 }
 
-/// Answers the waiters of a run on drop, so that none of them waits for a run that has ended, even
+/// Notifies the waiters of a run on drop, so that none of them waits for a run that has ended, even
 /// by a panic.
 struct Completion {
     hashes: InFlightHashes,

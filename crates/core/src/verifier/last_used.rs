@@ -40,7 +40,7 @@ struct Waiting {
     keys: HashSet<ById>,
     /// The sum of the weights of the keys.
     bytes: usize,
-    /// Whether a key found no place since the last flush.
+    /// Whether the full queue rejected a key since the last flush.
     overflowed: bool,
 }
 
@@ -141,8 +141,8 @@ impl LastUsedQueue {
         let mut waiting = self.waiting();
         if let Some(ById(other)) = waiting.keys.get(&cached.key.id) {
             // Another version of the key is queued, and a verification may still be about to
-            // record a use there. Clear its flag first, so that such a use comes here, too, and
-            // then take over the uses recorded so far.
+            // record a use there. Clear its flag first, so that such a use is also queued here,
+            // and then take over the uses recorded so far.
             other.queued.store(false, Ordering::SeqCst);
             cached.inherit_uses(other);
         }
@@ -179,9 +179,9 @@ impl LastUsedQueue {
         let written = match within(limit, self.write(store, &keys, now)).await {
             Ok(Some(written)) => written,
             Ok(None) => {
-                // Some of these may have been written. They are written again.
+                // The store may have written some of these. Write them again.
                 self.enqueue_all(&keys);
-                Err(unavailable().with_source("the store did not answer in time"))
+                Err(unavailable().with_source("the store did not respond in time"))
             }
             Err(source) => Err(unavailable().with_source(source)),
         };

@@ -162,12 +162,12 @@ impl Verifier {
         is_current
     }
 
-    /// Whether a caller counts for this instance: a verifier of this [`Keywright`] made it, or the
+    /// Whether a caller is valid in this instance: a verifier of this [`Keywright`] made it, or the
     /// host did, with [`Caller::new`] or from a [`Key`].
     ///
     /// Code that takes a caller from a place that several instances share, such as the extensions
-    /// of a request, must ask this first, and must authenticate the request itself if the answer
-    /// is `false`.
+    /// of a request, must call this first, and must authenticate the request itself if it returns
+    /// `false`.
     ///
     /// [`Keywright`]: crate::Keywright
     #[must_use]
@@ -194,7 +194,7 @@ impl Verifier {
     /// Updates `last_used_at` of keys that were read from the store with later uses in this
     /// process.
     pub(crate) fn overlay_last_uses(&self, keys: &mut [Key]) {
-        // Uses that were written after the keys were read are not queued any more, but the cache
+        // Uses that were written after the keys were read are no longer queued, but the cache
         // still has them.
         for key in &mut *keys {
             let cached = self
@@ -237,13 +237,13 @@ impl Verifier {
         &*self.backend().entropy
     }
 
-    /// Returns the present time of the clock, which dates what is new.
+    /// Returns the current time, for creation and revocation times.
     pub(crate) fn now(&self) -> Timestamp {
         self.backend().clock.now()
     }
 
-    /// Returns the present time, never one before a time that this process has compared expiries
-    /// with.
+    /// Returns the current time, or the latest time that expiries were compared with if that is
+    /// later.
     pub(crate) fn expiry_now(&self) -> Timestamp {
         self.backend().expiry_clock.observe_now()
     }

@@ -31,7 +31,7 @@ impl Verified {
         self.cached.last_used_at()
     }
 
-    /// Returns the caller that presented the token. It counts only for the
+    /// Returns the caller that presented the token. It is valid only in the
     /// [`Keywright`](crate::Keywright) that verified the token.
     #[must_use]
     pub fn caller(&self) -> Caller {

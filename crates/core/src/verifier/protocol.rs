@@ -52,7 +52,7 @@ pub(super) trait Backend {
         credential: &Credential,
     ) -> Result<(), StoreError>;
 
-    /// Returns the present time, never one before a time that was observed.
+    /// Returns the current time, never one before a time that was observed.
     fn now(&self) -> Timestamp;
 
     /// Observes a time at which a key has expired.

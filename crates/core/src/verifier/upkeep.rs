@@ -35,7 +35,7 @@ const QUEUE: usize = 64;
 /// The thread for background work.
 ///
 /// When this is dropped, the thread finishes the hash that it is replacing, skips those in the
-/// queue, writes all last uses, unless the host has flushed them in vain, and ends.
+/// queue, writes all last uses, unless the host's flush has just failed, and ends.
 pub(crate) struct Upkeep {
     /// Whether this is being dropped.
     ending: Arc<AtomicBool>,
@@ -78,7 +78,7 @@ impl Upkeep {
                         next = monotonic() + INTERVAL;
                     }
                 }
-                // The host has waited for a flush already, and the store did not accept it.
+                // If the host's flush has just failed, another one would only delay the end.
                 if !protocol.backend.last_used.gave_up() {
                     flush(FlushScope::All);
                 }

@@ -107,8 +107,8 @@ pub(crate) fn exceeds(caller: &Caller, key: &Key) -> bool {
     !covers(caller, key) || !addresses::includes(caller.allowed_ips(), key.allowed_ips.as_ref())
 }
 
-/// Returns a key and its descendants: the keys that it created, was rotated into, or received by
-/// rotating another key, and their descendants.
+/// Returns a key and its descendants: its successor, the keys that it created, the keys that it
+/// received by rotating another, and their descendants.
 pub(crate) fn family(records: &HashMap<KeyId, Record>, top: KeyId) -> HashSet<KeyId> {
     let mut family = HashSet::from([top]);
     let mut unvisited = vec![top];

@@ -24,7 +24,7 @@ fn a_second_prefix_is_caught() {
     assert_fails_only::<AnyPrefix>(&["format"]);
 }
 
-/// A read of the prefix that claims the store for a default.
+/// A read of the prefix that claims the store for a default prefix.
 #[derive(Clone, Debug, Default)]
 struct ReadThatClaims;
 
@@ -42,7 +42,7 @@ fn a_read_of_the_prefix_that_claims_the_store_is_caught() {
     assert_fails_only::<ReadThatClaims>(&["format"]);
 }
 
-/// A handle that never finds the prefix, such as one that reads another name than it writes.
+/// A handle that never finds the prefix, for example because it reads another name than it writes.
 #[derive(Clone, Debug, Default)]
 struct NoPrefix;
 

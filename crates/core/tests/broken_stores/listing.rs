@@ -166,7 +166,7 @@ fn a_search_that_folds_only_ascii_is_caught() {
     assert_fails_only::<AsciiSearch>(&["listing"]);
 }
 
-/// A search that folds the case of all letters, and does not normalise.
+/// A search that folds the case of all letters, but does not normalise.
 #[derive(Clone, Debug, Default)]
 struct UnnormalisedSearch;
 

@@ -435,7 +435,7 @@ fn a_cascade_that_misses_successors_is_caught() {
     assert_fails_only::<Cascade<MissesSuccessors>>(&["cascade"]);
 }
 
-/// A cascade that misses keys which their receiver got by rotating another key.
+/// A cascade that misses keys that were received by rotating another key.
 #[derive(Debug)]
 struct MissesReceivedKeys;
 
@@ -450,7 +450,7 @@ fn a_cascade_that_misses_keys_received_by_rotation_is_caught() {
     assert_fails_only::<Cascade<MissesReceivedKeys>>(&["cascade"]);
 }
 
-/// A cascade that revokes the whole lineage of each key that its root has rotated.
+/// A cascade that revokes the whole lineage of each key that its root rotated.
 #[derive(Debug)]
 struct ReachesRotatedKeys;
 

@@ -167,12 +167,12 @@ fn a_successor_of_a_rejected_rotation_is_caught() {
     assert_fails_only::<InsertsFirst>(&["atomic_rotate", "clock_cancellation_secrets"]);
 }
 
-/// A rotation that forgets which key received the successor's secret.
+/// A rotation that does not record which key received the successor's secret.
 #[derive(Clone, Debug, Default)]
-struct ForgetsTheReceiver;
+struct OmitsReceiver;
 
 #[async_trait]
-impl Fault for ForgetsTheReceiver {
+impl Fault for OmitsReceiver {
     async fn rotate(
         &self,
         inner: &MemoryStore,
@@ -212,11 +212,11 @@ fn without_caller(rotation: &Rotation) -> Rotation {
 
 #[test]
 fn a_successor_without_its_receiver_is_caught() {
-    // The successor is wrong in its fields, and has no lineage.
-    assert_fails_only::<ForgetsTheReceiver>(&["atomic_rotate", "cascade", "format", "purge"]);
+    // The successor's record is wrong, and its lineage is missing.
+    assert_fails_only::<OmitsReceiver>(&["atomic_rotate", "cascade", "format", "purge"]);
 }
 
-/// A rotation that checks the caller, and writes without checking again.
+/// A rotation that checks the caller first, and writes without a second check.
 #[derive(Clone, Debug, Default)]
 struct ChecksCallerBeforeWriting;
 
@@ -277,6 +277,6 @@ impl Fault for AnyCaller {
 
 #[test]
 fn a_rotation_by_an_inactive_caller_is_caught() {
-    // The caller of such a rotation may also be revoked and purged meanwhile.
+    // The caller of such a rotation may also be revoked and purged before the write.
     assert_fails_only::<AnyCaller>(&["atomic_rotate", "cascade", "purge"]);
 }

@@ -56,6 +56,9 @@ macro_rules! scenarios_hold {
 scenarios_hold! {
     revocation
     revocation_during_a_hash
+    narrowing_and_pause
+    pause_during_a_hash
+    removed_address
     cascade
     rotation
     expiry
@@ -65,6 +68,8 @@ scenarios_hold! {
     rehash_on_a_busy_pool
     lease
     lease_of_all
+    lease_of_a_pause
+    lease_of_narrowed_permissions
     slow_response
 }
 
@@ -82,17 +87,23 @@ macro_rules! faults_bite {
 }
 
 faults_bite! {
-    reading_before_the_stamp: ReadBeforeStamp in revocation cascade rotation expiry rehash;
+    reading_before_the_stamp: ReadBeforeStamp in revocation narrowing_and_pause removed_address cascade rotation expiry
+        rehash;
     a_store_instead_of_the_exchange: StoreInsteadOfExchange in revocation;
     fills_without_numbers: FillsNotNumbered in revocation;
-    not_marking_the_entry: EntryNotMarked in revocation cascade rotation expiry eviction renaming rehash lease;
-    publishing_before_the_commit: PublishedBeforeCommit in revocation cascade rotation expiry;
-    publishing_after_the_acknowledgement: PublishedAfterAcknowledgement in revocation cascade rotation expiry;
-    extending_before_publishing: ExtendedBeforePublished in lease lease_of_all;
+    not_marking_the_entry: EntryNotMarked in revocation narrowing_and_pause removed_address cascade
+        rotation expiry eviction renaming rehash lease lease_of_a_pause;
+    publishing_before_the_commit: PublishedBeforeCommit in revocation narrowing_and_pause removed_address
+        cascade rotation expiry;
+    publishing_after_the_acknowledgement: PublishedAfterAcknowledgement in revocation narrowing_and_pause
+        removed_address cascade rotation expiry;
+    extending_before_publishing: ExtendedBeforePublished in lease lease_of_all lease_of_a_pause
+        lease_of_narrowed_permissions;
     extending_from_the_response: ExtendedFromResponse in slow_response;
     a_clock_coarser_than_a_tick: CoarserThanATick in lease lease_of_all;
-    checking_the_lease_after_the_entry: LeaseAfterEntry in lease lease_of_all;
-    not_checking_the_lease_after_the_hash: LeaseNotCheckedAfterHash in revocation_during_a_hash;
+    checking_the_lease_after_the_entry: LeaseAfterEntry in lease lease_of_all lease_of_a_pause;
+    not_checking_the_lease_after_the_hash: LeaseNotCheckedAfterHash in revocation_during_a_hash
+        pause_during_a_hash;
     queueing_a_rehash_before_the_fill: QueuedBeforeFill in rehash_on_a_busy_pool;
     clearing_the_flag_after_queueing: ClearedAfterQueueing in rehash_on_a_busy_pool;
 }

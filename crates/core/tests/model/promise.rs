@@ -1,9 +1,12 @@
 //! Promises about the verifications after a change. They are kept outside the model: making or
 //! reading one switches no threads.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-use crate::{Key, KeyId, Name};
+use crate::{Key, KeyId, Name, Permissions};
 
 /// A constraint on all later verifications of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -12,8 +15,12 @@ pub(crate) enum Promise {
     Rejected,
     /// The key is rejected from this time on.
     RejectedFrom(u64),
+    /// The key is rejected from this address.
+    RejectedAt(IpAddr),
     /// The key has this name.
     Named(Name),
+    /// The key has these permissions and no others.
+    Permitted(Permissions),
 }
 
 /// The promises that were made, with their times.
@@ -41,12 +48,15 @@ impl Promises {
 }
 
 impl Promise {
-    /// Whether a verification that began at this time may have accepted the key.
-    pub(crate) fn allows(&self, key: &Key, began: u64) -> bool {
+    /// Whether a verification that began at this time, from this address, may have accepted the
+    /// key.
+    pub(crate) fn allows(&self, key: &Key, began: u64, address: Option<IpAddr>) -> bool {
         match self {
             Self::Rejected => false,
             Self::RejectedFrom(end) => began < *end,
+            Self::RejectedAt(forbidden) => address != Some(*forbidden),
             Self::Named(name) => key.name == *name,
+            Self::Permitted(permissions) => key.permissions == *permissions,
         }
     }
 }

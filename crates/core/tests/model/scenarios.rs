@@ -1,6 +1,9 @@
 //! The scenarios. Each is one model, whose threads run concurrently.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use shuttle::thread::{self, JoinHandle};
 
@@ -8,7 +11,7 @@ use crate::{
     Environment, Key, KeyId, Name, Permissions, Workspace,
     promise::Promise,
     runner,
-    store::{ChangeDetail, Database, Handle, Record, TERM},
+    store::{ChangeDetail, Database, Handle, Record, Settings, TERM},
     time,
     verifier::{Hashing, Pool, Verifier, credential, secret_of},
 };
@@ -49,7 +52,7 @@ fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
 
 /// Verifies the key with its own secret.
 fn verify(verifier: &Verifier, number: u32) -> bool {
-    verifier.verify(id(number), secret_of(&id(number)))
+    verifier.verify(id(number), secret_of(&id(number)), None)
 }
 
 /// Verifies the keys in turn on a new thread, `times` times in all.
@@ -66,7 +69,7 @@ fn verifying(verifier: &Verifier, keys: &[u32], times: usize) -> JoinHandle<()> 
 fn guessing(verifier: &Verifier) -> JoinHandle<()> {
     let verifier = verifier.clone();
     thread::spawn(move || {
-        verifier.verify(id(1), 0);
+        verifier.verify(id(1), 0, None);
     })
 }
 
@@ -75,13 +78,21 @@ fn changing(handle: &Handle, change: impl FnOnce(&Handle) + Send + 'static) -> J
     thread::spawn(move || change(&handle))
 }
 
+/// Verifies the first key from these addresses in turn on a new thread, `times` times in all.
+fn verifying_from(verifier: &Verifier, addresses: &[IpAddr], times: usize) -> JoinHandle<()> {
+    let (verifier, addresses) = (verifier.clone(), addresses.to_vec());
+    thread::spawn(move || {
+        for address in addresses.iter().cycle().take(times) {
+            verifier.verify(id(1), secret_of(&id(1)), Some(*address));
+        }
+    })
+}
+
 /// Changes one record.
 fn change(handle: &Handle, id: KeyId, promise: Promise, change: impl FnOnce(&mut Record)) {
     handle.commit(
         |tables| {
-            let record = tables.records.get_mut(&id).unwrap();
-            change(record);
-            record.version += 1;
+            change(tables.records.get_mut(&id).unwrap());
             vec![(id, Some(promise))]
         },
         &[id],
@@ -90,14 +101,37 @@ fn change(handle: &Handle, id: KeyId, promise: Promise, change: impl FnOnce(&mut
 
 fn revoke(handle: &Handle, id: KeyId) {
     change(handle, id, Promise::Rejected, |record| {
-        record.key.revoked_at = Some(time::timestamp(0));
+        assert!(record.revoke(time::timestamp(0)));
+    });
+}
+
+/// Changes the settings of one record.
+fn update(handle: &Handle, id: KeyId, promise: Promise, set: impl FnOnce(&mut Settings)) {
+    change(handle, id, promise, |record| {
+        let mut settings = Settings::from(&record.key);
+        set(&mut settings);
+        record.update(record.version, settings).unwrap();
     });
 }
 
 fn rename(handle: &Handle, id: KeyId) {
     let name = Name::parse("after").unwrap();
     let promise = Promise::Named(name.clone());
-    change(handle, id, promise, |record| record.key.name = name);
+    update(handle, id, promise, |settings| settings.name = name);
+}
+
+fn narrow(handle: &Handle, id: KeyId) {
+    let permissions: Permissions = "calls:read".parse().unwrap();
+    let promise = Promise::Permitted(permissions.clone());
+    update(handle, id, promise, |settings| {
+        settings.permissions = permissions;
+    });
+}
+
+fn pause(handle: &Handle, id: KeyId) {
+    update(handle, id, Promise::Rejected, |settings| {
+        settings.enabled = false;
+    });
 }
 
 /// A key is renamed and then revoked while it is verified, both for the first time and again.
@@ -126,6 +160,61 @@ pub(crate) fn revocation_during_a_hash() {
         changing(&handle, |handle| revoke(handle, id(1))),
     ]);
     verify(&verifier, 1);
+}
+
+/// The permissions of a key are narrowed, and then the key is paused, while it is verified.
+pub(crate) fn narrowing_and_pause() {
+    let handle = open(1);
+    let verifier = Verifier::new(&handle, 8, Hashing::AtOnce);
+    join([
+        verifying(&verifier, &[1], 3),
+        verifying(&verifier, &[1], 2),
+        guessing(&verifier),
+        changing(&handle, |handle| {
+            narrow(handle, id(1));
+            pause(handle, id(1));
+        }),
+    ]);
+    verify(&verifier, 1);
+}
+
+/// A key is paused while its hash is being computed.
+pub(crate) fn pause_during_a_hash() {
+    let handle = open(1);
+    let verifier = Verifier::new(&handle, 8, Hashing::Slow);
+    join([
+        verifying(&verifier, &[1], 3),
+        verifying(&verifier, &[1], 2),
+        changing(&handle, |handle| pause(handle, id(1))),
+    ]);
+    verify(&verifier, 1);
+}
+
+/// One of two addresses is removed from a key while it is verified from both, and from an unknown
+/// address.
+pub(crate) fn removed_address() {
+    const REMOVED: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const KEPT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+    let handle = open(1);
+    let both = format!("{REMOVED},{KEPT}").parse().unwrap();
+    let mut tables = handle.database.tables();
+    tables.records.get_mut(&id(1)).unwrap().key.allowed_ips = Some(both);
+    drop(tables);
+    let verifier = Verifier::new(&handle, 8, Hashing::AtOnce);
+    join([
+        verifying_from(&verifier, &[REMOVED], 3),
+        verifying_from(&verifier, &[KEPT, REMOVED], 4),
+        verifying(&verifier, &[1], 1),
+        changing(&handle, |handle| {
+            update(handle, id(1), Promise::RejectedAt(REMOVED), |settings| {
+                settings.allowed_ips = Some(KEPT.to_string().parse().unwrap());
+            });
+        }),
+    ]);
+    let secret = secret_of(&id(1));
+    verifier.verify(id(1), secret, Some(REMOVED));
+    assert!(verifier.verify(id(1), secret, Some(KEPT)));
+    assert!(!verify(&verifier, 1), "accepted from an unknown address");
 }
 
 /// A key and its descendant are revoked in one commit.
@@ -182,8 +271,8 @@ pub(crate) fn expiry() {
         verifying(&verifier, &[1], 4),
         verifying(&verifier, &[1], 2),
         changing(&handle, |handle| {
-            change(handle, id(1), Promise::RejectedFrom(2), |record| {
-                record.key.expires_at = Some(time::timestamp(2));
+            update(handle, id(1), Promise::RejectedFrom(2), |settings| {
+                settings.expires_at = Some(time::timestamp(2));
             });
         }),
         thread::spawn(|| (0..3).for_each(|_| time::advance(1))),
@@ -272,8 +361,8 @@ pub(crate) fn rehash_on_a_busy_pool() {
     }
 }
 
-/// A key is revoked through one handle and verified through another, which polls.
-fn another_handle(detail: ChangeDetail, polls: usize, latency: u64) {
+/// A key is changed through one handle and verified through another, which polls.
+fn another_handle(change: fn(&Handle, KeyId), detail: ChangeDetail, polls: usize, latency: u64) {
     let handle = open(1);
     let other = Handle::reader(&handle.database);
     let verifier = Verifier::new(&other, 8, Hashing::AtOnce);
@@ -281,7 +370,7 @@ fn another_handle(detail: ChangeDetail, polls: usize, latency: u64) {
     assert!(verify(&verifier, 1));
     join([
         verifying(&verifier, &[1], 4),
-        changing(&handle, |handle| revoke(handle, id(1))),
+        changing(&handle, move |handle| change(handle, id(1))),
         changing(&other, move |other| {
             (0..polls).fold(seen, |seen, _| other.poll(seen, detail, latency));
         }),
@@ -291,15 +380,25 @@ fn another_handle(detail: ChangeDetail, polls: usize, latency: u64) {
 
 /// The other handle receives the ids of the changed records.
 pub(crate) fn lease() {
-    another_handle(ChangeDetail::Ids, 2, 0);
+    another_handle(revoke, ChangeDetail::Ids, 2, 0);
 }
 
 /// The other handle receives only the fact that some record has changed.
 pub(crate) fn lease_of_all() {
-    another_handle(ChangeDetail::Any, 2, 0);
+    another_handle(revoke, ChangeDetail::Any, 2, 0);
 }
 
 /// The other handle polls once, and the lease has lapsed when the response arrives.
 pub(crate) fn slow_response() {
-    another_handle(ChangeDetail::Ids, 1, TERM);
+    another_handle(revoke, ChangeDetail::Ids, 1, TERM);
+}
+
+/// The key is paused, and the other handle receives its id.
+pub(crate) fn lease_of_a_pause() {
+    another_handle(pause, ChangeDetail::Ids, 2, 0);
+}
+
+/// The permissions of the key are narrowed, and the other handle receives its id.
+pub(crate) fn lease_of_narrowed_permissions() {
+    another_handle(narrow, ChangeDetail::Ids, 2, 0);
 }

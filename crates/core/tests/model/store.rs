@@ -6,7 +6,7 @@ mod lease;
 #[expect(dead_code, unreachable_pub, reason = "the library's source")]
 #[allow(
     unfulfilled_lint_expectations,
-    reason = "its types are not public here, so a lint of public types does not apply"
+    reason = "its types are not public here, so lints of public types do not apply"
 )]
 #[path = "../../src/store/record.rs"]
 mod record;
@@ -27,7 +27,7 @@ pub(crate) use keywright_core::store::StoreError;
 
 pub(crate) use self::{
     lease::{Lease, Stamp, Watch},
-    record::Record,
+    record::{Record, Settings},
 };
 use crate::{
     KeyId,

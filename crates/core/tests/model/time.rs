@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How far the coarse clock is behind.
-pub(crate) const TICK: Duration = Duration::from_millis(1);
+pub(crate) const MAX_COARSE_LAG: Duration = Duration::from_millis(1);
 
 thread_local! {
     // Shuttle runs all threads of a model on one thread of the system.
@@ -58,7 +58,7 @@ pub(crate) fn coarse() -> u64 {
     } else {
         1
     };
-    let behind = Duration::from_millis(millis()).saturating_sub(TICK * ticks);
+    let behind = Duration::from_millis(millis()).saturating_sub(MAX_COARSE_LAG * ticks);
     u64::try_from(behind.as_nanos()).unwrap()
 }
 

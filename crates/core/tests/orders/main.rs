@@ -37,7 +37,7 @@ use loom::thread;
 
 use crate::{
     key::{Key, Status},
-    store::{Lease, Store, id},
+    store::{Change, Lease, Store, id},
     sync::Missing,
     verifier::Verifier,
 };
@@ -64,11 +64,11 @@ mod meter {
 const VIOLATED: &str = "a stale record was used";
 
 /// Creates a store of one key, and a verifier with an empty cache.
-fn open(lease: Lease) -> (Arc<Lease>, Arc<Store>, Arc<Verifier>) {
+fn open(lease: Lease, change: Change) -> (Arc<Lease>, Arc<Store>, Arc<Verifier>) {
     let lease = Arc::new(lease);
     // Loom creates an atomic at its first use. Use those of the lease before there are threads.
     let _ = lease.holds(&id(), lease.stamp(&id()));
-    let store = Arc::new(Store::new());
+    let store = Arc::new(Store::new(change));
     let verifier = Arc::new(Verifier::new(&lease, &store));
     (lease, store, verifier)
 }
@@ -86,9 +86,9 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
 
 /// Store buffering: one thread inserts the entry and then reads the stamp, and another moves the
 /// stamp and then marks the entry.
-fn a_fill_and_a_revocation(fills_before: usize) {
+fn a_fill_and_a_change(fills_before: usize, change: Change) {
     check(move || {
-        let (lease, store, verifier) = open(Lease::unlimited());
+        let (lease, store, verifier) = open(Lease::unlimited(), change);
         for _ in 0..fills_before {
             assert!(verifier.verify_in_store());
             assert_eq!(
@@ -103,9 +103,9 @@ fn a_fill_and_a_revocation(fills_before: usize) {
                 verifier.verify_in_store();
             })
         };
-        store.revoke();
+        store.change();
         lease.changed(&id());
-        // The revocation is acknowledged: from now on, no verification accepts the key.
+        // The change is acknowledged: from now on, no verification accepts the key as it was.
         let is_accepted = || verifier.verify_in_memory() == Some(true);
         assert!(!is_accepted(), "{VIOLATED} during the fill");
         filling.join().unwrap();
@@ -117,7 +117,7 @@ fn a_fill_and_a_revocation(fills_before: usize) {
 /// before.
 fn a_read_and_an_extension(publish: fn(&Lease)) {
     check(move || {
-        let (lease, _, verifier) = open(Lease::lapsed());
+        let (lease, _, verifier) = open(Lease::lapsed(), Change::Revocation);
         verifier.verify_in_store();
         let reading = thread::spawn(move || {
             let decided = verifier.verify_in_memory();
@@ -138,9 +138,11 @@ fn publish_all(lease: &Lease) {
 }
 
 #[test]
-fn a_fill_or_a_concurrent_revocation_sees_the_other() {
-    a_fill_and_a_revocation(0);
-    a_fill_and_a_revocation(1);
+fn a_fill_or_a_concurrent_change_sees_the_other() {
+    for change in Change::ALL {
+        a_fill_and_a_change(0, change);
+        a_fill_and_a_change(1, change);
+    }
 }
 
 #[test]
@@ -163,10 +165,12 @@ fn needs(missing: Missing, model: impl FnOnce()) {
 }
 
 #[test]
-fn a_fill_and_a_revocation_need_their_fences() {
+fn a_fill_and_a_change_need_their_fences() {
     for missing in [Missing::FenceOfFills, Missing::FenceOfChanges] {
-        needs(missing, || a_fill_and_a_revocation(0));
-        needs(missing, || a_fill_and_a_revocation(1));
+        for change in Change::ALL {
+            needs(missing, || a_fill_and_a_change(0, change));
+            needs(missing, || a_fill_and_a_change(1, change));
+        }
     }
 }
 

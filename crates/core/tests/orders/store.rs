@@ -6,7 +6,7 @@ mod lease;
 #[expect(dead_code, unreachable_pub, reason = "the library's source")]
 #[allow(
     unfulfilled_lint_expectations,
-    reason = "its types are not public here, so a lint of public types does not apply"
+    reason = "its types are not public here, so lints of public types do not apply"
 )]
 #[path = "../../src/store/record.rs"]
 mod record;
@@ -15,7 +15,10 @@ mod error {
     pub(crate) use keywright_core::store::StoreErrorKind;
 }
 
-use std::sync::LazyLock;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::LazyLock,
+};
 
 use keywright_core::store::Tag;
 use loom::sync::atomic::{AtomicBool, Ordering};
@@ -42,12 +45,44 @@ pub(crate) fn id() -> KeyId {
     KeyId::parse("key_0U5lKtf600000000").unwrap()
 }
 
-/// A store of one key, which may be revoked.
-pub(crate) struct Store(AtomicBool);
+/// The address from which the key is verified.
+pub(crate) const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// A change of the one key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// The key is revoked.
+    Revocation,
+    /// The key is paused.
+    Pause,
+    /// The key loses a permission.
+    NarrowedPermissions,
+    /// [`ADDRESS`] is removed from the allowed addresses.
+    RemovedAddress,
+}
+
+impl Change {
+    /// All changes.
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Revocation,
+        Self::Pause,
+        Self::NarrowedPermissions,
+        Self::RemovedAddress,
+    ];
+}
+
+/// A store of one key, which is changed at most once.
+pub(crate) struct Store {
+    change: Change,
+    is_changed: AtomicBool,
+}
 
 impl Store {
-    pub(crate) fn new() -> Self {
-        Self(AtomicBool::new(false))
+    pub(crate) fn new(change: Change) -> Self {
+        Self {
+            change,
+            is_changed: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn find(&self) -> Record {
@@ -58,11 +93,25 @@ impl Store {
             Name::parse("key").unwrap(),
             Permissions::all(),
         );
-        key.revoked_at = self.0.load(Ordering::Relaxed).then(time::now);
+        let is_changed = self.is_changed.load(Ordering::Relaxed);
+        match self.change {
+            Change::Revocation => key.revoked_at = is_changed.then(time::now),
+            Change::Pause => key.enabled = !is_changed,
+            Change::NarrowedPermissions if is_changed => key.permissions = Permissions::default(),
+            Change::NarrowedPermissions => {}
+            Change::RemovedAddress => {
+                let addresses = if is_changed {
+                    "192.0.2.2"
+                } else {
+                    "192.0.2.1,192.0.2.2"
+                };
+                key.allowed_ips = Some(addresses.parse().unwrap());
+            }
+        }
         Record::new(key, CREDENTIAL.clone())
     }
 
-    pub(crate) fn revoke(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    pub(crate) fn change(&self) {
+        self.is_changed.store(true, Ordering::Relaxed);
     }
 }

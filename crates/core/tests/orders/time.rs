@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::Timestamp;
 
 /// The coarse clock is not behind.
-pub(crate) const TICK: Duration = Duration::ZERO;
+pub(crate) const MAX_COARSE_LAG: Duration = Duration::ZERO;
 
 thread_local! {
     static NOW: Instant = instant();

@@ -34,7 +34,7 @@ impl<'a> BusyPool<'a> {
                     Box::pin(keys.issuer().create(caller, new))
                 };
                 let mut creation = create();
-                // A hash may be ready before its task waits for it, and then it wakes nothing.
+                // A hash that is ready before its task waits for it wakes no task.
                 let mut context = Context::from_waker(&waker);
                 while creation.as_mut().poll(&mut context).is_ready() {
                     creation = create();

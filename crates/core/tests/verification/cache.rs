@@ -125,12 +125,12 @@ fn cached(world: &World, keys: &[Issued]) -> usize {
         let (finds, _) = world.cost(|| drop(world.verify(&issued.token).unwrap()));
         finds == 0
     };
-    // The last verified key first: each key that is not cached evicts others.
+    // Start with the key that was verified last, because each key that is not cached evicts others.
     keys.iter().rev().take_while(verify).count()
 }
 
 #[test]
-fn large_keys_do_not_take_more_than_the_bytes_of_the_cache() {
+fn large_keys_do_not_exceed_the_byte_limit_of_the_cache() {
     let maker = World::new();
     let large: Vec<_> = (0..50).map(|_| issue_large(&maker)).collect();
     let small = maker.issue_many(50);
@@ -138,7 +138,7 @@ fn large_keys_do_not_take_more_than_the_bytes_of_the_cache() {
     for issued in &large {
         world.verify(&issued.token).unwrap();
     }
-    // Each takes its 4 KiB of metadata and less than 1 KiB of everything else.
+    // Each key takes 4 KiB for its metadata and less than 1 KiB for everything else.
     let count = cached(&world, &large);
     assert!(
         (100_000 / 5_120..=100_000 / 4_096).contains(&count),
@@ -172,7 +172,7 @@ fn a_key_that_grows_evicts_others() {
 }
 
 #[test]
-fn a_cache_of_no_bytes_holds_no_key() {
+fn a_cache_with_a_limit_of_zero_bytes_holds_no_key() {
     let world = World::with(|config| config.with_cache_bytes(0));
     let issued = world.issue();
     let twice = || {

@@ -56,9 +56,9 @@ fn issue_brief(world: &World) -> Issued {
 }
 
 #[test]
-fn a_clock_that_goes_back_does_not_revive_an_expired_key() {
+fn a_clock_that_is_set_back_does_not_revive_an_expired_key() {
     let world = World::new();
-    // One is rejected from the cache, and the other, which was never used, from the store.
+    // One key is rejected from the cache. The other was never used, and is rejected from the store.
     let (cached, cold) = (issue_brief(&world), issue_brief(&world));
     world.verify(&cached.token).unwrap();
     for issued in [&cached, &cold] {
@@ -73,20 +73,20 @@ fn a_clock_that_goes_back_does_not_revive_an_expired_key() {
     assert!(!world.keys.verifier().is_current(&caller));
     let list = block_on(world.keys.issuer().list(&caller, ListKeys::new()));
     assert!(matches!(list, Err(IssueError::CallerInactive)));
-    // A new key is dated by the clock.
+    // The creation time of a new key comes from the clock.
     let new = world.issue();
     assert_eq!(new.key.created_at().as_millis(), world.clock.millis());
-    // Another process has not seen the later time.
+    // Another process has not observed the later time.
     let other = world.reopened(|config| config);
     other.verify(&cached.token).unwrap();
 }
 
 #[test]
-fn a_key_that_expires_unnoticed_is_not_revived_either() {
+fn a_key_that_expires_unobserved_is_not_revived_either() {
     let world = World::new();
     let issued = issue_brief(&world);
     world.clock.adjust(1_000);
-    // Any operation of the issuer notices the time, and so does the background thread.
+    // Every operation of the issuer observes the time, and so does the background thread.
     world.find(&world.issue().key.id);
     world.clock.adjust(-1_000);
     assert_eq!(world.denied(&issued.token), Denied::Expired(issued.key.id));

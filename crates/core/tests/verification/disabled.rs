@@ -1,6 +1,9 @@
 //! Disabled keys, and updates that other instances over the same store see.
 
-use keywright_core::{Denied, Expiry, KeyId, KeyUpdate, NewKey, Timestamp, store::Lease};
+use keywright_core::{
+    Denied, Expiry, IssueError, KeyId, KeyUpdate, NewKey, NewRotation, Timestamp, store::Lease,
+};
+use pollster::block_on;
 
 use crate::world::{World, forge, name};
 
@@ -68,6 +71,28 @@ fn a_use_of_a_disabled_key_is_not_recorded() {
     world.denied(&issued.token);
     world.denied(&issued.token);
     assert_eq!(world.find(&issued.key.id).last_used_at, None);
+}
+
+#[test]
+fn a_caller_whose_key_is_paused_after_its_verification_can_do_nothing() {
+    let world = World::new();
+    let issued = world.issue();
+    let caller = world.verify(&issued.token).unwrap().caller();
+    let (issuer, id) = (world.keys.issuer(), issued.key.id);
+    let create = || block_on(issuer.create(&caller, NewKey::new(name("n")))).map(drop);
+    let rotate = || block_on(issuer.rotate(&caller, &id, &NewRotation::new())).map(drop);
+    // Right before the store changes anything.
+    for attempt in [&create as &dyn Fn() -> Result<(), IssueError>, &rotate] {
+        let other = world.clone();
+        world
+            .store
+            .before_insert(move || set_enabled(&other, &id, false));
+        assert!(matches!(attempt(), Err(IssueError::CallerInactive)));
+        assert!(matches!(attempt(), Err(IssueError::CallerInactive)));
+        set_enabled(&world, &id, true);
+    }
+    create().unwrap();
+    rotate().unwrap();
 }
 
 #[test]

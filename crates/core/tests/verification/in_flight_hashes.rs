@@ -1,4 +1,4 @@
-//! Runs of Argon2 that several verifications share, or that no verification waits for any more.
+//! Runs of Argon2 that several verifications share, or that no verification awaits any longer.
 
 use std::{
     pin::Pin,
@@ -166,7 +166,7 @@ fn creations_of_one_workspace_do_not_deny_those_of_another() {
     for creation in &mut hostile {
         assert!(creation.as_mut().poll(&mut context()).is_pending());
     }
-    // Two of the four places are a fair share.
+    // Two of the four places are the fair share of each workspace.
     let mut others: Vec<_> = (0..3).map(|_| creation_in(&world, "acme")).collect();
     for (number, creation) in others.iter_mut().enumerate() {
         let result = creation.as_mut().poll(&mut context());

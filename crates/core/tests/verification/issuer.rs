@@ -257,7 +257,8 @@ fn a_caller_that_another_instance_verified_is_rejected_by_every_operation() {
             );
         }
     }
-    // The host's own word counts everywhere, and so does a clone of this instance.
+    // A caller that the host made is valid in every instance, and so is a caller from a clone of
+    // this instance.
     let own = world.verify(&issued.token).unwrap();
     let clone = world.keys.clone();
     assert!(clone.verifier().trusts(&own.caller()) && clone.verifier().has_verified(&own));
@@ -284,7 +285,7 @@ fn opening_an_empty_store_does_not_claim_it_for_a_prefix() {
     let issued = block_on(acme.issuer().create(&operator(), new())).unwrap();
     assert!(issued.token.expose().starts_with("acme_"));
 
-    // The first creation has claimed the store, also against programs that have it open already.
+    // The first creation has claimed the store, even from programs that already have it open.
     let error = block_on(world.keys.issuer().create(&operator(), new()));
     let message = "the store's keys begin with acme_, not with sk_";
     assert_eq!(error.map(|_| ()).unwrap_err().to_string(), message);
@@ -308,7 +309,7 @@ fn a_creation_that_is_not_permitted_claims_nothing() {
 }
 
 #[test]
-fn of_concurrent_first_creations_with_different_prefixes_one_prefix_wins() {
+fn one_prefix_wins_when_first_creations_with_different_prefixes_are_concurrent() {
     let world = World::new();
     let prefixes = ["aa", "bb", "cc", "dd"];
     let opened = prefixes.map(|prefix| open_with_prefix(&world, prefix).unwrap());

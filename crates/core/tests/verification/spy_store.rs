@@ -37,7 +37,7 @@ pub(crate) struct SpyStore {
     before_touch: Hook,
     touches_to_fail: AtomicU64,
     touch_calls: AtomicU64,
-    /// Whether writes of last uses are never answered.
+    /// Whether writes of last uses never complete.
     stalls: AtomicBool,
     /// The errors of the next updates and revocations, in reverse order.
     failures: Mutex<Vec<StoreErrorKind>>,
@@ -141,7 +141,7 @@ impl SpyStore {
         self.touch_calls.load(Ordering::SeqCst)
     }
 
-    /// Makes writes of last uses wait for ever.
+    /// Makes writes of last uses wait forever.
     pub(crate) fn stall_touches(&self) {
         self.stalls.store(true, Ordering::SeqCst);
     }

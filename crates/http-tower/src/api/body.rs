@@ -27,7 +27,7 @@ pub(super) async fn object(
     Ok((object, text))
 }
 
-/// Reads a JSON object that may be left out, or be `null`. Returns it with its text.
+/// Reads an optional JSON object, which may also be `null`. Returns it with its text.
 pub(super) async fn optional_object(
     headers: &HeaderMap,
     body: impl RequestBody,
@@ -43,8 +43,8 @@ pub(super) async fn optional_object(
     Ok((object, bytes))
 }
 
-/// Reads the body of a request that has none by its contract. Returns the fields of a JSON object,
-/// and none for an empty body. Clients send `{}` here, some of them without its media type.
+/// Reads the body of a request that should have none. Returns the fields of a JSON object, or no
+/// fields if the body is empty. Some clients send `{}` here, with or without its media type.
 pub(super) async fn unexpected_object(
     headers: &HeaderMap,
     body: impl RequestBody,
@@ -60,7 +60,7 @@ pub(super) async fn unexpected_object(
     }
 }
 
-/// Reads the bytes of a body, unless it announces that it is too long.
+/// Reads the bytes of a body, unless its announced length is over the limit.
 async fn bytes(headers: &HeaderMap, body: impl RequestBody) -> Result<Bytes, ApiError> {
     if announced_length(headers, &body) > MAX_BODY_LENGTH as u64 {
         return Err(ApiError::body_too_large());

@@ -33,9 +33,9 @@ impl Fields {
         }
     }
 
-    /// Reads a field, and records the error if it is not valid. A field with the value `null` is
-    /// one that was left out: responses contain nulls, and the JSON libraries of many languages
-    /// send them for values that they do not have.
+    /// Reads a field, and records the error if it is not valid. A field with the value `null`
+    /// counts as missing: responses contain nulls, and many JSON libraries send `null` for a
+    /// missing value.
     pub(super) fn read<T>(
         &mut self,
         field: &'static str,
@@ -87,7 +87,7 @@ impl Fields {
         parsed.map_err(|message| self.reject(field, message)).ok()
     }
 
-    /// Reads a field that may be left out.
+    /// Reads an optional field.
     pub(super) fn optional<T>(
         &mut self,
         field: &'static str,
@@ -170,13 +170,13 @@ impl Fields {
         });
     }
 
-    /// Removes a field without reading it. Returns whether the body had it.
+    /// Removes a field without reading it. Returns whether the body contained the field.
     pub(super) fn take(&mut self, field: &str) -> bool {
         self.unread.remove(field).is_some()
     }
 
-    /// Records the error of a field that is missing, unless the body has another error: an unknown
-    /// field, or one that is not valid. That error is the cause.
+    /// Records the error of a missing field, unless the body has an unknown or invalid field. That
+    /// error is then the more likely cause.
     pub(super) fn reject_if_valid(&mut self, field: &'static str, message: impl Into<String>) {
         if self.unread.is_empty() && self.errors.is_empty() {
             self.reject(field, message);

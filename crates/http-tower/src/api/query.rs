@@ -76,7 +76,7 @@ fn is_utf8(query: &str) -> bool {
     std::str::from_utf8(&decoded).is_ok()
 }
 
-/// Parses a boolean, in the spellings of JSON, Python and C.
+/// Parses a boolean, as JSON, Python or C writes it.
 pub(super) fn boolean(text: &str) -> Option<bool> {
     match text {
         "true" | "True" | "1" => Some(true),

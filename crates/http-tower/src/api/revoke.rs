@@ -53,8 +53,8 @@ pub(super) fn parse(query: Option<&str>) -> Result<Reach, ApiError> {
     Ok(reach)
 }
 
-/// Rejects a body with fields. A client that puts `cascade` there expects more to be revoked than
-/// would be.
+/// Rejects a body with fields. A client that sends `cascade` in the body expects more keys to be
+/// revoked than the request would revoke.
 fn reject_fields(body: Map<String, Value>) -> Result<(), ApiError> {
     let mut fields = Fields::new(body);
     if fields.take(CASCADE) {

@@ -119,7 +119,7 @@ fn method_not_allowed(route: Route) -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
-        "this path has no such method",
+        "this path does not support the method",
     )
     .with_header(header::ALLOW, HeaderValue::from_static(route.allow()))
 }

@@ -27,7 +27,7 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 ///
 /// The service authenticates its callers itself, like [`AuthLayer`], so a host mounts it next to
 /// its own routes and not behind a layer. If the host has put a [`Caller`](keywright_core::Caller)
-/// into the request's extensions, the service uses that. It ignores one that another
+/// into the request's extensions, the service uses that. It ignores a caller that another
 /// [`Keywright`] has verified.
 ///
 /// | endpoint | permission | response |
@@ -56,17 +56,18 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 /// With `Idempotency-Key` on create and rotate, a repeat of the request within 24 hours changes
 /// nothing: the response is 200 with the key and without its token.
 ///
-/// In the bodies of the other requests, `null` for a field means that it was left out.
+/// In the bodies of the other requests, a field with the value `null` counts as missing.
 ///
 /// Every response has `Cache-Control: no-store` and `X-Request-Id`. Errors are JSON (`statusCode`,
 /// `message`, `error`, `code`, `requestId`, and on validation `errors`), or RFC 9457 if `Accept`
 /// names `application/problem+json`.
 ///
-/// A request that is rejected before its body was read receives its response at once, and the rest
-/// of its body is dropped. hyper then closes the connection, and a proxy or client that is still
-/// sending may see a reset instead of the response. Let an HTTP/1.1 server read on for a bounded
-/// amount and time, as `crates/server/src/drain.rs` in the repository does. That takes a timer and
-/// a task, and this crate depends on no runtime.
+/// If the service rejects a request before it has read the body, it responds at once and drops the
+/// rest of the body. hyper then closes the connection, and a proxy or client that is still sending
+/// may receive a reset instead of the response. An HTTP/1.1 server should therefore discard the
+/// rest of the body, up to a limit on its length and on the time. See `crates/server/src/drain.rs`
+/// in the repository. This crate does not, because that takes a timer and a task, and the crate
+/// depends on no runtime.
 ///
 /// ```
 /// # fn router(keys: &keywright_core::Keywright) -> axum::Router {
@@ -79,11 +80,11 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 pub struct ApiKeys(Arc<Context>);
 
 impl ApiKeys {
-    /// The paths of the endpoints below the mount point, as templates: `/{id}/rotate`, for example.
+    /// The path templates of the endpoints below the mount point, such as `/{id}/rotate`.
     ///
-    /// A host that registers each of them, instead of everything below the mount point, gets the
-    /// template of a request from its router, for logs and metrics. The paths of requests are
-    /// unsuitable for that, because they contain ids.
+    /// If you register each template, instead of everything below the mount point, your router
+    /// knows the template of a request. Use that in logs and metrics, because the path of a request
+    /// contains an id.
     ///
     /// ```
     /// # use keywright_core::Keywright;

@@ -80,13 +80,13 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
 const DUPLICATE: &str = "duplicate field";
 
-/// How serde_json reports a nesting of more than [`MAX_DEPTH`].
+/// The message of serde_json for a nesting deeper than [`MAX_DEPTH`].
 const TOO_DEEP: &str = "recursion limit exceeded";
 
-/// How deep the arrays and objects of a body may be nested: what serde_json accepts.
+/// The maximum nesting depth of arrays and objects in a body, which is the limit of serde_json.
 const MAX_DEPTH: usize = 127;
 
-/// The byte order marks of UTF-8 and of both orders of UTF-16.
+/// The byte order marks of UTF-8, UTF-16BE and UTF-16LE.
 const BYTE_ORDER_MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe"];
 
 /// Parses a JSON object. Returns `None` for `null`. The error message contains no byte of the text.
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_nested_too_deeply_is_said_to_be_that() {
+    fn the_error_of_a_body_that_is_nested_too_deeply_says_so() {
         for (depth, is_accepted) in [(MAX_DEPTH, true), (MAX_DEPTH + 1, false), (100_000, false)] {
             // The body itself is the first level.
             let nested = [b"[".repeat(depth - 1), b"]".repeat(depth - 1)].concat();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_named() {
+    fn the_error_of_a_body_with_a_byte_order_mark_says_so() {
         let message = "the body must be UTF-8 without a byte order mark";
         let utf_16 = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
             "\u{feff}{}".encode_utf16().flat_map(bytes).collect()

@@ -40,18 +40,18 @@ impl Authenticator {
         iter::once(&self.header).chain(&self.other_headers)
     }
 
-    /// Lets a request of the host's routes through, or returns why it is rejected.
+    /// Accepts a request to the host's routes, or returns the reason of the rejection.
     pub(super) async fn admit(&self, request: &mut Parts) -> Result<(), Rejection> {
         if self.allow_preflight && is_preflight(request) {
             self.mark_sensitive(&mut request.headers);
-            forget(&mut request.extensions);
+            remove_caller(&mut request.extensions);
             return Ok(());
         }
         match self.authenticate(request).await {
             Err(Rejection::Missing)
                 if self.is_optional && !self.has_credentials(&request.headers) =>
             {
-                forget(&mut request.extensions);
+                remove_caller(&mut request.extensions);
                 Ok(())
             }
             authenticated => authenticated.map(drop),
@@ -59,7 +59,7 @@ impl Authenticator {
     }
 
     /// Returns the caller, and puts it into the request's extensions. A [`Caller`] that the host
-    /// has put there takes precedence over the header. One of another instance is removed.
+    /// has put there takes precedence over the header. A caller of another instance is removed.
     pub(crate) async fn authenticate(&self, request: &mut Parts) -> Result<Caller, Rejection> {
         self.mark_sensitive(&mut request.headers);
         self.remove_foreign(&mut request.extensions);
@@ -102,9 +102,9 @@ impl Authenticator {
         })
     }
 
-    /// Marks every value of the headers that may contain a token as sensitive, which keeps it out
-    /// of the log of a host that prints the headers. Clients send tokens in `Authorization` even
-    /// to a layer that reads another header.
+    /// Marks each value of a header that may contain a token as sensitive, so that a host that logs
+    /// headers does not log the token. Clients send tokens in `Authorization` even to a layer that
+    /// reads another header.
     fn mark_sensitive(&self, headers: &mut HeaderMap) {
         for (name, value) in headers.iter_mut() {
             if *name == header::AUTHORIZATION || self.headers().any(|header| header == name) {
@@ -113,8 +113,9 @@ impl Authenticator {
         }
     }
 
-    /// Removes a caller and a key that another instance has verified: the layer of another
-    /// [`Keywright`](keywright_core::Keywright) around this one. Its keys mean nothing here.
+    /// Removes a caller and a key that the layer of another
+    /// [`Keywright`](keywright_core::Keywright), outside this layer, has verified. Its keys are not
+    /// valid here.
     fn remove_foreign(&self, extensions: &mut Extensions) {
         let caller = extensions.get::<Caller>();
         if caller.is_some_and(|caller| !self.verifier.trusts(caller)) {
@@ -171,9 +172,8 @@ impl Authenticator {
     }
 }
 
-/// Removes the caller of a request that passes unauthenticated. Nothing was checked, so nothing may
-/// look as if it was.
-fn forget(extensions: &mut Extensions) {
+/// Removes the caller from a request that the layer does not authenticate.
+fn remove_caller(extensions: &mut Extensions) {
     extensions.remove::<Caller>();
     extensions.remove::<Verified>();
 }
@@ -192,8 +192,8 @@ fn log(error: &VerifyError) {
 }
 
 /// Returns the token of `Bearer <token>` (RFC 6750, section 2.1), which may be empty. The scheme is
-/// case-insensitive. Returns `None` for another scheme and for a bare token, which are not
-/// credentials of this scheme (section 3.1).
+/// case-insensitive. Returns `None` for another scheme or a bare token, since neither is a
+/// credential of this scheme (section 3.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_first_chunk::<6>()?;
     let token = rest.trim_ascii_start();

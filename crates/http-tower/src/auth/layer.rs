@@ -17,14 +17,15 @@ use crate::error::Challenge;
 /// [`Caller`](keywright_core::Caller) and the [`Verified`](keywright_core::Verified) key into the
 /// request's extensions. It never reads a token from the query string. If the host has already put
 /// a `Caller` there (from a session or mTLS, for example), the layer uses that and ignores the
-/// header. It ignores the `Caller` of a layer of another [`Keywright`](keywright_core::Keywright),
-/// removes it and reads the header itself.
+/// header. It removes a `Caller` from the layer of another
+/// [`Keywright`](keywright_core::Keywright), and reads the header.
 ///
-/// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in
-/// [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed and unknown tokens, and
-/// those of revoked, expired and disabled keys, all get the same response. No credentials, another
-/// scheme than `Bearer` and a bare token get a response that names the expected form. In front of a
-/// gRPC service, [`for_grpc`](Self::for_grpc) makes the layer respond with a gRPC status.
+/// A rejected request gets 401, 403, 400 or 503 as JSON, with `WWW-Authenticate` as in [RFC
+/// 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3). Malformed and unknown tokens, and those
+/// of revoked, expired and disabled keys, all get the same response. If the request has no
+/// credentials, another scheme than `Bearer` or a bare token, the response names the expected form.
+/// For a gRPC service, use [`for_grpc`](Self::for_grpc): the layer then responds with a gRPC
+/// status.
 ///
 /// A key that is restricted to addresses passes only if the request has a
 /// [`ClientIp`](crate::ClientIp) in its extensions, which the host or a
@@ -65,17 +66,18 @@ impl AuthLayer {
 
     /// Requires this permission of every caller.
     ///
-    /// A `test` key with the permission passes, too. Where it must not, as on routes that charge
-    /// cards or send mail, add [`require_environment`](Self::require_environment).
+    /// The layer also accepts a `test` key that has the permission. On routes where it must not,
+    /// such as those that charge cards or send mail, add
+    /// [`require_environment`](Self::require_environment).
     pub fn require(self, permission: Permission) -> Self {
         self.with(|settings| settings.required = Some(permission))
     }
 
-    /// Requires callers of exactly this environment. Others get 403 with the code
-    /// `environment_not_permitted`.
+    /// Requires the caller's environment to be exactly this one. Other callers receive 403 with the
+    /// code `environment_not_permitted`.
     ///
-    /// Without this, keys of both environments pass, and the routes must look at
-    /// [`Caller::environment`](keywright_core::Caller::environment) themselves.
+    /// Without this, the layer accepts keys of both environments, and the routes must check
+    /// [`Caller::environment`](keywright_core::Caller::environment).
     ///
     /// ```
     /// use keywright_core::{Environment, Verifier};
@@ -198,14 +200,14 @@ impl AuthLayer {
         Ok(self.with(|settings| realm.clone_into(&mut settings.challenge.realm)))
     }
 
-    /// Lets CORS preflights through without authentication, because browsers send them without
+    /// Passes CORS preflights on without authentication, because browsers send them without
     /// credentials. A preflight is an `OPTIONS` request with `Origin` and
-    /// `Access-Control-Request-Method`. It passes without a `Caller`.
+    /// `Access-Control-Request-Method`. The request that is passed on has no `Caller`.
     ///
-    /// Only needed where the service that answers preflights is behind this layer. Put the
-    /// `CorsLayer` of [tower-http] around this layer instead where you can: it then answers the
-    /// preflights itself, and its headers are also on rejections, so that scripts can read them.
-    /// In axum, the layer that is added last is outside:
+    /// You need this only if the service that responds to preflights is behind this layer. If you
+    /// can, put the `CorsLayer` of [tower-http] around this layer instead. It then responds to
+    /// preflights before they reach this layer, and adds its headers to rejections, so that scripts
+    /// can read them. In axum, the layer that is added last is the outermost:
     ///
     /// ```
     /// use axum::{Router, routing::get};
@@ -228,7 +230,7 @@ impl AuthLayer {
     /// # }
     /// ```
     ///
-    /// [`ApiKeys`](crate::ApiKeys) answers `OPTIONS` without authentication anyway.
+    /// [`ApiKeys`](crate::ApiKeys) always responds to `OPTIONS` without authentication.
     ///
     /// [tower-http]: https://docs.rs/tower-http
     pub fn allow_preflight(self) -> Self {

@@ -119,7 +119,7 @@ impl ApiError {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
-            "something went wrong",
+            "internal server error",
         )
     }
 
@@ -139,13 +139,14 @@ impl ApiError {
         self
     }
 
-    /// Sets the error behind a failure of the host, for the log. The response does not contain it.
+    /// Sets the cause of a failure on the host's side, for the log. The response does not contain
+    /// it.
     pub(super) fn with_cause(mut self, cause: String) -> Self {
         self.0.cause = Some(cause);
         self
     }
 
-    /// Returns the error behind a failure of the host, if there is one.
+    /// Returns the cause of a failure on the host's side, if there is one.
     pub(crate) fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
     }

@@ -71,7 +71,7 @@ impl Challenge {
     }
 
     /// 401: the request has no credentials of this scheme. The challenge has no `error`, because
-    /// the client has not tried the scheme (RFC 6750, section 3.1).
+    /// the client did not use the scheme (RFC 6750, section 3.1).
     fn missing_token<'a>(&self, headers: impl IntoIterator<Item = &'a HeaderName>) -> ApiError {
         let forms = headers.into_iter().map(|header| {
             if header == header::AUTHORIZATION {

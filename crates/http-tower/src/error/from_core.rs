@@ -13,7 +13,8 @@ use keywright_core::{
 use super::{api_error::ApiError, challenge::Challenge, format::ResponseFormat};
 
 impl Challenge {
-    /// Converts an error of the issuer. One that the host must mend has its cause, for the log.
+    /// Converts an error of the issuer. An error that the host must fix includes its cause, for the
+    /// log.
     pub(crate) fn issue_error(&self, error: &IssueError) -> ApiError {
         match error {
             IssueError::NotPermitted(missing) => self.insufficient_scope(missing),

@@ -27,7 +27,7 @@ pub(super) fn list() -> [Parameter; 6] {
     [
         query(
             "page",
-            "The number of the page. The default is 1, the first page. Not with `cursor`.",
+            "The number of the page. The default is 1. Cannot be combined with `cursor`.",
             integer().maximum(Some(u32::MAX)),
         ),
         query(
@@ -40,7 +40,7 @@ pub(super) fn list() -> [Parameter; 6] {
         ),
         query(
             "search",
-            "Only keys whose name contains this text. Case is ignored.",
+            "Only keys whose name contains this text. Ignores case and Unicode normalisation.",
             string().max_length(Some(MAX_SEARCH_LENGTH)),
         ),
         query(
@@ -59,7 +59,7 @@ pub(super) fn list() -> [Parameter; 6] {
         query(
             "cursor",
             "The `nextCursor` of an earlier page with the same `search`, `status` and \
-             `owner`. Not with `page`.",
+             `owner`. Cannot be combined with `page`.",
             string().min_length(Some(1)),
         ),
     ]
@@ -69,8 +69,8 @@ pub(super) fn list() -> [Parameter; 6] {
 pub(super) fn cascade() -> Parameter {
     query(
         "cascade",
-        "Whether to revoke also all descendants of the key: the keys that it created or was rotated \
-         into, at any depth. The default is `false`.",
+        "Whether to also revoke all descendants of the key, at any depth: the keys that it created, \
+         its successors, and the keys that it received by rotating others. The default is `false`.",
         ObjectBuilder::new().schema_type(Type::Boolean),
     )
 }

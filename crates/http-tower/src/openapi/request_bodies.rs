@@ -121,7 +121,7 @@ fn overlap() -> Schema {
     OneOfBuilder::new()
         .description(Some(
             "How long the old key remains valid: `now`, `24h` (the default), or a number of seconds. \
-             `now` and 0 revoke it.",
+             `now` and 0 revoke it at once.",
         ))
         .item(named)
         .item(seconds)

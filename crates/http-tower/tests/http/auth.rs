@@ -71,7 +71,7 @@ async fn a_request_without_a_token_gets_a_challenge_without_an_error() {
 }
 
 #[tokio::test]
-async fn another_scheme_or_a_bare_token_is_answered_like_missing_credentials_and_names_bearer() {
+async fn another_scheme_or_a_bare_token_counts_as_missing_credentials() {
     let keys = library().await;
     let issued = issue(&keys, "*").await;
     let token = issued.token.expose();
@@ -243,7 +243,7 @@ async fn an_expired_caller_of_the_host_is_rejected() {
 }
 
 #[tokio::test]
-async fn no_header_with_a_token_is_printed_in_clear_with_or_without_a_caller_of_the_host() {
+async fn every_header_with_a_token_is_sensitive_with_or_without_a_caller_of_the_host() {
     let keys = library().await;
     let issued = issue(&keys, "*").await;
     let bearer = format!("Bearer {}", issued.token.expose());
@@ -289,7 +289,7 @@ async fn no_header_with_a_token_is_printed_in_clear_with_or_without_a_caller_of_
 }
 
 #[tokio::test]
-async fn a_test_key_does_not_pass_a_route_that_requires_the_live_environment() {
+async fn a_test_key_is_rejected_by_a_route_that_requires_the_live_environment() {
     let keys = library().await;
     let operator = Caller::new(Workspace::parse("acme").unwrap(), "*".parse().unwrap());
     for (required, environment, status) in [
@@ -376,7 +376,7 @@ async fn a_layer_can_read_the_token_from_another_header() {
     assert!(layer(&keys).with_realm("a\"b").is_err());
 }
 
-/// Calls a service behind two layers, the first of them outside.
+/// Calls a service behind two layers. The first is the outer one.
 async fn through_both(outer: &AuthLayer, inner: &AuthLayer, token: Option<&str>) -> TestResponse {
     let service = inner.layer(service_fn(async |request: Request<Body>| {
         let caller = request.extensions().get::<Caller>().unwrap();
@@ -393,20 +393,20 @@ async fn through_both(outer: &AuthLayer, inner: &AuthLayer, token: Option<&str>)
 }
 
 #[tokio::test]
-async fn a_key_of_another_instance_in_the_same_host_does_not_pass_a_layer() {
+async fn a_layer_rejects_a_key_of_another_instance_in_the_same_host() {
     let [partners, admin] = [library().await, library().await];
     let [partner, operator] = [issue(&partners, "*").await, issue(&admin, "*").await];
     let guard = layer(&admin).require("admin:write".parse().unwrap());
-    // The outer layer accepts the key and leaves its caller, which may do anything there.
+    // The outer layer accepts the key and adds its caller, which has every permission there.
     let response = through_both(&layer(&partners), &guard, Some(partner.token.expose())).await;
     assert_eq!(response.status, StatusCode::UNAUTHORIZED);
     assert_eq!(response.json()["code"], "invalid_token");
-    // The endpoints do not trust it either.
+    // The endpoints ignore that caller as well.
     let endpoints = layer(&partners).layer(ApiKeys::nested(&admin, ""));
     let body = Body::from(r#"{"name":"n"}"#);
     let response = send(endpoints, post(partner.token.expose(), body)).await;
     assert_eq!(response.json()["code"], "invalid_token");
-    // Neither does a layer that finds no token: the caller was authenticated by another header.
+    // So does a layer that finds no token, because the caller was authenticated by another header.
     let header = HeaderName::from_static("x-partner-key");
     let by_header = layer(&partners).with_header(header);
     let mut sent = request(&[("x-partner-key", partner.token.expose().as_bytes())]);
@@ -415,7 +415,7 @@ async fn a_key_of_another_instance_in_the_same_host_does_not_pass_a_layer() {
     })));
     let response = send(service.clone(), sent).await;
     assert_eq!(response.json()["code"], "missing_token");
-    // A request may carry a key for each of them.
+    // A request may contain a key for each of them.
     let bearer = format!("Bearer {}", operator.token.expose());
     sent = request(&[
         ("x-partner-key", partner.token.expose().as_bytes()),
@@ -445,7 +445,7 @@ async fn layers_of_one_instance_share_a_caller_and_two_instances_on_one_store_do
 
 const ORIGIN: &str = "https://app.example";
 
-/// An OPTIONS request with these headers.
+/// Returns an `OPTIONS` request with these headers.
 fn options(headers: &[(&'static str, &'static str)]) -> Request<Body> {
     let headers = headers
         .iter()
@@ -464,7 +464,7 @@ fn preflight() -> Request<Body> {
 }
 
 #[tokio::test]
-async fn a_browser_reads_answers_and_rejections_where_cors_is_outside_or_preflights_pass() {
+async fn a_browser_can_read_a_rejection_only_if_cors_is_outside_the_layer() {
     let keys = library().await;
     let issued = issue(&keys, "calls:read").await;
     let bearer = format!("Bearer {}", issued.token.expose());
@@ -496,7 +496,7 @@ async fn a_browser_reads_answers_and_rejections_where_cors_is_outside_or_preflig
             200,
             false,
         ),
-        // This is the mistake that the docs of `allow_preflight` warn of.
+        // The docs of `allow_preflight` warn of this mistake.
         (route.layer(cors).layer(auth), 401, false),
     ] {
         let response = send(app.clone(), preflight()).await;
@@ -514,7 +514,7 @@ async fn a_browser_reads_answers_and_rejections_where_cors_is_outside_or_preflig
 }
 
 #[tokio::test]
-async fn only_a_preflight_passes_without_authentication_and_it_has_no_caller() {
+async fn only_a_preflight_is_passed_on_without_authentication_and_it_has_no_caller() {
     let keys = library().await;
     let auth = layer(&keys).allow_preflight();
     let service = auth.layer(service_fn(async |request: Request<Body>| {

@@ -342,7 +342,7 @@ async fn every_error_has_the_same_content_in_both_formats() {
 }
 
 #[tokio::test]
-async fn null_for_an_optional_field_means_that_it_was_left_out_except_in_an_update() {
+async fn every_body_but_an_update_treats_null_for_an_optional_field_as_missing() {
     let (keys, client) = acme().await;
     let mut plain = client
         .send("POST", "/", Some(json!({"name": "n"})))
@@ -408,7 +408,7 @@ async fn null_for_an_optional_field_means_that_it_was_left_out_except_in_an_upda
         assert_eq!(response.status, StatusCode::BAD_REQUEST, "{body}");
         assert_eq!(response.json()["message"], message, "{body}");
     }
-    // An unknown field is unknown with any value.
+    // An unknown field is rejected with any value.
     let response = client
         .send("POST", "/", Some(json!({"name": "n", "x": null})))
         .await;

@@ -73,13 +73,13 @@ async fn a_token_is_rejected_with_503_while_the_hash_queue_is_full_and_accepted_
         blocked,
         gate: Mutex::new(gate),
     }));
-    // One hash blocks each thread of the pool, which has as many as there are cores. A verification
-    // takes the one place for verifications.
+    // One hash blocks each thread of the pool, which has one thread a core. A verification takes
+    // the only place for verifications in the queue.
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let mut creations = Vec::new();
     for _ in 0..threads {
         let mut creation = Box::pin(keys.issuer().create(&operator, new()));
-        // A hash may be ready before its task waits for it, and then it wakes nothing.
+        // A hash that is ready before its task waits for it wakes no task.
         let mut context = Context::from_waker(&waker);
         while creation.as_mut().poll(&mut context).is_ready() {
             creation = Box::pin(keys.issuer().create(&operator, new()));

@@ -321,7 +321,7 @@ async fn head_has_the_headers_of_get_and_options_lists_the_methods() {
 }
 
 #[tokio::test]
-async fn a_boolean_in_a_query_is_read_as_python_and_c_write_it() {
+async fn a_boolean_in_a_query_may_be_written_as_in_json_python_or_c() {
     let (_, client) = acme().await;
     for (value, is_cascade) in [
         ("true", true),
@@ -352,7 +352,7 @@ async fn a_boolean_in_a_query_is_read_as_python_and_c_write_it() {
 }
 
 #[tokio::test]
-async fn a_cascade_in_the_body_of_a_revocation_is_refused_and_not_ignored() {
+async fn a_cascade_in_the_body_of_a_revocation_is_rejected_and_not_ignored() {
     let (_, client) = acme().await;
     let (id, _) = client.create(json!({"name": "n"})).await;
     let path = format!("/{id}");
@@ -400,7 +400,7 @@ async fn a_cascade_in_the_body_of_a_revocation_is_refused_and_not_ignored() {
 async fn a_search_finds_a_name_in_another_normalisation_form() {
     for (store, _folder) in stores() {
         let (_, client) = acme_on(store).await;
-        // As keyboards write it, and as macOS does.
+        // A keyboard produces the first form, and macOS the second.
         let names = ["café", "CAFE\u{301}"];
         for name in names {
             client.create(json!({"name": name})).await;
@@ -411,8 +411,7 @@ async fn a_search_finds_a_name_in_another_normalisation_form() {
                 .await;
             let page = response.json();
             assert_eq!(page["meta"]["total"], 2, "{search}");
-            // The names stay as they were written. Keys of one millisecond are in no particular
-            // order.
+            // The names are unchanged. Keys of one millisecond are in no particular order.
             for name in names {
                 let has_name = |key: &Value| key["name"] == name;
                 assert!(

@@ -93,12 +93,12 @@ fn every_schema_is_valid_and_every_example_matches_its_schema() {
     assert_eq!(examples, 13 + 5 + 2 * 12);
 }
 
-/// Constructs that generators of clients do not understand.
+/// The document avoids constructs that client generators do not support.
 #[test]
 fn no_schema_breaks_generated_clients() {
     let is_boolean = |value: &Value| value.is_boolean();
     walk(&document(), &mut |members| {
-        // OpenAPI Generator decodes only strings as an `enum`, and `const` is an `enum` to it.
+        // OpenAPI Generator supports only strings in an `enum`, and treats `const` as an `enum`.
         let values = members.get("enum").and_then(Value::as_array);
         assert!(
             !values.is_some_and(|values| values.iter().any(is_boolean)),
@@ -108,7 +108,7 @@ fn no_schema_breaks_generated_clients() {
         // openapi-typescript makes a property with a default required, openapi-python-client sends
         // the default of a parameter, and OpenAPI Generator writes Go that does not compile.
         assert!(!members.contains_key("default"), "{members:?}");
-        // OpenAPI Generator makes a type of it.
+        // OpenAPI Generator makes a separate type of it.
         assert!(!members.contains_key("not"), "{members:?}");
     });
 }

@@ -68,9 +68,10 @@ pub(crate) enum KeysCommand {
     ///
     ///     keywright keys purge --revoked-before 2026-01-31 --expired-before 2025-01-31
     ///
-    /// A key is kept if it was revoked or expired in the last 24 hours, or if a key
-    /// that it created or was rotated into is kept. If no key is left, the next start
-    /// of `keywright serve` creates a first key again.
+    /// A key is kept if it was revoked or expired in the last 24 hours, or if one of
+    /// its descendants is kept: its successor, a key that it created, or a key that
+    /// it received by rotating another. If no key is left, the next start of
+    /// `keywright serve` creates a first key again.
     #[command(verbatim_doc_comment)]
     Purge(PurgeOptions),
 }
@@ -279,7 +280,7 @@ pub(crate) struct RevokeOptions {
     )]
     pub(crate) id: Option<KeyId>,
 
-    /// Also revoke every key that the key created or was rotated into, at any depth
+    /// Also revoke all descendants: successors, and keys that it created or received
     #[arg(long, conflicts_with_all = ["all", "owner"])]
     pub(crate) cascade: bool,
 

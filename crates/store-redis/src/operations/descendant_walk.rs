@@ -1,22 +1,20 @@
 //! Deleting a record after all its descendants.
 //!
-//! A key may be on another server than its parent, or than the key that rotated its predecessor, so
-//! that they cannot change in one step. Both have registered the key as one that they received. The
-//! order of the steps ensures that a cascading revocation works even if a purge is interrupted
-//! between any two of them:
+//! A key has up to two receivers: its parent, and the key that rotated its predecessor. They may be
+//! on other servers, so they cannot change in one step with the key. Each receiver has registered
+//! the key. The order of the steps ensures that a cascading revocation works even if a purge is
+//! interrupted between any two of them:
 //!
-//! 1. Read the descendants of a key only when it has ended: it is revoked or has expired. It gets
-//!    no new ones then, unless an update lets it expire later.
+//! 1. Read the descendants of a key only if it has ended: it is revoked or has expired. It then
+//!    gets no new ones, unless an update lets it expire later.
 //! 2. If a registered key has no record, its insert may be in progress. Store a tombstone in its
 //!    place, so that the insert fails.
 //! 3. Delete the record with a script. The script checks again that the key has ended in time, that
-//!    its successor has no record, and that it has no registered keys other than those of this
-//!    walk.
-//! 4. Remove the key from those that its parent and the key that rotated its predecessor have
-//!    registered. If this step is missing, a later purge of these finds a registered key without a
-//!    record, and continues with step 2.
-//! 5. Remove the key from the indexes. If this step is missing, listings skip the entry and remove
-//!    it later.
+//!    its successor has no record, and that the walk has visited all keys that it has registered.
+//! 4. Remove the key from the keys that its receivers have registered. If this step is missing, a
+//!    later purge of a receiver finds a registered key without a record, and continues with step 2.
+//! 5. Remove the key from the indexes. If this step is missing, lists skip the entry and remove it
+//!    later.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -41,8 +39,8 @@ pub(super) struct DescendantWalk<'a> {
     path: Vec<Ancestor>,
     /// The ids of the keys on the path.
     on_path: HashSet<KeyId>,
-    /// The keys that this walk has deleted. A key can be reached twice: as a successor, and as a
-    /// key that another one received.
+    /// The keys that this walk has deleted. A walk can reach a key twice: as a successor, and as a
+    /// received key.
     deleted: HashSet<KeyId>,
     confirmation: Confirmation,
 }
@@ -54,7 +52,7 @@ struct Ancestor {
     /// The descendants that are not visited yet: each received key with its receiver, and the
     /// successor with `None`.
     unvisited: Vec<(KeyId, Option<KeyId>)>,
-    /// The keys that are registered as received.
+    /// The keys that this key has registered as received.
     received: Vec<KeyId>,
 }
 
@@ -221,7 +219,8 @@ impl<'a> DescendantWalk<'a> {
         }
     }
 
-    /// Removes a deleted key from those that its receivers have registered, and from the indexes.
+    /// Removes a deleted key from the keys that its receivers have registered, and from the
+    /// indexes.
     async fn remove_references(&mut self, id: &KeyId, header: &Header) -> Result<()> {
         let names = self.servers.names();
         let receivers = [header.parent, header.rotated_by];

@@ -24,7 +24,7 @@ pub(super) async fn find(
     find_in_lane(servers, lease, Lane::Single, servers.deadline(), id).await
 }
 
-/// Returns a record, as one of the many that a walk reads.
+/// Returns a record, over the connection for walks.
 pub(super) async fn find_in_walk(
     servers: &Arc<Servers>,
     lease: &Lease,

@@ -81,7 +81,7 @@ impl Walk {
         }
     }
 
-    /// Returns the number of keys that are missing from this many.
+    /// Returns how many of the `wanted` keys the walk has not found yet.
     fn missing(&self, wanted: u64) -> u64 {
         wanted.saturating_sub(self.keys.len() as u64)
     }
@@ -111,7 +111,7 @@ impl Walk {
 impl ListQuery<'_> {
     async fn page(&self) -> Result<Page<KeyId>> {
         let limit = self.list.limit;
-        // One more than the page shows whether there is another page.
+        // One key more than the page shows whether there is a next page.
         let wanted = u64::from(limit) + 1;
         match self.list.start {
             ListStart::After(id) => {
@@ -136,7 +136,7 @@ impl ListQuery<'_> {
         self.list.status.is_some() || self.search.is_some()
     }
 
-    /// Adds matching keys until there are `wanted`, or more by less than a step.
+    /// Adds matching keys until there are at least `wanted`. The last step may add a few more.
     async fn continue_walk(&self, walk: &mut Walk, wanted: u64) -> Result<()> {
         while walk.may_continue() && walk.missing(wanted) > 0 {
             let step = if self.is_filtered() {
@@ -150,9 +150,9 @@ impl ListQuery<'_> {
         Ok(())
     }
 
-    /// Returns up to `wanted` keys from an offset among those that match, and the number of all
-    /// that match, unless the walk ends before it has seen all. Holds at most a page and a step in
-    /// memory.
+    /// Returns up to `wanted` matching keys from an offset, and the number of all matching keys.
+    /// The number is `None` if the walk stops before it has read all entries. Holds at most a page
+    /// and a step in memory.
     async fn matching_at(&self, offset: u64, wanted: u64) -> Result<(Walk, Option<u64>)> {
         let mut walk = Walk::new(None, &self.context.servers);
         let mut total = 0;

@@ -1,4 +1,4 @@
-//! Checking that the servers can be reached.
+//! Checks that the servers can be reached.
 
 use std::sync::Arc;
 
@@ -13,14 +13,15 @@ use crate::{
 
 /// Sends one command to each primary.
 ///
-/// The name is that under which heartbeats are written, in a slot of the server. `GETEX` changes
-/// nothing here, but Redis treats it as a write, so a server that may not write rejects it.
+/// The command reads the name of the heartbeats, in a slot of the server. `GETEX` changes nothing
+/// here, but Redis treats it as a write, so a server that cannot accept writes rejects it.
 pub(crate) async fn ping(servers: &Arc<Servers>) -> Result<()> {
     let mut pings = JoinSet::new();
     for node in servers.primaries() {
         let servers = Arc::clone(servers);
         let name = node.endpoint.heartbeat();
-        // A slot has just moved to this server. The others show whether the store can be reached.
+        // This server has no slot yet, so it has no heartbeat name. The others show whether the
+        // store can be reached.
         if name.is_empty() {
             continue;
         }

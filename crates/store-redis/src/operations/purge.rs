@@ -29,7 +29,7 @@ const STEP: u64 = 512;
 /// Deletes records until the purge has reached its limit or no records are left. Returns how many
 /// were deleted.
 ///
-/// Once `caller` is dropped, no further record is deleted.
+/// Deletes no further record once `caller` is dropped.
 ///
 /// A purge of one workspace reads its index. A purge of all workspaces scans all servers. Each
 /// record is deleted after its descendants. If the result is 0, the purge has visited all records.

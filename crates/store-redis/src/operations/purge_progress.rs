@@ -22,7 +22,7 @@ pub(super) struct PurgeProgress {
     deleted: AtomicU32,
     /// Keys that must be kept. The walks do not visit the descendants of these keys again.
     kept: Mutex<HashSet<KeyId>>,
-    /// Dropped when the caller no longer waits for the purge.
+    /// The other end is dropped when the caller no longer waits for the purge.
     caller: Weak<()>,
 }
 

@@ -1,9 +1,9 @@
-//! Registering a new key with the key that receives its secret.
+//! Registers a new key with the key that receives its secret.
 //!
-//! A record may be on another server than its parent, or than the key that rotates its predecessor.
-//! So the receiving key registers the new id before the record is stored, in the same step in which
-//! it is checked. From then on, a cascade from the receiver finds the new key, or stores a
-//! tombstone in its place, so that the insert fails. A registered id without a record is harmless.
+//! The new key and its receiver may be on different servers. So the store checks the receiver and
+//! registers the new id with it in one step, before it stores the new record. From then on, a
+//! cascade from the receiver finds the new key, or stores a tombstone in its place, so that the
+//! insert fails. A registered id without a record is harmless.
 
 use std::sync::Arc;
 
@@ -51,8 +51,8 @@ pub(super) async fn register(
     }
 }
 
-/// Returns why an id is taken: by another record, or by the tombstone that a revocation of the
-/// receiver has stored meanwhile.
+/// Returns why an id is taken: by another record, or by a tombstone that a revocation of the
+/// receiver has stored since the registration.
 pub(super) async fn taken(servers: &Arc<Servers>, id: &KeyId) -> Result<StoreErrorKind> {
     match read_bytes(servers, id).await? {
         Value::BulkString(bytes) if record::decode(*id, &bytes) == Ok(Stored::Tombstone) => {

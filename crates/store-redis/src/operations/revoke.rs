@@ -29,7 +29,7 @@ struct RevokeReply {
     confirmation: Confirmation,
 }
 
-/// A descendant: a received key with the key that has registered it, or a successor with `None`.
+/// A descendant: a received key with its receiver, or a successor with `None`.
 type Descendant = (KeyId, Option<KeyId>);
 
 /// Revokes the keys that are not revoked yet.
@@ -74,7 +74,7 @@ async fn cascade(
     descendants: Vec<Descendant>,
     now: Timestamp,
 ) -> Result<(u64, Confirmation)> {
-    // A key may be both the successor of one descendant and received by another.
+    // A key may be the successor of one descendant and a received key of another.
     let mut seen = HashSet::new();
     let mut waiting = descendants;
     let mut running = JoinSet::new();

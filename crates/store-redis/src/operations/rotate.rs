@@ -23,8 +23,9 @@ use crate::{
 /// Inserts the successor and retires the predecessor in one step.
 ///
 /// A successor has its predecessor's routing tag, so the two are in one slot. The key that requests
-/// the rotation may be in another one. It is checked before that step instead of in it, and
-/// registers the successor as received, so that a cascade from it finds the successor.
+/// the rotation may be in another slot. So the store checks that key before the step instead of in
+/// it. The check also registers the successor with that key, so that a cascade from it finds the
+/// successor.
 pub(crate) async fn rotate(
     servers: &Arc<Servers>,
     lease: &Lease,

@@ -20,7 +20,7 @@ pub(super) async fn read_bytes(servers: &Arc<Servers>, id: &KeyId) -> Result<Val
     read_bytes_in_lane(servers, Lane::Single, id).await
 }
 
-/// Returns the value under the name of a record, as one of the many that a walk reads.
+/// Returns the value under the name of a record, over the connection for walks.
 pub(super) async fn read_bytes_in_walk(servers: &Arc<Servers>, id: &KeyId) -> Result<Value> {
     read_bytes_in_lane(servers, Lane::Walk, id).await
 }
@@ -82,7 +82,7 @@ pub(super) fn encode(record: &Record) -> Result<Vec<u8>> {
     record::encode(record).ok_or(Error::TooLarge)
 }
 
-/// Parses an id in an index or among the keys that a key has received.
+/// Parses an id from an index, or from the set of keys that a key has received.
 pub(super) fn parse_id(value: &Value) -> Option<KeyId> {
     match value {
         Value::BulkString(id) => KeyId::from_bytes(id).ok(),

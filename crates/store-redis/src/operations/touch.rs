@@ -15,10 +15,11 @@ use crate::{
 /// The maximum number of times that are written concurrently.
 const CONCURRENCY: usize = 256;
 
-/// Moves the times of last use forward. All share the deadline of one call.
+/// Moves the times of last use forward. All writes share the deadline of one call.
 ///
-/// A damaged key does not keep the others from being written. The call ends at the first use that
-/// cannot be written for another reason, so that a caller with a deadline does not wait for each.
+/// A damaged key fails the call after all other keys are written. The call ends at the first use
+/// that cannot be written for another reason, so that a caller with a deadline does not wait for
+/// each use.
 pub(crate) async fn touch(servers: &Arc<Servers>, uses: &[(KeyId, Timestamp)]) -> Result<()> {
     let deadline = servers.deadline();
     let mut latest: HashMap<KeyId, Timestamp> = HashMap::new();

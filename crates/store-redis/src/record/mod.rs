@@ -29,10 +29,10 @@
 //! Numbers are big-endian. The key's id is not encoded: the record's name contains it. Each record
 //! has exactly one encoding.
 //!
-//! A single zero byte is a tombstone. It takes the place of a record that must never be inserted: a
-//! key had registered that it would receive the secret, and was revoked with all its descendants
-//! before the record was written. A purge stores tombstones for the same reason, with a time to
-//! live of a day.
+//! A single zero byte is a tombstone. It takes the place of a record that must never be inserted,
+//! because its receiver registered the key and was then revoked with all its descendants, before
+//! the record was written. A purge stores tombstones for the same reason, with a time to live of a
+//! day.
 
 pub(crate) mod layout;
 

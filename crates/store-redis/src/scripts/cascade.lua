@@ -12,8 +12,8 @@ end
 if not is_whole(record) then
   return {CORRUPT}
 end
--- The id may have been registered by another key, too, whose insert then failed because the id was
--- taken.
+-- If the record names another receiver, the insert that registered the id with this receiver has
+-- failed, because the id was taken.
 if ARGV[2] ~= '' and not was_received_by(record, ARGV[2]) then
   return {NOT_FOUND}
 end

@@ -2,8 +2,8 @@
 -- from it. Returns the record.
 -- KEYS: the record, the keys that it received, its last use[, its successor's record].
 -- ARGV: the time before which the key must have been revoked, the time before which it must have
--- expired instead, the workspace or '', the successor, the registered keys that have no record any
--- more.
+-- expired instead, the workspace or '', the successor, the registered keys that no longer have a
+-- record.
 local record = redis.call('GET', KEYS[1])
 if not record or record == TOMBSTONE then
   return {NOT_FOUND}
@@ -24,7 +24,7 @@ end
 for index = 5, #ARGV do
   redis.call('SREM', KEYS[2], ARGV[index])
 end
--- Any registered key that is left keeps the record.
+-- If a registered key is left, keep the record.
 if redis.call('EXISTS', KEYS[2]) == 1 then
   return {CONFLICT}
 end

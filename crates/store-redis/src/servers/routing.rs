@@ -73,7 +73,7 @@ impl Servers {
         }
     }
 
-    /// Sends a reading command of a walk to one server, and retries until the deadline.
+    /// Sends a read command of a walk to one server, and retries until the deadline.
     pub(crate) async fn run_at(&self, node: &Node, command: &redis::Cmd) -> Result<Value> {
         let mut failure = Error::TimedOut;
         let attempts = async {

@@ -15,8 +15,8 @@ use crate::{
     try_revoke,
 };
 
-/// Asserts that the store trusts no copy from before its data was replaced by data in which the key
-/// is revoked.
+/// Asserts that the store uses no earlier copy after its data is replaced with data in which the
+/// key is revoked.
 #[track_caller]
 fn assert_notices_replacement(store: &RedisStore, record: &Record, replace: impl FnOnce()) {
     let mut copy = Copy::usable(store, record.key.id);
@@ -70,7 +70,7 @@ fn a_key_that_is_missing_in_a_restored_backup_is_rejected() {
     let () = server.run("SAVE").unwrap();
     let record = insert(&store, sample::record());
     let copy = Copy::usable(&store, record.key.id);
-    // The backup contains the nonces of heartbeats, too. Wait for a later one.
+    // The backup also contains the nonce of a heartbeat. Wait for a later one.
     let saved = heartbeats(&server);
     wait_until("a heartbeat after the backup", || {
         heartbeats(&server) != saved
@@ -127,7 +127,7 @@ fn a_change_that_replicas_confirm_is_rejected_by_a_server_that_becomes_unsuitabl
     let server = Server::start();
     let _replica = replica_of(server.port());
     let store = connect(replicated_config(server.url()).with_deadline(4 * PATIENCE));
-    // The queue for such changes has a separate connection from now on.
+    // From now on, the queue for such changes has a separate connection.
     let record = insert(&store, sample::record());
     let copy = Copy::usable(&store, record.key.id);
     let () = server

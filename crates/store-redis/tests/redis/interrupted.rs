@@ -147,16 +147,16 @@ fn a_cascade_spares_a_child_that_another_parent_has_registered() {
 }
 
 #[test]
-fn a_successor_that_was_noted_and_not_stored_is_never_stored_once_its_caller_is_revoked() {
+fn a_registered_successor_is_never_stored_once_its_caller_is_revoked() {
     let server = Server::start();
     let store = server.store();
     let [caller, predecessor] = [(); 2].map(|()| insert(&store, sample::record()));
     let successor = sample::successor_of(&predecessor);
-    let noted: i64 = server
+    let registered: i64 = server
         .redis()
         .sadd(names::received(&caller.key.id), successor.key.id.as_bytes())
         .unwrap();
-    assert_eq!(noted, 1);
+    assert_eq!(registered, 1);
     assert_eq!(revoke_all(&store, &caller), 1);
     // The next step of the rotation. The caller was checked in the step before.
     let rotation = Rotation::new(predecessor.key.id, 1, Retire::Now, successor.clone());
@@ -168,7 +168,7 @@ fn a_successor_that_was_noted_and_not_stored_is_never_stored_once_its_caller_is_
 }
 
 #[test]
-fn a_cascade_reaches_a_child_that_another_descendant_has_noted_too() {
+fn a_cascade_reaches_a_child_that_another_descendant_has_also_registered() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());
@@ -194,23 +194,23 @@ fn a_cascade_through_lineage_in_a_circle_ends() {
     assert_eq!(revoke_all(&store, &child), 0);
 }
 
-/// Inserts two keys, each of which has received the other's secret, as only damage can record it.
+/// Inserts two keys, each of which has received the other's secret. Only damage can cause this.
 pub(crate) fn insert_circle(server: &Server, store: &RedisStore) -> [Record; 2] {
     let mut parent = sample::record();
     let child = sample::child_of(&parent);
     parent.key.rotated_by = Some(child.key.id);
     let parent = insert(store, parent);
     let child = insert(store, child);
-    let noted: i64 = server
+    let registered: i64 = server
         .redis()
         .sadd(names::received(&child.key.id), parent.key.id.as_bytes())
         .unwrap();
-    assert_eq!(noted, 1);
+    assert_eq!(registered, 1);
     [parent, child]
 }
 
 #[test]
-fn a_cascade_reports_a_damaged_note_after_revoking_all_other_keys() {
+fn a_cascade_reports_a_damaged_registration_after_revoking_all_other_keys() {
     let server = Server::start();
     let store = server.store();
     let parent = insert(&store, sample::record());

@@ -1,5 +1,5 @@
-//! Lists, cascades and purges of large workspaces: they are bounded, end with their caller, and do
-//! not delay verifications.
+//! Lists, cascades and purges of large workspaces: they are bounded, end if their caller drops
+//! them, and do not delay verifications.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
 /// The number of entries that a list reads in one step.
 const STEP: u64 = 512;
 
-/// The walks of one workspace that run and wait at a time.
+/// The number of walks of one workspace that can run and wait at a time.
 const ADMITTED: usize = 2 + 32;
 
 /// Runs the futures of a test.
@@ -63,8 +63,8 @@ fn fill_index(server: &Server, count: u64) {
     let () = fill.query(&mut server.redis()).unwrap();
 }
 
-/// Polls a future until a condition is true, and drops it. Returns `None` if the future is ready
-/// before that.
+/// Polls a future until a condition is true, and drops it. Returns `None` if the future becomes
+/// ready first.
 fn drop_when(future: impl Future, mut condition: impl FnMut() -> bool) -> Option<()> {
     let condition = async {
         while !condition() {
@@ -80,14 +80,14 @@ fn drop_when(future: impl Future, mut condition: impl FnMut() -> bool) -> Option
 }
 
 #[test]
-fn a_list_ends_when_its_client_has_gone() {
+fn a_list_ends_when_its_future_is_dropped() {
     const STEPS: u64 = 20;
     const CLIENTS: usize = 8;
     let server = Server::start();
     let store = server.store();
-    // A list of all takes this many steps, the last of which finds nothing.
+    // A list of all keys takes this many steps. The last step finds nothing.
     fill_index(&server, (STEPS - 1) * STEP);
-    wait_until("few steps are taken for clients that have gone", || {
+    wait_until("dropped lists take few steps", || {
         let before = calls(&server, "zrange");
         for _ in 0..CLIENTS {
             let dropped = drop_when(list(&store, &expired()), || {
@@ -97,7 +97,7 @@ fn a_list_ends_when_its_client_has_gone() {
                 return false;
             }
         }
-        // If the lists of the others went on, they would end before this one.
+        // If the other lists continued, they would end before this one.
         block_on(list(&store, &expired())).unwrap();
         let steps = calls(&server, "zrange") - before;
         println!("{steps} steps, {STEPS} of them for the client that waits");
@@ -129,7 +129,7 @@ fn a_list_with_a_filter_reads_a_bounded_number_of_keys() {
     loop {
         let before = calls(&server, "mget");
         let page = block_on(list(&store, &wanted)).unwrap();
-        // A repeated attempt reads a key again.
+        // A retry reads a key again.
         assert!(page.keys.len() as u64 <= LIMIT);
         assert!(calls(&server, "mget") - before <= 2 * LIMIT);
         assert_eq!(page.total, None);
@@ -143,7 +143,7 @@ fn a_list_with_a_filter_reads_a_bounded_number_of_keys() {
     let whole = connect(server.config().with_list_limit(36));
     let page = block_on(list(&whole, &expired())).unwrap();
     assert_eq!(page.total, Some(expected.len() as u64));
-    // A list without a filter has one, too: it need not read all keys.
+    // So has a list without a filter, which need not read all keys.
     let page = block_on(list(&store, &ListKeys::new().with_limit(5))).unwrap();
     assert_eq!((page.keys.len(), page.total), (5, Some(KEYS)));
 }
@@ -223,14 +223,14 @@ fn lists_cascades_and_purges_share_no_connection_with_verifications() {
 }
 
 #[test]
-fn a_purge_ends_when_its_client_has_gone() {
+fn a_purge_ends_when_its_future_is_dropped() {
     const KEYS: u64 = 3 * STEP;
     let server = Server::start();
     let store = server.store();
     let purge = Purge::new(u32::MAX)
         .with_revoked_before(Timestamp::MAX)
         .with_workspace(sample::workspace());
-    wait_until("few keys are read for a client that has gone", || {
+    wait_until("a dropped purge reads few keys", || {
         fill_index(&server, KEYS);
         let before = calls(&server, "get");
         let dropped = drop_when(store.purge(&purge), || calls(&server, "get") > before);

@@ -123,7 +123,7 @@ fn a_revocation_that_waited_in_a_stopped_server_takes_effect_once_it_is_resumed(
 /// A flush with a deadline must be able to stop at the first batch that fails.
 #[test]
 fn a_touch_of_many_keys_ends_with_the_deadline_of_one_call() {
-    // If each part of the batch had a deadline of its own, this would take more than a minute.
+    // If each part of the batch had a separate deadline, this would take more than a minute.
     const USES: u32 = 40 * 256;
     let server = Server::start();
     let store = server.store_with_default_deadline();

@@ -1,4 +1,4 @@
-//! Checking that the servers can be reached.
+//! Tests of pings.
 
 use futures_executor::block_on;
 use keywright_core::store::{KeyStore, StoreErrorKind};
@@ -8,7 +8,7 @@ use crate::{
     support::{Cluster, DEADLINE, Server, calls, connect, returns, wait_until, without_reconnects},
 };
 
-/// The commands that a ping may use, or a store that looks for its keys.
+/// The commands that a ping uses, and those that a search for keys would use.
 const COMMANDS: [&str; 5] = ["getex", "get", "mget", "scan", "ping"];
 
 fn total_calls(server: &Server) -> u64 {
@@ -16,7 +16,7 @@ fn total_calls(server: &Server) -> u64 {
 }
 
 #[test]
-fn a_ping_is_one_command_whatever_else_the_server_holds() {
+fn a_ping_is_one_command_whatever_else_the_server_contains() {
     let server = Server::start();
     let store = server.store();
     let mut fill = redis::cmd("EVAL");
@@ -36,7 +36,7 @@ fn a_ping_is_one_command_whatever_else_the_server_holds() {
 }
 
 #[test]
-fn a_ping_fails_while_a_server_is_not_a_primary_or_does_not_answer() {
+fn a_ping_fails_while_a_server_is_not_a_primary_or_does_not_reply() {
     let server = Server::start();
     let store = server.store_with_default_deadline();
     block_on(store.ping()).unwrap();
@@ -47,19 +47,19 @@ fn a_ping_fails_while_a_server_is_not_a_primary_or_does_not_answer() {
         chain(&error).contains("ReadOnly")
     });
     let () = server.run("REPLICAOF NO ONE").unwrap();
-    wait_until("the primary answers", || block_on(store.ping()).is_ok());
+    wait_until("the primary replies", || block_on(store.ping()).is_ok());
     server.pause();
     let error = returns(store.ping()).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     server.resume();
-    wait_until("the server answers", || block_on(store.ping()).is_ok());
+    wait_until("the server replies", || block_on(store.ping()).is_ok());
 }
 
 #[test]
 fn a_ping_reaches_each_primary_of_a_cluster() {
     let mut cluster = Cluster::start();
     let store = connect(cluster.config().with_deadline(DEADLINE));
-    wait_until("the cluster answers", || block_on(store.ping()).is_ok());
+    wait_until("the cluster replies", || block_on(store.ping()).is_ok());
     for server in &cluster.servers {
         assert!(calls(server, "getex") > 0);
     }

@@ -143,7 +143,7 @@ fn a_key_that_received_each_successor_of_a_lineage_is_purged_with_it() {
     let store = server.store();
     let [caller, old] = [(); 2].map(|()| insert(&store, sample::record()));
     let mut lineage = vec![caller.clone(), old];
-    // Each key of the lineage is a successor, and the caller has received it.
+    // The caller has received each successor of the lineage.
     for _ in 0..3 {
         let old = lineage.last().unwrap();
         let mut new = sample::successor_of(old);
@@ -174,7 +174,7 @@ fn a_purge_keeps_lineage_in_a_circle() {
 }
 
 #[test]
-fn a_parent_is_purged_although_a_crashed_purge_left_the_note_of_its_child() {
+fn a_parent_is_purged_although_a_crashed_purge_left_its_child_registered() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());

@@ -14,7 +14,7 @@ use crate::{
     support::{PATIENCE, Server, calls, connect, wait_until},
 };
 
-/// The log of this process, to which all tests add.
+/// The log of this process, which all tests share.
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 struct Log;
@@ -75,7 +75,7 @@ fn a_server_without_tracking_works_without_a_cache_and_is_logged_once() {
         revoke(&store, &record);
         assert!(is_revoked(&store, &id));
 
-        // The store tries again whenever it reconnects.
+        // The store tries tracking again whenever it reconnects.
         for _ in 0..3 {
             let before = calls(&server, "hello");
             let _ = server.run::<i64>(&format!("{} KILL TYPE normal", client(options)));

@@ -14,17 +14,17 @@ use crate::{
 
 /// A list of the keys of a workspace, read in slices.
 ///
-/// A list in a workspace with more keys than a slice does not come from one state of the file. It
-/// shows each key that exists throughout: it is read from the newest key to the oldest, like the
-/// pages that follow a cursor.
+/// If a workspace has more keys than a slice, the list does not show one state of the file. It is
+/// read from the newest key to the oldest, like pages that follow a cursor, so it shows each key
+/// that exists from its beginning to its end.
 #[derive(Debug)]
 pub(crate) struct Listing {
     query: Query,
     slices: Slices,
-    /// Whether the page is found without scanning keys that are not on it.
+    /// Whether the page can be read without scanning other keys.
     is_short: bool,
     limit: u32,
-    /// The number of matching keys that remain to be skipped.
+    /// The number of matching keys that are still to be skipped.
     offset: u64,
     total: Option<u64>,
     keys: Vec<Key>,
@@ -66,7 +66,7 @@ impl Listing {
 
     /// Reads the next slice. Returns the page after the last one.
     pub(crate) fn read_slice(&mut self, connection: &Connection) -> Result<Option<Page<KeyId>>> {
-        // The total and the page come from one state of the slice.
+        // The total and the page see one state of the slice.
         let transaction = connection.unchecked_transaction()?;
         let slice = if self.is_short {
             self.slices.rest()
@@ -122,7 +122,7 @@ fn page(connection: &Connection, query: Conditions, limit: u64, offset: u64) -> 
 struct Query {
     /// The keys that an index finds without scanning others.
     all: Conditions,
-    /// Those of them that match the filter.
+    /// The keys of `all` that match the filter.
     matching: Conditions,
 }
 
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn slices_of_any_length_make_the_same_pages() {
+    fn slices_of_any_length_return_the_same_pages() {
         let connection = Connection::open_in_memory().unwrap();
         connection::configure(&connection).unwrap();
         schema::migrate(&connection, 0).unwrap();

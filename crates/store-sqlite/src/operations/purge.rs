@@ -16,8 +16,8 @@ macro_rules! is_covered {
     };
 }
 
-/// Covered keys of a slice, from the newest to the oldest. A key is older than its descendants, so
-/// that whole families are found in one search.
+/// The covered keys of a slice, from the newest to the oldest. A key is older than its descendants,
+/// so one search finds whole families.
 const COVERED: &str = concat!(
     "SELECT id, successor FROM keys WHERE ",
     is_covered!(),
@@ -30,7 +30,7 @@ const COVERED_IN_WORKSPACE: &str = concat!(
     " AND id < ?3 AND id >= ?4 AND workspace = ?5) ORDER BY id DESC"
 );
 
-/// The keys whose secrets a key received: it created them, or rotated another key.
+/// The keys whose secrets a key received, because it created them or rotated their predecessors.
 const RECEIVED: &str = "
     SELECT id FROM keys WHERE parent = ?1
     UNION ALL
@@ -49,7 +49,7 @@ const DELETE: &str = concat!(
 
 /// A search for keys that may be deleted, in slices.
 ///
-/// It reads only the columns that it needs, so that a damaged row can be purged, too. The keys may
+/// It reads only the columns that it needs, so that it can also purge a damaged row. The keys may
 /// change between two slices, and [`delete_purgeable`] checks them again.
 #[derive(Debug)]
 pub(crate) struct PurgeSearch {

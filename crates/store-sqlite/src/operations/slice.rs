@@ -1,4 +1,4 @@
-//! Slices of a scan, which bound how long a list keeps its thread.
+//! Slices of a scan, which bound how long a list occupies its thread.
 
 use rusqlite::{Connection, OptionalExtension, params_from_iter, types::Value};
 
@@ -13,7 +13,7 @@ const ABOVE_ALL_IDS: &[u8] = &[0xff];
 /// The ids that remain to be scanned, from the newest to the oldest.
 #[derive(Debug)]
 pub(super) struct Slices {
-    /// The upper end of the next slice, which does not belong to it.
+    /// The upper end of the next slice, exclusive.
     before: Vec<u8>,
     length: u32,
 }
@@ -34,13 +34,14 @@ impl Slices {
         }
     }
 
-    /// Starts after the key with this id.
+    /// Starts the scan after the key with this id.
     pub(super) fn after(mut self, id: &[u8]) -> Self {
         self.before = id.into();
         self
     }
 
-    /// Returns the next slice of the keys with these conditions, which an index contains.
+    /// Returns the next slice of the keys that meet these conditions. An index must cover the
+    /// conditions.
     pub(super) fn next(
         &mut self,
         connection: &Connection,
@@ -66,7 +67,7 @@ impl Slices {
         })
     }
 
-    /// Returns everything that remains as one slice.
+    /// Returns the whole rest as one slice.
     pub(super) fn rest(&mut self) -> Slice {
         Slice {
             before: std::mem::take(&mut self.before),

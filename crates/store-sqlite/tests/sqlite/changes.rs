@@ -27,8 +27,10 @@ fn revoke(store: &SqliteStore, number: u32) {
     assert!(revoked.unwrap().first);
 }
 
+type Restriction = fn(&mut Settings);
+
 /// Updates, each of which makes a verifier reject what it accepted before.
-const RESTRICTIONS: [(&str, fn(&mut Settings)); 4] = [
+const RESTRICTIONS: [(&str, Restriction); 4] = [
     ("a pause", |settings| settings.enabled = false),
     ("narrowed permissions", |settings| {
         settings.permissions = "calls:read".parse().unwrap();
@@ -49,7 +51,7 @@ fn unrestricted(number: u32) -> Record {
     record
 }
 
-fn restrict(store: &SqliteStore, record: &Record, restriction: fn(&mut Settings)) {
+fn restrict(store: &SqliteStore, record: &Record, restriction: Restriction) {
     let mut settings = Settings::from(&record.key);
     restriction(&mut settings);
     let Record { key, version, .. } = record;
@@ -187,7 +189,7 @@ fn the_lease_ends_when_the_file_is_lost_and_earlier_copies_stay_invalid() {
     let (lease, id) = (store.lease(), sample::id(1));
     assert!(eventually(|| lease.holds(&id, lease.stamp(&id))));
     // On a busy machine, a lease also lapses because a poll is late. Then the file may be back
-    // before a poll has missed it, and the next attempt counts.
+    // before a poll has missed it. If so, try again.
     assert!(
         eventually(|| {
             fs::rename(folder.file(), folder.0.path().join("elsewhere")).unwrap();

@@ -1,4 +1,4 @@
-//! Copies of the file that were made by hand, without the log next to it.
+//! Copies of the file that were made by hand, without its log.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use keywright_store_sqlite::{OpenError, SqliteStore};
 use crate::{Folder, eventually, insert, sample};
 
 impl Folder {
-    /// Copies the file alone, as an operator does who knows of no log.
+    /// Copies only the file, as an operator does who does not know about the log.
     fn copy_without_log(&self) -> Self {
         let copy = Self::new();
         fs::copy(self.file(), copy.file()).unwrap();
@@ -18,14 +18,14 @@ impl Folder {
 
     fn has(&self, number: u32) -> bool {
         let id = sample::id(number);
-        // A copy that was made during a checkpoint may be damaged.
+        // A copy during a checkpoint may be damaged.
         SqliteStore::open(self.file())
             .is_ok_and(|store| matches!(block_on(store.find(&id)), Ok(Some(_))))
     }
 }
 
 #[test]
-fn bug_a_copy_without_its_log_was_taken_for_a_new_store() {
+fn bug_a_copy_without_its_log_became_a_new_store() {
     let original = Folder::new();
     let other = original.sqlite();
     other

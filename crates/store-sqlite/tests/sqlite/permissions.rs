@@ -22,7 +22,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-#[ignore = "run by another test in a separate process, with another umask"]
+#[ignore = "another test runs this in a separate process, with another umask"]
 fn the_files_have_mode_0600() {
     let Ok(file) = env::var(FILE) else { return };
     let store = SqliteStore::open(&file).unwrap();

@@ -1,6 +1,6 @@
 //! Reading: pages, searches, and damaged rows.
 
-use std::{fs, iter};
+use std::{fs, iter, slice};
 
 use futures_executor::block_on;
 use keywright_core::{
@@ -269,7 +269,7 @@ fn every_column_of_a_record_is_read_back_before_and_after_an_update() {
         let found = block_on(store.find(&record.key.id)).unwrap();
         assert_eq!(found.as_ref(), Some(record));
         let page = list(store, Environment::Test, &ListKeys::new()).unwrap();
-        assert_eq!(page.keys, [record.key.clone()]);
+        assert_eq!(page.keys, slice::from_ref(&record.key));
     };
     assert_stored(&store, &record);
     drop(store);

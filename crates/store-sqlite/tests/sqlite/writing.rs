@@ -329,7 +329,7 @@ fn a_purge_searches_again_if_another_program_was_faster() {
 fn lineage_in_a_circle_is_revoked_once_and_kept_by_a_purge() {
     let folder = Folder::new();
     let store = folder.store();
-    // Only damage can record this: each key has received the other's secret.
+    // Each key has received the other's secret. Only damage can cause this.
     let [mut parent, mut child] = [1, 2].map(sample::record);
     parent.key.rotated_by = Some(child.key.id);
     child.key.parent = Some(parent.key.id);

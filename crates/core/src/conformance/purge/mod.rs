@@ -5,14 +5,14 @@ mod expired;
 
 use super::{
     fixture::{
-        assert_rejected, at, child_of, disabled, expiring, now, received_by, record, record_in,
-        successor_of, workspace,
+        assert_rejected, at, child_of, disabled, expiring, now, owned, received_by, record,
+        record_in, successor_of, workspace,
     },
     handle::{Handle, race},
     harness::Harness,
 };
 use crate::{
-    KeyId, ListKeys, Reach, Timestamp,
+    KeyId, ListKeys, Owner, Reach, Timestamp,
     store::{Purge, Record, Retire, StoreErrorKind},
 };
 
@@ -188,13 +188,16 @@ fn purge_of_one_workspace_leaves_the_others<H: Harness>(store: &Handle<'_, H>) {
 }
 
 fn purged_key_leaves_no_trace<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
-    let revoked = add_revoked(store, record_in("purged", "revoked"));
+    let owner = "user:1";
+    let revoked = add_revoked(store, owned(record_in("purged", "revoked"), owner));
     purge_all(store, &purge_before_now(100));
     assert_gone(other, &revoked, "a key that another handle reads");
-    let listing = ListKeys::new().with_limit(100);
-    let page = other.list(&revoked.key.workspace, &listing);
-    assert_eq!(page.keys, [], "listed a purged key");
-    assert_eq!(page.total, Some(0), "counted a purged key in the total");
+    let of_the_owner = ListKeys::new().with_owner(Owner::parse(owner).unwrap());
+    for listing in [ListKeys::new(), of_the_owner] {
+        let page = other.list(&revoked.key.workspace, &listing);
+        assert_eq!(page.keys, [], "listed a purged key");
+        assert_eq!(page.total, Some(0), "counted a purged key in the total");
+    }
     let kind = StoreErrorKind::NotFound;
     assert_rejected(
         other.revoke(&revoked, Reach::Descendants, now()),

@@ -21,6 +21,7 @@ mod token_mac;
 
 use std::{
     cell::Cell,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -99,16 +100,16 @@ impl Verifier {
         self.backend().hashes.load(Ordering::SeqCst)
     }
 
-    /// Verifies a token, and checks the result against the promises that were in force when the
-    /// verification began, and when its hash was computed.
-    pub(crate) fn verify(&self, id: KeyId, secret: u64) -> bool {
+    /// Verifies a token that was presented from an address, and checks the result against the
+    /// promises that were in force when the verification began, and when its hash was computed.
+    pub(crate) fn verify(&self, id: KeyId, secret: u64, address: Option<IpAddr>) -> bool {
         let handle = &self.backend().handle;
         let presented = ModelSecret::new(secret);
         let token = PresentedToken {
             id: &id,
             environment: Environment::Live,
             secret: &presented,
-            address: None,
+            address,
         };
         let began = time::millis();
         let promised = handle.database.promises.in_force(id, began, handle.bound);
@@ -116,16 +117,16 @@ impl Verifier {
             return false;
         };
         for promise in promised {
-            if !promise.allows(&cached.key, began) {
+            if !promise.allows(&cached.key, began, address) {
                 runner::violated(&format!("accepted in spite of {promise:?}"));
             }
         }
         if let Some((promised, hashed)) = presented.hashed.take()
             && !promised
                 .iter()
-                .all(|promise| promise.allows(&cached.key, hashed))
+                .all(|promise| promise.allows(&cached.key, hashed, address))
         {
-            runner::violated("accepted after a hash during which the key was revoked");
+            runner::violated("accepted after a hash during which the key was changed");
         }
         if secret != secret_of(&id) {
             runner::violated("accepted a wrong secret");

@@ -29,10 +29,10 @@ use self::{
     token_mac::TokenMac,
 };
 use crate::{
-    Environment, Key, KeyId, Timestamp,
+    Environment, Key, KeyId, Permissions, Timestamp,
     hash::{Credential, HashError, StoredHash},
     ready::ready,
-    store::{Lease, Record, Store, StoreError, id},
+    store::{ADDRESS, Lease, Record, Store, StoreError, id},
     time,
 };
 
@@ -111,7 +111,7 @@ impl Verifier {
             id: &id(),
             environment: Environment::Live,
             secret: &(),
-            address: None,
+            address: Some(ADDRESS),
         })
     }
 
@@ -125,11 +125,12 @@ impl Verifier {
         Self(Protocol::new(backend, cache, Arc::clone(lease)))
     }
 
-    /// Whether the key is accepted according to the cache, or `None` if the cache has no fresh
-    /// entry.
+    /// Whether the key is accepted with all permissions according to the cache, or `None` if the
+    /// cache has no fresh entry.
     pub(crate) fn verify_in_memory(&self) -> Option<bool> {
         let decided = self.with_token(|token| self.0.verify_in_memory(token, &NoQueue));
-        decided.map(|decided| decided.is_ok())
+        let all = Permissions::all();
+        decided.map(|decided| decided.is_ok_and(|cached| cached.key.permissions == all))
     }
 
     /// Whether the key is accepted according to the store.

@@ -137,7 +137,7 @@ impl Server {
                 Err(_) => thread::sleep(POLL_INTERVAL),
             }
         }
-        panic!("redis-server does not answer");
+        panic!("redis-server does not reply");
     }
 
     pub(crate) fn port(&self) -> u16 {

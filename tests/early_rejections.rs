@@ -1,5 +1,5 @@
-//! A request that is rejected before its body was read returns its error, not a broken connection,
-//! through proxies and to clients that are still sending.
+//! A client receives the error of a request that is rejected before the server has read its body,
+//! even through a proxy and while the client is still sending.
 
 use std::{
     io::{BufReader, Write},
@@ -13,7 +13,7 @@ use crate::support::{FAST_UNLIMITED, Nginx, Response, Server, connect, operator_
 /// The lengths of bodies that a proxy sends in many pieces, in bytes.
 const LENGTHS: [usize; 3] = [66_000, 256 * 1024, 1024 * 1024];
 
-/// How often each upload is repeated. Without draining, most of them failed.
+/// The number of times that each upload is repeated. Without draining, most of them failed.
 const REPEATS: usize = 5;
 
 struct Story {
@@ -97,28 +97,28 @@ fn upload(mut stream: TcpStream, head: &str, length: usize) -> Response {
 }
 
 #[test]
-fn an_early_refusal_is_not_a_502_behind_nginx() {
+fn an_early_rejection_is_not_a_502_behind_nginx() {
     let story = Story::start();
     let nginx = story.nginx("");
     story.assert_rejected(nginx.address);
 }
 
 #[test]
-fn an_early_refusal_is_not_a_502_behind_nginx_with_kept_connections() {
+fn an_early_rejection_is_not_a_502_behind_nginx_that_keeps_connections() {
     let story = Story::start();
     let nginx = story.nginx("proxy_http_version 1.1; proxy_set_header Connection \"\";");
     story.assert_rejected(nginx.address);
 }
 
 #[test]
-fn an_early_refusal_is_not_a_502_behind_nginx_that_does_not_buffer_requests() {
+fn an_early_rejection_is_not_a_502_behind_nginx_that_does_not_buffer_requests() {
     let story = Story::start();
     let nginx = story.nginx("proxy_http_version 1.1; proxy_request_buffering off;");
     story.assert_rejected(nginx.address);
 }
 
 #[test]
-fn an_early_refusal_reaches_a_client_that_is_still_sending() {
+fn an_early_rejection_reaches_a_client_that_is_still_sending() {
     let story = Story::start();
     story.assert_rejected(story.server.address);
     let length = 8_000_000;
@@ -127,7 +127,7 @@ fn an_early_refusal_reaches_a_client_that_is_still_sending() {
 }
 
 #[test]
-fn a_connection_is_kept_after_a_drained_body() {
+fn a_connection_stays_open_after_a_drained_body() {
     let story = Story::start();
     let mut stream = story.server.connect();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -142,7 +142,7 @@ fn a_connection_is_kept_after_a_drained_body() {
     for length in LENGTHS {
         rejected(head("", "", length).as_bytes(), &vec![b' '; length], 401);
     }
-    // A body of unknown length is read until it is too long.
+    // The server reads a body of unknown length until it is too long.
     let chunk = format!("4001\r\n{}\r\n", " ".repeat(0x4001));
     let chunked =
         head(&story.token, "", 0).replace("content-length: 0", "transfer-encoding: chunked");
@@ -152,7 +152,7 @@ fn a_connection_is_kept_after_a_drained_body() {
 }
 
 #[test]
-fn a_connection_is_not_kept_where_the_body_may_not_follow() {
+fn a_connection_is_closed_if_the_body_may_not_follow() {
     let story = Story::start();
     for (headers, length) in [("expect: 100-continue\r\n", 10), ("", 1 << 40)] {
         let mut stream = story.server.connect();
