@@ -377,19 +377,22 @@ fn reaches_a_key_received_by_rotation(model: &Model, step: &Step) -> bool {
 /// Whether a purge kept a key only because it has a child.
 fn is_kept_for_a_child(model: &Model, step: &Step) -> bool {
     let Action::Purge {
-        workspace, revoked, ..
+        workspace,
+        revoked,
+        expired,
     } = step.action
     else {
         return false;
     };
-    let Some(age) = revoked else {
-        return false;
+    let is_old = |time: Option<i64>, age: Option<i64>| {
+        let age = age.map(|age| age.max(DAY));
+        time.zip(age)
+            .is_some_and(|(time, age)| time < model.now() - age)
     };
-    let before = model.now() - age.max(DAY);
     let left = |number| model.key(number).is_some();
     let mut parents = model.keys().filter_map(|child| model.key(child.parent?));
     parents.any(|key| {
-        key.revoked_at.is_some_and(|time| time < before)
+        (is_old(key.revoked_at, revoked) || is_old(key.expires_at, expired))
             && workspace.is_none_or(|workspace| key.workspace == workspace)
             && !key.successor.is_some_and(left)
     })

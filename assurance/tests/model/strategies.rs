@@ -30,7 +30,7 @@ pub(crate) fn step(model: &Model, before: &[Step]) -> BoxedStrategy<Step> {
     }
     let repeated = (select(repeatable), prop_oneof![3 => Just(0), 1 => Just(1)]);
     let repeated = repeated.prop_map(|(step, request)| repeat(step, request));
-    prop_oneof![12 => new_step(model), 1 => repeated].boxed()
+    prop_oneof![9 => new_step(model), 1 => repeated].boxed()
 }
 
 fn is_repeatable(action: &Action) -> bool {
@@ -62,24 +62,30 @@ fn repeat(mut step: Step, request: u8) -> Step {
 fn new_step(model: &Model) -> BoxedStrategy<Step> {
     let slots = Slots {
         taken: model.slots().collect(),
+        active: with_status(model, Status::Active),
+        paused: with_status(model, Status::Disabled),
     };
     let process = prop_oneof![14 => Just(0), 1 => 1..PROCESSES];
     // Without a key, most other actions do nothing.
     let creations = if slots.taken.is_empty() { 80 } else { 8 };
     let (purges, days) = purge_weights(model);
     let receivers = receivers(model);
-    let cascades = if receivers.is_empty() { 1 } else { 30 };
-    let paused = paused(model);
-    let paused_keys = if paused.is_empty() { 1 } else { 5 };
+    let cascades = if receivers.is_empty() { 1 } else { 150 };
+    let rotated = rotated(model);
+    let moves = if rotated.is_empty() { 1 } else { 3 };
+    let resumes = if slots.paused.is_empty() { 1 } else { 3 };
     let action = prop_oneof![
         creations => create(&slots),
         7 => rotate(&slots),
-        2 => rotate_itself(&slots),
+        2 => rotate_by_key(&slots),
+        4 => rotate_itself(&slots),
         10 => update(&slots),
-        paused_keys => resume(paused),
+        2 => pause(&slots),
+        resumes => resume(&slots),
+        moves => move_expiry(rotated),
         1 => set_attributes(&slots),
         2 => revoke(&slots),
-        1 => revoke_all(&slots),
+        2 => revoke_all(&slots),
         cascades => revoke_receiver(receivers),
         3 => find(&slots),
         5 => list(&slots),
@@ -89,7 +95,7 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
         days => Just(Action::Wait(DAY + 1)),
         1 => Just(Action::Flush),
         purges => purge(),
-        2 => reopen(),
+        4 => reopen(),
     ];
     // Rarely, because the outcome is always the same.
     let action = prop_oneof![60 => action, 1 => Just(Action::First)];
@@ -106,17 +112,30 @@ fn purge_weights(model: &Model) -> (u32, u32) {
     let is_old = |key: &Key| is_past(key.revoked_at) || is_past(key.expires_at);
     let parents = || model.keys().filter_map(|key| model.key(key.parent?));
     let purges = match (parents().any(is_old), model.keys().any(is_old)) {
-        (true, _) => 30,
+        (true, _) => 150,
         (false, true) => 10,
         (false, false) => 1,
     };
     let is_soon_old = parents().any(|key| is_revoked(key) && !is_old(key));
-    (purges, if is_soon_old { 20 } else { 1 })
+    (purges, if is_soon_old { 60 } else { 1 })
 }
 
 /// The slots that hold keys.
 struct Slots {
     taken: Vec<Slot>,
+    /// Those of active keys.
+    active: Vec<Slot>,
+    /// Those of paused keys. Keys are paused for a short time, so calls on them are rare otherwise.
+    paused: Vec<Slot>,
+}
+
+/// Returns the slots of keys with this status.
+fn with_status(model: &Model, status: Status) -> Vec<Slot> {
+    let has_status = |slot: &Slot| {
+        let key = model.number(*slot).and_then(|number| model.key(number));
+        key.is_some_and(|key| key.status(model.now()) == status)
+    };
+    model.slots().filter(has_status).collect()
 }
 
 impl Slots {
@@ -124,18 +143,22 @@ impl Slots {
         if self.taken.is_empty() {
             return any_slot().boxed();
         }
-        prop_oneof![14 => select(self.taken.clone()), 1 => any_slot()].boxed()
+        let any = prop_oneof![14 => select(self.taken.clone()), 1 => any_slot()];
+        prop_oneof![4 => any, 1 => one_of(&self.paused)].boxed()
     }
 
     fn actor(&self) -> BoxedStrategy<Actor> {
         let host = prop_oneof![
             4 => Just(Actor::Host(0)),
-            4 => (1..HOSTS.len()).prop_map(Actor::Host),
+            3 => (1..HOSTS.len()).prop_map(Actor::Host),
+            3 => select(members()).prop_map(Actor::Host),
         ];
         if self.taken.is_empty() {
             return host.boxed();
         }
-        prop_oneof![1 => host, 1 => self.key().prop_map(Actor::Key)].boxed()
+        // Calls by inactive keys are all rejected in the same way.
+        let key = prop_oneof![1 => self.key(), 3 => one_of(&self.active)];
+        prop_oneof![1 => host, 1 => key.prop_map(Actor::Key)].boxed()
     }
 
     fn presented(&self) -> impl Strategy<Value = PresentedToken> + use<> {
@@ -149,6 +172,18 @@ impl Slots {
     }
 }
 
+/// Returns the users who can manage their own keys.
+fn members() -> Vec<usize> {
+    let is_member = |host: &usize| HOSTS[*host].permissions.contains("api_keys.own:");
+    (0..HOSTS.len()).filter(is_member).collect()
+}
+
+/// Returns the users whose keys can be used from some addresses only.
+fn restricted_hosts() -> Vec<usize> {
+    let is_restricted = |host: &usize| HOSTS[*host].allowed_ips.is_some();
+    (0..HOSTS.len()).filter(is_restricted).collect()
+}
+
 fn create(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
     let new = (
         select(&NAMES[..]),
@@ -156,7 +191,7 @@ fn create(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
         option::weighted(0.5, select(&PERMISSIONS[..])),
         expiry(),
         option::weighted(0.3, select(&METADATA[..])),
-        option::weighted(0.2, select(&ALLOWED_IPS[..])),
+        option::weighted(0.3, select(&ALLOWED_IPS[..])),
     );
     let new = new.prop_map(
         |(name, environment, permissions, expiry, metadata, allowed_ips)| KeyRequest {
@@ -180,7 +215,7 @@ fn create(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
 
 fn rotate(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
     let overlap = prop_oneof![1 => Just(0), 3 => duration()];
-    let lifetime = option::weighted(0.3, duration());
+    let lifetime = option::weighted(0.5, duration());
     (
         slots.actor(),
         slots.key(),
@@ -201,6 +236,17 @@ fn rotate(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
         )
 }
 
+/// Rotates an active key on behalf of another one, which receives the secret of the successor.
+fn rotate_by_key(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    let keys = (one_of(&slots.active), one_of(&slots.active));
+    (rotate(slots), keys).prop_map(|(mut action, (receiver, rotated))| {
+        if let Action::Rotate { by, key, .. } = &mut action {
+            (*by, *key) = (Actor::Key(receiver), rotated);
+        }
+        action
+    })
+}
+
 /// Rotates a key on its own behalf. Few keys have the permission to do so.
 fn rotate_itself(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
     (rotate(slots), slots.key()).prop_map(|(mut action, itself)| {
@@ -211,71 +257,144 @@ fn rotate_itself(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
     })
 }
 
+/// Changes any settings of a key, or only one of them. A change of many settings is often rejected
+/// for more than one reason, of which only the first shows.
 fn update(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
-    let expiry = prop_oneof![
-        1 => select(&[0, -HOUR][..]),
-        6 => duration(),
-    ];
-    let settings = (
-        option::weighted(0.2, select(&NAMES[..])),
-        option::weighted(0.3, select(&PERMISSIONS[..])),
-        change(0.2, select(&METADATA[..])),
-        option::weighted(0.3, prop_oneof![2 => Just(false), 1 => Just(true)]),
-        change(0.3, expiry),
-        change(0.3, select(&ALLOWED_IPS[..])),
-    );
+    let update = prop_oneof![settings(0.3), one_setting()];
     let version = prop_oneof![
         6 => Just(RequiredVersion::Any),
         3 => Just(RequiredVersion::AsRead),
         1 => Just(RequiredVersion::Older),
     ];
-    let update = (settings, version).prop_map(
-        |((name, permissions, metadata, enabled, expires_in, allowed_ips), version)| KeyChange {
-            name,
-            permissions,
-            metadata,
-            enabled,
-            expires_in,
-            allowed_ips,
-            version,
-        },
-    );
-    (slots.actor(), slots.key(), update).prop_map(|(by, key, update)| Action::Update {
+    let restricted = select(restricted_hosts()).prop_map(Actor::Host);
+    let actor = prop_oneof![6 => slots.actor(), 1 => restricted];
+    (actor, slots.key(), update, version).prop_map(|(by, key, update, version)| Action::Update {
         by,
         key,
-        update,
+        update: KeyChange { version, ..update },
     })
 }
 
-/// Resumes one of these keys, or any key if there are none.
-fn resume(paused: Vec<Slot>) -> impl Strategy<Value = Action> + use<> {
-    let key = if paused.is_empty() {
-        any_slot().boxed()
-    } else {
-        select(paused).boxed()
-    };
-    key.prop_map(|key| Action::Update {
+/// Generates a change of each setting with this probability.
+fn settings(probability: f64) -> BoxedStrategy<KeyChange> {
+    let settings = (
+        option::weighted(probability, select(&NAMES[..])),
+        option::weighted(probability, select(&PERMISSIONS[..])),
+        change(probability, select(&METADATA[..])),
+        option::weighted(probability, prop_oneof![2 => Just(false), 1 => Just(true)]),
+        change(
+            probability,
+            prop_oneof![1 => select(&[0, -HOUR][..]), 6 => duration()],
+        ),
+        change(probability, select(&ALLOWED_IPS[..])),
+    );
+    settings
+        .prop_map(
+            |(name, permissions, metadata, enabled, expires_in, allowed_ips)| KeyChange {
+                name,
+                permissions,
+                metadata,
+                enabled,
+                expires_in,
+                allowed_ips,
+                version: RequiredVersion::Any,
+            },
+        )
+        .boxed()
+}
+
+/// Generates a change of one setting, more often one whose change can be rejected.
+fn one_setting() -> BoxedStrategy<KeyChange> {
+    let all = settings(1.0 - f64::EPSILON);
+    let setting = select(vec![0, 1, 1, 2, 3, 3, 4, 4, 4, 5, 5, 5]);
+    (all, setting)
+        .prop_map(|(all, setting)| match setting {
+            0 => KeyChange {
+                name: all.name,
+                ..NO_CHANGE
+            },
+            1 => KeyChange {
+                permissions: all.permissions,
+                ..NO_CHANGE
+            },
+            2 => KeyChange {
+                metadata: all.metadata,
+                ..NO_CHANGE
+            },
+            3 => KeyChange {
+                enabled: all.enabled,
+                ..NO_CHANGE
+            },
+            4 => KeyChange {
+                expires_in: all.expires_in,
+                ..NO_CHANGE
+            },
+            _ => KeyChange {
+                allowed_ips: all.allowed_ips,
+                ..NO_CHANGE
+            },
+        })
+        .boxed()
+}
+
+const NO_CHANGE: KeyChange = KeyChange {
+    name: None,
+    permissions: None,
+    metadata: Change::Keep,
+    enabled: None,
+    expires_in: Change::Keep,
+    allowed_ips: Change::Keep,
+    version: RequiredVersion::Any,
+};
+
+/// Pauses a key, usually an active one.
+fn pause(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    one_of(&slots.active).prop_map(|key| Action::Update {
         by: Actor::Host(0),
         key,
         update: KeyChange {
-            name: None,
-            permissions: None,
-            metadata: Change::Keep,
-            enabled: Some(true),
-            expires_in: Change::Keep,
-            allowed_ips: Change::Keep,
-            version: RequiredVersion::Any,
+            enabled: Some(false),
+            ..NO_CHANGE
         },
     })
 }
 
-/// Returns the slots of paused keys. A key that is verified again after a pause is rare otherwise.
-fn paused(model: &Model) -> Vec<Slot> {
-    let is_paused = |slot: &Slot| {
+/// Moves the expiry of a key that was rotated, or of any key if there is none.
+fn move_expiry(rotated: Vec<Slot>) -> impl Strategy<Value = Action> + use<> {
+    let expiry = prop_oneof![
+        3 => duration().prop_map(Change::Set),
+        1 => Just(Change::Clear),
+    ];
+    (one_of(&rotated), expiry).prop_map(|(key, expires_in)| Action::Update {
+        by: Actor::Host(0),
+        key,
+        update: KeyChange {
+            expires_in,
+            ..NO_CHANGE
+        },
+    })
+}
+
+/// Returns the slots of keys that were rotated and have not expired.
+fn rotated(model: &Model) -> Vec<Slot> {
+    let mut active = with_status(model, Status::Active);
+    active.retain(|slot| {
         let key = model.number(*slot).and_then(|number| model.key(number));
-        key.is_some_and(|key| key.status(model.now()) == Status::Disabled)
-    };
-    model.slots().filter(is_paused).collect()
+        key.is_some_and(|key| key.successor.is_some())
+    });
+    active
+}
+
+/// Resumes a paused key, or changes any key if there is none.
+fn resume(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
+    one_of(&slots.paused).prop_map(|key| Action::Update {
+        by: Actor::Host(0),
+        key,
+        update: KeyChange {
+            enabled: Some(true),
+            ..NO_CHANGE
+        },
+    })
 }
 
 fn set_attributes(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
@@ -327,18 +446,17 @@ fn client_address() -> impl Strategy<Value = Option<&'static str>> {
 }
 
 fn reopen() -> impl Strategy<Value = Action> {
-    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(all, argon2, limited)| {
-        Action::Reopen {
-            all,
-            argon2,
-            limited,
-        }
+    let limited = prop_oneof![3 => Just(true), 1 => Just(false)];
+    (any::<bool>(), any::<bool>(), limited).prop_map(|(all, argon2, limited)| Action::Reopen {
+        all,
+        argon2,
+        limited,
     })
 }
 
 /// Revokes a key, sometimes on its own behalf.
 fn revoke(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
-    let reach = select(&[Reach::Key, Reach::Descendants, Reach::Descendants][..]);
+    let reach = select(&[Reach::Key, Reach::Key, Reach::Descendants][..]);
     let itself = slots.key().prop_map(|key| (Actor::Key(key), key));
     let call = prop_oneof![4 => (slots.actor(), slots.key()), 1 => itself];
     (call, reach).prop_map(|((by, key), reach)| Action::Revoke { by, key, reach })
@@ -346,11 +464,7 @@ fn revoke(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
 
 /// Revokes one of these keys with its descendants, or any key if there are none.
 fn revoke_receiver(receivers: Vec<Slot>) -> impl Strategy<Value = Action> + use<> {
-    let key = if receivers.is_empty() {
-        any_slot().boxed()
-    } else {
-        select(receivers).boxed()
-    };
+    let key = one_of(&receivers);
     let host = prop_oneof![3 => Just(0), 1 => 1..HOSTS.len()];
     (host, key).prop_map(|(host, key)| Action::Revoke {
         by: Actor::Host(host),
@@ -381,7 +495,11 @@ fn receivers(model: &Model) -> Vec<Slot> {
 
 fn list(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
     let owner = option::weighted(0.3, select(&OWNERS[..]));
-    let status = option::weighted(0.4, select(&Status::ALL[..]));
+    let mut statuses = Status::ALL.to_vec();
+    if !slots.paused.is_empty() {
+        statuses.extend([Status::Disabled; 12]);
+    }
+    let status = option::weighted(0.5, select(statuses));
     let search = option::weighted(0.3, select(&SEARCHES[..]));
     let limit = prop_oneof![1..4_u32, Just(100)];
     let page = prop_oneof![
@@ -402,8 +520,8 @@ fn list(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
 
 fn purge() -> impl Strategy<Value = Action> {
     let workspace = option::of(select(&WORKSPACES[..]));
-    let age = || option::weighted(0.7, select(&[0, DAY + 1, 2 * DAY][..]));
-    (workspace, age(), age()).prop_map(|(workspace, revoked, expired)| Action::Purge {
+    let age = |probability| option::weighted(probability, select(&[0, DAY + 1, 2 * DAY][..]));
+    (workspace, age(0.9), age(0.6)).prop_map(|(workspace, revoked, expired)| Action::Purge {
         workspace,
         revoked,
         expired,
@@ -420,6 +538,15 @@ fn change<T: Clone + std::fmt::Debug + 'static>(
         1 => Just(Change::Clear),
     ];
     option::weighted(probability, change).prop_map(Option::unwrap_or_default)
+}
+
+/// Generates one of these slots, or any slot if there are none.
+fn one_of(slots: &[Slot]) -> BoxedStrategy<Slot> {
+    if slots.is_empty() {
+        any_slot().boxed()
+    } else {
+        select(slots.to_vec()).boxed()
+    }
 }
 
 fn any_slot() -> impl Strategy<Value = Slot> {
@@ -448,9 +575,12 @@ fn expiry() -> impl Strategy<Value = RequestedExpiry> {
 }
 
 /// Generates one of a few durations, so that keys created at different times expire at the same
-/// time.
+/// time. One of them exceeds the maximum lifetime.
 fn duration() -> impl Strategy<Value = i64> {
-    select(&[1, HOUR, 2 * HOUR, 3 * HOUR, DAY, 40 * DAY][..])
+    prop_oneof![
+        5 => select(&[1, HOUR, 2 * HOUR, 3 * HOUR, DAY][..]),
+        2 => Just(40 * DAY),
+    ]
 }
 
 /// Generates a wait, usually so short that keys stay valid.
