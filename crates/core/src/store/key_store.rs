@@ -14,6 +14,8 @@ use super::{
     revocation::{Reach, Revocation},
     rotation::Rotation,
 };
+#[cfg(doc)]
+use crate::Key;
 use crate::{
     Environment, KeyId, ListKeys, Page, Prefix, Timestamp, VersionedKey, Workspace,
     hash::Credential,
@@ -73,15 +75,15 @@ use crate::{
 ///
 /// 1. **Atomic insert.** No upsert: an existing id is `AlreadyExists`, and the stored record is
 ///    untouched. Of any number of concurrent inserts of one id, exactly one succeeds. A record with
-///    a parent is admitted only if [`parent.admits(child)`](crate::Key::admits) in the same step
-///    (active, enabled, same workspace, expires no earlier), otherwise the insert is `Conflict`.
+///    a parent is admitted only if [`parent.admits(child)`](Key::admits) in the same step (active,
+///    enabled, same workspace, expires no earlier), otherwise the insert is `Conflict`.
 /// 2. **Atomic rotate.** The successor is inserted, and the predecessor is retired and linked to
-///    it, all or nothing, only while the caller's key
-///    ([`rotated_by`](crate::Key::rotated_by) of the successor) is active and expires no earlier
-///    than the successor. Otherwise, the rotation is `Conflict`. A store that cannot check the
-///    caller's key in the same step checks it immediately before, and says so in its docs. Of two
-///    rotations of one key, exactly one succeeds. The other is `Conflict`, or `NotFound` if the
-///    winner revoked the key.
+///    it, all or nothing, only while the caller's key ([`rotated_by`](Key::rotated_by) of the
+///    successor) is active and expires no earlier than the successor. Otherwise, the rotation is
+///    `Conflict`. A store that cannot check the caller's key
+///    in the same step checks it immediately before, and says so in its docs. Of two rotations of
+///    one key, exactly one succeeds. The other is `Conflict`, or `NotFound` if the winner revoked
+///    the key.
 /// 3. **Durable.** The docs of the store state what `Ok` promises after a crash of the process and
 ///    of the host. A store that promises less than surviving both also says so in
 ///    [`durability`](Self::durability).
@@ -91,10 +93,10 @@ use crate::{
 /// 5. **Idempotent revoke.** A repeat is `Ok` and reports that it changed nothing. The record keeps
 ///    the time of the first revocation.
 /// 6. **Cascade.** Revokes the key and all its descendants at any depth, even past keys that are
-///    already revoked. Descendants of a key are the keys that it created, the key that it was
-///    rotated into, the keys that it received by rotating another key
-///    ([`rotated_by`](crate::Key::rotated_by)), and their descendants: lineage follows who holds
-///    the secret. A descendant that is inserted concurrently is either rejected or revoked.
+///    already revoked. Descendants of a key are its successor, the keys that it created, the
+///    keys that it received by rotating another key ([`rotated_by`](Key::rotated_by)), and their
+///    descendants: lineage follows who holds the
+///    secret. A descendant that is inserted concurrently is either rejected or revoked.
 /// 7. **Conditional update.** `update` and `rehash` replace only what they name, and only on the
 ///    version that was read (`Conflict` otherwise). They never touch a revoked record (`NotFound`).
 ///    The settings of an update are replaced together: no reader sees a mixture of two updates.
