@@ -14,6 +14,8 @@ use super::{
     revocation::{Reach, Revocation},
     rotation::Rotation,
 };
+#[cfg(doc)]
+use crate::Key;
 use crate::{
     Environment, KeyId, ListKeys, Page, Prefix, Timestamp, VersionedKey, Workspace,
     hash::Credential,
