@@ -40,7 +40,7 @@ assert api.update_api_key(third.id, change, if_match="*").allowed_ips == ["10.0.
 # A field that is set to `None` is sent as `null`.
 cleared = api.update_api_key(third.id, ApiKeyChange(metadata=None, allowed_ips=None, enabled=True))
 assert cleared.name == "Renamed" and cleared.allowed_ips is None, cleared
-assert api.get_own_api_key().status.value == "active"
+assert api.get_own_api_key().status == "active"
 assert api.list_api_keys(limit=1).data[0].id == third.id
 for key in (first, third):
     assert api.revoke_api_key(key.id).message == "API key revoked."

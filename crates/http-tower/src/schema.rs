@@ -1,5 +1,6 @@
 //! The JSON schemas of the types of `keywright_core`.
 
+use keywright_core::Status;
 use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -44,8 +45,6 @@ schemas! {
         .examples(["Production Server"]);
     ApiKeyEnvironment = text("The environment of a key.")
         .enum_values(Some(["live", "test"]));
-    ApiKeyStatus = text("The status of a key.")
-        .enum_values(Some(keywright_core::Status::ALL.map(keywright_core::Status::as_str)));
     ApiKeyOwner = text("The person or service that a key belongs to.")
         .pattern(Some("^[!-~]+$"))
         .min_length(Some(1))
@@ -97,6 +96,14 @@ const MAX_ADDRESS_LENGTH: usize = "0000:0000:0000:0000:0000:ffff:255.255.255.255
 /// space. The pattern accepts more names than the endpoints, because the regular expressions of
 /// many clients do not support the Unicode categories that define a visible character.
 const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+
+/// The status of a key. It has no name, because OpenAPI Generator writes a Go constant for each
+/// value of a named `enum`, and `ApiKeyNotValidReason` has some of the same values.
+pub(crate) fn status() -> Schema {
+    text("Whether the key is accepted, or why it is rejected.")
+        .enum_values(Some(Status::ALL.map(Status::as_str)))
+        .into()
+}
 
 fn text(description: &str) -> ObjectBuilder {
     ObjectBuilder::new()

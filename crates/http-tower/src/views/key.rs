@@ -24,8 +24,7 @@ pub struct KeyView<'a> {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ApiKeyTime>, required = true))]
     last_used_at: Option<Timestamp>,
     is_expired: bool,
-    /// Whether the key is accepted, or why it is rejected.
-    #[cfg_attr(feature = "openapi", schema(value_type = schema::ApiKeyStatus))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::status))]
     status: &'static str,
     #[cfg_attr(feature = "openapi", schema(value_type = schema::ApiKeyEnvironment))]
     environment: Environment,

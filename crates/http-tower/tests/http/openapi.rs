@@ -97,7 +97,8 @@ fn every_schema_is_valid_and_every_example_matches_its_schema() {
 #[test]
 fn no_schema_breaks_generated_clients() {
     let is_boolean = |value: &Value| value.is_boolean();
-    walk(&document(), &mut |members| {
+    let document = document();
+    walk(&document, &mut |members| {
         // OpenAPI Generator supports only strings in an `enum`, and treats `const` as an `enum`.
         let values = members.get("enum").and_then(Value::as_array);
         assert!(
@@ -111,6 +112,20 @@ fn no_schema_breaks_generated_clients() {
         // OpenAPI Generator makes a separate type of it.
         assert!(!members.contains_key("not"), "{members:?}");
     });
+    // OpenAPI Generator writes a Go constant for each value of a named `enum`, in upper case.
+    let mut constants = BTreeSet::new();
+    for schema in document["components"]["schemas"]
+        .as_object()
+        .unwrap()
+        .values()
+    {
+        let values = schema.get("enum").and_then(Value::as_array);
+        for value in values.into_iter().flatten() {
+            let constant = value.as_str().unwrap().to_uppercase();
+            assert!(constants.insert(constant), "{value} is in two schemas");
+        }
+    }
+    assert!(!constants.is_empty());
 }
 
 #[test]
