@@ -1,5 +1,5 @@
-//! Row 14: the memory of a cached key, without and with the optional fields. This measures bytes and
-//! not time, so it does not use criterion, but it stores its results in criterion's folder.
+//! Row 14: the memory of a cached key, without and with the optional fields. This measures bytes
+//! and not time, so it does not use criterion, but it stores its results in criterion's folder.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 

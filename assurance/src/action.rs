@@ -192,13 +192,13 @@ pub struct KeyChange {
     pub name: Option<&'static str>,
     /// The new permissions, separated by commas.
     pub permissions: Option<&'static str>,
-    /// What happens to the metadata.
+    /// The change of the metadata.
     pub metadata: Change<&'static str>,
     /// Whether the key is resumed or paused.
     pub enabled: Option<bool>,
-    /// What happens to the expiry. A new expiry is this many milliseconds from now.
+    /// The change of the expiry. A new expiry is this many milliseconds from now.
     pub expires_in: Change<i64>,
-    /// What happens to the allowed addresses, which are separated by commas.
+    /// The change of the allowed addresses, which are separated by commas.
     pub allowed_ips: Change<&'static str>,
     /// The version that the key must have.
     pub version: RequiredVersion,

@@ -102,8 +102,8 @@ struct List {
 }
 
 impl List {
-    /// The number of shapes: 2 workspaces, 2 environments, 5 statuses, 2 owners, and with or without
-    /// a search text.
+    /// The number of shapes: 2 workspaces, 2 environments, 5 statuses, 2 owners, and with or
+    /// without a search text.
     const SHAPES: u8 = 80;
 
     fn with(shape: u8, search: &str) -> Self {

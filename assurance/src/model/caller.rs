@@ -28,7 +28,7 @@ impl Principal {
     }
 }
 
-/// What a call needs to know about its principal.
+/// The properties of a principal that decide what it may do.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) workspace: &'static str,

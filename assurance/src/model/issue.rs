@@ -143,8 +143,8 @@ impl Model {
         })
     }
 
-    /// Returns the latest end that the policy of a process allows for a key that was created at this
-    /// time.
+    /// Returns the latest end that the policy of a process allows for a key that was created at
+    /// this time.
     pub(super) fn latest_end(&self, process: usize, created_at: Millis) -> Option<Millis> {
         self.limited[process].then_some(created_at + MAX_LIFETIME)
     }

@@ -107,8 +107,8 @@ pub enum Verdict {
     AddressNotAllowed,
     /// The key lacks the permission that a service requires.
     InsufficientPermission,
-    /// The record of the revoked or expired key was deleted. A process that still has the key in its cache
-    /// reports why it denies the token. Other processes report that the key is unknown.
+    /// The record of the revoked or expired key was deleted. A process that still has the key in
+    /// its cache reports why it denies the token. Other processes report that the key is unknown.
     Gone,
 }
 

@@ -18,8 +18,8 @@ impl<B: Backend> System<B> {
     /// Updates the key in a slot.
     ///
     /// The model does not know when a background thread replaces the hash of a key, which changes
-    /// the version. So if the update is rejected because the hash was replaced since the version was
-    /// read, this reads the version again and repeats the update.
+    /// the version. So if the update is rejected because the hash was replaced since the version
+    /// was read, this reads the version again and repeats the update.
     pub(super) fn update(
         &mut self,
         process: usize,
