@@ -116,9 +116,9 @@ const MEMBER: Host = Host {
     ..OPERATOR
 };
 
-/// The users whom the host has signed in. The first user of each workspace has all permissions. Two
-/// users of a workspace differ in their environment, permissions or owner. Otherwise, they would
-/// share their idempotency keys.
+/// The users whom the host has signed in. The first user of each workspace has all permissions.
+/// Two users of a workspace differ in their environment, permissions or owner. Otherwise, they
+/// would share their idempotency keys.
 pub const HOSTS: [Host; 11] = [
     OPERATOR,
     Host {

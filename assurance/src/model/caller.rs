@@ -28,7 +28,7 @@ impl Principal {
     }
 }
 
-/// The facts about a principal that decide a call.
+/// The properties of a principal that decide what it may do.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) workspace: &'static str,

@@ -57,9 +57,9 @@ impl Marker {
         // store before the invalidation arrives.
         let _ = self.name_seen_by(to);
         let before = lease.stamp(&self.id);
-        let rename = KeyUpdate::new().with_name(next.clone());
-        let renamed = from.keys().issuer().update(&self.caller, &self.id, &rename);
-        block_on(renamed).expect("the store works");
+        let update = KeyUpdate::new().with_name(next.clone());
+        let updated = from.keys().issuer().update(&self.caller, &self.id, &update);
+        block_on(updated).expect("the store works");
         let acknowledged = lease.now();
         loop {
             let started = lease.now().saturating_duration_since(acknowledged);

@@ -32,8 +32,8 @@ use tower_service::Service;
 
 use crate::{
     fixture::{
-        Fixture, PASSWORD, PEPPER, attribute_canaries, config, constant_canaries, new_key, peppers,
-        prefix,
+        ATTRIBUTES, Fixture, PASSWORD, PEPPER, attribute_canaries, config, constant_canaries,
+        new_key, peppers, prefix,
     },
     printing::{Printed, cannot_be_printed, print_all},
     redis,
@@ -305,9 +305,34 @@ fn no_type_of_the_services_prints_a_secret() {
     fixture
         .canaries
         .assert_absent("the output of the services", &printed.text);
-    // The clients of the services must not learn what the host has attached to the key.
-    assert!(key.attributes.is_some());
-    attribute_canaries().assert_absent("the output of the services", &printed.text);
+}
+
+/// `Debug` is for the host, which may see what it has attached to a key. Clients see JSON.
+#[test]
+fn no_view_of_a_key_contains_its_attributes() {
+    let fixture = Fixture::over(Arc::new(MemoryStore::new()));
+    let (keys, issued) = (&fixture.keys, &fixture.issued);
+    let now = keys.issuer().now();
+    let listed = block_on(keys.issuer().list(&fixture.operator, ListKeys::new())).unwrap();
+    let verified = block_on(keys.verifier().verify(fixture.token().as_bytes())).unwrap();
+    for key in [&issued.key, &listed.keys[0], verified.key()] {
+        assert_eq!(
+            key.attributes.as_ref().map(Attributes::as_json),
+            Some(ATTRIBUTES)
+        );
+    }
+    let valid = Introspection::Valid(issued.key.clone());
+    let mut shown = [
+        serde_json::to_vec(&KeyView::new(&issued.key, now)),
+        serde_json::to_vec(&KeyView::verified(&verified, now)),
+        serde_json::to_vec(&KeyPageView::new(&listed, &ListStart::Offset(0), 20, now)),
+        serde_json::to_vec(&IntrospectionView::new(&valid, now)),
+    ]
+    .map(Result::unwrap)
+    .concat();
+    let created = IssuedJson::new(issued).unwrap();
+    shown.extend_from_slice(created.expose());
+    attribute_canaries().assert_absent("a view", shown);
 }
 
 /// The layer marks the header as sensitive before it passes the request to the host.
