@@ -26,7 +26,6 @@ pub(crate) fn requests(valid: &str, token: &str) -> Vec<Vec<u8>> {
             format!("{base}?search={text}"),
             format!("{base}?cursor={text}"),
             format!("{base}?page={text}&limit={text}&status={text}"),
-            format!("{base}?owner={text}"),
             format!("{base}/self/{text}"),
             format!("{base}?{text}"),
             format!("/v1/whoami?access_token={text}"),
