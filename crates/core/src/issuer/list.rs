@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Action, IssueError, Issuer, authority::Scope};
 use crate::{
-    Caller, KeyId, ListKeys, ListStart, Owner, Page, Status, VersionedKey, base62, name::fold_case,
-    store::Record,
+    Caller, KeyId, ListKeys, ListStart, Owner, Page, Status, TokenRef, VersionedKey, base62,
+    name::fold_case, store::Record,
 };
 
 impl Issuer {
@@ -46,6 +46,10 @@ impl Issuer {
             let owner = wanted.owner.get_or_insert_with(|| own.clone());
             excludes_all = owner != own;
         }
+        // No owner is a token. A client sent one in the wrong place, and the store must not see it.
+        excludes_all |= wanted.owner.as_ref().is_some_and(|owner| {
+            TokenRef::parse(owner.as_str().as_bytes(), self.verifier.prefix()).is_ok()
+        });
         let filter = filter_digest(caller, &wanted);
         let limit = wanted.limit.clamp(1, ListKeys::MAX_LIMIT);
         let start = match &wanted.start {
