@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
-#[expect(dead_code, reason = "other benchmarks use the rest")]
 mod issued;
 
 use std::{env, fs, net::IpAddr, process::Command, sync::Arc};
