@@ -48,7 +48,15 @@ fn create(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     let wanted = object.and_then(NewKeyBody::read);
     let expected = match &wanted {
         None => 400,
-        Some(wanted) if !wanted.permissions.iter().flatten().all(is_covered) => 403,
+        Some(wanted)
+            if !wanted
+                .permissions
+                .iter()
+                .flatten()
+                .all(|wanted| is_covered(wanted)) =>
+        {
+            403
+        }
         Some(NewKeyBody { end: Some(end), .. }) if *end <= start_time() => 400,
         Some(_) => 201,
     };
@@ -138,7 +146,15 @@ fn update(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
     let wanted = object.and_then(UpdateBody::read);
     let expected = match &wanted {
         None => 400,
-        Some(wanted) if !wanted.permissions.iter().flatten().all(is_covered) => 403,
+        Some(wanted)
+            if !wanted
+                .permissions
+                .iter()
+                .flatten()
+                .all(|wanted| is_covered(wanted)) =>
+        {
+            403
+        }
         Some(UpdateBody {
             end: Some(Some(end)),
             ..
@@ -387,7 +403,7 @@ fn change<T>(
 }
 
 /// Whether the permissions of the caller, and of the keys, cover a permission.
-fn is_covered(permission: &String) -> bool {
+fn is_covered(permission: &str) -> bool {
     ["api_keys:", "calls:"]
         .iter()
         .any(|stem| permission.starts_with(stem))
