@@ -302,7 +302,7 @@ fn verify(host: &Host, body: &[u8], object: Option<&Map<String, Value>>) {
         .any(is)
     {
         "NOT_FOUND"
-    } else if !permission.iter().all(is_covered) {
+    } else if !permission.iter().all(|wanted| is_covered(wanted)) {
         "INSUFFICIENT_PERMISSION"
     } else {
         assert_eq!(response.json["valid"], true, "{response}");
