@@ -75,14 +75,14 @@ pub(super) fn cascade() -> Parameter {
     )
 }
 
-/// `If-Match`.
+/// `If-Match`. The endpoint accepts more: a list, weak tags and `*`.
 pub(super) fn if_match() -> Parameter {
     optional(
         "If-Match",
         ParameterIn::Header,
-        "The `ETag` of a response about the key, or a list of them. The key changes only if it still \
-         has this version. With `*` or without this header, any version changes.",
-        string().min_length(Some(1)),
+        "The `ETag` of a response about the key. The key changes only if it still has this \
+         version. Without this header, any version changes.",
+        string().pattern(Some(r#"^"[0-9]+"$"#)),
     )
 }
 
