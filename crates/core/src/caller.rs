@@ -1,8 +1,10 @@
 //! The caller on whose behalf the issuer acts.
 
+use std::net::IpAddr;
+
 use crate::{
-    AllowedIps, Attributes, Environment, Key, KeyId, Owner, Permission, Permissions, Timestamp,
-    Workspace, instance::InstanceId,
+    Actor, AllowedIps, Attributes, Environment, Key, KeyId, Owner, Permission, Permissions,
+    RequestId, Timestamp, Workspace, instance::InstanceId,
 };
 
 /// The party on whose behalf the [`Issuer`](crate::Issuer) acts: a verified key, or a user, service
@@ -30,8 +32,22 @@ pub struct Caller {
     owner: Option<Owner>,
     attributes: Option<Attributes>,
     allowed_ips: Option<AllowedIps>,
+    role: Role,
+    request_id: Option<RequestId>,
+    client_ip: Option<IpAddr>,
     /// The instance whose verifier made the caller, or `None` if the host made it.
     origin: Option<InstanceId>,
+}
+
+/// What a caller is if it is not a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Role {
+    /// A user or service that the host has authenticated.
+    Host,
+    /// An operator, on the command line.
+    Operator,
+    /// The library itself.
+    System,
 }
 
 impl Caller {
@@ -48,7 +64,20 @@ impl Caller {
             owner: None,
             attributes: None,
             allowed_ips: None,
+            role: Role::Host,
+            request_id: None,
+            client_ip: None,
             origin: None,
+        }
+    }
+
+    /// Creates a caller for an operator with all permissions, such as the user of a command line.
+    /// The events of its changes have the actor [`Actor::Operator`].
+    #[must_use]
+    pub fn operator(workspace: Workspace) -> Self {
+        Self {
+            role: Role::Operator,
+            ..Self::new(workspace, Permissions::all())
         }
     }
 
@@ -95,6 +124,20 @@ impl Caller {
     #[must_use]
     pub fn with_allowed_ips(mut self, allowed_ips: AllowedIps) -> Self {
         self.allowed_ips = Some(allowed_ips);
+        self
+    }
+
+    /// Sets the id of the caller's request, for the events of its changes.
+    #[must_use]
+    pub fn with_request_id(mut self, request_id: RequestId) -> Self {
+        self.request_id = Some(request_id);
+        self
+    }
+
+    /// Sets the address from which the caller sent its request, for the events of its changes.
+    #[must_use]
+    pub fn with_client_ip(mut self, address: IpAddr) -> Self {
+        self.client_ip = Some(address);
         self
     }
 
@@ -147,6 +190,34 @@ impl Caller {
         self.allowed_ips.as_ref()
     }
 
+    /// Returns the id of the caller's request.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&RequestId> {
+        self.request_id.as_ref()
+    }
+
+    /// Returns the address from which the caller sent its request.
+    #[must_use]
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.client_ip
+    }
+
+    /// Returns who the caller is, as the events of its changes say it.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match (self.key, self.role) {
+            (Some(id), _) => Actor::Key {
+                id,
+                owner: self.owner.clone(),
+            },
+            (None, Role::Host) => Actor::Host {
+                owner: self.owner.clone(),
+            },
+            (None, Role::Operator) => Actor::Operator,
+            (None, Role::System) => Actor::System,
+        }
+    }
+
     /// Whether the caller has not expired at `now`.
     #[must_use]
     pub fn is_current(&self, now: Timestamp) -> bool {
@@ -164,6 +235,14 @@ impl Caller {
     /// Returns the instance whose verifier made the caller, or `None` if the host made it.
     pub(crate) fn origin(&self) -> Option<InstanceId> {
         self.origin
+    }
+
+    /// Returns this caller as the library itself.
+    pub(crate) fn as_system(&self) -> Self {
+        Self {
+            role: Role::System,
+            ..self.clone()
+        }
     }
 
     /// Restricts the caller to what its key may do now: the key may have been updated since it was
@@ -210,6 +289,9 @@ impl From<&Key> for Caller {
             owner: key.owner.clone(),
             attributes: key.attributes.clone(),
             allowed_ips: key.allowed_ips.clone(),
+            role: Role::Host,
+            request_id: None,
+            client_ip: None,
             origin: None,
         }
     }

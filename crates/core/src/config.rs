@@ -3,7 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    Clock, Entropy, OsEntropy, PepperRing, Prefix, Scheme, SystemClock, verifier::CacheCapacity,
+    Clock, Entropy, Observer, OsEntropy, PepperRing, Prefix, Scheme, SystemClock,
+    verifier::CacheCapacity,
 };
 
 /// The default cache capacity, in keys.
@@ -15,6 +16,9 @@ pub(crate) const DEFAULT_CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// The default number of places for each purpose in the queue for Argon2.
 const DEFAULT_HASH_QUEUE: usize = 256;
 
+/// How long events are kept by default.
+const DEFAULT_EVENT_RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
 /// Configuration of the library. Only the prefix is required.
 ///
 /// | method | default |
@@ -25,6 +29,8 @@ const DEFAULT_HASH_QUEUE: usize = 256;
 /// | [`with_cache`](Self::with_cache) | 100,000 keys |
 /// | [`with_cache_bytes`](Self::with_cache_bytes) | 64 MiB |
 /// | [`with_max_lifetime`](Self::with_max_lifetime) | none |
+/// | [`with_event_retention`](Self::with_event_retention) | 400 days |
+/// | [`with_observer`](Self::with_observer) | none |
 /// | [`with_entropy`](Self::with_entropy) | the operating system's |
 /// | [`with_clock`](Self::with_clock) | the operating system's |
 #[must_use]
@@ -37,6 +43,8 @@ pub struct Config {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) event_retention: Duration,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
 impl Config {
@@ -58,6 +66,8 @@ impl Config {
             entropy: Arc::new(OsEntropy),
             clock: Arc::new(SystemClock),
             max_lifetime: None,
+            event_retention: DEFAULT_EVENT_RETENTION,
+            observer: None,
         }
     }
 
@@ -122,6 +132,23 @@ impl Config {
         self
     }
 
+    /// Sets how long [events](crate::Event) are kept. Older events are deleted in the background,
+    /// in steps. With zero, no events are written, for a host that keeps an audit log itself, and
+    /// events that the store has already are kept. With [`Duration::MAX`], no events are deleted.
+    ///
+    /// If several processes use one store, the shortest of their retentions counts.
+    pub fn with_event_retention(mut self, retention: Duration) -> Self {
+        self.event_retention = retention;
+        self
+    }
+
+    /// Sets a callback for the events of the changes that this process makes. It is also called if
+    /// no events are written.
+    pub fn with_observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
     /// Sets the source of random bytes.
     pub fn with_entropy(mut self, entropy: impl Entropy) -> Self {
         self.entropy = Arc::new(entropy);
@@ -144,6 +171,7 @@ impl fmt::Debug for Config {
             .field("hash_queue", &self.hash_queue)
             .field("cache", &self.cache)
             .field("max_lifetime", &self.max_lifetime)
+            .field("event_retention", &self.event_retention)
             .finish_non_exhaustive()
     }
 }

@@ -8,6 +8,7 @@
 pub use crate::{
     allowed_ips::AllowedIpsError,
     attributes::AttributesError,
+    event::{EventIdError, EventPositionError, RequestIdError},
     hash::{Argon2ParamsError, HashError, PepperError},
     issuer::IdempotencyKeyError,
     metadata::MetadataError,

@@ -6,10 +6,11 @@ use crate::{
     Config, Issuer, Prefix, Verifier,
     config::{DEFAULT_CACHE, DEFAULT_CACHE_BYTES},
     hash::Hasher,
+    issuer::Recorder,
     meter,
     random::RandomError,
     store::{KeyStore, StoreError},
-    verifier::{CacheCapacity, KeyStoreBackend, LastUsedQueue, ProofKey},
+    verifier::{CacheCapacity, KeyStoreBackend, LastUsedQueue, ProofKey, Retention},
 };
 
 /// The library, opened over a store: an [`Issuer`] and a [`Verifier`]. Clones are cheap and share
@@ -76,7 +77,13 @@ impl Keywright {
             entropy,
             clock,
             max_lifetime,
+            event_retention,
+            observer,
         } = config;
+        let recorder = Recorder {
+            writes: !event_retention.is_zero() && store.keeps_events(),
+            observer,
+        };
         let claimed = store.prefix().await?;
         let is_claimed = claimed.is_some();
         if let Some(claimed) = claimed
@@ -93,13 +100,15 @@ impl Keywright {
             keys: cache.keys.max(DEFAULT_CACHE),
             bytes: cache.bytes.max(DEFAULT_CACHE_BYTES),
         });
+        let retention = Retention::new(event_retention);
         let backend = KeyStoreBackend::new(store, hasher, entropy, clock, last_used, proof_key);
-        let verifier =
-            Verifier::start(prefix, is_claimed, backend, cache).map_err(OpenError::Threads)?;
+        let verifier = Verifier::start(prefix, is_claimed, backend, cache, retention)
+            .map_err(OpenError::Threads)?;
         Ok(Self {
             issuer: Issuer {
                 verifier: verifier.clone(),
                 max_lifetime,
+                recorder,
             },
             verifier,
         })

@@ -93,6 +93,7 @@ mod caller;
 mod config;
 mod deadline;
 pub mod error;
+mod event;
 mod hash;
 mod instance;
 mod issuer;
@@ -126,10 +127,14 @@ pub use crate::{
     attributes::Attributes,
     caller::Caller,
     config::Config,
+    event::{
+        Actor, Changes, Event, EventId, EventKind, EventOrder, EventPage, EventPosition,
+        ListEvents, Observer, RequestId, Transition,
+    },
     hash::{Argon2Params, Pepper, PepperId, PepperRing, Scheme},
     issuer::{
         Action, Expiry, IdempotencyKey, Introspection, IntrospectionRequest, IssueError,
-        IssueOutcome, Issued, Issuer, Minted, NewKey, NewRotation,
+        IssueOutcome, Issued, Issuer, Minted, NewKey, NewRotation, Report, ReportSection,
     },
     key::{Key, Status},
     keywright::{Keywright, OpenError},

@@ -148,7 +148,10 @@ pub async fn insert(keys: &Keywright, key: Key) -> Result<Token, IssueError> {
         .await?;
     let created_at = key.created_at();
     let record = Record::new(key, credential);
-    keys.verifier().store().insert(&record, created_at).await?;
+    keys.verifier()
+        .store()
+        .insert(&record, created_at, None)
+        .await?;
     Ok(token)
 }
 

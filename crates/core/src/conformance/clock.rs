@@ -172,7 +172,10 @@ fn dropped_insert_happens_completely_or_not_at_all<H: Harness>(
     polls: usize,
 ) {
     let dropped = record("dropped");
-    store.wait(drop_after(polls, store.store().insert(&dropped, now())));
+    store.wait(drop_after(
+        polls,
+        store.store().insert(&dropped, now(), None),
+    ));
     let found = store.find(&dropped.key.id);
     assert!(
         found.as_ref().is_none_or(|found| *found == dropped),
@@ -201,7 +204,7 @@ fn dropped_rotation_happens_completely_or_not_at_all<H: Harness>(
     let rotation = Rotation::new(predecessor.key.id, 1, retire, dropped.clone());
     let rotate = store
         .store()
-        .rotate(&predecessor.key.workspace, &rotation, now());
+        .rotate(&predecessor.key.workspace, &rotation, now(), None);
     store.wait(drop_after(polls, rotate));
 
     // The store may still be completing the rotation, so a later read may show more of it, but must

@@ -6,7 +6,8 @@ use std::{
 };
 
 use crate::{
-    Environment, Key, KeyId, Name, Owner, Permissions, Timestamp, Workspace, base62,
+    Actor, Environment, Event, EventId, EventKind, Key, KeyId, Name, Owner, Permissions, Reach,
+    Timestamp, Workspace, base62,
     hash::{Credential, StoredHash, Tag},
     store::{Record, StoreError, StoreErrorKind},
 };
@@ -126,6 +127,21 @@ pub(super) fn received_by(caller: &Record, predecessor: &Record) -> Record {
     successor.key.rotated_by = Some(caller.key.id);
     successor.key.expires_at = caller.key.expires_at;
     successor
+}
+
+/// Creates the event of a change of this key, with an id that is newer than all previous ones.
+pub(super) fn event(key: &Key, kind: EventKind) -> Event {
+    let id = next_id(Some(key.id.routing_tag()));
+    let id = EventId::from_bytes(id.as_bytes()).unwrap();
+    Event::new(id, kind, key, Actor::System)
+}
+
+/// Returns the kind of the event of a revocation, before its keys are counted.
+pub(super) const fn revoked(reach: Reach) -> EventKind {
+    EventKind::Revoked {
+        cascade: matches!(reach, Reach::Descendants),
+        count: None,
+    }
 }
 
 /// Returns a copy of the record that belongs to the workspace `tenant`.

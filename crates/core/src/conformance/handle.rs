@@ -7,12 +7,12 @@ use std::{
 };
 
 use super::{
-    fixture::{name, now},
+    fixture::{event, name, now, revoked},
     harness::Harness,
 };
 use crate::{
-    Environment, Key, KeyId, ListKeys, Page, Prefix, Reach, Revocation, Timestamp, VersionedKey,
-    Workspace,
+    Environment, EventKind, Key, KeyId, ListKeys, Page, Prefix, Reach, Revocation, Timestamp,
+    VersionedKey, Workspace,
     hash::Credential,
     store::{
         Durability, KeyStore, Purge, Record, Reservation, Reserved, Retire, Rotation, Settings,
@@ -114,7 +114,8 @@ impl<'h, H: Harness> Handle<'h, H> {
     }
 
     pub(super) fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
-        self.wait(self.store.insert(record, now))
+        let event = event(&record.key, EventKind::Created);
+        self.wait(self.store.insert(record, now, Some(&event)))
     }
 
     /// Replaces the settings of the record with those of `changed`.
@@ -125,9 +126,10 @@ impl<'h, H: Harness> Handle<'h, H> {
     ) -> Result<VersionedKey, StoreError> {
         let Record { key, version, .. } = record;
         let settings = Settings::from(changed);
+        let event = event(key, EventKind::Updated);
         self.wait(
             self.store
-                .update(&key.workspace, &key.id, *version, &settings),
+                .update(&key.workspace, &key.id, *version, &settings, Some(&event)),
         )
     }
 
@@ -158,9 +160,11 @@ impl<'h, H: Harness> Handle<'h, H> {
         reach: Reach,
         now: Timestamp,
     ) -> Result<Revocation, StoreError> {
+        let Record { key, .. } = record;
+        let event = event(key, revoked(reach));
         self.wait(
             self.store
-                .revoke(&record.key.workspace, &record.key.id, reach, now),
+                .revoke(&key.workspace, &key.id, reach, now, Some(&event)),
         )
     }
 
@@ -173,7 +177,14 @@ impl<'h, H: Harness> Handle<'h, H> {
     ) -> Result<(), StoreError> {
         let Record { key, version, .. } = predecessor;
         let rotation = Rotation::new(key.id, *version, retire, successor.clone());
-        self.wait(self.store.rotate(&key.workspace, &rotation, now))
+        let kind = EventKind::Rotated {
+            successor: successor.key.id,
+        };
+        let event = event(key, kind);
+        self.wait(
+            self.store
+                .rotate(&key.workspace, &rotation, now, Some(&event)),
+        )
     }
 
     pub(super) fn rehash(

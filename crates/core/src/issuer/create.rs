@@ -5,7 +5,8 @@ use super::{
     authority::{check_addresses, check_covers},
 };
 use crate::{
-    AllowedIps, Caller, Environment, Key, KeyId, Metadata, Name, Permissions, Timestamp, Token,
+    AllowedIps, Caller, Changes, Environment, EventKind, Key, KeyId, Metadata, Name, Permissions,
+    Timestamp, Token,
     store::{Record, StoreError, StoreErrorKind},
 };
 
@@ -174,7 +175,13 @@ impl Issuer {
             .await?;
         let mut record = Record::new(draft.key(id), credential);
         loop {
-            match confirmed(self.verifier.store().insert(&record, now).await) {
+            let changes = Changes::of_new(&record.key);
+            let event = self.event(&draft.caller, &record.key, EventKind::Created, changes)?;
+            let store = self.verifier.store();
+            let written = self.recorder.written(&event);
+            let inserted = store.insert(&record, now, written).await;
+            self.recorder.report(&event, &inserted);
+            match confirmed(inserted) {
                 Ok(confirmed) => {
                     return Ok(Issued {
                         key: record.key,

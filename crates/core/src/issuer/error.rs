@@ -59,6 +59,9 @@ pub enum IssueError {
     /// The cursor is malformed, or belongs to another list.
     #[error("cursor does not belong to this list")]
     Cursor,
+    /// The store has no event log.
+    #[error("the store keeps no events")]
+    NoEventLog,
     /// The idempotency key was already used for another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyMismatch,

@@ -17,7 +17,8 @@ const RESERVED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Issuer {
     /// Creates the first key of a store for a caller that the host has authenticated. The key gets
-    /// the permissions of the caller, usually `*`, unless `new` names others.
+    /// the permissions of the caller, usually `*`, unless `new` names others. The actor of its event
+    /// is [`Actor::System`](crate::Actor::System).
     ///
     /// Returns `None` if the store already has keys. If several servers call this concurrently on
     /// one store, exactly one call returns the key, and the others return `None`.
@@ -34,7 +35,7 @@ impl Issuer {
             return Ok(None);
         }
         let now = self.verifier.now();
-        let draft = self.draft(caller, new, now)?;
+        let draft = self.draft(&caller.as_system(), new, now)?;
         let own = KeyId::generate(now, &mut Generator::seeded(self.verifier.entropy())?);
         let purpose = Sha256::digest(b"keywright: the first key of an empty store").into();
         let until = now.saturating_add(RESERVED_FOR);

@@ -1,10 +1,8 @@
 //! Lists keys, and finds a key by its id.
 
-use sha2::{Digest, Sha256};
-
-use super::{Action, IssueError, Issuer, authority::Scope};
+use super::{Action, IssueError, Issuer, authority::Scope, cursor};
 use crate::{
-    Caller, KeyId, ListKeys, ListStart, Owner, Page, Status, TokenRef, VersionedKey, base62,
+    Caller, KeyId, ListKeys, ListStart, Owner, Page, Status, TokenRef, VersionedKey,
     name::fold_case, store::Record,
 };
 
@@ -40,22 +38,14 @@ impl Issuer {
         let now = self.verifier.expiry_now();
         let scope = self.scope(caller, Action::List, None)?;
         let mut wanted = wanted;
-        // The keys of another owner do not exist for this caller.
-        let mut excludes_all = false;
-        if let Some(own) = scope.owner() {
-            let owner = wanted.owner.get_or_insert_with(|| own.clone());
-            excludes_all = owner != own;
-        }
-        // No owner is a token. A client sent one in the wrong place, and the store must not see it.
-        excludes_all |= wanted.owner.as_ref().is_some_and(|owner| {
-            TokenRef::parse(owner.as_str().as_bytes(), self.verifier.prefix()).is_ok()
-        });
+        let excludes_all = self.excludes_all(&scope, &mut wanted.owner);
         let filter = filter_digest(caller, &wanted);
         let limit = wanted.limit.clamp(1, ListKeys::MAX_LIMIT);
         let start = match &wanted.start {
             ListStart::Offset(offset) => ListStart::Offset(*offset),
             ListStart::After(cursor) => {
-                ListStart::After(read_cursor(cursor, &filter).ok_or(IssueError::Cursor)?)
+                let id = cursor::read(cursor, &filter).and_then(|id| KeyId::from_bytes(&id).ok());
+                ListStart::After(id.ok_or(IssueError::Cursor)?)
             }
         };
         if excludes_all {
@@ -84,9 +74,25 @@ impl Issuer {
         self.verifier.overlay_last_uses(&mut keys);
         Ok(Page {
             keys,
-            next: next.map(|id| write_cursor(&id, &filter)),
+            next: next.map(|id| cursor::write(id.as_bytes(), &filter)),
             total,
         })
+    }
+
+    /// Restricts a filter by owner to the keys that a caller reaches. Returns whether it then
+    /// selects no key.
+    pub(super) fn excludes_all(&self, scope: &Scope, wanted: &mut Option<Owner>) -> bool {
+        // The keys of another owner do not exist for this caller.
+        let mut excludes_all = false;
+        if let Some(own) = scope.owner() {
+            let owner = wanted.get_or_insert_with(|| own.clone());
+            excludes_all = owner != own;
+        }
+        // No owner is a token. A client sent one in the wrong place, and the store must not see it.
+        let is_token = |owner: &Owner| {
+            TokenRef::parse(owner.as_str().as_bytes(), self.verifier.prefix()).is_ok()
+        };
+        excludes_all || wanted.as_ref().is_some_and(is_token)
     }
 
     /// Returns a key that the caller sees, even if it is expired or revoked, and the version of its
@@ -137,38 +143,6 @@ impl Issuer {
         }
         Ok(record)
     }
-}
-
-/// The number of characters of a cursor that identify its list.
-const DIGEST_LENGTH: usize = 11;
-
-/// Writes a cursor: the id of the last key on the page, followed by a digest of the filter and the
-/// id. The digest is not a secret and authenticates nothing. It lets a client notice that it used a
-/// cursor with another list.
-fn write_cursor(last: &KeyId, filter: &[u8; 32]) -> String {
-    last.as_bytes()
-        .iter()
-        .chain(&cursor_digest(last, filter))
-        .copied()
-        .map(char::from)
-        .collect()
-}
-
-/// Reads the id in a cursor. `None` if the cursor does not belong to the list.
-fn read_cursor(text: &str, filter: &[u8; 32]) -> Option<KeyId> {
-    let (id, digest) = text.as_bytes().split_last_chunk::<DIGEST_LENGTH>()?;
-    let id = KeyId::from_bytes(id).ok()?;
-    (cursor_digest(&id, filter) == *digest).then_some(id)
-}
-
-fn cursor_digest(id: &KeyId, filter: &[u8; 32]) -> [u8; DIGEST_LENGTH] {
-    let digest: [u8; 32] = Sha256::new()
-        .chain_update(filter)
-        .chain_update(id.as_bytes())
-        .finalize()
-        .into();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
-    base62::encode(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }
 
 /// A digest of everything that decides which keys a list contains.

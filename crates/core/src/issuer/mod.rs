@@ -3,7 +3,9 @@
 mod authority;
 mod claim;
 mod create;
+mod cursor;
 mod error;
+mod events;
 mod expiry;
 mod first;
 mod idempotency;
@@ -11,6 +13,8 @@ mod introspect;
 mod list;
 mod mint;
 mod purge;
+mod recorder;
+mod report;
 mod revoke;
 mod revoke_all;
 mod rotate;
@@ -22,6 +26,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::recorder::Recorder;
 pub use self::{
     authority::Action,
     create::{Expiry, Issued, NewKey},
@@ -29,6 +34,7 @@ pub use self::{
     idempotency::{IdempotencyKey, IdempotencyKeyError, IssueOutcome},
     introspect::{Introspection, IntrospectionRequest},
     mint::Minted,
+    report::{Report, ReportSection},
     rotate::NewRotation,
 };
 use crate::{
@@ -47,6 +53,7 @@ pub struct Issuer {
     pub(crate) verifier: Verifier,
     /// The maximum time between the creation of a key and its expiry.
     pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) recorder: Recorder,
 }
 
 impl Issuer {

@@ -1,7 +1,7 @@
 //! Revokes keys.
 
 use super::{Action, IssueError, Issuer, authority::check_covers, not_found};
-use crate::{Caller, KeyId, Reach, Revocation};
+use crate::{Caller, Changes, EventKind, KeyId, Reach, Revocation};
 
 impl Issuer {
     /// Revokes a key, or the key and all its descendants. A revoked key can never be activated
@@ -31,16 +31,31 @@ impl Issuer {
         if caller.key() != Some(id) {
             check_covers(caller, &record.key.permissions)?;
         }
+        let kind = EventKind::Revoked {
+            cascade: reach == Reach::Descendants,
+            count: None,
+        };
+        let event = self.event(caller, &record.key, kind, Changes::default())?;
         let now = self.verifier.now();
         let revoked = self
             .verifier
             .store()
-            .revoke(caller.workspace(), id, reach, now)
+            .revoke(
+                caller.workspace(),
+                id,
+                reach,
+                now,
+                self.recorder.written(&event),
+            )
             .await;
-        let revocation = revoked.map_err(not_found)?;
-        if revocation.count == 0 {
+        if let Ok(Revocation { count: 0, .. }) = revoked {
             return Err(IssueError::NotFound);
         }
-        Ok(revocation)
+        let event = match &revoked {
+            Ok(revocation) => event.with_count(revocation.count),
+            Err(_) => event,
+        };
+        self.recorder.report(&event, &revoked);
+        revoked.map_err(not_found)
     }
 }

@@ -13,7 +13,7 @@ use super::{
     update::CHANGE_ATTEMPTS,
 };
 use crate::{
-    Caller, Key, KeyId, Status, Timestamp,
+    Caller, Changes, Event, EventKind, Key, KeyId, Status, Timestamp,
     caller::earliest,
     store::{Record, Retire, Rotation, StoreError, StoreErrorKind},
 };
@@ -229,11 +229,18 @@ impl Issuer {
             let key = self.successor(&record.key, id, wanted.expires_at, &caller, now);
             let successor = Record::new(key, credential.clone());
             let rotation = Rotation::new(predecessor, record.version, retire, successor);
+            let event = self.rotation_event(&caller, &record, &rotation, now)?;
             let rotated = self
                 .verifier
                 .store()
-                .rotate(caller.workspace(), &rotation, now)
+                .rotate(
+                    caller.workspace(),
+                    &rotation,
+                    now,
+                    self.recorder.written(&event),
+                )
                 .await;
+            self.recorder.report(&event, &rotated);
             match confirmed(rotated) {
                 Ok(confirmed) => {
                     return Ok(Issued {
@@ -258,6 +265,23 @@ impl Issuer {
                 Err(error) => return Err(not_found(error)),
             }
         }
+    }
+
+    /// Makes the event of a rotation. It shows the predecessor as the store retires it.
+    fn rotation_event(
+        &self,
+        caller: &Caller,
+        predecessor: &Record,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<Event, IssueError> {
+        let successor = rotation.successor.key.id;
+        let mut retired = predecessor.clone();
+        // If the key cannot be retired, the store rejects the rotation, and the event is dropped.
+        let _ = retired.retire(rotation.version, rotation.retire, successor, now);
+        let changes = Changes::between(&predecessor.key, &retired.key);
+        let kind = EventKind::Rotated { successor };
+        Ok(self.event(caller, &predecessor.key, kind, changes)?)
     }
 
     /// Makes the successor of a key, whose secret the caller receives. Without a requested expiry

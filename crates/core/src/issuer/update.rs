@@ -6,7 +6,7 @@ use super::{
     not_found,
 };
 use crate::{
-    Attributes, Caller, Change, Key, KeyId, KeyUpdate, Timestamp, VersionedKey, Workspace,
+    Attributes, Caller, Change, Changes, EventKind, Key, KeyId, KeyUpdate, Timestamp, VersionedKey,
     caller::earliest,
     store::{Record, Settings, StoreErrorKind},
 };
@@ -61,7 +61,7 @@ impl Issuer {
                 return Err(IssueError::VersionMismatch);
             }
             let changed = self.after_update(caller, &record.key, update)?;
-            match self.write(&record, &changed).await {
+            match self.write(caller, &record, &changed).await {
                 Err(IssueError::Store(error))
                     if error.kind() == StoreErrorKind::Conflict && attempts < CHANGE_ATTEMPTS =>
                 {
@@ -72,31 +72,32 @@ impl Issuer {
         }
     }
 
-    /// Sets or removes the [`Attributes`] of a key that is not revoked. Checks no permission: it is
-    /// meant for the host itself.
+    /// Sets or removes the [`Attributes`] of a key in the caller's workspace that is not revoked.
+    /// Checks no permission: it is meant for the host itself. The caller is the actor of the event.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](IssueError::NotFound) if the workspace has no such key or it is revoked, and
-    /// [`Store`](IssueError::Store).
+    /// [`NotFound`](IssueError::NotFound) if the workspace has no such key or it is revoked,
+    /// [`CallerForeign`](IssueError::CallerForeign), and [`Store`](IssueError::Store).
     pub async fn set_attributes(
         &self,
-        workspace: &Workspace,
+        caller: &Caller,
         id: &KeyId,
         attributes: Option<Attributes>,
     ) -> Result<VersionedKey, IssueError> {
+        self.check_origin(caller)?;
         let mut attempts = 1;
         loop {
             let record = self.verifier.store().find(id).await?;
             let record = record
-                .filter(|record| record.key.workspace == *workspace)
+                .filter(|record| record.key.workspace == *caller.workspace())
                 .filter(|record| record.key.revoked_at.is_none())
                 .ok_or(IssueError::NotFound)?;
             let changed = Key {
                 attributes: attributes.clone(),
                 ..record.key.clone()
             };
-            match self.write(&record, &changed).await {
+            match self.write(caller, &record, &changed).await {
                 Err(IssueError::Store(error))
                     if error.kind() == StoreErrorKind::Conflict && attempts < CHANGE_ATTEMPTS =>
                 {
@@ -108,15 +109,26 @@ impl Issuer {
     }
 
     /// Writes the settings of `changed` over those of a record, if they differ.
-    async fn write(&self, record: &Record, changed: &Key) -> Result<VersionedKey, IssueError> {
+    async fn write(
+        &self,
+        caller: &Caller,
+        record: &Record,
+        changed: &Key,
+    ) -> Result<VersionedKey, IssueError> {
         let settings = Settings::from(changed);
         let mut updated = if settings == Settings::from(&record.key) {
             VersionedKey::new(record.key.clone(), record.version)
         } else {
             let Key { workspace, id, .. } = &record.key;
+            let changes = Changes::between(&record.key, changed);
+            let event = self.event(caller, changed, EventKind::Updated, changes)?;
+            let written = self.recorder.written(&event);
             let store = self.verifier.store();
-            let updated = store.update(workspace, id, record.version, &settings);
-            updated.await.map_err(not_found)?
+            let updated = store
+                .update(workspace, id, record.version, &settings, written)
+                .await;
+            self.recorder.report(&event, &updated);
+            updated.map_err(not_found)?
         };
         self.verifier
             .overlay_last_uses(std::slice::from_mut(&mut updated.key));

@@ -8,7 +8,7 @@ use super::{
     durability::Durability,
     error::StoreError,
     lease::Lease,
-    purge::Purge,
+    purge::{Purge, PurgeEvents},
     record::{Record, Settings},
     reservation::{Reservation, Reserved},
     revocation::{Reach, Revocation},
@@ -17,8 +17,8 @@ use super::{
 #[cfg(doc)]
 use crate::Key;
 use crate::{
-    Environment, KeyId, ListKeys, Page, Prefix, Timestamp, VersionedKey, Workspace,
-    hash::Credential,
+    Environment, Event, EventId, EventPage, KeyId, ListEvents, ListKeys, Page, Prefix, Timestamp,
+    VersionedKey, Workspace, hash::Credential,
 };
 
 /// A store of keys.
@@ -133,7 +133,14 @@ use crate::{
 ///     (not at it), and never one of another key. It never deletes a record from which
 ///     a remaining record descends in the sense of clause 6, so that a cascade still reaches every
 ///     descendant. Each call is one atomic step, deletes no more records than its limit, and
-///     returns 0 only when nothing is left to delete.
+///     returns 0 only when nothing is left to delete. It leaves the events of the deleted keys.
+/// 17. **Events.** Each `insert`, `update`, `rotate` and `revoke` that is passed an event appends
+///     it in the same atomic step as its change. A call that fails or changes nothing appends none,
+///     and a cascade appends one. No event is ever changed, except that a store that does not
+///     revoke a cascade in one step sets the number of revoked keys at its end. Events are listed
+///     by workspace, key or owner, in either order, at O(page), with stable cursors, and deleted by
+///     time. A store without an event log returns `false` from
+///     [`keeps_events`](Self::keeps_events).
 ///
 /// No method has a default implementation, because a default that does not suit a store could break
 /// its security unnoticed.
@@ -144,13 +151,19 @@ use crate::{
 /// write that was done, but was confirmed by too few replicas, returns `NotConfirmed`.
 #[async_trait]
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
-    /// Inserts a record with a new id (clause 1). The parent must be active at `now`.
+    /// Inserts a record with a new id, and appends the event (clauses 1 and 17). The parent must be
+    /// active at `now`.
     ///
     /// # Errors
     ///
     /// `AlreadyExists` if the id is taken. `Conflict` if the parent does not exist, is in another
     /// workspace, has expired, is disabled or was revoked, or expires earlier than the record.
-    async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError>;
+    async fn insert(
+        &self,
+        record: &Record,
+        now: Timestamp,
+        event: Option<&Event>,
+    ) -> Result<(), StoreError>;
 
     /// Returns the record with this id, even if its key is revoked. `None` if there is none.
     ///
@@ -174,8 +187,8 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Page<KeyId>, StoreError>;
 
-    /// Replaces the settings of a key together, if the record still has this version (clause 7).
-    /// Returns the key and the version after the change.
+    /// Replaces the settings of a key together, if the record still has this version, and appends
+    /// the event (clauses 7 and 17). Returns the key and the version after the change.
     ///
     /// # Errors
     ///
@@ -187,9 +200,11 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError>;
 
-    /// Revokes one key, or the key and all its descendants (clauses 4 to 6). Returns once the
+    /// Revokes one key, or the key and all its descendants, and appends the event with the number
+    /// of keys that this call revoked, if it is not 0 (clauses 4 to 6 and 17). Returns once the
     /// change is as durable as the store can make it.
     ///
     /// # Errors
@@ -201,10 +216,11 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         id: &KeyId,
         reach: Reach,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<Revocation, StoreError>;
 
-    /// Replaces a key with a successor (clause 2). The predecessor is retired as
-    /// [`Rotation::retire`] specifies, but no later than it would expire anyway.
+    /// Replaces a key with a successor, and appends the event (clauses 2 and 17). The predecessor is
+    /// retired as [`Rotation::retire`] specifies, but no later than it would expire anyway.
     ///
     /// # Errors
     ///
@@ -217,6 +233,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError>;
 
     /// Replaces the hash and the tag together, if the record still has this version (clause 7).
@@ -259,6 +276,31 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// `Unavailable` or `Corrupt`.
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError>;
+
+    /// Returns one page of the events of a workspace whose keys a caller of this environment
+    /// [sees](Environment::covers) (clause 17).
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` or `Corrupt`.
+    async fn events(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListEvents<EventId>,
+    ) -> Result<EventPage<EventId>, StoreError>;
+
+    /// Deletes events and returns how many (clause 17). Each call is one atomic step, and deletes
+    /// no more events than its limit. To delete all that match, call it until it returns 0.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` or `Corrupt`.
+    async fn purge_events(&self, purge: &PurgeEvents) -> Result<u64, StoreError>;
+
+    /// Whether the store has an event log, which is the same at each call. A store without one
+    /// ignores the events that it is passed, lists none and deletes none.
+    fn keeps_events(&self) -> bool;
 
     /// Whether the store has no key in any workspace.
     ///

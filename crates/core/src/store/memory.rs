@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,15 +13,15 @@ use super::{
     error::{StoreError, StoreErrorKind},
     key_store::KeyStore,
     lease::Lease,
-    purge::Purge,
+    purge::{Purge, PurgeEvents},
     record::{Record, Settings},
     reservation::{Reservation, Reserved},
     revocation::{Reach, Revocation},
     rotation::Rotation,
 };
 use crate::{
-    Environment, Key, KeyId, ListKeys, ListStart, Page, Prefix, Timestamp, VersionedKey, Workspace,
-    hash::Credential, name::fold_case,
+    Environment, Event, EventId, EventOrder, EventPage, Key, KeyId, ListEvents, ListKeys,
+    ListStart, Page, Prefix, Timestamp, VersionedKey, Workspace, hash::Credential, name::fold_case,
 };
 
 /// A store that keeps keys in the memory of this process.
@@ -37,6 +38,7 @@ pub struct MemoryStore {
 struct Contents {
     records: BTreeMap<KeyId, Record>,
     reservations: HashMap<[u8; 32], Reservation>,
+    events: BTreeMap<EventId, Event>,
     prefix: Option<Prefix>,
 }
 
@@ -117,6 +119,11 @@ impl Contents {
         }
     }
 
+    fn append(&mut self, event: Option<&Event>) {
+        self.events
+            .extend(event.map(|event| (event.id, event.clone())));
+    }
+
     /// Deletes the records that the purge covers and returns how many.
     fn purge(&mut self, purge: &Purge) -> u64 {
         // The number of records that name a key as one of their receivers.
@@ -162,7 +169,12 @@ impl Contents {
 
 #[async_trait]
 impl KeyStore for MemoryStore {
-    async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
+    async fn insert(
+        &self,
+        record: &Record,
+        now: Timestamp,
+        event: Option<&Event>,
+    ) -> Result<(), StoreError> {
         let mut contents = self.contents();
         let key = &record.key;
         if contents.records.contains_key(&key.id) {
@@ -175,6 +187,7 @@ impl KeyStore for MemoryStore {
             return Err(error(StoreErrorKind::Conflict));
         }
         contents.records.insert(key.id, record.clone());
+        contents.append(event);
         Ok(())
     }
 
@@ -235,11 +248,13 @@ impl KeyStore for MemoryStore {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         let mut contents = self.contents();
         let record = contents.in_workspace(workspace, id)?;
         record.update(version, settings.clone()).map_err(error)?;
         let updated = VersionedKey::new(record.key.clone(), record.version);
+        contents.append(event);
         drop(contents);
         self.lease.changed(id);
         Ok(updated)
@@ -251,6 +266,7 @@ impl KeyStore for MemoryStore {
         id: &KeyId,
         reach: Reach,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
         let mut contents = self.contents();
         let first = contents
@@ -268,11 +284,16 @@ impl KeyStore for MemoryStore {
                 .get_mut(id)
                 .is_some_and(|record| record.revoke(now))
         });
+        let count = revoked.len() as u64;
+        if count > 0 {
+            let event = event.map(|event| event.clone().with_count(count));
+            contents.append(event.as_ref());
+        }
         drop(contents);
         for id in &revoked {
             self.lease.changed(id);
         }
-        Ok(Revocation::new(first, revoked.len() as u64))
+        Ok(Revocation::new(first, count))
     }
 
     async fn rotate(
@@ -280,6 +301,7 @@ impl KeyStore for MemoryStore {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let mut contents = self.contents();
         let successor = &rotation.successor;
@@ -300,6 +322,7 @@ impl KeyStore for MemoryStore {
         for record in [predecessor, successor.clone()] {
             contents.records.insert(record.key.id, record);
         }
+        contents.append(event);
         drop(contents);
         self.lease.changed(&rotation.predecessor);
         Ok(())
@@ -358,6 +381,55 @@ impl KeyStore for MemoryStore {
 
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
         Ok(self.contents().purge(purge))
+    }
+
+    async fn events(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListEvents<EventId>,
+    ) -> Result<EventPage<EventId>, StoreError> {
+        let contents = self.contents();
+        let selected = |event: &&Event| {
+            event.workspace == *workspace
+                && environment.covers(event.environment)
+                && list.selects(event)
+        };
+        let events: Box<dyn Iterator<Item = &Event>> = match (list.order, list.after) {
+            (EventOrder::NewestFirst, None) => Box::new(contents.events.values().rev()),
+            (EventOrder::NewestFirst, Some(last)) => {
+                Box::new(contents.events.range(..last).rev().map(|(_, event)| event))
+            }
+            (EventOrder::OldestFirst, None) => Box::new(contents.events.values()),
+            (EventOrder::OldestFirst, Some(last)) => {
+                let after = (Bound::Excluded(last), Bound::Unbounded);
+                Box::new(contents.events.range(after).map(|(_, event)| event))
+            }
+        };
+        let size = usize::try_from(list.limit)
+            .unwrap_or(usize::MAX)
+            .saturating_add(1);
+        let events = events.filter(selected).take(size).cloned().collect();
+        Ok(EventPage::cut(events, list.limit))
+    }
+
+    async fn purge_events(&self, purge: &PurgeEvents) -> Result<u64, StoreError> {
+        let mut contents = self.contents();
+        let covered: Vec<EventId> = contents
+            .events
+            .values()
+            .filter(|event| purge.covers(event))
+            .map(|event| event.id)
+            .take(usize::try_from(purge.limit).unwrap_or(usize::MAX))
+            .collect();
+        for id in &covered {
+            contents.events.remove(id);
+        }
+        Ok(covered.len() as u64)
+    }
+
+    fn keeps_events(&self) -> bool {
+        true
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {

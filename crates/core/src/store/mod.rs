@@ -24,7 +24,7 @@ pub use self::{
     error::{StoreError, StoreErrorKind},
     key_store::KeyStore,
     lease::{Lease, Stamp},
-    purge::Purge,
+    purge::{Purge, PurgeEvents},
     record::{Record, Retire, Settings},
     reservation::{Reservation, Reserved},
     rotation::Rotation,

@@ -1,6 +1,6 @@
-//! The selection of records that a purge deletes.
+//! The selection of records and of events that a purge deletes.
 
-use crate::{Key, Timestamp, Workspace};
+use crate::{Event, Key, Timestamp, Workspace};
 
 /// Which records to delete, and how many in one call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,5 +59,46 @@ impl Purge {
         let in_workspace = |workspace: &Workspace| key.workspace == *workspace;
         (before(key.revoked_at, self.revoked_before) || before(key.expires_at, self.expired_before))
             && self.workspace.as_ref().is_none_or(in_workspace)
+    }
+}
+
+/// Which events to delete, and how many in one call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct PurgeEvents {
+    /// The workspace of the events. `None` selects all workspaces.
+    pub workspace: Option<Workspace>,
+    /// Events before this time, exclusive.
+    pub before: Timestamp,
+    /// The maximum number of events to delete in one call, at least 1.
+    pub limit: u32,
+}
+
+impl PurgeEvents {
+    /// The limit that the library uses: 500. Other writes wait while a call runs.
+    pub const STEP: u32 = 500;
+
+    /// Selects the events before this time, in all workspaces.
+    #[must_use]
+    pub const fn new(before: Timestamp, limit: u32) -> Self {
+        Self {
+            workspace: None,
+            before,
+            limit,
+        }
+    }
+
+    /// Selects only events of this workspace.
+    #[must_use]
+    pub fn with_workspace(mut self, workspace: Workspace) -> Self {
+        self.workspace = Some(workspace);
+        self
+    }
+
+    /// Whether the event is selected.
+    #[must_use]
+    pub fn covers(&self, event: &Event) -> bool {
+        let in_workspace = |workspace: &Workspace| event.workspace == *workspace;
+        event.created_at() < self.before && self.workspace.as_ref().is_none_or(in_workspace)
     }
 }

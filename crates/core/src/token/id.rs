@@ -84,6 +84,11 @@ impl KeyId {
         }
     }
 
+    /// Returns the smallest id of a key that was created at this time.
+    pub(crate) fn first_at(time: Timestamp) -> Self {
+        Self::with_tail(time, [b'0'; Self::LENGTH - Self::TIME_LENGTH])
+    }
+
     /// Creates an id from characters that the caller has checked.
     pub(super) const fn of_base62(characters: [u8; Self::LENGTH]) -> Self {
         Self(characters)
@@ -102,6 +107,13 @@ impl KeyId {
         self.0
             .get(Self::TIME_LENGTH..Self::TIME_LENGTH + Self::TAG_LENGTH)
             .unwrap_or_default()
+    }
+
+    /// Writes the 16 characters without `key_`.
+    pub(crate) fn fmt_bare(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|&byte| fmt::Write::write_char(f, char::from(byte)))
     }
 
     /// Returns the time at which the key was created.
@@ -126,9 +138,7 @@ impl Hash for KeyId {
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Self::PREFIX)?;
-        self.0
-            .iter()
-            .try_for_each(|&byte| fmt::Write::write_char(f, char::from(byte)))
+        self.fmt_bare(f)
     }
 }
 

@@ -13,6 +13,7 @@ mod proof;
 mod proof_key;
 mod protocol;
 mod rehash;
+mod retention;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use std::{io, net::IpAddr, sync::Arc};
 pub use self::outcome::{Denied, Undecided, Verified, VerifyError};
 pub(crate) use self::{
     backend::KeyStoreBackend, cache::CacheCapacity, last_used::LastUsedQueue, proof_key::ProofKey,
+    retention::Retention,
 };
 use self::{last_used::FlushScope, protocol::PresentedToken, state::VerifierState};
 use crate::{
@@ -63,8 +65,9 @@ impl Verifier {
         is_prefix_claimed: bool,
         backend: KeyStoreBackend,
         cache: CacheCapacity,
+        retention: Retention,
     ) -> io::Result<Self> {
-        let state = VerifierState::start(prefix, is_prefix_claimed, backend, cache)?;
+        let state = VerifierState::start(prefix, is_prefix_claimed, backend, cache, retention)?;
         Ok(Self(Arc::new(state)))
     }
 

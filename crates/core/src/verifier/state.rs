@@ -6,6 +6,7 @@ use super::{
     backend::KeyStoreBackend,
     cache::{Cache, CacheCapacity},
     protocol::Protocol,
+    retention::Retention,
     upkeep::Upkeep,
 };
 use crate::{
@@ -32,6 +33,7 @@ impl VerifierState {
         is_prefix_claimed: bool,
         backend: KeyStoreBackend,
         cache: CacheCapacity,
+        retention: Retention,
     ) -> io::Result<Self> {
         let lease = backend.store.lease();
         let cache = Cache::new(cache, Arc::clone(&lease));
@@ -54,7 +56,7 @@ impl VerifierState {
             id: InstanceId::unique(),
             prefix,
             is_prefix_claimed: AtomicBool::new(is_prefix_claimed),
-            upkeep: Upkeep::start(Arc::clone(&protocol), instance)?,
+            upkeep: Upkeep::start(Arc::clone(&protocol), instance, retention)?,
             protocol,
         })
     }

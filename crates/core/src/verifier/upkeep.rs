@@ -1,5 +1,5 @@
 //! Background work of a verifier, on one thread: it observes the time, writes last uses, replaces
-//! outdated hashes and publishes metrics.
+//! outdated hashes, deletes old events and publishes metrics.
 
 use std::{
     fmt, io,
@@ -16,6 +16,7 @@ use super::{
     last_used::FlushScope,
     protocol::{Protocol, RehashQueue},
     rehash::Rehash,
+    retention::Retention,
 };
 use crate::{
     meter::{self, Instance},
@@ -48,6 +49,7 @@ impl Upkeep {
     pub(super) fn start(
         protocol: Arc<Protocol<KeyStoreBackend>>,
         instance: Instance,
+        mut retention: Retention,
     ) -> io::Result<Self> {
         let (rehashes, queue) = crossbeam_channel::bounded::<Rehash<Secret>>(QUEUE);
         let ending = Arc::new(AtomicBool::new(false));
@@ -74,6 +76,9 @@ impl Upkeep {
                     if monotonic() >= next {
                         protocol.backend.expiry_clock.observe_now();
                         flush(FlushScope::Due);
+                        let backend = &protocol.backend;
+                        let step = retention.run(&*backend.store, backend.clock.now());
+                        drop(catching(|| pollster::block_on(step)));
                         drop(catching(meter::publish));
                         next = monotonic() + INTERVAL;
                     }

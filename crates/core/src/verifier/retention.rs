@@ -1,0 +1,52 @@
+//! The deletion of old events.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    Timestamp,
+    store::{KeyStore, PurgeEvents},
+    time::monotonic,
+};
+
+/// The time between two searches for old events.
+const SEARCH_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// The time to the next search after the store has failed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Deletes events that are older than a retention, one step at a time.
+#[derive(Debug)]
+pub(crate) struct Retention {
+    /// How long events are kept. `None` keeps them all.
+    keep: Option<Duration>,
+    next: Instant,
+}
+
+impl Retention {
+    /// Zero and [`Duration::MAX`] keep all events.
+    pub(crate) fn new(keep: Duration) -> Self {
+        let deletes = !keep.is_zero() && keep != Duration::MAX;
+        Self {
+            keep: deletes.then_some(keep),
+            next: monotonic(),
+        }
+    }
+
+    /// Runs one step, if it is due. If a step has deleted events, the next step is due immediately.
+    pub(super) async fn run(&mut self, store: &dyn KeyStore, now: Timestamp) {
+        let Some(keep) = self.keep.filter(|_| monotonic() >= self.next) else {
+            return;
+        };
+        // Set first, because a panic in the store ends the step.
+        self.next = monotonic() + RETRY_INTERVAL;
+        let purge = PurgeEvents::new(now.saturating_sub(keep), PurgeEvents::STEP);
+        match store.purge_events(&purge).await {
+            Ok(0) => self.next = monotonic() + SEARCH_INTERVAL,
+            Ok(_) => self.next = monotonic(),
+            Err(error) => {
+                let error: &(dyn std::error::Error + 'static) = &error;
+                tracing::warn!(error, "could not delete old events");
+            }
+        }
+    }
+}
