@@ -39,7 +39,7 @@ pub struct Caller {
     origin: Option<InstanceId>,
 }
 
-/// What a caller is if it is not a key.
+/// The role of a caller that is not a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Role {
     /// A user or service that the host has authenticated.

@@ -1,4 +1,4 @@
-//! Who makes a change.
+//! The actor of a change.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{KeyId, Owner};
 
-/// Who makes a change.
+/// The party that makes a change.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 #[non_exhaustive]

@@ -59,7 +59,7 @@ use crate::{Environment, Key, KeyId, Owner, Timestamp, Workspace};
 pub struct Event {
     /// The id, which begins with the time of the change.
     pub id: EventId,
-    /// What happened to the key.
+    /// The kind of the change.
     #[serde(flatten)]
     pub kind: EventKind,
     /// The workspace of the key.
@@ -72,7 +72,7 @@ pub struct Event {
     /// The owner of the key.
     #[serde(default)]
     pub owner: Option<Owner>,
-    /// Who made the change.
+    /// The party that made the change.
     pub actor: Actor,
     /// The id of the request that made the change.
     #[serde(default)]
@@ -122,7 +122,7 @@ impl Event {
     }
 }
 
-/// What happened to a key.
+/// The kind of a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type")]
 #[non_exhaustive]

@@ -19,10 +19,11 @@ use crate::Timestamp;
 /// clock is wrong or a transaction was open for longer, is missed.
 ///
 /// ```
-/// # use keywright_core::{Caller, Event, EventPosition, IssueError, Issuer, ListEvents, Timestamp};
+/// # use keywright_core::{Caller, Event, EventPosition, Issuer, ListEvents};
 /// # fn deliver(_: &Event) {}
 /// # fn save(_: String) {}
-/// # async fn follow(issuer: &Issuer, caller: &Caller, saved: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// # type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+/// # async fn follow(issuer: &Issuer, caller: &Caller, saved: &str) -> Result<()> {
 /// let mut position: EventPosition = saved.parse()?;
 /// let list = ListEvents::new().with_limit(100);
 /// for event in issuer.unread_events(caller, &list, &position).await? {

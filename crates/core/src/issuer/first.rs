@@ -17,8 +17,8 @@ const RESERVED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Issuer {
     /// Creates the first key of a store for a caller that the host has authenticated. The key gets
-    /// the permissions of the caller, usually `*`, unless `new` names others. The actor of its event
-    /// is [`Actor::System`](crate::Actor::System).
+    /// the permissions of the caller, usually `*`, unless `new` names others. The actor of its
+    /// event is [`Actor::System`](crate::Actor::System).
     ///
     /// Returns `None` if the store already has keys. If several servers call this concurrently on
     /// one store, exactly one call returns the key, and the others return `None`.

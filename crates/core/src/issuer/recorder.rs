@@ -13,7 +13,7 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// What happens to the events of an issuer.
+/// The recipients of the events of an issuer.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     /// Whether events are written to the store.

@@ -219,8 +219,8 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         event: Option<&Event>,
     ) -> Result<Revocation, StoreError>;
 
-    /// Replaces a key with a successor, and appends the event (clauses 2 and 17). The predecessor is
-    /// retired as [`Rotation::retire`] specifies, but no later than it would expire anyway.
+    /// Replaces a key with a successor, and appends the event (clauses 2 and 17). The predecessor
+    /// is retired as [`Rotation::retire`] specifies, but no later than it would expire anyway.
     ///
     /// # Errors
     ///
