@@ -56,7 +56,7 @@ pub(super) fn damage<H: Harness>(harness: &H, store: &Handle<'_, H>) {
             ] {
                 assert_eq!(
                     live(store, tenant, &list),
-                    [expected.clone()],
+                    std::slice::from_ref(expected),
                     "listed the wrong events next to a damaged one"
                 );
             }
