@@ -47,6 +47,8 @@ pub(crate) struct SpyStore {
     keeps_no_events: AtomicBool,
     event_lists: AtomicU64,
     event_purges: Mutex<Vec<PurgeEvents>>,
+    /// Whether deletions of events never complete.
+    event_purges_stall: AtomicBool,
 }
 
 impl fmt::Debug for SpyStore {
@@ -130,6 +132,11 @@ impl SpyStore {
     /// Returns how many pages of events were read.
     pub(crate) fn event_lists(&self) -> u64 {
         self.event_lists.load(Ordering::SeqCst)
+    }
+
+    /// Makes deletions of events wait forever.
+    pub(crate) fn stall_event_purges(&self) {
+        self.event_purges_stall.store(true, Ordering::SeqCst);
     }
 
     /// Returns the deletions of events, in order.
@@ -293,6 +300,9 @@ impl KeyStore for SpyStore {
 
     async fn purge_events(&self, purge: &PurgeEvents) -> Result<u64, StoreError> {
         self.event_purges.lock().unwrap().push(purge.clone());
+        if self.event_purges_stall.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.inner.purge_events(purge).await
     }
 

@@ -72,6 +72,14 @@ fn no_events_are_deleted_with_a_retention_of_zero_or_without_an_end() {
 }
 
 #[test]
+fn a_program_ends_although_its_store_never_deletes_events() {
+    let World { store, keys, .. } = World::new();
+    store.stall_event_purges();
+    await_that(|| !store.event_purges().is_empty());
+    drop(keys);
+}
+
+#[test]
 fn the_host_deletes_events_of_one_workspace_or_of_all() {
     let world = world_with_old_events();
     let issuer = world.keys.issuer();
