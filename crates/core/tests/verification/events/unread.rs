@@ -97,6 +97,27 @@ fn an_event_that_appears_up_to_a_minute_late_is_found() {
 }
 
 #[test]
+fn an_event_from_the_future_waits_for_its_time() {
+    let world = world();
+    let mut position = EventPosition::since(now(&world));
+    let key = world.issue().key;
+    let hour = 60 * 60 * 1_000;
+    let early = append_late(&world, &key, -hour);
+    let mut read = |world: &World| {
+        let events = unread(world, &operator(), &position, 100);
+        events.iter().for_each(|event| position.mark_read(event));
+        events.iter().map(|event| event.id).collect::<Vec<_>>()
+    };
+    assert_eq!(read(&world).len(), 1);
+    // The events of other servers in the meantime are not missed.
+    world.clock.adjust(hour - 1);
+    world.rename(&key.id, "new");
+    assert_eq!(read(&world), [super::log(&world)[1].id]);
+    world.clock.adjust(1);
+    assert_eq!(read(&world), [early]);
+}
+
+#[test]
 fn a_reader_gets_the_events_that_its_caller_sees() {
     let world = world();
     let position = EventPosition::since(now(&world));
