@@ -68,9 +68,9 @@ impl Issuer {
     /// of `wanted` are ignored.
     ///
     /// This reads the events of the last minute before the position again, to find those that
-    /// appeared late. See [`EventPosition`]. An event whose time is in the future, because a server's
-    /// clock is ahead, is returned when its time has come. Otherwise, the position would pass the
-    /// events that other servers make until then.
+    /// appeared late. See [`EventPosition`]. An event whose time is in the future, because a
+    /// server's clock is ahead, is returned when its time has come. Otherwise, the position would
+    /// pass the events that other servers make until then.
     ///
     /// # Errors
     ///
