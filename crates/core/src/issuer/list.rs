@@ -40,13 +40,14 @@ impl Issuer {
         let now = self.verifier.expiry_now();
         let scope = self.scope(caller, Action::List, None)?;
         let mut wanted = wanted;
-        // The keys of another owner do not exist for this caller.
+        // For this caller, a list of another owner's keys is empty.
         let mut excludes_all = false;
         if let Some(own) = scope.owner() {
             let owner = wanted.owner.get_or_insert_with(|| own.clone());
             excludes_all = owner != own;
         }
-        // No owner is a token. A client sent one in the wrong place, and the store must not see it.
+        // A token here was sent in the wrong place. It names no owner, and must not reach the
+        // store.
         excludes_all |= wanted.owner.as_ref().is_some_and(|owner| {
             TokenRef::parse(owner.as_str().as_bytes(), self.verifier.prefix()).is_ok()
         });
@@ -90,7 +91,7 @@ impl Issuer {
     }
 
     /// Returns a key that the caller sees, even if it is expired or revoked, and the version of its
-    /// record. A key sees itself without any permission.
+    /// record. A key can read itself without any permission.
     ///
     /// # Errors
     ///
