@@ -1,4 +1,4 @@
-//! Updates keys: changes their settings.
+//! Updates the settings of keys.
 
 use super::{
     Action, IssueError, Issuer,
@@ -17,7 +17,7 @@ pub(super) const CHANGE_ATTEMPTS: u32 = 5;
 
 impl Issuer {
     /// Changes the settings of a key that is neither revoked nor expired, and returns the key after
-    /// the change. All settings change together. A change that changes nothing is not written.
+    /// the change. All settings change together. If the update changes nothing, nothing is written.
     ///
     /// Once this returns, all verifiers of this process apply the change. Other processes apply it
     /// within the bound that the docs of the store state.

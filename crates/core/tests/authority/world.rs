@@ -190,9 +190,9 @@ impl<'a> World<'a> {
         });
     }
 
-    /// Checks that only the `changed` keys have changed, and nothing of them that never changes,
-    /// that no key exceeds the policy, and that each token is accepted exactly while its key is
-    /// active and from the addresses that it allows.
+    /// Checks that only the `changed` keys have changed, and that their fixed fields have not. Also
+    /// checks that no key outlives the maximum lifetime, and that each token is accepted exactly
+    /// while its key is active, and only from the addresses that the key allows.
     fn check(&self, before: &HashMap<KeyId, Record>, changed: &HashSet<KeyId>) {
         let now = self.clock.now();
         for token in &*self.issued.borrow() {
