@@ -213,9 +213,11 @@ mod tests {
             .zip(keys.iter().cycle())
             .map(|(number, key)| sample::event(number, EventKind::Updated, key))
             .collect();
+        let transaction = connection.unchecked_transaction().unwrap();
         for event in &events {
             NewEvent::new(event).unwrap().append(connection).unwrap();
         }
+        transaction.commit().unwrap();
         events
     }
 

@@ -37,6 +37,12 @@ pub(crate) fn named(number: u32, name: &str) -> Record {
     Record::new(key, Credential::new(hash, Tag::from_bytes([7; 8])))
 }
 
+/// Returns the event of the creation of a key. Its id has the same characters as the id of the key.
+pub(crate) fn created(key: &Key) -> Event {
+    let id = EventId::from_bytes(key.id.as_bytes()).unwrap();
+    Event::new(id, EventKind::Created, key, Actor::Operator)
+}
+
 /// Returns an event with an id that sorts by its number. Each number has a different time.
 pub(crate) fn event(number: u32, kind: EventKind, key: &Key) -> Event {
     let id = EventId::parse(&format!("evt_0U5{number:05}00000000")).unwrap();
