@@ -67,6 +67,7 @@ mod changes;
 mod checkpoint;
 mod connection;
 mod error;
+mod event;
 mod fair_queue;
 mod file;
 mod file_identity;

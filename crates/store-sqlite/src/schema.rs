@@ -19,6 +19,8 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 ///
 /// The indexes for lists contain the columns of the filter by status, so that a row which the
 /// filter skips is not read. A key without an owner has no entry in the indexes by owner.
+///
+/// An event is its JSON, and the columns by which events are listed.
 const V1: &str = "
     CREATE TABLE keys (
         id BLOB NOT NULL PRIMARY KEY,
@@ -53,6 +55,22 @@ const V1: &str = "
         WHERE owner IS NOT NULL AND environment = 1;
     CREATE INDEX keys_parent ON keys (parent) WHERE parent IS NOT NULL;
     CREATE INDEX keys_rotated_by ON keys (rotated_by) WHERE rotated_by IS NOT NULL;
+
+    CREATE TABLE events (
+        id BLOB NOT NULL PRIMARY KEY,
+        workspace TEXT NOT NULL,
+        environment INTEGER NOT NULL,
+        owner TEXT,
+        key BLOB NOT NULL,
+        event TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE INDEX events_live ON events (workspace, id);
+    CREATE INDEX events_test ON events (workspace, id) WHERE environment = 1;
+    CREATE INDEX events_owner ON events (workspace, owner, id) WHERE owner IS NOT NULL;
+    CREATE INDEX events_owner_test ON events (workspace, owner, id)
+        WHERE owner IS NOT NULL AND environment = 1;
+    CREATE INDEX events_key ON events (key, id);
 
     CREATE TABLE reservations (
         key BLOB NOT NULL PRIMARY KEY,

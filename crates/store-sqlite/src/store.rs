@@ -4,11 +4,11 @@ use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, KeyId, ListKeys, Page, Prefix, Reach, Revocation, Timestamp, VersionedKey,
-    Workspace,
+    Environment, Event, EventId, EventPage, KeyId, ListEvents, ListKeys, Page, Prefix, Reach,
+    Revocation, Timestamp, VersionedKey, Workspace,
     store::{
-        Credential, Durability, KeyStore, Lease, Purge, Record, Reservation, Reserved, Rotation,
-        Settings, StoreError,
+        Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation, Reserved,
+        Rotation, Settings, StoreError,
     },
 };
 
@@ -24,7 +24,7 @@ use crate::{
     lock::{FileLock, Sharing},
     open::{self, Opened},
     open_error::OpenError,
-    operations::{self, Listing, Predecessor, PurgeSearch},
+    operations::{self, EventListing, Listing, Predecessor, PurgeSearch},
     poller::Poller,
     record::NewRow,
     writer::Writer,
@@ -128,10 +128,16 @@ impl SqliteStore {
 
 #[async_trait]
 impl KeyStore for SqliteStore {
-    async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
+    async fn insert(
+        &self,
+        record: &Record,
+        now: Timestamp,
+        event: Option<&Event>,
+    ) -> Result<(), StoreError> {
         let row = NewRow::new(record).map_err(Error::from)?;
+        let event = event.cloned();
         self.writer
-            .run(move |connection| operations::insert(connection, &row, now))
+            .run(move |connection| operations::insert(connection, &row, now, event.as_ref()))
             .await
     }
 
@@ -163,13 +169,22 @@ impl KeyStore for SqliteStore {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         let workspace = workspace.clone();
         let id = *id;
         let settings = settings.clone();
+        let event = event.cloned();
         self.writer
             .change(move |connection| {
-                operations::update(connection, &workspace, &id, version, settings)
+                operations::update(
+                    connection,
+                    &workspace,
+                    &id,
+                    version,
+                    settings,
+                    event.as_ref(),
+                )
             })
             .await
     }
@@ -180,11 +195,15 @@ impl KeyStore for SqliteStore {
         id: &KeyId,
         reach: Reach,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
         let workspace = workspace.clone();
+        let event = event.cloned();
         let id = *id;
         self.writer
-            .change(move |connection| operations::revoke(connection, &workspace, &id, reach, now))
+            .change(move |connection| {
+                operations::revoke(connection, &workspace, &id, reach, now, event.as_ref())
+            })
             .await
     }
 
@@ -193,9 +212,11 @@ impl KeyStore for SqliteStore {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let workspace = workspace.clone();
         let successor = NewRow::new(&rotation.successor).map_err(Error::from)?;
+        let event = event.cloned();
         let predecessor = Predecessor {
             id: rotation.predecessor,
             version: rotation.version,
@@ -203,7 +224,14 @@ impl KeyStore for SqliteStore {
         };
         self.writer
             .change(move |connection| {
-                operations::rotate(connection, &workspace, &predecessor, &successor, now)
+                operations::rotate(
+                    connection,
+                    &workspace,
+                    &predecessor,
+                    &successor,
+                    now,
+                    event.as_ref(),
+                )
             })
             .await
     }
@@ -264,6 +292,31 @@ impl KeyStore for SqliteStore {
                 return Ok(count);
             }
         }
+    }
+
+    async fn events(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListEvents<EventId>,
+    ) -> Result<EventPage<EventId>, StoreError> {
+        let listing = EventListing::new(workspace, environment, list);
+        self.lister
+            .run(Some(workspace.clone()), move |connection| {
+                listing.read(connection).map(Some)
+            })
+            .await
+    }
+
+    async fn purge_events(&self, purge: &PurgeEvents) -> Result<u64, StoreError> {
+        let purge = purge.clone();
+        self.writer
+            .run(move |connection| operations::purge_events(connection, &purge))
+            .await
+    }
+
+    fn keeps_events(&self) -> bool {
+        true
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {

@@ -318,7 +318,7 @@ mod tests {
     fn submit_insert(writer: &Writer, number: u32) -> Answer<'_> {
         let row = NewRow::new(&sample::record(number)).unwrap();
         submit(writer, move |connection| {
-            operations::insert(connection, &row, sample::now())
+            operations::insert(connection, &row, sample::now(), None)
         })
     }
 
@@ -421,7 +421,7 @@ mod tests {
             atomic(connection, || {
                 for number in [2, 3, 1] {
                     let row = NewRow::new(&sample::record(number))?;
-                    operations::insert(connection, &row, sample::now())?;
+                    operations::insert(connection, &row, sample::now(), None)?;
                 }
                 Ok(())
             })

@@ -1,17 +1,24 @@
 //! Adding a record.
 
-use keywright_core::{Key, KeyId, Timestamp, store::StoreErrorKind};
+use keywright_core::{Event, Key, KeyId, Timestamp, store::StoreErrorKind};
 use rusqlite::{Connection, ffi};
 
 use crate::{
     error::{Error, Result},
+    event,
     record::{self, NewRow},
+    savepoint::atomic,
 };
 
 const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keys WHERE id = ?1)";
 
-/// Adds a record under a new id, if its parent admits it.
-pub(crate) fn insert(connection: &Connection, row: &NewRow, now: Timestamp) -> Result<()> {
+/// Adds a record under a new id, if its parent admits it, and its event.
+pub(crate) fn insert(
+    connection: &Connection,
+    row: &NewRow,
+    now: Timestamp,
+    event: Option<&Event>,
+) -> Result<()> {
     if let Some(parent) = &row.key.parent
         && !admits(connection, parent, &row.key, now)?
     {
@@ -24,7 +31,13 @@ pub(crate) fn insert(connection: &Connection, row: &NewRow, now: Timestamp) -> R
             StoreErrorKind::Conflict.into()
         });
     }
-    insert_new(connection, row)
+    match event {
+        None => insert_new(connection, row),
+        Some(event) => atomic(connection, || {
+            insert_new(connection, row)?;
+            Ok(event::append(connection, event)?)
+        }),
+    }
 }
 
 /// Adds a record under a new id.

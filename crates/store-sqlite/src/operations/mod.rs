@@ -2,6 +2,7 @@
 //!
 //! Each operation takes a connection: one for reading, or the writer's inside a transaction.
 
+mod events;
 mod find;
 mod insert;
 mod list;
@@ -15,6 +16,7 @@ mod touch;
 mod update;
 
 pub(crate) use self::{
+    events::{EventListing, purge_events},
     find::{find, is_empty},
     insert::insert,
     list::Listing,

@@ -1,9 +1,11 @@
 //! Revoking a key, alone or with its descendants.
 
-use keywright_core::{KeyId, Reach, Revocation, Timestamp, Workspace, store::StoreErrorKind};
+use keywright_core::{
+    Event, KeyId, Reach, Revocation, Timestamp, Workspace, store::StoreErrorKind,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::{changes, error::Result, record, savepoint::atomic};
+use crate::{changes, error::Result, event, record, savepoint::atomic};
 
 const IS_NOT_REVOKED: &str = "
     SELECT revoked_at IS NULL FROM keys WHERE id = ?1 AND workspace = ?2";
@@ -29,7 +31,7 @@ const REVOKE_FAMILY: &str = "
     WHERE id IN (SELECT id FROM family) AND revoked_at IS NULL
     RETURNING id";
 
-/// Revokes the key, and its descendants if `reach` says so.
+/// Revokes the key, and its descendants if `reach` says so, and appends the event with their number.
 ///
 /// It reads only the columns that it needs, so that it can revoke even a key whose row is damaged.
 pub(crate) fn revoke(
@@ -38,6 +40,7 @@ pub(crate) fn revoke(
     id: &KeyId,
     reach: Reach,
     now: Timestamp,
+    event: Option<&Event>,
 ) -> Result<Revocation> {
     let first = connection
         .prepare_cached(IS_NOT_REVOKED)?
@@ -58,6 +61,10 @@ pub(crate) fn revoke(
         for id in &revoked {
             changes::append(connection, id)?;
         }
-        Ok(Revocation::new(first, revoked.len() as u64))
+        let count = revoked.len() as u64;
+        if let Some(event) = event.filter(|_| count > 0) {
+            event::append(connection, &event.clone().with_count(count))?;
+        }
+        Ok(Revocation::new(first, count))
     })
 }

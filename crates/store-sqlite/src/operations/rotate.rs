@@ -1,7 +1,7 @@
 //! Replacing a key with a successor.
 
 use keywright_core::{
-    KeyId, Timestamp, Workspace,
+    Event, KeyId, Timestamp, Workspace,
     store::{Retire, StoreErrorKind},
 };
 use rusqlite::{Connection, params};
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     changes,
     error::Result,
+    event,
     record::{self, NewRow},
     savepoint::atomic,
 };
@@ -29,13 +30,14 @@ pub(crate) struct Predecessor {
     pub(crate) retire: Retire,
 }
 
-/// Inserts the successor and retires the predecessor, both or neither.
+/// Inserts the successor, retires the predecessor and appends the event, all or nothing.
 pub(crate) fn rotate(
     connection: &Connection,
     workspace: &Workspace,
     predecessor: &Predecessor,
     successor: &NewRow,
     now: Timestamp,
+    event: Option<&Event>,
 ) -> Result<()> {
     let Predecessor {
         id,
@@ -60,6 +62,9 @@ pub(crate) fn rotate(
             key.revoked_at.map(Timestamp::as_millis),
             version,
         ])?;
+        if let Some(event) = event {
+            event::append(connection, event)?;
+        }
         changes::append(connection, id)
     })
 }

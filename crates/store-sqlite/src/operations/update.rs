@@ -1,13 +1,13 @@
 //! Conditional updates: of the settings, and of the credential.
 
 use keywright_core::{
-    AllowedIps, Attributes, KeyId, Metadata, Timestamp, VersionedKey, Workspace,
+    AllowedIps, Attributes, Event, KeyId, Metadata, Timestamp, VersionedKey, Workspace,
     store::{Credential, Settings, StoreErrorKind},
 };
 use rusqlite::{Connection, params};
 
 use super::find::find_in_workspace;
-use crate::{changes, error::Result, record, savepoint::atomic};
+use crate::{changes, error::Result, event, record, savepoint::atomic};
 
 const UPDATE: &str = "
     UPDATE keys
@@ -18,13 +18,14 @@ const UPDATE: &str = "
 const REHASH: &str = "
     UPDATE keys SET hash = ?2, tag = ?3, version = ?4 WHERE id = ?1";
 
-/// Replaces the settings of a key, and returns the updated key.
+/// Replaces the settings of a key, appends the event, and returns the updated key.
 pub(crate) fn update(
     connection: &Connection,
     workspace: &Workspace,
     id: &KeyId,
     version: u64,
     settings: Settings,
+    event: Option<&Event>,
 ) -> Result<VersionedKey> {
     let mut record = find_in_workspace(connection, workspace, id)?;
     record.update(version, settings)?;
@@ -42,6 +43,9 @@ pub(crate) fn update(
             key.allowed_ips.as_ref().map(AllowedIps::to_string),
             version,
         ])?;
+        if let Some(event) = event {
+            event::append(connection, event)?;
+        }
         changes::append(connection, id)
     })?;
     Ok(VersionedKey::new(record.key, record.version))

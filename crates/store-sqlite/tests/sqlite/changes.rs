@@ -23,6 +23,7 @@ fn revoke(store: &SqliteStore, number: u32) {
         &record.key.id,
         Reach::Key,
         sample::now(),
+        None,
     ));
     assert!(revoked.unwrap().first);
 }
@@ -55,7 +56,8 @@ fn restrict(store: &SqliteStore, record: &Record, restriction: Restriction) {
     let mut settings = Settings::from(&record.key);
     restriction(&mut settings);
     let Record { key, version, .. } = record;
-    patiently(|| block_on(store.update(&key.workspace, &key.id, *version, &settings))).unwrap();
+    patiently(|| block_on(store.update(&key.workspace, &key.id, *version, &settings, None)))
+        .unwrap();
 }
 
 /// Waits until the lease holds, and returns the stamp of a copy.
@@ -252,7 +254,9 @@ fn all_changes_that_share_a_transaction_are_notified() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut revoking: Vec<_> = records
         .iter()
-        .map(|Record { key, .. }| store.revoke(&key.workspace, &key.id, Reach::Key, sample::now()))
+        .map(|Record { key, .. }| {
+            store.revoke(&key.workspace, &key.id, Reach::Key, sample::now(), None)
+        })
         .collect();
     for revoking in &mut revoking {
         assert!(poll_once(revoking).is_pending());

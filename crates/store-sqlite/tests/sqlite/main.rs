@@ -64,7 +64,7 @@ impl Folder {
 }
 
 fn insert(store: &SqliteStore, record: &Record) -> Result<(), StoreError> {
-    block_on(store.insert(record, sample::now()))
+    block_on(store.insert(record, sample::now(), None))
 }
 
 /// Inserts from many threads, so that the inserts share transactions. The results are in the order

@@ -65,7 +65,7 @@ fn pages_by_cursor_and_by_offset_show_each_key_once_newest_first() {
     assert!(insert_all(&store, &records).iter().all(Result::is_ok));
     for number in (0..1000).step_by(7) {
         let id = sample::id(number);
-        block_on(store.revoke(&sample::workspace(), &id, Reach::Key, sample::now())).unwrap();
+        block_on(store.revoke(&sample::workspace(), &id, Reach::Key, sample::now(), None)).unwrap();
     }
 
     for environment in [Environment::Live, Environment::Test] {
@@ -227,6 +227,7 @@ fn a_damaged_row_is_corrupt_and_its_contents_are_not_in_the_error() {
             &sample::id(1),
             Reach::Descendants,
             sample::now(),
+            None,
         ));
         assert!(revoked.is_ok(), "{damage}");
     }
@@ -279,7 +280,8 @@ fn every_column_of_a_record_is_read_back_before_and_after_an_update() {
     // Every setting changes, and no other column. An absent setting becomes null.
     let settings = Settings::from(&sample::record(6).key);
     let Record { key, version, .. } = &record;
-    let updated = block_on(store.update(&key.workspace, &key.id, *version, &settings)).unwrap();
+    let updated =
+        block_on(store.update(&key.workspace, &key.id, *version, &settings, None)).unwrap();
     record.update(record.version, settings).unwrap();
     assert_eq!(
         updated,
@@ -290,7 +292,7 @@ fn every_column_of_a_record_is_read_back_before_and_after_an_update() {
     // No version follows this one.
     let settings = Settings::from(&record.key);
     let Record { key, version, .. } = &record;
-    let rejected = block_on(store.update(&key.workspace, &key.id, *version, &settings));
+    let rejected = block_on(store.update(&key.workspace, &key.id, *version, &settings, None));
     let kind = rejected.err().map(|error| error.kind());
     assert_eq!(kind, Some(StoreErrorKind::Corrupt));
     assert_stored(&store, &record);

@@ -73,7 +73,7 @@ fn a_revocation_through_one_handle_is_seen_through_all_handles() {
     for (number, handle) in (0..30).zip(handles.iter().cycle()) {
         let key = sample::record(number).key;
         insert(handle, &sample::record(number)).unwrap();
-        block_on(handle.revoke(&key.workspace, &key.id, Reach::Key, sample::now())).unwrap();
+        block_on(handle.revoke(&key.workspace, &key.id, Reach::Key, sample::now(), None)).unwrap();
         for handle in &handles {
             let found = block_on(handle.find(&key.id)).unwrap().unwrap();
             assert_eq!(found.key.revoked_at, Some(sample::now()));
@@ -97,7 +97,8 @@ fn a_find_in_a_batch_sees_all_revocations_from_before_it() {
         for number in 0..200 {
             let key = sample::record(number).key;
             insert(&store, &sample::record(number)).unwrap();
-            block_on(store.revoke(&key.workspace, &key.id, Reach::Key, sample::now())).unwrap();
+            block_on(store.revoke(&key.workspace, &key.id, Reach::Key, sample::now(), None))
+                .unwrap();
             let found = block_on(store.find(&key.id)).unwrap().unwrap();
             if found.key.revoked_at.is_none() {
                 done.store(true, Ordering::Relaxed);
@@ -182,7 +183,7 @@ fn a_removed_log_took_acknowledged_revocations_with_it() {
             if replaced {
                 std::fs::copy(folder.0.path().join("old"), &file).unwrap();
             }
-            let revoked = store.revoke(&key.workspace, &key.id, Reach::Key, sample::now());
+            let revoked = store.revoke(&key.workspace, &key.id, Reach::Key, sample::now(), None);
             let rejected = block_on(revoked).unwrap_err();
             assert_eq!(rejected.kind(), StoreErrorKind::Unavailable);
             assert!(error_chain(&rejected).contains("its log"), "{rejected:?}");

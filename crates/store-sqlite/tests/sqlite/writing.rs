@@ -58,7 +58,7 @@ fn a_write_whose_future_was_dropped_is_done() {
     let store = folder.store();
     let records: Vec<_> = (0..100).map(sample::record).collect();
     for record in &records {
-        let _ = poll_once(&mut store.insert(record, sample::now()));
+        let _ = poll_once(&mut store.insert(record, sample::now(), None));
     }
     drop(store);
     let store = folder.store();
@@ -110,7 +110,7 @@ fn is_dropped_by_writer(folder: &Folder, number: u32) -> bool {
         let mut slot = task.task.lock().unwrap();
         let mut future: Task = Box::pin(async move {
             let record = sample::record(number);
-            store.insert(&record, sample::now()).await
+            store.insert(&record, sample::now(), None).await
         });
         if future
             .as_mut()
@@ -157,7 +157,7 @@ fn an_overwritten_name_does_not_remain_in_the_file() {
     let key = &record.key;
     let mut settings = Settings::from(key);
     settings.name = Name::parse("x").unwrap();
-    block_on(store.update(&key.workspace, &key.id, record.version, &settings)).unwrap();
+    block_on(store.update(&key.workspace, &key.id, record.version, &settings, None)).unwrap();
     drop(store);
     let bytes = fs::read(folder.file()).unwrap();
     let old = key.name.as_str().as_bytes();
@@ -195,7 +195,9 @@ fn the_file_is_intact_after_many_kinds_of_writes() {
                     settings.name = Name::parse(&"ä".repeat(200)).unwrap();
                     settings.enabled = false;
                     block_on(async {
-                        store.update(&key.workspace, &key.id, 1, &settings).await?;
+                        store
+                            .update(&key.workspace, &key.id, 1, &settings, None)
+                            .await?;
                         store.touch(&[(key.id, sample::now())]).await?;
                         store.rehash(&key.id, 2, &record.credential).await
                     })
@@ -215,7 +217,7 @@ fn a_damaged_row_is_purged_like_any_other() {
     let record = sample::record(1);
     insert(&store, &record).unwrap();
     let Key { id, workspace, .. } = &record.key;
-    block_on(store.revoke(workspace, id, Reach::Key, sample::now())).unwrap();
+    block_on(store.revoke(workspace, id, Reach::Key, sample::now(), None)).unwrap();
     folder
         .sqlite()
         .execute("UPDATE keys SET permissions = 'no, permissions'", ())
@@ -285,7 +287,7 @@ fn a_child_with_an_older_id_than_its_parent_is_purged_first() {
         insert(&store, record).unwrap();
     }
     let Key { id, workspace, .. } = &parent.key;
-    block_on(store.revoke(workspace, id, Reach::Descendants, sample::now())).unwrap();
+    block_on(store.revoke(workspace, id, Reach::Descendants, sample::now(), None)).unwrap();
     let later = sample::now().saturating_add(Duration::from_secs(1));
     let purge = Purge::new(10).with_revoked_before(later);
     assert_eq!(block_on(store.purge(&purge)).unwrap(), 1);
@@ -304,7 +306,7 @@ fn a_purge_searches_again_if_another_program_was_faster() {
     let overtaken = (1..).step_by(2).any(|number| {
         let key = sample::record(number).key;
         insert(&store, &sample::record(number)).unwrap();
-        block_on(store.revoke(&key.workspace, &key.id, Reach::Key, sample::now())).unwrap();
+        block_on(store.revoke(&key.workspace, &key.id, Reach::Key, sample::now(), None)).unwrap();
         let mut purging = store.purge(&purge);
         if poll_once(&mut purging).is_ready() {
             return false;
@@ -338,7 +340,7 @@ fn lineage_in_a_circle_is_revoked_once_and_kept_by_a_purge() {
     }
     for (record, count) in [(&child, 2), (&parent, 0)] {
         let Key { workspace, id, .. } = &record.key;
-        let revoked = store.revoke(workspace, id, Reach::Descendants, sample::now());
+        let revoked = store.revoke(workspace, id, Reach::Descendants, sample::now(), None);
         assert_eq!(block_on(revoked).unwrap().count, count);
     }
     let everything = Purge::new(100).with_revoked_before(Timestamp::MAX);
