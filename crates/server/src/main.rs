@@ -18,7 +18,9 @@ mod logging;
 mod metrics;
 mod middleware;
 mod openapi;
+mod operator;
 mod options;
+mod output;
 mod pepper_file;
 mod places;
 mod redact;
@@ -28,6 +30,8 @@ mod secret_output;
 mod serve;
 mod shutdown;
 mod store;
+mod table;
+mod terminal_escape;
 mod timed_stream;
 mod whoami;
 

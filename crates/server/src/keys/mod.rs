@@ -3,14 +3,12 @@
 mod create;
 mod get;
 mod list;
-mod operator;
 pub(crate) mod options;
 mod output;
 mod purge;
 mod revoke;
 mod rotate;
 mod table;
-mod terminal_escape;
 mod update;
 mod values;
 mod verify;
