@@ -6,6 +6,7 @@ mod list;
 pub(crate) mod options;
 mod output;
 mod purge;
+mod report;
 mod revoke;
 mod rotate;
 mod table;
@@ -33,6 +34,7 @@ pub(crate) async fn run(library: &LibraryOptions, command: KeysCommand) -> Resul
         KeysCommand::Revoke(options) => revoke::run(library, options).await?,
         KeysCommand::Rotate(options) => rotate::run(library, options).await?,
         KeysCommand::Verify(options) => return verify::run(library, options).await,
+        KeysCommand::Report(options) => report::run(library, options).await?,
         KeysCommand::Purge(options) => purge::run(library, options).await?,
     }
     Ok(ExitCode::SUCCESS)
