@@ -27,8 +27,8 @@ fn send(server: &Server, from: &str, method: &str, path: &str, token: &str, body
     response.json()
 }
 
-/// What an investigator learns from events alone: a sentence for each, and the keys whose secrets
-/// someone else may know.
+/// The findings from events alone: a sentence for each event, and the keys whose secrets someone
+/// else may know.
 struct Investigation {
     sentences: Vec<String>,
     exposed: Vec<String>,
