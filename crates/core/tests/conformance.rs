@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keywright_core::{
-    KeyId, MemoryStore, conformance::Harness, conformance_tests, store::KeyStore,
+    EventId, KeyId, MemoryStore, conformance::Harness, conformance_tests, store::KeyStore,
 };
 
 /// A harness that returns one shared store as each handle.
@@ -16,6 +16,10 @@ impl Harness for InMemory {
     }
 
     fn damage(&self, _: &KeyId) -> bool {
+        false
+    }
+
+    fn damage_event(&self, _: &EventId) -> bool {
         false
     }
 }

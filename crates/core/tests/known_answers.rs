@@ -68,7 +68,7 @@ fn verify(
     let store = MemoryStore::new();
     block_on(async {
         store
-            .insert(&Record::new(key, credential), FixedClock.now())
+            .insert(&Record::new(key, credential), FixedClock.now(), None)
             .await
             .unwrap();
         let config = Config::new(prefix)

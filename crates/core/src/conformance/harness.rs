@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{KeyId, store::KeyStore};
+use crate::{EventId, KeyId, store::KeyStore};
 
 /// Access to a store under test. Each harness has a separate store, which is empty at first.
 pub trait Harness: Sync {
@@ -13,6 +13,10 @@ pub trait Harness: Sync {
     /// Overwrites the stored record of the key `id` with data that cannot be read back, without
     /// going through the store. Returns `false` if nothing in the store can be damaged this way.
     fn damage(&self, id: &KeyId) -> bool;
+
+    /// Overwrites the stored event `id` with data that cannot be read back, without going through
+    /// the store. Returns `false` if nothing in the store can be damaged this way.
+    fn damage_event(&self, id: &EventId) -> bool;
 
     /// Blocks until `future` completes, and returns its output. A store that needs an async
     /// runtime enters it here. The suite calls this method from many threads at once.

@@ -9,7 +9,7 @@
 //! use std::sync::Arc;
 //!
 //! use keywright_core::{
-//!     KeyId, MemoryStore, conformance::Harness, conformance_tests, store::KeyStore,
+//!     EventId, KeyId, MemoryStore, conformance::Harness, conformance_tests, store::KeyStore,
 //! };
 //!
 //! #[derive(Default)]
@@ -21,6 +21,10 @@
 //!     }
 //!
 //!     fn damage(&self, _: &KeyId) -> bool {
+//!         false
+//!     }
+//!
+//!     fn damage_event(&self, _: &EventId) -> bool {
 //!         false
 //!     }
 //! }

@@ -46,7 +46,7 @@ fn a_child_is_admitted_only_while_its_parent_is_active() {
     // The caller is verified before the revocation and creates a key after it.
     let caller = Caller::from(&parent.key);
     assert!(block_on(keys.issuer().create(&caller, new_key())).is_ok());
-    block_on(store.revoke(&workspace(), &parent.key.id, Reach::Key, time(1_000))).unwrap();
+    block_on(store.revoke(&workspace(), &parent.key.id, Reach::Key, time(1_000), None)).unwrap();
     let refused = block_on(keys.issuer().create(&caller, new_key()));
     assert!(matches!(refused, Err(IssueError::CallerInactive)));
 }
@@ -100,7 +100,7 @@ fn a_revoked_key_is_denied_as_revoked_only_with_the_correct_secret() {
     let (keys, store) = open(ManualClock::new(time(1_000)));
     let [one, two] =
         [(); 2].map(|()| block_on(keys.issuer().create(&operator(), new_key())).unwrap());
-    block_on(store.revoke(&workspace(), &one.key.id, Reach::Key, time(1_000))).unwrap();
+    block_on(store.revoke(&workspace(), &one.key.id, Reach::Key, time(1_000), None)).unwrap();
     let verify = |token: &str| block_on(keys.verifier().verify(token.as_bytes()));
     let denied = |token: &str| match verify(token) {
         Err(VerifyError::Denied(denied)) => denied,
@@ -295,7 +295,14 @@ fn a_purge_in_memory_deletes_a_key_and_its_descendants_in_one_step() {
     let root = create(operator(), 1_000);
     let child = create(Caller::from(&root), 1_001);
     create(Caller::from(&child), 1_002);
-    block_on(store.revoke(&workspace(), &root.id, Reach::Descendants, time(1_002))).unwrap();
+    block_on(store.revoke(
+        &workspace(),
+        &root.id,
+        Reach::Descendants,
+        time(1_002),
+        None,
+    ))
+    .unwrap();
     let purge = |limit| {
         let purge = crate::store::Purge::new(limit).with_revoked_before(time(1_003));
         block_on(store.purge(&purge)).unwrap()

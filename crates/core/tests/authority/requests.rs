@@ -193,7 +193,8 @@ impl World<'_> {
         attributes: Option<Attributes>,
     ) -> HashSet<KeyId> {
         let issuer = self.keys.issuer();
-        let result = block_on(issuer.set_attributes(&key.workspace, &key.id, attributes.clone()));
+        let host = Caller::operator(key.workspace.clone());
+        let result = block_on(issuer.set_attributes(&host, &key.id, attributes.clone()));
         assert_eq!(result.is_ok(), key.revoked_at.is_none());
         let mut expected = key.clone();
         if result.is_ok() {

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    KeyId, MemoryStore, Reach, Revocation, Timestamp, VersionedKey, Workspace,
+    Event, KeyId, MemoryStore, Reach, Revocation, Timestamp, VersionedKey, Workspace,
     store::{Credential, KeyStore, Lease, Record, Rotation, Settings, StoreError},
 };
 
@@ -60,10 +60,11 @@ impl<I: Invalidation> Fault for WithInvalidation<I> {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         let before = inner.find(id).await?;
         self.0.before_commit(id, Reach::Key);
-        let result = inner.update(workspace, id, version, settings).await;
+        let result = inner.update(workspace, id, version, settings, event).await;
         if let Some(Record { key, .. }) = before {
             self.0.after_update(id, &Settings::from(&key), settings);
         }
@@ -77,8 +78,9 @@ impl<I: Invalidation> Fault for WithInvalidation<I> {
         id: &KeyId,
         reach: Reach,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
-        let change = inner.revoke(workspace, id, reach, now);
+        let change = inner.revoke(workspace, id, reach, now, event);
         self.invalidate_around(id, reach, change).await
     }
 
@@ -88,8 +90,9 @@ impl<I: Invalidation> Fault for WithInvalidation<I> {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        let change = inner.rotate(workspace, rotation, now);
+        let change = inner.rotate(workspace, rotation, now, event);
         self.invalidate_around(&rotation.predecessor, Reach::Key, change)
             .await
     }

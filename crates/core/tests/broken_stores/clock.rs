@@ -4,7 +4,8 @@ use std::{collections::HashMap, future::poll_fn, task::Poll};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Clock, Environment, KeyId, ListKeys, MemoryStore, Page, SystemClock, Timestamp, Workspace,
+    Clock, Environment, Event, KeyId, ListKeys, MemoryStore, Page, SystemClock, Timestamp,
+    Workspace,
     store::{KeyStore, Record, Rotation, StoreError},
 };
 
@@ -55,6 +56,7 @@ impl Fault for RotatesInTwoSteps {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let id = rotation.successor.key.id;
         self.0
@@ -69,7 +71,7 @@ impl Fault for RotatesInTwoSteps {
         })
         .await;
         self.0.with(|early| early.remove(&id));
-        inner.rotate(workspace, rotation, now).await
+        inner.rotate(workspace, rotation, now, event).await
     }
 }
 

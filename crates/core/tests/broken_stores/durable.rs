@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use keywright_core::{
-    KeyId, MemoryStore,
+    EventId, KeyId, MemoryStore,
     conformance::Harness,
     store::{Durability, KeyStore},
 };
@@ -45,6 +45,10 @@ impl Harness for LosesEverything {
     }
 
     fn damage(&self, _: &KeyId) -> bool {
+        false
+    }
+
+    fn damage_event(&self, _: &EventId) -> bool {
         false
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, marker::PhantomData};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, KeyId, ListKeys, MemoryStore, Page, Timestamp, Workspace,
+    Environment, Event, KeyId, ListKeys, MemoryStore, Page, Timestamp, Workspace,
     store::{Durability, KeyStore, Record, StoreError, StoreErrorKind},
 };
 
@@ -68,12 +68,13 @@ impl<R: DamageHandling> Fault for Damageable<R> {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         if let Some(parent) = &record.key.parent {
             self.check(parent)?;
         }
         inner
-            .insert(record, now)
+            .insert(record, now, event)
             .await
             .map_err(|error| StoreError::new(error.kind(), R::BACKEND))
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use keywright_core::{
-    KeyId,
+    EventId, KeyId,
     conformance::{self, Harness},
     store::KeyStore,
 };
@@ -18,6 +18,8 @@ trait Stores: Sync {
     fn open(&self) -> Arc<dyn KeyStore>;
 
     fn damage(&self, id: &KeyId) -> bool;
+
+    fn damage_event(&self, id: &EventId) -> bool;
 }
 
 impl<H: Harness> Stores for H {
@@ -27,6 +29,10 @@ impl<H: Harness> Stores for H {
 
     fn damage(&self, id: &KeyId) -> bool {
         Harness::damage(self, id)
+    }
+
+    fn damage_event(&self, id: &EventId) -> bool {
+        Harness::damage_event(self, id)
     }
 }
 
@@ -40,6 +46,10 @@ impl Harness for AnyHarness {
 
     fn damage(&self, id: &KeyId) -> bool {
         self.0.damage(id)
+    }
+
+    fn damage_event(&self, id: &EventId) -> bool {
+        self.0.damage_event(id)
     }
 }
 

@@ -7,12 +7,12 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, Key, KeyId, ListKeys, MemoryStore, Page, Prefix, Reach, Revocation, Timestamp,
-    VersionedKey, Workspace,
+    Environment, Event, EventId, EventPage, Key, KeyId, ListEvents, ListKeys, MemoryStore, Page,
+    Prefix, Reach, Revocation, Timestamp, VersionedKey, Workspace,
     conformance::Harness,
     store::{
-        Credential, Durability, KeyStore, Lease, Purge, Record, Reservation, Reserved, Retire,
-        Rotation, Settings, StoreError,
+        Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation, Reserved,
+        Retire, Rotation, Settings, StoreError,
     },
 };
 
@@ -25,8 +25,9 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        inner.insert(record, now).await
+        inner.insert(record, now, event).await
     }
 
     async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
@@ -51,8 +52,9 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
-        inner.update(workspace, id, version, settings).await
+        inner.update(workspace, id, version, settings, event).await
     }
 
     async fn revoke(
@@ -62,8 +64,9 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
         id: &KeyId,
         reach: Reach,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
-        inner.revoke(workspace, id, reach, now).await
+        inner.revoke(workspace, id, reach, now, event).await
     }
 
     async fn rotate(
@@ -72,8 +75,9 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        inner.rotate(workspace, rotation, now).await
+        inner.rotate(workspace, rotation, now, event).await
     }
 
     async fn rehash(
@@ -107,6 +111,28 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
         inner.purge(purge).await
     }
 
+    async fn events(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListEvents<EventId>,
+    ) -> Result<EventPage<EventId>, StoreError> {
+        inner.events(workspace, environment, list).await
+    }
+
+    async fn purge_events(
+        &self,
+        inner: &MemoryStore,
+        purge: &PurgeEvents,
+    ) -> Result<u64, StoreError> {
+        inner.purge_events(purge).await
+    }
+
+    fn keeps_events(&self) -> bool {
+        true
+    }
+
     async fn ping(&self, inner: &MemoryStore) -> Result<(), StoreError> {
         inner.ping().await
     }
@@ -135,6 +161,11 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
     fn damage(&self, _: &KeyId) -> bool {
         false
     }
+
+    /// Damages an event, like [`Harness::damage_event`].
+    fn damage_event(&self, _: &EventId) -> bool {
+        false
+    }
 }
 
 /// No fault.
@@ -152,8 +183,13 @@ pub(crate) struct Broken<F> {
 
 #[async_trait]
 impl<F: Fault> KeyStore for Broken<F> {
-    async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
-        self.fault.insert(&self.inner, record, now).await
+    async fn insert(
+        &self,
+        record: &Record,
+        now: Timestamp,
+        event: Option<&Event>,
+    ) -> Result<(), StoreError> {
+        self.fault.insert(&self.inner, record, now, event).await
     }
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
@@ -178,9 +214,10 @@ impl<F: Fault> KeyStore for Broken<F> {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         self.fault
-            .update(&self.inner, workspace, id, version, settings)
+            .update(&self.inner, workspace, id, version, settings, event)
             .await
     }
 
@@ -190,9 +227,10 @@ impl<F: Fault> KeyStore for Broken<F> {
         id: &KeyId,
         reach: Reach,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
         self.fault
-            .revoke(&self.inner, workspace, id, reach, now)
+            .revoke(&self.inner, workspace, id, reach, now, event)
             .await
     }
 
@@ -201,9 +239,10 @@ impl<F: Fault> KeyStore for Broken<F> {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         self.fault
-            .rotate(&self.inner, workspace, rotation, now)
+            .rotate(&self.inner, workspace, rotation, now, event)
             .await
     }
 
@@ -232,6 +271,25 @@ impl<F: Fault> KeyStore for Broken<F> {
 
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
         self.fault.purge(&self.inner, purge).await
+    }
+
+    async fn events(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListEvents<EventId>,
+    ) -> Result<EventPage<EventId>, StoreError> {
+        self.fault
+            .events(&self.inner, workspace, environment, list)
+            .await
+    }
+
+    async fn purge_events(&self, purge: &PurgeEvents) -> Result<u64, StoreError> {
+        self.fault.purge_events(&self.inner, purge).await
+    }
+
+    fn keeps_events(&self) -> bool {
+        self.fault.keeps_events()
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {
@@ -277,6 +335,10 @@ impl<F: Fault> Harness for BrokenStore<F> {
     fn damage(&self, id: &KeyId) -> bool {
         self.fault.damage(id)
     }
+
+    fn damage_event(&self, id: &EventId) -> bool {
+        self.fault.damage_event(id)
+    }
 }
 
 /// State that all handles share.
@@ -301,6 +363,7 @@ pub(crate) async fn force(
     inner: &MemoryStore,
     record: &Record,
     now: Timestamp,
+    event: Option<&Event>,
 ) -> Result<(), StoreError> {
     let decoys = Workspace::parse("decoys").unwrap();
     let mut decoy = record.clone();
@@ -312,9 +375,9 @@ pub(crate) async fn force(
     decoy.key.parent = None;
     decoy.key.rotated_by = None;
     decoy.key.expires_at = None;
-    inner.insert(&decoy, now).await?;
+    inner.insert(&decoy, now, None).await?;
     let rotation = Rotation::new(decoy.key.id, 1, Retire::Now, record.clone());
-    inner.rotate(&decoys, &rotation, now).await
+    inner.rotate(&decoys, &rotation, now, event).await
 }
 
 /// Waits between a check and the write that depends on it, so that another thread can intervene.

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use keywright_core::{
-    AllowedIps, Attributes, Key, MemoryStore, Name, Owner, Prefix, Timestamp,
+    AllowedIps, Attributes, Event, Key, MemoryStore, Name, Owner, Prefix, Timestamp,
     store::{KeyStore, Record, StoreError},
 };
 
@@ -71,6 +71,7 @@ impl Fault for ShortNames {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let mut record = record.clone();
         let name = record.key.name.as_str();
@@ -79,7 +80,7 @@ impl Fault for ShortNames {
             end -= 1;
         }
         record.key.name = Name::parse(&name[..end]).unwrap();
-        inner.insert(&record, now).await
+        inner.insert(&record, now, event).await
     }
 }
 
@@ -104,10 +105,11 @@ impl<D: Damage> Fault for Inserts<D> {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let mut record = record.clone();
         D::damage(&mut record.key);
-        inner.insert(&record, now).await
+        inner.insert(&record, now, event).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use keywright_core::{
-    MemoryStore, Status, Timestamp,
+    Event, MemoryStore, Status, Timestamp,
     store::{KeyStore, Record, Settings, StoreError, StoreErrorKind},
 };
 
@@ -22,8 +22,9 @@ impl Fault for Upsert {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        match inner.insert(record, now).await {
+        match inner.insert(record, now, event).await {
             Err(error) if error.kind() == StoreErrorKind::AlreadyExists => {
                 let old = inner.find(&record.key.id).await?.expect("it exists");
                 let Record {
@@ -35,6 +36,7 @@ impl Fault for Upsert {
                         &key.id,
                         old.version,
                         &Settings::from(key),
+                        event,
                     )
                     .await?;
                 inner.rehash(&key.id, old.version + 1, credential).await
@@ -61,10 +63,11 @@ impl Fault for ChecksIdBeforeWriting {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let free = inner.find(&record.key.id).await?.is_none();
         pause();
-        match inner.insert(record, now).await {
+        match inner.insert(record, now, event).await {
             Err(error) if free && error.kind() == StoreErrorKind::AlreadyExists => Ok(()),
             result => result,
         }
@@ -88,10 +91,11 @@ impl Fault for AnyParent {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        match inner.insert(record, now).await {
+        match inner.insert(record, now, event).await {
             Err(error) if error.kind() == StoreErrorKind::Conflict => {
-                force(inner, record, now).await
+                force(inner, record, now, event).await
             }
             result => result,
         }
@@ -129,13 +133,14 @@ impl Fault for AnyExpiry {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        let error = match inner.insert(record, now).await {
+        let error = match inner.insert(record, now, event).await {
             Err(error) if error.kind() == StoreErrorKind::Conflict => error,
             result => return result,
         };
         if is_parent_active(inner, record, now).await? {
-            force(inner, record, now).await
+            force(inner, record, now, event).await
         } else {
             Err(error)
         }
@@ -158,9 +163,14 @@ impl Fault for ExpiryIncluded {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         inner
-            .insert(record, Timestamp::from_millis(now.as_millis() - 1).unwrap())
+            .insert(
+                record,
+                Timestamp::from_millis(now.as_millis() - 1).unwrap(),
+                event,
+            )
             .await
     }
 }
@@ -181,15 +191,16 @@ impl Fault for ChecksParentBeforeWriting {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         if record.key.parent.is_none() {
-            return inner.insert(record, now).await;
+            return inner.insert(record, now, event).await;
         }
         let accepted = is_parent_active(inner, record, now).await?;
         pause();
-        match inner.insert(record, now).await {
+        match inner.insert(record, now, event).await {
             Err(error) if accepted && error.kind() == StoreErrorKind::Conflict => {
-                force(inner, record, now).await
+                force(inner, record, now, event).await
             }
             result => result,
         }
@@ -213,8 +224,9 @@ impl Fault for DisabledParent {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        let error = match inner.insert(record, now).await {
+        let error = match inner.insert(record, now, event).await {
             Err(error) if error.kind() == StoreErrorKind::Conflict => error,
             result => return result,
         };
@@ -227,7 +239,7 @@ impl Fault for DisabledParent {
             key.admits(&record.key, now)
         });
         if is_admitted {
-            force(inner, record, now).await
+            force(inner, record, now, event).await
         } else {
             Err(error)
         }

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, fmt::Debug, marker::PhantomData};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, Key, KeyId, ListKeys, ListStart, MemoryStore, Owner, Page, Status, Timestamp,
-    Workspace,
+    Environment, Event, Key, KeyId, ListKeys, ListStart, MemoryStore, Owner, Page, Status,
+    Timestamp, Workspace,
     store::{KeyStore, Record, StoreError},
 };
 
@@ -255,11 +255,12 @@ impl<R: OwnerRule> Fault for ListsByOwner<R> {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let workspace = record.key.workspace.clone();
         self.workspaces
             .with(|workspaces| workspaces.insert(workspace));
-        inner.insert(record, now).await
+        inner.insert(record, now, event).await
     }
 
     async fn list(

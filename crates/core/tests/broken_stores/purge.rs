@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Key, KeyId, MemoryStore, Timestamp, Workspace,
+    Event, Key, KeyId, MemoryStore, Timestamp, Workspace,
     store::{KeyStore, Purge, Record, StoreError},
 };
 
@@ -376,8 +376,9 @@ impl Fault for FirstExpiry {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        inner.insert(record, now).await?;
+        inner.insert(record, now, event).await?;
         if let Key {
             id,
             expires_at: Some(end),

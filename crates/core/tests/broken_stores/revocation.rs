@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Key, KeyId, MemoryStore, Reach, Revocation, Timestamp, VersionedKey, Workspace,
+    Event, Key, KeyId, MemoryStore, Reach, Revocation, Timestamp, VersionedKey, Workspace,
     store::{Credential, KeyStore, Purge, Record, Rotation, Settings, StoreError, StoreErrorKind},
 };
 
@@ -68,8 +68,9 @@ impl Fault for StaleCaches {
         id: &KeyId,
         reach: Reach,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
-        let result = inner.revoke(workspace, id, reach, now).await;
+        let result = inner.revoke(workspace, id, reach, now, event).await;
         self.cache.with(|(_, copies)| copies.clear());
         result
     }
@@ -81,8 +82,9 @@ impl Fault for StaleCaches {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
-        let result = inner.update(workspace, id, version, settings).await;
+        let result = inner.update(workspace, id, version, settings, event).await;
         self.clear_all_caches();
         result
     }
@@ -93,8 +95,9 @@ impl Fault for StaleCaches {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        let result = inner.rotate(workspace, rotation, now).await;
+        let result = inner.rotate(workspace, rotation, now, event).await;
         self.clear_all_caches();
         result
     }
@@ -171,10 +174,11 @@ impl Fault for UpdateWritesWholeRecord {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         let read = inner.find(id).await?;
         pause();
-        let result = inner.update(workspace, id, version, settings).await;
+        let result = inner.update(workspace, id, version, settings, event).await;
         // A purge may have deleted the record, which is another fault.
         let is_stored = inner.find(id).await?.is_some();
         match (result, read) {
@@ -214,8 +218,9 @@ impl Fault for EnablesRevokedKeys {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
-        let result = inner.update(workspace, id, version, settings).await;
+        let result = inner.update(workspace, id, version, settings, event).await;
         if let Some(Record { mut key, .. }) = inner.find(id).await?
             && key.revoked_at.is_some()
             && settings.enabled
@@ -317,8 +322,9 @@ impl Fault for AlwaysFirst {
         id: &KeyId,
         reach: Reach,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
-        let Revocation { count, .. } = inner.revoke(workspace, id, reach, now).await?;
+        let Revocation { count, .. } = inner.revoke(workspace, id, reach, now, event).await?;
         Ok(Revocation::new(true, count))
     }
 }
@@ -351,8 +357,9 @@ impl Fault for OverwritesTheTime {
         id: &KeyId,
         reach: Reach,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
-        let result = inner.revoke(workspace, id, reach, now).await?;
+        let result = inner.revoke(workspace, id, reach, now, event).await?;
         self.0.with(|times| times.insert(*id, now));
         Ok(result)
     }
@@ -393,11 +400,14 @@ impl<S: Step> Fault for Cascade<S> {
         root: &KeyId,
         reach: Reach,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
         let keys = all_keys(inner, workspace).await?;
         let Revocation {
             first, mut count, ..
-        } = inner.revoke(workspace, root, Reach::Key, now).await?;
+        } = inner
+            .revoke(workspace, root, Reach::Key, now, event)
+            .await?;
         if reach == Reach::Key {
             return Ok(Revocation::new(first, count));
         }
@@ -414,7 +424,7 @@ impl<S: Step> Fault for Cascade<S> {
             for to in all.iter().filter(|to| S::reaches(root, from, to)) {
                 if seen.insert(to.id) {
                     count += inner
-                        .revoke(workspace, &to.id, Reach::Key, now)
+                        .revoke(workspace, &to.id, Reach::Key, now, event)
                         .await?
                         .count;
                     reached.push(to);

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use keywright_core::{
-    KeyId, MemoryStore, Reach, Status, Timestamp, Workspace,
+    Event, KeyId, MemoryStore, Reach, Status, Timestamp, Workspace,
     store::{KeyStore, Record, Retire, Rotation, Settings, StoreError, StoreErrorKind},
 };
 
@@ -23,10 +23,11 @@ impl Fault for NeverRetires {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let mut rotation = rotation.clone();
         rotation.retire = Retire::At(Timestamp::MAX);
-        inner.rotate(workspace, &rotation, now).await
+        inner.rotate(workspace, &rotation, now, event).await
     }
 }
 
@@ -55,15 +56,16 @@ impl Fault for RevokesInsteadOfExpiring {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         if let Retire::At(end) = rotation.retire
             && end == now
         {
             let mut rotation = rotation.clone();
             rotation.retire = Retire::Now;
-            return inner.rotate(workspace, &rotation, now).await;
+            return inner.rotate(workspace, &rotation, now, event).await;
         }
-        inner.rotate(workspace, rotation, now).await
+        inner.rotate(workspace, rotation, now, event).await
     }
 }
 
@@ -84,17 +86,18 @@ impl Fault for ChecksBeforeWriting {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let predecessor = inner.find(&rotation.predecessor).await?;
         let rotatable = predecessor.is_some_and(|predecessor| {
             predecessor.version == rotation.version && predecessor.key.successor.is_none()
         });
         pause();
-        match inner.rotate(workspace, rotation, now).await {
+        match inner.rotate(workspace, rotation, now, event).await {
             Err(error) if rotatable && error.kind() == StoreErrorKind::Conflict => {
                 let predecessor = inner.find(&rotation.predecessor).await?;
                 if predecessor.is_some_and(|predecessor| predecessor.key.successor.is_some()) {
-                    return force(inner, &rotation.successor, now).await;
+                    return force(inner, &rotation.successor, now, event).await;
                 }
                 Err(error)
             }
@@ -120,14 +123,15 @@ impl Fault for RetiresFirst {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        let result = inner.rotate(workspace, rotation, now).await;
+        let result = inner.rotate(workspace, rotation, now, event).await;
         if result
             .as_ref()
             .is_err_and(|error| error.kind() == StoreErrorKind::AlreadyExists)
         {
             inner
-                .revoke(workspace, &rotation.predecessor, Reach::Key, now)
+                .revoke(workspace, &rotation.predecessor, Reach::Key, now, None)
                 .await?;
         }
         result
@@ -151,13 +155,14 @@ impl Fault for InsertsFirst {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        let result = inner.rotate(workspace, rotation, now).await;
+        let result = inner.rotate(workspace, rotation, now, event).await;
         if result
             .as_ref()
             .is_err_and(|error| error.kind() == StoreErrorKind::Conflict)
         {
-            force(inner, &rotation.successor, now).await?;
+            force(inner, &rotation.successor, now, None).await?;
         }
         result
     }
@@ -181,16 +186,17 @@ impl Fault for OmitsReceiver {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let admitted = match &rotation.successor.key.rotated_by {
             Some(caller) => admits(inner, caller, rotation, now).await?,
             None => true,
         };
         if !admitted {
-            return inner.rotate(workspace, rotation, now).await;
+            return inner.rotate(workspace, rotation, now, event).await;
         }
         inner
-            .rotate(workspace, &without_caller(rotation), now)
+            .rotate(workspace, &without_caller(rotation), now, event)
             .await
     }
 }
@@ -230,16 +236,17 @@ impl Fault for ChecksCallerBeforeWriting {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let Some(caller) = &rotation.successor.key.rotated_by else {
-            return inner.rotate(workspace, rotation, now).await;
+            return inner.rotate(workspace, rotation, now, event).await;
         };
         let admitted = admits(inner, caller, rotation, now).await?;
         pause();
-        match inner.rotate(workspace, rotation, now).await {
+        match inner.rotate(workspace, rotation, now, event).await {
             Err(error) if admitted && error.kind() == StoreErrorKind::Conflict => {
                 inner
-                    .rotate(workspace, &without_caller(rotation), now)
+                    .rotate(workspace, &without_caller(rotation), now, event)
                     .await
             }
             result => result,
@@ -265,11 +272,12 @@ impl Fault for AnyCaller {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        match inner.rotate(workspace, rotation, now).await {
+        match inner.rotate(workspace, rotation, now, event).await {
             Err(error) if error.kind() == StoreErrorKind::Conflict => {
                 inner
-                    .rotate(workspace, &without_caller(rotation), now)
+                    .rotate(workspace, &without_caller(rotation), now, event)
                     .await
             }
             result => result,
@@ -295,6 +303,7 @@ impl Fault for DisabledCaller {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let caller = match &rotation.successor.key.rotated_by {
             Some(caller) => inner.find(caller).await?,
@@ -305,10 +314,10 @@ impl Fault for DisabledCaller {
         });
         if is_only_disabled {
             return inner
-                .rotate(workspace, &without_caller(rotation), now)
+                .rotate(workspace, &without_caller(rotation), now, event)
                 .await;
         }
-        inner.rotate(workspace, rotation, now).await
+        inner.rotate(workspace, rotation, now, event).await
     }
 }
 
@@ -329,6 +338,7 @@ impl Fault for DisabledPredecessor {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let mut rotation = rotation.clone();
         if let Some(predecessor) = inner.find(&rotation.predecessor).await?
@@ -338,11 +348,11 @@ impl Fault for DisabledPredecessor {
             enabled.enabled = true;
             let id = &rotation.predecessor;
             let updated = inner
-                .update(workspace, id, rotation.version, &enabled)
+                .update(workspace, id, rotation.version, &enabled, event)
                 .await?;
             rotation.version = updated.version;
         }
-        inner.rotate(workspace, &rotation, now).await
+        inner.rotate(workspace, &rotation, now, event).await
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, KeyId, ListKeys, ListStart, MemoryStore, Page, Reach, Revocation, Timestamp,
-    VersionedKey, Workspace,
+    Environment, Event, KeyId, ListKeys, ListStart, MemoryStore, Page, Reach, Revocation,
+    Timestamp, VersionedKey, Workspace,
     store::{KeyStore, Record, Rotation, Settings, StoreError},
 };
 
@@ -35,10 +35,11 @@ impl Fault for FoldsWorkspaces {
         inner: &MemoryStore,
         record: &Record,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         self.0
             .with(|workspaces| workspaces.insert(record.key.workspace.clone()));
-        inner.insert(record, now).await
+        inner.insert(record, now, event).await
     }
 
     async fn list(
@@ -97,6 +98,7 @@ impl Fault for UpdatesAny {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         inner
             .update(
@@ -104,6 +106,7 @@ impl Fault for UpdatesAny {
                 id,
                 version,
                 settings,
+                event,
             )
             .await
     }
@@ -127,9 +130,16 @@ impl Fault for RevokesAny {
         id: &KeyId,
         reach: Reach,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
         inner
-            .revoke(&workspace_of(inner, id, workspace).await?, id, reach, now)
+            .revoke(
+                &workspace_of(inner, id, workspace).await?,
+                id,
+                reach,
+                now,
+                event,
+            )
             .await
     }
 }
@@ -151,9 +161,10 @@ impl Fault for RotatesAny {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let own = workspace_of(inner, &rotation.predecessor, workspace).await?;
-        inner.rotate(&own, rotation, now).await
+        inner.rotate(&own, rotation, now, event).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt::Debug};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Key, KeyId, MemoryStore, Name, Timestamp, VersionedKey, Workspace,
+    Event, Key, KeyId, MemoryStore, Name, Timestamp, VersionedKey, Workspace,
     store::{Credential, KeyStore, Record, Settings, StoreError},
 };
 
@@ -26,12 +26,13 @@ impl Fault for UpdatesAnyVersion {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         let current = inner
             .find(id)
             .await?
             .map_or(version, |record| record.version);
-        inner.update(workspace, id, current, settings).await
+        inner.update(workspace, id, current, settings, event).await
     }
 }
 
@@ -110,12 +111,13 @@ impl<S: KeptSetting> Fault for Keeps<S> {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         let mut settings = settings.clone();
         if let Some(record) = inner.find(id).await? {
             S::keep(record.key, &mut settings);
         }
-        inner.update(workspace, id, version, &settings).await
+        inner.update(workspace, id, version, &settings, event).await
     }
 }
 
@@ -180,6 +182,7 @@ impl Fault for UpdatesInTwoSteps {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         let found = inner.find(id).await?;
         let is_allowed = found.is_some_and(|record| {
@@ -190,7 +193,7 @@ impl Fault for UpdatesInTwoSteps {
                 .with(|early| early.insert(*id, settings.name.clone()));
             pause();
         }
-        let result = inner.update(workspace, id, version, settings).await;
+        let result = inner.update(workspace, id, version, settings, event).await;
         self.0.with(|early| early.remove(id));
         result
     }
@@ -214,9 +217,10 @@ impl Fault for MergesUpdates {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         let Some(current) = inner.find(id).await? else {
-            return inner.update(workspace, id, version, settings).await;
+            return inner.update(workspace, id, version, settings, event).await;
         };
         let now = Settings::from(&current.key);
         let base = self.0.with(|versions| {
@@ -229,7 +233,9 @@ impl Fault for MergesUpdates {
         {
             merged.name = now.name;
         }
-        inner.update(workspace, id, current.version, &merged).await
+        inner
+            .update(workspace, id, current.version, &merged, event)
+            .await
     }
 }
 
@@ -251,6 +257,7 @@ impl Fault for KeepsMetadata {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         let mut settings = settings.clone();
         if settings.metadata.is_none()
@@ -258,7 +265,7 @@ impl Fault for KeepsMetadata {
         {
             settings.metadata = record.key.metadata;
         }
-        inner.update(workspace, id, version, &settings).await
+        inner.update(workspace, id, version, &settings, event).await
     }
 }
 
@@ -286,7 +293,11 @@ impl Fault for TouchIncrementsVersion {
             };
             // The update fails if the key is revoked or was just changed.
             let unchanged = Settings::from(&key);
-            drop(inner.update(&key.workspace, id, version, &unchanged).await);
+            drop(
+                inner
+                    .update(&key.workspace, id, version, &unchanged, None)
+                    .await,
+            );
         }
         Ok(())
     }

@@ -37,14 +37,13 @@ fn a_host_reads_typed_attributes_of_a_verified_key() {
 fn a_host_sets_and_removes_attributes_for_the_next_verification() {
     let world = World::new();
     let issued = world.issue();
-    let workspace = operator().workspace().clone();
     let id = &issued.key.id;
     let set = |attributes: Option<&Attributes>| {
         block_on(
             world
                 .keys
                 .issuer()
-                .set_attributes(&workspace, id, attributes.cloned()),
+                .set_attributes(&operator(), id, attributes.cloned()),
         )
     };
     let [free, pro] = [r#"{"plan":"free"}"#, r#"{"plan":"pro"}"#].map(attributes);
@@ -73,9 +72,9 @@ fn attributes_of_a_key_elsewhere_or_of_a_revoked_key_cannot_be_set() {
     let world = World::new();
     let id = world.issue().key.id;
     let set = |workspace: &str| {
-        let workspace = Workspace::parse(workspace).unwrap();
+        let host = Caller::operator(Workspace::parse(workspace).unwrap());
         let pro = Some(attributes(r#"{"plan":"pro"}"#));
-        block_on(world.keys.issuer().set_attributes(&workspace, &id, pro))
+        block_on(world.keys.issuer().set_attributes(&host, &id, pro))
     };
     assert!(matches!(set("other"), Err(IssueError::NotFound)));
     assert_eq!(world.find(&id).attributes, None);
@@ -93,9 +92,8 @@ fn clients_inherit_attributes_and_cannot_change_them() {
     let world = World::new();
     let issuer = world.keys.issuer();
     let pro = Some(attributes(r#"{"plan":"pro"}"#));
-    let workspace = operator().workspace().clone();
     let parent = world.issue().key;
-    block_on(issuer.set_attributes(&workspace, &parent.id, pro.clone())).unwrap();
+    block_on(issuer.set_attributes(&operator(), &parent.id, pro.clone())).unwrap();
 
     let parent = world.find(&parent.id);
     let mut new = NewKey::new(name("n"));

@@ -10,11 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, KeyId, ListKeys, MemoryStore, Page, Prefix, Reach, Revocation, Timestamp,
-    VersionedKey, Workspace,
+    Environment, Event, EventId, EventPage, KeyId, ListEvents, ListKeys, MemoryStore, Page, Prefix,
+    Reach, Revocation, Timestamp, VersionedKey, Workspace,
     store::{
-        Credential, Durability, KeyStore, Lease, Purge, Record, Reservation, Reserved, Rotation,
-        Settings, StoreError, StoreErrorKind,
+        Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation, Reserved,
+        Rotation, Settings, StoreError, StoreErrorKind,
     },
 };
 use pollster::block_on;
@@ -154,9 +154,15 @@ impl SpyStore {
 
 #[async_trait]
 impl KeyStore for SpyStore {
-    async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
+    async fn insert(
+        &self,
+        record: &Record,
+        now: Timestamp,
+        event: Option<&Event>,
+    ) -> Result<(), StoreError> {
         self.before_insert.run();
-        self.insert_or_fail(self.inner.insert(record, now)).await
+        self.insert_or_fail(self.inner.insert(record, now, event))
+            .await
     }
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
@@ -184,10 +190,13 @@ impl KeyStore for SpyStore {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         self.updates.fetch_add(1, Ordering::SeqCst);
         self.fail_or_continue()?;
-        self.inner.update(workspace, id, version, settings).await
+        self.inner
+            .update(workspace, id, version, settings, event)
+            .await
     }
 
     async fn revoke(
@@ -196,9 +205,10 @@ impl KeyStore for SpyStore {
         id: &KeyId,
         reach: Reach,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
         self.fail_or_continue()?;
-        self.inner.revoke(workspace, id, reach, now).await
+        self.inner.revoke(workspace, id, reach, now, event).await
     }
 
     async fn rotate(
@@ -206,9 +216,10 @@ impl KeyStore for SpyStore {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         self.before_insert.run();
-        self.insert_or_fail(self.inner.rotate(workspace, rotation, now))
+        self.insert_or_fail(self.inner.rotate(workspace, rotation, now, event))
             .await
     }
 
@@ -252,6 +263,23 @@ impl KeyStore for SpyStore {
 
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
         self.inner.purge(purge).await
+    }
+
+    async fn events(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListEvents<EventId>,
+    ) -> Result<EventPage<EventId>, StoreError> {
+        self.inner.events(workspace, environment, list).await
+    }
+
+    async fn purge_events(&self, purge: &PurgeEvents) -> Result<u64, StoreError> {
+        self.inner.purge_events(purge).await
+    }
+
+    fn keeps_events(&self) -> bool {
+        self.inner.keeps_events()
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {

@@ -82,7 +82,7 @@ impl World {
         let world = Self::new();
         for key in keys {
             let record = Record::new(key.clone(), credential.clone());
-            block_on(world.store.insert(&record, now())).unwrap();
+            block_on(world.store.insert(&record, now(), None)).unwrap();
         }
         world
     }
