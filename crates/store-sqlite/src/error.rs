@@ -18,6 +18,9 @@ pub(crate) enum Error {
     /// The operating system failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// An event could not be written as JSON.
+    #[error("could not write the event as JSON")]
+    Event(#[from] serde_json::Error),
     /// The contract rejects the operation.
     #[error("{0}")]
     Rejected(StoreErrorKind),

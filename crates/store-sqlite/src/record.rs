@@ -129,6 +129,14 @@ fn name(value: ValueRef<'_>) -> Result<Name, InvalidValue> {
     }
 }
 
+/// Returns the number of an environment in a column.
+pub(crate) const fn environment_number(environment: Environment) -> i64 {
+    match environment {
+        Environment::Live => 0,
+        Environment::Test => 1,
+    }
+}
+
 fn environment(value: ValueRef<'_>) -> Result<Environment, InvalidValue> {
     match value.as_i64()? {
         0 => Ok(Environment::Live),
@@ -181,14 +189,10 @@ impl NewRow {
 
     pub(crate) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
         let key = &self.key;
-        let environment = match key.environment {
-            Environment::Live => 0,
-            Environment::Test => 1,
-        };
         connection.prepare_cached(INSERT)?.execute(params![
             key.id.as_bytes(),
             key.workspace.as_str(),
-            environment,
+            environment_number(key.environment),
             key.owner.as_ref().map(Owner::as_str),
             key.name.as_str(),
             self.permissions,

@@ -20,7 +20,8 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// The indexes for lists contain the columns of the filter by status, so that a row which the
 /// filter skips is not read. A key without an owner has no entry in the indexes by owner.
 ///
-/// An event is its JSON, and the columns by which events are listed.
+/// An event is its JSON and the columns of the lists of events. A change inserts an entry into each
+/// index, so those for owners and for `test` callers are partial.
 const V1: &str = "
     CREATE TABLE keys (
         id BLOB NOT NULL PRIMARY KEY,
@@ -65,12 +66,12 @@ const V1: &str = "
         event TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
 
-    CREATE INDEX events_live ON events (workspace, id);
+    CREATE INDEX events_workspace ON events (workspace, id);
+    CREATE INDEX events_key ON events (key, id);
     CREATE INDEX events_test ON events (workspace, id) WHERE environment = 1;
     CREATE INDEX events_owner ON events (workspace, owner, id) WHERE owner IS NOT NULL;
     CREATE INDEX events_owner_test ON events (workspace, owner, id)
         WHERE owner IS NOT NULL AND environment = 1;
-    CREATE INDEX events_key ON events (key, id);
 
     CREATE TABLE reservations (
         key BLOB NOT NULL PRIMARY KEY,

@@ -16,6 +16,7 @@ use crate::{
     checkpoint::{Checkpointer, Limits},
     connection,
     error::{Error, Result},
+    event::NewEvent,
     file,
     file_identity::FileIdentity,
     finder::Finder,
@@ -135,7 +136,7 @@ impl KeyStore for SqliteStore {
         event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let row = NewRow::new(record).map_err(Error::from)?;
-        let event = event.cloned();
+        let event = event.map(NewEvent::new).transpose()?;
         self.writer
             .run(move |connection| operations::insert(connection, &row, now, event.as_ref()))
             .await
@@ -174,7 +175,7 @@ impl KeyStore for SqliteStore {
         let workspace = workspace.clone();
         let id = *id;
         let settings = settings.clone();
-        let event = event.cloned();
+        let event = event.map(NewEvent::new).transpose()?;
         self.writer
             .change(move |connection| {
                 operations::update(
@@ -216,7 +217,7 @@ impl KeyStore for SqliteStore {
     ) -> Result<(), StoreError> {
         let workspace = workspace.clone();
         let successor = NewRow::new(&rotation.successor).map_err(Error::from)?;
-        let event = event.cloned();
+        let event = event.map(NewEvent::new).transpose()?;
         let predecessor = Predecessor {
             id: rotation.predecessor,
             version: rotation.version,
@@ -300,10 +301,10 @@ impl KeyStore for SqliteStore {
         environment: Environment,
         list: &ListEvents<EventId>,
     ) -> Result<EventPage<EventId>, StoreError> {
-        let listing = EventListing::new(workspace, environment, list);
+        let mut listing = EventListing::new(workspace, environment, list);
         self.lister
             .run(Some(workspace.clone()), move |connection| {
-                listing.read(connection).map(Some)
+                listing.read_slice(connection)
             })
             .await
     }

@@ -257,6 +257,7 @@ mod tests {
     use crate::{
         checkpoint::Limits,
         connection,
+        event::NewEvent,
         lock::Sharing,
         open::{self, Opened},
         operations,
@@ -293,9 +294,20 @@ mod tests {
             }
         }
 
+        /// Whether this key is stored. A key has an event exactly if it is stored.
         fn is_stored(&self, number: u32) -> bool {
-            let found = record::find(&self.reader, &sample::id(number));
-            found.unwrap().is_some()
+            let id = sample::id(number);
+            let is_stored = record::find(&self.reader, &id).unwrap().is_some();
+            let has_event: bool = self
+                .reader
+                .query_one(
+                    "SELECT EXISTS (SELECT 1 FROM events WHERE key = ?1)",
+                    [id.as_bytes()],
+                    |row| row.get(0),
+                )
+                .unwrap();
+            assert_eq!(has_event, is_stored);
+            is_stored
         }
     }
 
@@ -316,9 +328,11 @@ mod tests {
     }
 
     fn submit_insert(writer: &Writer, number: u32) -> Answer<'_> {
-        let row = NewRow::new(&sample::record(number)).unwrap();
+        let record = sample::record(number);
+        let event = NewEvent::new(&sample::created(&record.key)).unwrap();
+        let row = NewRow::new(&record).unwrap();
         submit(writer, move |connection| {
-            operations::insert(connection, &row, sample::now(), None)
+            operations::insert(connection, &row, sample::now(), Some(&event))
         })
     }
 
@@ -420,8 +434,10 @@ mod tests {
         let failing = submit(writer, |connection| {
             atomic(connection, || {
                 for number in [2, 3, 1] {
-                    let row = NewRow::new(&sample::record(number))?;
-                    operations::insert(connection, &row, sample::now(), None)?;
+                    let record = sample::record(number);
+                    let event = NewEvent::new(&sample::created(&record.key))?;
+                    let row = NewRow::new(&record)?;
+                    operations::insert(connection, &row, sample::now(), Some(&event))?;
                 }
                 Ok(())
             })

@@ -1,11 +1,11 @@
 //! Adding a record.
 
-use keywright_core::{Event, Key, KeyId, Timestamp, store::StoreErrorKind};
+use keywright_core::{Key, KeyId, Timestamp, store::StoreErrorKind};
 use rusqlite::{Connection, ffi};
 
 use crate::{
     error::{Error, Result},
-    event,
+    event::NewEvent,
     record::{self, NewRow},
     savepoint::atomic,
 };
@@ -17,7 +17,7 @@ pub(crate) fn insert(
     connection: &Connection,
     row: &NewRow,
     now: Timestamp,
-    event: Option<&Event>,
+    event: Option<&NewEvent>,
 ) -> Result<()> {
     if let Some(parent) = &row.key.parent
         && !admits(connection, parent, &row.key, now)?
@@ -35,7 +35,7 @@ pub(crate) fn insert(
         None => insert_new(connection, row),
         Some(event) => atomic(connection, || {
             insert_new(connection, row)?;
-            Ok(event::append(connection, event)?)
+            event.append(connection)
         }),
     }
 }

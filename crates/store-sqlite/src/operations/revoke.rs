@@ -5,7 +5,7 @@ use keywright_core::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::{changes, error::Result, event, record, savepoint::atomic};
+use crate::{changes, error::Result, event::NewEvent, record, savepoint::atomic};
 
 const IS_NOT_REVOKED: &str = "
     SELECT revoked_at IS NULL FROM keys WHERE id = ?1 AND workspace = ?2";
@@ -63,7 +63,7 @@ pub(crate) fn revoke(
         }
         let count = revoked.len() as u64;
         if let Some(event) = event.filter(|_| count > 0) {
-            event::append(connection, &event.clone().with_count(count))?;
+            NewEvent::new(&event.clone().with_count(count))?.append(connection)?;
         }
         Ok(Revocation::new(first, count))
     })

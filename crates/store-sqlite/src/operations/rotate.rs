@@ -1,7 +1,7 @@
 //! Replacing a key with a successor.
 
 use keywright_core::{
-    Event, KeyId, Timestamp, Workspace,
+    KeyId, Timestamp, Workspace,
     store::{Retire, StoreErrorKind},
 };
 use rusqlite::{Connection, params};
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     changes,
     error::Result,
-    event,
+    event::NewEvent,
     record::{self, NewRow},
     savepoint::atomic,
 };
@@ -37,7 +37,7 @@ pub(crate) fn rotate(
     predecessor: &Predecessor,
     successor: &NewRow,
     now: Timestamp,
-    event: Option<&Event>,
+    event: Option<&NewEvent>,
 ) -> Result<()> {
     let Predecessor {
         id,
@@ -63,7 +63,7 @@ pub(crate) fn rotate(
             version,
         ])?;
         if let Some(event) = event {
-            event::append(connection, event)?;
+            event.append(connection)?;
         }
         changes::append(connection, id)
     })

@@ -4,11 +4,11 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter, types::Value};
 
 use crate::error::Result;
 
-/// The number of keys in a slice.
+/// The number of keys or events in a slice.
 pub(super) const LENGTH: u32 = 5_000;
 
 /// Sorts after every id.
-const ABOVE_ALL_IDS: &[u8] = &[0xff];
+pub(super) const ABOVE_ALL_IDS: &[u8] = &[0xff];
 
 /// The ids that remain to be scanned, from the newest to the oldest.
 #[derive(Debug)]

@@ -1,13 +1,13 @@
 //! Conditional updates: of the settings, and of the credential.
 
 use keywright_core::{
-    AllowedIps, Attributes, Event, KeyId, Metadata, Timestamp, VersionedKey, Workspace,
+    AllowedIps, Attributes, KeyId, Metadata, Timestamp, VersionedKey, Workspace,
     store::{Credential, Settings, StoreErrorKind},
 };
 use rusqlite::{Connection, params};
 
 use super::find::find_in_workspace;
-use crate::{changes, error::Result, event, record, savepoint::atomic};
+use crate::{changes, error::Result, event::NewEvent, record, savepoint::atomic};
 
 const UPDATE: &str = "
     UPDATE keys
@@ -25,7 +25,7 @@ pub(crate) fn update(
     id: &KeyId,
     version: u64,
     settings: Settings,
-    event: Option<&Event>,
+    event: Option<&NewEvent>,
 ) -> Result<VersionedKey> {
     let mut record = find_in_workspace(connection, workspace, id)?;
     record.update(version, settings)?;
@@ -44,7 +44,7 @@ pub(crate) fn update(
             version,
         ])?;
         if let Some(event) = event {
-            event::append(connection, event)?;
+            event.append(connection)?;
         }
         changes::append(connection, id)
     })?;

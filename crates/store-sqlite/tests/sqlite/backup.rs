@@ -14,10 +14,10 @@ use keywright_core::{
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 
-use crate::{Folder, Patience, error_chain, insert, insert_all, sample};
+use crate::{Folder, Patience, error_chain, events, insert, insert_all, sample};
 
 #[test]
-fn a_backup_is_a_store_with_the_same_keys() {
+fn a_backup_is_a_store_with_the_same_keys_and_events() {
     let folder = Folder::new();
     let store = folder.store();
     let prefix = Prefix::parse("acme").unwrap();
@@ -47,6 +47,8 @@ fn a_backup_is_a_store_with_the_same_keys() {
         assert_eq!(found.as_ref(), Some(record));
     }
     assert_eq!(block_on(restored.find(&sample::id(300))).unwrap(), None);
+    let created = records.iter().map(|record| sample::created(&record.key));
+    assert_eq!(events(&restored), created.collect::<Vec<_>>());
     let other = Prefix::parse("other").unwrap();
     assert_eq!(block_on(restored.claim_prefix(&other)).unwrap(), prefix);
     insert(&restored, &sample::record(301)).unwrap();

@@ -5,6 +5,7 @@
 mod backup;
 mod changes;
 mod copies;
+mod events;
 mod opening;
 mod permissions;
 mod reading;
@@ -22,7 +23,10 @@ use std::{
 };
 
 use futures_executor::block_on;
-use keywright_core::store::{KeyStore, Record, StoreError};
+use keywright_core::{
+    Environment, Event, EventOrder, ListEvents,
+    store::{KeyStore, Record, StoreError},
+};
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -64,7 +68,18 @@ impl Folder {
 }
 
 fn insert(store: &SqliteStore, record: &Record) -> Result<(), StoreError> {
-    block_on(store.insert(record, sample::now(), None))
+    let event = sample::created(&record.key);
+    block_on(store.insert(record, sample::now(), Some(&event)))
+}
+
+/// Returns all events of the workspace of the samples, from the oldest to the newest.
+fn events(store: &SqliteStore) -> Vec<Event> {
+    let list = ListEvents::new()
+        .with_order(EventOrder::OldestFirst)
+        .with_limit(u32::MAX);
+    let page = block_on(store.events(&sample::workspace(), Environment::Live, &list)).unwrap();
+    assert_eq!(page.next, None);
+    page.events
 }
 
 /// Inserts from many threads, so that the inserts share transactions. The results are in the order

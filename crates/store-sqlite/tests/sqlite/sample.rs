@@ -1,7 +1,7 @@
 //! Records for tests.
 
 use keywright_core::{
-    Environment, Key, KeyId, Name, Timestamp, Workspace,
+    Actor, Environment, Event, EventId, EventKind, Key, KeyId, Name, Timestamp, Workspace,
     store::{Credential, Record, StoredHash, Tag},
 };
 
@@ -35,4 +35,16 @@ pub(crate) fn named(number: u32, name: &str) -> Record {
     );
     let hash = StoredHash::parse(HASH).unwrap();
     Record::new(key, Credential::new(hash, Tag::from_bytes([7; 8])))
+}
+
+/// Returns the event of the creation of a key. Its id has the same characters as the id of the key.
+pub(crate) fn created(key: &Key) -> Event {
+    let id = EventId::from_bytes(key.id.as_bytes()).unwrap();
+    Event::new(id, EventKind::Created, key, Actor::Operator)
+}
+
+/// Returns an event with an id that sorts by its number. Each number has a different time.
+pub(crate) fn event(number: u32, kind: EventKind, key: &Key) -> Event {
+    let id = EventId::parse(&format!("evt_0U5{number:05}00000000")).unwrap();
+    Event::new(id, kind, key, Actor::Operator)
 }

@@ -16,7 +16,7 @@ use keywright_core::{
 };
 use keywright_store_sqlite::{Sharing, SqliteStore};
 
-use crate::{Folder, PATIENCE, insert, insert_all, poll_once, sample};
+use crate::{Folder, PATIENCE, events, insert, insert_all, poll_once, sample};
 
 #[test]
 fn inserts_that_share_a_transaction_each_get_their_own_result() {
@@ -32,12 +32,14 @@ fn inserts_that_share_a_transaction_each_get_their_own_result() {
     let mut records: Vec<_> = (0..64).map(sample::record).collect();
     records[33] = orphan;
     let answers = insert_all(&store, &records);
+    let mut expected_events = Vec::new();
     for (record, answer) in records.iter().zip(answers) {
         let found = block_on(store.find(&record.key.id)).unwrap();
         match (record.key.id, answer.map_err(|error| error.kind())) {
             (id, answer) if id == sample::id(17) => {
                 assert_eq!(answer, Err(StoreErrorKind::AlreadyExists));
                 assert_eq!(found.as_ref(), Some(&old));
+                expected_events.push(sample::created(&old.key));
             }
             (id, answer) if id == sample::id(33) => {
                 assert_eq!(answer, Err(StoreErrorKind::Conflict));
@@ -46,9 +48,11 @@ fn inserts_that_share_a_transaction_each_get_their_own_result() {
             (_, answer) => {
                 assert_eq!(answer, Ok(()));
                 assert_eq!(found.as_ref(), Some(record));
+                expected_events.push(sample::created(&record.key));
             }
         }
     }
+    assert_eq!(events(&store), expected_events);
     folder.assert_intact();
 }
 
@@ -58,10 +62,13 @@ fn a_write_whose_future_was_dropped_is_done() {
     let store = folder.store();
     let records: Vec<_> = (0..100).map(sample::record).collect();
     for record in &records {
-        let _ = poll_once(&mut store.insert(record, sample::now(), None));
+        let event = sample::created(&record.key);
+        let _ = poll_once(&mut store.insert(record, sample::now(), Some(&event)));
     }
     drop(store);
     let store = folder.store();
+    let created = records.iter().map(|record| sample::created(&record.key));
+    assert_eq!(events(&store), created.collect::<Vec<_>>());
     for record in records {
         assert_eq!(block_on(store.find(&record.key.id)).unwrap(), Some(record));
     }
