@@ -374,11 +374,12 @@ fn events_of_other_workspaces_and_owners_do_not_exist_for_a_caller() {
             .map(|event| event["key_id"].as_str().unwrap().to_owned());
         ids.rev().collect::<Vec<_>>()
     };
-    let [a, b, o, t, root] = [&anna, &ben, &other, &test, &admin].map(|token| id_of(token));
-    assert_eq!(found(&anna, ""), [a.clone()]);
-    assert_eq!(found(&other, ""), [o.clone()]);
-    assert_eq!(found(&test, ""), [t.clone()]);
-    assert_eq!(found(&admin, ""), [a.clone(), b.clone(), t, root.clone()]);
+    let ids = [&anna, &ben, &other, &test, &admin].map(|token| id_of(token));
+    let [a, b, o, t, root] = ids.each_ref().map(String::as_str);
+    assert_eq!(found(&anna, ""), [a]);
+    assert_eq!(found(&other, ""), [o]);
+    assert_eq!(found(&test, ""), [t]);
+    assert_eq!(found(&admin, ""), [a, b, t, root]);
     let none: [String; 0] = [];
     for (caller, query) in [
         (&anna, format!("&key_id={b}")),

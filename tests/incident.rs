@@ -123,7 +123,12 @@ fn the_log_alone_shows_what_a_leaked_key_did_and_that_its_revocation_reached_eve
     let revoke = format!("/{}?cascade=true", id(&deploy));
     send(&server, OFFICE, "DELETE", &revoke, admin, &Value::Null);
 
-    let Investigation { sentences, exposed } = investigate(&events(path, &[]), &id(&deploy));
+    let log = events(path, &[]);
+    let Investigation { sentences, exposed } = investigate(&log, &id(&deploy));
+    // `--nocapture` shows the story.
+    for (event, sentence) in log.iter().zip(&sentences) {
+        println!("{} {sentence}", event["created_at"].as_str().unwrap());
+    }
     assert_eq!(
         sentences,
         [
