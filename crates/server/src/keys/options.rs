@@ -82,7 +82,7 @@ pub(crate) enum KeysCommand {
     /// A key is kept if it was revoked or expired in the last 24 hours, or if one of
     /// its descendants is kept: its successor, a key that it created, or a key that
     /// it received by rotating another. If no key is left, the next start of
-    /// `keywright serve` creates a first key again.
+    /// `keywright serve` creates a first key again. Events of deleted keys remain.
     #[command(verbatim_doc_comment)]
     Purge(PurgeOptions),
 }
