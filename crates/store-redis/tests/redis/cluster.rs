@@ -101,7 +101,7 @@ fn create_rotate_and_revoke(here: &RedisStore, there: &RedisStore, number: u32) 
         Retire::At(Timestamp::MAX),
         successor.clone(),
     );
-    block_on(here.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
+    block_on(here.rotate(&sample::workspace(), &rotation, sample::now(), None)).unwrap();
     let predecessor = find(there, &child.key.id).unwrap();
     assert_eq!(predecessor.key.successor, Some(successor.key.id));
     assert_eq!(find(there, &successor.key.id), Some(successor.clone()));

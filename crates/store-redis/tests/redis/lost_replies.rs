@@ -91,7 +91,7 @@ impl Change {
     async fn make(&self, store: &RedisStore) -> Report {
         let now = sample::now();
         let result = match self {
-            Self::Insert(record) => store.insert(record, now).await.map(|()| true),
+            Self::Insert(record) => store.insert(record, now, None).await.map(|()| true),
             Self::Revoke(record) => try_revoke(store, record).await.map(|it| it.first),
             Self::Pause(record) => {
                 let mut paused = record.key.clone();

@@ -36,7 +36,7 @@ mod verifier;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Key, KeyId, Reach, Revocation, VersionedKey,
+    EventKind, Key, KeyId, Reach, Revocation, VersionedKey,
     store::{KeyStore, Record, Settings, StoreError},
 };
 use keywright_store_redis::RedisStore;
@@ -46,7 +46,8 @@ use support::until_available;
 /// Inserts a record, and returns it.
 #[track_caller]
 fn insert(store: &RedisStore, record: Record) -> Record {
-    block_on(store.insert(&record, sample::now())).unwrap();
+    let event = sample::event(&record.key, EventKind::Created);
+    block_on(store.insert(&record, sample::now(), Some(&event))).unwrap();
     record
 }
 
@@ -58,8 +59,9 @@ async fn try_update(
 ) -> Result<VersionedKey, StoreError> {
     let Record { key, version, .. } = read;
     let settings = Settings::from(changed);
+    let event = sample::event(key, EventKind::Updated);
     store
-        .update(&key.workspace, &key.id, *version, &settings)
+        .update(&key.workspace, &key.id, *version, &settings, Some(&event))
         .await
 }
 
@@ -75,14 +77,19 @@ async fn try_revoke(
     Record { key, .. }: &Record,
 ) -> Result<Revocation, StoreError> {
     let (workspace, id) = (&key.workspace, &key.id);
-    store.revoke(workspace, id, Reach::Key, sample::now()).await
+    let event = sample::revocation(key, Reach::Key);
+    let revoked = store.revoke(workspace, id, Reach::Key, sample::now(), Some(&event));
+    revoked.await
 }
 
 /// Revokes an existing key and its descendants, and returns how many keys that changed.
 #[track_caller]
 fn revoke_all(store: &RedisStore, record: &Record) -> u64 {
     let Record { key, .. } = record;
-    let revoked = store.revoke(&key.workspace, &key.id, Reach::Descendants, sample::now());
+    let (workspace, id) = (&key.workspace, &key.id);
+    let reach = Reach::Descendants;
+    let event = sample::revocation(key, reach);
+    let revoked = store.revoke(workspace, id, reach, sample::now(), Some(&event));
     block_on(revoked).unwrap().count
 }
 

@@ -39,7 +39,7 @@ fn a_server_with_full_memory_accepts_revocations_and_no_creations() {
     let mut copies =
         [&root, &child, &grandchild, &single].map(|record| Copy::usable(&there, record.key.id));
     fill(&server);
-    let rejected = block_on(here.insert(&sample::record(), sample::now())).unwrap_err();
+    let rejected = block_on(here.insert(&sample::record(), sample::now(), None)).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Unavailable);
     revoke(&here, &single);
     assert_eq!(revoke_all(&here, &root), 3);

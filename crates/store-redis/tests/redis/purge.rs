@@ -84,7 +84,7 @@ fn an_expired_key_is_purged_once_all_its_descendants_have_ended() {
     let successor = sample::successor_of(&child);
     let retire = Retire::At(Timestamp::MAX);
     let rotation = Rotation::new(child.key.id, 1, retire, successor.clone());
-    block_on(store.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
+    block_on(store.rotate(&sample::workspace(), &rotation, sample::now(), None)).unwrap();
     // The successor never expires.
     assert_eq!(purge_all(&store, &ended(100)), 0);
     let mut ending = successor.key.clone();
@@ -149,7 +149,7 @@ fn a_key_that_received_each_successor_of_a_lineage_is_purged_with_it() {
         let mut new = sample::successor_of(old);
         new.key.rotated_by = Some(caller.key.id);
         let rotation = Rotation::new(old.key.id, 1, Retire::At(Timestamp::MAX), new.clone());
-        block_on(store.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
+        block_on(store.rotate(&sample::workspace(), &rotation, sample::now(), None)).unwrap();
         lineage.push(new);
     }
     for record in &lineage {
@@ -215,7 +215,7 @@ fn a_child_that_is_being_inserted_is_rejected_once_its_parent_was_purged() {
     assert_eq!(purge(&store), 1);
     // The next step of its insertion. The parent was checked in the step before.
     child.key.parent = None;
-    let rejected = block_on(store.insert(&child, sample::now())).unwrap_err();
+    let rejected = block_on(store.insert(&child, sample::now(), None)).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Conflict);
     let ends: i64 = server.redis().ttl(names::record(&child.key.id)).unwrap();
     assert!(ends > 80_000, "the tombstone expires after {ends} s");
@@ -229,7 +229,7 @@ fn a_parent_is_purged_although_it_has_registered_another_parents_child() {
     let child = insert(&store, sample::child_of(&parent));
     let mut taken = sample::child_of(&other);
     taken.key.id = child.key.id;
-    block_on(store.insert(&taken, sample::now())).unwrap_err();
+    block_on(store.insert(&taken, sample::now(), None)).unwrap_err();
     for record in [&parent, &other] {
         revoke(&store, record);
     }
@@ -291,7 +291,7 @@ fn keys_whose_successors_form_a_cycle_are_kept() {
     let first = insert(&store, sample::record());
     let second = sample::successor_of(&first);
     let rotation = Rotation::new(first.key.id, 1, Retire::At(Timestamp::MAX), second.clone());
-    block_on(store.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
+    block_on(store.rotate(&sample::workspace(), &rotation, sample::now(), None)).unwrap();
     revoke(&store, &first);
     // A record does not contain its own id, so the second key becomes its own successor.
     let mut redis = server.redis();
@@ -366,7 +366,13 @@ fn concurrent_purges_creations_and_revocations_leave_no_key_without_its_parent()
             assert!(is_there(there, record), "{} is lost", record.key.id);
         }
         let workspace = sample::workspace();
-        let all = here.revoke(&workspace, &root.key.id, Reach::Descendants, sample::now());
+        let all = here.revoke(
+            &workspace,
+            &root.key.id,
+            Reach::Descendants,
+            sample::now(),
+            None,
+        );
         assert_eq!(
             block_on(all).unwrap().count,
             1,

@@ -34,7 +34,7 @@ fn kind<T>(result: Result<T, StoreError>) -> Option<StoreErrorKind> {
 fn insert_confirmed(store: &RedisStore) -> Record {
     wait_for("a replica confirms a creation", || {
         let record = sample::record();
-        block_on(store.insert(&record, sample::now())).ok()?;
+        block_on(store.insert(&record, sample::now(), None)).ok()?;
         Some(record)
     })
 }
@@ -57,7 +57,7 @@ fn a_change_without_a_replica_is_made_and_not_confirmed_and_so_is_a_repeat() {
     }
     wait_until("a creation is not confirmed", || {
         let created = sample::record();
-        let inserted = kind(block_on(store.insert(&created, sample::now())));
+        let inserted = kind(block_on(store.insert(&created, sample::now(), None)));
         if inserted == Some(StoreErrorKind::Unavailable) {
             return false;
         }
@@ -224,7 +224,7 @@ fn revoke_until(store: &RedisStore, running: &AtomicBool, count: &AtomicUsize) -
     let mut confirmed = Vec::new();
     while running.load(Ordering::SeqCst) {
         let record = sample::record();
-        if block_on(store.insert(&record, sample::now())).is_ok()
+        if block_on(store.insert(&record, sample::now(), None)).is_ok()
             && block_on(try_revoke(store, &record)).is_ok()
         {
             confirmed.push(record.key.id);
