@@ -40,7 +40,7 @@ impl Issuer {
     ///   [`ExpiryAfterRotation`](IssueError::ExpiryAfterRotation) or
     ///   [`AddressesBeyondCaller`](IssueError::AddressesBeyondCaller) if the key cannot have this
     ///   expiry or these addresses.
-    /// * [`CallerInactive`](IssueError::CallerInactive).
+    /// * [`CallerInactive`](IssueError::CallerInactive), [`Random`](IssueError::Random).
     /// * [`Store`](IssueError::Store). The kind is [`Conflict`](StoreErrorKind::Conflict) if other
     ///   changes interfered with five attempts.
     pub async fn update(
@@ -78,7 +78,8 @@ impl Issuer {
     /// # Errors
     ///
     /// [`NotFound`](IssueError::NotFound) if the workspace has no such key or it is revoked,
-    /// [`CallerForeign`](IssueError::CallerForeign), and [`Store`](IssueError::Store).
+    /// [`CallerForeign`](IssueError::CallerForeign), [`Random`](IssueError::Random), and
+    /// [`Store`](IssueError::Store).
     pub async fn set_attributes(
         &self,
         caller: &Caller,

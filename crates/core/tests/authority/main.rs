@@ -11,6 +11,7 @@
 
 mod actions;
 mod addresses;
+mod events;
 mod matrix;
 mod oracle;
 mod permissions;
