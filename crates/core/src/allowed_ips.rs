@@ -67,6 +67,24 @@ impl AllowedIps {
         other.0.iter().all(is_covered)
     }
 
+    /// Returns the addresses that both sets contain. `None` if there are none, or if it takes more
+    /// than [`MAX_COUNT`](Self::MAX_COUNT) prefixes to list them.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        // Of two prefixes that overlap, one contains the other.
+        let within = |inner: &Self, outer: &Self| -> Vec<IpNet> {
+            let is_within = |network: &&IpNet| outer.0.iter().any(|net| net.contains(*network));
+            inner.0.iter().filter(is_within).copied().collect()
+        };
+        let mut common = within(self, other);
+        common.extend(within(other, self));
+        common.sort();
+        common.dedup();
+        (1..=Self::MAX_COUNT)
+            .contains(&common.len())
+            .then(|| Self(Arc::new(common)))
+    }
+
     /// Returns the addresses and prefixes as text, in ascending order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = impl fmt::Display> {
         self.0.iter().copied().map(Network)

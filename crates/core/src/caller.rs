@@ -35,6 +35,12 @@ pub struct Caller {
     role: Role,
     request_id: Option<RequestId>,
     client_ip: Option<IpAddr>,
+    /// Whether the attributes are those of the caller's key, and not ones that the host has set.
+    has_attributes_of_key: bool,
+    /// Whether the addresses are those of the caller's key, and not ones that the host has set.
+    has_addresses_of_key: bool,
+    /// Whether the caller stays valid if its key is revoked.
+    is_detached: bool,
     /// The instance whose verifier made the caller, or `None` if the host made it.
     origin: Option<InstanceId>,
 }
@@ -67,6 +73,9 @@ impl Caller {
             role: Role::Host,
             request_id: None,
             client_ip: None,
+            has_attributes_of_key: false,
+            has_addresses_of_key: false,
+            is_detached: false,
             origin: None,
         }
     }
@@ -116,6 +125,7 @@ impl Caller {
     #[must_use]
     pub fn with_attributes(mut self, attributes: Attributes) -> Self {
         self.attributes = Some(attributes);
+        self.has_attributes_of_key = false;
         self
     }
 
@@ -124,6 +134,7 @@ impl Caller {
     #[must_use]
     pub fn with_allowed_ips(mut self, allowed_ips: AllowedIps) -> Self {
         self.allowed_ips = Some(allowed_ips);
+        self.has_addresses_of_key = false;
         self
     }
 
@@ -225,8 +236,9 @@ impl Caller {
     }
 
     /// Makes the caller of a key that an instance has verified.
-    pub(crate) fn verified(key: &Key, origin: InstanceId) -> Self {
+    pub(crate) fn verified(key: &Key, client_ip: Option<IpAddr>, origin: InstanceId) -> Self {
         Self {
+            client_ip,
             origin: Some(origin),
             ..Self::from(key)
         }
@@ -245,21 +257,47 @@ impl Caller {
         }
     }
 
+    /// Returns this caller with the rights that it has now, even if its key is revoked later. For
+    /// an operation that revokes the key itself before it ends.
+    pub(crate) fn detached(self) -> Self {
+        Self {
+            is_detached: true,
+            ..self
+        }
+    }
+
+    /// Returns the key whose current state decides what the caller may do.
+    pub(crate) fn attached_key(&self) -> Option<&KeyId> {
+        self.key.as_ref().filter(|_| !self.is_detached)
+    }
+
     /// Restricts the caller to what its key may do now. The key may have been updated since it was
-    /// verified.
-    pub(crate) fn restricted_to(mut self, key: &Key) -> Self {
+    /// verified. `None` if the addresses that the host has set and those of the key have none in
+    /// common.
+    pub(crate) fn restricted_to(mut self, key: &Key) -> Option<Self> {
         self.expires_at = earliest(self.expires_at, key.expires_at);
         self.permissions = key.permissions.clone();
-        // The host may have restricted the caller further than its key.
-        if let Some(current) = &key.allowed_ips
-            && !self
-                .allowed_ips
-                .as_ref()
-                .is_some_and(|own| current.covers(own))
-        {
-            self.allowed_ips = Some(current.clone());
+        if self.has_attributes_of_key {
+            self.attributes = key.attributes.clone();
         }
-        self
+        self.allowed_ips = match (self.allowed_ips, &key.allowed_ips) {
+            (Some(own), Some(current)) if !self.has_addresses_of_key => {
+                Some(own.intersection(current)?)
+            }
+            (own, None) if !self.has_addresses_of_key => own,
+            (_, current) => current.clone(),
+        };
+        Some(self)
+    }
+
+    /// Whether the client may still use the caller's key from its address, after an update of the
+    /// key. A host that vouches for the client need not know the address.
+    pub(crate) fn is_at_allowed_address(&self, key: &Key) -> bool {
+        match (&key.allowed_ips, self.client_ip) {
+            (None, _) => true,
+            (Some(allowed_ips), Some(address)) => allowed_ips.contains(address),
+            (Some(_), None) => self.origin.is_none(),
+        }
     }
 
     /// Whether the caller has a permission.
@@ -292,6 +330,9 @@ impl From<&Key> for Caller {
             role: Role::Host,
             request_id: None,
             client_ip: None,
+            has_attributes_of_key: true,
+            has_addresses_of_key: true,
+            is_detached: false,
             origin: None,
         }
     }

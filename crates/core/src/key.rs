@@ -94,13 +94,26 @@ impl Key {
 
     /// Whether this key may create `child`, or receive it in a rotation, at `now`.
     ///
-    /// This key must be active, in the child's workspace, and expire no earlier than the child.
+    /// This key must be active, in the child's workspace, and expire no earlier than the child. It
+    /// must cover the child's permissions and addresses.
     #[must_use]
     pub fn admits(&self, child: &Self, now: Timestamp) -> bool {
         let outlives_child = self
             .expires_at
             .is_none_or(|end| child.expires_at.is_some_and(|child_end| child_end <= end));
-        self.workspace == child.workspace && self.status(now) == Status::Active && outlives_child
+        let covers_addresses = match (&self.allowed_ips, &child.allowed_ips) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(outer), Some(inner)) => outer.covers(inner),
+        };
+        self.workspace == child.workspace
+            && self.status(now) == Status::Active
+            && outlives_child
+            && covers_addresses
+            && self
+                .permissions
+                .first_not_covered(&child.permissions)
+                .is_none()
     }
 
     /// Returns the status at `now`: revoked, otherwise expired, otherwise disabled, otherwise

@@ -45,7 +45,7 @@ macro_rules! script {
 }
 
 script!(ADD_ENTRY, "scripts/add_entry.lua");
-script!(ADMIT, "scripts/admit.lua");
+script!(REGISTER, "scripts/register.lua");
 script!(CASCADE, "scripts/cascade.lua");
 script!(CLAIM, "scripts/claim.lua");
 script!(INSERT, "scripts/insert.lua");
@@ -70,7 +70,6 @@ fn constants() -> String {
         ("ALREADY_EXISTS", code::ALREADY_EXISTS),
         ("ACTIVE", code::ACTIVE),
         ("FORMAT_VERSION", layout::FORMAT_VERSION.into()),
-        ("IS_ENABLED", layout::IS_ENABLED.into()),
         ("NO_TEXT", layout::NO_TEXT.into()),
         ("TEXTS", layout::TEXTS.into()),
     ];

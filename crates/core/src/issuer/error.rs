@@ -37,6 +37,9 @@ pub enum IssueError {
     /// The caller has expired, is disabled or was revoked.
     #[error("the caller has expired, is disabled or was revoked")]
     CallerInactive,
+    /// The caller's key has been restricted to other addresses since it was verified.
+    #[error("the caller's key may not be used from its address")]
+    CallerAddress,
     /// The caller is a key that the verifier of another [`Keywright`](crate::Keywright) verified.
     #[error("the caller was verified by another instance")]
     CallerForeign,

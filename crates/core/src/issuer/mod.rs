@@ -81,33 +81,41 @@ impl Issuer {
     async fn current(&self, caller: &Caller) -> Result<Caller, IssueError> {
         self.check_origin(caller)?;
         let now = self.verifier.expiry_now();
-        let Some(id) = caller.key() else {
+        let Some(id) = caller.attached_key() else {
             let is_current = caller.is_current(now).then(|| caller.clone());
             return is_current.ok_or(IssueError::CallerInactive);
         };
         let restricted = |key: &Key| restricted(caller, key, now);
         let found = self.verifier.read_current(id, restricted).await?;
-        found.flatten().ok_or(IssueError::CallerInactive)
+        found.unwrap_or(Err(IssueError::CallerInactive))
     }
 
     /// Returns the [current](Self::current) caller, but reads its key from the store, not the
     /// cache.
     async fn current_in_store(&self, caller: &Caller) -> Result<Caller, IssueError> {
         let now = self.verifier.expiry_now();
-        let Some(id) = caller.key() else {
+        let Some(id) = caller.attached_key() else {
             let is_current = caller.is_current(now).then(|| caller.clone());
             return is_current.ok_or(IssueError::CallerInactive);
         };
         let found = self.verifier.store().find(id).await?;
-        found
-            .and_then(|Record { key, .. }| restricted(caller, &key, now))
-            .ok_or(IssueError::CallerInactive)
+        match found {
+            Some(Record { key, .. }) => restricted(caller, &key, now),
+            None => Err(IssueError::CallerInactive),
+        }
     }
 }
 
-/// Returns the caller, restricted to what its key may do now. `None` if the key is not active.
-fn restricted(caller: &Caller, key: &Key, now: Timestamp) -> Option<Caller> {
-    (key.status(now) == Status::Active).then(|| caller.clone().restricted_to(key))
+/// Returns the caller, restricted to what its key may do now.
+fn restricted(caller: &Caller, key: &Key, now: Timestamp) -> Result<Caller, IssueError> {
+    if key.status(now) != Status::Active {
+        return Err(IssueError::CallerInactive);
+    }
+    if !caller.is_at_allowed_address(key) {
+        return Err(IssueError::CallerAddress);
+    }
+    let restricted = caller.clone().restricted_to(key);
+    restricted.ok_or(IssueError::CallerAddress)
 }
 
 /// Converts a store's `NotFound` into the issuer's.

@@ -49,10 +49,13 @@ impl Issuer {
         id: &KeyId,
         update: &KeyUpdate,
     ) -> Result<VersionedKey, IssueError> {
-        let caller = &self.current(caller).await?;
-        let scope = self.scope(caller, Action::Update, Some(id))?;
+        self.check_origin(caller)?;
         let mut attempts = 1;
         loop {
+            // From the store, because an update lasts: a caller that another server has just
+            // revoked must not make one, even within the bound of the store.
+            let caller = &self.current_in_store(caller).await?;
+            let scope = self.scope(caller, Action::Update, Some(id))?;
             let record = self.changeable(caller, &scope, id).await?;
             if update
                 .if_version
@@ -157,6 +160,14 @@ impl Issuer {
         if update.expires_at != Change::Keep {
             changed.expires_at = self.updated_expiry(caller, key, changed.expires_at)?;
         }
+        // The settings that stay count as well: permissions that the caller grants must not be
+        // usable from other addresses or for longer than its own.
+        if widens(key, &changed) {
+            check_addresses(caller, changed.allowed_ips.as_ref())?;
+            if earliest(caller.expires_at(), changed.expires_at) != changed.expires_at {
+                return Err(IssueError::ExpiryBeyondCaller);
+            }
+        }
         Ok(changed)
     }
 
@@ -180,4 +191,21 @@ impl Issuer {
         }
         Ok(end)
     }
+}
+
+/// Whether an update lets a key do more: with more permissions, after a pause, from more addresses,
+/// or for longer.
+fn widens(before: &Key, after: &Key) -> bool {
+    let addresses = match (&before.allowed_ips, &after.allowed_ips) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(before), Some(after)) => !before.covers(after),
+    };
+    let gains_permission = before
+        .permissions
+        .first_not_covered(&after.permissions)
+        .is_some();
+    let is_resumed = !before.enabled && after.enabled;
+    let lasts_longer = earliest(before.expires_at, after.expires_at) != after.expires_at;
+    addresses || gains_permission || is_resumed || lasts_longer
 }

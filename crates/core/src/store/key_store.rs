@@ -76,7 +76,8 @@ use crate::{
 /// 1. **Atomic insert.** No upsert: an existing id is `AlreadyExists`, and the stored record is
 ///    untouched. Of any number of concurrent inserts of one id, exactly one succeeds. A record with
 ///    a parent is admitted only if [`parent.admits(child)`](Key::admits) in the same step (active,
-///    enabled, same workspace, expires no earlier), otherwise the insert is `Conflict`.
+///    enabled, same workspace, expires no earlier, covers the permissions and addresses), otherwise
+///    the insert is `Conflict`.
 /// 2. **Atomic rotate.** The successor is inserted, and the predecessor is retired and linked to
 ///    it, all or nothing, only while the caller's key ([`rotated_by`](Key::rotated_by) of the
 ///    successor) is active and expires no earlier than the successor. Otherwise, the rotation is

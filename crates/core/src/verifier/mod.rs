@@ -53,6 +53,7 @@ impl Verified {
     pub(crate) fn without_store(key: Key) -> Self {
         Self {
             cached: Arc::new(cached_key::CachedKey::new(key, 1)),
+            address: None,
             origin: crate::instance::InstanceId::unique(),
         }
     }
@@ -138,6 +139,7 @@ impl Verifier {
                 });
                 Ok(Verified {
                     cached: decided?,
+                    address,
                     origin,
                 })
             }
@@ -149,7 +151,11 @@ impl Verifier {
                     Ok(_) => VerificationOutcome::Accepted,
                     Err(error) => error.outcome(),
                 });
-                decided.map(|cached| Verified { cached, origin })
+                decided.map(|cached| Verified {
+                    cached,
+                    address,
+                    origin,
+                })
             }
         }
     }

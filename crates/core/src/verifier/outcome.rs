@@ -1,6 +1,6 @@
 //! The results of a verification.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::cached_key::CachedKey;
 use crate::{
@@ -12,6 +12,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Verified {
     pub(super) cached: Arc<CachedKey>,
+    /// The address of the client, if the verifier knew it.
+    pub(super) address: Option<IpAddr>,
     /// The instance that verified the token.
     pub(super) origin: InstanceId,
 }
@@ -32,10 +34,12 @@ impl Verified {
     }
 
     /// Returns the caller that presented the token. It is valid only in the
-    /// [`Keywright`](crate::Keywright) that verified the token.
+    /// [`Keywright`](crate::Keywright) that verified the token. Its
+    /// [`client_ip`](Caller::client_ip) is the address of
+    /// [`verify_from`](crate::Verifier::verify_from).
     #[must_use]
     pub fn caller(&self) -> Caller {
-        Caller::verified(self.key(), self.origin)
+        Caller::verified(self.key(), self.address, self.origin)
     }
 }
 

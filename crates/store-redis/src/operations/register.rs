@@ -1,7 +1,8 @@
 //! Registers a new key with the key that receives its secret.
 //!
-//! The new key and its receiver may be on different servers. So the store checks the receiver and
-//! registers the new id with it in one step, before it stores the new record. From then on, a
+//! The new key and its receiver may be on different servers. So the store reads the
+//! receiver, checks that it admits the new key, and registers the new id with it if it has not
+//! changed since. After that, it stores the new record. From then on, a
 //! cascade from the receiver finds the new key, or stores a tombstone in its place, so that the
 //! insert fails. A registered id without a record is harmless.
 
@@ -10,14 +11,22 @@ use std::sync::Arc;
 use keywright_core::{Key, KeyId, Timestamp, store::StoreErrorKind};
 use redis::Value;
 
-use super::{confirmation::Confirmation, run_script::run_script, stored::read_bytes};
+use super::{
+    confirmation::Confirmation,
+    run_script::run_script,
+    stored::{read, read_bytes},
+};
 use crate::{
     error::Result,
-    record::{self, DecodeError, Stored},
+    record::{self, Stored},
     request::Effect,
     script::{self, code},
     servers::Servers,
 };
+
+/// The maximum number of attempts. An attempt fails if the receiver's record changes between its
+/// read and the registration.
+const ATTEMPTS: u32 = 10;
 
 /// Registers `new` with the key that receives its secret.
 ///
@@ -31,24 +40,26 @@ pub(super) async fn register(
     now: Timestamp,
 ) -> Result<Confirmation> {
     let names = servers.names();
-    let (code, confirmation) = run_script(
-        servers,
-        &script::ADMIT,
-        vec![names.record(receiver), names.received(receiver)],
-        vec![
-            new.workspace.as_str().into(),
-            now.as_millis().to_string().into(),
-            new.id.as_bytes().into(),
-            record::encode_time(new.expires_at).into(),
-        ],
-        Effect::Idempotent,
-    )
-    .await?;
-    match code {
-        code::DONE => Ok(confirmation),
-        code::CONFLICT => Err(StoreErrorKind::Conflict.into()),
-        _ => Err(DecodeError::Length.into()),
+    for _ in 0..ATTEMPTS {
+        let Some((bytes, record)) = read(servers, receiver).await? else {
+            break;
+        };
+        if !record.key.admits(new, now) {
+            break;
+        }
+        let (code, confirmation) = run_script(
+            servers,
+            &script::REGISTER,
+            vec![names.record(receiver), names.received(receiver)],
+            vec![bytes, new.id.as_bytes().into()],
+            Effect::Idempotent,
+        )
+        .await?;
+        if code == code::DONE {
+            return Ok(confirmation);
+        }
     }
+    Err(StoreErrorKind::Conflict.into())
 }
 
 /// Returns why an id is taken: by another record, or by a tombstone that a revocation of the

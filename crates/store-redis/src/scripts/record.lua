@@ -40,10 +40,6 @@ local function workspace(record)
   return record:sub(OWNER_LENGTH_LAST + 1, OWNER_LENGTH_LAST + length)
 end
 
-local function is_enabled(record)
-  return record:byte(ENABLED_FIRST) == IS_ENABLED
-end
-
 local function is_revoked(record)
   return record:sub(REVOKED_AT_FIRST, REVOKED_AT_LAST) ~= NO_TIME
 end
