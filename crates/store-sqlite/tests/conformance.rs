@@ -4,7 +4,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use keywright_core::{KeyId, conformance::Harness, conformance_tests, store::KeyStore};
+use keywright_core::{
+    EventId, KeyId, conformance::Harness, conformance_tests, store::KeyStore,
+};
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -32,6 +34,17 @@ impl Harness for InFolder {
             .unwrap()
             .execute(
                 "UPDATE keys SET permissions = 'no, permissions' WHERE id = ?1",
+                [id.as_bytes()],
+            )
+            .unwrap()
+            == 1
+    }
+
+    fn damage_event(&self, id: &EventId) -> bool {
+        Connection::open(self.path())
+            .unwrap()
+            .execute(
+                "UPDATE events SET event = substr(event, 1, 50) WHERE id = ?1",
                 [id.as_bytes()],
             )
             .unwrap()
