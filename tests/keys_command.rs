@@ -302,7 +302,9 @@ fn errors_are_one_line_and_create_no_file() {
         &["keys", "rotate", id],
         &["keys", "verify"],
         &["keys", "purge", "--revoked-before", "2024-01-01"],
+        &["keys", "report"],
         &["keys", "purge", "--expired-before", "2024-01-01"],
+        &["keys", "purge", "--events-before", "1d"],
     ] {
         assert_fails(path, arguments, &["keywright.db", "--store"]);
         let memory = [&["--store", "memory:"], arguments].concat();
@@ -402,6 +404,8 @@ fn errors_are_one_line_and_create_no_file() {
         (&["list", "--workspace", "a b"], "--workspace"),
         (&["purge"], "--revoked-before"),
         (&["purge"], "--expired-before"),
+        (&["purge"], "--events-before"),
+        (&["report", "--workspace", "a b"], "--workspace"),
         (&["purge", "--expired-before", "yesterday"], "2026-01-31"),
         (&["purge", "--revoked-before", "yesterday"], "2026-01-31"),
     ] {
@@ -415,7 +419,7 @@ fn each_command_has_help() {
     let all = keys(folder.path(), &["--help"]);
     for command in [
         "create", "list", "get", "update", "disable", "enable", "revoke", "rotate", "verify",
-        "purge",
+        "report", "purge",
     ] {
         assert!(all.contains(&format!("  {command} ")), "{all}");
         let help = keys(folder.path(), &[command, "--help"]);

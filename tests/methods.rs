@@ -68,11 +68,14 @@ fn head_returns_the_headers_of_get_without_the_body() {
         ("/v1/api-keys/", &story.bearer, 200),
         ("/v1/api-keys?page=1&limit=1&search=n", &story.bearer, 200),
         (&story.key, &story.bearer, 200),
+        ("/v1/api-keys/events?limit=1", &story.bearer, 200),
+        ("/v1/api-keys/report", &story.bearer, 200),
         ("/v1/whoami", &story.bearer, 200),
         ("/healthz", "x-request-id: same\r\n", 200),
         ("/readyz", "x-request-id: same\r\n", 200),
         ("/v1/api-keys?page=0", &story.bearer, 400),
         ("/v1/api-keys?page=0", &problem, 400),
+        ("/v1/api-keys/events?limit=0", &story.bearer, 400),
         (&story.key, stranger, 401),
         ("/v1/api-keys", "x-request-id: same\r\n", 401),
         ("/v1/whoami", stranger, 401),
@@ -114,6 +117,8 @@ fn options_and_405_list_the_methods_of_a_path() {
         (&story.key, "GET, HEAD, PATCH, DELETE, OPTIONS"),
         (&rotate, "POST, OPTIONS"),
         ("/v1/api-keys/verify", "POST, OPTIONS"),
+        ("/v1/api-keys/events", "GET, HEAD, OPTIONS"),
+        ("/v1/api-keys/report", "GET, HEAD, OPTIONS"),
     ] {
         let line = format!("allow: {allow}");
         // A preflight request of a browser has no key.

@@ -21,6 +21,8 @@ fn the_document_has_every_route_and_response_of_the_server() {
         ("/openapi.json", &["get"]),
         ("/readyz", &["get"]),
         ("/v1/api-keys", &["get", "post"]),
+        ("/v1/api-keys/events", &["get"]),
+        ("/v1/api-keys/report", &["get"]),
         ("/v1/api-keys/self", &["delete", "get"]),
         ("/v1/api-keys/self/rotate", &["post"]),
         ("/v1/api-keys/verify", &["post"]),
@@ -41,7 +43,7 @@ fn the_document_has_every_route_and_response_of_the_server() {
             }
         }
     }
-    assert_eq!(paths.len(), 11);
+    assert_eq!(paths.len(), 13);
     let responses = &paths["/v1/whoami"]["get"]["responses"];
     for status in ["200", "400", "401", "403", "408", "500", "503"] {
         assert!(responses.get(status).is_some(), "{status}");

@@ -31,6 +31,7 @@ fn purge_deletes_keys_that_were_revoked_long_ago_and_have_no_descendants() {
     let purge =
         |arguments: &[&str]| keys(path, &[&["purge", "--revoked-before"], arguments].concat());
     assert_eq!(purge(&["2024-03-01"]), "purged 0 keys\n");
+    assert_eq!(purge(&["9999d"]), "purged 0 keys\n");
     assert_eq!(purge(&["2024-03-01T11:00:00+01:00"]), "purged 0 keys\n");
     let default = ["2024-03-01T10:00:00.001Z", "--workspace", "default"];
     assert_eq!(purge(&default), "purged 1 key\n");

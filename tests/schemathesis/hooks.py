@@ -18,6 +18,12 @@ NO_KEY = "key_0000000000000000"
 
 KEYS = "/v1/api-keys"
 CHANGING = (f"PATCH {KEYS}/{{id}}", f"DELETE {KEYS}/{{id}}", f"POST {KEYS}/{{id}}/rotate")
+# The operations that accept a cursor, and the parameters that the cursor belongs to.
+LISTS = {
+    f"GET {KEYS}": ("page", "search", "status", "owner"),
+    f"GET {KEYS}/events": ("key_id", "owner"),
+    f"GET {KEYS}/report": (),
+}
 CHANGING_ITSELF = (f"DELETE {KEYS}/self", f"POST {KEYS}/self/rotate")
 
 
@@ -100,21 +106,23 @@ def quote_the_version(case):
 def use_a_real_cursor(case):
     """Replaces a random cursor with a cursor that the server has returned for the same list.
 
-    `page` cannot be combined with a cursor."""
+    A cursor belongs to a list with the same filters, and `page` cannot be combined with it."""
     query = case.query or {}
-    if case.operation.label == f"GET {KEYS}" and "cursor" in query:
-        for parameter in ("cursor", "page", "search", "status", "owner"):
+    filters = LISTS.get(case.operation.label)
+    if filters is not None and "cursor" in query:
+        for parameter in ("cursor", *filters):
             query.pop(parameter, None)
-        cursor = a_cursor(case.operation.base_url, case.headers.get("Authorization"))
+        path = case.operation.label.removeprefix("GET ")
+        cursor = a_cursor(case.operation.base_url, path, case.headers.get("Authorization"))
         if cursor is not None:
             query["cursor"] = cursor
 
 
 @cache
-def a_cursor(base_url, authorization):
-    """Returns the cursor after the newest key, or None if there are fewer than two keys."""
+def a_cursor(base_url, path, authorization):
+    """Returns the cursor after the newest item, or None if the list ends there."""
     headers = {"Authorization": authorization} if authorization else {}
-    url = f"{base_url.rstrip('/')}{KEYS}?limit=1"
+    url = f"{base_url.rstrip('/')}{path}?limit=1"
     response = requests.get(url, headers=headers, timeout=60)
     return response.json().get("meta", {}).get("nextCursor")
 

@@ -63,6 +63,20 @@ pub(crate) fn keys_json(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&keys(folder, &[arguments, &["--json"]].concat())).unwrap()
 }
 
+/// Runs `keywright events --json` with arguments, and returns the events, oldest first.
+#[track_caller]
+pub(crate) fn events(folder: &Path, arguments: &[&str]) -> Vec<Value> {
+    let arguments = [&["events", "--json"], arguments].concat();
+    let output = run(folder, &arguments);
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {log}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let lines = printed.lines().rev();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
 /// Creates a key with `keywright keys create`, and returns its token.
 #[track_caller]
 pub(crate) fn operator_key(folder: &Path, arguments: &[&str]) -> String {

@@ -20,7 +20,7 @@ pub(crate) use self::{
         Client, STALENESS_BOUND, SetOnDrop, Times, now, under_load, wait_for_staleness_bound,
     },
     command::{
-        assert_fails, keys, keys_json, keywright, operator_key, run, run_with_input, verify,
+        assert_fails, events, keys, keys_json, keywright, operator_key, run, run_with_input, verify,
     },
     nginx::Nginx,
     redis::Redis,

@@ -5,6 +5,7 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
+    events::options::EventsOptions,
     keys::options::KeysCommand,
     options::{BackupOptions, LibraryOptions, ServeOptions},
     redact,
@@ -49,6 +50,16 @@ pub(crate) enum Command {
     /// These commands need no API key: access to the store is enough.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Show who changed which key, when and how, newest first
+    ///
+    ///     keywright events --owner user:42 --limit 20
+    ///     keywright events --key ID --json
+    ///     keywright events --follow
+    ///
+    /// The events of a key remain after `keys purge` has deleted its record. --json
+    /// prints a JSON object on each line, as the API returns it.
+    #[command(verbatim_doc_comment)]
+    Events(EventsOptions),
     /// Copy a SQLite store into a new file, even while a server uses it
     ///
     ///     keywright backup /backup/keywright-2026-01-31.db

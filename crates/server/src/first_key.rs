@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stdout};
 
 use anyhow::{Context, Result};
-use keywright_core::{Caller, Name, NewKey, Permissions, Workspace};
+use keywright_core::{Caller, Name, NewKey, Workspace};
 
 use crate::{options::FirstKey, secret_output, store::Library};
 
@@ -22,7 +22,7 @@ pub(crate) async fn create(library: &Library, choice: FirstKey) -> Result<()> {
         }
         return Ok(());
     }
-    let operator = Caller::new(Workspace::parse("default")?, Permissions::all());
+    let operator = Caller::operator(Workspace::parse("default")?);
     let new = NewKey::new(Name::parse("First key")?);
     let first = library.keys.issuer().create_first(&operator, new).await?;
     if let Some(issued) = first {
@@ -30,7 +30,7 @@ pub(crate) async fn create(library: &Library, choice: FirstKey) -> Result<()> {
         secret_output::write_line(issued.token.expose()).with_context(|| {
             format!("created the first key {id}, but could not print its token; create another key with keywright keys create")
         })?;
-        tracing::info!(key = %id, "created the first key; its token is shown only once");
+        tracing::info!("the token of the first key is shown only once");
     }
     Ok(())
 }

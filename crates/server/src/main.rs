@@ -10,6 +10,7 @@ mod clean_value;
 mod cli;
 mod connections;
 mod drain;
+mod events;
 mod first_key;
 mod health;
 mod host_header;
@@ -18,7 +19,9 @@ mod logging;
 mod metrics;
 mod middleware;
 mod openapi;
+mod operator;
 mod options;
+mod output;
 mod pepper_file;
 mod places;
 mod redact;
@@ -28,6 +31,8 @@ mod secret_output;
 mod serve;
 mod shutdown;
 mod store;
+mod table;
+mod terminal_escape;
 mod timed_stream;
 mod whoami;
 
@@ -47,6 +52,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(options) => return serve::run(&cli.library, options),
         Command::Keys(command) => keys::run(&cli.library, command),
+        Command::Events(options) => events::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
         Command::Backup(options) => backup::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
     };
     match result {

@@ -71,8 +71,8 @@ pub(crate) struct LibraryOptions {
 
     /// Longest time from the creation of a key to its expiry, such as 365d
     ///
-    /// A key that is created, rotated or updated without an expiry gets the latest one
-    /// allowed, and a later one is rejected. Existing keys keep theirs until then.
+    /// A later expiry is rejected. A key that is created without an expiry, or whose
+    /// expiry is removed, gets the latest one allowed. Existing keys keep theirs.
     #[arg(
         long,
         verbatim_doc_comment,
@@ -82,6 +82,21 @@ pub(crate) struct LibraryOptions {
         value_parser = clean(max_lifetime)
     )]
     pub(crate) max_lifetime: Option<Duration>,
+
+    /// How long to keep events, such as 400d; 0 writes none
+    ///
+    /// `serve` deletes older events, and other commands delete none. With 0, no event
+    /// is written or deleted: set it for the server and for the commands.
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        env = "KEYWRIGHT_KEEP_EVENTS",
+        value_name = "SPAN",
+        default_value = "400d",
+        global = true,
+        value_parser = clean(keep_events)
+    )]
+    pub(crate) keep_events: Duration,
 
     /// File of peppers: a line `ID HEX-KEY` each, newest last, keys of 32 to 64 bytes
     ///
@@ -277,6 +292,15 @@ fn keep_alive(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a span such as 75s, at most 1h".into())
 }
 
+/// Parses a span, of which zero needs no unit.
+fn keep_events(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" => Ok(Duration::ZERO),
+        text => humantime::parse_duration(text)
+            .map_err(|_| "expected a span such as 400d, or 0 to write no events".into()),
+    }
+}
+
 /// Parses a span that is not zero.
 fn max_lifetime(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
@@ -294,6 +318,17 @@ mod tests {
         assert_eq!(max_lifetime("1d"), Ok(Duration::from_secs(86_400)));
         for bad in ["0s", "", "-1d", "365", "never"] {
             assert!(max_lifetime(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn events_are_kept_for_a_span_or_not_written() {
+        assert_eq!(keep_events("400d"), Ok(Duration::from_secs(400 * 86_400)));
+        for none in ["0", "0s", "0d"] {
+            assert_eq!(keep_events(none), Ok(Duration::ZERO), "{none}");
+        }
+        for bad in ["", "-1d", "400", "never"] {
+            assert!(keep_events(bad).is_err(), "{bad}");
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
     redact, rlimits,
     router::Routers,
     shutdown::Shutdown,
-    store::{self, StoreUrl},
+    store::{self, OldEvents, StoreUrl},
 };
 
 /// How long the server may take to store last uses when it stops. This and the time for requests in
@@ -51,7 +51,7 @@ async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Re
     let proxies = options.trusted_proxies();
     let proxies = proxies.context("--trust-proxy names more than 32 networks")?;
     let opened = tokio::select! {
-        opened = store::open(&url, library) => opened?,
+        opened = store::open(&url, library, OldEvents::Delete) => opened?,
         () = shutdown.requested() => {
             tracing::info!("stopped before the store was open");
             return Ok(());

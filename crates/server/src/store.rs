@@ -1,9 +1,10 @@
 //! Opens the library over the store that a URL names.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use keywright_core::{Config, Keywright, MemoryStore, OpenError, store::KeyStore};
+
 use keywright_store_redis::{RedisConfig, RedisStore};
 use keywright_store_sqlite::{Sharing, SqliteStore};
 
@@ -74,12 +75,35 @@ pub(crate) struct Library {
     pub(crate) store: Arc<dyn KeyStore>,
 }
 
+/// Whether the library deletes the events that are older than `--keep-events`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OldEvents {
+    Delete,
+    /// For a command, which may run without the `--keep-events` of the server.
+    Keep,
+}
+
+impl OldEvents {
+    /// Returns how long the library keeps events. With zero, it writes none.
+    const fn retention(self, keep_events: Duration) -> Duration {
+        match self {
+            Self::Keep if !keep_events.is_zero() => Duration::MAX,
+            Self::Delete | Self::Keep => keep_events,
+        }
+    }
+}
+
 /// Opens the store and the library over it.
-pub(crate) async fn open(url: &StoreUrl<'_>, options: &LibraryOptions) -> Result<Library> {
+pub(crate) async fn open(
+    url: &StoreUrl<'_>,
+    options: &LibraryOptions,
+    old_events: OldEvents,
+) -> Result<Library> {
     let mut config = Config::new(options.prefix.clone())
         .with_scheme(options.hash.into())
         .with_cache(options.cache)
-        .with_cache_bytes(options.cache_bytes);
+        .with_cache_bytes(options.cache_bytes)
+        .with_event_retention(old_events.retention(options.keep_events));
     if let Some(lifetime) = options.max_lifetime {
         config = config.with_max_lifetime(lifetime);
     }
@@ -97,5 +121,20 @@ pub(crate) async fn open(url: &StoreUrl<'_>, options: &LibraryOptions) -> Result
             }
             _ => Err(error.into()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_writes_events_like_the_server_but_never_deletes_them() {
+        let day = Duration::from_secs(86_400);
+        assert_eq!(OldEvents::Delete.retention(day), day);
+        assert_eq!(OldEvents::Keep.retention(day), Duration::MAX);
+        for old_events in [OldEvents::Delete, OldEvents::Keep] {
+            assert_eq!(old_events.retention(Duration::ZERO), Duration::ZERO);
+        }
     }
 }

@@ -130,6 +130,11 @@ impl Error {
         matches!(self, Self::Redis(error) if error.code() == Some("TRYAGAIN"))
     }
 
+    /// Whether the server has rejected a write because its memory is full.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Redis(error) if error.code() == Some("OOM"))
+    }
+
     /// Whether the server does not know a command, or does not permit it to the user.
     pub(crate) fn is_unsupported(&self) -> bool {
         matches!(self, Self::Redis(error) if matches!(error.code(), Some("ERR" | "NOPERM")))

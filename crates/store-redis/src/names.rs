@@ -1,10 +1,17 @@
 //! The names under which the store keeps its data in Redis.
 
-use keywright_core::{Environment, KeyId, Owner, Workspace};
+use keywright_core::{Environment, EventId, KeyId, Owner, Workspace};
+
+/// What an index of a workspace contains.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Indexed {
+    Keys,
+    Events,
+}
 
 /// The names of one namespace.
 ///
-/// All names of one API key contain its routing tag in braces, so that they are in one hash slot.
+/// All names of one API key and of its events contain its routing tag in braces, so that they are in one hash slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     namespace: String,
@@ -45,25 +52,49 @@ impl Names {
         self.key_name(b'c', id)
     }
 
-    /// The ids of the keys that a caller of this workspace and environment sees, of all owners or
-    /// of one: a sorted set.
+    /// An event: a string.
+    pub(crate) fn event(&self, id: &EventId) -> Vec<u8> {
+        self.tagged_name(b'l', id.routing_tag(), id.as_bytes())
+    }
+
+    /// The ids of the events of a key: a sorted set.
+    pub(crate) fn events_of_key(&self, id: &KeyId) -> Vec<u8> {
+        self.key_name(b'k', id)
+    }
+
+    /// The ids of the keys that a caller of this workspace and environment sees, or of the events
+    /// of these keys, of all owners or of one: a sorted set.
     ///
     /// An owner may contain braces and colons. It is the end of the name and follows the hash tag,
     /// so that no two owners share an index, and all indexes of a workspace are in one slot.
     pub(crate) fn index(
         &self,
+        indexed: Indexed,
         workspace: &Workspace,
         environment: Environment,
         owner: Option<&Owner>,
     ) -> Vec<u8> {
         let namespace = &self.namespace;
-        match (environment, owner) {
-            (Environment::Live, None) => format!("{namespace}:i:{{{workspace}}}"),
-            (Environment::Test, None) => format!("{namespace}:t:{{{workspace}}}"),
-            (Environment::Live, Some(owner)) => format!("{namespace}:o:{{{workspace}}}:{owner}"),
-            (Environment::Test, Some(owner)) => format!("{namespace}:p:{{{workspace}}}:{owner}"),
+        let kind = match (indexed, environment, owner) {
+            (Indexed::Keys, Environment::Live, None) => 'i',
+            (Indexed::Keys, Environment::Test, None) => 't',
+            (Indexed::Keys, Environment::Live, Some(_)) => 'o',
+            (Indexed::Keys, Environment::Test, Some(_)) => 'p',
+            (Indexed::Events, Environment::Live, None) => 'w',
+            (Indexed::Events, Environment::Test, None) => 'x',
+            (Indexed::Events, Environment::Live, Some(_)) => 'y',
+            (Indexed::Events, Environment::Test, Some(_)) => 'z',
+        };
+        match owner {
+            None => format!("{namespace}:{kind}:{{{workspace}}}"),
+            Some(owner) => format!("{namespace}:{kind}:{{{workspace}}}:{owner}"),
         }
         .into_bytes()
+    }
+
+    /// The common prefix of the names of the indexes of all events of a workspace.
+    pub(crate) fn event_index_prefix(&self) -> String {
+        format!("{}:w:", self.namespace)
     }
 
     /// The reservations whose key begins with the same byte: a hash of their bindings.
@@ -95,14 +126,12 @@ impl Names {
     }
 
     fn key_name(&self, kind: u8, id: &KeyId) -> Vec<u8> {
-        [
-            self.namespace.as_bytes(),
-            &[b':', kind, b':', b'{'],
-            id.routing_tag(),
-            b"}:",
-            id.as_bytes(),
-        ]
-        .concat()
+        self.tagged_name(kind, id.routing_tag(), id.as_bytes())
+    }
+
+    fn tagged_name(&self, kind: u8, tag: &[u8], id: &[u8]) -> Vec<u8> {
+        let namespace = self.namespace.as_bytes();
+        [namespace, &[b':', kind, b':', b'{'], tag, b"}:", id].concat()
     }
 }
 
@@ -118,7 +147,14 @@ mod tests {
         assert_eq!(record, b"kw:r:{abc}:0U5lKtf6abc00000");
         assert!(record.starts_with(names.record_prefix().as_bytes()));
         assert_eq!(Names::id_of_record(&record), Some(id));
-        for other in [names.last_use(&id), names.received(&id)] {
+        let event = EventId::parse("evt_0U5lKtf7abc00001").unwrap();
+        assert_eq!(names.event(&event), b"kw:l:{abc}:0U5lKtf7abc00001");
+        for other in [
+            names.last_use(&id),
+            names.received(&id),
+            names.events_of_key(&id),
+            names.event(&event),
+        ] {
             assert_eq!(crate::slot::of(&other), crate::slot::of(&record));
             assert!(!other.starts_with(names.record_prefix().as_bytes()));
         }
@@ -155,11 +191,20 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for workspace in &workspaces {
             for owner in std::iter::once(None).chain(owners.iter().map(Some)) {
-                for environment in [Environment::Live, Environment::Test] {
-                    let index = names.index(workspace, environment, owner);
+                for (indexed, environment) in [
+                    (Indexed::Keys, Environment::Live),
+                    (Indexed::Keys, Environment::Test),
+                    (Indexed::Events, Environment::Live),
+                    (Indexed::Events, Environment::Test),
+                ] {
+                    let index = names.index(indexed, workspace, environment, owner);
                     let slot = crate::slot::of(workspace.as_str().as_bytes());
                     assert_eq!(crate::slot::of(&index), slot, "{index:?}");
                     assert!(!index.starts_with(names.record_prefix().as_bytes()));
+                    let is_scanned = index.starts_with(names.event_index_prefix().as_bytes());
+                    let has_all_events =
+                        (indexed, environment, owner) == (Indexed::Events, Environment::Live, None);
+                    assert_eq!(is_scanned, has_all_events, "{index:?}");
                     assert!(seen.insert(index), "{workspace} {owner:?} {environment}");
                 }
             }
@@ -171,14 +216,26 @@ mod tests {
         let names = Names::new("kw").unwrap();
         let workspace = Workspace::parse("acme").unwrap();
         let owner = Owner::parse(r#"{"a","b"}"#).unwrap();
-        let index = |environment, owner| {
-            String::from_utf8(names.index(&workspace, environment, owner)).unwrap()
-        };
-        assert_eq!(index(Environment::Live, None), "kw:i:{acme}");
-        assert_eq!(index(Environment::Test, None), "kw:t:{acme}");
-        let of_owner = |environment| index(environment, Some(&owner));
-        assert_eq!(of_owner(Environment::Live), r#"kw:o:{acme}:{"a","b"}"#);
-        assert_eq!(of_owner(Environment::Test), r#"kw:p:{acme}:{"a","b"}"#);
+        for (indexed, [live, test, live_of_owner, test_of_owner]) in [
+            (Indexed::Keys, ['i', 't', 'o', 'p']),
+            (Indexed::Events, ['w', 'x', 'y', 'z']),
+        ] {
+            let index = |environment, owner| {
+                String::from_utf8(names.index(indexed, &workspace, environment, owner)).unwrap()
+            };
+            assert_eq!(
+                index(Environment::Live, None),
+                format!("kw:{live}:{{acme}}")
+            );
+            assert_eq!(
+                index(Environment::Test, None),
+                format!("kw:{test}:{{acme}}")
+            );
+            let name = |kind| format!(r#"kw:{kind}:{{acme}}:{{"a","b"}}"#);
+            let of_owner = |environment| index(environment, Some(&owner));
+            assert_eq!(of_owner(Environment::Live), name(live_of_owner));
+            assert_eq!(of_owner(Environment::Test), name(test_of_owner));
+        }
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub(crate) enum Effect {
     IdempotentUnconfirmed,
     /// A write that must not be repeated: the reply to a repetition would be wrong.
     Once,
+    /// Such a write of several names. It fails at once if they are on two servers because their
+    /// slot is being migrated.
+    OnceTogether,
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +50,17 @@ enum Command {
 impl Effect {
     /// Whether the change must be confirmed by replicas, if any are configured.
     pub(crate) const fn needs_confirmation(self) -> bool {
-        matches!(self, Self::Idempotent | Self::Once)
+        matches!(self, Self::Idempotent | Self::Once | Self::OnceTogether)
+    }
+
+    /// Whether the request must not be sent again when its reply was lost.
+    pub(crate) const fn is_once(self) -> bool {
+        matches!(self, Self::Once | Self::OnceTogether)
+    }
+
+    /// Whether the request fails at once if its names are on two servers.
+    pub(crate) const fn is_together(self) -> bool {
+        matches!(self, Self::ReadTogether | Self::OnceTogether)
     }
 }
 

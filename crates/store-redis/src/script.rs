@@ -17,6 +17,7 @@ pub(crate) mod code {
     pub(crate) const CORRUPT: i64 = 3;
     pub(crate) const CONFLICT: i64 = 4;
     pub(crate) const ALREADY_EXISTS: i64 = 5;
+    pub(crate) const ACTIVE: i64 = 6;
 }
 
 /// A script: the constants below, `scripts/record.lua` and a file for the script itself.
@@ -43,14 +44,17 @@ macro_rules! script {
     };
 }
 
+script!(ADD_ENTRY, "scripts/add_entry.lua");
 script!(ADMIT, "scripts/admit.lua");
 script!(CASCADE, "scripts/cascade.lua");
 script!(CLAIM, "scripts/claim.lua");
+script!(INSERT, "scripts/insert.lua");
 script!(PURGE, "scripts/purge.lua");
 script!(READ_LINEAGE, "scripts/read_lineage.lua");
 script!(REPLACE, "scripts/replace.lua");
 script!(RESERVE, "scripts/reserve.lua");
 script!(REVOKE, "scripts/revoke.lua");
+script!(STORE_EVENT, "scripts/store_event.lua");
 script!(TOUCH, "scripts/touch.lua");
 
 /// Returns the constants that Rust and Lua share, as Lua source.
@@ -64,6 +68,7 @@ fn constants() -> String {
         ("CORRUPT", code::CORRUPT),
         ("CONFLICT", code::CONFLICT),
         ("ALREADY_EXISTS", code::ALREADY_EXISTS),
+        ("ACTIVE", code::ACTIVE),
         ("FORMAT_VERSION", layout::FORMAT_VERSION.into()),
         ("IS_ENABLED", layout::IS_ENABLED.into()),
         ("NO_TEXT", layout::NO_TEXT.into()),
@@ -150,6 +155,7 @@ mod tests {
             local CORRUPT = 3
             local CONFLICT = 4
             local ALREADY_EXISTS = 5
+            local ACTIVE = 6
             local FORMAT_VERSION = 1
             local IS_ENABLED = 1
             local NO_TEXT = 65535

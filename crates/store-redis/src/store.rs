@@ -4,11 +4,11 @@ use std::{fmt, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, KeyId, ListKeys, Page, Prefix, Reach, Revocation, Timestamp, VersionedKey,
-    Workspace,
+    Environment, Event, EventId, EventPage, KeyId, ListEvents, ListKeys, Page, Prefix, Reach,
+    Revocation, Timestamp, VersionedKey, Workspace,
     store::{
-        Credential, Durability, KeyStore, Lease, Purge, Record, Reservation, Reserved, Rotation,
-        Settings, StoreError,
+        Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation, Reserved,
+        Rotation, Settings, StoreError,
     },
 };
 use tokio::{runtime::Runtime, task::JoinSet};
@@ -16,7 +16,9 @@ use tokio::{runtime::Runtime, task::JoinSet};
 use crate::{
     config::RedisConfig,
     error::{Error, OpenError, Result},
-    operations::{self, ListContext, OrphanEntries},
+    operations::{
+        self, EventListContext, EventPurgeContext, ListContext, OrphanEntries, PurgePosition,
+    },
     record::layout::FORMAT_VERSION,
     server_info::ServerInfo,
     servers::Servers,
@@ -31,7 +33,9 @@ pub struct RedisStore {
     threads: Threads,
     servers: Arc<Servers>,
     lease: Arc<Lease>,
-    orphans: Arc<OrphanEntries>,
+    orphans: Arc<OrphanEntries<KeyId>>,
+    event_orphans: Arc<OrphanEntries<EventId>>,
+    event_purge: Arc<PurgePosition>,
     limits: Arc<WalkLimits>,
     durability: Durability,
 }
@@ -73,6 +77,8 @@ impl RedisStore {
             servers,
             lease,
             orphans: Arc::default(),
+            event_orphans: Arc::default(),
+            event_purge: Arc::default(),
             limits: Arc::default(),
             durability,
         })
@@ -164,10 +170,16 @@ impl Drop for Threads {
 
 #[async_trait]
 impl KeyStore for RedisStore {
-    async fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
+    async fn insert(
+        &self,
+        record: &Record,
+        now: Timestamp,
+        event: Option<&Event>,
+    ) -> Result<(), StoreError> {
         let record = record.clone();
+        let event = event.cloned();
         self.run(|servers, lease| async move {
-            operations::insert(&servers, &lease, &record, now).await
+            operations::insert(&servers, &lease, &record, now, event.as_ref()).await
         })
         .await
     }
@@ -212,12 +224,15 @@ impl KeyStore for RedisStore {
         id: &KeyId,
         version: u64,
         settings: &Settings,
+        event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         let workspace = workspace.clone();
         let id = *id;
         let settings = settings.clone();
+        let event = event.cloned();
         self.run(|servers, lease| async move {
-            operations::update(&servers, &lease, &workspace, &id, version, settings).await
+            let event = event.as_ref();
+            operations::update(&servers, &lease, &workspace, &id, version, settings, event).await
         })
         .await
     }
@@ -228,13 +243,15 @@ impl KeyStore for RedisStore {
         id: &KeyId,
         reach: Reach,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
         let workspace = workspace.clone();
         let id = *id;
+        let event = event.cloned();
         let limits = Arc::clone(&self.limits);
         self.run(|servers, lease| async move {
             let limit = &limits.cascades;
-            operations::revoke(&servers, &lease, limit, &workspace, &id, reach, now).await
+            operations::revoke(&servers, &lease, limit, &workspace, &id, reach, now, event).await
         })
         .await
     }
@@ -244,11 +261,14 @@ impl KeyStore for RedisStore {
         workspace: &Workspace,
         rotation: &Rotation,
         now: Timestamp,
+        event: Option<&Event>,
     ) -> Result<(), StoreError> {
         let workspace = workspace.clone();
         let rotation = rotation.clone();
+        let event = event.cloned();
         self.run(|servers, lease| async move {
-            operations::rotate(&servers, &lease, &workspace, rotation, now).await
+            let event = event.as_ref();
+            operations::rotate(&servers, &lease, &workspace, rotation, now, event).await
         })
         .await
     }
@@ -295,6 +315,51 @@ impl KeyStore for RedisStore {
             .await;
         drop(caller);
         purged
+    }
+
+    async fn events(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListEvents<EventId>,
+    ) -> Result<EventPage<EventId>, StoreError> {
+        let workspace = workspace.clone();
+        let list = list.clone();
+        let context = EventListContext {
+            servers: Arc::clone(&self.servers),
+            lease: Arc::clone(&self.lease),
+            orphans: Arc::clone(&self.event_orphans),
+            limits: Arc::clone(&self.limits),
+        };
+        let listing =
+            async move { operations::events(&context, &workspace, environment, &list).await };
+        Ok(self.threads.run_until_dropped(listing).await?)
+    }
+
+    async fn purge_events(&self, purge: &PurgeEvents) -> Result<u64, StoreError> {
+        let purge = purge.clone();
+        let limits = Arc::clone(&self.limits);
+        let orphans = Arc::clone(&self.event_orphans);
+        let position = Arc::clone(&self.event_purge);
+        let caller = Arc::new(());
+        let dropped = Arc::downgrade(&caller);
+        let purged = self
+            .run(|servers, lease| async move {
+                let context = EventPurgeContext {
+                    servers,
+                    lease,
+                    orphans,
+                    position,
+                };
+                operations::purge_events(&context, &limits.purges, &purge, dropped).await
+            })
+            .await;
+        drop(caller);
+        purged
+    }
+
+    fn keeps_events(&self) -> bool {
+        true
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {

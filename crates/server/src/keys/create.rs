@@ -1,12 +1,13 @@
 //! `keywright keys create`.
 
 use anyhow::{Context, Result, bail};
-use keywright_core::{Caller, Expiry, NewKey, Permissions};
+use keywright_core::{Caller, Expiry, NewKey};
 
-use super::{operator::expires_after, options::CreateOptions, output};
+use super::{options::CreateOptions, output};
 use crate::{
+    operator::expires_after,
     options::LibraryOptions,
-    store::{self, StoreUrl},
+    store::{self, OldEvents, StoreUrl},
 };
 
 /// Creates a key and prints its token.
@@ -25,14 +26,14 @@ pub(super) async fn run(library: &LibraryOptions, options: CreateOptions) -> Res
     if let Some(lifetime) = options.expires_in {
         new.expiry = Expiry::At(expires_after(lifetime)?);
     }
-    let mut operator = Caller::new(options.workspace, Permissions::all());
+    let mut operator = Caller::operator(options.workspace);
     if let Some(owner) = options.owner {
         operator = operator.with_owner(owner);
     }
     if let Some(attributes) = options.attributes {
         operator = operator.with_attributes(attributes);
     }
-    let opened = store::open(&url, library).await?;
+    let opened = store::open(&url, library, OldEvents::Keep).await?;
     let issued = opened.keys.issuer().create(&operator, new).await?;
     output::issued(&issued, options.json).with_context(|| {
         format!(

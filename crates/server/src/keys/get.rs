@@ -3,8 +3,8 @@
 use anyhow::{Result, anyhow};
 use keywright_core::IssueError;
 
-use super::{operator::Operator, options::KeyOptions, output};
-use crate::options::LibraryOptions;
+use super::{options::KeyOptions, output};
+use crate::{operator::Operator, options::LibraryOptions};
 
 /// Prints a key, even if it is revoked.
 pub(super) async fn run(library: &LibraryOptions, options: KeyOptions) -> Result<()> {

@@ -4,8 +4,8 @@ use anyhow::Result;
 use keywright_core::{ListKeys, ListStart};
 use keywright_http_tower::KeyPageView;
 
-use super::{operator::Operator, options::ListOptions, output, table};
-use crate::options::LibraryOptions;
+use super::{options::ListOptions, output, table};
+use crate::{operator::Operator, options::LibraryOptions};
 
 /// Prints one page of the keys of a workspace, and how to get the next page on standard error.
 pub(super) async fn run(library: &LibraryOptions, options: ListOptions) -> Result<()> {

@@ -3,14 +3,13 @@
 mod create;
 mod get;
 mod list;
-mod operator;
 pub(crate) mod options;
 mod output;
 mod purge;
+mod report;
 mod revoke;
 mod rotate;
 mod table;
-mod terminal_escape;
 mod update;
 mod values;
 mod verify;
@@ -35,6 +34,7 @@ pub(crate) async fn run(library: &LibraryOptions, command: KeysCommand) -> Resul
         KeysCommand::Revoke(options) => revoke::run(library, options).await?,
         KeysCommand::Rotate(options) => rotate::run(library, options).await?,
         KeysCommand::Verify(options) => return verify::run(library, options).await,
+        KeysCommand::Report(options) => report::run(library, options).await?,
         KeysCommand::Purge(options) => purge::run(library, options).await?,
     }
     Ok(ExitCode::SUCCESS)

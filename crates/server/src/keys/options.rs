@@ -8,7 +8,7 @@ use keywright_core::{
     Permissions, Status, Timestamp, Workspace,
 };
 
-use super::values::{date, overlap};
+use super::values::{date, date_or_age, overlap};
 use crate::clean_value::{choice, clean, parsed};
 
 #[derive(Subcommand)]
@@ -38,8 +38,8 @@ pub(crate) enum KeysCommand {
     ///     keywright keys update ID --permissions calls:read --expires-in 30d
     ///     keywright keys update ID --any-ip --attributes '{"plan": "free"}'
     ///
-    /// Settings that are not named stay as they are. Servers apply the change within
-    /// the same time as a revocation.
+    /// Settings that are not named keep their values. Servers apply an update as fast
+    /// as a revocation.
     #[command(verbatim_doc_comment)]
     Update(UpdateOptions),
     /// Pause a key: servers reject it like a revoked key until it is enabled again
@@ -64,14 +64,25 @@ pub(crate) enum KeysCommand {
     ///     keywright keys verify --permission calls:read --client-ip 192.0.2.7 < token
     #[command(verbatim_doc_comment)]
     Verify(VerifyOptions),
-    /// Delete the records of keys that were revoked or expired long ago
+    /// Report keys that deserve attention
     ///
-    ///     keywright keys purge --revoked-before 2026-01-31 --expired-before 2025-01-31
+    ///     keywright keys report --workspace acme
+    ///
+    /// Lists active and disabled keys that never expire, that expire within 30 days,
+    /// that were never used or not for 90 days, that have all permissions, or that
+    /// were used after they were replaced. Each list has its count, and at most the
+    /// 20 newest of its keys.
+    #[command(verbatim_doc_comment)]
+    Report(ReportOptions),
+    /// Delete the records of keys that were revoked or expired long ago, or old events
+    ///
+    ///     keywright keys purge --revoked-before 2026-01-31 --expired-before 365d
+    ///     keywright keys purge --events-before 400d
     ///
     /// A key is kept if it was revoked or expired in the last 24 hours, or if one of
     /// its descendants is kept: its successor, a key that it created, or a key that
     /// it received by rotating another. If no key is left, the next start of
-    /// `keywright serve` creates a first key again.
+    /// `keywright serve` creates a first key again. Events of deleted keys remain.
     #[command(verbatim_doc_comment)]
     Purge(PurgeOptions),
 }
@@ -231,7 +242,7 @@ pub(crate) struct UpdateOptions {
     #[arg(long, conflicts_with = "attributes")]
     pub(crate) no_attributes: bool,
 
-    /// New end of the key, counted from now, such as 90d or 12h
+    /// New expiry, counted from now, such as 90d or 12h
     #[arg(
         long,
         value_name = "SPAN",
@@ -240,7 +251,7 @@ pub(crate) struct UpdateOptions {
     )]
     pub(crate) expires_in: Option<Duration>,
 
-    /// New end of the key: a date, such as 2030-01-31 (UTC), or RFC 3339 time
+    /// New expiry: a date, such as 2030-01-31 (UTC), or RFC 3339 time
     #[arg(
         long,
         value_name = "DATE",
@@ -249,7 +260,7 @@ pub(crate) struct UpdateOptions {
     )]
     pub(crate) expires_at: Option<Timestamp>,
 
-    /// Remove the end of the key, or with --max-lifetime, set the latest one allowed
+    /// Remove the expiry, or with --max-lifetime, set the latest one allowed
     #[arg(long)]
     pub(crate) never_expires: bool,
 
@@ -353,23 +364,38 @@ pub(crate) struct VerifyOptions {
 }
 
 #[derive(Args)]
+pub(crate) struct ReportOptions {
+    /// Workspace whose keys to report
+    #[arg(long, default_value = "default", value_parser = parsed::<Workspace>())]
+    pub(crate) workspace: Workspace,
+
+    /// Print the report as the API returns it
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
 #[command(group = ArgGroup::new("bound").required(true).multiple(true).args([
-    "revoked_before", "expired_before",
+    "revoked_before", "expired_before", "events_before",
 ]))]
 pub(crate) struct PurgeOptions {
-    /// Keys revoked before this date, such as 2026-01-31 (UTC), or RFC 3339 time
-    #[arg(long, value_name = "DATE", value_parser = clean(date))]
+    /// Keys revoked before this date, such as 2026-01-31 (UTC), RFC 3339 time, or age, such as 90d
+    #[arg(long, value_name = "DATE", value_parser = clean(date_or_age))]
     pub(crate) revoked_before: Option<Timestamp>,
 
-    /// Keys that expired before this date or time, revoked or not
-    #[arg(long, value_name = "DATE", value_parser = clean(date))]
+    /// Keys that expired before this date, time or age, revoked or not
+    #[arg(long, value_name = "DATE", value_parser = clean(date_or_age))]
     pub(crate) expired_before: Option<Timestamp>,
 
-    /// Only keys of this workspace; without it, keys of all workspaces
+    /// Events before this date, time or age
+    #[arg(long, value_name = "DATE", value_parser = clean(date_or_age))]
+    pub(crate) events_before: Option<Timestamp>,
+
+    /// Only keys and events of this workspace; without it, those of all workspaces
     #[arg(long, value_parser = parsed::<Workspace>())]
     pub(crate) workspace: Option<Workspace>,
 
-    /// Print the number of deleted records as JSON
+    /// Print the numbers of deleted records and events as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

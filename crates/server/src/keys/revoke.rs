@@ -4,8 +4,8 @@ use anyhow::{Result, anyhow};
 use keywright_core::{IssueError, Owner, Reach, Workspace};
 use serde_json::json;
 
-use super::{operator::Operator, options::RevokeOptions, output};
-use crate::options::LibraryOptions;
+use super::{options::RevokeOptions, output};
+use crate::{operator::Operator, options::LibraryOptions};
 
 /// Revokes a key, or all keys of an owner or a workspace, and prints how many keys it revoked.
 pub(super) async fn run(library: &LibraryOptions, options: RevokeOptions) -> Result<()> {

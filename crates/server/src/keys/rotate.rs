@@ -3,12 +3,11 @@
 use anyhow::{Context, Result};
 use keywright_core::NewRotation;
 
-use super::{
+use super::{options::RotateOptions, output};
+use crate::{
     operator::{Operator, expires_after},
-    options::RotateOptions,
-    output,
+    options::LibraryOptions,
 };
-use crate::options::LibraryOptions;
 
 /// Replaces a key with a successor and prints the successor's token.
 pub(super) async fn run(library: &LibraryOptions, options: RotateOptions) -> Result<()> {

@@ -2,7 +2,10 @@
 
 use keywright_core::{AllowedIps, Attributes, Key, Metadata, Owner, Permissions, Timestamp};
 
-use super::terminal_escape::escape;
+use crate::{
+    table::{align, shortened, with_header},
+    terminal_escape::escape,
+};
 
 /// The maximum length of an owner in a list, in characters. With it, the columns before the name
 /// take 74 characters.
@@ -104,33 +107,6 @@ pub(super) fn details(key: &Key, now: Timestamp) -> String {
     align(&rows)
 }
 
-fn with_header<const N: usize>(
-    header: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
-) -> String {
-    let header = std::iter::once(header.map(String::from));
-    align(&header.chain(rows).collect::<Vec<_>>())
-}
-
-/// Aligns all columns but the last, separated by two spaces.
-fn align<const N: usize>(rows: &[[String; N]]) -> String {
-    let mut widths = [0; N];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for row in rows {
-        for (width, cell) in widths.iter().zip(row).take(N.saturating_sub(1)) {
-            text.push_str(&format!("{cell:<width$}  "));
-        }
-        text.extend(row.last().map(String::as_str));
-        text.push('\n');
-    }
-    text
-}
-
 /// Formats a time to the day, in UTC.
 fn day(time: Timestamp) -> String {
     let text = time.to_string();
@@ -168,15 +144,6 @@ fn attributes_text(key: &Key) -> String {
 /// Returns JSON on one line. Its line breaks and tabs stand between tokens, never in a string.
 fn json_text(json: &str) -> String {
     escape(&json.replace(['\n', '\r', '\t'], " ")).into_owned()
-}
-
-/// Returns at most `length` characters of a text, and `…` in place of the rest.
-fn shortened(text: &str, length: usize) -> String {
-    if text.chars().count() <= length {
-        return text.to_owned();
-    }
-    let kept = text.chars().take(length.saturating_sub(1));
-    kept.chain(['…']).collect()
 }
 
 #[cfg(test)]

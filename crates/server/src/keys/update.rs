@@ -4,11 +4,13 @@ use anyhow::{Context, Result};
 use keywright_core::{Attributes, Change, KeyUpdate};
 
 use super::{
-    operator::{Operator, expires_after},
     options::{KeyOptions, UpdateOptions},
     output,
 };
-use crate::options::LibraryOptions;
+use crate::{
+    operator::{Operator, expires_after},
+    options::LibraryOptions,
+};
 
 /// Changes settings of a key, and prints the key.
 pub(super) async fn run(library: &LibraryOptions, options: UpdateOptions) -> Result<()> {
@@ -58,7 +60,7 @@ async fn apply(
     if attributes != Change::Keep {
         // A separate write, because an update on behalf of a client never changes attributes.
         let changed = issuer
-            .set_attributes(caller.workspace(), &id, attributes.apply(None))
+            .set_attributes(caller, &id, attributes.apply(None))
             .await
             .map_err(|error| operator.key_error(error, &id));
         updated = Some(match updated {

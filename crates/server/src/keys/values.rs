@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keywright_core::{NewRotation, Timestamp};
+use keywright_core::{Clock, NewRotation, SystemClock, Timestamp};
 
 /// Parses `now`, or a span of at most 30 days.
 pub(super) fn overlap(text: &str) -> Result<Duration, String> {
@@ -22,6 +22,16 @@ pub(super) fn date(text: &str) -> Result<Timestamp, String> {
         .map_err(|_| "expected a date such as 2026-01-31, or an RFC 3339 time".into())
 }
 
+/// Parses a date or time, or an age, which is the time that long ago.
+pub(super) fn date_or_age(text: &str) -> Result<Timestamp, String> {
+    let age = |age| SystemClock::default().now().saturating_sub(age);
+    date(text).or_else(|_| {
+        humantime::parse_duration(text).map(age).map_err(|_| {
+            "expected a date such as 2026-01-31, an RFC 3339 time, or an age such as 90d".into()
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +43,19 @@ mod tests {
         assert_eq!(overlap("30d"), Ok(NewRotation::MAX_OVERLAP));
         for bad in ["30d 1s", "", "-1h", "tomorrow", "24"] {
             assert!(overlap(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_age_is_a_time_in_the_past() {
+        let now = SystemClock::default().now();
+        let day = Duration::from_secs(86_400);
+        let yesterday = date_or_age("1d").unwrap();
+        assert!(yesterday >= now.saturating_sub(day), "{yesterday}");
+        assert!(yesterday <= now, "{yesterday}");
+        assert_eq!(date_or_age("2026-01-31"), date("2026-01-31"));
+        for bad in ["", "yesterday", "90", "-1d", "2026-02-30"] {
+            assert!(date_or_age(bad).is_err(), "{bad}");
         }
     }
 

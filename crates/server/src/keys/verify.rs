@@ -6,14 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use keywright_core::{
-    Caller, Introspection, IntrospectionRequest, Permissions, Prefix, TokenRef, Workspace,
-};
+use keywright_core::{Caller, Introspection, IntrospectionRequest, Prefix, TokenRef, Workspace};
 use keywright_http_tower::IntrospectionView;
 use zeroize::Zeroizing;
 
-use super::{operator::open_existing, options::VerifyOptions, output};
-use crate::{options::LibraryOptions, store::Library};
+use super::{options::VerifyOptions, output};
+use crate::{operator::open_existing, options::LibraryOptions, store::Library};
 
 /// The maximum length of the line that is read, in bytes. Every token is shorter.
 const MAX_LINE_LENGTH: usize = 1024;
@@ -39,7 +37,7 @@ pub(super) async fn run(library: &LibraryOptions, options: VerifyOptions) -> Res
     let issuer = opened.keys.issuer();
     let introspection = match workspace {
         Some(workspace) => {
-            let operator = Caller::new(workspace, Permissions::all());
+            let operator = Caller::operator(workspace);
             issuer.introspect(&operator, token, &request).await?
         }
         None => Introspection::NotFound,

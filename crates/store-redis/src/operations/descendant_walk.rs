@@ -21,7 +21,9 @@ use std::{collections::HashSet, sync::Arc};
 use keywright_core::{KeyId, Timestamp, store::Lease};
 use redis::{Value, cmd};
 
-use super::{confirmation::Confirmation, index, purge_progress::PurgeProgress, stored::parse_id};
+use super::{
+    confirmation::Confirmation, index::Entries, purge_progress::PurgeProgress, stored::parse_id,
+};
 use crate::{
     error::{Error, Result},
     record::{self, Header},
@@ -232,7 +234,9 @@ impl<'a> DescendantWalk<'a> {
             let response = self.servers.run(request).await?;
             self.confirm(&response);
         }
-        let removed = index::remove(self.servers, id, header).await?;
+        let removed = Entries::of_header(self.servers, id, header)
+            .remove(self.servers)
+            .await?;
         self.confirmation = self.confirmation.and(removed);
         Ok(())
     }

@@ -1,57 +1,63 @@
 //! Inserting a record.
 //!
-//! An insert has three steps: register the key with its parent, add it to the indexes, store the
-//! record. An insert that is interrupted leaves a registered id or an index
-//! entry without a record. Both are harmless.
+//! An insert has three steps: register the key with its parent, add it and its event to the
+//! indexes, store the record with the event. An insert that is interrupted leaves a registered id
+//! or index entries without a record and an event. Both are harmless.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use keywright_core::{
-    KeyId, Timestamp,
+    Event, Timestamp,
     store::{Lease, Record},
 };
-use redis::{Value, cmd};
 
 use super::{
     confirmation::Confirmation,
-    index,
+    index::{self, Entries, Room},
+    new_event::{NewEvent, run_change},
     register::{register, taken},
     stored::encode,
 };
 use crate::{
-    error::{Error, Result},
-    request::{Effect, Request},
+    error::Result,
+    script::{self, code},
     servers::Servers,
 };
 
-/// Inserts a record under a new id.
+/// Inserts a record under a new id, and appends the event.
 pub(crate) async fn insert(
     servers: &Arc<Servers>,
     lease: &Lease,
     record: &Record,
     now: Timestamp,
+    event: Option<&Event>,
 ) -> Result<()> {
     let bytes = encode(record)?;
     let key = &record.key;
+    let event = event
+        .map(|event| NewEvent::new(servers, event))
+        .transpose()?;
+    let event = event.as_ref();
     let mut confirmation = Confirmation::of_nothing();
     if let Some(parent) = &key.parent {
         confirmation = register(servers, parent, key, now).await?;
     }
+    let of_key = iter::once(Entries::of_key(servers, key));
+    let entries: Vec<Entries> = of_key.chain(event.map(NewEvent::entries)).collect();
     let indexed_at = lease.now();
-    confirmation = confirmation.and(index::add(servers, key).await?);
-    confirmation = confirmation.and(store(servers, &key.id, bytes).await?);
-    confirmation = confirmation.and(index::add_again(servers, lease, key, indexed_at).await?);
-    confirmation.check(servers, ())
-}
-
-async fn store(servers: &Arc<Servers>, id: &KeyId, bytes: Vec<u8>) -> Result<Confirmation> {
-    let name = servers.names().record(id);
-    let mut set = cmd("SET");
-    set.arg(&name).arg(bytes).arg("NX");
-    let response = servers.run(Request::new(&name, Effect::Once, set)).await?;
-    match response.value {
-        Value::Okay => Ok(Confirmation::of(&response)),
-        Value::Nil => Err(taken(servers, id).await?.into()),
-        _ => Err(Error::Malformed("reply to SET")),
+    confirmation = confirmation.and(index::add(servers, &entries, Room::Required).await?);
+    let (code, stored) = run_change(
+        servers,
+        lease,
+        &script::INSERT,
+        vec![servers.names().record(&key.id)],
+        vec![bytes],
+        event,
+    )
+    .await?;
+    if code != code::DONE {
+        return Err(taken(servers, &key.id).await?.into());
     }
+    let again = index::add_again(servers, lease, &entries, indexed_at).await?;
+    confirmation.and(stored).and(again).check(servers, ())
 }

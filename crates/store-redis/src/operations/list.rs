@@ -3,14 +3,16 @@
 use std::{collections::HashMap, sync::Arc};
 
 use keywright_core::{
-    Environment, Key, KeyId, ListKeys, ListStart, Page, Timestamp, Workspace,
+    Environment, EventOrder, Key, KeyId, ListKeys, ListStart, Page, Timestamp, Workspace,
     store::{Lease, fold_case},
 };
+use redis::Cmd;
 use tokio::task::JoinSet;
 
-use super::{find::find_in_walk, index, orphan_entries::OrphanEntries};
+use super::{find::find_in_walk, index, orphan_entries::OrphanEntries, stored::parse_id};
 use crate::{
     error::{Error, Result},
+    names::Indexed,
     servers::Servers,
     walk_limit::WalkLimits,
 };
@@ -22,7 +24,7 @@ const STEP: u64 = 512;
 pub(crate) struct ListContext {
     pub(crate) servers: Arc<Servers>,
     pub(crate) lease: Arc<Lease>,
-    pub(crate) orphans: Arc<OrphanEntries>,
+    pub(crate) orphans: Arc<OrphanEntries<KeyId>>,
     pub(crate) limits: Arc<WalkLimits>,
 }
 
@@ -42,7 +44,7 @@ pub(crate) async fn list(
         environment,
         list,
         now,
-        index: names.index(workspace, environment, list.owner.as_ref()),
+        index: names.index(Indexed::Keys, workspace, environment, list.owner.as_ref()),
         search: list.search.as_deref().map(fold_case),
     };
     query.page().await
@@ -171,8 +173,9 @@ impl ListQuery<'_> {
     /// Returns the matching keys among the next entries.
     async fn step(&self, walk: &mut Walk, step: u64) -> Result<Vec<Key>> {
         let step = step.min(walk.budget);
-        let entries = index::entries_after(&self.index, walk.last, step);
-        let ids = index::read(&self.context.servers, &self.index, entries).await?;
+        let after = walk.last.as_ref().map(KeyId::as_bytes);
+        let entries = index::entries_after(&self.index, after, EventOrder::NewestFirst, step);
+        let ids = self.read(entries).await?;
         walk.read(&ids, step);
         self.matching(ids).await
     }
@@ -186,7 +189,7 @@ impl ListQuery<'_> {
         }
         let step = wanted.min(STEP).min(walk.budget);
         let entries = index::entries_at(&self.index, offset, step);
-        let ids = index::read(&self.context.servers, &self.index, entries).await?;
+        let ids = self.read(entries).await?;
         walk.read(&ids, step);
         walk.keys = self.matching(ids).await?;
         self.continue_walk(&mut walk, wanted).await?;
@@ -243,7 +246,11 @@ impl ListQuery<'_> {
                 .is_none_or(|text| fold_case(key.name.as_str()).contains(text))
     }
 
+    async fn read(&self, entries: Cmd) -> Result<Vec<KeyId>> {
+        index::read(&self.context.servers, &self.index, entries, parse_id).await
+    }
+
     async fn remove_entry(&self, id: &KeyId) -> Result<()> {
-        index::remove_entry(&self.context.servers, &self.index, id).await
+        index::remove_entry(&self.context.servers, &self.index, id.as_bytes()).await
     }
 }

@@ -2,17 +2,21 @@
 
 mod confirmation;
 mod descendant_walk;
+mod events;
 mod find;
 mod index;
 mod insert;
 mod is_empty;
 mod list;
+mod new_event;
 mod orphan_entries;
 mod ping;
 mod purge;
+mod purge_events;
 mod purge_progress;
 mod register;
 mod reserve;
+mod revocation_event;
 mod revoke;
 mod rotate;
 mod run_script;
@@ -23,6 +27,7 @@ mod touch;
 mod update;
 
 pub(crate) use self::{
+    events::{EventListContext, events},
     find::{find_at_once, find_until},
     insert::insert,
     is_empty::is_empty,
@@ -30,6 +35,7 @@ pub(crate) use self::{
     orphan_entries::OrphanEntries,
     ping::ping,
     purge::purge,
+    purge_events::{EventPurgeContext, PurgePosition, purge_events},
     reserve::reserve,
     revoke::revoke,
     rotate::rotate,

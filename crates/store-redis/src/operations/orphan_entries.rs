@@ -1,28 +1,33 @@
-//! Entries of an index that have no record.
+//! Entries of an index that have no record or event.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use keywright_core::KeyId;
-
-/// How long an entry must be without a record before it is removed.
+/// How long an entry must be without a record or event before it is removed.
 ///
-/// An insert that takes longer between its entry and its record adds the entry again.
+/// A change that takes longer between its entries and its record or event adds the entries again.
 const GRACE_PERIOD: Duration = Duration::from_secs(60);
 
 /// The maximum number of entries to keep.
 const CAPACITY: usize = 4096;
 
-/// The entries that were seen without a record, and when each was first seen.
-#[derive(Debug, Default)]
-pub(crate) struct OrphanEntries(Mutex<HashMap<KeyId, Instant>>);
+/// The entries that were seen without a record or event, and when each was first seen.
+#[derive(Debug)]
+pub(crate) struct OrphanEntries<Id>(Mutex<HashMap<Id, Instant>>);
 
-impl OrphanEntries {
-    /// Records that an entry has no record. Returns whether it should be removed.
-    pub(super) fn is_overdue(&self, id: KeyId, now: Instant) -> bool {
+impl<Id> Default for OrphanEntries<Id> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<Id: Copy + Eq + Hash> OrphanEntries<Id> {
+    /// Remembers that an entry has no record or event. Returns whether it should be removed.
+    pub(super) fn is_overdue(&self, id: Id, now: Instant) -> bool {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= CAPACITY {
             entries.clear();
@@ -38,6 +43,8 @@ impl OrphanEntries {
 
 #[cfg(test)]
 mod tests {
+    use keywright_core::KeyId;
+
     use super::*;
 
     #[test]

@@ -3,18 +3,23 @@
 use std::sync::{Arc, Weak};
 
 use keywright_core::{
-    Environment, KeyId,
+    Environment, EventOrder, KeyId,
     store::{Lease, Purge},
 };
 use redis::Value;
 use tokio::task::JoinSet;
 
 use super::{
-    confirmation::Confirmation, descendant_walk::DescendantWalk, index,
-    purge_progress::PurgeProgress, scan::Scan, stored::read_bytes_in_walk,
+    confirmation::Confirmation,
+    descendant_walk::DescendantWalk,
+    index,
+    purge_progress::PurgeProgress,
+    scan::Scan,
+    stored::{parse_id, read_bytes_in_walk},
 };
 use crate::{
     error::{Error, Result},
+    names::{Indexed, Names},
     record,
     servers::Servers,
     walk_limit::WalkLimit,
@@ -51,13 +56,16 @@ pub(crate) async fn purge(
     match &purge.workspace {
         Some(workspace) => {
             // A `live` caller sees all keys.
-            let name = servers.names().index(workspace, Environment::Live, None);
-            let mut last = None;
+            let name = servers
+                .names()
+                .index(Indexed::Keys, workspace, Environment::Live, None);
+            let mut last: Option<KeyId> = None;
             loop {
                 // Read from the newest entry on. An entry is added before its record and removed
                 // after it, so no record is missed.
-                let entries = index::entries_after(&name, last, STEP);
-                let ids = index::read(servers, &name, entries).await?;
+                let after = last.as_ref().map(KeyId::as_bytes);
+                let entries = index::entries_after(&name, after, EventOrder::NewestFirst, STEP);
+                let ids = index::read(servers, &name, entries, parse_id).await?;
                 last = ids.last().copied();
                 if ids.is_empty() || !tasks.visit(ids).await? {
                     break;
@@ -66,9 +74,10 @@ pub(crate) async fn purge(
         }
         None => {
             'all: for node in servers.primaries() {
-                let mut scan = Scan::new(node);
-                while let Some(ids) = scan.next(servers).await? {
-                    if !tasks.visit(ids).await? {
+                let mut scan = Scan::new(node, servers.names().record_prefix());
+                while let Some(names) = scan.next(servers).await? {
+                    let ids = names.iter().filter_map(|name| Names::id_of_record(name));
+                    if !tasks.visit(ids.collect()).await? {
                         break 'all;
                     }
                 }

@@ -1,15 +1,16 @@
 //! Replacing a key with a successor.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use keywright_core::{
-    Timestamp, Workspace,
+    Event, Timestamp, Workspace,
     store::{Lease, Rotation},
 };
 
 use super::{
     confirmation::Confirmation,
-    index,
+    index::{self, Entries, Room},
+    new_event::NewEvent,
     register::{register, taken},
     stored::{conflict, encode, read_in_workspace},
     update::replace,
@@ -20,7 +21,7 @@ use crate::{
     servers::Servers,
 };
 
-/// Inserts the successor and retires the predecessor in one step.
+/// Inserts the successor, retires the predecessor and appends the event in one step.
 ///
 /// A successor has its predecessor's routing tag, so the two are in one slot. The key that requests
 /// the rotation may be in another slot. So the store checks that key before the step instead of in
@@ -32,7 +33,12 @@ pub(crate) async fn rotate(
     workspace: &Workspace,
     rotation: Rotation,
     now: Timestamp,
+    event: Option<&Event>,
 ) -> Result<()> {
+    let event = event
+        .map(|event| NewEvent::new(servers, event))
+        .transpose()?;
+    let event = event.as_ref();
     let Rotation {
         predecessor: id,
         version,
@@ -52,17 +58,19 @@ pub(crate) async fn rotate(
     if let Some(caller) = &successor.key.rotated_by {
         confirmation = register(servers, caller, &successor.key, now).await?;
     }
+    let of_key = iter::once(Entries::of_key(servers, &successor.key));
+    let entries: Vec<Entries> = of_key.chain(event.map(NewEvent::entries)).collect();
     let indexed_at = lease.now();
-    confirmation = confirmation.and(index::add(servers, &successor.key).await?);
+    confirmation = confirmation.and(index::add(servers, &entries, Room::Required).await?);
     let names = servers.names();
     let keys = vec![names.record(&id), names.record(&successor.key.id)];
-    let result = replace(servers, keys, vec![old, new, inserted]).await;
+    let result = replace(servers, lease, keys, vec![old, new, inserted], event).await;
     // Invalidate copies even if the reply was lost: the predecessor may be retired.
     lease.changed(&id);
     let (code, replaced) = result?;
     match code {
         code::DONE => {
-            let again = index::add_again(servers, lease, &successor.key, indexed_at).await?;
+            let again = index::add_again(servers, lease, &entries, indexed_at).await?;
             confirmation.and(replaced).and(again).check(servers, ())
         }
         code::ALREADY_EXISTS => Err(taken(servers, &successor.key.id).await?.into()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keywright_core::{
-    KeyId, Workspace,
+    EventId, KeyId, Workspace,
     store::{Record, StoreErrorKind},
 };
 use redis::{Value, cmd};
@@ -86,6 +86,14 @@ pub(super) fn encode(record: &Record) -> Result<Vec<u8>> {
 pub(super) fn parse_id(value: &Value) -> Option<KeyId> {
     match value {
         Value::BulkString(id) => KeyId::from_bytes(id).ok(),
+        _ => None,
+    }
+}
+
+/// Parses an id from an index of events.
+pub(super) fn parse_event_id(value: &Value) -> Option<EventId> {
+    match value {
+        Value::BulkString(id) => EventId::from_bytes(id).ok(),
         _ => None,
     }
 }

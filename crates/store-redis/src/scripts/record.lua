@@ -99,11 +99,26 @@ local function with_revocation(record, time)
     .. record:sub(REVOKED_AT_LAST + 1)
 end
 
--- Stores a record, even on a server whose memory is full. Such a server rejects SET, unless the
--- script has run another write command before it. PERSIST is such a command, and changes nothing
--- here. DEL would lose the record while its slot migrates: the server redirects commands for a name
--- that it no longer has, so that the SET after the DEL would fail.
-local function store(name, record)
+-- Lets the commands that follow write, even on a server whose memory is full. Such a server rejects
+-- SET and ZADD, unless the script has run another write command before them. PERSIST is such a
+-- command, and changes nothing here. DEL would lose the record while its slot migrates: the server
+-- redirects commands for a name that it no longer has, so that the SET after the DEL would fail.
+local function write_without_room(name)
   redis.call('PERSIST', name)
-  redis.call('SET', name, record)
+end
+
+-- Stores a value, even on a server whose memory is full.
+local function store(name, value)
+  write_without_room(name)
+  redis.call('SET', name, value)
+end
+
+-- Appends the event of a change, if the call has one. Its name and the index of its key are the last
+-- of at least 3 KEYS, and its id and its JSON text are the last ARGV. A command that fails ends the
+-- script, and ZADD is the only command here that can fail. So this runs before the change.
+local function append_event()
+  if #KEYS > 2 then
+    redis.call('ZADD', KEYS[#KEYS], 0, ARGV[#ARGV - 1])
+    redis.call('SET', KEYS[#KEYS - 1], ARGV[#ARGV])
+  end
 end

@@ -1,6 +1,6 @@
 -- Revokes a record of a workspace and returns its successor.
--- KEYS: the record.
--- ARGV: now as 8 bytes, the workspace.
+-- KEYS: the record[, the event, the index of the key's events].
+-- ARGV: now as 8 bytes, the workspace[, the id of the event, the event].
 local record = redis.call('GET', KEYS[1])
 if not record or record == TOMBSTONE then
   return {NOT_FOUND}
@@ -14,5 +14,7 @@ end
 if is_revoked(record) then
   return {ALREADY_REVOKED, successor(record)}
 end
-store(KEYS[1], with_revocation(record, ARGV[1]))
+write_without_room(KEYS[1])
+append_event()
+redis.call('SET', KEYS[1], with_revocation(record, ARGV[1]))
 return {DONE, successor(record)}

@@ -12,7 +12,7 @@ use crate::{
     connection::ok,
     error::{Error, Result},
     node::Node,
-    request::{Effect, Lane, Reply, Request, is_permanent},
+    request::{Lane, Reply, Request, is_permanent},
     slot,
 };
 
@@ -162,9 +162,7 @@ impl Servers {
                         Error::NoServer
                     }
                     Reply::Failed(error) => return Err(error),
-                    Reply::Retry(error)
-                        if error.is_split() && request.effect == Effect::ReadTogether =>
-                    {
+                    Reply::Retry(error) if error.is_split() && request.effect.is_together() => {
                         return Err(error);
                     }
                     Reply::Retry(error) => {
@@ -176,7 +174,7 @@ impl Servers {
                     }
                 },
                 BatchOutcome::NotSent(error) if is_permanent(&error) => return Err(error),
-                BatchOutcome::ReplyLost(error) if request.effect == Effect::Once => {
+                BatchOutcome::ReplyLost(error) if request.effect.is_once() => {
                     return Err(error);
                 }
                 BatchOutcome::NotSent(error) | BatchOutcome::ReplyLost(error) => error,

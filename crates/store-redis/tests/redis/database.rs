@@ -57,7 +57,7 @@ fn stores_in_two_databases_are_independent() {
     let listing = ListKeys::new().with_limit(10);
     let page = block_on(four.list(&workspace, Environment::Live, &listing, sample::now())).unwrap();
     assert_eq!((page.keys.len(), page.total), (0, Some(0)));
-    let revoked = block_on(four.revoke(&workspace, id, Reach::Descendants, sample::now()));
+    let revoked = block_on(four.revoke(&workspace, id, Reach::Descendants, sample::now(), None));
     assert_eq!(revoked.unwrap_err().kind(), StoreErrorKind::NotFound);
 
     // The same id in the other database is another key.

@@ -126,7 +126,7 @@ fn assert_change_after_idle(server: &Server, store: &RedisStore, replicas: usize
 fn insert_acknowledged(store: &RedisStore) -> Record {
     wait_for("a record is inserted", || {
         let record = sample::record();
-        block_on(store.insert(&record, sample::now())).ok()?;
+        block_on(store.insert(&record, sample::now(), None)).ok()?;
         Some(record)
     })
 }

@@ -21,7 +21,13 @@ fn list(store: &RedisStore) -> Page<KeyId> {
 /// Asserts that a descendant of a key cannot be revoked.
 #[track_caller]
 fn assert_cascade_is_corrupt(store: &RedisStore, Record { key, .. }: &Record) {
-    let revoked = store.revoke(&key.workspace, &key.id, Reach::Descendants, sample::now());
+    let revoked = store.revoke(
+        &key.workspace,
+        &key.id,
+        Reach::Descendants,
+        sample::now(),
+        None,
+    );
     let failed = block_on(revoked).unwrap_err();
     assert_eq!(failed.kind(), StoreErrorKind::Corrupt);
 }
@@ -125,7 +131,7 @@ fn a_registered_child_without_a_record_is_never_stored_once_its_parent_is_revoke
     assert_eq!(find(&store, &child.key.id), None);
     // The next step of its insertion. The parent was checked in the step before.
     child.key.parent = None;
-    let rejected = block_on(store.insert(&child, sample::now())).unwrap_err();
+    let rejected = block_on(store.insert(&child, sample::now(), None)).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Conflict);
     assert_eq!(find(&store, &child.key.id), None);
     assert_eq!(revoke_all(&store, &parent), 0);
@@ -140,7 +146,7 @@ fn a_cascade_spares_a_child_that_another_parent_has_registered() {
     let child = insert(&store, sample::child_of(&parent));
     let mut taken = sample::child_of(&other);
     taken.key.id = child.key.id;
-    let rejected = block_on(store.insert(&taken, sample::now())).unwrap_err();
+    let rejected = block_on(store.insert(&taken, sample::now(), None)).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::AlreadyExists);
     assert_eq!(revoke_all(&store, &other), 1);
     assert_eq!(find(&store, &child.key.id), Some(child));
@@ -161,7 +167,7 @@ fn a_registered_successor_is_never_stored_once_its_caller_is_revoked() {
     // The next step of the rotation. The caller was checked in the step before.
     let rotation = Rotation::new(predecessor.key.id, 1, Retire::Now, successor.clone());
     let workspace = &predecessor.key.workspace;
-    let rejected = block_on(store.rotate(workspace, &rotation, sample::now())).unwrap_err();
+    let rejected = block_on(store.rotate(workspace, &rotation, sample::now(), None)).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Conflict);
     assert_eq!(find(&store, &successor.key.id), None);
     assert_eq!(find(&store, &predecessor.key.id), Some(predecessor));
@@ -177,7 +183,7 @@ fn a_cascade_reaches_a_child_that_another_descendant_has_also_registered() {
     for other in &children[1..] {
         let mut taken = sample::child_of(other);
         taken.key.id = grandchild.key.id;
-        let rejected = block_on(store.insert(&taken, sample::now())).unwrap_err();
+        let rejected = block_on(store.insert(&taken, sample::now(), None)).unwrap_err();
         assert_eq!(rejected.kind(), StoreErrorKind::AlreadyExists);
     }
     assert_eq!(revoke_all(&store, &root), 10);
@@ -258,7 +264,7 @@ fn a_reserved_id_can_be_used_after_its_server_has_crashed() {
     assert_eq!(reserve(), bound);
     insert(&store, record.clone());
     assert_eq!(reserve(), bound);
-    let again = block_on(store.insert(&record, sample::now())).unwrap_err();
+    let again = block_on(store.insert(&record, sample::now(), None)).unwrap_err();
     assert_eq!(again.kind(), StoreErrorKind::AlreadyExists);
 }
 

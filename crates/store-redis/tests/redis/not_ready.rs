@@ -47,12 +47,12 @@ impl Subject {
             scope.spawn(|| assert_unavailable("find", has_reason, || store.find(&key.id)));
             scope.spawn(|| {
                 let new = sample::record();
-                assert_unavailable("insert", has_reason, || store.insert(&new, time));
+                assert_unavailable("insert", has_reason, || store.insert(&new, time, None));
             });
             scope.spawn(|| {
                 let (workspace, reach) = (&key.workspace, Reach::Descendants);
                 assert_unavailable("revoke", has_reason, || {
-                    store.revoke(workspace, &key.id, reach, time)
+                    store.revoke(workspace, &key.id, reach, time, None)
                 });
             });
             let error = connect_error(&RedisConfig::new(server.url()), |error| has_reason(error));
@@ -72,7 +72,7 @@ impl Subject {
         assert!(!copy.is_usable());
         assert!(is_revoked(&self.store, &self.active.key.id));
         wait_until("a record is inserted", || {
-            block_on(self.store.insert(&sample::record(), sample::now())).is_ok()
+            block_on(self.store.insert(&sample::record(), sample::now(), None)).is_ok()
         });
     }
 }

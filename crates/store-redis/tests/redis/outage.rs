@@ -77,7 +77,7 @@ fn write_until_stopped(
     let mut revoked = Vec::new();
     while running.load(Ordering::SeqCst) {
         let record = sample::record();
-        if block_on(store.insert(&record, sample::now())).is_err() {
+        if block_on(store.insert(&record, sample::now(), None)).is_err() {
             continue;
         }
         created.push(record.key.id);
@@ -132,7 +132,7 @@ fn a_change_whose_reply_is_lost_is_unavailable_and_the_store_recovers() {
         assert!(find(&store, &record.key.id).is_some());
     }
     wait_until("a record is inserted", || {
-        block_on(store.insert(&sample::record(), sample::now())).is_ok()
+        block_on(store.insert(&sample::record(), sample::now(), None)).is_ok()
     });
 }
 
@@ -315,12 +315,17 @@ fn assert_corrupt(store: &RedisStore, record: &Record, what: &str) {
     let corrupt = Some(StoreErrorKind::Corrupt);
     assert_eq!(read_error(store, &key.id), corrupt, "{what}");
     assert!(!block_on(store.is_empty()).unwrap(), "{what}");
-    let revoked =
-        block_on(store.revoke(&key.workspace, &key.id, Reach::Descendants, sample::now()));
+    let revoked = block_on(store.revoke(
+        &key.workspace,
+        &key.id,
+        Reach::Descendants,
+        sample::now(),
+        None,
+    ));
     assert_eq!(revoked.err().map(|error| error.kind()), corrupt, "{what}");
     let rehashed = block_on(store.rehash(&key.id, *version, &record.credential));
     assert_eq!(rehashed.err().map(|error| error.kind()), corrupt, "{what}");
     let child = sample::child_of(record);
-    let inserted = block_on(store.insert(&child, sample::now()));
+    let inserted = block_on(store.insert(&child, sample::now(), None));
     assert_eq!(inserted.err().map(|error| error.kind()), corrupt, "{what}");
 }

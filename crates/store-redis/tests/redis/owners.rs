@@ -206,7 +206,7 @@ fn a_list_of_an_owner_removes_entries_of_keys_that_are_not_on_it() {
     // An insert of a taken id adds an entry, and then fails.
     let mut taken = sample::owned_by(&own);
     taken.key.id = foreign;
-    let rejected = block_on(store.insert(&taken, sample::now())).unwrap_err();
+    let rejected = block_on(store.insert(&taken, sample::now(), None)).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::AlreadyExists);
     for strange in [ownerless, elsewhere] {
         add_entry(&server, &own, strange.as_bytes());
@@ -268,7 +268,7 @@ fn a_damaged_index_or_record_of_an_owner_is_corrupt() {
         .unwrap();
     corrupt(&wrong);
     let record = sample::owned_by(&wrong);
-    let rejected = block_on(store.insert(&record, sample::now())).unwrap_err();
+    let rejected = block_on(store.insert(&record, sample::now(), None)).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Corrupt);
     assert_eq!(find(&store, &record.key.id), None);
     // A flag that is neither 0 nor 1.
@@ -283,6 +283,6 @@ fn a_damaged_index_or_record_of_an_owner_is_corrupt() {
     // A key whose flag is damaged admits no key.
     let mut child = sample::record();
     child.key.parent = Some(id);
-    let rejected = block_on(store.insert(&child, sample::now())).unwrap_err();
+    let rejected = block_on(store.insert(&child, sample::now(), None)).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Conflict);
 }

@@ -43,7 +43,7 @@ fn every_call_ends_while_the_server_is_stopped_and_the_store_recovers() {
                 there.list(&workspace, Environment::Live, &list, sample::now()),
             )
         });
-        scope.spawn(|| assert_unavailable("insert", here.insert(&created, sample::now())));
+        scope.spawn(|| assert_unavailable("insert", here.insert(&created, sample::now(), None)));
         scope.spawn(|| assert_unavailable("reserve", here.reserve(&reservation, sample::now())));
         scope.spawn(|| {
             let uses = [(kept.key.id, sample::now())];
@@ -51,7 +51,7 @@ fn every_call_ends_while_the_server_is_stopped_and_the_store_recovers() {
         });
         scope.spawn(|| {
             let reach = Reach::Descendants;
-            let revoked = here.revoke(&workspace, &lost.key.id, reach, sample::now());
+            let revoked = here.revoke(&workspace, &lost.key.id, reach, sample::now(), None);
             assert_unavailable("revoke", revoked);
         });
     });
@@ -64,7 +64,7 @@ fn every_call_ends_while_the_server_is_stopped_and_the_store_recovers() {
     revoke(&here, &lost);
     assert!(!copies[1].accepts_when_available());
     // The insert may have been made, and must not prevent a repeat.
-    let repeated = until_available(|| here.insert(&created, sample::now()));
+    let repeated = until_available(|| here.insert(&created, sample::now(), None));
     assert!(
         matches!(repeated, Ok(()) | Err(StoreErrorKind::AlreadyExists)),
         "{repeated:?}"

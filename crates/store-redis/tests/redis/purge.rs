@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use futures_executor::block_on;
 use keywright_core::{
     Environment, KeyId, ListKeys, Reach, Timestamp, Workspace,
-    store::{KeyStore, Purge, Record, Retire, Rotation, StoreErrorKind},
+    store::{KeyStore, Purge, PurgeEvents, Record, Retire, Rotation, StoreErrorKind},
 };
 use keywright_store_redis::RedisStore;
 use redis::Commands;
@@ -44,7 +44,7 @@ fn is_there(store: &RedisStore, record: &Record) -> bool {
 }
 
 #[test]
-fn a_purge_leaves_nothing_of_the_keys_in_the_server() {
+fn purges_leave_nothing_of_the_keys_and_their_events_in_the_server() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());
@@ -57,6 +57,9 @@ fn a_purge_leaves_nothing_of_the_keys_in_the_server() {
         revoke(&store, record);
     }
     assert_eq!(purge(&store), 2);
+    let all = PurgeEvents::new(Timestamp::MAX, 10);
+    assert_eq!(block_on(store.purge_events(&all)).unwrap(), 4);
+    assert_eq!(block_on(store.purge_events(&all)).unwrap(), 0);
     let left: Vec<String> = server.redis().keys("*").unwrap();
     let belongs_to_no_key = |name: &String| {
         let prefixes = ["kw:s:", "kw:h:"];
@@ -84,7 +87,7 @@ fn an_expired_key_is_purged_once_all_its_descendants_have_ended() {
     let successor = sample::successor_of(&child);
     let retire = Retire::At(Timestamp::MAX);
     let rotation = Rotation::new(child.key.id, 1, retire, successor.clone());
-    block_on(store.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
+    block_on(store.rotate(&sample::workspace(), &rotation, sample::now(), None)).unwrap();
     // The successor never expires.
     assert_eq!(purge_all(&store, &ended(100)), 0);
     let mut ending = successor.key.clone();
@@ -149,7 +152,7 @@ fn a_key_that_received_each_successor_of_a_lineage_is_purged_with_it() {
         let mut new = sample::successor_of(old);
         new.key.rotated_by = Some(caller.key.id);
         let rotation = Rotation::new(old.key.id, 1, Retire::At(Timestamp::MAX), new.clone());
-        block_on(store.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
+        block_on(store.rotate(&sample::workspace(), &rotation, sample::now(), None)).unwrap();
         lineage.push(new);
     }
     for record in &lineage {
@@ -215,7 +218,7 @@ fn a_child_that_is_being_inserted_is_rejected_once_its_parent_was_purged() {
     assert_eq!(purge(&store), 1);
     // The next step of its insertion. The parent was checked in the step before.
     child.key.parent = None;
-    let rejected = block_on(store.insert(&child, sample::now())).unwrap_err();
+    let rejected = block_on(store.insert(&child, sample::now(), None)).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Conflict);
     let ends: i64 = server.redis().ttl(names::record(&child.key.id)).unwrap();
     assert!(ends > 80_000, "the tombstone expires after {ends} s");
@@ -229,7 +232,7 @@ fn a_parent_is_purged_although_it_has_registered_another_parents_child() {
     let child = insert(&store, sample::child_of(&parent));
     let mut taken = sample::child_of(&other);
     taken.key.id = child.key.id;
-    block_on(store.insert(&taken, sample::now())).unwrap_err();
+    block_on(store.insert(&taken, sample::now(), None)).unwrap_err();
     for record in [&parent, &other] {
         revoke(&store, record);
     }
@@ -291,7 +294,7 @@ fn keys_whose_successors_form_a_cycle_are_kept() {
     let first = insert(&store, sample::record());
     let second = sample::successor_of(&first);
     let rotation = Rotation::new(first.key.id, 1, Retire::At(Timestamp::MAX), second.clone());
-    block_on(store.rotate(&sample::workspace(), &rotation, sample::now())).unwrap();
+    block_on(store.rotate(&sample::workspace(), &rotation, sample::now(), None)).unwrap();
     revoke(&store, &first);
     // A record does not contain its own id, so the second key becomes its own successor.
     let mut redis = server.redis();
@@ -366,7 +369,13 @@ fn concurrent_purges_creations_and_revocations_leave_no_key_without_its_parent()
             assert!(is_there(there, record), "{} is lost", record.key.id);
         }
         let workspace = sample::workspace();
-        let all = here.revoke(&workspace, &root.key.id, Reach::Descendants, sample::now());
+        let all = here.revoke(
+            &workspace,
+            &root.key.id,
+            Reach::Descendants,
+            sample::now(),
+            None,
+        );
         assert_eq!(
             block_on(all).unwrap().count,
             1,

@@ -104,7 +104,7 @@ fn a_parent_admits_a_child_exactly_when_core_says_so() {
                 child.key.expires_at = child_end;
                 child.key.workspace = workspace.clone();
                 let expected = conflict_unless(parent.key.admits(&child.key, sample::now()));
-                let result = block_on(store.insert(&child, sample::now()));
+                let result = block_on(store.insert(&child, sample::now(), None));
                 outcomes.compare(result, expected, (&parent, child));
             }
         }
@@ -128,7 +128,7 @@ fn a_caller_admits_a_successor_exactly_when_core_says_so() {
             let expected = conflict_unless(caller.key.admits(&successor.key, sample::now()));
             let retire = Retire::At(Timestamp::MAX);
             let rotation = Rotation::new(predecessor.key.id, 1, retire, successor);
-            let result = store.rotate(&workspace, &rotation, sample::now());
+            let result = store.rotate(&workspace, &rotation, sample::now(), None);
             outcomes.compare(block_on(result), expected, (&caller, rotation));
         }
     });
@@ -159,7 +159,7 @@ fn a_rotation_retires_a_record_as_core_does() {
                     let id = successor.key.id;
                     let expected = retired.retire(read, retire, id, sample::now());
                     let rotation = Rotation::new(record.key.id, read, retire, successor.clone());
-                    let result = store.rotate(&workspace, &rotation, sample::now());
+                    let result = store.rotate(&workspace, &rotation, sample::now(), None);
                     outcomes.compare(block_on(result), expected, (&record, rotation));
                     assert_eq!(find(&store, &record), retired);
                     let inserted = block_on(store.find(&id)).unwrap();
@@ -195,7 +195,7 @@ fn an_update_changes_a_record_as_core_does() {
     let mut check = |record: &mut Record, read: u64, bits: u32| {
         let settings = Settings::from(&mixed(bits, &record.key, &full));
         let Key { workspace, id, .. } = record.key.clone();
-        let result = block_on(store.update(&workspace, &id, read, &settings));
+        let result = block_on(store.update(&workspace, &id, read, &settings, None));
         let expected = record.update(read, settings);
         let updated = VersionedKey::new(record.key.clone(), record.version);
         let expected = expected.map(|()| updated);
@@ -257,7 +257,13 @@ fn a_revocation_changes_a_record_as_core_does() {
             let mut revoked = insert(&store, record.clone());
             let changed = revoked.revoke(sample::now());
             let reach = Reach::Key;
-            let result = store.revoke(&record.key.workspace, &record.key.id, reach, sample::now());
+            let result = store.revoke(
+                &record.key.workspace,
+                &record.key.id,
+                reach,
+                sample::now(),
+                None,
+            );
             assert_eq!(block_on(result).unwrap().first, changed, "{record:?}");
             assert_eq!(find(&store, &record), revoked);
         }

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use keywright_core::{
-    Attributes, Environment, Key, KeyId, Metadata, Name, Owner, Timestamp, Workspace,
+    Actor, Attributes, Environment, Event, EventId, EventKind, Key, KeyId, Metadata, Name, Owner,
+    Reach, Timestamp, Workspace,
     store::{Credential, Record, StoredHash, Tag},
 };
 
@@ -84,4 +85,25 @@ pub(crate) fn successor_of(predecessor: &Record) -> Record {
     .concat();
     successor.key.id = KeyId::from_bytes(&bytes).unwrap();
     successor
+}
+
+/// Returns an event of a key with a new id, greater than all previous ids.
+pub(crate) fn event(key: &Key, kind: EventKind) -> Event {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let tag = str::from_utf8(key.id.routing_tag()).unwrap();
+    let id = EventId::parse(&format!("evt_0U6{number:05}{tag}{number:05}")).unwrap();
+    Event::new(id, kind, key, Actor::Operator)
+}
+
+/// Returns the event of a revocation.
+pub(crate) fn revocation(key: &Key, reach: Reach) -> Event {
+    let cascade = reach == Reach::Descendants;
+    event(
+        key,
+        EventKind::Revoked {
+            cascade,
+            count: None,
+        },
+    )
 }

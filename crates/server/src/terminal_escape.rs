@@ -1,4 +1,4 @@
-//! Escapes the text of keys, which clients choose, for a terminal.
+//! Escapes text that clients choose, such as the names of keys, for a terminal.
 
 use std::{
     borrow::Cow,
@@ -26,7 +26,7 @@ fn needs_escape(character: char) -> bool {
 }
 
 /// Escapes these characters, as in `\u{202e}`.
-pub(super) fn escape(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(needs_escape) {
         return text.into();
     }
@@ -45,7 +45,7 @@ pub(super) fn escape(text: &str) -> Cow<'_, str> {
 /// same value.
 ///
 /// ASCII control characters are left as they are: in valid JSON they occur only between tokens.
-pub(super) fn write_json(out: &mut impl Write, json: &str) -> io::Result<()> {
+pub(crate) fn write_json(out: &mut impl Write, json: &str) -> io::Result<()> {
     let mut rest = json;
     let in_string = |character: char| character >= '\u{7f}' && needs_escape(character);
     while let Some(found) = rest.find(in_string) {

@@ -3,35 +3,33 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use keywright_core::{
-    Caller, Clock, IssueError, Issuer, KeyId, Permissions, SystemClock, Timestamp, Workspace,
-};
+use keywright_core::{Caller, Clock, IssueError, Issuer, KeyId, SystemClock, Timestamp, Workspace};
 
 use crate::{
     options::LibraryOptions,
-    store::{self, Library, StoreUrl},
+    store::{self, Library, OldEvents, StoreUrl},
 };
 
 /// The operator, with the library opened over an existing store.
-pub(super) struct Operator {
+pub(crate) struct Operator {
     library: Library,
-    pub(super) caller: Caller,
+    pub(crate) caller: Caller,
 }
 
 impl Operator {
-    pub(super) async fn open(library: &LibraryOptions, workspace: Workspace) -> Result<Self> {
+    pub(crate) async fn open(library: &LibraryOptions, workspace: Workspace) -> Result<Self> {
         Ok(Self {
             library: open_existing(library).await?,
-            caller: Caller::new(workspace, Permissions::all()),
+            caller: Caller::operator(workspace),
         })
     }
 
-    pub(super) const fn issuer(&self) -> &Issuer {
+    pub(crate) const fn issuer(&self) -> &Issuer {
         self.library.keys.issuer()
     }
 
     /// The error of an operation on the key `id`, which must exist and must not be revoked.
-    pub(super) fn key_error(&self, error: IssueError, id: &KeyId) -> anyhow::Error {
+    pub(crate) fn key_error(&self, error: IssueError, id: &KeyId) -> anyhow::Error {
         match error {
             IssueError::NotFound => anyhow!(
                 "there is no key {id} in the workspace {}, or it is revoked",
@@ -44,15 +42,15 @@ impl Operator {
 
 /// Opens the library over an existing store. A mistyped path must not create a new file, which
 /// would look like a store without keys.
-pub(super) async fn open_existing(library: &LibraryOptions) -> Result<Library> {
+pub(crate) async fn open_existing(library: &LibraryOptions) -> Result<Library> {
     let url = StoreUrl::parse(&library.store)?;
     url.require_existing()?;
-    store::open(&url, library).await
+    store::open(&url, library, OldEvents::Keep).await
 }
 
 /// Returns when a key with this lifetime expires. Call this before opening the store: an invalid
 /// lifetime must not create a new file.
-pub(super) fn expires_after(lifetime: Duration) -> Result<Timestamp> {
+pub(crate) fn expires_after(lifetime: Duration) -> Result<Timestamp> {
     let expires_at = SystemClock::default().now().saturating_add(lifetime);
     if lifetime.is_zero() || expires_at == Timestamp::MAX {
         bail!("--expires-in must be longer than 0s, and must end before the year 10000");
