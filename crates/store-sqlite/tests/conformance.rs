@@ -4,9 +4,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use keywright_core::{
-    EventId, KeyId, conformance::Harness, conformance_tests, store::KeyStore,
-};
+use keywright_core::{EventId, KeyId, conformance::Harness, conformance_tests, store::KeyStore};
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -22,6 +20,12 @@ impl InFolder {
     fn path(&self) -> PathBuf {
         self.0.path().join("keys.db")
     }
+
+    /// Changes the row with this id, and returns whether there is one.
+    fn overwrite(&self, sql: &str, id: &[u8]) -> bool {
+        let database = Connection::open(self.path()).unwrap();
+        database.execute(sql, [id]).unwrap() == 1
+    }
 }
 
 impl Harness for InFolder {
@@ -30,25 +34,17 @@ impl Harness for InFolder {
     }
 
     fn damage(&self, id: &KeyId) -> bool {
-        Connection::open(self.path())
-            .unwrap()
-            .execute(
-                "UPDATE keys SET permissions = 'no, permissions' WHERE id = ?1",
-                [id.as_bytes()],
-            )
-            .unwrap()
-            == 1
+        self.overwrite(
+            "UPDATE keys SET permissions = 'no, permissions' WHERE id = ?1",
+            id.as_bytes(),
+        )
     }
 
     fn damage_event(&self, id: &EventId) -> bool {
-        Connection::open(self.path())
-            .unwrap()
-            .execute(
-                "UPDATE events SET event = substr(event, 1, 50) WHERE id = ?1",
-                [id.as_bytes()],
-            )
-            .unwrap()
-            == 1
+        self.overwrite(
+            "UPDATE events SET event = 'no event' WHERE id = ?1",
+            id.as_bytes(),
+        )
     }
 }
 

@@ -31,7 +31,8 @@ const REVOKE_FAMILY: &str = "
     WHERE id IN (SELECT id FROM family) AND revoked_at IS NULL
     RETURNING id";
 
-/// Revokes the key, and its descendants if `reach` says so, and appends the event with their number.
+/// Revokes the key, and its descendants if `reach` says so. Appends the event with the number of
+/// revoked keys.
 ///
 /// It reads only the columns that it needs, so that it can revoke even a key whose row is damaged.
 pub(crate) fn revoke(
