@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keywright_core::{KeyId, conformance::Harness, conformance_tests, store::KeyStore};
+use keywright_core::{EventId, KeyId, conformance::Harness, conformance_tests, store::KeyStore};
 use keywright_store_redis::RedisConfig;
 use redis::Commands;
 
@@ -82,6 +82,11 @@ impl Harness for OnServer {
         let bytes: Vec<u8> = redis.get(&name).unwrap();
         redis.set(&name, &bytes[..bytes.len() - 5]).unwrap()
     }
+
+    fn damage_event(&self, id: &EventId) -> bool {
+        let name = names::event(id);
+        self.server.redis().set(&name, "no event").unwrap()
+    }
 }
 
 /// A store on a cluster.
@@ -95,6 +100,13 @@ impl Harness for OnCluster {
     fn damage(&self, id: &KeyId) -> bool {
         self.0.servers.iter().any(|server| {
             let set: redis::RedisResult<()> = server.redis().set(names::record(id), "no record");
+            set.is_ok()
+        })
+    }
+
+    fn damage_event(&self, id: &EventId) -> bool {
+        self.0.servers.iter().any(|server| {
+            let set: redis::RedisResult<()> = server.redis().set(names::event(id), "no event");
             set.is_ok()
         })
     }
