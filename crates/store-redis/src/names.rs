@@ -2,7 +2,7 @@
 
 use keywright_core::{Environment, EventId, KeyId, Owner, Workspace};
 
-/// What an index of a workspace contains.
+/// The content of an index of a workspace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Indexed {
     Keys,
@@ -11,7 +11,8 @@ pub(crate) enum Indexed {
 
 /// The names of one namespace.
 ///
-/// All names of one API key and of its events contain its routing tag in braces, so that they are in one hash slot.
+/// All names of one API key and of its events contain its routing tag in braces, so that they are
+/// in one hash slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     namespace: String,

@@ -109,9 +109,9 @@ local function store(name, value)
   redis.call('SET', name, value)
 end
 
--- Appends the event of a change, if the call has one. Its name and the index of its key are the last
--- of at least 3 KEYS, and its id and its JSON text are the last ARGV. A command that fails ends the
--- script, and ZADD is the only command here that can fail. So this runs before the change.
+-- Appends the event of a change, if the call has one. Its name and the index of its key are the
+-- last of at least 3 KEYS, and its id and its JSON text are the last ARGV. A command that fails
+-- ends the script, and ZADD is the only command here that can fail. So this runs before the change.
 local function append_event()
   if #KEYS > 2 then
     redis.call('ZADD', KEYS[#KEYS], 0, ARGV[#ARGV - 1])

@@ -1,4 +1,5 @@
--- Stores an event, or replaces it if it has not been deleted, even on a server whose memory is full.
+-- Stores an event, or replaces it if it has not been deleted, even on a server whose memory is
+-- full.
 -- KEYS: the event.
 -- ARGV: the event, '1' to replace it.
 if ARGV[2] == '1' and redis.call('EXISTS', KEYS[1]) == 0 then

@@ -253,7 +253,7 @@ fn a_purge_of_all_workspaces_continues_where_the_last_call_has_reached_its_limit
 
 #[test]
 fn events_are_purged_by_time_and_workspace_on_all_servers_of_a_cluster() {
-    const EACH: usize = 5;
+    const EACH: u64 = 5;
     let cluster = Cluster::start();
     let store = cluster.store();
     let workspaces: Vec<Workspace> = (0..12)
@@ -269,7 +269,7 @@ fn events_are_purged_by_time_and_workspace_on_all_servers_of_a_cluster() {
     let all = PurgeEvents::new(Timestamp::MAX, 7);
     let purge_all = |purge: &PurgeEvents| {
         let calls = std::iter::repeat_with(|| block_on(store.purge_events(purge)).unwrap());
-        calls.take_while(|count| *count > 0).sum::<u64>() as usize
+        calls.take_while(|count| *count > 0).sum::<u64>()
     };
     assert_eq!(
         purge_all(&all.clone().with_workspace(workspaces[0].clone())),
