@@ -11,6 +11,7 @@ mod callers;
 mod client_ip;
 mod common;
 mod create;
+mod events;
 mod gateway_example;
 mod hyper_example;
 mod isolation;
