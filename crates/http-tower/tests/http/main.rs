@@ -29,3 +29,4 @@ mod session_example;
 mod tonic_example;
 mod update;
 mod verify;
+mod webhooks_example;
