@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// What the receiver does with a delivery.
+/// A reaction of the receiver to a delivery.
 #[derive(Clone, Copy)]
 enum Reaction {
     /// Responds with this status.
