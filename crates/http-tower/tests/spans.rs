@@ -143,6 +143,49 @@ async fn the_span_of_a_host_without_debug_spans_is_unchanged() {
 }
 
 #[tokio::test]
+async fn each_change_is_one_line_with_its_actor_and_the_id_of_its_response() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let (_keys, client) = acme().await;
+    let prefix = Prefix::parse("sk").unwrap();
+    let actor = TokenRef::parse(client.token.as_bytes(), &prefix);
+    let actor = format!("actor={}", actor.unwrap().id());
+    let (id, _) = client.create(json!({"name": "n"})).await;
+    for (method, path, body, message) in [
+        (
+            "POST",
+            "/".to_owned(),
+            json!({"name": "n"}),
+            "API key created",
+        ),
+        (
+            "PATCH",
+            format!("/{id}"),
+            json!({"name": "m"}),
+            "API key updated",
+        ),
+        (
+            "POST",
+            format!("/{id}/rotate"),
+            json!({}),
+            "API key rotated",
+        ),
+        ("DELETE", format!("/{id}"), json!({}), "API key revoked"),
+    ] {
+        let log = Log::default();
+        let guard = log.start(Level::INFO);
+        let response = client.send(method, &path, Some(body)).await;
+        drop(guard);
+        assert!(response.status.is_success(), "{}", response.text);
+        let text = log.text();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let request = format!("request_id={}", response.header("x-request-id"));
+        for part in ["INFO", message, &actor, &request, "workspace=acme"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_failed_revocation_is_not_logged_as_a_failed_issue() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let [_, (store, folder)] = stores();

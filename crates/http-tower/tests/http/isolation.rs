@@ -230,7 +230,37 @@ async fn check_all(world: &World) -> usize {
                 checks += 1;
             }
             checks += 1;
+            // By its events.
+            let path = format!("/events?key_id={}", victim.id);
+            let events = world.send(&stranger, "GET", &path, &[], None).await.json();
+            let empty = json!({"data": [], "meta": {"limit": 20, "nextCursor": null}});
+            assert_eq!(events, empty, "{caller}: {kind}");
+            checks += 1;
         }
+        // By the report and the events of all keys, which contain only the caller's side.
+        let report = world.send(&stranger, "GET", "/report", &[], None).await;
+        let events = world
+            .send(&stranger, "GET", "/events?limit=100", &[], None)
+            .await;
+        for (kind, victim) in world.victims.iter().filter(|(_, victim)| foreign(victim)) {
+            for response in [&report, &events] {
+                assert_eq!(response.status, 200, "{caller}");
+                assert!(
+                    !response.text.contains(&victim.id.to_string()),
+                    "{caller}: {kind}"
+                );
+                checks += 1;
+            }
+        }
+        let page = world
+            .send(&world.owner, "GET", "/events?limit=1", &[], None)
+            .await
+            .json();
+        let cursor = page["meta"]["nextCursor"].as_str().unwrap();
+        let path = format!("/events?cursor={cursor}");
+        let response = world.send(&stranger, "GET", &path, &[], None).await;
+        assert_eq!(response.status, 400, "{caller}: {path}");
+        checks += 1;
         // By cursors of the victim, with their filter and without.
         for filter in ["", "search=e", "status=active", "search=e&status=active"] {
             let path = format!("/?limit=1&{filter}");
@@ -298,6 +328,6 @@ async fn a_foreign_key_is_404_and_unchanged_however_it_is_named() {
     for (store, _folder) in stores() {
         let world = World::new(store).await;
         // 3 strangers and 9 kinds of keys, without the `test` key for the caller that may see it.
-        assert_eq!(check_all(&world).await, 869);
+        assert_eq!(check_all(&world).await, 869 + 26 * 3 + 3);
     }
 }
