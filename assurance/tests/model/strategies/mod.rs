@@ -1,5 +1,6 @@
 //! The strategies that generate sequences of actions.
 
+mod events;
 mod update;
 
 use keywright_assurance::{
@@ -19,7 +20,10 @@ use proptest::{
     sample::select,
 };
 
-use self::update::{move_expiry, pause, resume, rotated, update};
+use self::{
+    events::{events, events_of_a_deleted_key, purge_events},
+    update::{move_expiry, pause, resume, rotated, update},
+};
 
 /// Generates a step that follows these steps.
 ///
@@ -67,6 +71,7 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
         taken: model.slots().collect(),
         active: with_status(model, Status::Active),
         paused: with_status(model, Status::Disabled),
+        deleted: deleted(model),
     };
     let process = prop_oneof![14 => Just(0), 1 => 1..PROCESSES];
     // Without a key, most other actions do nothing.
@@ -77,6 +82,7 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
     let rotated = rotated(model);
     let moves = if rotated.is_empty() { 1 } else { 3 };
     let resumes = if slots.paused.is_empty() { 1 } else { 3 };
+    let deleted = if slots.deleted.is_empty() { 1 } else { 6 };
     let action = prop_oneof![
         creations => create(&slots),
         7 => rotate(&slots),
@@ -99,6 +105,9 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
         1 => Just(Action::Flush),
         purges => purge(),
         4 => reopen(),
+        5 => events(&slots),
+        deleted => events_of_a_deleted_key(&slots),
+        1 => purge_events(),
     ];
     // Rarely, because the outcome is always the same.
     let action = prop_oneof![60 => action, 1 => Just(Action::First)];
@@ -130,6 +139,8 @@ struct Slots {
     active: Vec<Slot>,
     /// Those of paused keys. Keys are paused for a short time, so calls on them are rare otherwise.
     paused: Vec<Slot>,
+    /// Those of keys whose records were deleted.
+    deleted: Vec<Slot>,
 }
 
 /// Returns the slots of keys with this status.
@@ -139,6 +150,15 @@ fn with_status(model: &Model, status: Status) -> Vec<Slot> {
         key.is_some_and(|key| key.status(model.now()) == status)
     };
     model.slots().filter(has_status).collect()
+}
+
+/// Returns the slots of keys whose records were deleted.
+fn deleted(model: &Model) -> Vec<Slot> {
+    let is_deleted = |slot: &Slot| {
+        let number = model.number(*slot);
+        number.is_some_and(|number| model.key(number).is_none())
+    };
+    model.slots().filter(is_deleted).collect()
 }
 
 impl Slots {
@@ -255,14 +275,12 @@ fn rotate_itself(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
 }
 
 fn set_attributes(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
-    let workspace = prop_oneof![4 => Just(WORKSPACES[0]), 1 => Just(WORKSPACES[1])];
+    let by = prop_oneof![4 => Just(0), 1 => 1..HOSTS.len()];
     let attributes = option::weighted(0.7, select(&ATTRIBUTES[..]));
-    (workspace, slots.key(), attributes).prop_map(|(workspace, key, attributes)| {
-        Action::SetAttributes {
-            workspace,
-            key,
-            attributes,
-        }
+    (by, slots.key(), attributes).prop_map(|(by, key, attributes)| Action::SetAttributes {
+        by,
+        key,
+        attributes,
     })
 }
 
