@@ -86,7 +86,7 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
     let action = prop_oneof![
         creations => create(&slots),
         7 => rotate(&slots),
-        2 => rotate_by_key(&slots),
+        5 => rotate_by_key(&slots),
         4 => rotate_itself(&slots),
         10 => update(&slots),
         2 => pause(&slots),
@@ -124,12 +124,12 @@ fn purge_weights(model: &Model) -> (u32, u32) {
     let is_old = |key: &Key| is_past(key.revoked_at) || is_past(key.expires_at);
     let parents = || model.keys().filter_map(|key| model.key(key.parent?));
     let purges = match (parents().any(is_old), model.keys().any(is_old)) {
-        (true, _) => 150,
+        (true, _) => 200,
         (false, true) => 10,
         (false, false) => 1,
     };
     let is_soon_old = parents().any(|key| is_revoked(key) && !is_old(key));
-    (purges, if is_soon_old { 60 } else { 1 })
+    (purges, if is_soon_old { 90 } else { 1 })
 }
 
 /// The slots that hold keys.
