@@ -79,6 +79,8 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
     let (purges, days) = purge_weights(model);
     let receivers = receivers(model);
     let cascades = if receivers.is_empty() { 1 } else { 150 };
+    let parents = parents(model);
+    let revocations = if parents.is_empty() { 1 } else { 6 };
     let rotated = rotated(model);
     let moves = if rotated.is_empty() { 1 } else { 3 };
     let resumes = if slots.paused.is_empty() { 1 } else { 3 };
@@ -95,6 +97,7 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
         1 => set_attributes(&slots),
         2 => revoke(&slots),
         2 => revoke_all(&slots),
+        revocations => revoke_parent(parents),
         cascades => revoke_receiver(receivers),
         3 => find(&slots),
         5 => list(&slots),
@@ -335,6 +338,31 @@ fn revoke(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
     let itself = slots.key().prop_map(|key| (Actor::Key(key), key));
     let call = prop_oneof![4 => (slots.actor(), slots.key()), 1 => itself];
     (call, reach).prop_map(|((by, key), reach)| Action::Revoke { by, key, reach })
+}
+
+/// Revokes one of these keys alone, or any key if there are none.
+fn revoke_parent(parents: Vec<Slot>) -> impl Strategy<Value = Action> + use<> {
+    one_of(&parents).prop_map(|key| Action::Revoke {
+        by: Actor::Host(0),
+        key,
+        reach: Reach::Key,
+    })
+}
+
+/// Returns the slots of keys that have created others and are not revoked. Without this, few purges
+/// would keep a key only because it has a child.
+fn parents(model: &Model) -> Vec<Slot> {
+    let is_parent = |number: Number| {
+        let created = |key: &Key| key.parent == Some(number) && key.revoked_at.is_none();
+        model
+            .key(number)
+            .is_some_and(|key| key.revoked_at.is_none())
+            && model.keys().any(created)
+    };
+    let slots = model.slots();
+    slots
+        .filter(|slot| model.number(*slot).is_some_and(is_parent))
+        .collect()
 }
 
 /// Revokes one of these keys with its descendants, or any key if there are none.
