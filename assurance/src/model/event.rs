@@ -21,7 +21,7 @@ pub type EventNumber = usize;
 /// The properties of an event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Event {
-    /// What was done.
+    /// The kind of a change.
     pub kind: EventKind,
     /// The time of the change.
     pub created_at: Millis,
@@ -41,7 +41,7 @@ pub struct Event {
     pub changes: Changes,
 }
 
-/// What an event records.
+/// The kind of a change, with its details.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EventKind {
     /// The key was created.
