@@ -4,13 +4,15 @@
 
 mod loopback;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Json, Router, http::StatusCode, routing::post};
 use criterion::Criterion;
 use futures_executor::block_on;
 use keywright_benches::run;
-use keywright_core::{Caller, Config, Keywright, Name, NewKey, Prefix, Scheme, Workspace};
+use keywright_core::{
+    Caller, Config, Keywright, Name, NewKey, Prefix, Scheme, Workspace, store::KeyStore,
+};
 use keywright_http_tower::ApiKeys;
 use keywright_store_sqlite::SqliteStore;
 use serde_json::{Value, json};
@@ -28,8 +30,11 @@ fn create_over_http(criterion: &mut Criterion) {
     // On the disk of the target folder. On many machines `/tmp` is in memory, where syncs are free.
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
-    let config = Config::new(Prefix::parse("acme").unwrap()).with_scheme(Scheme::HmacSha256);
-    let keys = block_on(Keywright::open(config, Arc::new(store))).unwrap();
+    let store: Arc<dyn KeyStore> = Arc::new(store);
+    let config = || Config::new(Prefix::parse("acme").unwrap()).with_scheme(Scheme::HmacSha256);
+    let keys = block_on(Keywright::open(config(), Arc::clone(&store))).unwrap();
+    let without = config().with_event_retention(Duration::ZERO);
+    let without = block_on(Keywright::open(without, store)).unwrap();
     let permissions = "api_keys:write,calls:*".parse().unwrap();
     let operator = Caller::new(Workspace::parse("default").unwrap(), permissions);
     let new = NewKey::new(Name::parse("the creator").unwrap());
@@ -45,11 +50,18 @@ fn create_over_http(criterion: &mut Criterion) {
         .into()
     };
     let (create, echo) = (request("/v1/api-keys"), request("/v1/jsonecho"));
-    let endpoints = Router::new().route_service("/v1/api-keys", ApiKeys::at(&keys, "/v1/api-keys"));
+    let create_without = request("/v2/api-keys");
+    let endpoints = Router::new()
+        .route_service("/v1/api-keys", ApiKeys::at(&keys, "/v1/api-keys"))
+        .route_service("/v2/api-keys", ApiKeys::at(&without, "/v2/api-keys"));
     let length = Loopback::serve(endpoints.clone()).body(&create).len();
     let echo_route = post(move |body| echo_padded(body, length));
     let endpoints = endpoints.route("/v1/jsonecho", echo_route);
-    let requests = [("keywright", create), ("axum-echo", echo)];
+    let requests = [
+        ("keywright", create),
+        ("without-events", create_without),
+        ("axum-echo", echo),
+    ];
     Loopback::serve(endpoints).compare(criterion, "create-over-http", requests);
 }
 

@@ -14,7 +14,7 @@ use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput,
     measurement::{Measurement, WallTime},
 };
-use keywright_benches::compare_in_turn;
+use keywright_benches::{Subject, compare_in_turn};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -59,15 +59,16 @@ impl Loopback {
         }
     }
 
-    /// Compares two requests. Their responses must have bodies of the same length.
-    pub(crate) fn compare(
+    /// Compares requests. Their responses must have bodies of the same length.
+    pub(crate) fn compare<const N: usize>(
         mut self,
         criterion: &mut Criterion,
         row: &str,
-        requests: [(&'static str, Arc<str>); 2],
+        requests: [(&'static str, Arc<str>); N],
     ) {
-        let [(ours, request), (reference, other)] = requests;
-        assert_eq!(self.body(&request).len(), self.body(&other).len());
+        let mut lengths = requests.iter().map(|(_, request)| self.body(request).len());
+        let first = lengths.next();
+        assert!(lengths.all(|length| Some(length) == first));
         let loopback = RefCell::new(self);
         let bench = |group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, request: &_| {
             group.throughput(Throughput::Elements(1));
@@ -75,14 +76,16 @@ impl Loopback {
                 bencher.iter_custom(|count| loopback.borrow_mut().time(request, count));
             });
         };
-        compare_in_turn(
-            criterion,
-            row,
-            &mut [
-                (ours, &mut |group, id| bench(group, id, &request)),
-                (reference, &mut |group, id| bench(group, id, &other)),
-            ],
-        );
+        let mut benches = requests.map(|(name, request)| {
+            let bench = &bench;
+            (name, move |group: &mut BenchmarkGroup<'_, WallTime>, id| {
+                bench(group, id, &request)
+            })
+        });
+        let mut subjects = benches
+            .each_mut()
+            .map(|(name, bench)| -> Subject<'_> { (*name, bench) });
+        compare_in_turn(criterion, row, &mut subjects);
     }
 
     /// Measures how long the clients together take for this many requests.

@@ -1,4 +1,4 @@
-//! Row 12: reading a page by cursor, in a large workspace and in a small one.
+//! Row 12: reading a page of keys and of events by cursor, in a large workspace and in a small one.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
@@ -8,8 +8,8 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, measurement::WallTime};
 use futures_executor::block_on;
 use keywright_benches::{compare_in_turn, run, runs_once, tasks};
 use keywright_core::{
-    Caller, Config, Keywright, ListKeys, ListStart, Name, NewKey, Page, Permissions, Prefix,
-    Scheme, Workspace,
+    Caller, Config, EventPage, Keywright, ListEvents, ListKeys, ListStart, Name, NewKey, Page,
+    Permissions, Prefix, Scheme, Workspace,
 };
 use keywright_store_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -47,6 +47,12 @@ fn page(criterion: &mut Criterion) {
             ("small", &mut |group, id| {
                 small.bench(group, id, &scattered(&small.cursors));
             }),
+            ("events-large", &mut |group, id| {
+                large.bench_events(group, id, &scattered(&large.event_cursors));
+            }),
+            ("events-small", &mut |group, id| {
+                small.bench_events(group, id, &scattered(&small.event_cursors));
+            }),
         ],
     );
 }
@@ -60,11 +66,13 @@ fn scattered(cursors: &[String]) -> Vec<&String> {
         .collect()
 }
 
-/// A store with one workspace, and the cursors of all its full pages except the first.
+/// A store with one workspace, and the cursors of all its full pages except the first. Each key has
+/// one event.
 struct Filled {
     keys: Keywright,
     caller: Caller,
     cursors: Vec<String>,
+    event_cursors: Vec<String>,
     _folder: TempDir,
 }
 
@@ -80,6 +88,7 @@ impl Filled {
             keys,
             caller,
             cursors: Vec::new(),
+            event_cursors: Vec::new(),
             _folder: folder,
         };
         let mut next = filled.page(ListStart::Offset(0)).next;
@@ -87,7 +96,14 @@ impl Filled {
             next = filled.page(ListStart::After(cursor.clone())).next;
             filled.cursors.push(cursor);
         }
-        assert_eq!(filled.cursors.len(), count / PAGE as usize - 1);
+        let mut next = filled.page_of_events(None).next;
+        while let Some(cursor) = next {
+            next = filled.page_of_events(Some(cursor.clone())).next;
+            filled.event_cursors.push(cursor);
+        }
+        for cursors in [&filled.cursors, &filled.event_cursors] {
+            assert_eq!(cursors.len(), count / PAGE as usize - 1);
+        }
         filled
     }
 
@@ -106,6 +122,28 @@ impl Filled {
                 listed
             });
         });
+    }
+
+    fn bench_events(
+        &self,
+        group: &mut BenchmarkGroup<'_, WallTime>,
+        id: BenchmarkId,
+        cursors: &[&String],
+    ) {
+        let mut cursors = cursors.iter().copied().cycle();
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| {
+                let listed = self.page_of_events(cursors.next().cloned());
+                assert_eq!(listed.events.len(), 100, "a full page");
+                listed
+            });
+        });
+    }
+
+    fn page_of_events(&self, after: Option<String>) -> EventPage {
+        let mut wanted = ListEvents::new().with_limit(PAGE);
+        wanted.after = after;
+        block_on(self.keys.issuer().events(&self.caller, wanted)).unwrap()
     }
 
     fn page(&self, start: ListStart) -> Page {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use keywright_core::{Change, Environment, Reach, Status};
+use keywright_core::{Change, Environment, EventOrder, Reach, Status};
 
 /// The number under which a sequence refers to a key.
 ///
@@ -75,8 +75,8 @@ pub enum Action {
     },
     /// Sets or removes the attributes of a key, which only the host can do.
     SetAttributes {
-        /// The workspace.
-        workspace: &'static str,
+        /// An index into [`HOSTS`](crate::vocabulary::HOSTS).
+        by: usize,
         /// The key to change.
         key: Slot,
         /// The attributes, or `None` to remove them.
@@ -149,6 +149,29 @@ pub enum Action {
         /// The minimum time since the expiry, in milliseconds. `None` deletes no key because it has
         /// expired.
         expired: Option<i64>,
+    },
+    /// Lists events.
+    Events {
+        /// The caller.
+        by: Actor,
+        /// Only events of the key in this slot.
+        key: Option<Slot>,
+        /// Only events of keys of this owner.
+        owner: Option<&'static str>,
+        /// The order.
+        order: EventOrder,
+        /// The maximum number of events on a page.
+        limit: u32,
+        /// An index into the cursors that earlier lists of events returned. `None` reads the first
+        /// page. If there are no cursors yet, the call sends an invalid cursor.
+        cursor: Option<usize>,
+    },
+    /// Deletes old events.
+    PurgeEvents {
+        /// The workspace, or `None` for all of them.
+        workspace: Option<&'static str>,
+        /// The minimum time since the change, in milliseconds. An event of exactly this age stays.
+        age: i64,
     },
     /// Requests the first key of a store that is not empty.
     First,

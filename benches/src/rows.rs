@@ -276,6 +276,17 @@ pub(crate) const ROWS: &[Row] = &[
         target: Target::Time(1.5),
     },
     Row {
+        number: "12",
+        work: "read a page of 100 events by cursor, SQLite, workspace of 1,000,000 events, all pages in scattered order",
+        ours: "page/events-large",
+        reference: Reference {
+            label: "a workspace of 1,000 events",
+            name: "page/events-small",
+        },
+        second_reference: None,
+        target: Target::Time(1.5),
+    },
+    Row {
         number: "13",
         work: "first verification in a SQLite file of 10,000,000 keys, 64 tasks",
         ours: "scale/large-verify",
@@ -318,6 +329,61 @@ pub(crate) const ROWS: &[Row] = &[
         },
         second_reference: None,
         target: Target::Time(2.0),
+    },
+    Row {
+        number: "17",
+        work: "create a key with an event, SQLite, 64 tasks",
+        ours: "events-sqlite/create",
+        reference: Reference {
+            label: "without events",
+            name: "events-sqlite/create-without",
+        },
+        second_reference: None,
+        target: Target::Rate(0.7),
+    },
+    Row {
+        number: "17",
+        work: "revoke a key with an event, SQLite, 64 tasks",
+        ours: "events-sqlite/revoke",
+        reference: Reference {
+            label: "without events",
+            name: "events-sqlite/revoke-without",
+        },
+        second_reference: None,
+        target: Target::Rate(0.7),
+    },
+    Row {
+        number: "17",
+        work: "create a key with an event, Redis, 64 tasks",
+        ours: "events-redis/create",
+        reference: Reference {
+            label: "without events",
+            name: "events-redis/create-without",
+        },
+        second_reference: None,
+        target: Target::Rate(0.7),
+    },
+    Row {
+        number: "17",
+        work: "revoke a key with an event, Redis, 64 tasks",
+        ours: "events-redis/revoke",
+        reference: Reference {
+            label: "without events",
+            name: "events-redis/revoke-without",
+        },
+        second_reference: None,
+        target: Target::Rate(0.7),
+    },
+    Row {
+        number: "17",
+        work: "`POST /v1/api-keys` with an event, durable on SQLite, 64 connections",
+        ours: "create-over-http/keywright",
+        reference: Reference {
+            label: "without events",
+            name: "create-over-http/without-events",
+        },
+        second_reference: None,
+        target: Target::Rate(0.7),
     },
 ];
 

@@ -193,7 +193,7 @@ impl Written {
         let store = Arc::new(MemoryStore::new());
         let keys = library::open(&store);
         for id in [id, KeyId::from_bytes(LAST).expect("the id is valid")] {
-            block_on(store.insert(&list.matching(id), start_time())).expect("the id is new");
+            block_on(store.insert(&list.matching(id), start_time(), None)).expect("the id is new");
         }
         let first = list
             .page(&keys, ListStart::Offset(0))

@@ -12,6 +12,7 @@ use crate::{
 impl Model {
     /// Performs a step and records its expected outcome.
     pub fn apply(&mut self, step: &Step) {
+        self.calls += 1;
         let outcome = self.perform(step.process, &step.action);
         self.expected = outcome.unwrap_or_else(CallOutcome::Rejected);
         if let CallOutcome::Issued(number) | CallOutcome::Key(number) = self.expected {
@@ -49,10 +50,10 @@ impl Model {
                 None => Ok(CallOutcome::Nothing),
             },
             Action::SetAttributes {
-                workspace,
+                by,
                 key,
                 attributes,
-            } => self.set_attributes(workspace, *key, *attributes),
+            } => self.set_attributes(*by, *key, *attributes),
             Action::Revoke { by, key, reach } => match self.principal(*by) {
                 Some(principal) => self.revoke(principal, *key, *reach),
                 None => Ok(CallOutcome::Nothing),
@@ -94,6 +95,14 @@ impl Model {
                 revoked,
                 expired,
             } => Ok(self.purge(*workspace, *revoked, *expired)),
+            Action::Events {
+                by,
+                key,
+                owner,
+                order,
+                ..
+            } => self.list_events(*by, *key, *owner, *order),
+            Action::PurgeEvents { workspace, age } => Ok(self.purge_events(*workspace, *age)),
             Action::First => Ok(CallOutcome::NotFirst),
             Action::Flush => {
                 self.last_used.flush(process);

@@ -4,6 +4,7 @@ use keywright_core::Reach;
 
 use super::{
     caller::Principal,
+    event::EventKind,
     key::{Millis, Number},
     outcome::{CallOutcome, Rejection},
     state::Model,
@@ -37,6 +38,9 @@ impl Model {
         if count == 0 {
             return Err(Rejection::NotFound);
         }
+        let cascade = reach == Reach::Descendants;
+        let kind = EventKind::Revoked { cascade, count };
+        self.append(self.actor(principal), kind, number, None);
         Ok(CallOutcome::Revoked { first, count })
     }
 
@@ -56,13 +60,22 @@ impl Model {
         };
         let reached: Vec<Number> = self.keys.keys().copied().filter(is_reached).collect();
         let mut outcome = Ok(CallOutcome::RevokedAll(reached.len() as u64));
-        for (number, key) in &mut self.keys {
-            if reached.contains(number) {
-                match caller.check_covers(&key.permissions) {
-                    Ok(()) => key.revoke(self.now),
-                    // The others are revoked nevertheless.
-                    Err(rejection) => outcome = Err(rejection),
+        let kind = EventKind::Revoked {
+            cascade: false,
+            count: 1,
+        };
+        let now = self.now;
+        for number in reached {
+            let Some(key) = self.keys.get_mut(&number) else {
+                continue;
+            };
+            match caller.check_covers(&key.permissions) {
+                Ok(()) => {
+                    key.revoke(now);
+                    self.append(self.actor(principal), kind, number, None);
                 }
+                // The others are revoked nevertheless.
+                Err(rejection) => outcome = Err(rejection),
             }
         }
         outcome

@@ -2,6 +2,7 @@
 
 use super::{
     caller::{Access, Caller, Principal, earliest, split},
+    event::EventKind,
     idempotency::{Binding, Operation, Scope},
     key::{Key, Millis},
     outcome::{CallOutcome, Rejection},
@@ -28,7 +29,11 @@ impl Model {
         let access = caller.access("write")?;
         let scope = idempotency.map(|idempotency| (principal, Operation::Create, idempotency.key));
         let draft = self.draft(process, principal, &caller, new);
-        self.issue((&caller, access), scope, idempotency, into, draft)
+        let outcome = self.issue((&caller, access), scope, idempotency, into, draft)?;
+        if let CallOutcome::Issued(number) = outcome {
+            self.append(self.actor(principal), EventKind::Created, number, None);
+        }
+        Ok(outcome)
     }
 
     /// Returns the requested key if the caller may create it.
@@ -99,6 +104,7 @@ impl Model {
         if let (CallOutcome::Issued(number), Some(predecessor)) = (&outcome, predecessor)
             && let Some(old) = self.keys.get_mut(&predecessor)
         {
+            let before = old.clone();
             old.successor = Some(*number);
             old.changes += 1;
             if overlap == 0 {
@@ -107,6 +113,8 @@ impl Model {
                 let end = self.now + overlap.min(MAX_OVERLAP);
                 old.expires_at = earliest([old.expires_at, Some(end)]);
             }
+            let kind = EventKind::Rotated(*number);
+            self.append(self.actor(principal), kind, predecessor, Some(&before));
         }
         Ok(outcome)
     }

@@ -7,6 +7,7 @@ mod addresses;
 mod apply;
 mod caller;
 mod change;
+mod event;
 mod idempotency;
 mod issue;
 mod key;
@@ -17,6 +18,7 @@ mod state;
 mod update;
 
 pub use self::{
+    event::{Changes, Event, EventActor, EventKind, EventNumber, EventQuery, Request, Transition},
     key::{Key, Millis, Number},
     last_used::LastUsed,
     outcome::{CallOutcome, ListQuery, Rejection, Verdict},

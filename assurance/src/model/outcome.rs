@@ -2,7 +2,10 @@
 
 use keywright_core::{Environment, Status};
 
-use super::key::Number;
+use super::{
+    event::{EventNumber, EventQuery},
+    key::Number,
+};
 
 /// The outcome of a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +37,10 @@ pub enum CallOutcome {
     Introspected(Verdict),
     /// The call deleted this many records.
     Purged(u64),
+    /// These events match the query. The call returned one page of them.
+    Events(EventQuery, Vec<EventNumber>),
+    /// The call deleted this many events.
+    PurgedEvents(u64),
     /// The store already has keys, so no first key was created.
     NotFirst,
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     caller::{Access, Caller, Principal},
+    event::{Event, EventNumber},
     idempotency::{Binding, Scope},
     key::{Key, Millis, Number},
     last_used::LastUsed,
@@ -31,6 +32,12 @@ pub struct Model {
     pub(super) limited: [bool; PROCESSES],
     pub(super) bindings: BTreeMap<Scope, Binding>,
     pub(super) last_used: LastUsed,
+    /// The events that were not deleted.
+    pub(super) events: BTreeMap<EventNumber, Event>,
+    /// The number of events that were ever appended.
+    pub(super) appended: usize,
+    /// The number of calls that were made.
+    pub(super) calls: usize,
     /// The expected outcome of the last call.
     pub(super) expected: CallOutcome,
 }
@@ -49,6 +56,9 @@ impl Model {
             limited: [false; PROCESSES],
             bindings: BTreeMap::new(),
             last_used: LastUsed::default(),
+            events: BTreeMap::new(),
+            appended: 0,
+            calls: 0,
             expected: CallOutcome::Nothing,
         }
     }

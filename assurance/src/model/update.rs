@@ -4,11 +4,15 @@ use keywright_core::{Change, Status};
 
 use super::{
     caller::{Caller, Principal, earliest, split},
+    event::{EventActor, EventKind},
     key::{Key, Millis, Number},
     outcome::{CallOutcome, Rejection},
     state::Model,
 };
-use crate::action::{KeyChange, RequiredVersion, Slot};
+use crate::{
+    action::{KeyChange, RequiredVersion, Slot},
+    vocabulary::HOSTS,
+};
 
 impl Model {
     pub(super) fn update(
@@ -63,7 +67,7 @@ impl Model {
             expires_at,
             ..key.clone()
         };
-        Ok(self.replace(number, changed))
+        Ok(self.replace(self.actor(principal), number, changed))
     }
 
     /// Returns the new end of a key: the wanted end, or the latest that the caller can give it.
@@ -91,28 +95,29 @@ impl Model {
 
     pub(super) fn set_attributes(
         &mut self,
-        workspace: &'static str,
+        host: usize,
         slot: Slot,
         attributes: Option<&'static str>,
     ) -> Result<CallOutcome, Rejection> {
         let number = self.slots.get(&slot).ok_or(Rejection::NotFound)?;
         match self.keys.get(number) {
-            Some(key) if key.workspace == workspace && key.revoked_at.is_none() => {
+            Some(key) if key.workspace == HOSTS[host].workspace && key.revoked_at.is_none() => {
                 let changed = Key {
                     attributes,
                     ..key.clone()
                 };
-                Ok(self.replace(*number, changed))
+                Ok(self.replace(EventActor::Host(HOSTS[host].owner), *number, changed))
             }
             _ => Err(Rejection::NotFound),
         }
     }
 
     /// Replaces a key. An update that changes nothing is not a change.
-    fn replace(&mut self, number: Number, mut changed: Key) -> CallOutcome {
+    fn replace(&mut self, actor: EventActor, number: Number, mut changed: Key) -> CallOutcome {
         if self.keys.get(&number) != Some(&changed) {
             changed.changes += 1;
-            self.keys.insert(number, changed);
+            let before = self.keys.insert(number, changed);
+            self.append(actor, EventKind::Updated, number, before.as_ref());
         }
         CallOutcome::Key(number)
     }

@@ -30,7 +30,7 @@ impl<B: Backend> System<B> {
                 new,
                 idempotency,
             } => {
-                let Some(caller) = self.caller(*by) else {
+                let Some(caller) = self.caller(*by, model) else {
                     return;
                 };
                 let new = new_key(new, model);
@@ -48,7 +48,7 @@ impl<B: Backend> System<B> {
                 lifetime,
                 idempotency,
             } => {
-                let Some(caller) = self.caller(*by) else {
+                let Some(caller) = self.caller(*by, model) else {
                     return;
                 };
                 let id = self.id(*key);
@@ -66,24 +66,24 @@ impl<B: Backend> System<B> {
                 self.check_creation(process, *into, outcome, model);
             }
             Action::Update { by, key, update } => {
-                let Some(caller) = self.caller(*by) else {
+                let Some(caller) = self.caller(*by, model) else {
                     return;
                 };
                 let updated = self.update(process, &caller, *key, update, model);
                 self.check_versioned(process, updated, model);
             }
             Action::SetAttributes {
-                workspace,
+                by,
                 key,
                 attributes,
             } => {
-                let (workspace, id) = (convert::workspace(workspace), self.id(*key));
+                let caller = with_request(convert::caller(&HOSTS[*by]), model);
                 let attributes = attributes.map(convert::attributes);
-                let updated = block_on(issuer.set_attributes(&workspace, &id, attributes));
+                let updated = block_on(issuer.set_attributes(&caller, &self.id(*key), attributes));
                 self.check_versioned(process, updated, model);
             }
             Action::Revoke { by, key, reach } => {
-                let Some(caller) = self.caller(*by) else {
+                let Some(caller) = self.caller(*by, model) else {
                     return;
                 };
                 let revoked = block_on(issuer.revoke(&caller, &self.id(*key), *reach));
@@ -100,7 +100,7 @@ impl<B: Backend> System<B> {
                 by,
                 owner: wanted_owner,
             } => {
-                let Some(caller) = self.caller(*by) else {
+                let Some(caller) = self.caller(*by, model) else {
                     return;
                 };
                 let wanted_owner = wanted_owner.map(owner);
@@ -111,7 +111,7 @@ impl<B: Backend> System<B> {
                 assert_eq!(outcome, *model.expected());
             }
             Action::Find { by, key } => {
-                let Some(caller) = self.caller(*by) else {
+                let Some(caller) = self.caller(*by, model) else {
                     return;
                 };
                 let found = block_on(issuer.find(&caller, &self.id(*key)));
@@ -125,7 +125,7 @@ impl<B: Backend> System<B> {
                 limit,
                 page,
             } => {
-                let Some(caller) = self.caller(*by) else {
+                let Some(caller) = self.caller(*by, model) else {
                     return;
                 };
                 let mut wanted = keywright_core::ListKeys::new();
@@ -163,7 +163,7 @@ impl<B: Backend> System<B> {
                 from,
                 permission: required,
             } => {
-                let Some(caller) = self.caller(*by) else {
+                let Some(caller) = self.caller(*by, model) else {
                     return;
                 };
                 let token = self.token(*token);
@@ -192,6 +192,14 @@ impl<B: Backend> System<B> {
                 let purged = block_on(purged).expect("the store works");
                 assert_eq!(CallOutcome::Purged(purged), *model.expected());
             }
+            Action::Events { by, .. } => {
+                if let Some(caller) = self.caller(*by, model) {
+                    self.list_events(process, &caller, action, model);
+                }
+            }
+            Action::PurgeEvents { workspace, age } => {
+                self.purge_events(process, *workspace, *age, model);
+            }
             Action::First => {
                 let operator = convert::caller(&HOSTS[0]);
                 let first = issuer.create_first(&operator, NewKey::new(name("1")));
@@ -203,14 +211,15 @@ impl<B: Backend> System<B> {
     }
 
     /// Returns the caller of an action, or `None` if its slot is empty.
-    fn caller(&self, actor: Actor) -> Option<Caller> {
-        match actor {
-            Actor::Host(number) => Some(convert::caller(&HOSTS[number])),
+    fn caller(&self, actor: Actor, model: &Model) -> Option<Caller> {
+        let caller = match actor {
+            Actor::Host(number) => convert::caller(&HOSTS[number]),
             Actor::Key(slot) => {
                 let number = self.slots.get(&slot)?;
-                Some(self.owned[*number].caller.clone())
+                self.owned[*number].caller.clone()
             }
-        }
+        };
+        Some(with_request(caller, model))
     }
 
     /// Builds the token that a request presents.
@@ -367,6 +376,18 @@ pub(super) fn verify(
         Some(from) => block_on(verifier.verify_from(token.as_bytes(), address(from))),
         None => block_on(verifier.verify(token.as_bytes())),
     }
+}
+
+/// Returns the caller with the request that it makes.
+fn with_request(mut caller: Caller, model: &Model) -> Caller {
+    let request = model.request();
+    if let Some(number) = request.number {
+        caller = caller.with_request_id(convert::request_id(number));
+    }
+    if let Some(from) = request.from {
+        caller = caller.with_client_ip(address(from));
+    }
+    caller
 }
 
 fn new_key(new: &KeyRequest, model: &Model) -> NewKey {

@@ -136,6 +136,7 @@ impl<B: Backend> System<B> {
             self.catch_up(process);
             for workspace in WORKSPACES {
                 self.check_workspace(process, workspace, model);
+                self.check_events(process, workspace, model);
             }
         }
         let addresses = ADDRESSES.map(Some).into_iter().chain([None]);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use keywright_core::{
     AllowedIps, Attributes, Caller, Environment, KeyId, Metadata, Name, Owner, Permission,
-    Permissions, Prefix, Secret, Timestamp, Token, TokenRef, Workspace,
+    Permissions, Prefix, RequestId, Secret, Timestamp, Token, TokenRef, Workspace,
 };
 
 use crate::vocabulary::{Host, PREFIX};
@@ -51,6 +51,10 @@ pub(super) fn allowed_ips(text: &str) -> AllowedIps {
 
 pub(super) fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
+}
+
+pub(super) fn request_id(number: usize) -> RequestId {
+    RequestId::parse(&format!("request-{number}")).expect("an id")
 }
 
 pub(super) fn caller(host: &Host) -> Caller {

@@ -13,6 +13,9 @@ use super::{
 /// How long to wait for a change to propagate before the test fails.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The workspace of the marker.
+pub(super) const MARKER: &str = "marker";
+
 /// The first key of the store. No sequence refers to it. Its name counts how often a process had to
 /// catch up with the other process.
 pub(super) struct Marker {
@@ -24,7 +27,7 @@ pub(super) struct Marker {
 
 impl Marker {
     pub(super) fn create(process: &Process) -> Self {
-        let caller = Caller::new(workspace("marker"), Permissions::all());
+        let caller = Caller::new(workspace(MARKER), Permissions::all());
         let first = process
             .keys()
             .issuer()

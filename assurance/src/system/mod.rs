@@ -5,6 +5,7 @@ mod backend;
 mod calls;
 mod check;
 mod convert;
+mod events;
 mod marker;
 mod memory;
 mod process;

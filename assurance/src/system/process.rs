@@ -1,6 +1,6 @@
 //! A process that has the store open.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_executor::block_on;
 use keywright_core::{Argon2Params, Config, Keywright, Scheme, store::KeyStore};
@@ -74,6 +74,8 @@ impl Open {
     ) -> Self {
         let mut config = Config::new(prefix())
             .with_clock(clock.clone())
+            // Sequences delete events explicitly.
+            .with_event_retention(Duration::MAX)
             .with_entropy(entropy.clone());
         config = if argon2 {
             // The cheapest parameters that Argon2 accepts, and a cache so small that it evicts

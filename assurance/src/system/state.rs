@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Issued, KeyId,
+    Caller, EventId, EventPosition, Issued, KeyId,
     store::{Credential, Record},
 };
 
 use super::{backend::Backend, convert, marker::Marker, process::Process};
 use crate::{
     action::Slot,
-    inputs::{ManualClock, SequentialEntropy},
-    model::{ListQuery, Number},
-    vocabulary::PROCESSES,
+    inputs::{ManualClock, SequentialEntropy, start_time},
+    model::{EventQuery, ListQuery, Number},
+    vocabulary::{PROCESSES, WORKSPACES},
 };
 
 /// A key, as its owner keeps it.
@@ -44,6 +44,13 @@ pub(super) struct ListCursor {
     pub(super) text: String,
 }
 
+/// A cursor that a list of events returned.
+pub(super) struct EventCursor {
+    pub(super) query: EventQuery,
+    pub(super) after: EventId,
+    pub(super) text: String,
+}
+
 /// The system under test: two processes over one store.
 #[expect(missing_debug_implementations, reason = "it holds tokens")]
 pub struct System<B> {
@@ -55,6 +62,11 @@ pub struct System<B> {
     pub(super) owned: Vec<OwnedKey>,
     pub(super) slots: BTreeMap<Slot, Number>,
     pub(super) cursors: Vec<ListCursor>,
+    pub(super) event_cursors: Vec<EventCursor>,
+    /// The ids of all events that were ever appended, by their numbers.
+    pub(super) event_ids: Vec<EventId>,
+    /// The position of a reader of the events of each workspace.
+    pub(super) positions: [EventPosition; WORKSPACES.len()],
 }
 
 impl<B: Backend> System<B> {
@@ -73,6 +85,9 @@ impl<B: Backend> System<B> {
             owned: Vec::new(),
             slots: BTreeMap::new(),
             cursors: Vec::new(),
+            event_cursors: Vec::new(),
+            event_ids: Vec::new(),
+            positions: WORKSPACES.map(|_| EventPosition::since(start_time())),
         }
     }
 

@@ -39,6 +39,7 @@ impl<B: Backend> System<B> {
             Action::Wait(_) => self.clock.set(model.now()),
             action => self.call(step.process, action, model),
         }
+        self.check_new_events(step.process, model);
         if is_change(&step.action) {
             self.processes[1 - step.process].behind = true;
         }
@@ -55,10 +56,12 @@ const fn is_change(action: &Action) -> bool {
         | Action::Revoke { .. }
         | Action::RevokeAll { .. }
         | Action::Purge { .. }
+        | Action::PurgeEvents { .. }
         | Action::Flush
         | Action::Reopen { .. } => true,
         Action::Find { .. }
         | Action::List { .. }
+        | Action::Events { .. }
         | Action::Verify { .. }
         | Action::Introspect { .. }
         | Action::First

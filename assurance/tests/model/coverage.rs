@@ -8,7 +8,7 @@ use keywright_assurance::{
     model::{CallOutcome, Model, Verdict},
     vocabulary::{DAY, HOSTS, MAX_LIFETIME},
 };
-use keywright_core::{Change, Reach, Status};
+use keywright_core::{Change, Environment, EventOrder, Reach, Status};
 use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::TestRunner,
@@ -21,7 +21,7 @@ use crate::{Reference, STEPS};
 const MINIMUM: u32 = 5;
 
 /// The outcomes of each call, and details of successful calls that [`details`] names.
-const CALLS: [(&str, &[&str]); 12] = [
+const CALLS: [(&str, &[&str]); 14] = [
     (
         "Create",
         &[
@@ -159,6 +159,30 @@ const CALLS: [(&str, &[&str]); 12] = [
         "Purge",
         &["None", "Some", "kept for a child", "not revoked"],
     ),
+    (
+        "Events",
+        &[
+            "Events",
+            "CallerInactive",
+            "NotPermitted",
+            "created",
+            "updated",
+            "rotated",
+            "revoked",
+            "events of a key",
+            "events of a deleted key",
+            "events of an owner",
+            "events of own keys",
+            "nothing of another owner",
+            "only events of test keys",
+            "oldest first",
+            "a later page",
+        ],
+    ),
+    (
+        "PurgeEvents",
+        &["None", "Some", "some of a workspace", "recent events stay"],
+    ),
     ("Reopen", &["Nothing"]),
 ];
 
@@ -277,6 +301,45 @@ fn details(before: &Model, step: &Step, model: &Model) -> Vec<String> {
                 own && owner.is_some_and(|owner| owner_of(before, *by) != Some(owner)),
                 "nothing of another owner",
             );
+        }
+        (Action::Events { by, cursor, .. }, CallOutcome::Events(query, shown)) => {
+            let events: Vec<_> = shown
+                .iter()
+                .filter_map(|number| model.event(*number))
+                .collect();
+            let some = !events.is_empty();
+            let own = only_own(before, *by, "read");
+            let has = |kind: &str| events.iter().any(|event| variant_name(&event.kind) == kind);
+            note(has("Created"), "created");
+            note(has("Updated"), "updated");
+            note(has("Rotated"), "rotated");
+            note(has("Revoked"), "revoked");
+            note(some && query.key.is_some(), "events of a key");
+            let is_deleted =
+                |number: Option<usize>| number.is_some_and(|number| model.key(number).is_none());
+            note(
+                some && query.key.is_some_and(is_deleted),
+                "events of a deleted key",
+            );
+            note(some && query.owner.is_some(), "events of an owner");
+            note(some && own, "events of own keys");
+            note(
+                own && owner_of(before, *by) != query.owner,
+                "nothing of another owner",
+            );
+            note(
+                some && query.environment == Environment::Test,
+                "only events of test keys",
+            );
+            note(
+                some && query.order == EventOrder::OldestFirst,
+                "oldest first",
+            );
+            note(some && cursor.is_some(), "a later page");
+        }
+        (Action::PurgeEvents { workspace, .. }, CallOutcome::PurgedEvents(1..)) => {
+            note(workspace.is_some(), "some of a workspace");
+            note(model.events().next().is_some(), "recent events stay");
         }
         (Action::Verify { token, .. }, CallOutcome::Verified(Verdict::Accepted(_))) => {
             let key = key_of(token.slot()).expect("the token was accepted");
@@ -404,9 +467,9 @@ fn kind(step: &Step, outcome: &CallOutcome) -> (String, String) {
         CallOutcome::Verified(verdict) | CallOutcome::Introspected(verdict) => {
             variant_name(verdict)
         }
-        CallOutcome::Purged(count) | CallOutcome::RevokedAll(count) => {
-            if *count > 0 { "Some" } else { "None" }.to_owned()
-        }
+        CallOutcome::Purged(count)
+        | CallOutcome::PurgedEvents(count)
+        | CallOutcome::RevokedAll(count) => if *count > 0 { "Some" } else { "None" }.to_owned(),
         CallOutcome::Revoked { count, .. } => if *count > 1 { "Several" } else { "One" }.to_owned(),
         other => variant_name(other),
     };

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The number of steps in a sequence.
-const STEPS: std::ops::Range<usize> = 25..70;
+const STEPS: std::ops::Range<usize> = 25..80;
 
 #[test]
 fn the_memory_store_agrees_with_the_model() {

@@ -12,7 +12,10 @@ use std::{
 };
 
 use keywright_assurance::canary::{Canaries, hex, secret_of};
-use keywright_core::{Attributes, Config, Key, KeyId, Keywright, Token, TokenRef, store::KeyStore};
+use keywright_core::{
+    Attributes, Caller, Config, Environment, Event, EventId, Key, KeyId, KeyUpdate, Keywright,
+    ListEvents, Metadata, Token, TokenRef, Workspace, store::KeyStore,
+};
 use keywright_store_sqlite::SqliteStore;
 use pollster::block_on;
 
@@ -23,6 +26,9 @@ use crate::{
     response::RawResponse,
     server::{Server, folder, program, request},
 };
+
+/// Metadata that no response, log or event of these tests should contain.
+const METADATA: &str = r#"{"note":"metadata-of-a-customer-7f3a9c"}"#;
 
 const BASE: &str = "/v1/api-keys";
 
@@ -313,7 +319,8 @@ fn the_attributes_of_keys_are_in_no_response_and_in_no_log() {
     let Key { id, workspace, .. } = find(&first);
     let attributes = Attributes::parse(ATTRIBUTES).unwrap();
     let issuer = keys.issuer();
-    block_on(issuer.set_attributes(&workspace, &id, Some(attributes.clone()))).unwrap();
+    let operator = Caller::operator(workspace.clone());
+    block_on(issuer.set_attributes(&operator, &id, Some(attributes.clone()))).unwrap();
     // The server notices the change within the bound of the store, and then the key creates others.
     let mut inherited = None;
     while inherited.is_none() {
@@ -328,6 +335,41 @@ fn the_attributes_of_keys_are_in_no_response_and_in_no_log() {
     assert_eq!(find(&token).attributes, Some(attributes));
     canaries.assert_absent("a response", server.responses());
     canaries.assert_absent("the log", server.log());
+    canaries.add("the metadata", METADATA.as_bytes());
+    let update = KeyUpdate::new().with_metadata(Metadata::parse(METADATA).unwrap());
+    let third = KeyId::parse(&id_of(&token)).unwrap();
+    block_on(issuer.update(&operator, &third, &update)).unwrap();
+    let events = block_on(events(&*store, &workspace));
+    let kinds = ["created", "updated", "rotated", "revoked"];
+    for kind in kinds.map(|kind| format!("api_key.{kind}")) {
+        assert!(
+            events.iter().any(|event| event.kind.as_str() == kind),
+            "{kind}"
+        );
+    }
+    let changes = || events.iter().map(|event| &event.changes);
+    assert!(
+        changes().any(|changes| changes.attributes) && changes().any(|changes| changes.metadata)
+    );
+    canaries.assert_absent("an event", format!("{events:?}"));
+    canaries.assert_absent("an event", serde_json::to_string(&events).unwrap());
+}
+
+/// Reads all events of a workspace.
+async fn events(store: &dyn KeyStore, workspace: &Workspace) -> Vec<Event> {
+    let mut list = ListEvents::<EventId>::new();
+    let mut events = Vec::new();
+    loop {
+        let page = store
+            .events(workspace, Environment::Live, &list)
+            .await
+            .unwrap();
+        events.extend(page.events);
+        list.after = page.next;
+        if list.after.is_none() {
+            return events;
+        }
+    }
 }
 
 /// Only `keys create` and `keys rotate` print a token, and they print nothing else on standard

@@ -5,19 +5,20 @@ use std::{io, sync::Arc, time::Duration};
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use keywright_core::{
-    Action, AllowedIps, Argon2Params, Attributes, Caller, Change, Denied, Environment, Expiry,
-    IdempotencyKey, Introspection, IntrospectionRequest, IssueError, IssueOutcome, Issued, Key,
-    KeyId, KeyUpdate, ListKeys, ListStart, MemoryStore, Metadata, Minted, Name, NewRotation,
-    OpenError, OsEntropy, Owner, Page, Pepper, PepperId, Permission, Permissions, Prefix, Reach,
-    Revocation, Scheme, Secret, Status, SystemClock, Timestamp, Token, TokenRef, Undecided,
-    VerifyError, VersionedKey, Workspace,
+    Action, AllowedIps, Argon2Params, Attributes, Caller, Change, Denied, Environment, EventId,
+    EventOrder, EventPosition, Expiry, IdempotencyKey, Introspection, IntrospectionRequest,
+    IssueError, IssueOutcome, Issued, Key, KeyId, KeyUpdate, ListEvents, ListKeys, ListStart,
+    MemoryStore, Metadata, Minted, Name, NewRotation, OpenError, OsEntropy, Owner, Page, Pepper,
+    PepperId, Permission, Permissions, Prefix, Reach, RequestId, Revocation, Scheme, Secret,
+    Status, SystemClock, Timestamp, Token, TokenRef, Undecided, VerifyError, VersionedKey,
+    Workspace,
     error::{
         AllowedIpsError, AttributesError, HashError, MetadataError, NameError, PepperError,
         PermissionError, RandomError, TokenError,
     },
     store::{
-        Credential, Durability, JoinOnDrop, KeyStore, Lease, Purge, Reservation, Reserved, Retire,
-        Rotation, Settings, StoreError, StoreErrorKind, StoredHash,
+        Credential, Durability, JoinOnDrop, KeyStore, Lease, Purge, PurgeEvents, Reservation,
+        Reserved, Retire, Rotation, Settings, StoreError, StoreErrorKind, StoredHash,
     },
 };
 use keywright_http_tower::{
@@ -76,6 +77,7 @@ fn no_type_of_the_library_prints_a_secret() {
         ));
         print_all!(printed; introspection.unwrap());
     }
+    events(&mut printed, &fixture);
     errors(&mut printed, key);
     let modules = [
         include_str!("../../../crates/core/src/lib.rs"),
@@ -87,7 +89,8 @@ fn no_type_of_the_library_prints_a_secret() {
         .flat_map(|module| printed.missing("keywright_core", module))
         .collect();
     // These are traits, not types.
-    let traits = ["Entropy", "Clock", "KeyStore"].map(|name| format!("keywright_core::{name}"));
+    let traits =
+        ["Observer", "Entropy", "Clock", "KeyStore"].map(|name| format!("keywright_core::{name}"));
     assert_eq!(missing, traits, "these public types are not tested");
     fixture
         .canaries
@@ -119,6 +122,22 @@ fn values(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
         Rotation::new(id, 1, Retire::Now, record), lease, lease.stamp(&id),
         Introspection::Valid(key.clone()), JoinOnDrop::new(std::thread::spawn(|| ())),
         block_on(fixture.keys.issuer().list(&fixture.operator, ListKeys::new())).unwrap(),
+    );
+}
+
+/// Prints the event of the creation of a key, and what it consists of.
+fn events(printed: &mut Printed, fixture: &Fixture) {
+    let issuer = fixture.keys.issuer();
+    let page = block_on(issuer.events(&fixture.operator, ListEvents::new())).unwrap();
+    let event = page.events.first().unwrap();
+    let report = block_on(issuer.report(&fixture.operator, None)).unwrap();
+    print_all!(*printed;
+        page, event, event.id, event.kind, event.actor, event.changes,
+        event.changes.name.as_ref().unwrap(), RequestId::parse("r").unwrap(), EventOrder::OldestFirst,
+        EventPosition::since(event.created_at()), ListEvents::<String>::new(),
+        PurgeEvents::new(event.created_at(), 1), report, report.never_used,
+        EventId::parse("").unwrap_err(), EventPosition::parse("").unwrap_err(),
+        RequestId::parse("").unwrap_err(),
     );
 }
 

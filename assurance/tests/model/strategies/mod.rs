@@ -1,5 +1,6 @@
 //! The strategies that generate sequences of actions.
 
+mod events;
 mod update;
 
 use keywright_assurance::{
@@ -19,7 +20,10 @@ use proptest::{
     sample::select,
 };
 
-use self::update::{move_expiry, pause, resume, rotated, update};
+use self::{
+    events::{events, events_of_a_deleted_key, purge_events},
+    update::{move_expiry, pause, resume, rotated, update},
+};
 
 /// Generates a step that follows these steps.
 ///
@@ -67,6 +71,7 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
         taken: model.slots().collect(),
         active: with_status(model, Status::Active),
         paused: with_status(model, Status::Disabled),
+        deleted: deleted(model),
     };
     let process = prop_oneof![14 => Just(0), 1 => 1..PROCESSES];
     // Without a key, most other actions do nothing.
@@ -74,13 +79,16 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
     let (purges, days) = purge_weights(model);
     let receivers = receivers(model);
     let cascades = if receivers.is_empty() { 1 } else { 150 };
+    let parents = parents(model);
+    let revocations = if parents.is_empty() { 1 } else { 6 };
     let rotated = rotated(model);
     let moves = if rotated.is_empty() { 1 } else { 3 };
     let resumes = if slots.paused.is_empty() { 1 } else { 3 };
+    let deleted = if slots.deleted.is_empty() { 1 } else { 6 };
     let action = prop_oneof![
         creations => create(&slots),
         7 => rotate(&slots),
-        2 => rotate_by_key(&slots),
+        5 => rotate_by_key(&slots),
         4 => rotate_itself(&slots),
         10 => update(&slots),
         2 => pause(&slots),
@@ -89,6 +97,7 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
         1 => set_attributes(&slots),
         2 => revoke(&slots),
         2 => revoke_all(&slots),
+        revocations => revoke_parent(parents),
         cascades => revoke_receiver(receivers),
         3 => find(&slots),
         5 => list(&slots),
@@ -99,6 +108,9 @@ fn new_step(model: &Model) -> BoxedStrategy<Step> {
         1 => Just(Action::Flush),
         purges => purge(),
         4 => reopen(),
+        5 => events(&slots),
+        deleted => events_of_a_deleted_key(&slots),
+        1 => purge_events(),
     ];
     // Rarely, because the outcome is always the same.
     let action = prop_oneof![60 => action, 1 => Just(Action::First)];
@@ -115,12 +127,12 @@ fn purge_weights(model: &Model) -> (u32, u32) {
     let is_old = |key: &Key| is_past(key.revoked_at) || is_past(key.expires_at);
     let parents = || model.keys().filter_map(|key| model.key(key.parent?));
     let purges = match (parents().any(is_old), model.keys().any(is_old)) {
-        (true, _) => 150,
+        (true, _) => 200,
         (false, true) => 10,
         (false, false) => 1,
     };
     let is_soon_old = parents().any(|key| is_revoked(key) && !is_old(key));
-    (purges, if is_soon_old { 60 } else { 1 })
+    (purges, if is_soon_old { 90 } else { 1 })
 }
 
 /// The slots that hold keys.
@@ -130,6 +142,8 @@ struct Slots {
     active: Vec<Slot>,
     /// Those of paused keys. Keys are paused for a short time, so calls on them are rare otherwise.
     paused: Vec<Slot>,
+    /// Those of keys whose records were deleted.
+    deleted: Vec<Slot>,
 }
 
 /// Returns the slots of keys with this status.
@@ -139,6 +153,15 @@ fn with_status(model: &Model, status: Status) -> Vec<Slot> {
         key.is_some_and(|key| key.status(model.now()) == status)
     };
     model.slots().filter(has_status).collect()
+}
+
+/// Returns the slots of keys whose records were deleted.
+fn deleted(model: &Model) -> Vec<Slot> {
+    let is_deleted = |slot: &Slot| {
+        let number = model.number(*slot);
+        number.is_some_and(|number| model.key(number).is_none())
+    };
+    model.slots().filter(is_deleted).collect()
 }
 
 impl Slots {
@@ -255,14 +278,12 @@ fn rotate_itself(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
 }
 
 fn set_attributes(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
-    let workspace = prop_oneof![4 => Just(WORKSPACES[0]), 1 => Just(WORKSPACES[1])];
+    let by = prop_oneof![4 => Just(0), 1 => 1..HOSTS.len()];
     let attributes = option::weighted(0.7, select(&ATTRIBUTES[..]));
-    (workspace, slots.key(), attributes).prop_map(|(workspace, key, attributes)| {
-        Action::SetAttributes {
-            workspace,
-            key,
-            attributes,
-        }
+    (by, slots.key(), attributes).prop_map(|(by, key, attributes)| Action::SetAttributes {
+        by,
+        key,
+        attributes,
     })
 }
 
@@ -317,6 +338,31 @@ fn revoke(slots: &Slots) -> impl Strategy<Value = Action> + use<> {
     let itself = slots.key().prop_map(|key| (Actor::Key(key), key));
     let call = prop_oneof![4 => (slots.actor(), slots.key()), 1 => itself];
     (call, reach).prop_map(|((by, key), reach)| Action::Revoke { by, key, reach })
+}
+
+/// Revokes one of these keys alone, or any key if there are none.
+fn revoke_parent(parents: Vec<Slot>) -> impl Strategy<Value = Action> + use<> {
+    one_of(&parents).prop_map(|key| Action::Revoke {
+        by: Actor::Host(0),
+        key,
+        reach: Reach::Key,
+    })
+}
+
+/// Returns the slots of keys that have created others and are not revoked. Without this, few purges
+/// would keep a key only because it has a child.
+fn parents(model: &Model) -> Vec<Slot> {
+    let is_parent = |number: Number| {
+        let created = |key: &Key| key.parent == Some(number) && key.revoked_at.is_none();
+        model
+            .key(number)
+            .is_some_and(|key| key.revoked_at.is_none())
+            && model.keys().any(created)
+    };
+    let slots = model.slots();
+    slots
+        .filter(|slot| model.number(*slot).is_some_and(is_parent))
+        .collect()
 }
 
 /// Revokes one of these keys with its descendants, or any key if there are none.

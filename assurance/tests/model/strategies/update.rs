@@ -41,7 +41,7 @@ fn settings(probability: f64) -> BoxedStrategy<KeyChange> {
         option::weighted(probability, prop_oneof![2 => Just(false), 1 => Just(true)]),
         change(
             probability,
-            prop_oneof![1 => select(&[0, -HOUR][..]), 6 => duration()],
+            prop_oneof![1 => select(&[0, -HOUR][..]), 4 => duration()],
         ),
         change(probability, select(&ALLOWED_IPS[..])),
     );
