@@ -28,7 +28,3 @@ pub(crate) const MAX_FORWARDED_LENGTH: usize = 4096;
 
 /// The maximum number of entity tags in `If-Match`. The endpoint may read the key once for each.
 pub(crate) const MAX_ENTITY_TAGS: usize = 16;
-
-/// The maximum length of a client's request id, in bytes. It is shorter than the secret of a token,
-/// which some client will send as its request id.
-pub(crate) const MAX_REQUEST_ID_LENGTH: usize = 40;

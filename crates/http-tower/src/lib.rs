@@ -1,6 +1,7 @@
 //! API keys over HTTP, as [tower] services for any server.
 //!
-//! [`ApiKeys`] serves the endpoints that create, list, update, revoke, rotate and verify keys.
+//! [`ApiKeys`] serves the endpoints that create, list, update, revoke, rotate and verify keys, and
+//! those that list the events of these changes and report the keys that deserve attention.
 //! [`AuthLayer`] guards the routes of the host. Both depend on `http`, `http-body` and the traits
 //! of tower, and on no framework: axum, hyper and tonic use them without an adapter.
 //!
@@ -25,8 +26,8 @@
 //! which the host sets or [`ClientIpLayer`] derives behind proxies.
 //!
 //! The folder `examples/` contains complete services: on axum, on plain hyper, behind the host's
-//! own sessions, for an organisation with admins and members, as a gateway, and for gRPC
-//! ([`AuthLayer::for_grpc`]).
+//! own sessions, for an organisation with admins and members, as a gateway, for gRPC
+//! ([`AuthLayer::for_grpc`]), and with signed webhooks about each change.
 //!
 //! # Features
 //!
@@ -73,5 +74,5 @@ pub use crate::{
     error::{error_response, issue_error_response},
     future::ResponseFuture,
     request_id::{HEADER as REQUEST_ID, request_id},
-    views::{IntrospectionView, IssuedJson, KeyPageView, KeyView},
+    views::{EventPageView, IntrospectionView, IssuedJson, KeyPageView, KeyView, ReportView},
 };

@@ -9,8 +9,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-
-use crate::bounds::MAX_REQUEST_ID_LENGTH;
+use keywright_core::RequestId;
 
 /// The header that carries the id of a request, in requests and responses: `X-Request-Id`.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -21,16 +20,25 @@ pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 pub fn request_id(headers: &HeaderMap) -> HeaderValue {
     headers
         .get(HEADER)
-        .filter(|id| is_safe(id.as_bytes()))
+        .filter(|id| parse(id).is_some())
         .cloned()
         .unwrap_or_else(generate)
 }
 
-fn is_safe(id: &[u8]) -> bool {
-    (1..=MAX_REQUEST_ID_LENGTH).contains(&id.len())
-        && id
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
+/// Writes the id of a request into its headers, so that everything that handles the request uses
+/// the same id: the event of a change, the response, and the host's own handler.
+pub(crate) fn assign(headers: &mut HeaderMap) {
+    let id = request_id(headers);
+    headers.insert(HEADER, id);
+}
+
+/// Returns the id of a request to which [`assign`] has given one.
+pub(crate) fn assigned(headers: &HeaderMap) -> Option<RequestId> {
+    headers.get(HEADER).and_then(parse)
+}
+
+fn parse(id: &HeaderValue) -> Option<RequestId> {
+    RequestId::parse(id.to_str().ok()?).ok()
 }
 
 /// Returns an id that is unique in this process and, because the hash has a random key, very likely

@@ -59,7 +59,7 @@ pub enum IssueError {
     /// The cursor is malformed, or belongs to another list.
     #[error("cursor does not belong to this list")]
     Cursor,
-    /// The store has no event log.
+    /// The store has no event log, or [the retention](crate::Config::with_event_retention) is zero.
     #[error("the store keeps no events")]
     NoEventLog,
     /// The idempotency key was already used for another request.

@@ -140,7 +140,7 @@ impl Issuer {
     }
 
     fn check_event_log(&self) -> Result<(), IssueError> {
-        if self.verifier.store().keeps_events() {
+        if self.recorder.writes {
             Ok(())
         } else {
             Err(IssueError::NoEventLog)

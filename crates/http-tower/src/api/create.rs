@@ -29,7 +29,6 @@ pub(super) async fn handle(
         None => issuer.create(&caller, new).await.map(IssueOutcome::Issued),
     };
     let outcome = outcome.map_err(|error| context.to_api_error(&error))?;
-    issuance::log(&outcome, "API key created");
     issuance::respond(&outcome, context)
 }
 

@@ -1,4 +1,4 @@
-//! The common parts of create and rotate: idempotency key, log line, and response with the token.
+//! The common parts of create and rotate: idempotency key, and response with the token.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use keywright_core::{IdempotencyKey, IssueOutcome};
@@ -33,14 +33,6 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyK
             "invalid_idempotency_key",
             "Idempotency-Key must be given once, as 1 to 255 visible ASCII characters",
         )),
-    }
-}
-
-/// Logs `message` with the issued key. A repeated request issues none.
-pub(super) fn log(outcome: &IssueOutcome, message: &'static str) {
-    if let IssueOutcome::Issued(issued) = outcome {
-        let key = &issued.key;
-        tracing::info!(key = %key.id, workspace = %key.workspace, "{message}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! `GET /`: lists keys.
 
 use http::{StatusCode, request::Parts};
-use keywright_core::{Action, ListKeys, ListStart, Owner, Status};
+use keywright_core::{Action, ListKeys, ListStart, Status};
 
 use super::{
     context::Context,
@@ -36,10 +36,7 @@ pub(super) fn parse(query: Option<&str>) -> Result<ListKeys, ApiError> {
                 }
                 page = Some(number);
             }
-            "limit" => {
-                let limit = query::number(value, ListKeys::MAX_LIMIT);
-                request.limit = limit.ok_or("limit must be a whole number from 1 to 100")?;
-            }
+            "limit" => request.limit = query::limit(value)?,
             "search" if value.chars().nth(MAX_SEARCH_LENGTH).is_some() => {
                 return Err("search must be at most 1024 characters");
             }
@@ -53,10 +50,7 @@ pub(super) fn parse(query: Option<&str>) -> Result<ListKeys, ApiError> {
                 let message = "status must be active, disabled, expired or revoked";
                 request.status = Some(status.ok_or(message)?);
             }
-            "owner" => {
-                let message = "owner must be 1 to 128 visible ASCII characters";
-                request.owner = Some(Owner::parse(value).map_err(|_| message)?);
-            }
+            "owner" => request.owner = Some(query::owner(value)?),
             "cursor" if page.is_some() => return Err("cursor cannot be given with page"),
             "cursor" => request.start = ListStart::After(value.into()),
             _ => return Err(UNKNOWN),

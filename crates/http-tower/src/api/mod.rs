@@ -4,6 +4,7 @@ mod body;
 mod context;
 mod create;
 mod etag;
+mod events;
 mod fields;
 mod get;
 mod issuance;
@@ -13,6 +14,7 @@ mod mount;
 #[cfg(feature = "openapi")]
 mod openapi_test;
 mod query;
+mod report;
 mod response;
 mod revoke;
 mod rotate;

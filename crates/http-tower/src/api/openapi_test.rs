@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::{
     context::Target,
-    create,
+    create, events,
     fields::FIELDS_READ,
-    list, query, revoke, rotate,
+    list, query, report, revoke, rotate,
     router::{self, Route},
     update, verify,
 };
@@ -66,6 +66,8 @@ fn queries_have_exactly_the_parameters_that_are_read() {
     let expected = [
         vec![],
         list::PARAMETERS.to_vec(),
+        events::PARAMETERS.to_vec(),
+        report::PARAMETERS.to_vec(),
         revoke::PARAMETERS.to_vec(),
     ];
     assert_eq!(queries, BTreeSet::from(expected));
@@ -73,6 +75,14 @@ fn queries_have_exactly_the_parameters_that_are_read() {
     let is_unknown = |error: ApiError| format!("{error:?}").contains(query::UNKNOWN);
     for name in list::PARAMETERS {
         let result = list::parse(Some(&format!("{name}=")));
+        assert!(!result.is_err_and(is_unknown), "{name}");
+    }
+    for name in events::PARAMETERS {
+        let result = events::parse(Some(&format!("{name}=")));
+        assert!(!result.is_err_and(is_unknown), "{name}");
+    }
+    for name in report::PARAMETERS {
+        let result = report::parse(Some(&format!("{name}=")));
         assert!(!result.is_err_and(is_unknown), "{name}");
     }
     for name in revoke::PARAMETERS {
@@ -89,6 +99,8 @@ fn paths_are_the_routes_and_have_their_methods() {
     let routes = [
         Route::Keys,
         Route::Verify,
+        Route::Events,
+        Route::Report,
         Route::Key(id),
         Route::Key(Target::Itself),
         Route::Rotate(id),
@@ -103,6 +115,8 @@ fn paths_are_the_routes_and_have_their_methods() {
         let path = match route {
             Route::Keys => "/",
             Route::Verify => "/verify",
+            Route::Events => "/events",
+            Route::Report => "/report",
             Route::Key(Target::Key(_)) => "/{id}",
             Route::Key(Target::Itself) => "/self",
             Route::Rotate(Target::Key(_)) => "/{id}/rotate",

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use keywright_core::{ListEvents, ListKeys, Owner};
+
 use crate::{
     bounds::MAX_QUERY_PARAMETERS,
     error::{ApiError, FieldError},
@@ -74,6 +76,18 @@ fn is_utf8(query: &str) -> bool {
         rest = after;
     }
     std::str::from_utf8(&decoded).is_ok()
+}
+
+/// Parses the `limit` of a page, of keys or of events.
+pub(super) fn limit(text: &str) -> Result<u32, &'static str> {
+    const MAX: u32 = ListKeys::MAX_LIMIT;
+    const { assert!(MAX == 100 && ListEvents::MAX_LIMIT == MAX) };
+    number(text, MAX).ok_or("limit must be a whole number from 1 to 100")
+}
+
+/// Parses the `owner` of keys.
+pub(super) fn owner(text: &str) -> Result<Owner, &'static str> {
+    Owner::parse(text).map_err(|_| "owner must be 1 to 128 visible ASCII characters")
 }
 
 /// Parses a boolean, as JSON, Python or C writes it.

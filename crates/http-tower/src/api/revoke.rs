@@ -30,9 +30,7 @@ pub(super) async fn handle(
     reject_fields(fields)?;
     let revocation = context.issuer.revoke(&caller, &id, reach).await;
     let revocation = revocation.map_err(|error| context.to_api_error(&error))?;
-    let count = revocation.count;
-    tracing::info!(key = %id, workspace = %caller.workspace(), count, "API key revoked");
-    let count = matches!(reach, Reach::Descendants).then_some(count);
+    let count = matches!(reach, Reach::Descendants).then_some(revocation.count);
     json(StatusCode::OK, &RevocationView::new(count))
 }
 

@@ -39,7 +39,6 @@ pub(super) async fn handle(
             .map(IssueOutcome::Issued),
     };
     let outcome = outcome.map_err(|error| context.to_api_error(&error))?;
-    issuance::log(&outcome, "API key rotated");
     issuance::respond(&outcome, context)
 }
 

@@ -7,7 +7,7 @@ use keywright_core::KeyId;
 use super::{
     body::RequestBody,
     context::{Context, Target},
-    create, get, list,
+    create, events, get, list, report,
     response::ApiResult,
     revoke, rotate, update, verify,
 };
@@ -20,6 +20,10 @@ pub(super) enum Route {
     Keys,
     /// `/verify`
     Verify,
+    /// `/events`
+    Events,
+    /// `/report`
+    Report,
     /// `/{id}` or `/self`
     Key(Target),
     /// `/{id}/rotate` or `/self/rotate`
@@ -27,9 +31,11 @@ pub(super) enum Route {
 }
 
 /// The paths of all routes, as templates.
-pub(super) const TEMPLATES: [&str; 6] = [
+pub(super) const TEMPLATES: [&str; 8] = [
     "",
     "/verify",
+    "/events",
+    "/report",
     "/self",
     "/self/rotate",
     "/{id}",
@@ -42,6 +48,8 @@ impl Route {
         match path {
             "" | "/" => return Some(Self::Keys),
             "/verify" => return Some(Self::Verify),
+            "/events" => return Some(Self::Events),
+            "/report" => return Some(Self::Report),
             _ => {}
         }
         let path = path.strip_prefix('/')?;
@@ -60,6 +68,7 @@ impl Route {
     pub(super) const fn allow(self) -> &'static str {
         match self {
             Self::Keys => "GET, HEAD, POST, OPTIONS",
+            Self::Events | Self::Report => "GET, HEAD, OPTIONS",
             Self::Verify | Self::Rotate(_) => "POST, OPTIONS",
             Self::Key(Target::Key(_)) => "GET, HEAD, PATCH, DELETE, OPTIONS",
             Self::Key(Target::Itself) => "GET, HEAD, DELETE, OPTIONS",
@@ -87,6 +96,12 @@ pub(super) async fn dispatch(
         }
         (Route::Verify, &Method::POST) => {
             operation("verify", None, verify::handle(context, parts, body)).await
+        }
+        (Route::Events, &(Method::GET | Method::HEAD)) => {
+            operation("events", None, events::handle(context, parts)).await
+        }
+        (Route::Report, &(Method::GET | Method::HEAD)) => {
+            operation("report", None, report::handle(context, parts)).await
         }
         (Route::Key(target), &(Method::GET | Method::HEAD)) => {
             operation("get", target.id(), get::handle(context, parts, target)).await

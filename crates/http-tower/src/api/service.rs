@@ -21,7 +21,7 @@ use super::{
 };
 #[cfg(feature = "rate-limit")]
 use crate::rate_limit::{Budget, RateLimit};
-use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
+use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture, request_id};
 
 /// The API key endpoints, as one tower service for any request body.
 ///
@@ -42,8 +42,16 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture};
 /// | `DELETE /self?cascade=` | none | 200; the calling key is rejected from now on |
 /// | `POST /self/rotate` | `api_keys.self:rotate` | 201 with the successor and its token |
 /// | `POST /verify` | `api_keys:verify` | 200; whether a token is valid |
+/// | `GET /events?key_id=&owner=…` | `api_keys:read` | 200 with a page of events |
+/// | `GET /report` | `api_keys:read` | 200 with the keys that deserve attention |
 ///
 /// A list takes `page` or `cursor`, `limit`, and the filters `search`, `status` and `owner`.
+///
+/// Each change of a key leaves an [`Event`](keywright_core::Event) that names the caller, the
+/// `X-Request-Id` of the response, and the [`ClientIp`](crate::ClientIp). A host that puts a
+/// [`Caller`](keywright_core::Caller) into the request can set the latter two itself. `GET /events`
+/// lists the events, the newest first, with `limit` and `cursor`. If the store keeps no events, the
+/// response is 404 with the code `no_event_log`.
 ///
 /// A caller with an owner can have the permissions `api_keys.own:read`, `api_keys.own:write` and
 /// `api_keys.own:verify` instead. They reach the keys of that owner, and the caller gets 404 for
@@ -98,7 +106,7 @@ impl ApiKeys {
     /// })
     /// # }
     /// ```
-    pub const PATHS: [&str; 6] = TEMPLATES;
+    pub const PATHS: [&str; 8] = TEMPLATES;
 
     /// Creates the service for a router that removes the path `base` (`"/v1/api-keys"`) from the
     /// requests below it, as axum's `nest_service` does.
@@ -196,8 +204,9 @@ where
 
 /// Dispatches a request, and adds the headers of every response.
 async fn respond(context: &Context, request: Request<impl RequestBody>) -> Response<Full<Bytes>> {
-    let format = ResponseFormat::of(request.headers());
     let (mut parts, body) = request.into_parts();
+    request_id::assign(&mut parts.headers);
+    let format = ResponseFormat::of(&parts.headers);
     let result = router::dispatch(context, &mut parts, body).await;
     let mut response = result.unwrap_or_else(|error| error.into_response(&format));
     format.write_headers(response.headers_mut());

@@ -30,7 +30,6 @@ pub(super) async fn handle(
     let updated = update(context, &caller, &id, change, &precondition).await;
     let VersionedKey { key, version, .. } =
         updated.map_err(|error| context.to_api_error(&error))?;
-    tracing::info!(key = %key.id, workspace = %key.workspace, "API key updated");
     let response = json(StatusCode::OK, &KeyView::new(&key, context.issuer.now()))?;
     Ok(etag::with_etag(response, version))
 }

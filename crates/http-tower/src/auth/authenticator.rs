@@ -12,7 +12,7 @@ use crate::{
     bounds::MAX_CREDENTIALS_LENGTH,
     client_ip::ClientIp,
     error::{ApiError, Challenge, ResponseFormat, causes, is_grpc_call},
-    trace,
+    request_id, trace,
 };
 
 /// The settings of the layer, which authenticate a request and check its permission.
@@ -69,11 +69,12 @@ impl Authenticator {
             None => {
                 let verified = self.verify(request).await?;
                 let caller = verified.caller();
-                request.extensions.insert(caller.clone());
                 request.extensions.insert(verified);
                 caller
             }
         };
+        let caller = with_request(caller, request);
+        request.extensions.insert(caller.clone());
         if let Some(environment) = self.environment
             && caller.environment() != environment
         {
@@ -170,6 +171,21 @@ impl Authenticator {
             Ok(value)
         }
     }
+}
+
+/// Sets the request of a caller, for the events of its changes, where the host has not set it.
+fn with_request(mut caller: Caller, request: &Parts) -> Caller {
+    if caller.request_id().is_none()
+        && let Some(id) = request_id::assigned(&request.headers)
+    {
+        caller = caller.with_request_id(id);
+    }
+    if caller.client_ip().is_none()
+        && let Some(ClientIp(address)) = request.extensions.get()
+    {
+        caller = caller.with_client_ip(address.to_canonical());
+    }
+    caller
 }
 
 /// Removes the caller from a request that the layer does not authenticate.

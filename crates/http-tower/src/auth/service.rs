@@ -13,7 +13,7 @@ use http_body_util::{Either, Full};
 use tower_service::Service;
 
 use super::authenticator::Authenticator;
-use crate::future::ResponseFuture;
+use crate::{future::ResponseFuture, request_id};
 
 /// A service behind [`AuthLayer`](crate::AuthLayer).
 #[derive(Debug, Clone)]
@@ -53,6 +53,7 @@ where
         let authenticator = Arc::clone(&self.authenticator);
         ResponseFuture::new(async move {
             let (mut parts, body) = request.into_parts();
+            request_id::assign(&mut parts.headers);
             match authenticator.admit(&mut parts).await {
                 Ok(()) => {
                     let response = inner.call(Request::from_parts(parts, body)).await?;

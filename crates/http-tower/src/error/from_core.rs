@@ -31,6 +31,9 @@ impl Challenge {
             }
             IssueError::CallerInactive | IssueError::CallerForeign => self.invalid_token(),
             IssueError::NotFound => ApiError::not_found(),
+            IssueError::NoEventLog => {
+                ApiError::new(StatusCode::NOT_FOUND, "no_event_log", error.to_string())
+            }
             IssueError::Cursor => ApiError::field("cursor", error.to_string()),
             IssueError::NotRotatable => conflict("not_rotatable", error),
             IssueError::Expired => conflict("expired", error),

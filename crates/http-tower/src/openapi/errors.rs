@@ -50,6 +50,9 @@ error_responses! {
         ApiError::not_found(),
         "The caller sees no such key. To a request that changes a key, a revoked key is not found \
          either.";
+    NO_EVENT_LOG: "ApiKeyNoEventLog",
+        Challenge::default().issue_error(&IssueError::NoEventLog),
+        "The server keeps no events.";
     CONFLICT: "ApiKeyConflict",
         ApiError::conflict(),
         "The key has expired, is disabled or has a successor, or another request is changing it.";

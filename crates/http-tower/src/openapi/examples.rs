@@ -1,12 +1,16 @@
 //! Examples of requests and responses. Those of responses are serialised from the views.
 
 use keywright_core::{
-    Environment, Introspection, Key, KeyId, Metadata, Name, Owner, Timestamp, Workspace,
+    Actor, Changes, Environment, Event, EventId, EventKind, EventPage, Introspection, Key, KeyId,
+    ListEvents, Metadata, Name, Owner, RequestId, Timestamp, Workspace,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::views::{IntrospectionView, IssuedView, KeyPageView, KeyView, PageMeta, RevocationView};
+use crate::views::{
+    EventPageView, IntrospectionView, IssuedView, KeyPageView, KeyView, PageMeta, ReportMeta,
+    ReportSectionView, ReportSections, ReportView, RevocationView,
+};
 
 /// A key for a server, created by another key.
 fn key() -> Option<Key> {
@@ -71,6 +75,40 @@ pub(super) fn page() -> Option<Value> {
             limit: 20,
             total: Some(1),
             total_pages: Some(1),
+            next_cursor: None,
+        },
+    })
+}
+
+pub(super) fn event_page() -> Option<Value> {
+    let key = key()?;
+    let mut paused = key.clone();
+    paused.enabled = false;
+    let actor = Actor::Key {
+        id: key.parent?,
+        owner: key.owner.clone(),
+    };
+    let id = EventId::parse("evt_0U5qDRMs00000000").ok()?;
+    let mut event = Event::new(id, EventKind::Updated, &key, actor);
+    event.request_id = Some(RequestId::parse("req_3f1c8a5be02d9746").ok()?);
+    event.client_ip = Some("203.0.113.9".parse().ok()?);
+    event.changes = Changes::between(&key, &paused);
+    let page = EventPage::new(vec![event], None);
+    value(EventPageView::new(&page, ListEvents::DEFAULT_LIMIT))
+}
+
+pub(super) fn report() -> Option<Value> {
+    let key = key()?;
+    value(ReportView {
+        sections: ReportSections {
+            never_expire: ReportSectionView {
+                count: 1,
+                data: vec![KeyView::new(&key, now()?)],
+            },
+            ..ReportSections::default()
+        },
+        meta: ReportMeta {
+            keys_read: 1,
             next_cursor: None,
         },
     })

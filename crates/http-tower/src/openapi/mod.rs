@@ -28,7 +28,9 @@ use self::{
 use crate::{
     error::{Envelope, Problem},
     schema::{ApiKeyAddress, ApiKeyId, ApiKeyPermission},
-    views::{IssuedView, KeyPageView, KeyView, RevocationView, Validity},
+    views::{
+        EventPageView, IssuedView, KeyPageView, KeyView, ReportView, RevocationView, Validity,
+    },
 };
 
 /// Returns the OpenAPI 3.1 document of [`ApiKeys`](crate::ApiKeys) at the path `base`, with the
@@ -78,6 +80,14 @@ pub(crate) fn document(base: &str, token_headers: &[&HeaderName]) -> OpenApi {
             path_with_id([(HttpMethod::Post, operations::rotate(schemes))]),
         )
         .path(
+            format!("{base}/events"),
+            path([(HttpMethod::Get, operations::events(schemes))]),
+        )
+        .path(
+            format!("{base}/report"),
+            path([(HttpMethod::Get, operations::report(schemes))]),
+        )
+        .path(
             format!("{base}/self"),
             path([
                 (HttpMethod::Get, operations::get_own(schemes)),
@@ -98,7 +108,8 @@ pub(crate) fn document(base: &str, token_headers: &[&HeaderName]) -> OpenApi {
                 .title(TAG)
                 .version(env!("CARGO_PKG_VERSION"))
                 .description(Some(
-                    "Create, list, update, revoke, rotate and verify API keys.",
+                    "Create, list, update, revoke, rotate and verify API keys, and list the events \
+                     of these changes.",
                 ))
                 .build(),
         )
@@ -133,6 +144,8 @@ fn components(schemes: Schemes<'_>) -> Components {
     add::<IssuedView<'_>>(&mut schemas);
     add::<KeyView<'_>>(&mut schemas);
     add::<KeyPageView<'_>>(&mut schemas);
+    add::<EventPageView<'_>>(&mut schemas);
+    add::<ReportView<'_>>(&mut schemas);
     add::<RevocationView>(&mut schemas);
     add::<Validity<'_>>(&mut schemas);
     add::<Envelope<'_>>(&mut schemas);

@@ -17,7 +17,9 @@ use super::{
     request_bodies::{Change, Creation, Presented, Rotation},
     security::Schemes,
 };
-use crate::views::{IssuedView, KeyPageView, KeyView, RevocationView, Validity};
+use crate::views::{
+    EventPageView, IssuedView, KeyPageView, KeyView, ReportView, RevocationView, Validity,
+};
 
 /// The title of the document and the tag of its operations.
 pub(super) const TAG: &str = "API keys";
@@ -55,6 +57,38 @@ pub(super) fn list(schemes: Schemes<'_>) -> Operation {
         .response(
             "200",
             response::<KeyPageView<'_>>("A page of keys.", examples::page),
+        )
+        .build()
+}
+
+pub(super) fn events(schemes: Schemes<'_>) -> Operation {
+    let permission = Some(&Permission::API_KEYS_READ);
+    let operation = managing(schemes, "listApiKeyEvents", "List events", permission)
+        .description(Some(
+            "Each creation, update, rotation and revocation of a key leaves an event. The newest \
+             events first, including those of keys whose records were deleted. A key without events \
+             or that the caller does not see has an empty list.",
+        ))
+        .parameters(Some(parameters::events().map(ParameterBuilder::from)))
+        .response(
+            "200",
+            response::<EventPageView<'_>>("A page of events.", examples::event_page),
+        );
+    with_errors(operation, &[ErrorResponse::NO_EVENT_LOG]).build()
+}
+
+pub(super) fn report(schemes: Schemes<'_>) -> Operation {
+    let permission = Some(&Permission::API_KEYS_READ);
+    let summary = "Report keys that deserve attention";
+    managing(schemes, "reportApiKeys", summary, permission)
+        .description(Some(
+            "Reads up to 10,000 keys, from the newest to the oldest. Expired and revoked keys are in \
+             no section.",
+        ))
+        .parameter(parameters::report_cursor())
+        .response(
+            "200",
+            response::<ReportView<'_>>("The report.", examples::report),
         )
         .build()
 }

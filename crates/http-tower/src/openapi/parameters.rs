@@ -1,6 +1,6 @@
 //! The parameters of paths, queries and headers.
 
-use keywright_core::{IdempotencyKey, ListKeys, Owner, Status};
+use keywright_core::{IdempotencyKey, ListEvents, ListKeys, Owner, Status};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -48,14 +48,7 @@ pub(super) fn list() -> [Parameter; 6] {
             "Only keys with this status.",
             string().enum_values(Some(Status::ALL.map(Status::as_str))),
         ),
-        query(
-            "owner",
-            "Only keys of this owner.",
-            string()
-                .pattern(Some("^[!-~]+$"))
-                .min_length(Some(1))
-                .max_length(Some(Owner::MAX_LENGTH)),
-        ),
+        query("owner", "Only keys of this owner.", owner()),
         query(
             "cursor",
             "The `nextCursor` of an earlier page with the same `search`, `status` and \
@@ -63,6 +56,36 @@ pub(super) fn list() -> [Parameter; 6] {
             string().min_length(Some(1)),
         ),
     ]
+}
+
+/// The query of a list of events.
+pub(super) fn events() -> [Parameter; 4] {
+    [
+        query_by_ref::<ApiKeyId>("key_id", "Only events of this key."),
+        query("owner", "Only events of keys of this owner.", owner()),
+        query(
+            "limit",
+            &format!(
+                "The maximum number of events on the page. The default is {}.",
+                ListEvents::DEFAULT_LIMIT
+            ),
+            integer().maximum(Some(ListEvents::MAX_LIMIT)),
+        ),
+        query(
+            "cursor",
+            "The `nextCursor` of an earlier page with the same `key_id` and `owner`.",
+            string().min_length(Some(1)),
+        ),
+    ]
+}
+
+/// The `?cursor=` of a report.
+pub(super) fn report_cursor() -> Parameter {
+    query(
+        "cursor",
+        "The `nextCursor` of an earlier report, which this one continues.",
+        string().min_length(Some(1)),
+    )
 }
 
 /// `?cascade=`.
@@ -101,6 +124,11 @@ pub(super) fn idempotency_key() -> Parameter {
     )
 }
 
+fn query_by_ref<T: ToSchema>(name: &str, description: &str) -> Parameter {
+    let schema = Ref::from_schema_name(T::name());
+    optional(name, ParameterIn::Query, description, schema)
+}
+
 fn query(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
     optional(name, ParameterIn::Query, description, schema)
 }
@@ -109,16 +137,22 @@ fn optional(
     name: &str,
     location: ParameterIn,
     description: &str,
-    schema: ObjectBuilder,
+    schema: impl Into<RefOr<Schema>>,
 ) -> Parameter {
-    let schema: RefOr<Schema> = schema.into();
     ParameterBuilder::new()
         .name(name)
         .parameter_in(location)
         .required(Required::False)
         .description(Some(description))
-        .schema(Some(schema))
+        .schema(Some(schema.into()))
         .build()
+}
+
+fn owner() -> ObjectBuilder {
+    string()
+        .pattern(Some("^[!-~]+$"))
+        .min_length(Some(1))
+        .max_length(Some(Owner::MAX_LENGTH))
 }
 
 fn integer() -> ObjectBuilder {

@@ -14,13 +14,15 @@ use serde_json::{Value, json};
 
 use crate::common::{TestResponse, open, request, send};
 
-/// The endpoints, in the order of the columns below. The first four only read. The last three are
+/// The endpoints, in the order of the columns below. The first six only read. The last three are
 /// about the calling key.
-const ENDPOINTS: [&str; 16] = [
+const ENDPOINTS: [&str; 18] = [
     "list",
     "get",
     "head",
     "verify",
+    "events",
+    "report",
     "create",
     "create test",
     "create live",
@@ -40,64 +42,64 @@ const ENDPOINTS: [&str; 16] = [
 ///
 /// The letter after 403 names the reason: `r`, `w` and `v` for the missing permission
 /// `api_keys:read`, `api_keys:write` or `api_keys:verify`, `*` for a missing permission of the key
-/// itself, and `e` for the environment. `200-` is a list without the key, or a verification that
-/// reports the key as not found.
+/// itself, and `e` for the environment. `200-` is a list, a list of events or a report
+/// without the key, or a verification that reports the key as not found.
 const EXPECTED: &str = "
-    permissions                            state     target list    get     head    verify  create  test    live    rename  pause   revoke  cascaderotatenow     self    rotate  revoke
-    *                                      live      live   200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
-    *                                      live      test   200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
-    *                                      test      live   200-    404     404     200-    201     201     403e    404     404     404     404     404     404     200     201     200
-    *                                      test      test   200     200     200     200     201     201     403e    200     200     200     200     201     201     200     201     200
-    *                                      expired   live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
-    *                                      expired   test   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
-    *                                      revoked   live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
-    *                                      revoked   test   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
-    *                                      unknown   live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
-    *                                      absent    live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
-    api_keys:*                             live      live   200     200     200     200     201     201     201     403*    403*    403*    403*    403*    403*    200     201     200
-    api_keys:*                             live      test   200     200     200     200     201     201     201     403*    403*    403*    403*    403*    403*    200     201     200
-    api_keys:*,calls:*                     live      live   200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
-    api_keys:*,calls:write                 live      live   200     200     200     200     201     201     201     403*    403*    403*    403*    403*    403*    200     201     200
-    api_keys:read,api_keys:verify,calls:*  live      live   200     200     200     200     403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    api_keys:read,api_keys:verify,calls:*  live      test   200     200     200     200     403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    api_keys:read,api_keys:verify,calls:*  test      live   200-    404     404     200-    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    api_keys:write,api_keys:verify,calls:* live      live   403r    403r    403r    200     201     201     201     200     200     200     200     201     201     200     201     200
-    api_keys:write,api_keys:verify,calls:* live      test   403r    403r    403r    200     201     201     201     200     200     200     200     201     201     200     201     200
-    api_keys:write,api_keys:verify,calls:* test      live   403r    403r    403r    200-    201     201     403e    404     404     404     404     404     404     200     201     200
-    api_keys:write,api_keys:verify,calls:* test      test   403r    403r    403r    200     201     201     403e    200     200     200     200     201     201     200     201     200
-    api_keys:read,api_keys:write,calls:*   live      live   200     200     200     403v    201     201     201     200     200     200     200     201     201     200     201     200
-    api_keys:read,api_keys:write,calls:*   test      live   200-    404     404     403v    201     201     403e    404     404     404     404     404     404     200     201     200
-    api_keys:read,api_keys:write,calls:*   test      test   200     200     200     403v    201     201     403e    200     200     200     200     201     201     200     201     200
-    calls:*                                live      live   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    -                                      live      live   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    -                                      live      test   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    -                                      test      live   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    -                                      test      test   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    -                                      expired   live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
-    *                                      host      live   200     200     200     200     201     201     201     200     200     200     200     201     201     404     404     404
-    *                                      host      theirs 200     200     200     200     201     201     201     200     200     200     200     201     201     404     404     404
-    -                                      host      mine   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    404     404     404
-    *                                      disabled  live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
-    -                                      disabled  mine   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
-    *                                      live      theirs 200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
-    api_keys.own:*,calls:*                 live      mine   200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
-    api_keys.own:*,calls:*                 host      mine   200     200     200     200     201     201     201     200     200     200     200     201     201     404     404     404
-    api_keys.own:*,calls:*                 live      live   200-    404     404     200-    201     201     201     404     404     404     404     404     404     200     201     200
-    api_keys.own:*,calls:*                 live      theirs 200-    404     404     200-    201     201     201     404     404     404     404     404     404     200     201     200
-    api_keys.own:*,calls:*                 live      test   200-    404     404     200-    201     201     201     404     404     404     404     404     404     200     201     200
-    api_keys.own:*,calls:*                 test      mine   200-    404     404     200-    201     201     403e    404     404     404     404     404     404     200     201     200
-    api_keys.own:*                         live      mine   200     200     200     200     201     201     201     403*    403*    403*    403*    403*    403*    200     201     200
-    api_keys.own:*                         live      theirs 200-    404     404     200-    201     201     201     404     404     404     404     404     404     200     201     200
-    api_keys.own:read,calls:*              live      mine   200     200     200     403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    api_keys.own:read,calls:*              live      theirs 200-    404     404     403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    api_keys.own:write,calls:*             live      mine   403r    403r    403r    403v    201     201     201     200     200     200     200     201     201     200     201     200
-    api_keys.own:verify,calls:*            live      mine   403r    403r    403r    200     403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    api_keys.own:verify,calls:*            live      theirs 403r    403r    403r    200-    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    api_keys.own:*,calls:*                 ownerless live   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    api_keys.own:*,calls:*                 ownerless mine   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
-    api_keys:read,api_keys.own:*,calls:*   live      theirs 200     200     200     200-    201     201     201     404     404     404     404     404     404     200     201     200
-    api_keys.self:rotate                   live      mine   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     201     200
-    api_keys.self:*                        live      live   403r    403r    403r    403v    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     201     200
+    permissions                            state     target list    get     head    verify  events  report  create  test    live    rename  pause   revoke  cascaderotatenow     self    rotate  revoke
+    *                                      live      live   200     200     200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
+    *                                      live      test   200     200     200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
+    *                                      test      live   200-    404     404     200-    200-    200-    201     201     403e    404     404     404     404     404     404     200     201     200
+    *                                      test      test   200     200     200     200     200     200     201     201     403e    200     200     200     200     201     201     200     201     200
+    *                                      expired   live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      expired   test   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      revoked   live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      revoked   test   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      unknown   live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      absent    live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    api_keys:*                             live      live   200     200     200     200     200     200     201     201     201     403*    403*    403*    403*    403*    403*    200     201     200
+    api_keys:*                             live      test   200     200     200     200     200     200     201     201     201     403*    403*    403*    403*    403*    403*    200     201     200
+    api_keys:*,calls:*                     live      live   200     200     200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys:*,calls:write                 live      live   200     200     200     200     200     200     201     201     201     403*    403*    403*    403*    403*    403*    200     201     200
+    api_keys:read,api_keys:verify,calls:*  live      live   200     200     200     200     200     200     403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys:read,api_keys:verify,calls:*  live      test   200     200     200     200     200     200     403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys:read,api_keys:verify,calls:*  test      live   200-    404     404     200-    200-    200-    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys:write,api_keys:verify,calls:* live      live   403r    403r    403r    200     403r    403r    201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys:write,api_keys:verify,calls:* live      test   403r    403r    403r    200     403r    403r    201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys:write,api_keys:verify,calls:* test      live   403r    403r    403r    200-    403r    403r    201     201     403e    404     404     404     404     404     404     200     201     200
+    api_keys:write,api_keys:verify,calls:* test      test   403r    403r    403r    200     403r    403r    201     201     403e    200     200     200     200     201     201     200     201     200
+    api_keys:read,api_keys:write,calls:*   live      live   200     200     200     403v    200     200     201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys:read,api_keys:write,calls:*   test      live   200-    404     404     403v    200-    200-    201     201     403e    404     404     404     404     404     404     200     201     200
+    api_keys:read,api_keys:write,calls:*   test      test   200     200     200     403v    200     200     201     201     403e    200     200     200     200     201     201     200     201     200
+    calls:*                                live      live   403r    403r    403r    403v    403r    403r    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    -                                      live      live   403r    403r    403r    403v    403r    403r    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    -                                      live      test   403r    403r    403r    403v    403r    403r    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    -                                      test      live   403r    403r    403r    403v    403r    403r    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    -                                      test      test   403r    403r    403r    403v    403r    403r    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    -                                      expired   live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      host      live   200     200     200     200     200     200     201     201     201     200     200     200     200     201     201     404     404     404
+    *                                      host      theirs 200     200     200     200     200     200     201     201     201     200     200     200     200     201     201     404     404     404
+    -                                      host      mine   403r    403r    403r    403v    403r    403r    403w    403w    403w    403w    403w    403w    403w    403w    403w    404     404     404
+    *                                      disabled  live   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    -                                      disabled  mine   401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401     401
+    *                                      live      theirs 200     200     200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys.own:*,calls:*                 live      mine   200     200     200     200     200     200     201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys.own:*,calls:*                 host      mine   200     200     200     200     200     200     201     201     201     200     200     200     200     201     201     404     404     404
+    api_keys.own:*,calls:*                 live      live   200-    404     404     200-    200-    200-    201     201     201     404     404     404     404     404     404     200     201     200
+    api_keys.own:*,calls:*                 live      theirs 200-    404     404     200-    200-    200-    201     201     201     404     404     404     404     404     404     200     201     200
+    api_keys.own:*,calls:*                 live      test   200-    404     404     200-    200-    200-    201     201     201     404     404     404     404     404     404     200     201     200
+    api_keys.own:*,calls:*                 test      mine   200-    404     404     200-    200-    200-    201     201     403e    404     404     404     404     404     404     200     201     200
+    api_keys.own:*                         live      mine   200     200     200     200     200     200     201     201     201     403*    403*    403*    403*    403*    403*    200     201     200
+    api_keys.own:*                         live      theirs 200-    404     404     200-    200-    200-    201     201     201     404     404     404     404     404     404     200     201     200
+    api_keys.own:read,calls:*              live      mine   200     200     200     403v    200     200     403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys.own:read,calls:*              live      theirs 200-    404     404     403v    200-    200-    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys.own:write,calls:*             live      mine   403r    403r    403r    403v    403r    403r    201     201     201     200     200     200     200     201     201     200     201     200
+    api_keys.own:verify,calls:*            live      mine   403r    403r    403r    200     403r    403r    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys.own:verify,calls:*            live      theirs 403r    403r    403r    200-    403r    403r    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys.own:*,calls:*                 ownerless live   403r    403r    403r    403v    403r    403r    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys.own:*,calls:*                 ownerless mine   403r    403r    403r    403v    403r    403r    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     403w    200
+    api_keys:read,api_keys.own:*,calls:*   live      theirs 200     200     200     200-    200     200     201     201     201     404     404     404     404     404     404     200     201     200
+    api_keys.self:rotate                   live      mine   403r    403r    403r    403v    403r    403r    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     201     200
+    api_keys.self:*                        live      live   403r    403r    403r    403v    403r    403r    403w    403w    403w    403w    403w    403w    403w    403w    403w    200     201     200
 ";
 
 /// The owner of the callers, except for those without an owner.
@@ -247,6 +249,8 @@ fn request_parts(endpoint: &str, id: &KeyId, token: &str) -> (&'static str, Stri
         "get" => ("GET", key, None),
         "head" => ("HEAD", key, None),
         "verify" => ("POST", "/verify".into(), Some(json!({"key": token}))),
+        "events" => ("GET", format!("/events?key_id={id}"), None),
+        "report" => ("GET", "/report".into(), None),
         "create" => ("POST", "/".into(), Some(json!({"name": "n"}))),
         "create test" => (
             "POST",
@@ -356,6 +360,17 @@ fn assert_effect(
         "list" => {
             let listed = body()["data"].as_array().unwrap().clone();
             let shown = listed.iter().any(|key| key["id"] == id.as_str());
+            assert_eq!(shown, expected == "200");
+        }
+        "events" => {
+            let events = body()["data"].as_array().unwrap().clone();
+            assert!(events.iter().all(|event| event["key_id"] == id.as_str()));
+            assert_eq!(events.len(), usize::from(expected == "200"));
+        }
+        "report" => {
+            let unused = body()["sections"]["never_used"]["data"].clone();
+            let mut keys = unused.as_array().unwrap().iter();
+            let shown = keys.any(|key| key["id"] == id.as_str());
             assert_eq!(shown, expected == "200");
         }
         "get" => assert_eq!(body()["id"], id),

@@ -282,6 +282,8 @@ async fn head_has_the_headers_of_get_and_options_lists_the_methods() {
         ("/self".to_owned(), "GET, HEAD, DELETE, OPTIONS"),
         ("/self/rotate".to_owned(), "POST, OPTIONS"),
         ("/verify".to_owned(), "POST, OPTIONS"),
+        ("/events".to_owned(), "GET, HEAD, OPTIONS"),
+        ("/report".to_owned(), "GET, HEAD, OPTIONS"),
     ] {
         let options = client.send("OPTIONS", &path, None).await;
         assert_eq!(
@@ -301,6 +303,9 @@ async fn head_has_the_headers_of_get_and_options_lists_the_methods() {
     for path in [
         "/key_1",
         "/verify/",
+        "/events/",
+        "/Report",
+        "/events/rotate",
         "/self/",
         "/Self",
         "/self/verify",

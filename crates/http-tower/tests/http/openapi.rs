@@ -90,7 +90,7 @@ fn every_schema_is_valid_and_every_example_matches_its_schema() {
         }
     });
     // The successful responses, the request bodies, and the errors in two formats.
-    assert_eq!(examples, 13 + 5 + 2 * 12);
+    assert_eq!(examples, 15 + 5 + 2 * 13);
 }
 
 /// The document avoids constructs that client generators do not support.
@@ -151,7 +151,9 @@ fn operations_have_unique_ids_and_require_the_permissions_of_the_endpoints() {
         ("createApiKey", "api_keys:write"),
         ("getApiKey", "api_keys:read"),
         ("getOwnApiKey", ""),
+        ("listApiKeyEvents", "api_keys:read"),
         ("listApiKeys", "api_keys:read"),
+        ("reportApiKeys", "api_keys:read"),
         ("revokeApiKey", "api_keys:write"),
         ("revokeOwnApiKey", ""),
         ("rotateApiKey", "api_keys:write"),
@@ -327,6 +329,13 @@ async fn successful_responses_match_the_document() {
     assert_eq!(revoked.json()["code"], "REVOKED");
     client.send("GET", "/{id}", id, None).await;
     client.send("POST", "/self/rotate", "", None).await;
+    client.send("GET", "/report", "", None).await;
+    client.send("GET", "/events?limit=100", "", None).await;
+    let first = client.send("GET", "/events?limit=1", "", None).await.json();
+    let cursor = first["meta"]["nextCursor"].as_str().unwrap();
+    client
+        .send("GET", &format!("/events?cursor={cursor}"), "", None)
+        .await;
     client.send("DELETE", "/self", "", None).await;
     drop(keys);
 }
@@ -474,6 +483,8 @@ async fn the_document_of_a_service_has_its_path_and_its_header() {
         paths,
         [
             "/admin/keys",
+            "/admin/keys/events",
+            "/admin/keys/report",
             "/admin/keys/self",
             "/admin/keys/self/rotate",
             "/admin/keys/verify",

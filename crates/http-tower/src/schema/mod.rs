@@ -1,5 +1,7 @@
 //! The JSON schemas of the types of `keywright_core`.
 
+mod event;
+
 use keywright_core::Status;
 use serde_json::{Value, json};
 use utoipa::{
@@ -12,6 +14,8 @@ use utoipa::{
         },
     },
 };
+
+pub(crate) use self::event::EventSchema;
 
 /// Defines a type for each schema. A derived schema names it as the type of a field.
 macro_rules! schemas {
