@@ -51,7 +51,7 @@ fn a_trusted_proxy_names_the_address_of_its_client() {
 }
 
 #[test]
-fn a_proxy_that_is_no_address_is_an_error() {
+fn a_proxy_that_is_not_an_address_is_an_error() {
     let folder = tempdir().unwrap();
     for (proxy, word) in [
         ("proxy.example", "10.0.0.0/8"),

@@ -5,11 +5,13 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
 
+use rusqlite::Connection;
 use tempfile::tempdir;
 
 use crate::support::{
@@ -105,7 +107,7 @@ impl Client {
 }
 
 #[test]
-fn acknowledged_changes_survive_when_the_server_is_killed_under_load() {
+fn acknowledged_changes_and_their_events_survive_when_the_server_is_killed_under_load() {
     let kills = std::env::var("KEYWRIGHT_KILLS").map_or(10, |kills| kills.parse().unwrap());
     let folder = tempdir().unwrap();
     let first = operator_key(folder.path(), &FAST);
@@ -122,7 +124,9 @@ fn acknowledged_changes_survive_when_the_server_is_killed_under_load() {
         client.check(&server, usize::MAX);
     }
     server.stop();
-    assert_intact(&folder.path().join("keywright.db"));
+    let file = folder.path().join("keywright.db");
+    assert_intact(&file);
+    assert_each_change_has_one_event(&file);
     let keys = clients.iter().flat_map(|client| &client.keys);
     let revoked = keys.clone().filter(|key| key.state == State::Revoked);
     println!(
@@ -130,6 +134,40 @@ fn acknowledged_changes_survive_when_the_server_is_killed_under_load() {
         keys.count(),
         revoked.count()
     );
+}
+
+/// Asserts that each creation and each end of a key in the file has exactly one event, and each
+/// event its change.
+fn assert_each_change_has_one_event(file: &Path) {
+    let database = Connection::open(file).unwrap();
+    let changes = |sql: &str| -> Vec<(String, String)> {
+        database
+            .prepare(sql)
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
+            .unwrap()
+    };
+    // A rotation creates the successor and ends the key.
+    let in_events = changes(
+        "SELECT event ->> 'key_id' AS id, 'creation' AS change FROM events
+            WHERE event ->> 'type' = 'api_key.created'
+         UNION ALL
+         SELECT event ->> 'successor_id', 'creation' FROM events
+            WHERE event ->> 'type' = 'api_key.rotated'
+         UNION ALL
+         SELECT event ->> 'key_id', 'end' FROM events
+            WHERE event ->> 'type' <> 'api_key.created'
+         ORDER BY id, change",
+    );
+    let in_keys = changes(
+        "SELECT 'key_' || CAST(id AS TEXT) AS id, 'creation' AS change FROM keys
+         UNION ALL
+         SELECT 'key_' || CAST(id AS TEXT), 'end' FROM keys WHERE revoked_at IS NOT NULL
+         ORDER BY id, change",
+    );
+    assert_eq!(in_events, in_keys);
 }
 
 fn kill_under_load(server: &mut Server, first: &str, clients: &mut [Client], round: u64) {

@@ -1,4 +1,5 @@
-//! A server of a fleet, or its Redis, is killed during creations, rotations and cascades.
+//! A server of a fleet, or its Redis, is killed during creations, rotations and cascades. Each
+//! change that was made has its event.
 //!
 //! `KEYWRIGHT_TEST_ROUNDS=300 cargo test --test stories fleet_crash` kills more often.
 
@@ -10,10 +11,16 @@ use std::{
     time::Duration,
 };
 
+use keywright_core::{
+    Environment, Event, EventKind, ListEvents, Workspace,
+    store::{KeyStore, StoreError},
+};
+use keywright_store_redis::{RedisConfig, RedisStore};
 use serde_json::Value;
 use tempfile::tempdir;
+use tokio::runtime::Runtime;
 
-use crate::support::{FAST, Redis, Response, Server, operator_key, request, wait_for};
+use crate::support::{FAST, PATIENCE, Redis, Response, Server, operator_key, request, wait_for};
 
 /// The number of kills, unless the environment says otherwise.
 const ROUNDS: usize = 15;
@@ -109,6 +116,7 @@ fn kill_under_load(kill: impl Fn(&mut Redis, &mut Server)) {
     let options = [&FAST[..], &["--store", &url]].concat();
     let serving = [&options[..], &["--rate-limit", "0"]].concat();
     let survivor = Server::start(folder.path(), &serving);
+    let log = EventLog::open(&url);
     let rounds = std::env::var("KEYWRIGHT_TEST_ROUNDS");
     let rounds = rounds.map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let mut tallies = [(); 3].map(|()| Tally::default());
@@ -148,10 +156,14 @@ fn kill_under_load(kill: impl Fn(&mut Redis, &mut Server)) {
         drop(victim);
         let ready = survivor.send("GET", "/readyz", "", "");
         assert_eq!(ready.status, 200, "{ready:?}");
-        let listed = list(&survivor, &admin);
+        let (listed, events) = log.read_with_keys(&workspace, || list(&survivor, &admin));
+        assert_one_event_for_each_change(&events, &listed, &operations, 0);
         for operation in &operations {
             check(&survivor, &admin, operation, &listed, &mut tallies);
         }
+        let (listed, events) = log.read_with_keys(&workspace, || list(&survivor, &admin));
+        // A cascade that was interrupted has an event, and its repeat may have one as well.
+        assert_one_event_for_each_change(&events, &listed, &operations, 1);
     }
     println!("creations, rotations, cascades after {rounds} crashes: {tallies:?}");
     assert!(tallies.iter().all(|tally| tally.acknowledged > 0));
@@ -364,13 +376,115 @@ fn check(
 /// Asserts that a key and all its descendants are revoked, including keys that no response has
 /// returned.
 fn assert_family_revoked(root: &str, listed: &HashMap<String, Value>) {
-    let mut parents = vec![root];
-    while let Some(parent) = parents.pop() {
-        let revoked_at = &listed[parent]["revoked_at"];
-        assert!(revoked_at.is_string(), "{parent} is not revoked");
-        let children = listed.iter().filter(|(_, key)| key["parent_id"] == parent);
-        parents.extend(children.map(|(id, _)| id.as_str()));
+    for id in family_of(root, listed) {
+        assert!(listed[id]["revoked_at"].is_string(), "{id} is not revoked");
     }
+}
+
+/// Returns the ids of a key and all its descendants.
+fn family_of<'a>(root: &'a str, listed: &'a HashMap<String, Value>) -> Vec<&'a str> {
+    let mut family = vec![root];
+    let mut next = 0;
+    while let Some(&parent) = family.get(next) {
+        let children = listed.iter().filter(|(_, key)| key["parent_id"] == parent);
+        family.extend(children.map(|(id, _)| id.as_str()));
+        next += 1;
+    }
+    family
+}
+
+/// The events of the fleet, read from its store.
+struct EventLog {
+    runtime: Runtime,
+    store: RedisStore,
+}
+
+impl EventLog {
+    fn open(url: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let config = RedisConfig::new(url).with_deadline(PATIENCE);
+        let store = runtime.block_on(RedisStore::connect(config)).unwrap();
+        Self { runtime, store }
+    }
+
+    /// Returns the keys and the events of a workspace at one moment. Redis may still make changes
+    /// that a killed server has sent.
+    fn read_with_keys<K>(&self, workspace: &str, keys: impl Fn() -> K) -> (K, Vec<Event>) {
+        wait_for("no change is in progress", || {
+            let before = self.read(workspace);
+            let keys = keys();
+            let after = self.read(workspace);
+            (before == after).then_some((keys, after))
+        })
+    }
+
+    fn read(&self, workspace: &str) -> Vec<Event> {
+        let workspace = Workspace::parse(workspace).unwrap();
+        let mut list = ListEvents::new().with_limit(1000);
+        let mut events = Vec::new();
+        loop {
+            let page = self.store.events(&workspace, Environment::Live, &list);
+            let page: Result<_, StoreError> = self.runtime.block_on(page);
+            let page = page.unwrap();
+            events.extend(page.events);
+            if page.next.is_none() {
+                return events;
+            }
+            list.after = page.next;
+        }
+    }
+}
+
+/// Asserts that each key has one event of its creation, that each cascade has one event, and that
+/// each event has its change. A cascade that was not acknowledged may have some `repeats`.
+fn assert_one_event_for_each_change(
+    events: &[Event],
+    listed: &HashMap<String, Value>,
+    operations: &[Operation],
+    repeats: usize,
+) {
+    let mut origins: HashMap<String, usize> = HashMap::new();
+    let mut revocations: HashMap<String, Vec<Option<u64>>> = HashMap::new();
+    for event in events {
+        let id = event.key.to_string();
+        let key = listed.get(&id);
+        let key = key.unwrap_or_else(|| panic!("{event:?} has no change"));
+        match event.kind {
+            EventKind::Created => *origins.entry(id).or_default() += 1,
+            EventKind::Rotated { successor } => {
+                assert_eq!(key["successor_id"], successor.to_string(), "{event:?}");
+                *origins.entry(successor.to_string()).or_default() += 1;
+            }
+            EventKind::Revoked { cascade, count } => {
+                assert!(cascade && key["revoked_at"].is_string(), "{event:?}");
+                revocations.entry(id).or_default().push(count);
+            }
+            _ => panic!("{event:?} has no change"),
+        }
+    }
+    for id in listed.keys() {
+        assert_eq!(origins.remove(id), Some(1), "the origin of {id}");
+    }
+    assert_eq!(origins, HashMap::new(), "these keys do not exist");
+    for operation in operations {
+        if let Operation::Cascade {
+            root, acknowledged, ..
+        } = operation
+        {
+            let counts = revocations.remove(&root.id).unwrap_or_default();
+            let revoked = usize::from(listed[&root.id]["revoked_at"].is_string());
+            let repeats = if *acknowledged { 0 } else { repeats };
+            let expected = revoked..=revoked + repeats;
+            assert!(expected.contains(&counts.len()), "{}: {counts:?}", root.id);
+            if *acknowledged {
+                let family = family_of(&root.id, listed).len() as u64;
+                assert_eq!(counts, [Some(family)], "the cascade from {}", root.id);
+            }
+        }
+    }
+    assert_eq!(revocations, HashMap::new(), "these keys were not revoked");
 }
 
 /// Repeats a request with its idempotency key, and returns the id of the key that it has issued.

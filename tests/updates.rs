@@ -232,7 +232,7 @@ fn changed_addresses_are_checked_by_the_other_server() {
 }
 
 #[test]
-fn of_concurrent_updates_of_one_version_exactly_one_is_made() {
+fn exactly_one_of_concurrent_updates_of_a_version_is_made() {
     over_each_store(|pair| {
         let key = pair.create(&json!({"name": "0"}));
         for round in 0..10 {

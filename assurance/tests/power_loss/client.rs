@@ -1,4 +1,4 @@
-//! A client of the store that records which writes were acknowledged.
+//! A client of the store that records which writes were acknowledged, and their events.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -10,8 +10,9 @@ use std::{
 use futures_executor::block_on;
 use keywright_assurance::inputs::{ManualClock, SequentialEntropy};
 use keywright_core::{
-    Attributes, Config, Environment, Key, KeyId, Keywright, MemoryStore, Name, OpenError, Prefix,
-    Reach, Scheme, Status, Timestamp, VerifyError, Workspace,
+    Actor, Attributes, Config, Environment, Event, EventId, EventKind, EventOrder, Key, KeyId,
+    Keywright, ListEvents, MemoryStore, Name, OpenError, Prefix, Reach, Scheme, Status, Timestamp,
+    VerifyError, Workspace,
     store::{KeyStore, Record, Retire, Rotation, Settings, StoreError},
 };
 use rand_chacha::ChaCha8Rng;
@@ -21,6 +22,15 @@ use crate::random::draw;
 
 /// Records by id.
 type Records = BTreeMap<KeyId, Record>;
+
+/// A write, and the result of the store.
+struct Attempt {
+    /// The records that the write changes.
+    changed: Records,
+    /// The event that the write appends.
+    event: Option<Event>,
+    done: Result<(), StoreError>,
+}
 
 /// Mints the tokens of all clients, and has the time. Every run mints the same tokens.
 pub(crate) struct Mint {
@@ -49,12 +59,19 @@ impl Mint {
 /// A client. No other client changes its keys, so it can predict the state of each.
 pub(crate) struct Client {
     random: ChaCha8Rng,
+    number: usize,
     workspace: Workspace,
     tokens: BTreeMap<KeyId, String>,
     /// The state after the last acknowledged write.
     acknowledged: Records,
-    /// The changes of a write that failed. The store must contain all of them or none.
+    /// The events of the acknowledged writes, from the oldest to the newest.
+    events: Vec<Event>,
+    /// The changes of a write that failed. The store must contain all of them and the event, or
+    /// none.
     unconfirmed: Records,
+    unconfirmed_event: Option<Event>,
+    /// The number of events that were made, also for writes that failed.
+    events_made: usize,
     /// The number of acknowledged writes.
     pub(crate) writes: u64,
 }
@@ -63,10 +80,14 @@ impl Client {
     pub(crate) fn new(seed: u64, number: usize) -> Self {
         Self {
             random: ChaCha8Rng::seed_from_u64(seed),
+            number,
             workspace: Workspace::parse(&format!("client-{number}")).unwrap(),
             tokens: BTreeMap::new(),
             acknowledged: Records::new(),
+            events: Vec::new(),
             unconfirmed: Records::new(),
+            unconfirmed_event: None,
+            events_made: 0,
             writes: 0,
         }
     }
@@ -81,6 +102,11 @@ impl Client {
         self.acknowledged.len()
     }
 
+    /// The number of events that it has.
+    pub(crate) fn events(&self) -> usize {
+        self.events.len()
+    }
+
     /// Performs one write of a random kind. After a failed write, call
     /// [`reconcile`](Self::reconcile) before the next write.
     pub(crate) fn write(&mut self, mint: &Mint, store: &dyn KeyStore) -> Result<(), StoreError> {
@@ -88,25 +114,27 @@ impl Client {
             self.unconfirmed.is_empty(),
             "the failed write was not reconciled"
         );
-        let (changed, done) = self.try_write(mint, store);
+        let Attempt {
+            changed,
+            event,
+            done,
+        } = self.try_write(mint, store);
         match done {
             Ok(()) => {
                 self.acknowledged.extend(changed);
+                self.events.extend(event);
                 self.writes += 1;
                 Ok(())
             }
             Err(error) => {
                 self.unconfirmed = changed;
+                self.unconfirmed_event = event;
                 Err(error)
             }
         }
     }
 
-    fn try_write(
-        &mut self,
-        mint: &Mint,
-        store: &dyn KeyStore,
-    ) -> (Records, Result<(), StoreError>) {
+    fn try_write(&mut self, mint: &Mint, store: &dyn KeyStore) -> Attempt {
         let Some(mut record) = self.any_active(mint) else {
             return self.create(mint, store, None);
         };
@@ -127,14 +155,17 @@ impl Client {
             _ => {
                 let used = Timestamp::from_millis(mint.now.as_millis() + 1).unwrap();
                 record.key.last_used_at = Some(used);
-                let done = block_on(store.touch(&[(id, used)]));
-                (Records::from([(id, record)]), done)
+                Attempt {
+                    done: block_on(store.touch(&[(id, used)])),
+                    changed: Records::from([(id, record)]),
+                    event: None,
+                }
             }
         }
     }
 
     /// Changes a setting of a key that is active or paused.
-    fn update(&mut self, mint: &Mint, store: &dyn KeyStore) -> (Records, Result<(), StoreError>) {
+    fn update(&mut self, mint: &Mint, store: &dyn KeyStore) -> Attempt {
         let statuses = [Status::Active, Status::Disabled];
         let Some(mut record) = self.any(mint, &statuses) else {
             return self.create(mint, store, None);
@@ -162,31 +193,35 @@ impl Client {
             }
         }
         let (id, version) = (record.key.id, record.version);
-        let done = block_on(store.update(&self.workspace, &id, version, &settings));
+        let event = self.event(mint, EventKind::Updated, &record.key);
+        let update = store.update(&self.workspace, &id, version, &settings, Some(&event));
+        let done = block_on(update).map(drop);
         record.update(version, settings).unwrap();
-        (Records::from([(id, record)]), done.map(|_| ()))
+        Attempt {
+            changed: Records::from([(id, record)]),
+            event: Some(event),
+            done,
+        }
     }
 
-    fn create(
-        &mut self,
-        mint: &Mint,
-        store: &dyn KeyStore,
-        parent: Option<&Key>,
-    ) -> (Records, Result<(), StoreError>) {
+    fn create(&mut self, mint: &Mint, store: &dyn KeyStore, parent: Option<&Key>) -> Attempt {
         let mut record = self.mint(mint);
         record.key.parent = parent.map(|key| key.id);
         record.key.expires_at = parent.and_then(|key| key.expires_at);
-        let done = block_on(store.insert(&record, mint.now));
-        (Records::from([(record.key.id, record)]), done)
+        let event = self.event(mint, EventKind::Created, &record.key);
+        Attempt {
+            done: block_on(store.insert(&record, mint.now, Some(&event))),
+            changed: Records::from([(record.key.id, record)]),
+            event: Some(event),
+        }
     }
 
-    fn revoke(
-        &self,
-        mint: &Mint,
-        store: &dyn KeyStore,
-        id: KeyId,
-        reach: Reach,
-    ) -> (Records, Result<(), StoreError>) {
+    fn revoke(&mut self, mint: &Mint, store: &dyn KeyStore, id: KeyId, reach: Reach) -> Attempt {
+        let kind = EventKind::Revoked {
+            cascade: reach == Reach::Descendants,
+            count: None,
+        };
+        let event = self.event(mint, kind, &self.acknowledged[&id].key.clone());
         let mut changed = Records::new();
         let mut reached = vec![id];
         let mut seen = HashSet::new();
@@ -209,11 +244,16 @@ impl Client {
                 changed.insert(id, record);
             }
         }
-        let done = block_on(store.revoke(&self.workspace, &id, reach, mint.now));
+        let done = block_on(store.revoke(&self.workspace, &id, reach, mint.now, Some(&event)));
+        let count = changed.len() as u64;
         if let Ok(revoked) = &done {
-            assert_eq!(usize::try_from(revoked.count).unwrap(), changed.len());
+            assert_eq!(revoked.count, count);
         }
-        (changed, done.map(|_| ()))
+        Attempt {
+            changed,
+            event: Some(event.with_count(count)),
+            done: done.map(drop),
+        }
     }
 
     fn rotate(
@@ -222,7 +262,7 @@ impl Client {
         store: &dyn KeyStore,
         mut record: Record,
         caller: Option<Record>,
-    ) -> (Records, Result<(), StoreError>) {
+    ) -> Attempt {
         let mut successor = self.mint(mint);
         successor.key.parent = record.key.parent;
         successor.key.predecessor = Some(record.key.id);
@@ -236,7 +276,11 @@ impl Client {
         };
         let id = record.key.id;
         let rotation = Rotation::new(id, record.version, retire, successor.clone());
-        let done = block_on(store.rotate(&self.workspace, &rotation, mint.now));
+        let kind = EventKind::Rotated {
+            successor: successor.key.id,
+        };
+        let event = self.event(mint, kind, &record.key);
+        let done = block_on(store.rotate(&self.workspace, &rotation, mint.now, Some(&event)));
         record.key.successor = Some(successor.key.id);
         match retire {
             Retire::Now => record.key.revoked_at = Some(mint.now),
@@ -246,7 +290,21 @@ impl Client {
         }
         record.version += 1;
         let changed = [(id, record), (successor.key.id, successor)];
-        (Records::from(changed), done)
+        Attempt {
+            changed: Records::from(changed),
+            event: Some(event),
+            done,
+        }
+    }
+
+    /// Makes an event with an id after those of the client's earlier events.
+    fn event(&mut self, mint: &Mint, kind: EventKind, key: &Key) -> Event {
+        self.events_made += 1;
+        let mut id = *EventId::first_at(mint.now).as_bytes();
+        let suffix = format!("{:03}{:05}", self.number, self.events_made);
+        id[8..].copy_from_slice(suffix.as_bytes());
+        let id = EventId::from_bytes(&id).unwrap();
+        Event::new(id, kind, key, Actor::Operator)
     }
 
     /// Mints a record that is not stored yet.
@@ -280,10 +338,10 @@ impl Client {
         (fitting.len() > 2).then(|| fitting[draw(&mut self.random, fitting.len())].clone())
     }
 
-    /// Reads the client's keys from the store, and adopts what it finds.
+    /// Reads the client's keys and events from the store, and adopts what it finds.
     ///
-    /// The store must contain every acknowledged write, and all or none of the write that failed.
-    /// Otherwise this returns a description of the difference.
+    /// The store must contain every acknowledged write and its event, and all or none of the write
+    /// that failed and of its event. Otherwise this returns a description of the difference.
     pub(crate) fn reconcile(&mut self, store: &dyn KeyStore) -> Result<(), String> {
         let done: Records = {
             let mut done = self.acknowledged.clone();
@@ -295,11 +353,24 @@ impl Client {
             let record = block_on(store.find(id)).map_err(|error| format!("{error:?}"))?;
             found.extend(record.map(|record| (*id, record)));
         }
-        if !same(&found, &self.acknowledged) && !same(&found, &done) {
-            return Err(self.difference(&found, &done));
+        let list = ListEvents::new()
+            .with_order(EventOrder::OldestFirst)
+            .with_limit(u32::MAX);
+        let events = block_on(store.events(&self.workspace, Environment::Live, &list))
+            .map_err(|error| format!("{error:?}"))?
+            .events;
+        let mut done_events = self.events.clone();
+        done_events.extend(self.unconfirmed_event.clone());
+        if !(same(&found, &self.acknowledged) && events == self.events)
+            && !(same(&found, &done) && events == done_events)
+        {
+            let events = difference_of_events(&events, &done_events);
+            return Err(self.difference(&found, &done) + &events);
         }
         self.acknowledged = found;
+        self.events = events;
         self.unconfirmed.clear();
+        self.unconfirmed_event = None;
         Ok(())
     }
 
@@ -320,6 +391,14 @@ impl Client {
         }
         text
     }
+}
+
+fn difference_of_events(found: &[Event], done: &[Event]) -> String {
+    let lost = done.iter().filter(|event| !found.contains(event));
+    let unknown = found.iter().filter(|event| !done.contains(event));
+    let lost = lost.map(|event| format!("\n  lost    {event:?}"));
+    let unknown = unknown.map(|event| format!("\n  unknown {event:?}"));
+    lost.chain(unknown).collect()
 }
 
 /// Whether the records are as expected, apart from a last use that a verification moved forward.

@@ -1,4 +1,5 @@
-//! Cuts the power under load, and checks that every acknowledged write is there afterwards.
+//! Cuts the power under load, and checks that every acknowledged write and its event are there
+//! afterwards.
 
 use std::{
     env,
@@ -156,15 +157,19 @@ pub(crate) fn check(machine: &Machine, mint: &Mint, clients: &mut [Client]) -> R
     if verdict != "ok" {
         return Err(verdict);
     }
-    let rows: i64 = sqlite
-        .query_row("SELECT count(*) FROM keys", (), |row| row.get(0))
-        .map_err(|error| error.to_string())?;
-    let keys: usize = clients.iter().map(Client::keys).sum();
-    if usize::try_from(rows) == Ok(keys) {
-        Ok(())
-    } else {
-        Err(format!("{rows} rows for {keys} keys"))
+    for (table, expected) in [
+        ("keys", clients.iter().map(Client::keys).sum::<usize>()),
+        ("events", clients.iter().map(Client::events).sum()),
+    ] {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let rows: i64 = sqlite
+            .query_row(&sql, (), |row| row.get(0))
+            .map_err(|error| error.to_string())?;
+        if usize::try_from(rows) != Ok(expected) {
+            return Err(format!("{rows} rows for {expected} {table}"));
+        }
     }
+    Ok(())
 }
 
 #[test]

@@ -334,6 +334,22 @@ fn a_truncated_or_damaged_log_yields_a_consistent_earlier_state() {
                     OR rotated_by NOT IN (SELECT id FROM keys)",
                 "0",
             ),
+            // Each key has the event that created it.
+            (
+                "SELECT CAST((SELECT count(*) FROM keys) - count(*) AS TEXT) FROM events
+                 WHERE event ->> 'type' IN ('api_key.created', 'api_key.rotated')",
+                "0",
+            ),
+            // Each change of a key has its event, and a cascade has one.
+            (
+                "SELECT CAST((SELECT total(version - 1) FROM keys)
+                    = total(CASE event ->> 'type'
+                        WHEN 'api_key.created' THEN 0
+                        WHEN 'api_key.revoked' THEN event ->> 'count'
+                        ELSE 1 END) AS TEXT)
+                 FROM events",
+                "1",
+            ),
         ] {
             let actual: String = sqlite.query_row(sql, (), |row| row.get(0)).unwrap();
             assert_eq!(actual, expected);

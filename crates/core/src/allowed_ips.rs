@@ -8,8 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// The networks from which a key may be used: 1 to 32 addresses and CIDR prefixes, in ascending
 /// order.
 ///
-/// IPv4-mapped IPv6 addresses count as IPv4 addresses, both in the set and when it is compared
-/// with an address. So `::/0` contains no IPv4 address: all addresses are `0.0.0.0/0` and `::/0`.
+/// IPv4-mapped IPv6 addresses count as IPv4 addresses, both in the set and in
+/// [`contains`](Self::contains). So `::/0` contains no IPv4 address. To allow every address, list
+/// both `0.0.0.0/0` and `::/0`.
 ///
 /// ```
 /// use keywright_core::AllowedIps;
@@ -32,7 +33,7 @@ impl AllowedIps {
     ///
     /// # Errors
     ///
-    /// [`AllowedIpsError`] if there are none or too many, or if one of them is not valid.
+    /// [`AllowedIpsError`] if there are no entries or too many, or if one of them is not valid.
     pub fn parse<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Self, AllowedIpsError> {
         let mut set = Vec::new();
         for text in networks {
@@ -72,7 +73,7 @@ impl AllowedIps {
     }
 }
 
-/// A network, printed as an address if it has only one.
+/// A network, displayed without a length if it contains a single address.
 struct Network(IpNet);
 
 impl fmt::Display for Network {

@@ -1,4 +1,4 @@
-//! Attributes: a JSON object of the host that clients can neither read nor change.
+//! Attributes: the host's data about a key, which clients can neither read nor change.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::json_object::{self, ObjectError};
 
-/// A JSON object that the host attaches to a key and reads back when the key is verified: a plan,
-/// a customer's number, a tier. At most 4 KiB when serialised.
+/// A JSON object that the host attaches to a key and reads when the key is verified, such as a plan
+/// or a customer number. At most 4 KiB when serialised.
 ///
 /// Only the host sets attributes, with [`Caller::with_attributes`](crate::Caller::with_attributes)
 /// and [`Issuer::set_attributes`](crate::Issuer::set_attributes). Keys that a key creates, and its
-/// successor in a rotation, inherit them. The HTTP API neither takes nor returns them, so a host
-/// may trust them, unlike [`Metadata`](crate::Metadata), which clients write.
+/// successor in a rotation, inherit them. The HTTP API neither accepts nor returns them, so a host
+/// can trust them, unlike [`Metadata`](crate::Metadata), which clients write.
 ///
 /// ```
 /// use keywright_core::Attributes;
@@ -37,7 +37,7 @@ impl Attributes {
     /// The maximum length of the serialised object, in bytes.
     pub const MAX_LENGTH: usize = json_object::MAX_LENGTH;
 
-    /// Serialises a value, which must become a JSON object.
+    /// Serialises a value that becomes a JSON object, such as a struct or a map.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl Attributes {
         Self::parse(&serde_json::to_string(value).map_err(|_| AttributesError::NotAnObject)?)
     }
 
-    /// Checks that a text is a JSON object and keeps it unchanged.
+    /// Checks that a text is a JSON object. Keeps the text unchanged.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl Attributes {
     ///
     /// # Errors
     ///
-    /// [`AttributesError::Mismatch`] if the object does not have the form of `T`.
+    /// [`AttributesError::Mismatch`] if the object does not match `T`.
     pub fn get<T: DeserializeOwned>(&self) -> Result<T, AttributesError> {
         // The error of serde_json may quote a value, and hosts log errors.
         serde_json::from_str(&self.0).map_err(|_| AttributesError::Mismatch)
@@ -86,8 +86,8 @@ pub enum AttributesError {
     /// The JSON is longer than [`Attributes::MAX_LENGTH`] bytes.
     #[error("attributes must be at most 4096 bytes of JSON")]
     TooLarge,
-    /// The object does not have the requested form.
-    #[error("the attributes do not have the form that the program expects")]
+    /// The object does not match the requested type.
+    #[error("the attributes do not match the type that the program expects")]
     Mismatch,
 }
 

@@ -51,8 +51,8 @@ enum Role {
 }
 
 impl Caller {
-    /// Creates a caller in the `live` environment that is not a key, does not expire, and has no
-    /// owner, attributes or restriction of its addresses.
+    /// Creates a caller in the `live` environment that is not a key and does not expire. It has no
+    /// owner and no attributes, and its addresses are not restricted.
     #[must_use]
     pub fn new(workspace: Workspace, permissions: Permissions) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl Caller {
     /// ```
     /// use keywright_core::{Caller, Owner, Workspace};
     ///
-    /// // A member of an organisation, who manages the keys that belong to the member alone.
+    /// // A member of an organisation, who manages only their own keys.
     /// let member = Caller::new(Workspace::parse("acme")?, "api_keys.own:*,calls:*".parse()?)
     ///     .with_owner(Owner::parse("user:42")?);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -171,13 +171,13 @@ impl Caller {
         self.expires_at
     }
 
-    /// Returns the owner, which the keys that the caller creates inherit.
+    /// Returns the owner. Keys that the caller creates inherit it.
     #[must_use]
     pub fn owner(&self) -> Option<&Owner> {
         self.owner.as_ref()
     }
 
-    /// Returns the attributes, which the keys that the caller creates inherit.
+    /// Returns the attributes. Keys that the caller creates inherit them.
     #[must_use]
     pub fn attributes(&self) -> Option<&Attributes> {
         self.attributes.as_ref()
@@ -245,7 +245,7 @@ impl Caller {
         }
     }
 
-    /// Restricts the caller to what its key may do now: the key may have been updated since it was
+    /// Restricts the caller to what its key may do now. The key may have been updated since it was
     /// verified.
     pub(crate) fn restricted_to(mut self, key: &Key) -> Self {
         self.expires_at = earliest(self.expires_at, key.expires_at);
@@ -269,7 +269,7 @@ impl Caller {
     }
 }
 
-/// Returns the earlier of two ends, of which `None` is no end.
+/// Returns the earlier of two expiries. `None` means that there is no expiry.
 pub(crate) fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
     [a, b].into_iter().flatten().min()
 }

@@ -114,8 +114,8 @@ impl Config {
     ///
     /// Names, metadata and permissions differ in size, so either bound may be reached first: 64 MiB
     /// hold 100,000 keys of 670 bytes, but about 5,000 keys of the maximum size, 12 KiB. A
-    /// recently used key is not evicted, whatever the size of other keys. A key that was evicted
-    /// costs a run of Argon2 at its next use.
+    /// recently used key is not evicted, whatever the size of other keys. An evicted key costs an
+    /// Argon2 run at its next use.
     ///
     /// Unwritten last uses also keep keys in memory, up to the same number of bytes (64 MiB if that
     /// is more) for keys that are no longer cached.
@@ -124,9 +124,10 @@ impl Config {
         self
     }
 
-    /// Sets the maximum time between the creation of a key and its expiry. A key that is created,
-    /// rotated or updated without an expiry gets the latest one that this allows, and a later one
-    /// is rejected. Keys that exist already keep their expiry until it is changed.
+    /// Sets the maximum time between the creation of a key and its expiry. A later expiry is
+    /// rejected. A key that is created without an expiry, or whose expiry is removed, gets the
+    /// latest one that this and its caller allow. Existing keys keep their expiry until it is
+    /// changed.
     pub fn with_max_lifetime(mut self, lifetime: Duration) -> Self {
         self.max_lifetime = Some(lifetime);
         self

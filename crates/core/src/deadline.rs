@@ -14,8 +14,8 @@ use futures_channel::oneshot;
 
 use crate::thread::JoinOnDrop;
 
-/// Waits for `future`, but at most for `limit`. Returns `None` at the limit, which a separate
-/// thread enforces.
+/// Waits for `future`, for at most `limit`. Returns `None` at the limit, which a separate thread
+/// enforces.
 ///
 /// # Errors
 ///

@@ -14,6 +14,9 @@
 //!   within a bound that the store documents.
 //! * **Least privilege**: a key gets no permission that its creator lacks and no later expiry, and
 //!   it never leaves its [`Workspace`].
+//! * **Events**: each change of a key appends an [`Event`] in the same atomic step. It says who
+//!   changed which key, when and how. Events can be listed, followed by a reader that restarts, and
+//!   passed to an [`Observer`].
 //! * **Idempotency keys**, so that a client can safely repeat a request that creates or rotates a
 //!   key.
 //! * **Secrets** that are wiped from memory on drop and cannot be printed, compared or serialised.
@@ -71,6 +74,13 @@
 //! | revoke a key | [`Issuer::revoke`] |
 //! | revoke all keys of a person | [`Issuer::revoke_all`] |
 //! | delete the records of revoked and expired keys | [`Issuer::purge`] |
+//! | find out who changed a key, when and how | [`Issuer::events`] with a [`ListEvents`] |
+//! | act for an operator on a command line | [`Caller::operator`] |
+//! | record which request makes a change | [`Caller::with_request_id`] |
+//! | react to the changes that this process makes | [`Config::with_observer`] |
+//! | handle each event at least once | [`Issuer::unread_events`], [`EventPosition`] |
+//! | choose how long events are kept | [`Config::with_event_retention`], [`Issuer::purge_events`] |
+//! | find keys that never expire or are unused | [`Issuer::report`] |
 //! | choose how secrets are hashed | [`Config::with_scheme`], [`Config::with_peppers`] |
 //! | keep keys in SQLite or Redis | the crate `keywright-store-sqlite` or `keywright-store-redis` |
 //! | keep keys in another database | [`KeyStore`], and the feature `conformance` to test it |

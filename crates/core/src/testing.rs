@@ -43,8 +43,8 @@
 //! # }).unwrap();
 //! ```
 //!
-//! A test of one handler needs no store. It makes what the handler takes: a [`Verified`] with
-//! [`verified`], or a [`Caller`](crate::Caller) with `Caller::from(&key)`.
+//! A test of one handler needs no store. Create the handler's argument directly: a [`Verified`]
+//! with [`verified`], or a [`Caller`](crate::Caller) with `Caller::from(&key)`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -58,7 +58,7 @@ use crate::{
     sync::{AtomicU64, Mutex, Ordering, PoisonError},
 };
 
-/// A clock that stands still until a test moves it. Clones share the time.
+/// A clock that changes only when a test sets or advances it. Clones share the time.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<Mutex<Timestamp>>);
 
@@ -90,7 +90,7 @@ impl Clock for ManualClock {
 /// Randomness that a seed determines: each run of a test draws the same ids and secrets. Clones
 /// share the sequence.
 ///
-/// **Tokens that are made with it are not secret.** Everyone who knows the seed can compute them.
+/// **Its tokens are not secret.** Anyone who knows the seed can compute them.
 ///
 /// ```
 /// use keywright_core::{Entropy, testing::SeededEntropy};
@@ -155,7 +155,7 @@ pub async fn insert(keys: &Keywright, key: Key) -> Result<Token, IssueError> {
     Ok(token)
 }
 
-/// Makes a [`Verified`] of a key, without a token and without a store.
+/// Creates a [`Verified`] for a key, without a token or a store.
 ///
 /// No [`Keywright`] trusts it: [`Verifier::trusts`](crate::Verifier::trusts) returns `false` for
 /// its caller, and an [`Issuer`](crate::Issuer) rejects the caller with

@@ -1,8 +1,8 @@
-//! Changes of a key.
+//! An update of a key's settings.
 
 use crate::{AllowedIps, Key, Metadata, Name, Permissions, Timestamp};
 
-/// A change of the settings of a key. Settings that it does not name stay as they are.
+/// An update of a key's settings. Settings that it does not name keep their values.
 ///
 /// ```
 /// use keywright_core::{KeyUpdate, Timestamp};
@@ -24,18 +24,18 @@ pub struct KeyUpdate {
     pub permissions: Option<Permissions>,
     /// The change of the metadata.
     pub metadata: Change<Metadata>,
-    /// `false` pauses the key, `true` resumes it, `None` changes neither.
+    /// `false` pauses the key, and `true` resumes it. `None` does neither.
     pub enabled: Option<bool>,
     /// The change of the expiry.
     pub expires_at: Change<Timestamp>,
     /// The change of the allowed addresses.
     pub allowed_ips: Change<AllowedIps>,
-    /// The version that the record must have, or `None` to change any version.
+    /// The version that the record must have. `None` accepts any version.
     pub if_version: Option<u64>,
 }
 
 impl KeyUpdate {
-    /// Creates a change that keeps everything.
+    /// Creates an update that changes nothing.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -91,8 +91,9 @@ impl KeyUpdate {
         self
     }
 
-    /// Removes the expiry: the key expires when the caller does or when
-    /// [`Config::with_max_lifetime`](crate::Config::with_max_lifetime) requires it, or never.
+    /// Removes the expiry. The key then expires with the caller or at the end of the [maximum
+    /// lifetime](crate::Config::with_max_lifetime), whichever is earlier, or never if neither
+    /// applies.
     #[must_use]
     pub fn without_expires_at(mut self) -> Self {
         self.expires_at = Change::Clear;
@@ -113,14 +114,14 @@ impl KeyUpdate {
         self
     }
 
-    /// Makes the change conditional: it is made only while the record has this version.
+    /// Makes the update conditional: it fails unless the record has this version.
     #[must_use]
     pub const fn if_version(mut self, version: u64) -> Self {
         self.if_version = Some(version);
         self
     }
 
-    /// Whether this changes nothing.
+    /// Whether the update names no setting.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let unconditional = Self {
@@ -160,7 +161,7 @@ impl<T: Clone> Change<T> {
 }
 
 impl Key {
-    /// Returns the settings of this key after a change. Checks neither the caller nor the policy.
+    /// Returns the key after an update. Checks neither the caller nor the maximum lifetime.
     #[must_use]
     pub fn apply(&self, update: &KeyUpdate) -> Self {
         let key = self.clone();
@@ -176,8 +177,8 @@ impl Key {
     }
 }
 
-/// A key and the version of its record. The version grows with each change of the record, and so
-/// identifies the state of the settings.
+/// A key and the version of its record. Two reads of a key that return the same version return the
+/// same settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct VersionedKey {

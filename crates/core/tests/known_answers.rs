@@ -1,4 +1,4 @@
-//! Known answers: tokens and hashes that every version must accept.
+//! Known answers: tokens, hashes and events that every version must accept.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Clock, Config, Denied, Environment, Key, Keywright, MemoryStore, Name, Pepper, PepperId,
+    Clock, Config, Denied, Environment, Event, Key, Keywright, MemoryStore, Name, Pepper, PepperId,
     PepperRing, Permissions, Prefix, Timestamp, Token, TokenRef, VerifyError, Workspace,
     store::{Credential, KeyStore, Record, StoredHash, Tag},
 };
@@ -38,6 +38,18 @@ fn known_tokens_are_parsed_or_rejected() {
         count += 1;
     }
     assert_eq!(count, 6);
+}
+
+#[test]
+fn known_events_are_read_and_written_again_as_they_are() {
+    let mut count = 0;
+    let events = include_str!("known_answers/events.txt");
+    for line in events.lines().filter(|line| !line.starts_with('#')) {
+        let event: Event = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&event).unwrap(), line);
+        count += 1;
+    }
+    assert_eq!(count, 8);
 }
 
 /// A clock that always returns the same time.

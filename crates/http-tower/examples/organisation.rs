@@ -52,7 +52,7 @@ pub(crate) enum Role {
 pub(crate) fn caller(user: &str, role: Role, subscription: Subscription) -> Result<Caller, Error> {
     let permissions = match role {
         Role::Admin => "api_keys:*,calls:*",
-        // A member reaches the keys with its owner, and cannot grant more than that.
+        // A member reaches only the keys of this owner, and can grant no other permissions.
         Role::Member => "api_keys.own:*,calls:read",
     };
     let caller = Caller::new(Workspace::parse("acme")?, permissions.parse()?)
@@ -61,8 +61,7 @@ pub(crate) fn caller(user: &str, role: Role, subscription: Subscription) -> Resu
     Ok(caller)
 }
 
-/// The callers who have signed in, by the id of their session. The example `session` shows how
-/// sessions start and end.
+/// The signed-in callers, by session id. The example `session` shows how sessions start and end.
 pub(crate) type Sessions = HashMap<String, Caller>;
 
 /// Builds the service.
@@ -106,7 +105,7 @@ async fn off_board(
     let Some(Extension(caller)) = caller else {
         return Rejection::Missing.to_response(&headers).into_response();
     };
-    // A member may revoke the own keys, but this is for admins.
+    // Members may revoke their own keys, but only admins may use this route.
     if !caller.may(&Permission::API_KEYS_WRITE) {
         let missing = Rejection::MissingPermission(Permission::API_KEYS_WRITE);
         return missing.to_response(&headers).into_response();
@@ -140,7 +139,7 @@ impl Budgets {
     }
 }
 
-/// Limits the rate of the requests of each person, whichever of the keys they use.
+/// Limits the request rate of each person, whichever of their keys they use.
 async fn limit(
     State(budgets): State<Arc<Budgets>>,
     Extension(verified): Extension<Verified>,

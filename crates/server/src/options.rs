@@ -71,8 +71,8 @@ pub(crate) struct LibraryOptions {
 
     /// Longest time from the creation of a key to its expiry, such as 365d
     ///
-    /// A key that is created, rotated or updated without an expiry gets the latest one
-    /// allowed, and a later one is rejected. Existing keys keep theirs until then.
+    /// A later expiry is rejected. A key that is created without an expiry, or whose
+    /// expiry is removed, gets the latest one allowed. Existing keys keep theirs.
     #[arg(
         long,
         verbatim_doc_comment,

@@ -14,8 +14,8 @@ use crate::{
     store::SqliteStore,
 };
 
-/// The number of steps of SQLite's virtual machine between two checks whether the writer waits for
-/// the backup.
+/// The number of steps of SQLite's virtual machine between two checks of whether the writer waits
+/// for the backup.
 const STEPS: i32 = 1000;
 
 impl SqliteStore {

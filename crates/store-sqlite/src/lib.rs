@@ -32,7 +32,10 @@
 //! * **Bounded.** Each thread has a queue of 1024 operations. If it is full, an operation fails
 //!   with `Unavailable` at once.
 //! * **Indexed.** A page by cursor reads only its own keys, in a workspace of any size and also for
-//!   one owner or for a caller that sees only `test` keys.
+//!   one owner or for a caller that sees only `test` keys. A page of events reads only its own
+//!   events, also for one key, and in both orders.
+//! * **Events.** A change and its event are in one transaction. Events are deleted in steps of 500,
+//!   so that other writes get their turn.
 //! * **Fair.** A list with a status, a search or a total reads its workspace in slices of 5,000
 //!   keys, and so does a purge. After each slice, the next workspace gets its turn. A list ends
 //!   when its future is dropped. At most 64 lists of one workspace wait, and further ones fail with

@@ -158,7 +158,7 @@ fn reservations_expire_by_the_given_time<H: Harness>(
 }
 
 /// Polls `future` at most `polls` times, and drops it.
-async fn drop_after<F: Future>(polls: usize, future: F) {
+pub(super) async fn drop_after<F: Future>(polls: usize, future: F) {
     let mut future = pin!(future);
     for _ in 0..polls {
         if poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await {

@@ -144,6 +144,13 @@ pub(super) const fn revoked(reach: Reach) -> EventKind {
     }
 }
 
+/// Returns the kind of the event of a rotation.
+pub(super) const fn rotated(successor: &Record) -> EventKind {
+    EventKind::Rotated {
+        successor: successor.key.id,
+    }
+}
+
 /// Returns a copy of the record that belongs to the workspace `tenant`.
 pub(super) fn moved_to(tenant: &str, record: &Record) -> Record {
     let mut moved = record.clone();

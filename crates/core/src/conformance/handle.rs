@@ -7,16 +7,16 @@ use std::{
 };
 
 use super::{
-    fixture::{event, name, now, revoked},
+    fixture::{event, name, now, revoked, rotated},
     harness::Harness,
 };
 use crate::{
-    Environment, EventKind, Key, KeyId, ListKeys, Page, Prefix, Reach, Revocation, Timestamp,
-    VersionedKey, Workspace,
+    Environment, Event, EventId, EventKind, EventPage, Key, KeyId, ListEvents, ListKeys, Page,
+    Prefix, Reach, Revocation, Timestamp, VersionedKey, Workspace,
     hash::Credential,
     store::{
-        Durability, KeyStore, Purge, Record, Reservation, Reserved, Retire, Rotation, Settings,
-        StoreError,
+        Durability, KeyStore, Purge, PurgeEvents, Record, Reservation, Reserved, Retire, Rotation,
+        Settings, StoreError,
     },
 };
 
@@ -115,7 +115,16 @@ impl<'h, H: Harness> Handle<'h, H> {
 
     pub(super) fn insert(&self, record: &Record, now: Timestamp) -> Result<(), StoreError> {
         let event = event(&record.key, EventKind::Created);
-        self.wait(self.store.insert(record, now, Some(&event)))
+        self.insert_with(record, now, Some(&event))
+    }
+
+    pub(super) fn insert_with(
+        &self,
+        record: &Record,
+        now: Timestamp,
+        event: Option<&Event>,
+    ) -> Result<(), StoreError> {
+        self.wait(self.store.insert(record, now, event))
     }
 
     /// Replaces the settings of the record with those of `changed`.
@@ -124,12 +133,21 @@ impl<'h, H: Harness> Handle<'h, H> {
         record: &Record,
         changed: &Key,
     ) -> Result<VersionedKey, StoreError> {
+        let event = event(&record.key, EventKind::Updated);
+        self.update_with(record, changed, Some(&event))
+    }
+
+    pub(super) fn update_with(
+        &self,
+        record: &Record,
+        changed: &Key,
+        event: Option<&Event>,
+    ) -> Result<VersionedKey, StoreError> {
         let Record { key, version, .. } = record;
         let settings = Settings::from(changed);
-        let event = event(key, EventKind::Updated);
         self.wait(
             self.store
-                .update(&key.workspace, &key.id, *version, &settings, Some(&event)),
+                .update(&key.workspace, &key.id, *version, &settings, event),
         )
     }
 
@@ -160,11 +178,21 @@ impl<'h, H: Harness> Handle<'h, H> {
         reach: Reach,
         now: Timestamp,
     ) -> Result<Revocation, StoreError> {
+        let event = event(&record.key, revoked(reach));
+        self.revoke_with(record, reach, now, Some(&event))
+    }
+
+    pub(super) fn revoke_with(
+        &self,
+        record: &Record,
+        reach: Reach,
+        now: Timestamp,
+        event: Option<&Event>,
+    ) -> Result<Revocation, StoreError> {
         let Record { key, .. } = record;
-        let event = event(key, revoked(reach));
         self.wait(
             self.store
-                .revoke(&key.workspace, &key.id, reach, now, Some(&event)),
+                .revoke(&key.workspace, &key.id, reach, now, event),
         )
     }
 
@@ -175,16 +203,21 @@ impl<'h, H: Harness> Handle<'h, H> {
         successor: &Record,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let event = event(&predecessor.key, rotated(successor));
+        self.rotate_with(predecessor, retire, successor, now, Some(&event))
+    }
+
+    pub(super) fn rotate_with(
+        &self,
+        predecessor: &Record,
+        retire: Retire,
+        successor: &Record,
+        now: Timestamp,
+        event: Option<&Event>,
+    ) -> Result<(), StoreError> {
         let Record { key, version, .. } = predecessor;
         let rotation = Rotation::new(key.id, *version, retire, successor.clone());
-        let kind = EventKind::Rotated {
-            successor: successor.key.id,
-        };
-        let event = event(key, kind);
-        self.wait(
-            self.store
-                .rotate(&key.workspace, &rotation, now, Some(&event)),
-        )
+        self.wait(self.store.rotate(&key.workspace, &rotation, now, event))
     }
 
     pub(super) fn rehash(
@@ -216,6 +249,37 @@ impl<'h, H: Harness> Handle<'h, H> {
         match self.wait(self.store.purge(purge)) {
             Ok(count) => count,
             Err(error) => panic!("the store failed to purge: {error:?}"),
+        }
+    }
+
+    /// Lists the events that a `live` caller sees.
+    #[track_caller]
+    pub(super) fn events(
+        &self,
+        workspace: &Workspace,
+        list: &ListEvents<EventId>,
+    ) -> EventPage<EventId> {
+        self.events_as(workspace, Environment::Live, list)
+    }
+
+    #[track_caller]
+    pub(super) fn events_as(
+        &self,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListEvents<EventId>,
+    ) -> EventPage<EventId> {
+        match self.wait(self.store.events(workspace, environment, list)) {
+            Ok(page) => page,
+            Err(error) => panic!("the store failed to list events of {workspace}: {error:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn purge_events(&self, purge: &PurgeEvents) -> u64 {
+        match self.wait(self.store.purge_events(purge)) {
+            Ok(count) => count,
+            Err(error) => panic!("the store failed to purge events: {error:?}"),
         }
     }
 

@@ -58,6 +58,7 @@ mod changes;
 mod clock;
 mod durable;
 mod errors;
+mod events;
 mod fixture;
 mod format;
 mod handle;
@@ -78,6 +79,7 @@ pub use self::{
     clock::clock_cancellation_secrets,
     durable::durable,
     errors::errors,
+    events::events,
     format::format,
     harness::Harness,
     insert::atomic_insert,
@@ -118,6 +120,7 @@ macro_rules! conformance_tests {
             errors
             format
             purge
+            events
         }
     };
     ($harness:expr => $($clause:ident)+) => {

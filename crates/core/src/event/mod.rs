@@ -7,6 +7,8 @@ mod list;
 mod observer;
 mod position;
 mod request_id;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 
@@ -26,7 +28,8 @@ use crate::{Environment, Key, KeyId, Owner, Timestamp, Workspace};
 /// A change of a key: who changed which key, when, and how.
 ///
 /// A store appends the event in the same atomic step as the change, so each change has one event
-/// and each event has its change. An event contains no secret, no hash and no byte of a token.
+/// and each event has its change. An event contains no secret, no hash and no byte of a token. Its
+/// JSON is at most 14,799 bytes long.
 ///
 /// As JSON, an event looks like this. The API, the command line and the stores use this text.
 /// Fields that are `None` are left out.

@@ -15,8 +15,9 @@ use crate::Timestamp;
 /// Events do not always appear in the order of their ids: the ids contain the time of the server
 /// that made the change, and the change may take a while. So a position contains the ids of all
 /// events that were read in the last [minute](Self::WINDOW) before the newest, and an event that
-/// appears up to a minute late is still found. An event that appears later than that, because a
-/// clock is wrong or a transaction was open for longer, is missed.
+/// appears up to a minute late is still found. Each id takes 21 bytes of the text. An event that
+/// appears later than that, because the clock of its server is behind or a transaction was open for
+/// longer, is missed.
 ///
 /// ```
 /// # use keywright_core::{Caller, Event, EventPosition, Issuer, ListEvents};

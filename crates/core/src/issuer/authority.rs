@@ -36,7 +36,7 @@ impl Action {
         }
     }
 
-    /// Whether a caller may do this to its own key.
+    /// Whether a caller may do this to its own key without either permission.
     fn permits_self(self, caller: &Caller) -> bool {
         match self {
             Self::Find | Self::Revoke => true,
@@ -77,8 +77,8 @@ impl Scope {
 }
 
 impl Issuer {
-    /// Checks that a caller has not expired and may do something to some key, or to the key
-    /// `target`. The operation itself checks the rest.
+    /// Checks that a caller has not expired and has the permission for an action, on the key
+    /// `target` if there is one. The operation itself checks the rest.
     ///
     /// | action | permission |
     /// | --- | --- |
@@ -87,7 +87,7 @@ impl Issuer {
     /// | `Create`, `Update`, `Rotate`, `Revoke` | `api_keys:write`, or `api_keys.own:write` |
     ///
     /// A caller needs no permission to find and revoke its own key, and can rotate it with
-    /// `api_keys.self:rotate`. A caller without an owner has no key with `api_keys.own:…`.
+    /// `api_keys.self:rotate`. Without an owner, `api_keys.own:…` permits nothing.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl Issuer {
     }
 }
 
-/// Checks that the caller has permissions that a key has or gets.
+/// Checks that the caller has all permissions that a key has or would get.
 pub(super) fn check_covers(caller: &Caller, permissions: &Permissions) -> Result<(), IssueError> {
     match caller.permissions().first_not_covered(permissions) {
         None => Ok(()),

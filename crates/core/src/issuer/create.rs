@@ -93,9 +93,9 @@ impl NewKey {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum Expiry {
-    /// When its caller expires, or at the end of the
-    /// [maximum lifetime](crate::Config::with_max_lifetime) if that is earlier. Never, if neither
-    /// has an end.
+    /// When its caller expires, or at the end of the [maximum
+    /// lifetime](crate::Config::with_max_lifetime) if that is earlier. Never, if the caller does
+    /// not expire and there is no maximum lifetime.
     #[default]
     Inherited,
     /// Immediately: the key is created expired.
@@ -190,8 +190,8 @@ impl Issuer {
                     });
                 }
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {
-                    // The caller is no longer active, or has got an earlier expiry since it was
-                    // checked. In the second case, check it again and retry with that expiry.
+                    // The caller is no longer active, or its expiry has moved earlier since the
+                    // check. In the second case, check the caller again and retry with that expiry.
                     let caller = self.current_in_store(&draft.caller).await?;
                     self.scope(&caller, Action::Create, None)?;
                     check_covers(&caller, &draft.permissions)?;

@@ -47,7 +47,7 @@ pub enum IssueError {
     /// The key has expired, so it cannot be updated.
     #[error("the key has expired")]
     Expired,
-    /// The record of the key does not have the version that the update requires.
+    /// The key's record does not have the version that the update requires.
     #[error("the key was changed since it was read")]
     VersionMismatch,
     /// Keys are created faster than [`revoke_all`](crate::Issuer::revoke_all) revokes them.

@@ -68,7 +68,9 @@ impl Issuer {
     /// of `wanted` are ignored.
     ///
     /// This reads the events of the last minute before the position again, to find those that
-    /// appeared late. See [`EventPosition`].
+    /// appeared late. See [`EventPosition`]. An event whose time is in the future, because a
+    /// server's clock is ahead, is returned when its time has come. Otherwise, the position would
+    /// pass the events that other servers make until then.
     ///
     /// # Errors
     ///
@@ -86,6 +88,7 @@ impl Issuer {
         if self.excludes_all(&scope, &mut owner) {
             return Ok(Vec::new());
         }
+        let now = self.verifier.now();
         let limit = wanted.limit.clamp(1, ListEvents::MAX_LIMIT);
         let mut list = ListEvents {
             key: wanted.key,
@@ -100,14 +103,15 @@ impl Issuer {
             let page = store
                 .events(caller.workspace(), caller.environment(), &list)
                 .await?;
-            let missing = limit as usize - unread.len();
-            let events = page.events.into_iter();
-            unread.extend(
-                events
-                    .filter(|event| !position.has_read(event))
-                    .take(missing),
-            );
-            if unread.len() == limit as usize || page.next.is_none() {
+            for event in page.events {
+                if unread.len() == limit as usize || event.created_at() > now {
+                    return Ok(unread);
+                }
+                if !position.has_read(&event) {
+                    unread.push(event);
+                }
+            }
+            if page.next.is_none() {
                 return Ok(unread);
             }
             list.after = page.next;

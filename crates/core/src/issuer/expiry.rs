@@ -1,10 +1,10 @@
-//! When keys expire.
+//! The rules about the expiry of a key.
 
 use super::{Expiry, IssueError, Issuer};
 use crate::{Caller, Timestamp, caller::earliest};
 
 impl Issuer {
-    /// Returns the latest expiry of a key that was created at this time, by the policy.
+    /// Returns the latest expiry that the maximum lifetime allows for a key created at this time.
     pub(super) fn latest_expiry(&self, created_at: Timestamp) -> Option<Timestamp> {
         let lifetime = self.max_lifetime?;
         Some(created_at.saturating_add(lifetime))

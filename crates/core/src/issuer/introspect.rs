@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Action, IssueError, Issuer, authority::Scope};
 use crate::{Caller, Denied, Key, KeyId, Permission, Undecided, VerifyError};
 
-/// The use of a token that the caller asks about: a permission and an address.
+/// The use for which a token is introspected: a permission and an address.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct IntrospectionRequest {
@@ -59,9 +59,10 @@ pub enum Introspection {
     Revoked,
     /// The secret is correct, but the key is disabled.
     Disabled,
-    /// The token is valid, but not from this address, or not without an address.
+    /// The secret is correct and the key is active, but it may not be used from this address, or
+    /// the address is unknown.
     AddressNotAllowed,
-    /// The token is valid, but its key lacks the permission.
+    /// The secret is correct and the key is active, but it lacks the permission.
     InsufficientPermission,
 }
 

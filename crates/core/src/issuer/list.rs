@@ -82,13 +82,14 @@ impl Issuer {
     /// Restricts a filter by owner to the keys that a caller reaches. Returns whether it then
     /// selects no key.
     pub(super) fn excludes_all(&self, scope: &Scope, wanted: &mut Option<Owner>) -> bool {
-        // The keys of another owner do not exist for this caller.
+        // For this caller, a list of another owner's keys is empty.
         let mut excludes_all = false;
         if let Some(own) = scope.owner() {
             let owner = wanted.get_or_insert_with(|| own.clone());
             excludes_all = owner != own;
         }
-        // No owner is a token. A client sent one in the wrong place, and the store must not see it.
+        // A token here was sent in the wrong place. It names no owner, and must not reach the
+        // store.
         let is_token = |owner: &Owner| {
             TokenRef::parse(owner.as_str().as_bytes(), self.verifier.prefix()).is_ok()
         };
@@ -96,7 +97,7 @@ impl Issuer {
     }
 
     /// Returns a key that the caller sees, even if it is expired or revoked, and the version of its
-    /// record. A key sees itself without any permission.
+    /// record. A key can read itself without any permission.
     ///
     /// # Errors
     ///

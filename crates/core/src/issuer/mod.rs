@@ -76,8 +76,8 @@ impl Issuer {
         }
     }
 
-    /// Returns the caller as its key is now. While a client sends the body of its request, the key
-    /// that it was verified with may be revoked, disabled or narrowed.
+    /// Returns the caller, restricted to what its key may do now. The key may have been revoked,
+    /// disabled or narrowed while the client was sending the body of its request.
     async fn current(&self, caller: &Caller) -> Result<Caller, IssueError> {
         self.check_origin(caller)?;
         let now = self.verifier.expiry_now();
@@ -90,7 +90,8 @@ impl Issuer {
         found.flatten().ok_or(IssueError::CallerInactive)
     }
 
-    /// Returns the caller as its key is in the store, bypassing the cache.
+    /// Returns the [current](Self::current) caller, but reads its key from the store, not the
+    /// cache.
     async fn current_in_store(&self, caller: &Caller) -> Result<Caller, IssueError> {
         let now = self.verifier.expiry_now();
         let Some(id) = caller.key() else {

@@ -17,8 +17,9 @@ impl Issuer {
     ///
     /// [`NotPermitted`](IssueError::NotPermitted) if the caller lacks `api_keys:write` or one of
     /// the permissions of the key, [`CallerInactive`](IssueError::CallerInactive),
-    /// [`Store`](IssueError::Store), and [`NotFound`](IssueError::NotFound) if there is no such key
-    /// or all of the keys were already revoked.
+    /// [`Random`](IssueError::Random), [`Store`](IssueError::Store), and
+    /// [`NotFound`](IssueError::NotFound) if there is no such key or all of the keys were already
+    /// revoked.
     pub async fn revoke(
         &self,
         caller: &Caller,

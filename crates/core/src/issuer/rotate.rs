@@ -284,9 +284,9 @@ impl Issuer {
         Ok(self.event(caller, &predecessor.key, kind, changes)?)
     }
 
-    /// Makes the successor of a key, whose secret the caller receives. Without a requested expiry
-    /// it gets the lifetime of `key`, counted from now. It never expires after the caller, or later
-    /// than the policy allows.
+    /// Creates the successor of a key. The caller receives its secret. Without a requested expiry,
+    /// the successor gets the lifetime of `key`, counted from now. It expires no later than the
+    /// caller, and within the maximum lifetime.
     fn successor(
         &self,
         key: &Key,

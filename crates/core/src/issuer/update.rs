@@ -1,4 +1,4 @@
-//! Updates keys: changes their settings.
+//! Updates the settings of keys.
 
 use super::{
     Action, IssueError, Issuer,
@@ -17,7 +17,7 @@ pub(super) const CHANGE_ATTEMPTS: u32 = 5;
 
 impl Issuer {
     /// Changes the settings of a key that is neither revoked nor expired, and returns the key after
-    /// the change. All settings change together. A change that changes nothing is not written.
+    /// the change. All settings change together. If the update changes nothing, nothing is written.
     ///
     /// Once this returns, all verifiers of this process apply the change. Other processes apply it
     /// within the bound that the docs of the store state.
@@ -40,7 +40,7 @@ impl Issuer {
     ///   [`ExpiryAfterRotation`](IssueError::ExpiryAfterRotation) or
     ///   [`AddressesBeyondCaller`](IssueError::AddressesBeyondCaller) if the key cannot have this
     ///   expiry or these addresses.
-    /// * [`CallerInactive`](IssueError::CallerInactive).
+    /// * [`CallerInactive`](IssueError::CallerInactive), [`Random`](IssueError::Random).
     /// * [`Store`](IssueError::Store). The kind is [`Conflict`](StoreErrorKind::Conflict) if other
     ///   changes interfered with five attempts.
     pub async fn update(
@@ -78,7 +78,8 @@ impl Issuer {
     /// # Errors
     ///
     /// [`NotFound`](IssueError::NotFound) if the workspace has no such key or it is revoked,
-    /// [`CallerForeign`](IssueError::CallerForeign), and [`Store`](IssueError::Store).
+    /// [`CallerForeign`](IssueError::CallerForeign), [`Random`](IssueError::Random), and
+    /// [`Store`](IssueError::Store).
     pub async fn set_attributes(
         &self,
         caller: &Caller,

@@ -25,7 +25,7 @@ pub(super) struct Interner {
 }
 
 impl Interner {
-    /// Replaces parts of the key with shared ones.
+    /// Replaces the parts of the key with shared copies.
     pub(super) fn intern(&self, key: &mut Key) {
         let workspace = key.workspace.as_str().len();
         self.workspaces.intern(&mut key.workspace, workspace);

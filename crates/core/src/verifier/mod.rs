@@ -49,7 +49,7 @@ pub struct Verifier(Arc<VerifierState>);
 
 #[cfg(any(test, feature = "testing"))]
 impl Verified {
-    /// Makes a verified key that no instance has verified.
+    /// Creates a verified key that no instance trusts.
     pub(crate) fn without_store(key: Key) -> Self {
         Self {
             cached: Arc::new(cached_key::CachedKey::new(key, 1)),
@@ -75,13 +75,14 @@ impl Verifier {
     ///
     /// A key that was rejected as expired stays rejected by this verifier if the clock is set back.
     ///
-    /// The checks run from the cheapest to the most expensive: first the token's form and checksum.
-    /// Then, if the key is cached, the proof of its secret, and whether the key is active.
-    /// Otherwise, from the store, the environment, the tag of the secret, whether the key is
-    /// active, and the hash of the secret. Last, the address of the client.
+    /// The checks run from the cheapest to the most expensive. The first is the token's form and
+    /// checksum. If the key is cached, the environment, the proof of its secret and its status
+    /// follow. Otherwise, the verifier reads the store, and checks the environment, the tag of the
+    /// secret, the key's status, and the hash of the secret. The last check is the client's
+    /// address.
     ///
-    /// A key that is restricted to addresses is rejected, because this does not know the address:
-    /// see [`verify_from`](Self::verify_from).
+    /// This rejects every key that is restricted to addresses, because it does not know the
+    /// client's address. For such keys, use [`verify_from`](Self::verify_from).
     ///
     /// # Errors
     ///
@@ -96,8 +97,8 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// As for [`verify`](Self::verify). The last check is whether the key may be used from the
-    /// address. If not, this is [`Denied::AddressNotAllowed`].
+    /// As for [`verify`](Self::verify), and [`Denied::AddressNotAllowed`] if the token is valid but
+    /// its key may not be used from the address.
     pub async fn verify_from(
         &self,
         token: &[u8],

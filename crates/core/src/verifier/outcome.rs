@@ -69,9 +69,8 @@ impl From<StoreError> for VerifyError {
 
 /// The reason why a token is invalid.
 ///
-/// This is for the operator alone. Except for
-/// [`AddressNotAllowed`](Self::AddressNotAllowed), the client that presented the token must not
-/// learn more than that it was denied.
+/// Only the operator may see the reason. The client that presented the token may learn only that it
+/// was denied, except for [`AddressNotAllowed`](Self::AddressNotAllowed).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Denied {

@@ -52,7 +52,7 @@ pub(super) trait Backend {
         credential: &Credential,
     ) -> Result<(), StoreError>;
 
-    /// Returns the current time, never one before a time that was observed.
+    /// Returns the current time, or the latest observed time if that is later.
     fn now(&self) -> Timestamp;
 
     /// Observes a time at which a key has expired.

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::last_used::FLUSH_LIMIT;
 use crate::{
     Timestamp,
+    deadline::within,
     store::{KeyStore, PurgeEvents},
     time::monotonic,
 };
@@ -33,6 +35,7 @@ impl Retention {
     }
 
     /// Runs one step, if it is due. If a step has deleted events, the next step is due immediately.
+    /// A step takes no longer than a flush of last uses, which waits for it on the same thread.
     pub(super) async fn run(&mut self, store: &dyn KeyStore, now: Timestamp) {
         let Some(keep) = self.keep.filter(|_| monotonic() >= self.next) else {
             return;
@@ -40,13 +43,20 @@ impl Retention {
         // Set first, because a panic in the store ends the step.
         self.next = monotonic() + RETRY_INTERVAL;
         let purge = PurgeEvents::new(now.saturating_sub(keep), PurgeEvents::STEP);
-        match store.purge_events(&purge).await {
-            Ok(0) => self.next = monotonic() + SEARCH_INTERVAL,
-            Ok(_) => self.next = monotonic(),
-            Err(error) => {
-                let error: &(dyn std::error::Error + 'static) = &error;
-                tracing::warn!(error, "could not delete old events");
-            }
-        }
+        let error: Box<dyn std::error::Error> =
+            match within(FLUSH_LIMIT, store.purge_events(&purge)).await {
+                Ok(Some(Ok(0))) => {
+                    self.next = monotonic() + SEARCH_INTERVAL;
+                    return;
+                }
+                Ok(Some(Ok(_))) => {
+                    self.next = monotonic();
+                    return;
+                }
+                Ok(Some(Err(error))) => error.into(),
+                Ok(None) => "the store did not respond in time".into(),
+                Err(error) => error.into(),
+            };
+        tracing::warn!(error = &*error, "could not delete old events");
     }
 }

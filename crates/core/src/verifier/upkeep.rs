@@ -77,8 +77,10 @@ impl Upkeep {
                         protocol.backend.expiry_clock.observe_now();
                         flush(FlushScope::Due);
                         let backend = &protocol.backend;
-                        let step = retention.run(&*backend.store, backend.clock.now());
-                        drop(catching(|| pollster::block_on(step)));
+                        if !is_ending.load(Ordering::Relaxed) {
+                            let step = retention.run(&*backend.store, backend.clock.now());
+                            drop(catching(|| pollster::block_on(step)));
+                        }
                         drop(catching(meter::publish));
                         next = monotonic() + INTERVAL;
                     }

@@ -1,6 +1,6 @@
 //! Authority: no caller reaches a key that it may not reach, and none receives a key with more
 //! authority than the caller has. A matrix tries each operation with each kind of caller on each
-//! kind of key. Random sequences of requests try the operations after each other.
+//! kind of key. Random sequences of requests combine the operations.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
 
 mod actions;
 mod addresses;
+mod events;
 mod matrix;
 mod oracle;
 mod permissions;

@@ -86,13 +86,13 @@ pub(crate) fn can_expire_at(
     now < end && end <= end_or_max(caller.expires_at()) && end <= end_or_max(latest)
 }
 
-/// Returns the earlier of two ends, of which `None` is never.
+/// Returns the earlier of two expiries. `None` means never.
 pub(crate) fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
     let earlier = end_or_max(a).min(end_or_max(b));
     (earlier != Timestamp::MAX).then_some(earlier)
 }
 
-/// Returns an end, or the last time if there is none.
+/// Returns an expiry, or the maximum time if there is none.
 pub(crate) fn end_or_max(end: Option<Timestamp>) -> Timestamp {
     end.unwrap_or(Timestamp::MAX)
 }

@@ -9,9 +9,9 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    AllowedIps, Attributes, Caller, Clock, Config, Denied, Environment, Expiry, IssueError, Issued,
-    Key, KeyId, Keywright, MemoryStore, Name, NewKey, NewRotation, Owner, Prefix, Scheme,
-    Timestamp, VerifyError, Workspace,
+    AllowedIps, Attributes, Caller, Clock, Config, Denied, Environment, Event, EventId, Expiry,
+    IssueError, Issued, Key, KeyId, Keywright, ListEvents, MemoryStore, Name, NewKey, NewRotation,
+    Owner, Prefix, Scheme, Timestamp, VerifyError, Workspace,
     store::{KeyStore, Record},
     testing::ManualClock,
 };
@@ -19,7 +19,7 @@ use proptest::sample::Index;
 
 use crate::{
     actions::{Action, RequestedExpiry, Target},
-    addresses,
+    addresses, events,
     oracle::{end_or_max, exceeds, is_active, sees},
     tally::Tally,
 };
@@ -99,8 +99,12 @@ impl<'a> World<'a> {
     /// Performs an action, and checks its result and all keys.
     pub(crate) fn step(&self, action: &Action) {
         let before = self.records();
+        let earlier: HashSet<EventId> = self.events().iter().map(|event| event.id).collect();
         let changed = self.perform(action, &before).unwrap_or_default();
         self.check(&before, &changed);
+        let mut events = self.events();
+        events.retain(|event| !earlier.contains(&event.id));
+        events::check(&before, &self.records(), &events);
     }
 
     /// Performs an action, and returns the keys that it changed. `None` if there is no such caller
@@ -186,9 +190,9 @@ impl<'a> World<'a> {
         });
     }
 
-    /// Checks that only the `changed` keys have changed, and nothing of them that never changes,
-    /// that no key exceeds the policy, and that each token is accepted exactly while its key is
-    /// active and from the addresses that it allows.
+    /// Checks that only the `changed` keys have changed, and that their fixed fields have not. Also
+    /// checks that no key outlives the maximum lifetime, and that each token is accepted exactly
+    /// while its key is active, and only from the addresses that the key allows.
     fn check(&self, before: &HashMap<KeyId, Record>, changed: &HashSet<KeyId>) {
         let now = self.clock.now();
         for token in &*self.issued.borrow() {
@@ -274,6 +278,17 @@ impl<'a> World<'a> {
         let mut record = block_on(self.store.find(id)).unwrap().unwrap();
         record.key.last_used_at = None;
         record
+    }
+
+    /// Returns the events of all workspaces.
+    fn events(&self) -> Vec<Event> {
+        let all = ListEvents::new().with_limit(u32::MAX);
+        let workspaces = ["acme", "other"].map(|name| Workspace::parse(name).unwrap());
+        let pages = workspaces.map(|workspace| {
+            let page = self.store.events(&workspace, Environment::Live, &all);
+            block_on(page).unwrap().events
+        });
+        pages.concat()
     }
 
     fn records(&self) -> HashMap<KeyId, Record> {

@@ -26,7 +26,7 @@ impl Fault for ClaimsDurability {
 #[test]
 fn a_durable_store_that_cannot_be_damaged_is_caught() {
     // The store lives as long as its harness, so its data does survive the restarts of the suite.
-    assert_fails_only::<ClaimsDurability>(&["errors"]);
+    assert_fails_only::<ClaimsDurability>(&["errors", "events"]);
 }
 
 /// A store that loses its data with its last handle.
@@ -55,13 +55,14 @@ impl Harness for LosesEverything {
 
 #[test]
 fn a_store_that_loses_acknowledged_writes_is_caught() {
-    // It loses records, revocations, reservations and the prefix.
+    // It loses records, revocations, reservations, the prefix and events.
     let failed = [
         "durable",
         "monotone_revocation",
         "reservation",
         "errors",
         "format",
+        "events",
     ];
     assert_harness_fails_only::<LosesEverything>(&failed);
 }

@@ -4,11 +4,13 @@ use std::{collections::HashSet, marker::PhantomData};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, Event, KeyId, ListKeys, MemoryStore, Page, Timestamp, Workspace,
+    Environment, Event, EventId, EventPage, KeyId, ListEvents, ListKeys, MemoryStore, Page,
+    Timestamp, Workspace,
     store::{Durability, KeyStore, Record, StoreError, StoreErrorKind},
 };
 
 use crate::{
+    events::DamagedEvents,
     failed_clauses::assert_fails_only,
     fault::{Fault, Shared},
 };
@@ -22,10 +24,11 @@ trait DamageHandling: Send + Sync + std::fmt::Debug + 'static {
     const DURABILITY: Durability = Durability::Process;
 }
 
-/// A store whose records can be damaged.
+/// A store whose records and events can be damaged. It reports damaged events.
 #[derive(Debug)]
 struct Damageable<R> {
     damaged: Shared<HashSet<KeyId>>,
+    events: DamagedEvents,
     handling: PhantomData<R>,
 }
 
@@ -33,6 +36,7 @@ impl<R> Clone for Damageable<R> {
     fn clone(&self) -> Self {
         Self {
             damaged: self.damaged.clone(),
+            events: self.events.clone(),
             handling: PhantomData,
         }
     }
@@ -42,6 +46,7 @@ impl<R> Default for Damageable<R> {
     fn default() -> Self {
         Self {
             damaged: Shared::default(),
+            events: DamagedEvents::default(),
             handling: PhantomData,
         }
     }
@@ -103,6 +108,18 @@ impl<R: DamageHandling> Fault for Damageable<R> {
         Ok(page)
     }
 
+    async fn events(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListEvents<EventId>,
+    ) -> Result<EventPage<EventId>, StoreError> {
+        let page = inner.events(workspace, environment, list).await?;
+        self.events.check(&page)?;
+        Ok(page)
+    }
+
     fn durability(&self) -> Durability {
         R::DURABILITY
     }
@@ -110,6 +127,10 @@ impl<R: DamageHandling> Fault for Damageable<R> {
     fn damage(&self, id: &KeyId) -> bool {
         self.damaged.with(|damaged| damaged.insert(*id));
         true
+    }
+
+    fn damage_event(&self, id: &EventId) -> bool {
+        self.events.damage(id)
     }
 }
 

@@ -2,17 +2,20 @@
 
 use std::{
     fmt::Debug,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, Event, EventId, EventPage, Key, KeyId, ListEvents, ListKeys, MemoryStore, Page,
-    Prefix, Reach, Revocation, Timestamp, VersionedKey, Workspace,
+    Environment, Event, EventId, EventPage, Key, KeyId, ListEvents, ListKeys, MemoryStore, Name,
+    Page, Permissions, Prefix, Reach, Revocation, Timestamp, VersionedKey, Workspace,
     conformance::Harness,
     store::{
         Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation, Reserved,
-        Retire, Rotation, Settings, StoreError,
+        Retire, Rotation, Settings, StoreError, StoredHash, Tag,
     },
 };
 
@@ -378,6 +381,25 @@ pub(crate) async fn force(
     inner.insert(&decoy, now, None).await?;
     let rotation = Rotation::new(decoy.key.id, 1, Retire::Now, record.clone());
     inner.rotate(&decoys, &rotation, now, event).await
+}
+
+/// Appends an event without its change, or replaces an event with the same id: with a decoy key in
+/// a workspace that the suite does not use.
+pub(crate) async fn append_alone(inner: &MemoryStore, event: &Event) -> Result<(), StoreError> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    // The time in this id is one at which neither the suite nor `force` creates an id.
+    let id = format!("xxxxxxxx{:08}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let key = Key::new(
+        KeyId::from_bytes(id.as_bytes()).unwrap(),
+        Workspace::parse("decoys").unwrap(),
+        Environment::Live,
+        Name::parse("decoy").unwrap(),
+        Permissions::default(),
+    );
+    let hash = format!("$hmac-sha256$AAECAwQFBgcICQoLDA0ODw${}", "A".repeat(43));
+    let credential = Credential::new(StoredHash::parse(&hash).unwrap(), Tag::from_bytes([0; 8]));
+    let decoy = Record::new(key, credential);
+    inner.insert(&decoy, Timestamp::MAX, Some(event)).await
 }
 
 /// Waits between a check and the write that depends on it, so that another thread can intervene.

@@ -8,7 +8,7 @@ use keywright_core::{
 
 use crate::{
     failed_clauses::assert_fails_only,
-    fault::{Fault, force, pause},
+    fault::{Fault, append_alone, force, pause},
 };
 
 /// An insert that updates the record if the id exists.
@@ -68,7 +68,10 @@ impl Fault for ChecksIdBeforeWriting {
         let free = inner.find(&record.key.id).await?.is_none();
         pause();
         match inner.insert(record, now, event).await {
-            Err(error) if free && error.kind() == StoreErrorKind::AlreadyExists => Ok(()),
+            Err(error) if free && error.kind() == StoreErrorKind::AlreadyExists => match event {
+                Some(event) => append_alone(inner, event).await,
+                None => Ok(()),
+            },
             result => result,
         }
     }

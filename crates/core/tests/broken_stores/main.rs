@@ -13,6 +13,7 @@ mod changes;
 mod clock;
 mod durable;
 mod errors;
+mod events;
 mod format;
 mod insert;
 mod listing;

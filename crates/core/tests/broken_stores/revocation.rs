@@ -13,7 +13,7 @@ use keywright_core::{
 
 use crate::{
     failed_clauses::assert_fails_only,
-    fault::{Fault, Shared, all_keys, pause},
+    fault::{Fault, Shared, all_keys, append_alone, pause},
 };
 
 /// A cache in each handle that a revocation through another handle does not invalidate. All other
@@ -133,8 +133,9 @@ impl Fault for StaleCaches {
 
 #[test]
 fn a_handle_that_still_returns_a_revoked_key_as_active_is_caught() {
-    // Lookups return stale copies after the store has invalidated the record.
-    assert_fails_only::<StaleCaches>(&["monotone_revocation", "changes"]);
+    // Lookups return stale copies after the store has invalidated the record. They also miss
+    // revocations whose events are listed.
+    assert_fails_only::<StaleCaches>(&["monotone_revocation", "changes", "events"]);
 }
 
 /// The keys that a late write reactivated.
@@ -430,6 +431,12 @@ impl<S: Step> Fault for Cascade<S> {
                     reached.push(to);
                 }
             }
+        }
+        // Each key replaced the event, and counted only itself.
+        if let Some(event) = event
+            && count > 0
+        {
+            append_alone(inner, &event.clone().with_count(count)).await?;
         }
         Ok(Revocation::new(first, count))
     }

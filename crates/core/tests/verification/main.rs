@@ -1,4 +1,4 @@
-//! Tests of verification with a cache, over a store that counts its calls.
+//! Tests of verification with a cache and of the issuer, over a store that counts its calls.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@ mod cache;
 mod changes;
 mod clock;
 mod disabled;
+mod events;
 mod hook;
 mod in_flight_hashes;
 mod introspection;
@@ -22,6 +23,7 @@ mod last_used;
 mod manual_clock;
 mod races;
 mod rehash;
+mod report;
 mod revoke_all;
 mod self_service;
 mod spy_store;

@@ -40,9 +40,15 @@ pub(crate) struct SpyStore {
     /// Whether writes of last uses never complete.
     stalls: AtomicBool,
     /// The errors of the next updates and revocations, in reverse order.
-    failures: Mutex<Vec<StoreErrorKind>>,
-    /// The results of the next insertions and rotations, in reverse order.
-    insert_results: Mutex<Vec<StoreErrorKind>>,
+    change_failures: Mutex<Vec<StoreErrorKind>>,
+    /// The errors of the next insertions and rotations, in reverse order.
+    insert_failures: Mutex<Vec<StoreErrorKind>>,
+    /// Whether the store has no event log.
+    keeps_no_events: AtomicBool,
+    event_lists: AtomicU64,
+    event_purges: Mutex<Vec<PurgeEvents>>,
+    /// Whether deletions of events never complete.
+    event_purges_stall: AtomicBool,
 }
 
 impl fmt::Debug for SpyStore {
@@ -109,31 +115,33 @@ impl SpyStore {
     /// Makes the next insertions and rotations fail with these kinds. With `NotConfirmed`
     /// they are done before they fail.
     pub(crate) fn fail_inserts(&self, kinds: &[StoreErrorKind]) {
-        *self.insert_results.lock().unwrap() = kinds.iter().rev().copied().collect();
+        *self.insert_failures.lock().unwrap() = kinds.iter().rev().copied().collect();
     }
 
-    /// Makes the next updates and revocations fail with these kinds.
+    /// Makes the next updates and revocations fail with these kinds. With `NotConfirmed` they are
+    /// done before they fail.
     pub(crate) fn fail_changes(&self, kinds: &[StoreErrorKind]) {
-        *self.failures.lock().unwrap() = kinds.iter().rev().copied().collect();
+        *self.change_failures.lock().unwrap() = kinds.iter().rev().copied().collect();
     }
 
-    /// Fails an update or a revocation if it is its turn.
-    fn fail_or_continue(&self) -> Result<(), StoreError> {
-        let kind = self.failures.lock().unwrap().pop();
-        kind.map_or(Ok(()), |kind| Err(StoreError::new(kind, "spy")))
+    /// Makes the store one without an event log.
+    pub(crate) fn keep_no_events(&self) {
+        self.keeps_no_events.store(true, Ordering::SeqCst);
     }
 
-    /// Runs an insertion or a rotation, or fails it.
-    async fn insert_or_fail(
-        &self,
-        step: impl Future<Output = Result<(), StoreError>>,
-    ) -> Result<(), StoreError> {
-        let kind = self.insert_results.lock().unwrap().pop();
-        let error = kind.map(|kind| StoreError::new(kind, "spy"));
-        if kind.is_none_or(|kind| kind == StoreErrorKind::NotConfirmed) {
-            step.await?;
-        }
-        error.map_or(Ok(()), Err)
+    /// Returns how many pages of events were read.
+    pub(crate) fn event_lists(&self) -> u64 {
+        self.event_lists.load(Ordering::SeqCst)
+    }
+
+    /// Makes deletions of events wait forever.
+    pub(crate) fn stall_event_purges(&self) {
+        self.event_purges_stall.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns the deletions of events, in order.
+    pub(crate) fn event_purges(&self) -> Vec<PurgeEvents> {
+        self.event_purges.lock().unwrap().clone()
     }
 
     /// Returns how many writes of last uses were attempted.
@@ -152,6 +160,23 @@ impl SpyStore {
     }
 }
 
+/// Runs a call, unless it is to fail before it does anything.
+async fn run_or_fail<T>(
+    failures: &Mutex<Vec<StoreErrorKind>>,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let kind = failures.lock().unwrap().pop();
+    match kind {
+        None => call.await,
+        Some(kind) => {
+            if kind == StoreErrorKind::NotConfirmed {
+                call.await?;
+            }
+            Err(StoreError::new(kind, "spy"))
+        }
+    }
+}
+
 #[async_trait]
 impl KeyStore for SpyStore {
     async fn insert(
@@ -161,8 +186,8 @@ impl KeyStore for SpyStore {
         event: Option<&Event>,
     ) -> Result<(), StoreError> {
         self.before_insert.run();
-        self.insert_or_fail(self.inner.insert(record, now, event))
-            .await
+        let insert = self.inner.insert(record, now, event);
+        run_or_fail(&self.insert_failures, insert).await
     }
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
@@ -193,10 +218,8 @@ impl KeyStore for SpyStore {
         event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
         self.updates.fetch_add(1, Ordering::SeqCst);
-        self.fail_or_continue()?;
-        self.inner
-            .update(workspace, id, version, settings, event)
-            .await
+        let update = self.inner.update(workspace, id, version, settings, event);
+        run_or_fail(&self.change_failures, update).await
     }
 
     async fn revoke(
@@ -207,8 +230,8 @@ impl KeyStore for SpyStore {
         now: Timestamp,
         event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
-        self.fail_or_continue()?;
-        self.inner.revoke(workspace, id, reach, now, event).await
+        let revoke = self.inner.revoke(workspace, id, reach, now, event);
+        run_or_fail(&self.change_failures, revoke).await
     }
 
     async fn rotate(
@@ -219,8 +242,8 @@ impl KeyStore for SpyStore {
         event: Option<&Event>,
     ) -> Result<(), StoreError> {
         self.before_insert.run();
-        self.insert_or_fail(self.inner.rotate(workspace, rotation, now, event))
-            .await
+        let rotate = self.inner.rotate(workspace, rotation, now, event);
+        run_or_fail(&self.insert_failures, rotate).await
     }
 
     async fn rehash(
@@ -271,15 +294,20 @@ impl KeyStore for SpyStore {
         environment: Environment,
         list: &ListEvents<EventId>,
     ) -> Result<EventPage<EventId>, StoreError> {
+        self.event_lists.fetch_add(1, Ordering::SeqCst);
         self.inner.events(workspace, environment, list).await
     }
 
     async fn purge_events(&self, purge: &PurgeEvents) -> Result<u64, StoreError> {
+        self.event_purges.lock().unwrap().push(purge.clone());
+        if self.event_purges_stall.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.inner.purge_events(purge).await
     }
 
     fn keeps_events(&self) -> bool {
-        self.inner.keeps_events()
+        !self.keeps_no_events.load(Ordering::SeqCst) && self.inner.keeps_events()
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {

@@ -276,7 +276,7 @@ fn the_end_of_a_rotated_key_only_moves_earlier() {
 }
 
 #[test]
-fn an_end_must_be_in_the_future() {
+fn an_expiry_must_be_in_the_future() {
     let world = World::new();
     let id = world.issue().key.id;
     for millis in [-1, 0] {
@@ -291,7 +291,7 @@ fn an_end_must_be_in_the_future() {
 }
 
 #[test]
-fn a_caller_with_an_end_gives_no_key_a_later_one() {
+fn a_caller_that_expires_gives_no_key_a_later_expiry() {
     let world = World::new();
     let id = world.issue().key.id;
     let end = time_in(&world, 5_000);
@@ -424,7 +424,7 @@ fn no_key_lives_longer_than_the_policy_allows() {
 }
 
 #[test]
-fn a_key_from_before_the_policy_keeps_its_end_until_that_is_changed() {
+fn a_key_older_than_the_policy_keeps_its_expiry_until_it_is_changed() {
     let world = World::new();
     let id = world.issue().key.id;
     let lifetime = Duration::from_secs(10);

@@ -18,8 +18,8 @@ pub(super) enum Precondition {
     Versions(BTreeSet<u64>),
 }
 
-/// Returns the tag of a version of a key. It is strong: two items with the same tag have the same
-/// settings.
+/// Returns the tag of a version of a key. The tag is strong: two responses with the same tag
+/// contain the same settings.
 fn tag(version: impl Display) -> String {
     format!(r#""{version}""#)
 }
@@ -59,7 +59,8 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Precondition, ApiError> {
 /// Returns the versions in a list of entity tags, or `None` if the list is malformed or too long.
 ///
 /// A weak tag matches nothing (section 13.1.1: the comparison is strong), and neither does a tag
-/// that is not a version. A list without a version gets one that no key has.
+/// that is not a version. If no tag in the list is a version, the list gets a version that no key
+/// has.
 fn versions(list: &[u8]) -> Option<BTreeSet<u64>> {
     let mut versions = BTreeSet::new();
     let mut tags = 0;

@@ -45,7 +45,7 @@ impl Fields {
         self.accept(field, parse(value))
     }
 
-    /// Reads a field that may be left out, which keeps the current value, or be `null`, which
+    /// Reads the change of an optional setting. A missing field keeps the current value, and `null`
     /// removes it.
     fn change<T>(
         &mut self,
@@ -61,7 +61,8 @@ impl Fields {
         }
     }
 
-    /// Reads a field that may be left out, which keeps the current value, and cannot be `null`.
+    /// Reads the change of a required setting. A missing field keeps the current value, and `null`
+    /// is an error.
     fn replacement<T>(
         &mut self,
         field: &'static str,

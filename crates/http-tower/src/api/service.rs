@@ -54,12 +54,13 @@ use crate::{auth::AuthLayer, error::ResponseFormat, future::ResponseFuture, requ
 /// response is 404 with the code `no_event_log`.
 ///
 /// A caller with an owner can have the permissions `api_keys.own:read`, `api_keys.own:write` and
-/// `api_keys.own:verify` instead. They reach the keys of that owner, and the caller gets 404 for
-/// others. To change a key, a caller must have its permissions. Otherwise it gets 403.
+/// `api_keys.own:verify` instead. They permit the same on the keys of that owner. For any other
+/// key, the caller receives 404. To change a key, a caller must have all permissions of the key.
+/// Otherwise it receives 403.
 ///
 /// `PATCH` keeps the fields that are left out. `null` removes `metadata`, `expires_at` and
-/// `allowed_ips`. The response to a request about a key has its version in `ETag`. With `If-Match`,
-/// a key that has another version is not changed, and the response is 412.
+/// `allowed_ips`. A response about a key contains its version in `ETag`. With `If-Match`, an update
+/// of any other version fails with 412.
 ///
 /// With `Idempotency-Key` on create and rotate, a repeat of the request within 24 hours changes
 /// nothing: the response is 200 with the key and without its token.

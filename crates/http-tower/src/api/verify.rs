@@ -32,7 +32,7 @@ pub(super) async fn handle(
     json(StatusCode::OK, &view)
 }
 
-/// A token, and what it was presented for.
+/// A token and the use for which it was presented.
 pub(super) struct Presented {
     token: Zeroizing<String>,
     request: IntrospectionRequest,
@@ -58,7 +58,7 @@ pub(super) fn parse(body: Map<String, Value>) -> Result<Presented, ApiError> {
     fields.finish(token.map(|token| Presented { token, request }))
 }
 
-/// Removes a line break at the end of a token, which is there if the token was read from a file.
+/// Removes a line break at the end of a token. A token that was read from a file often has one.
 fn without_line_break(token: String) -> Zeroizing<String> {
     let mut token = Zeroizing::new(token);
     if token.ends_with('\n') {

@@ -88,7 +88,7 @@ impl Authenticator {
         }
     }
 
-    /// Verifies the token in the headers, as used from the address of the client.
+    /// Verifies the token in the headers, and that it may be used from the client's address.
     async fn verify(&self, request: &Parts) -> Result<Verified, Rejection> {
         let token = self.token(&request.headers)?;
         let verified = match request.extensions.get::<ClientIp>() {
@@ -114,9 +114,8 @@ impl Authenticator {
         }
     }
 
-    /// Removes a caller and a key that the layer of another
-    /// [`Keywright`](keywright_core::Keywright), outside this layer, has verified. Its keys are not
-    /// valid here.
+    /// Removes the caller and the key that an outer layer of another
+    /// [`Keywright`](keywright_core::Keywright) has verified. They are not valid here.
     fn remove_foreign(&self, extensions: &mut Extensions) {
         let caller = extensions.get::<Caller>();
         if caller.is_some_and(|caller| !self.verifier.trusts(caller)) {
@@ -133,7 +132,7 @@ impl Authenticator {
         self.challenge.rejection(rejection, self.headers())
     }
 
-    /// Returns the response to a request that is rejected.
+    /// Returns the response to a rejected request.
     pub(super) fn reject(&self, request: &Parts, rejection: &Rejection) -> Response<Full<Bytes>> {
         let error = self.to_api_error(rejection);
         let format = ResponseFormat::of(&request.headers);

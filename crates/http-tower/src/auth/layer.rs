@@ -106,9 +106,9 @@ impl AuthLayer {
         })
     }
 
-    /// Reads the token also from another header, whose whole value is the token: `X-API-Key:
-    /// <token>`. (For `Authorization`, it is `Bearer <token>`.) A request that has both headers
-    /// gets 400 with the code `invalid_request`.
+    /// Also reads the token from another header, whose whole value is the token: `X-API-Key:
+    /// <token>`. If the header is `Authorization`, its value is `Bearer <token>`. A request with
+    /// more than one of these headers receives 400 with the code `invalid_request`.
     ///
     /// ```
     /// use http::HeaderName;
@@ -130,13 +130,13 @@ impl AuthLayer {
     /// Lets requests without credentials through, without a
     /// [`Caller`](keywright_core::Caller), for a route that serves anonymous clients as well.
     ///
-    /// A request without credentials has none of the headers that the layer reads. Any other
-    /// request is checked: a token that is not valid, a bare token and another scheme than `Bearer`
-    /// are rejected, so that a client whose key has expired learns it.
+    /// A request without credentials has none of the headers that the layer reads. The layer checks
+    /// every other request. It rejects an invalid token, a bare token and any scheme but `Bearer`,
+    /// so that a client whose key has expired does not become anonymous unnoticed.
     ///
-    /// The permission and the environment that this layer requires apply to requests with a caller
-    /// only. The route must treat requests without one as having no permission.
-    /// [`ApiKeys`](crate::ApiKeys) ignores this setting.
+    /// The required permission and environment apply only to requests with a caller. The route must
+    /// treat a request without one as having no permission. [`ApiKeys`](crate::ApiKeys) ignores
+    /// this setting.
     ///
     /// ```
     /// use axum::{Extension, Router, routing::get};

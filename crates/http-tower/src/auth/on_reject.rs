@@ -1,4 +1,4 @@
-//! The host's change of the responses to rejected requests.
+//! The host's function that changes the responses to rejected requests.
 
 use std::{fmt, sync::Arc};
 

@@ -9,8 +9,8 @@ use crate::error::{ApiError, Challenge, ResponseFormat};
 
 /// The reason why [`AuthLayer`](crate::AuthLayer) rejects a request.
 ///
-/// A host receives it in [`AuthLayer::on_reject`](crate::AuthLayer::on_reject). A handler of the
-/// host that checks more than the layer can also create one, and so respond as the layer does:
+/// A host receives it in [`AuthLayer::on_reject`](crate::AuthLayer::on_reject). A handler that
+/// checks more than the layer can create one, to respond in the same way:
 ///
 /// ```
 /// use http::HeaderMap;
@@ -38,15 +38,14 @@ pub enum Rejection {
     /// `invalid_token`. The client must not learn which.
     #[error("the API key is not valid")]
     Denied,
-    /// The API key is valid, but not from the address of the client, or the address is unknown: 403
-    /// with the code `address_not_allowed`.
+    /// The API key is valid, but may not be used from the client's address, or that address is
+    /// unknown: 403 with the code `address_not_allowed`.
     #[error("the API key may not be used from this address")]
     AddressNotAllowed,
     /// The caller lacks this permission: 403 with the code `insufficient_scope`.
     #[error("the permission {0} is required")]
     MissingPermission(Permission),
-    /// The caller is of another environment than this one: 403 with the code
-    /// `environment_not_permitted`.
+    /// The caller is not in this environment: 403 with the code `environment_not_permitted`.
     #[error("an API key of the environment {0} is required")]
     WrongEnvironment(Environment),
     /// The verifier could not decide whether the API key is valid: 503 with the code `unavailable`,
@@ -69,7 +68,7 @@ impl Rejection {
     }
 
     /// Builds the response of a layer that reads `Authorization` and names the realm `api`.
-    /// `request` are the headers of the request.
+    /// `request` contains the headers of the request.
     #[must_use]
     pub fn to_response(&self, request: &HeaderMap) -> Response<Full<Bytes>> {
         self.to_api_error()

@@ -1,4 +1,4 @@
-//! Reading of the headers in which proxies name the addresses of their clients.
+//! Parses the headers in which proxies name the addresses of their clients.
 
 use std::{
     borrow::Cow,
@@ -17,8 +17,8 @@ const WHITE_SPACE: [char; 2] = [' ', '\t'];
 
 /// Returns the hops in `Forwarded`, the client of the last proxy last. `None` without the header.
 pub(super) fn forwarded(headers: &HeaderMap) -> Option<Vec<Hop>> {
-    // If a line is malformed, no part of it counts: where an element ends depends on the quotes
-    // before it, which the client may have written.
+    // A malformed line is one unknown hop. No part of it can be trusted: the end of each element
+    // depends on the quotes before it, which the client may have written.
     hops(headers, &header::FORWARDED, |line| {
         elements(line).unwrap_or_else(|| vec![None])
     })

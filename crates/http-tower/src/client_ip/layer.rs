@@ -23,21 +23,21 @@ type Peer = fn(&Extensions) -> Option<IpAddr>;
 /// `Forwarded` ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)) or `X-Forwarded-For` from right
 /// to left: each trusted proxy names the peer of its connection, and the first address that is not
 /// a trusted proxy is the client. The client can write anything to the left of its address, so that
-/// part is not read. If all addresses are trusted, the client is the leftmost. A header from a peer
+/// part is not read. If all addresses are trusted, the leftmost is the client. A header from a peer
 /// that is not trusted changes nothing.
 ///
 /// The address is unknown, and the request gets no `ClientIp`, if
 ///
-/// * a trusted proxy names something else than an IP address: `unknown`, an obfuscated identifier
+/// * a trusted proxy names something other than an IP address: `unknown`, an obfuscated identifier
 ///   such as `_hidden`, an address with a zone, or text that is malformed,
 /// * the client is behind more than 16 trusted proxies, or a header is longer than 4 KiB,
 /// * the request has both headers, and they do not lead to the same address: a proxy that writes
 ///   one of them passes the other one on from the client.
 ///
-/// Keys that are restricted to addresses are rejected then.
+/// A key that is restricted to addresses is then rejected.
 ///
-/// Trust only proxies that write one of the headers, by appending to it or by replacing it. The
-/// others let every client choose its address.
+/// Trust only proxies that write one of the headers, by appending to it or by replacing it. Any
+/// other proxy lets its clients choose their address.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -220,7 +220,7 @@ mod tests {
         check_both(&["garbage", "", "192.0.2.1"], Some("192.0.2.1"));
         let forged = ["198.51.100.1"; 100];
         check_both(&[&forged[..], &["192.0.2.1"]].concat(), Some("192.0.2.1"));
-        // A request of a proxy itself.
+        // A request from the proxy itself.
         check(&[], Some(PROXY));
         check_both(&["10.9.9.9", "10.1.1.1"], Some("10.9.9.9"));
     }
@@ -378,7 +378,7 @@ mod tests {
             Some(PROXY.parse().unwrap())
         );
         assert_eq!(direct.0.client(&Extensions::new(), &headers), None);
-        // The extension of the host does not count where the peer is in another one.
+        // With `with_peer`, the layer ignores the `ClientIp` that the host has set.
         let other = direct.with_peer(|extensions| extensions.get::<IpAddr>().copied());
         assert_eq!(other.0.client(&extensions, &headers), None);
         extensions.insert::<IpAddr>("192.0.2.9".parse().unwrap());

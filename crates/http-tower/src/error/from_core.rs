@@ -65,8 +65,8 @@ impl Challenge {
 /// host that manages keys: the response of [`ApiKeys`](crate::ApiKeys), with a challenge of the
 /// realm `api`.
 ///
-/// `request` are the headers of the request. An error that the host must mend is logged, and the
-/// response does not contain its cause.
+/// `request` contains the headers of the request. An error that the host must fix is logged, and
+/// the response does not contain its cause.
 ///
 /// ```
 /// use bytes::Bytes;

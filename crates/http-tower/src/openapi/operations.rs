@@ -41,7 +41,7 @@ pub(super) fn create(schemes: Schemes<'_>) -> Operation {
     let operation = managing(schemes, "createApiKey", "Create a key", permission).description(Some(
         "No other response contains the token. The key belongs to the caller's workspace and owner. \
          It has no permission that the caller lacks, expires no later than the caller, and can be \
-         used from no other addresses.",
+         used only from addresses within the caller's.",
     ));
     let operation =
         issuing(operation, "The new key and its token.")

@@ -103,8 +103,8 @@ pub(super) fn if_match() -> Parameter {
     optional(
         "If-Match",
         ParameterIn::Header,
-        "The `ETag` of a response about the key. The key changes only if it still has this \
-         version. Without this header, any version changes.",
+        "The `ETag` of a response about the key. The server changes the key only if it still \
+         has this version. Without this header, it changes any version.",
         string().pattern(Some(r#"^"[0-9]+"$"#)),
     )
 }

@@ -69,14 +69,14 @@ pub(super) struct Change {
 
 fn metadata_change() -> Schema {
     nullable::<ApiKeyMetadata>(
-        "The new metadata, which replaces the whole old metadata, or `null` to remove it.",
+        "The new metadata, which replaces all old metadata, or `null` to remove it.",
     )
 }
 
 fn expiry_change() -> Schema {
     nullable::<ApiKeyEnd>(
-        "The time at which the key expires, or `null` for the latest time that is possible: that of \
-         the caller, or never.",
+        "The time at which the key expires, or `null` for the latest time that the caller's \
+         expiry and the maximum lifetime allow, or never if there is neither.",
     )
 }
 

@@ -360,7 +360,7 @@ async fn the_policy_bounds_the_expiry_of_every_key() {
 }
 
 #[tokio::test]
-async fn an_ended_key_cannot_be_updated() {
+async fn an_expired_key_cannot_be_updated() {
     let (_, client) = acme().await;
     let (expired, _) = client
         .create(json!({"name": "n", "expire_now": true}))
@@ -474,7 +474,7 @@ async fn an_update_is_made_only_on_the_version_that_the_client_has_read() {
 }
 
 #[tokio::test]
-async fn of_two_updates_on_one_version_exactly_one_is_made() {
+async fn exactly_one_of_two_updates_of_a_version_is_made() {
     for (store, _folder) in stores() {
         let (_, client) = acme_on(store).await;
         let (id, _) = client.create(json!({"name": "n"})).await;

@@ -38,8 +38,8 @@ pub(crate) enum KeysCommand {
     ///     keywright keys update ID --permissions calls:read --expires-in 30d
     ///     keywright keys update ID --any-ip --attributes '{"plan": "free"}'
     ///
-    /// Settings that are not named stay as they are. Servers apply the change within
-    /// the same time as a revocation.
+    /// Settings that are not named keep their values. Servers apply an update as fast
+    /// as a revocation.
     #[command(verbatim_doc_comment)]
     Update(UpdateOptions),
     /// Pause a key: servers reject it like a revoked key until it is enabled again
@@ -242,7 +242,7 @@ pub(crate) struct UpdateOptions {
     #[arg(long, conflicts_with = "attributes")]
     pub(crate) no_attributes: bool,
 
-    /// New end of the key, counted from now, such as 90d or 12h
+    /// New expiry, counted from now, such as 90d or 12h
     #[arg(
         long,
         value_name = "SPAN",
@@ -251,7 +251,7 @@ pub(crate) struct UpdateOptions {
     )]
     pub(crate) expires_in: Option<Duration>,
 
-    /// New end of the key: a date, such as 2030-01-31 (UTC), or RFC 3339 time
+    /// New expiry: a date, such as 2030-01-31 (UTC), or RFC 3339 time
     #[arg(
         long,
         value_name = "DATE",
@@ -260,7 +260,7 @@ pub(crate) struct UpdateOptions {
     )]
     pub(crate) expires_at: Option<Timestamp>,
 
-    /// Remove the end of the key, or with --max-lifetime, set the latest one allowed
+    /// Remove the expiry, or with --max-lifetime, set the latest one allowed
     #[arg(long)]
     pub(crate) never_expires: bool,
 

@@ -35,7 +35,7 @@ pub(super) fn key(key: &Key, now: Timestamp, as_json: bool) -> Result<()> {
     })
 }
 
-/// A key as the operator sees it: the API does not return the attributes.
+/// A key with its attributes, which only the operator sees.
 #[derive(Serialize)]
 struct OperatorView<'a> {
     #[serde(flatten)]

@@ -17,11 +17,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::try_join_all;
 use keywright_core::{
     Environment, Event, EventId, EventOrder, Key, KeyId, Owner, Workspace, store::Lease,
 };
 use redis::{Cmd, Value, cmd};
-use tokio::task::JoinSet;
 
 use super::confirmation::Confirmation;
 use crate::{
@@ -194,24 +194,13 @@ fn names<'a>(
     })
 }
 
-/// Runs writes concurrently. Most keys have one index, so one write runs in this task.
-async fn run_together(servers: &Arc<Servers>, mut requests: Vec<Request>) -> Result<Confirmation> {
-    let Some(own) = requests.pop() else {
-        return Ok(Confirmation::of_nothing());
-    };
-    let mut running: JoinSet<_> = requests
-        .into_iter()
-        .map(|request| {
-            let servers = Arc::clone(servers);
-            async move { servers.run(request).await }
-        })
-        .collect();
-    let mut confirmation = Confirmation::of(&servers.run(own).await?);
-    while let Some(result) = running.join_next().await {
-        let response = result.map_err(|_| Error::Stopped)??;
-        confirmation = confirmation.and(Confirmation::of(&response));
-    }
-    Ok(confirmation)
+/// Runs writes concurrently. All of them are queued before the first is sent, so that they are sent
+/// together.
+async fn run_together(servers: &Arc<Servers>, requests: Vec<Request>) -> Result<Confirmation> {
+    let running = requests.into_iter().map(|request| servers.run(request));
+    let responses = try_join_all(running).await?;
+    let confirmations = responses.iter().map(Confirmation::of);
+    Ok(confirmations.fold(Confirmation::of_nothing(), Confirmation::and))
 }
 
 /// Returns the command that reads the entries after an id, or the first in the order if it is

@@ -10,7 +10,10 @@
 //! can write to a record on one server and to an event on the other. Then the event is stored
 //! first, then the change is made, and the event is deleted again if there was no change.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use keywright_core::{Event, store::Lease};
 use redis::{Value, cmd};
@@ -26,6 +29,10 @@ use crate::{
     script::{self, Call, Script, code},
     servers::{Response, Servers},
 };
+
+/// How long a change waits for the end of a migration of its slot, before it stores the event in a
+/// separate step. A migration rarely takes that long.
+const MIGRATION: Duration = Duration::from_secs(1);
 
 /// An event that a change appends.
 #[derive(Clone, Debug)]
@@ -193,7 +200,7 @@ pub(super) async fn run_with_event(
     together
         .arguments
         .extend([event.id.into(), event.json.clone()]);
-    let end = lease.now() + servers.split_patience();
+    let end = lease.now() + MIGRATION;
     let mut backoff = Backoff::new();
     loop {
         match servers.run(Request::script(together.clone(), effect)).await {

@@ -5,7 +5,7 @@ mod routing;
 
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use keywright_core::store::Lease;
@@ -72,11 +72,6 @@ impl Servers {
     /// The maximum number of index entries that a list reads.
     pub(crate) fn list_limit(&self) -> u64 {
         self.options.list_limit.into()
-    }
-
-    /// How long a change waits for the end of a migration before it is split into several writes.
-    pub(crate) fn split_patience(&self) -> Duration {
-        self.options.deadline / 2
     }
 
     pub(crate) const fn min_replicas(&self) -> u32 {

@@ -1,22 +1,24 @@
 //! A cluster whose slots move and whose primaries are replaced.
 
 use std::{
+    collections::HashSet,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, KeyId, ListKeys, Owner, Timestamp,
+    Environment, EventKind, KeyId, ListEvents, ListKeys, Owner, Timestamp,
     store::{KeyStore, Purge, Record, Retire, Rotation, StoreErrorKind},
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 
 use crate::{
-    find, insert, is_revoked, names, revoke, revoke_all, sample,
+    events, find, history, insert, is_revoked, names, revoke, revoke_all, revoked, sample,
     support::{
         Cluster, Copy, LEASE, Server, StopOnDrop, assert_rejected_in_time, connect, now, wait_until,
     },
+    try_update,
 };
 
 /// The number of routing tags of the records here. Their slots move.
@@ -81,6 +83,13 @@ fn keys_are_rotated_and_revoked_while_their_slots_move() {
         ))
         .unwrap();
         assert_eq!(page.total, Some(u64::from(rounds) * 4));
+        let changes: HashSet<_> = events(&there, ListEvents::new().with_limit(100))
+            .iter()
+            .map(|event| (event.key, event.kind.as_str()))
+            .collect();
+        let listed = events(&there, ListEvents::new().with_limit(100)).len();
+        assert_eq!(listed, changes.len(), "one event for each change");
+        assert_eq!(listed, rounds as usize * 5);
         println!(
             "{rounds} families of keys while {} slots moved",
             tags().count() * ROUNDS
@@ -101,13 +110,21 @@ fn create_rotate_and_revoke(here: &RedisStore, there: &RedisStore, number: u32) 
         Retire::At(Timestamp::MAX),
         successor.clone(),
     );
-    block_on(here.rotate(&sample::workspace(), &rotation, sample::now(), None)).unwrap();
+    let kind = EventKind::Rotated {
+        successor: successor.key.id,
+    };
+    let event = sample::event(&child.key, kind);
+    block_on(here.rotate(&sample::workspace(), &rotation, sample::now(), Some(&event))).unwrap();
     let predecessor = find(there, &child.key.id).unwrap();
     assert_eq!(predecessor.key.successor, Some(successor.key.id));
     assert_eq!(find(there, &successor.key.id), Some(successor.clone()));
 
     assert!(copy.accepts_when_available());
     assert_eq!(revoke_all(here, &root), 4);
+    assert_eq!(
+        history(there, &root.key.id),
+        [EventKind::Created, revoked(true, 4)]
+    );
     assert_rejected_in_time(now(), || copy.accepts_when_available());
     for id in [root.key.id, child.key.id, successor.key.id] {
         assert!(is_revoked(there, &id), "{id} is not revoked");
@@ -149,9 +166,19 @@ fn a_slot_that_stays_partly_migrated_accepts_creations_reads_and_revocations() {
     let unknown = tagged(0, sample::record()).key.id;
     assert_eq!(find(&store, &unknown), None);
     for record in &records {
-        revoke(&store, record);
+        let mut paused = record.key.clone();
+        paused.enabled = false;
+        block_on(try_update(&store, record, &paused)).unwrap();
+        for _ in 0..2 {
+            revoke(&store, record);
+        }
         assert!(is_revoked(&store, &record.key.id));
+        let rejected = block_on(try_update(&store, record, &paused)).unwrap_err();
+        assert_eq!(rejected.kind(), StoreErrorKind::NotFound);
+        let expected = [EventKind::Created, EventKind::Updated, revoked(false, 1)];
+        assert_eq!(history(&store, &record.key.id), expected);
     }
+    assert_eq!(events(&store, ListEvents::new()).len(), 3 * records.len());
 }
 
 #[test]

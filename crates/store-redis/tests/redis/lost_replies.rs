@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Environment, IdempotencyKey, IssueError, IssueOutcome, Issuer, Key, KeyId, ListKeys, Name,
-    NewKey, Timestamp, VersionedKey,
+    Environment, EventKind, IdempotencyKey, IssueError, IssueOutcome, Issuer, Key, KeyId, ListKeys,
+    Name, NewKey, Timestamp, VersionedKey,
     store::{KeyStore, Record, Reservation, Reserved, StoreErrorKind},
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 use tokio::task::JoinSet;
 
 use crate::{
-    insert, is_revoked, sample,
+    history, insert, is_revoked, revoked, sample,
     support::{Copy, PATIENCE, Proxy, Server, connect, library_over, now, operator, retry},
     try_revoke, try_update,
 };
@@ -91,7 +91,11 @@ impl Change {
     async fn make(&self, store: &RedisStore) -> Report {
         let now = sample::now();
         let result = match self {
-            Self::Insert(record) => store.insert(record, now, None).await.map(|()| true),
+            Self::Insert(record) => {
+                let event = sample::event(&record.key, EventKind::Created);
+                let inserted = store.insert(record, now, Some(&event)).await;
+                inserted.map(|()| true)
+            }
             Self::Revoke(record) => try_revoke(store, record).await.map(|it| it.first),
             Self::Pause(record) => {
                 let mut paused = record.key.clone();
@@ -134,6 +138,19 @@ impl Change {
             // Only a repeat shows whether a reservation was made.
             Self::Reserve(_) => true,
         }
+    }
+}
+
+impl Change {
+    /// Asserts that the change of a key has one event, although it was repeated.
+    fn assert_recorded_once(&self, store: &RedisStore) {
+        let (record, kinds) = match self {
+            Self::Insert(record) => (record, vec![EventKind::Created]),
+            Self::Revoke(record) => (record, vec![EventKind::Created, revoked(false, 1)]),
+            Self::Pause(record) => (record, vec![EventKind::Created, EventKind::Updated]),
+            Self::Reserve(_) => return,
+        };
+        assert_eq!(history(store, &record.key.id), kinds);
     }
 }
 
@@ -187,6 +204,7 @@ fn repeat_changes(
             // The second handle repeats the change, as a server does after a crash of the first.
             let second = block_on(change.make(&direct));
             assert!(change.is_made(&direct));
+            change.assert_recorded_once(&direct);
             match (&first, &second) {
                 (Report::Made, Report::MadeEarlier) => acknowledged += 1,
                 (Report::Unknown, Report::MadeEarlier) => made += 1,

@@ -13,6 +13,7 @@ mod cluster;
 mod conformance;
 mod database;
 mod disconnected;
+mod events;
 mod interrupted;
 mod lists;
 mod lost_replies;
@@ -36,7 +37,8 @@ mod verifier;
 
 use futures_executor::block_on;
 use keywright_core::{
-    EventKind, Key, KeyId, Reach, Revocation, VersionedKey,
+    Environment, Event, EventId, EventKind, EventOrder, Key, KeyId, ListEvents, Reach, Revocation,
+    VersionedKey,
     store::{KeyStore, Record, Settings, StoreError},
 };
 use keywright_store_redis::RedisStore;
@@ -97,6 +99,37 @@ fn revoke_all(store: &RedisStore, record: &Record) -> u64 {
 #[track_caller]
 fn find(store: &RedisStore, id: &KeyId) -> Option<Record> {
     until_available(|| store.find(id)).unwrap()
+}
+
+/// Returns all events that a list selects, once the store is available.
+#[track_caller]
+fn events(store: &RedisStore, mut list: ListEvents<EventId>) -> Vec<Event> {
+    let mut events = Vec::new();
+    loop {
+        let workspace = sample::workspace();
+        let page = until_available(|| store.events(&workspace, Environment::Live, &list)).unwrap();
+        events.extend(page.events);
+        if page.next.is_none() {
+            return events;
+        }
+        list.after = page.next;
+    }
+}
+
+/// Returns the kinds of the events of a key, the oldest first.
+#[track_caller]
+fn history(store: &RedisStore, key: &KeyId) -> Vec<EventKind> {
+    let list = ListEvents::new().with_key(*key);
+    let list = list.with_order(EventOrder::OldestFirst);
+    events(store, list).iter().map(|event| event.kind).collect()
+}
+
+/// The kind of the event of a revocation.
+const fn revoked(cascade: bool, count: u64) -> EventKind {
+    EventKind::Revoked {
+        cascade,
+        count: Some(count),
+    }
 }
 
 /// Whether an existing key is revoked.

@@ -2,12 +2,13 @@
 
 use futures_executor::block_on;
 use keywright_core::{
-    Key, Name, Timestamp,
+    EventKind, Key, ListEvents, Name, Timestamp,
     store::{KeyStore, StoreErrorKind},
 };
+use redis::Commands;
 
 use crate::{
-    find, insert, revoke, revoke_all, sample,
+    events, find, history, insert, names, revoke, revoke_all, revoked, sample,
     support::{
         Copy, LEASE, PATIENCE, Server, connect, now, replica_of, replicated_config, wait_until,
         without_reconnects,
@@ -39,7 +40,9 @@ fn a_server_with_full_memory_accepts_revocations_and_no_creations() {
     let mut copies =
         [&root, &child, &grandchild, &single].map(|record| Copy::usable(&there, record.key.id));
     fill(&server);
-    let rejected = block_on(here.insert(&sample::record(), sample::now(), None)).unwrap_err();
+    let new = sample::record();
+    let event = sample::event(&new.key, EventKind::Created);
+    let rejected = block_on(here.insert(&new, sample::now(), Some(&event))).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Unavailable);
     revoke(&here, &single);
     assert_eq!(revoke_all(&here, &root), 3);
@@ -47,6 +50,17 @@ fn a_server_with_full_memory_accepts_revocations_and_no_creations() {
         wait_until("the key is rejected", || !copy.accepts_when_available());
     }
     set_limit(&server, 0);
+    assert_eq!(
+        history(&here, &single.key.id),
+        [EventKind::Created, revoked(false, 1)]
+    );
+    assert_eq!(
+        history(&here, &root.key.id),
+        [EventKind::Created, revoked(true, 3)]
+    );
+    let entries: usize = server.redis().zcard(names::EVENT_INDEX).unwrap();
+    assert_eq!(entries, 6, "the rejected creation has left none");
+    assert_eq!(events(&there, ListEvents::new()).len(), 6);
     insert(&here, sample::record());
 }
 
@@ -77,6 +91,11 @@ fn a_server_with_full_memory_accepts_updates_that_do_not_make_a_record_longer() 
     longer.name = Name::parse("a name that is longer than before").unwrap();
     let rejected = block_on(try_update(&here, &record, &longer)).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Unavailable);
+    let updated = [EventKind::Updated; 3];
+    let expected = [&[EventKind::Created][..], &updated].concat();
+    assert_eq!(history(&there, &record.key.id), expected);
+    let entries: usize = server.redis().zcard(names::EVENT_INDEX).unwrap();
+    assert_eq!(entries, 4);
     assert_eq!(find(&there, &record.key.id), Some(record));
 }
 

@@ -1,7 +1,7 @@
 //! The names of the keys in Redis, independent of the store's code: a change of a name breaks
 //! stores that exist.
 
-use keywright_core::{KeyId, Owner};
+use keywright_core::{EventId, KeyId, Owner};
 
 pub(crate) fn record(id: &KeyId) -> String {
     of_key('r', id)
@@ -13,6 +13,21 @@ pub(crate) fn last_use(id: &KeyId) -> String {
 
 pub(crate) fn received(id: &KeyId) -> String {
     of_key('c', id)
+}
+
+pub(crate) fn event(id: &EventId) -> String {
+    let id = str::from_utf8(id.as_bytes()).unwrap();
+    format!("kw:l:{{{}}}:{id}", &id[8..11])
+}
+
+pub(crate) fn events_of_key(id: &KeyId) -> String {
+    of_key('k', id)
+}
+
+pub(crate) const EVENT_INDEX: &str = "kw:w:{default}";
+
+pub(crate) fn event_index_of_owner(owner: &Owner) -> String {
+    format!("kw:y:{{default}}:{owner}")
 }
 
 pub(crate) const INDEX: &str = "kw:i:{default}";

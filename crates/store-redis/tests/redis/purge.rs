@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use futures_executor::block_on;
 use keywright_core::{
     Environment, KeyId, ListKeys, Reach, Timestamp, Workspace,
-    store::{KeyStore, Purge, Record, Retire, Rotation, StoreErrorKind},
+    store::{KeyStore, Purge, PurgeEvents, Record, Retire, Rotation, StoreErrorKind},
 };
 use keywright_store_redis::RedisStore;
 use redis::Commands;
@@ -44,7 +44,7 @@ fn is_there(store: &RedisStore, record: &Record) -> bool {
 }
 
 #[test]
-fn a_purge_leaves_nothing_of_the_keys_in_the_server() {
+fn purges_leave_nothing_of_the_keys_and_their_events_in_the_server() {
     let server = Server::start();
     let store = server.store();
     let root = insert(&store, sample::record());
@@ -57,6 +57,9 @@ fn a_purge_leaves_nothing_of_the_keys_in_the_server() {
         revoke(&store, record);
     }
     assert_eq!(purge(&store), 2);
+    let all = PurgeEvents::new(Timestamp::MAX, 10);
+    assert_eq!(block_on(store.purge_events(&all)).unwrap(), 4);
+    assert_eq!(block_on(store.purge_events(&all)).unwrap(), 0);
     let left: Vec<String> = server.redis().keys("*").unwrap();
     let belongs_to_no_key = |name: &String| {
         let prefixes = ["kw:s:", "kw:h:"];

@@ -1,6 +1,7 @@
 //! A primary and its replica, and the promises of a confirmed change.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -11,13 +12,13 @@ use std::{
 
 use futures_executor::block_on;
 use keywright_core::{
-    IssueError, KeyId, Name, NewKey, NewRotation, Reach, Timestamp,
+    EventKind, IssueError, KeyId, ListEvents, Name, NewKey, NewRotation, Reach, Timestamp,
     store::{KeyStore, Purge, Record, StoreError, StoreErrorKind},
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 
 use crate::{
-    find, insert, is_revoked, revoke, sample,
+    events, find, insert, is_revoked, revoke, revoked, sample,
     support::{
         BOUND, Copy, LEASE, PATIENCE, Server, StopOnDrop, Verification, WriteStop, await_record,
         connect, decide, library_over, now, operator, primary_that_needs_its_replica, promote,
@@ -209,6 +210,18 @@ fn no_confirmed_revocation_is_lost_in_failovers() {
         for id in &confirmed {
             assert!(is_revoked(&store, id), "the revocation of {id} is lost");
         }
+        let listed = events(&store, ListEvents::new().with_limit(1000));
+        let revocations = listed
+            .iter()
+            .filter(|event| event.kind == revoked(false, 1));
+        let mut recorded: HashMap<KeyId, usize> = HashMap::new();
+        for event in revocations {
+            *recorded.entry(event.key).or_default() += 1;
+            assert!(is_revoked(&store, &event.key), "{event:?} has no change");
+        }
+        for id in &confirmed {
+            assert_eq!(recorded.get(id), Some(&1), "the events of {id}");
+        }
         let new_primary = servers[replica].port();
         servers[primary].restart_as_replica_of(new_primary);
     }
@@ -224,7 +237,8 @@ fn revoke_until(store: &RedisStore, running: &AtomicBool, count: &AtomicUsize) -
     let mut confirmed = Vec::new();
     while running.load(Ordering::SeqCst) {
         let record = sample::record();
-        if block_on(store.insert(&record, sample::now(), None)).is_ok()
+        let event = sample::event(&record.key, EventKind::Created);
+        if block_on(store.insert(&record, sample::now(), Some(&event))).is_ok()
             && block_on(try_revoke(store, &record)).is_ok()
         {
             confirmed.push(record.key.id);

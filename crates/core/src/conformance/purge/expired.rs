@@ -91,7 +91,7 @@ fn purge_deletes_only_keys_expired_before_the_time<H: Harness>(store: &Handle<'_
 
     let revoked = store.add(record_in(tenant, "revoked"));
     revoke_at(store, &revoked, long_ago());
-    let revoked_early = add("revoked before its end", at(1));
+    let revoked_early = add("revoked before its expiry", at(1));
     revoke_at(store, &revoked_early, long_ago());
     let staying = [
         add("expires at that time", now()),
@@ -176,7 +176,7 @@ fn purge_by_expiry_of_one_workspace_leaves_the_others<H: Harness>(store: &Handle
     assert_gone(store, &foreign, "an expired key of any workspace");
 }
 
-/// An update or a rotation may set, move and clear the end of a key.
+/// An update or a rotation may set, move or clear the expiry of a key.
 fn purge_follows_updates_of_the_expiry<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H>) {
     let tenant = "purge/moved";
     let moved = |text, from, to: Option<Timestamp>| {
@@ -185,15 +185,15 @@ fn purge_follows_updates_of_the_expiry<H: Harness>(store: &Handle<'_, H>, other:
         let key = store.add(key);
         other.change(&key, |key| key.expires_at = to)
     };
-    let set = moved("given an end", None, Some(at(-1)));
+    let set = moved("given an expiry", None, Some(at(-1)));
     let earlier = moved("ends earlier", Some(at(1)), Some(at(-1)));
     let staying = [
         moved("ends later", Some(at(-1)), Some(at(1))),
         moved("no longer ends", Some(at(-1)), None),
     ];
     let count = purge_all(store, &expired_before_now(tenant));
-    assert_gone(store, &set, "a key that an update gave an end");
-    assert_gone(store, &earlier, "a key whose end an update moved");
+    assert_gone(store, &set, "a key that an update gave an expiry");
+    assert_gone(store, &earlier, "a key whose expiry an update moved");
     assert_eq!(
         count, 2,
         "a purge by expiry did not follow the updates of the expiry"
@@ -216,7 +216,7 @@ fn purge_follows_updates_of_the_expiry<H: Harness>(store: &Handle<'_, H>, other:
     assert_eq!(
         purge_all(store, &purge.with_expired_before(at(501))),
         1,
-        "did not purge a key by the end that a rotation gave it"
+        "did not purge a key by the expiry that a rotation gave it"
     );
     assert_gone(store, &predecessor, "a retired key");
 }
@@ -224,7 +224,7 @@ fn purge_follows_updates_of_the_expiry<H: Harness>(store: &Handle<'_, H>, other:
 fn purge_keeps_expired_keys_with_descendants<H: Harness>(store: &Handle<'_, H>) {
     let tenant = "purge/families";
     let purge = and_revoked(expired_before_now(tenant));
-    // Children end with their parent when they are inserted. An update may prolong them.
+    // A child expires with its parent when it is inserted. An update may extend its expiry.
     let root = store.add(record_in(tenant, "root"));
     let child = store.add(child_of(&root));
     let grandchild = store.add(child_of(&child));
@@ -299,7 +299,7 @@ fn purge_by_expiry_deletes_no_more_than_the_limit<H: Harness>(store: &Handle<'_,
     );
 }
 
-/// An update that is acknowledged lifts the end of a key, so that no later purge deletes the key.
+/// An acknowledged update removes the expiry of a key, so that no later purge deletes the key.
 fn purge_during_an_update_keeps_the_updated_key<H: Harness>(handles: &[Handle<'_, H>]) {
     let tenant = "purge/updated";
     let [store, ..] = handles else { unreachable!() };
@@ -320,7 +320,7 @@ fn purge_during_an_update_keeps_the_updated_key<H: Harness>(handles: &[Handle<'_
                 assert_eq!(
                     found.as_ref(),
                     Some(&prolonged),
-                    "round {round}: a purge deleted or changed a key whose end was lifted"
+                    "round {round}: a purge deleted or changed a key whose expiry was removed"
                 );
             } else {
                 assert_rejected(
