@@ -11,7 +11,7 @@ use keywright_core::{AllowedIps, Prefix, Scheme, error::AllowedIpsError};
 
 use crate::clean_value::{choice, clean, parsed};
 
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct LibraryOptions {
     /// Store: sqlite:PATH[?sharing=strict|exclusive], redis://HOST:PORT or memory:

@@ -4,6 +4,8 @@ mod follow;
 pub(crate) mod options;
 mod printer;
 
+use std::time::Duration;
+
 use anyhow::Result;
 use keywright_core::ListEvents;
 
@@ -16,7 +18,12 @@ pub(crate) async fn run(library: &LibraryOptions, options: EventsOptions) -> Res
     let mut list = ListEvents::new().with_limit(ListEvents::MAX_LIMIT);
     list.key = options.key;
     list.owner = options.owner;
-    let operator = Operator::open(library, options.workspace).await?;
+    // The store may have events from before they were turned off. This command writes none.
+    let library = LibraryOptions {
+        keep_events: Duration::MAX,
+        ..library.clone()
+    };
+    let operator = Operator::open(&library, options.workspace).await?;
     let printer = Printer::new(options.json);
     if options.follow {
         follow::run(&operator, &list, printer).await

@@ -104,6 +104,9 @@ fn details(event: &Event) -> Result<String> {
             _ => format!("{field} changed"),
         });
     }
+    if parts.is_empty() {
+        parts.push("-".into());
+    }
     Ok(escape(&parts.join(", ")).into_owned())
 }
 
