@@ -6,7 +6,6 @@
     reason = "a benchmark that cannot run must stop"
 )]
 
-#[expect(dead_code, reason = "another benchmark uses the rest")]
 #[path = "redis/server.rs"]
 mod server;
 
