@@ -480,7 +480,9 @@ fn assert_one_event_for_each_change(
             assert!(expected.contains(&counts.len()), "{}: {counts:?}", root.id);
             if *acknowledged {
                 let family = family_of(&root.id, listed).len() as u64;
-                assert_eq!(counts, [Some(family)], "the cascade from {}", root.id);
+                // Without a count, Redis was killed between the cascade and the count.
+                let as_expected = matches!(counts[..], [None]) || counts == [Some(family)];
+                assert!(as_expected, "{counts:?} of {family} from {}", root.id);
             }
         }
     }

@@ -41,6 +41,7 @@ pub(crate) fn run(store: &Store, ulimit: &str, connections: usize) -> Vec<String
     let mut flood: Vec<TcpStream> = iter::repeat_with(connect).take(connections - 1).collect();
     let full = before.files + flood.len() as u64;
     program.wait_for_files(full);
+    whoami(&mut regular, token);
     let waiting: Vec<TcpStream> = iter::repeat_with(|| {
         let mut stream = connect();
         let whoami = request("GET", "/v1/whoami", token, "");
@@ -50,13 +51,11 @@ pub(crate) fn run(store: &Store, ulimit: &str, connections: usize) -> Vec<String
     .take(WAITING)
     .collect();
     let head = format!("GET /healthz HTTP/1.1\r\na: {}", "x".repeat(HEAD_LENGTH));
-    for (number, stream) in flood.iter_mut().enumerate() {
+    for stream in &mut flood {
+        // The server would close an idle connection, because others wait for one.
+        whoami(&mut regular, token);
         // On a slow machine the server may already have closed the connection.
         let _ = stream.write_all(head.as_bytes());
-        if number % 50 == 0 {
-            // The server would close an idle connection.
-            whoami(&mut regular, token);
-        }
     }
     // A client with a connection is served, and the server can write to its store.
     for number in 0..100 {

@@ -74,17 +74,13 @@ impl Caller {
     }
 
     /// Returns the caller of a key that was verified earlier, now that the key may have changed. It
-    /// has the permissions that the key has now, and no end and no addresses beyond those that the
-    /// key had then or those that it has now.
+    /// has the permissions, the addresses and the attributes that the key has now, and no end beyond
+    /// the one that the key had then.
     pub(super) fn narrowed_to(&self, key: &Key) -> Self {
-        let allowed_ips = match (self.allowed_ips, key.allowed_ips) {
-            (then, None) => then,
-            (Some(then), Some(now)) if addresses::includes(now, then) => Some(then),
-            (_, now) => now,
-        };
         Self {
             permissions: key.permissions.clone(),
-            allowed_ips,
+            attributes: key.attributes,
+            allowed_ips: key.allowed_ips,
             expires_at: earliest([self.expires_at, key.expires_at]),
             ..self.clone()
         }

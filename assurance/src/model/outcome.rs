@@ -50,6 +50,8 @@ pub enum CallOutcome {
 pub enum Rejection {
     /// The caller has expired, is paused or is revoked.
     CallerInactive,
+    /// The caller's key may not be used from the address of the request.
+    CallerAddress,
     /// The caller lacks a permission that the call needs or that it wants to grant.
     NotPermitted,
     /// A `test` caller requested a `live` key.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    addresses,
     caller::{Access, Caller, Principal},
     event::{Event, EventNumber},
     idempotency::{Binding, Scope},
@@ -123,7 +124,14 @@ impl Model {
         let caller = match principal {
             Principal::Host(number) => Caller::of_host(&HOSTS[number]),
             Principal::Key(number) => match self.keys.get(&number) {
-                Some(key) if key.is_active(self.now) => self.callers[&number].narrowed_to(key),
+                Some(key) if key.is_active(self.now) => {
+                    if let (Some(allowed), Some(from)) = (key.allowed_ips, self.request().from)
+                        && !addresses::contains(allowed, from)
+                    {
+                        return Err(Rejection::CallerAddress);
+                    }
+                    self.callers[&number].narrowed_to(key)
+                }
                 _ => return Err(Rejection::CallerInactive),
             },
         };

@@ -3,7 +3,8 @@
 use keywright_core::{Change, Status};
 
 use super::{
-    caller::{Caller, Principal, earliest, split},
+    addresses,
+    caller::{Caller, Principal, covers, earliest, split},
     event::{EventActor, EventKind},
     key::{Key, Millis, Number},
     outcome::{CallOutcome, Rejection},
@@ -67,6 +68,12 @@ impl Model {
             expires_at,
             ..key.clone()
         };
+        if does_more(key, &changed) {
+            caller.check_addresses(changed.allowed_ips)?;
+            if earliest([caller.expires_at, changed.expires_at]) != changed.expires_at {
+                return Err(Rejection::ExpiryBeyondCaller);
+            }
+        }
         Ok(self.replace(self.actor(principal), number, changed))
     }
 
@@ -121,4 +128,20 @@ impl Model {
         }
         CallOutcome::Key(number)
     }
+}
+
+/// Whether the key does more after an update than before: with more permissions, after a pause,
+/// from more addresses, or for longer.
+fn does_more(before: &Key, after: &Key) -> bool {
+    let has = |wanted: &&str| before.permissions.iter().any(|own| covers(own, wanted));
+    let from_more = match (before.allowed_ips, after.allowed_ips) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(before), Some(after)) => !addresses::includes(before, after),
+    };
+    let longer = earliest([before.expires_at, after.expires_at]) != after.expires_at;
+    !after.permissions.iter().all(|wanted| has(wanted))
+        || (after.enabled && !before.enabled)
+        || from_more
+        || longer
 }

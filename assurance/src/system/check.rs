@@ -22,6 +22,7 @@ pub(super) fn rejection(error: &IssueError) -> Rejection {
         IssueError::Expired => Rejection::Expired,
         IssueError::VersionMismatch => Rejection::VersionMismatch,
         IssueError::CallerInactive => Rejection::CallerInactive,
+        IssueError::CallerAddress => Rejection::CallerAddress,
         IssueError::NotFound => Rejection::NotFound,
         IssueError::NotRotatable => Rejection::NotRotatable,
         IssueError::Cursor => Rejection::Cursor,

@@ -207,7 +207,9 @@ impl Client {
     fn create(&mut self, mint: &Mint, store: &dyn KeyStore, parent: Option<&Key>) -> Attempt {
         let mut record = self.mint(mint);
         record.key.parent = parent.map(|key| key.id);
-        record.key.expires_at = parent.and_then(|key| key.expires_at);
+        if let Some(parent) = parent {
+            within(&mut record.key, parent);
+        }
         let event = self.event(mint, EventKind::Created, &record.key);
         Attempt {
             done: block_on(store.insert(&record, mint.now, Some(&event))),
@@ -268,7 +270,7 @@ impl Client {
         successor.key.predecessor = Some(record.key.id);
         if let Some(Record { key, .. }) = caller {
             successor.key.rotated_by = Some(key.id);
-            successor.key.expires_at = key.expires_at;
+            within(&mut successor.key, &key);
         }
         let retire = match draw(&mut self.random, 2) {
             0 => Retire::Now,
@@ -458,4 +460,11 @@ pub(crate) fn verify_all(mint: &Mint, clients: &[Client], store: Arc<dyn KeyStor
         } += 1;
     }
     verdicts
+}
+
+/// Restricts a key to what the key that receives its secret may do.
+fn within(key: &mut Key, receiver: &Key) {
+    key.expires_at = receiver.expires_at;
+    key.permissions = receiver.permissions.clone();
+    key.allowed_ips.clone_from(&receiver.allowed_ips);
 }

@@ -79,10 +79,15 @@ fn assert_nothing_is_stored(store: &Arc<dyn KeyStore>) {
     fails(block_on(issuer.create_first(&operator, new_key())).map(|_| ()));
     assert!(block_on(store.is_empty()).unwrap());
 
-    // With random bytes again, the repeated request succeeds.
+    // There are seeds for the id and for the secret, and none for the id of the event.
     seeds.store(2, Ordering::SeqCst);
+    fails(block_on(issuer.create_once(&operator, new_key(), &once, b"{}")).map(|_| ()));
+    assert!(block_on(store.is_empty()).unwrap());
+
+    // With random bytes again, the repeated request succeeds.
+    seeds.store(3, Ordering::SeqCst);
     assert!(block_on(issuer.create_once(&operator, new_key(), &once, b"{}")).is_ok());
-    seeds.store(1, Ordering::SeqCst);
+    seeds.store(2, Ordering::SeqCst);
     let issued = block_on(issuer.create(&operator, new_key())).unwrap();
     assert_eq!(stored_keys(store), 2);
     // A failed rotation leaves the key unchanged.

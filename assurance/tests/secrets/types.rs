@@ -22,8 +22,8 @@ use keywright_core::{
     },
 };
 use keywright_http_tower::{
-    ApiKeys, AuthLayer, ClientIp, ClientIpLayer, IntrospectionView, IssuedJson, KeyPageView,
-    KeyView, RateLimit, Rejection,
+    ApiKeys, AuthLayer, ClientIp, ClientIpLayer, EventPageView, IntrospectionView, IssuedJson,
+    KeyPageView, KeyView, RateLimit, Rejection, ReportView,
 };
 use keywright_store_redis::{RedisConfig, RedisStore, Unfit};
 use keywright_store_sqlite::{Sharing, SqliteStore};
@@ -299,6 +299,9 @@ fn no_type_of_the_services_prints_a_secret() {
     let response = guarded.call(request);
     let listed = block_on(keys.issuer().list(&fixture.operator, ListKeys::new())).unwrap();
     let verified = block_on(keys.verifier().verify(token.as_bytes())).unwrap();
+    let events = keys.issuer().events(&fixture.operator, ListEvents::new());
+    let events = block_on(events).unwrap();
+    let report = block_on(keys.issuer().report(&fixture.operator, None)).unwrap();
     let valid = Introspection::Valid(key.clone());
     print_all!(printed;
         guarded, response, layer, layer.clone().with_realm("\"").unwrap_err(), ApiKeys::at(keys, ""),
@@ -307,6 +310,7 @@ fn no_type_of_the_services_prints_a_secret() {
         IntrospectionView::new(&valid, now), IntrospectionView::new(&Introspection::NotFound, now),
         client_ip, ClientIp([192, 0, 2, 1].into()), layer.layer(ApiKeys::at(keys, "")),
         Rejection::AddressNotAllowed, Rejection::Denied,
+        EventPageView::new(&events, 20), ReportView::new(&report, now),
     );
     let mut request = Request::get("/").body(()).unwrap();
     request

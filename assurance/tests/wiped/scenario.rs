@@ -133,7 +133,10 @@ pub(crate) fn left_by(scenario: impl Fn(bool) -> Tokens) -> Vec<Remnant> {
     let _guard = exclusive();
     let tokens = scenario(true);
     assert!(!tokens.0.is_empty());
-    let (left, _) = observe(tokens.canaries(), || scenario(false));
+    let canaries = tokens.canaries();
+    // Making the canaries has left the last of them there.
+    scrub_stack();
+    let (left, _) = observe(canaries, || scenario(false));
     left
 }
 

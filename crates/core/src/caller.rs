@@ -148,7 +148,7 @@ impl Caller {
     /// Sets the address from which the caller sent its request, for the events of its changes.
     #[must_use]
     pub fn with_client_ip(mut self, address: IpAddr) -> Self {
-        self.client_ip = Some(address);
+        self.client_ip = Some(address.to_canonical());
         self
     }
 
@@ -238,7 +238,7 @@ impl Caller {
     /// Makes the caller of a key that an instance has verified.
     pub(crate) fn verified(key: &Key, client_ip: Option<IpAddr>, origin: InstanceId) -> Self {
         Self {
-            client_ip,
+            client_ip: client_ip.map(|address| address.to_canonical()),
             origin: Some(origin),
             ..Self::from(key)
         }

@@ -79,7 +79,6 @@ fn constants() -> String {
     ];
     let fields = [
         ("FORMAT", layout::FORMAT.range()),
-        ("ENABLED", layout::ENABLED.range()),
         ("VERSION", layout::VERSION.range()),
         ("EXPIRES_AT", layout::EXPIRES_AT.range()),
         ("REVOKED_AT", layout::REVOKED_AT.range()),
@@ -156,13 +155,11 @@ mod tests {
             local ALREADY_EXISTS = 5
             local ACTIVE = 6
             local FORMAT_VERSION = 1
-            local IS_ENABLED = 1
             local NO_TEXT = 65535
             local TEXTS = 6
             local NO_TIME = '\255\255\255\255\255\255\255\255'
             local TOMBSTONE = '\000'
             local FORMAT_FIRST, FORMAT_LAST = 1, 1
-            local ENABLED_FIRST, ENABLED_LAST = 3, 3
             local VERSION_FIRST, VERSION_LAST = 4, 11
             local EXPIRES_AT_FIRST, EXPIRES_AT_LAST = 12, 19
             local REVOKED_AT_FIRST, REVOKED_AT_LAST = 20, 27

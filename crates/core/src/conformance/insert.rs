@@ -27,6 +27,7 @@ pub fn atomic_insert(harness: &impl Harness) {
     parent_must_be_enabled(&handles);
     parent_is_active_until_it_expires(store);
     child_expires_no_later_than_its_parent(store);
+    parents_admit_only_what_they_cover(store);
     parents_in_all_states_are_admitted_by_the_rule(store);
     one_concurrent_insert_succeeds(&handles);
     concurrent_child_is_rejected_or_revoked(&handles);
@@ -210,6 +211,46 @@ fn parents_in_all_states_are_admitted_by_the_rule<H: Harness>(store: &Handle<'_,
             }
         }
     }
+}
+
+/// A child has no permission and no address that its parent lacks. The parent may have been
+/// narrowed since the caller checked it.
+fn parents_admit_only_what_they_cover<H: Harness>(store: &Handle<'_, H>) {
+    let permissions = ["calls:*", "calls:read", "calls:read,calls:write", ""];
+    let addresses = [
+        None,
+        Some("192.0.2.0/24"),
+        Some("192.0.2.7"),
+        Some("198.51.100.0/24"),
+    ];
+    let mut admitted = 0;
+    for of_parent in permissions {
+        for from_parent in addresses {
+            let mut parent = record("parent");
+            parent.key.permissions = of_parent.parse().unwrap();
+            parent.key.allowed_ips = from_parent.map(|text| text.parse().unwrap());
+            let parent = store.add(parent);
+            for of_child in permissions {
+                for from_child in addresses {
+                    let mut child = child_of(&parent);
+                    child.key.permissions = of_child.parse().unwrap();
+                    child.key.allowed_ips = from_child.map(|text| text.parse().unwrap());
+                    let result = store.insert(&child, now());
+                    if parent.key.admits(&child.key, now()) {
+                        admitted += 1;
+                        assert!(
+                            result.is_ok(),
+                            "rejected {child:?} of {parent:?}: {result:?}"
+                        );
+                    } else {
+                        let call = format!("{child:?} of {parent:?}");
+                        assert_rejected(result, StoreErrorKind::Conflict, &call);
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(admitted, 10 * 8, "`Key::admits` has another rule");
 }
 
 fn parent_is_active_until_it_expires<H: Harness>(store: &Handle<'_, H>) {

@@ -315,6 +315,14 @@ fn caller_must_be_active<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H
     let resumed = other.change(&resumed, |key| key.enabled = true);
     let foreign = store.add(record_in("other", "of another workspace"));
     let expiring_key = store.add(expiring(record("expires"), at(1_000)));
+    // Keys that another handle narrows after the caller was checked.
+    let [weaker, elsewhere] = ["weaker", "elsewhere"].map(|text| store.add(record(text)));
+    let weaker = other.change(&weaker, |key| {
+        key.permissions = "calls:read".parse().unwrap()
+    });
+    let elsewhere = other.change(&elsewhere, |key| {
+        key.allowed_ips = Some("192.0.2.7".parse().unwrap());
+    });
     for (caller, end, permitted) in [
         (revoked.key.id, None, false),
         (expired.key.id, None, false),
@@ -324,6 +332,8 @@ fn caller_must_be_active<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H
         (foreign.key.id, None, false),
         (unused_id(), None, false),
         (active.key.id, None, true),
+        (weaker.key.id, None, false),
+        (elsewhere.key.id, None, false),
         (expiring_key.key.id, None, false),
         (expiring_key.key.id, Some(at(1_001)), false),
         (expiring_key.key.id, Some(at(1_000)), true),
@@ -344,7 +354,7 @@ fn caller_must_be_active<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H
                 "stored a successor with changes"
             );
         } else {
-            let call = "a rotation by a caller that is inactive or expires before the successor";
+            let call = "a rotation by a caller that is inactive or does not cover the successor";
             assert_rejected(result, StoreErrorKind::Conflict, call);
             assert_eq!(
                 other.read(&predecessor.key.id),

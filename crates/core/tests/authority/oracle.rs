@@ -123,3 +123,18 @@ pub(crate) fn family(records: &HashMap<KeyId, Record>, top: KeyId) -> HashSet<Ke
     }
     family
 }
+
+/// Whether the key does more after an update than before: with more permissions, after a pause,
+/// from more addresses, or for longer.
+pub(crate) fn does_more(before: &Key, after: &Key) -> bool {
+    !includes(&before.permissions, &after.permissions)
+        || (after.enabled && !before.enabled)
+        || !addresses::includes(before.allowed_ips.as_ref(), after.allowed_ips.as_ref())
+        || end_or_max(after.expires_at) > end_or_max(before.expires_at)
+}
+
+/// Whether a key can be used only from addresses of the caller, and no longer than the caller.
+pub(crate) fn is_within(caller: &Caller, key: &Key) -> bool {
+    addresses::includes(caller.allowed_ips(), key.allowed_ips.as_ref())
+        && end_or_max(key.expires_at) <= end_or_max(caller.expires_at())
+}

@@ -12,8 +12,8 @@ use crate::{
     actions::{RequestedExpiry, RequestedUpdate},
     addresses,
     oracle::{
-        Right, can_expire_at, covers, earlier, end_or_max, exceeds, family, has_some, is_active,
-        is_expired, is_itself, reaches, rotates_itself, sees,
+        Right, can_expire_at, covers, does_more, earlier, end_or_max, exceeds, family, has_some,
+        is_active, is_expired, is_itself, is_within, reaches, rotates_itself, sees,
     },
     permissions::includes,
     world::World,
@@ -153,7 +153,8 @@ impl World<'_> {
             && !is_expired(key, now)
             && wanted.version.is_none_or(|difference| difference == 0)
             && is_permitted_end
-            && is_permitted_set;
+            && is_permitted_set
+            && (!does_more(key, &expected) || is_within(caller, &expected));
         let result = block_on(self.keys.issuer().update(caller, &key.id, &update));
         self.check_result("update", result.as_ref().err(), permitted);
         let Ok(updated) = result else {
@@ -247,12 +248,18 @@ impl World<'_> {
                 && key.revoked_at.is_none()
         };
         let keys = before.values().map(|record| &record.key);
-        let (revoked, stronger): (Vec<_>, Vec<_>) =
+        let (covered, stronger): (Vec<_>, Vec<_>) =
             keys.filter(is_reached).partition(|key| covers(caller, key));
-        let revoked: HashSet<_> = revoked.iter().map(|key| key.id).collect();
+        // Their descendants are revoked with them, even those that the caller does not cover.
+        let mut revoked: HashSet<_> = covered
+            .iter()
+            .flat_map(|key| family(before, key.id))
+            .collect();
+        revoked.retain(|id| before[id].key.revoked_at.is_none());
+        let stronger = stronger.iter().any(|key| !revoked.contains(&key.id));
         let result = block_on(self.keys.issuer().revoke_all(caller, owner));
         let error = result.as_ref().err();
-        self.check_result("revoke_all", error, permitted && stronger.is_empty());
+        self.check_result("revoke_all", error, permitted && !stronger);
         assert!(error.is_none_or(|error| matches!(
             error,
             IssueError::NotPermitted(_) | IssueError::CallerInactive

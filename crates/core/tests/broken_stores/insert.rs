@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use keywright_core::{
-    Event, MemoryStore, Status, Timestamp,
+    Event, Key, MemoryStore, Permissions, Status, Timestamp,
     store::{KeyStore, Record, Settings, StoreError, StoreErrorKind},
 };
 
@@ -229,27 +229,88 @@ impl Fault for DisabledParent {
         now: Timestamp,
         event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        let error = match inner.insert(record, now, event).await {
-            Err(error) if error.kind() == StoreErrorKind::Conflict => error,
-            result => return result,
-        };
-        let parent = match &record.key.parent {
-            Some(parent) => inner.find(parent).await?,
-            None => None,
-        };
-        let is_admitted = parent.is_some_and(|Record { mut key, .. }| {
-            key.enabled = true;
-            key.admits(&record.key, now)
-        });
-        if is_admitted {
-            force(inner, record, now, event).await
-        } else {
-            Err(error)
-        }
+        insert_after(inner, record, now, event, |parent| parent.enabled = true).await
     }
 }
 
 #[test]
 fn a_child_of_a_disabled_parent_is_caught() {
     assert_fails_only::<DisabledParent>(&["atomic_insert"]);
+}
+
+/// An insert that accepts a child with permissions that its parent lacks.
+#[derive(Clone, Debug, Default)]
+struct WeakerParent;
+
+/// An insert that accepts a child from addresses from which its parent may not be used.
+#[derive(Clone, Debug, Default)]
+struct RestrictedParent;
+
+/// Inserts a record if its parent would admit it after `change`.
+async fn insert_after(
+    inner: &MemoryStore,
+    record: &Record,
+    now: Timestamp,
+    event: Option<&Event>,
+    change: fn(&mut Key),
+) -> Result<(), StoreError> {
+    let error = match inner.insert(record, now, event).await {
+        Err(error) if error.kind() == StoreErrorKind::Conflict => error,
+        result => return result,
+    };
+    let parent = match &record.key.parent {
+        Some(parent) => inner.find(parent).await?,
+        None => None,
+    };
+    let is_admitted = parent.is_some_and(|Record { mut key, .. }| {
+        change(&mut key);
+        key.admits(&record.key, now)
+    });
+    if is_admitted {
+        force(inner, record, now, event).await
+    } else {
+        Err(error)
+    }
+}
+
+#[async_trait]
+impl Fault for WeakerParent {
+    async fn insert(
+        &self,
+        inner: &MemoryStore,
+        record: &Record,
+        now: Timestamp,
+        event: Option<&Event>,
+    ) -> Result<(), StoreError> {
+        insert_after(inner, record, now, event, |parent| {
+            parent.permissions = Permissions::all();
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Fault for RestrictedParent {
+    async fn insert(
+        &self,
+        inner: &MemoryStore,
+        record: &Record,
+        now: Timestamp,
+        event: Option<&Event>,
+    ) -> Result<(), StoreError> {
+        insert_after(inner, record, now, event, |parent| {
+            parent.allowed_ips = None
+        })
+        .await
+    }
+}
+
+#[test]
+fn a_child_with_more_permissions_than_its_parent_is_caught() {
+    assert_fails_only::<WeakerParent>(&["atomic_insert"]);
+}
+
+#[test]
+fn a_child_from_other_addresses_than_its_parent_is_caught() {
+    assert_fails_only::<RestrictedParent>(&["atomic_insert"]);
 }

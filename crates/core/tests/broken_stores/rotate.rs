@@ -326,6 +326,42 @@ fn a_rotation_by_a_disabled_caller_is_caught() {
     assert_fails_only::<DisabledCaller>(&["atomic_rotate"]);
 }
 
+/// A rotation that accepts a caller that lacks permissions of the successor.
+#[derive(Clone, Debug, Default)]
+struct WeakerCaller;
+
+#[async_trait]
+impl Fault for WeakerCaller {
+    async fn rotate(
+        &self,
+        inner: &MemoryStore,
+        workspace: &Workspace,
+        rotation: &Rotation,
+        now: Timestamp,
+        event: Option<&Event>,
+    ) -> Result<(), StoreError> {
+        let mut rotation = rotation.clone();
+        let permissions = rotation.successor.key.permissions.clone();
+        let caller = match &rotation.successor.key.rotated_by {
+            Some(caller) => inner.find(caller).await?,
+            None => None,
+        };
+        let is_only_weaker = caller.is_some_and(|Record { mut key, .. }| {
+            std::mem::replace(&mut key.permissions, permissions) != key.permissions
+                && key.admits(&rotation.successor.key, now)
+        });
+        if is_only_weaker {
+            rotation = without_caller(&rotation);
+        }
+        inner.rotate(workspace, &rotation, now, event).await
+    }
+}
+
+#[test]
+fn a_rotation_by_a_caller_that_lacks_a_permission_is_caught() {
+    assert_fails_only::<WeakerCaller>(&["atomic_rotate"]);
+}
+
 /// A rotation that accepts a disabled predecessor, and enables it.
 #[derive(Clone, Debug, Default)]
 struct DisabledPredecessor;

@@ -15,6 +15,7 @@ mod changes;
 mod clock;
 mod disabled;
 mod events;
+mod handed_on;
 mod hook;
 mod in_flight_hashes;
 mod introspection;

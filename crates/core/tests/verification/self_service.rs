@@ -194,7 +194,10 @@ fn a_member_sees_and_changes_no_key_of_another_member() {
 fn a_caller_that_is_narrowed_after_its_verification_grants_what_it_has_now() {
     let world = World::new();
     let issued = issue_with(&world, "api_keys:write,calls:*");
-    let caller = world.verify(&issued.token).unwrap().caller();
+    let caller = world
+        .verify_from(&issued.token, "10.1.0.1")
+        .unwrap()
+        .caller();
     let narrow = KeyUpdate::new()
         .with_permissions("api_keys:write,calls:read".parse().unwrap())
         .with_allowed_ips("10.0.0.0/8".parse().unwrap());

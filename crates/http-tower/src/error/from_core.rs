@@ -11,6 +11,7 @@ use keywright_core::{
 };
 
 use super::{api_error::ApiError, challenge::Challenge, format::ResponseFormat};
+use crate::auth::Rejection;
 
 impl Challenge {
     /// Converts an error of the issuer. An error that the host must fix includes its cause, for the
@@ -24,6 +25,7 @@ impl Challenge {
             IssueError::AddressesBeyondCaller => {
                 self.forbidden("addresses_not_covered", error.to_string())
             }
+            IssueError::CallerAddress => self.rejection(&Rejection::AddressNotAllowed, []),
             IssueError::ExpiryPast
             | IssueError::ExpiryBeyondCaller
             | IssueError::ExpiryBeyondPolicy { .. } => {
