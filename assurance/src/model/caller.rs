@@ -74,8 +74,8 @@ impl Caller {
     }
 
     /// Returns the caller of a key that was verified earlier, now that the key may have changed. It
-    /// has the permissions, the addresses and the attributes that the key has now, and no end beyond
-    /// the one that the key had then.
+    /// has the permissions, the addresses and the attributes that the key has now, and no end
+    /// beyond the one that the key had then.
     pub(super) fn narrowed_to(&self, key: &Key) -> Self {
         Self {
             permissions: key.permissions.clone(),

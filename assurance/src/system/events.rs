@@ -97,7 +97,8 @@ impl<B: Backend> System<B> {
         };
         let mut event = Event::new(id, kind, &about, actor);
         event.request_id = expected.request.number.map(convert::request_id);
-        event.client_ip = expected.request.from.map(convert::address);
+        let address = expected.request.from.map(convert::address);
+        event.client_ip = address.map(|address| address.to_canonical());
         event.changes = changes(&expected.changes);
         event
     }

@@ -1,7 +1,7 @@
 //! Runs random sequences of actions against the reference model and against the library, in two
 //! processes over one store. Every outcome must be the same, and so must every key at the end.
 //!
-//! `cargo test` runs the same 300 sequences over each store every time. The long run draws new
+//! `cargo test` runs the same 150 sequences over each store every time. The long run draws new
 //! sequences: `PROPTEST_CASES=10000 cargo test --release -p keywright-assurance --test model`. A
 //! failure prints the shortest sequence that was found to fail, as data to paste into a test, and
 //! `PROPTEST_RNG_SEED` repeats a run.
@@ -100,7 +100,7 @@ fn config() -> Config {
         ..Config::default()
     };
     if env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = 300;
+        config.cases = 150;
         if env::var_os("PROPTEST_RNG_SEED").is_none() {
             config.rng_seed = RngSeed::Fixed(1);
         }

@@ -39,8 +39,6 @@ pub struct Caller {
     has_attributes_of_key: bool,
     /// Whether the addresses are those of the caller's key, and not ones that the host has set.
     has_addresses_of_key: bool,
-    /// Whether the caller stays valid if its key is revoked.
-    is_detached: bool,
     /// The instance whose verifier made the caller, or `None` if the host made it.
     origin: Option<InstanceId>,
 }
@@ -75,7 +73,6 @@ impl Caller {
             client_ip: None,
             has_attributes_of_key: false,
             has_addresses_of_key: false,
-            is_detached: false,
             origin: None,
         }
     }
@@ -257,20 +254,6 @@ impl Caller {
         }
     }
 
-    /// Returns this caller with the rights that it has now, even if its key is revoked later. For
-    /// an operation that revokes the key itself before it ends.
-    pub(crate) fn detached(self) -> Self {
-        Self {
-            is_detached: true,
-            ..self
-        }
-    }
-
-    /// Returns the key whose current state decides what the caller may do.
-    pub(crate) fn attached_key(&self) -> Option<&KeyId> {
-        self.key.as_ref().filter(|_| !self.is_detached)
-    }
-
     /// Restricts the caller to what its key may do now. The key may have been updated since it was
     /// verified. `None` if the addresses that the host has set and those of the key have none in
     /// common.
@@ -332,7 +315,6 @@ impl From<&Key> for Caller {
             client_ip: None,
             has_attributes_of_key: true,
             has_addresses_of_key: true,
-            is_detached: false,
             origin: None,
         }
     }

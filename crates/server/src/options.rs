@@ -163,11 +163,12 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) keep_alive: Duration,
 
-    /// Proxies whose Forwarded or X-Forwarded-For to trust, such as 10.0.0.0/8
+    /// Proxies whose Forwarded or X-Forwarded-For to trust, such as 10.0.0.7
     ///
     /// Addresses and prefixes, separated by commas; may be repeated. Without it, the
     /// address of a client is that of its connection. Name only proxies that write one
-    /// of these headers: any other lets its clients choose their address.
+    /// of these headers: every other host in a prefix can choose the address of its
+    /// clients. A request without the header counts as one from the proxy itself.
     #[arg(
         long,
         verbatim_doc_comment,

@@ -315,14 +315,10 @@ fn caller_must_be_active<H: Harness>(store: &Handle<'_, H>, other: &Handle<'_, H
     let resumed = other.change(&resumed, |key| key.enabled = true);
     let foreign = store.add(record_in("other", "of another workspace"));
     let expiring_key = store.add(expiring(record("expires"), at(1_000)));
-    // Keys that another handle narrows after the caller was checked.
-    let [weaker, elsewhere] = ["weaker", "elsewhere"].map(|text| store.add(record(text)));
-    let weaker = other.change(&weaker, |key| {
-        key.permissions = "calls:read".parse().unwrap()
-    });
-    let elsewhere = other.change(&elsewhere, |key| {
-        key.allowed_ips = Some("192.0.2.7".parse().unwrap());
-    });
+    let [mut weaker, mut elsewhere] = ["weaker", "elsewhere"].map(record);
+    weaker.key.permissions = "calls:read".parse().unwrap();
+    elsewhere.key.allowed_ips = Some("192.0.2.7".parse().unwrap());
+    let [weaker, elsewhere] = [weaker, elsewhere].map(|record| store.add(record));
     for (caller, end, permitted) in [
         (revoked.key.id, None, false),
         (expired.key.id, None, false),

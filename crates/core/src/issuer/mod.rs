@@ -81,7 +81,7 @@ impl Issuer {
     async fn current(&self, caller: &Caller) -> Result<Caller, IssueError> {
         self.check_origin(caller)?;
         let now = self.verifier.expiry_now();
-        let Some(id) = caller.attached_key() else {
+        let Some(id) = caller.key() else {
             let is_current = caller.is_current(now).then(|| caller.clone());
             return is_current.ok_or(IssueError::CallerInactive);
         };
@@ -94,7 +94,7 @@ impl Issuer {
     /// cache.
     async fn current_in_store(&self, caller: &Caller) -> Result<Caller, IssueError> {
         let now = self.verifier.expiry_now();
-        let Some(id) = caller.attached_key() else {
+        let Some(id) = caller.key() else {
             let is_current = caller.is_current(now).then(|| caller.clone());
             return is_current.ok_or(IssueError::CallerInactive);
         };

@@ -14,8 +14,8 @@ impl Issuer {
     /// Use it when a person or a customer leaves. If the caller's own key is one of them, it is
     /// revoked last.
     ///
-    /// This includes the keys that they received by rotating keys of other owners, and all other
-    /// descendants.
+    /// With an owner, keys of other owners that descend from those keys stay active, unless they
+    /// descend from a key that was created during the call.
     ///
     /// A key with permissions that the caller lacks stays active. The other keys are revoked first,
     /// and then the error is returned. Any other error ends the call at once, and calling this
@@ -31,24 +31,26 @@ impl Issuer {
         caller: &Caller,
         owner: Option<&Owner>,
     ) -> Result<u64, IssueError> {
-        // The caller's own key may descend from another one.
-        let caller = &self.current(caller).await?.detached();
-        let scope = self.scope(caller, Action::Revoke, None)?;
-        self.scope(caller, Action::List, None)?;
+        let current = self.current(caller).await?;
+        let scope = self.scope(&current, Action::Revoke, None)?;
+        self.scope(&current, Action::List, None)?;
         let owner = match (scope.owner(), owner) {
             (Some(own), Some(other)) if own != other => return Ok(0),
             (own, wanted) => own.or(wanted),
         };
         let mut listed = Listed::default();
         let mut total = 0;
-        for _ in 0..MAX_PASSES {
+        // First revoke each key alone, in small transactions. The remaining keys may create others
+        // faster than this loop lists them, so revoke them together with their descendants.
+        let passes = std::iter::repeat_n(Reach::Descendants, MAX_PASSES);
+        for reach in std::iter::once(Reach::Key).chain(passes) {
             listed.others = false;
             for status in [Status::Active, Status::Disabled, Status::Expired] {
                 let mut list = ListKeys::new()
                     .with_status(status)
                     .with_limit(ListKeys::MAX_LIMIT);
                 list.owner = owner.cloned();
-                total += self.revoke_listed(caller, list, &mut listed).await?;
+                total += self.revoke_listed(caller, list, reach, &mut listed).await?;
             }
             if listed.others {
                 continue;
@@ -71,6 +73,7 @@ impl Issuer {
         &self,
         caller: &Caller,
         mut list: ListKeys,
+        reach: Reach,
         listed: &mut Listed,
     ) -> Result<u64, IssueError> {
         let mut total = 0;
@@ -81,12 +84,9 @@ impl Issuer {
                 .iter()
                 .partition(|key| caller.key() == Some(&key.id));
             listed.itself |= !own.is_empty();
-            // With descendants, because a key may be creating others, and because it may have
-            // received keys of other owners by rotating them. Concurrently, so that a store can
-            // commit the revocations together.
+            // Concurrently, so that a store can commit them together.
             let revocations = others.iter();
-            let revocations =
-                revocations.map(|key| self.revoke(caller, &key.id, Reach::Descendants));
+            let revocations = revocations.map(|key| self.revoke(caller, &key.id, reach));
             for revoked in join_all(revocations).await {
                 match revoked {
                     Ok(revocation) => {

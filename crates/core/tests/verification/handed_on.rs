@@ -164,19 +164,3 @@ fn the_addresses_that_a_host_sets_and_those_of_the_key_both_count() {
     let inherited = block_on(issuer.create(&caller, NewKey::new(name("n")))).unwrap();
     assert_eq!(inherited.key.allowed_ips, Some(addresses("10.1.0.0/16")));
 }
-
-#[test]
-fn a_key_that_revokes_everything_of_its_workspace_can_descend_from_another() {
-    let world = World::new();
-    let issuer = world.keys.issuer();
-    let top = issue(&world, "*");
-    let created =
-        |caller: &Caller| block_on(issuer.create(caller, NewKey::new(name("n")))).unwrap();
-    let caller = created(&caller_of(&world, &top));
-    let others = [created(&operator()), created(&caller_of(&world, &caller))];
-    let revoked = block_on(issuer.revoke_all(&caller_of(&world, &caller), None));
-    assert_eq!(revoked.unwrap(), 4);
-    for issued in others.iter().chain([&top, &caller]) {
-        assert!(world.verify(&issued.token).is_err());
-    }
-}

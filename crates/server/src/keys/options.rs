@@ -296,6 +296,9 @@ pub(crate) struct RevokeOptions {
     pub(crate) cascade: bool,
 
     /// Revoke every key of this owner; requires --workspace
+    ///
+    /// Keys of other owners that these keys have rotated stay active: revoke those
+    /// with --cascade.
     #[arg(
         long,
         requires = "workspace",
