@@ -140,8 +140,5 @@ fn does_more(before: &Key, after: &Key) -> bool {
         (Some(before), Some(after)) => !addresses::includes(before, after),
     };
     let longer = earliest([before.expires_at, after.expires_at]) != after.expires_at;
-    !after.permissions.iter().all(|wanted| has(wanted))
-        || (after.enabled && !before.enabled)
-        || from_more
-        || longer
+    !after.permissions.iter().all(has) || (after.enabled && !before.enabled) || from_more || longer
 }

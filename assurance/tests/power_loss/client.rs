@@ -363,9 +363,9 @@ impl Client {
             .events;
         let mut done_events = self.events.clone();
         done_events.extend(self.unconfirmed_event.clone());
-        if !(same(&found, &self.acknowledged) && events == self.events)
-            && !(same(&found, &done) && events == done_events)
-        {
+        let is_undone = same(&found, &self.acknowledged) && events == self.events;
+        let is_done = same(&found, &done) && events == done_events;
+        if !is_undone && !is_done {
             let events = difference_of_events(&events, &done_events);
             return Err(self.difference(&found, &done) + &events);
         }
