@@ -105,7 +105,7 @@ impl Input<'_> {
                 0 => Action::First,
                 1 | 2 => Action::Flush,
                 3..6 => Action::SetAttributes {
-                    workspace: self.choose(&WORKSPACES)?,
+                    by: usize::from(self.byte()?) % HOSTS.len(),
                     key: self.slot()?,
                     attributes: self.optional(&ATTRIBUTES)?,
                 },

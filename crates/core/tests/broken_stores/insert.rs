@@ -39,7 +39,9 @@ impl Fault for Upsert {
                         event,
                     )
                     .await?;
-                inner.rehash(&key.id, old.version + 1, credential).await
+                // Another upsert may have changed the record since. This one has succeeded.
+                let _ = inner.rehash(&key.id, old.version + 1, credential).await;
+                Ok(())
             }
             result => result,
         }
