@@ -284,5 +284,5 @@ fn a_damaged_index_or_record_of_an_owner_is_corrupt() {
     let mut child = sample::record();
     child.key.parent = Some(id);
     let rejected = block_on(store.insert(&child, sample::now(), None)).unwrap_err();
-    assert_eq!(rejected.kind(), StoreErrorKind::Conflict);
+    assert_eq!(rejected.kind(), StoreErrorKind::Corrupt);
 }
