@@ -113,14 +113,10 @@ impl Filled {
         id: BenchmarkId,
         cursors: &[&String],
     ) {
-        let mut cursors = cursors.iter().copied().cycle();
-        group.bench_function(id, |bencher| {
-            bencher.iter(|| {
-                let cursor = cursors.next().unwrap().clone();
-                let listed = self.page(ListStart::After(cursor));
-                assert_eq!(listed.keys.len(), 100, "a full page");
-                listed
-            });
+        bench_pages(group, id, cursors, |cursor| {
+            let listed = self.page(ListStart::After(cursor));
+            assert_eq!(listed.keys.len(), 100, "a full page");
+            listed
         });
     }
 
@@ -130,13 +126,10 @@ impl Filled {
         id: BenchmarkId,
         cursors: &[&String],
     ) {
-        let mut cursors = cursors.iter().copied().cycle();
-        group.bench_function(id, |bencher| {
-            bencher.iter(|| {
-                let listed = self.page_of_events(cursors.next().cloned());
-                assert_eq!(listed.events.len(), 100, "a full page");
-                listed
-            });
+        bench_pages(group, id, cursors, |cursor| {
+            let listed = self.page_of_events(Some(cursor));
+            assert_eq!(listed.events.len(), 100, "a full page");
+            listed
         });
     }
 
@@ -166,4 +159,17 @@ fn create(keys: &Keywright, caller: &Caller, count: usize, runtime: &Runtime) {
             }
         }
     }));
+}
+
+/// Measures `read` with each of the cursors in turn.
+fn bench_pages<T>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: BenchmarkId,
+    cursors: &[&String],
+    read: impl Fn(String) -> T,
+) {
+    let mut cursors = cursors.iter().copied().cycle();
+    group.bench_function(id, |bencher| {
+        bencher.iter(|| read(cursors.next().unwrap().clone()));
+    });
 }

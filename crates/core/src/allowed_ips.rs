@@ -67,6 +67,17 @@ impl AllowedIps {
         other.0.iter().all(is_covered)
     }
 
+    /// Whether every address of `inner` is one of `outer`. `None` contains every address, as in the
+    /// fields of a [`Key`](crate::Key) and a [`Caller`](crate::Caller).
+    #[must_use]
+    pub fn includes(outer: Option<&Self>, inner: Option<&Self>) -> bool {
+        match (outer, inner) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(outer), Some(inner)) => outer.covers(inner),
+        }
+    }
+
     /// Returns the addresses that both sets contain. `None` if there are none, or if it takes more
     /// than [`MAX_COUNT`](Self::MAX_COUNT) prefixes to list them.
     #[must_use]

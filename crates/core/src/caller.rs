@@ -142,7 +142,8 @@ impl Caller {
         self
     }
 
-    /// Sets the address from which the caller sent its request, for the events of its changes.
+    /// Sets the address from which the caller sent its request, for the events of its changes. A
+    /// caller that is a key is rejected if its key may not be used from there.
     #[must_use]
     pub fn with_client_ip(mut self, address: IpAddr) -> Self {
         self.client_ip = Some(address.to_canonical());

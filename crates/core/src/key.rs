@@ -98,22 +98,21 @@ impl Key {
     /// must cover the child's permissions and addresses.
     #[must_use]
     pub fn admits(&self, child: &Self, now: Timestamp) -> bool {
-        let outlives_child = self
-            .expires_at
-            .is_none_or(|end| child.expires_at.is_some_and(|child_end| child_end <= end));
-        let covers_addresses = match (&self.allowed_ips, &child.allowed_ips) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(outer), Some(inner)) => outer.covers(inner),
-        };
         self.workspace == child.workspace
             && self.status(now) == Status::Active
-            && outlives_child
-            && covers_addresses
-            && self
-                .permissions
-                .first_not_covered(&child.permissions)
-                .is_none()
+            && self.covers(child)
+    }
+
+    /// Whether this key has each permission of another, may be used from each of its addresses, and
+    /// expires no earlier.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let missing = self.permissions.first_not_covered(&other.permissions);
+        let outlives_other = self
+            .expires_at
+            .is_none_or(|end| other.expires_at.is_some_and(|other_end| other_end <= end));
+        missing.is_none()
+            && AllowedIps::includes(self.allowed_ips.as_ref(), other.allowed_ips.as_ref())
+            && outlives_other
     }
 
     /// Returns the status at `now`: revoked, otherwise expired, otherwise disabled, otherwise

@@ -1,7 +1,7 @@
 //! The request for a page of events, and the page.
 
 use super::{Event, EventId};
-use crate::{KeyId, Owner};
+use crate::{Environment, KeyId, Owner, Workspace};
 
 /// A request for a page of events: a filter, an order, a start and a limit.
 ///
@@ -79,10 +79,12 @@ impl<C> ListEvents<C> {
         self
     }
 
-    /// Whether the filter selects an event of the workspace.
+    /// Whether a list in this workspace, for a caller of this environment, contains an event.
     #[must_use]
-    pub fn selects(&self, event: &Event) -> bool {
-        self.key.is_none_or(|key| key == event.key)
+    pub fn selects(&self, workspace: &Workspace, environment: Environment, event: &Event) -> bool {
+        event.workspace == *workspace
+            && environment.covers(event.environment)
+            && self.key.is_none_or(|key| key == event.key)
             && (self.owner.is_none() || self.owner == event.owner)
     }
 }

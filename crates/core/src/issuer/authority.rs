@@ -144,11 +144,9 @@ pub(super) fn check_addresses(
     caller: &Caller,
     allowed_ips: Option<&AllowedIps>,
 ) -> Result<(), IssueError> {
-    let Some(outer) = caller.allowed_ips() else {
-        return Ok(());
-    };
-    match allowed_ips {
-        Some(inner) if outer.covers(inner) => Ok(()),
-        _ => Err(IssueError::AddressesBeyondCaller),
+    if AllowedIps::includes(caller.allowed_ips(), allowed_ips) {
+        Ok(())
+    } else {
+        Err(IssueError::AddressesBeyondCaller)
     }
 }

@@ -46,7 +46,8 @@ use crate::{
 ///
 /// A key never has permissions that its caller lacks, and a caller never sees a key of another
 /// workspace. A caller that the verifier of another [`Keywright`](crate::Keywright) verified is
-/// rejected with [`IssueError::CallerForeign`] everywhere. Cloning is cheap, and all clones share
+/// rejected with [`IssueError::CallerForeign`] everywhere, and one whose key has been restricted to
+/// other addresses since with [`IssueError::CallerAddress`]. Cloning is cheap, and all clones share
 /// their state.
 #[derive(Clone, Debug)]
 pub struct Issuer {

@@ -24,7 +24,10 @@ impl Issuer {
     ///
     /// The caller must cover the permissions that the key has and those that it gets. The key
     /// cannot get a later expiry than the caller, nor addresses from which the caller may not be
-    /// used. The expiry of a key that was rotated can only move earlier.
+    /// used. The expiry of a key that was rotated can only move earlier. If the key can do more
+    /// after the update than before (with more permissions, after a pause, from more addresses, for
+    /// longer), it must then work only from the caller's addresses and expire no later than the
+    /// caller, even if the update names neither.
     ///
     /// # Errors
     ///
@@ -160,9 +163,11 @@ impl Issuer {
         if update.expires_at != Change::Keep {
             changed.expires_at = self.updated_expiry(caller, key, changed.expires_at)?;
         }
-        // The settings that stay count as well: permissions that the caller grants must not be
-        // usable from other addresses or for longer than its own.
-        if widens(key, &changed) {
+        // If the key can do more than before, the settings that stay count as well: permissions
+        // that the caller grants must not be usable from other addresses or for longer than its
+        // own.
+        let is_resumed = changed.enabled && !key.enabled;
+        if is_resumed || !key.covers(&changed) {
             check_addresses(caller, changed.allowed_ips.as_ref())?;
             if earliest(caller.expires_at(), changed.expires_at) != changed.expires_at {
                 return Err(IssueError::ExpiryBeyondCaller);
@@ -191,21 +196,4 @@ impl Issuer {
         }
         Ok(end)
     }
-}
-
-/// Whether an update lets a key do more: with more permissions, after a pause, from more addresses,
-/// or for longer.
-fn widens(before: &Key, after: &Key) -> bool {
-    let addresses = match (&before.allowed_ips, &after.allowed_ips) {
-        (None, _) => false,
-        (Some(_), None) => true,
-        (Some(before), Some(after)) => !before.covers(after),
-    };
-    let gains_permission = before
-        .permissions
-        .first_not_covered(&after.permissions)
-        .is_some();
-    let is_resumed = !before.enabled && after.enabled;
-    let lasts_longer = earliest(before.expires_at, after.expires_at) != after.expires_at;
-    addresses || gains_permission || is_resumed || lasts_longer
 }

@@ -80,11 +80,10 @@ use crate::{
 ///    the insert is `Conflict`.
 /// 2. **Atomic rotate.** The successor is inserted, and the predecessor is retired and linked to
 ///    it, all or nothing, only while the caller's key ([`rotated_by`](Key::rotated_by) of the
-///    successor) is active and expires no earlier than the successor. Otherwise, the rotation is
-///    `Conflict`. A store that cannot check the caller's key
-///    in the same step checks it immediately before, and says so in its docs. Of two rotations of
-///    one key, exactly one succeeds. The other is `Conflict`, or `NotFound` if the winner revoked
-///    the key.
+///    successor) [admits](Key::admits) it. Otherwise, the rotation is `Conflict`. A store that
+///    cannot check the caller's key in the same step checks it immediately before, and says so in
+///    its docs. Of two rotations of one key, exactly one succeeds. The other is `Conflict`, or
+///    `NotFound` if the winner revoked the key.
 /// 3. **Durable.** The docs of the store state what `Ok` promises after a crash of the process and
 ///    of the host. A store that promises less than surviving both also says so in
 ///    [`durability`](Self::durability).
@@ -157,8 +156,8 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `AlreadyExists` if the id is taken. `Conflict` if the parent does not exist, is in another
-    /// workspace, has expired, is disabled or was revoked, or expires earlier than the record.
+    /// `AlreadyExists` if the id is taken. `Conflict` if the parent does not exist, or does not
+    /// [admit](Key::admits) the record.
     async fn insert(
         &self,
         record: &Record,
@@ -227,7 +226,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// `NotFound` if the workspace has no such key or the key is revoked. `Conflict` if the key
     /// already has a successor, has expired, is disabled, or has another version, or if the
-    /// caller's key is not active or expires before the successor. `AlreadyExists` if the
+    /// caller's key is not active or does not admit the successor. `AlreadyExists` if the
     /// successor's id is taken.
     async fn rotate(
         &self,

@@ -390,11 +390,7 @@ impl KeyStore for MemoryStore {
         list: &ListEvents<EventId>,
     ) -> Result<EventPage<EventId>, StoreError> {
         let contents = self.contents();
-        let selected = |event: &&Event| {
-            event.workspace == *workspace
-                && environment.covers(event.environment)
-                && list.selects(event)
-        };
+        let selected = |event: &&Event| list.selects(workspace, environment, event);
         let events: Box<dyn Iterator<Item = &Event>> = match (list.order, list.after) {
             (EventOrder::NewestFirst, None) => Box::new(contents.events.values().rev()),
             (EventOrder::NewestFirst, Some(last)) => {

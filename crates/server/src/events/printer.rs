@@ -55,7 +55,7 @@ fn row(event: &Event) -> Result<String> {
     let change = event.kind.as_str();
     let actor = event.actor.to_string();
     let request = event.request_id.as_ref().map_or("-", RequestId::as_str);
-    let cells = [
+    let mut cells = [
         second(event.created_at()),
         change.strip_prefix("api_key.").unwrap_or(change).to_owned(),
         event.key.to_string(),
@@ -63,7 +63,6 @@ fn row(event: &Event) -> Result<String> {
         request.to_owned(),
         details(event)?,
     ];
-    let mut cells = cells;
     for (cell, width) in cells.iter_mut().zip(WIDTHS).take(WIDTHS.len() - 1) {
         *cell = shortened(cell, width);
     }

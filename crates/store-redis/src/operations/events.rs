@@ -39,11 +39,7 @@ pub(crate) async fn events(
         Some(key) => names.events_of_key(key),
         None => names.index(Indexed::Events, workspace, environment, list.owner.as_ref()),
     };
-    let is_listed = |event: &Event| {
-        event.workspace == *workspace
-            && environment.covers(event.environment)
-            && list.selects(event)
-    };
+    let is_listed = |event: &Event| list.selects(workspace, environment, event);
     // One event more than the page shows whether there is a next page.
     let wanted = u64::from(list.limit) + 1;
     let mut budget = context.servers.list_limit();

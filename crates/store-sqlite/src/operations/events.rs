@@ -74,11 +74,7 @@ impl EventListing {
             list,
             ..
         } = self;
-        let is_listed = |event: &Event| {
-            event.workspace == *workspace
-                && environment.covers(event.environment)
-                && list.selects(event)
-        };
+        let is_listed = |event: &Event| list.selects(workspace, *environment, event);
         Ok(connection
             .prepare_cached(&self.query.sql)?
             .query_map(
@@ -304,8 +300,7 @@ mod tests {
         for (environment, list) in lists() {
             let mut expected: Vec<_> = events
                 .iter()
-                .filter(|event| event.workspace == sample::workspace())
-                .filter(|event| environment.covers(event.environment) && list.selects(event))
+                .filter(|event| list.selects(&sample::workspace(), environment, event))
                 .cloned()
                 .collect();
             if list.order == EventOrder::NewestFirst {

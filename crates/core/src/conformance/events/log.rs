@@ -68,9 +68,7 @@ pub(super) fn selected(
     environment: Environment,
     list: &ListEvents<EventId>,
 ) -> Vec<Event> {
-    let visible = |event: &&Event| {
-        event.workspace == *tenant && environment.covers(event.environment) && list.selects(event)
-    };
+    let visible = |event: &&Event| list.selects(tenant, environment, event);
     let mut events: Vec<Event> = log.iter().filter(visible).cloned().collect();
     events.sort_by_key(|event| event.id);
     if list.order == EventOrder::NewestFirst {

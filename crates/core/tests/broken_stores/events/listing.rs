@@ -41,7 +41,7 @@ trait Rules: Clone + Debug + Default + Send + Sync + 'static {
     }
 
     fn in_filter(list: &ListEvents<EventId>, event: &Event) -> bool {
-        list.selects(event)
+        list.key.is_none_or(|key| key == event.key) && is_of_owner(list, event)
     }
 
     fn order(list: &ListEvents<EventId>) -> EventOrder {
@@ -318,6 +318,11 @@ fn an_ignored_filter_by_key_is_caught() {
     assert_fails_only::<Lists<AnyKey>>(&["events"]);
 }
 
+/// Whether the filter by owner selects an event.
+fn is_of_owner(list: &ListEvents<EventId>, event: &Event) -> bool {
+    list.owner.is_none() || list.owner == event.owner
+}
+
 /// A list that ignores the owner if it is also filtered by key.
 #[derive(Clone, Debug, Default)]
 struct KeyOfAnyOwner;
@@ -326,7 +331,7 @@ impl Rules for KeyOfAnyOwner {
     fn in_filter(list: &ListEvents<EventId>, event: &Event) -> bool {
         match list.key {
             Some(key) => key == event.key,
-            None => list.selects(event),
+            None => is_of_owner(list, event),
         }
     }
 }
