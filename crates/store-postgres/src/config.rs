@@ -1,0 +1,66 @@
+//! The configuration of the store.
+
+use std::time::Duration;
+
+use crate::{open_error::OpenError, schema_name::SchemaName};
+
+/// Configuration of the store.
+///
+/// | method | default |
+/// | --- | --- |
+/// | [`with_schema`](Self::with_schema) | `keywright` |
+/// | [`with_staleness_bound`](Self::with_staleness_bound) | 500 ms |
+/// | [`with_strict`](Self::with_strict) | off |
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct PostgresConfig {
+    pub(crate) schema: SchemaName,
+    pub(crate) staleness_bound: Duration,
+    pub(crate) strict: bool,
+}
+
+impl PostgresConfig {
+    /// The smallest bound that [`with_staleness_bound`](Self::with_staleness_bound) accepts.
+    const MIN_STALENESS_BOUND: Duration = Duration::from_millis(200);
+
+    /// Creates a configuration with the defaults.
+    pub fn new() -> Self {
+        Self {
+            schema: SchemaName::default(),
+            staleness_bound: Duration::from_millis(500),
+            strict: false,
+        }
+    }
+
+    /// Sets the schema that contains the tables. Every statement names it, so the search path has
+    /// no effect.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Schema`] unless the name is 1 to 63 characters of `a-z0-9_`, begins with no
+    /// digit, and is none of PostgreSQL's own schemas.
+    pub fn with_schema(mut self, name: &str) -> Result<Self, OpenError> {
+        self.schema = SchemaName::parse(name).ok_or(OpenError::Schema)?;
+        Ok(self)
+    }
+
+    /// Sets how long a verifier may accept a key after another process has revoked it, at least 200
+    /// ms. The store polls for changes five times in this time.
+    pub fn with_staleness_bound(mut self, bound: Duration) -> Self {
+        self.staleness_bound = bound.max(Self::MIN_STALENESS_BOUND);
+        self
+    }
+
+    /// Reads the record of the key on each verification, so that no verification accepts a key that
+    /// was revoked before. The store does not poll for changes.
+    pub fn with_strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+}
+
+impl Default for PostgresConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,98 @@
+//! The errors of operations, and their conversion to [`StoreError`].
+
+use std::{error, sync::Arc};
+
+use keywright_core::store::{StoreError, StoreErrorKind};
+
+const BACKEND: &str = "postgres";
+
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The error of a failed operation. Clones share the driver's error, because the callers of a batch
+/// share a failure.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The driver or the server failed.
+    #[error(transparent)]
+    Sql(Arc<sqlx::Error>),
+    /// The contract rejects the operation.
+    #[error("{0}")]
+    Rejected(StoreErrorKind),
+    /// A row contains a value that the store never writes.
+    #[error("{0}")]
+    Corrupt(Arc<dyn error::Error + Send + Sync>),
+    /// The queue is full.
+    #[error("too many operations are waiting")]
+    QueueFull,
+    /// The server did not respond in time.
+    #[error("PostgreSQL did not respond in time")]
+    Timeout,
+    /// The runtime of the host has ended, or the store was dropped.
+    #[error("the async runtime has stopped or the store was dropped")]
+    Stopped,
+    /// The server has become a read-only replica.
+    #[error("the server is a read-only replica")]
+    ReadOnly,
+    /// A newer program has migrated the tables.
+    #[error(
+        "a newer program has migrated the tables to version {found}, but this one supports up to {supported}"
+    )]
+    NewerSchema { found: i64, supported: i64 },
+}
+
+impl Error {
+    pub(crate) fn corrupt(reason: impl Into<Box<dyn error::Error + Send + Sync>>) -> Self {
+        Self::Corrupt(Arc::from(reason.into()))
+    }
+
+    fn kind(&self) -> StoreErrorKind {
+        match self {
+            Self::Rejected(kind) => *kind,
+            Self::Corrupt(_) => StoreErrorKind::Corrupt,
+            Self::Sql(error) => match &**error {
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                    StoreErrorKind::Corrupt
+                }
+                _ => StoreErrorKind::Unavailable,
+            },
+            _ => StoreErrorKind::Unavailable,
+        }
+    }
+
+    /// Whether the transaction failed because of another one, so that it can be repeated.
+    pub(crate) fn is_conflict(&self) -> bool {
+        // Serialization failure, deadlock, and a row that another transaction has just inserted.
+        const CODES: [&str; 3] = ["40001", "40P01", "23505"];
+        let Self::Sql(error) = self else {
+            return false;
+        };
+        error
+            .as_database_error()
+            .and_then(|error| error.code())
+            .is_some_and(|code| CODES.contains(&&*code))
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(Arc::new(error))
+    }
+}
+
+impl From<StoreErrorKind> for Error {
+    fn from(kind: StoreErrorKind) -> Self {
+        Self::Rejected(kind)
+    }
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        let store_error = Self::new(error.kind(), BACKEND);
+        match error {
+            Error::Rejected(_) => store_error,
+            Error::Sql(source) => store_error.with_source(source),
+            Error::Corrupt(source) => store_error.with_source(source),
+            other => store_error.with_source(other),
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The feed of changes that other processes make, which extends the lease.
+//!
+//! Each change appends a row to the table `changes` with the number of its transaction. The feed
+//! polls: one statement returns the new rows and the snapshot that it saw. A row is new if the
+//! snapshot of the previous poll did not see its transaction. So no row is missed, in whatever
+//! order transactions commit.
+//!
+//! The feed does not use `NOTIFY`: it takes a lock of the whole database at each commit, and
+//! notifications are lost by poolers and during a reconnect.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use keywright_core::{KeyId, store::Lease};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
+use tokio::{
+    sync::Notify,
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    error::{Error, Result},
+    schema::in_schema,
+    schema_name::SchemaName,
+    snapshot::Snapshot,
+};
+
+/// The number of polls in the staleness bound.
+const POLLS_IN_BOUND: u32 = 5;
+
+/// The number of heartbeats in the staleness bound, if there are synchronous standbys.
+const HEARTBEATS_IN_BOUND: u32 = 3;
+
+/// A poll with more changed records makes the copies of all records stale.
+const MAX_CHANGES: usize = 1000;
+
+/// After this time without an operation, the feed stops polling, so that a database without work
+/// can be suspended. Last uses are written at least once a minute while keys are used, so this is
+/// longer.
+const IDLE: Duration = Duration::from_secs(120);
+
+/// The time between two deletions of old rows.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The age at which rows are deleted. A poll that comes later than half of it makes all copies
+/// stale.
+const KEPT: Duration = Duration::from_secs(600);
+
+/// When the store was last used.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    origin: Instant,
+    /// The time of the last operation, in milliseconds after the origin.
+    last: AtomicU64,
+    resumed: Notify,
+}
+
+impl Activity {
+    fn new(now: Instant) -> Self {
+        Self {
+            origin: now,
+            last: AtomicU64::new(0),
+            resumed: Notify::new(),
+        }
+    }
+
+    /// Records an operation, and wakes the feed if it has stopped polling.
+    pub(crate) fn mark(&self, now: Instant) {
+        let millis = now.saturating_duration_since(self.origin).as_millis();
+        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+        let before = self.last.swap(millis, Ordering::Relaxed);
+        if millis.saturating_sub(before) > 1_000 {
+            self.resumed.notify_one();
+        }
+    }
+
+    fn is_idle(&self, now: Instant) -> bool {
+        let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
+        now.saturating_duration_since(self.origin) > last + IDLE
+    }
+}
+
+/// The task that polls. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(crate) activity: Arc<Activity>,
+    task: Option<AbortHandle>,
+}
+
+impl Feed {
+    /// Starts the feed on the current runtime.
+    pub(crate) fn start(
+        options: PgConnectOptions,
+        schema: &SchemaName,
+        bound: Duration,
+        lease: &Arc<Lease>,
+    ) -> Self {
+        let activity = Arc::new(Activity::new(lease.now()));
+        let poller = Poller {
+            options,
+            schema: schema.clone(),
+            bound,
+            lease: Arc::clone(lease),
+            activity: Arc::clone(&activity),
+        };
+        let task = tokio::spawn(poller.run());
+        Self {
+            activity,
+            task: Some(task.abort_handle()),
+        }
+    }
+
+    /// Creates a feed that never extends the lease.
+    pub(crate) fn none(lease: &Lease) -> Self {
+        Self {
+            activity: Arc::new(Activity::new(lease.now())),
+            task: None,
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+struct Poller {
+    options: PgConnectOptions,
+    schema: SchemaName,
+    bound: Duration,
+    lease: Arc<Lease>,
+    activity: Arc<Activity>,
+}
+
+/// The last poll of a connection.
+struct Seen {
+    snapshot: Snapshot,
+    /// When the server was started. Another server, behind the same pooler, has another time.
+    started_at: String,
+    /// The time of the server, in seconds.
+    server_time: f64,
+}
+
+/// The reply to a poll.
+struct Reply {
+    seen: Seen,
+    /// The ids of changed records, or `None` if there are too many.
+    changed: Option<Vec<KeyId>>,
+    /// Whether a commit waits for a standby.
+    synchronous: bool,
+}
+
+impl Poller {
+    async fn run(self) {
+        let retry = self.bound / POLLS_IN_BOUND;
+        loop {
+            match timeout(self.bound, PgConnection::connect_with(&self.options)).await {
+                Ok(Ok(connection)) => {
+                    let error = self.poll_repeatedly(connection).await;
+                    tracing::debug!(%error, "the feed of changes lost its connection");
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "the feed of changes cannot connect"),
+                Err(_) => tracing::debug!("the feed of changes cannot connect in time"),
+            }
+            // The lease lapses, and each verification reads the store.
+            sleep(retry).await;
+        }
+    }
+
+    /// Polls until the connection fails, and returns the error.
+    async fn poll_repeatedly(&self, mut connection: PgConnection) -> Error {
+        let mut seen = None;
+        let mut heartbeat_at = None;
+        let mut pruned_at = self.lease.now();
+        loop {
+            if self.activity.is_idle(self.lease.now()) {
+                self.activity.resumed.notified().await;
+                seen = None;
+            }
+            let polled = self.poll(&mut connection, &mut seen, &mut heartbeat_at);
+            match timeout(self.bound, polled).await {
+                Err(_) => return Error::Timeout,
+                Ok(Err(error)) => return error,
+                Ok(Ok(())) => {}
+            }
+            if self.lease.now().saturating_duration_since(pruned_at) > PRUNE_INTERVAL {
+                pruned_at = self.lease.now();
+                if let Err(error) = self.prune(&mut connection).await {
+                    return error;
+                }
+            }
+            sleep(self.bound / POLLS_IN_BOUND).await;
+        }
+    }
+
+    /// Invalidates the copies of records that others have changed, and extends the lease.
+    ///
+    /// The lease counts from before the statement was sent, and the copies are invalidated before
+    /// the lease is extended.
+    async fn poll(
+        &self,
+        connection: &mut PgConnection,
+        seen: &mut Option<Seen>,
+        heartbeat_at: &mut Option<Instant>,
+    ) -> Result<()> {
+        let mut sent_at = self.lease.now();
+        let reply = self.read(connection, seen.as_ref()).await?;
+        match (&*seen, &reply.changed) {
+            (Some(before), Some(changed)) if before.continues_in(&reply.seen) => {
+                for id in changed {
+                    self.lease.changed(id);
+                }
+            }
+            _ => self.lease.changed_all(),
+        }
+        *seen = Some(reply.seen);
+        if reply.synchronous {
+            // A primary that is cut off from its standbys does not know that one of them may have
+            // been promoted. But its heartbeats are no longer confirmed.
+            let is_due = heartbeat_at.is_none_or(|last| {
+                sent_at.saturating_duration_since(last) > self.bound / HEARTBEATS_IN_BOUND
+            });
+            if is_due {
+                let began = self.lease.now();
+                sqlx::raw_sql(HEARTBEAT).execute(&mut *connection).await?;
+                *heartbeat_at = Some(began);
+            }
+            sent_at = heartbeat_at.map_or(sent_at, |last| last.min(sent_at));
+        }
+        self.lease.extend(sent_at + self.bound);
+        Ok(())
+    }
+
+    async fn read(&self, connection: &mut PgConnection, seen: Option<&Seen>) -> Result<Reply> {
+        let unseen = seen.map_or("false".into(), |seen| seen.snapshot.unseen_condition());
+        let sql = in_schema(&self.schema, POLL)
+            .replace("{unseen}", &unseen)
+            .replace("{limit}", &(MAX_CHANGES + 1).to_string());
+        let row = sqlx::raw_sql(AssertSqlSafe(sql))
+            .fetch_one(connection)
+            .await?;
+        if row.try_get("recovery")? {
+            return Err(Error::ReadOnly);
+        }
+        let snapshot: String = row.try_get("snapshot")?;
+        let snapshot = Snapshot::parse(&snapshot)
+            .ok_or_else(|| Error::corrupt("the server returned a malformed snapshot"))?;
+        let changed: Option<String> = row.try_get("changed")?;
+        let changed: Vec<_> = changed.iter().flat_map(|ids| ids.split(',')).collect();
+        let changed = (changed.len() <= MAX_CHANGES).then(|| {
+            let ids = changed.iter().map(|id| KeyId::from_bytes(id.as_bytes()));
+            ids.collect::<Result<Vec<KeyId>, _>>().ok()
+        });
+        Ok(Reply {
+            seen: Seen {
+                snapshot,
+                started_at: row.try_get("started_at")?,
+                server_time: row.try_get("server_time")?,
+            },
+            // A malformed id may belong to any record.
+            changed: changed.flatten(),
+            synchronous: row.try_get("synchronous")?,
+        })
+    }
+
+    async fn prune(&self, connection: &mut PgConnection) -> Result<()> {
+        let sql = in_schema(&self.schema, PRUNE).replace("{seconds}", &KEPT.as_secs().to_string());
+        let pruned = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection);
+        timeout(self.bound, pruned)
+            .await
+            .map_err(|_| Error::Timeout)??;
+        Ok(())
+    }
+}
+
+impl Seen {
+    /// Whether `next` is a later poll of the same server, and no row can have been deleted in
+    /// between.
+    fn continues_in(&self, next: &Self) -> bool {
+        let elapsed = next.server_time - self.server_time;
+        self.started_at == next.started_at
+            && self.snapshot.end <= next.snapshot.end
+            && (0.0..KEPT.as_secs_f64() / 2.0).contains(&elapsed)
+    }
+}
+
+const POLL: &str = "SELECT pg_current_snapshot()::text AS snapshot, \
+     pg_is_in_recovery() AS recovery, \
+     pg_postmaster_start_time()::text AS started_at, \
+     extract(epoch FROM clock_timestamp())::float8 AS server_time, \
+     current_setting('synchronous_standby_names') <> '' AS synchronous, \
+     (SELECT string_agg(id, ',') FROM (SELECT id FROM {schema}.changes \
+     WHERE {unseen} LIMIT {limit}) AS unseen) AS changed";
+
+/// Writes to the log of the server and to nothing else, and waits for the standbys.
+const HEARTBEAT: &str = "BEGIN; SET LOCAL synchronous_commit = on; \
+     SELECT pg_logical_emit_message(true, 'keywright', ''); COMMIT";
+
+const PRUNE: &str = "DELETE FROM {schema}.changes \
+     WHERE changed_at < clock_timestamp() - interval '{seconds} seconds'";

@@ -1,0 +1,189 @@
+//! The checks before a store is opened, and migrations.
+
+use keywright_core::store::Durability;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
+
+use crate::{
+    open_error::OpenError,
+    schema::{self, in_schema},
+    schema_name::SchemaName,
+};
+
+/// The oldest supported version of the server, as `server_version_num` has it.
+const MIN_SERVER_VERSION: i32 = 140_000;
+
+/// The key of the advisory lock that serialises migrations: `KWRGMIGR` in ASCII.
+const MIGRATION_LOCK: i64 = 0x4b57_5247_4d49_4752;
+
+/// A server that is suitable as a store.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) durability: Durability,
+}
+
+/// Checks that the server and its tables can be used.
+pub(crate) async fn check(pool: &PgPool, schema: &SchemaName) -> Result<Opened, OpenError> {
+    let mut connection = pool.acquire().await.map_err(OpenError::Connect)?;
+    let row = sqlx::raw_sql(SERVER)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(OpenError::Statement)?;
+    let server = Server::read(&row).map_err(OpenError::Statement)?;
+    if server.version_number < MIN_SERVER_VERSION {
+        return Err(OpenError::ServerVersion {
+            found: server.version,
+        });
+    }
+    if server.encoding != "UTF8" {
+        return Err(OpenError::Encoding {
+            found: server.encoding,
+        });
+    }
+    if server.recovery {
+        return Err(OpenError::ReadOnly);
+    }
+    check_version(&mut connection, schema).await?;
+    check_privileges(&mut connection, schema).await?;
+    let durability = if server.fsync {
+        Durability::HostCrash
+    } else {
+        Durability::ProcessCrash
+    };
+    Ok(Opened { durability })
+}
+
+const SERVER: &str = "SELECT current_setting('server_version_num')::int AS version_number, \
+     current_setting('server_version') AS version, \
+     current_setting('server_encoding') AS encoding, \
+     pg_is_in_recovery() AS recovery, \
+     current_setting('fsync')::bool AND current_setting('full_page_writes')::bool AS fsync";
+
+struct Server {
+    version_number: i32,
+    version: String,
+    encoding: String,
+    recovery: bool,
+    fsync: bool,
+}
+
+impl Server {
+    fn read(row: &sqlx::postgres::PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            version_number: row.try_get("version_number")?,
+            version: row.try_get("version")?,
+            encoding: row.try_get("encoding")?,
+            recovery: row.try_get("recovery")?,
+            fsync: row.try_get("fsync")?,
+        })
+    }
+}
+
+async fn check_version(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+) -> Result<(), OpenError> {
+    match version(connection, schema).await? {
+        None => Err(OpenError::not_migrated(schema)),
+        Some(found) if found < schema::VERSION => Err(OpenError::OlderSchema {
+            schema: schema.to_string(),
+            found,
+            required: schema::VERSION,
+        }),
+        Some(found) if found > schema::VERSION => Err(OpenError::NewerSchema {
+            schema: schema.to_string(),
+            found,
+            supported: schema::VERSION,
+        }),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Returns the version of the tables, or `None` if there are none.
+async fn version(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+) -> Result<Option<i64>, OpenError> {
+    let exists = in_schema(
+        schema,
+        "SELECT to_regclass('{schema}.settings') IS NOT NULL AS found",
+    );
+    let exists: bool = sqlx::raw_sql(AssertSqlSafe(exists))
+        .fetch_one(&mut *connection)
+        .await
+        .and_then(|row| row.try_get("found"))
+        .map_err(OpenError::Statement)?;
+    if !exists {
+        return Ok(None);
+    }
+    let sql =
+        "SELECT (SELECT value FROM {schema}.settings WHERE name = 'version')::bigint AS version";
+    sqlx::raw_sql(AssertSqlSafe(in_schema(schema, sql)))
+        .fetch_one(connection)
+        .await
+        .and_then(|row| row.try_get("version"))
+        .map_err(|error| match error.as_database_error() {
+            Some(database) if database.code().as_deref() == Some("42501") => OpenError::Privilege {
+                privilege: "SELECT",
+                object: format!("{schema}.settings"),
+            },
+            _ => OpenError::Statement(error),
+        })
+}
+
+/// The tables, and the privileges that the store needs on each.
+const PRIVILEGES: [(&str, &[&str]); 5] = [
+    ("keys", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("events", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("reservations", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("changes", &["SELECT", "INSERT", "DELETE"]),
+    ("settings", &["SELECT", "INSERT"]),
+];
+
+async fn check_privileges(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+) -> Result<(), OpenError> {
+    for (table, privileges) in PRIVILEGES {
+        for privilege in privileges {
+            let sql =
+                format!("SELECT has_table_privilege('{schema}.{table}', '{privilege}') AS has");
+            let has: bool = sqlx::raw_sql(AssertSqlSafe(sql))
+                .fetch_one(&mut *connection)
+                .await
+                .and_then(|row| row.try_get("has"))
+                .map_err(OpenError::Statement)?;
+            if !has {
+                return Err(OpenError::Privilege {
+                    privilege,
+                    object: format!("{schema}.{table}"),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Creates or migrates the tables in a schema. Several programs can call this at the same time.
+/// The role needs the right to create tables.
+pub(crate) async fn migrate(pool: &PgPool, schema: &SchemaName) -> Result<(), OpenError> {
+    let mut transaction = pool.begin().await.map_err(OpenError::Connect)?;
+    let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+    sqlx::raw_sql(AssertSqlSafe(lock))
+        .execute(&mut *transaction)
+        .await
+        .map_err(OpenError::Statement)?;
+    let from = version(&mut transaction, schema).await?.unwrap_or(0);
+    if from > schema::VERSION {
+        return Err(OpenError::NewerSchema {
+            schema: schema.to_string(),
+            found: from,
+            supported: schema::VERSION,
+        });
+    }
+    let migration = schema::migration(schema, from);
+    sqlx::raw_sql(AssertSqlSafe(migration))
+        .execute(&mut *transaction)
+        .await
+        .map_err(OpenError::Statement)?;
+    transaction.commit().await.map_err(OpenError::Statement)
+}

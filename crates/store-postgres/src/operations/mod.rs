@@ -1,0 +1,17 @@
+//! The operations that are not part of a batch.
+
+mod events;
+mod list;
+mod prefix;
+mod purge;
+mod reserve;
+mod touch;
+
+pub(crate) use self::{
+    events::{EventListing, purge_events},
+    list::Listing,
+    prefix::{claim_prefix, is_empty, prefix},
+    purge::purge,
+    reserve::reserve,
+    touch::touch,
+};

@@ -1,0 +1,203 @@
+//! Records as rows of the table `keys`.
+
+use std::error::Error as StdError;
+
+use keywright_core::{
+    AllowedIps, Attributes, Environment, Key, KeyId, Metadata, Name, Owner, Permissions, Timestamp,
+    Workspace,
+    store::{Credential, Record, StoredHash, Tag, fold_case},
+};
+use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
+
+use crate::error::{Error, Result};
+
+/// The columns of a record, which [`record`] reads by name.
+pub(crate) const COLUMNS: &str = "id, workspace, test, owner, name, permissions, enabled, \
+     allowed_ips, parent, successor, predecessor, rotated_by, expires_at, revoked_at, \
+     last_used_at, hash, tag, version, metadata, attributes";
+
+type InvalidValue = Box<dyn StdError + Send + Sync>;
+
+/// Reads the id of a row, even if other columns are damaged.
+pub(crate) fn id(row: &PgRow) -> Result<KeyId> {
+    cell(row, "id", |text: String| {
+        Ok(KeyId::from_bytes(text.as_bytes())?)
+    })
+}
+
+/// Reads a whole record.
+pub(crate) fn record(row: &PgRow) -> Result<Record> {
+    let hash = cell(row, "hash", |text: String| Ok(StoredHash::parse(&text)?))?;
+    let tag = cell(row, "tag", |bytes: Vec<u8>| {
+        let tag: [u8; 8] = bytes.try_into().map_err(|_| "a tag has 8 bytes")?;
+        Ok(Tag::from_bytes(tag))
+    })?;
+    let mut record = Record::new(key(row)?, Credential::new(hash, tag));
+    record.version = cell(row, "version", |version: i64| Ok(u64::try_from(version)?))?;
+    Ok(record)
+}
+
+/// Reads the columns of a key.
+pub(crate) fn key(row: &PgRow) -> Result<Key> {
+    let mut key = Key::new(
+        id(row)?,
+        cell(row, "workspace", |text: String| {
+            Ok(Workspace::parse(&text)?)
+        })?,
+        cell(row, "test", |test| Ok(environment(test)))?,
+        cell(row, "name", name)?,
+        cell(row, "permissions", |text: String| {
+            Ok(text.parse::<Permissions>()?)
+        })?,
+    );
+    key.owner = optional(row, "owner", |text: String| Ok(Owner::parse(&text)?))?;
+    key.enabled = cell(row, "enabled", Ok)?;
+    key.allowed_ips = optional(row, "allowed_ips", allowed_ips)?;
+    key.parent = optional(row, "parent", key_id)?;
+    key.successor = optional(row, "successor", key_id)?;
+    key.predecessor = optional(row, "predecessor", key_id)?;
+    key.rotated_by = optional(row, "rotated_by", key_id)?;
+    key.expires_at = optional(row, "expires_at", time)?;
+    key.revoked_at = optional(row, "revoked_at", time)?;
+    key.last_used_at = optional(row, "last_used_at", time)?;
+    key.metadata = optional(row, "metadata", |text: String| Ok(Metadata::parse(&text)?))?;
+    key.attributes = optional(row, "attributes", |text: String| {
+        Ok(Attributes::parse(&text)?)
+    })?;
+    Ok(key)
+}
+
+/// Reads a column with `read`.
+fn cell<'r, D, T>(
+    row: &'r PgRow,
+    column: &str,
+    read: impl FnOnce(D) -> Result<T, InvalidValue>,
+) -> Result<T>
+where
+    D: Decode<'r, Postgres> + Type<Postgres>,
+{
+    read(row.try_get(column)?).map_err(Error::corrupt)
+}
+
+/// Reads a column that may be null.
+fn optional<'r, D, T>(
+    row: &'r PgRow,
+    column: &str,
+    read: impl FnOnce(D) -> Result<T, InvalidValue>,
+) -> Result<Option<T>>
+where
+    D: Decode<'r, Postgres> + Type<Postgres>,
+{
+    match row.try_get::<Option<D>, _>(column)? {
+        None => Ok(None),
+        Some(value) => read(value).map(Some).map_err(Error::corrupt),
+    }
+}
+
+fn key_id(text: String) -> Result<KeyId, InvalidValue> {
+    Ok(KeyId::from_bytes(text.as_bytes())?)
+}
+
+fn time(millis: i64) -> Result<Timestamp, InvalidValue> {
+    Ok(Timestamp::from_millis(millis)?)
+}
+
+/// Reads a name. `Name::parse` trims white space, which a stored name does not have.
+fn name(text: String) -> Result<Name, InvalidValue> {
+    let name = Name::parse(&text)?;
+    if name.as_str() == text {
+        Ok(name)
+    } else {
+        Err("a stored name has no surrounding white space".into())
+    }
+}
+
+/// Reads allowed addresses. Parsing accepts any order, duplicates and mapped addresses, none of
+/// which a stored set has.
+fn allowed_ips(text: String) -> Result<AllowedIps, InvalidValue> {
+    // The error of a prefix with host bits is not returned, because it repeats the prefix.
+    match text.parse::<AllowedIps>() {
+        Ok(allowed_ips) if allowed_ips.to_string() == text => Ok(allowed_ips),
+        _ => Err("stored addresses are an ascending list of IP addresses and prefixes".into()),
+    }
+}
+
+const fn environment(test: bool) -> Environment {
+    if test {
+        Environment::Test
+    } else {
+        Environment::Live
+    }
+}
+
+/// Returns an id as the tables contain it.
+pub(crate) fn id_text(id: &KeyId) -> String {
+    id.as_bytes().iter().copied().map(char::from).collect()
+}
+
+/// Rows to be written, one array for each column, as `unnest` takes them.
+#[derive(Default)]
+pub(crate) struct Rows {
+    pub(crate) id: Vec<String>,
+    pub(crate) workspace: Vec<String>,
+    pub(crate) test: Vec<bool>,
+    pub(crate) owner: Vec<Option<String>>,
+    pub(crate) name: Vec<String>,
+    pub(crate) folded_name: Vec<String>,
+    pub(crate) permissions: Vec<String>,
+    pub(crate) enabled: Vec<bool>,
+    pub(crate) allowed_ips: Vec<Option<String>>,
+    pub(crate) parent: Vec<Option<String>>,
+    pub(crate) successor: Vec<Option<String>>,
+    pub(crate) predecessor: Vec<Option<String>>,
+    pub(crate) rotated_by: Vec<Option<String>>,
+    pub(crate) expires_at: Vec<Option<i64>>,
+    pub(crate) revoked_at: Vec<Option<i64>>,
+    pub(crate) hash: Vec<String>,
+    pub(crate) tag: Vec<Vec<u8>>,
+    pub(crate) version: Vec<i64>,
+    pub(crate) metadata: Vec<Option<String>>,
+    pub(crate) attributes: Vec<Option<String>>,
+}
+
+impl Rows {
+    pub(crate) fn push(&mut self, record: &Record) -> Result<()> {
+        let Record {
+            key,
+            credential,
+            version,
+            ..
+        } = record;
+        let version = i64::try_from(*version).map_err(Error::corrupt)?;
+        self.id.push(id_text(&key.id));
+        self.workspace.push(key.workspace.to_string());
+        self.test.push(key.environment == Environment::Test);
+        self.owner.push(key.owner.as_ref().map(Owner::to_string));
+        self.name.push(key.name.to_string());
+        self.folded_name.push(fold_case(key.name.as_str()));
+        self.permissions.push(key.permissions.to_string());
+        self.enabled.push(key.enabled);
+        self.allowed_ips
+            .push(key.allowed_ips.as_ref().map(AllowedIps::to_string));
+        self.parent.push(key.parent.as_ref().map(id_text));
+        self.successor.push(key.successor.as_ref().map(id_text));
+        self.predecessor.push(key.predecessor.as_ref().map(id_text));
+        self.rotated_by.push(key.rotated_by.as_ref().map(id_text));
+        self.expires_at
+            .push(key.expires_at.map(Timestamp::as_millis));
+        self.revoked_at
+            .push(key.revoked_at.map(Timestamp::as_millis));
+        self.hash.push(credential.hash.to_string());
+        self.tag.push(credential.tag.as_bytes().to_vec());
+        self.version.push(version);
+        let metadata = key.metadata.as_ref().map(Metadata::as_json);
+        self.metadata.push(metadata.map(Into::into));
+        let attributes = key.attributes.as_ref().map(Attributes::as_json);
+        self.attributes.push(attributes.map(Into::into));
+        Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.id.is_empty()
+    }
+}

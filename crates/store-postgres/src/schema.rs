@@ -1,0 +1,117 @@
+//! The tables, their versions, and their migrations.
+
+use crate::schema_name::SchemaName;
+
+/// The migrations. The first `n` of them make a schema of version `n`. A released migration never
+/// changes. `{schema}` stands for the name of the schema.
+const MIGRATIONS: [&str; 1] = [V1];
+
+/// The newest version that this program supports.
+pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// All times are Unix milliseconds, except in `changes`. An id is its 16 characters, which begin
+/// with the time of creation. They sort by byte.
+///
+/// A key without an owner has no entry in the indexes by owner, and a `live` key has none in those
+/// for `test` callers. A new key without owner, parent and so on has two index entries: its id and
+/// its workspace.
+const V1: &str = r#"
+CREATE SCHEMA IF NOT EXISTS {schema};
+
+CREATE TABLE {schema}.settings (
+    name text COLLATE "C" PRIMARY KEY,
+    value text NOT NULL
+);
+
+CREATE TABLE {schema}.keys (
+    id text COLLATE "C" PRIMARY KEY,
+    workspace text COLLATE "C" NOT NULL,
+    test boolean NOT NULL,
+    owner text COLLATE "C",
+    name text NOT NULL,
+    folded_name text COLLATE "C" NOT NULL,
+    permissions text NOT NULL,
+    enabled boolean NOT NULL,
+    allowed_ips text,
+    parent text COLLATE "C",
+    successor text COLLATE "C",
+    predecessor text COLLATE "C",
+    rotated_by text COLLATE "C",
+    expires_at bigint,
+    revoked_at bigint,
+    last_used_at bigint,
+    hash text NOT NULL,
+    tag bytea NOT NULL,
+    version bigint NOT NULL,
+    metadata text,
+    attributes text
+) WITH (fillfactor = 85);
+
+CREATE INDEX keys_workspace ON {schema}.keys (workspace, id);
+CREATE INDEX keys_test ON {schema}.keys (workspace, id) WHERE test;
+CREATE INDEX keys_owner ON {schema}.keys (workspace, owner, id) WHERE owner IS NOT NULL;
+CREATE INDEX keys_owner_test ON {schema}.keys (workspace, owner, id)
+    WHERE owner IS NOT NULL AND test;
+CREATE INDEX keys_parent ON {schema}.keys (parent) WHERE parent IS NOT NULL;
+CREATE INDEX keys_rotated_by ON {schema}.keys (rotated_by) WHERE rotated_by IS NOT NULL;
+
+CREATE TABLE {schema}.events (
+    id text COLLATE "C" PRIMARY KEY,
+    workspace text COLLATE "C" NOT NULL,
+    test boolean NOT NULL,
+    owner text COLLATE "C",
+    key text COLLATE "C" NOT NULL,
+    event text NOT NULL
+);
+
+CREATE INDEX events_workspace ON {schema}.events (workspace, id);
+CREATE INDEX events_test ON {schema}.events (workspace, id) WHERE test;
+CREATE INDEX events_owner ON {schema}.events (workspace, owner, id) WHERE owner IS NOT NULL;
+CREATE INDEX events_owner_test ON {schema}.events (workspace, owner, id)
+    WHERE owner IS NOT NULL AND test;
+CREATE INDEX events_key ON {schema}.events (key, id);
+
+CREATE TABLE {schema}.reservations (
+    key bytea PRIMARY KEY,
+    fingerprint bytea NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    until bigint NOT NULL
+);
+
+CREATE INDEX reservations_until ON {schema}.reservations (until);
+
+CREATE TABLE {schema}.changes (
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    id text COLLATE "C" NOT NULL,
+    changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX changes_xid ON {schema}.changes (xid);
+CREATE INDEX changes_changed_at ON {schema}.changes (changed_at);
+"#;
+
+/// Sets the version, as the last statement of a migration.
+const SET_VERSION: &str = "
+INSERT INTO {schema}.settings (name, value) VALUES ('version', '{version}')
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+";
+
+/// Returns the statements that migrate from version `from`, 0 for none, to the newest version.
+pub(crate) fn migration(schema: &SchemaName, from: i64) -> String {
+    let mut sql = String::new();
+    for (migration, version) in MIGRATIONS.into_iter().zip(1..) {
+        if version > from {
+            sql.push_str(&in_schema(schema, migration));
+        }
+    }
+    if from < VERSION {
+        let set_version = in_schema(schema, SET_VERSION);
+        sql.push_str(&set_version.replace("{version}", &VERSION.to_string()));
+    }
+    sql
+}
+
+/// Writes the name of the schema into a statement.
+pub(crate) fn in_schema(schema: &SchemaName, sql: &str) -> String {
+    sql.replace("{schema}", &schema.to_string())
+}
