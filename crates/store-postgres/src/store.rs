@@ -123,6 +123,10 @@ impl PostgresStore {
         Ok(self.writer.run(Recorded { change, event }).await?)
     }
 
+    pub(crate) fn statements(&self) -> &Statements {
+        &self.database.statements
+    }
+
     fn mark(&self) {
         self.feed.activity.mark(self.lease.now());
     }

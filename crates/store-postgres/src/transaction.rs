@@ -19,6 +19,15 @@ pub(crate) struct Recorded {
     pub(crate) event: Option<Event>,
 }
 
+/// Makes the commit of a transaction wait until it is durable, whatever the default of the database
+/// is.
+pub(crate) async fn keep_synchronous(connection: &mut PgConnection) -> Result<()> {
+    sqlx::raw_sql("SET LOCAL synchronous_commit = on")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Makes changes inside a transaction. Each of them succeeds or fails alone. An error of the whole
 /// transaction is returned as `Err`.
 pub(crate) async fn apply(

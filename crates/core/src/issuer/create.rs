@@ -156,13 +156,13 @@ impl Issuer {
         self.create_draft(&draft, None, now).await
     }
 
-    /// Mints a token with the given id, or with a new id, and inserts the record.
-    pub(super) async fn create_draft(
+    /// Mints a token with the given id, or with a new id, and makes the record.
+    pub(super) async fn mint_draft(
         &self,
         draft: &Draft,
         id: Option<KeyId>,
         now: Timestamp,
-    ) -> Result<Issued, IssueError> {
+    ) -> Result<(Record, Token), IssueError> {
         self.claim_prefix().await?;
         let Minted {
             id,
@@ -173,7 +173,17 @@ impl Issuer {
                 id.unwrap_or_else(|| KeyId::generate(now, random))
             })
             .await?;
-        let mut record = Record::new(draft.key(id), credential);
+        Ok((Record::new(draft.key(id), credential), token))
+    }
+
+    /// Mints a token with the given id, or with a new id, and inserts the record.
+    pub(super) async fn create_draft(
+        &self,
+        draft: &Draft,
+        id: Option<KeyId>,
+        now: Timestamp,
+    ) -> Result<Issued, IssueError> {
+        let (mut record, token) = self.mint_draft(draft, id, now).await?;
         loop {
             let changes = Changes::of_new(&record.key);
             let event = self.event(&draft.caller, &record.key, EventKind::Created, changes)?;

@@ -12,6 +12,7 @@ mod idempotency;
 mod introspect;
 mod list;
 mod mint;
+mod prepare;
 mod purge;
 mod recorder;
 mod report;
@@ -34,6 +35,7 @@ pub use self::{
     idempotency::{IdempotencyKey, IdempotencyKeyError, IssueOutcome},
     introspect::{Introspection, IntrospectionRequest},
     mint::Minted,
+    prepare::{PreparedKey, PreparedRevocation, PreparedUpdate},
     report::{Report, ReportSection},
     rotate::NewRotation,
 };

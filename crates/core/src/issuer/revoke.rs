@@ -1,7 +1,7 @@
 //! Revokes keys.
 
 use super::{Action, IssueError, Issuer, authority::check_covers, not_found};
-use crate::{Caller, Changes, EventKind, KeyId, Reach, Revocation};
+use crate::{Caller, Changes, Event, EventKind, KeyId, Reach, Revocation};
 
 impl Issuer {
     /// Revokes a key, or the key and all its descendants. A revoked key can never be activated
@@ -27,16 +27,7 @@ impl Issuer {
         reach: Reach,
     ) -> Result<Revocation, IssueError> {
         let caller = &self.current(caller).await?;
-        let scope = self.scope(caller, Action::Revoke, Some(id))?;
-        let record = self.visible(caller, &scope, id).await?;
-        if caller.key() != Some(id) {
-            check_covers(caller, &record.key.permissions)?;
-        }
-        let kind = EventKind::Revoked {
-            cascade: reach == Reach::Descendants,
-            count: None,
-        };
-        let event = self.event(caller, &record.key, kind, Changes::default())?;
+        let event = self.plan_revocation(caller, id, reach).await?;
         let now = self.verifier.now();
         let revoked = self
             .verifier
@@ -58,5 +49,24 @@ impl Issuer {
         };
         self.recorder.report(&event, &revoked);
         revoked.map_err(not_found)
+    }
+
+    /// Makes the event of a revocation, if the caller may revoke the key.
+    pub(super) async fn plan_revocation(
+        &self,
+        caller: &Caller,
+        id: &KeyId,
+        reach: Reach,
+    ) -> Result<Event, IssueError> {
+        let scope = self.scope(caller, Action::Revoke, Some(id))?;
+        let record = self.visible(caller, &scope, id).await?;
+        if caller.key() != Some(id) {
+            check_covers(caller, &record.key.permissions)?;
+        }
+        let kind = EventKind::Revoked {
+            cascade: reach == Reach::Descendants,
+            count: None,
+        };
+        Ok(self.event(caller, &record.key, kind, Changes::default())?)
     }
 }

@@ -58,15 +58,7 @@ impl Issuer {
             // From the store, because an update lasts: a caller that another server has just
             // revoked must not make one, even within the bound of the store.
             let caller = &self.current_in_store(caller).await?;
-            let scope = self.scope(caller, Action::Update, Some(id))?;
-            let record = self.changeable(caller, &scope, id).await?;
-            if update
-                .if_version
-                .is_some_and(|version| version != record.version)
-            {
-                return Err(IssueError::VersionMismatch);
-            }
-            let changed = self.after_update(caller, &record.key, update)?;
+            let (record, changed) = self.plan_update(caller, id, update).await?;
             match self.write(caller, &record, &changed).await {
                 Err(IssueError::Store(error))
                     if error.kind() == StoreErrorKind::Conflict && attempts < CHANGE_ATTEMPTS =>
@@ -140,6 +132,25 @@ impl Issuer {
         self.verifier
             .overlay_last_uses(std::slice::from_mut(&mut updated.key));
         Ok(updated)
+    }
+
+    /// Returns the record of a key, and the key after an update, if the caller may make it.
+    pub(super) async fn plan_update(
+        &self,
+        caller: &Caller,
+        id: &KeyId,
+        update: &KeyUpdate,
+    ) -> Result<(Record, Key), IssueError> {
+        let scope = self.scope(caller, Action::Update, Some(id))?;
+        let record = self.changeable(caller, &scope, id).await?;
+        if update
+            .if_version
+            .is_some_and(|version| version != record.version)
+        {
+            return Err(IssueError::VersionMismatch);
+        }
+        let changed = self.after_update(caller, &record.key, update)?;
+        Ok((record, changed))
     }
 
     /// Returns the key after an update, if the caller may make it.
