@@ -33,18 +33,6 @@ pub(crate) enum Access {
     Write,
 }
 
-impl Access {
-    const fn begin(self) -> &'static str {
-        match self {
-            Self::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            Self::Write => {
-                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-                 SET LOCAL synchronous_commit = on"
-            }
-        }
-    }
-}
-
 /// An operation inside a transaction, with its input.
 pub(crate) type Operation<I, T> =
     for<'c> fn(
@@ -86,7 +74,11 @@ impl Database {
         let acquired = timeout(DEADLINE, self.pool.acquire()).await;
         let mut connection = acquired.map_err(|_| Error::Timeout)??;
         let work = async {
-            let mut transaction = connection.begin_with(access.begin()).await?;
+            let begin = match access {
+                Access::Read => &self.statements.begin_read,
+                Access::Write => &self.statements.begin_write,
+            };
+            let mut transaction = connection.begin_with(begin.clone()).await?;
             match operation(&mut transaction, &self.statements, input).await {
                 Ok(value) => {
                     transaction.commit().await?;

@@ -33,11 +33,9 @@ pub(crate) enum Error {
     /// The server has become a read-only replica.
     #[error("the server is a read-only replica")]
     ReadOnly,
-    /// A newer program has migrated the tables.
-    #[error(
-        "a newer program has migrated the tables to version {found}, but this one supports up to {supported}"
-    )]
-    NewerSchema { found: i64, supported: i64 },
+    /// Another program has migrated the tables.
+    #[error("another program has migrated the tables to a version that this one does not support")]
+    OtherSchema(#[source] Arc<sqlx::Error>),
 }
 
 impl Error {
@@ -75,7 +73,15 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        Self::Sql(Arc::new(error))
+        let code = error.as_database_error().and_then(|error| error.code());
+        // Only the check of the version divides by zero.
+        let is_version = code.as_deref() == Some("22012");
+        let error = Arc::new(error);
+        if is_version {
+            Self::OtherSchema(error)
+        } else {
+            Self::Sql(error)
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use tokio::{
 
 use crate::{
     error::{Error, Result},
-    schema::in_schema,
+    schema::{VERSION, in_schema},
     schema_name::SchemaName,
     snapshot::Snapshot,
 };
@@ -243,6 +243,7 @@ impl Poller {
     async fn read(&self, connection: &mut PgConnection, seen: Option<&Seen>) -> Result<Reply> {
         let unseen = seen.map_or("false".into(), |seen| seen.snapshot.unseen_condition());
         let sql = in_schema(&self.schema, POLL)
+            .replace("{version}", &VERSION.to_string())
             .replace("{unseen}", &unseen)
             .replace("{limit}", &(MAX_CHANGES + 1).to_string());
         let row = sqlx::raw_sql(AssertSqlSafe(sql))
@@ -294,6 +295,8 @@ impl Seen {
 }
 
 const POLL: &str = "SELECT pg_current_snapshot()::text AS snapshot, \
+     (SELECT 1 / (value = '{version}')::int FROM {schema}.settings WHERE name = 'version') \
+     AS version, \
      pg_is_in_recovery() AS recovery, \
      pg_postmaster_start_time()::text AS started_at, \
      extract(epoch FROM clock_timestamp())::float8 AS server_time, \

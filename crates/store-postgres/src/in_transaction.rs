@@ -87,7 +87,7 @@ impl PostgresStore {
                 now,
                 event,
             };
-            transaction::keep_synchronous(connection).await?;
+            transaction::prepare(connection, self.statements()).await?;
             let (revocation, _) = cascade.revoke(connection, self.statements()).await?;
             return Ok(revocation);
         }
@@ -106,7 +106,7 @@ impl PostgresStore {
         connection: &mut PgConnection,
         recorded: Recorded,
     ) -> Result<Changed> {
-        transaction::keep_synchronous(connection).await?;
+        transaction::prepare(connection, self.statements()).await?;
         let results = transaction::apply(connection, self.statements(), &[recorded]).await?;
         results.into_iter().next().unwrap_or(Err(Error::Stopped))
     }

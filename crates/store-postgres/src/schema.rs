@@ -99,6 +99,11 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 /// Returns the statements that migrate from version `from`, 0 for none, to the newest version.
 pub(crate) fn migration(schema: &SchemaName, from: i64) -> String {
     let mut sql = String::new();
+    if from > 0 {
+        // Programs that change records read this table first, so this waits for them.
+        let lock = "LOCK TABLE {schema}.settings IN ACCESS EXCLUSIVE MODE;\n";
+        sql.push_str(&in_schema(schema, lock));
+    }
     for (migration, version) in MIGRATIONS.into_iter().zip(1..) {
         if version > from {
             sql.push_str(&in_schema(schema, migration));

@@ -4,7 +4,18 @@ use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-use crate::{record::COLUMNS, schema::in_schema, schema_name::SchemaName};
+use crate::{
+    record::COLUMNS,
+    schema::{VERSION, in_schema},
+    schema_name::SchemaName,
+};
+
+/// Makes the commit wait until the changes are durable, whatever the default of the database is. Then
+/// checks the version of the tables: a program must not write where a newer one has migrated. A
+/// migration locks the table `settings` and so waits for the end of the transaction. The error of a
+/// different version is a division by zero.
+const PREPARE_CHANGE: &str = "SET LOCAL synchronous_commit = on; \
+     SELECT 1 / (value = '{version}')::int FROM {schema}.settings WHERE name = 'version'";
 
 /// The statements that contain no text of a caller.
 ///
@@ -13,6 +24,10 @@ use crate::{record::COLUMNS, schema::in_schema, schema_name::SchemaName};
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) schema: SchemaName,
+    pub(crate) begin_read: SqlStr,
+    pub(crate) begin_write: SqlStr,
+    /// The statements that precede a change in a transaction of the host.
+    pub(crate) prepare_change: SqlStr,
     /// A prefix: the ids follow as an array.
     pub(crate) find: String,
     pub(crate) lock_for_change: SqlStr,
@@ -27,9 +42,17 @@ pub(crate) struct Statements {
 
 impl Statements {
     pub(crate) fn new(schema: SchemaName) -> Self {
-        let text = |text: &str| in_schema(&schema, &text.replace("{columns}", COLUMNS));
+        let text = |text: &str| {
+            let text = text.replace("{columns}", COLUMNS);
+            in_schema(&schema, &text.replace("{version}", &VERSION.to_string()))
+        };
         let sql = |sql: &str| AssertSqlSafe(Arc::<str>::from(text(sql))).into_sql_str();
         Self {
+            begin_read: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".into_sql_str(),
+            begin_write: sql(&format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {PREPARE_CHANGE}"
+            )),
+            prepare_change: sql(PREPARE_CHANGE),
             find: text("SELECT {columns} FROM {schema}.keys WHERE id = ANY "),
             // In the order of the ids, so that two transactions do not wait for each other.
             lock_for_change: sql("SELECT {columns} FROM {schema}.keys WHERE id = ANY($1) \

@@ -19,10 +19,9 @@ pub(crate) struct Recorded {
     pub(crate) event: Option<Event>,
 }
 
-/// Makes the commit of a transaction wait until it is durable, whatever the default of the database
-/// is.
-pub(crate) async fn keep_synchronous(connection: &mut PgConnection) -> Result<()> {
-    sqlx::raw_sql("SET LOCAL synchronous_commit = on")
+/// Prepares a transaction of the host for a change.
+pub(crate) async fn prepare(connection: &mut PgConnection, statements: &Statements) -> Result<()> {
+    sqlx::raw_sql(statements.prepare_change.clone())
         .execute(connection)
         .await?;
     Ok(())
