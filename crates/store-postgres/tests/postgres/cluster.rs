@@ -25,12 +25,17 @@ impl Cluster {
         if let Some(cluster) = shared.upgrade() {
             return cluster;
         }
-        let cluster = Arc::new(Self::start());
+        let cluster = Arc::new(Self::start(false));
         *shared = Arc::downgrade(&cluster);
         cluster
     }
 
-    fn start() -> Self {
+    /// Starts a separate cluster that survives a crash.
+    pub(crate) fn durable() -> Self {
+        Self::start(true)
+    }
+
+    fn start(durable: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         if is_root() {
             // PostgreSQL does not run as root.
@@ -47,26 +52,43 @@ impl Cluster {
                 "--pgdata",
             ],
         );
-        let log = cluster.folder.path().join("log");
+        let setting = if durable { "on" } else { "off" };
+        cluster.start_server(&format!("-c fsync={setting} -c full_page_writes={setting}"));
+        cluster
+    }
+
+    fn start_server(&self, options: &str) {
+        let folder = self.folder.path().display();
         let options = format!(
-            "-c listen_addresses= -c unix_socket_directories={} -c max_connections=300 \
-             -c fsync=off -c full_page_writes=off",
-            cluster.folder.path().display()
+            "-c listen_addresses= -c unix_socket_directories={folder} -c max_connections=300 {options}"
         );
-        cluster.run(
+        let log = format!("{folder}/log");
+        self.run(
             "pg_ctl",
             &[
                 "start",
                 "--wait",
                 "--silent",
                 "--log",
-                &log.display().to_string(),
+                &log,
                 "--options",
                 &options,
                 "--pgdata",
             ],
         );
-        cluster
+    }
+
+    /// Stops the server without a checkpoint, as a crash does.
+    pub(crate) fn crash(&self) {
+        self.run(
+            "pg_ctl",
+            &["stop", "--mode=immediate", "--silent", "--pgdata"],
+        );
+    }
+
+    /// Starts the server again after a crash.
+    pub(crate) fn restart(&self) {
+        self.start_server("-c fsync=on -c full_page_writes=on");
     }
 
     /// Returns the URL of the database.

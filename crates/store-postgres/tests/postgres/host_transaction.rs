@@ -1,0 +1,154 @@
+//! Changes in a transaction of the host.
+
+use keywright_core::{EventKind, KeyUpdate, ListEvents, Reach, store::StoreErrorKind};
+use sqlx::Acquire as _;
+
+use crate::{
+    sample::{create, eventually, is_accepted, new_key, open, operator},
+    schema::Schema,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_exists_after_the_commit_of_the_host_and_not_before() {
+    let schema = Schema::new().await;
+    schema
+        .execute("CREATE TABLE {schema}.users (name text)")
+        .await;
+    let store = schema.store().await;
+    let keys = open(&store).await;
+    let pool = schema.pool(1).await;
+
+    let prepared = keys.issuer().prepare(&operator(), new_key()).await.unwrap();
+    let id = prepared.key().id;
+    let mut transaction = pool.begin().await.unwrap();
+    let insert_user = format!("INSERT INTO {}.users VALUES ('anna')", schema.name);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(insert_user))
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    store.insert_in(&mut transaction, &prepared).await.unwrap();
+    assert!(keys.issuer().find(&operator(), &id).await.is_err());
+    transaction.commit().await.unwrap();
+    let issued = keys.issuer().committed(prepared);
+    assert_eq!(is_accepted(&keys, &issued.token).await, Some(true));
+
+    let list = ListEvents::new().with_key(id);
+    let events = keys
+        .issuer()
+        .events(&operator(), list)
+        .await
+        .unwrap()
+        .events;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events.first().unwrap().kind, EventKind::Created);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolled_back_key_never_exists() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let other = schema.store().await;
+    let (keys, others) = (open(&store).await, open(&other).await);
+    let pool = schema.pool(1).await;
+    let prepared = keys.issuer().prepare(&operator(), new_key()).await.unwrap();
+    let id = prepared.key().id;
+    let mut transaction = pool.begin().await.unwrap();
+    store.insert_in(&mut transaction, &prepared).await.unwrap();
+    transaction.rollback().await.unwrap();
+    // The host must not call this. Its token is worth nothing.
+    let issued = keys.issuer().committed(prepared);
+    for keys in [&keys, &others] {
+        assert_eq!(is_accepted(keys, &issued.token).await, Some(false));
+        assert!(keys.issuer().find(&operator(), &id).await.is_err());
+    }
+    let list = ListEvents::new().with_key(id);
+    let events = keys
+        .issuer()
+        .events(&operator(), list)
+        .await
+        .unwrap()
+        .events;
+    assert!(events.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_and_a_revocation_in_a_transaction_apply_after_its_commit() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let other = schema.store().await;
+    let (keys, others) = (open(&store).await, open(&other).await);
+    let pool = schema.pool(1).await;
+    let mut connection = pool.acquire().await.unwrap();
+    let issued = create(&keys).await;
+    for keys in [&keys, &others] {
+        assert_eq!(is_accepted(keys, &issued.token).await, Some(true));
+    }
+    let pause = KeyUpdate::new().with_enabled(false);
+    let prepared = keys
+        .issuer()
+        .prepare_update(&operator(), &issued.key.id, &pause)
+        .await
+        .unwrap();
+    let mut transaction = connection.begin().await.unwrap();
+    store.update_in(&mut transaction, &prepared).await.unwrap();
+    assert_eq!(is_accepted(&keys, &issued.token).await, Some(true));
+    transaction.commit().await.unwrap();
+    keys.issuer().committed_update(&prepared);
+    assert_eq!(is_accepted(&keys, &issued.token).await, Some(false));
+    eventually("the pause", async || {
+        is_accepted(&others, &issued.token).await == Some(false)
+    })
+    .await;
+
+    // The version has changed since it was prepared.
+    let mut transaction = connection.begin().await.unwrap();
+    let conflict = store.update_in(&mut transaction, &prepared).await;
+    assert_eq!(conflict.unwrap_err().kind(), StoreErrorKind::Conflict);
+    transaction.rollback().await.unwrap();
+
+    for reach in [Reach::Key, Reach::Descendants] {
+        let issued = create(&keys).await;
+        assert_eq!(is_accepted(&others, &issued.token).await, Some(true));
+        let prepared = keys
+            .issuer()
+            .prepare_revocation(&operator(), &issued.key.id, reach)
+            .await
+            .unwrap();
+        let mut transaction = connection.begin().await.unwrap();
+        let revocation = store.revoke_in(&mut transaction, &prepared).await.unwrap();
+        assert_eq!(revocation.count, 1);
+        transaction.commit().await.unwrap();
+        // Without a report, the change comes through the feed.
+        eventually("the revocation", async || {
+            is_accepted(&others, &issued.token).await == Some(false)
+        })
+        .await;
+        keys.issuer().committed_revocation(prepared, revocation);
+        assert_eq!(is_accepted(&keys, &issued.token).await, Some(false));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_transaction_of_the_host_delays_only_the_keys_that_it_has_changed() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let keys = open(&store).await;
+    let pool = schema.pool(1).await;
+    let (locked, free) = (create(&keys).await, create(&keys).await);
+    let prepared = keys
+        .issuer()
+        .prepare_revocation(&operator(), &locked.key.id, Reach::Key)
+        .await
+        .unwrap();
+    let mut transaction = pool.begin().await.unwrap();
+    store.revoke_in(&mut transaction, &prepared).await.unwrap();
+    // Other keys are verified, created and revoked meanwhile.
+    assert_eq!(is_accepted(&keys, &locked.token).await, Some(true));
+    create(&keys).await;
+    keys.issuer()
+        .revoke(&operator(), &free.key.id, Reach::Key)
+        .await
+        .unwrap();
+    transaction.rollback().await.unwrap();
+    assert_eq!(is_accepted(&keys, &locked.token).await, Some(true));
+}

@@ -1,0 +1,211 @@
+//! Opening a store: migrations, versions, roles and servers that cannot be used.
+
+use keywright_core::{Reach, store::KeyStore as _};
+use keywright_store_postgres::{OpenError, PostgresConfig, PostgresStore, migrate, migration_sql};
+use sqlx::AssertSqlSafe;
+
+use crate::{
+    sample::{create, is_accepted, open, operator},
+    schema::Schema,
+};
+
+async fn open_error(schema: &Schema) -> OpenError {
+    PostgresStore::with_config(schema.pool(2).await, schema.config.clone())
+        .await
+        .unwrap_err()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_without_tables_is_named_with_the_way_out() {
+    let error = open_error(&Schema::empty()).await;
+    assert!(matches!(error, OpenError::NotMigrated { .. }));
+    assert!(error.to_string().contains("keywright migrate"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_and_newer_tables_are_rejected() {
+    let schema = Schema::new().await;
+    let set = "UPDATE {schema}.settings SET value = '{value}' WHERE name = 'version'";
+    schema.execute(&set.replace("{value}", "0")).await;
+    let older = open_error(&schema).await;
+    assert!(matches!(older, OpenError::OlderSchema { found: 0, .. }));
+    schema.execute(&set.replace("{value}", "99")).await;
+    let newer = open_error(&schema).await;
+    assert!(matches!(newer, OpenError::NewerSchema { found: 99, .. }));
+    let pool = schema.pool(1).await;
+    let migrated = migrate(&pool, &schema.config).await;
+    assert!(matches!(migrated, Err(OpenError::NewerSchema { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_program_does_not_write_after_a_newer_one_has_migrated() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let keys = open(&store).await;
+    let issued = create(&keys).await;
+    schema
+        .execute("UPDATE {schema}.settings SET value = '99' WHERE name = 'version'")
+        .await;
+    let revoked = keys
+        .issuer()
+        .revoke(&operator(), &issued.key.id, Reach::Key)
+        .await;
+    assert!(revoked.is_err());
+    schema
+        .execute("UPDATE {schema}.settings SET value = '1' WHERE name = 'version'")
+        .await;
+    let found = store.find(&issued.key.id).await.unwrap().unwrap();
+    assert_eq!(found.key.revoked_at, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_migrate_at_once_all_succeed() {
+    let schema = Schema::empty();
+    let pool = schema.pool(8).await;
+    let migrations = (0..8).map(|_| {
+        let (pool, config) = (pool.clone(), schema.config.clone());
+        tokio::spawn(async move { migrate(&pool, &config).await })
+    });
+    for migration in migrations.collect::<Vec<_>>() {
+        migration.await.unwrap().unwrap();
+    }
+    create(&open(&schema.store().await).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_printed_migration_makes_a_store() {
+    let schema = Schema::empty();
+    schema.execute(&migration_sql(&schema.config)).await;
+    create(&open(&schema.store().await).await).await;
+}
+
+/// The documented privileges, and no others.
+const GRANTS: &str = "
+GRANT USAGE ON SCHEMA {schema} TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.keys, {schema}.events, {schema}.reservations
+    TO {role};
+GRANT SELECT, INSERT, DELETE ON {schema}.changes TO {role};
+GRANT SELECT, INSERT ON {schema}.settings TO {role};
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_with_the_documented_privileges_is_enough_and_a_missing_one_is_named() {
+    let schema = Schema::new().await;
+    let role = format!("role_{}", schema.name);
+    let sql = |text: &str| text.replace("{role}", &role);
+    schema.execute(&sql("CREATE ROLE {role} LOGIN")).await;
+    let url = schema
+        .cluster
+        .url()
+        .replace("keywright@", &format!("{role}@"));
+    let connect = || PostgresStore::connect(&url, schema.config.clone());
+
+    let error = connect().await.unwrap_err();
+    assert!(matches!(error, OpenError::Privilege { .. }), "{error:?}");
+    schema.execute(&sql(GRANTS)).await;
+    let keys = open(&std::sync::Arc::new(connect().await.unwrap())).await;
+    let issued = create(&keys).await;
+    assert_eq!(is_accepted(&keys, &issued.token).await, Some(true));
+    keys.issuer()
+        .revoke(&operator(), &issued.key.id, Reach::Descendants)
+        .await
+        .unwrap();
+    keys.issuer().purge(None, None, None).await.unwrap();
+    keys.flush().await.unwrap();
+
+    for (privilege, table) in [
+        ("DELETE", "changes"),
+        ("UPDATE", "keys"),
+        ("INSERT", "events"),
+    ] {
+        let revoke = format!("REVOKE {privilege} ON {{schema}}.{table} FROM {{role}}");
+        schema.execute(&sql(&revoke)).await;
+        let error = connect().await.unwrap_err().to_string();
+        let object = format!("{}.{table}", schema.name);
+        assert!(
+            error.contains(privilege) && error.contains(&object),
+            "{error}"
+        );
+        let grant = format!("GRANT {privilege} ON {{schema}}.{table} TO {{role}}");
+        schema.execute(&sql(&grant)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_with_another_collation_or_encoding_is_used_or_rejected() {
+    let schema = Schema::empty();
+    schema
+        .execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        .await;
+    let url = schema.cluster.url().replace("/postgres", "/latin");
+    let error = PostgresStore::connect(&url, PostgresConfig::new())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, OpenError::Encoding { found } if found == "LATIN1"));
+
+    // In this collation, `a` sorts before `B`. The columns have their own.
+    schema
+        .execute(
+            "CREATE DATABASE collated ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en' \
+             LOCALE 'C.UTF-8' TEMPLATE template0",
+        )
+        .await;
+    let url = schema.cluster.url().replace("/postgres", "/collated");
+    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    migrate(&pool, &schema.config).await.unwrap();
+    let sorted: bool = sqlx::query_scalar("SELECT 'a' < 'B'")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert!(sorted);
+    let columns = format!(
+        "SELECT bool_and(a.id < b.id) FROM (SELECT 'B' COLLATE \"C\" AS id) AS a, \
+         (SELECT 'a' AS id) AS b, {}.keys LIMIT 1",
+        schema.name
+    );
+    sqlx::raw_sql(AssertSqlSafe(columns))
+        .execute(&pool)
+        .await
+        .unwrap();
+    let store = PostgresStore::with_config(pool, schema.config.clone())
+        .await
+        .unwrap();
+    create(&open(&std::sync::Arc::new(store)).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_urls_and_servers_are_told_apart() {
+    let config = PostgresConfig::new;
+    for (url, expected) in [
+        ("mysql://localhost/keys", "invalid URL"),
+        ("not a url", "invalid URL"),
+        ("postgres://nobody@127.0.0.1:1/keys", "could not connect"),
+    ] {
+        let error = PostgresStore::connect(url, config()).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{url}: {error}");
+    }
+    let schema = Schema::empty();
+    let url = schema.cluster.url();
+    for url in [
+        url.replace("keywright@", "no_such_role@"),
+        url.replace("/postgres", "/no_such_database"),
+        format!("{url}?sslmode=require"),
+    ] {
+        let error = PostgresStore::connect(&url, config()).await.unwrap_err();
+        assert!(matches!(error, OpenError::Connect(_)), "{url}: {error:?}");
+    }
+    for name in [
+        "",
+        "a-b",
+        "Keys",
+        "1a",
+        "pg_keys",
+        "a\"b",
+        "information_schema",
+    ] {
+        assert!(
+            matches!(config().with_schema(name), Err(OpenError::Schema)),
+            "{name}"
+        );
+    }
+}
