@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keywright_core::{KeyId, conformance::Harness, conformance_tests, store::KeyStore};
+use keywright_core::{EventId, KeyId, conformance::Harness, conformance_tests, store::KeyStore};
 use tokio::runtime::Runtime;
 
 use crate::schema::Schema;
@@ -34,6 +34,12 @@ impl Harness for InSchema {
         let id = id.to_string().replace("key_", "");
         let sql =
             format!("UPDATE {{schema}}.keys SET permissions = 'no, permissions' WHERE id = '{id}'");
+        self.runtime.block_on(self.schema.execute(&sql)) == 1
+    }
+
+    fn damage_event(&self, id: &EventId) -> bool {
+        let id = id.to_string().replace("evt_", "");
+        let sql = format!("UPDATE {{schema}}.events SET event = '{{}}' WHERE id = '{id}'");
         self.runtime.block_on(self.schema.execute(&sql)) == 1
     }
 }
