@@ -26,6 +26,7 @@ use tokio::{
 
 use crate::{
     error::{Error, Result},
+    heartbeat::BEGIN_HEARTBEAT,
     schema::{VERSION, in_schema},
     schema_name::SchemaName,
     snapshot::Snapshot,
@@ -231,7 +232,10 @@ impl Poller {
             });
             if is_due {
                 let began = self.lease.now();
-                sqlx::raw_sql(HEARTBEAT).execute(&mut *connection).await?;
+                let heartbeat = format!("{BEGIN_HEARTBEAT}; COMMIT");
+                sqlx::raw_sql(AssertSqlSafe(heartbeat))
+                    .execute(&mut *connection)
+                    .await?;
                 *heartbeat_at = Some(began);
             }
             sent_at = heartbeat_at.map_or(sent_at, |last| last.min(sent_at));
@@ -303,10 +307,6 @@ const POLL: &str = "SELECT pg_current_snapshot()::text AS snapshot, \
      current_setting('synchronous_standby_names') <> '' AS synchronous, \
      (SELECT string_agg(id, ',') FROM (SELECT id FROM {schema}.changes \
      WHERE {unseen} LIMIT {limit}) AS unseen) AS changed";
-
-/// Writes to the log of the server and to nothing else, and waits for the standbys.
-const HEARTBEAT: &str = "BEGIN; SET LOCAL synchronous_commit = on; \
-     SELECT pg_logical_emit_message(true, 'keywright', ''); COMMIT";
 
 const PRUNE: &str = "DELETE FROM {schema}.changes \
      WHERE changed_at < clock_timestamp() - interval '{seconds} seconds'";

@@ -17,6 +17,11 @@ use crate::{
 const PREPARE_CHANGE: &str = "SET LOCAL synchronous_commit = on; \
      SELECT 1 / (value = '{version}')::int FROM {schema}.settings WHERE name = 'version'";
 
+/// Limits the wait for a row that another transaction has locked, so that the transaction ends on the
+/// server before the store stops waiting for it. Removes the time limit of statements, which would
+/// end the wait of a commit for a standby, and the commit would succeed without it.
+const LIMIT_WAITS: &str = "SET LOCAL lock_timeout = '8s'; SET LOCAL statement_timeout = 0";
+
 /// The statements that contain no text of a caller.
 ///
 /// Each is sent as an unnamed statement inside a transaction, because a pooler such as PgBouncer
@@ -50,10 +55,15 @@ impl Statements {
         Self {
             begin_read: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".into_sql_str(),
             begin_write: sql(&format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {PREPARE_CHANGE}"
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {LIMIT_WAITS}; {PREPARE_CHANGE}"
             )),
             prepare_change: sql(PREPARE_CHANGE),
-            find: text("SELECT {columns} FROM {schema}.keys WHERE id = ANY "),
+            find: text(
+                "SELECT recovery, synchronous, {columns} FROM \
+                 (SELECT pg_is_in_recovery() AS recovery, \
+                 current_setting('synchronous_standby_names') <> '' AS synchronous) AS server \
+                 LEFT JOIN {schema}.keys ON id = ANY ",
+            ),
             // In the order of the ids, so that two transactions do not wait for each other.
             lock_for_change: sql("SELECT {columns} FROM {schema}.keys WHERE id = ANY($1) \
                  ORDER BY id FOR NO KEY UPDATE"),
