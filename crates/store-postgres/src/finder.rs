@@ -9,8 +9,10 @@ use tokio::time::timeout;
 use crate::{
     database::Database,
     error::{Error, Result},
-    queue::{Batches, Queue},
+    held::{Held, LINGER},
+    queue::{Batch, Batches, Queue},
     record::{self, id_text},
+    statements::Statements,
 };
 
 /// The number of workers. Each takes a connection of the pool while it works.
@@ -40,35 +42,57 @@ impl Finder {
 }
 
 async fn work(database: Database, batches: Batches<KeyId, Option<Record>>) {
-    while let Some((ids, callers)) = batches.next().await {
-        let found = find(&database, &ids).await;
+    while let Some(batch) = batches.next().await {
+        match Held::acquire(&database.pool, DEADLINE).await {
+            Ok(held) => work_with(held, &database.statements, &batches, batch).await,
+            Err(error) => {
+                for caller in batch.1 {
+                    caller.finish(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// Finds the records of this batch, and of further batches that follow soon.
+async fn work_with(
+    mut held: Held,
+    statements: &Statements,
+    batches: &Batches<KeyId, Option<Record>>,
+    batch: Batch<KeyId, Option<Record>>,
+) {
+    let mut next = Some(batch);
+    while let Some((ids, callers)) = next {
+        let found = find(&mut held, statements, &ids).await;
         for (id, caller) in ids.iter().zip(callers) {
             caller.finish(match &found {
                 Ok(records) => records.get(id).cloned().transpose(),
                 Err(error) => Err(error.clone()),
             });
         }
+        if !held.may_continue() {
+            return;
+        }
+        next = batches.next_within(LINGER).await;
     }
 }
 
-async fn find(database: &Database, ids: &[KeyId]) -> Result<HashMap<KeyId, Result<Record>>> {
-    let acquired = timeout(DEADLINE, database.pool.acquire()).await;
-    let mut connection = acquired.map_err(|_| Error::Timeout)??;
+async fn find(
+    held: &mut Held,
+    statements: &Statements,
+    ids: &[KeyId],
+) -> Result<HashMap<KeyId, Result<Record>>> {
     // One round trip, outside a transaction and without a prepared statement, so that a pooler may
     // use any connection for it. An id has only letters and digits.
     let ids: Vec<String> = ids.iter().map(id_text).collect();
     let list = ids.join(",");
-    let sql = format!("{}('{{{list}}}')", database.statements.find);
-    let found = timeout(
-        DEADLINE,
-        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *connection),
-    );
-    let Ok(found) = found.await else {
-        connection.close_on_drop();
-        return Err(Error::Timeout);
-    };
-    found?
-        .iter()
+    let sql = format!("{}('{{{list}}}')", statements.find);
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(held.begin());
+    let rows = timeout(DEADLINE, rows)
+        .await
+        .map_err(|_| Error::Timeout)??;
+    held.done();
+    rows.iter()
         .map(|row| Ok((record::id(row)?, record::record(row))))
         .collect()
 }

@@ -6,6 +6,7 @@ mod database;
 mod error;
 mod feed;
 mod finder;
+mod held;
 mod in_transaction;
 mod open;
 mod open_error;
