@@ -7,6 +7,7 @@ mod error;
 mod feed;
 mod finder;
 mod heartbeat;
+mod held;
 mod in_transaction;
 mod open;
 mod open_error;
