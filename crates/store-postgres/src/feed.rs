@@ -318,7 +318,8 @@ impl Reply {
 /// The poll after which rows are kept.
 ///
 /// The age of a row is no reason to delete it: a transaction of the host may end long after it has
-/// written the row. A row is deleted ten minutes after a poll has seen that its transaction had ended.
+/// written the row. A row is deleted ten minutes after a poll has seen that its transaction had
+/// ended.
 #[derive(Default)]
 struct Horizon(Option<Seen>);
 
