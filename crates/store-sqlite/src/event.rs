@@ -1,4 +1,4 @@
-//! Events as rows of the table `events`.
+//! Events as rows of the table `keywright_events`.
 
 use keywright_core::{Event, EventId, Owner};
 use rusqlite::{Connection, Row, params};
@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 use crate::{error::Result, record};
 
 const INSERT: &str = "
-    INSERT INTO events (id, workspace, environment, owner, key, event)
+    INSERT INTO keywright_events (id, workspace, environment, owner, key, event)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 /// A new event with its JSON. Writing the JSON on the caller's thread saves time on the writer's.

@@ -1,4 +1,4 @@
-//! Records as rows of the table `keys`.
+//! Records as rows of the table `keywright_keys`.
 
 use std::error::Error;
 
@@ -22,11 +22,11 @@ pub(crate) use key_columns;
 const SELECT: &str = concat!(
     "SELECT ",
     key_columns!(),
-    ", hash, tag, version FROM keys WHERE id = ?1"
+    ", hash, tag, version FROM keywright_keys WHERE id = ?1"
 );
 
 const INSERT: &str = concat!(
-    "INSERT INTO keys (",
+    "INSERT INTO keywright_keys (",
     key_columns!(),
     ", hash, tag, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
      ?15, ?16, ?17, ?18, ?19, ?20)"
@@ -42,7 +42,7 @@ pub(crate) fn find(connection: &Connection, id: &KeyId) -> rusqlite::Result<Opti
 /// Whether the table has no row.
 pub(crate) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM keys)")?
+        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM keywright_keys)")?
         .query_one((), |row| row.get(0))
 }
 

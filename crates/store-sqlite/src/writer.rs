@@ -301,7 +301,7 @@ mod tests {
             let has_event: bool = self
                 .reader
                 .query_one(
-                    "SELECT EXISTS (SELECT 1 FROM events WHERE key = ?1)",
+                    "SELECT EXISTS (SELECT 1 FROM keywright_events WHERE key = ?1)",
                     [id.as_bytes()],
                     |row| row.get(0),
                 )

@@ -6,10 +6,10 @@ use rusqlite::{Connection, OptionalExtension, types::Type};
 use crate::error::Result;
 
 const CLAIM: &str = "
-    INSERT INTO settings (name, value) VALUES ('prefix', ?1)
+    INSERT INTO keywright_settings (name, value) VALUES ('prefix', ?1)
     ON CONFLICT (name) DO NOTHING";
 
-const CLAIMED: &str = "SELECT value FROM settings WHERE name = 'prefix'";
+const CLAIMED: &str = "SELECT value FROM keywright_settings WHERE name = 'prefix'";
 
 /// Returns the prefix that the store was claimed for.
 pub(crate) fn prefix(connection: &Connection) -> Result<Option<Prefix>> {
