@@ -73,28 +73,32 @@ impl Database {
     ) -> Result<T> {
         let acquired = timeout(DEADLINE, self.pool.acquire()).await;
         let mut connection = acquired.map_err(|_| Error::Timeout)??;
+        let begin = match access {
+            Access::Read => &self.statements.begin_read,
+            Access::Write => &self.statements.begin_write,
+        };
+        let mut ended = false;
         let work = async {
-            let begin = match access {
-                Access::Read => &self.statements.begin_read,
-                Access::Write => &self.statements.begin_write,
-            };
             let mut transaction = connection.begin_with(begin.clone()).await?;
             match operation(&mut transaction, &self.statements, input).await {
                 Ok(value) => {
                     transaction.commit().await?;
+                    ended = true;
                     Ok(value)
                 }
                 Err(error) => {
-                    transaction.rollback().await?;
+                    ended = transaction.rollback().await.is_ok();
                     Err(error)
                 }
             }
         };
         let result = timeout(DEADLINE, work).await;
-        result.unwrap_or_else(|_| {
+        if !ended {
+            // The transaction may be open or failed. In the pool, the connection would carry it to
+            // the next user, even after an error of `begin_with`.
             connection.close_on_drop();
-            Err(Error::Timeout)
-        })
+        }
+        result.unwrap_or(Err(Error::Timeout))
     }
 }
 

@@ -39,5 +39,6 @@ pub async fn migrate(pool: &PgPool, config: &PostgresConfig) -> Result<(), OpenE
 /// Returns the SQL that creates the tables, for the migration tool of the host.
 #[must_use]
 pub fn migration_sql(config: &PostgresConfig) -> String {
-    schema::migration(&config.schema, 0)
+    let schema = &config.schema;
+    schema::create(schema) + &schema::migration(schema, 0)
 }

@@ -103,6 +103,9 @@ async fn version(
     connection: &mut PgConnection,
     schema: &SchemaName,
 ) -> Result<Option<i64>, OpenError> {
+    if !check_schema(connection, schema).await? {
+        return Ok(None);
+    }
     let exists = in_schema(
         schema,
         "SELECT to_regclass('{schema}.settings') IS NOT NULL AS found",
@@ -121,13 +124,41 @@ async fn version(
         .fetch_one(connection)
         .await
         .and_then(|row| row.try_get("version"))
-        .map_err(|error| match error.as_database_error() {
-            Some(database) if database.code().as_deref() == Some("42501") => OpenError::Privilege {
-                privilege: "SELECT",
-                object: format!("{schema}.settings"),
-            },
-            _ => OpenError::Statement(error),
-        })
+        .map_err(|error| missing_privilege(error, "SELECT", format!("{schema}.settings")))
+}
+
+/// Returns whether the schema exists, and checks that the role may use it.
+async fn check_schema(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+) -> Result<bool, OpenError> {
+    let sql = format!(
+        "SELECT has_schema_privilege(oid, 'USAGE') AS has FROM pg_namespace \
+         WHERE nspname = '{schema}'"
+    );
+    let found = sqlx::raw_sql(AssertSqlSafe(sql))
+        .fetch_optional(connection)
+        .await
+        .and_then(|row| row.map(|row| row.try_get("has")).transpose())
+        .map_err(OpenError::Statement)?;
+    match found {
+        Some(false) => Err(OpenError::Privilege {
+            privilege: "USAGE",
+            object: schema.to_string(),
+        }),
+        Some(true) => Ok(true),
+        None => Ok(false),
+    }
+}
+
+/// Names the privilege without which a statement fails, if it is missing.
+fn missing_privilege(error: sqlx::Error, privilege: &'static str, object: String) -> OpenError {
+    let code = error.as_database_error().and_then(|error| error.code());
+    if code.as_deref() == Some("42501") {
+        OpenError::Privilege { privilege, object }
+    } else {
+        OpenError::Statement(error)
+    }
 }
 
 /// The tables, and the privileges that the store needs on each.
@@ -172,6 +203,7 @@ pub(crate) async fn migrate(pool: &PgPool, schema: &SchemaName) -> Result<(), Op
         .execute(&mut *transaction)
         .await
         .map_err(OpenError::Statement)?;
+    let has_schema = check_schema(&mut transaction, schema).await?;
     let from = version(&mut transaction, schema).await?.unwrap_or(0);
     if from > schema::VERSION {
         return Err(OpenError::NewerSchema {
@@ -180,10 +212,16 @@ pub(crate) async fn migrate(pool: &PgPool, schema: &SchemaName) -> Result<(), Op
             supported: schema::VERSION,
         });
     }
-    let migration = schema::migration(schema, from);
+    let mut migration = schema::migration(schema, from);
+    let object = if has_schema {
+        format!("the schema {schema}")
+    } else {
+        migration.insert_str(0, &schema::create(schema));
+        "the database".into()
+    };
     sqlx::raw_sql(AssertSqlSafe(migration))
         .execute(&mut *transaction)
         .await
-        .map_err(OpenError::Statement)?;
+        .map_err(|error| missing_privilege(error, "CREATE", object))?;
     transaction.commit().await.map_err(OpenError::Statement)
 }

@@ -11,7 +11,7 @@ pub enum OpenError {
     Schema,
     /// The URL is malformed.
     #[error("invalid URL: expected postgres://user:password@host:port/database")]
-    Url(#[source] sqlx::Error),
+    Url(#[source] Option<sqlx::Error>),
     /// No connection could be made.
     #[error("could not connect to PostgreSQL")]
     Connect(#[source] sqlx::Error),

@@ -16,8 +16,6 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// for `test` callers. A new key without owner, parent and so on has two index entries: its id and
 /// its workspace.
 const V1: &str = r#"
-CREATE SCHEMA IF NOT EXISTS {schema};
-
 CREATE TABLE {schema}.settings (
     name text COLLATE "C" PRIMARY KEY,
     value text NOT NULL
@@ -95,6 +93,12 @@ const SET_VERSION: &str = "
 INSERT INTO {schema}.settings (name, value) VALUES ('version', '{version}')
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 ";
+
+/// Returns the statement that creates the schema. It requires the privilege `CREATE` on the database,
+/// even if the schema exists.
+pub(crate) fn create(schema: &SchemaName) -> String {
+    in_schema(schema, "CREATE SCHEMA IF NOT EXISTS {schema};\n")
+}
 
 /// Returns the statements that migrate from version `from`, 0 for none, to the newest version.
 pub(crate) fn migration(schema: &SchemaName, from: i64) -> String {

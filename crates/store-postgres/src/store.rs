@@ -12,7 +12,7 @@ use keywright_core::{
     },
 };
 use sqlx::{
-    PgPool,
+    Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::runtime::Handle;
@@ -89,12 +89,21 @@ impl PostgresStore {
     ///
     /// As for [`new`](Self::new), [`OpenError::Url`] and [`OpenError::Connect`].
     pub async fn connect(url: &str, config: PostgresConfig) -> Result<Self, OpenError> {
-        let options: PgConnectOptions = url.parse().map_err(OpenError::Url)?;
+        let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        if !is_postgres {
+            return Err(OpenError::Url(None));
+        }
+        let options: PgConnectOptions = url.parse().map_err(|error| OpenError::Url(Some(error)))?;
+        // The pool would try again and again for 30 s before it returned the error.
+        let connection = PgConnection::connect_with(&options).await;
+        let closed = match connection {
+            Ok(connection) => connection.close().await,
+            Err(error) => Err(error),
+        };
+        closed.map_err(OpenError::Connect)?;
         let pool = PgPoolOptions::new()
             .max_connections(10)
-            .connect_with(options)
-            .await
-            .map_err(OpenError::Connect)?;
+            .connect_lazy_with(options);
         Self::with_config(pool, config).await
     }
 
