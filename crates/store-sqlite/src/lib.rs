@@ -86,6 +86,7 @@ mod record;
 mod savepoint;
 mod schema;
 mod store;
+mod transfer;
 mod worker;
 mod writer;
 
