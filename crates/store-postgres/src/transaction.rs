@@ -114,7 +114,11 @@ async fn write(
     append_events(connection, statements, &locked.events).await
 }
 
-async fn insert(connection: &mut PgConnection, statements: &Statements, rows: Rows) -> Result<()> {
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    rows: Rows,
+) -> Result<()> {
     sqlx::query(statements.insert_keys.clone())
         .bind(rows.id)
         .bind(rows.workspace)
@@ -164,7 +168,7 @@ async fn update(connection: &mut PgConnection, statements: &Statements, rows: Ro
     Ok(())
 }
 
-async fn append_events(
+pub(crate) async fn append_events(
     connection: &mut PgConnection,
     statements: &Statements,
     events: &[Event],
