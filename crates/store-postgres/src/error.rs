@@ -2,7 +2,7 @@
 
 use std::{error, sync::Arc};
 
-use keywright_core::store::{StoreError, StoreErrorKind};
+use keywright_core::store::{Reactivation, StoreError, StoreErrorKind};
 
 const BACKEND: &str = "postgres";
 
@@ -18,6 +18,9 @@ pub(crate) enum Error {
     /// The contract rejects the operation.
     #[error("{0}")]
     Rejected(StoreErrorKind),
+    /// The import would make a revoked key active again.
+    #[error(transparent)]
+    Reactivation(#[from] Reactivation),
     /// A row contains a value that the store never writes.
     #[error("{0}")]
     Corrupt(Arc<dyn error::Error + Send + Sync>),
@@ -47,6 +50,7 @@ impl Error {
         match self {
             Self::Rejected(kind) => *kind,
             Self::Corrupt(_) => StoreErrorKind::Corrupt,
+            Self::Reactivation(_) => StoreErrorKind::Conflict,
             Self::Sql(error) => match &**error {
                 sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
                     StoreErrorKind::Corrupt
@@ -74,13 +78,11 @@ impl Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|error| error.code());
-        // Only the check of the version divides by zero.
-        let is_version = code.as_deref() == Some("22012");
-        let error = Arc::new(error);
-        if is_version {
-            Self::OtherSchema(error)
-        } else {
-            Self::Sql(error)
+        match code.as_deref() {
+            // Only the check of the version divides by zero, or computes a square root.
+            Some("22012") => Self::OtherSchema(Arc::new(error)),
+            Some("2201F") => Self::Rejected(StoreErrorKind::Moved),
+            _ => Self::Sql(Arc::new(error)),
         }
     }
 }
@@ -98,6 +100,7 @@ impl From<Error> for StoreError {
             Error::Rejected(_) => store_error,
             Error::Sql(source) => store_error.with_source(source),
             Error::Corrupt(source) => store_error.with_source(source),
+            Error::Reactivation(source) => store_error.with_source(source),
             other => store_error.with_source(other),
         }
     }

@@ -21,6 +21,7 @@ mod snapshot;
 mod statements;
 mod store;
 mod transaction;
+mod transfer;
 mod writer;
 
 use sqlx::PgPool;

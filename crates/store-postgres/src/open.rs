@@ -118,8 +118,9 @@ async fn version(
     if !exists {
         return Ok(None);
     }
-    let sql =
-        "SELECT (SELECT value FROM {schema}.settings WHERE name = 'version')::bigint AS version";
+    // The version of a sealed store is negative.
+    let sql = "SELECT abs((SELECT value FROM {schema}.settings WHERE name = 'version')::bigint) \
+         AS version";
     sqlx::raw_sql(AssertSqlSafe(in_schema(schema, sql)))
         .fetch_one(connection)
         .await

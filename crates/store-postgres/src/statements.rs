@@ -13,9 +13,17 @@ use crate::{
 /// Makes the commit wait until the changes are durable, whatever the default of the database is. Then
 /// checks the version of the tables: a program must not write where a newer one has migrated. A
 /// migration locks the table `settings` and so waits for the end of the transaction. The error of a
-/// different version is a division by zero.
+/// different version is a division by zero. The version of a sealed store is negative, and its error
+/// is a square root of a negative number.
 const PREPARE_CHANGE: &str = "SET LOCAL synchronous_commit = on; \
-     SELECT 1 / (value = '{version}')::int FROM {schema}.settings WHERE name = 'version'";
+     SELECT CASE WHEN value LIKE '-%' THEN sqrt(value::float8) \
+     ELSE 1 / (value = '{version}')::int END \
+     FROM {schema}.settings WHERE name = 'version'";
+
+/// Locks the table `settings`, and so waits for the end of all transactions that make changes. They
+/// wait in turn, so this gives up after some seconds.
+const PREPARE_STAGE: &str = "SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '5s'; \
+     LOCK TABLE {schema}.settings IN ACCESS EXCLUSIVE MODE";
 
 /// Limits the wait for a row that another transaction has locked, so that the transaction ends on the
 /// server before the store stops waiting for it. Removes the time limit of statements, which would
@@ -44,6 +52,7 @@ pub(crate) struct Statements {
     pub(crate) schema: SchemaName,
     pub(crate) begin_read: SqlStr,
     pub(crate) begin_write: SqlStr,
+    pub(crate) begin_stage: SqlStr,
     /// The statements that precede a change in a transaction of the host.
     pub(crate) prepare_change: SqlStr,
     /// A prefix: the ids follow as an array.
@@ -76,6 +85,9 @@ impl Statements {
             begin_read: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".into_sql_str(),
             begin_write: sql(&format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {LIMIT_WAITS}; {PREPARE_CHANGE}"
+            )),
+            begin_stage: sql(&format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {PREPARE_STAGE}"
             )),
             prepare_change: sql(PREPARE_CHANGE),
             find: text(

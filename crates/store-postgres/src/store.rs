@@ -36,7 +36,7 @@ pub struct PostgresStore {
     finder: Finder,
     writer: Writer,
     feed: Feed,
-    lease: Arc<Lease>,
+    pub(crate) lease: Arc<Lease>,
     runtime: Handle,
     durability: Durability,
 }
@@ -92,7 +92,7 @@ impl PostgresStore {
     }
 
     /// Runs an operation on the store's runtime to its end, even if the caller drops this future.
-    async fn transact<I, T>(
+    pub(crate) async fn transact<I, T>(
         &self,
         access: Access,
         input: I,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use keywright_core::{
     Environment, Event, EventId, KeyId, Owner, Revocation, Timestamp, Workspace,
-    store::StoreErrorKind,
+    store::{Record, StoreErrorKind},
 };
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, postgres::PgRow};
@@ -121,14 +121,18 @@ fn lock_sql(statements: &Statements, changes: &[Recorded]) -> String {
         (changed, &statements.lock_for_change),
         (admitting, &statements.lock_for_share),
     ] {
-        if !ids.is_empty() {
-            // An id has only letters and digits.
-            let ids: Vec<String> = ids.iter().map(id_text).collect();
-            sql.push_str(&lock.replace("{ids}", &ids.join(",")));
-            sql.push_str("; ");
-        }
+        push_lock(&mut sql, lock, &ids);
     }
     sql
+}
+
+fn push_lock(sql: &mut String, lock: &str, ids: &BTreeSet<KeyId>) {
+    if !ids.is_empty() {
+        // An id has only letters and digits.
+        let ids: Vec<String> = ids.iter().map(id_text).collect();
+        sql.push_str(&lock.replace("{ids}", &ids.join(",")));
+        sql.push_str("; ");
+    }
 }
 
 async fn lock(connection: &mut PgConnection, sql: String) -> Result<Locked> {
@@ -169,18 +173,58 @@ fn write_sql(sql: &mut String, statements: &Statements, locked: &Locked) -> Resu
         (&locked.inserted, &statements.insert_keys),
         (&changed, &statements.update_keys),
     ] {
-        let rows: Vec<_> = locked.written(ids).map(RecordRow::new).collect();
-        if !rows.is_empty() {
-            sql.push_str(&statement.replace("{rows}", &json_literal(&rows)?));
-            sql.push_str("; ");
-        }
+        push_records(sql, statement, locked.written(ids))?;
     }
-    if !locked.events.is_empty() {
-        let rows = json_literal(&event_rows(&locked.events)?)?;
+    push_events(sql, statements, &locked.events)
+}
+
+fn push_records<'r>(
+    sql: &mut String,
+    statement: &str,
+    records: impl Iterator<Item = &'r Record>,
+) -> Result<()> {
+    let rows: Vec<_> = records.map(RecordRow::new).collect();
+    if !rows.is_empty() {
+        sql.push_str(&statement.replace("{rows}", &json_literal(&rows)?));
+        sql.push_str("; ");
+    }
+    Ok(())
+}
+
+fn push_events(sql: &mut String, statements: &Statements, events: &[Event]) -> Result<()> {
+    if !events.is_empty() {
+        let rows = json_literal(&event_rows(events)?)?;
         sql.push_str(&statements.insert_events.replace("{events}", &rows));
         sql.push_str("; ");
     }
     Ok(())
+}
+
+/// Inserts records and events as they are.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    records: &[Record],
+    events: &[Event],
+) -> Result<()> {
+    let mut sql = String::new();
+    push_records(&mut sql, &statements.insert_keys, records.iter())?;
+    push_events(&mut sql, statements, events)?;
+    if sql.is_empty() {
+        return Ok(());
+    }
+    execute(connection, sql).await
+}
+
+/// Locks the rows of these records for a change, and reads them.
+pub(crate) async fn lock_for_change(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    ids: impl Iterator<Item = KeyId>,
+) -> Result<Locked> {
+    let mut sql = String::new();
+    push_lock(&mut sql, &statements.lock_for_change, &ids.collect());
+    lock(connection, sql).await
 }
 
 async fn execute(connection: &mut PgConnection, sql: String) -> Result<()> {
