@@ -17,9 +17,9 @@ use crate::{
 const PREPARE_CHANGE: &str = "SET LOCAL synchronous_commit = on; \
      SELECT 1 / (value = '{version}')::int FROM {schema}.settings WHERE name = 'version'";
 
-/// Limits the wait for a row that another transaction has locked, so that the transaction ends on the
-/// server before the store stops waiting for it. Removes the time limit of statements, which would
-/// end the wait of a commit for a standby, and the commit would succeed without it.
+/// Limits the wait for a row that another transaction has locked, so that the transaction ends on
+/// the server before the store stops waiting for it. Removes the time limit of statements, which
+/// would end the wait of a commit for a standby, and the commit would succeed without it.
 const LIMIT_WAITS: &str = "SET LOCAL lock_timeout = '8s'; SET LOCAL statement_timeout = 0";
 
 /// The statements that contain no text of a caller.
