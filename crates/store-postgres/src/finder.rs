@@ -10,8 +10,10 @@ use crate::{
     database::Database,
     error::{Error, Result},
     heartbeat::BEGIN_HEARTBEAT,
-    queue::{Batches, Queue},
+    held::{Held, LINGER},
+    queue::{Batch, Batches, Queue},
     record::{self, id_text},
+    statements::Statements,
 };
 
 /// The number of workers. Each takes a connection of the pool while it works.
@@ -42,14 +44,41 @@ impl Finder {
 
 async fn work(database: Database, batches: Batches<KeyId, Option<Record>>) {
     let mut confirm = false;
-    while let Some((ids, callers)) = batches.next().await {
-        let found = find(&database, &ids, &mut confirm).await;
+    while let Some(batch) = batches.next().await {
+        match Held::acquire(&database.pool, DEADLINE).await {
+            Ok(held) => {
+                work_with(held, &database.statements, &batches, batch, &mut confirm).await;
+            }
+            Err(error) => {
+                for caller in batch.1 {
+                    caller.finish(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// Finds the records of this batch, and of further batches that follow soon.
+async fn work_with(
+    mut held: Held,
+    statements: &Statements,
+    batches: &Batches<KeyId, Option<Record>>,
+    batch: Batch<KeyId, Option<Record>>,
+    confirm: &mut bool,
+) {
+    let mut next = Some(batch);
+    while let Some((ids, callers)) = next {
+        let found = find(&mut held, statements, &ids, confirm).await;
         for (id, caller) in ids.iter().zip(callers) {
             caller.finish(match &found {
                 Ok(records) => records.get(id).cloned().transpose(),
                 Err(error) => Err(error.clone()),
             });
         }
+        if !held.may_continue() {
+            return;
+        }
+        next = batches.next_within(LINGER).await;
     }
 }
 
@@ -59,31 +88,30 @@ async fn work(database: Database, batches: Batches<KeyId, Option<Record>>) {
 /// promoted, and that keys may have been revoked there. So if commits wait for a standby, one must
 /// confirm, after the records were read, that it still follows this primary.
 async fn find(
-    database: &Database,
+    held: &mut Held,
+    statements: &Statements,
     ids: &[KeyId],
     confirm: &mut bool,
 ) -> Result<HashMap<KeyId, Result<Record>>> {
-    let acquired = timeout(DEADLINE, database.pool.acquire()).await;
-    let mut connection = acquired.map_err(|_| Error::Timeout)??;
     // An id has only letters and digits.
     let ids: Vec<String> = ids.iter().map(id_text).collect();
-    let sql = format!("{}('{{{}}}')", database.statements.find, ids.join(","));
+    let sql = format!("{}('{{{}}}')", statements.find, ids.join(","));
+    let connection = held.begin();
     let read = async {
         loop {
-            let found = read(&mut connection, &sql, *confirm).await?;
+            let found = read(&mut *connection, &sql, *confirm).await?;
             let is_confirmed = *confirm || !found.synchronous;
             *confirm = found.synchronous;
             if is_confirmed {
-                return Ok(found.records);
+                return Ok::<_, Error>(found.records);
             }
         }
     };
-    let found = timeout(DEADLINE, read).await.unwrap_or(Err(Error::Timeout));
-    if found.is_err() {
-        // The connection may be inside a transaction, or lead to a server that no longer responds.
-        connection.close_on_drop();
-    }
-    found
+    let found = timeout(DEADLINE, read)
+        .await
+        .map_err(|_| Error::Timeout)??;
+    held.done();
+    Ok(found)
 }
 
 /// The reply to a statement that finds records.

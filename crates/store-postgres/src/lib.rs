@@ -2,11 +2,13 @@
 
 mod change;
 mod config;
+mod connect;
 mod database;
 mod error;
 mod feed;
 mod finder;
 mod heartbeat;
+mod held;
 mod in_transaction;
 mod open;
 mod open_error;
@@ -25,6 +27,20 @@ use sqlx::PgPool;
 
 // The public interface is:
 pub use crate::{config::PostgresConfig, open_error::OpenError, store::PostgresStore};
+
+/// Connects to a server, and returns a pool of up to 10 connections.
+///
+/// The URL is `postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE`, with the parameters `sslmode`,
+/// `sslrootcert`, `sslcert`, `sslkey`, `application_name` and `options` of libpq. The driver reads
+/// missing parts from the variables of libpq, such as `PGPASSWORD`, and a password from `.pgpass`.
+///
+/// # Errors
+///
+/// [`OpenError::Url`], [`OpenError::Parameter`], and [`OpenError::Connect`], also if the server does
+/// not respond within 10 seconds.
+pub async fn connect(url: &str) -> Result<PgPool, OpenError> {
+    connect::connect(url).await
+}
 
 /// Creates or migrates the tables. Several programs can call this at the same time. The role needs
 /// the right to create the schema and its tables.

@@ -12,6 +12,11 @@ pub enum OpenError {
     /// The URL is malformed.
     #[error("invalid URL: expected postgres://user:password@host:port/database")]
     Url(#[source] Option<sqlx::Error>),
+    /// The URL has an unknown parameter.
+    #[error(
+        "the URL has an unknown parameter: use sslmode, sslrootcert, sslcert, sslkey, application_name or options"
+    )]
+    Parameter,
     /// No connection could be made.
     #[error("could not connect to PostgreSQL")]
     Connect(#[source] sqlx::Error),

@@ -11,15 +11,13 @@ use keywright_core::{
         Rotation, Settings, StoreError,
     },
 };
-use sqlx::{
-    Connection as _, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::PgPool;
 use tokio::runtime::Handle;
 
 use crate::{
     change::{Change, Changed},
     config::PostgresConfig,
+    connect,
     database::{Access, Database, Operation},
     error::{Error, Result},
     feed::Feed,
@@ -83,27 +81,13 @@ impl PostgresStore {
         })
     }
 
-    /// Connects to a server with a pool of up to 10 connections, and opens the store.
+    /// [Connects](crate::connect) to a server, and opens the store.
     ///
     /// # Errors
     ///
-    /// As for [`new`](Self::new), [`OpenError::Url`] and [`OpenError::Connect`].
+    /// As for [`new`](Self::new) and [`connect`](crate::connect).
     pub async fn connect(url: &str, config: PostgresConfig) -> Result<Self, OpenError> {
-        let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
-        if !is_postgres {
-            return Err(OpenError::Url(None));
-        }
-        let options: PgConnectOptions = url.parse().map_err(|error| OpenError::Url(Some(error)))?;
-        // The pool would try again and again for 30 s before it returned the error.
-        let connection = PgConnection::connect_with(&options).await;
-        let closed = match connection {
-            Ok(connection) => connection.close().await,
-            Err(error) => Err(error),
-        };
-        closed.map_err(OpenError::Connect)?;
-        let pool = PgPoolOptions::new()
-            .max_connections(10)
-            .connect_lazy_with(options);
+        let pool = connect::connect(url).await?;
         Self::with_config(pool, config).await
     }
 
