@@ -25,9 +25,9 @@ const PREPARE_CHANGE: &str = "SET LOCAL synchronous_commit = on; \
 const PREPARE_STAGE: &str = "SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '5s'; \
      LOCK TABLE {schema}.settings IN ACCESS EXCLUSIVE MODE";
 
-/// Limits the wait for a row that another transaction has locked, so that the transaction ends on the
-/// server before the store stops waiting for it. Removes the time limit of statements, which would
-/// end the wait of a commit for a standby, and the commit would succeed without it.
+/// Limits the wait for a row that another transaction has locked, so that the transaction ends on
+/// the server before the store stops waiting for it. Removes the time limit of statements, which
+/// would end the wait of a commit for a standby, and the commit would succeed without it.
 const LIMIT_WAITS: &str = "SET LOCAL lock_timeout = '8s'; SET LOCAL statement_timeout = 0";
 
 const INSERT_KEYS: &str = "INSERT INTO {schema}.keys (id, workspace, test, owner, name, \

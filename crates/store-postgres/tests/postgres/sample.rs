@@ -89,7 +89,7 @@ pub(crate) async fn revoke(keys: &Keywright, id: &KeyId) -> Result<Revocation, I
     keys.issuer().revoke(&operator(), id, Reach::Key).await
 }
 
-/// Whether an operation failed because the store is unavailable, so that a change may have been made.
+/// Whether an operation failed because the store is unavailable, and may have been done.
 pub(crate) fn is_unknown<T>(result: &Result<T, IssueError>) -> bool {
     matches!(result, Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::Unavailable)
 }
