@@ -16,3 +16,4 @@ mod opening;
 mod outages;
 mod sample;
 mod schema;
+mod sign_up_example;
