@@ -1,5 +1,5 @@
-//! A service that creates a user and the user's API key in one transaction: there is no user without
-//! a key, and no key without its user.
+//! A service that creates a user and the user's API key in one transaction, so that there is no
+//! user without a key, and no key without its user.
 //!
 //! Run it with the URL of an empty database:
 //!

@@ -34,8 +34,8 @@ pub use crate::{config::PostgresConfig, open_error::OpenError, store::PostgresSt
 ///
 /// # Errors
 ///
-/// [`OpenError::Url`], [`OpenError::Parameter`], and [`OpenError::Connect`], also if the server does
-/// not respond within 10 seconds.
+/// [`OpenError::Url`], [`OpenError::Parameter`], and [`OpenError::Connect`]. The latter also if the
+/// server does not respond within 10 seconds.
 pub async fn connect(url: &str) -> Result<PgPool, OpenError> {
     connect::connect(url).await
 }
