@@ -130,7 +130,7 @@ impl Cold {
             .prepare(
                 "SELECT id, workspace, environment, name, permissions, parent, successor, expires_at,
                      revoked_at, last_used_at, hash, tag, version, metadata
-                 FROM keys WHERE id = ?1",
+                 FROM keywright_keys WHERE id = ?1",
             )
             .unwrap();
         let ids = self.ids();

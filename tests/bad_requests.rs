@@ -28,7 +28,7 @@ impl Story {
     fn count(&self) -> i64 {
         let database = Connection::open(self.folder.path().join("keywright.db")).unwrap();
         database
-            .query_row("SELECT count(*) FROM keys", [], |row| row.get(0))
+            .query_row("SELECT count(*) FROM keywright_keys", [], |row| row.get(0))
             .unwrap()
     }
 

@@ -186,7 +186,12 @@ fn an_unusable_database_is_left_unchanged() {
     drop(foreign);
     operator_key(path, &["--store", "sqlite:newer"]);
     let newer = Connection::open(path.join("newer")).unwrap();
-    newer.pragma_update(None, "user_version", 999).unwrap();
+    newer
+        .execute(
+            "UPDATE keywright_settings SET value = '999' WHERE name = 'schema_version'",
+            [],
+        )
+        .unwrap();
     newer
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         .unwrap();

@@ -151,20 +151,21 @@ fn assert_each_change_has_one_event(file: &Path) {
     };
     // A rotation creates the successor and ends the key.
     let in_events = changes(
-        "SELECT event ->> 'key_id' AS id, 'creation' AS change FROM events
+        "SELECT event ->> 'key_id' AS id, 'creation' AS change FROM keywright_events
             WHERE event ->> 'type' = 'api_key.created'
          UNION ALL
-         SELECT event ->> 'successor_id', 'creation' FROM events
+         SELECT event ->> 'successor_id', 'creation' FROM keywright_events
             WHERE event ->> 'type' = 'api_key.rotated'
          UNION ALL
-         SELECT event ->> 'key_id', 'end' FROM events
+         SELECT event ->> 'key_id', 'end' FROM keywright_events
             WHERE event ->> 'type' <> 'api_key.created'
          ORDER BY id, change",
     );
     let in_keys = changes(
-        "SELECT 'key_' || CAST(id AS TEXT) AS id, 'creation' AS change FROM keys
+        "SELECT 'key_' || CAST(id AS TEXT) AS id, 'creation' AS change FROM keywright_keys
          UNION ALL
-         SELECT 'key_' || CAST(id AS TEXT), 'end' FROM keys WHERE revoked_at IS NOT NULL
+         SELECT 'key_' || CAST(id AS TEXT), 'end' FROM keywright_keys
+         WHERE revoked_at IS NOT NULL
          ORDER BY id, change",
     );
     assert_eq!(in_events, in_keys);

@@ -156,7 +156,8 @@ fn the_log_alone_shows_what_a_leaked_key_did_and_that_its_revocation_reached_eve
     // The log outlives the records.
     keys(path, &["revoke", "--all", "--workspace", "default"]);
     let file = rusqlite::Connection::open(path.join("keywright.db")).unwrap();
-    file.execute("UPDATE keys SET revoked_at = 0", ()).unwrap();
+    file.execute("UPDATE keywright_keys SET revoked_at = 0", ())
+        .unwrap();
     keys(path, &["purge", "--revoked-before", "1d"]);
     assert_eq!(keys(path, &["list", "--json"]).matches("key_").count(), 0);
     let after = investigate(&events(path, &[])[..sentences.len()], &id(&deploy));

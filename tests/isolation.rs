@@ -16,7 +16,9 @@ fn a_hash_copied_to_another_row_does_not_verify() {
         let database = Connection::open(folder.path().join("keywright.db")).unwrap();
         let copied = database
             .execute(
-                "UPDATE keys SET (hash, tag) = (SELECT hash, tag FROM keys WHERE id = ?1) WHERE id = ?2",
+                "UPDATE keywright_keys
+                 SET (hash, tag) = (SELECT hash, tag FROM keywright_keys WHERE id = ?1)
+                 WHERE id = ?2",
                 [parse(&mine).id().as_bytes(), parse(&victim).id().as_bytes()],
             )
             .unwrap();
@@ -43,7 +45,7 @@ fn a_row_moved_to_another_workspace_or_environment_does_not_verify() {
             let database = Connection::open(folder.path().join("keywright.db")).unwrap();
             assert_eq!(
                 database
-                    .execute(&format!("UPDATE keys SET {change}"), [])
+                    .execute(&format!("UPDATE keywright_keys SET {change}"), [])
                     .unwrap(),
                 1
             );
@@ -75,7 +77,7 @@ fn a_damaged_record_is_a_500_and_never_accepted() {
         let database = Connection::open(&path).unwrap();
         assert_eq!(
             database
-                .execute(&format!("UPDATE keys SET {damage}"), [])
+                .execute(&format!("UPDATE keywright_keys SET {damage}"), [])
                 .unwrap(),
             1
         );

@@ -21,7 +21,7 @@ fn purge_deletes_keys_that_were_revoked_long_ago_and_have_no_descendants() {
     let file = Connection::open(path.join("keywright.db")).unwrap();
     let age = |token: &str, revoked_at: i64| {
         let id = &id_of(token)[4..];
-        let sql = "UPDATE keys SET revoked_at = ?2 WHERE id = CAST(?1 AS BLOB)";
+        let sql = "UPDATE keywright_keys SET revoked_at = ?2 WHERE id = CAST(?1 AS BLOB)";
         assert_eq!(file.execute(sql, (id, revoked_at)), Ok(1));
     };
     // 2024-03-01T10:00:00Z in milliseconds.
@@ -75,7 +75,7 @@ fn purge_deletes_keys_that_expired_long_ago() {
     let file = Connection::open(path.join("keywright.db")).unwrap();
     let expire = |token: &str, expires_at: i64| {
         let id = &id_of(token)[4..];
-        let sql = "UPDATE keys SET expires_at = ?2 WHERE id = CAST(?1 AS BLOB)";
+        let sql = "UPDATE keywright_keys SET expires_at = ?2 WHERE id = CAST(?1 AS BLOB)";
         assert_eq!(file.execute(sql, (id, expires_at)), Ok(1));
     };
     // 2024-03-01T10:00:00Z in milliseconds.

@@ -16,7 +16,8 @@ fn replaced(folder: &Path, hash_prefix: &str) -> i64 {
     rusqlite::Connection::open(folder.join("keywright.db"))
         .unwrap()
         .query_row(
-            "SELECT count(*) FROM keys WHERE version = 2 AND hash LIKE ?1 AND hash LIKE '%keyid=p2%'",
+            "SELECT count(*) FROM keywright_keys
+             WHERE version = 2 AND hash LIKE ?1 AND hash LIKE '%keyid=p2%'",
             [format!("{hash_prefix}%")],
             |row| row.get(0),
         )

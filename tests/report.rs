@@ -35,7 +35,7 @@ fn a_report_lists_the_keys_that_deserve_attention() {
     create(&["--workspace", "other"]);
     let file = Connection::open(path.join("keywright.db")).unwrap();
     let used = |token: &str, at: i64| {
-        let sql = "UPDATE keys SET last_used_at = ?2 WHERE id = CAST(?1 AS BLOB)";
+        let sql = "UPDATE keywright_keys SET last_used_at = ?2 WHERE id = CAST(?1 AS BLOB)";
         assert_eq!(file.execute(sql, (&id_of(token)[4..], at)), Ok(1));
     };
     used(&replaced, 4_102_444_800_000);
@@ -101,12 +101,12 @@ fn a_report_of_the_command_line_covers_every_key_of_a_large_workspace() {
     let file = Connection::open(path.join("keywright.db")).unwrap();
     let copied = file
         .execute(
-            "INSERT INTO keys
+            "INSERT INTO keywright_keys
              SELECT CAST(substr(id, 1, 11) || printf('%05d', n) AS BLOB), workspace, environment,
                  owner, name, permissions, enabled, parent, successor, predecessor, rotated_by,
                  iif(n % 3 = 0, NULL, expires_at), revoked_at, last_used_at, hash, tag, version,
                  allowed_ips, attributes, metadata
-             FROM keys, (WITH RECURSIVE numbers(n) AS
+             FROM keywright_keys, (WITH RECURSIVE numbers(n) AS
                  (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 24999)
                  SELECT n FROM numbers)",
             (),

@@ -34,7 +34,7 @@ fn verify_reports_by_its_exit_code_and_repeats_no_token() {
         assert_eq!(printed, json!({"valid": false, "code": "NOT_FOUND"}));
     }
     let file = Connection::open(path.join("keywright.db")).unwrap();
-    file.execute("UPDATE keys SET expires_at = 1000", ())
+    file.execute("UPDATE keywright_keys SET expires_at = 1000", ())
         .unwrap();
     assert_eq!(
         verify(path, &token, &["--workspace", "acme"]),
@@ -46,7 +46,7 @@ fn verify_reports_by_its_exit_code_and_repeats_no_token() {
     );
 
     // Undetermined.
-    file.execute("UPDATE keys SET permissions = '!'", ())
+    file.execute("UPDATE keywright_keys SET permissions = '!'", ())
         .unwrap();
     assert_eq!(verify(path, &token, &[]), (3, String::new()));
     assert_eq!(verify(path, &token, &["--store", "sqlite:nowhere.db"]).0, 3);

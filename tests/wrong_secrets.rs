@@ -70,7 +70,7 @@ fn a_server_rejects_wrong_secrets_and_keeps_serving() {
     rusqlite::Connection::open(path.join("keywright.db"))
         .unwrap()
         .execute(
-            "UPDATE keys SET expires_at = 1 WHERE id = ?1",
+            "UPDATE keywright_keys SET expires_at = 1 WHERE id = ?1",
             [id(&expired).as_bytes()],
         )
         .unwrap();

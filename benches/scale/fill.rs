@@ -25,7 +25,7 @@ const VERIFIED: usize = 10_000;
 
 /// Inserts a new key. The columns are those of the store's schema that a new key sets.
 const INSERT: &str = "
-    INSERT INTO keys
+    INSERT INTO keywright_keys
         (id, workspace, environment, name, permissions, enabled, parent, hash, tag, version)
     VALUES (?1, ?2, 0, ?3, ?4, 1, ?5, ?6, ?7, 1)";
 

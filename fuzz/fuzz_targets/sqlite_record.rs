@@ -61,7 +61,7 @@ fuzz_target!(|bytes: &[u8]| {
 /// Creates a database whose columns accept values of every type, like a damaged file.
 fn file() -> Connection {
     let file = Connection::open_in_memory().expect("the database opens");
-    let table = format!("CREATE TABLE keys ({})", COLUMNS.join(", "));
+    let table = format!("CREATE TABLE keywright_keys ({})", COLUMNS.join(", "));
     file.execute(&table, ()).expect("the table is new");
     file
 }
@@ -73,7 +73,7 @@ fn check(file: &Connection, row: &[Cell]) {
         Cell::Value(_) => format!("?{place}"),
     });
     let insert = format!(
-        "INSERT INTO keys VALUES ({})",
+        "INSERT INTO keywright_keys VALUES ({})",
         places.collect::<Vec<_>>().join(", ")
     );
     let values = row.iter().map(|cell| match cell {
@@ -85,7 +85,7 @@ fn check(file: &Connection, row: &[Cell]) {
 
     // Read the row as a list does, whatever its id.
     let listed = {
-        let select = concat!("SELECT ", record::key_columns!(), " FROM keys");
+        let select = concat!("SELECT ", record::key_columns!(), " FROM keywright_keys");
         file.query_one(select, (), record::key)
     };
     let is_readable = |(cell, column)| CREDENTIAL.contains(&column) || is_valid((cell, column));
@@ -98,12 +98,12 @@ fn check(file: &Connection, row: &[Cell]) {
             assert!(row.iter().zip(COLUMNS).all(is_valid));
             assert_eq!(record.key.id, id);
             assert_eq!(Some(&record.key), listed.as_ref().ok());
-            file.execute("DELETE FROM keys", ())
+            file.execute("DELETE FROM keywright_keys", ())
                 .expect("the row is deleted");
             let again = NewRow::new(&record).expect("the row is written");
             again.insert(file).expect("the row is written");
             let written = file
-                .query_one("SELECT * FROM keys", (), |row| {
+                .query_one("SELECT * FROM keywright_keys", (), |row| {
                     (0..COLUMNS.len())
                         .map(|column| row.get(column))
                         .collect::<rusqlite::Result<Vec<Value>>>()

@@ -329,25 +329,27 @@ fn a_truncated_or_damaged_log_yields_a_consistent_earlier_state() {
         for (sql, expected) in [
             ("PRAGMA integrity_check", "ok"),
             (
-                "SELECT CAST(count(*) AS TEXT) FROM keys AS key
-                 WHERE successor NOT IN (SELECT id FROM keys) OR parent NOT IN (SELECT id FROM keys)
-                    OR rotated_by NOT IN (SELECT id FROM keys)",
+                "SELECT CAST(count(*) AS TEXT) FROM keywright_keys AS key
+                 WHERE successor NOT IN (SELECT id FROM keywright_keys)
+                    OR parent NOT IN (SELECT id FROM keywright_keys)
+                    OR rotated_by NOT IN (SELECT id FROM keywright_keys)",
                 "0",
             ),
             // Each key has the event that created it.
             (
-                "SELECT CAST((SELECT count(*) FROM keys) - count(*) AS TEXT) FROM events
+                "SELECT CAST((SELECT count(*) FROM keywright_keys) - count(*) AS TEXT)
+                 FROM keywright_events
                  WHERE event ->> 'type' IN ('api_key.created', 'api_key.rotated')",
                 "0",
             ),
             // Each change of a key has its event, and a cascade has one.
             (
-                "SELECT CAST((SELECT total(version - 1) FROM keys)
+                "SELECT CAST((SELECT total(version - 1) FROM keywright_keys)
                     = total(CASE event ->> 'type'
                         WHEN 'api_key.created' THEN 0
                         WHEN 'api_key.revoked' THEN event ->> 'count'
                         ELSE 1 END) AS TEXT)
-                 FROM events",
+                 FROM keywright_events",
                 "1",
             ),
         ] {

@@ -176,7 +176,7 @@ fn bug_a_failed_sync_of_the_database_lost_pages_checkpointed_before_it() {
     // began.
     let reader = scenario.machine.sqlite().unwrap();
     reader
-        .execute_batch("BEGIN; SELECT count(*) FROM keys")
+        .execute_batch("BEGIN; SELECT count(*) FROM keywright_keys")
         .unwrap();
     while log_frames(&scenario.machine) < 1100 {
         assert_eq!(scenario.write(&store), []);

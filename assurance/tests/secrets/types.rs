@@ -223,11 +223,14 @@ fn no_type_of_the_sqlite_store_prints_a_secret() {
 fn damage(path: &std::path::Path, text: &str) {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection
-        .execute("UPDATE keys SET hash = ?1", [text])
+        .execute("UPDATE keywright_keys SET hash = ?1", [text])
         .unwrap();
     // Record the change, as after any edit of a row by hand. Otherwise the cached copy is used.
     connection
-        .execute("INSERT INTO changes (id) SELECT id FROM keys", [])
+        .execute(
+            "INSERT INTO keywright_changes (id) SELECT id FROM keywright_keys",
+            [],
+        )
         .unwrap();
 }
 

@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// How long to wait for a connection of the pool, and then for a transaction.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The maximum number of attempts at a transaction that conflicts with others.
-const ATTEMPTS: u32 = 6;
+pub(crate) const ATTEMPTS: u32 = 6;
 
 /// The pool, and the statements of the store.
 #[derive(Clone, Debug)]
@@ -104,7 +104,7 @@ impl Database {
 
 /// Returns how long to wait before the next attempt: up to 4 ms after the first, and up to 64 ms
 /// after the fifth. The part of it differs between tasks, so that they do not conflict again.
-fn pause(attempt: u32) -> Duration {
+pub(crate) fn pause(attempt: u32) -> Duration {
     use std::hash::{BuildHasher as _, RandomState};
 
     let micros = 2_000_u64 << attempt.min(5);

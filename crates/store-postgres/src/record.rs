@@ -7,6 +7,7 @@ use keywright_core::{
     Workspace,
     store::{Credential, Record, StoredHash, Tag, fold_case},
 };
+use serde::Serialize;
 use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
 
 use crate::error::{Error, Result};
@@ -135,69 +136,88 @@ pub(crate) fn id_text(id: &KeyId) -> String {
     id.as_bytes().iter().copied().map(char::from).collect()
 }
 
-/// Rows to be written, one array for each column, as `unnest` takes them.
-#[derive(Default)]
-pub(crate) struct Rows {
-    pub(crate) id: Vec<String>,
-    pub(crate) workspace: Vec<String>,
-    pub(crate) test: Vec<bool>,
-    pub(crate) owner: Vec<Option<String>>,
-    pub(crate) name: Vec<String>,
-    pub(crate) folded_name: Vec<String>,
-    pub(crate) permissions: Vec<String>,
-    pub(crate) enabled: Vec<bool>,
-    pub(crate) allowed_ips: Vec<Option<String>>,
-    pub(crate) parent: Vec<Option<String>>,
-    pub(crate) successor: Vec<Option<String>>,
-    pub(crate) predecessor: Vec<Option<String>>,
-    pub(crate) rotated_by: Vec<Option<String>>,
-    pub(crate) expires_at: Vec<Option<i64>>,
-    pub(crate) revoked_at: Vec<Option<i64>>,
-    pub(crate) hash: Vec<String>,
-    pub(crate) tag: Vec<Vec<u8>>,
-    pub(crate) version: Vec<i64>,
-    pub(crate) metadata: Vec<Option<String>>,
-    pub(crate) attributes: Vec<Option<String>>,
+/// A row to be written. Absent columns are null.
+#[derive(Serialize)]
+pub(crate) struct RecordRow<'r> {
+    id: String,
+    workspace: &'r str,
+    test: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'r str>,
+    name: &'r str,
+    folded_name: String,
+    permissions: String,
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_ips: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    successor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predecessor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotated_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<i64>,
+    hash: String,
+    /// In hexadecimal, as PostgreSQL reads bytes.
+    tag: String,
+    version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<&'r str>,
 }
 
-impl Rows {
-    pub(crate) fn push(&mut self, record: &Record) -> Result<()> {
-        let Record {
-            key,
-            credential,
-            version,
-            ..
-        } = record;
-        let version = i64::try_from(*version).map_err(Error::corrupt)?;
-        self.id.push(id_text(&key.id));
-        self.workspace.push(key.workspace.to_string());
-        self.test.push(key.environment == Environment::Test);
-        self.owner.push(key.owner.as_ref().map(Owner::to_string));
-        self.name.push(key.name.to_string());
-        self.folded_name.push(fold_case(key.name.as_str()));
-        self.permissions.push(key.permissions.to_string());
-        self.enabled.push(key.enabled);
-        self.allowed_ips
-            .push(key.allowed_ips.as_ref().map(AllowedIps::to_string));
-        self.parent.push(key.parent.as_ref().map(id_text));
-        self.successor.push(key.successor.as_ref().map(id_text));
-        self.predecessor.push(key.predecessor.as_ref().map(id_text));
-        self.rotated_by.push(key.rotated_by.as_ref().map(id_text));
-        self.expires_at
-            .push(key.expires_at.map(Timestamp::as_millis));
-        self.revoked_at
-            .push(key.revoked_at.map(Timestamp::as_millis));
-        self.hash.push(credential.hash.to_string());
-        self.tag.push(credential.tag.as_bytes().to_vec());
-        self.version.push(version);
-        let metadata = key.metadata.as_ref().map(Metadata::as_json);
-        self.metadata.push(metadata.map(Into::into));
-        let attributes = key.attributes.as_ref().map(Attributes::as_json);
-        self.attributes.push(attributes.map(Into::into));
-        Ok(())
+impl<'r> RecordRow<'r> {
+    pub(crate) fn new(record: &'r Record) -> Self {
+        let key = &record.key;
+        Self {
+            id: id_text(&key.id),
+            workspace: key.workspace.as_str(),
+            test: key.environment == Environment::Test,
+            owner: key.owner.as_ref().map(Owner::as_str),
+            name: key.name.as_str(),
+            folded_name: fold_case(key.name.as_str()),
+            permissions: key.permissions.to_string(),
+            enabled: key.enabled,
+            allowed_ips: key.allowed_ips.as_ref().map(AllowedIps::to_string),
+            parent: key.parent.as_ref().map(id_text),
+            successor: key.successor.as_ref().map(id_text),
+            predecessor: key.predecessor.as_ref().map(id_text),
+            rotated_by: key.rotated_by.as_ref().map(id_text),
+            expires_at: key.expires_at.map(Timestamp::as_millis),
+            revoked_at: key.revoked_at.map(Timestamp::as_millis),
+            hash: record.credential.hash.to_string(),
+            tag: format!("\\x{}", hex(record.credential.tag.as_bytes())),
+            version: record.version,
+            metadata: key.metadata.as_ref().map(Metadata::as_json),
+            attributes: key.attributes.as_ref().map(Attributes::as_json),
+        }
     }
+}
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.id.is_empty()
-    }
+/// Returns rows as an expression of the type `json`, to be part of a statement. It contains the
+/// text of callers only in hexadecimal, so none of it can end the literal.
+pub(crate) fn json_literal(rows: &impl Serialize) -> Result<String> {
+    let json = serde_json::to_vec(rows).map_err(Error::corrupt)?;
+    Ok(format!(
+        "convert_from(decode('{}', 'hex'), 'UTF8')::json",
+        hex(&json)
+    ))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied();
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .flatten()
+        .collect()
 }

@@ -17,6 +17,24 @@ use crate::{
 const PREPARE_CHANGE: &str = "SET LOCAL synchronous_commit = on; \
      SELECT 1 / (value = '{version}')::int FROM {schema}.settings WHERE name = 'version'";
 
+/// Limits the wait for a row that another transaction has locked, so that the transaction ends on the
+/// server before the store stops waiting for it. Removes the time limit of statements, which would
+/// end the wait of a commit for a standby, and the commit would succeed without it.
+const LIMIT_WAITS: &str = "SET LOCAL lock_timeout = '8s'; SET LOCAL statement_timeout = 0";
+
+const INSERT_KEYS: &str = "INSERT INTO {schema}.keys (id, workspace, test, owner, name, \
+     folded_name, permissions, enabled, allowed_ips, parent, successor, predecessor, rotated_by, \
+     expires_at, revoked_at, hash, tag, version, metadata, attributes) \
+     SELECT * FROM json_to_recordset({rows}) AS n (id text, workspace text, test boolean, \
+     owner text, name text, folded_name text, permissions text, enabled boolean, \
+     allowed_ips text, parent text, successor text, predecessor text, rotated_by text, \
+     expires_at bigint, revoked_at bigint, hash text, tag bytea, version bigint, metadata text, \
+     attributes text)";
+
+const INSERT_EVENTS: &str = "INSERT INTO {schema}.events (id, workspace, test, owner, key, event) \
+     SELECT e.* FROM json_to_recordset({events}) AS e (id text, workspace text, test boolean, \
+     owner text, key text, event text)";
+
 /// The statements that contain no text of a caller.
 ///
 /// Each is sent as an unnamed statement inside a transaction, because a pooler such as PgBouncer
@@ -30,12 +48,19 @@ pub(crate) struct Statements {
     pub(crate) prepare_change: SqlStr,
     /// A prefix: the ids follow as an array.
     pub(crate) find: String,
-    pub(crate) lock_for_change: SqlStr,
-    pub(crate) lock_for_share: SqlStr,
-    pub(crate) insert_keys: SqlStr,
-    pub(crate) update_keys: SqlStr,
-    pub(crate) insert_events: SqlStr,
-    pub(crate) insert_changes: SqlStr,
+    /// With `{ids}` for the ids, as an array.
+    pub(crate) lock_for_change: String,
+    /// With `{ids}`.
+    pub(crate) lock_for_share: String,
+    /// With `{rows}` for the rows, as JSON.
+    pub(crate) insert_keys: String,
+    /// With `{rows}` and `{events}`. Inserts the keys whose ids are not in use, and the events of
+    /// these keys. Returns their ids.
+    pub(crate) insert_new_keys: String,
+    /// With `{rows}`. Also appends to the feed.
+    pub(crate) update_keys: String,
+    /// With `{events}`.
+    pub(crate) insert_events: String,
     pub(crate) descendants: SqlStr,
     pub(crate) touch: SqlStr,
 }
@@ -50,44 +75,45 @@ impl Statements {
         Self {
             begin_read: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".into_sql_str(),
             begin_write: sql(&format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {PREPARE_CHANGE}"
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {LIMIT_WAITS}; {PREPARE_CHANGE}"
             )),
             prepare_change: sql(PREPARE_CHANGE),
-            find: text("SELECT {columns} FROM {schema}.keys WHERE id = ANY "),
-            // In the order of the ids, so that two transactions do not wait for each other.
-            lock_for_change: sql("SELECT {columns} FROM {schema}.keys WHERE id = ANY($1) \
-                 ORDER BY id FOR NO KEY UPDATE"),
-            lock_for_share: sql("SELECT {columns} FROM {schema}.keys WHERE id = ANY($1) \
-                 ORDER BY id FOR SHARE"),
-            insert_keys: sql(
-                "INSERT INTO {schema}.keys (id, workspace, test, owner, name, \
-                 folded_name, permissions, enabled, allowed_ips, parent, successor, predecessor, \
-                 rotated_by, expires_at, revoked_at, hash, tag, version, metadata, attributes) \
-                 SELECT * FROM unnest($1::text[], $2::text[], $3::bool[], $4::text[], $5::text[], \
-                 $6::text[], $7::text[], $8::bool[], $9::text[], $10::text[], $11::text[], \
-                 $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::text[], \
-                 $17::bytea[], $18::bigint[], $19::text[], $20::text[])",
+            find: text(
+                "SELECT recovery, synchronous, {columns} FROM \
+                 (SELECT pg_is_in_recovery() AS recovery, \
+                 current_setting('synchronous_standby_names') <> '' AS synchronous) AS server \
+                 LEFT JOIN {schema}.keys ON id = ANY ",
             ),
-            update_keys: sql("UPDATE {schema}.keys AS k SET name = n.name, \
+            // In the order of the ids, so that two transactions do not wait for each other.
+            lock_for_change: text(
+                "SELECT {columns} FROM {schema}.keys WHERE id = ANY('{{ids}}') \
+                 ORDER BY id FOR NO KEY UPDATE",
+            ),
+            lock_for_share: text(
+                "SELECT {columns} FROM {schema}.keys WHERE id = ANY('{{ids}}') \
+                 ORDER BY id FOR SHARE",
+            ),
+            insert_keys: text(INSERT_KEYS),
+            insert_new_keys: text(&format!(
+                "WITH inserted AS ({INSERT_KEYS} ON CONFLICT (id) DO NOTHING RETURNING id), \
+                 appended AS ({INSERT_EVENTS} JOIN inserted ON inserted.id = e.key) \
+                 SELECT id FROM inserted"
+            )),
+            update_keys: text(
+                "WITH updated AS (UPDATE {schema}.keys AS k SET name = n.name, \
                  folded_name = n.folded_name, permissions = n.permissions, enabled = n.enabled, \
                  allowed_ips = n.allowed_ips, successor = n.successor, \
                  expires_at = n.expires_at, revoked_at = n.revoked_at, hash = n.hash, \
                  tag = n.tag, version = n.version, metadata = n.metadata, \
                  attributes = n.attributes \
-                 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], \
-                 $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::bytea[], \
-                 $12::bigint[], $13::text[], $14::text[]) \
-                 AS n (id, name, folded_name, permissions, enabled, allowed_ips, successor, \
-                 expires_at, revoked_at, hash, tag, version, metadata, attributes) \
-                 WHERE k.id = n.id"),
-            insert_events: sql(
-                "INSERT INTO {schema}.events (id, workspace, test, owner, key, \
-                 event) SELECT * FROM unnest($1::text[], $2::text[], $3::bool[], $4::text[], \
-                 $5::text[], $6::text[])",
+                 FROM json_to_recordset({rows}) AS n (id text, name text, folded_name text, \
+                 permissions text, enabled boolean, allowed_ips text, successor text, \
+                 expires_at bigint, revoked_at bigint, hash text, tag bytea, version bigint, \
+                 metadata text, attributes text) \
+                 WHERE k.id = n.id RETURNING k.id) \
+                 INSERT INTO {schema}.changes (id) SELECT id FROM updated",
             ),
-            insert_changes: sql(
-                "INSERT INTO {schema}.changes (id) SELECT * FROM unnest($1::text[])",
-            ),
+            insert_events: text(INSERT_EVENTS),
             // One level of a cascade. A single recursive query would miss children that other
             // transactions insert meanwhile.
             descendants: sql(

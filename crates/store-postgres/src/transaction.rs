@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use keywright_core::{Environment, Event, EventId, KeyId, Owner, Revocation, Timestamp, Workspace};
-use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use keywright_core::{
+    Environment, Event, EventId, KeyId, Owner, Revocation, Timestamp, Workspace,
+    store::StoreErrorKind,
+};
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, PgConnection, Row as _, postgres::PgRow};
 
 use crate::{
     change::{Change, Changed, Locked},
     error::{Error, Result},
-    record::{self, Rows, id_text},
+    record::{self, RecordRow, id_text, json_literal},
     statements::Statements,
 };
 
@@ -27,28 +31,82 @@ pub(crate) async fn prepare(connection: &mut PgConnection, statements: &Statemen
     Ok(())
 }
 
-/// Makes changes inside a transaction. Each of them succeeds or fails alone. An error of the whole
-/// transaction is returned as `Err`.
+/// Makes changes in a transaction, in as few messages as possible: one if all changes insert keys
+/// without a parent, otherwise one that locks rows and one that writes them. Each change succeeds
+/// or fails alone.
+///
+/// If this returns an error or is cancelled, the transaction may be open or failed.
+pub(crate) async fn commit(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    changes: &[Recorded],
+) -> Result<Vec<Result<Changed>>> {
+    let mut sql = format!("{}; ", statements.begin_write.as_str());
+    if changes
+        .iter()
+        .all(|recorded| recorded.change.is_independent())
+    {
+        return commit_new(connection, statements, changes, sql).await;
+    }
+    sql.push_str(&lock_sql(statements, changes));
+    let (mut locked, mut sql) = (lock(connection, sql).await?, String::new());
+    let results = locked.apply_all(changes);
+    write_sql(&mut sql, statements, &locked)?;
+    sql.push_str("COMMIT");
+    execute(connection, sql).await?;
+    Ok(results)
+}
+
+/// Inserts keys that depend on no other record. A key whose id is in use is not inserted.
+async fn commit_new(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    changes: &[Recorded],
+    mut sql: String,
+) -> Result<Vec<Result<Changed>>> {
+    let mut locked = Locked::default();
+    let mut results = locked.apply_all(changes);
+    let rows: Vec<_> = locked
+        .written(&locked.inserted)
+        .map(RecordRow::new)
+        .collect();
+    let insert = statements
+        .insert_new_keys
+        .replace("{rows}", &json_literal(&rows)?)
+        .replace("{events}", &json_literal(&event_rows(&locked.events)?)?);
+    sql.push_str(&insert);
+    sql.push_str("; COMMIT");
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql))
+        .fetch_all(connection)
+        .await?;
+    let inserted: BTreeSet<KeyId> = with_id(&rows).map(record::id).collect::<Result<_>>()?;
+    for (recorded, result) in changes.iter().zip(&mut results) {
+        if !recorded
+            .change
+            .changed_ids()
+            .all(|id| inserted.contains(&id))
+        {
+            *result = Err(StoreErrorKind::AlreadyExists.into());
+        }
+    }
+    Ok(results)
+}
+
+/// Makes changes inside a transaction of the host. Each of them succeeds or fails alone. An error
+/// of the whole transaction is returned as `Err`.
 pub(crate) async fn apply(
     connection: &mut PgConnection,
     statements: &Statements,
     changes: &[Recorded],
 ) -> Result<Vec<Result<Changed>>> {
-    let mut locked = lock(connection, statements, changes).await?;
-    let results = changes
-        .iter()
-        .map(|recorded| locked.apply(&recorded.change, recorded.event.as_ref()))
-        .collect();
+    let mut locked = lock(connection, lock_sql(statements, changes)).await?;
+    let results = locked.apply_all(changes);
     write(connection, statements, &locked).await?;
     Ok(results)
 }
 
-/// Locks the rows of the records that the changes read, and reads them.
-async fn lock(
-    connection: &mut PgConnection,
-    statements: &Statements,
-    changes: &[Recorded],
-) -> Result<Locked> {
+/// Returns the statements that lock the rows of the records that the changes read, and read them.
+fn lock_sql(statements: &Statements, changes: &[Recorded]) -> String {
     let changed: BTreeSet<KeyId> = changes
         .iter()
         .flat_map(|recorded| recorded.change.changed_ids())
@@ -58,29 +116,35 @@ async fn lock(
         .filter_map(|recorded| recorded.change.admitting_id())
         .filter(|id| !changed.contains(id))
         .collect();
-    let mut locked = Locked::default();
-    for (ids, sql) in [
+    let mut sql = String::new();
+    for (ids, lock) in [
         (changed, &statements.lock_for_change),
         (admitting, &statements.lock_for_share),
     ] {
         if !ids.is_empty() {
+            // An id has only letters and digits.
             let ids: Vec<String> = ids.iter().map(id_text).collect();
-            let rows = sqlx::query(sql.clone())
-                .bind(ids)
-                .persistent(false)
-                .fetch_all(&mut *connection)
-                .await?;
-            add_rows(&mut locked, &rows)?;
+            sql.push_str(&lock.replace("{ids}", &ids.join(",")));
+            sql.push_str("; ");
         }
+    }
+    sql
+}
+
+async fn lock(connection: &mut PgConnection, sql: String) -> Result<Locked> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql))
+        .fetch_all(connection)
+        .await?;
+    let mut locked = Locked::default();
+    for row in with_id(&rows) {
+        locked.add(record::id(row)?, record::record(row));
     }
     Ok(locked)
 }
 
-fn add_rows(locked: &mut Locked, rows: &[PgRow]) -> Result<()> {
-    for row in rows {
-        locked.add(record::id(row)?, record::record(row));
-    }
-    Ok(())
+/// Returns the rows without that of the check of the version, which has no id.
+fn with_id(rows: &[PgRow]) -> impl Iterator<Item = &PgRow> {
+    rows.iter().filter(|row| row.try_column("id").is_ok())
 }
 
 /// Writes the rows, the events, and the entries of the feed.
@@ -89,114 +153,67 @@ async fn write(
     statements: &Statements,
     locked: &Locked,
 ) -> Result<()> {
-    let mut inserted = Rows::default();
-    for record in locked.written(&locked.inserted) {
-        inserted.push(record)?;
-    }
-    if !inserted.is_empty() {
-        insert(connection, statements, inserted).await?;
-    }
-    // A key that this transaction has inserted and changed is already written as it is now.
-    let changed: BTreeSet<KeyId> = &locked.changed - &locked.inserted;
-    let mut updated = Rows::default();
-    for record in locked.written(&changed) {
-        updated.push(record)?;
-    }
-    if !updated.is_empty() {
-        let ids = updated.id.clone();
-        update(connection, statements, updated).await?;
-        sqlx::query(statements.insert_changes.clone())
-            .bind(ids)
-            .persistent(false)
-            .execute(&mut *connection)
-            .await?;
-    }
-    append_events(connection, statements, &locked.events).await
-}
-
-async fn insert(connection: &mut PgConnection, statements: &Statements, rows: Rows) -> Result<()> {
-    sqlx::query(statements.insert_keys.clone())
-        .bind(rows.id)
-        .bind(rows.workspace)
-        .bind(rows.test)
-        .bind(rows.owner)
-        .bind(rows.name)
-        .bind(rows.folded_name)
-        .bind(rows.permissions)
-        .bind(rows.enabled)
-        .bind(rows.allowed_ips)
-        .bind(rows.parent)
-        .bind(rows.successor)
-        .bind(rows.predecessor)
-        .bind(rows.rotated_by)
-        .bind(rows.expires_at)
-        .bind(rows.revoked_at)
-        .bind(rows.hash)
-        .bind(rows.tag)
-        .bind(rows.version)
-        .bind(rows.metadata)
-        .bind(rows.attributes)
-        .persistent(false)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-async fn update(connection: &mut PgConnection, statements: &Statements, rows: Rows) -> Result<()> {
-    sqlx::query(statements.update_keys.clone())
-        .bind(rows.id)
-        .bind(rows.name)
-        .bind(rows.folded_name)
-        .bind(rows.permissions)
-        .bind(rows.enabled)
-        .bind(rows.allowed_ips)
-        .bind(rows.successor)
-        .bind(rows.expires_at)
-        .bind(rows.revoked_at)
-        .bind(rows.hash)
-        .bind(rows.tag)
-        .bind(rows.version)
-        .bind(rows.metadata)
-        .bind(rows.attributes)
-        .persistent(false)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-async fn append_events(
-    connection: &mut PgConnection,
-    statements: &Statements,
-    events: &[Event],
-) -> Result<()> {
-    if events.is_empty() {
+    let mut sql = String::new();
+    write_sql(&mut sql, statements, locked)?;
+    if sql.is_empty() {
         return Ok(());
     }
-    let texts: Vec<String> = events
-        .iter()
-        .map(serde_json::to_string)
-        .collect::<Result<_, _>>()
-        .map_err(Error::corrupt)?;
-    let column = |read: fn(&Event) -> String| events.iter().map(read).collect::<Vec<_>>();
-    let owners: Vec<Option<String>> = events
-        .iter()
-        .map(|event| event.owner.as_ref().map(Owner::to_string))
-        .collect();
-    let test: Vec<bool> = events
-        .iter()
-        .map(|event| event.environment == Environment::Test)
-        .collect();
-    sqlx::query(statements.insert_events.clone())
-        .bind(column(|event| event_id_text(&event.id)))
-        .bind(column(|event| event.workspace.to_string()))
-        .bind(test)
-        .bind(owners)
-        .bind(column(|event| id_text(&event.key)))
-        .bind(texts)
-        .persistent(false)
+    execute(connection, sql).await
+}
+
+/// Appends the statements that write the rows, the events, and the entries of the feed.
+fn write_sql(sql: &mut String, statements: &Statements, locked: &Locked) -> Result<()> {
+    // A key that this transaction has inserted and changed is already inserted as it is now.
+    let changed: BTreeSet<KeyId> = &locked.changed - &locked.inserted;
+    for (ids, statement) in [
+        (&locked.inserted, &statements.insert_keys),
+        (&changed, &statements.update_keys),
+    ] {
+        let rows: Vec<_> = locked.written(ids).map(RecordRow::new).collect();
+        if !rows.is_empty() {
+            sql.push_str(&statement.replace("{rows}", &json_literal(&rows)?));
+            sql.push_str("; ");
+        }
+    }
+    if !locked.events.is_empty() {
+        let rows = json_literal(&event_rows(&locked.events)?)?;
+        sql.push_str(&statements.insert_events.replace("{events}", &rows));
+        sql.push_str("; ");
+    }
+    Ok(())
+}
+
+async fn execute(connection: &mut PgConnection, sql: String) -> Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(sql))
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// A row of an event.
+#[derive(Serialize)]
+struct EventRow<'e> {
+    id: String,
+    workspace: &'e str,
+    test: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'e str>,
+    key: String,
+    event: String,
+}
+
+fn event_rows(events: &[Event]) -> Result<Vec<EventRow<'_>>> {
+    let rows = events.iter().map(|event| {
+        Ok(EventRow {
+            id: event_id_text(&event.id),
+            workspace: event.workspace.as_str(),
+            test: event.environment == Environment::Test,
+            owner: event.owner.as_ref().map(Owner::as_str),
+            key: id_text(&event.key),
+            event: serde_json::to_string(event).map_err(Error::corrupt)?,
+        })
+    });
+    rows.collect()
 }
 
 /// A revocation of a key and all its descendants.
@@ -221,12 +238,15 @@ impl Cascade {
         statements: &Statements,
     ) -> Result<(Revocation, BTreeSet<KeyId>)> {
         let mut locked = Locked::default();
-        let rows = sqlx::query(statements.lock_for_change.clone())
-            .bind(vec![id_text(&self.root)])
-            .persistent(false)
+        let lock = statements
+            .lock_for_change
+            .replace("{ids}", &id_text(&self.root));
+        let rows = sqlx::raw_sql(AssertSqlSafe(lock))
             .fetch_all(&mut *connection)
             .await?;
-        add_rows(&mut locked, &rows)?;
+        for row in &rows {
+            locked.add(record::id(row)?, record::record(row));
+        }
         let first = locked.revoke(&self.workspace, &self.root, self.now)?;
         let mut seen = BTreeSet::from([self.root]);
         let mut level = rows;

@@ -104,7 +104,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let opened = open::open(&folder.path().join("keys.db"), Sharing::Shared).unwrap();
         let fill = "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 5000)
-            INSERT INTO settings SELECT i, hex(zeroblob(100)) FROM n";
+            INSERT INTO keywright_settings SELECT i, hex(zeroblob(100)) FROM n";
         opened.writer.execute(fill, ()).unwrap();
         let copy = |name: &str, is_aborted: fn() -> bool| {
             vacuum_into(&opened.path, &folder.path().join(name), is_aborted)

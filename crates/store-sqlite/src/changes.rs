@@ -1,4 +1,4 @@
-//! The table `changes`, which lists changed records for other handles and processes.
+//! The table `keywright_changes`, which lists changed records for other handles and processes.
 
 use keywright_core::{KeyId, store::Lease};
 use rusqlite::Connection;
@@ -9,13 +9,15 @@ use crate::{error::Result, record};
 /// as changed.
 const CAPACITY: i64 = 4096;
 
-const APPEND: &str = "INSERT INTO changes (id) VALUES (?1)";
+const APPEND: &str = "INSERT INTO keywright_changes (id) VALUES (?1)";
 
-const PRUNE: &str = "DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?1";
+const PRUNE: &str = "
+    DELETE FROM keywright_changes
+    WHERE seq <= (SELECT max(seq) FROM keywright_changes) - ?1";
 
-const LATEST: &str = "SELECT ifnull(max(seq), 0) FROM changes";
+const LATEST: &str = "SELECT ifnull(max(seq), 0) FROM keywright_changes";
 
-const SINCE: &str = "SELECT seq, id FROM changes WHERE seq > ?1 ORDER BY seq";
+const SINCE: &str = "SELECT seq, id FROM keywright_changes WHERE seq > ?1 ORDER BY seq";
 
 /// Appends an entry for a record, in the transaction that changes it.
 pub(crate) fn append(connection: &Connection, id: &KeyId) -> Result<()> {
@@ -118,7 +120,9 @@ mod tests {
         }
         prune(&connection).unwrap();
         let kept: i64 = connection
-            .query_one("SELECT count(*) FROM changes", (), |row| row.get(0))
+            .query_one("SELECT count(*) FROM keywright_changes", (), |row| {
+                row.get(0)
+            })
             .unwrap();
         assert_eq!(kept, CAPACITY);
         assert_eq!(since(&connection, 5_000 - CAPACITY - 1).0, Changed::Any);
@@ -136,8 +140,8 @@ mod tests {
             append(&connection, &sample::id(number)).unwrap();
         }
         for damage in [
-            "UPDATE changes SET id = x'00' WHERE seq = 2",
-            "DELETE FROM changes WHERE seq = 2",
+            "UPDATE keywright_changes SET id = x'00' WHERE seq = 2",
+            "DELETE FROM keywright_changes WHERE seq = 2",
         ] {
             connection.execute(damage, ()).unwrap();
             assert_eq!(since(&connection, 0), (Changed::Any, 3), "{damage}");

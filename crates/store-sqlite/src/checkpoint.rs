@@ -281,7 +281,7 @@ mod tests {
 
         /// Writes this many MiB, one in each transaction, and returns the largest size of the log.
         fn write(&mut self, count: u32) -> u64 {
-            let insert = "INSERT OR REPLACE INTO settings
+            let insert = "INSERT OR REPLACE INTO keywright_settings
                 VALUES ('large', replace(hex(zeroblob(524288)), '0', char(97 + ?1 % 26)))";
             let mut largest = 0;
             for number in 0..count {
@@ -303,7 +303,7 @@ mod tests {
         while !done.load(Ordering::Relaxed) {
             let _inside = gate.enter();
             reader
-                .execute_batch("BEGIN; SELECT count(*) FROM keys")
+                .execute_batch("BEGIN; SELECT count(*) FROM keywright_keys")
                 .unwrap();
             started.store(true, Ordering::Relaxed);
             while !gate.is_closed() && !done.load(Ordering::Relaxed) {
@@ -364,7 +364,7 @@ mod tests {
         let mut fixture = Fixture::new(Limits::default());
         let other = Connection::open(&fixture.path).unwrap();
         other
-            .execute_batch("BEGIN; SELECT count(*) FROM keys")
+            .execute_batch("BEGIN; SELECT count(*) FROM keywright_keys")
             .unwrap();
         assert!(fixture.write(24) > 20 * MIB);
         other.execute_batch("COMMIT").unwrap();

@@ -46,7 +46,7 @@
 //!   verifier over another handle or process: revocations, rotations and updates, such as a pause
 //!   or fewer permissions. A thread polls the file every 25 ms. With [`Sharing`] you can choose to
 //!   read the record on each verification, or to allow no other handle. If you change a row by
-//!   hand, insert its id into the table `changes`.
+//!   hand, insert its id into the table `keywright_changes`.
 //! * **Safe against lost files.** If the file, its `-wal` or its `-shm` is removed or replaced,
 //!   every operation fails with `Unavailable`, and within 100 ms so does every verification: SQLite
 //!   would continue with a file that no one else can open. A file that is missing or empty becomes
@@ -86,6 +86,7 @@ mod record;
 mod savepoint;
 mod schema;
 mod store;
+mod transfer;
 mod worker;
 mod writer;
 

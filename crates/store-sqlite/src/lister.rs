@@ -182,7 +182,7 @@ mod tests {
         let Opened { path, .. } = open::open(&path, Sharing::Shared).unwrap();
         let reader = connection::open_reader(&path).unwrap();
         let _: i64 = reader
-            .query_one("SELECT count(*) FROM keys", (), |row| row.get(0))
+            .query_one("SELECT count(*) FROM keywright_keys", (), |row| row.get(0))
             .unwrap();
         let files = FileIdentity::of(path).unwrap();
         let lister = Lister::start(reader, files, Arc::default()).unwrap();

@@ -117,7 +117,7 @@ fn begin<'a>(
             found: version,
             supported: schema::VERSION,
         }),
-        Identity::Foreign => Err(OpenError::Foreign { path: path.into() }),
+        Identity::Foreign { .. } => Err(OpenError::Foreign { path: path.into() }),
     }
 }
 

@@ -72,7 +72,7 @@ struct Polling {
 struct Seen {
     /// SQLite's `data_version`, which changes with each commit of another connection.
     data_version: i64,
-    /// The number of the latest entry of the table `changes`.
+    /// The number of the latest entry of the table `keywright_changes`.
     latest_change: i64,
 }
 

@@ -1,4 +1,4 @@
-//! Records as rows of the table `keys`.
+//! Records as rows of the table `keywright_keys`.
 
 use std::error::Error;
 
@@ -22,15 +22,30 @@ pub(crate) use key_columns;
 const SELECT: &str = concat!(
     "SELECT ",
     key_columns!(),
-    ", hash, tag, version FROM keys WHERE id = ?1"
+    ", hash, tag, version FROM keywright_keys WHERE id = ?1"
 );
 
-const INSERT: &str = concat!(
-    "INSERT INTO keys (",
+const PAGE: &str = concat!(
+    "SELECT ",
     key_columns!(),
-    ", hash, tag, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
-     ?15, ?16, ?17, ?18, ?19, ?20)"
+    ", hash, tag, version FROM keywright_keys INDEXED BY keywright_keys_live \
+     WHERE workspace = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
 );
+
+macro_rules! into_keys {
+    () => {
+        concat!(
+            " INTO keywright_keys (",
+            key_columns!(),
+            ", hash, tag, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
+             ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
+        )
+    };
+}
+
+const INSERT: &str = concat!("INSERT", into_keys!());
+
+const REPLACE: &str = concat!("REPLACE", into_keys!());
 
 /// Returns the record with this id, even if its key is revoked.
 pub(crate) fn find(connection: &Connection, id: &KeyId) -> rusqlite::Result<Option<Record>> {
@@ -39,10 +54,36 @@ pub(crate) fn find(connection: &Connection, id: &KeyId) -> rusqlite::Result<Opti
     rows.next()?.map(record).transpose()
 }
 
+/// Returns up to `limit` records of a workspace after an id, in the order of their ids.
+///
+/// # Errors
+///
+/// The error of a row names its id.
+pub(crate) fn page(
+    connection: &Connection,
+    workspace: &Workspace,
+    after: Option<&KeyId>,
+    limit: u32,
+) -> Result<Vec<Record>, crate::error::Error> {
+    let after = after.map_or(&[][..], |id| id.as_bytes());
+    let mut select = connection.prepare_cached(PAGE)?;
+    let mut rows = select.query(params![workspace.as_str(), after, limit])?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id = cell(row, 0, id)?;
+        let record = record(row).map_err(|source| crate::error::Error::Row {
+            id: id.to_string(),
+            source,
+        })?;
+        records.push(record);
+    }
+    Ok(records)
+}
+
 /// Whether the table has no row.
 pub(crate) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM keys)")?
+        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM keywright_keys)")?
         .query_one((), |row| row.get(0))
 }
 
@@ -188,8 +229,17 @@ impl NewRow {
     }
 
     pub(crate) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
+        self.write(connection, INSERT)
+    }
+
+    /// Inserts the row, or replaces the one with the same id.
+    pub(crate) fn replace(&self, connection: &Connection) -> rusqlite::Result<()> {
+        self.write(connection, REPLACE)
+    }
+
+    fn write(&self, connection: &Connection, sql: &str) -> rusqlite::Result<()> {
         let key = &self.key;
-        connection.prepare_cached(INSERT)?.execute(params![
+        connection.prepare_cached(sql)?.execute(params![
             key.id.as_bytes(),
             key.workspace.as_str(),
             environment_number(key.environment),

@@ -1,14 +1,10 @@
 //! The schema of the file, its versions, and its migrations.
 
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, OptionalExtension, Result, types::Type};
 
-/// The application id in the header of the file, `KWRG`. It marks the file as a store of this
-/// crate.
-const APPLICATION_ID: i64 = 0x4b57_5247;
-
-/// The migrations. The first `n` of them turn an empty file into one of version `n`. A released
-/// migration never changes.
-const MIGRATIONS: [&str; 2] = [V1, V2];
+/// The migrations. The first `n` of them create the tables of version `n`. A released migration
+/// never changes.
+const MIGRATIONS: [&str; 1] = [V1];
 
 /// The newest version that this program supports.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -22,8 +18,11 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 ///
 /// An event is its JSON and the columns of the lists of events. A change inserts an entry into each
 /// index, so those for owners and for `test` callers are partial.
+///
+/// The table of changes lists the ids of changed records, in the order of their changes. The newest
+/// entry is never deleted, so that no number is used twice.
 const V1: &str = "
-    CREATE TABLE keys (
+    CREATE TABLE keywright_keys (
         id BLOB NOT NULL PRIMARY KEY,
         workspace TEXT NOT NULL,
         environment INTEGER NOT NULL,
@@ -46,18 +45,18 @@ const V1: &str = "
         metadata TEXT
     ) STRICT, WITHOUT ROWID;
 
-    CREATE INDEX keys_live ON keys (workspace, id, revoked_at, expires_at, enabled);
-    CREATE INDEX keys_test ON keys (workspace, id, revoked_at, expires_at, enabled, environment)
+    CREATE INDEX keywright_keys_live ON keywright_keys (workspace, id, revoked_at, expires_at, enabled);
+    CREATE INDEX keywright_keys_test ON keywright_keys (workspace, id, revoked_at, expires_at, enabled, environment)
         WHERE environment = 1;
-    CREATE INDEX keys_owner ON keys (workspace, owner, id, revoked_at, expires_at, enabled)
+    CREATE INDEX keywright_keys_owner ON keywright_keys (workspace, owner, id, revoked_at, expires_at, enabled)
         WHERE owner IS NOT NULL;
-    CREATE INDEX keys_owner_test
-        ON keys (workspace, owner, id, revoked_at, expires_at, enabled, environment)
+    CREATE INDEX keywright_keys_owner_test
+        ON keywright_keys (workspace, owner, id, revoked_at, expires_at, enabled, environment)
         WHERE owner IS NOT NULL AND environment = 1;
-    CREATE INDEX keys_parent ON keys (parent) WHERE parent IS NOT NULL;
-    CREATE INDEX keys_rotated_by ON keys (rotated_by) WHERE rotated_by IS NOT NULL;
+    CREATE INDEX keywright_keys_parent ON keywright_keys (parent) WHERE parent IS NOT NULL;
+    CREATE INDEX keywright_keys_rotated_by ON keywright_keys (rotated_by) WHERE rotated_by IS NOT NULL;
 
-    CREATE TABLE events (
+    CREATE TABLE keywright_events (
         id BLOB NOT NULL PRIMARY KEY,
         workspace TEXT NOT NULL,
         environment INTEGER NOT NULL,
@@ -66,66 +65,98 @@ const V1: &str = "
         event TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
 
-    CREATE INDEX events_workspace ON events (workspace, id);
-    CREATE INDEX events_key ON events (key, id);
-    CREATE INDEX events_test ON events (workspace, id) WHERE environment = 1;
-    CREATE INDEX events_owner ON events (workspace, owner, id) WHERE owner IS NOT NULL;
-    CREATE INDEX events_owner_test ON events (workspace, owner, id)
+    CREATE INDEX keywright_events_workspace ON keywright_events (workspace, id);
+    CREATE INDEX keywright_events_key ON keywright_events (key, id);
+    CREATE INDEX keywright_events_test ON keywright_events (workspace, id) WHERE environment = 1;
+    CREATE INDEX keywright_events_owner ON keywright_events (workspace, owner, id) WHERE owner IS NOT NULL;
+    CREATE INDEX keywright_events_owner_test ON keywright_events (workspace, owner, id)
         WHERE owner IS NOT NULL AND environment = 1;
 
-    CREATE TABLE reservations (
+    CREATE TABLE keywright_reservations (
         key BLOB NOT NULL PRIMARY KEY,
         fingerprint BLOB NOT NULL,
         id BLOB NOT NULL,
         until INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 
-    CREATE INDEX reservations_until ON reservations (until);
+    CREATE INDEX keywright_reservations_until ON keywright_reservations (until);
 
-    CREATE TABLE settings (
+    CREATE TABLE keywright_settings (
         name TEXT NOT NULL PRIMARY KEY,
         value TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
-";
 
-/// The ids of changed records, in the order of their changes. The newest entry is never deleted, so
-/// that no number is used twice.
-const V2: &str = "
-    CREATE TABLE changes (
+    CREATE TABLE keywright_changes (
         seq INTEGER NOT NULL PRIMARY KEY,
         id BLOB NOT NULL
     ) STRICT;
 ";
 
+/// The version of the schema is a row of the settings: the header of the file belongs to the host.
+const VERSION_OF: &str = "SELECT value FROM keywright_settings WHERE name = 'schema_version'";
+
+const SET_VERSION: &str = "
+    INSERT INTO keywright_settings (name, value) VALUES ('schema_version', ?1)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+
+/// Counts the columns of the settings, so that a table of another program is not read as ours.
+const SETTINGS_COLUMNS: &str = "
+    SELECT count(*) FROM pragma_table_info('keywright_settings') WHERE name IN ('name', 'value')";
+
+/// Counts all objects, and those with a name that the store may need. Names ignore case.
+const OBJECTS: &str = r"
+    SELECT count(*), count(*) FILTER (WHERE name LIKE 'keywright\_%' ESCAPE '\')
+    FROM sqlite_schema";
+
 /// Which program a file belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Identity {
-    /// The file is empty.
+    /// The file has no table, and no program has marked its header.
     Empty,
-    /// The file is a store, and its schema has this version.
+    /// The file has a store, and its schema has this version. It may have other tables.
     Store { version: i64 },
     /// The file belongs to another program.
-    Foreign,
+    Foreign {
+        /// Whether it has tables.
+        has_schema: bool,
+        /// Whether it has tables with the names of a store.
+        takes_names: bool,
+    },
 }
 
 /// Identifies the file. The caller holds a transaction, so that all values come from one state.
 pub(crate) fn identify(connection: &Connection) -> Result<Identity> {
-    let application_id: i64 = connection.pragma_query_one(None, "application_id")?;
-    let version = version(connection)?;
-    let objects: i64 =
-        connection.query_one("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
-    Ok(match (application_id, version, objects) {
-        (APPLICATION_ID, version, _) => Identity::Store { version },
-        (0, 0, 0) => Identity::Empty,
-        _ => Identity::Foreign,
+    let columns: i64 = connection.query_one(SETTINGS_COLUMNS, (), |row| row.get(0))?;
+    if columns == 2
+        && let Some(version) = version(connection).optional()?
+    {
+        return Ok(Identity::Store {
+            version: version.abs(),
+        });
+    }
+    let (objects, named): (i64, i64) =
+        connection.query_one(OBJECTS, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let header =
+        |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let is_marked = header("application_id")? != 0 || header("user_version")? != 0;
+    Ok(if objects == 0 && !is_marked {
+        Identity::Empty
+    } else {
+        Identity::Foreign {
+            has_schema: objects > 0,
+            takes_names: named > 0,
+        }
     })
 }
 
-/// Returns the version of the schema.
+/// Returns the version of the schema. It is negative if the store is sealed: its keys are moving to
+/// another store, and no program writes to it.
 pub(crate) fn version(connection: &Connection) -> Result<i64> {
-    connection
-        .prepare_cached("PRAGMA user_version")?
-        .query_one((), |row| row.get(0))
+    connection.prepare_cached(VERSION_OF)?.query_one((), |row| {
+        row.get_ref(0)?.as_str()?.parse().map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
+        })
+    })
 }
 
 /// Migrates the schema from version `from` to the newest, inside a transaction.
@@ -135,6 +166,16 @@ pub(crate) fn migrate(connection: &Connection, from: i64) -> Result<()> {
             connection.execute_batch(migration)?;
         }
     }
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.pragma_update(None, "user_version", VERSION)
+    set_version(connection, VERSION)
+}
+
+/// Seals the store, or lets programs write to it again, inside a transaction.
+pub(crate) fn set_sealed(connection: &Connection, is_sealed: bool) -> Result<()> {
+    let version = version(connection)?.abs();
+    set_version(connection, if is_sealed { -version } else { version })
+}
+
+fn set_version(connection: &Connection, version: i64) -> Result<()> {
+    connection.execute(SET_VERSION, [version.to_string()])?;
+    Ok(())
 }

@@ -35,14 +35,14 @@ impl Harness for InFolder {
 
     fn damage(&self, id: &KeyId) -> bool {
         self.overwrite(
-            "UPDATE keys SET permissions = 'no, permissions' WHERE id = ?1",
+            "UPDATE keywright_keys SET permissions = 'no, permissions' WHERE id = ?1",
             id.as_bytes(),
         )
     }
 
     fn damage_event(&self, id: &EventId) -> bool {
         self.overwrite(
-            "UPDATE events SET event = 'no event' WHERE id = ?1",
+            "UPDATE keywright_events SET event = 'no event' WHERE id = ?1",
             id.as_bytes(),
         )
     }

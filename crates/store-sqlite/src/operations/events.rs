@@ -9,12 +9,12 @@ use super::slice;
 use crate::{error::Result, event};
 
 const PURGE: &str = "
-    DELETE FROM events WHERE id IN (
-        SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2)";
+    DELETE FROM keywright_events WHERE id IN (
+        SELECT id FROM keywright_events WHERE id < ?1 ORDER BY id LIMIT ?2)";
 
 const PURGE_IN_WORKSPACE: &str = "
-    DELETE FROM events WHERE id IN (
-        SELECT id FROM events INDEXED BY events_workspace
+    DELETE FROM keywright_events WHERE id IN (
+        SELECT id FROM keywright_events INDEXED BY keywright_events_workspace
         WHERE workspace = ?3 AND id < ?1 ORDER BY id LIMIT ?2)";
 
 /// A list of the events of a workspace, read in slices.
@@ -110,11 +110,11 @@ impl Query {
             conditions.push_str(" AND environment = 1");
         }
         let index = match (list.key, &list.owner, environment) {
-            (Some(_), _, _) => "events_key",
-            (None, Some(_), Environment::Test) => "events_owner_test",
-            (None, Some(_), _) => "events_owner",
-            (None, None, Environment::Test) => "events_test",
-            (None, None, _) => "events_workspace",
+            (Some(_), _, _) => "keywright_events_key",
+            (None, Some(_), Environment::Test) => "keywright_events_owner_test",
+            (None, Some(_), _) => "keywright_events_owner",
+            (None, None, Environment::Test) => "keywright_events_test",
+            (None, None, _) => "keywright_events_workspace",
         };
         if list.key.is_some() {
             // The workspace, the owner and the environment of a key never change. So its first
@@ -122,7 +122,8 @@ impl Query {
             // reads no others.
             conditions = format!(
                 "key = (SELECT key FROM (
-                    SELECT key, workspace, owner, environment FROM events INDEXED BY events_key
+                    SELECT key, workspace, owner, environment
+                    FROM keywright_events INDEXED BY keywright_events_key
                     WHERE key = ? ORDER BY id LIMIT 1) WHERE {conditions})"
             );
         }
@@ -132,7 +133,8 @@ impl Query {
         };
         Self {
             sql: format!(
-                "SELECT id, event FROM events INDEXED BY {index} WHERE {conditions} \
+                "SELECT id, event FROM keywright_events INDEXED BY {index} \
+                 WHERE {conditions} \
                  AND id {comparison} ? ORDER BY id {direction} LIMIT ?"
             ),
             filter,
@@ -257,17 +259,20 @@ mod tests {
             };
             let query = Query::new(&sample::workspace(), environment, &list);
             let (index, columns) = match (list.key, &list.owner, environment) {
-                (Some(_), _, _) => ("events_key", "key=?"),
-                (None, None, Environment::Live) => ("events_workspace", "workspace=?"),
-                (None, None, Environment::Test) => ("events_test", "workspace=?"),
-                (None, Some(_), Environment::Live) => ("events_owner", "workspace=? AND owner=?"),
+                (Some(_), _, _) => ("keywright_events_key", "key=?"),
+                (None, None, Environment::Live) => ("keywright_events_workspace", "workspace=?"),
+                (None, None, Environment::Test) => ("keywright_events_test", "workspace=?"),
+                (None, Some(_), Environment::Live) => {
+                    ("keywright_events_owner", "workspace=? AND owner=?")
+                }
                 (None, Some(_), Environment::Test) => {
-                    ("events_owner_test", "workspace=? AND owner=?")
+                    ("keywright_events_owner_test", "workspace=? AND owner=?")
                 }
             };
             let plan = plan(&connection, &query.sql);
-            let search =
-                format!("SEARCH events USING INDEX {index} ({columns} AND id{comparison}?)");
+            let search = format!(
+                "SEARCH keywright_events USING INDEX {index} ({columns} AND id{comparison}?)"
+            );
             assert_eq!(plan.lines().next(), Some(&*search), "{list:?}");
             assert!(!plan.contains("TEMP B-TREE"), "{plan}");
         }
@@ -335,15 +340,15 @@ mod tests {
         let (connection, _folder) = empty_log();
         assert_eq!(
             plan(&connection, PURGE),
-            "SEARCH events USING PRIMARY KEY (id=?)\n\
+            "SEARCH keywright_events USING PRIMARY KEY (id=?)\n\
              LIST SUBQUERY 1\n\
-             SEARCH events USING PRIMARY KEY (id<?)"
+             SEARCH keywright_events USING PRIMARY KEY (id<?)"
         );
         assert_eq!(
             plan(&connection, PURGE_IN_WORKSPACE),
-            "SEARCH events USING PRIMARY KEY (id=?)\n\
+            "SEARCH keywright_events USING PRIMARY KEY (id=?)\n\
              LIST SUBQUERY 1\n\
-             SEARCH events USING COVERING INDEX events_workspace (workspace=? AND id<?)"
+             SEARCH keywright_events USING COVERING INDEX keywright_events_workspace (workspace=? AND id<?)"
         );
     }
 
@@ -353,7 +358,7 @@ mod tests {
         let events = fill(&connection, 3_600);
         let remaining = || -> Vec<Vec<u8>> {
             connection
-                .prepare("SELECT id FROM events ORDER BY id")
+                .prepare("SELECT id FROM keywright_events ORDER BY id")
                 .unwrap()
                 .query_map((), |row| row.get(0))
                 .unwrap()

@@ -10,7 +10,7 @@ use crate::{
     savepoint::atomic,
 };
 
-const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keys WHERE id = ?1)";
+const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keywright_keys WHERE id = ?1)";
 
 /// Adds a record under a new id, if its parent admits it, and its event.
 pub(crate) fn insert(

@@ -183,7 +183,10 @@ impl Conditions {
     }
 
     fn count_sql(&self) -> String {
-        format!("SELECT count(*) FROM keys WHERE {}", self.conditions)
+        format!(
+            "SELECT count(*) FROM keywright_keys WHERE {}",
+            self.conditions
+        )
     }
 
     /// Returns the statement for a page. Its last parameters are the limit and the offset. It skips
@@ -193,7 +196,8 @@ impl Conditions {
             concat!(
                 "SELECT ",
                 key_columns!(),
-                " FROM keys WHERE id IN (SELECT id FROM keys WHERE {} ",
+                " FROM keywright_keys \
+                 WHERE id IN (SELECT id FROM keywright_keys WHERE {} ",
                 "ORDER BY id DESC LIMIT ? OFFSET ?) ORDER BY id DESC"
             ),
             self.conditions
@@ -245,18 +249,28 @@ mod tests {
         let cursor = KeyId::parse("key_0U5lKtf600000000").unwrap();
         let owner = Owner::parse("user:42").unwrap();
         for (environment, owner, index, prefix) in [
-            (Environment::Live, None, "keys_live", "workspace=?"),
-            (Environment::Test, None, "keys_test", "workspace=?"),
+            (
+                Environment::Live,
+                None,
+                "keywright_keys_live",
+                "workspace=?",
+            ),
+            (
+                Environment::Test,
+                None,
+                "keywright_keys_test",
+                "workspace=?",
+            ),
             (
                 Environment::Live,
                 Some(&owner),
-                "keys_owner",
+                "keywright_keys_owner",
                 "workspace=? AND owner=?",
             ),
             (
                 Environment::Test,
                 Some(&owner),
-                "keys_owner_test",
+                "keywright_keys_owner_test",
                 "workspace=? AND owner=?",
             ),
         ] {
@@ -268,7 +282,7 @@ mod tests {
                 let slice = Slices::new(1).after(cursor.as_bytes()).rest();
                 let matching = query.matching.within(&slice);
                 let search = format!(
-                    "SEARCH keys USING COVERING INDEX {index} ({prefix} AND id>? AND id<?)"
+                    "SEARCH keywright_keys USING COVERING INDEX {index} ({prefix} AND id>? AND id<?)"
                 );
                 assert_eq!(
                     plan(&connection, &matching.count_sql(), &matching.parameters),
@@ -279,7 +293,9 @@ mod tests {
                 parameters.extend([Value::Integer(1), Value::Integer(0)]);
                 assert_eq!(
                     plan(&connection, &matching.page_sql(), &parameters),
-                    format!("SEARCH keys USING PRIMARY KEY (id=?)\nLIST SUBQUERY 1\n{search}"),
+                    format!(
+                        "SEARCH keywright_keys USING PRIMARY KEY (id=?)\nLIST SUBQUERY 1\n{search}"
+                    ),
                     "{list:?}"
                 );
             }

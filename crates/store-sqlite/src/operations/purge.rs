@@ -19,32 +19,35 @@ macro_rules! is_covered {
 /// The covered keys of a slice, from the newest to the oldest. A key is older than its descendants,
 /// so one search finds whole families.
 const COVERED: &str = concat!(
-    "SELECT id, successor FROM keys WHERE ",
+    "SELECT id, successor FROM keywright_keys WHERE ",
     is_covered!(),
     " AND id < ?3 AND id >= ?4 ORDER BY id DESC"
 );
 
 const COVERED_IN_WORKSPACE: &str = concat!(
-    "SELECT id, successor FROM keys WHERE id IN (SELECT id FROM keys WHERE ",
+    "SELECT id, successor FROM keywright_keys \
+     WHERE id IN (SELECT id FROM keywright_keys WHERE ",
     is_covered!(),
     " AND id < ?3 AND id >= ?4 AND workspace = ?5) ORDER BY id DESC"
 );
 
 /// The keys whose secrets a key received, because it created them or rotated their predecessors.
 const RECEIVED: &str = "
-    SELECT id FROM keys WHERE parent = ?1
+    SELECT id FROM keywright_keys WHERE parent = ?1
     UNION ALL
-    SELECT id FROM keys WHERE rotated_by = ?1";
+    SELECT id FROM keywright_keys WHERE rotated_by = ?1";
 
-const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keys WHERE id = ?1)";
+const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keywright_keys WHERE id = ?1)";
 
 const DELETE: &str = concat!(
-    "DELETE FROM keys WHERE id = ?3 AND ",
+    "DELETE FROM keywright_keys AS key WHERE id = ?3 AND ",
     is_covered!(),
     "
-        AND NOT EXISTS (SELECT 1 FROM keys AS child WHERE child.parent = keys.id)
-        AND NOT EXISTS (SELECT 1 FROM keys AS received WHERE received.rotated_by = keys.id)
-        AND NOT EXISTS (SELECT 1 FROM keys AS successor WHERE successor.id = keys.successor)"
+        AND NOT EXISTS (SELECT 1 FROM keywright_keys AS child WHERE child.parent = key.id)
+        AND NOT EXISTS (
+            SELECT 1 FROM keywright_keys AS received WHERE received.rotated_by = key.id)
+        AND NOT EXISTS (
+            SELECT 1 FROM keywright_keys AS successor WHERE successor.id = key.successor)"
 );
 
 /// A search for keys that may be deleted, in slices.
@@ -216,29 +219,29 @@ mod tests {
         };
         assert_eq!(
             plan(COVERED),
-            "SEARCH keys USING PRIMARY KEY (id>? AND id<?)"
+            "SEARCH keywright_keys USING PRIMARY KEY (id>? AND id<?)"
         );
         assert_eq!(
             plan(COVERED_IN_WORKSPACE),
-            "SEARCH keys USING PRIMARY KEY (id=?)\n\
+            "SEARCH keywright_keys USING PRIMARY KEY (id=?)\n\
              LIST SUBQUERY 1\n\
-             SEARCH keys USING COVERING INDEX keys_live (workspace=? AND id>? AND id<?)"
+             SEARCH keywright_keys USING COVERING INDEX keywright_keys_live (workspace=? AND id>? AND id<?)"
         );
         assert_eq!(
             plan(RECEIVED),
             "COMPOUND QUERY\n\
              LEFT-MOST SUBQUERY\n\
-             SEARCH keys USING COVERING INDEX keys_parent (parent=?)\n\
+             SEARCH keywright_keys USING COVERING INDEX keywright_keys_parent (parent=?)\n\
              UNION ALL\n\
-             SEARCH keys USING COVERING INDEX keys_rotated_by (rotated_by=?)"
+             SEARCH keywright_keys USING COVERING INDEX keywright_keys_rotated_by (rotated_by=?)"
         );
         assert_eq!(
             plan(DELETE),
-            "SEARCH keys USING PRIMARY KEY (id=?)\n\
+            "SEARCH key USING PRIMARY KEY (id=?)\n\
              CORRELATED SCALAR SUBQUERY 1\n\
-             SEARCH child USING COVERING INDEX keys_parent (parent=?)\n\
+             SEARCH child USING COVERING INDEX keywright_keys_parent (parent=?)\n\
              CORRELATED SCALAR SUBQUERY 2\n\
-             SEARCH received USING COVERING INDEX keys_rotated_by (rotated_by=?)\n\
+             SEARCH received USING COVERING INDEX keywright_keys_rotated_by (rotated_by=?)\n\
              CORRELATED SCALAR SUBQUERY 3\n\
              SEARCH successor USING PRIMARY KEY (id=?)"
         );

@@ -11,17 +11,17 @@ use crate::{error::Result, record};
 /// Deletes some expired reservations, so that the table stays small. This is correct whether or not
 /// the new reservation is bound.
 const PRUNE: &str = "
-    DELETE FROM reservations WHERE key IN (
-        SELECT key FROM reservations WHERE until <= ?1 ORDER BY until LIMIT 8
+    DELETE FROM keywright_reservations WHERE key IN (
+        SELECT key FROM keywright_reservations WHERE until <= ?1 ORDER BY until LIMIT 8
     )";
 
 const RESERVE: &str = "
-    INSERT INTO reservations (key, fingerprint, id, until) VALUES (?1, ?2, ?3, ?4)
+    INSERT INTO keywright_reservations (key, fingerprint, id, until) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (key) DO UPDATE
         SET fingerprint = excluded.fingerprint, id = excluded.id, until = excluded.until
         WHERE until <= ?5";
 
-const EARLIER: &str = "SELECT id, fingerprint FROM reservations WHERE key = ?1";
+const EARLIER: &str = "SELECT id, fingerprint FROM keywright_reservations WHERE key = ?1";
 
 /// Binds a reservation, or returns the earlier binding.
 pub(crate) fn reserve(

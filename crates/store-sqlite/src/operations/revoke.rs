@@ -8,10 +8,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{changes, error::Result, event::NewEvent, record, savepoint::atomic};
 
 const IS_NOT_REVOKED: &str = "
-    SELECT revoked_at IS NULL FROM keys WHERE id = ?1 AND workspace = ?2";
+    SELECT revoked_at IS NULL FROM keywright_keys WHERE id = ?1 AND workspace = ?2";
 
 const REVOKE: &str = "
-    UPDATE keys SET revoked_at = ?2, version = version + 1
+    UPDATE keywright_keys SET revoked_at = ?2, version = version + 1
     WHERE id = ?1 AND revoked_at IS NULL
     RETURNING id";
 
@@ -20,14 +20,16 @@ const REVOKE_FAMILY: &str = "
     WITH RECURSIVE family (id) AS (
         VALUES (?1)
         UNION
-        SELECT keys.id FROM family JOIN keys ON keys.parent = family.id
+        SELECT child.id FROM family JOIN keywright_keys AS child ON child.parent = family.id
         UNION
-        SELECT keys.id FROM family JOIN keys ON keys.rotated_by = family.id
+        SELECT received.id FROM family
+        JOIN keywright_keys AS received ON received.rotated_by = family.id
         UNION
-        SELECT keys.successor FROM family JOIN keys ON keys.id = family.id
-        WHERE keys.successor IS NOT NULL
+        SELECT rotated.successor FROM family
+        JOIN keywright_keys AS rotated ON rotated.id = family.id
+        WHERE rotated.successor IS NOT NULL
     )
-    UPDATE keys SET revoked_at = ?2, version = version + 1
+    UPDATE keywright_keys SET revoked_at = ?2, version = version + 1
     WHERE id IN (SELECT id FROM family) AND revoked_at IS NULL
     RETURNING id";
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 const RETIRE: &str = "
-    UPDATE keys
+    UPDATE keywright_keys
     SET successor = ?2, expires_at = ?3, revoked_at = ?4, version = ?5
     WHERE id = ?1";
 

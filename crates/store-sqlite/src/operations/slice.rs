@@ -49,7 +49,8 @@ impl Slices {
         parameters: impl IntoIterator<Item = Value>,
     ) -> Result<Slice> {
         let sql = format!(
-            "SELECT id FROM keys WHERE {conditions} AND id < ? ORDER BY id DESC LIMIT 1 OFFSET ?"
+            "SELECT id FROM keywright_keys WHERE {conditions} AND id < ? \
+             ORDER BY id DESC LIMIT 1 OFFSET ?"
         );
         let offset = Value::Integer(i64::from(self.length) - 1);
         let parameters = parameters

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use crate::{error::Result, savepoint::atomic};
 
 const TOUCH: &str = "
-    UPDATE keys SET last_used_at = ?2
+    UPDATE keywright_keys SET last_used_at = ?2
     WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at < ?2)";
 
 /// Moves the times of last use forward.

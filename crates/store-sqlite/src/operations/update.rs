@@ -10,13 +10,13 @@ use super::find::find_in_workspace;
 use crate::{changes, error::Result, event::NewEvent, record, savepoint::atomic};
 
 const UPDATE: &str = "
-    UPDATE keys
+    UPDATE keywright_keys
     SET name = ?2, permissions = ?3, metadata = ?4, attributes = ?5, enabled = ?6, expires_at = ?7,
         allowed_ips = ?8, version = ?9
     WHERE id = ?1";
 
 const REHASH: &str = "
-    UPDATE keys SET hash = ?2, tag = ?3, version = ?4 WHERE id = ?1";
+    UPDATE keywright_keys SET hash = ?2, tag = ?3, version = ?4 WHERE id = ?1";
 
 /// Replaces the settings of a key, appends the event, and returns the updated key.
 pub(crate) fn update(

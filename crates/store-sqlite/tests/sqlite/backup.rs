@@ -12,7 +12,6 @@ use keywright_core::{
     store::{KeyStore, StoreErrorKind},
 };
 use keywright_store_sqlite::SqliteStore;
-use rusqlite::Connection;
 
 use crate::{Folder, Patience, error_chain, events, insert, insert_all, sample};
 
@@ -34,13 +33,6 @@ fn a_backup_is_a_store_with_the_same_keys_and_events() {
         let mode = fs::metadata(&copy).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
-    let sqlite = Connection::open(&copy).unwrap();
-    for (pragma, value) in [("application_id", 0x4b57_5247), ("user_version", 2)] {
-        let copied: i64 = sqlite.pragma_query_one(None, pragma).unwrap();
-        assert_eq!(copied, value, "{pragma}");
-    }
-    drop(sqlite);
-
     let restored = SqliteStore::open(&copy).unwrap();
     for record in &records {
         let found = block_on(restored.find(&record.key.id)).unwrap();

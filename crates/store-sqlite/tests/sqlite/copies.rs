@@ -29,7 +29,7 @@ fn bug_a_copy_without_its_log_became_a_new_store() {
     let original = Folder::new();
     let other = original.sqlite();
     other
-        .execute_batch("PRAGMA journal_mode = wal; CREATE TABLE keys (id)")
+        .execute_batch("PRAGMA journal_mode = wal; CREATE TABLE keywright_keys (id)")
         .unwrap();
     let copy = original.copy_without_log();
     let before = fs::read(copy.file()).unwrap();
@@ -52,7 +52,7 @@ fn bug_the_schema_of_a_new_store_was_only_in_the_log() {
     let tables: u32 = copy
         .sqlite()
         .query_one(
-            "SELECT count(*) FROM sqlite_schema WHERE name = 'keys'",
+            "SELECT count(*) FROM sqlite_schema WHERE name = 'keywright_keys'",
             (),
             |row| row.get(0),
         )
@@ -72,7 +72,7 @@ fn a_copy_of_the_file_alone_is_complete_after_a_pause_in_writing() {
     // A reader keeps the next write in the log until it ends.
     let reader = folder.sqlite();
     reader
-        .execute_batch("BEGIN; SELECT count(*) FROM keys")
+        .execute_batch("BEGIN; SELECT count(*) FROM keywright_keys")
         .unwrap();
     insert(&store, &sample::record(200)).unwrap();
     assert!(!folder.copy_without_log().has(200));
@@ -87,7 +87,7 @@ fn a_copy_of_the_file_alone_is_complete_after_the_store_is_closed() {
     // Another program keeps the file open, so that SQLite does not checkpoint.
     let other = folder.sqlite();
     let _: u32 = other
-        .query_one("SELECT count(*) FROM keys", (), |row| row.get(0))
+        .query_one("SELECT count(*) FROM keywright_keys", (), |row| row.get(0))
         .unwrap();
     insert(&store, &sample::record(1)).unwrap();
     insert(&store, &sample::record(2)).unwrap();

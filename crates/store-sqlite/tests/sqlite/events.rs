@@ -140,7 +140,7 @@ fn a_damaged_event_is_corrupt_and_its_contents_are_not_in_the_error() {
         folder
             .sqlite()
             .execute(
-                &format!("UPDATE events SET {damage} WHERE key = ?1"),
+                &format!("UPDATE keywright_events SET {damage} WHERE key = ?1"),
                 [record.key.id.as_bytes()],
             )
             .unwrap();

@@ -58,6 +58,13 @@ impl Folder {
         Connection::open(self.file()).unwrap()
     }
 
+    /// Sets the version of the schema, as another version of this crate does.
+    fn set_version(&self, version: i64) {
+        let set = "UPDATE keywright_settings SET value = ?1 WHERE name = 'schema_version'";
+        let changed = self.sqlite().execute(set, [version.to_string()]).unwrap();
+        assert_eq!(changed, 1);
+    }
+
     fn assert_intact(&self) {
         let report: String = self
             .sqlite()

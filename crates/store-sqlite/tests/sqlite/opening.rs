@@ -18,7 +18,7 @@ fn an_empty_file_becomes_a_store() {
 }
 
 #[test]
-fn the_file_has_a_log_an_application_id_and_strict_tables() {
+fn the_file_has_a_log_and_strict_tables_and_its_header_is_free_for_a_host() {
     let folder = Folder::new();
     let _store = folder.store();
     let sqlite = folder.sqlite();
@@ -32,8 +32,8 @@ fn the_file_has_a_log_an_application_id_and_strict_tables() {
             .unwrap()
     };
     assert_eq!(pragma("journal_mode"), "wal");
-    assert_eq!(pragma("application_id"), 0x4b57_5247.to_string());
-    assert_eq!(pragma("user_version"), "2");
+    assert_eq!(pragma("application_id"), "0");
+    assert_eq!(pragma("user_version"), "0");
     let lax: i64 = sqlite
         .query_one(
             "SELECT count(*) FROM pragma_table_list
@@ -43,6 +43,15 @@ fn the_file_has_a_log_an_application_id_and_strict_tables() {
         )
         .unwrap();
     assert_eq!(lax, 0);
+    let unprefixed: i64 = sqlite
+        .query_one(
+            "SELECT count(*) FROM sqlite_schema
+             WHERE name NOT GLOB 'keywright_*' AND name NOT GLOB 'sqlite_autoindex_keywright_*'",
+            (),
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(unprefixed, 0);
 }
 
 #[test]
@@ -90,7 +99,9 @@ fn the_database_of_another_program_is_rejected_and_not_changed() {
         "CREATE TABLE notes (text)",
         "PRAGMA application_id = 7; PRAGMA user_version = 1",
         "PRAGMA user_version = 1; CREATE TABLE t (a); DROP TABLE t",
-        "PRAGMA journal_mode = wal; CREATE TABLE keys (id BLOB PRIMARY KEY)",
+        "PRAGMA journal_mode = wal; CREATE TABLE keywright_keys (id BLOB PRIMARY KEY)",
+        "CREATE TABLE keywright_settings (name TEXT, value TEXT)",
+        "CREATE TABLE keywright_settings (version INTEGER)",
     ] {
         let folder = Folder::new();
         let other = folder.sqlite();
@@ -160,10 +171,7 @@ fn a_file_that_is_not_a_database_is_rejected_and_not_changed() {
 fn a_newer_schema_is_rejected_and_not_changed() {
     let folder = Folder::new();
     drop(folder.store());
-    folder
-        .sqlite()
-        .execute_batch("PRAGMA user_version = 3")
-        .unwrap();
+    folder.set_version(2);
     let lock = folder.0.path().join("keys.db-lock");
     fs::remove_file(&lock).unwrap();
     let before = fs::read(folder.file()).unwrap();
@@ -171,32 +179,14 @@ fn a_newer_schema_is_rejected_and_not_changed() {
     assert!(matches!(
         rejected,
         OpenError::NewerSchema {
-            found: 3,
-            supported: 2,
+            found: 2,
+            supported: 1,
             ..
         }
     ));
-    assert!(rejected.to_string().contains("version 3"), "{rejected}");
+    assert!(rejected.to_string().contains("version 2"), "{rejected}");
     assert_eq!(fs::read(folder.file()).unwrap(), before);
     assert!(!lock.exists());
-}
-
-#[test]
-fn a_file_of_the_first_version_is_migrated_to_the_newest() {
-    let folder = Folder::new();
-    let record = sample::record(1);
-    insert(&folder.store(), &record).unwrap();
-    folder
-        .sqlite()
-        .execute_batch("DROP TABLE changes; PRAGMA user_version = 1")
-        .unwrap();
-    let store = folder.store();
-    assert_eq!(block_on(store.find(&record.key.id)).unwrap(), Some(record));
-    let changes: i64 = folder
-        .sqlite()
-        .query_one("SELECT count(*) FROM changes", (), |row| row.get(0))
-        .unwrap();
-    assert_eq!(changes, 0);
 }
 
 #[test]
@@ -204,10 +194,7 @@ fn nothing_is_written_after_a_newer_program_has_migrated_the_file() {
     let folder = Folder::new();
     let store = folder.store();
     insert(&store, &sample::record(1)).unwrap();
-    folder
-        .sqlite()
-        .execute_batch("PRAGMA user_version = 3")
-        .unwrap();
+    folder.set_version(2);
     let rejected = insert(&store, &sample::record(2)).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::Unavailable);
     assert!(
@@ -306,16 +293,14 @@ fn a_path_through_a_symbolic_link_had_a_separate_lock() {
 #[test]
 fn a_program_that_was_rejected_had_already_migrated_the_file() {
     let folder = Folder::new();
-    let store = SqliteStore::open_with(folder.file(), Sharing::Exclusive).unwrap();
-    let sqlite = folder.sqlite();
-    sqlite
-        .execute_batch("DROP TABLE changes; PRAGMA user_version = 1")
-        .unwrap();
+    fs::write(folder.file(), []).unwrap();
+    let lock = fs::File::create(folder.0.path().join("keys.db-lock")).unwrap();
+    lock.lock().unwrap();
     let rejected = SqliteStore::open(folder.file());
     assert!(matches!(rejected, Err(OpenError::InUse { .. })));
-    let version: i64 = sqlite.pragma_query_one(None, "user_version").unwrap();
-    assert_eq!(version, 1);
-    drop(store);
+    assert!(fs::read(folder.file()).unwrap().is_empty());
+    lock.unlock().unwrap();
+    drop(folder.store());
 }
 
 #[cfg(unix)]

@@ -190,7 +190,7 @@ fn a_damaged_row_is_corrupt_and_its_contents_are_not_in_the_error() {
         folder
             .sqlite()
             .execute(
-                &format!("UPDATE keys SET {damage} WHERE id = ?1"),
+                &format!("UPDATE keywright_keys SET {damage} WHERE id = ?1"),
                 [sample::id(1).as_bytes()],
             )
             .unwrap();
@@ -302,8 +302,17 @@ fn every_column_of_a_record_is_read_back_before_and_after_an_update() {
 fn a_damaged_page_of_the_file_is_corrupt() {
     let folder = Folder::new();
     insert(&folder.store(), &sample::record(1)).unwrap();
+    let page: u32 = folder
+        .sqlite()
+        .query_one(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'keywright_keys'",
+            (),
+            |row| row.get(0),
+        )
+        .unwrap();
     let mut bytes = fs::read(folder.file()).unwrap();
-    bytes[4096..].fill(0xff);
+    let end = page as usize * 4096;
+    bytes[end - 4096..end].fill(0xff);
     fs::write(folder.file(), bytes).unwrap();
 
     let store = folder.store();

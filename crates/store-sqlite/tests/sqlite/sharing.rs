@@ -123,7 +123,7 @@ fn several_handles_write_at_the_same_time() {
     });
     let count: u32 = folder
         .sqlite()
-        .query_one("SELECT count(*) FROM keys", (), |row| row.get(0))
+        .query_one("SELECT count(*) FROM keywright_keys", (), |row| row.get(0))
         .unwrap();
     assert_eq!(count, 600);
     folder.assert_intact();

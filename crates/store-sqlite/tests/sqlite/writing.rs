@@ -227,7 +227,10 @@ fn a_damaged_row_is_purged_like_any_other() {
     block_on(store.revoke(workspace, id, Reach::Key, sample::now(), None)).unwrap();
     folder
         .sqlite()
-        .execute("UPDATE keys SET permissions = 'no, permissions'", ())
+        .execute(
+            "UPDATE keywright_keys SET permissions = 'no, permissions'",
+            (),
+        )
         .unwrap();
     let later = sample::now().saturating_add(Duration::from_secs(1));
     let purge = Purge::new(10).with_revoked_before(later);
@@ -321,7 +324,7 @@ fn a_purge_searches_again_if_another_program_was_faster() {
         // The thread that searches also lists, in the order of submission. So it has found the key.
         let list = ListKeys::new().with_limit(1);
         block_on(store.list(&key.workspace, Environment::Live, &list, sample::now())).unwrap();
-        let replace = "UPDATE keys SET id = ?1 WHERE id = ?2";
+        let replace = "UPDATE keywright_keys SET id = ?1 WHERE id = ?2";
         let next = sample::id(number + 1);
         let replaced = other
             .execute(replace, [next.as_bytes(), key.id.as_bytes()])
