@@ -1,6 +1,6 @@
 //! The errors of operations, and their conversion to [`StoreError`].
 
-use std::{error, sync::Arc};
+use std::{error, fmt, sync::Arc};
 
 use keywright_core::store::{Reactivation, StoreError, StoreErrorKind};
 
@@ -9,11 +9,12 @@ const BACKEND: &str = "postgres";
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The error of a failed operation. Clones share the driver's error, because the callers of a batch
-/// share a failure.
-#[derive(Clone, Debug, thiserror::Error)]
+/// share a failure. No error has the driver's error as its source, because that prints the details
+/// that the server adds, such as a row with its hash.
+#[derive(Clone, thiserror::Error)]
 pub(crate) enum Error {
     /// The driver or the server failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Sql(Arc<sqlx::Error>),
     /// The contract rejects the operation.
     #[error("{0}")]
@@ -38,7 +39,13 @@ pub(crate) enum Error {
     ReadOnly,
     /// Another program has migrated the tables.
     #[error("another program has migrated the tables to a version that this one does not support")]
-    OtherSchema(#[source] Arc<sqlx::Error>),
+    OtherSchema(Arc<sqlx::Error>),
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use crate::{
     change::{Change, Changed},
     config::PostgresConfig,
-    connect,
+    connect::connect,
     database::{Access, Database, Operation},
     error::{Error, Result},
     feed::Feed,
@@ -87,7 +87,7 @@ impl PostgresStore {
     ///
     /// As for [`new`](Self::new) and [`connect`](crate::connect).
     pub async fn connect(url: &str, config: PostgresConfig) -> Result<Self, OpenError> {
-        let pool = connect::connect(url).await?;
+        let pool = connect(url).await?;
         Self::with_config(pool, config).await
     }
 

@@ -13,7 +13,8 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::sample::PATIENCE;
+/// How long a test waits for a state before it fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster in a temporary folder. Its server listens on a socket in this folder, and stops when
 /// this is dropped.
