@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, types::Type};
 
+use crate::error::{self, Error};
+
 /// The migrations. The first `n` of them create the tables of version `n`. A released migration
 /// never changes.
 const MIGRATIONS: [&str; 1] = [V1];
@@ -154,6 +156,18 @@ pub(crate) fn version(connection: &Connection) -> Result<i64> {
             rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
         })
     })
+}
+
+/// Fails if a newer program has migrated the file. The caller holds a transaction.
+pub(crate) fn check_version(connection: &Connection) -> error::Result<()> {
+    let found = version(connection)?;
+    if found > VERSION {
+        return Err(Error::NewerSchema {
+            found,
+            supported: VERSION,
+        });
+    }
+    Ok(())
 }
 
 /// Migrates the schema from version `from` to the newest, inside a transaction.
