@@ -19,6 +19,7 @@ mod snapshot;
 mod statements;
 mod store;
 mod transaction;
+mod values;
 mod writer;
 
 use sqlx::PgPool;
