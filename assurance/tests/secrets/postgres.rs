@@ -82,7 +82,10 @@ impl Postgres {
         let mut files = Vec::new();
         read_all(self.cluster.folder(), &mut files);
         for wanted in ["/pg_wal/", "/base/", "/log"] {
-            assert!(files.iter().any(|(name, _)| name.contains(wanted)), "{wanted}");
+            assert!(
+                files.iter().any(|(name, _)| name.contains(wanted)),
+                "{wanted}"
+            );
         }
         files
     }
@@ -123,11 +126,18 @@ fn no_secret_leaks_over_postgres_which_logs_each_statement() {
     search_output(&server, &canaries, "while it runs");
     server.stop();
     search_output(&server, &canaries, "after it stopped");
-    canaries.assert_absent("the output of a migration", [migrated.stdout, migrated.stderr].concat());
+    canaries.assert_absent(
+        "the output of a migration",
+        [migrated.stdout, migrated.stderr].concat(),
+    );
 
     // The log of PostgreSQL contains the parameters of each statement, and the row that failed.
     let log = postgres.log();
-    for wanted in ["INSERT INTO keywright.keys", "pg_current_snapshot", "Failing row contains"] {
+    for wanted in [
+        "INSERT INTO keywright.keys",
+        "pg_current_snapshot",
+        "Failing row contains",
+    ] {
         assert!(log.contains(wanted), "{wanted}");
     }
     let ours = server.log();
@@ -147,7 +157,9 @@ fn the_log_of_postgres_contains_no_hash_with_the_documented_setting() {
     postgres.execute(&["ALTER ROLE app SET log_parameter_max_length = 0"]);
     let store = postgres.open();
     let fixture = Fixture::over(Arc::clone(&store) as Arc<dyn KeyStore>);
-    let record = postgres.runtime.block_on(store.find(&fixture.issued.key.id));
+    let record = postgres
+        .runtime
+        .block_on(store.find(&fixture.issued.key.id));
     let hash = record.unwrap().unwrap().credential.hash.to_string();
     let log = postgres.log();
     assert!(log.contains("INSERT INTO keywright.keys"));
@@ -211,16 +223,30 @@ fn no_type_of_the_postgres_store_prints_a_secret() {
     let error = postgres.runtime.block_on(inserted).unwrap_err();
     print_all!(printed; error);
     assert!(postgres.log().contains("Failing row contains"));
-    assert!(printed.text.contains("violates check constraint"), "{}", printed.text);
+    assert!(
+        printed.text.contains("violates check constraint"),
+        "{}",
+        printed.text
+    );
     let mut hashes = Canaries::new();
-    hashes.add("the hash", prepared.record().credential.hash.to_string().as_bytes());
+    hashes.add(
+        "the hash",
+        prepared.record().credential.hash.to_string().as_bytes(),
+    );
     hashes.assert_absent("the output of the store", &printed.text);
 
     // A row that cannot be read, with a token in place of its hash.
-    let damage = format!("UPDATE keywright.keys SET version = -1, hash = '{}'", fixture.token());
+    let damage = format!(
+        "UPDATE keywright.keys SET version = -1, hash = '{}'",
+        fixture.token()
+    );
     postgres.execute(&["SET log_statement = none", &damage]);
     let id = fixture.issued.key.id;
-    let error = postgres.runtime.block_on(store.find(&id)).map(drop).unwrap_err();
+    let error = postgres
+        .runtime
+        .block_on(store.find(&id))
+        .map(drop)
+        .unwrap_err();
     print_all!(printed; error);
     postgres.cluster.crash();
     let error = postgres.runtime.block_on(store.is_empty()).unwrap_err();
@@ -230,6 +256,9 @@ fn no_type_of_the_postgres_store_prints_a_secret() {
     let mut canaries = fixture.canaries;
     let constants = constant_canaries();
     constants.assert_absent("the output of the store", &printed.text);
-    canaries.add_token("the prepared key", fixture.keys.issuer().committed(prepared).token.expose());
+    canaries.add_token(
+        "the prepared key",
+        fixture.keys.issuer().committed(prepared).token.expose(),
+    );
     canaries.assert_absent("the output of the store", &printed.text);
 }

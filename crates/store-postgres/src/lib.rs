@@ -23,6 +23,7 @@ mod statements;
 mod store;
 mod transaction;
 mod transfer;
+mod values;
 mod writer;
 
 // The public interface is:

@@ -150,7 +150,11 @@ pub(crate) async fn check_schema(
 }
 
 /// Names the privilege without which a statement fails, if it is missing.
-pub(crate) fn missing_privilege(error: sqlx::Error, privilege: &'static str, object: String) -> OpenError {
+pub(crate) fn missing_privilege(
+    error: sqlx::Error,
+    privilege: &'static str,
+    object: String,
+) -> OpenError {
     let code = error.as_database_error().and_then(|error| error.code());
     if code.as_deref() == Some("42501") {
         OpenError::Privilege { privilege, object }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use keywright_core::{
-    PreparedKey, PreparedRevocation, PreparedUpdate, Revocation, VersionedKey, store::StoreError,
+    PreparedKey, PreparedRevocation, PreparedUpdate, Revocation, VersionedKey,
+    store::{StoreError, StoreErrorKind},
 };
 use rusqlite::{Connection, Transaction};
 
