@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use keywright_core::{
     Event, KeyId, Revocation, Timestamp, VersionedKey, Workspace,
-    store::{Credential, Record, Rotation, Settings, StoreErrorKind},
+    store::{Credential, Record, Rotation, Settings, StoreErrorKind, Tenant},
 };
 
 use crate::error::{Error, Result};
@@ -51,6 +51,17 @@ pub(crate) enum Changed {
 }
 
 impl Change {
+    /// The tenant on whose behalf the change is made. A verifier has none.
+    pub(crate) fn tenant(&self) -> Tenant {
+        match self {
+            Self::Insert { record, .. } => Some(record.key.workspace.clone()),
+            Self::Update { workspace, .. }
+            | Self::Revoke { workspace, .. }
+            | Self::Rotate { workspace, .. } => Some(workspace.clone()),
+            Self::Rehash { .. } => None,
+        }
+    }
+
     /// The records that the change replaces, and those of new keys, which must not exist yet.
     pub(crate) fn changed_ids(&self) -> impl Iterator<Item = KeyId> {
         let (first, second) = match self {
@@ -89,8 +100,11 @@ impl Change {
 /// The rows that a transaction has locked, and what it is going to write.
 #[derive(Default)]
 pub(crate) struct Locked {
-    /// The locked records, as the transaction leaves them. `Err` is a record that cannot be read.
+    /// The records, as the transaction leaves them. `Err` is a record that cannot be read.
     records: BTreeMap<KeyId, Result<Record>>,
+    /// The records that another transaction has locked. They may be outdated, except for their
+    /// workspaces, which never change.
+    busy: BTreeSet<KeyId>,
     pub(crate) inserted: BTreeSet<KeyId>,
     pub(crate) changed: BTreeSet<KeyId>,
     pub(crate) events: Vec<Event>,
@@ -99,6 +113,11 @@ pub(crate) struct Locked {
 impl Locked {
     pub(crate) fn add(&mut self, id: KeyId, record: Result<Record>) {
         self.records.insert(id, record);
+    }
+
+    pub(crate) fn add_busy(&mut self, id: KeyId, record: Result<Record>) {
+        self.add(id, record);
+        self.busy.insert(id);
     }
 
     /// Returns the records that the transaction inserts or changes.
@@ -232,6 +251,11 @@ impl Locked {
     /// admits nothing.
     fn check_admits(&self, id: &KeyId, child: &Record, now: Timestamp) -> Result<()> {
         match self.records.get(id) {
+            Some(Ok(record))
+                if self.busy.contains(id) && record.key.workspace == child.key.workspace =>
+            {
+                Err(Error::Locked)
+            }
             Some(Ok(record)) if record.key.admits(&child.key, now) => Ok(()),
             Some(Err(error)) => Err(error.clone()),
             _ => Err(StoreErrorKind::Conflict.into()),
@@ -241,6 +265,9 @@ impl Locked {
     fn in_workspace(&mut self, workspace: Option<&Workspace>, id: &KeyId) -> Result<&mut Record> {
         match self.records.get_mut(id) {
             Some(Ok(record)) if workspace.is_none_or(|own| record.key.workspace == *own) => {
+                if self.busy.contains(id) {
+                    return Err(Error::Locked);
+                }
                 Ok(record)
             }
             Some(Err(error)) => Err(error.clone()),

@@ -27,6 +27,12 @@ pub(crate) enum Error {
     /// The server did not respond in time.
     #[error("PostgreSQL did not respond in time")]
     Timeout,
+    /// Another transaction has locked a record.
+    #[error("another transaction has locked the record")]
+    Locked,
+    /// The connection of the host is not inside a suitable transaction.
+    #[error("the connection must be in a transaction with the isolation level READ COMMITTED")]
+    HostTransaction,
     /// The runtime of the host has ended, or the store was dropped.
     #[error("the async runtime has stopped or the store was dropped")]
     Stopped,
@@ -35,7 +41,7 @@ pub(crate) enum Error {
     ReadOnly,
     /// Another program has migrated the tables.
     #[error("another program has migrated the tables to a version that this one does not support")]
-    OtherSchema(#[source] Arc<sqlx::Error>),
+    OtherSchema(#[source] Option<Arc<sqlx::Error>>),
 }
 
 impl Error {
@@ -57,6 +63,15 @@ impl Error {
         }
     }
 
+    /// Whether one of several changes may have made their transaction fail.
+    pub(crate) fn may_be_of_one_change(&self) -> bool {
+        match self {
+            Self::Locked | Self::Corrupt(_) => true,
+            Self::Sql(error) => error.as_database_error().is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether the transaction failed because of another one, so that it can be repeated.
     pub(crate) fn is_conflict(&self) -> bool {
         // Serialization failure, deadlock, and a row that another transaction has just inserted.
@@ -74,13 +89,12 @@ impl Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|error| error.code());
-        // Only the check of the version divides by zero.
-        let is_version = code.as_deref() == Some("22012");
-        let error = Arc::new(error);
-        if is_version {
-            Self::OtherSchema(error)
-        } else {
-            Self::Sql(error)
+        match code.as_deref() {
+            // Only the check of the version divides by zero.
+            Some("22012") => Self::OtherSchema(Some(Arc::new(error))),
+            // A lock was not available within `lock_timeout`.
+            Some("55P03") => Self::Locked,
+            _ => Self::Sql(Arc::new(error)),
         }
     }
 }

@@ -7,6 +7,7 @@ mod error;
 mod feed;
 mod finder;
 mod in_transaction;
+mod lane;
 mod open;
 mod open_error;
 mod operations;

@@ -10,12 +10,29 @@ use crate::{
     schema_name::SchemaName,
 };
 
-/// Makes the commit wait until the changes are durable, whatever the default of the database is. Then
-/// checks the version of the tables: a program must not write where a newer one has migrated. A
-/// migration locks the table `settings` and so waits for the end of the transaction. The error of a
-/// different version is a division by zero.
-const PREPARE_CHANGE: &str = "SET LOCAL synchronous_commit = on; \
-     SELECT 1 / (value = '{version}')::int FROM {schema}.settings WHERE name = 'version'";
+/// Makes the commit wait until the changes are durable, whatever the default of the database is. It
+/// may also wait for replicas to apply them, if the host has chosen that.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', \
+     CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' \
+     ELSE 'on' END, true)";
+
+/// The condition that the tables have the version of this program. A program must not write where a
+/// newer one has migrated. A migration locks the table `settings`, and so waits for the end of the
+/// transaction.
+const IS_VERSION: &str = "EXISTS (SELECT FROM {schema}.settings \
+     WHERE name = 'version' AND value = '{version}')";
+
+/// The settings of each transaction of the store, because the role or the database may have other
+/// defaults. The planner must use the index that a statement is written for, even if the statistics
+/// are old or missing.
+const SETTINGS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+
+/// A reader must also not sort instead of reading an index in its order.
+const READ_SETTINGS: &str = "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off";
+
+/// A transaction that waits for a lock ends soon, and its connection is free for other tenants. Its
+/// caller tries again. The server must not end a transaction that waits for a synchronous standby.
+const WRITE_SETTINGS: &str = "SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = 0";
 
 /// The statements that contain no text of a caller.
 ///
@@ -26,39 +43,66 @@ pub(crate) struct Statements {
     pub(crate) schema: SchemaName,
     pub(crate) begin_read: SqlStr,
     pub(crate) begin_write: SqlStr,
-    /// The statements that precede a change in a transaction of the host.
-    pub(crate) prepare_change: SqlStr,
+    /// Precedes a change in a transaction of the host.
+    pub(crate) prepare_in_host: SqlStr,
     /// A prefix: the ids follow as an array.
     pub(crate) find: String,
+    /// Waits for rows that are locked. The order prevents deadlocks.
     pub(crate) lock_for_change: SqlStr,
     pub(crate) lock_for_share: SqlStr,
+    /// Also return the rows that are locked, with the column `locked` false.
+    pub(crate) try_lock_for_change: SqlStr,
+    pub(crate) try_lock_for_share: SqlStr,
     pub(crate) insert_keys: SqlStr,
     pub(crate) update_keys: SqlStr,
     pub(crate) insert_events: SqlStr,
     pub(crate) insert_changes: SqlStr,
     pub(crate) descendants: SqlStr,
+    /// Skips rows that are locked.
     pub(crate) touch: SqlStr,
+    pub(crate) not_touched: SqlStr,
 }
 
 impl Statements {
     pub(crate) fn new(schema: SchemaName) -> Self {
+        // The error of a different version is a division by zero.
+        let check_version = format!("SELECT 1 / ({IS_VERSION})::int");
+        let lock = |strength: &str| {
+            format!(
+                "SELECT {{columns}}, true AS locked FROM {{schema}}.keys WHERE id = ANY($1) \
+                 ORDER BY id {strength}"
+            )
+        };
+        let try_lock = |strength: &str| {
+            format!(
+                "WITH taken AS (SELECT {{columns}} FROM {{schema}}.keys WHERE id = ANY($1) \
+                 {strength} SKIP LOCKED) SELECT *, true AS locked FROM taken \
+                 UNION ALL SELECT {{columns}}, false FROM {{schema}}.keys \
+                 WHERE id = ANY($1) AND id NOT IN (SELECT id FROM taken)"
+            )
+        };
         let text = |text: &str| {
             let text = text.replace("{columns}", COLUMNS);
             in_schema(&schema, &text.replace("{version}", &VERSION.to_string()))
         };
         let sql = |sql: &str| AssertSqlSafe(Arc::<str>::from(text(sql))).into_sql_str();
         Self {
-            begin_read: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".into_sql_str(),
-            begin_write: sql(&format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {PREPARE_CHANGE}"
+            begin_read: sql(&format!(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}; {READ_SETTINGS}"
             )),
-            prepare_change: sql(PREPARE_CHANGE),
+            begin_write: sql(&format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {SETTINGS}; {WRITE_SETTINGS}; \
+                 {DURABLE}; {check_version}"
+            )),
+            prepare_in_host: sql(&format!(
+                "{DURABLE}, {IS_VERSION} AS is_version, \
+                 current_setting('transaction_isolation') = 'read committed' AS is_read_committed"
+            )),
             find: text("SELECT {columns} FROM {schema}.keys WHERE id = ANY "),
-            // In the order of the ids, so that two transactions do not wait for each other.
-            lock_for_change: sql("SELECT {columns} FROM {schema}.keys WHERE id = ANY($1) \
-                 ORDER BY id FOR NO KEY UPDATE"),
-            lock_for_share: sql("SELECT {columns} FROM {schema}.keys WHERE id = ANY($1) \
-                 ORDER BY id FOR SHARE"),
+            lock_for_change: sql(&lock("FOR NO KEY UPDATE")),
+            lock_for_share: sql(&lock("FOR SHARE")),
+            try_lock_for_change: sql(&try_lock("FOR NO KEY UPDATE")),
+            try_lock_for_share: sql(&try_lock("FOR SHARE")),
             insert_keys: sql(
                 "INSERT INTO {schema}.keys (id, workspace, test, owner, name, \
                  folded_name, permissions, enabled, allowed_ips, parent, successor, predecessor, \
@@ -97,9 +141,12 @@ impl Statements {
             touch: sql("WITH used AS (SELECT k.id, u.time FROM {schema}.keys AS k \
                  JOIN unnest($1::text[], $2::bigint[]) AS u (id, time) USING (id) \
                  WHERE k.last_used_at IS NULL OR k.last_used_at < u.time \
-                 ORDER BY k.id FOR NO KEY UPDATE OF k) \
+                 FOR NO KEY UPDATE OF k SKIP LOCKED) \
                  UPDATE {schema}.keys AS k SET last_used_at = used.time FROM used \
                  WHERE k.id = used.id"),
+            not_touched: sql("SELECT EXISTS (SELECT FROM {schema}.keys AS k \
+                 JOIN unnest($1::text[], $2::bigint[]) AS u (id, time) USING (id) \
+                 WHERE k.last_used_at IS NULL OR k.last_used_at < u.time)"),
             schema,
         }
     }

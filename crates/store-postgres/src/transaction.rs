@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use keywright_core::{Environment, Event, EventId, KeyId, Owner, Revocation, Timestamp, Workspace};
-use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgRow};
 
 use crate::{
     change::{Change, Changed, Locked},
+    database::{Access, Operation},
     error::{Error, Result},
     record::{self, Rows, id_text},
     statements::Statements,
@@ -19,11 +21,29 @@ pub(crate) struct Recorded {
     pub(crate) event: Option<Event>,
 }
 
+/// What to do about a record that another transaction has locked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WhenLocked {
+    /// Wait, because the transaction belongs to the host.
+    Wait,
+    /// The change fails with [`Error::Locked`], so that it does not delay others.
+    Fail,
+}
+
 /// Prepares a transaction of the host for a change.
 pub(crate) async fn prepare(connection: &mut PgConnection, statements: &Statements) -> Result<()> {
-    sqlx::raw_sql(statements.prepare_change.clone())
-        .execute(connection)
+    if !connection.is_in_transaction() {
+        return Err(Error::HostTransaction);
+    }
+    let row = sqlx::raw_sql(statements.prepare_in_host.clone())
+        .fetch_one(connection)
         .await?;
+    if !row.try_get::<bool, _>("is_version")? {
+        return Err(Error::OtherSchema(None));
+    }
+    if !row.try_get::<bool, _>("is_read_committed")? {
+        return Err(Error::HostTransaction);
+    }
     Ok(())
 }
 
@@ -32,9 +52,10 @@ pub(crate) async fn prepare(connection: &mut PgConnection, statements: &Statemen
 pub(crate) async fn apply(
     connection: &mut PgConnection,
     statements: &Statements,
-    changes: &[Recorded],
+    changes: &[&Recorded],
+    when_locked: WhenLocked,
 ) -> Result<Vec<Result<Changed>>> {
-    let mut locked = lock(connection, statements, changes).await?;
+    let mut locked = lock(connection, statements, changes, when_locked).await?;
     let results = changes
         .iter()
         .map(|recorded| locked.apply(&recorded.change, recorded.event.as_ref()))
@@ -47,7 +68,8 @@ pub(crate) async fn apply(
 async fn lock(
     connection: &mut PgConnection,
     statements: &Statements,
-    changes: &[Recorded],
+    changes: &[&Recorded],
+    when_locked: WhenLocked,
 ) -> Result<Locked> {
     let changed: BTreeSet<KeyId> = changes
         .iter()
@@ -58,11 +80,15 @@ async fn lock(
         .filter_map(|recorded| recorded.change.admitting_id())
         .filter(|id| !changed.contains(id))
         .collect();
+    let (for_change, for_share) = match when_locked {
+        WhenLocked::Wait => (&statements.lock_for_change, &statements.lock_for_share),
+        WhenLocked::Fail => (
+            &statements.try_lock_for_change,
+            &statements.try_lock_for_share,
+        ),
+    };
     let mut locked = Locked::default();
-    for (ids, sql) in [
-        (changed, &statements.lock_for_change),
-        (admitting, &statements.lock_for_share),
-    ] {
+    for (ids, sql) in [(changed, for_change), (admitting, for_share)] {
         if !ids.is_empty() {
             let ids: Vec<String> = ids.iter().map(id_text).collect();
             let rows = sqlx::query(sql.clone())
@@ -78,7 +104,11 @@ async fn lock(
 
 fn add_rows(locked: &mut Locked, rows: &[PgRow]) -> Result<()> {
     for row in rows {
-        locked.add(record::id(row)?, record::record(row));
+        if row.try_get("locked")? {
+            locked.add(record::id(row)?, record::record(row));
+        } else {
+            locked.add_busy(record::id(row)?, record::record(row));
+        }
     }
     Ok(())
 }
@@ -260,6 +290,20 @@ impl Cascade {
         }
         write(connection, statements, &locked).await?;
         Ok((Revocation::new(first, count), locked.changed))
+    }
+}
+
+#[async_trait]
+impl Operation for Cascade {
+    type Output = (Revocation, BTreeSet<KeyId>);
+    const ACCESS: Access = Access::Write;
+
+    async fn step(
+        &mut self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+    ) -> Result<Option<Self::Output>> {
+        self.revoke(connection, statements).await.map(Some)
     }
 }
 
