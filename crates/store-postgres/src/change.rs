@@ -115,6 +115,22 @@ impl Locked {
         self.records.insert(id, record);
     }
 
+    pub(crate) fn contains(&self, id: &KeyId) -> bool {
+        self.records.contains_key(id)
+    }
+
+    /// Returns the successor of a record.
+    pub(crate) fn successor(&self, id: &KeyId) -> Option<KeyId> {
+        self.records.get(id)?.as_ref().ok()?.key.successor
+    }
+
+    /// Removes the records that another transaction has locked, and returns their ids.
+    pub(crate) fn take_busy(&mut self) -> BTreeSet<KeyId> {
+        let busy = std::mem::take(&mut self.busy);
+        self.records.retain(|id, _| !busy.contains(id));
+        busy
+    }
+
     pub(crate) fn add_busy(&mut self, id: KeyId, record: Result<Record>) {
         self.add(id, record);
         self.busy.insert(id);

@@ -17,7 +17,9 @@ use std::{
 };
 
 use keywright_core::{KeyId, store::Lease};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _, postgres::PgConnectOptions,
+};
 use tokio::{
     sync::Notify,
     task::AbortHandle,
@@ -25,6 +27,7 @@ use tokio::{
 };
 
 use crate::{
+    config::{MAX_STALENESS_BOUND, PostgresConfig},
     error::{Error, Result},
     schema::{VERSION, in_schema},
     schema_name::SchemaName,
@@ -41,16 +44,18 @@ const HEARTBEATS_IN_BOUND: u32 = 3;
 const MAX_CHANGES: usize = 1000;
 
 /// After this time without an operation, the feed stops polling, so that a database without work
-/// can be suspended. Last uses are written at least once a minute while keys are used, so this is
-/// longer.
+/// can be suspended. The store sees no verification of a cached key, but last uses are written at
+/// least once a minute while keys are used, so this is longer. The next operation wakes the feed.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// The time between two deletions of old rows.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
-
-/// The age at which rows are deleted. A poll that comes later than half of it makes all copies
-/// stale.
+/// How long the rows of ended transactions are kept, at least. That is ten times the largest bound.
+/// A poll that comes later than half of it makes all copies stale.
 const KEPT: Duration = Duration::from_secs(600);
+
+const _: () = assert!(KEPT.as_secs() >= 10 * MAX_STALENESS_BOUND.as_secs());
+
+/// The maximum number of old rows that are deleted after a poll.
+const MAX_PRUNED: u64 = 1000;
 
 /// When the store was last used.
 #[derive(Debug)]
@@ -95,17 +100,13 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// Starts the feed on the current runtime.
-    pub(crate) fn start(
-        options: PgConnectOptions,
-        schema: &SchemaName,
-        bound: Duration,
-        lease: &Arc<Lease>,
-    ) -> Self {
+    pub(crate) fn start(pool: &PgPool, config: &PostgresConfig, lease: &Arc<Lease>) -> Self {
         let activity = Arc::new(Activity::new(lease.now()));
         let poller = Poller {
-            options,
-            schema: schema.clone(),
-            bound,
+            pool: pool.clone(),
+            options: config.feed_options.clone(),
+            schema: config.schema.clone(),
+            bound: config.staleness_bound,
             lease: Arc::clone(lease),
             activity: Arc::clone(&activity),
         };
@@ -134,7 +135,9 @@ impl Drop for Feed {
 }
 
 struct Poller {
-    options: PgConnectOptions,
+    pool: PgPool,
+    /// Those of the pool if `None`. The host may replace them there, for example the password.
+    options: Option<PgConnectOptions>,
     schema: SchemaName,
     bound: Duration,
     lease: Arc<Lease>,
@@ -144,10 +147,22 @@ struct Poller {
 /// The last poll of a connection.
 struct Seen {
     snapshot: Snapshot,
-    /// When the server was started. Another server, behind the same pooler, has another time.
-    started_at: String,
+    /// The server: the identifier of its database system, its timeline, which a promotion changes,
+    /// and the time of its start. A pooler or a proxy may lead to another one.
+    server: String,
     /// The time of the server, in seconds.
     server_time: f64,
+}
+
+/// Old rows that can be deleted later: those of transactions before a number.
+///
+/// The age of a row does not count, because the transaction of a row may end long after it wrote
+/// the row. These transactions had ended at the time of the mark, so every feed that has polled
+/// since then has seen their rows.
+struct PruneMark {
+    server: String,
+    made_at: Instant,
+    before: u64,
 }
 
 /// The reply to a poll.
@@ -160,10 +175,21 @@ struct Reply {
 }
 
 impl Poller {
+    /// Polls until the host closes the pool.
     async fn run(self) {
+        let mut closed = self.pool.close_event();
+        // The error is that the pool was closed.
+        let _ = closed.do_until(self.poll_forever()).await;
+    }
+
+    async fn poll_forever(&self) {
         let retry = self.bound / POLLS_IN_BOUND;
         loop {
-            match timeout(self.bound, PgConnection::connect_with(&self.options)).await {
+            let options = self
+                .options
+                .clone()
+                .unwrap_or_else(|| (*self.pool.connect_options()).clone());
+            match timeout(self.bound, PgConnection::connect_with(&options)).await {
                 Ok(Ok(connection)) => {
                     let error = self.poll_repeatedly(connection).await;
                     tracing::debug!(%error, "the feed of changes lost its connection");
@@ -180,23 +206,20 @@ impl Poller {
     async fn poll_repeatedly(&self, mut connection: PgConnection) -> Error {
         let mut seen = None;
         let mut heartbeat_at = None;
-        let mut pruned_at = self.lease.now();
+        let mut mark = None;
         loop {
             if self.activity.is_idle(self.lease.now()) {
                 self.activity.resumed.notified().await;
                 seen = None;
             }
             let polled = self.poll(&mut connection, &mut seen, &mut heartbeat_at);
-            match timeout(self.bound, polled).await {
-                Err(_) => return Error::Timeout,
-                Ok(Err(error)) => return error,
-                Ok(Ok(())) => {}
-            }
-            if self.lease.now().saturating_duration_since(pruned_at) > PRUNE_INTERVAL {
-                pruned_at = self.lease.now();
-                if let Err(error) = self.prune(&mut connection).await {
-                    return error;
-                }
+            let done = match timeout(self.bound, polled).await {
+                Ok(Ok(())) => self.prune(&mut connection, seen.as_ref(), &mut mark).await,
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(Error::Timeout),
+            };
+            if let Err(error) = done {
+                return error;
             }
             sleep(self.bound / POLLS_IN_BOUND).await;
         }
@@ -241,10 +264,19 @@ impl Poller {
     }
 
     async fn read(&self, connection: &mut PgConnection, seen: Option<&Seen>) -> Result<Reply> {
-        let unseen = seen.map_or("false".into(), |seen| seen.snapshot.unseen_condition());
-        let sql = in_schema(&self.schema, POLL)
+        let parts: Vec<String> = seen
+            .map(|seen| seen.snapshot.unseen_conditions())
+            .into_iter()
+            .flatten()
+            .map(|condition| UNSEEN.replace("{condition}", &condition))
+            .collect();
+        let unseen = if parts.is_empty() {
+            "SELECT NULL AS id".into()
+        } else {
+            parts.join(" UNION ALL ")
+        };
+        let sql = in_schema(&self.schema, &POLL.replace("{unseen}", &unseen))
             .replace("{version}", &VERSION.to_string())
-            .replace("{unseen}", &unseen)
             .replace("{limit}", &(MAX_CHANGES + 1).to_string());
         let row = sqlx::raw_sql(AssertSqlSafe(sql))
             .fetch_one(connection)
@@ -264,7 +296,7 @@ impl Poller {
         Ok(Reply {
             seen: Seen {
                 snapshot,
-                started_at: row.try_get("started_at")?,
+                server: row.try_get("server")?,
                 server_time: row.try_get("server_time")?,
             },
             // A malformed id may belong to any record.
@@ -273,12 +305,35 @@ impl Poller {
         })
     }
 
-    async fn prune(&self, connection: &mut PgConnection) -> Result<()> {
-        let sql = in_schema(&self.schema, PRUNE).replace("{seconds}", &KEPT.as_secs().to_string());
-        let pruned = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection);
-        timeout(self.bound, pruned)
-            .await
-            .map_err(|_| Error::Timeout)??;
+    /// Deletes old rows, and makes a new mark when all rows of the last one are deleted.
+    async fn prune(
+        &self,
+        connection: &mut PgConnection,
+        seen: Option<&Seen>,
+        mark: &mut Option<PruneMark>,
+    ) -> Result<()> {
+        let Some(seen) = seen else { return Ok(()) };
+        let now = self.lease.now();
+        let is_old = |mark: &PruneMark| now.saturating_duration_since(mark.made_at) >= KEPT;
+        let deleted = match mark {
+            Some(mark) if mark.server == seen.server && !is_old(mark) => return Ok(()),
+            Some(mark) if mark.server == seen.server => {
+                let sql = in_schema(&self.schema, PRUNE)
+                    .replace("{before}", &mark.before.to_string())
+                    .replace("{limit}", &MAX_PRUNED.to_string());
+                let pruned = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection);
+                let pruned = timeout(self.bound, pruned).await;
+                pruned.map_err(|_| Error::Timeout)??.rows_affected()
+            }
+            _ => 0,
+        };
+        if deleted < MAX_PRUNED {
+            *mark = Some(PruneMark {
+                server: seen.server.clone(),
+                made_at: now,
+                before: seen.snapshot.start,
+            });
+        }
         Ok(())
     }
 }
@@ -288,25 +343,92 @@ impl Seen {
     /// between.
     fn continues_in(&self, next: &Self) -> bool {
         let elapsed = next.server_time - self.server_time;
-        self.started_at == next.started_at
+        self.server == next.server
             && self.snapshot.end <= next.snapshot.end
             && (0.0..KEPT.as_secs_f64() / 2.0).contains(&elapsed)
     }
 }
 
+/// Reads the feed. The error of a different version of the tables is a division by zero.
 const POLL: &str = "SELECT pg_current_snapshot()::text AS snapshot, \
-     (SELECT 1 / (value = '{version}')::int FROM {schema}.settings WHERE name = 'version') \
-     AS version, \
+     1 / (SELECT count(*) FROM {schema}.settings \
+     WHERE name = 'version' AND value = '{version}') AS version, \
      pg_is_in_recovery() AS recovery, \
-     pg_postmaster_start_time()::text AS started_at, \
+     concat_ws(' ', (SELECT system_identifier FROM pg_control_system()), \
+     CASE WHEN NOT pg_is_in_recovery() \
+     THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END, \
+     extract(epoch FROM pg_postmaster_start_time())) AS server, \
      extract(epoch FROM clock_timestamp())::float8 AS server_time, \
      current_setting('synchronous_standby_names') <> '' AS synchronous, \
-     (SELECT string_agg(id, ',') FROM (SELECT id FROM {schema}.changes \
-     WHERE {unseen} LIMIT {limit}) AS unseen) AS changed";
+     (SELECT string_agg(id, ',') FROM ({unseen}) AS unseen) AS changed";
+
+/// The order makes the planner read the index, even if the statistics are old or missing.
+const UNSEEN: &str =
+    "(SELECT id FROM {schema}.changes WHERE {condition} ORDER BY xid LIMIT {limit})";
 
 /// Writes to the log of the server and to nothing else, and waits for the standbys.
-const HEARTBEAT: &str = "BEGIN; SET LOCAL synchronous_commit = on; \
+const HEARTBEAT: &str = "BEGIN READ WRITE; SET LOCAL synchronous_commit = on; \
      SELECT pg_logical_emit_message(true, 'keywright', ''); COMMIT";
 
-const PRUNE: &str = "DELETE FROM {schema}.changes \
-     WHERE changed_at < clock_timestamp() - interval '{seconds} seconds'";
+/// Other feeds may delete the same rows.
+const PRUNE: &str = "BEGIN READ WRITE; DELETE FROM {schema}.changes WHERE ctid = ANY (ARRAY( \
+     SELECT ctid FROM {schema}.changes WHERE xid < '{before}' ORDER BY xid LIMIT {limit} \
+     FOR UPDATE SKIP LOCKED)); COMMIT";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(end: u64, server: &str, server_time: f64) -> Seen {
+        Seen {
+            snapshot: Snapshot {
+                start: end,
+                end,
+                in_progress: Vec::new(),
+            },
+            server: server.into(),
+            server_time,
+        }
+    }
+
+    #[test]
+    fn a_poll_continues_only_on_the_same_server_and_before_rows_are_deleted() {
+        let first = seen(10, "7000 00000001 1.5", 1000.0);
+        for (end, server, time, continues) in [
+            (10, "7000 00000001 1.5", 1000.1, true),
+            (90, "7000 00000001 1.5", 1299.0, true),
+            // A transaction number that moved back.
+            (9, "7000 00000001 1.5", 1000.1, false),
+            // Another database system, a promoted one, and one that was restarted.
+            (90, "7001 00000001 1.5", 1000.1, false),
+            (90, "7000 00000002 1.5", 1000.1, false),
+            (90, "7000 00000001 1.6", 1000.1, false),
+            // A poll that came too late, and a clock that was set back.
+            (90, "7000 00000001 1.5", 1300.0, false),
+            (90, "7000 00000001 1.5", 999.9, false),
+        ] {
+            let next = seen(end, server, time);
+            assert_eq!(
+                first.continues_in(&next),
+                continues,
+                "{end} {server} {time}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_not_used_for_two_minutes_is_idle_until_it_is_used() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let activity = Activity::new(start);
+        assert!(!activity.is_idle(after(120)));
+        assert!(activity.is_idle(after(121)));
+        activity.mark(after(200));
+        assert!(!activity.is_idle(after(320)));
+        assert!(activity.is_idle(after(321)));
+        // The operation wakes the feed.
+        let mut resumed = std::pin::pin!(activity.resumed.notified());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(resumed.as_mut().poll(&mut context).is_ready());
+    }
+}

@@ -12,6 +12,9 @@ pub enum OpenError {
     /// The URL is malformed.
     #[error("invalid URL: expected postgres://user:password@host:port/database")]
     Url(#[source] Option<sqlx::Error>),
+    /// The store was opened outside a tokio runtime.
+    #[error("no tokio runtime is running: open the store in the runtime of its pool")]
+    NoRuntime,
     /// No connection could be made.
     #[error("could not connect to PostgreSQL")]
     Connect(#[source] sqlx::Error),

@@ -215,3 +215,81 @@ impl<J> fmt::Debug for Queue<J> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::{Pin, pin},
+        task::{Context, Poll, Waker},
+    };
+
+    use keywright_core::Workspace;
+
+    use super::*;
+
+    type Number = Job<u32, ()>;
+
+    fn queue() -> (Queue<Number>, Jobs<Number>) {
+        Queue::new(Capacity {
+            all: 100,
+            tenant: 10,
+        })
+    }
+
+    fn tenant(name: &str) -> Tenant {
+        Some(Workspace::parse(name).unwrap())
+    }
+
+    fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn one_tenant_fills_neither_the_queue_nor_a_batch() {
+        let (queue, jobs) = queue();
+        let mut waiting: Vec<_> = (0..10)
+            .map(|number| Box::pin(queue.run(tenant("busy"), number)))
+            .collect();
+        for future in &mut waiting {
+            assert!(poll(future.as_mut()).is_pending());
+        }
+        let mut rejected = pin!(queue.run(tenant("busy"), 10));
+        assert!(matches!(
+            poll(rejected.as_mut()),
+            Poll::Ready(Err(Error::QueueFull))
+        ));
+        let mut other = pin!(queue.run(tenant("other"), 100));
+        assert!(poll(other.as_mut()).is_pending());
+        let numbers = |taken: Vec<(Tenant, Number)>| -> Vec<u32> {
+            taken.into_iter().map(|(_, job)| job.work).collect()
+        };
+        assert_eq!(numbers(jobs.take(3)), [0, 100, 1]);
+        // A job whose caller has left does not count.
+        waiting.truncate(5);
+        let mut accepted = pin!(queue.run(tenant("busy"), 11));
+        assert!(poll(accepted.as_mut()).is_pending());
+        assert_eq!(numbers(jobs.take(100)), [2, 3, 4, 11]);
+    }
+
+    #[test]
+    fn a_runtime_that_ends_fails_the_waiting_callers_and_later_ones() {
+        let (queue, jobs) = queue();
+        let mut waiting = pin!(queue.run(None, 1));
+        assert!(poll(waiting.as_mut()).is_pending());
+        drop(jobs.clone());
+        assert!(poll(waiting.as_mut()).is_pending());
+        drop(jobs);
+        for future in [waiting, pin!(queue.run(None, 2))] {
+            assert!(matches!(poll(future), Poll::Ready(Err(Error::Stopped))));
+        }
+    }
+
+    #[test]
+    fn workers_end_when_the_store_is_dropped() {
+        let (queue, jobs) = queue();
+        let mut wait = pin!(jobs.wait());
+        assert!(poll(wait.as_mut()).is_pending());
+        drop(queue);
+        assert_eq!(poll(wait.as_mut()), Poll::Ready(false));
+    }
+}

@@ -9,7 +9,7 @@ const MIGRATIONS: [&str; 1] = [V1];
 /// The newest version that this program supports.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// All times are Unix milliseconds, except in `changes`. An id is its 16 characters, which begin
+/// All times are Unix milliseconds. An id is its 16 characters, which begin
 /// with the time of creation. They sort by byte.
 ///
 /// A list reads the entries of one index in their order: the columns before the id have one value,
@@ -84,12 +84,10 @@ CREATE INDEX reservations_until ON {schema}.reservations (until);
 
 CREATE TABLE {schema}.changes (
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    id text COLLATE "C" NOT NULL,
-    changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    id text COLLATE "C" NOT NULL
 );
 
 CREATE INDEX changes_xid ON {schema}.changes (xid);
-CREATE INDEX changes_changed_at ON {schema}.changes (changed_at);
 "#;
 
 /// Sets the version, as the last statement of a migration.

@@ -28,11 +28,19 @@ const IS_VERSION: &str = "EXISTS (SELECT FROM {schema}.settings \
 const SETTINGS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
 
 /// A reader must also not sort instead of reading an index in its order.
-const READ_SETTINGS: &str = "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off";
+const READ_SETTINGS: &str = "SET LOCAL enable_sort = off; \
+     SET LOCAL enable_incremental_sort = off; SET LOCAL enable_bitmapscan = off";
 
 /// A transaction that waits for a lock ends soon, and its connection is free for other tenants. Its
 /// caller tries again. The server must not end a transaction that waits for a synchronous standby.
 const WRITE_SETTINGS: &str = "SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = 0";
+
+/// The class of the advisory locks: `KWRG` in ASCII.
+///
+/// A key that admits a new key is locked in shared mode, both its row and the advisory lock of its
+/// id. Row locks are not fair: while one insert follows another, a revocation would never lock the
+/// row. An advisory lock is fair: while a revocation waits for it, no insert gets it.
+const LOCK_CLASS: i32 = 0x4b57_5247;
 
 /// The statements that contain no text of a caller.
 ///
@@ -47,7 +55,10 @@ pub(crate) struct Statements {
     pub(crate) prepare_in_host: SqlStr,
     /// A prefix: the ids follow as an array.
     pub(crate) find: String,
-    /// Waits for rows that are locked. The order prevents deadlocks.
+    /// Wait for the advisory locks of ids. They precede the locks of rows.
+    pub(crate) reserve_for_change: SqlStr,
+    pub(crate) reserve_for_share: SqlStr,
+    /// Wait for rows that are locked. The order prevents deadlocks.
     pub(crate) lock_for_change: SqlStr,
     pub(crate) lock_for_share: SqlStr,
     /// Also return the rows that are locked, with the column `locked` false.
@@ -57,6 +68,8 @@ pub(crate) struct Statements {
     pub(crate) update_keys: SqlStr,
     pub(crate) insert_events: SqlStr,
     pub(crate) insert_changes: SqlStr,
+    /// One level of a cascade. A single recursive query would miss children that other
+    /// transactions insert meanwhile.
     pub(crate) descendants: SqlStr,
     /// Skips rows that are locked.
     pub(crate) touch: SqlStr,
@@ -71,6 +84,11 @@ impl Statements {
             format!(
                 "SELECT {{columns}}, true AS locked FROM {{schema}}.keys WHERE id = ANY($1) \
                  ORDER BY id {strength}"
+            )
+        };
+        let reserve = |function: &str| {
+            format!(
+                "SELECT {function}({LOCK_CLASS}, hashtext(id)) FROM unnest($1::text[]) AS u (id)"
             )
         };
         let try_lock = |strength: &str| {
@@ -99,10 +117,14 @@ impl Statements {
                  current_setting('transaction_isolation') = 'read committed' AS is_read_committed"
             )),
             find: text("SELECT {columns} FROM {schema}.keys WHERE id = ANY "),
+            reserve_for_change: sql(&reserve("pg_advisory_xact_lock")),
+            reserve_for_share: sql(&reserve("pg_advisory_xact_lock_shared")),
             lock_for_change: sql(&lock("FOR NO KEY UPDATE")),
             lock_for_share: sql(&lock("FOR SHARE")),
             try_lock_for_change: sql(&try_lock("FOR NO KEY UPDATE")),
-            try_lock_for_share: sql(&try_lock("FOR SHARE")),
+            try_lock_for_share: sql(&try_lock(&format!(
+                "AND pg_try_advisory_xact_lock_shared({LOCK_CLASS}, hashtext(id)) FOR SHARE"
+            ))),
             insert_keys: sql(
                 "INSERT INTO {schema}.keys (id, workspace, test, owner, name, \
                  folded_name, permissions, enabled, allowed_ips, parent, successor, predecessor, \
@@ -132,12 +154,8 @@ impl Statements {
             insert_changes: sql(
                 "INSERT INTO {schema}.changes (id) SELECT * FROM unnest($1::text[])",
             ),
-            // One level of a cascade. A single recursive query would miss children that other
-            // transactions insert meanwhile.
-            descendants: sql(
-                "SELECT {columns} FROM {schema}.keys WHERE parent = ANY($1) \
-                 OR rotated_by = ANY($1) OR id = ANY($2) ORDER BY id FOR NO KEY UPDATE",
-            ),
+            descendants: sql("SELECT id FROM {schema}.keys WHERE parent = ANY($1) \
+                 OR rotated_by = ANY($1) OR id = ANY($2)"),
             touch: sql("WITH used AS (SELECT k.id, u.time FROM {schema}.keys AS k \
                  JOIN unnest($1::text[], $2::bigint[]) AS u (id, time) USING (id) \
                  WHERE k.last_used_at IS NULL OR k.last_used_at < u.time \

@@ -60,8 +60,8 @@ pub struct PostgresStore {
     writer: Writer,
     /// Single transactions of bounded length.
     short: Lane,
-    /// Cascades. A revocation does not wait for lists.
-    cascades: Lane,
+    /// Cascades, and changes that wait for locked records. They do not wait for lists.
+    waiting: Arc<Lane>,
     /// Lists and purges, which read any number of rows.
     long: Lane,
     feed: Feed,
@@ -88,26 +88,27 @@ impl PostgresStore {
     ///
     /// As for [`new`](Self::new).
     pub async fn with_config(pool: PgPool, config: PostgresConfig) -> Result<Self, OpenError> {
+        let runtime = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
         let Opened { durability } = open::check(&pool, &config.schema).await?;
         let statements = Arc::new(Statements::new(config.schema.clone()));
         let connections = pool.options().get_max_connections();
         let database = Database {
             pool,
             statements,
-            runtime: Handle::current(),
+            runtime,
         };
+        let waiting = Arc::new(Lane::start(&database, 2, DIVIDED));
         let lease = Arc::new(Lease::lapsed());
         let feed = if config.strict {
             Feed::none(&lease)
         } else {
-            let options = (*database.pool.connect_options()).clone();
-            Feed::start(options, &config.schema, config.staleness_bound, &lease)
+            Feed::start(&database.pool, &config, &lease)
         };
         Ok(Self {
             finder: Finder::start(&database),
-            writer: Writer::start(&database, &lease),
+            writer: Writer::start(&database, &waiting, &lease),
+            waiting,
             short: Lane::start(&database, 2, UNDIVIDED),
-            cascades: Lane::start(&database, 1, DIVIDED),
             // At least one connection remains for other work.
             long: Lane::start(
                 &database,
@@ -127,6 +128,9 @@ impl PostgresStore {
     ///
     /// As for [`new`](Self::new), [`OpenError::Url`] and [`OpenError::Connect`].
     pub async fn connect(url: &str, config: PostgresConfig) -> Result<Self, OpenError> {
+        if Handle::try_current().is_err() {
+            return Err(OpenError::NoRuntime);
+        }
         let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
         if !is_postgres {
             return Err(OpenError::Url(None));
@@ -228,7 +232,7 @@ impl KeyStore for PostgresStore {
             };
             self.mark();
             let tenant = Some(workspace.clone());
-            let revoked = self.cascades.run_when_unlocked(tenant, cascade).await;
+            let revoked = self.waiting.run_when_unlocked(tenant, cascade).await;
             return match revoked {
                 Ok((revocation, changed)) => {
                     for id in &changed {

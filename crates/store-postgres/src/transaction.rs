@@ -1,9 +1,12 @@
 //! Transactions that change records.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
-use keywright_core::{Environment, Event, EventId, KeyId, Owner, Revocation, Timestamp, Workspace};
+use keywright_core::{
+    Environment, Event, EventId, KeyId, Owner, Revocation, Timestamp, Workspace,
+    store::StoreErrorKind,
+};
 use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgRow};
 
 use crate::{
@@ -28,6 +31,25 @@ pub(crate) enum WhenLocked {
     Wait,
     /// The change fails with [`Error::Locked`], so that it does not delay others.
     Fail,
+}
+
+/// A change in a transaction of its own, which waits for its records.
+#[derive(Clone, Debug)]
+pub(crate) struct Alone(pub(crate) Arc<Recorded>);
+
+#[async_trait]
+impl Operation for Alone {
+    type Output = Changed;
+    const ACCESS: Access = Access::Write;
+
+    async fn step(
+        &mut self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+    ) -> Result<Option<Changed>> {
+        let results = apply(connection, statements, &[&self.0], WhenLocked::Wait).await?;
+        results.into_iter().next().transpose()
+    }
 }
 
 /// Prepares a transaction of the host for a change.
@@ -80,26 +102,73 @@ async fn lock(
         .filter_map(|recorded| recorded.change.admitting_id())
         .filter(|id| !changed.contains(id))
         .collect();
-    let (for_change, for_share) = match when_locked {
-        WhenLocked::Wait => (&statements.lock_for_change, &statements.lock_for_share),
-        WhenLocked::Fail => (
-            &statements.try_lock_for_change,
-            &statements.try_lock_for_share,
-        ),
-    };
     let mut locked = Locked::default();
-    for (ids, sql) in [(changed, for_change), (admitting, for_share)] {
-        if !ids.is_empty() {
-            let ids: Vec<String> = ids.iter().map(id_text).collect();
-            let rows = sqlx::query(sql.clone())
-                .bind(ids)
-                .persistent(false)
-                .fetch_all(&mut *connection)
-                .await?;
-            add_rows(&mut locked, &rows)?;
-        }
-    }
+    lock_rows(
+        connection,
+        statements,
+        &changed,
+        Strength::Change,
+        when_locked,
+        &mut locked,
+    )
+    .await?;
+    lock_rows(
+        connection,
+        statements,
+        &admitting,
+        Strength::Share,
+        when_locked,
+        &mut locked,
+    )
+    .await?;
     Ok(locked)
+}
+
+/// What a lock of a row is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Strength {
+    /// A change of the record.
+    Change,
+    /// The insert of a key that the record must admit.
+    Share,
+}
+
+/// Locks rows, and adds their records.
+async fn lock_rows(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    ids: &BTreeSet<KeyId>,
+    strength: Strength,
+    when_locked: WhenLocked,
+    locked: &mut Locked,
+) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<String> = ids.iter().map(id_text).collect();
+    let sql = match (when_locked, strength) {
+        (WhenLocked::Fail, Strength::Change) => &statements.try_lock_for_change,
+        (WhenLocked::Fail, Strength::Share) => &statements.try_lock_for_share,
+        (WhenLocked::Wait, Strength::Change) => &statements.lock_for_change,
+        (WhenLocked::Wait, Strength::Share) => &statements.lock_for_share,
+    };
+    if when_locked == WhenLocked::Wait {
+        let reserve = match strength {
+            Strength::Change => &statements.reserve_for_change,
+            Strength::Share => &statements.reserve_for_share,
+        };
+        sqlx::query(reserve.clone())
+            .bind(&ids)
+            .persistent(false)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let rows = sqlx::query(sql.clone())
+        .bind(ids)
+        .persistent(false)
+        .fetch_all(connection)
+        .await?;
+    add_rows(locked, &rows)
 }
 
 fn add_rows(locked: &mut Locked, rows: &[PgRow]) -> Result<()> {
@@ -239,11 +308,10 @@ pub(crate) struct Cascade {
 }
 
 impl Cascade {
-    /// Revokes the keys inside a transaction. Also returns the ids of the keys that
-    /// it has revoked.
+    /// Revokes the keys inside a transaction. Also returns the ids of the keys that it has revoked.
     ///
-    /// Each level is locked and read in a statement that begins after the level above is locked. An
-    /// insert locks its parent, so it is either committed before that and found here, or waits and then
+    /// Each level is found in a statement that begins after the level above is locked. An insert
+    /// locks its parent, so it is either committed before that and found here, or waits and then
     /// finds its parent revoked.
     pub(crate) async fn revoke(
         &self,
@@ -251,37 +319,38 @@ impl Cascade {
         statements: &Statements,
     ) -> Result<(Revocation, BTreeSet<KeyId>)> {
         let mut locked = Locked::default();
-        let rows = sqlx::query(statements.lock_for_change.clone())
-            .bind(vec![id_text(&self.root)])
-            .persistent(false)
-            .fetch_all(&mut *connection)
-            .await?;
-        add_rows(&mut locked, &rows)?;
+        let mut level = BTreeSet::from([self.root]);
+        lock_rows(
+            connection,
+            statements,
+            &level,
+            Strength::Change,
+            WhenLocked::Wait,
+            &mut locked,
+        )
+        .await?;
         let first = locked.revoke(&self.workspace, &self.root, self.now)?;
-        let mut seen = BTreeSet::from([self.root]);
-        let mut level = rows;
+        let mut seen = level.clone();
         while !level.is_empty() {
-            let mut successors = Vec::new();
-            let mut receivers = Vec::new();
-            for row in &level {
-                receivers.push(id_text(&record::id(row)?));
-                successors.extend(row.try_get::<Option<String>, _>("successor")?);
-            }
-            let rows = sqlx::query(statements.descendants.clone())
-                .bind(receivers)
-                .bind(successors)
+            let successors = level.iter().filter_map(|id| locked.successor(id));
+            let found: Vec<String> = sqlx::query_scalar(statements.descendants.clone())
+                .bind(level.iter().map(id_text).collect::<Vec<_>>())
+                .bind(successors.map(|id| id_text(&id)).collect::<Vec<_>>())
                 .persistent(false)
                 .fetch_all(&mut *connection)
                 .await?;
-            level = Vec::new();
-            for row in rows {
-                let id = record::id(&row)?;
-                if seen.insert(id) {
-                    locked.add(id, Ok(record::record(&row)?));
-                    locked.revoke(&self.workspace, &id, self.now)?;
-                    level.push(row);
+            let found = found.iter().map(|id| KeyId::from_bytes(id.as_bytes()));
+            let found: BTreeSet<KeyId> = found.collect::<Result<_, _>>().map_err(Error::corrupt)?;
+            level = &found - &seen;
+            lock_level(connection, statements, &level, &mut locked).await?;
+            for id in &level {
+                match locked.revoke(&self.workspace, id, self.now) {
+                    // It was purged after it was found.
+                    Err(Error::Rejected(StoreErrorKind::NotFound)) if !locked.contains(id) => {}
+                    revoked => drop(revoked?),
                 }
             }
+            seen.extend(&level);
         }
         let count = locked.changed.len() as u64;
         if count > 0 {
@@ -292,6 +361,41 @@ impl Cascade {
         Ok((Revocation::new(first, count), locked.changed))
     }
 }
+
+/// Locks the rows of one level of a cascade. Rows that are free are locked at once, which takes no
+/// advisory locks: the server has room for few.
+async fn lock_level(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    level: &BTreeSet<KeyId>,
+    locked: &mut Locked,
+) -> Result<()> {
+    lock_rows(
+        connection,
+        statements,
+        level,
+        Strength::Change,
+        WhenLocked::Fail,
+        locked,
+    )
+    .await?;
+    let busy = locked.take_busy();
+    if busy.len() > MAX_BUSY {
+        return Err(Error::Locked);
+    }
+    lock_rows(
+        connection,
+        statements,
+        &busy,
+        Strength::Change,
+        WhenLocked::Wait,
+        locked,
+    )
+    .await
+}
+
+/// The maximum number of rows of one level for which a cascade waits at a time.
+const MAX_BUSY: usize = 256;
 
 #[async_trait]
 impl Operation for Cascade {

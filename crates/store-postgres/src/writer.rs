@@ -10,9 +10,10 @@ use crate::{
     change::Changed,
     database::{Access, DEADLINE, Database, Operation},
     error::{Error, Result},
+    lane::Lane,
     queue::{Capacity, Job, Jobs, Queue, Waiting},
     statements::Statements,
-    transaction::{self, Recorded, WhenLocked},
+    transaction::{self, Alone, Recorded, WhenLocked},
 };
 
 /// The number of workers. Each takes a connection of the pool while it works. While one waits for
@@ -34,12 +35,15 @@ type Write = Job<Arc<Recorded>, Changed>;
 #[derive(Debug)]
 pub(crate) struct Writer {
     queue: Queue<Write>,
+    /// Changes whose records another transaction has locked.
+    waiting: Arc<Lane>,
     database: Database,
+    lease: Arc<Lease>,
 }
 
 impl Writer {
     /// Starts the workers on the current runtime. They end when this is dropped.
-    pub(crate) fn start(database: &Database, lease: &Arc<Lease>) -> Self {
+    pub(crate) fn start(database: &Database, waiting: &Arc<Lane>, lease: &Arc<Lease>) -> Self {
         let (queue, jobs) = Queue::new(CAPACITY);
         for _ in 0..WORKERS {
             let worker = Worker {
@@ -50,21 +54,31 @@ impl Writer {
         }
         Self {
             queue,
+            waiting: Arc::clone(waiting),
             database: database.clone(),
+            lease: Arc::clone(lease),
         }
     }
 
     /// Makes a change. Returns after the commit.
     ///
-    /// While another transaction locks a record of the change, this waits here and not in a batch,
-    /// so that it delays no other change.
+    /// If another transaction has locked a record of the change, the change waits outside of a
+    /// batch, so that it delays no other one.
     pub(crate) async fn run(&self, recorded: Recorded) -> Result<Changed> {
         let tenant = recorded.change.tenant();
         let recorded = Arc::new(recorded);
         let mut patience = self.database.patience(DEADLINE);
         loop {
-            let changed = self.queue.run(tenant.clone(), Arc::clone(&recorded)).await;
-            match changed {
+            match self.queue.run(tenant.clone(), Arc::clone(&recorded)).await {
+                Err(Error::Locked) => {}
+                result => return result,
+            }
+            let alone = Alone(Arc::clone(&recorded));
+            let result = self.waiting.run(tenant.clone(), alone).await;
+            if let Some(id) = recorded.change.stale_id() {
+                self.lease.changed(&id);
+            }
+            match result {
                 Err(Error::Locked) if patience.pause().await => {}
                 result => return result,
             }

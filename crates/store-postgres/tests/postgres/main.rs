@@ -14,5 +14,8 @@ mod feed;
 mod host_transaction;
 mod opening;
 mod outages;
+mod plans;
+mod rows;
 mod sample;
 mod schema;
+mod tenants;
