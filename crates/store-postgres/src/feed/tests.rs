@@ -94,11 +94,14 @@ impl Server {
     }
 
     fn poll(&self, before: Option<&Seen>, too_many: bool) -> Reply {
-        let condition = before.map(|seen| seen.snapshot.unseen_condition());
+        let conditions: Vec<String> = before
+            .into_iter()
+            .flat_map(|seen| seen.snapshot.unseen_conditions())
+            .collect();
         let rows = self.rows.iter().filter(|(transaction, _)| {
-            condition
-                .as_ref()
-                .is_some_and(|condition| selects(condition, *transaction))
+            conditions
+                .iter()
+                .any(|condition| selects(condition, *transaction))
         });
         Reply {
             seen: Seen {
@@ -114,12 +117,13 @@ impl Server {
 
 /// Evaluates the condition that selects unseen rows.
 fn selects(condition: &str, transaction: u64) -> bool {
-    let condition = condition.strip_prefix("(xid >= '").unwrap();
-    let (end, condition) = condition.split_once("' OR xid = ANY ('{").unwrap();
-    let list = condition.strip_suffix("}'::xid8[]))").unwrap();
-    let mut listed = list.split(',').filter(|number| !number.is_empty());
-    transaction >= end.parse().unwrap()
-        || listed.any(|number| number.parse::<u64>().unwrap() == transaction)
+    let parse = |number: &str| number.parse::<u64>().unwrap();
+    if let Some(end) = condition.strip_prefix("xid >= '") {
+        return transaction >= parse(end.strip_suffix('\'').unwrap());
+    }
+    let list = condition.strip_prefix("xid = ANY ('{").unwrap();
+    let list = list.strip_suffix("}'::xid8[])").unwrap();
+    list.split(',').any(|number| parse(number) == transaction)
 }
 
 /// A feed, and the changes that it has reported.
