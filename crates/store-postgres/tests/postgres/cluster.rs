@@ -1,5 +1,10 @@
 //! Private PostgreSQL clusters in temporary folders.
 
+#![allow(
+    dead_code,
+    reason = "the stories of the server include this file, and use a part of it"
+)]
+
 use std::{
     env, fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
@@ -13,7 +18,8 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::sample::PATIENCE;
+/// How long a test waits for a state before it fails.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster in a temporary folder. Its server listens on a socket in this folder, and stops when
 /// this is dropped.
@@ -116,7 +122,7 @@ impl Cluster {
     /// Stops the server, which may have stopped already.
     pub(crate) fn stop(&self) {
         self.try_stop();
-        wait_for("the end of the server", || !self.is_running());
+        wait_for("the end of the server", || self.processes().is_empty());
     }
 
     /// Starts the server.
@@ -174,9 +180,10 @@ impl Cluster {
         }
     }
 
-    /// Whether the server has processes.
-    pub(crate) fn is_running(&self) -> bool {
-        !self.processes().is_empty()
+    /// Whether the server has stopped because it could not write its log of changes.
+    pub(crate) fn has_panicked(&self) -> bool {
+        let log = fs::read_to_string(self.folder.path().join("log"));
+        log.unwrap().contains("PANIC:")
     }
 
     /// Returns the processes of the server, the parent of the others first.
