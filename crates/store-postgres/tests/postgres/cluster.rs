@@ -1,10 +1,5 @@
 //! Private PostgreSQL clusters in temporary folders.
 
-#![allow(
-    dead_code,
-    reason = "the stories of the server include this file, and use a part of it"
-)]
-
 use std::{
     env, fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
@@ -19,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long a test waits for a state before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster in a temporary folder. Its server listens on a socket in this folder, and stops when
 /// this is dropped.

@@ -10,10 +10,7 @@ use keywright_core::{
 use keywright_store_postgres::{PostgresConfig, PostgresStore, migrate};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
-use crate::cluster::Cluster;
-
-/// How long a test waits for a state before it fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+use crate::cluster::{Cluster, PATIENCE};
 
 pub(crate) fn workspace() -> Workspace {
     Workspace::parse("acme").unwrap()
