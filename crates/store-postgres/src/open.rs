@@ -26,19 +26,7 @@ pub(crate) async fn check(pool: &PgPool, schema: &SchemaName) -> Result<Opened, 
         .await
         .map_err(OpenError::Statement)?;
     let server = Server::read(&row).map_err(OpenError::Statement)?;
-    if server.version_number < MIN_SERVER_VERSION {
-        return Err(OpenError::ServerVersion {
-            found: server.version,
-        });
-    }
-    if server.encoding != "UTF8" {
-        return Err(OpenError::Encoding {
-            found: server.encoding,
-        });
-    }
-    if server.recovery {
-        return Err(OpenError::ReadOnly);
-    }
+    server.check()?;
     check_version(&mut connection, schema).await?;
     check_privileges(&mut connection, schema).await?;
     let durability = if server.fsync {
@@ -72,6 +60,23 @@ impl Server {
             recovery: row.try_get("recovery")?,
             fsync: row.try_get("fsync")?,
         })
+    }
+
+    fn check(&self) -> Result<(), OpenError> {
+        if self.version_number < MIN_SERVER_VERSION {
+            return Err(OpenError::ServerVersion {
+                found: self.version.clone(),
+            });
+        }
+        if self.encoding != "UTF8" {
+            return Err(OpenError::Encoding {
+                found: self.encoding.clone(),
+            });
+        }
+        if self.recovery {
+            return Err(OpenError::ReadOnly);
+        }
+        Ok(())
     }
 }
 
@@ -194,4 +199,35 @@ async fn check_privileges(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tests run one version of PostgreSQL, so this one simulates the others.
+    #[test]
+    fn a_server_before_version_14_is_rejected_with_its_version() {
+        let check = |version_number, version: &str| {
+            let server = Server {
+                version_number,
+                version: version.into(),
+                encoding: "UTF8".into(),
+                recovery: false,
+                fsync: true,
+            };
+            server.check()
+        };
+        for (number, version) in [
+            (130_022, "13.22 (Debian 13.22-0+deb11u1)"),
+            (90_624, "9.6.24"),
+        ] {
+            let error = check(number, version).unwrap_err().to_string();
+            let expected = format!("PostgreSQL {version} is too old: 14 or later is required");
+            assert_eq!(error, expected);
+        }
+        for (number, version) in [(140_000, "14.0"), (150_018, "15.18"), (180_001, "18.1")] {
+            check(number, version).unwrap();
+        }
+    }
 }

@@ -84,7 +84,7 @@ impl Drop for Bouncer {
     }
 }
 
-/// Returns the path of PgBouncer. Debian installs it into a folder that is not on every user's PATH.
+/// Returns the path of PgBouncer. Debian's folder for it is not on every user's `PATH`.
 fn program() -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

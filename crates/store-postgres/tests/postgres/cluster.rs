@@ -117,7 +117,7 @@ impl Cluster {
     /// Stops the server, which may have stopped already.
     pub(crate) fn stop(&self) {
         self.try_stop();
-        wait_for("the end of the server", || !self.is_running());
+        wait_for("the end of the server", || self.processes().is_empty());
     }
 
     /// Starts the server.
@@ -175,9 +175,10 @@ impl Cluster {
         }
     }
 
-    /// Whether the server has processes.
-    pub(crate) fn is_running(&self) -> bool {
-        !self.processes().is_empty()
+    /// Whether the server has stopped because it could not write its log of changes.
+    pub(crate) fn has_panicked(&self) -> bool {
+        let log = fs::read_to_string(self.folder.path().join("log"));
+        log.unwrap().contains("PANIC:")
     }
 
     /// Returns the processes of the server, the parent of the others first.
