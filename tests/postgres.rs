@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, path::Path};
 use tempfile::{TempDir, tempdir};
 
 use crate::support::{
-    FAST, Postgres, Server, assert_fails, events, id_of, keys, keys_json, operator_key, run,
-    secret_of, verify, wait_for,
+    FAST, Postgres, Server, TlsPostgres, assert_fails, events, id_of, keys, keys_json,
+    operator_key, run, secret_of, verify, wait_for,
 };
 
 /// A store in a database, and a folder for the program.
@@ -392,4 +392,34 @@ fn a_server_is_not_ready_without_its_postgres_and_recovers_when_it_is_back() {
     assert_eq!(server.whoami(&admin).status, 200);
     let (_, _, log) = server.stop();
     assert!(!log.contains(secret_of(&admin)), "{log}");
+}
+
+#[test]
+fn the_parameters_of_the_url_decide_whether_and_how_tls_is_used() {
+    let postgres = TlsPostgres::start();
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let trusted = postgres.trusted();
+    let url = |host: &str, mode: &str| postgres.url(host, &format!("sslmode={mode}&{trusted}"));
+    let accepted = [
+        url("localhost", "verify-full"),
+        url("127.0.0.1", "verify-ca"),
+        postgres.url("127.0.0.1", "sslmode=require"),
+        postgres.url("127.0.0.1", ""),
+    ];
+    for url in &accepted {
+        let output = run(path, &["migrate", "--store", url]);
+        assert!(output.status.success(), "{url}: {output:?}");
+    }
+    // Another name, and a certificate that is not trusted.
+    let rejected = [
+        url("127.0.0.1", "verify-full"),
+        postgres.url("localhost", "sslmode=verify-full"),
+    ];
+    for url in &rejected {
+        let words = ["could not connect to PostgreSQL", "certificate"];
+        assert_fails(path, &["migrate", "--store", url], &words);
+    }
+    let missing = postgres.url("localhost", "sslmode=verify-full&sslrootcert=absent.pem");
+    assert_fails(path, &["migrate", "--store", &missing], &["No such file"]);
 }
