@@ -21,10 +21,11 @@ use super::{
 
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
-/// An empty database.
+/// A database.
 pub(crate) struct Postgres {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) url: String,
+    database: String,
 }
 
 impl Postgres {
@@ -39,14 +40,24 @@ impl Postgres {
     }
 
     fn in_cluster(cluster: Arc<Cluster>) -> Self {
-        let name = format!("story_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-        execute(&cluster.url(), &format!("CREATE DATABASE {name}"));
+        let database = format!("story_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        execute(&cluster.url(), &format!("CREATE DATABASE {database}"));
+        Self::at(cluster, database)
+    }
+
+    fn at(cluster: Arc<Cluster>, database: String) -> Self {
         let url = cluster.url();
         let server = url.strip_suffix("postgres").unwrap();
         Self {
-            url: format!("{server}{name}"),
+            url: format!("{server}{database}"),
             cluster,
+            database,
         }
+    }
+
+    /// Starts a standby of the cluster, and returns the same database there.
+    pub(crate) fn standby(&self) -> Self {
+        Self::at(Arc::new(self.cluster.standby()), self.database.clone())
     }
 
     /// Returns the URL for a role, which may include a password.
