@@ -27,7 +27,7 @@ pub(crate) use self::{
         assert_fails, events, keys, keys_json, keywright, operator_key, run, run_with_input, verify,
     },
     nginx::Nginx,
-    postgres::Postgres,
+    postgres::{Postgres, TlsPostgres},
     redis::Redis,
     response::Response,
     server::{Server, connect, get, request},

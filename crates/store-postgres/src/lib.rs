@@ -27,6 +27,11 @@ mod transfer;
 mod values;
 mod writer;
 
+// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 // The public interface is:
 pub use crate::{
     config::PostgresConfig,
