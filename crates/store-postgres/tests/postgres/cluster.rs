@@ -13,7 +13,8 @@ use std::{
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tempfile::TempDir;
 
-use crate::sample::PATIENCE;
+/// How long to wait for a state of a server before a test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster in a temporary folder. Its server listens on a socket in this folder, and stops when
 /// this is dropped.
