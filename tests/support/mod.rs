@@ -2,6 +2,7 @@
 
 mod client;
 #[path = "../../crates/store-postgres/tests/postgres/cluster.rs"]
+#[expect(dead_code, reason = "the tests of the store use the rest")]
 mod cluster;
 mod command;
 mod nginx;

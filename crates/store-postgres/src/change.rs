@@ -109,6 +109,11 @@ impl Locked {
         self.records.insert(id, record);
     }
 
+    /// Returns a locked record.
+    pub(crate) fn get(&self, id: &KeyId) -> Option<&Result<Record>> {
+        self.records.get(id)
+    }
+
     /// Returns the records that the transaction inserts or changes.
     pub(crate) fn written<'l>(
         &'l self,

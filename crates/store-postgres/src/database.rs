@@ -31,6 +31,8 @@ pub(crate) enum Access {
     /// Each statement sees what was committed before it. The commit waits until the changes are
     /// durable, whatever the default of the database is.
     Write,
+    /// No other transaction makes changes or reads the settings. Works even if the store is sealed.
+    Stage,
 }
 
 /// An operation inside a transaction, with its input.
@@ -76,6 +78,7 @@ impl Database {
         let begin = match access {
             Access::Read => &self.statements.begin_read,
             Access::Write => &self.statements.begin_write,
+            Access::Stage => &self.statements.begin_stage,
         };
         let mut ended = false;
         let work = async {

@@ -84,9 +84,9 @@ async fn work_with(
 
 /// Finds records. `confirm` is whether the server had synchronous standbys when it was last asked.
 ///
-/// A primary that is cut off from its standbys does not know that one of them may have been promoted,
-/// and that keys may have been revoked there. So if there are standbys, one of them must confirm,
-/// after the records were read, that it still follows this primary.
+/// A primary that is cut off from its standbys does not know that one of them may have been
+/// promoted, and that keys may have been revoked there. So if commits wait for a standby, one must
+/// confirm, after the records were read, that it still follows this primary.
 async fn find(
     held: &mut Held,
     statements: &Statements,

@@ -1,4 +1,4 @@
-//! The checks before a store is opened, and migrations.
+//! The checks before a store is opened.
 
 use keywright_core::store::Durability;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
@@ -11,9 +11,6 @@ use crate::{
 
 /// The oldest supported version of the server, as `server_version_num` has it.
 const MIN_SERVER_VERSION: i32 = 140_000;
-
-/// The key of the advisory lock that serialises migrations: `KWRGMIGR` in ASCII.
-const MIGRATION_LOCK: i64 = 0x4b57_5247_4d49_4752;
 
 /// A server that is suitable as a store.
 #[derive(Debug)]
@@ -99,7 +96,7 @@ async fn check_version(
 }
 
 /// Returns the version of the tables, or `None` if there are none.
-async fn version(
+pub(crate) async fn version(
     connection: &mut PgConnection,
     schema: &SchemaName,
 ) -> Result<Option<i64>, OpenError> {
@@ -118,8 +115,9 @@ async fn version(
     if !exists {
         return Ok(None);
     }
-    let sql =
-        "SELECT (SELECT value FROM {schema}.settings WHERE name = 'version')::bigint AS version";
+    // The version of a sealed store is negative.
+    let sql = "SELECT abs((SELECT value FROM {schema}.settings WHERE name = 'version')::bigint) \
+         AS version";
     sqlx::raw_sql(AssertSqlSafe(in_schema(schema, sql)))
         .fetch_one(connection)
         .await
@@ -128,7 +126,7 @@ async fn version(
 }
 
 /// Returns whether the schema exists, and checks that the role may use it.
-async fn check_schema(
+pub(crate) async fn check_schema(
     connection: &mut PgConnection,
     schema: &SchemaName,
 ) -> Result<bool, OpenError> {
@@ -152,7 +150,11 @@ async fn check_schema(
 }
 
 /// Names the privilege without which a statement fails, if it is missing.
-fn missing_privilege(error: sqlx::Error, privilege: &'static str, object: String) -> OpenError {
+pub(crate) fn missing_privilege(
+    error: sqlx::Error,
+    privilege: &'static str,
+    object: String,
+) -> OpenError {
     let code = error.as_database_error().and_then(|error| error.code());
     if code.as_deref() == Some("42501") {
         OpenError::Privilege { privilege, object }
@@ -192,36 +194,4 @@ async fn check_privileges(
         }
     }
     Ok(())
-}
-
-/// Creates or migrates the tables in a schema. Several programs can call this at the same time.
-/// The role needs the right to create tables.
-pub(crate) async fn migrate(pool: &PgPool, schema: &SchemaName) -> Result<(), OpenError> {
-    let mut transaction = pool.begin().await.map_err(OpenError::Connect)?;
-    let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-    sqlx::raw_sql(AssertSqlSafe(lock))
-        .execute(&mut *transaction)
-        .await
-        .map_err(OpenError::Statement)?;
-    let has_schema = check_schema(&mut transaction, schema).await?;
-    let from = version(&mut transaction, schema).await?.unwrap_or(0);
-    if from > schema::VERSION {
-        return Err(OpenError::NewerSchema {
-            schema: schema.to_string(),
-            found: from,
-            supported: schema::VERSION,
-        });
-    }
-    let mut migration = schema::migration(schema, from);
-    let object = if has_schema {
-        format!("the schema {schema}")
-    } else {
-        migration.insert_str(0, &schema::create(schema));
-        "the database".into()
-    };
-    sqlx::raw_sql(AssertSqlSafe(migration))
-        .execute(&mut *transaction)
-        .await
-        .map_err(|error| missing_privilege(error, "CREATE", object))?;
-    transaction.commit().await.map_err(OpenError::Statement)
 }

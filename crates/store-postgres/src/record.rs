@@ -7,10 +7,12 @@ use keywright_core::{
     Workspace,
     store::{Credential, Record, StoredHash, Tag, fold_case},
 };
-use serde::Serialize;
 use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    values::{Values, bytes, text},
+};
 
 /// The columns of a record, which [`record`] reads by name.
 pub(crate) const COLUMNS: &str = "id, workspace, test, owner, name, permissions, enabled, \
@@ -136,88 +138,67 @@ pub(crate) fn id_text(id: &KeyId) -> String {
     id.as_bytes().iter().copied().map(char::from).collect()
 }
 
-/// A row to be written. Absent columns are null.
-#[derive(Serialize)]
-pub(crate) struct RecordRow<'r> {
-    id: String,
-    workspace: &'r str,
-    test: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<&'r str>,
-    name: &'r str,
-    folded_name: String,
-    permissions: String,
-    enabled: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    allowed_ips: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    successor: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    predecessor: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rotated_by: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revoked_at: Option<i64>,
-    hash: String,
-    /// In hexadecimal, as PostgreSQL reads bytes.
-    tag: String,
-    version: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'r str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attributes: Option<&'r str>,
-}
+/// The columns that a change writes.
+const WRITTEN: [&str; 20] = [
+    "id",
+    "workspace",
+    "test",
+    "owner",
+    "name",
+    "folded_name",
+    "permissions",
+    "enabled",
+    "allowed_ips",
+    "parent",
+    "successor",
+    "predecessor",
+    "rotated_by",
+    "expires_at",
+    "revoked_at",
+    "hash",
+    "tag",
+    "version",
+    "metadata",
+    "attributes",
+];
 
-impl<'r> RecordRow<'r> {
-    pub(crate) fn new(record: &'r Record) -> Self {
-        let key = &record.key;
-        Self {
-            id: id_text(&key.id),
-            workspace: key.workspace.as_str(),
-            test: key.environment == Environment::Test,
-            owner: key.owner.as_ref().map(Owner::as_str),
-            name: key.name.as_str(),
-            folded_name: fold_case(key.name.as_str()),
-            permissions: key.permissions.to_string(),
-            enabled: key.enabled,
-            allowed_ips: key.allowed_ips.as_ref().map(AllowedIps::to_string),
-            parent: key.parent.as_ref().map(id_text),
-            successor: key.successor.as_ref().map(id_text),
-            predecessor: key.predecessor.as_ref().map(id_text),
-            rotated_by: key.rotated_by.as_ref().map(id_text),
-            expires_at: key.expires_at.map(Timestamp::as_millis),
-            revoked_at: key.revoked_at.map(Timestamp::as_millis),
-            hash: record.credential.hash.to_string(),
-            tag: format!("\\x{}", hex(record.credential.tag.as_bytes())),
-            version: record.version,
-            metadata: key.metadata.as_ref().map(Metadata::as_json),
-            attributes: key.attributes.as_ref().map(Attributes::as_json),
-        }
-    }
-}
-
-/// Returns rows as an expression of the type `json`, to be part of a statement. It contains the
-/// text of callers only in hexadecimal, so none of it can end the literal.
-pub(crate) fn json_literal(rows: &impl Serialize) -> Result<String> {
-    let json = serde_json::to_vec(rows).map_err(Error::corrupt)?;
-    Ok(format!(
-        "convert_from(decode('{}', 'hex'), 'UTF8')::json",
-        hex(&json)
-    ))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-    ];
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied();
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .flatten()
-        .collect()
+/// Returns records as rows to be written.
+pub(crate) fn rows<'r>(records: impl Iterator<Item = &'r Record>) -> Values<20> {
+    let id = |id: &Option<KeyId>| id.as_ref().map(|id| text(&id_text(id)));
+    let time = |time: Option<Timestamp>| time.map(|time| time.as_millis().to_string());
+    let row = |record: &'r Record| {
+        let Record {
+            key,
+            credential,
+            version,
+            ..
+        } = record;
+        [
+            Some(text(&id_text(&key.id))),
+            Some(text(key.workspace.as_str())),
+            Some((key.environment == Environment::Test).to_string()),
+            key.owner.as_ref().map(|owner| text(owner.as_str())),
+            Some(text(key.name.as_str())),
+            Some(text(&fold_case(key.name.as_str()))),
+            Some(text(&key.permissions.to_string())),
+            Some(key.enabled.to_string()),
+            key.allowed_ips.as_ref().map(|ips| text(&ips.to_string())),
+            id(&key.parent),
+            id(&key.successor),
+            id(&key.predecessor),
+            id(&key.rotated_by),
+            time(key.expires_at),
+            time(key.revoked_at),
+            Some(text(&credential.hash.to_string())),
+            Some(bytes(credential.tag.as_bytes())),
+            Some(version.to_string()),
+            key.metadata
+                .as_ref()
+                .map(|metadata| text(metadata.as_json())),
+            key.attributes
+                .as_ref()
+                .map(|attributes| text(attributes.as_json())),
+        ]
+    };
+    Values::new(WRITTEN, records.map(row).collect())
 }

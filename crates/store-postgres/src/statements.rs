@@ -13,27 +13,22 @@ use crate::{
 /// Makes the commit wait until the changes are durable, whatever the default of the database is. Then
 /// checks the version of the tables: a program must not write where a newer one has migrated. A
 /// migration locks the table `settings` and so waits for the end of the transaction. The error of a
-/// different version is a division by zero.
+/// different version is a division by zero. The version of a sealed store is negative, and its error
+/// is a square root of a negative number.
 const PREPARE_CHANGE: &str = "SET LOCAL synchronous_commit = on; \
-     SELECT 1 / (value = '{version}')::int FROM {schema}.settings WHERE name = 'version'";
+     SELECT CASE WHEN value LIKE '-%' THEN sqrt(value::float8) \
+     ELSE 1 / (value = '{version}')::int END \
+     FROM {schema}.settings WHERE name = 'version'";
 
-/// Limits the wait for a row that another transaction has locked, so that the transaction ends on the
-/// server before the store stops waiting for it. Removes the time limit of statements, which would
-/// end the wait of a commit for a standby, and the commit would succeed without it.
+/// Locks the table `settings`, and so waits for the end of all transactions that make changes. They
+/// wait in turn, so this gives up after some seconds.
+const PREPARE_STAGE: &str = "SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '5s'; \
+     LOCK TABLE {schema}.settings IN ACCESS EXCLUSIVE MODE";
+
+/// Limits the wait for a row that another transaction has locked, so that the transaction ends on
+/// the server before the store stops waiting for it. Removes the time limit of statements, which
+/// would end the wait of a commit for a standby, and the commit would succeed without it.
 const LIMIT_WAITS: &str = "SET LOCAL lock_timeout = '8s'; SET LOCAL statement_timeout = 0";
-
-const INSERT_KEYS: &str = "INSERT INTO {schema}.keys (id, workspace, test, owner, name, \
-     folded_name, permissions, enabled, allowed_ips, parent, successor, predecessor, rotated_by, \
-     expires_at, revoked_at, hash, tag, version, metadata, attributes) \
-     SELECT * FROM json_to_recordset({rows}) AS n (id text, workspace text, test boolean, \
-     owner text, name text, folded_name text, permissions text, enabled boolean, \
-     allowed_ips text, parent text, successor text, predecessor text, rotated_by text, \
-     expires_at bigint, revoked_at bigint, hash text, tag bytea, version bigint, metadata text, \
-     attributes text)";
-
-const INSERT_EVENTS: &str = "INSERT INTO {schema}.events (id, workspace, test, owner, key, event) \
-     SELECT e.* FROM json_to_recordset({events}) AS e (id text, workspace text, test boolean, \
-     owner text, key text, event text)";
 
 /// The statements that contain no text of a caller.
 ///
@@ -44,6 +39,7 @@ pub(crate) struct Statements {
     pub(crate) schema: SchemaName,
     pub(crate) begin_read: SqlStr,
     pub(crate) begin_write: SqlStr,
+    pub(crate) begin_stage: SqlStr,
     /// The statements that precede a change in a transaction of the host.
     pub(crate) prepare_change: SqlStr,
     /// A prefix: the ids follow as an array.
@@ -52,15 +48,14 @@ pub(crate) struct Statements {
     pub(crate) lock_for_change: String,
     /// With `{ids}`.
     pub(crate) lock_for_share: String,
-    /// With `{rows}` for the rows, as JSON.
+    /// A prefix: the columns and rows follow.
     pub(crate) insert_keys: String,
-    /// With `{rows}` and `{events}`. Inserts the keys whose ids are not in use, and the events of
-    /// these keys. Returns their ids.
-    pub(crate) insert_new_keys: String,
-    /// With `{rows}`. Also appends to the feed.
+    /// With `{rows}` for a table of rows.
     pub(crate) update_keys: String,
-    /// With `{events}`.
+    /// A prefix.
     pub(crate) insert_events: String,
+    /// A prefix.
+    pub(crate) insert_changes: String,
     pub(crate) descendants: SqlStr,
     pub(crate) touch: SqlStr,
 }
@@ -76,6 +71,9 @@ impl Statements {
             begin_read: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".into_sql_str(),
             begin_write: sql(&format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {LIMIT_WAITS}; {PREPARE_CHANGE}"
+            )),
+            begin_stage: sql(&format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {PREPARE_STAGE}"
             )),
             prepare_change: sql(PREPARE_CHANGE),
             find: text(
@@ -93,27 +91,18 @@ impl Statements {
                 "SELECT {columns} FROM {schema}.keys WHERE id = ANY('{{ids}}') \
                  ORDER BY id FOR SHARE",
             ),
-            insert_keys: text(INSERT_KEYS),
-            insert_new_keys: text(&format!(
-                "WITH inserted AS ({INSERT_KEYS} ON CONFLICT (id) DO NOTHING RETURNING id), \
-                 appended AS ({INSERT_EVENTS} JOIN inserted ON inserted.id = e.key) \
-                 SELECT id FROM inserted"
-            )),
+            insert_keys: text("INSERT INTO {schema}.keys "),
+            // A column that is null in all rows has the type text.
             update_keys: text(
-                "WITH updated AS (UPDATE {schema}.keys AS k SET name = n.name, \
-                 folded_name = n.folded_name, permissions = n.permissions, enabled = n.enabled, \
-                 allowed_ips = n.allowed_ips, successor = n.successor, \
-                 expires_at = n.expires_at, revoked_at = n.revoked_at, hash = n.hash, \
-                 tag = n.tag, version = n.version, metadata = n.metadata, \
-                 attributes = n.attributes \
-                 FROM json_to_recordset({rows}) AS n (id text, name text, folded_name text, \
-                 permissions text, enabled boolean, allowed_ips text, successor text, \
-                 expires_at bigint, revoked_at bigint, hash text, tag bytea, version bigint, \
-                 metadata text, attributes text) \
-                 WHERE k.id = n.id RETURNING k.id) \
-                 INSERT INTO {schema}.changes (id) SELECT id FROM updated",
+                "UPDATE {schema}.keys AS k SET name = n.name, folded_name = n.folded_name, \
+                 permissions = n.permissions, enabled = n.enabled, allowed_ips = n.allowed_ips, \
+                 successor = n.successor, expires_at = n.expires_at::bigint, \
+                 revoked_at = n.revoked_at::bigint, hash = n.hash, tag = n.tag, \
+                 version = n.version, metadata = n.metadata, attributes = n.attributes \
+                 FROM {rows} WHERE k.id = n.id",
             ),
-            insert_events: text(INSERT_EVENTS),
+            insert_events: text("INSERT INTO {schema}.events "),
+            insert_changes: text("INSERT INTO {schema}.changes "),
             // One level of a cascade. A single recursive query would miss children that other
             // transactions insert meanwhile.
             descendants: sql(

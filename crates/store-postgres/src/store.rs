@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use crate::{
     change::{Change, Changed},
     config::PostgresConfig,
-    connect,
+    connect::connect,
     database::{Access, Database, Operation},
     error::{Error, Result},
     feed::Feed,
@@ -36,7 +36,7 @@ pub struct PostgresStore {
     finder: Finder,
     writer: Writer,
     feed: Feed,
-    lease: Arc<Lease>,
+    pub(crate) lease: Arc<Lease>,
     runtime: Handle,
     durability: Durability,
 }
@@ -87,12 +87,12 @@ impl PostgresStore {
     ///
     /// As for [`new`](Self::new) and [`connect`](crate::connect).
     pub async fn connect(url: &str, config: PostgresConfig) -> Result<Self, OpenError> {
-        let pool = connect::connect(url).await?;
+        let pool = connect(url).await?;
         Self::with_config(pool, config).await
     }
 
     /// Runs an operation on the store's runtime to its end, even if the caller drops this future.
-    async fn transact<I, T>(
+    pub(crate) async fn transact<I, T>(
         &self,
         access: Access,
         input: I,

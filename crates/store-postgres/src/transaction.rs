@@ -1,19 +1,18 @@
 //! Transactions that change records.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem};
 
 use keywright_core::{
-    Environment, Event, EventId, KeyId, Owner, Revocation, Timestamp, Workspace,
-    store::StoreErrorKind,
+    Environment, Event, EventId, KeyId, Revocation, Timestamp, Workspace, store::Record,
 };
-use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, postgres::PgRow};
 
 use crate::{
     change::{Change, Changed, Locked},
     error::{Error, Result},
-    record::{self, RecordRow, id_text, json_literal},
+    record::{self, id_text},
     statements::Statements,
+    values::{Values, text},
 };
 
 /// A change, with the event to append.
@@ -31,64 +30,34 @@ pub(crate) async fn prepare(connection: &mut PgConnection, statements: &Statemen
     Ok(())
 }
 
-/// Makes changes in a transaction, in as few messages as possible: one if all changes insert keys
-/// without a parent, otherwise one that locks rows and one that writes them. Each change succeeds
-/// or fails alone.
+/// Makes changes in a transaction, in as few messages as possible: one that locks and reads rows,
+/// and one that writes. Each change succeeds or fails alone.
+///
+/// With `may_skip_locks`, changes that depend on no stored record need only the second message.
+/// This fails with a conflict if an id is in use.
 ///
 /// If this returns an error or is cancelled, the transaction may be open or failed.
 pub(crate) async fn commit(
     connection: &mut PgConnection,
     statements: &Statements,
     changes: &[Recorded],
+    may_skip_locks: bool,
 ) -> Result<Vec<Result<Changed>>> {
     let mut sql = format!("{}; ", statements.begin_write.as_str());
-    if changes
-        .iter()
-        .all(|recorded| recorded.change.is_independent())
-    {
-        return commit_new(connection, statements, changes, sql).await;
+    let mut locked = Locked::default();
+    let are_independent = || {
+        changes
+            .iter()
+            .all(|recorded| recorded.change.is_independent())
+    };
+    if !(may_skip_locks && are_independent()) {
+        sql.push_str(&lock_sql(statements, changes));
+        locked = lock(connection, mem::take(&mut sql)).await?;
     }
-    sql.push_str(&lock_sql(statements, changes));
-    let (mut locked, mut sql) = (lock(connection, sql).await?, String::new());
     let results = locked.apply_all(changes);
-    write_sql(&mut sql, statements, &locked)?;
+    sql.push_str(&write_sql(statements, &locked)?);
     sql.push_str("COMMIT");
     execute(connection, sql).await?;
-    Ok(results)
-}
-
-/// Inserts keys that depend on no other record. A key whose id is in use is not inserted.
-async fn commit_new(
-    connection: &mut PgConnection,
-    statements: &Statements,
-    changes: &[Recorded],
-    mut sql: String,
-) -> Result<Vec<Result<Changed>>> {
-    let mut locked = Locked::default();
-    let mut results = locked.apply_all(changes);
-    let rows: Vec<_> = locked
-        .written(&locked.inserted)
-        .map(RecordRow::new)
-        .collect();
-    let insert = statements
-        .insert_new_keys
-        .replace("{rows}", &json_literal(&rows)?)
-        .replace("{events}", &json_literal(&event_rows(&locked.events)?)?);
-    sql.push_str(&insert);
-    sql.push_str("; COMMIT");
-    let rows = sqlx::raw_sql(AssertSqlSafe(sql))
-        .fetch_all(connection)
-        .await?;
-    let inserted: BTreeSet<KeyId> = with_id(&rows).map(record::id).collect::<Result<_>>()?;
-    for (recorded, result) in changes.iter().zip(&mut results) {
-        if !recorded
-            .change
-            .changed_ids()
-            .all(|id| inserted.contains(&id))
-        {
-            *result = Err(StoreErrorKind::AlreadyExists.into());
-        }
-    }
     Ok(results)
 }
 
@@ -121,14 +90,18 @@ fn lock_sql(statements: &Statements, changes: &[Recorded]) -> String {
         (changed, &statements.lock_for_change),
         (admitting, &statements.lock_for_share),
     ] {
-        if !ids.is_empty() {
-            // An id has only letters and digits.
-            let ids: Vec<String> = ids.iter().map(id_text).collect();
-            sql.push_str(&lock.replace("{ids}", &ids.join(",")));
-            sql.push_str("; ");
-        }
+        push_lock(&mut sql, lock, &ids);
     }
     sql
+}
+
+fn push_lock(sql: &mut String, lock: &str, ids: &BTreeSet<KeyId>) {
+    if !ids.is_empty() {
+        // An id has only letters and digits.
+        let ids: Vec<String> = ids.iter().map(id_text).collect();
+        sql.push_str(&lock.replace("{ids}", &ids.join(",")));
+        sql.push_str("; ");
+    }
 }
 
 async fn lock(connection: &mut PgConnection, sql: String) -> Result<Locked> {
@@ -153,34 +126,84 @@ async fn write(
     statements: &Statements,
     locked: &Locked,
 ) -> Result<()> {
-    let mut sql = String::new();
-    write_sql(&mut sql, statements, locked)?;
+    let sql = write_sql(statements, locked)?;
     if sql.is_empty() {
         return Ok(());
     }
     execute(connection, sql).await
 }
 
-/// Appends the statements that write the rows, the events, and the entries of the feed.
-fn write_sql(sql: &mut String, statements: &Statements, locked: &Locked) -> Result<()> {
+/// Returns the statements that write the rows, the events, and the entries of the feed.
+fn write_sql(statements: &Statements, locked: &Locked) -> Result<String> {
+    let inserted = locked.written(&locked.inserted);
+    let mut sql = insert_sql(statements, inserted, &locked.events)?;
     // A key that this transaction has inserted and changed is already inserted as it is now.
     let changed: BTreeSet<KeyId> = &locked.changed - &locked.inserted;
-    for (ids, statement) in [
-        (&locked.inserted, &statements.insert_keys),
-        (&changed, &statements.update_keys),
-    ] {
-        let rows: Vec<_> = locked.written(ids).map(RecordRow::new).collect();
-        if !rows.is_empty() {
-            sql.push_str(&statement.replace("{rows}", &json_literal(&rows)?));
-            sql.push_str("; ");
-        }
-    }
-    if !locked.events.is_empty() {
-        let rows = json_literal(&event_rows(&locked.events)?)?;
-        sql.push_str(&statements.insert_events.replace("{events}", &rows));
+    let updated = record::rows(locked.written(&changed));
+    if !updated.is_empty() {
+        push_changes(&mut sql, statements, &changed);
+        let update = statements
+            .update_keys
+            .replace("{rows}", &updated.to_table("n"));
+        sql.push_str(&update);
         sql.push_str("; ");
     }
-    Ok(())
+    Ok(sql)
+}
+
+/// Returns the statements that insert records and events.
+fn insert_sql<'r>(
+    statements: &Statements,
+    records: impl Iterator<Item = &'r Record>,
+    events: &[Event],
+) -> Result<String> {
+    let mut sql = String::new();
+    let records = record::rows(records);
+    if !records.is_empty() {
+        push_insert(&mut sql, &statements.insert_keys, &records);
+    }
+    if !events.is_empty() {
+        push_insert(&mut sql, &statements.insert_events, &event_rows(events)?);
+    }
+    Ok(sql)
+}
+
+/// Appends a statement that reports changes to the feed.
+fn push_changes(sql: &mut String, statements: &Statements, changed: &BTreeSet<KeyId>) {
+    let ids = changed.iter().map(|id| [Some(text(&id_text(id)))]);
+    let changes = Values::new(["id"], ids.collect());
+    push_insert(sql, &statements.insert_changes, &changes);
+}
+
+fn push_insert<const N: usize>(sql: &mut String, statement: &str, values: &Values<N>) {
+    sql.push_str(statement);
+    sql.push_str(&values.to_insert());
+    sql.push_str("; ");
+}
+
+/// Inserts records and events as they are.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    records: &[Record],
+    events: &[Event],
+) -> Result<()> {
+    let sql = insert_sql(statements, records.iter(), events)?;
+    if sql.is_empty() {
+        return Ok(());
+    }
+    execute(connection, sql).await
+}
+
+/// Locks the rows of these records for a change, and reads them.
+pub(crate) async fn lock_for_change(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    ids: impl Iterator<Item = KeyId>,
+) -> Result<Locked> {
+    let mut sql = String::new();
+    push_lock(&mut sql, &statements.lock_for_change, &ids.collect());
+    lock(connection, sql).await
 }
 
 async fn execute(connection: &mut PgConnection, sql: String) -> Result<()> {
@@ -190,30 +213,19 @@ async fn execute(connection: &mut PgConnection, sql: String) -> Result<()> {
     Ok(())
 }
 
-/// A row of an event.
-#[derive(Serialize)]
-struct EventRow<'e> {
-    id: String,
-    workspace: &'e str,
-    test: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<&'e str>,
-    key: String,
-    event: String,
-}
-
-fn event_rows(events: &[Event]) -> Result<Vec<EventRow<'_>>> {
+fn event_rows(events: &[Event]) -> Result<Values<6>> {
+    const COLUMNS: [&str; 6] = ["id", "workspace", "test", "owner", "key", "event"];
     let rows = events.iter().map(|event| {
-        Ok(EventRow {
-            id: event_id_text(&event.id),
-            workspace: event.workspace.as_str(),
-            test: event.environment == Environment::Test,
-            owner: event.owner.as_ref().map(Owner::as_str),
-            key: id_text(&event.key),
-            event: serde_json::to_string(event).map_err(Error::corrupt)?,
-        })
+        Ok([
+            Some(text(&event_id_text(&event.id))),
+            Some(text(event.workspace.as_str())),
+            Some((event.environment == Environment::Test).to_string()),
+            event.owner.as_ref().map(|owner| text(owner.as_str())),
+            Some(text(&id_text(&event.key))),
+            Some(text(&serde_json::to_string(event).map_err(Error::corrupt)?)),
+        ])
     });
-    rows.collect()
+    Ok(Values::new(COLUMNS, rows.collect::<Result<_>>()?))
 }
 
 /// A revocation of a key and all its descendants.

@@ -88,7 +88,8 @@ impl Worker {
         let mut attempt = 1;
         loop {
             let connection = held.begin();
-            let committed = transaction::commit(connection, &self.database.statements, changes);
+            let committed =
+                transaction::commit(connection, &self.database.statements, changes, attempt == 1);
             let error = match timeout(DEADLINE, committed).await {
                 Ok(Ok(results)) => {
                     held.done();

@@ -68,6 +68,7 @@
 mod backup;
 mod changes;
 mod checkpoint;
+mod config;
 mod connection;
 mod error;
 mod event;
@@ -76,6 +77,7 @@ mod file;
 mod file_identity;
 mod finder;
 mod gate;
+mod in_transaction;
 mod lister;
 mod lock;
 mod open;
@@ -95,4 +97,4 @@ mod writer;
 mod sample;
 
 // The public interface is:
-pub use crate::{lock::Sharing, open_error::OpenError, store::SqliteStore};
+pub use crate::{config::SqliteConfig, lock::Sharing, open_error::OpenError, store::SqliteStore};

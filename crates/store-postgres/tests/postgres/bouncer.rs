@@ -1,8 +1,9 @@
 //! A private PgBouncer in a temporary folder.
 
 use std::{
-    fs,
-    path::Path,
+    env, fs,
+    os::unix::net::UnixStream,
+    path::PathBuf,
     process::{Child, Stdio},
     sync::Mutex,
 };
@@ -33,8 +34,7 @@ impl Bouncer {
              auth_type = any\n\
              listen_port = 5432\n\
              unix_socket_dir = {own}\n\
-             logfile = {own}/log\n\
-             pidfile = {own}/pid\n"
+             logfile = {own}/log\n"
         );
         let file = folder.path().join("pgbouncer.ini");
         fs::write(file, settings).unwrap();
@@ -49,26 +49,19 @@ impl Bouncer {
     /// Ends all connections and starts again.
     pub(crate) fn restart(&self) {
         self.stop();
-        let path = Path::new("/usr/sbin/pgbouncer");
-        let program = if path.exists() {
-            path
-        } else {
-            Path::new("pgbouncer")
-        };
-        let process = unprivileged(program)
+        let process = unprivileged(&program())
             .arg(self.folder.path().join("pgbouncer.ini"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("PgBouncer is not installed: install the package pgbouncer (Debian's name)");
+            .unwrap();
         *self.process.lock().unwrap() = Some(process);
         let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         wait_for("PgBouncer", || {
             let mut process = self.process.lock().unwrap();
             let ended = process.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "PgBouncer has ended: {}", log());
-            std::os::unix::net::UnixStream::connect(self.folder.path().join(".s.PGSQL.5432"))
-                .is_ok()
+            UnixStream::connect(self.folder.path().join(".s.PGSQL.5432")).is_ok()
         });
     }
 
@@ -89,4 +82,14 @@ impl Drop for Bouncer {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Returns the path of PgBouncer. Debian installs it into a folder that is not on every user's PATH.
+fn program() -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin".into()])
+        .map(|folder| folder.join("pgbouncer"))
+        .find(|file| file.exists())
+        .expect("PgBouncer is not installed: install the package pgbouncer (Debian's name)")
 }

@@ -10,11 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// How long to wait for a state of a server before a test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits for a state before it fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster in a temporary folder. Its server listens on a socket in this folder, and stops when
 /// this is dropped.
@@ -25,7 +25,7 @@ pub(crate) struct Cluster {
 
 static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
 
-/// What the server of each cluster does.
+/// The options of each server.
 const OPTIONS: &str = "-c listen_addresses= -c max_connections=300 -c wal_keep_size=256";
 
 impl Cluster {
@@ -114,6 +114,12 @@ impl Cluster {
         self.command("pg_ctl", &arguments).output().unwrap()
     }
 
+    /// Stops the server, which may have stopped already.
+    pub(crate) fn stop(&self) {
+        self.try_stop();
+        wait_for("the end of the server", || !self.is_running());
+    }
+
     /// Starts the server.
     pub(crate) fn restart(&self) {
         let folder = self.folder.path().display();
@@ -156,14 +162,16 @@ impl Cluster {
     /// Limits the size of each file that the server writes, as a full disk does. `None` removes the
     /// limit.
     pub(crate) fn limit_file_size(&self, bytes: Option<u64>) {
-        let unlimited = getrlimit(Resource::Fsize);
-        let limit = Rlimit {
-            current: bytes.or(unlimited.current),
-            maximum: unlimited.maximum,
-        };
+        let limit = bytes.map_or("unlimited".into(), |bytes| bytes.to_string());
         for process in self.processes() {
-            // A process may have ended.
-            let _ = prlimit(Some(process), Resource::Fsize, limit);
+            // Only the user of a process may change its limits. A process may have ended.
+            let pid = process.as_raw_nonzero().to_string();
+            let output = unprivileged(Path::new("prlimit"))
+                .args(["--pid", &pid, &format!("--fsize={limit}:")])
+                .output()
+                .unwrap();
+            let has_ended = !Path::new("/proc").join(&pid).exists();
+            assert!(output.status.success() || has_ended, "{output:?}");
         }
     }
 
@@ -227,8 +235,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // A test that has failed may have left the server suspended, or unable to write.
-        self.limit_file_size(None);
+        // A test that has failed may have left the server suspended.
         self.resume();
         let processes = self.processes();
         self.try_stop();

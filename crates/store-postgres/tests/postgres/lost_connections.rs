@@ -66,6 +66,7 @@ async fn counts(schema: &Schema, pool: &PgPool) -> (i64, i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_whose_connection_is_lost_is_made_or_not_made() {
+    let schema = Schema::new().await;
     for step in [
         Step::Create,
         Step::Update,
@@ -74,15 +75,14 @@ async fn a_change_whose_connection_is_lost_is_made_or_not_made() {
         Step::Rotate,
     ] {
         for cut in [Cut::Before, Cut::After] {
-            lose_at_each_message(step, cut).await;
+            lose_at_each_message(&schema, step, cut).await;
         }
     }
 }
 
 /// Makes changes whose connection is cut at the first message, the second, and so on, until one is
 /// made without being cut.
-async fn lose_at_each_message(step: Step, cut: Cut) {
-    let schema = Schema::new().await;
+async fn lose_at_each_message(schema: &Schema, step: Step, cut: Cut) {
     let (pool, witness) = (schema.pool(1).await, schema.store().await);
     let proxy = Proxy::start(&schema.cluster);
     // A strict store has no other connection, whose messages would be counted.
@@ -91,11 +91,11 @@ async fn lose_at_each_message(step: Step, cut: Cut) {
     let mut unknown = 0;
     for message in 1.. {
         let issued = create(&keys).await;
-        let before = counts(&schema, &pool).await;
+        let before = counts(schema, &pool).await;
         proxy.cut(cut, message);
         let result = step.run(&keys, &issued).await;
         let was_cut = proxy.was_cut();
-        let after = counts(&schema, &pool).await;
+        let after = counts(schema, &pool).await;
         let context = format!("{step:?}, {cut:?} message {message}: {result:?}");
         assert!(result.is_ok() || is_unknown(&result), "{context}");
 

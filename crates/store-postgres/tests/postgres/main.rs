@@ -22,3 +22,4 @@ mod pgbouncer;
 mod proxy;
 mod sample;
 mod schema;
+mod sign_up_example;

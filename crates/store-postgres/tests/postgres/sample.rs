@@ -10,10 +10,7 @@ use keywright_core::{
 use keywright_store_postgres::{PostgresConfig, PostgresStore, migrate};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
-use crate::cluster::Cluster;
-
-/// How long a test waits for a state before it fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+use crate::cluster::{Cluster, PATIENCE};
 
 pub(crate) fn workspace() -> Workspace {
     Workspace::parse("acme").unwrap()
@@ -89,7 +86,7 @@ pub(crate) async fn revoke(keys: &Keywright, id: &KeyId) -> Result<Revocation, I
     keys.issuer().revoke(&operator(), id, Reach::Key).await
 }
 
-/// Whether an operation failed because the store is unavailable, so that a change may have been made.
+/// Whether an operation failed because the store is unavailable, and may have been done.
 pub(crate) fn is_unknown<T>(result: &Result<T, IssueError>) -> bool {
     matches!(result, Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::Unavailable)
 }
