@@ -1,5 +1,5 @@
-//! A server of a fleet over Redis or PostgreSQL, or its Redis, is killed during creations, rotations
-//! and cascades. Each change that was made has its event.
+//! A server of a fleet over Redis or PostgreSQL, or its Redis, is killed during creations,
+//! rotations and cascades. Each change that was made has its event.
 //!
 //! `KEYWRIGHT_TEST_ROUNDS=300 cargo test --test stories fleet_crash` kills more often.
 
@@ -215,7 +215,8 @@ fn kill_under_load(open: impl Fn(&Path) -> Store, kill: impl Fn(&mut Store, &mut
             check(&survivor, &admin, operation, &listed, &mut tallies);
         }
         let (listed, events) = log.read_with_keys(&workspace, || list(&survivor, &admin));
-        // In Redis, a cascade that was interrupted has an event, and its repeat may have one as well.
+        // In Redis, a cascade that was interrupted has an event, and its repeat may have one as
+        // well.
         let repeats = usize::from(!store.has_atomic_cascades());
         assert_one_event_for_each_change(&events, &listed, &operations, repeats);
     }

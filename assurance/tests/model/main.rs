@@ -1,9 +1,9 @@
 //! Runs random sequences of actions against the reference model and against the library, in two
 //! processes over one store. Every outcome must be the same, and so must every key at the end.
 //!
-//! `cargo test` runs the same 150 sequences over each store every time, 40 over PostgreSQL. The long
-//! run draws new sequences: `PROPTEST_CASES=10000 cargo test --release -p keywright-assurance --test model`. A
-//! failure prints the shortest sequence that was found to fail, as data to paste into a test, and
+//! `cargo test` runs the same 150 sequences over each store every time, 40 over PostgreSQL. The
+//! long run draws new sequences: `PROPTEST_CASES=10000 cargo test --release -p keywright-assurance
+//! --test model`. A failure prints the shortest sequence that was found to fail, as data to paste into a test, and
 //! `PROPTEST_RNG_SEED` repeats a run.
 
 mod backends;
