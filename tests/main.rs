@@ -1,6 +1,7 @@
 //! Stories across the crates: the real program, real files and real sockets.
 
 #![expect(
+    clippy::expect_used,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
@@ -35,6 +36,7 @@ mod methods;
 mod metrics;
 mod openapi;
 mod operator_session;
+mod postgres;
 mod purge;
 mod rate_limit;
 mod read_only;

@@ -1,8 +1,12 @@
-//! Helpers of the stories: the program, HTTP clients, Redis, tokens, and waiting.
+//! Helpers of the stories: the program, HTTP clients, PostgreSQL, Redis, tokens, and waiting.
 
 mod client;
+#[path = "../../crates/store-postgres/tests/postgres/cluster.rs"]
+#[expect(dead_code, reason = "the tests of the store use the rest")]
+mod cluster;
 mod command;
 mod nginx;
+mod postgres;
 mod redis;
 mod response;
 mod server;
@@ -23,6 +27,7 @@ pub(crate) use self::{
         assert_fails, events, keys, keys_json, keywright, operator_key, run, run_with_input, verify,
     },
     nginx::Nginx,
+    postgres::Postgres,
     redis::Redis,
     response::Response,
     server::{Server, connect, get, request},

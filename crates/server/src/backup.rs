@@ -13,10 +13,16 @@ use crate::{
 pub(crate) async fn run(library: &LibraryOptions, options: BackupOptions) -> Result<()> {
     let url = StoreUrl::parse(&library.store)?;
     url.require_existing()?;
-    let StoreUrl::Sqlite(path, sharing) = url else {
-        bail!(
+    url.check_options(&library.postgres)?;
+    let (path, sharing) = match url {
+        StoreUrl::Sqlite(path, sharing) => (path, sharing),
+        StoreUrl::Postgres(_) => bail!(
+            "`keywright backup` copies only a SQLite store: back up PostgreSQL with pg_dump, which includes the schema {}",
+            library.postgres.schema_name()
+        ),
+        StoreUrl::Redis(_) | StoreUrl::Memory => bail!(
             "`keywright backup` copies only a SQLite store: back up Redis with its snapshots or its append-only file"
-        )
+        ),
     };
     let target = options.target.display();
     // The backup also fails if another program creates the file after this check.

@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind}
 use crate::{
     events::options::EventsOptions,
     keys::options::KeysCommand,
-    options::{BackupOptions, LibraryOptions, ServeOptions},
+    options::{BackupOptions, LibraryOptions, MigrateOptions, ServeOptions},
     redact,
 };
 
@@ -60,6 +60,17 @@ pub(crate) enum Command {
     /// prints a JSON object on each line, as the API returns it.
     #[command(verbatim_doc_comment)]
     Events(EventsOptions),
+    /// Create or update the tables of a PostgreSQL store
+    ///
+    ///     keywright migrate --store postgres://owner@db.example.com/app
+    ///     keywright migrate --print --store postgres: > 0001_keywright.sql
+    ///
+    /// `serve` and the other commands never change tables, so their role needs no right
+    /// to create them. Several programs may migrate at the same time. With --print, the
+    /// SQL is for your own migration tool, and no connection is made. A SQLite store
+    /// migrates when it is opened, and a Redis store has no tables.
+    #[command(verbatim_doc_comment)]
+    Migrate(MigrateOptions),
     /// Copy a SQLite store into a new file, even while a server uses it
     ///
     ///     keywright backup /backup/keywright-2026-01-31.db

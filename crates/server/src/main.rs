@@ -1,4 +1,5 @@
-//! `keywright`: an API-key server on SQLite or Redis, and the command line to manage its keys.
+//! `keywright`: an API-key server on SQLite, PostgreSQL or Redis, and the command line to manage
+//! its keys.
 #![allow(
     rustdoc::invalid_rust_codeblocks,
     reason = "help texts contain shell commands, which clap prints as they are"
@@ -18,12 +19,14 @@ mod keys;
 mod logging;
 mod metrics;
 mod middleware;
+mod migrate;
 mod openapi;
 mod operator;
 mod options;
 mod output;
 mod pepper_file;
 mod places;
+mod postgres;
 mod redact;
 mod rlimits;
 mod router;
@@ -53,6 +56,9 @@ fn main() -> ExitCode {
         Command::Serve(options) => return serve::run(&cli.library, options),
         Command::Keys(command) => keys::run(&cli.library, command),
         Command::Events(options) => events::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
+        Command::Migrate(options) => {
+            migrate::run(&cli.library, &options).map(|()| ExitCode::SUCCESS)
+        }
         Command::Backup(options) => backup::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
     };
     match result {

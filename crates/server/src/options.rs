@@ -1,4 +1,4 @@
-//! The options of `serve` and `backup`, and the options that every command shares.
+//! The options of `serve`, `migrate` and `backup`, and the options that every command shares.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -8,15 +8,21 @@ use clap::{
     value_parser,
 };
 use keywright_core::{AllowedIps, Prefix, Scheme, error::AllowedIpsError};
+use keywright_store_postgres::PostgresConfig;
 
 use crate::clean_value::{choice, clean, parsed};
 
 #[derive(Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct LibraryOptions {
-    /// Store: sqlite:PATH[?sharing=strict|exclusive], redis://HOST:PORT or memory:
+    /// Store: sqlite:PATH, postgres://HOST/DATABASE, redis://HOST:PORT or memory:
+    ///
+    /// sqlite:PATH?sharing=strict reads the file for each verification, and with
+    /// sqlite:PATH?sharing=exclusive no other process may open it. Put a password into
+    /// the variable: other users of the host can read the arguments of a process.
     #[arg(
         long,
+        verbatim_doc_comment,
         env = "KEYWRIGHT_STORE",
         value_name = "URL",
         default_value = "sqlite:keywright.db",
@@ -110,6 +116,37 @@ pub(crate) struct LibraryOptions {
         value_parser = clean(PathBufValueParser::new())
     )]
     pub(crate) pepper_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) postgres: PostgresOptions,
+}
+
+/// The options of a PostgreSQL store. Without one of them, the default of the store applies.
+#[derive(Clone, Args)]
+pub(crate) struct PostgresOptions {
+    /// Schema of the tables in PostgreSQL, keywright by default
+    #[arg(
+        long,
+        env = "KEYWRIGHT_SCHEMA",
+        value_name = "NAME",
+        global = true,
+        value_parser = clean(schema)
+    )]
+    pub(crate) schema: Option<String>,
+
+    /// How long PostgreSQL servers may accept a revoked key, 500ms by default
+    ///
+    /// From 200ms to 1m: after this time, every server has applied a change that
+    /// another one made. With 0, each verification reads the store.
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        env = "KEYWRIGHT_STALENESS",
+        value_name = "SPAN",
+        global = true,
+        value_parser = clean(staleness)
+    )]
+    pub(crate) staleness: Option<Duration>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -230,6 +267,13 @@ pub(crate) struct ServeOptions {
 }
 
 #[derive(Args)]
+pub(crate) struct MigrateOptions {
+    /// Print the SQL instead, for a migration tool; needs no connection
+    #[arg(long)]
+    pub(crate) print: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct BackupOptions {
     /// File to create, with mode 0600; it must not exist
     #[arg(value_name = "PATH", value_parser = clean(PathBufValueParser::new()))]
@@ -302,6 +346,23 @@ fn keep_events(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Checks the name of a schema.
+fn schema(text: &str) -> Result<String, keywright_store_postgres::OpenError> {
+    let config = PostgresConfig::new().with_schema(text);
+    config.map(|_| text.to_owned())
+}
+
+/// Parses a staleness bound, of which zero needs no unit.
+fn staleness(text: &str) -> Result<Duration, String> {
+    let range = Duration::from_millis(200)..=Duration::from_secs(60);
+    let span = match text {
+        "0" => Some(Duration::ZERO),
+        text => humantime::parse_duration(text).ok(),
+    };
+    span.filter(|span| span.is_zero() || range.contains(span))
+        .ok_or_else(|| "expected a span from 200ms to 1m, or 0 to read the store each time".into())
+}
+
 /// Parses a span that is not zero.
 fn max_lifetime(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
@@ -330,6 +391,17 @@ mod tests {
         }
         for bad in ["", "-1d", "400", "never"] {
             assert!(keep_events(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_staleness_bound_is_a_span_that_the_store_supports_or_zero() {
+        assert_eq!(staleness("1s"), Ok(Duration::from_secs(1)));
+        for none in ["0", "0s"] {
+            assert_eq!(staleness(none), Ok(Duration::ZERO), "{none}");
+        }
+        for bad in ["", "199ms", "61s", "500", "never"] {
+            assert!(staleness(bad).is_err(), "{bad}");
         }
     }
 

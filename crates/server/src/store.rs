@@ -8,13 +8,18 @@ use keywright_core::{Config, Keywright, MemoryStore, OpenError, store::KeyStore}
 use keywright_store_redis::{RedisConfig, RedisStore};
 use keywright_store_sqlite::{Sharing, SqliteStore};
 
-use crate::{options::LibraryOptions, pepper_file};
+use crate::{
+    options::{LibraryOptions, PostgresOptions},
+    pepper_file, postgres,
+};
 
 /// A parsed store URL.
 pub(crate) enum StoreUrl<'a> {
     Sqlite(&'a str, Sharing),
     /// The whole URL, or several URLs separated by commas.
     Redis(&'a str),
+    /// The whole URL.
+    Postgres(&'a str),
     Memory,
 }
 
@@ -40,9 +45,13 @@ impl<'a> StoreUrl<'a> {
                 Ok(Self::Sqlite(path, sharing))
             }
             Some(("redis" | "rediss" | "redis+unix", _)) => Ok(Self::Redis(url)),
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(url)),
             Some(("memory", "")) => Ok(Self::Memory),
             // Do not repeat the URL: it may contain a password.
-            _ => bail!("unknown store URL: use sqlite:PATH, redis://HOST:PORT or memory:"),
+            _ => bail!(
+                "unknown store URL: use sqlite:PATH, postgres://HOST/DATABASE, redis://HOST:PORT \
+                 or memory:"
+            ),
         }
     }
 
@@ -53,17 +62,32 @@ impl<'a> StoreUrl<'a> {
                 bail!("the file {path} does not exist; name the store with --store sqlite:PATH")
             }
             // If the check itself fails, opening the store reports why.
-            Self::Sqlite(..) | Self::Redis(_) => Ok(()),
+            Self::Sqlite(..) | Self::Redis(_) | Self::Postgres(_) => Ok(()),
             Self::Memory => {
                 bail!("the store memory: is always empty here; use --store sqlite:PATH")
             }
         }
     }
 
-    async fn open(&self) -> Result<Arc<dyn KeyStore>> {
+    /// Returns an error if an option is set that has no effect on this store.
+    pub(crate) fn check_options(&self, postgres: &PostgresOptions) -> Result<()> {
+        if matches!(self, Self::Postgres(_)) {
+            return Ok(());
+        }
+        if postgres.schema.is_some() {
+            bail!("--schema (KEYWRIGHT_SCHEMA) applies only to a PostgreSQL store");
+        }
+        if postgres.staleness.is_some() {
+            bail!("--staleness (KEYWRIGHT_STALENESS) applies only to a PostgreSQL store");
+        }
+        Ok(())
+    }
+
+    async fn open(&self, postgres: &PostgresOptions) -> Result<Arc<dyn KeyStore>> {
         Ok(match self {
             Self::Sqlite(path, sharing) => Arc::new(SqliteStore::open_with(path, *sharing)?),
             Self::Redis(urls) => Arc::new(RedisStore::connect(RedisConfig::new(*urls)).await?),
+            Self::Postgres(url) => Arc::new(postgres::open(url, postgres).await?),
             Self::Memory => Arc::new(MemoryStore::new()),
         })
     }
@@ -99,6 +123,7 @@ pub(crate) async fn open(
     options: &LibraryOptions,
     old_events: OldEvents,
 ) -> Result<Library> {
+    url.check_options(&options.postgres)?;
     let mut config = Config::new(options.prefix.clone())
         .with_scheme(options.hash.into())
         .with_cache(options.cache)
@@ -112,7 +137,7 @@ pub(crate) async fn open(
             .with_context(|| format!("cannot use the pepper file {}", path.display()))?;
         config = config.with_peppers(ring);
     }
-    let store = url.open().await?;
+    let store = url.open(&options.postgres).await?;
     match Keywright::open(config, Arc::clone(&store)).await {
         Ok(keys) => Ok(Library { keys, store }),
         Err(error) => match &error {

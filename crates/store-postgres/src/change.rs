@@ -10,7 +10,10 @@ use keywright_core::{
     store::{Credential, Record, Rotation, Settings, StoreErrorKind},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    transaction::Recorded,
+};
 
 /// A change of records that are known before it starts. A cascade is not one.
 #[derive(Clone, Debug)]
@@ -76,6 +79,11 @@ impl Change {
         }
     }
 
+    /// Whether the change depends on no stored record, except that its id must not be in use.
+    pub(crate) const fn is_independent(&self) -> bool {
+        matches!(self, Self::Insert { record, .. } if record.key.parent.is_none())
+    }
+
     /// The key that must admit the new one.
     pub(crate) fn admitting_id(&self) -> Option<KeyId> {
         match self {
@@ -101,6 +109,11 @@ impl Locked {
         self.records.insert(id, record);
     }
 
+    /// Returns a locked record.
+    pub(crate) fn get(&self, id: &KeyId) -> Option<&Result<Record>> {
+        self.records.get(id)
+    }
+
     /// Returns the records that the transaction inserts or changes.
     pub(crate) fn written<'l>(
         &'l self,
@@ -108,6 +121,12 @@ impl Locked {
     ) -> impl Iterator<Item = &'l Record> {
         let records = ids.iter().filter_map(|id| self.records.get(id));
         records.filter_map(|record| record.as_ref().ok())
+    }
+
+    /// Makes changes one after another.
+    pub(crate) fn apply_all(&mut self, changes: &[Recorded]) -> Vec<Result<Changed>> {
+        let apply = |recorded: &Recorded| self.apply(&recorded.change, recorded.event.as_ref());
+        changes.iter().map(apply).collect()
     }
 
     /// Makes a change, and appends its event. A change that fails leaves everything as it is.

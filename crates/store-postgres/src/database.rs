@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// How long to wait for a connection of the pool, and then for a transaction.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The maximum number of attempts at a transaction that conflicts with others.
-const ATTEMPTS: u32 = 6;
+pub(crate) const ATTEMPTS: u32 = 6;
 
 /// The pool, and the statements of the store.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub(crate) enum Access {
     /// Each statement sees what was committed before it. The commit waits until the changes are
     /// durable, whatever the default of the database is.
     Write,
+    /// No other transaction makes changes or reads the settings. Works even if the store is sealed.
+    Stage,
 }
 
 /// An operation inside a transaction, with its input.
@@ -73,34 +75,39 @@ impl Database {
     ) -> Result<T> {
         let acquired = timeout(DEADLINE, self.pool.acquire()).await;
         let mut connection = acquired.map_err(|_| Error::Timeout)??;
+        let begin = match access {
+            Access::Read => &self.statements.begin_read,
+            Access::Write => &self.statements.begin_write,
+            Access::Stage => &self.statements.begin_stage,
+        };
+        let mut ended = false;
         let work = async {
-            let begin = match access {
-                Access::Read => &self.statements.begin_read,
-                Access::Write => &self.statements.begin_write,
-            };
             let mut transaction = connection.begin_with(begin.clone()).await?;
             match operation(&mut transaction, &self.statements, input).await {
                 Ok(value) => {
                     transaction.commit().await?;
+                    ended = true;
                     Ok(value)
                 }
                 Err(error) => {
-                    transaction.rollback().await?;
+                    ended = transaction.rollback().await.is_ok();
                     Err(error)
                 }
             }
         };
         let result = timeout(DEADLINE, work).await;
-        result.unwrap_or_else(|_| {
+        if !ended {
+            // The transaction may be open or failed. In the pool, the connection would carry it to
+            // the next user, even after an error of `begin_with`.
             connection.close_on_drop();
-            Err(Error::Timeout)
-        })
+        }
+        result.unwrap_or(Err(Error::Timeout))
     }
 }
 
 /// Returns how long to wait before the next attempt: up to 4 ms after the first, and up to 64 ms
 /// after the fifth. The part of it differs between tasks, so that they do not conflict again.
-fn pause(attempt: u32) -> Duration {
+pub(crate) fn pause(attempt: u32) -> Duration {
     use std::hash::{BuildHasher as _, RandomState};
 
     let micros = 2_000_u64 << attempt.min(5);

@@ -1,23 +1,27 @@
 //! The errors of operations, and their conversion to [`StoreError`].
 
-use std::{error, sync::Arc};
+use std::{error, fmt, sync::Arc};
 
-use keywright_core::store::{StoreError, StoreErrorKind};
+use keywright_core::store::{Reactivation, StoreError, StoreErrorKind};
 
 const BACKEND: &str = "postgres";
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The error of a failed operation. Clones share the driver's error, because the callers of a batch
-/// share a failure.
-#[derive(Clone, Debug, thiserror::Error)]
+/// share a failure. No error has the driver's error as its source, because that prints the details
+/// that the server adds, such as a row with its hash.
+#[derive(Clone, thiserror::Error)]
 pub(crate) enum Error {
     /// The driver or the server failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Sql(Arc<sqlx::Error>),
     /// The contract rejects the operation.
     #[error("{0}")]
     Rejected(StoreErrorKind),
+    /// The import would make a revoked key active again.
+    #[error(transparent)]
+    Reactivation(#[from] Reactivation),
     /// A row contains a value that the store never writes.
     #[error("{0}")]
     Corrupt(Arc<dyn error::Error + Send + Sync>),
@@ -35,7 +39,13 @@ pub(crate) enum Error {
     ReadOnly,
     /// Another program has migrated the tables.
     #[error("another program has migrated the tables to a version that this one does not support")]
-    OtherSchema(#[source] Arc<sqlx::Error>),
+    OtherSchema(Arc<sqlx::Error>),
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {
@@ -47,6 +57,7 @@ impl Error {
         match self {
             Self::Rejected(kind) => *kind,
             Self::Corrupt(_) => StoreErrorKind::Corrupt,
+            Self::Reactivation(_) => StoreErrorKind::Conflict,
             Self::Sql(error) => match &**error {
                 sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
                     StoreErrorKind::Corrupt
@@ -74,13 +85,11 @@ impl Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|error| error.code());
-        // Only the check of the version divides by zero.
-        let is_version = code.as_deref() == Some("22012");
-        let error = Arc::new(error);
-        if is_version {
-            Self::OtherSchema(error)
-        } else {
-            Self::Sql(error)
+        match code.as_deref() {
+            // Only the check of the version divides by zero, or computes a square root.
+            Some("22012") => Self::OtherSchema(Arc::new(error)),
+            Some("2201F") => Self::Rejected(StoreErrorKind::Moved),
+            _ => Self::Sql(Arc::new(error)),
         }
     }
 }
@@ -98,6 +107,7 @@ impl From<Error> for StoreError {
             Error::Rejected(_) => store_error,
             Error::Sql(source) => store_error.with_source(source),
             Error::Corrupt(source) => store_error.with_source(source),
+            Error::Reactivation(source) => store_error.with_source(source),
             other => store_error.with_source(other),
         }
     }

@@ -26,6 +26,7 @@ use tokio::{
 
 use crate::{
     error::{Error, Result},
+    heartbeat::BEGIN_HEARTBEAT,
     schema::{VERSION, in_schema},
     schema_name::SchemaName,
     snapshot::Snapshot,
@@ -45,12 +46,12 @@ const MAX_CHANGES: usize = 1000;
 /// longer.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// The time between two deletions of old rows.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
-
-/// The age at which rows are deleted. A poll that comes later than half of it makes all copies
-/// stale.
+/// How long rows are kept after their transactions have ended. A poll that comes later than half of
+/// it makes all copies stale.
 const KEPT: Duration = Duration::from_secs(600);
+
+/// The maximum number of rows that are deleted between two polls.
+const MAX_PRUNED: u64 = 5000;
 
 /// When the store was last used.
 #[derive(Debug)]
@@ -141,7 +142,8 @@ struct Poller {
     activity: Arc<Activity>,
 }
 
-/// The last poll of a connection.
+/// The state of the server at a poll.
+#[derive(Clone, Debug)]
 struct Seen {
     snapshot: Snapshot,
     /// When the server was started. Another server, behind the same pooler, has another time.
@@ -180,7 +182,8 @@ impl Poller {
     async fn poll_repeatedly(&self, mut connection: PgConnection) -> Error {
         let mut seen = None;
         let mut heartbeat_at = None;
-        let mut pruned_at = self.lease.now();
+        let mut horizon = Horizon::default();
+        let mut deletable = None;
         loop {
             if self.activity.is_idle(self.lease.now()) {
                 self.activity.resumed.notified().await;
@@ -192,10 +195,11 @@ impl Poller {
                 Ok(Err(error)) => return error,
                 Ok(Ok(())) => {}
             }
-            if self.lease.now().saturating_duration_since(pruned_at) > PRUNE_INTERVAL {
-                pruned_at = self.lease.now();
-                if let Err(error) = self.prune(&mut connection).await {
-                    return error;
+            let advanced = seen.as_ref().and_then(|seen| horizon.advance(seen));
+            if let Some(end) = advanced.or(deletable) {
+                match self.prune(&mut connection, end).await {
+                    Ok(deleted) => deletable = (deleted == MAX_PRUNED).then_some(end),
+                    Err(error) => return error,
                 }
             }
             sleep(self.bound / POLLS_IN_BOUND).await;
@@ -214,13 +218,13 @@ impl Poller {
     ) -> Result<()> {
         let mut sent_at = self.lease.now();
         let reply = self.read(connection, seen.as_ref()).await?;
-        match (&*seen, &reply.changed) {
-            (Some(before), Some(changed)) if before.continues_in(&reply.seen) => {
+        match reply.changed_since(seen.as_ref()) {
+            Some(changed) => {
                 for id in changed {
                     self.lease.changed(id);
                 }
             }
-            _ => self.lease.changed_all(),
+            None => self.lease.changed_all(),
         }
         *seen = Some(reply.seen);
         if reply.synchronous {
@@ -231,7 +235,10 @@ impl Poller {
             });
             if is_due {
                 let began = self.lease.now();
-                sqlx::raw_sql(HEARTBEAT).execute(&mut *connection).await?;
+                let heartbeat = format!("{BEGIN_HEARTBEAT}; COMMIT");
+                sqlx::raw_sql(AssertSqlSafe(heartbeat))
+                    .execute(&mut *connection)
+                    .await?;
                 *heartbeat_at = Some(began);
             }
             sent_at = heartbeat_at.map_or(sent_at, |last| last.min(sent_at));
@@ -273,24 +280,63 @@ impl Poller {
         })
     }
 
-    async fn prune(&self, connection: &mut PgConnection) -> Result<()> {
-        let sql = in_schema(&self.schema, PRUNE).replace("{seconds}", &KEPT.as_secs().to_string());
+    /// Deletes rows of transactions before this number, and returns how many.
+    async fn prune(&self, connection: &mut PgConnection, end: u64) -> Result<u64> {
+        let sql = in_schema(&self.schema, PRUNE)
+            .replace("{end}", &end.to_string())
+            .replace("{limit}", &MAX_PRUNED.to_string());
         let pruned = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection);
-        timeout(self.bound, pruned)
-            .await
-            .map_err(|_| Error::Timeout)??;
-        Ok(())
+        let pruned = timeout(self.bound, pruned).await;
+        Ok(pruned.map_err(|_| Error::Timeout)??.rows_affected())
     }
 }
 
 impl Seen {
-    /// Whether `next` is a later poll of the same server, and no row can have been deleted in
-    /// between.
+    /// Whether `next` is a later poll of the same server, and no row that only `next` could see can
+    /// have been deleted in between.
     fn continues_in(&self, next: &Self) -> bool {
+        self.elapsed_until(next)
+            .is_some_and(|elapsed| elapsed < KEPT.as_secs_f64() / 2.0)
+    }
+
+    /// Returns the seconds until `next` on the clock of the server, or `None` unless `next` is a
+    /// later poll of the same server.
+    fn elapsed_until(&self, next: &Self) -> Option<f64> {
         let elapsed = next.server_time - self.server_time;
-        self.started_at == next.started_at
+        let is_later = self.started_at == next.started_at
             && self.snapshot.end <= next.snapshot.end
-            && (0.0..KEPT.as_secs_f64() / 2.0).contains(&elapsed)
+            && elapsed >= 0.0;
+        is_later.then_some(elapsed)
+    }
+}
+
+impl Reply {
+    /// Returns the records that others have changed since the poll `before`, or `None` if these may
+    /// be any records.
+    fn changed_since(&self, before: Option<&Seen>) -> Option<&[KeyId]> {
+        let changed = self.changed.as_deref()?;
+        before?.continues_in(&self.seen).then_some(changed)
+    }
+}
+
+/// The poll after which rows are kept.
+///
+/// The age of a row is no reason to delete it: a transaction of the host may end long after it has
+/// written the row. A row is deleted ten minutes after a poll has seen that its transaction had
+/// ended.
+#[derive(Default)]
+struct Horizon(Option<Seen>);
+
+impl Horizon {
+    /// Returns the number before which the rows of all transactions may be deleted, every ten
+    /// minutes.
+    fn advance(&mut self, seen: &Seen) -> Option<u64> {
+        let elapsed = self.0.as_ref().and_then(|old| old.elapsed_until(seen));
+        if elapsed.is_some_and(|elapsed| elapsed < KEPT.as_secs_f64()) {
+            return None;
+        }
+        let old = self.0.replace(seen.clone())?;
+        elapsed.map(|_| old.snapshot.begin)
     }
 }
 
@@ -304,9 +350,8 @@ const POLL: &str = "SELECT pg_current_snapshot()::text AS snapshot, \
      (SELECT string_agg(id, ',') FROM (SELECT id FROM {schema}.changes \
      WHERE {unseen} LIMIT {limit}) AS unseen) AS changed";
 
-/// Writes to the log of the server and to nothing else, and waits for the standbys.
-const HEARTBEAT: &str = "BEGIN; SET LOCAL synchronous_commit = on; \
-     SELECT pg_logical_emit_message(true, 'keywright', ''); COMMIT";
+const PRUNE: &str = "DELETE FROM {schema}.changes WHERE ctid = ANY (ARRAY (\
+     SELECT ctid FROM {schema}.changes WHERE xid < '{end}' LIMIT {limit}))";
 
-const PRUNE: &str = "DELETE FROM {schema}.changes \
-     WHERE changed_at < clock_timestamp() - interval '{seconds} seconds'";
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,15 @@
 
 mod change;
 mod config;
+mod connect;
 mod database;
 mod error;
 mod feed;
 mod finder;
+mod heartbeat;
+mod held;
 mod in_transaction;
+mod migrate;
 mod open;
 mod open_error;
 mod operations;
@@ -18,26 +22,15 @@ mod snapshot;
 mod statements;
 mod store;
 mod transaction;
+mod transfer;
+mod values;
 mod writer;
 
-use sqlx::PgPool;
-
 // The public interface is:
-pub use crate::{config::PostgresConfig, open_error::OpenError, store::PostgresStore};
-
-/// Creates or migrates the tables. Several programs can call this at the same time. The role needs
-/// the right to create the schema and its tables.
-///
-/// # Errors
-///
-/// [`OpenError::NewerSchema`] if a newer program has migrated the tables,
-/// [`OpenError::Connect`], and [`OpenError::Statement`].
-pub async fn migrate(pool: &PgPool, config: &PostgresConfig) -> Result<(), OpenError> {
-    open::migrate(pool, &config.schema).await
-}
-
-/// Returns the SQL that creates the tables, for the migration tool of the host.
-#[must_use]
-pub fn migration_sql(config: &PostgresConfig) -> String {
-    schema::migration(&config.schema, 0)
-}
+pub use crate::{
+    config::PostgresConfig,
+    connect::connect,
+    migrate::{migrate, migration_sql},
+    open_error::OpenError,
+    store::PostgresStore,
+};

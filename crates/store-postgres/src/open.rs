@@ -1,4 +1,4 @@
-//! The checks before a store is opened, and migrations.
+//! The checks before a store is opened.
 
 use keywright_core::store::Durability;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
@@ -11,9 +11,6 @@ use crate::{
 
 /// The oldest supported version of the server, as `server_version_num` has it.
 const MIN_SERVER_VERSION: i32 = 140_000;
-
-/// The key of the advisory lock that serialises migrations: `KWRGMIGR` in ASCII.
-const MIGRATION_LOCK: i64 = 0x4b57_5247_4d49_4752;
 
 /// A server that is suitable as a store.
 #[derive(Debug)]
@@ -99,10 +96,13 @@ async fn check_version(
 }
 
 /// Returns the version of the tables, or `None` if there are none.
-async fn version(
+pub(crate) async fn version(
     connection: &mut PgConnection,
     schema: &SchemaName,
 ) -> Result<Option<i64>, OpenError> {
+    if !check_schema(connection, schema).await? {
+        return Ok(None);
+    }
     let exists = in_schema(
         schema,
         "SELECT to_regclass('{schema}.settings') IS NOT NULL AS found",
@@ -115,19 +115,52 @@ async fn version(
     if !exists {
         return Ok(None);
     }
-    let sql =
-        "SELECT (SELECT value FROM {schema}.settings WHERE name = 'version')::bigint AS version";
+    // The version of a sealed store is negative.
+    let sql = "SELECT abs((SELECT value FROM {schema}.settings WHERE name = 'version')::bigint) \
+         AS version";
     sqlx::raw_sql(AssertSqlSafe(in_schema(schema, sql)))
         .fetch_one(connection)
         .await
         .and_then(|row| row.try_get("version"))
-        .map_err(|error| match error.as_database_error() {
-            Some(database) if database.code().as_deref() == Some("42501") => OpenError::Privilege {
-                privilege: "SELECT",
-                object: format!("{schema}.settings"),
-            },
-            _ => OpenError::Statement(error),
-        })
+        .map_err(|error| missing_privilege(error, "SELECT", format!("{schema}.settings")))
+}
+
+/// Returns whether the schema exists, and checks that the role may use it.
+pub(crate) async fn check_schema(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+) -> Result<bool, OpenError> {
+    let sql = format!(
+        "SELECT has_schema_privilege(oid, 'USAGE') AS has FROM pg_namespace \
+         WHERE nspname = '{schema}'"
+    );
+    let found = sqlx::raw_sql(AssertSqlSafe(sql))
+        .fetch_optional(connection)
+        .await
+        .and_then(|row| row.map(|row| row.try_get("has")).transpose())
+        .map_err(OpenError::Statement)?;
+    match found {
+        Some(false) => Err(OpenError::Privilege {
+            privilege: "USAGE",
+            object: schema.to_string(),
+        }),
+        Some(true) => Ok(true),
+        None => Ok(false),
+    }
+}
+
+/// Names the privilege without which a statement fails, if it is missing.
+pub(crate) fn missing_privilege(
+    error: sqlx::Error,
+    privilege: &'static str,
+    object: String,
+) -> OpenError {
+    let code = error.as_database_error().and_then(|error| error.code());
+    if code.as_deref() == Some("42501") {
+        OpenError::Privilege { privilege, object }
+    } else {
+        OpenError::Statement(error)
+    }
 }
 
 /// The tables, and the privileges that the store needs on each.
@@ -161,29 +194,4 @@ async fn check_privileges(
         }
     }
     Ok(())
-}
-
-/// Creates or migrates the tables in a schema. Several programs can call this at the same time.
-/// The role needs the right to create tables.
-pub(crate) async fn migrate(pool: &PgPool, schema: &SchemaName) -> Result<(), OpenError> {
-    let mut transaction = pool.begin().await.map_err(OpenError::Connect)?;
-    let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-    sqlx::raw_sql(AssertSqlSafe(lock))
-        .execute(&mut *transaction)
-        .await
-        .map_err(OpenError::Statement)?;
-    let from = version(&mut transaction, schema).await?.unwrap_or(0);
-    if from > schema::VERSION {
-        return Err(OpenError::NewerSchema {
-            schema: schema.to_string(),
-            found: from,
-            supported: schema::VERSION,
-        });
-    }
-    let migration = schema::migration(schema, from);
-    sqlx::raw_sql(AssertSqlSafe(migration))
-        .execute(&mut *transaction)
-        .await
-        .map_err(OpenError::Statement)?;
-    transaction.commit().await.map_err(OpenError::Statement)
 }

@@ -11,7 +11,12 @@ pub enum OpenError {
     Schema,
     /// The URL is malformed.
     #[error("invalid URL: expected postgres://user:password@host:port/database")]
-    Url(#[source] sqlx::Error),
+    Url(#[source] Option<sqlx::Error>),
+    /// The URL has an unknown parameter.
+    #[error(
+        "the URL has an unknown parameter: use sslmode, sslrootcert, sslcert, sslkey, application_name or options"
+    )]
+    Parameter,
     /// No connection could be made.
     #[error("could not connect to PostgreSQL")]
     Connect(#[source] sqlx::Error),

@@ -1,8 +1,12 @@
 //! A queue of jobs that workers do in batches.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc, time::Duration};
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    task::yield_now,
+    time::timeout,
+};
 
 use crate::error::{Error, Result};
 
@@ -13,6 +17,9 @@ const CAPACITY: usize = 1024;
 const BATCH: usize = 128;
 
 type Job<W, T> = (W, Waiting<T>);
+
+/// The jobs of a batch, and the callers that wait for their results.
+pub(crate) type Batch<W, T> = (Vec<W>, Vec<Waiting<T>>);
 
 /// A caller that waits for a result.
 #[derive(Debug)]
@@ -61,17 +68,42 @@ impl<W, T> Queue<W, T> {
 }
 
 impl<W, T> Batches<W, T> {
-    /// Takes the next batch: the jobs, and the callers that wait for their results. Returns `None`
-    /// when the queue has ended. Jobs whose callers have stopped waiting are dropped.
-    pub(crate) async fn next(&self) -> Option<(Vec<W>, Vec<Waiting<T>>)> {
-        let mut jobs = self.0.lock().await;
-        let mut batch = Vec::new();
-        while batch.is_empty() {
-            if jobs.recv_many(&mut batch, BATCH).await == 0 {
-                return None;
+    /// Takes the next batch. Returns `None` when the queue has ended.
+    pub(crate) async fn next(&self) -> Option<Batch<W, T>> {
+        loop {
+            let mut jobs = self.0.lock().await;
+            let first = jobs.recv().await?;
+            if let Some(batch) = gather(&mut jobs, first).await {
+                return Some(batch);
             }
-            batch.retain(|(_, waiting): &Job<W, T>| !waiting.0.is_closed());
         }
-        Some(batch.into_iter().unzip())
     }
+
+    /// Takes the next batch if one comes in this time.
+    pub(crate) async fn next_within(&self, time: Duration) -> Option<Batch<W, T>> {
+        let next = async {
+            let mut jobs = self.0.lock().await;
+            let first = jobs.recv().await;
+            (jobs, first)
+        };
+        let (mut jobs, first) = timeout(time, next).await.ok()?;
+        gather(&mut jobs, first?).await
+    }
+}
+
+/// Takes the jobs that wait. Jobs whose callers have stopped waiting are dropped. Returns `None` if
+/// no other job waits.
+async fn gather<W, T>(
+    jobs: &mut mpsc::Receiver<Job<W, T>>,
+    first: Job<W, T>,
+) -> Option<Batch<W, T>> {
+    // The results of a batch wake many callers. Let those that are ready queue their next jobs.
+    yield_now().await;
+    let waiting = iter::from_fn(|| jobs.try_recv().ok());
+    let batch: Vec<Job<W, T>> = iter::once(first)
+        .chain(waiting)
+        .take(BATCH)
+        .filter(|(_, waiting)| !waiting.0.is_closed())
+        .collect();
+    (!batch.is_empty()).then(|| batch.into_iter().unzip())
 }

@@ -9,15 +9,13 @@ const MIGRATIONS: [&str; 1] = [V1];
 /// The newest version that this program supports.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// All times are Unix milliseconds, except in `changes`. An id is its 16 characters, which begin
+/// All times are Unix milliseconds. An id is its 16 characters, which begin
 /// with the time of creation. They sort by byte.
 ///
 /// A key without an owner has no entry in the indexes by owner, and a `live` key has none in those
 /// for `test` callers. A new key without owner, parent and so on has two index entries: its id and
 /// its workspace.
 const V1: &str = r#"
-CREATE SCHEMA IF NOT EXISTS {schema};
-
 CREATE TABLE {schema}.settings (
     name text COLLATE "C" PRIMARY KEY,
     value text NOT NULL
@@ -82,12 +80,10 @@ CREATE INDEX reservations_until ON {schema}.reservations (until);
 
 CREATE TABLE {schema}.changes (
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    id text COLLATE "C" NOT NULL,
-    changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    id text COLLATE "C" NOT NULL
 );
 
 CREATE INDEX changes_xid ON {schema}.changes (xid);
-CREATE INDEX changes_changed_at ON {schema}.changes (changed_at);
 "#;
 
 /// Sets the version, as the last statement of a migration.
@@ -95,6 +91,12 @@ const SET_VERSION: &str = "
 INSERT INTO {schema}.settings (name, value) VALUES ('version', '{version}')
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 ";
+
+/// Returns the statement that creates the schema. It requires the privilege `CREATE` on the database,
+/// even if the schema exists.
+pub(crate) fn create(schema: &SchemaName) -> String {
+    in_schema(schema, "CREATE SCHEMA IF NOT EXISTS {schema};\n")
+}
 
 /// Returns the statements that migrate from version `from`, 0 for none, to the newest version.
 pub(crate) fn migration(schema: &SchemaName, from: i64) -> String {

@@ -3,6 +3,8 @@
 /// The transactions that a statement saw, as `pg_current_snapshot()` returns them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Snapshot {
+    /// All transactions before this number had ended.
+    pub(crate) begin: u64,
     /// No transaction from this number on had begun when the snapshot was taken.
     pub(crate) end: u64,
     /// The transactions before it that were in progress.
@@ -13,7 +15,7 @@ impl Snapshot {
     /// Parses `xmin:xmax:xip_list`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(':');
-        let (_, end, list) = (parts.next()?, parts.next()?, parts.next()?);
+        let (begin, end, list) = (parts.next()?, parts.next()?, parts.next()?);
         let in_progress = list
             .split(',')
             .filter(|number| !number.is_empty())
@@ -21,6 +23,7 @@ impl Snapshot {
             .collect::<Result<_, _>>()
             .ok()?;
         Some(Self {
+            begin: begin.parse().ok()?,
             end: end.parse().ok()?,
             in_progress,
         })
@@ -45,7 +48,7 @@ mod tests {
     #[test]
     fn a_snapshot_is_parsed_and_selects_the_transactions_that_it_did_not_see() {
         let snapshot = Snapshot::parse("10:20:10,14,15").unwrap();
-        assert_eq!(snapshot.end, 20);
+        assert_eq!((snapshot.begin, snapshot.end), (10, 20));
         assert_eq!(snapshot.in_progress, [10, 14, 15]);
         assert_eq!(
             snapshot.unseen_condition(),
@@ -60,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_malformed_snapshot_is_rejected() {
-        for bad in ["", "1", "1:2", "a:b:c", "1:2:x", "1:-2:"] {
+        for bad in ["", "1", "1:2", "a:b:c", "a:2:", "1:2:x", "1:-2:"] {
             assert_eq!(Snapshot::parse(bad), None, "{bad}");
         }
     }

@@ -13,9 +13,22 @@ use crate::{
 /// Makes the commit wait until the changes are durable, whatever the default of the database is. Then
 /// checks the version of the tables: a program must not write where a newer one has migrated. A
 /// migration locks the table `settings` and so waits for the end of the transaction. The error of a
-/// different version is a division by zero.
+/// different version is a division by zero. The version of a sealed store is negative, and its error
+/// is a square root of a negative number.
 const PREPARE_CHANGE: &str = "SET LOCAL synchronous_commit = on; \
-     SELECT 1 / (value = '{version}')::int FROM {schema}.settings WHERE name = 'version'";
+     SELECT CASE WHEN value LIKE '-%' THEN sqrt(value::float8) \
+     ELSE 1 / (value = '{version}')::int END \
+     FROM {schema}.settings WHERE name = 'version'";
+
+/// Locks the table `settings`, and so waits for the end of all transactions that make changes. They
+/// wait in turn, so this gives up after some seconds.
+const PREPARE_STAGE: &str = "SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '5s'; \
+     LOCK TABLE {schema}.settings IN ACCESS EXCLUSIVE MODE";
+
+/// Limits the wait for a row that another transaction has locked, so that the transaction ends on
+/// the server before the store stops waiting for it. Removes the time limit of statements, which
+/// would end the wait of a commit for a standby, and the commit would succeed without it.
+const LIMIT_WAITS: &str = "SET LOCAL lock_timeout = '8s'; SET LOCAL statement_timeout = 0";
 
 /// The statements that contain no text of a caller.
 ///
@@ -26,16 +39,23 @@ pub(crate) struct Statements {
     pub(crate) schema: SchemaName,
     pub(crate) begin_read: SqlStr,
     pub(crate) begin_write: SqlStr,
+    pub(crate) begin_stage: SqlStr,
     /// The statements that precede a change in a transaction of the host.
     pub(crate) prepare_change: SqlStr,
     /// A prefix: the ids follow as an array.
     pub(crate) find: String,
-    pub(crate) lock_for_change: SqlStr,
-    pub(crate) lock_for_share: SqlStr,
-    pub(crate) insert_keys: SqlStr,
-    pub(crate) update_keys: SqlStr,
-    pub(crate) insert_events: SqlStr,
-    pub(crate) insert_changes: SqlStr,
+    /// With `{ids}` for the ids, as an array.
+    pub(crate) lock_for_change: String,
+    /// With `{ids}`.
+    pub(crate) lock_for_share: String,
+    /// A prefix: the columns and rows follow.
+    pub(crate) insert_keys: String,
+    /// With `{rows}` for a table of rows.
+    pub(crate) update_keys: String,
+    /// A prefix.
+    pub(crate) insert_events: String,
+    /// A prefix.
+    pub(crate) insert_changes: String,
     pub(crate) descendants: SqlStr,
     pub(crate) touch: SqlStr,
 }
@@ -50,44 +70,39 @@ impl Statements {
         Self {
             begin_read: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".into_sql_str(),
             begin_write: sql(&format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {PREPARE_CHANGE}"
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {LIMIT_WAITS}; {PREPARE_CHANGE}"
+            )),
+            begin_stage: sql(&format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {PREPARE_STAGE}"
             )),
             prepare_change: sql(PREPARE_CHANGE),
-            find: text("SELECT {columns} FROM {schema}.keys WHERE id = ANY "),
+            find: text(
+                "SELECT recovery, synchronous, {columns} FROM \
+                 (SELECT pg_is_in_recovery() AS recovery, \
+                 current_setting('synchronous_standby_names') <> '' AS synchronous) AS server \
+                 LEFT JOIN {schema}.keys ON id = ANY ",
+            ),
             // In the order of the ids, so that two transactions do not wait for each other.
-            lock_for_change: sql("SELECT {columns} FROM {schema}.keys WHERE id = ANY($1) \
-                 ORDER BY id FOR NO KEY UPDATE"),
-            lock_for_share: sql("SELECT {columns} FROM {schema}.keys WHERE id = ANY($1) \
-                 ORDER BY id FOR SHARE"),
-            insert_keys: sql(
-                "INSERT INTO {schema}.keys (id, workspace, test, owner, name, \
-                 folded_name, permissions, enabled, allowed_ips, parent, successor, predecessor, \
-                 rotated_by, expires_at, revoked_at, hash, tag, version, metadata, attributes) \
-                 SELECT * FROM unnest($1::text[], $2::text[], $3::bool[], $4::text[], $5::text[], \
-                 $6::text[], $7::text[], $8::bool[], $9::text[], $10::text[], $11::text[], \
-                 $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::text[], \
-                 $17::bytea[], $18::bigint[], $19::text[], $20::text[])",
+            lock_for_change: text(
+                "SELECT {columns} FROM {schema}.keys WHERE id = ANY('{{ids}}') \
+                 ORDER BY id FOR NO KEY UPDATE",
             ),
-            update_keys: sql("UPDATE {schema}.keys AS k SET name = n.name, \
-                 folded_name = n.folded_name, permissions = n.permissions, enabled = n.enabled, \
-                 allowed_ips = n.allowed_ips, successor = n.successor, \
-                 expires_at = n.expires_at, revoked_at = n.revoked_at, hash = n.hash, \
-                 tag = n.tag, version = n.version, metadata = n.metadata, \
-                 attributes = n.attributes \
-                 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], \
-                 $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::bytea[], \
-                 $12::bigint[], $13::text[], $14::text[]) \
-                 AS n (id, name, folded_name, permissions, enabled, allowed_ips, successor, \
-                 expires_at, revoked_at, hash, tag, version, metadata, attributes) \
-                 WHERE k.id = n.id"),
-            insert_events: sql(
-                "INSERT INTO {schema}.events (id, workspace, test, owner, key, \
-                 event) SELECT * FROM unnest($1::text[], $2::text[], $3::bool[], $4::text[], \
-                 $5::text[], $6::text[])",
+            lock_for_share: text(
+                "SELECT {columns} FROM {schema}.keys WHERE id = ANY('{{ids}}') \
+                 ORDER BY id FOR SHARE",
             ),
-            insert_changes: sql(
-                "INSERT INTO {schema}.changes (id) SELECT * FROM unnest($1::text[])",
+            insert_keys: text("INSERT INTO {schema}.keys "),
+            // A column that is null in all rows has the type text.
+            update_keys: text(
+                "UPDATE {schema}.keys AS k SET name = n.name, folded_name = n.folded_name, \
+                 permissions = n.permissions, enabled = n.enabled, allowed_ips = n.allowed_ips, \
+                 successor = n.successor, expires_at = n.expires_at::bigint, \
+                 revoked_at = n.revoked_at::bigint, hash = n.hash, tag = n.tag, \
+                 version = n.version, metadata = n.metadata, attributes = n.attributes \
+                 FROM {rows} WHERE k.id = n.id",
             ),
+            insert_events: text("INSERT INTO {schema}.events "),
+            insert_changes: text("INSERT INTO {schema}.changes "),
             // One level of a cascade. A single recursive query would miss children that other
             // transactions insert meanwhile.
             descendants: sql(

@@ -11,15 +11,13 @@ use keywright_core::{
         Rotation, Settings, StoreError,
     },
 };
-use sqlx::{
-    PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::PgPool;
 use tokio::runtime::Handle;
 
 use crate::{
     change::{Change, Changed},
     config::PostgresConfig,
+    connect::connect,
     database::{Access, Database, Operation},
     error::{Error, Result},
     feed::Feed,
@@ -38,7 +36,7 @@ pub struct PostgresStore {
     finder: Finder,
     writer: Writer,
     feed: Feed,
-    lease: Arc<Lease>,
+    pub(crate) lease: Arc<Lease>,
     runtime: Handle,
     durability: Durability,
 }
@@ -83,23 +81,18 @@ impl PostgresStore {
         })
     }
 
-    /// Connects to a server with a pool of up to 10 connections, and opens the store.
+    /// [Connects](crate::connect) to a server, and opens the store.
     ///
     /// # Errors
     ///
-    /// As for [`new`](Self::new), [`OpenError::Url`] and [`OpenError::Connect`].
+    /// As for [`new`](Self::new) and [`connect`](crate::connect).
     pub async fn connect(url: &str, config: PostgresConfig) -> Result<Self, OpenError> {
-        let options: PgConnectOptions = url.parse().map_err(OpenError::Url)?;
-        let pool = PgPoolOptions::new()
-            .max_connections(10)
-            .connect_with(options)
-            .await
-            .map_err(OpenError::Connect)?;
+        let pool = connect(url).await?;
         Self::with_config(pool, config).await
     }
 
     /// Runs an operation on the store's runtime to its end, even if the caller drops this future.
-    async fn transact<I, T>(
+    pub(crate) async fn transact<I, T>(
         &self,
         access: Access,
         input: I,

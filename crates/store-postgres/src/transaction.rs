@@ -1,15 +1,18 @@
 //! Transactions that change records.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem};
 
-use keywright_core::{Environment, Event, EventId, KeyId, Owner, Revocation, Timestamp, Workspace};
-use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use keywright_core::{
+    Environment, Event, EventId, KeyId, Revocation, Timestamp, Workspace, store::Record,
+};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _, postgres::PgRow};
 
 use crate::{
     change::{Change, Changed, Locked},
     error::{Error, Result},
-    record::{self, Rows, id_text},
+    record::{self, id_text},
     statements::Statements,
+    values::{Values, text},
 };
 
 /// A change, with the event to append.
@@ -27,28 +30,52 @@ pub(crate) async fn prepare(connection: &mut PgConnection, statements: &Statemen
     Ok(())
 }
 
-/// Makes changes inside a transaction. Each of them succeeds or fails alone. An error of the whole
-/// transaction is returned as `Err`.
+/// Makes changes in a transaction, in as few messages as possible: one that locks and reads rows,
+/// and one that writes. Each change succeeds or fails alone.
+///
+/// With `may_skip_locks`, changes that depend on no stored record need only the second message.
+/// This fails with a conflict if an id is in use.
+///
+/// If this returns an error or is cancelled, the transaction may be open or failed.
+pub(crate) async fn commit(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    changes: &[Recorded],
+    may_skip_locks: bool,
+) -> Result<Vec<Result<Changed>>> {
+    let mut sql = format!("{}; ", statements.begin_write.as_str());
+    let mut locked = Locked::default();
+    let are_independent = || {
+        changes
+            .iter()
+            .all(|recorded| recorded.change.is_independent())
+    };
+    if !(may_skip_locks && are_independent()) {
+        sql.push_str(&lock_sql(statements, changes));
+        locked = lock(connection, mem::take(&mut sql)).await?;
+    }
+    let results = locked.apply_all(changes);
+    sql.push_str(&write_sql(statements, &locked)?);
+    sql.push_str("COMMIT");
+    execute(connection, sql).await?;
+    Ok(results)
+}
+
+/// Makes changes inside a transaction of the host. Each of them succeeds or fails alone. An error
+/// of the whole transaction is returned as `Err`.
 pub(crate) async fn apply(
     connection: &mut PgConnection,
     statements: &Statements,
     changes: &[Recorded],
 ) -> Result<Vec<Result<Changed>>> {
-    let mut locked = lock(connection, statements, changes).await?;
-    let results = changes
-        .iter()
-        .map(|recorded| locked.apply(&recorded.change, recorded.event.as_ref()))
-        .collect();
+    let mut locked = lock(connection, lock_sql(statements, changes)).await?;
+    let results = locked.apply_all(changes);
     write(connection, statements, &locked).await?;
     Ok(results)
 }
 
-/// Locks the rows of the records that the changes read, and reads them.
-async fn lock(
-    connection: &mut PgConnection,
-    statements: &Statements,
-    changes: &[Recorded],
-) -> Result<Locked> {
+/// Returns the statements that lock the rows of the records that the changes read, and read them.
+fn lock_sql(statements: &Statements, changes: &[Recorded]) -> String {
     let changed: BTreeSet<KeyId> = changes
         .iter()
         .flat_map(|recorded| recorded.change.changed_ids())
@@ -58,29 +85,39 @@ async fn lock(
         .filter_map(|recorded| recorded.change.admitting_id())
         .filter(|id| !changed.contains(id))
         .collect();
-    let mut locked = Locked::default();
-    for (ids, sql) in [
+    let mut sql = String::new();
+    for (ids, lock) in [
         (changed, &statements.lock_for_change),
         (admitting, &statements.lock_for_share),
     ] {
-        if !ids.is_empty() {
-            let ids: Vec<String> = ids.iter().map(id_text).collect();
-            let rows = sqlx::query(sql.clone())
-                .bind(ids)
-                .persistent(false)
-                .fetch_all(&mut *connection)
-                .await?;
-            add_rows(&mut locked, &rows)?;
-        }
+        push_lock(&mut sql, lock, &ids);
+    }
+    sql
+}
+
+fn push_lock(sql: &mut String, lock: &str, ids: &BTreeSet<KeyId>) {
+    if !ids.is_empty() {
+        // An id has only letters and digits.
+        let ids: Vec<String> = ids.iter().map(id_text).collect();
+        sql.push_str(&lock.replace("{ids}", &ids.join(",")));
+        sql.push_str("; ");
+    }
+}
+
+async fn lock(connection: &mut PgConnection, sql: String) -> Result<Locked> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql))
+        .fetch_all(connection)
+        .await?;
+    let mut locked = Locked::default();
+    for row in with_id(&rows) {
+        locked.add(record::id(row)?, record::record(row));
     }
     Ok(locked)
 }
 
-fn add_rows(locked: &mut Locked, rows: &[PgRow]) -> Result<()> {
-    for row in rows {
-        locked.add(record::id(row)?, record::record(row));
-    }
-    Ok(())
+/// Returns the rows without that of the check of the version, which has no id.
+fn with_id(rows: &[PgRow]) -> impl Iterator<Item = &PgRow> {
+    rows.iter().filter(|row| row.try_column("id").is_ok())
 }
 
 /// Writes the rows, the events, and the entries of the feed.
@@ -89,114 +126,106 @@ async fn write(
     statements: &Statements,
     locked: &Locked,
 ) -> Result<()> {
-    let mut inserted = Rows::default();
-    for record in locked.written(&locked.inserted) {
-        inserted.push(record)?;
-    }
-    if !inserted.is_empty() {
-        insert(connection, statements, inserted).await?;
-    }
-    // A key that this transaction has inserted and changed is already written as it is now.
-    let changed: BTreeSet<KeyId> = &locked.changed - &locked.inserted;
-    let mut updated = Rows::default();
-    for record in locked.written(&changed) {
-        updated.push(record)?;
-    }
-    if !updated.is_empty() {
-        let ids = updated.id.clone();
-        update(connection, statements, updated).await?;
-        sqlx::query(statements.insert_changes.clone())
-            .bind(ids)
-            .persistent(false)
-            .execute(&mut *connection)
-            .await?;
-    }
-    append_events(connection, statements, &locked.events).await
-}
-
-async fn insert(connection: &mut PgConnection, statements: &Statements, rows: Rows) -> Result<()> {
-    sqlx::query(statements.insert_keys.clone())
-        .bind(rows.id)
-        .bind(rows.workspace)
-        .bind(rows.test)
-        .bind(rows.owner)
-        .bind(rows.name)
-        .bind(rows.folded_name)
-        .bind(rows.permissions)
-        .bind(rows.enabled)
-        .bind(rows.allowed_ips)
-        .bind(rows.parent)
-        .bind(rows.successor)
-        .bind(rows.predecessor)
-        .bind(rows.rotated_by)
-        .bind(rows.expires_at)
-        .bind(rows.revoked_at)
-        .bind(rows.hash)
-        .bind(rows.tag)
-        .bind(rows.version)
-        .bind(rows.metadata)
-        .bind(rows.attributes)
-        .persistent(false)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-async fn update(connection: &mut PgConnection, statements: &Statements, rows: Rows) -> Result<()> {
-    sqlx::query(statements.update_keys.clone())
-        .bind(rows.id)
-        .bind(rows.name)
-        .bind(rows.folded_name)
-        .bind(rows.permissions)
-        .bind(rows.enabled)
-        .bind(rows.allowed_ips)
-        .bind(rows.successor)
-        .bind(rows.expires_at)
-        .bind(rows.revoked_at)
-        .bind(rows.hash)
-        .bind(rows.tag)
-        .bind(rows.version)
-        .bind(rows.metadata)
-        .bind(rows.attributes)
-        .persistent(false)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-async fn append_events(
-    connection: &mut PgConnection,
-    statements: &Statements,
-    events: &[Event],
-) -> Result<()> {
-    if events.is_empty() {
+    let sql = write_sql(statements, locked)?;
+    if sql.is_empty() {
         return Ok(());
     }
-    let texts: Vec<String> = events
-        .iter()
-        .map(serde_json::to_string)
-        .collect::<Result<_, _>>()
-        .map_err(Error::corrupt)?;
-    let column = |read: fn(&Event) -> String| events.iter().map(read).collect::<Vec<_>>();
-    let owners: Vec<Option<String>> = events
-        .iter()
-        .map(|event| event.owner.as_ref().map(Owner::to_string))
-        .collect();
-    let test: Vec<bool> = events
-        .iter()
-        .map(|event| event.environment == Environment::Test)
-        .collect();
-    sqlx::query(statements.insert_events.clone())
-        .bind(column(|event| event_id_text(&event.id)))
-        .bind(column(|event| event.workspace.to_string()))
-        .bind(test)
-        .bind(owners)
-        .bind(column(|event| id_text(&event.key)))
-        .bind(texts)
-        .persistent(false)
+    execute(connection, sql).await
+}
+
+/// Returns the statements that write the rows, the events, and the entries of the feed.
+fn write_sql(statements: &Statements, locked: &Locked) -> Result<String> {
+    let inserted = locked.written(&locked.inserted);
+    let mut sql = insert_sql(statements, inserted, &locked.events)?;
+    // A key that this transaction has inserted and changed is already inserted as it is now.
+    let changed: BTreeSet<KeyId> = &locked.changed - &locked.inserted;
+    let updated = record::rows(locked.written(&changed));
+    if !updated.is_empty() {
+        push_changes(&mut sql, statements, &changed);
+        let update = statements
+            .update_keys
+            .replace("{rows}", &updated.to_table("n"));
+        sql.push_str(&update);
+        sql.push_str("; ");
+    }
+    Ok(sql)
+}
+
+/// Returns the statements that insert records and events.
+fn insert_sql<'r>(
+    statements: &Statements,
+    records: impl Iterator<Item = &'r Record>,
+    events: &[Event],
+) -> Result<String> {
+    let mut sql = String::new();
+    let records = record::rows(records);
+    if !records.is_empty() {
+        push_insert(&mut sql, &statements.insert_keys, &records);
+    }
+    if !events.is_empty() {
+        push_insert(&mut sql, &statements.insert_events, &event_rows(events)?);
+    }
+    Ok(sql)
+}
+
+/// Appends a statement that reports changes to the feed.
+fn push_changes(sql: &mut String, statements: &Statements, changed: &BTreeSet<KeyId>) {
+    let ids = changed.iter().map(|id| [Some(text(&id_text(id)))]);
+    let changes = Values::new(["id"], ids.collect());
+    push_insert(sql, &statements.insert_changes, &changes);
+}
+
+fn push_insert<const N: usize>(sql: &mut String, statement: &str, values: &Values<N>) {
+    sql.push_str(statement);
+    sql.push_str(&values.to_insert());
+    sql.push_str("; ");
+}
+
+/// Inserts records and events as they are.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    records: &[Record],
+    events: &[Event],
+) -> Result<()> {
+    let sql = insert_sql(statements, records.iter(), events)?;
+    if sql.is_empty() {
+        return Ok(());
+    }
+    execute(connection, sql).await
+}
+
+/// Locks the rows of these records for a change, and reads them.
+pub(crate) async fn lock_for_change(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    ids: impl Iterator<Item = KeyId>,
+) -> Result<Locked> {
+    let mut sql = String::new();
+    push_lock(&mut sql, &statements.lock_for_change, &ids.collect());
+    lock(connection, sql).await
+}
+
+async fn execute(connection: &mut PgConnection, sql: String) -> Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(sql))
         .execute(connection)
         .await?;
     Ok(())
+}
+
+fn event_rows(events: &[Event]) -> Result<Values<6>> {
+    const COLUMNS: [&str; 6] = ["id", "workspace", "test", "owner", "key", "event"];
+    let rows = events.iter().map(|event| {
+        Ok([
+            Some(text(&event_id_text(&event.id))),
+            Some(text(event.workspace.as_str())),
+            Some((event.environment == Environment::Test).to_string()),
+            event.owner.as_ref().map(|owner| text(owner.as_str())),
+            Some(text(&id_text(&event.key))),
+            Some(text(&serde_json::to_string(event).map_err(Error::corrupt)?)),
+        ])
+    });
+    Ok(Values::new(COLUMNS, rows.collect::<Result<_>>()?))
 }
 
 /// A revocation of a key and all its descendants.
@@ -221,12 +250,15 @@ impl Cascade {
         statements: &Statements,
     ) -> Result<(Revocation, BTreeSet<KeyId>)> {
         let mut locked = Locked::default();
-        let rows = sqlx::query(statements.lock_for_change.clone())
-            .bind(vec![id_text(&self.root)])
-            .persistent(false)
+        let lock = statements
+            .lock_for_change
+            .replace("{ids}", &id_text(&self.root));
+        let rows = sqlx::raw_sql(AssertSqlSafe(lock))
             .fetch_all(&mut *connection)
             .await?;
-        add_rows(&mut locked, &rows)?;
+        for row in &rows {
+            locked.add(record::id(row)?, record::record(row));
+        }
         let first = locked.revoke(&self.workspace, &self.root, self.now)?;
         let mut seen = BTreeSet::from([self.root]);
         let mut level = rows;

@@ -2,7 +2,7 @@
 
 use std::{error, fmt};
 
-use keywright_core::store::{StoreError, StoreErrorKind};
+use keywright_core::store::{Reactivation, StoreError, StoreErrorKind};
 use redis::RedisError;
 
 use crate::record::{DecodeError, layout::FORMAT_VERSION};
@@ -85,6 +85,12 @@ pub(crate) enum Error {
     /// A stored record cannot be decoded.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// A stored record or event cannot be read.
+    #[error("{id} cannot be read")]
+    Unreadable { id: String, source: Box<Error> },
+    /// The import would make a revoked key active again.
+    #[error(transparent)]
+    Reactivation(#[from] Reactivation),
     /// The server's reply has a type or content that the command never returns.
     #[error("the server returned a malformed {0}")]
     Malformed(&'static str),
@@ -114,9 +120,19 @@ impl Error {
         match self {
             Self::Rejected(kind) => *kind,
             Self::Decode(_) | Self::Malformed(_) => StoreErrorKind::Corrupt,
+            Self::Unreadable { source, .. } => source.kind(),
+            Self::Reactivation(_) => StoreErrorKind::Conflict,
             Self::Redis(error) if error.code() == Some("WRONGTYPE") => StoreErrorKind::Corrupt,
             Self::NotConfirmed { .. } => StoreErrorKind::NotConfirmed,
             _ => StoreErrorKind::Unavailable,
+        }
+    }
+
+    /// The error of a record or an event, with its id.
+    pub(crate) fn unreadable(id: &impl fmt::Display, source: Self) -> Self {
+        Self::Unreadable {
+            id: id.to_string(),
+            source: Box::new(source),
         }
     }
 
@@ -165,6 +181,7 @@ impl From<Error> for StoreError {
             Error::Rejected(_) => outer,
             Error::Unfit(source) => outer.with_source(source),
             Error::Decode(source) => outer.with_source(source),
+            Error::Reactivation(source) => outer.with_source(source),
             own => outer.with_source(own),
         }
     }

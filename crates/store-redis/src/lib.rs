@@ -170,6 +170,7 @@ mod slot;
 mod slot_map;
 mod store;
 mod tracking;
+mod transfer;
 mod walk_limit;
 
 // Compiles the example of the README.

@@ -98,6 +98,12 @@ impl Names {
         format!("{}:w:", self.namespace)
     }
 
+    /// The common prefixes of the names of the indexes that contain all keys, or all events, of a
+    /// workspace. The workspace follows, in braces.
+    pub(crate) fn index_prefixes(&self) -> [String; 2] {
+        [format!("{}:i:", self.namespace), self.event_index_prefix()]
+    }
+
     /// The reservations whose key begins with the same byte: a hash of their bindings.
     pub(crate) fn reservations(&self, key: &[u8; 32]) -> Vec<u8> {
         let [first, ..] = key;

@@ -48,12 +48,15 @@ script!(ADD_ENTRY, "scripts/add_entry.lua");
 script!(REGISTER, "scripts/register.lua");
 script!(CASCADE, "scripts/cascade.lua");
 script!(CLAIM, "scripts/claim.lua");
+script!(EXPORT_RESERVATIONS, "scripts/export_reservations.lua");
+script!(IMPORT, "scripts/import.lua");
 script!(INSERT, "scripts/insert.lua");
 script!(PURGE, "scripts/purge.lua");
 script!(READ_LINEAGE, "scripts/read_lineage.lua");
 script!(REPLACE, "scripts/replace.lua");
 script!(RESERVE, "scripts/reserve.lua");
 script!(REVOKE, "scripts/revoke.lua");
+script!(SET_CLAIM, "scripts/set_claim.lua");
 script!(STORE_EVENT, "scripts/store_event.lua");
 script!(TOUCH, "scripts/touch.lua");
 

@@ -85,7 +85,7 @@ impl RedisStore {
     }
 
     /// Runs an operation on the store's thread.
-    async fn run<T, F>(
+    pub(crate) async fn run<T, F>(
         &self,
         operation: impl FnOnce(Arc<Servers>, Arc<Lease>) -> F,
     ) -> Result<T, StoreError>

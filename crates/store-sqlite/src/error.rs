@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use keywright_core::store::{StoreError, StoreErrorKind};
+use keywright_core::store::{Reactivation, StoreError, StoreErrorKind};
 use rusqlite::ErrorCode;
 
 const BACKEND: &str = "sqlite";
@@ -15,6 +15,12 @@ pub(crate) enum Error {
     /// SQLite failed, or a column holds a value that the store never writes.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// A column of a row holds a value that the store never writes.
+    #[error("{id} cannot be read")]
+    Row { id: String, source: rusqlite::Error },
+    /// The import would make a revoked key active again.
+    #[error(transparent)]
+    Reactivation(#[from] Reactivation),
     /// The operating system failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -67,7 +73,10 @@ pub(crate) enum Error {
 impl Error {
     pub(crate) fn kind(&self) -> StoreErrorKind {
         match self {
-            Self::Sqlite(error) if is_corrupt(error) => StoreErrorKind::Corrupt,
+            Self::Sqlite(error) | Self::Row { source: error, .. } if is_corrupt(error) => {
+                StoreErrorKind::Corrupt
+            }
+            Self::Reactivation(_) => StoreErrorKind::Conflict,
             Self::Rejected(kind) => *kind,
             _ => StoreErrorKind::Unavailable,
         }
@@ -117,6 +126,7 @@ impl From<Error> for StoreError {
             Error::Rejected(_) => store_error,
             Error::Sqlite(source) => store_error.with_source(source),
             Error::Io(source) => store_error.with_source(source),
+            Error::Reactivation(source) => store_error.with_source(source),
             other => store_error.with_source(other),
         }
     }

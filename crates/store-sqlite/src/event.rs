@@ -1,9 +1,20 @@
 //! Events as rows of the table `keywright_events`.
 
-use keywright_core::{Event, EventId, Owner};
+use keywright_core::{Event, EventId, Owner, Workspace};
 use rusqlite::{Connection, Row, params};
 
-use crate::{error::Result, record};
+use crate::{
+    error::{Error, Result},
+    record,
+};
+
+const REPLACE: &str = "
+    REPLACE INTO keywright_events (id, workspace, environment, owner, key, event)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+const PAGE: &str = "
+    SELECT id, event FROM keywright_events INDEXED BY keywright_events_workspace
+    WHERE workspace = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
 
 const INSERT: &str = "
     INSERT INTO keywright_events (id, workspace, environment, owner, key, event)
@@ -25,8 +36,17 @@ impl NewEvent {
 
     /// Appends the event, in the transaction of its change.
     pub(crate) fn append(&self, connection: &Connection) -> Result<()> {
+        self.write(connection, INSERT)
+    }
+
+    /// Inserts the event, or replaces the one with the same id.
+    pub(crate) fn replace(&self, connection: &Connection) -> Result<()> {
+        self.write(connection, REPLACE)
+    }
+
+    fn write(&self, connection: &Connection, sql: &str) -> Result<()> {
         let event = &self.event;
-        connection.prepare_cached(INSERT)?.execute(params![
+        connection.prepare_cached(sql)?.execute(params![
             event.id.as_bytes(),
             event.workspace.as_str(),
             record::environment_number(event.environment),
@@ -36,6 +56,32 @@ impl NewEvent {
         ])?;
         Ok(())
     }
+}
+
+/// Returns up to `limit` events of a workspace after an id, in the order of their ids.
+///
+/// # Errors
+///
+/// The error of a row names its id.
+pub(crate) fn page(
+    connection: &Connection,
+    workspace: &Workspace,
+    after: Option<&EventId>,
+    limit: u32,
+) -> Result<Vec<Event>> {
+    let after = after.map_or(&[][..], |id| id.as_bytes());
+    let mut select = connection.prepare_cached(PAGE)?;
+    let mut rows = select.query(params![workspace.as_str(), after, limit])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id = record::cell(row, 0, |value| Ok(EventId::from_bytes(value.as_blob()?)?))?;
+        let event = event(row, |event| event.workspace == *workspace);
+        events.push(event.map_err(|source| Error::Row {
+            id: id.to_string(),
+            source,
+        })?);
+    }
+    Ok(events)
 }
 
 /// Reads the columns `id` and `event`. The event must have the id of its row, and be one that

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use keywright_core::{
-    PreparedKey, PreparedRevocation, PreparedUpdate, Revocation, VersionedKey, store::StoreError,
+    PreparedKey, PreparedRevocation, PreparedUpdate, Revocation, VersionedKey,
+    store::{StoreError, StoreErrorKind},
 };
 use rusqlite::{Connection, Transaction};
 
@@ -125,6 +126,9 @@ impl SqliteStore {
         if synchronous < FULL {
             return Err(Error::NotSynchronous);
         }
-        schema::check_version(transaction)
+        if schema::check_version(transaction)? {
+            return Err(StoreErrorKind::Moved.into());
+        }
+        Ok(())
     }
 }

@@ -93,6 +93,7 @@ mod record;
 mod savepoint;
 mod schema;
 mod store;
+mod transfer;
 mod worker;
 mod writer;
 

@@ -25,18 +25,59 @@ const SELECT: &str = concat!(
     ", hash, tag, version FROM keywright_keys WHERE id = ?1"
 );
 
-const INSERT: &str = concat!(
-    "INSERT INTO keywright_keys (",
+const PAGE: &str = concat!(
+    "SELECT ",
     key_columns!(),
-    ", hash, tag, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
-     ?15, ?16, ?17, ?18, ?19, ?20)"
+    ", hash, tag, version FROM keywright_keys INDEXED BY keywright_keys_live \
+     WHERE workspace = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
 );
+
+macro_rules! into_keys {
+    () => {
+        concat!(
+            " INTO keywright_keys (",
+            key_columns!(),
+            ", hash, tag, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
+             ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
+        )
+    };
+}
+
+const INSERT: &str = concat!("INSERT", into_keys!());
+
+const REPLACE: &str = concat!("REPLACE", into_keys!());
 
 /// Returns the record with this id, even if its key is revoked.
 pub(crate) fn find(connection: &Connection, id: &KeyId) -> rusqlite::Result<Option<Record>> {
     let mut select = connection.prepare_cached(SELECT)?;
     let mut rows = select.query([id.as_bytes()])?;
     rows.next()?.map(record).transpose()
+}
+
+/// Returns up to `limit` records of a workspace after an id, in the order of their ids.
+///
+/// # Errors
+///
+/// The error of a row names its id.
+pub(crate) fn page(
+    connection: &Connection,
+    workspace: &Workspace,
+    after: Option<&KeyId>,
+    limit: u32,
+) -> Result<Vec<Record>, crate::error::Error> {
+    let after = after.map_or(&[][..], |id| id.as_bytes());
+    let mut select = connection.prepare_cached(PAGE)?;
+    let mut rows = select.query(params![workspace.as_str(), after, limit])?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id = cell(row, 0, id)?;
+        let record = record(row).map_err(|source| crate::error::Error::Row {
+            id: id.to_string(),
+            source,
+        })?;
+        records.push(record);
+    }
+    Ok(records)
 }
 
 /// Whether the table has no row.
@@ -188,8 +229,17 @@ impl NewRow {
     }
 
     pub(crate) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
+        self.write(connection, INSERT)
+    }
+
+    /// Inserts the row, or replaces the one with the same id.
+    pub(crate) fn replace(&self, connection: &Connection) -> rusqlite::Result<()> {
+        self.write(connection, REPLACE)
+    }
+
+    fn write(&self, connection: &Connection, sql: &str) -> rusqlite::Result<()> {
         let key = &self.key;
-        connection.prepare_cached(INSERT)?.execute(params![
+        connection.prepare_cached(sql)?.execute(params![
             key.id.as_bytes(),
             key.workspace.as_str(),
             environment_number(key.environment),

@@ -132,7 +132,9 @@ pub(crate) fn identify(connection: &Connection) -> Result<Identity> {
     if columns == 2
         && let Some(version) = version(connection).optional()?
     {
-        return Ok(Identity::Store { version });
+        return Ok(Identity::Store {
+            version: version.abs(),
+        });
     }
     let (objects, named): (i64, i64) =
         connection.query_one(OBJECTS, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -149,7 +151,8 @@ pub(crate) fn identify(connection: &Connection) -> Result<Identity> {
     })
 }
 
-/// Returns the version of the schema.
+/// Returns the version of the schema. It is negative if the store is sealed: its keys are moving to
+/// another store, and no program writes to it.
 pub(crate) fn version(connection: &Connection) -> Result<i64> {
     connection.prepare_cached(VERSION_OF)?.query_one((), |row| {
         row.get_ref(0)?.as_str()?.parse().map_err(|error| {
@@ -158,8 +161,9 @@ pub(crate) fn version(connection: &Connection) -> Result<i64> {
     })
 }
 
-/// Fails if a newer program has migrated the file. The caller holds a transaction.
-pub(crate) fn check_version(connection: &Connection) -> error::Result<()> {
+/// Fails if a newer program has migrated the file. Returns whether the store is sealed. The caller
+/// holds a transaction.
+pub(crate) fn check_version(connection: &Connection) -> error::Result<bool> {
     let found = version(connection)?;
     if found > VERSION {
         return Err(Error::NewerSchema {
@@ -167,7 +171,7 @@ pub(crate) fn check_version(connection: &Connection) -> error::Result<()> {
             supported: VERSION,
         });
     }
-    Ok(())
+    Ok(found < 0)
 }
 
 /// Migrates the schema from version `from` to the newest, inside a transaction.
@@ -177,6 +181,16 @@ pub(crate) fn migrate(connection: &Connection, from: i64) -> Result<()> {
             connection.execute_batch(migration)?;
         }
     }
-    connection.execute(SET_VERSION, [VERSION.to_string()])?;
+    set_version(connection, VERSION)
+}
+
+/// Seals the store, or lets programs write to it again, inside a transaction.
+pub(crate) fn set_sealed(connection: &Connection, is_sealed: bool) -> Result<()> {
+    let version = version(connection)?.abs();
+    set_version(connection, if is_sealed { -version } else { version })
+}
+
+fn set_version(connection: &Connection, version: i64) -> Result<()> {
+    connection.execute(SET_VERSION, [version.to_string()])?;
     Ok(())
 }

@@ -43,9 +43,9 @@ pub struct SqliteStore {
     // Fields are dropped in this order. The last connection to close checkpoints and deletes the
     // log, which must not happen after a failed sync. The writer and the poller prevent it, the
     // readers do not, so they close first.
-    finder: Finder,
-    lister: Lister,
-    writer: Writer,
+    pub(crate) finder: Finder,
+    pub(crate) lister: Lister,
+    pub(crate) writer: Writer,
     files: FileIdentity,
     lease: Arc<Lease>,
     gates: Arc<Gates>,

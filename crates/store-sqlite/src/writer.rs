@@ -8,7 +8,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, select};
 use futures_channel::oneshot;
-use keywright_core::store::{Lease, StoreError};
+use keywright_core::store::{Lease, StoreError, StoreErrorKind};
 use rusqlite::Connection;
 
 use crate::{
@@ -77,6 +77,15 @@ impl Writer {
         self.submit(work, Effect::ChangesRecords).await
     }
 
+    /// Runs work that changes the stage of the store, like [`run`](Self::run), even if the store is
+    /// sealed.
+    pub(crate) async fn change_stage<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.submit(work, Effect::ChangesStage).await
+    }
+
     async fn submit<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -93,11 +102,12 @@ impl Writer {
     }
 }
 
-/// Whether a job changes records that verifiers may have cached.
+/// Whether a job changes records that verifiers may have cached, or whether the store is sealed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effect {
     ChangesRecords,
     ChangesNothing,
+    ChangesStage,
 }
 
 /// A write, and the caller that waits for it.
@@ -106,6 +116,9 @@ trait WriteJob: Send {
 
     /// Does the work, in an open transaction.
     fn run(&mut self, connection: &Connection);
+
+    /// Sets the result of a job that must not run.
+    fn reject(&mut self, error: Error);
 
     /// Answers the caller, after the transaction was committed or has failed.
     fn send_result(self: Box<Self>, transaction: &Result<(), Arc<Error>>);
@@ -131,6 +144,10 @@ where
         if let Some(work) = self.work.take() {
             self.result = work(connection);
         }
+    }
+
+    fn reject(&mut self, error: Error) {
+        self.result = Err(error);
     }
 
     fn send_result(self: Box<Self>, transaction: &Result<(), Arc<Error>>) {
@@ -189,18 +206,25 @@ fn commit_batch(
     jobs: &Receiver<Box<dyn WriteJob>>,
     batch: &mut Vec<Box<dyn WriteJob>>,
 ) -> Result<Changed> {
-    if let Err(error) = begin(connection) {
-        // The other waiting jobs would each wait just as long for the same failure.
-        batch.extend(jobs.try_iter().take(BATCH - 1));
-        return Err(error);
-    }
+    let is_sealed = match begin(connection) {
+        Ok(is_sealed) => is_sealed,
+        Err(error) => {
+            // The other waiting jobs would each wait just as long for the same failure.
+            batch.extend(jobs.try_iter().take(BATCH - 1));
+            return Err(error);
+        }
+    };
     let mut done = 0;
     let mut last_entry_before = None;
     while let Some(job) = batch.get_mut(done) {
         if last_entry_before.is_none() && job.effect() == Effect::ChangesRecords {
             last_entry_before = Some(changes::latest(connection)?);
         }
-        catch_unwind(AssertUnwindSafe(|| job.run(connection))).map_err(|_| Error::JobLost)?;
+        if is_sealed && job.effect() != Effect::ChangesStage {
+            job.reject(StoreErrorKind::Moved.into());
+        } else {
+            catch_unwind(AssertUnwindSafe(|| job.run(connection))).map_err(|_| Error::JobLost)?;
+        }
         if connection.is_autocommit() {
             return Err(Error::RolledBack);
         }
@@ -221,8 +245,9 @@ fn commit_batch(
     Ok(changed)
 }
 
-/// Begins a transaction, if no newer program has migrated the file.
-fn begin(connection: &Connection) -> Result<()> {
+/// Begins a transaction, if no newer program has migrated the file. Returns whether the store is
+/// sealed.
+fn begin(connection: &Connection) -> Result<bool> {
     execute(connection, "BEGIN IMMEDIATE")?;
     schema::check_version(connection)
 }
@@ -243,7 +268,6 @@ mod tests {
     };
 
     use futures_executor::block_on;
-    use keywright_core::store::StoreErrorKind;
     use tempfile::TempDir;
 
     use super::*;

@@ -53,6 +53,10 @@ pub enum StoreErrorKind {
     Conflict,
     /// A stored record could not be decoded.
     Corrupt,
+    /// A copy into this store has not finished, so that its keys cannot be used yet.
+    Incomplete,
+    /// The keys have moved to another store. This one makes no more changes.
+    Moved,
     /// The write was done, but fewer replicas than required confirmed it.
     NotConfirmed,
     /// The workspace has no such key, or the key is revoked and the operation requires one that is
@@ -69,6 +73,8 @@ impl fmt::Display for StoreErrorKind {
             Self::AlreadyExists => "a key with this id already exists",
             Self::Conflict => "the key was changed, or is not in the required state",
             Self::Corrupt => "a stored record could not be decoded",
+            Self::Incomplete => "a copy into this store has not finished",
+            Self::Moved => "the keys have moved to another store",
             Self::NotConfirmed => "too few replicas confirmed the write",
             Self::NotFound => "there is no such key",
             Self::Unavailable => "the store is unavailable",

@@ -1,7 +1,7 @@
 //! Keys in memory.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -18,6 +18,7 @@ use super::{
     reservation::{Reservation, Reserved},
     revocation::{Reach, Revocation},
     rotation::Rotation,
+    transfer::{Import, Stage, Transfer, TransferId},
 };
 use crate::{
     Environment, Event, EventId, EventOrder, EventPage, Key, KeyId, ListEvents, ListKeys,
@@ -34,12 +35,13 @@ pub struct MemoryStore {
     lease: Arc<Lease>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Contents {
     records: BTreeMap<KeyId, Record>,
     reservations: HashMap<[u8; 32], Reservation>,
     events: BTreeMap<EventId, Event>,
-    prefix: Option<Prefix>,
+    stage: Stage,
+    id: Option<TransferId>,
 }
 
 impl MemoryStore {
@@ -47,7 +49,13 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            contents: Mutex::default(),
+            contents: Mutex::new(Contents {
+                records: BTreeMap::new(),
+                reservations: HashMap::new(),
+                events: BTreeMap::new(),
+                stage: Stage::Unclaimed,
+                id: None,
+            }),
             lease: Arc::new(Lease::unlimited()),
         }
     }
@@ -56,6 +64,15 @@ impl MemoryStore {
         // No operation panics between two of its changes, so the contents are consistent even after
         // a panic on another thread.
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the contents for a change.
+    fn change(&self) -> Result<MutexGuard<'_, Contents>, StoreError> {
+        let contents = self.contents();
+        if contents.stage.is_sealed() {
+            return Err(error(StoreErrorKind::Moved));
+        }
+        Ok(contents)
     }
 }
 
@@ -73,6 +90,12 @@ const fn error(kind: StoreErrorKind) -> StoreError {
 /// predecessor.
 fn receivers(key: &Key) -> impl Iterator<Item = KeyId> {
     [key.parent, key.rotated_by].into_iter().flatten()
+}
+
+/// Returns the values after an id.
+fn after_id<'m, I: Ord, T>(map: &'m BTreeMap<I, T>, id: Option<&I>) -> impl Iterator<Item = &'m T> {
+    let start = id.map_or(Bound::Unbounded, Bound::Excluded);
+    map.range((start, Bound::Unbounded)).map(|(_, value)| value)
 }
 
 impl Contents {
@@ -175,7 +198,7 @@ impl KeyStore for MemoryStore {
         now: Timestamp,
         event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        let mut contents = self.contents();
+        let mut contents = self.change()?;
         let key = &record.key;
         if contents.records.contains_key(&key.id) {
             return Err(error(StoreErrorKind::AlreadyExists));
@@ -250,7 +273,7 @@ impl KeyStore for MemoryStore {
         settings: &Settings,
         event: Option<&Event>,
     ) -> Result<VersionedKey, StoreError> {
-        let mut contents = self.contents();
+        let mut contents = self.change()?;
         let record = contents.in_workspace(workspace, id)?;
         record.update(version, settings.clone()).map_err(error)?;
         let updated = VersionedKey::new(record.key.clone(), record.version);
@@ -268,7 +291,7 @@ impl KeyStore for MemoryStore {
         now: Timestamp,
         event: Option<&Event>,
     ) -> Result<Revocation, StoreError> {
-        let mut contents = self.contents();
+        let mut contents = self.change()?;
         let first = contents
             .in_workspace(workspace, id)?
             .key
@@ -303,7 +326,7 @@ impl KeyStore for MemoryStore {
         now: Timestamp,
         event: Option<&Event>,
     ) -> Result<(), StoreError> {
-        let mut contents = self.contents();
+        let mut contents = self.change()?;
         let successor = &rotation.successor;
         let mut predecessor = contents
             .in_workspace(workspace, &rotation.predecessor)?
@@ -334,7 +357,7 @@ impl KeyStore for MemoryStore {
         version: u64,
         credential: &Credential,
     ) -> Result<(), StoreError> {
-        let mut contents = self.contents();
+        let mut contents = self.change()?;
         let record = contents
             .records
             .get_mut(id)
@@ -346,7 +369,7 @@ impl KeyStore for MemoryStore {
     }
 
     async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
-        let mut contents = self.contents();
+        let mut contents = self.change()?;
         for (id, time) in uses {
             if let Some(record) = contents.records.get_mut(id) {
                 record.touch(*time);
@@ -360,7 +383,7 @@ impl KeyStore for MemoryStore {
         reservation: &Reservation,
         now: Timestamp,
     ) -> Result<Reserved, StoreError> {
-        let mut contents = self.contents();
+        let mut contents = self.change()?;
         contents
             .reservations
             .retain(|_, earlier| earlier.until > now);
@@ -380,7 +403,7 @@ impl KeyStore for MemoryStore {
     }
 
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
-        Ok(self.contents().purge(purge))
+        Ok(self.change()?.purge(purge))
     }
 
     async fn events(
@@ -410,7 +433,7 @@ impl KeyStore for MemoryStore {
     }
 
     async fn purge_events(&self, purge: &PurgeEvents) -> Result<u64, StoreError> {
-        let mut contents = self.contents();
+        let mut contents = self.change()?;
         let covered: Vec<EventId> = contents
             .events
             .values()
@@ -437,15 +460,18 @@ impl KeyStore for MemoryStore {
     }
 
     async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
-        Ok(self.contents().prefix.clone())
+        let claim = self.contents().stage.claim();
+        let claimed = claim.as_deref().map(Stage::claimed_prefix).transpose();
+        claimed.map_err(error)
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
-        Ok(self
-            .contents()
-            .prefix
-            .get_or_insert_with(|| prefix.clone())
-            .clone())
+        let mut contents = self.change()?;
+        if contents.stage == Stage::Unclaimed {
+            contents.stage = Stage::Open(prefix.clone());
+        }
+        let claim = contents.stage.claim().unwrap_or_default();
+        Stage::claimed_prefix(&claim).map_err(error)
     }
 
     fn durability(&self) -> Durability {
@@ -454,5 +480,119 @@ impl KeyStore for MemoryStore {
 
     fn lease(&self) -> Arc<Lease> {
         Arc::clone(&self.lease)
+    }
+}
+
+#[async_trait]
+impl Transfer for MemoryStore {
+    async fn identify(&self, candidate: &TransferId) -> Result<TransferId, StoreError> {
+        Ok(*self.contents().id.get_or_insert(*candidate))
+    }
+
+    async fn stage(&self) -> Result<Stage, StoreError> {
+        Ok(self.contents().stage.clone())
+    }
+
+    async fn set_stage(&self, from: &Stage, to: &Stage) -> Result<(), StoreError> {
+        let mut contents = self.contents();
+        let has_keys = !contents.records.is_empty();
+        if contents.stage != *from || (*from == Stage::Unclaimed && has_keys) {
+            return Err(error(StoreErrorKind::Conflict));
+        }
+        contents.stage = to.clone();
+        Ok(())
+    }
+
+    fn seals(&self) -> bool {
+        true
+    }
+
+    async fn workspaces(&self, after: Option<&Workspace>) -> Result<Vec<Workspace>, StoreError> {
+        let contents = self.contents();
+        let of_keys = contents
+            .records
+            .values()
+            .map(|record| &record.key.workspace);
+        let of_events = contents.events.values().map(|event| &event.workspace);
+        let all: BTreeSet<&Workspace> = of_keys.chain(of_events).collect();
+        let is_after = |workspace: &&Workspace| Some(*workspace) > after;
+        Ok(all.into_iter().filter(is_after).cloned().collect())
+    }
+
+    async fn export_records(
+        &self,
+        workspace: &Workspace,
+        after: Option<&KeyId>,
+        limit: u32,
+    ) -> Result<Vec<Record>, StoreError> {
+        let contents = self.contents();
+        let of_workspace =
+            after_id(&contents.records, after).filter(|record| record.key.workspace == *workspace);
+        Ok(of_workspace.take(limit as usize).cloned().collect())
+    }
+
+    async fn export_events(
+        &self,
+        workspace: &Workspace,
+        after: Option<&EventId>,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
+        let contents = self.contents();
+        let of_workspace =
+            after_id(&contents.events, after).filter(|event| event.workspace == *workspace);
+        Ok(of_workspace.take(limit as usize).cloned().collect())
+    }
+
+    async fn export_reservations(
+        &self,
+        after: Option<&[u8; 32]>,
+        limit: u32,
+    ) -> Result<Vec<Reservation>, StoreError> {
+        let contents = self.contents();
+        let is_after = |reservation: &&Reservation| Some(&reservation.key) > after;
+        let mut reservations: Vec<Reservation> = contents
+            .reservations
+            .values()
+            .filter(is_after)
+            .cloned()
+            .collect();
+        reservations.sort_unstable_by_key(|reservation| reservation.key);
+        reservations.truncate(limit as usize);
+        Ok(reservations)
+    }
+
+    async fn import(&self, receiving: &Stage, import: &Import) -> Result<(), StoreError> {
+        let mut contents = self.contents();
+        if contents.stage != *receiving {
+            return Err(error(StoreErrorKind::Conflict));
+        }
+        for record in &import.records {
+            if let Some(present) = contents.records.get(&record.key.id) {
+                Import::check_replacement(present, record)
+                    .map_err(|reason| error(StoreErrorKind::Conflict).with_source(reason))?;
+            }
+        }
+        for record in &import.records {
+            contents.records.insert(record.key.id, record.clone());
+        }
+        for record in &import.purged_records {
+            contents.records.remove(&record.key.id);
+        }
+        for event in &import.events {
+            contents.events.insert(event.id, event.clone());
+        }
+        for event in &import.purged_events {
+            contents.events.remove(&event.id);
+        }
+        for reservation in &import.reservations {
+            contents
+                .reservations
+                .insert(reservation.key, reservation.clone());
+        }
+        drop(contents);
+        for record in import.records.iter().chain(&import.purged_records) {
+            self.lease.changed(&record.key.id);
+        }
+        Ok(())
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod revocation;
 mod rotation;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transfer;
 
 pub(crate) use self::lease::Watch;
 // The public interface is:
@@ -28,6 +29,7 @@ pub use self::{
     record::{Record, Retire, Settings},
     reservation::{Reservation, Reserved},
     rotation::Rotation,
+    transfer::{Import, Reactivation, Stage, Transfer, TransferId},
 };
 pub use crate::{
     hash::{Credential, StoredHash, StoredHashError, Tag},

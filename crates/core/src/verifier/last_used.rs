@@ -212,7 +212,12 @@ impl LastUsedQueue {
                     Some((cached.key.id, cached.last_used_at()?))
                 })
                 .collect();
-            match store.touch(&uses).await {
+            let touched = match store.touch(&uses).await {
+                // No one reads the times of last use of this store any more.
+                Err(error) if error.kind() == StoreErrorKind::Moved => Ok(()),
+                touched => touched,
+            };
+            match touched {
                 Ok(()) => {
                     self.gave_up.store(false, Ordering::SeqCst);
                     self.mark_written(batch, now);

@@ -146,7 +146,11 @@ impl Verifier {
             None => {
                 meter::cache_missed(|| protocol.cache.miss(token.id));
                 // Boxed, because this future is large and rare.
-                let decided = Box::pin(protocol.verify_in_store(&token, upkeep)).await;
+                let decided = Box::pin(async {
+                    self.check_claim(token.id).await?;
+                    protocol.verify_in_store(&token, upkeep).await
+                })
+                .await;
                 meter::verified(|| match &decided {
                     Ok(_) => VerificationOutcome::Accepted,
                     Err(error) => error.outcome(),
@@ -158,6 +162,22 @@ impl Verifier {
                 })
             }
         }
+    }
+
+    /// Checks that the store is claimed for the prefix, before a record is read from it.
+    ///
+    /// The prefix is claimed before the first key is created. While another store is copied into
+    /// this one, it is unclaimed, and its records must not be used yet.
+    async fn check_claim(&self, id: &KeyId) -> Result<(), VerifyError> {
+        if self.is_prefix_claimed() {
+            return Ok(());
+        }
+        let claimed = self.store().prefix().await?;
+        if claimed.as_ref() == Some(self.prefix()) {
+            self.mark_prefix_claimed();
+            return Ok(());
+        }
+        Err(Denied::Unknown(*id).into())
     }
 
     /// Whether a caller has not expired yet.

@@ -6,7 +6,7 @@ use super::last_used::FLUSH_LIMIT;
 use crate::{
     Timestamp,
     deadline::within,
-    store::{KeyStore, PurgeEvents},
+    store::{KeyStore, PurgeEvents, StoreErrorKind},
     time::monotonic,
 };
 
@@ -49,6 +49,8 @@ impl Retention {
                     self.next = monotonic() + SEARCH_INTERVAL;
                     return;
                 }
+                // The other store deletes its copies of the events.
+                Ok(Some(Err(error))) if error.kind() == StoreErrorKind::Moved => return,
                 Ok(Some(Ok(_))) => {
                     self.next = monotonic();
                     return;

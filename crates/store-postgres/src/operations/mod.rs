@@ -6,6 +6,7 @@ mod prefix;
 mod purge;
 mod reserve;
 mod touch;
+pub(crate) mod transfer;
 
 pub(crate) use self::{
     events::{EventListing, purge_events},

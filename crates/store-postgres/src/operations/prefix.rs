@@ -1,6 +1,6 @@
 //! The token prefix that the store was claimed for, and whether the store has keys.
 
-use keywright_core::Prefix;
+use keywright_core::{Prefix, store::Stage};
 use sqlx::PgConnection;
 
 use crate::{
@@ -18,8 +18,8 @@ pub(crate) async fn prefix(
         .persistent(false)
         .fetch_optional(connection)
         .await?;
-    let prefix = found.map(|text| Prefix::parse(&text));
-    prefix.transpose().map_err(Error::corrupt)
+    let prefix = found.map(|claim| Stage::claimed_prefix(&claim));
+    Ok(prefix.transpose()?)
 }
 
 /// Claims the store for a prefix, and returns the one that holds the claim.

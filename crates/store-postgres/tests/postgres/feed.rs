@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use keywright_core::Reach;
 use keywright_store_postgres::PostgresStore;
 use sqlx::Connection as _;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::{
     sample::{create, eventually, is_accepted, open, operator},
@@ -82,12 +83,12 @@ async fn a_feed_whose_connection_is_killed_again_and_again_hides_no_revocation()
     let schema = Schema::new().await;
     let (first, second) = (schema.store().await, schema.store().await);
     let (ours, theirs) = (open(&first).await, open(&second).await);
-    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let (stop, mut stopped) = oneshot::channel::<()>();
     let pool = schema.pool(1).await;
     let feeds = schema.name.clone();
     let killer = tokio::spawn(async move {
         let mut killed = 0_u64;
-        while stopped.try_recv().is_err() {
+        while stopped.try_recv() == Err(TryRecvError::Empty) {
             let row = sqlx::query_scalar::<_, i64>(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                  WHERE pid <> pg_backend_pid() AND query LIKE '%pg_current_snapshot%' \

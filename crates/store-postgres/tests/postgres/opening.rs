@@ -40,7 +40,9 @@ async fn older_and_newer_tables_are_rejected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_program_does_not_write_after_a_newer_one_has_migrated() {
     let schema = Schema::new().await;
-    let store = schema.store().await;
+    let pool = schema.pool(1).await;
+    let opened = PostgresStore::with_config(pool.clone(), schema.config.clone()).await;
+    let store = std::sync::Arc::new(opened.unwrap());
     let keys = open(&store).await;
     let issued = create(&keys).await;
     schema
@@ -51,6 +53,8 @@ async fn an_old_program_does_not_write_after_a_newer_one_has_migrated() {
         .revoke(&operator(), &issued.key.id, Reach::Key)
         .await;
     assert!(revoked.is_err());
+    // The host can use the only connection of its pool afterwards.
+    sqlx::raw_sql("SELECT 1").execute(&pool).await.unwrap();
     schema
         .execute("UPDATE {schema}.settings SET value = '1' WHERE name = 'version'")
         .await;

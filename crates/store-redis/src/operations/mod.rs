@@ -24,6 +24,7 @@ mod scan;
 mod settings;
 mod stored;
 mod touch;
+pub(crate) mod transfer;
 mod update;
 
 pub(crate) use self::{

@@ -22,19 +22,13 @@ pub(crate) async fn reserve(
     now: Timestamp,
 ) -> Result<Reserved> {
     let names = servers.names();
-    let Reservation {
-        key,
-        fingerprint,
-        id,
-        until,
-        ..
-    } = reservation;
+    let Reservation { key, until, .. } = reservation;
     let call = Call {
         script: &script::RESERVE,
         keys: vec![names.reservations(key), names.reservation_ends(key)],
         arguments: vec![
             key.into(),
-            [fingerprint.as_slice(), id.as_bytes()].concat(),
+            encode_binding(reservation),
             until.as_millis().to_string().into(),
             now.as_millis().to_string().into(),
         ],
@@ -42,19 +36,22 @@ pub(crate) async fn reserve(
     let request = Request::script(call, Effect::Once);
     match servers.run(request).await?.value {
         Value::Int(_) => Ok(Reserved::New),
-        Value::BulkString(binding) => decode_binding(&binding),
+        Value::BulkString(binding) => {
+            let (fingerprint, id) =
+                decode_binding(&binding).ok_or(Error::Malformed("reservation"))?;
+            Ok(Reserved::Earlier { id, fingerprint })
+        }
         _ => Err(Error::Malformed("script reply")),
     }
 }
 
-fn decode_binding(binding: &[u8]) -> Result<Reserved> {
-    binding
-        .split_first_chunk()
-        .and_then(|(fingerprint, id)| {
-            Some(Reserved::Earlier {
-                id: KeyId::from_bytes(id).ok()?,
-                fingerprint: *fingerprint,
-            })
-        })
-        .ok_or(Error::Malformed("reservation"))
+/// Encodes the fingerprint and the id.
+pub(super) fn encode_binding(reservation: &Reservation) -> Vec<u8> {
+    [&reservation.fingerprint[..], reservation.id.as_bytes()].concat()
+}
+
+/// Decodes the fingerprint and the id.
+pub(super) fn decode_binding(binding: &[u8]) -> Option<([u8; 32], KeyId)> {
+    let (fingerprint, id) = binding.split_first_chunk()?;
+    Some((*fingerprint, KeyId::from_bytes(id).ok()?))
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use keywright_core::Prefix;
+use keywright_core::{
+    Prefix,
+    store::{Stage, StoreErrorKind},
+};
 use redis::{Value, cmd};
 
 use crate::{
@@ -15,13 +18,19 @@ use crate::{
 
 /// Returns the token prefix, if one is set.
 pub(crate) async fn prefix(servers: &Arc<Servers>) -> Result<Option<Prefix>> {
-    let name = servers.names().setting("prefix");
+    let claim = setting(servers, "prefix").await?;
+    claim.as_deref().map(parse_prefix).transpose()
+}
+
+/// Returns a setting, if it is set.
+pub(super) async fn setting(servers: &Arc<Servers>, setting: &str) -> Result<Option<String>> {
+    let name = servers.names().setting(setting);
     let mut get = cmd("GET");
     get.arg(&name);
     let response = servers.run(Request::new(&name, Effect::Read, get)).await?;
     match response.value {
         Value::Nil => Ok(None),
-        value => parse_prefix(&text(value)?).map(Some),
+        value => text(value).map(Some),
     }
 }
 
@@ -32,7 +41,10 @@ pub(crate) async fn claim_prefix(servers: &Arc<Servers>, prefix: &Prefix) -> Res
 }
 
 fn parse_prefix(text: &str) -> Result<Prefix> {
-    Prefix::parse(text).map_err(|_| Error::Malformed("prefix"))
+    Stage::claimed_prefix(text).map_err(|kind| match kind {
+        StoreErrorKind::Corrupt => Error::Malformed("prefix"),
+        kind => kind.into(),
+    })
 }
 
 /// Sets the format to this program's unless one is set, and returns the format of the store.
@@ -40,7 +52,8 @@ pub(crate) async fn format(servers: &Arc<Servers>) -> Result<String> {
     claim(servers, "format", &FORMAT_VERSION.to_string()).await
 }
 
-async fn claim(servers: &Arc<Servers>, setting: &str, value: &str) -> Result<String> {
+/// Sets a setting unless it is set, and returns its value.
+pub(super) async fn claim(servers: &Arc<Servers>, setting: &str, value: &str) -> Result<String> {
     let call = Call {
         script: &script::CLAIM,
         keys: vec![servers.names().setting(setting)],

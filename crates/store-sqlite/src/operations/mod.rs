@@ -13,6 +13,7 @@ mod revoke;
 mod rotate;
 mod slice;
 mod touch;
+pub(crate) mod transfer;
 mod update;
 
 pub(crate) use self::{

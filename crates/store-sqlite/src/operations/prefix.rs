@@ -1,9 +1,9 @@
 //! The token prefix that the store was claimed for.
 
-use keywright_core::Prefix;
-use rusqlite::{Connection, OptionalExtension, types::Type};
+use keywright_core::{Prefix, store::Stage};
+use rusqlite::{Connection, OptionalExtension};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 const CLAIM: &str = "
     INSERT INTO keywright_settings (name, value) VALUES ('prefix', ?1)
@@ -13,11 +13,16 @@ const CLAIMED: &str = "SELECT value FROM keywright_settings WHERE name = 'prefix
 
 /// Returns the prefix that the store was claimed for.
 pub(crate) fn prefix(connection: &Connection) -> Result<Option<Prefix>> {
-    let claimed = connection
+    claim(connection)?.as_deref().map(parse).transpose()
+}
+
+/// Returns the text of the claim.
+pub(super) fn claim(connection: &Connection) -> Result<Option<String>> {
+    let claim = connection
         .prepare_cached(CLAIMED)?
         .query_one((), |row| row.get(0))
         .optional()?;
-    claimed.map(parse).transpose()
+    Ok(claim)
 }
 
 /// Claims the store for `prefix` unless it has a prefix, and returns the prefix that it has now.
@@ -25,15 +30,12 @@ pub(crate) fn claim_prefix(connection: &Connection, prefix: &Prefix) -> Result<P
     connection
         .prepare_cached(CLAIM)?
         .execute([prefix.as_str()])?;
-    let claimed = connection
+    let claimed: String = connection
         .prepare_cached(CLAIMED)?
         .query_one((), |row| row.get(0))?;
-    parse(claimed)
+    parse(&claimed)
 }
 
-fn parse(claimed: String) -> Result<Prefix> {
-    let prefix = Prefix::parse(&claimed).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
-    })?;
-    Ok(prefix)
+fn parse(claimed: &str) -> Result<Prefix> {
+    Stage::claimed_prefix(claimed).map_err(Error::from)
 }
