@@ -6,7 +6,7 @@ use sqlx::{
     Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 
 use crate::open_error::OpenError;
 
@@ -41,9 +41,12 @@ const PARAMETERS: [&str; 12] = [
 ///
 /// # Errors
 ///
-/// [`OpenError::Url`], [`OpenError::Parameter`], and [`OpenError::Connect`]. The latter also if the
-/// server does not respond within 10 seconds.
+/// [`OpenError::Url`], [`OpenError::Parameter`], [`OpenError::NoRuntime`], and
+/// [`OpenError::Connect`]. The latter also if the server does not respond within 10 seconds.
 pub async fn connect(url: &str) -> Result<PgPool, OpenError> {
+    if Handle::try_current().is_err() {
+        return Err(OpenError::NoRuntime);
+    }
     let options = parse(url)?;
     // The pool would try again and again for 30 s before it returned the error.
     let connected = timeout(DEADLINE, async {

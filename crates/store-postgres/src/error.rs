@@ -31,6 +31,12 @@ pub(crate) enum Error {
     /// The server did not respond in time.
     #[error("PostgreSQL did not respond in time")]
     Timeout,
+    /// Another transaction has locked a record.
+    #[error("another transaction has locked the record")]
+    Locked,
+    /// The connection of the host is not inside a suitable transaction.
+    #[error("the connection must be in a transaction with the isolation level READ COMMITTED")]
+    HostTransaction,
     /// The runtime of the host has ended, or the store was dropped.
     #[error("the async runtime has stopped or the store was dropped")]
     Stopped,
@@ -39,7 +45,7 @@ pub(crate) enum Error {
     ReadOnly,
     /// Another program has migrated the tables.
     #[error("another program has migrated the tables to a version that this one does not support")]
-    OtherSchema(Arc<sqlx::Error>),
+    OtherSchema(Option<Arc<sqlx::Error>>),
 }
 
 impl fmt::Debug for Error {
@@ -68,6 +74,15 @@ impl Error {
         }
     }
 
+    /// Whether one of several changes may have made their transaction fail.
+    pub(crate) fn may_be_of_one_change(&self) -> bool {
+        match self {
+            Self::Locked | Self::Corrupt(_) => true,
+            Self::Sql(error) => error.as_database_error().is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether the transaction failed because of another one, so that it can be repeated.
     pub(crate) fn is_conflict(&self) -> bool {
         // Serialization failure, deadlock, and a row that another transaction has just inserted.
@@ -87,8 +102,10 @@ impl From<sqlx::Error> for Error {
         let code = error.as_database_error().and_then(|error| error.code());
         match code.as_deref() {
             // Only the check of the version divides by zero, or computes a square root.
-            Some("22012") => Self::OtherSchema(Arc::new(error)),
+            Some("22012") => Self::OtherSchema(Some(Arc::new(error))),
             Some("2201F") => Self::Rejected(StoreErrorKind::Moved),
+            // A lock was not available within `lock_timeout`.
+            Some("55P03") => Self::Locked,
             _ => Self::Sql(Arc::new(error)),
         }
     }

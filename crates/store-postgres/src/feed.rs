@@ -17,7 +17,9 @@ use std::{
 };
 
 use keywright_core::{KeyId, store::Lease};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _, postgres::PgConnectOptions,
+};
 use tokio::{
     sync::Notify,
     task::AbortHandle,
@@ -25,6 +27,7 @@ use tokio::{
 };
 
 use crate::{
+    config::{MAX_STALENESS_BOUND, PostgresConfig},
     error::{Error, Result},
     heartbeat::BEGIN_HEARTBEAT,
     schema::{VERSION, in_schema},
@@ -42,16 +45,18 @@ const HEARTBEATS_IN_BOUND: u32 = 3;
 const MAX_CHANGES: usize = 1000;
 
 /// After this time without an operation, the feed stops polling, so that a database without work
-/// can be suspended. Last uses are written at least once a minute while keys are used, so this is
-/// longer.
+/// can be suspended. The store sees no verification of a cached key, but last uses are written at
+/// least once a minute while keys are used, so this is longer. The next operation wakes the feed.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// How long rows are kept after their transactions have ended. A poll that comes later than half of
-/// it makes all copies stale.
+/// How long rows are kept after their transactions have ended, at least. That is ten times the
+/// largest bound. A poll that comes later than half of it makes all copies stale.
 const KEPT: Duration = Duration::from_secs(600);
 
+const _: () = assert!(KEPT.as_secs() >= 10 * MAX_STALENESS_BOUND.as_secs());
+
 /// The maximum number of rows that are deleted between two polls.
-const MAX_PRUNED: u64 = 5000;
+const MAX_PRUNED: u64 = 1000;
 
 /// When the store was last used.
 #[derive(Debug)]
@@ -96,17 +101,13 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// Starts the feed on the current runtime.
-    pub(crate) fn start(
-        options: PgConnectOptions,
-        schema: &SchemaName,
-        bound: Duration,
-        lease: &Arc<Lease>,
-    ) -> Self {
+    pub(crate) fn start(pool: &PgPool, config: &PostgresConfig, lease: &Arc<Lease>) -> Self {
         let activity = Arc::new(Activity::new(lease.now()));
         let poller = Poller {
-            options,
-            schema: schema.clone(),
-            bound,
+            pool: pool.clone(),
+            options: config.feed_options.clone(),
+            schema: config.schema.clone(),
+            bound: config.staleness_bound,
             lease: Arc::clone(lease),
             activity: Arc::clone(&activity),
         };
@@ -135,7 +136,9 @@ impl Drop for Feed {
 }
 
 struct Poller {
-    options: PgConnectOptions,
+    pool: PgPool,
+    /// Those of the pool if `None`. The host may replace them there, for example the password.
+    options: Option<PgConnectOptions>,
     schema: SchemaName,
     bound: Duration,
     lease: Arc<Lease>,
@@ -146,8 +149,9 @@ struct Poller {
 #[derive(Clone, Debug)]
 struct Seen {
     snapshot: Snapshot,
-    /// When the server was started. Another server, behind the same pooler, has another time.
-    started_at: String,
+    /// The server: the identifier of its database system, its timeline, which a promotion changes,
+    /// and the time of its start. A pooler or a proxy may lead to another one.
+    server: String,
     /// The time of the server, in seconds.
     server_time: f64,
 }
@@ -162,10 +166,21 @@ struct Reply {
 }
 
 impl Poller {
+    /// Polls until the host closes the pool.
     async fn run(self) {
+        let mut closed = self.pool.close_event();
+        // The error is that the pool was closed.
+        let _ = closed.do_until(self.poll_forever()).await;
+    }
+
+    async fn poll_forever(&self) {
         let retry = self.bound / POLLS_IN_BOUND;
         loop {
-            match timeout(self.bound, PgConnection::connect_with(&self.options)).await {
+            let options = self
+                .options
+                .clone()
+                .unwrap_or_else(|| (*self.pool.connect_options()).clone());
+            match timeout(self.bound, PgConnection::connect_with(&options)).await {
                 Ok(Ok(connection)) => {
                     let error = self.poll_repeatedly(connection).await;
                     tracing::debug!(%error, "the feed of changes lost its connection");
@@ -248,10 +263,19 @@ impl Poller {
     }
 
     async fn read(&self, connection: &mut PgConnection, seen: Option<&Seen>) -> Result<Reply> {
-        let unseen = seen.map_or("false".into(), |seen| seen.snapshot.unseen_condition());
-        let sql = in_schema(&self.schema, POLL)
+        let parts: Vec<String> = seen
+            .map(|seen| seen.snapshot.unseen_conditions())
+            .into_iter()
+            .flatten()
+            .map(|condition| UNSEEN.replace("{condition}", &condition))
+            .collect();
+        let unseen = if parts.is_empty() {
+            "SELECT NULL AS id".into()
+        } else {
+            parts.join(" UNION ALL ")
+        };
+        let sql = in_schema(&self.schema, &POLL.replace("{unseen}", &unseen))
             .replace("{version}", &VERSION.to_string())
-            .replace("{unseen}", &unseen)
             .replace("{limit}", &(MAX_CHANGES + 1).to_string());
         let row = sqlx::raw_sql(AssertSqlSafe(sql))
             .fetch_one(connection)
@@ -271,7 +295,7 @@ impl Poller {
         Ok(Reply {
             seen: Seen {
                 snapshot,
-                started_at: row.try_get("started_at")?,
+                server: row.try_get("server")?,
                 server_time: row.try_get("server_time")?,
             },
             // A malformed id may belong to any record.
@@ -303,9 +327,8 @@ impl Seen {
     /// later poll of the same server.
     fn elapsed_until(&self, next: &Self) -> Option<f64> {
         let elapsed = next.server_time - self.server_time;
-        let is_later = self.started_at == next.started_at
-            && self.snapshot.end <= next.snapshot.end
-            && elapsed >= 0.0;
+        let is_later =
+            self.server == next.server && self.snapshot.end <= next.snapshot.end && elapsed >= 0.0;
         is_later.then_some(elapsed)
     }
 }
@@ -340,18 +363,28 @@ impl Horizon {
     }
 }
 
+/// Reads the feed. The error of a different version of the tables is a division by zero. The version
+/// of a sealed store is negative.
 const POLL: &str = "SELECT pg_current_snapshot()::text AS snapshot, \
-     (SELECT 1 / (value = '{version}')::int FROM {schema}.settings WHERE name = 'version') \
-     AS version, \
+     1 / (SELECT count(*) FROM {schema}.settings \
+     WHERE name = 'version' AND value IN ('{version}', '-{version}')) AS version, \
      pg_is_in_recovery() AS recovery, \
-     pg_postmaster_start_time()::text AS started_at, \
+     concat_ws(' ', (SELECT system_identifier FROM pg_control_system()), \
+     CASE WHEN NOT pg_is_in_recovery() \
+     THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END, \
+     extract(epoch FROM pg_postmaster_start_time())) AS server, \
      extract(epoch FROM clock_timestamp())::float8 AS server_time, \
      current_setting('synchronous_standby_names') <> '' AS synchronous, \
-     (SELECT string_agg(id, ',') FROM (SELECT id FROM {schema}.changes \
-     WHERE {unseen} LIMIT {limit}) AS unseen) AS changed";
+     (SELECT string_agg(id, ',') FROM ({unseen}) AS unseen) AS changed";
 
-const PRUNE: &str = "DELETE FROM {schema}.changes WHERE ctid = ANY (ARRAY (\
-     SELECT ctid FROM {schema}.changes WHERE xid < '{end}' LIMIT {limit}))";
+/// The order makes the planner read the index, even if the statistics are old or missing.
+const UNSEEN: &str =
+    "(SELECT id FROM {schema}.changes WHERE {condition} ORDER BY xid LIMIT {limit})";
+
+/// Other feeds may delete the same rows.
+const PRUNE: &str = "BEGIN READ WRITE; DELETE FROM {schema}.changes WHERE ctid = ANY (ARRAY( \
+     SELECT ctid FROM {schema}.changes WHERE xid < '{end}' ORDER BY xid LIMIT {limit} \
+     FOR UPDATE SKIP LOCKED)); COMMIT";
 
 #[cfg(test)]
 mod tests;

@@ -5,5 +5,5 @@
 ///
 /// A time limit of a statement would end this wait, and the commit would then succeed without the
 /// standby.
-pub(crate) const BEGIN_HEARTBEAT: &str = "BEGIN; SET LOCAL synchronous_commit = on; \
+pub(crate) const BEGIN_HEARTBEAT: &str = "BEGIN READ WRITE; SET LOCAL synchronous_commit = on; \
      SET LOCAL statement_timeout = 0; SELECT pg_logical_emit_message(true, 'keywright', '')";

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
-use tokio::time::timeout;
+use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 
-use crate::error::{Error, Result};
+use crate::{database::Database, error::Result};
 
 /// How long a worker waits for more work before it returns its connection to the pool.
 pub(crate) const LINGER: Duration = Duration::from_millis(5);
@@ -24,10 +23,9 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) async fn acquire(pool: &PgPool, deadline: Duration) -> Result<Self> {
-        let acquired = timeout(deadline, pool.acquire()).await;
+    pub(crate) async fn acquire(database: &Database) -> Result<Self> {
         Ok(Self {
-            connection: acquired.map_err(|_| Error::Timeout)??,
+            connection: database.acquire().await?,
             since: Instant::now(),
             is_clean: true,
         })
@@ -42,6 +40,14 @@ impl Held {
     /// Ends a use that has left no transaction open.
     pub(crate) const fn done(&mut self) {
         self.is_clean = true;
+    }
+
+    /// Takes another connection if this one is not usable any more.
+    pub(crate) async fn renew(&mut self, database: &Database) -> Result<()> {
+        if !self.is_clean {
+            *self = Self::acquire(database).await?;
+        }
+        Ok(())
     }
 
     /// Whether the worker may keep the connection for more work.

@@ -10,6 +10,7 @@ mod finder;
 mod heartbeat;
 mod held;
 mod in_transaction;
+mod lane;
 mod migrate;
 mod open;
 mod open_error;

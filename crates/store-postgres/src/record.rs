@@ -17,7 +17,7 @@ use crate::{
 /// The columns of a record, which [`record`] reads by name.
 pub(crate) const COLUMNS: &str = "id, workspace, test, owner, name, permissions, enabled, \
      allowed_ips, parent, successor, predecessor, rotated_by, expires_at, revoked_at, \
-     last_used_at, hash, tag, version, metadata, attributes";
+     last_used_at, hash, encode(tag, 'hex') AS tag, version, metadata, attributes";
 
 type InvalidValue = Box<dyn StdError + Send + Sync>;
 
@@ -31,10 +31,7 @@ pub(crate) fn id(row: &PgRow) -> Result<KeyId> {
 /// Reads a whole record.
 pub(crate) fn record(row: &PgRow) -> Result<Record> {
     let hash = cell(row, "hash", |text: String| Ok(StoredHash::parse(&text)?))?;
-    let tag = cell(row, "tag", |bytes: Vec<u8>| {
-        let tag: [u8; 8] = bytes.try_into().map_err(|_| "a tag has 8 bytes")?;
-        Ok(Tag::from_bytes(tag))
-    })?;
+    let tag = cell(row, "tag", tag)?;
     let mut record = Record::new(key(row)?, Credential::new(hash, tag));
     record.version = cell(row, "version", |version: i64| Ok(u64::try_from(version)?))?;
     Ok(record)
@@ -94,6 +91,16 @@ where
     match row.try_get::<Option<D>, _>(column)? {
         None => Ok(None),
         Some(value) => read(value).map(Some).map_err(Error::corrupt),
+    }
+}
+
+/// Reads a tag in hexadecimal digits. The text format of `bytea` depends on a setting of the role.
+fn tag(hex: String) -> Result<Tag, InvalidValue> {
+    if hex.len() == 16 {
+        let tag = u64::from_str_radix(&hex, 16)?;
+        Ok(Tag::from_bytes(tag.to_be_bytes()))
+    } else {
+        Err("a tag has 8 bytes".into())
     }
 }
 

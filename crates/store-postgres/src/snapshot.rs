@@ -1,5 +1,7 @@
 //! Snapshots of transactions.
 
+use std::iter;
+
 /// The transactions that a statement saw, as `pg_current_snapshot()` returns them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Snapshot {
@@ -29,15 +31,13 @@ impl Snapshot {
         })
     }
 
-    /// Returns the SQL condition that selects the rows of transactions that this snapshot did not
-    /// see. `xid` is the column with the transaction of a row.
-    pub(crate) fn unseen_condition(&self) -> String {
+    /// Returns the SQL conditions that each select a part of the rows of transactions that this
+    /// snapshot did not see. `xid` is the column with the transaction of a row.
+    pub(crate) fn unseen_conditions(&self) -> impl Iterator<Item = String> {
         let list: Vec<String> = self.in_progress.iter().map(u64::to_string).collect();
-        format!(
-            "(xid >= '{}' OR xid = ANY ('{{{}}}'::xid8[]))",
-            self.end,
-            list.join(",")
-        )
+        let later = format!("xid >= '{}'", self.end);
+        let earlier = format!("xid = ANY ('{{{}}}'::xid8[])", list.join(","));
+        iter::once(later).chain((!list.is_empty()).then_some(earlier))
     }
 }
 
@@ -50,15 +50,11 @@ mod tests {
         let snapshot = Snapshot::parse("10:20:10,14,15").unwrap();
         assert_eq!((snapshot.begin, snapshot.end), (10, 20));
         assert_eq!(snapshot.in_progress, [10, 14, 15]);
-        assert_eq!(
-            snapshot.unseen_condition(),
-            "(xid >= '20' OR xid = ANY ('{10,14,15}'::xid8[]))"
-        );
+        let conditions: Vec<String> = snapshot.unseen_conditions().collect();
+        let expected = ["xid >= '20'", "xid = ANY ('{10,14,15}'::xid8[])"];
+        assert_eq!(conditions, expected);
         let idle = Snapshot::parse("10:10:").unwrap();
-        assert_eq!(
-            idle.unseen_condition(),
-            "(xid >= '10' OR xid = ANY ('{}'::xid8[]))"
-        );
+        assert!(idle.unseen_conditions().eq(["xid >= '10'"]));
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! Transactions that change records.
 
-use std::{collections::BTreeSet, mem};
+use std::{collections::BTreeSet, mem, sync::Arc};
 
+use async_trait::async_trait;
 use keywright_core::{
-    Environment, Event, EventId, KeyId, Revocation, Timestamp, Workspace, store::Record,
+    Environment, Event, EventId, KeyId, Revocation, Timestamp, Workspace,
+    store::{Record, StoreErrorKind},
 };
-use sqlx::{AssertSqlSafe, PgConnection, Row as _, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
 use crate::{
     change::{Change, Changed, Locked},
+    database::{Access, Operation},
     error::{Error, Result},
     record::{self, id_text},
     statements::Statements,
@@ -22,11 +25,53 @@ pub(crate) struct Recorded {
     pub(crate) event: Option<Event>,
 }
 
+/// What to do about a record that another transaction has locked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WhenLocked {
+    /// Wait, because the transaction belongs to the host.
+    Wait,
+    /// The change fails with [`Error::Locked`], so that it does not delay others.
+    Fail,
+}
+
+/// A change in a transaction of its own, which waits for its records.
+#[derive(Clone, Debug)]
+pub(crate) struct Alone(pub(crate) Arc<Recorded>);
+
+#[async_trait]
+impl Operation for Alone {
+    type Output = Changed;
+
+    fn access(&self) -> Access {
+        Access::Write
+    }
+
+    async fn step(
+        &mut self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+    ) -> Result<Option<Changed>> {
+        apply(connection, statements, &self.0).await.map(Some)
+    }
+}
+
 /// Prepares a transaction of the host for a change.
 pub(crate) async fn prepare(connection: &mut PgConnection, statements: &Statements) -> Result<()> {
-    sqlx::raw_sql(statements.prepare_change.clone())
-        .execute(connection)
+    if !connection.is_in_transaction() {
+        return Err(Error::HostTransaction);
+    }
+    let row = sqlx::raw_sql(statements.prepare_in_host.clone())
+        .fetch_one(connection)
         .await?;
+    if row.try_get("is_sealed")? {
+        return Err(StoreErrorKind::Moved.into());
+    }
+    if !row.try_get::<bool, _>("is_version")? {
+        return Err(Error::OtherSchema(None));
+    }
+    if !row.try_get::<bool, _>("is_read_committed")? {
+        return Err(Error::HostTransaction);
+    }
     Ok(())
 }
 
@@ -40,7 +85,7 @@ pub(crate) async fn prepare(connection: &mut PgConnection, statements: &Statemen
 pub(crate) async fn commit(
     connection: &mut PgConnection,
     statements: &Statements,
-    changes: &[Recorded],
+    changes: &[Arc<Recorded>],
     may_skip_locks: bool,
 ) -> Result<Vec<Result<Changed>>> {
     let mut sql = format!("{}; ", statements.begin_write.as_str());
@@ -51,8 +96,8 @@ pub(crate) async fn commit(
             .all(|recorded| recorded.change.is_independent())
     };
     if !(may_skip_locks && are_independent()) {
-        sql.push_str(&lock_sql(statements, changes));
-        locked = lock(connection, mem::take(&mut sql)).await?;
+        push_locks(&mut sql, statements, changes, WhenLocked::Fail);
+        lock(connection, mem::take(&mut sql), &mut locked).await?;
     }
     let results = locked.apply_all(changes);
     sql.push_str(&write_sql(statements, &locked)?);
@@ -61,21 +106,29 @@ pub(crate) async fn commit(
     Ok(results)
 }
 
-/// Makes changes inside a transaction of the host. Each of them succeeds or fails alone. An error
-/// of the whole transaction is returned as `Err`.
+/// Makes a change inside a transaction, and waits for records that another one has locked.
 pub(crate) async fn apply(
     connection: &mut PgConnection,
     statements: &Statements,
-    changes: &[Recorded],
-) -> Result<Vec<Result<Changed>>> {
-    let mut locked = lock(connection, lock_sql(statements, changes)).await?;
-    let results = locked.apply_all(changes);
+    change: &Arc<Recorded>,
+) -> Result<Changed> {
+    let changes = std::slice::from_ref(change);
+    let mut sql = String::new();
+    push_locks(&mut sql, statements, changes, WhenLocked::Wait);
+    let mut locked = Locked::default();
+    lock(connection, sql, &mut locked).await?;
+    let changed = locked.apply(&change.change, change.event.as_ref())?;
     write(connection, statements, &locked).await?;
-    Ok(results)
+    Ok(changed)
 }
 
-/// Returns the statements that lock the rows of the records that the changes read, and read them.
-fn lock_sql(statements: &Statements, changes: &[Recorded]) -> String {
+/// Appends the statements that lock the rows of the records that the changes read.
+fn push_locks(
+    sql: &mut String,
+    statements: &Statements,
+    changes: &[Arc<Recorded>],
+    when_locked: WhenLocked,
+) {
     let changed: BTreeSet<KeyId> = changes
         .iter()
         .flat_map(|recorded| recorded.change.changed_ids())
@@ -85,16 +138,18 @@ fn lock_sql(statements: &Statements, changes: &[Recorded]) -> String {
         .filter_map(|recorded| recorded.change.admitting_id())
         .filter(|id| !changed.contains(id))
         .collect();
-    let mut sql = String::new();
-    for (ids, lock) in [
-        (changed, &statements.lock_for_change),
-        (admitting, &statements.lock_for_share),
-    ] {
-        push_lock(&mut sql, lock, &ids);
-    }
-    sql
+    let (for_change, for_share) = match when_locked {
+        WhenLocked::Wait => (&statements.lock_for_change, &statements.lock_for_share),
+        WhenLocked::Fail => (
+            &statements.try_lock_for_change,
+            &statements.try_lock_for_share,
+        ),
+    };
+    push_lock(sql, for_change, &changed);
+    push_lock(sql, for_share, &admitting);
 }
 
+/// Appends statements that lock rows.
 fn push_lock(sql: &mut String, lock: &str, ids: &BTreeSet<KeyId>) {
     if !ids.is_empty() {
         // An id has only letters and digits.
@@ -104,20 +159,40 @@ fn push_lock(sql: &mut String, lock: &str, ids: &BTreeSet<KeyId>) {
     }
 }
 
-async fn lock(connection: &mut PgConnection, sql: String) -> Result<Locked> {
+/// Locks rows with statements, and adds their records. The rows of other statements have no id.
+async fn lock(connection: &mut PgConnection, sql: String, locked: &mut Locked) -> Result<()> {
+    if sql.is_empty() {
+        return Ok(());
+    }
     let rows = sqlx::raw_sql(AssertSqlSafe(sql))
         .fetch_all(connection)
         .await?;
-    let mut locked = Locked::default();
-    for row in with_id(&rows) {
-        locked.add(record::id(row)?, record::record(row));
+    for row in rows.iter().filter(|row| row.try_column("id").is_ok()) {
+        let (id, record) = (record::id(row)?, record::record(row));
+        if row.try_get("locked")? {
+            locked.add(id, record);
+        } else {
+            locked.add_busy(id, record);
+        }
     }
-    Ok(locked)
+    Ok(())
 }
 
-/// Returns the rows without that of the check of the version, which has no id.
-fn with_id(rows: &[PgRow]) -> impl Iterator<Item = &PgRow> {
-    rows.iter().filter(|row| row.try_column("id").is_ok())
+/// Locks the rows of these records for a change.
+async fn lock_for_change(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    ids: &BTreeSet<KeyId>,
+    when_locked: WhenLocked,
+    locked: &mut Locked,
+) -> Result<()> {
+    let statement = match when_locked {
+        WhenLocked::Wait => &statements.lock_for_change,
+        WhenLocked::Fail => &statements.try_lock_for_change,
+    };
+    let mut sql = String::new();
+    push_lock(&mut sql, statement, ids);
+    lock(connection, sql, locked).await
 }
 
 /// Writes the rows, the events, and the entries of the feed.
@@ -195,15 +270,15 @@ pub(crate) async fn insert(
     execute(connection, sql).await
 }
 
-/// Locks the rows of these records for a change, and reads them.
-pub(crate) async fn lock_for_change(
+/// Locks the rows of these records, and reads them.
+pub(crate) async fn lock_records(
     connection: &mut PgConnection,
     statements: &Statements,
-    ids: impl Iterator<Item = KeyId>,
+    ids: &BTreeSet<KeyId>,
 ) -> Result<Locked> {
-    let mut sql = String::new();
-    push_lock(&mut sql, &statements.lock_for_change, &ids.collect());
-    lock(connection, sql).await
+    let mut locked = Locked::default();
+    lock_for_change(connection, statements, ids, WhenLocked::Wait, &mut locked).await?;
+    Ok(locked)
 }
 
 async fn execute(connection: &mut PgConnection, sql: String) -> Result<()> {
@@ -238,11 +313,10 @@ pub(crate) struct Cascade {
 }
 
 impl Cascade {
-    /// Revokes the keys inside a transaction. Also returns the ids of the keys that
-    /// it has revoked.
+    /// Revokes the keys inside a transaction. Also returns the ids of the keys that it has revoked.
     ///
-    /// Each level is locked and read in a statement that begins after the level above is locked. An
-    /// insert locks its parent, so it is either committed before that and found here, or waits and then
+    /// Each level is found in a statement that begins after the level above is locked. An insert
+    /// locks its parent, so it is either committed before that and found here, or waits and then
     /// finds its parent revoked.
     pub(crate) async fn revoke(
         &self,
@@ -250,40 +324,37 @@ impl Cascade {
         statements: &Statements,
     ) -> Result<(Revocation, BTreeSet<KeyId>)> {
         let mut locked = Locked::default();
-        let lock = statements
-            .lock_for_change
-            .replace("{ids}", &id_text(&self.root));
-        let rows = sqlx::raw_sql(AssertSqlSafe(lock))
-            .fetch_all(&mut *connection)
-            .await?;
-        for row in &rows {
-            locked.add(record::id(row)?, record::record(row));
-        }
+        let mut level = BTreeSet::from([self.root]);
+        lock_for_change(
+            connection,
+            statements,
+            &level,
+            WhenLocked::Wait,
+            &mut locked,
+        )
+        .await?;
         let first = locked.revoke(&self.workspace, &self.root, self.now)?;
-        let mut seen = BTreeSet::from([self.root]);
-        let mut level = rows;
+        let mut seen = level.clone();
         while !level.is_empty() {
-            let mut successors = Vec::new();
-            let mut receivers = Vec::new();
-            for row in &level {
-                receivers.push(id_text(&record::id(row)?));
-                successors.extend(row.try_get::<Option<String>, _>("successor")?);
-            }
-            let rows = sqlx::query(statements.descendants.clone())
-                .bind(receivers)
-                .bind(successors)
+            let successors = level.iter().filter_map(|id| locked.successor(id));
+            let found: Vec<String> = sqlx::query_scalar(statements.descendants.clone())
+                .bind(level.iter().map(id_text).collect::<Vec<_>>())
+                .bind(successors.map(|id| id_text(&id)).collect::<Vec<_>>())
                 .persistent(false)
                 .fetch_all(&mut *connection)
                 .await?;
-            level = Vec::new();
-            for row in rows {
-                let id = record::id(&row)?;
-                if seen.insert(id) {
-                    locked.add(id, Ok(record::record(&row)?));
-                    locked.revoke(&self.workspace, &id, self.now)?;
-                    level.push(row);
+            let found = found.iter().map(|id| KeyId::from_bytes(id.as_bytes()));
+            let found: BTreeSet<KeyId> = found.collect::<Result<_, _>>().map_err(Error::corrupt)?;
+            level = &found - &seen;
+            lock_level(connection, statements, &level, &mut locked).await?;
+            for id in &level {
+                match locked.revoke(&self.workspace, id, self.now) {
+                    // It was purged after it was found.
+                    Err(Error::Rejected(StoreErrorKind::NotFound)) if !locked.contains(id) => {}
+                    revoked => drop(revoked?),
                 }
             }
+            seen.extend(&level);
         }
         let count = locked.changed.len() as u64;
         if count > 0 {
@@ -292,6 +363,42 @@ impl Cascade {
         }
         write(connection, statements, &locked).await?;
         Ok((Revocation::new(first, count), locked.changed))
+    }
+}
+
+/// Locks the rows of one level of a cascade. Rows that are free are locked at once, which takes no
+/// advisory locks: the server has room for few.
+async fn lock_level(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    level: &BTreeSet<KeyId>,
+    locked: &mut Locked,
+) -> Result<()> {
+    lock_for_change(connection, statements, level, WhenLocked::Fail, locked).await?;
+    let busy = locked.take_busy();
+    if busy.len() > MAX_BUSY {
+        return Err(Error::Locked);
+    }
+    lock_for_change(connection, statements, &busy, WhenLocked::Wait, locked).await
+}
+
+/// The maximum number of rows of one level for which a cascade waits at a time.
+const MAX_BUSY: usize = 256;
+
+#[async_trait]
+impl Operation for Cascade {
+    type Output = (Revocation, BTreeSet<KeyId>);
+
+    fn access(&self) -> Access {
+        Access::Write
+    }
+
+    async fn step(
+        &mut self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+    ) -> Result<Option<Self::Output>> {
+        self.revoke(connection, statements).await.map(Some)
     }
 }
 

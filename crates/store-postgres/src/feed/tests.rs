@@ -14,7 +14,7 @@ use proptest::{
     test_runner::{Config, RngSeed, TestRunner},
 };
 
-use super::{Horizon, KEPT, KeyId, Reply, Seen, Snapshot};
+use super::{Activity, Duration, Horizon, Instant, KEPT, KeyId, Reply, Seen, Snapshot};
 
 /// The number of feeds, each in its process.
 const FEEDS: usize = 2;
@@ -103,7 +103,7 @@ impl Server {
         Reply {
             seen: Seen {
                 snapshot: self.snapshot(),
-                started_at: self.started.to_string(),
+                server: self.started.to_string(),
                 server_time: self.time.into(),
             },
             changed: (!too_many).then(|| rows.map(|(_, id)| *id).collect()),
@@ -147,8 +147,7 @@ impl Observer {
             None => {
                 let is_needed = before.is_none_or(|before| {
                     let elapsed = reply.seen.server_time - before.server_time;
-                    before.started_at != reply.seen.started_at
-                        || elapsed >= KEPT.as_secs_f64() / 2.0
+                    before.server != reply.seen.server || elapsed >= KEPT.as_secs_f64() / 2.0
                 });
                 assert!(too_many || is_needed, "all copies are stale for no reason");
                 self.reported.clone_from(&server.committed);
@@ -294,4 +293,57 @@ fn each_committed_change_is_reported_once_unless_all_copies_become_stale() {
     if let Err(error) = outcome {
         panic!("{error}");
     }
+}
+
+fn seen(end: u64, server: &str, server_time: f64) -> Seen {
+    Seen {
+        snapshot: Snapshot {
+            begin: end,
+            end,
+            in_progress: Vec::new(),
+        },
+        server: server.into(),
+        server_time,
+    }
+}
+
+#[test]
+fn a_poll_continues_only_on_the_same_server_and_before_rows_are_deleted() {
+    let first = seen(10, "7000 00000001 1.5", 1000.0);
+    for (end, server, time, continues) in [
+        (10, "7000 00000001 1.5", 1000.1, true),
+        (90, "7000 00000001 1.5", 1299.0, true),
+        // A transaction number that moved back.
+        (9, "7000 00000001 1.5", 1000.1, false),
+        // Another database system, a promoted one, and one that was restarted.
+        (90, "7001 00000001 1.5", 1000.1, false),
+        (90, "7000 00000002 1.5", 1000.1, false),
+        (90, "7000 00000001 1.6", 1000.1, false),
+        // A poll that came too late, and a clock that was set back.
+        (90, "7000 00000001 1.5", 1300.0, false),
+        (90, "7000 00000001 1.5", 999.9, false),
+    ] {
+        let next = seen(end, server, time);
+        assert_eq!(
+            first.continues_in(&next),
+            continues,
+            "{end} {server} {time}"
+        );
+    }
+}
+
+#[test]
+fn a_store_that_is_not_used_for_two_minutes_is_idle_until_it_is_used() {
+    let start = Instant::now();
+    let after = |seconds| start + Duration::from_secs(seconds);
+    let activity = Activity::new(start);
+    assert!(!activity.is_idle(after(120)));
+    assert!(activity.is_idle(after(121)));
+    activity.mark(after(200));
+    assert!(!activity.is_idle(after(320)));
+    assert!(activity.is_idle(after(321)));
+    // The operation wakes the feed.
+    let mut resumed = std::pin::pin!(activity.resumed.notified());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(resumed.as_mut().poll(&mut context).is_ready());
 }

@@ -8,8 +8,9 @@ use keywright_core::{
 };
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
-use super::{is_empty, touch};
+use super::{IsEmpty, Touch};
 use crate::{
+    database::Operation as _,
     error::{Error, Result},
     record::{self, id_text},
     statements::Statements,
@@ -73,7 +74,7 @@ pub(crate) async fn set_stage(
     if stage(connection, statements).await? != *from {
         return Err(StoreErrorKind::Conflict.into());
     }
-    if *from == Stage::Unclaimed && !is_empty(connection, statements).await? {
+    if *from == Stage::Unclaimed && IsEmpty.step(connection, statements).await? != Some(true) {
         return Err(StoreErrorKind::Conflict.into());
     }
     let claim = match to.claim() {
@@ -262,7 +263,7 @@ pub(crate) async fn import(
         let used = |record: &Record| Some((record.key.id, record.key.last_used_at?));
         let uses: Vec<(KeyId, Timestamp)> = import.records.iter().filter_map(used).collect();
         if !uses.is_empty() {
-            touch(connection, statements, &uses).await?;
+            Touch::new(&uses).step(connection, statements).await?;
         }
     }
     import_events(connection, statements, import).await?;
@@ -276,8 +277,8 @@ async fn find_replaced(
     statements: &Statements,
     import: &Import,
 ) -> Result<BTreeSet<KeyId>> {
-    let ids = import.records.iter().map(|record| record.key.id);
-    let present = transaction::lock_for_change(connection, statements, ids).await?;
+    let ids = import.records.iter().map(|record| record.key.id).collect();
+    let present = transaction::lock_records(connection, statements, &ids).await?;
     let mut replaced = BTreeSet::new();
     for new in &import.records {
         let id = new.key.id;

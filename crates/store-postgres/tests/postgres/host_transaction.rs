@@ -1,7 +1,7 @@
 //! Changes in a transaction of the host.
 
 use keywright_core::{EventKind, KeyUpdate, ListEvents, Reach, store::StoreErrorKind};
-use sqlx::Acquire as _;
+use sqlx::Connection as _;
 
 use crate::{
     sample::{create, eventually, is_accepted, new_key, open, operator},
@@ -151,4 +151,63 @@ async fn an_open_transaction_of_the_host_delays_only_the_keys_that_it_has_change
         .unwrap();
     transaction.rollback().await.unwrap();
     assert_eq!(is_accepted(&keys, &locked.token).await, Some(true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_without_a_suitable_transaction_is_an_error_and_writes_nothing() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let keys = open(&store).await;
+    let prepared = keys.issuer().prepare(&operator(), new_key()).await.unwrap();
+    let mut connection = schema.pool(1).await.acquire().await.unwrap().detach();
+    let error = store.insert_in(&mut connection, &prepared).await;
+    assert_eq!(error.unwrap_err().kind(), StoreErrorKind::Unavailable);
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        let mut transaction = connection.begin().await.unwrap();
+        let set = format!("SET TRANSACTION ISOLATION LEVEL {level}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(set))
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        let error = store.insert_in(&mut transaction, &prepared).await;
+        let source = std::error::Error::source(&error.unwrap_err())
+            .map(ToString::to_string)
+            .unwrap();
+        assert!(source.contains("READ COMMITTED"), "{source}");
+        // The host can still use its transaction.
+        sqlx::raw_sql("SELECT 1")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        transaction.rollback().await.unwrap();
+    }
+    assert_eq!(schema.count("keys").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stronger_synchronous_commit_of_the_host_is_kept() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let keys = open(&store).await;
+    let pool = schema.pool(1).await;
+    for (host, expected) in [
+        ("off", "on"),
+        ("local", "on"),
+        ("remote_apply", "remote_apply"),
+    ] {
+        let prepared = keys.issuer().prepare(&operator(), new_key()).await.unwrap();
+        let mut transaction = pool.begin().await.unwrap();
+        let set = format!("SET LOCAL synchronous_commit = {host}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(set))
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        store.insert_in(&mut transaction, &prepared).await.unwrap();
+        let found: String = sqlx::query_scalar("SHOW synchronous_commit")
+            .fetch_one(&mut *transaction)
+            .await
+            .unwrap();
+        assert_eq!(found, expected);
+        transaction.rollback().await.unwrap();
+    }
 }
