@@ -20,7 +20,7 @@ use rusqlite::{Connection, ffi};
 
 use crate::{
     connection::{BUSY_TIMEOUT, disable_checkpoint_on_close},
-    error::Result,
+    error::{Result, extended_code},
     file_identity::FileIdentity,
     gate::Gates,
     record,
@@ -229,7 +229,7 @@ impl Log {
 
 fn is_failed_sync(error: &rusqlite::Error) -> bool {
     matches!(
-        error.sqlite_extended_error_code(),
+        extended_code(error),
         Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
     )
 }

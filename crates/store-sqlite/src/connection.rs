@@ -44,8 +44,8 @@ pub(crate) fn open(path: &Path) -> Result<Connection> {
 
 /// Configures a connection to a file that is known to be a store.
 pub(crate) fn configure(connection: &Connection) -> Result<()> {
-    // The store has no triggers and no views. Disabling them protects against planted ones. Those of
-    // a host run on its own connections only.
+    // The store has no triggers and no views. Disabling them protects against planted ones. The
+    // triggers of a host run only on its own connections.
     for (config, value) in [
         (DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false),
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),

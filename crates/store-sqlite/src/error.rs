@@ -88,6 +88,11 @@ impl Error {
     }
 }
 
+/// Returns SQLite's extended error code.
+pub(crate) fn extended_code(error: &rusqlite::Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code)
+}
+
 /// Whether the error means that the file or a value in it is damaged.
 pub(crate) fn is_corrupt(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{

@@ -117,7 +117,8 @@ impl SqliteStore {
         })
     }
 
-    /// Returns the path of the file, without symbolic links. Fails if the file was removed or replaced.
+    /// Returns the path of the file, with all symbolic links resolved. Fails if the file was
+    /// removed or replaced.
     pub(crate) fn path(&self) -> Result<&Path> {
         self.files.check()?;
         Ok(self.files.path())
