@@ -14,6 +14,7 @@ mod client_address;
 mod cold_start;
 mod command_line;
 mod concurrency;
+mod copy;
 mod crash;
 mod create;
 mod crowded;

@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind}
 use crate::{
     events::options::EventsOptions,
     keys::options::KeysCommand,
-    options::{BackupOptions, LibraryOptions, MigrateOptions, ServeOptions},
+    options::{BackupOptions, CopyOptions, LibraryOptions, MigrateOptions, ServeOptions},
     redact,
 };
 
@@ -71,6 +71,20 @@ pub(crate) enum Command {
     /// migrates when it is opened, and a Redis store has no tables.
     #[command(verbatim_doc_comment)]
     Migrate(MigrateOptions),
+    /// Copy all keys into another store, while servers use the first one
+    ///
+    ///     keywright copy --from sqlite:keywright.db --to postgres://owner@db/app
+    ///     keywright copy --from sqlite:keywright.db --to postgres://owner@db/app --finish
+    ///
+    /// Each run carries what has changed since the last one. Until --finish, no server
+    /// can use the target. --finish seals the source: its servers still verify keys,
+    /// and reject every change. Then start the servers of the target, move the traffic,
+    /// and stop the servers of the source, which do not see later changes.
+    ///
+    /// For each workspace, copy prints the number of keys and events, and a digest of
+    /// them. If the stores differ, --finish fails, and the source is usable again.
+    #[command(verbatim_doc_comment)]
+    Copy(CopyOptions),
     /// Copy a SQLite store into a new file, even while a server uses it
     ///
     ///     keywright backup /backup/keywright-2026-01-31.db

@@ -10,6 +10,7 @@ mod backup;
 mod clean_value;
 mod cli;
 mod connections;
+mod copy;
 mod drain;
 mod events;
 mod first_key;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Migrate(options) => {
             migrate::run(&cli.library, &options).map(|()| ExitCode::SUCCESS)
         }
+        Command::Copy(options) => copy::run(&cli.library, &options).map(|()| ExitCode::SUCCESS),
         Command::Backup(options) => backup::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
     };
     match result {

@@ -274,6 +274,45 @@ pub(crate) struct MigrateOptions {
 }
 
 #[derive(Args)]
+pub(crate) struct CopyOptions {
+    /// Store to copy: sqlite:PATH, postgres://… or redis://…
+    #[arg(
+        long,
+        env = "KEYWRIGHT_COPY_FROM",
+        value_name = "URL",
+        hide_env_values = true,
+        value_parser = clean(StringValueParser::new())
+    )]
+    pub(crate) from: String,
+
+    /// Store to copy into: empty, or the target of an earlier run
+    #[arg(
+        long,
+        env = "KEYWRIGHT_COPY_TO",
+        value_name = "URL",
+        hide_env_values = true,
+        value_parser = clean(StringValueParser::new())
+    )]
+    pub(crate) to: Option<String>,
+
+    /// Seal the source, carry the last changes, and make the target usable
+    #[arg(long, conflicts_with = "abort")]
+    pub(crate) finish: bool,
+
+    /// Confirm that no server uses the source; required to finish a copy from Redis
+    #[arg(long, requires = "finish")]
+    pub(crate) source_stopped: bool,
+
+    /// Undo an interrupted --finish: the source makes changes again
+    #[arg(long)]
+    pub(crate) abort: bool,
+
+    /// Print a JSON object for each workspace, and one for the whole copy
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct BackupOptions {
     /// File to create, with mode 0600; it must not exist
     #[arg(value_name = "PATH", value_parser = clean(PathBufValueParser::new()))]

@@ -3,7 +3,10 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use keywright_core::{Config, Keywright, MemoryStore, OpenError, store::KeyStore};
+use keywright_core::{
+    Config, Keywright, MemoryStore, OpenError,
+    store::{KeyStore, Transfer},
+};
 
 use keywright_store_redis::{RedisConfig, RedisStore};
 use keywright_store_sqlite::{Sharing, SqliteStore};
@@ -84,6 +87,14 @@ impl<'a> StoreUrl<'a> {
     }
 
     async fn open(&self, postgres: &PostgresOptions) -> Result<Arc<dyn KeyStore>> {
+        Ok(self.open_for_transfer(postgres).await?)
+    }
+
+    /// Opens the store as the source or the target of a copy.
+    pub(crate) async fn open_for_transfer(
+        &self,
+        postgres: &PostgresOptions,
+    ) -> Result<Arc<dyn Transfer>> {
         Ok(match self {
             Self::Sqlite(path, sharing) => Arc::new(SqliteStore::open_with(path, *sharing)?),
             Self::Redis(urls) => Arc::new(RedisStore::connect(RedisConfig::new(*urls)).await?),

@@ -52,7 +52,8 @@ pub enum CopyError {
     Differs {
         /// The number of workspaces whose content differs.
         count: u64,
-        /// The first of them, up to [`CopyReport::MAX_DIFFERING`](super::CopyReport::MAX_DIFFERING).
+        /// The first of them, up to
+        /// [`CopyReport::MAX_DIFFERING`](super::CopyReport::MAX_DIFFERING).
         first: Vec<Workspace>,
     },
     /// The source failed.

@@ -317,11 +317,13 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Returns the prefix that the store was claimed for, or `None` if it was not claimed yet
-    /// (clause 15). This claims nothing.
+    /// (clause 15). This claims nothing. A verifier reads no record of a store that was not
+    /// claimed.
     ///
     /// # Errors
     ///
-    /// `Unavailable` or `Corrupt`.
+    /// `Unavailable` or `Corrupt`. `Incomplete` or `Moved` if the store is the target or the source
+    /// of a copy (see [`Transfer`](super::Transfer)).
     async fn prefix(&self) -> Result<Option<Prefix>, StoreError>;
 
     /// Claims the store for tokens with this prefix, unless another prefix was claimed before.

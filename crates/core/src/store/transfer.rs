@@ -120,9 +120,9 @@ pub trait Transfer: KeyStore {
 
     /// Writes an import into a store that is in the stage `receiving`.
     ///
-    /// The call is idempotent: it inserts what is absent, and replaces what is present. It invalidates
-    /// the copies of the records that it replaces or deletes (clause 13). If it fails, a part of
-    /// the import may be written.
+    /// The call is idempotent: it inserts what is absent, and replaces what is present. It
+    /// invalidates the copies of the records that it replaces or deletes (clause 13). If it fails,
+    /// a part of the import may be written.
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ pub trait Transfer: KeyStore {
     async fn import(&self, receiving: &Stage, import: &Import) -> Result<(), StoreError>;
 }
 
-/// What to write into the target of a copy, and what to delete there.
+/// Changes to the target of a copy: items to write, and items to delete.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Import {
@@ -179,8 +179,8 @@ impl Import {
     }
 }
 
-/// An error from [`Import::check_replacement`]: the source is an older state of the same store, such
-/// as a restored backup.
+/// An error from [`Import::check_replacement`]: the source is an older state of the same store,
+/// such as a restored backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is revoked in the target, but not in the source: is the source a restored backup?")]
 pub struct Reactivation(KeyId);
@@ -240,7 +240,7 @@ impl fmt::Debug for TransferId {
 /// | stage | the source is | the target is |
 /// | --- | --- | --- |
 /// | `Unclaimed` | | empty |
-/// | `Receiving` | | incomplete, and serves nobody |
+/// | `Receiving` | | incomplete, and usable by no server |
 /// | `Open` | in use | in use |
 /// | `Sealed` | complete: it verifies keys and changes none | |
 /// | `Moved` | replaced by the target: no server opens it | |

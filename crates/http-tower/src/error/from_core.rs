@@ -126,6 +126,10 @@ fn store_error(error: &StoreError) -> ApiError {
             let message = "the change was made, but too few replicas confirmed it";
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_confirmed", message)
         }
+        StoreErrorKind::Moved => {
+            let message = "the keys have moved to another store";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "moved", message)
+        }
         _ => ApiError::store_unavailable(),
     }
 }
@@ -151,6 +155,7 @@ mod tests {
         for (kind, status, code) in [
             (StoreErrorKind::NotConfirmed, 503, "not_confirmed"),
             (StoreErrorKind::Unavailable, 503, "unavailable"),
+            (StoreErrorKind::Moved, 503, "moved"),
             (StoreErrorKind::Corrupt, 500, "corrupt"),
         ] {
             let error = store_error(&StoreError::new(kind, "redis"));

@@ -1,0 +1,222 @@
+//! `keywright copy`: copies all keys of a store into another while servers use it.
+
+use std::{
+    io::{IsTerminal, Write, stderr},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use keywright_core::{
+    copy::{CopyObserver, CopyProgress, CopyReport, StoreCopy, WorkspaceReport, abort},
+    store::Transfer,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    options::{CopyOptions, LibraryOptions, PostgresOptions},
+    output::{json as print_json, lines, note},
+    store::StoreUrl,
+};
+
+/// The time between two lines of progress.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// Runs the copy, and prints the comparison of each workspace.
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn run(library: &LibraryOptions, options: &CopyOptions) -> Result<()> {
+    let from = StoreUrl::parse(&options.from)?;
+    let to = options.to.as_deref().map(StoreUrl::parse).transpose()?;
+    from.require_existing()?;
+    check_options(&from, to.as_ref(), &library.postgres)?;
+    if options.abort {
+        let source = open(&from, &library.postgres).await?;
+        let target = match &to {
+            Some(to) => Some(open(to, &library.postgres).await?),
+            None => None,
+        };
+        abort(&*source, target.as_deref()).await?;
+        return lines("the copy is aborted: the source makes changes again\n");
+    }
+    let Some(to) = to else {
+        bail!("--to is missing: name the store into which to copy");
+    };
+    if matches!(to, StoreUrl::Memory) {
+        bail!("a copy in memory: would be lost: use --to sqlite:PATH, postgres://… or redis://…");
+    }
+    // The source first, so that a mistyped source creates no target file.
+    let source = open(&from, &library.postgres).await?;
+    let target = open(&to, &library.postgres).await?;
+    let printer = Printer::new(options.json);
+    let mut copy = StoreCopy::new(&*source, &*target).with_observer(&printer);
+    if options.source_stopped {
+        copy = copy.with_stopped_source();
+    }
+    let result = if options.finish {
+        copy.finish().await
+    } else {
+        copy.run().await
+    };
+    printer.clear();
+    let report = result?;
+    if options.json {
+        return print_json(&summary(&report, options.finish));
+    }
+    lines(&sentence(&report, options.finish))
+}
+
+async fn open(url: &StoreUrl<'_>, postgres: &PostgresOptions) -> Result<Arc<dyn Transfer>> {
+    url.open_for_transfer(postgres).await
+}
+
+/// Returns an error if an option for PostgreSQL applies to neither of the stores.
+fn check_options(
+    from: &StoreUrl<'_>,
+    to: Option<&StoreUrl<'_>>,
+    postgres: &PostgresOptions,
+) -> Result<()> {
+    let is_postgres = |url: &StoreUrl<'_>| matches!(url, StoreUrl::Postgres(_));
+    if is_postgres(from) || to.is_some_and(is_postgres) {
+        return Ok(());
+    }
+    from.check_options(postgres)
+}
+
+fn sentence(report: &CopyReport, finished: bool) -> String {
+    let CopyReport {
+        workspaces,
+        keys,
+        events,
+        written,
+        differing,
+        ..
+    } = report;
+    let content = format!(
+        "{workspaces} workspaces, {keys} keys, {events} events; {written} written in this run\n"
+    );
+    if finished {
+        return format!(
+            "{content}the copy has finished: start the servers of the target, and stop those of the source\n"
+        );
+    }
+    let changed = match differing {
+        0 => String::new(),
+        count => format!("{count} workspaces have changed during the run\n"),
+    };
+    format!("{content}{changed}the target is not usable yet: finish the copy with --finish\n")
+}
+
+fn summary(report: &CopyReport, finished: bool) -> Value {
+    json!({
+        "workspaces": report.workspaces,
+        "keys": report.keys,
+        "events": report.events,
+        "written": report.written,
+        "differing": report.differing,
+        "finished": finished,
+    })
+}
+
+/// Prints the comparison of each workspace, and the progress if standard error is a terminal.
+struct Printer {
+    json: bool,
+    is_terminal: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// When the progress was last printed.
+    printed: Instant,
+    has_header: bool,
+}
+
+impl Printer {
+    fn new(json: bool) -> Self {
+        Self {
+            json,
+            is_terminal: stderr().is_terminal(),
+            state: Mutex::new(State {
+                printed: Instant::now(),
+                has_header: json,
+            }),
+        }
+    }
+
+    /// Clears the line of the progress.
+    fn clear(&self) {
+        if self.is_terminal {
+            let _ = write!(stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+/// Returns the lines of a workspace: one if both stores have the same content.
+fn rows(report: &WorkspaceReport) -> String {
+    let row = |store: &str, content: &keywright_core::copy::WorkspaceContent| {
+        format!(
+            "{store:<6}  {:>10}  {:>10}  {}  {}\n",
+            content.keys, content.events, content.digest, report.workspace
+        )
+    };
+    if report.is_equal() {
+        row("both", &report.source)
+    } else {
+        row("source", &report.source) + &row("target", &report.target)
+    }
+}
+
+impl CopyObserver for Printer {
+    fn progressed(&self, progress: &CopyProgress) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_terminal || state.printed.elapsed() < PROGRESS {
+            return;
+        }
+        state.printed = Instant::now();
+        let CopyProgress {
+            keys,
+            events,
+            written,
+            compared,
+            ..
+        } = progress;
+        let _ = write!(
+            stderr(),
+            "\r\x1b[K{keys} keys, {events} events read; {written} written; {compared} compared"
+        );
+    }
+
+    fn compared(&self, workspace: &WorkspaceReport) {
+        self.clear();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let printed = if self.json {
+            let content = |content: &keywright_core::copy::WorkspaceContent| {
+                json!({
+                    "keys": content.keys,
+                    "events": content.events,
+                    "digest": content.digest.to_string(),
+                })
+            };
+            print_json(&json!({
+                "workspace": workspace.workspace.as_str(),
+                "source": content(&workspace.source),
+                "target": content(&workspace.target),
+                "equal": workspace.is_equal(),
+            }))
+        } else {
+            let header = if state.has_header {
+                String::new()
+            } else {
+                format!(
+                    "{:<6}  {:>10}  {:>10}  {:<64}  WORKSPACE\n",
+                    "STORE", "KEYS", "EVENTS", "DIGEST"
+                )
+            };
+            state.has_header = true;
+            lines(&(header + &rows(workspace)))
+        };
+        if let Err(error) = printed {
+            // The copy goes on: its result does not depend on the output.
+            note(&format!("{error:#}"));
+        }
+    }
+}
