@@ -122,7 +122,6 @@ impl From<Error> for StoreError {
         let store_error = Self::new(error.kind(), BACKEND);
         match error {
             Error::Rejected(_) => store_error,
-            Error::Sql(source) => store_error.with_source(source),
             Error::Corrupt(source) => store_error.with_source(source),
             Error::Reactivation(source) => store_error.with_source(source),
             other => store_error.with_source(other),

@@ -24,6 +24,7 @@ mod statements;
 mod store;
 mod transaction;
 mod transfer;
+mod unlogged;
 mod values;
 mod writer;
 

@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Result},
     record::{self, id_text},
     statements::Statements,
+    unlogged::Unlogged,
     values::{Values, text},
 };
 
@@ -282,9 +283,8 @@ pub(crate) async fn lock_records(
 }
 
 async fn execute(connection: &mut PgConnection, sql: String) -> Result<()> {
-    sqlx::raw_sql(AssertSqlSafe(sql))
-        .execute(connection)
-        .await?;
+    let executed = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection);
+    Unlogged::new(executed).await?;
     Ok(())
 }
 
