@@ -65,7 +65,7 @@ impl Writer {
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.submit(work, Effect::ChangesNothing).await
+        self.submit(work, Effect::Nothing).await
     }
 
     /// Runs work that changes records, like [`run`](Self::run). Before this returns, the cached
@@ -74,7 +74,7 @@ impl Writer {
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.submit(work, Effect::ChangesRecords).await
+        self.submit(work, Effect::Records).await
     }
 
     /// Runs work that changes the stage of the store, like [`run`](Self::run), even if the store is
@@ -83,7 +83,7 @@ impl Writer {
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.submit(work, Effect::ChangesStage).await
+        self.submit(work, Effect::Stage).await
     }
 
     async fn submit<T: Send + 'static>(
@@ -102,12 +102,13 @@ impl Writer {
     }
 }
 
-/// Whether a job changes records that verifiers may have cached, or whether the store is sealed.
+/// What a job changes: records that verifiers may have cached, nothing that they have cached, or
+/// the stage of the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effect {
-    ChangesRecords,
-    ChangesNothing,
-    ChangesStage,
+    Records,
+    Nothing,
+    Stage,
 }
 
 /// A write, and the caller that waits for it.
@@ -217,10 +218,10 @@ fn commit_batch(
     let mut done = 0;
     let mut last_entry_before = None;
     while let Some(job) = batch.get_mut(done) {
-        if last_entry_before.is_none() && job.effect() == Effect::ChangesRecords {
+        if last_entry_before.is_none() && job.effect() == Effect::Records {
             last_entry_before = Some(changes::latest(connection)?);
         }
-        if is_sealed && job.effect() != Effect::ChangesStage {
+        if is_sealed && job.effect() != Effect::Stage {
             job.reject(StoreErrorKind::Moved.into());
         } else {
             catch_unwind(AssertUnwindSafe(|| job.run(connection))).map_err(|_| Error::JobLost)?;
