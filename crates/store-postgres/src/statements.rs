@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// Makes the commit wait until the changes are durable, whatever the default of the database is.
-/// Then checks the version of the tables: a program must not write where a newer one has migrated. A
-/// migration locks the table `settings` and so waits for the end of the transaction. The error of a
-/// different version is a division by zero. The version of a sealed store is negative, and its error
-/// is a square root of a negative number.
+/// Then checks the version of the tables: a program must not write where a newer one has migrated.
+/// A migration locks the table `settings` and so waits for the end of the transaction. The error of
+/// a different version is a division by zero. The version of a sealed store is negative, and its
+/// error is a square root of a negative number.
 const PREPARE_CHANGE: &str = "SET LOCAL synchronous_commit = on; \
      SELECT CASE WHEN value LIKE '-%' THEN sqrt(value::float8) \
      ELSE 1 / (value = '{version}')::int END \
