@@ -1,12 +1,15 @@
 //! Row 17: creating and revoking keys with an event for each change, and without events.
 
 #![expect(
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "a benchmark that cannot run must stop"
 )]
 
+#[path = "postgres/server.rs"]
+mod postgres_server;
 #[path = "redis/server.rs"]
 mod server;
 
@@ -57,6 +60,14 @@ fn events(criterion: &mut Criterion) {
     let [with, without] =
         [DAY, Duration::ZERO].map(|retention| open(&runtime, connect(), retention));
     compare(criterion, "events-redis", &runtime, &with, &without);
+    let server = postgres_server::Server::start();
+    let pool = runtime.block_on(server.pool());
+    let [with, without] =
+        [("with", DAY), ("without", Duration::ZERO)].map(|(schema, retention)| {
+            let store = runtime.block_on(server.store(&pool, schema));
+            open(&runtime, Arc::new(store), retention)
+        });
+    compare(criterion, "events-postgres", &runtime, &with, &without);
 }
 
 /// Compares a library that writes events with one that does not.

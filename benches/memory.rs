@@ -9,7 +9,7 @@ use std::{env, fs, net::IpAddr, process::Command, sync::Arc};
 
 use futures_executor::block_on;
 use keywright_benches::{
-    BYTES_PER_KEY, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS, results, runs_once,
+    BYTES_PER_KEY, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS, runs_once, store_number,
     tasks::{self, Indices},
 };
 use keywright_core::{Attributes, Caller, Config, Keywright, NewKey, Owner, Scheme};
@@ -59,11 +59,7 @@ fn measure(caller: &Caller, new: &NewKey, fields: &str, file: &str) {
     let count: u32 = if runs_once() { 10_000 } else { 1_000_000 };
     let bytes = f64::from(memory_of_cached_keys(caller, new, count)) / f64::from(count);
     println!("{bytes:.0} bytes per key with {fields} in a cache of {count} keys");
-    if !runs_once() {
-        let file = results().unwrap().join(file);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, bytes.to_string()).unwrap();
-    }
+    store_number(file, bytes);
 }
 
 /// Measures by how much the memory of the process grows when it verifies this many keys. The keys

@@ -1,4 +1,4 @@
-//! Row 13: a file of ten million keys, compared with a file of ten thousand.
+//! Row 13: a SQLite file of ten million keys, compared with a file of ten thousand.
 //!
 //! Each workspace has a thousand keys. Keys are created for one workspace after another, so that
 //! consecutive keys belong to different workspaces, and an index by workspace is accessed at
@@ -9,25 +9,40 @@
 #[expect(dead_code, reason = "other benchmarks use the rest")]
 mod issued;
 mod scale {
-    pub(crate) mod fill;
+    pub(crate) mod filled;
+    pub(crate) mod minted;
 }
 
-use std::{fs, sync::Arc};
+use std::{
+    fs::{self, File},
+    path::Path,
+    sync::Arc,
+};
 
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, measurement::WallTime};
-use futures_executor::block_on;
-use keywright_benches::{BYTES_PER_ROW, compare_in_turn, results, run, runs_once, tasks};
-use keywright_core::{Caller, Config, Keywright, ListKeys, ListStart, Name, NewKey, Page, Scheme};
+use criterion::Criterion;
+use keywright_benches::{BYTES_PER_ROW, run, runs_once, store_number};
 use keywright_store_sqlite::SqliteStore;
+use rusqlite::{Connection, params};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 
-use self::{issued::TokenBytes, scale::fill};
+use self::scale::{
+    filled::{self, Filled},
+    minted::{self, Contents, NAME, PERMISSIONS, Row},
+};
 
-const PAGE: u32 = ListKeys::MAX_LIMIT;
+/// Inserts a new key. The columns are those of the store's schema that a new key sets.
+const INSERT: &str = "
+    INSERT INTO keywright_keys
+        (id, workspace, environment, name, permissions, enabled, parent, hash, tag, version)
+    VALUES (?1, ?2, 0, ?3, ?4, 1, ?5, ?6, ?7, 1)";
 
-/// The number of workspaces whose pages are read.
-const LISTED: usize = 1_000;
+/// No journal, and the indexes in memory. If filling fails, the file is discarded.
+const SETTINGS: &str = "
+    PRAGMA locking_mode = EXCLUSIVE;
+    PRAGMA journal_mode = DELETE;
+    PRAGMA journal_mode = OFF;
+    PRAGMA synchronous = OFF;
+    PRAGMA cache_size = -1500000;";
 
 fn main() {
     run(scale);
@@ -41,144 +56,46 @@ fn scale(criterion: &mut Criterion) {
         [10_000_000, 10_000]
     };
     let runtime = issued::runtime();
-    let small = Filled::with(small);
-    let large = Filled::with(large);
-    println!(
-        "{:.0} bytes per key in a file of {} keys",
-        large.bytes_per_key, large.count
-    );
-    if !runs_once() {
-        let file = results().unwrap().join(BYTES_PER_ROW);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, large.bytes_per_key.to_string()).unwrap();
-    }
-    compare_in_turn(
-        criterion,
-        "scale",
-        &mut [
-            ("large-verify", &mut |group, id| {
-                large.verify(group, id, &runtime)
-            }),
-            ("small-verify", &mut |group, id| {
-                small.verify(group, id, &runtime)
-            }),
-            ("large-page", &mut |group, id| large.pages(group, id)),
-            ("small-page", &mut |group, id| small.pages(group, id)),
-            ("large-create-1", &mut |group, id| {
-                large.create(group, id, &runtime, 1)
-            }),
-            ("small-create-1", &mut |group, id| {
-                small.create(group, id, &runtime, 1)
-            }),
-            ("large-create-64", &mut |group, id| {
-                large.create(group, id, &runtime, 64)
-            }),
-            ("small-create-64", &mut |group, id| {
-                small.create(group, id, &runtime, 64)
-            }),
-        ],
-    );
+    let (_small_folder, small, _) = fill(small);
+    let (_large_folder, large, bytes) = fill(large);
+    println!("{bytes:.0} bytes per key in the large file");
+    store_number(BYTES_PER_ROW, bytes);
+    filled::compare(criterion, "scale", &runtime, &large, &small);
 }
 
-/// A file with many keys, and the operations to measure.
-struct Filled {
-    count: usize,
-    bytes_per_key: f64,
-    /// A library without a cache, so that each verification is a first verification.
-    uncached: Keywright,
-    keys: Keywright,
-    callers: Arc<[Caller]>,
-    tokens: Arc<[TokenBytes]>,
-    /// Cursors, each with the index of its caller. Consecutive cursors belong to different
-    /// workspaces.
-    cursors: Vec<(usize, String)>,
-    _folder: TempDir,
+/// Fills a new file with this many keys. Also returns its size, divided by their number.
+fn fill(count: usize) -> (TempDir, Filled, f64) {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let file = folder.path().join("keys.db");
+    drop(SqliteStore::open(&file).unwrap());
+    let contents = write(&file, count);
+    let bytes = fs::metadata(&file).unwrap().len() as f64 / count as f64;
+    let filled = Filled::new(Arc::new(SqliteStore::open(file).unwrap()), contents);
+    (folder, filled, bytes)
 }
 
-impl Filled {
-    fn with(count: usize) -> Self {
-        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let file = folder.path().join("keys.db");
-        let fill::Contents { callers, tokens } = fill::fill(&file, count);
-        let bytes = fs::metadata(&file).unwrap().len();
-        let store = Arc::new(SqliteStore::open(file).unwrap());
-        let open = |cache| {
-            let config = Config::new(issued::prefix())
-                .with_scheme(Scheme::HmacSha256)
-                .with_cache(cache)
-                .with_cache_bytes(usize::MAX);
-            block_on(Keywright::open(config, Arc::clone(&store) as _)).unwrap()
-        };
-        let mut filled = Self {
-            count,
-            bytes_per_key: bytes as f64 / count as f64,
-            uncached: open(0),
-            keys: open(100_000),
-            callers: callers.into(),
-            tokens: tokens.into(),
-            cursors: Vec::new(),
-            _folder: folder,
-        };
-        filled.collect_cursors();
-        filled
-    }
-
-    /// Collects the cursors of all full pages except the first, of workspaces from all parts of the
-    /// file.
-    fn collect_cursors(&mut self) {
-        let step = (self.callers.len() / LISTED).max(1);
-        let callers: Vec<usize> = (0..self.callers.len()).step_by(step).collect();
-        let mut positions = vec![ListStart::Offset(0); callers.len()];
-        for _ in 1..fill::WORKSPACE / PAGE as usize {
-            for (&caller, position) in callers.iter().zip(&mut positions) {
-                let next = self.page(caller, position.clone()).next.unwrap();
-                *position = ListStart::After(next.clone());
-                self.cursors.push((caller, next));
-            }
-        }
-    }
-
-    fn page(&self, caller: usize, start: ListStart) -> Page {
-        let mut wanted = ListKeys::new();
-        wanted.limit = PAGE;
-        wanted.start = start;
-        let caller = self.callers.get(caller).unwrap();
-        block_on(self.keys.issuer().list(caller, wanted)).unwrap()
-    }
-
-    fn pages(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
-        let mut cursors = self.cursors.iter().cycle();
-        group.bench_function(id, |bencher| {
-            bencher.iter(|| {
-                let (caller, cursor) = cursors.next().unwrap();
-                let listed = self.page(*caller, ListStart::After(cursor.clone()));
-                assert_eq!(listed.keys.len(), 100, "a full page");
-                listed
-            });
-        });
-    }
-
-    fn verify(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, runtime: &Runtime) {
-        let work = |indices| issued::verify(&self.uncached, &self.tokens, indices);
-        tasks::bench(group, id, runtime, 64, work);
-    }
-
-    fn create(
-        &self,
-        group: &mut BenchmarkGroup<'_, WallTime>,
-        id: BenchmarkId,
-        runtime: &Runtime,
-        callers: usize,
-    ) {
-        let work = |indices| create(self.keys.clone(), Arc::clone(&self.callers), indices);
-        tasks::bench(group, id, runtime, callers, work);
-    }
-}
-
-async fn create(keys: Keywright, callers: Arc<[Caller]>, indices: tasks::Indices) {
-    let new = NewKey::new(Name::parse(fill::NAME).unwrap());
-    for index in indices {
-        let caller = callers.get(index % callers.len()).unwrap();
-        keys.issuer().create(caller, new.clone()).await.unwrap();
-    }
+fn write(file: &Path, count: usize) -> Contents {
+    let database = Connection::open(file).unwrap();
+    database.execute_batch(SETTINGS).unwrap();
+    database.execute_batch("BEGIN").unwrap();
+    let mut insert = database.prepare(INSERT).unwrap();
+    let contents = minted::mint(count, |row: Row<'_>| {
+        insert
+            .execute(params![
+                row.minted.id.as_bytes(),
+                row.workspace.as_str(),
+                NAME,
+                PERMISSIONS,
+                row.parent.map(|id| id.as_bytes()),
+                row.hash,
+                row.minted.credential.tag.as_bytes(),
+            ])
+            .unwrap();
+    });
+    drop(insert);
+    database.execute_batch("COMMIT").unwrap();
+    drop(database);
+    // Otherwise the system would write the data during the measurement.
+    File::open(file).unwrap().sync_all().unwrap();
+    contents
 }

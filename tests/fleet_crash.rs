@@ -1,11 +1,12 @@
-//! A server of a fleet, or its Redis, is killed during creations, rotations and cascades. Each
-//! change that was made has its event.
+//! A server of a fleet over Redis or PostgreSQL, or its Redis, is killed during creations,
+//! rotations and cascades. Each change that was made has its event.
 //!
 //! `KEYWRIGHT_TEST_ROUNDS=300 cargo test --test stories fleet_crash` kills more often.
 
 use std::{
     collections::HashMap,
     net::{SocketAddr, TcpStream},
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
@@ -15,12 +16,15 @@ use keywright_core::{
     Environment, Event, EventKind, ListEvents, Workspace,
     store::{KeyStore, StoreError},
 };
+use keywright_store_postgres::PostgresStore;
 use keywright_store_redis::{RedisConfig, RedisStore};
 use serde_json::Value;
 use tempfile::tempdir;
 use tokio::runtime::Runtime;
 
-use crate::support::{FAST, PATIENCE, Redis, Response, Server, operator_key, request, wait_for};
+use crate::support::{
+    FAST, PATIENCE, Postgres, Redis, Response, Server, operator_key, request, run, wait_for,
+};
 
 /// The number of kills, unless the environment says otherwise.
 const ROUNDS: usize = 15;
@@ -98,25 +102,73 @@ impl Progress {
     }
 }
 
+/// The store of a fleet.
+enum Store {
+    Redis(Redis),
+    Postgres(Postgres),
+}
+
+impl Store {
+    fn redis(folder: &Path) -> Self {
+        let durable = ["--appendonly", "yes", "--appendfsync", "always"];
+        Self::Redis(Redis::start(folder, &durable))
+    }
+
+    fn postgres(folder: &Path) -> Self {
+        let postgres = Postgres::new();
+        let migrated = run(folder, &["migrate", "--store", &postgres.url]);
+        assert!(migrated.status.success(), "{migrated:?}");
+        Self::Postgres(postgres)
+    }
+
+    fn url(&self) -> &str {
+        match self {
+            Self::Redis(redis) => &redis.url,
+            Self::Postgres(postgres) => &postgres.url,
+        }
+    }
+
+    /// Whether an interrupted cascade has revoked all keys of the family or none.
+    const fn has_atomic_cascades(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// Starts Redis again if it was killed.
+    fn recover(&mut self) {
+        if let Self::Redis(redis) = self
+            && TcpStream::connect(redis.address()).is_err()
+        {
+            redis.restart();
+        }
+    }
+}
+
 #[test]
 fn acknowledged_operations_survive_and_none_is_half_done_when_a_server_is_killed() {
-    kill_under_load(|_, server| server.kill());
+    kill_under_load(Store::redis, |_, server| server.kill());
 }
 
 #[test]
 fn acknowledged_operations_survive_and_none_is_half_done_when_redis_is_killed() {
-    kill_under_load(|redis, _| redis.kill());
+    kill_under_load(Store::redis, |store, _| match store {
+        Store::Redis(redis) => redis.kill(),
+        Store::Postgres(_) => unreachable!("the store is Redis"),
+    });
 }
 
-fn kill_under_load(kill: impl Fn(&mut Redis, &mut Server)) {
+#[test]
+fn acknowledged_operations_survive_and_none_is_half_done_when_a_server_over_postgres_is_killed() {
+    kill_under_load(Store::postgres, |_, server| server.kill());
+}
+
+fn kill_under_load(open: impl Fn(&Path) -> Store, kill: impl Fn(&mut Store, &mut Server)) {
     let folder = tempdir().unwrap();
-    let durable = ["--appendonly", "yes", "--appendfsync", "always"];
-    let mut redis = Redis::start(folder.path(), &durable);
-    let url = redis.url.clone();
+    let mut store = open(folder.path());
+    let url = store.url().to_owned();
     let options = [&FAST[..], &["--store", &url]].concat();
     let serving = [&options[..], &["--rate-limit", "0"]].concat();
     let survivor = Server::start(folder.path(), &serving);
-    let log = EventLog::open(&url);
+    let log = EventLog::open(&store);
     let rounds = std::env::var("KEYWRIGHT_TEST_ROUNDS");
     let rounds = rounds.map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let mut tallies = [(); 3].map(|()| Tally::default());
@@ -145,25 +197,28 @@ fn kill_under_load(kill: impl Fn(&mut Redis, &mut Server)) {
             });
             // Kill at a different moment of the operations in each round.
             thread::sleep(Duration::from_micros(317 * (round as u64 % 40)));
-            kill(&mut redis, &mut victim);
+            kill(&mut store, &mut victim);
             let operations = threads.into_iter();
             let operations = operations.flat_map(|thread| thread.join().unwrap());
             operations.collect::<Vec<Operation>>()
         });
-        if TcpStream::connect(redis.address()).is_err() {
-            redis.restart();
-        }
+        store.recover();
         drop(victim);
         let ready = survivor.send("GET", "/readyz", "", "");
         assert_eq!(ready.status, 200, "{ready:?}");
         let (listed, events) = log.read_with_keys(&workspace, || list(&survivor, &admin));
         assert_one_event_for_each_change(&events, &listed, &operations, 0);
+        if store.has_atomic_cascades() {
+            assert_no_cascade_is_half_done(&listed, &operations);
+        }
         for operation in &operations {
             check(&survivor, &admin, operation, &listed, &mut tallies);
         }
         let (listed, events) = log.read_with_keys(&workspace, || list(&survivor, &admin));
-        // A cascade that was interrupted has an event, and its repeat may have one as well.
-        assert_one_event_for_each_change(&events, &listed, &operations, 1);
+        // In Redis, a cascade that was interrupted has an event, and its repeat may have one as
+        // well.
+        let repeats = usize::from(!store.has_atomic_cascades());
+        assert_one_event_for_each_change(&events, &listed, &operations, repeats);
     }
     println!("creations, rotations, cascades after {rounds} crashes: {tallies:?}");
     assert!(tallies.iter().all(|tally| tally.acknowledged > 0));
@@ -396,21 +451,30 @@ fn family_of<'a>(root: &'a str, listed: &'a HashMap<String, Value>) -> Vec<&'a s
 /// The events of the fleet, read from its store.
 struct EventLog {
     runtime: Runtime,
-    store: RedisStore,
+    store: Box<dyn KeyStore>,
 }
 
 impl EventLog {
-    fn open(url: &str) -> Self {
+    fn open(store: &Store) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
             .build()
             .unwrap();
-        let config = RedisConfig::new(url).with_deadline(PATIENCE);
-        let store = runtime.block_on(RedisStore::connect(config)).unwrap();
+        let store: Box<dyn KeyStore> = match store {
+            Store::Redis(redis) => {
+                let config = RedisConfig::new(&redis.url).with_deadline(PATIENCE);
+                Box::new(runtime.block_on(RedisStore::connect(config)).unwrap())
+            }
+            Store::Postgres(postgres) => Box::new(runtime.block_on(async {
+                let pool = keywright_store_postgres::connect(&postgres.url).await;
+                PostgresStore::new(pool.unwrap()).await.unwrap()
+            })),
+        };
         Self { runtime, store }
     }
 
-    /// Returns the keys and the events of a workspace at one moment. Redis may still make changes
-    /// that a killed server has sent.
+    /// Returns the keys and the events of a workspace at one moment. The store may still make
+    /// changes that a killed server has sent.
     fn read_with_keys<K>(&self, workspace: &str, keys: impl Fn() -> K) -> (K, Vec<Event>) {
         wait_for("no change is in progress", || {
             let before = self.read(workspace);
@@ -433,6 +497,18 @@ impl EventLog {
                 return events;
             }
             list.after = page.next;
+        }
+    }
+}
+
+/// Asserts that each cascade has revoked all keys of its family, or none.
+fn assert_no_cascade_is_half_done(listed: &HashMap<String, Value>, operations: &[Operation]) {
+    let is_revoked = |id: &str| listed[id]["revoked_at"].is_string();
+    for operation in operations {
+        if let Operation::Cascade { root, .. } = operation {
+            for id in family_of(&root.id, listed) {
+                assert_eq!(is_revoked(id), is_revoked(&root.id), "{id} of {}", root.id);
+            }
         }
     }
 }

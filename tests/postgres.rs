@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, path::Path};
 use tempfile::{TempDir, tempdir};
 
 use crate::support::{
-    FAST, Postgres, Server, assert_fails, events, id_of, keys, keys_json, operator_key, run,
-    secret_of, verify, wait_for,
+    FAST, Postgres, Server, TlsPostgres, assert_fails, events, id_of, keys, keys_json,
+    operator_key, run, secret_of, verify, wait_for,
 };
 
 /// A store in a database, and a folder for the program.
@@ -333,6 +333,18 @@ fn every_problem_with_postgres_is_named_in_one_line_without_the_password() {
     );
     set_version("1");
 
+    postgres.execute(
+        "CREATE ROLE passwords; CREATE ROLE guarded LOGIN PASSWORD 'right' IN ROLE passwords",
+    );
+    fails(
+        &postgres.url_of("guarded:hunter2"),
+        &[
+            "could not connect",
+            "password authentication failed",
+            "guarded",
+        ],
+    );
+
     // Each missing privilege is named, until there are enough.
     postgres.execute("CREATE ROLE clerk LOGIN");
     let clerk = postgres.url_of("clerk:hunter2");
@@ -359,12 +371,8 @@ fn every_problem_with_postgres_is_named_in_one_line_without_the_password() {
     let as_clerk = [&FAST[..], &["--store", &clerk]].concat();
     assert_eq!(verify(path, &operator_key(path, &as_clerk), &as_clerk).0, 0);
 
-    // These functions hide those of PostgreSQL from a session with this search path.
+    // This function hides that of PostgreSQL from a session with this search path.
     let hidden = format!("{url}?options=-c%20search_path%3Dpublic%2Cpg_catalog");
-    postgres.execute(
-        "CREATE FUNCTION public.pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true'",
-    );
-    fails(&hidden, &["read-only replica", "connect to the primary"]);
     postgres.execute(
         "CREATE FUNCTION public.current_setting(text) RETURNS text LANGUAGE sql AS \
          $$ SELECT CASE $1 WHEN 'server_version_num' THEN '130012' \
@@ -374,7 +382,7 @@ fn every_problem_with_postgres_is_named_in_one_line_without_the_password() {
 }
 
 #[test]
-fn a_server_is_not_ready_without_its_postgres_and_recovers_when_it_is_back() {
+fn a_server_needs_its_primary_and_recovers_when_it_is_back() {
     let store = Store::migrated(Postgres::durable());
     let admin = store.operator_key();
     let server = store.serve(&[]);
@@ -390,6 +398,44 @@ fn a_server_is_not_ready_without_its_postgres_and_recovers_when_it_is_back() {
     store.postgres.cluster.restart();
     assert_eq!(server.send("GET", "/readyz", "", "").status, 200);
     assert_eq!(server.whoami(&admin).status, 200);
+
+    let standby = store.postgres.standby();
+    let words = ["read-only replica", "connect to the primary"];
+    assert_fails(
+        store.path(),
+        &["keys", "list", "--store", &standby.url],
+        &words,
+    );
     let (_, _, log) = server.stop();
     assert!(!log.contains(secret_of(&admin)), "{log}");
+}
+
+#[test]
+fn the_parameters_of_the_url_decide_whether_and_how_tls_is_used() {
+    let postgres = TlsPostgres::start();
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let trusted = postgres.trusted();
+    let url = |host: &str, mode: &str| postgres.url(host, &format!("sslmode={mode}&{trusted}"));
+    let accepted = [
+        url("localhost", "verify-full"),
+        url("127.0.0.1", "verify-ca"),
+        postgres.url("127.0.0.1", "sslmode=require"),
+        postgres.url("127.0.0.1", ""),
+    ];
+    for url in &accepted {
+        let output = run(path, &["migrate", "--store", url]);
+        assert!(output.status.success(), "{url}: {output:?}");
+    }
+    // Another name, and a certificate that is not trusted.
+    let rejected = [
+        url("127.0.0.1", "verify-full"),
+        postgres.url("localhost", "sslmode=verify-full"),
+    ];
+    for url in &rejected {
+        let words = ["could not connect to PostgreSQL", "certificate"];
+        assert_fails(path, &["migrate", "--store", url], &words);
+    }
+    let missing = postgres.url("localhost", "sslmode=verify-full&sslrootcert=absent.pem");
+    assert_fails(path, &["migrate", "--store", &missing], &["No such file"]);
 }

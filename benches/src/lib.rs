@@ -1,8 +1,10 @@
 //! Measures subjects and their references in turn.
 
+#![expect(clippy::expect_used, reason = "a benchmark that cannot run must stop")]
+
 pub mod tasks;
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{env, fs, path::PathBuf, time::Duration};
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, measurement::WallTime};
 
@@ -61,6 +63,38 @@ pub const BYTES_PER_KEY_WITH_OPTIONAL_FIELDS: &str = "memory/bytes-a-key-with-op
 
 /// The file for the size of a key in a SQLite file, in criterion's folder.
 pub const BYTES_PER_ROW: &str = "scale/bytes-a-key";
+
+/// The file for the size of a key in PostgreSQL, in criterion's folder.
+pub const POSTGRES_BYTES_PER_KEY: &str = "scale-postgres/bytes-a-key";
+
+/// The file for the size of an event in PostgreSQL, in criterion's folder.
+pub const POSTGRES_BYTES_PER_EVENT: &str = "scale-postgres/bytes-an-event";
+
+/// The file for the share of a core that an idle feed takes in a process, in criterion's folder.
+pub const IDLE_CLIENT: &str = "feed/idle-client";
+
+/// The file for the share of a core that an idle feed takes in the server, in criterion's folder.
+pub const IDLE_SERVER: &str = "feed/idle-server";
+
+/// The start of the names of the files for the time until other processes reject a revoked key, in
+/// criterion's folder. The name of the store follows.
+pub const PROPAGATION: &str = "propagation/";
+
+/// Stores a number in a file of criterion's folder, except in a run that only checks that the
+/// benchmark works.
+///
+/// # Panics
+///
+/// If the file cannot be written.
+pub fn store_number(file: &str, number: f64) {
+    if runs_once() {
+        return;
+    }
+    let file = results().expect("the folder of the results").join(file);
+    let folder = file.parent().expect("a file in a folder");
+    fs::create_dir_all(folder).expect("the folder is writable");
+    fs::write(file, number.to_string()).expect("the file is writable");
+}
 
 /// Returns the folder of criterion's results. It is in the target folder that contains this
 /// program.

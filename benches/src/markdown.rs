@@ -17,6 +17,8 @@ pub(crate) fn table(results: &[RowResult], machine: &str) -> String {
             Target::Time(most) => (time, format!("≤ {most}×")),
             Target::Rate(least) => (rate, format!("≥ {least}×")),
             Target::Bytes(most) => (bytes, format!("≤ {}", bytes(most))),
+            Target::Duration(most) => (time, format!("≤ {}", time(most))),
+            Target::Share(most) => (percent, format!("≤ {}", percent(most))),
             Target::Size => (bytes, String::new()),
             Target::None => (time, String::new()),
         };
@@ -81,6 +83,10 @@ fn rate(nanos: f64) -> String {
 
 fn bytes(count: f64) -> String {
     format!("{count:.0} bytes")
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", three_digits(share * 100.0))
 }
 
 /// Formats a number with three significant digits. Further digits would be noise.
@@ -149,6 +155,33 @@ mod tests {
                 "",
             );
             assert!(bytes.contains(cells), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_time_and_a_share_of_a_core_are_compared_with_their_targets_directly() {
+        for (target, ours, cells) in [
+            (
+                Target::Duration(20e6),
+                17.4e6,
+                "| 17.4 ms |  |  | ≤ 20.0 ms | met |\n",
+            ),
+            (
+                Target::Share(0.01),
+                0.0123,
+                "| 1.23 % |  |  | ≤ 1.00 % | missed |\n",
+            ),
+        ] {
+            let shown = table(
+                &[RowResult {
+                    ours,
+                    references: Vec::new(),
+                    ratio: None,
+                    ..result(target, 0.0)
+                }],
+                "",
+            );
+            assert!(shown.contains(cells), "{shown}");
         }
     }
 

@@ -1,6 +1,9 @@
 //! The rows of the table: the subjects, their references and their targets.
 
-use keywright_benches::{BYTES_PER_KEY, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS, BYTES_PER_ROW};
+use keywright_benches::{
+    BYTES_PER_KEY, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS, BYTES_PER_ROW, IDLE_CLIENT, IDLE_SERVER,
+    POSTGRES_BYTES_PER_EVENT, POSTGRES_BYTES_PER_KEY, PROPAGATION,
+};
 
 use crate::estimates::Estimates;
 
@@ -29,6 +32,10 @@ pub(crate) enum Target {
     Rate(f64),
     /// The maximum size in bytes.
     Bytes(f64),
+    /// The maximum time, in nanoseconds.
+    Duration(f64),
+    /// The maximum share of a core.
+    Share(f64),
     /// No target. The row shows a size in bytes.
     Size,
     /// No target. The row shows times.
@@ -40,7 +47,12 @@ impl Target {
     fn ratio(self, ours: f64, reference: f64) -> f64 {
         match self {
             Self::Rate(_) => reference / ours,
-            Self::Time(_) | Self::Bytes(_) | Self::Size | Self::None => ours / reference,
+            Self::Time(_)
+            | Self::Bytes(_)
+            | Self::Duration(_)
+            | Self::Share(_)
+            | Self::Size
+            | Self::None => ours / reference,
         }
     }
 
@@ -48,7 +60,9 @@ impl Target {
     /// reference.
     pub(crate) fn is_met_by(self, value: f64) -> bool {
         match self {
-            Self::Time(most) | Self::Bytes(most) => value <= most,
+            Self::Time(most) | Self::Bytes(most) | Self::Duration(most) | Self::Share(most) => {
+                value <= most
+            }
             Self::Rate(least) => value >= least,
             Self::Size | Self::None => true,
         }
@@ -331,6 +345,94 @@ pub(crate) const ROWS: &[Row] = &[
         target: Target::Time(2.0),
     },
     Row {
+        number: "13",
+        work: "first verification with 1,000,000 keys in PostgreSQL, 64 tasks",
+        ours: "scale-postgres-1000000/large-verify",
+        reference: Reference {
+            label: "10,000 keys",
+            name: "scale-postgres-1000000/small-verify",
+        },
+        second_reference: None,
+        target: Target::Time(2.0),
+    },
+    Row {
+        number: "13",
+        work: "read a page of 100 by cursor with 1,000,000 keys in PostgreSQL, workspaces of 1,000",
+        ours: "scale-postgres-1000000/large-page",
+        reference: Reference {
+            label: "10,000 keys",
+            name: "scale-postgres-1000000/small-page",
+        },
+        second_reference: None,
+        target: Target::Time(2.0),
+    },
+    Row {
+        number: "13",
+        work: "create a key with 1,000,000 keys in PostgreSQL, 1 task",
+        ours: "scale-postgres-1000000/large-create-1",
+        reference: Reference {
+            label: "10,000 keys",
+            name: "scale-postgres-1000000/small-create-1",
+        },
+        second_reference: None,
+        target: Target::Time(2.0),
+    },
+    Row {
+        number: "13",
+        work: "create a key with 1,000,000 keys in PostgreSQL, 64 tasks",
+        ours: "scale-postgres-1000000/large-create-64",
+        reference: Reference {
+            label: "10,000 keys",
+            name: "scale-postgres-1000000/small-create-64",
+        },
+        second_reference: None,
+        target: Target::Time(2.0),
+    },
+    Row {
+        number: "15",
+        work: "first verification of a key, `hmac-sha256`, PostgreSQL, 64 tasks",
+        ours: "postgres-verification/keywright-64",
+        reference: Reference {
+            label: "sqlx, `fetch_one` by primary key, 64 tasks, the same pool",
+            name: "postgres-verification/sqlx-64",
+        },
+        second_reference: None,
+        target: Target::Rate(4.0),
+    },
+    Row {
+        number: "15",
+        work: "first verification of a key, `hmac-sha256`, PostgreSQL, 1 task",
+        ours: "postgres-verification/keywright-1",
+        reference: Reference {
+            label: "sqlx, `fetch_one` by primary key",
+            name: "postgres-verification/sqlx-1",
+        },
+        second_reference: None,
+        target: Target::Time(1.15),
+    },
+    Row {
+        number: "16",
+        work: "create a key with its event, `hmac-sha256`, PostgreSQL, 64 tasks",
+        ours: "postgres-create/keywright-64",
+        reference: Reference {
+            label: "sqlx, one `INSERT` per transaction, 64 tasks, the same pool",
+            name: "postgres-create/sqlx-64",
+        },
+        second_reference: None,
+        target: Target::Rate(5.0),
+    },
+    Row {
+        number: "16",
+        work: "create a key with its event, `hmac-sha256`, PostgreSQL, 1 task",
+        ours: "postgres-create/keywright-1",
+        reference: Reference {
+            label: "sqlx, one `INSERT` per transaction",
+            name: "postgres-create/sqlx-1",
+        },
+        second_reference: None,
+        target: Target::Time(1.2),
+    },
+    Row {
         number: "17",
         work: "create a key with an event, SQLite, 64 tasks",
         ours: "events-sqlite/create",
@@ -376,6 +478,28 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         number: "17",
+        work: "create a key with an event, PostgreSQL, 64 tasks",
+        ours: "events-postgres/create",
+        reference: Reference {
+            label: "without events",
+            name: "events-postgres/create-without",
+        },
+        second_reference: None,
+        target: Target::Rate(0.7),
+    },
+    Row {
+        number: "17",
+        work: "revoke a key with an event, PostgreSQL, 64 tasks",
+        ours: "events-postgres/revoke",
+        reference: Reference {
+            label: "without events",
+            name: "events-postgres/revoke-without",
+        },
+        second_reference: None,
+        target: Target::Rate(0.7),
+    },
+    Row {
+        number: "17",
         work: "`POST /v1/api-keys` with an event, durable on SQLite, 64 connections",
         ours: "create-over-http/keywright",
         reference: Reference {
@@ -384,6 +508,17 @@ pub(crate) const ROWS: &[Row] = &[
         },
         second_reference: None,
         target: Target::Rate(0.7),
+    },
+    Row {
+        number: "18",
+        work: "revoke a key while 8 other stores poll, PostgreSQL, 64 tasks",
+        ours: "feed/polling",
+        reference: Reference {
+            label: "no other store",
+            name: "feed/none",
+        },
+        second_reference: None,
+        target: Target::Rate(0.95),
     },
 ];
 
@@ -402,9 +537,9 @@ const PAGE_OF_FEW: Reference = Reference {
     name: "page/small",
 };
 
-/// Returns the rows without a reference, which are sizes.
-pub(crate) fn sizes(estimates: &Estimates) -> Result<[RowResult; 3], String> {
-    let size = |number, work, file, target| {
+/// Returns the rows without a reference: sizes, shares of a core, and percentiles of times.
+pub(crate) fn sizes(estimates: &Estimates) -> Result<Vec<RowResult>, String> {
+    let size = |number, work, file: &str, target| {
         Ok::<_, String>(RowResult {
             number,
             work,
@@ -414,7 +549,7 @@ pub(crate) fn sizes(estimates: &Estimates) -> Result<[RowResult; 3], String> {
             target,
         })
     };
-    Ok([
+    let mut sizes = vec![
         size(
             "13",
             "size of a key in a SQLite file of 10,000,000 keys, with an Argon2id hash",
@@ -433,7 +568,52 @@ pub(crate) fn sizes(estimates: &Estimates) -> Result<[RowResult; 3], String> {
             BYTES_PER_KEY_WITH_OPTIONAL_FIELDS,
             Target::Size,
         )?,
-    ])
+        size(
+            "13",
+            "size of a key in PostgreSQL, of 100,000, with an `hmac-sha256` hash and indexes",
+            POSTGRES_BYTES_PER_KEY,
+            Target::Bytes(500.0),
+        )?,
+        size(
+            "13",
+            "size of an event in PostgreSQL, of 100,000, with indexes",
+            POSTGRES_BYTES_PER_EVENT,
+            Target::Size,
+        )?,
+        size(
+            "18",
+            "an idle store that polls PostgreSQL: share of a core in the process",
+            IDLE_CLIENT,
+            Target::Share(0.01),
+        )?,
+        size(
+            "18",
+            "an idle store that polls PostgreSQL: share of a core in the server",
+            IDLE_SERVER,
+            Target::Share(0.01),
+        )?,
+    ];
+    for (store, work, most) in [
+        (
+            "sqlite",
+            "SQLite: 3 busy processes reject a revoked key, 99th percentile",
+            100e6,
+        ),
+        (
+            "redis",
+            "Redis: 3 busy processes reject a revoked key, 99th percentile",
+            20e6,
+        ),
+        (
+            "postgres",
+            "PostgreSQL: 3 busy processes reject a revoked key, 99th percentile",
+            250e6,
+        ),
+    ] {
+        let file = format!("{PROPAGATION}{store}");
+        sizes.push(size("20", work, &file, Target::Duration(most))?);
+    }
+    Ok(sizes)
 }
 
 impl Row {

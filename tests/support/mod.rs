@@ -2,6 +2,7 @@
 
 mod client;
 #[path = "../../crates/store-postgres/tests/postgres/cluster.rs"]
+#[expect(dead_code, reason = "the tests of the store use the rest")]
 mod cluster;
 mod command;
 mod nginx;
@@ -26,7 +27,7 @@ pub(crate) use self::{
         assert_fails, events, keys, keys_json, keywright, operator_key, run, run_with_input, verify,
     },
     nginx::Nginx,
-    postgres::Postgres,
+    postgres::{Postgres, TlsPostgres},
     redis::Redis,
     response::Response,
     server::{Server, connect, get, request},

@@ -201,7 +201,7 @@ pub(crate) fn run_lifecycle(server: &Server, first: &str, canaries: &mut Canarie
 }
 
 /// Sends requests with a token in wrong places.
-fn attack(server: &Server, first: &str, token: &str) {
+pub(crate) fn attack(server: &Server, first: &str, token: &str) {
     for request in attacks::requests(first, token) {
         let status = server.send(&request).status();
         let text = String::from_utf8_lossy(&request);
@@ -218,7 +218,7 @@ fn attack(server: &Server, first: &str, token: &str) {
 }
 
 /// Searches everything that a server has sent, logged and written.
-fn search_output(server: &Server, canaries: &Canaries, when: &str) {
+pub(crate) fn search_output(server: &Server, canaries: &Canaries, when: &str) {
     canaries.assert_absent("a response", server.responses());
     let log = server.log();
     assert!(
@@ -231,7 +231,7 @@ fn search_output(server: &Server, canaries: &Canaries, when: &str) {
 }
 
 /// Searches what `/proc` shows of the process to its own user and to others.
-fn search_proc(server: &Server, canaries: &Canaries) {
+pub(crate) fn search_proc(server: &Server, canaries: &Canaries) {
     canaries.assert_absent("the arguments", fs::read(server.proc("cmdline")).unwrap());
     // The environment contains the password that the test put there, and no other secret.
     let environment = fs::read(server.proc("environ")).unwrap();

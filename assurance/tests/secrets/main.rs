@@ -7,6 +7,7 @@
 //! * `lifecycle`: the program with all logging enabled, over SQLite and over Redis, through the
 //!   lifecycle of keys and through requests with a token in every wrong place. Then its responses,
 //!   logs, metrics and files are searched.
+//! * `postgres`: the same over PostgreSQL, whose log contains each statement with its parameters.
 //! * `memory`: the memory of the running program. The secrets in it are counted, and those that
 //!   must be gone are asserted to be. Run `cargo test --package keywright-assurance --test secrets
 //!   memory` with `-- --nocapture` to print the counts.
@@ -16,6 +17,7 @@ mod fixture;
 mod lifecycle;
 mod memory;
 mod parsers;
+mod postgres;
 mod printing;
 mod redis;
 mod response;

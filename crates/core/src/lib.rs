@@ -83,6 +83,7 @@
 //! | find keys that never expire or are unused | [`Issuer::report`] |
 //! | choose how secrets are hashed | [`Config::with_scheme`], [`Config::with_peppers`] |
 //! | keep keys in SQLite or Redis | the crate `keywright-store-sqlite` or `keywright-store-redis` |
+//! | keep keys in the PostgreSQL of my service | the crate `keywright-store-postgres` |
 //! | keep keys in another database | [`KeyStore`], and the feature `conformance` to test it |
 //! | move all keys to another store, while servers use this one | [`copy`] |
 //! | keep keys in memory, in tests | [`MemoryStore`] |

@@ -1,4 +1,5 @@
-//! `keywright`: an API-key server on SQLite, PostgreSQL or Redis, and the command line to manage its keys.
+//! `keywright`: an API-key server on SQLite, PostgreSQL or Redis, and the command line to manage
+//! its keys.
 #![allow(
     rustdoc::invalid_rust_codeblocks,
     reason = "help texts contain shell commands, which clap prints as they are"

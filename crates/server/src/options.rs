@@ -15,11 +15,11 @@ use crate::clean_value::{choice, clean, parsed};
 #[derive(Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct LibraryOptions {
-    /// Store: sqlite:PATH, postgres://USER@HOST/DATABASE, redis://HOST:PORT or memory:
+    /// Store: sqlite:PATH, postgres://HOST/DATABASE, redis://HOST:PORT or memory:
     ///
-    /// sqlite:PATH?sharing=strict and sqlite:PATH?sharing=exclusive are described in
-    /// the README. A password belongs in this variable or in PGPASSWORD: other users
-    /// of the host can read the arguments of a process.
+    /// sqlite:PATH?sharing=strict reads the file for each verification, and with
+    /// sqlite:PATH?sharing=exclusive no other process may open it. Put a password into
+    /// the variable: other users of the host can read the arguments of a process.
     #[arg(
         long,
         verbatim_doc_comment,

@@ -52,7 +52,8 @@ impl<'a> StoreUrl<'a> {
             Some(("memory", "")) => Ok(Self::Memory),
             // Do not repeat the URL: it may contain a password.
             _ => bail!(
-                "unknown store URL: use sqlite:PATH, postgres://USER@HOST/DATABASE, redis://HOST:PORT or memory:"
+                "unknown store URL: use sqlite:PATH, postgres://HOST/DATABASE, redis://HOST:PORT \
+                 or memory:"
             ),
         }
     }

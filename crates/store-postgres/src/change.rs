@@ -3,14 +3,21 @@
 //! The rules run here, on the rows that a transaction has locked, and not in SQL: they are written
 //! once, in `keywright_core`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::Arc,
+};
 
 use keywright_core::{
     Event, KeyId, Revocation, Timestamp, VersionedKey, Workspace,
-    store::{Credential, Record, Rotation, Settings, StoreErrorKind},
+    store::{Credential, Record, Rotation, Settings, StoreErrorKind, Tenant},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    transaction::Recorded,
+};
 
 /// A change of records that are known before it starts. A cascade is not one.
 #[derive(Clone, Debug)]
@@ -51,6 +58,17 @@ pub(crate) enum Changed {
 }
 
 impl Change {
+    /// The tenant on whose behalf the change is made. A verifier has none.
+    pub(crate) fn tenant(&self) -> Tenant {
+        match self {
+            Self::Insert { record, .. } => Some(record.key.workspace.clone()),
+            Self::Update { workspace, .. }
+            | Self::Revoke { workspace, .. }
+            | Self::Rotate { workspace, .. } => Some(workspace.clone()),
+            Self::Rehash { .. } => None,
+        }
+    }
+
     /// The records that the change replaces, and those of new keys, which must not exist yet.
     pub(crate) fn changed_ids(&self) -> impl Iterator<Item = KeyId> {
         let (first, second) = match self {
@@ -76,6 +94,11 @@ impl Change {
         }
     }
 
+    /// Whether the change depends on no stored record, except that its id must not be in use.
+    pub(crate) const fn is_independent(&self) -> bool {
+        matches!(self, Self::Insert { record, .. } if record.key.parent.is_none())
+    }
+
     /// The key that must admit the new one.
     pub(crate) fn admitting_id(&self) -> Option<KeyId> {
         match self {
@@ -89,8 +112,11 @@ impl Change {
 /// The rows that a transaction has locked, and what it is going to write.
 #[derive(Default)]
 pub(crate) struct Locked {
-    /// The locked records, as the transaction leaves them. `Err` is a record that cannot be read.
+    /// The records, as the transaction leaves them. `Err` is a record that cannot be read.
     records: BTreeMap<KeyId, Result<Record>>,
+    /// The records that another transaction has locked. They may be outdated, except for their
+    /// workspaces, which never change.
+    busy: BTreeSet<KeyId>,
     pub(crate) inserted: BTreeSet<KeyId>,
     pub(crate) changed: BTreeSet<KeyId>,
     pub(crate) events: Vec<Event>,
@@ -101,6 +127,32 @@ impl Locked {
         self.records.insert(id, record);
     }
 
+    /// Returns a locked record.
+    pub(crate) fn get(&self, id: &KeyId) -> Option<&Result<Record>> {
+        self.records.get(id)
+    }
+
+    pub(crate) fn contains(&self, id: &KeyId) -> bool {
+        self.records.contains_key(id)
+    }
+
+    /// Returns the successor of a record.
+    pub(crate) fn successor(&self, id: &KeyId) -> Option<KeyId> {
+        self.records.get(id)?.as_ref().ok()?.key.successor
+    }
+
+    /// Removes the records that another transaction has locked, and returns their ids.
+    pub(crate) fn take_busy(&mut self) -> BTreeSet<KeyId> {
+        let busy = mem::take(&mut self.busy);
+        self.records.retain(|id, _| !busy.contains(id));
+        busy
+    }
+
+    pub(crate) fn add_busy(&mut self, id: KeyId, record: Result<Record>) {
+        self.add(id, record);
+        self.busy.insert(id);
+    }
+
     /// Returns the records that the transaction inserts or changes.
     pub(crate) fn written<'l>(
         &'l self,
@@ -108,6 +160,13 @@ impl Locked {
     ) -> impl Iterator<Item = &'l Record> {
         let records = ids.iter().filter_map(|id| self.records.get(id));
         records.filter_map(|record| record.as_ref().ok())
+    }
+
+    /// Makes changes one after another.
+    pub(crate) fn apply_all(&mut self, changes: &[Arc<Recorded>]) -> Vec<Result<Changed>> {
+        let apply =
+            |recorded: &Arc<Recorded>| self.apply(&recorded.change, recorded.event.as_ref());
+        changes.iter().map(apply).collect()
     }
 
     /// Makes a change, and appends its event. A change that fails leaves everything as it is.
@@ -232,6 +291,11 @@ impl Locked {
     /// admits nothing.
     fn check_admits(&self, id: &KeyId, child: &Record, now: Timestamp) -> Result<()> {
         match self.records.get(id) {
+            Some(Ok(record))
+                if self.busy.contains(id) && record.key.workspace == child.key.workspace =>
+            {
+                Err(Error::Locked)
+            }
             Some(Ok(record)) if record.key.admits(&child.key, now) => Ok(()),
             Some(Err(error)) => Err(error.clone()),
             _ => Err(StoreErrorKind::Conflict.into()),
@@ -241,6 +305,9 @@ impl Locked {
     fn in_workspace(&mut self, workspace: Option<&Workspace>, id: &KeyId) -> Result<&mut Record> {
         match self.records.get_mut(id) {
             Some(Ok(record)) if workspace.is_none_or(|own| record.key.workspace == *own) => {
+                if self.busy.contains(id) {
+                    return Err(Error::Locked);
+                }
                 Ok(record)
             }
             Some(Err(error)) => Err(error.clone()),

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use sqlx::postgres::PgConnectOptions;
+
 use crate::{open_error::OpenError, schema_name::SchemaName};
+
+/// The largest bound that [`with_staleness_bound`](PostgresConfig::with_staleness_bound) accepts.
+pub(crate) const MAX_STALENESS_BOUND: Duration = Duration::from_secs(60);
 
 /// Configuration of the store.
 ///
@@ -11,12 +16,14 @@ use crate::{open_error::OpenError, schema_name::SchemaName};
 /// | [`with_schema`](Self::with_schema) | `keywright` |
 /// | [`with_staleness_bound`](Self::with_staleness_bound) | 500 ms |
 /// | [`with_strict`](Self::with_strict) | off |
+/// | [`with_feed_options`](Self::with_feed_options) | those of the pool |
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct PostgresConfig {
     pub(crate) schema: SchemaName,
     pub(crate) staleness_bound: Duration,
     pub(crate) strict: bool,
+    pub(crate) feed_options: Option<PgConnectOptions>,
 }
 
 impl PostgresConfig {
@@ -29,6 +36,7 @@ impl PostgresConfig {
             schema: SchemaName::default(),
             staleness_bound: Duration::from_millis(500),
             strict: false,
+            feed_options: None,
         }
     }
 
@@ -44,10 +52,17 @@ impl PostgresConfig {
         Ok(self)
     }
 
-    /// Sets how long a verifier may accept a key after another process has revoked it, at least 200
-    /// ms. The store polls for changes five times in this time.
+    /// Sets how long a verifier may accept a key after another process has revoked it: 200 ms to one
+    /// minute. The store polls for changes five times in this time.
     pub fn with_staleness_bound(mut self, bound: Duration) -> Self {
-        self.staleness_bound = bound.max(Self::MIN_STALENESS_BOUND);
+        self.staleness_bound = bound.clamp(Self::MIN_STALENESS_BOUND, MAX_STALENESS_BOUND);
+        self
+    }
+
+    /// Sets the connection for the feed of changes, which the store makes in addition to those of the
+    /// pool. For example, it can bypass a pooler. It must lead to the same database.
+    pub fn with_feed_options(mut self, options: PgConnectOptions) -> Self {
+        self.feed_options = Some(options);
         self
     }
 

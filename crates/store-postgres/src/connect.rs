@@ -6,7 +6,7 @@ use sqlx::{
     Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 
 use crate::open_error::OpenError;
 
@@ -34,7 +34,19 @@ const PARAMETERS: [&str; 12] = [
 ];
 
 /// Connects to a server, and returns a pool of up to 10 connections.
-pub(crate) async fn connect(url: &str) -> Result<PgPool, OpenError> {
+///
+/// The URL is `postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE`, with the parameters `sslmode`,
+/// `sslrootcert`, `sslcert`, `sslkey`, `application_name` and `options` of libpq. The driver reads
+/// missing parts from the variables of libpq, such as `PGPASSWORD`, and a password from `.pgpass`.
+///
+/// # Errors
+///
+/// [`OpenError::Url`], [`OpenError::Parameter`], [`OpenError::NoRuntime`], and
+/// [`OpenError::Connect`]. The latter also if the server does not respond within 10 seconds.
+pub async fn connect(url: &str) -> Result<PgPool, OpenError> {
+    if Handle::try_current().is_err() {
+        return Err(OpenError::NoRuntime);
+    }
     let options = parse(url)?;
     // The pool would try again and again for 30 s before it returned the error.
     let connected = timeout(DEADLINE, async {

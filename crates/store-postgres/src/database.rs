@@ -1,26 +1,39 @@
 //! Transactions on the pool, with a deadline and retries.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
 
-use sqlx::{Connection as _, PgConnection, PgPool};
-use tokio::time::{sleep, timeout};
+use async_trait::async_trait;
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, pool::PoolConnection};
+use tokio::{
+    runtime::Handle,
+    time::{sleep, timeout},
+};
 
 use crate::{
     error::{Error, Result},
     statements::Statements,
 };
 
-/// How long to wait for a connection of the pool, and then for a transaction.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// How long to wait for a connection of the pool, then for a transaction, and for records that
+/// another transaction locks.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The maximum number of attempts at a transaction that conflicts with others.
-const ATTEMPTS: u32 = 6;
+pub(crate) const ATTEMPTS: u32 = 6;
 
 /// The pool, and the statements of the store.
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
     pub(crate) pool: PgPool,
     pub(crate) statements: Arc<Statements>,
+    /// Whether a commit waited for a standby when the server was last asked.
+    pub(crate) has_standby: Arc<AtomicBool>,
+    /// The runtime of the pool.
+    pub(crate) runtime: Handle,
 }
 
 /// How a transaction uses the tables.
@@ -35,47 +48,94 @@ pub(crate) enum Access {
     Stage,
 }
 
-/// An operation inside a transaction, with its input.
-pub(crate) type Operation<I, T> =
-    for<'c> fn(
-        &'c mut PgConnection,
-        &'c Statements,
-        &'c I,
-    ) -> Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+/// Work in one or more transactions.
+#[async_trait]
+pub(crate) trait Operation: Send + 'static {
+    /// The result of the last step.
+    type Output: Send + 'static;
+
+    /// How each step uses the tables.
+    fn access(&self) -> Access;
+
+    /// Does the next step in a transaction. Returns `None` if there are more steps. A step that
+    /// fails leaves the operation as it was, because it may be repeated.
+    async fn step(
+        &mut self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+    ) -> Result<Option<Self::Output>>;
+}
+
+/// An operation of one transaction, as a function of its input.
+pub(crate) struct Single<I, T> {
+    pub(crate) access: Access,
+    pub(crate) input: I,
+    pub(crate) run: Run<I, T>,
+}
+
+/// A function that runs inside a transaction.
+pub(crate) type Run<I, T> = for<'c> fn(
+    &'c mut PgConnection,
+    &'c Statements,
+    &'c I,
+) -> Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+
+#[async_trait]
+impl<I: Send + Sync + 'static, T: Send + 'static> Operation for Single<I, T> {
+    type Output = T;
+
+    fn access(&self) -> Access {
+        self.access
+    }
+
+    async fn step(
+        &mut self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+    ) -> Result<Option<T>> {
+        (self.run)(connection, statements, &self.input)
+            .await
+            .map(Some)
+    }
+}
 
 impl Database {
-    /// Runs an operation in a transaction, and repeats it if it conflicts with another transaction.
+    /// Waits for a connection of the pool.
+    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
+        let acquired = timeout(DEADLINE, self.pool.acquire()).await;
+        Ok(acquired.map_err(|_| Error::Timeout)??)
+    }
+
+    /// Runs a step of an operation in a transaction, and repeats it if it conflicts with another
+    /// transaction.
     ///
     /// If the deadline passes, the connection is closed, and the transaction may or may not be
     /// committed. The server is not asked to cancel it: it would commit without the synchronous
     /// standby that it waits for.
-    pub(crate) async fn run<I, T>(
+    pub(crate) async fn step<O: Operation>(
         &self,
-        access: Access,
-        input: &I,
-        operation: Operation<I, T>,
-    ) -> Result<T> {
+        mut connection: PoolConnection<Postgres>,
+        operation: &mut O,
+    ) -> Result<Option<O::Output>> {
         let mut attempt = 1;
         loop {
-            match self.attempt(access, input, operation).await {
+            match self.attempt(connection, operation).await {
                 Err(error) if error.is_conflict() && attempt < ATTEMPTS => {
-                    sleep(pause(attempt)).await;
+                    pause_before_attempt(attempt).await;
                     attempt += 1;
+                    connection = self.acquire().await?;
                 }
                 done => return done,
             }
         }
     }
 
-    async fn attempt<I, T>(
+    async fn attempt<O: Operation>(
         &self,
-        access: Access,
-        input: &I,
-        operation: Operation<I, T>,
-    ) -> Result<T> {
-        let acquired = timeout(DEADLINE, self.pool.acquire()).await;
-        let mut connection = acquired.map_err(|_| Error::Timeout)??;
-        let begin = match access {
+        mut connection: PoolConnection<Postgres>,
+        operation: &mut O,
+    ) -> Result<Option<O::Output>> {
+        let begin = match operation.access() {
             Access::Read => &self.statements.begin_read,
             Access::Write => &self.statements.begin_write,
             Access::Stage => &self.statements.begin_stage,
@@ -83,7 +143,7 @@ impl Database {
         let mut ended = false;
         let work = async {
             let mut transaction = connection.begin_with(begin.clone()).await?;
-            match operation(&mut transaction, &self.statements, input).await {
+            match operation.step(&mut transaction, &self.statements).await {
                 Ok(value) => {
                     transaction.commit().await?;
                     ended = true;
@@ -103,13 +163,52 @@ impl Database {
         }
         result.unwrap_or(Err(Error::Timeout))
     }
+
+    /// Starts to wait for records that another transaction locks.
+    pub(crate) fn patience(&self, limit: Duration) -> Patience {
+        Patience {
+            runtime: self.runtime.clone(),
+            ends_at: Instant::now() + limit,
+            longest: Duration::from_millis(5),
+        }
+    }
 }
 
-/// Returns how long to wait before the next attempt: up to 4 ms after the first, and up to 64 ms
-/// after the fifth. The part of it differs between tasks, so that they do not conflict again.
-fn pause(attempt: u32) -> Duration {
+/// The pauses of a caller that waits until another transaction, for example one of the host, has
+/// released a record. Meanwhile it uses no connection and delays no other caller.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    runtime: Handle,
+    ends_at: Instant,
+    /// The upper limit of the next pause.
+    longest: Duration,
+}
+
+impl Patience {
+    const LONGEST: Duration = Duration::from_millis(100);
+
+    /// Pauses, and returns whether to try again. Any executor may poll the future.
+    pub(crate) async fn pause(&mut self) -> bool {
+        if Instant::now() >= self.ends_at {
+            return false;
+        }
+        let pause = random_part(self.longest);
+        self.longest = (self.longest * 2).min(Self::LONGEST);
+        // A timer belongs to the runtime, which may not be that of the caller.
+        let paused = self.runtime.spawn(async move { sleep(pause).await });
+        paused.await.is_ok()
+    }
+}
+
+/// Waits for up to 4 ms after the first attempt, and up to 64 ms after the fifth.
+pub(crate) async fn pause_before_attempt(attempt: u32) {
+    sleep(random_part(Duration::from_millis(2_u64 << attempt.min(5)))).await;
+}
+
+/// Returns a random part of a duration, so that tasks that have met do not meet again.
+fn random_part(longest: Duration) -> Duration {
     use std::hash::{BuildHasher as _, RandomState};
 
-    let micros = 2_000_u64 << attempt.min(5);
-    Duration::from_micros(RandomState::new().hash_one(attempt) % micros)
+    let random = RandomState::new().hash_one(()) as u32;
+    longest.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }

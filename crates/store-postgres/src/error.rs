@@ -1,6 +1,6 @@
 //! The errors of operations, and their conversion to [`StoreError`].
 
-use std::{error, sync::Arc};
+use std::{error, fmt, sync::Arc};
 
 use keywright_core::store::{Reactivation, StoreError, StoreErrorKind};
 
@@ -9,11 +9,12 @@ const BACKEND: &str = "postgres";
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The error of a failed operation. Clones share the driver's error, because the callers of a batch
-/// share a failure.
-#[derive(Clone, Debug, thiserror::Error)]
+/// share a failure. No error has the driver's error as its source, because that prints the details
+/// that the server adds, such as a row with its hash.
+#[derive(Clone, thiserror::Error)]
 pub(crate) enum Error {
     /// The driver or the server failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Sql(Arc<sqlx::Error>),
     /// The contract rejects the operation.
     #[error("{0}")]
@@ -30,6 +31,12 @@ pub(crate) enum Error {
     /// The server did not respond in time.
     #[error("PostgreSQL did not respond in time")]
     Timeout,
+    /// Another transaction has locked a record.
+    #[error("another transaction has locked the record")]
+    Locked,
+    /// The connection of the host is not inside a suitable transaction.
+    #[error("the connection must be in a transaction with the isolation level READ COMMITTED")]
+    HostTransaction,
     /// The runtime of the host has ended, or the store was dropped.
     #[error("the async runtime has stopped or the store was dropped")]
     Stopped,
@@ -38,7 +45,13 @@ pub(crate) enum Error {
     ReadOnly,
     /// Another program has migrated the tables.
     #[error("another program has migrated the tables to a version that this one does not support")]
-    OtherSchema(#[source] Arc<sqlx::Error>),
+    OtherSchema(Option<Arc<sqlx::Error>>),
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {
@@ -61,6 +74,15 @@ impl Error {
         }
     }
 
+    /// Whether one of several changes may have made their transaction fail.
+    pub(crate) fn may_be_of_one_change(&self) -> bool {
+        match self {
+            Self::Locked | Self::Corrupt(_) => true,
+            Self::Sql(error) => error.as_database_error().is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether the transaction failed because of another one, so that it can be repeated.
     pub(crate) fn is_conflict(&self) -> bool {
         // Serialization failure, deadlock, and a row that another transaction has just inserted.
@@ -80,8 +102,10 @@ impl From<sqlx::Error> for Error {
         let code = error.as_database_error().and_then(|error| error.code());
         match code.as_deref() {
             // Only the check of the version divides by zero, or computes a square root.
-            Some("22012") => Self::OtherSchema(Arc::new(error)),
+            Some("22012") => Self::OtherSchema(Some(Arc::new(error))),
             Some("2201F") => Self::Rejected(StoreErrorKind::Moved),
+            // A lock was not available within `lock_timeout`.
+            Some("55P03") => Self::Locked,
             _ => Self::Sql(Arc::new(error)),
         }
     }

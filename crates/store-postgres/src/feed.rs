@@ -17,7 +17,9 @@ use std::{
 };
 
 use keywright_core::{KeyId, store::Lease};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _, postgres::PgConnectOptions,
+};
 use tokio::{
     sync::Notify,
     task::AbortHandle,
@@ -25,7 +27,9 @@ use tokio::{
 };
 
 use crate::{
+    config::{MAX_STALENESS_BOUND, PostgresConfig},
     error::{Error, Result},
+    heartbeat::BEGIN_HEARTBEAT,
     schema::{VERSION, in_schema},
     schema_name::SchemaName,
     snapshot::Snapshot,
@@ -41,16 +45,18 @@ const HEARTBEATS_IN_BOUND: u32 = 3;
 const MAX_CHANGES: usize = 1000;
 
 /// After this time without an operation, the feed stops polling, so that a database without work
-/// can be suspended. Last uses are written at least once a minute while keys are used, so this is
-/// longer.
+/// can be suspended. The store sees no verification of a cached key, but last uses are written at
+/// least once a minute while keys are used, so this is longer. The next operation wakes the feed.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// The time between two deletions of old rows.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
-
-/// The age at which rows are deleted. A poll that comes later than half of it makes all copies
-/// stale.
+/// How long rows are kept after their transactions have ended, at least. That is ten times the
+/// largest bound. A poll that comes later than half of it makes all copies stale.
 const KEPT: Duration = Duration::from_secs(600);
+
+const _: () = assert!(KEPT.as_secs() >= 10 * MAX_STALENESS_BOUND.as_secs());
+
+/// The maximum number of rows that are deleted between two polls.
+const MAX_PRUNED: u64 = 1000;
 
 /// When the store was last used.
 #[derive(Debug)]
@@ -95,17 +101,13 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// Starts the feed on the current runtime.
-    pub(crate) fn start(
-        options: PgConnectOptions,
-        schema: &SchemaName,
-        bound: Duration,
-        lease: &Arc<Lease>,
-    ) -> Self {
+    pub(crate) fn start(pool: &PgPool, config: &PostgresConfig, lease: &Arc<Lease>) -> Self {
         let activity = Arc::new(Activity::new(lease.now()));
         let poller = Poller {
-            options,
-            schema: schema.clone(),
-            bound,
+            pool: pool.clone(),
+            options: config.feed_options.clone(),
+            schema: config.schema.clone(),
+            bound: config.staleness_bound,
             lease: Arc::clone(lease),
             activity: Arc::clone(&activity),
         };
@@ -134,18 +136,22 @@ impl Drop for Feed {
 }
 
 struct Poller {
-    options: PgConnectOptions,
+    pool: PgPool,
+    /// Those of the pool if `None`. The host may replace them there, for example the password.
+    options: Option<PgConnectOptions>,
     schema: SchemaName,
     bound: Duration,
     lease: Arc<Lease>,
     activity: Arc<Activity>,
 }
 
-/// The last poll of a connection.
+/// The state of the server at a poll.
+#[derive(Clone, Debug)]
 struct Seen {
     snapshot: Snapshot,
-    /// When the server was started. Another server, behind the same pooler, has another time.
-    started_at: String,
+    /// The server: the identifier of its database system, its timeline, which a promotion changes,
+    /// and the time of its start. A pooler or a proxy may lead to another one.
+    server: String,
     /// The time of the server, in seconds.
     server_time: f64,
 }
@@ -160,10 +166,21 @@ struct Reply {
 }
 
 impl Poller {
+    /// Polls until the host closes the pool.
     async fn run(self) {
+        let mut closed = self.pool.close_event();
+        // The error is that the pool was closed.
+        let _ = closed.do_until(self.poll_forever()).await;
+    }
+
+    async fn poll_forever(&self) {
         let retry = self.bound / POLLS_IN_BOUND;
         loop {
-            match timeout(self.bound, PgConnection::connect_with(&self.options)).await {
+            let options = self
+                .options
+                .clone()
+                .unwrap_or_else(|| (*self.pool.connect_options()).clone());
+            match timeout(self.bound, PgConnection::connect_with(&options)).await {
                 Ok(Ok(connection)) => {
                     let error = self.poll_repeatedly(connection).await;
                     tracing::debug!(%error, "the feed of changes lost its connection");
@@ -180,7 +197,8 @@ impl Poller {
     async fn poll_repeatedly(&self, mut connection: PgConnection) -> Error {
         let mut seen = None;
         let mut heartbeat_at = None;
-        let mut pruned_at = self.lease.now();
+        let mut horizon = Horizon::default();
+        let mut deletable = None;
         loop {
             if self.activity.is_idle(self.lease.now()) {
                 self.activity.resumed.notified().await;
@@ -192,10 +210,11 @@ impl Poller {
                 Ok(Err(error)) => return error,
                 Ok(Ok(())) => {}
             }
-            if self.lease.now().saturating_duration_since(pruned_at) > PRUNE_INTERVAL {
-                pruned_at = self.lease.now();
-                if let Err(error) = self.prune(&mut connection).await {
-                    return error;
+            let advanced = seen.as_ref().and_then(|seen| horizon.advance(seen));
+            if let Some(end) = advanced.or(deletable) {
+                match self.prune(&mut connection, end).await {
+                    Ok(deleted) => deletable = (deleted == MAX_PRUNED).then_some(end),
+                    Err(error) => return error,
                 }
             }
             sleep(self.bound / POLLS_IN_BOUND).await;
@@ -214,13 +233,13 @@ impl Poller {
     ) -> Result<()> {
         let mut sent_at = self.lease.now();
         let reply = self.read(connection, seen.as_ref()).await?;
-        match (&*seen, &reply.changed) {
-            (Some(before), Some(changed)) if before.continues_in(&reply.seen) => {
+        match reply.changed_since(seen.as_ref()) {
+            Some(changed) => {
                 for id in changed {
                     self.lease.changed(id);
                 }
             }
-            _ => self.lease.changed_all(),
+            None => self.lease.changed_all(),
         }
         *seen = Some(reply.seen);
         if reply.synchronous {
@@ -231,7 +250,10 @@ impl Poller {
             });
             if is_due {
                 let began = self.lease.now();
-                sqlx::raw_sql(HEARTBEAT).execute(&mut *connection).await?;
+                let heartbeat = format!("{BEGIN_HEARTBEAT}; COMMIT");
+                sqlx::raw_sql(AssertSqlSafe(heartbeat))
+                    .execute(&mut *connection)
+                    .await?;
                 *heartbeat_at = Some(began);
             }
             sent_at = heartbeat_at.map_or(sent_at, |last| last.min(sent_at));
@@ -241,10 +263,19 @@ impl Poller {
     }
 
     async fn read(&self, connection: &mut PgConnection, seen: Option<&Seen>) -> Result<Reply> {
-        let unseen = seen.map_or("false".into(), |seen| seen.snapshot.unseen_condition());
-        let sql = in_schema(&self.schema, POLL)
+        let parts: Vec<String> = seen
+            .map(|seen| seen.snapshot.unseen_conditions())
+            .into_iter()
+            .flatten()
+            .map(|condition| UNSEEN.replace("{condition}", &condition))
+            .collect();
+        let unseen = if parts.is_empty() {
+            "SELECT NULL AS id".into()
+        } else {
+            parts.join(" UNION ALL ")
+        };
+        let sql = in_schema(&self.schema, &POLL.replace("{unseen}", &unseen))
             .replace("{version}", &VERSION.to_string())
-            .replace("{unseen}", &unseen)
             .replace("{limit}", &(MAX_CHANGES + 1).to_string());
         let row = sqlx::raw_sql(AssertSqlSafe(sql))
             .fetch_one(connection)
@@ -264,7 +295,7 @@ impl Poller {
         Ok(Reply {
             seen: Seen {
                 snapshot,
-                started_at: row.try_get("started_at")?,
+                server: row.try_get("server")?,
                 server_time: row.try_get("server_time")?,
             },
             // A malformed id may belong to any record.
@@ -273,40 +304,87 @@ impl Poller {
         })
     }
 
-    async fn prune(&self, connection: &mut PgConnection) -> Result<()> {
-        let sql = in_schema(&self.schema, PRUNE).replace("{seconds}", &KEPT.as_secs().to_string());
+    /// Deletes rows of transactions before this number, and returns how many.
+    async fn prune(&self, connection: &mut PgConnection, end: u64) -> Result<u64> {
+        let sql = in_schema(&self.schema, PRUNE)
+            .replace("{end}", &end.to_string())
+            .replace("{limit}", &MAX_PRUNED.to_string());
         let pruned = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection);
-        timeout(self.bound, pruned)
-            .await
-            .map_err(|_| Error::Timeout)??;
-        Ok(())
+        let pruned = timeout(self.bound, pruned).await;
+        Ok(pruned.map_err(|_| Error::Timeout)??.rows_affected())
     }
 }
 
 impl Seen {
-    /// Whether `next` is a later poll of the same server, and no row can have been deleted in
-    /// between.
+    /// Whether `next` is a later poll of the same server, and no row that only `next` could see can
+    /// have been deleted in between.
     fn continues_in(&self, next: &Self) -> bool {
+        self.elapsed_until(next)
+            .is_some_and(|elapsed| elapsed < KEPT.as_secs_f64() / 2.0)
+    }
+
+    /// Returns the seconds until `next` on the clock of the server, or `None` unless `next` is a
+    /// later poll of the same server.
+    fn elapsed_until(&self, next: &Self) -> Option<f64> {
         let elapsed = next.server_time - self.server_time;
-        self.started_at == next.started_at
-            && self.snapshot.end <= next.snapshot.end
-            && (0.0..KEPT.as_secs_f64() / 2.0).contains(&elapsed)
+        let is_later =
+            self.server == next.server && self.snapshot.end <= next.snapshot.end && elapsed >= 0.0;
+        is_later.then_some(elapsed)
     }
 }
 
+impl Reply {
+    /// Returns the records that others have changed since the poll `before`, or `None` if these may
+    /// be any records.
+    fn changed_since(&self, before: Option<&Seen>) -> Option<&[KeyId]> {
+        let changed = self.changed.as_deref()?;
+        before?.continues_in(&self.seen).then_some(changed)
+    }
+}
+
+/// The poll after which rows are kept.
+///
+/// The age of a row is no reason to delete it: a transaction of the host may end long after it has
+/// written the row. A row is deleted ten minutes after a poll has seen that its transaction had
+/// ended.
+#[derive(Default)]
+struct Horizon(Option<Seen>);
+
+impl Horizon {
+    /// Returns the number before which the rows of all transactions may be deleted, every ten
+    /// minutes.
+    fn advance(&mut self, seen: &Seen) -> Option<u64> {
+        let elapsed = self.0.as_ref().and_then(|old| old.elapsed_until(seen));
+        if elapsed.is_some_and(|elapsed| elapsed < KEPT.as_secs_f64()) {
+            return None;
+        }
+        let old = self.0.replace(seen.clone())?;
+        elapsed.map(|_| old.snapshot.begin)
+    }
+}
+
+/// Reads the feed. The error of a different version of the tables is a division by zero. The version
+/// of a sealed store is negative.
 const POLL: &str = "SELECT pg_current_snapshot()::text AS snapshot, \
-     (SELECT 1 / (value = '{version}')::int FROM {schema}.settings WHERE name = 'version') \
-     AS version, \
+     1 / (SELECT count(*) FROM {schema}.settings \
+     WHERE name = 'version' AND value IN ('{version}', '-{version}')) AS version, \
      pg_is_in_recovery() AS recovery, \
-     pg_postmaster_start_time()::text AS started_at, \
+     concat_ws(' ', (SELECT system_identifier FROM pg_control_system()), \
+     CASE WHEN NOT pg_is_in_recovery() \
+     THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END, \
+     extract(epoch FROM pg_postmaster_start_time())) AS server, \
      extract(epoch FROM clock_timestamp())::float8 AS server_time, \
      current_setting('synchronous_standby_names') <> '' AS synchronous, \
-     (SELECT string_agg(id, ',') FROM (SELECT id FROM {schema}.changes \
-     WHERE {unseen} LIMIT {limit}) AS unseen) AS changed";
+     (SELECT string_agg(id, ',') FROM ({unseen}) AS unseen) AS changed";
 
-/// Writes to the log of the server and to nothing else, and waits for the standbys.
-const HEARTBEAT: &str = "BEGIN; SET LOCAL synchronous_commit = on; \
-     SELECT pg_logical_emit_message(true, 'keywright', ''); COMMIT";
+/// The order makes the planner read the index, even if the statistics are old or missing.
+const UNSEEN: &str =
+    "(SELECT id FROM {schema}.changes WHERE {condition} ORDER BY xid LIMIT {limit})";
 
-const PRUNE: &str = "DELETE FROM {schema}.changes \
-     WHERE changed_at < clock_timestamp() - interval '{seconds} seconds'";
+/// Other feeds may delete the same rows.
+const PRUNE: &str = "BEGIN READ WRITE; DELETE FROM {schema}.changes WHERE ctid = ANY (ARRAY( \
+     SELECT ctid FROM {schema}.changes WHERE xid < '{end}' ORDER BY xid LIMIT {limit} \
+     FOR UPDATE SKIP LOCKED)); COMMIT";
+
+#[cfg(test)]
+mod tests;

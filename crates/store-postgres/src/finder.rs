@@ -1,74 +1,170 @@
 //! Finds records, many in one statement.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
 
 use keywright_core::{KeyId, store::Record};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tokio::time::timeout;
 
 use crate::{
     database::Database,
     error::{Error, Result},
-    queue::{Batches, Queue},
+    heartbeat::BEGIN_HEARTBEAT,
+    held::{Held, LINGER},
+    queue::{Capacity, Job, Jobs, Queue},
     record::{self, id_text},
 };
 
 /// The number of workers. Each takes a connection of the pool while it works.
 const WORKERS: usize = 2;
 
-/// How long a statement may take, and the wait for a connection before it.
+/// The maximum number of finds in a statement.
+const BATCH: usize = 128;
+
+/// A find has no tenant: the verifier does not know it yet.
+const CAPACITY: Capacity = Capacity {
+    all: 1024,
+    tenant: 1024,
+};
+
+/// How long a statement may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Finds records. Concurrent finds share a statement.
+type Find = Job<KeyId, Option<Record>>;
+
+/// Finds records. Concurrent finds share a statement, so under load a find costs little more than
+/// its share of one. A verification waits for a find, so finds have their own workers, and never
+/// wait for lists or changes.
 #[derive(Debug)]
-pub(crate) struct Finder(Queue<KeyId, Option<Record>>);
+pub(crate) struct Finder(Queue<Find>);
 
 impl Finder {
     /// Starts the workers on the current runtime. They end when this is dropped.
     pub(crate) fn start(database: &Database) -> Self {
-        let (queue, batches) = Queue::new();
+        let (queue, jobs) = Queue::new(CAPACITY);
         for _ in 0..WORKERS {
-            tokio::spawn(work(database.clone(), batches.clone()));
+            tokio::spawn(work(database.clone(), jobs.clone()));
         }
         Self(queue)
     }
 
     /// Returns the record with this id, even if its key is revoked.
     pub(crate) async fn find(&self, id: KeyId) -> Result<Option<Record>> {
-        self.0.run(id).await
+        self.0.run(None, id).await
     }
 }
 
-async fn work(database: Database, batches: Batches<KeyId, Option<Record>>) {
-    while let Some((ids, callers)) = batches.next().await {
-        let found = find(&database, &ids).await;
-        for (id, caller) in ids.iter().zip(callers) {
-            caller.finish(match &found {
-                Ok(records) => records.get(id).cloned().transpose(),
-                Err(error) => Err(error.clone()),
-            });
+async fn work(database: Database, jobs: Jobs<Find>) {
+    while jobs.wait().await {
+        // A panic ends the finds of a batch, not the worker. Their callers get `Stopped`.
+        let _ = tokio::spawn(work_once(database.clone(), jobs.clone())).await;
+    }
+}
+
+/// Finds the records of the jobs that wait, and of those that follow soon, with one connection.
+async fn work_once(database: Database, jobs: Jobs<Find>) {
+    let mut held = match Held::acquire(&database).await {
+        Ok(held) => held,
+        Err(error) => {
+            // The others would each wait just as long for the same failure.
+            for (_, find) in jobs.take(usize::MAX) {
+                find.caller.finish(Err(error.clone()));
+            }
+            return;
+        }
+    };
+    loop {
+        let finds: Vec<Find> = jobs
+            .gather(BATCH)
+            .await
+            .into_iter()
+            .map(|it| it.1)
+            .collect();
+        if !finds.is_empty() {
+            let ids: Vec<KeyId> = finds.iter().map(|find| find.work).collect();
+            let found = find(&mut held, &database, &ids).await;
+            for Job { work: id, caller } in finds {
+                caller.finish(match &found {
+                    Ok(records) => records.get(&id).cloned().transpose(),
+                    Err(error) => Err(error.clone()),
+                });
+            }
+        }
+        if !held.may_continue() || !jobs.wait_within(LINGER).await {
+            return;
         }
     }
 }
 
-async fn find(database: &Database, ids: &[KeyId]) -> Result<HashMap<KeyId, Result<Record>>> {
-    let acquired = timeout(DEADLINE, database.pool.acquire()).await;
-    let mut connection = acquired.map_err(|_| Error::Timeout)??;
-    // One round trip, outside a transaction and without a prepared statement, so that a pooler may
-    // use any connection for it. An id has only letters and digits.
+/// Finds records.
+///
+/// A primary that is cut off from its standbys does not know that one of them may have been
+/// promoted, and that keys may have been revoked there. So if commits wait for a standby, one must
+/// confirm, after the records were read, that it still follows this primary.
+async fn find(
+    held: &mut Held,
+    database: &Database,
+    ids: &[KeyId],
+) -> Result<HashMap<KeyId, Result<Record>>> {
+    // An id has only letters and digits.
     let ids: Vec<String> = ids.iter().map(id_text).collect();
-    let list = ids.join(",");
-    let sql = format!("{}('{{{list}}}')", database.statements.find);
-    let found = timeout(
-        DEADLINE,
-        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *connection),
-    );
-    let Ok(found) = found.await else {
-        connection.close_on_drop();
-        return Err(Error::Timeout);
+    let sql = format!("{}('{{{}}}')", database.statements.find, ids.join(","));
+    let connection = held.begin();
+    let read = async {
+        loop {
+            let confirm = database.has_standby.load(Ordering::Relaxed);
+            let found = read(&mut *connection, &sql, confirm).await?;
+            database
+                .has_standby
+                .store(found.synchronous, Ordering::Relaxed);
+            if confirm || !found.synchronous {
+                return Ok::<_, Error>(found.records);
+            }
+        }
     };
-    found?
-        .iter()
-        .map(|row| Ok((record::id(row)?, record::record(row))))
-        .collect()
+    let found = timeout(DEADLINE, read)
+        .await
+        .map_err(|_| Error::Timeout)??;
+    held.done();
+    Ok(found)
+}
+
+/// The reply to a statement that finds records.
+struct Found {
+    /// Whether a commit waits for a standby.
+    synchronous: bool,
+    records: HashMap<KeyId, Result<Record>>,
+}
+
+/// Reads records in one round trip, without a prepared statement, so that a pooler may use any
+/// connection for it.
+async fn read(connection: &mut PgConnection, sql: &str, confirm: bool) -> Result<Found> {
+    let rows = if confirm {
+        let sql = format!("{BEGIN_HEARTBEAT}; {sql}; COMMIT");
+        let mut rows = sqlx::raw_sql(AssertSqlSafe(sql))
+            .fetch_all(connection)
+            .await?;
+        // The row of the heartbeat.
+        rows.remove(0);
+        rows
+    } else {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .fetch_all(connection)
+            .await?
+    };
+    let mut found = Found {
+        synchronous: false,
+        records: HashMap::new(),
+    };
+    for row in &rows {
+        if row.try_get("recovery")? {
+            return Err(Error::ReadOnly);
+        }
+        found.synchronous = row.try_get("synchronous")?;
+        // If no record is found, there is one row without one.
+        if row.try_get::<Option<&str>, _>("id")?.is_some() {
+            found.records.insert(record::id(row)?, record::record(row));
+        }
+    }
+    Ok(found)
 }

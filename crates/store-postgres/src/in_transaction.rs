@@ -1,5 +1,7 @@
 //! Changes in a transaction of the host.
 
+use std::sync::Arc;
+
 use keywright_core::{
     PreparedKey, PreparedRevocation, PreparedUpdate, Reach, Revocation, VersionedKey,
     store::StoreError,
@@ -16,8 +18,9 @@ use crate::{
 /// Changes in a transaction of the host, with a connection that the transaction belongs to, such as
 /// `&mut *transaction`.
 ///
-/// The transaction must have the isolation level `READ COMMITTED`, the default. It keeps the rows
-/// of the changed keys locked until it ends, so end it soon.
+/// Begin the transaction with `sqlx`, with the isolation level `READ COMMITTED`, the default.
+/// Anything else is an error. The transaction keeps the rows of the changed keys locked until it
+/// ends, so end it soon: other changes of these keys wait, and fail with `Unavailable` after 10 s.
 impl PostgresStore {
     /// Inserts a [prepared](keywright_core::Issuer::prepare) key. Its token is valid after the host
     /// has committed the transaction, and never if the host rolls it back.
@@ -107,7 +110,6 @@ impl PostgresStore {
         recorded: Recorded,
     ) -> Result<Changed> {
         transaction::prepare(connection, self.statements()).await?;
-        let results = transaction::apply(connection, self.statements(), &[recorded]).await?;
-        results.into_iter().next().unwrap_or(Err(Error::Stopped))
+        transaction::apply(connection, self.statements(), &Arc::new(recorded)).await
     }
 }

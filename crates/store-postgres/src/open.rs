@@ -1,4 +1,4 @@
-//! The checks before a store is opened, and migrations.
+//! The checks before a store is opened.
 
 use keywright_core::store::Durability;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
@@ -11,9 +11,6 @@ use crate::{
 
 /// The oldest supported version of the server, as `server_version_num` has it.
 const MIN_SERVER_VERSION: i32 = 140_000;
-
-/// The key of the advisory lock that serialises migrations: `KWRGMIGR` in ASCII.
-const MIGRATION_LOCK: i64 = 0x4b57_5247_4d49_4752;
 
 /// A server that is suitable as a store.
 #[derive(Debug)]
@@ -29,19 +26,7 @@ pub(crate) async fn check(pool: &PgPool, schema: &SchemaName) -> Result<Opened, 
         .await
         .map_err(OpenError::Statement)?;
     let server = Server::read(&row).map_err(OpenError::Statement)?;
-    if server.version_number < MIN_SERVER_VERSION {
-        return Err(OpenError::ServerVersion {
-            found: server.version,
-        });
-    }
-    if server.encoding != "UTF8" {
-        return Err(OpenError::Encoding {
-            found: server.encoding,
-        });
-    }
-    if server.recovery {
-        return Err(OpenError::ReadOnly);
-    }
+    server.check()?;
     check_version(&mut connection, schema).await?;
     check_privileges(&mut connection, schema).await?;
     let durability = if server.fsync {
@@ -76,6 +61,23 @@ impl Server {
             fsync: row.try_get("fsync")?,
         })
     }
+
+    fn check(&self) -> Result<(), OpenError> {
+        if self.version_number < MIN_SERVER_VERSION {
+            return Err(OpenError::ServerVersion {
+                found: self.version.clone(),
+            });
+        }
+        if self.encoding != "UTF8" {
+            return Err(OpenError::Encoding {
+                found: self.encoding.clone(),
+            });
+        }
+        if self.recovery {
+            return Err(OpenError::ReadOnly);
+        }
+        Ok(())
+    }
 }
 
 async fn check_version(
@@ -99,7 +101,7 @@ async fn check_version(
 }
 
 /// Returns the version of the tables, or `None` if there are none.
-async fn version(
+pub(crate) async fn version(
     connection: &mut PgConnection,
     schema: &SchemaName,
 ) -> Result<Option<i64>, OpenError> {
@@ -129,7 +131,7 @@ async fn version(
 }
 
 /// Returns whether the schema exists, and checks that the role may use it.
-async fn check_schema(
+pub(crate) async fn check_schema(
     connection: &mut PgConnection,
     schema: &SchemaName,
 ) -> Result<bool, OpenError> {
@@ -153,7 +155,11 @@ async fn check_schema(
 }
 
 /// Names the privilege without which a statement fails, if it is missing.
-fn missing_privilege(error: sqlx::Error, privilege: &'static str, object: String) -> OpenError {
+pub(crate) fn missing_privilege(
+    error: sqlx::Error,
+    privilege: &'static str,
+    object: String,
+) -> OpenError {
     let code = error.as_database_error().and_then(|error| error.code());
     if code.as_deref() == Some("42501") {
         OpenError::Privilege { privilege, object }
@@ -195,34 +201,33 @@ async fn check_privileges(
     Ok(())
 }
 
-/// Creates or migrates the tables in a schema. Several programs can call this at the same time.
-/// The role needs the right to create tables.
-pub(crate) async fn migrate(pool: &PgPool, schema: &SchemaName) -> Result<(), OpenError> {
-    let mut transaction = pool.begin().await.map_err(OpenError::Connect)?;
-    let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-    sqlx::raw_sql(AssertSqlSafe(lock))
-        .execute(&mut *transaction)
-        .await
-        .map_err(OpenError::Statement)?;
-    let has_schema = check_schema(&mut transaction, schema).await?;
-    let from = version(&mut transaction, schema).await?.unwrap_or(0);
-    if from > schema::VERSION {
-        return Err(OpenError::NewerSchema {
-            schema: schema.to_string(),
-            found: from,
-            supported: schema::VERSION,
-        });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tests run one version of PostgreSQL, so this one simulates the others.
+    #[test]
+    fn a_server_before_version_14_is_rejected_with_its_version() {
+        let check = |version_number, version: &str| {
+            let server = Server {
+                version_number,
+                version: version.into(),
+                encoding: "UTF8".into(),
+                recovery: false,
+                fsync: true,
+            };
+            server.check()
+        };
+        for (number, version) in [
+            (130_022, "13.22 (Debian 13.22-0+deb11u1)"),
+            (90_624, "9.6.24"),
+        ] {
+            let error = check(number, version).unwrap_err().to_string();
+            let expected = format!("PostgreSQL {version} is too old: 14 or later is required");
+            assert_eq!(error, expected);
+        }
+        for (number, version) in [(140_000, "14.0"), (150_018, "15.18"), (180_001, "18.1")] {
+            check(number, version).unwrap();
+        }
     }
-    let mut migration = schema::migration(schema, from);
-    let object = if has_schema {
-        format!("the schema {schema}")
-    } else {
-        migration.insert_str(0, &schema::create(schema));
-        "the database".into()
-    };
-    sqlx::raw_sql(AssertSqlSafe(migration))
-        .execute(&mut *transaction)
-        .await
-        .map_err(|error| missing_privilege(error, "CREATE", object))?;
-    transaction.commit().await.map_err(OpenError::Statement)
 }

@@ -17,6 +17,9 @@ pub enum OpenError {
         "the URL has an unknown parameter: use sslmode, sslrootcert, sslcert, sslkey, application_name or options"
     )]
     Parameter,
+    /// The store was opened outside a tokio runtime.
+    #[error("no tokio runtime is running: open the store in the runtime of its pool")]
+    NoRuntime,
     /// No connection could be made.
     #[error("could not connect to PostgreSQL")]
     Connect(#[source] sqlx::Error),

@@ -9,12 +9,15 @@ use keywright_core::{
 };
 use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    values::{Values, bytes, text},
+};
 
 /// The columns of a record, which [`record`] reads by name.
 pub(crate) const COLUMNS: &str = "id, workspace, test, owner, name, permissions, enabled, \
      allowed_ips, parent, successor, predecessor, rotated_by, expires_at, revoked_at, \
-     last_used_at, hash, tag, version, metadata, attributes";
+     last_used_at, hash, encode(tag, 'hex') AS tag, version, metadata, attributes";
 
 type InvalidValue = Box<dyn StdError + Send + Sync>;
 
@@ -28,10 +31,7 @@ pub(crate) fn id(row: &PgRow) -> Result<KeyId> {
 /// Reads a whole record.
 pub(crate) fn record(row: &PgRow) -> Result<Record> {
     let hash = cell(row, "hash", |text: String| Ok(StoredHash::parse(&text)?))?;
-    let tag = cell(row, "tag", |bytes: Vec<u8>| {
-        let tag: [u8; 8] = bytes.try_into().map_err(|_| "a tag has 8 bytes")?;
-        Ok(Tag::from_bytes(tag))
-    })?;
+    let tag = cell(row, "tag", tag)?;
     let mut record = Record::new(key(row)?, Credential::new(hash, tag));
     record.version = cell(row, "version", |version: i64| Ok(u64::try_from(version)?))?;
     Ok(record)
@@ -94,6 +94,16 @@ where
     }
 }
 
+/// Reads a tag in hexadecimal digits. The text format of `bytea` depends on a setting of the role.
+fn tag(hex: String) -> Result<Tag, InvalidValue> {
+    if hex.len() == 16 {
+        let tag = u64::from_str_radix(&hex, 16)?;
+        Ok(Tag::from_bytes(tag.to_be_bytes()))
+    } else {
+        Err("a tag has 8 bytes".into())
+    }
+}
+
 fn key_id(text: String) -> Result<KeyId, InvalidValue> {
     Ok(KeyId::from_bytes(text.as_bytes())?)
 }
@@ -135,69 +145,67 @@ pub(crate) fn id_text(id: &KeyId) -> String {
     id.as_bytes().iter().copied().map(char::from).collect()
 }
 
-/// Rows to be written, one array for each column, as `unnest` takes them.
-#[derive(Default)]
-pub(crate) struct Rows {
-    pub(crate) id: Vec<String>,
-    pub(crate) workspace: Vec<String>,
-    pub(crate) test: Vec<bool>,
-    pub(crate) owner: Vec<Option<String>>,
-    pub(crate) name: Vec<String>,
-    pub(crate) folded_name: Vec<String>,
-    pub(crate) permissions: Vec<String>,
-    pub(crate) enabled: Vec<bool>,
-    pub(crate) allowed_ips: Vec<Option<String>>,
-    pub(crate) parent: Vec<Option<String>>,
-    pub(crate) successor: Vec<Option<String>>,
-    pub(crate) predecessor: Vec<Option<String>>,
-    pub(crate) rotated_by: Vec<Option<String>>,
-    pub(crate) expires_at: Vec<Option<i64>>,
-    pub(crate) revoked_at: Vec<Option<i64>>,
-    pub(crate) hash: Vec<String>,
-    pub(crate) tag: Vec<Vec<u8>>,
-    pub(crate) version: Vec<i64>,
-    pub(crate) metadata: Vec<Option<String>>,
-    pub(crate) attributes: Vec<Option<String>>,
-}
+/// The columns that a change writes.
+const WRITTEN: [&str; 20] = [
+    "id",
+    "workspace",
+    "test",
+    "owner",
+    "name",
+    "folded_name",
+    "permissions",
+    "enabled",
+    "allowed_ips",
+    "parent",
+    "successor",
+    "predecessor",
+    "rotated_by",
+    "expires_at",
+    "revoked_at",
+    "hash",
+    "tag",
+    "version",
+    "metadata",
+    "attributes",
+];
 
-impl Rows {
-    pub(crate) fn push(&mut self, record: &Record) -> Result<()> {
+/// Returns records as rows to be written.
+pub(crate) fn rows<'r>(records: impl Iterator<Item = &'r Record>) -> Values<20> {
+    let id = |id: &Option<KeyId>| id.as_ref().map(|id| text(&id_text(id)));
+    let time = |time: Option<Timestamp>| time.map(|time| time.as_millis().to_string());
+    let row = |record: &'r Record| {
         let Record {
             key,
             credential,
             version,
             ..
         } = record;
-        let version = i64::try_from(*version).map_err(Error::corrupt)?;
-        self.id.push(id_text(&key.id));
-        self.workspace.push(key.workspace.to_string());
-        self.test.push(key.environment == Environment::Test);
-        self.owner.push(key.owner.as_ref().map(Owner::to_string));
-        self.name.push(key.name.to_string());
-        self.folded_name.push(fold_case(key.name.as_str()));
-        self.permissions.push(key.permissions.to_string());
-        self.enabled.push(key.enabled);
-        self.allowed_ips
-            .push(key.allowed_ips.as_ref().map(AllowedIps::to_string));
-        self.parent.push(key.parent.as_ref().map(id_text));
-        self.successor.push(key.successor.as_ref().map(id_text));
-        self.predecessor.push(key.predecessor.as_ref().map(id_text));
-        self.rotated_by.push(key.rotated_by.as_ref().map(id_text));
-        self.expires_at
-            .push(key.expires_at.map(Timestamp::as_millis));
-        self.revoked_at
-            .push(key.revoked_at.map(Timestamp::as_millis));
-        self.hash.push(credential.hash.to_string());
-        self.tag.push(credential.tag.as_bytes().to_vec());
-        self.version.push(version);
-        let metadata = key.metadata.as_ref().map(Metadata::as_json);
-        self.metadata.push(metadata.map(Into::into));
-        let attributes = key.attributes.as_ref().map(Attributes::as_json);
-        self.attributes.push(attributes.map(Into::into));
-        Ok(())
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.id.is_empty()
-    }
+        [
+            Some(text(&id_text(&key.id))),
+            Some(text(key.workspace.as_str())),
+            Some((key.environment == Environment::Test).to_string()),
+            key.owner.as_ref().map(|owner| text(owner.as_str())),
+            Some(text(key.name.as_str())),
+            Some(text(&fold_case(key.name.as_str()))),
+            Some(text(&key.permissions.to_string())),
+            Some(key.enabled.to_string()),
+            key.allowed_ips.as_ref().map(|ips| text(&ips.to_string())),
+            id(&key.parent),
+            id(&key.successor),
+            id(&key.predecessor),
+            id(&key.rotated_by),
+            time(key.expires_at),
+            time(key.revoked_at),
+            Some(text(&credential.hash.to_string())),
+            Some(bytes(credential.tag.as_bytes())),
+            Some(version.to_string()),
+            key.metadata
+                .as_ref()
+                .map(|metadata| text(metadata.as_json())),
+            key.attributes
+                .as_ref()
+                .map(|attributes| text(attributes.as_json())),
+        ]
+    };
+    Values::new(WRITTEN, records.map(row).collect())
 }

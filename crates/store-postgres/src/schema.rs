@@ -9,12 +9,16 @@ const MIGRATIONS: [&str; 1] = [V1];
 /// The newest version that this program supports.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// All times are Unix milliseconds, except in `changes`. An id is its 16 characters, which begin
+/// All times are Unix milliseconds. An id is its 16 characters, which begin
 /// with the time of creation. They sort by byte.
 ///
-/// A key without an owner has no entry in the indexes by owner, and a `live` key has none in those
-/// for `test` callers. A new key without owner, parent and so on has two index entries: its id and
-/// its workspace.
+/// A list reads the entries of one index in their order: the columns before the id have one value,
+/// and the id comes last. Each list has an index of its own, and the statement orders by all columns
+/// of this index. So the planner cannot choose another one, whatever the statistics are: for
+/// example, not the primary key, in which it would skip the keys of all other workspaces.
+///
+/// The indexes are partial. A `live` key has an entry for its id, its workspace, its owner and its
+/// parent, if it has them. Only `test` keys have more.
 const V1: &str = r#"
 CREATE TABLE {schema}.settings (
     name text COLLATE "C" PRIMARY KEY,
@@ -46,10 +50,10 @@ CREATE TABLE {schema}.keys (
 ) WITH (fillfactor = 85);
 
 CREATE INDEX keys_workspace ON {schema}.keys (workspace, id);
-CREATE INDEX keys_test ON {schema}.keys (workspace, id) WHERE test;
+CREATE INDEX keys_test ON {schema}.keys (test, workspace, id) WHERE test;
 CREATE INDEX keys_owner ON {schema}.keys (workspace, owner, id) WHERE owner IS NOT NULL;
-CREATE INDEX keys_owner_test ON {schema}.keys (workspace, owner, id)
-    WHERE owner IS NOT NULL AND test;
+CREATE INDEX keys_owner_test ON {schema}.keys (test, workspace, owner, id)
+    WHERE test AND owner IS NOT NULL;
 CREATE INDEX keys_parent ON {schema}.keys (parent) WHERE parent IS NOT NULL;
 CREATE INDEX keys_rotated_by ON {schema}.keys (rotated_by) WHERE rotated_by IS NOT NULL;
 
@@ -63,10 +67,10 @@ CREATE TABLE {schema}.events (
 );
 
 CREATE INDEX events_workspace ON {schema}.events (workspace, id);
-CREATE INDEX events_test ON {schema}.events (workspace, id) WHERE test;
+CREATE INDEX events_test ON {schema}.events (test, workspace, id) WHERE test;
 CREATE INDEX events_owner ON {schema}.events (workspace, owner, id) WHERE owner IS NOT NULL;
-CREATE INDEX events_owner_test ON {schema}.events (workspace, owner, id)
-    WHERE owner IS NOT NULL AND test;
+CREATE INDEX events_owner_test ON {schema}.events (test, workspace, owner, id)
+    WHERE test AND owner IS NOT NULL;
 CREATE INDEX events_key ON {schema}.events (key, id);
 
 CREATE TABLE {schema}.reservations (
@@ -80,12 +84,10 @@ CREATE INDEX reservations_until ON {schema}.reservations (until);
 
 CREATE TABLE {schema}.changes (
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    id text COLLATE "C" NOT NULL,
-    changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    id text COLLATE "C" NOT NULL
 );
 
 CREATE INDEX changes_xid ON {schema}.changes (xid);
-CREATE INDEX changes_changed_at ON {schema}.changes (changed_at);
 "#;
 
 /// Sets the version, as the last statement of a migration.

@@ -1,6 +1,6 @@
 //! The store, which passes each operation to a task of its runtime.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use keywright_core::{
@@ -8,7 +8,7 @@ use keywright_core::{
     Revocation, Timestamp, VersionedKey, Workspace,
     store::{
         Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation, Reserved,
-        Rotation, Settings, StoreError,
+        Rotation, Settings, StoreError, StoreErrorKind,
     },
 };
 use sqlx::PgPool;
@@ -17,27 +17,53 @@ use tokio::runtime::Handle;
 use crate::{
     change::{Change, Changed},
     config::PostgresConfig,
-    connect,
-    database::{Access, Database, Operation},
+    connect::connect,
+    database::{Access, Database, Run, Single},
     error::{Error, Result},
     feed::Feed,
     finder::Finder,
+    lane::Lane,
     open::{self, Opened},
     open_error::OpenError,
-    operations::{self, EventListing, Listing},
+    operations::{
+        ClaimPrefix, EventListing, EventPurge, FindPrefix, IsEmpty, KeyPurge, Listing, Reserve,
+        Touch,
+    },
+    queue::Capacity,
     statements::Statements,
     transaction::{Cascade, Recorded},
     writer::Writer,
 };
+
+/// The capacity for operations of all tenants.
+const UNDIVIDED: Capacity = Capacity {
+    all: 1024,
+    tenant: 1024,
+};
+
+/// The capacity for operations of which one tenant may have a few.
+const DIVIDED: Capacity = Capacity {
+    all: 1024,
+    tenant: 64,
+};
+
+/// How long a touch waits for records that another transaction locks. The uses of other keys are
+/// written after it.
+const LOCKED_TOUCH: Duration = Duration::from_secs(1);
 
 /// A [`KeyStore`] in PostgreSQL.
 pub struct PostgresStore {
     database: Database,
     finder: Finder,
     writer: Writer,
+    /// Single transactions of bounded length.
+    short: Lane,
+    /// Cascades, and changes that wait for locked records. They do not wait for lists.
+    waiting: Arc<Lane>,
+    /// Lists and purges, which read any number of rows.
+    long: Lane,
     feed: Feed,
     pub(crate) lease: Arc<Lease>,
-    runtime: Handle,
     durability: Durability,
 }
 
@@ -60,22 +86,36 @@ impl PostgresStore {
     ///
     /// As for [`new`](Self::new).
     pub async fn with_config(pool: PgPool, config: PostgresConfig) -> Result<Self, OpenError> {
+        let runtime = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
         let Opened { durability } = open::check(&pool, &config.schema).await?;
         let statements = Arc::new(Statements::new(config.schema.clone()));
-        let database = Database { pool, statements };
+        let connections = pool.options().get_max_connections();
+        let database = Database {
+            pool,
+            statements,
+            has_standby: Arc::default(),
+            runtime,
+        };
+        let waiting = Arc::new(Lane::start(&database, 2, DIVIDED));
         let lease = Arc::new(Lease::lapsed());
         let feed = if config.strict {
             Feed::none(&lease)
         } else {
-            let options = (*database.pool.connect_options()).clone();
-            Feed::start(options, &config.schema, config.staleness_bound, &lease)
+            Feed::start(&database.pool, &config, &lease)
         };
         Ok(Self {
             finder: Finder::start(&database),
-            writer: Writer::start(&database, &lease),
+            writer: Writer::start(&database, &waiting, &lease),
+            waiting,
+            short: Lane::start(&database, 2, UNDIVIDED),
+            // At least one connection remains for other work.
+            long: Lane::start(
+                &database,
+                connections.saturating_sub(1).clamp(1, 2),
+                DIVIDED,
+            ),
             feed,
             lease,
-            runtime: Handle::current(),
             durability,
             database,
         })
@@ -87,26 +127,24 @@ impl PostgresStore {
     ///
     /// As for [`new`](Self::new) and [`connect`](crate::connect).
     pub async fn connect(url: &str, config: PostgresConfig) -> Result<Self, OpenError> {
-        let pool = connect::connect(url).await?;
+        let pool = connect(url).await?;
         Self::with_config(pool, config).await
     }
 
-    /// Runs an operation on the store's runtime to its end, even if the caller drops this future.
+    /// Runs an operation of one transaction to its end, even if the caller drops this future.
     pub(crate) async fn transact<I, T>(
         &self,
         access: Access,
         input: I,
-        operation: Operation<I, T>,
+        run: Run<I, T>,
     ) -> Result<T, StoreError>
     where
         I: Send + Sync + 'static,
         T: Send + 'static,
     {
         self.mark();
-        let database = self.database.clone();
-        let running = async move { database.run(access, &input, operation).await };
-        let done = self.runtime.spawn(running).await;
-        Ok(done.map_err(|_| Error::Stopped)??)
+        let operation = Single { access, input, run };
+        Ok(self.long.run(None, operation).await?)
     }
 
     /// Makes a change as part of a batch.
@@ -150,16 +188,9 @@ impl KeyStore for PostgresStore {
         list: &ListKeys<KeyId>,
         now: Timestamp,
     ) -> Result<Page<KeyId>, StoreError> {
-        let listing = Listing {
-            workspace: workspace.clone(),
-            environment,
-            list: list.clone(),
-            now,
-        };
-        self.transact(Access::Read, listing, |connection, statements, listing| {
-            Box::pin(listing.read(connection, statements))
-        })
-        .await
+        self.mark();
+        let listing = Listing::new(workspace, environment, list, now);
+        Ok(self.long.run(Some(workspace.clone()), listing).await?)
     }
 
     async fn update(
@@ -197,11 +228,9 @@ impl KeyStore for PostgresStore {
                 now,
                 event: event.cloned(),
             };
-            let revoked = self
-                .transact(Access::Write, cascade, |connection, statements, cascade| {
-                    Box::pin(cascade.revoke(connection, statements))
-                })
-                .await;
+            self.mark();
+            let tenant = Some(workspace.clone());
+            let revoked = self.waiting.run_when_unlocked(tenant, cascade).await;
             return match revoked {
                 Ok((revocation, changed)) => {
                     for id in &changed {
@@ -212,7 +241,7 @@ impl KeyStore for PostgresStore {
                 Err(error) => {
                     // The reply to the commit may have been lost.
                     self.lease.changed_all();
-                    Err(error)
+                    Err(error.into())
                 }
             };
         }
@@ -259,11 +288,17 @@ impl KeyStore for PostgresStore {
     }
 
     async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
-        let uses = uses.to_vec();
-        self.transact(Access::Write, uses, |connection, statements, uses| {
-            Box::pin(operations::touch(connection, statements, uses))
-        })
-        .await
+        self.mark();
+        let touch = Touch::new(uses);
+        let mut patience = self.database.patience(LOCKED_TOUCH);
+        loop {
+            match self.short.run(None, touch.clone()).await? {
+                true => return Ok(()),
+                false if patience.pause().await => {}
+                // The caller goes on with other keys, and tries these again later.
+                false => return Err(Error::from(StoreErrorKind::Conflict).into()),
+            }
+        }
     }
 
     async fn reserve(
@@ -271,31 +306,16 @@ impl KeyStore for PostgresStore {
         reservation: &Reservation,
         now: Timestamp,
     ) -> Result<Reserved, StoreError> {
-        let input = (reservation.clone(), now);
-        self.transact(
-            Access::Write,
-            input,
-            |connection, statements, (reservation, now)| {
-                Box::pin(operations::reserve(
-                    connection,
-                    statements,
-                    reservation,
-                    *now,
-                ))
-            },
-        )
-        .await
+        self.mark();
+        let reservation = reservation.clone();
+        Ok(self.short.run(None, Reserve { reservation, now }).await?)
     }
 
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
-        self.transact(
-            Access::Write,
-            purge.clone(),
-            |connection, statements, purge| {
-                Box::pin(operations::purge(connection, statements, purge))
-            },
-        )
-        .await
+        self.mark();
+        let tenant = purge.workspace.clone();
+        let purge = KeyPurge::new(purge.clone());
+        Ok(self.long.run(tenant, purge).await?)
     }
 
     async fn events(
@@ -304,26 +324,15 @@ impl KeyStore for PostgresStore {
         environment: Environment,
         list: &ListEvents<EventId>,
     ) -> Result<EventPage<EventId>, StoreError> {
-        let listing = EventListing {
-            workspace: workspace.clone(),
-            environment,
-            list: list.clone(),
-        };
-        self.transact(Access::Read, listing, |connection, statements, listing| {
-            Box::pin(listing.read(connection, statements))
-        })
-        .await
+        self.mark();
+        let listing = EventListing::new(workspace, environment, list);
+        Ok(self.long.run(Some(workspace.clone()), listing).await?)
     }
 
     async fn purge_events(&self, purge: &PurgeEvents) -> Result<u64, StoreError> {
-        self.transact(
-            Access::Write,
-            purge.clone(),
-            |connection, statements, purge| {
-                Box::pin(operations::purge_events(connection, statements, purge))
-            },
-        )
-        .await
+        self.mark();
+        let tenant = purge.workspace.clone();
+        Ok(self.long.run(tenant, EventPurge(purge.clone())).await?)
     }
 
     fn keeps_events(&self) -> bool {
@@ -331,10 +340,8 @@ impl KeyStore for PostgresStore {
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {
-        self.transact(Access::Read, (), |connection, statements, ()| {
-            Box::pin(operations::is_empty(connection, statements))
-        })
-        .await
+        self.mark();
+        Ok(self.short.run(None, IsEmpty).await?)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -343,21 +350,14 @@ impl KeyStore for PostgresStore {
     }
 
     async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
-        self.transact(Access::Read, (), |connection, statements, ()| {
-            Box::pin(operations::prefix(connection, statements))
-        })
-        .await
+        self.mark();
+        Ok(self.short.run(None, FindPrefix).await?)
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
-        self.transact(
-            Access::Write,
-            prefix.clone(),
-            |connection, statements, prefix| {
-                Box::pin(operations::claim_prefix(connection, statements, prefix))
-            },
-        )
-        .await
+        self.mark();
+        let claim = ClaimPrefix(prefix.clone());
+        Ok(self.short.run(None, claim).await?)
     }
 
     fn durability(&self) -> Durability {

@@ -1,15 +1,21 @@
 //! Transactions that change records.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem, sync::Arc};
 
-use keywright_core::{Environment, Event, EventId, KeyId, Owner, Revocation, Timestamp, Workspace};
-use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use async_trait::async_trait;
+use keywright_core::{
+    Environment, Event, EventId, KeyId, Revocation, Timestamp, Workspace,
+    store::{Record, StoreErrorKind},
+};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
 use crate::{
     change::{Change, Changed, Locked},
+    database::{Access, Operation},
     error::{Error, Result},
-    record::{self, Rows, id_text},
+    record::{self, id_text},
     statements::Statements,
+    values::{Values, text},
 };
 
 /// A change, with the event to append.
@@ -19,36 +25,110 @@ pub(crate) struct Recorded {
     pub(crate) event: Option<Event>,
 }
 
+/// What to do about a record that another transaction has locked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WhenLocked {
+    /// Wait, because the transaction belongs to the host.
+    Wait,
+    /// The change fails with [`Error::Locked`], so that it does not delay others.
+    Fail,
+}
+
+/// A change in a transaction of its own, which waits for its records.
+#[derive(Clone, Debug)]
+pub(crate) struct Alone(pub(crate) Arc<Recorded>);
+
+#[async_trait]
+impl Operation for Alone {
+    type Output = Changed;
+
+    fn access(&self) -> Access {
+        Access::Write
+    }
+
+    async fn step(
+        &mut self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+    ) -> Result<Option<Changed>> {
+        apply(connection, statements, &self.0).await.map(Some)
+    }
+}
+
 /// Prepares a transaction of the host for a change.
 pub(crate) async fn prepare(connection: &mut PgConnection, statements: &Statements) -> Result<()> {
-    sqlx::raw_sql(statements.prepare_change.clone())
-        .execute(connection)
+    if !connection.is_in_transaction() {
+        return Err(Error::HostTransaction);
+    }
+    let row = sqlx::raw_sql(statements.prepare_in_host.clone())
+        .fetch_one(connection)
         .await?;
+    if row.try_get("is_sealed")? {
+        return Err(StoreErrorKind::Moved.into());
+    }
+    if !row.try_get::<bool, _>("is_version")? {
+        return Err(Error::OtherSchema(None));
+    }
+    if !row.try_get::<bool, _>("is_read_committed")? {
+        return Err(Error::HostTransaction);
+    }
     Ok(())
 }
 
-/// Makes changes inside a transaction. Each of them succeeds or fails alone. An error of the whole
-/// transaction is returned as `Err`.
-pub(crate) async fn apply(
+/// Makes changes in a transaction, in as few messages as possible: one that locks and reads rows,
+/// and one that writes. Each change succeeds or fails alone.
+///
+/// With `may_skip_locks`, changes that depend on no stored record need only the second message.
+/// This fails with a conflict if an id is in use.
+///
+/// If this returns an error or is cancelled, the transaction may be open or failed.
+pub(crate) async fn commit(
     connection: &mut PgConnection,
     statements: &Statements,
-    changes: &[Recorded],
+    changes: &[Arc<Recorded>],
+    may_skip_locks: bool,
 ) -> Result<Vec<Result<Changed>>> {
-    let mut locked = lock(connection, statements, changes).await?;
-    let results = changes
-        .iter()
-        .map(|recorded| locked.apply(&recorded.change, recorded.event.as_ref()))
-        .collect();
-    write(connection, statements, &locked).await?;
+    let mut sql = format!("{}; ", statements.begin_write.as_str());
+    let mut locked = Locked::default();
+    let are_independent = || {
+        changes
+            .iter()
+            .all(|recorded| recorded.change.is_independent())
+    };
+    if !(may_skip_locks && are_independent()) {
+        push_locks(&mut sql, statements, changes, WhenLocked::Fail);
+        lock(connection, mem::take(&mut sql), &mut locked).await?;
+    }
+    let results = locked.apply_all(changes);
+    sql.push_str(&write_sql(statements, &locked)?);
+    sql.push_str("COMMIT");
+    execute(connection, sql).await?;
     Ok(results)
 }
 
-/// Locks the rows of the records that the changes read, and reads them.
-async fn lock(
+/// Makes a change inside a transaction, and waits for records that another one has locked.
+pub(crate) async fn apply(
     connection: &mut PgConnection,
     statements: &Statements,
-    changes: &[Recorded],
-) -> Result<Locked> {
+    change: &Arc<Recorded>,
+) -> Result<Changed> {
+    let changes = std::slice::from_ref(change);
+    let mut sql = String::new();
+    push_locks(&mut sql, statements, changes, WhenLocked::Wait);
+    let mut locked = Locked::default();
+    lock(connection, sql, &mut locked).await?;
+    let changed = locked.apply(&change.change, change.event.as_ref())?;
+    write(connection, statements, &locked).await?;
+    Ok(changed)
+}
+
+/// Appends the statements that lock the rows of the records that the changes read.
+fn push_locks(
+    sql: &mut String,
+    statements: &Statements,
+    changes: &[Arc<Recorded>],
+    when_locked: WhenLocked,
+) {
     let changed: BTreeSet<KeyId> = changes
         .iter()
         .flat_map(|recorded| recorded.change.changed_ids())
@@ -58,29 +138,61 @@ async fn lock(
         .filter_map(|recorded| recorded.change.admitting_id())
         .filter(|id| !changed.contains(id))
         .collect();
-    let mut locked = Locked::default();
-    for (ids, sql) in [
-        (changed, &statements.lock_for_change),
-        (admitting, &statements.lock_for_share),
-    ] {
-        if !ids.is_empty() {
-            let ids: Vec<String> = ids.iter().map(id_text).collect();
-            let rows = sqlx::query(sql.clone())
-                .bind(ids)
-                .persistent(false)
-                .fetch_all(&mut *connection)
-                .await?;
-            add_rows(&mut locked, &rows)?;
-        }
-    }
-    Ok(locked)
+    let (for_change, for_share) = match when_locked {
+        WhenLocked::Wait => (&statements.lock_for_change, &statements.lock_for_share),
+        WhenLocked::Fail => (
+            &statements.try_lock_for_change,
+            &statements.try_lock_for_share,
+        ),
+    };
+    push_lock(sql, for_change, &changed);
+    push_lock(sql, for_share, &admitting);
 }
 
-fn add_rows(locked: &mut Locked, rows: &[PgRow]) -> Result<()> {
-    for row in rows {
-        locked.add(record::id(row)?, record::record(row));
+/// Appends statements that lock rows.
+fn push_lock(sql: &mut String, lock: &str, ids: &BTreeSet<KeyId>) {
+    if !ids.is_empty() {
+        // An id has only letters and digits.
+        let ids: Vec<String> = ids.iter().map(id_text).collect();
+        sql.push_str(&lock.replace("{ids}", &ids.join(",")));
+        sql.push_str("; ");
+    }
+}
+
+/// Locks rows with statements, and adds their records. The rows of other statements have no id.
+async fn lock(connection: &mut PgConnection, sql: String, locked: &mut Locked) -> Result<()> {
+    if sql.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql))
+        .fetch_all(connection)
+        .await?;
+    for row in rows.iter().filter(|row| row.try_column("id").is_ok()) {
+        let (id, record) = (record::id(row)?, record::record(row));
+        if row.try_get("locked")? {
+            locked.add(id, record);
+        } else {
+            locked.add_busy(id, record);
+        }
     }
     Ok(())
+}
+
+/// Locks the rows of these records for a change.
+async fn lock_for_change(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    ids: &BTreeSet<KeyId>,
+    when_locked: WhenLocked,
+    locked: &mut Locked,
+) -> Result<()> {
+    let statement = match when_locked {
+        WhenLocked::Wait => &statements.lock_for_change,
+        WhenLocked::Fail => &statements.try_lock_for_change,
+    };
+    let mut sql = String::new();
+    push_lock(&mut sql, statement, ids);
+    lock(connection, sql, locked).await
 }
 
 /// Writes the rows, the events, and the entries of the feed.
@@ -89,118 +201,106 @@ async fn write(
     statements: &Statements,
     locked: &Locked,
 ) -> Result<()> {
-    let mut inserted = Rows::default();
-    for record in locked.written(&locked.inserted) {
-        inserted.push(record)?;
+    let sql = write_sql(statements, locked)?;
+    if sql.is_empty() {
+        return Ok(());
     }
-    if !inserted.is_empty() {
-        insert(connection, statements, inserted).await?;
-    }
-    // A key that this transaction has inserted and changed is already written as it is now.
-    let changed: BTreeSet<KeyId> = &locked.changed - &locked.inserted;
-    let mut updated = Rows::default();
-    for record in locked.written(&changed) {
-        updated.push(record)?;
-    }
-    if !updated.is_empty() {
-        let ids = updated.id.clone();
-        update(connection, statements, updated).await?;
-        sqlx::query(statements.insert_changes.clone())
-            .bind(ids)
-            .persistent(false)
-            .execute(&mut *connection)
-            .await?;
-    }
-    append_events(connection, statements, &locked.events).await
+    execute(connection, sql).await
 }
 
+/// Returns the statements that write the rows, the events, and the entries of the feed.
+fn write_sql(statements: &Statements, locked: &Locked) -> Result<String> {
+    let inserted = locked.written(&locked.inserted);
+    let mut sql = insert_sql(statements, inserted, &locked.events)?;
+    // A key that this transaction has inserted and changed is already inserted as it is now.
+    let changed: BTreeSet<KeyId> = &locked.changed - &locked.inserted;
+    let updated = record::rows(locked.written(&changed));
+    if !updated.is_empty() {
+        push_changes(&mut sql, statements, &changed);
+        let update = statements
+            .update_keys
+            .replace("{rows}", &updated.to_table("n"));
+        sql.push_str(&update);
+        sql.push_str("; ");
+    }
+    Ok(sql)
+}
+
+/// Returns the statements that insert records and events.
+fn insert_sql<'r>(
+    statements: &Statements,
+    records: impl Iterator<Item = &'r Record>,
+    events: &[Event],
+) -> Result<String> {
+    let mut sql = String::new();
+    let records = record::rows(records);
+    if !records.is_empty() {
+        push_insert(&mut sql, &statements.insert_keys, &records);
+    }
+    if !events.is_empty() {
+        push_insert(&mut sql, &statements.insert_events, &event_rows(events)?);
+    }
+    Ok(sql)
+}
+
+/// Appends a statement that reports changes to the feed.
+fn push_changes(sql: &mut String, statements: &Statements, changed: &BTreeSet<KeyId>) {
+    let ids = changed.iter().map(|id| [Some(text(&id_text(id)))]);
+    let changes = Values::new(["id"], ids.collect());
+    push_insert(sql, &statements.insert_changes, &changes);
+}
+
+fn push_insert<const N: usize>(sql: &mut String, statement: &str, values: &Values<N>) {
+    sql.push_str(statement);
+    sql.push_str(&values.to_insert());
+    sql.push_str("; ");
+}
+
+/// Inserts records and events as they are.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     statements: &Statements,
-    rows: Rows,
-) -> Result<()> {
-    sqlx::query(statements.insert_keys.clone())
-        .bind(rows.id)
-        .bind(rows.workspace)
-        .bind(rows.test)
-        .bind(rows.owner)
-        .bind(rows.name)
-        .bind(rows.folded_name)
-        .bind(rows.permissions)
-        .bind(rows.enabled)
-        .bind(rows.allowed_ips)
-        .bind(rows.parent)
-        .bind(rows.successor)
-        .bind(rows.predecessor)
-        .bind(rows.rotated_by)
-        .bind(rows.expires_at)
-        .bind(rows.revoked_at)
-        .bind(rows.hash)
-        .bind(rows.tag)
-        .bind(rows.version)
-        .bind(rows.metadata)
-        .bind(rows.attributes)
-        .persistent(false)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-async fn update(connection: &mut PgConnection, statements: &Statements, rows: Rows) -> Result<()> {
-    sqlx::query(statements.update_keys.clone())
-        .bind(rows.id)
-        .bind(rows.name)
-        .bind(rows.folded_name)
-        .bind(rows.permissions)
-        .bind(rows.enabled)
-        .bind(rows.allowed_ips)
-        .bind(rows.successor)
-        .bind(rows.expires_at)
-        .bind(rows.revoked_at)
-        .bind(rows.hash)
-        .bind(rows.tag)
-        .bind(rows.version)
-        .bind(rows.metadata)
-        .bind(rows.attributes)
-        .persistent(false)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-pub(crate) async fn append_events(
-    connection: &mut PgConnection,
-    statements: &Statements,
+    records: &[Record],
     events: &[Event],
 ) -> Result<()> {
-    if events.is_empty() {
+    let sql = insert_sql(statements, records.iter(), events)?;
+    if sql.is_empty() {
         return Ok(());
     }
-    let texts: Vec<String> = events
-        .iter()
-        .map(serde_json::to_string)
-        .collect::<Result<_, _>>()
-        .map_err(Error::corrupt)?;
-    let column = |read: fn(&Event) -> String| events.iter().map(read).collect::<Vec<_>>();
-    let owners: Vec<Option<String>> = events
-        .iter()
-        .map(|event| event.owner.as_ref().map(Owner::to_string))
-        .collect();
-    let test: Vec<bool> = events
-        .iter()
-        .map(|event| event.environment == Environment::Test)
-        .collect();
-    sqlx::query(statements.insert_events.clone())
-        .bind(column(|event| event_id_text(&event.id)))
-        .bind(column(|event| event.workspace.to_string()))
-        .bind(test)
-        .bind(owners)
-        .bind(column(|event| id_text(&event.key)))
-        .bind(texts)
-        .persistent(false)
+    execute(connection, sql).await
+}
+
+/// Locks the rows of these records, and reads them.
+pub(crate) async fn lock_records(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    ids: &BTreeSet<KeyId>,
+) -> Result<Locked> {
+    let mut locked = Locked::default();
+    lock_for_change(connection, statements, ids, WhenLocked::Wait, &mut locked).await?;
+    Ok(locked)
+}
+
+async fn execute(connection: &mut PgConnection, sql: String) -> Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(sql))
         .execute(connection)
         .await?;
     Ok(())
+}
+
+fn event_rows(events: &[Event]) -> Result<Values<6>> {
+    const COLUMNS: [&str; 6] = ["id", "workspace", "test", "owner", "key", "event"];
+    let rows = events.iter().map(|event| {
+        Ok([
+            Some(text(&event_id_text(&event.id))),
+            Some(text(event.workspace.as_str())),
+            Some((event.environment == Environment::Test).to_string()),
+            event.owner.as_ref().map(|owner| text(owner.as_str())),
+            Some(text(&id_text(&event.key))),
+            Some(text(&serde_json::to_string(event).map_err(Error::corrupt)?)),
+        ])
+    });
+    Ok(Values::new(COLUMNS, rows.collect::<Result<_>>()?))
 }
 
 /// A revocation of a key and all its descendants.
@@ -213,11 +313,10 @@ pub(crate) struct Cascade {
 }
 
 impl Cascade {
-    /// Revokes the keys inside a transaction. Also returns the ids of the keys that
-    /// it has revoked.
+    /// Revokes the keys inside a transaction. Also returns the ids of the keys that it has revoked.
     ///
-    /// Each level is locked and read in a statement that begins after the level above is locked. An
-    /// insert locks its parent, so it is either committed before that and found here, or waits and then
+    /// Each level is found in a statement that begins after the level above is locked. An insert
+    /// locks its parent, so it is either committed before that and found here, or waits and then
     /// finds its parent revoked.
     pub(crate) async fn revoke(
         &self,
@@ -225,37 +324,37 @@ impl Cascade {
         statements: &Statements,
     ) -> Result<(Revocation, BTreeSet<KeyId>)> {
         let mut locked = Locked::default();
-        let rows = sqlx::query(statements.lock_for_change.clone())
-            .bind(vec![id_text(&self.root)])
-            .persistent(false)
-            .fetch_all(&mut *connection)
-            .await?;
-        add_rows(&mut locked, &rows)?;
+        let mut level = BTreeSet::from([self.root]);
+        lock_for_change(
+            connection,
+            statements,
+            &level,
+            WhenLocked::Wait,
+            &mut locked,
+        )
+        .await?;
         let first = locked.revoke(&self.workspace, &self.root, self.now)?;
-        let mut seen = BTreeSet::from([self.root]);
-        let mut level = rows;
+        let mut seen = level.clone();
         while !level.is_empty() {
-            let mut successors = Vec::new();
-            let mut receivers = Vec::new();
-            for row in &level {
-                receivers.push(id_text(&record::id(row)?));
-                successors.extend(row.try_get::<Option<String>, _>("successor")?);
-            }
-            let rows = sqlx::query(statements.descendants.clone())
-                .bind(receivers)
-                .bind(successors)
+            let successors = level.iter().filter_map(|id| locked.successor(id));
+            let found: Vec<String> = sqlx::query_scalar(statements.descendants.clone())
+                .bind(level.iter().map(id_text).collect::<Vec<_>>())
+                .bind(successors.map(|id| id_text(&id)).collect::<Vec<_>>())
                 .persistent(false)
                 .fetch_all(&mut *connection)
                 .await?;
-            level = Vec::new();
-            for row in rows {
-                let id = record::id(&row)?;
-                if seen.insert(id) {
-                    locked.add(id, Ok(record::record(&row)?));
-                    locked.revoke(&self.workspace, &id, self.now)?;
-                    level.push(row);
+            let found = found.iter().map(|id| KeyId::from_bytes(id.as_bytes()));
+            let found: BTreeSet<KeyId> = found.collect::<Result<_, _>>().map_err(Error::corrupt)?;
+            level = &found - &seen;
+            lock_level(connection, statements, &level, &mut locked).await?;
+            for id in &level {
+                match locked.revoke(&self.workspace, id, self.now) {
+                    // It was purged after it was found.
+                    Err(Error::Rejected(StoreErrorKind::NotFound)) if !locked.contains(id) => {}
+                    revoked => drop(revoked?),
                 }
             }
+            seen.extend(&level);
         }
         let count = locked.changed.len() as u64;
         if count > 0 {
@@ -264,6 +363,42 @@ impl Cascade {
         }
         write(connection, statements, &locked).await?;
         Ok((Revocation::new(first, count), locked.changed))
+    }
+}
+
+/// Locks the rows of one level of a cascade. Rows that are free are locked at once, which takes no
+/// advisory locks: the server has room for few.
+async fn lock_level(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    level: &BTreeSet<KeyId>,
+    locked: &mut Locked,
+) -> Result<()> {
+    lock_for_change(connection, statements, level, WhenLocked::Fail, locked).await?;
+    let busy = locked.take_busy();
+    if busy.len() > MAX_BUSY {
+        return Err(Error::Locked);
+    }
+    lock_for_change(connection, statements, &busy, WhenLocked::Wait, locked).await
+}
+
+/// The maximum number of rows of one level for which a cascade waits at a time.
+const MAX_BUSY: usize = 256;
+
+#[async_trait]
+impl Operation for Cascade {
+    type Output = (Revocation, BTreeSet<KeyId>);
+
+    fn access(&self) -> Access {
+        Access::Write
+    }
+
+    async fn step(
+        &mut self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+    ) -> Result<Option<Self::Output>> {
+        self.revoke(connection, statements).await.map(Some)
     }
 }
 

@@ -8,11 +8,12 @@ use redis::{
 
 use crate::{error::OpenError, names::Names};
 
-/// The Redis servers that hold the keys, and how the store uses them. Only the URLs are required.
+/// The Redis servers that hold the keys, and how the store uses them. Only the servers are
+/// required: their URLs, or a client of the host.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct RedisConfig {
-    urls: String,
+    seeds: Seeds,
     namespace: String,
     deadline: Duration,
     min_replicas: u32,
@@ -20,6 +21,14 @@ pub struct RedisConfig {
     tolerance: Tolerance,
     #[cfg(feature = "tls")]
     root_certificates: Option<Vec<u8>>,
+}
+
+/// The servers in the configuration.
+#[derive(Clone)]
+enum Seeds {
+    /// URLs, which are separated by commas.
+    Urls(String),
+    Client(Client),
 }
 
 /// The settings of a server that are accepted although they lose writes.
@@ -44,8 +53,31 @@ impl RedisConfig {
     /// password.
     #[must_use]
     pub fn new(urls: impl Into<String>) -> Self {
+        Self::with_seeds(Seeds::Urls(urls.into()))
+    }
+
+    /// Uses the server of a client of the host: its address, TLS settings, user, password, database
+    /// and TCP settings. For Redis Cluster, it is a client of one of the nodes.
+    ///
+    /// The store opens its own connections, so that its tracking and its `WAIT` do not affect those
+    /// of the host. They use RESP3, whatever the protocol of the client is. For a primary with
+    /// replicas, give the URLs of all servers to [`new`](Self::new).
+    ///
+    /// ```
+    /// use keywright_store_redis::RedisConfig;
+    ///
+    /// let client = redis::Client::open("redis://keys:secret@127.0.0.1:6379/3")?;
+    /// let config = RedisConfig::from_client(client);
+    /// # Ok::<(), redis::RedisError>(())
+    /// ```
+    #[must_use]
+    pub fn from_client(client: Client) -> Self {
+        Self::with_seeds(Seeds::Client(client))
+    }
+
+    fn with_seeds(seeds: Seeds) -> Self {
         Self {
-            urls: urls.into(),
+            seeds,
             namespace: "kw".into(),
             deadline: Duration::from_secs(2),
             min_replicas: 0,
@@ -96,7 +128,8 @@ impl RedisConfig {
         self
     }
 
-    /// Trusts these root certificates, in PEM, instead of those of the operating system.
+    /// Trusts these root certificates, in PEM, instead of those of the operating system. This
+    /// applies to URLs: a client of the host keeps its certificates.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
@@ -127,13 +160,18 @@ impl RedisConfig {
 
     pub(crate) fn parse(&self) -> Result<ParsedConfig, OpenError> {
         let names = Names::new(&self.namespace).ok_or(OpenError::Namespace)?;
-        let clients = self
-            .urls
-            .split(',')
-            .map(|url| self.client(url.trim()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let clients = match &self.seeds {
+            Seeds::Urls(urls) => urls
+                .split(',')
+                .map(|url| self.client(url.trim()))
+                .collect::<Result<_, _>>(),
+            Seeds::Client(client) => {
+                let info = client.get_connection_info().clone();
+                Client::open(with_settings(info)).map(|client| vec![client])
+            }
+        };
         Ok(ParsedConfig {
-            clients,
+            clients: clients.map_err(OpenError::Url)?,
             names,
             options: ServerOptions {
                 deadline: self.deadline,
@@ -144,15 +182,8 @@ impl RedisConfig {
         })
     }
 
-    fn client(&self, url: &str) -> Result<Client, OpenError> {
-        let info = url.into_connection_info().map_err(OpenError::Url)?;
-        let settings = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_lib_name("keywright", env!("CARGO_PKG_VERSION"));
-        let info = info.set_redis_settings(settings);
-        self.open_client(info).map_err(OpenError::Url)
+    fn client(&self, url: &str) -> Result<Client, RedisError> {
+        self.open_client(with_settings(url.into_connection_info()?))
     }
 
     #[cfg(feature = "tls")]
@@ -181,7 +212,7 @@ impl RedisConfig {
 
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URLs may contain passwords.
+        // The URLs and the client may contain passwords.
         f.debug_struct("RedisConfig")
             .field("namespace", &self.namespace)
             .field("deadline", &self.deadline)
@@ -190,6 +221,16 @@ impl fmt::Debug for RedisConfig {
             .field("tolerance", &self.tolerance)
             .finish_non_exhaustive()
     }
+}
+
+/// Sets what the store needs on each connection: RESP3, which has invalidation messages.
+fn with_settings(info: ConnectionInfo) -> ConnectionInfo {
+    let settings = info
+        .redis_settings()
+        .clone()
+        .set_protocol(ProtocolVersion::RESP3)
+        .set_lib_name("keywright", env!("CARGO_PKG_VERSION"));
+    info.set_redis_settings(settings)
 }
 
 /// A validated configuration.

@@ -19,14 +19,17 @@ use crate::{
 const STEPS: i32 = 1000;
 
 impl SqliteStore {
-    /// Copies the store into a new file with mode 0600, while other callers continue to read and
-    /// write.
+    /// Copies the file into a new one with mode 0600, while other callers continue to read and
+    /// write. In the database of a host, this copies its tables as well.
     ///
     /// The copy is a complete store. To restore it, stop all programs that have the original open,
     /// remove the original with its `-wal` and `-shm`, and move the copy to its path.
     ///
     /// **Restoring a backup reactivates the keys that were revoked after it was made.** Keep a list
     /// of revocations, and revoke those keys again. It also undoes later updates, such as a pause.
+    ///
+    /// If a table of the host needs a collation or a virtual table that the host registers on its
+    /// connections, the copy fails: make it with a connection of the host instead.
     ///
     /// Dropping the future does not stop the copy.
     ///
@@ -97,12 +100,12 @@ fn vacuum_into(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{lock::Sharing, open};
+    use crate::{config::SqliteConfig, open};
 
     #[test]
     fn a_backup_ends_when_the_writer_needs_to_restart_the_log() {
         let folder = tempfile::tempdir().unwrap();
-        let opened = open::open(&folder.path().join("keys.db"), Sharing::Shared).unwrap();
+        let opened = open::open(&folder.path().join("keys.db"), SqliteConfig::new()).unwrap();
         let fill = "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 5000)
             INSERT INTO keywright_settings SELECT i, hex(zeroblob(100)) FROM n";
         opened.writer.execute(fill, ()).unwrap();

@@ -11,29 +11,27 @@
 //! the file is opened again, SQLite reads the whole log.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI32, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use crossbeam_channel::Receiver;
-use rusqlite::{Connection, ffi, hooks::Wal};
+use rusqlite::{Connection, ffi};
 
 use crate::{
     connection::{BUSY_TIMEOUT, disable_checkpoint_on_close},
-    error::Result,
+    error::{Result, extended_code},
     file_identity::FileIdentity,
     gate::Gates,
     record,
 };
 
 /// The length at which the log is checkpointed after each commit, in pages. It is SQLite's default.
-const THRESHOLD: i32 = 1000;
+const THRESHOLD: i64 = 1000;
 
 /// The longest time from a commit until its pages are copied into the file, unless a reader still
-/// needs the state before it. The crate's docs state this bound.
+/// needs the state before it. The crate's docs state this bound. It also holds for a commit of
+/// another connection, such as the host's.
 const DELAY: Duration = Duration::from_secs(1);
 
 /// How long a restart of the log waits for other handles and processes. The readers of this handle
@@ -45,9 +43,9 @@ const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// The limit outside backups: 16 MiB.
-    pub(crate) pages: i32,
+    pub(crate) pages: i64,
     /// The limit at which a backup is aborted: 1 GiB.
-    pub(crate) pages_during_backup: i32,
+    pub(crate) pages_during_backup: i64,
 }
 
 impl Default for Limits {
@@ -62,88 +60,80 @@ impl Default for Limits {
 /// Checkpoints the log after commits.
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
-    /// The length of the log after the latest commit, in pages. 0 if there was no commit since the
-    /// last check.
-    log_pages: Arc<AtomicI32>,
     /// Whether the store had no key after the last commit.
     is_empty: bool,
-    /// A channel that receives a message when the next checkpoint is due. `None` if the whole log
-    /// has been checkpointed.
-    due: Option<Receiver<Instant>>,
+    /// A channel that receives a message when the log is due to be checked, and checkpointed if
+    /// there was a commit.
+    due: Receiver<Instant>,
     gates: Arc<Gates>,
     limits: Limits,
     /// The length at which the log is restarted, in pages. It increases while other processes
     /// prevent a restart.
-    restart_at: i32,
+    restart_at: i64,
 }
 
 impl Checkpointer {
     /// Replaces the automatic checkpoints of this connection.
     pub(crate) fn attach(
-        connection: &mut Connection,
+        connection: &Connection,
         gates: Arc<Gates>,
         limits: Limits,
     ) -> rusqlite::Result<Self> {
-        let log_pages = Arc::new(AtomicI32::new(0));
-        let latest = Arc::clone(&log_pages);
-        // SQLite's automatic checkpoints use the same hook, and a connection has only one.
-        connection.wal_hook(Some(move |_: &mut Wal, pages| {
-            latest.store(pages, Ordering::Relaxed);
-            Ok(())
-        }))?;
+        connection.query_one("PRAGMA wal_autocheckpoint = 0", (), |_| Ok(()))?;
         Ok(Self {
-            log_pages,
             // If this fails, the file is damaged, and so not empty.
             is_empty: record::is_empty(connection).unwrap_or(false),
             // A program that crashed may have left a log.
-            due: Some(crossbeam_channel::after(DELAY)),
+            due: crossbeam_channel::after(DELAY),
             gates,
             limits,
             restart_at: limits.pages,
         })
     }
 
-    /// Returns a channel that receives a message when the next checkpoint is due.
+    /// Returns a channel that receives a message when [`run`](Self::run) is due.
     pub(crate) fn due(&self) -> Receiver<Instant> {
-        self.due.clone().unwrap_or_else(crossbeam_channel::never)
+        self.due.clone()
     }
 
     /// Checkpoints now if the log is long, and later otherwise.
     pub(crate) fn after_commit(&mut self, connection: &Connection, files: &FileIdentity) {
-        let pages = self.log_pages.swap(0, Ordering::Relaxed);
-        if pages == 0 {
+        // If the log cannot be read, the next check reports it.
+        let Ok(log) = Log::read(connection, STATE) else {
+            return;
+        };
+        if log.is_copied() {
             return;
         }
         // Checkpoint the first key at once: a copy of the file without its log must not look like a
         // store without keys.
         let has_first_key =
             self.is_empty && record::is_empty(connection).is_ok_and(|is_empty| !is_empty);
-        if has_first_key || pages >= THRESHOLD {
+        if has_first_key || log.pages >= THRESHOLD {
             self.is_empty &= !has_first_key;
             self.run(connection, files);
-            self.restart_if_long(connection, files, pages);
-        } else {
-            self.due
-                .get_or_insert_with(|| crossbeam_channel::after(DELAY));
         }
     }
 
-    /// Checkpoints. Pages that a reader still needs stay in the log, and another checkpoint becomes
-    /// due.
+    /// Checkpoints if there was a commit, also of another connection. Pages that a reader still
+    /// needs stay in the log.
     pub(crate) fn run(&mut self, connection: &Connection, files: &FileIdentity) {
-        self.due = match checkpoint_intact(connection, files, PASSIVE) {
-            Ok(Progress::Complete) => None,
-            // If a checkpoint fails for another reason than a failed sync, such as a full disk, the
-            // log is complete. Try again.
-            Ok(Progress::Partial) | Err(_) => Some(crossbeam_channel::after(DELAY)),
-        };
+        self.due = crossbeam_channel::after(DELAY);
+        if let Ok(log) = Log::read(connection, STATE)
+            && !log.is_copied()
+        {
+            // If this fails for another reason than a failed sync, such as a full disk, the log is
+            // complete. The next run tries again.
+            let _ = checkpoint_intact(connection, files, PASSIVE);
+            self.restart_if_long(connection, files, log.pages);
+        }
     }
 
     /// Pauses the readers of this handle and restarts the log if it is too long.
     ///
     /// SQLite restarts the log by itself only when no reader needs it, which never happens while
     /// reads overlap without a pause.
-    fn restart_if_long(&mut self, connection: &Connection, files: &FileIdentity, pages: i32) {
+    fn restart_if_long(&mut self, connection: &Connection, files: &FileIdentity, pages: i64) {
         if pages < self.limits.pages {
             self.restart_at = self.limits.pages;
         }
@@ -158,32 +148,28 @@ impl Checkpointer {
         let _lists = gates.lists.close();
         let _finds = gates.finds.close();
         self.restart_at = match restart(connection, files) {
-            Ok(Progress::Complete) => self.limits.pages,
-            Ok(Progress::Partial) | Err(_) => pages.saturating_add(pages / 4),
+            Ok(log) if log.is_copied() => self.limits.pages,
+            Ok(_) | Err(_) => pages.saturating_add(pages / 4),
         };
     }
 }
 
 /// Copies the whole log and empties it. Waits only a short time for other processes.
-fn restart(connection: &Connection, files: &FileIdentity) -> Result<Progress> {
+fn restart(connection: &Connection, files: &FileIdentity) -> Result<Log> {
     connection.busy_timeout(RESTART_TIMEOUT)?;
-    let progress = checkpoint_intact(connection, files, TRUNCATE);
+    let log = checkpoint_intact(connection, files, TRUNCATE);
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    progress
+    log
 }
 
-fn checkpoint_intact(
-    connection: &Connection,
-    files: &FileIdentity,
-    mode: &str,
-) -> Result<Progress> {
+fn checkpoint_intact(connection: &Connection, files: &FileIdentity, mode: &str) -> Result<Log> {
     // A log that is no longer at its path must not be copied into the file.
     files.check()?;
-    let progress = checkpoint(connection, mode);
-    if progress.as_ref().is_err_and(is_failed_sync) {
+    let log = Log::read(connection, mode);
+    if log.as_ref().is_err_and(is_failed_sync) {
         files.mark_unsynced();
     }
-    Ok(progress?)
+    Ok(log?)
 }
 
 /// Keeps the log when this connection is closed, if a sync has failed.
@@ -197,11 +183,13 @@ pub(crate) fn keep_log_if_unsynced(connection: &Connection, files: &FileIdentity
     }
 }
 
-/// Whether a checkpoint has copied the whole log.
-enum Progress {
-    Complete,
-    Partial,
+/// Copies the log into the file without waiting.
+pub(crate) fn copy_log(connection: &Connection) -> rusqlite::Result<()> {
+    Log::read(connection, PASSIVE).map(|_| ())
 }
+
+/// Changes nothing.
+const STATE: &str = "PRAGMA wal_checkpoint(NOOP)";
 
 /// Checkpoints without waiting: pages that a reader still needs stay in the log.
 const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
@@ -210,20 +198,38 @@ const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// the file fails, the log stays as it is.
 const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
-fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Progress> {
-    connection.prepare_cached(mode)?.query_one((), |row| {
-        let [busy, pages, copied]: [i64; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
-        Ok(if busy == 0 && pages == copied {
-            Progress::Complete
-        } else {
-            Progress::Partial
+/// The state of the log after a checkpoint.
+#[derive(Clone, Copy, Debug)]
+struct Log {
+    /// Whether another connection prevented the checkpoint.
+    is_busy: bool,
+    /// The length of the log, in pages.
+    pages: i64,
+    /// How many of the pages were copied into the file.
+    copied: i64,
+}
+
+impl Log {
+    /// Checkpoints in this mode, and returns the state of the log.
+    fn read(connection: &Connection, mode: &str) -> rusqlite::Result<Self> {
+        connection.prepare_cached(mode)?.query_one((), |row| {
+            Ok(Self {
+                is_busy: row.get(0)?,
+                pages: row.get(1)?,
+                copied: row.get(2)?,
+            })
         })
-    })
+    }
+
+    /// Whether the file contains every commit.
+    const fn is_copied(self) -> bool {
+        !self.is_busy && self.pages == self.copied
+    }
 }
 
 fn is_failed_sync(error: &rusqlite::Error) -> bool {
     matches!(
-        error.sqlite_extended_error_code(),
+        extended_code(error),
         Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
     )
 }
@@ -233,7 +239,7 @@ mod tests {
     use std::{
         fs,
         path::{Path, PathBuf},
-        sync::atomic::AtomicBool,
+        sync::atomic::{AtomicBool, Ordering},
         thread,
     };
 
@@ -241,10 +247,10 @@ mod tests {
 
     use super::*;
     use crate::{
+        config::SqliteConfig,
         connection,
         file::with_suffix,
         gate::Gate,
-        lock::Sharing,
         open::{self, Opened},
     };
 
@@ -263,12 +269,10 @@ mod tests {
     impl Fixture {
         fn new(limits: Limits) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let Opened {
-                path, mut writer, ..
-            } = open::open(&folder.path().join("keys.db"), Sharing::Shared).unwrap();
+            let Opened { path, writer, .. } =
+                open::open(&folder.path().join("keys.db"), SqliteConfig::new()).unwrap();
             let gates = Arc::<Gates>::default();
-            let checkpointer =
-                Checkpointer::attach(&mut writer, Arc::clone(&gates), limits).unwrap();
+            let checkpointer = Checkpointer::attach(&writer, Arc::clone(&gates), limits).unwrap();
             Self {
                 files: FileIdentity::of(path.clone()).unwrap(),
                 path,

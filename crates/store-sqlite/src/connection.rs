@@ -15,11 +15,13 @@ pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 128;
 
 /// Settings that are not stored in the file. `journal_size_limit` lets the log shrink again after a
-/// long read, such as a backup, has made it grow.
+/// long read, such as a backup, has made it grow. The foreign keys of a host do not apply to the
+/// store's own changes, so that a row that refers to a key does not prevent its purge.
 const SETTINGS: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA secure_delete = ON;
     PRAGMA trusted_schema = OFF;
+    PRAGMA foreign_keys = OFF;
     PRAGMA cell_size_check = ON;
     PRAGMA temp_store = MEMORY;
     PRAGMA journal_size_limit = 67108864;
@@ -30,7 +32,10 @@ const SETTINGS: &str = "
 /// Until [`configure`] the connection changes nothing: it does not even checkpoint when it is
 /// closed.
 pub(crate) fn open(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // If the host enables the shared cache, a read would wait for its uncommitted changes.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     disable_checkpoint_on_close(&connection)?;
@@ -39,7 +44,8 @@ pub(crate) fn open(path: &Path) -> Result<Connection> {
 
 /// Configures a connection to a file that is known to be a store.
 pub(crate) fn configure(connection: &Connection) -> Result<()> {
-    // The schema has no triggers and no views. Disabling them protects against planted ones.
+    // The store has no triggers and no views. Disabling them protects against planted ones. The
+    // triggers of a host run only on its own connections.
     for (config, value) in [
         (DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false),
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),

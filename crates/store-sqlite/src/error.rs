@@ -52,6 +52,17 @@ pub(crate) enum Error {
     /// The backup was aborted, because the log had grown and cannot be restarted during a backup.
     #[error("the log grew to 1 GiB during the backup: make the backup while fewer keys change")]
     LogTooLong,
+    /// The host has already ended its transaction, or has never begun it.
+    #[error("the connection has no open transaction: begin one, and commit it after the change")]
+    NoTransaction,
+    /// The host's connection has another file, or none.
+    #[error("the transaction is not in the file of the store: use a connection to that file")]
+    OtherFile,
+    /// A power loss could undo a commit of the host's connection.
+    #[error(
+        "a power loss could undo the transaction: set PRAGMA synchronous = FULL on the connection before it begins"
+    )]
+    NotSynchronous,
     /// A newer program has migrated the file.
     #[error(
         "a newer program has migrated the file to schema version {found}, but this one supports up to {supported}"
@@ -75,6 +86,11 @@ impl Error {
     pub(crate) fn to_shared(self: &Arc<Self>) -> StoreError {
         StoreError::new(self.kind(), BACKEND).with_source(Arc::clone(self))
     }
+}
+
+/// Returns SQLite's extended error code.
+pub(crate) fn extended_code(error: &rusqlite::Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code)
 }
 
 /// Whether the error means that the file or a value in it is damaged.

@@ -1,5 +1,5 @@
-//! A store that keeps API keys in one SQLite file: durable, shared between processes, and with
-//! group commit.
+//! A store that keeps API keys in one SQLite file, which may be the database of the host: durable,
+//! shared between processes, and with group commit.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -26,9 +26,10 @@
 //! * **Readers do not wait** for the writer. One thread finds keys, and another lists them. No
 //!   operation blocks the caller's thread, and the crate needs no async runtime.
 //! * **A bounded log.** When the log reaches 16 MiB, the store pauses its readers for a moment and
-//!   empties the log. So the log grows to at most 16 MiB plus one transaction. During a backup, it
-//!   may grow to 1 GiB, at which the store aborts the backup. While a reader of another handle or
-//!   process reads without a pause, the store cannot empty the log.
+//!   empties the log. So the log grows to at most 16 MiB plus one transaction, and after commits of
+//!   the host by what it writes within a second. During a backup, it may grow to 1 GiB, at which
+//!   the store aborts the backup. While a reader of the host, another handle or another process
+//!   reads without a pause, the store cannot empty the log.
 //! * **Bounded.** Each thread has a queue of 1024 operations. If it is full, an operation fails
 //!   with `Unavailable` at once.
 //! * **Indexed.** A page by cursor reads only its own keys, in a workspace of any size and also for
@@ -42,6 +43,10 @@
 //!   `Unavailable`.
 //! * **Shared.** Any number of handles and processes on one host may have the file open. It must
 //!   not be on a network file system: SQLite's write-ahead log needs shared memory.
+//! * **In the database of the host**, with [`SqliteConfig::in_existing_database`]. The store
+//!   creates its tables, named `keywright_…`, next to those of the host. With
+//!   [`insert_in`](SqliteStore::insert_in), [`update_in`](SqliteStore::update_in) and
+//!   [`revoke_in`](SqliteStore::revoke_in), the host changes its rows and a key in one transaction.
 //! * **Changes take effect** at once in a verifier over the same handle, and within 100 ms in a
 //!   verifier over another handle or process: revocations, rotations and updates, such as a pause
 //!   or fewer permissions. A thread polls the file every 25 ms. With [`Sharing`] you can choose to
@@ -53,10 +58,10 @@
 //!   a new store, but not if its log exists. A symbolic link is followed, and a file with a hard
 //!   link is rejected.
 //! * **Safe against incomplete copies.** A write goes to the log first, and to the file within a
-//!   second, unless a reader needs the state before it. When the store is closed, the file contains
-//!   every write. If the header of a file says that it has a log, but the file has neither a schema
-//!   nor a log, opening it fails: it is an incomplete copy, not a new store. Make backups with
-//!   [`SqliteStore::backup`].
+//!   second, also a commit of the host, unless a reader needs the state before it. When the store
+//!   is closed, the file contains every write. If the header of a file says that it has a log, but
+//!   the file has neither a schema nor a log, opening it fails: it is an incomplete copy, not a new
+//!   store. Make backups with [`SqliteStore::backup`].
 //! * **Safe against failed syncs.** If a sync of the file fails, this handle's operations fail with
 //!   `Unavailable`, since pages that were written earlier may be lost. The log is complete: restart
 //!   all programs that have the file open.
@@ -68,6 +73,7 @@
 mod backup;
 mod changes;
 mod checkpoint;
+mod config;
 mod connection;
 mod error;
 mod event;
@@ -76,6 +82,7 @@ mod file;
 mod file_identity;
 mod finder;
 mod gate;
+mod in_transaction;
 mod lister;
 mod lock;
 mod open;
@@ -91,8 +98,10 @@ mod worker;
 mod writer;
 
 #[cfg(test)]
+mod query_plan;
+#[cfg(test)]
 #[path = "../tests/sqlite/sample.rs"]
 mod sample;
 
 // The public interface is:
-pub use crate::{lock::Sharing, open_error::OpenError, store::SqliteStore};
+pub use crate::{config::SqliteConfig, lock::Sharing, open_error::OpenError, store::SqliteStore};

@@ -171,15 +171,15 @@ mod tests {
 
     use super::*;
     use crate::{
+        config::SqliteConfig,
         connection,
-        lock::Sharing,
         open::{self, Opened},
     };
 
     fn lister() -> (Lister, TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.db");
-        let Opened { path, .. } = open::open(&path, Sharing::Shared).unwrap();
+        let Opened { path, .. } = open::open(&path, SqliteConfig::new()).unwrap();
         let reader = connection::open_reader(&path).unwrap();
         let _: i64 = reader
             .query_one("SELECT count(*) FROM keywright_keys", (), |row| row.get(0))

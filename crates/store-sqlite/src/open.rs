@@ -11,9 +11,11 @@ use std::{
 use rusqlite::{Connection, ErrorCode, Row, Transaction, TransactionBehavior};
 
 use crate::{
+    checkpoint,
+    config::SqliteConfig,
     connection::{self, BUSY_TIMEOUT},
     file,
-    lock::{FileLock, Sharing},
+    lock::FileLock,
     open_error::OpenError,
     schema::{self, Identity},
 };
@@ -37,7 +39,7 @@ pub(crate) struct Opened {
 }
 
 /// Opens the file for writing. A new or empty file becomes a store.
-pub(crate) fn open(path: &Path, sharing: Sharing) -> Result<Opened, OpenError> {
+pub(crate) fn open(path: &Path, config: SqliteConfig) -> Result<Opened, OpenError> {
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
         return Err(OpenError::NoFile);
     }
@@ -54,11 +56,14 @@ pub(crate) fn open(path: &Path, sharing: Sharing) -> Result<Opened, OpenError> {
     if file::has_only_log(&absolute).map_err(create_error)? {
         return Err(OpenError::OnlyLog { path: absolute });
     }
+    if config.is_in_existing_database() && !absolute.try_exists().map_err(create_error)? {
+        return Err(OpenError::Missing { path: absolute });
+    }
     let path = create(&absolute).map_err(create_error)?;
     if file::has_hard_links(&path).map_err(create_error)? {
         return Err(OpenError::HardLinked { path });
     }
-    let (writer, lock) = open_store(&path, sharing)?;
+    let (writer, lock) = open_store(&path, config)?;
     Ok(Opened { path, writer, lock })
 }
 
@@ -72,20 +77,21 @@ fn create(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Opens a file that exists.
-fn open_store(path: &Path, sharing: Sharing) -> Result<(Connection, FileLock), OpenError> {
+fn open_store(path: &Path, config: SqliteConfig) -> Result<(Connection, FileLock), OpenError> {
     let sqlite_error = |source| OpenError::from_sqlite(path.into(), source);
     let connection = connection::open(path).map_err(sqlite_error)?;
-    let (_, version) = begin(path, &connection, TransactionBehavior::Deferred)?;
+    let (_, version) = begin(path, &connection, config, TransactionBehavior::Deferred)?;
     if connection.is_readonly("main").map_err(sqlite_error)? {
         return Err(OpenError::NotWritable { path: path.into() });
     }
     // The lock is acquired once the file is known to be a store, so that no lock file appears next
     // to another program's file, and before anything is changed.
-    let lock = FileLock::acquire(path, sharing)?;
+    let lock = FileLock::acquire(path, config.sharing())?;
     connection::configure(&connection).map_err(sqlite_error)?;
     if version < schema::VERSION {
         // Another process may have migrated the file by now.
-        let (transaction, version) = begin(path, &connection, TransactionBehavior::Immediate)?;
+        let (transaction, version) =
+            begin(path, &connection, config, TransactionBehavior::Immediate)?;
         schema::migrate(&connection, version).map_err(sqlite_error)?;
         transaction.commit().map_err(sqlite_error)?;
     }
@@ -94,31 +100,48 @@ fn open_store(path: &Path, sharing: Sharing) -> Result<(Connection, FileLock), O
     if !switch_to_wal(&connection, pause).map_err(sqlite_error)? {
         return Err(OpenError::NoWriteAheadLog { path: path.into() });
     }
+    if version < schema::VERSION {
+        // The database of a host may have had a log before it got the schema.
+        checkpoint::copy_log(&connection).map_err(sqlite_error)?;
+    }
     Ok((connection, lock))
 }
 
-/// Begins a transaction, and returns it with the version of the schema, 0 for an empty file.
+/// Begins a transaction, and returns it with the version of the schema, 0 for a file without a
+/// store.
 fn begin<'a>(
     path: &Path,
     connection: &'a Connection,
+    config: SqliteConfig,
     behavior: TransactionBehavior,
 ) -> Result<(Transaction<'a>, i64), OpenError> {
     let sqlite_error = |source| OpenError::from_sqlite(path.into(), source);
     let transaction = Transaction::new_unchecked(connection, behavior).map_err(sqlite_error)?;
-    match schema::identify(connection).map_err(sqlite_error)? {
-        // This program never leaves such a file. The schema was only in a log that is missing now.
-        Identity::Empty if has_log_mode(connection).map_err(sqlite_error)? => {
-            Err(OpenError::WithoutLog { path: path.into() })
+    let has_schema = match schema::identify(connection).map_err(sqlite_error)? {
+        Identity::Store { version } if version <= schema::VERSION => {
+            return Ok((transaction, version));
         }
-        Identity::Empty => Ok((transaction, 0)),
-        Identity::Store { version } if version <= schema::VERSION => Ok((transaction, version)),
-        Identity::Store { version } => Err(OpenError::NewerSchema {
-            path: path.into(),
-            found: version,
-            supported: schema::VERSION,
-        }),
-        Identity::Foreign { .. } => Err(OpenError::Foreign { path: path.into() }),
+        Identity::Store { version } => {
+            return Err(OpenError::NewerSchema {
+                path: path.into(),
+                found: version,
+                supported: schema::VERSION,
+            });
+        }
+        Identity::Foreign { .. } if !config.is_in_existing_database() => {
+            return Err(OpenError::Foreign { path: path.into() });
+        }
+        Identity::Foreign {
+            takes_names: true, ..
+        } => return Err(OpenError::NamesTaken { path: path.into() }),
+        Identity::Foreign { has_schema, .. } => has_schema,
+        Identity::Empty => false,
+    };
+    // This program never leaves such a file. The schema was only in a log that is missing now.
+    if !has_schema && has_log_mode(connection).map_err(sqlite_error)? {
+        return Err(OpenError::WithoutLog { path: path.into() });
     }
+    Ok((transaction, 0))
 }
 
 /// Whether the file's header says that it has a write-ahead log.

@@ -13,6 +13,13 @@ pub enum OpenError {
     /// The path is empty or `:memory:`.
     #[error("an empty path or :memory: is not a file: give the path of a file")]
     NoFile,
+    /// The file does not exist. The store does not create the
+    /// [database of the host](crate::SqliteConfig::in_existing_database).
+    #[error("{path} does not exist: create the database before you open a store in it")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file does not exist and could not be created.
     #[error("{path} could not be created: its directory must exist and be writable")]
     Create {
@@ -67,9 +74,17 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is a SQLite database of another program. It was not changed.
+    /// The file is a SQLite database of another program. It was not changed. To create a store in
+    /// it, open it with [`in_existing_database`](crate::SqliteConfig::in_existing_database).
     #[error("{path} is the database of another program: give another path")]
     Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database of the host has tables with names of the store, `keywright_…`, which no version
+    /// of this crate has created. It was not changed.
+    #[error("{path} has tables named keywright_… of another program: rename them")]
+    NamesTaken {
         /// The file.
         path: PathBuf,
     },

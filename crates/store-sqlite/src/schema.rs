@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, types::Type};
 
+use crate::error::{self, Error};
+
 /// The migrations. The first `n` of them create the tables of version `n`. A released migration
 /// never changes.
 const MIGRATIONS: [&str; 1] = [V1];
@@ -157,6 +159,19 @@ pub(crate) fn version(connection: &Connection) -> Result<i64> {
             rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
         })
     })
+}
+
+/// Fails if a newer program has migrated the file. Returns whether the store is sealed. The caller
+/// holds a transaction.
+pub(crate) fn check_version(connection: &Connection) -> error::Result<bool> {
+    let found = version(connection)?;
+    if found > VERSION {
+        return Err(Error::NewerSchema {
+            found,
+            supported: VERSION,
+        });
+    }
+    Ok(found < 0)
 }
 
 /// Migrates the schema from version `from` to the newest, inside a transaction.

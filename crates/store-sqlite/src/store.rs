@@ -14,6 +14,7 @@ use keywright_core::{
 
 use crate::{
     checkpoint::{Checkpointer, Limits},
+    config::SqliteConfig,
     connection,
     error::{Error, Result},
     event::NewEvent,
@@ -66,24 +67,25 @@ impl SqliteStore {
     /// An [`OpenError`] if the file cannot be used as a store. A file of another program is not
     /// changed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        Self::open_with(path, Sharing::Shared)
+        Self::open_with(path, SqliteConfig::new())
     }
 
-    /// Opens a file as a store, with a choice of who else may open it at the same time.
+    /// Opens a file as a store, with a choice of who else may open it at the same time, and whether
+    /// it may be the database of the host.
     ///
     /// # Errors
     ///
-    /// Those of [`open`](Self::open), and [`OpenError::InUse`] if this handle and the others cannot
-    /// share the file.
-    pub fn open_with(path: impl AsRef<Path>, sharing: Sharing) -> Result<Self, OpenError> {
-        let Opened {
-            path,
-            mut writer,
-            lock,
-        } = open::open(path.as_ref(), sharing)?;
+    /// Those of [`open`](Self::open), [`OpenError::InUse`] if this handle and the others cannot
+    /// share the file, and [`OpenError::Missing`] if the database of the host does not exist.
+    pub fn open_with(
+        path: impl AsRef<Path>,
+        config: impl Into<SqliteConfig>,
+    ) -> Result<Self, OpenError> {
+        let config = config.into();
+        let Opened { path, writer, lock } = open::open(path.as_ref(), config)?;
         let sqlite_error = |source| OpenError::from_sqlite(path.clone(), source);
         let gates = Arc::new(Gates::default());
-        let checkpointer = Checkpointer::attach(&mut writer, Arc::clone(&gates), Limits::default())
+        let checkpointer = Checkpointer::attach(&writer, Arc::clone(&gates), Limits::default())
             .map_err(sqlite_error)?;
         let reader = || connection::open_reader(&path).map_err(sqlite_error);
         let (finds, lists) = (reader()?, reader()?);
@@ -93,7 +95,7 @@ impl SqliteStore {
         })?;
         file::warn_if_exposed(&path);
         let lease = Arc::new(Lease::lapsed());
-        let poller = match sharing {
+        let poller = match config.sharing() {
             Sharing::Shared | Sharing::Exclusive => Some(
                 Poller::start(reader()?, files.clone(), Arc::clone(&lease))
                     .map_err(OpenError::Threads)?,
@@ -115,7 +117,8 @@ impl SqliteStore {
         })
     }
 
-    /// Returns the path of the file. Fails if the file was removed or replaced.
+    /// Returns the path of the file, with all symbolic links resolved. Fails if the file was
+    /// removed or replaced.
     pub(crate) fn path(&self) -> Result<&Path> {
         self.files.check()?;
         Ok(self.files.path())

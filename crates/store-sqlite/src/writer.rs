@@ -249,14 +249,7 @@ fn commit_batch(
 /// sealed.
 fn begin(connection: &Connection) -> Result<bool> {
     execute(connection, "BEGIN IMMEDIATE")?;
-    let found = schema::version(connection)?;
-    if found > schema::VERSION {
-        return Err(Error::NewerSchema {
-            found,
-            supported: schema::VERSION,
-        });
-    }
-    Ok(found < 0)
+    schema::check_version(connection)
 }
 
 fn roll_back(connection: &Connection) {
@@ -280,9 +273,9 @@ mod tests {
     use super::*;
     use crate::{
         checkpoint::Limits,
+        config::SqliteConfig,
         connection,
         event::NewEvent,
-        lock::Sharing,
         open::{self, Opened},
         operations,
         record::{self, NewRow},
@@ -303,11 +296,9 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("keys.db");
-            let Opened {
-                path, mut writer, ..
-            } = open::open(&path, Sharing::Shared).unwrap();
+            let Opened { path, writer, .. } = open::open(&path, SqliteConfig::new()).unwrap();
             let checkpointer =
-                Checkpointer::attach(&mut writer, Arc::default(), Limits::default()).unwrap();
+                Checkpointer::attach(&writer, Arc::default(), Limits::default()).unwrap();
             let reader = connection::open_reader(&path).unwrap();
             let files = FileIdentity::of(path).unwrap();
             let lease = Arc::new(Lease::lapsed());

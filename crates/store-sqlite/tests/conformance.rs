@@ -1,24 +1,45 @@
-//! The conformance suite over SQLite.
+//! The conformance suite over SQLite, in a file of the store and in the database of a host.
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use std::{path::PathBuf, sync::Arc};
 
 use keywright_core::{EventId, KeyId, conformance::Harness, conformance_tests, store::KeyStore};
-use keywright_store_sqlite::SqliteStore;
+use keywright_store_sqlite::{SqliteConfig, SqliteStore};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 /// A store in a temporary folder.
-struct InFolder(TempDir);
+struct InFolder {
+    folder: TempDir,
+    config: SqliteConfig,
+}
 
 impl InFolder {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            config: SqliteConfig::new(),
+        }
+    }
+
+    /// Creates a file with the tables of a host, in another encoding.
+    fn of_host() -> Self {
+        let file = Self {
+            config: SqliteConfig::in_existing_database(),
+            ..Self::new()
+        };
+        Connection::open(file.path())
+            .unwrap()
+            .execute_batch(
+                "PRAGMA encoding = 'UTF-16'; CREATE TABLE keys (id); CREATE TABLE events (id)",
+            )
+            .unwrap();
+        file
     }
 
     fn path(&self) -> PathBuf {
-        self.0.path().join("keys.db")
+        self.folder.path().join("keys.db")
     }
 
     /// Changes the row with this id, and returns whether there is one.
@@ -30,7 +51,7 @@ impl InFolder {
 
 impl Harness for InFolder {
     fn open(&self) -> Arc<dyn KeyStore> {
-        Arc::new(SqliteStore::open(self.path()).unwrap())
+        Arc::new(SqliteStore::open_with(self.path(), self.config).unwrap())
     }
 
     fn damage(&self, id: &KeyId) -> bool {
@@ -49,3 +70,9 @@ impl Harness for InFolder {
 }
 
 conformance_tests!(InFolder::new());
+
+mod host {
+    use super::*;
+
+    conformance_tests!(InFolder::of_host());
+}

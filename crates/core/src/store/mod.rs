@@ -6,6 +6,7 @@
 
 mod durability;
 mod error;
+mod fair_queue;
 mod key_store;
 mod lease;
 pub(crate) mod memory;
@@ -23,6 +24,7 @@ pub(crate) use self::lease::Watch;
 pub use self::{
     durability::Durability,
     error::{StoreError, StoreErrorKind},
+    fair_queue::{FairQueue, Tenant},
     key_store::KeyStore,
     lease::{Lease, Stamp},
     purge::{Purge, PurgeEvents},

@@ -1,102 +1,183 @@
 //! The event log.
 
+use async_trait::async_trait;
 use keywright_core::{
-    Environment, Event, EventId, EventOrder, EventPage, ListEvents, Owner, Workspace,
-    store::PurgeEvents,
+    Environment, Event, EventId, EventOrder, EventPage, ListEvents, Workspace, store::PurgeEvents,
 };
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
+use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
+use super::scan::{ABOVE_ALL_IDS, BELOW_ALL_IDS, Order, Scan};
 use crate::{
+    database::{Access, Operation},
     error::{Error, Result},
-    record::id_text,
     statements::Statements,
     transaction::event_id_text,
 };
 
-/// A list of the events of a workspace that a caller sees.
-#[derive(Clone, Debug)]
+/// The number of events in a slice of a list.
+const LENGTH: u64 = 5_000;
+
+/// The maximum number of events that a purge deletes in its transaction.
+const MAX_PURGED: u32 = 1_000;
+
+/// A list of the events of a workspace that a caller sees, read in slices.
+#[derive(Debug)]
 pub(crate) struct EventListing {
-    pub(crate) workspace: Workspace,
-    pub(crate) environment: Environment,
-    pub(crate) list: ListEvents<EventId>,
+    workspace: Workspace,
+    environment: Environment,
+    list: ListEvents<EventId>,
+    scan: Scan,
+    events: Vec<Event>,
 }
 
 impl EventListing {
-    /// Reads the page.
-    pub(crate) async fn read(
+    pub(crate) fn new(
+        workspace: &Workspace,
+        environment: Environment,
+        list: &ListEvents<EventId>,
+    ) -> Self {
+        let scan = match &list.key {
+            Some(key) => Scan::of_key(key),
+            None => Scan::of_workspace("events", workspace, environment, list.owner.as_ref()),
+        };
+        Self {
+            workspace: workspace.clone(),
+            environment,
+            list: list.clone(),
+            scan,
+            events: Vec::new(),
+        }
+    }
+
+    async fn slice(
         &self,
         connection: &mut PgConnection,
         statements: &Statements,
-    ) -> Result<EventPage<EventId>> {
+        length: u64,
+    ) -> Result<Vec<Event>> {
         let Self {
             workspace,
             environment,
             list,
+            scan,
+            ..
         } = self;
-        let mut query: QueryBuilder<Postgres> =
-            QueryBuilder::new(format!("SELECT event FROM {}.events", statements.schema));
-        query
-            .push(" WHERE workspace = ")
-            .push_bind(workspace.to_string());
-        if *environment == Environment::Test {
-            query.push(" AND test");
-        }
-        if let Some(key) = &list.key {
-            query.push(" AND key = ").push_bind(id_text(key));
-        }
-        if let Some(owner) = &list.owner {
-            query
-                .push(" AND owner = ")
-                .push_bind(Owner::to_string(owner));
-        }
-        let (after, direction) = match list.order {
-            EventOrder::NewestFirst => (" AND id < ", " DESC"),
-            EventOrder::OldestFirst => (" AND id > ", " ASC"),
+        let last = self.events.last().map(|event| event.id);
+        let last = last.or(list.after).map(|id| event_id_text(&id));
+        let (order, before) = match (list.order, &last) {
+            (EventOrder::NewestFirst, Some(last)) => (Order::Descending, &**last),
+            (EventOrder::NewestFirst, None) => (Order::Descending, ABOVE_ALL_IDS),
+            (EventOrder::OldestFirst, _) => (Order::Ascending, ABOVE_ALL_IDS),
         };
-        if let Some(last) = &list.after {
-            query.push(after).push_bind(event_id_text(last));
+        let mut query = scan.select(statements, "id, event", BELOW_ALL_IDS, before);
+        if let (Order::Ascending, Some(last)) = (order, &last) {
+            query.push(" AND ");
+            scan.push_bound(&mut query, ">", last);
         }
+        if list.key.is_some() {
+            // The workspace, the owner and the environment of a key never change. So its first
+            // event decides for all of them, and the list of a key that the caller does not see
+            // reads no others.
+            query
+                .push(" AND (SELECT workspace = ")
+                .push_bind(workspace.to_string());
+            if *environment == Environment::Test {
+                query.push(" AND test");
+            }
+            if let Some(owner) = &list.owner {
+                query.push(" AND owner = ").push_bind(owner.to_string());
+            }
+            scan.push_rows(&mut query, statements, BELOW_ALL_IDS, ABOVE_ALL_IDS);
+            scan.push_order(&mut query, Order::Ascending);
+            query.push(" LIMIT 1)");
+        }
+        scan.push_order(&mut query, order);
         query
-            .push(" ORDER BY id")
-            .push(direction)
             .push(" LIMIT ")
-            .push_bind(i64::from(list.limit) + 1);
+            .push_bind(i64::try_from(length).unwrap_or(i64::MAX));
         let rows = query
             .build()
             .persistent(false)
             .fetch_all(connection)
             .await?;
-        let events = rows
-            .iter()
-            .map(|row| {
-                let text: &str = row.try_get("event")?;
-                serde_json::from_str(text).map_err(Error::corrupt)
-            })
-            .collect::<Result<Vec<Event>>>()?;
-        Ok(EventPage::cut(events, list.limit))
+        let is_listed = |event: &Event| list.selects(workspace, *environment, event);
+        rows.iter().map(|row| event(row, is_listed)).collect()
     }
 }
 
-/// Deletes events, and returns how many.
-pub(crate) async fn purge_events(
-    connection: &mut PgConnection,
-    statements: &Statements,
-    purge: &PurgeEvents,
-) -> Result<u64> {
-    let events = format!("{}.events", statements.schema);
-    let mut query: QueryBuilder<Postgres> = QueryBuilder::new(format!(
-        "DELETE FROM {events} WHERE id IN (SELECT id FROM {events} WHERE id < "
-    ));
-    query.push_bind(event_id_text(&EventId::first_at(purge.before)));
-    if let Some(workspace) = &purge.workspace {
-        query
-            .push(" AND workspace = ")
-            .push_bind(workspace.to_string());
+#[async_trait]
+impl Operation for EventListing {
+    type Output = EventPage<EventId>;
+
+    fn access(&self) -> Access {
+        Access::Read
     }
-    query
-        .push(" ORDER BY id LIMIT ")
-        .push_bind(i64::from(purge.limit))
-        .push(" FOR UPDATE)");
-    let deleted = query.build().persistent(false).execute(connection).await?;
-    Ok(deleted.rows_affected())
+
+    /// Reads the next slice. Returns the page after the last one.
+    async fn step(
+        &mut self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+    ) -> Result<Option<Self::Output>> {
+        let page = u64::from(self.list.limit) + 1;
+        let length = page.saturating_sub(self.events.len() as u64).min(LENGTH);
+        let slice = self.slice(connection, statements, length).await?;
+        let is_last = (slice.len() as u64) < length;
+        self.events.extend(slice);
+        let is_done = is_last || self.events.len() as u64 == page;
+        Ok(is_done.then(|| EventPage::cut(std::mem::take(&mut self.events), self.list.limit)))
+    }
+}
+
+/// Reads an event. It must have the id of its row, and be one that `is_selected` accepts: the other
+/// columns, by which it was found, say so.
+fn event(row: &PgRow, is_selected: impl FnOnce(&Event) -> bool) -> Result<Event> {
+    let (id, text): (&str, &str) = (row.try_get("id")?, row.try_get("event")?);
+    // The error of `serde_json` is not returned, because it may repeat a part of the text.
+    match serde_json::from_str::<Event>(text) {
+        Ok(event) if event_id_text(&event.id) == id && is_selected(&event) => Ok(event),
+        _ => Err(Error::corrupt(
+            "a stored event is the JSON of an event that matches its row",
+        )),
+    }
+}
+
+/// A purge of events.
+#[derive(Debug)]
+pub(crate) struct EventPurge(pub(crate) PurgeEvents);
+
+#[async_trait]
+impl Operation for EventPurge {
+    type Output = u64;
+
+    fn access(&self) -> Access {
+        Access::Write
+    }
+
+    /// Deletes the oldest events, and returns how many.
+    async fn step(
+        &mut self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+    ) -> Result<Option<u64>> {
+        let Self(purge) = self;
+        let scan = match &purge.workspace {
+            Some(workspace) => Scan::of_workspace("events", workspace, Environment::Live, None),
+            None => Scan::all("events"),
+        };
+        let before = event_id_text(&EventId::first_at(purge.before));
+        let mut query = sqlx::QueryBuilder::new(format!(
+            "DELETE FROM {}.events WHERE id = ANY (ARRAY(",
+            statements.schema
+        ));
+        query.push("SELECT id");
+        scan.push_rows(&mut query, statements, BELOW_ALL_IDS, &before);
+        scan.push_order(&mut query, Order::Ascending);
+        query
+            .push(" LIMIT ")
+            .push_bind(i64::from(purge.limit.min(MAX_PURGED)))
+            .push(" FOR UPDATE))");
+        let deleted = query.build().persistent(false).execute(connection).await?;
+        Ok(Some(deleted.rows_affected()))
+    }
 }

@@ -5,14 +5,15 @@ mod list;
 mod prefix;
 mod purge;
 mod reserve;
+mod scan;
 mod touch;
 pub(crate) mod transfer;
 
 pub(crate) use self::{
-    events::{EventListing, purge_events},
+    events::{EventListing, EventPurge},
     list::Listing,
-    prefix::{claim_prefix, is_empty, prefix},
-    purge::purge,
-    reserve::reserve,
-    touch::touch,
+    prefix::{ClaimPrefix, FindPrefix, IsEmpty},
+    purge::KeyPurge,
+    reserve::Reserve,
+    touch::Touch,
 };

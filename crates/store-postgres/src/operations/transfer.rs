@@ -1,6 +1,6 @@
 //! Copying all keys to or from another store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use keywright_core::{
     Event, EventId, KeyId, Timestamp, Workspace,
@@ -8,10 +8,11 @@ use keywright_core::{
 };
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
-use super::{is_empty, touch};
+use super::{IsEmpty, Touch};
 use crate::{
+    database::Operation as _,
     error::{Error, Result},
-    record::{self, Rows, id_text},
+    record::{self, id_text},
     statements::Statements,
     transaction::{self, event_id_text},
 };
@@ -73,7 +74,7 @@ pub(crate) async fn set_stage(
     if stage(connection, statements).await? != *from {
         return Err(StoreErrorKind::Conflict.into());
     }
-    if *from == Stage::Unclaimed && !is_empty(connection, statements).await? {
+    if *from == Stage::Unclaimed && IsEmpty.step(connection, statements).await? != Some(true) {
         return Err(StoreErrorKind::Conflict.into());
     }
     let claim = match to.claim() {
@@ -250,22 +251,19 @@ pub(crate) async fn import(
             .persistent(false)
             .execute(&mut *connection)
             .await?;
-        sqlx::query(statements.insert_changes.clone())
+        let sql = "INSERT INTO {schema}.changes (id) SELECT unnest($1::text[])";
+        sqlx::query(statements.sql(sql))
             .bind(ids)
             .persistent(false)
             .execute(&mut *connection)
             .await?;
     }
-    let mut rows = Rows::default();
-    for record in &import.records {
-        rows.push(record)?;
-    }
-    if !rows.is_empty() {
-        transaction::insert(connection, statements, rows).await?;
+    if !import.records.is_empty() {
+        transaction::insert(connection, statements, &import.records, &[]).await?;
         let used = |record: &Record| Some((record.key.id, record.key.last_used_at?));
         let uses: Vec<(KeyId, Timestamp)> = import.records.iter().filter_map(used).collect();
         if !uses.is_empty() {
-            touch(connection, statements, &uses).await?;
+            Touch::new(&uses).step(connection, statements).await?;
         }
     }
     import_events(connection, statements, import).await?;
@@ -279,23 +277,15 @@ async fn find_replaced(
     statements: &Statements,
     import: &Import,
 ) -> Result<BTreeSet<KeyId>> {
-    let new: BTreeMap<KeyId, &Record> = import
-        .records
-        .iter()
-        .map(|record| (record.key.id, record))
-        .collect();
-    let ids: Vec<String> = new.keys().map(id_text).collect();
-    let rows = sqlx::query(statements.lock_for_change.clone())
-        .bind(ids)
-        .persistent(false)
-        .fetch_all(connection)
-        .await?;
+    let ids = import.records.iter().map(|record| record.key.id).collect();
+    let present = transaction::lock_records(connection, statements, &ids).await?;
     let mut replaced = BTreeSet::new();
-    for row in &rows {
-        let id = record::id(row)?;
-        let present = record::record(row).map_err(|error| unreadable(&id, &error))?;
-        if let Some(new) = new.get(&id) {
-            Import::check_replacement(&present, new)?;
+    for new in &import.records {
+        let id = new.key.id;
+        match present.get(&id) {
+            Some(Ok(present)) => Import::check_replacement(present, new)?,
+            Some(Err(error)) => return Err(unreadable(&id, error)),
+            None => continue,
         }
         replaced.insert(id);
     }
@@ -318,7 +308,7 @@ async fn import_events(
         .persistent(false)
         .execute(&mut *connection)
         .await?;
-    transaction::append_events(connection, statements, &import.events).await
+    transaction::insert(connection, statements, &[], &import.events).await
 }
 
 async fn import_reservations(

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use keywright_core::{EventId, KeyId, conformance::Harness, conformance_tests, store::KeyStore};
 use tokio::runtime::Runtime;
 
-use crate::schema::Schema;
+use crate::{bouncer::Bouncer, sample::store_at, schema::Schema};
 
 /// A store in a schema, and the runtime of its handles.
-struct InSchema {
+pub(crate) struct InSchema {
     runtime: Runtime,
     schema: Schema,
+    bouncer: Option<Bouncer>,
 }
 
 impl InSchema {
@@ -21,13 +22,31 @@ impl InSchema {
             .build()
             .unwrap();
         let schema = runtime.block_on(Schema::new());
-        Self { runtime, schema }
+        Self {
+            runtime,
+            schema,
+            bouncer: None,
+        }
+    }
+
+    pub(crate) fn behind_bouncer() -> Self {
+        let direct = Self::new();
+        let bouncer = Bouncer::start(&direct.schema.cluster, 4);
+        Self {
+            bouncer: Some(bouncer),
+            ..direct
+        }
     }
 }
 
 impl Harness for InSchema {
     fn open(&self) -> Arc<dyn KeyStore> {
-        self.runtime.block_on(self.schema.store())
+        let url = match &self.bouncer {
+            Some(bouncer) => bouncer.url(),
+            None => self.schema.cluster.url(),
+        };
+        self.runtime
+            .block_on(store_at(&url, 4, &self.schema.config))
     }
 
     fn damage(&self, id: &KeyId) -> bool {

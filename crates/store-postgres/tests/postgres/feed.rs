@@ -9,7 +9,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::{
     sample::{create, eventually, is_accepted, open, operator},
-    schema::Schema,
+    schema::{Schema, id_text},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,4 +139,64 @@ async fn a_strict_store_rejects_a_key_at_once() {
             .unwrap();
         assert_eq!(is_accepted(&ours, &issued.token).await, Some(false));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_changes_than_a_poll_returns_make_all_copies_stale() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let keys = open(&store).await;
+    let (revoked, other) = (create(&keys).await, create(&keys).await);
+    for issued in [&revoked, &other] {
+        assert_eq!(is_accepted(&keys, &issued.token).await, Some(true));
+    }
+    // The entry of the key is the last of 5,000.
+    let id = id_text(&revoked.key.id);
+    schema
+        .execute(&format!(
+            "BEGIN; UPDATE {{schema}}.keys SET revoked_at = 1 WHERE id = '{id}'; \
+             INSERT INTO {{schema}}.changes (id) SELECT '0U5lKt' || lpad(n::text, 10, '0') \
+             FROM generate_series(1, 4999) AS n; \
+             INSERT INTO {{schema}}.changes (id) VALUES ('{id}'); COMMIT"
+        ))
+        .await;
+    eventually("the rejection", async || {
+        is_accepted(&keys, &revoked.token).await == Some(false)
+    })
+    .await;
+    assert_eq!(is_accepted(&keys, &other.token).await, Some(true));
+}
+
+/// Counts the connections of the feeds of a schema.
+async fn feeds(schema: &Schema) -> i64 {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
+         AND query LIKE '%pg_current_snapshot%' AND query LIKE '%' || $1 || '.changes%'",
+    )
+    .bind(&schema.name)
+    .fetch_one(&schema.pool(1).await)
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_ends_with_its_store_and_with_the_pool() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    eventually("the feed", async || feeds(&schema).await == 1).await;
+    drop(store);
+    eventually("the end of the feed", async || feeds(&schema).await == 0).await;
+
+    let pool = schema.pool(2).await;
+    let store = PostgresStore::with_config(pool.clone(), schema.config.clone()).await;
+    let keys = open(&Arc::new(store.unwrap())).await;
+    let issued = create(&keys).await;
+    eventually("the feed", async || feeds(&schema).await == 1).await;
+    pool.close().await;
+    eventually("the end of the feed", async || feeds(&schema).await == 0).await;
+    // The lease lapses, and the verifier cannot decide.
+    eventually("the end of the lease", async || {
+        is_accepted(&keys, &issued.token).await.is_none()
+    })
+    .await;
 }

@@ -1,10 +1,10 @@
 //! Changes in a transaction of the host.
 
 use keywright_core::{EventKind, KeyUpdate, ListEvents, Reach, store::StoreErrorKind};
-use sqlx::Acquire as _;
+use sqlx::Connection as _;
 
 use crate::{
-    sample::{create, eventually, is_accepted, new_key, open, operator},
+    sample::{create, eventually, is_accepted, is_unknown, new_key, open, operator, revoke},
     schema::Schema,
 };
 
@@ -55,7 +55,7 @@ async fn a_rolled_back_key_never_exists() {
     let mut transaction = pool.begin().await.unwrap();
     store.insert_in(&mut transaction, &prepared).await.unwrap();
     transaction.rollback().await.unwrap();
-    // The host must not call this. Its token is worth nothing.
+    // The host must not call this after a rollback. The token is not valid.
     let issued = keys.issuer().committed(prepared);
     for keys in [&keys, &others] {
         assert_eq!(is_accepted(keys, &issued.token).await, Some(false));
@@ -131,24 +131,104 @@ async fn an_update_and_a_revocation_in_a_transaction_apply_after_its_commit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_transaction_of_the_host_delays_only_the_keys_that_it_has_changed() {
     let schema = Schema::new().await;
-    let store = schema.store().await;
-    let keys = open(&store).await;
+    let keys = open(&schema.store().await).await;
+    let other = open(&schema.store().await).await;
     let pool = schema.pool(1).await;
-    let (locked, free) = (create(&keys).await, create(&keys).await);
+    let locked = create(&keys).await;
     let prepared = keys
         .issuer()
         .prepare_revocation(&operator(), &locked.key.id, Reach::Key)
         .await
         .unwrap();
     let mut transaction = pool.begin().await.unwrap();
+    let store = schema.store().await;
     store.revoke_in(&mut transaction, &prepared).await.unwrap();
-    // Other keys are verified, created and revoked meanwhile.
-    assert_eq!(is_accepted(&keys, &locked.token).await, Some(true));
-    create(&keys).await;
-    keys.issuer()
-        .revoke(&operator(), &free.key.id, Reach::Key)
-        .await
-        .unwrap();
+
+    // Changes of the locked key wait, and then fail. They do not delay the changes of other keys,
+    // nor the feed.
+    let waiting: Vec<_> = (0..4)
+        .map(|_| {
+            let (keys, id) = (keys.clone(), locked.key.id);
+            tokio::spawn(async move { revoke(&keys, &id).await })
+        })
+        .collect();
+    let mut changed = 0;
+    while !waiting.iter().all(tokio::task::JoinHandle::is_finished) || changed < 20 {
+        let issued = create(&keys).await;
+        assert_eq!(is_accepted(&other, &issued.token).await, Some(true));
+        revoke(&keys, &issued.key.id).await.unwrap();
+        eventually("the revocation", async || {
+            is_accepted(&other, &issued.token).await == Some(false)
+        })
+        .await;
+        assert_eq!(is_accepted(&keys, &locked.token).await, Some(true));
+        changed += 1;
+    }
+    for revocation in waiting {
+        let revocation = revocation.await.unwrap();
+        assert!(is_unknown(&revocation), "{revocation:?}");
+    }
     transaction.rollback().await.unwrap();
     assert_eq!(is_accepted(&keys, &locked.token).await, Some(true));
+    revoke(&keys, &locked.key.id).await.unwrap();
+    assert_eq!(is_accepted(&keys, &locked.token).await, Some(false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_without_a_suitable_transaction_is_an_error_and_writes_nothing() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let keys = open(&store).await;
+    let prepared = keys.issuer().prepare(&operator(), new_key()).await.unwrap();
+    let mut connection = schema.pool(1).await.acquire().await.unwrap().detach();
+    let error = store.insert_in(&mut connection, &prepared).await;
+    assert_eq!(error.unwrap_err().kind(), StoreErrorKind::Unavailable);
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        let mut transaction = connection.begin().await.unwrap();
+        let set = format!("SET TRANSACTION ISOLATION LEVEL {level}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(set))
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        let error = store.insert_in(&mut transaction, &prepared).await;
+        let source = std::error::Error::source(&error.unwrap_err())
+            .map(ToString::to_string)
+            .unwrap();
+        assert!(source.contains("READ COMMITTED"), "{source}");
+        // The host can still use its transaction.
+        sqlx::raw_sql("SELECT 1")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        transaction.rollback().await.unwrap();
+    }
+    assert_eq!(schema.count("keys").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stronger_synchronous_commit_of_the_host_is_kept() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let keys = open(&store).await;
+    let pool = schema.pool(1).await;
+    for (host, expected) in [
+        ("off", "on"),
+        ("local", "on"),
+        ("remote_apply", "remote_apply"),
+    ] {
+        let prepared = keys.issuer().prepare(&operator(), new_key()).await.unwrap();
+        let mut transaction = pool.begin().await.unwrap();
+        let set = format!("SET LOCAL synchronous_commit = {host}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(set))
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        store.insert_in(&mut transaction, &prepared).await.unwrap();
+        let found: String = sqlx::query_scalar("SHOW synchronous_commit")
+            .fetch_one(&mut *transaction)
+            .await
+            .unwrap();
+        assert_eq!(found, expected);
+        transaction.rollback().await.unwrap();
+    }
 }

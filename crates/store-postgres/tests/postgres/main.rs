@@ -8,11 +8,21 @@
     reason = "these are tests"
 )]
 
+mod bouncer;
 mod cluster;
 mod conformance;
+mod failover;
 mod feed;
+mod full_disk;
 mod host_transaction;
+mod lost_connections;
 mod opening;
 mod outages;
+mod pgbouncer;
+mod plans;
+mod proxy;
+mod rows;
 mod sample;
 mod schema;
+mod sign_up_example;
+mod tenants;

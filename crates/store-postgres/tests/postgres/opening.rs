@@ -5,7 +5,12 @@ use keywright_store_postgres::{OpenError, PostgresConfig, PostgresStore, migrate
 use sqlx::AssertSqlSafe;
 
 use crate::{
-    sample::{create, is_accepted, open, operator},
+    cluster::Cluster,
+    proxy::Proxy,
+    sample::{
+        create, eventually, execute, is_accepted, is_unknown, migrated, open, operator, revoke,
+        store_at,
+    },
     schema::Schema,
 };
 
@@ -178,7 +183,7 @@ async fn a_database_with_another_collation_or_encoding_is_used_or_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_urls_and_servers_are_told_apart() {
+async fn wrong_urls_and_servers_are_distinguished() {
     let config = PostgresConfig::new;
     for (url, expected) in [
         ("mysql://localhost/keys", "invalid URL"),
@@ -212,4 +217,84 @@ async fn wrong_urls_and_servers_are_told_apart() {
             "{name}"
         );
     }
+}
+
+/// Returns all that a program may log of an error.
+fn logged(error: &OpenError) -> String {
+    let mut logged = format!("{error:?}");
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = next {
+        logged.push_str(&format!(" {error}"));
+        next = error.source();
+    }
+    logged
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_error_contains_the_password() {
+    const PASSWORD: &str = "hunter2-hunter2";
+    let schema = Schema::new().await;
+    schema
+        .execute(
+            "CREATE ROLE passwords; \
+             CREATE ROLE protected LOGIN PASSWORD 'right' IN ROLE passwords SUPERUSER",
+        )
+        .await;
+    let server = schema.cluster.url();
+    let url = |user: &str| server.replace("keywright@", &format!("{user}@"));
+    let opened = PostgresStore::connect(&url("protected:right"), schema.config.clone()).await;
+    assert!(!format!("{:?}", opened.unwrap()).contains("right"));
+
+    let wrong = url(&format!("protected:{PASSWORD}"));
+    for url in [
+        wrong.clone(),
+        format!("{wrong}?sslmode=require"),
+        wrong.replace("/postgres", "/no_such_database"),
+        wrong.replace("protected", "no_such_role"),
+        wrong.replace("postgres://", "mysql://"),
+        format!("{wrong}?{PASSWORD}"),
+        format!("{wrong}?pass={PASSWORD}"),
+        format!("{server}?password={PASSWORD}&user=protected"),
+        format!("postgres://protected:{PASSWORD}@127.0.0.1:1/keys"),
+        format!("postgres://protected:{PASSWORD}@127.0.0.1:port/keys"),
+        format!("postgres://protected:{PASSWORD}/keys"),
+        format!("postgres://protected:{PASSWORD}@[/keys"),
+        format!("postgres://protected:{PASSWORD}"),
+        format!("//protected:{PASSWORD}@127.0.0.1/keys"),
+        format!("protected:{PASSWORD}"),
+    ] {
+        let error = PostgresStore::connect(&url, schema.config.clone()).await;
+        let logged = logged(&error.unwrap_err());
+        assert!(!logged.contains(PASSWORD), "{url}: {logged}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_is_rejected() {
+    let primary = Cluster::with_options("");
+    let pool = migrated(&primary).await;
+    let replica = primary.standby();
+    let config = PostgresConfig::new();
+    let error = PostgresStore::connect(&replica.url(), config.clone())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, OpenError::ReadOnly), "{error:?}");
+    assert!(error.to_string().contains("primary"), "{error}");
+
+    // A replica is also rejected by a store whose address leads to it later.
+    let proxy = Proxy::start(&primary);
+    let keys = open(&store_at(&proxy.url(), 2, &config).await).await;
+    let issued = create(&keys).await;
+    assert_eq!(is_accepted(&keys, &issued.token).await, Some(true));
+    proxy.lead_to(&replica);
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    execute(&pool, end).await;
+    eventually("the end of the lease", async || {
+        is_accepted(&keys, &issued.token).await.is_none()
+    })
+    .await;
+    let revoked = revoke(&keys, &issued.key.id).await;
+    assert!(is_unknown(&revoked), "{revoked:?}");
+    proxy.lead_to(&primary);
 }

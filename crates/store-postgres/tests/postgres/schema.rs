@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use keywright_core::KeyId;
 use keywright_store_postgres::{PostgresConfig, PostgresStore, migrate};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
@@ -64,4 +65,29 @@ impl Schema {
             .unwrap()
             .rows_affected()
     }
+
+    /// Counts rows. `{schema}.` precedes the text.
+    pub(crate) async fn count(&self, rows: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {}.{rows}", self.name);
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&self.pool(1).await)
+            .await
+            .unwrap()
+    }
+
+    /// Adds copies of a key, with the numbers `n` from 1. `fields` is a list of columns and values.
+    pub(crate) async fn add_copies(&self, id: &KeyId, count: u32, fields: &str) {
+        let id = id_text(id);
+        self.execute(&format!(
+            "INSERT INTO {{schema}}.keys SELECT copy.* FROM {{schema}}.keys AS k, \
+             generate_series(1, {count}) AS n, jsonb_populate_record(k, jsonb_build_object( \
+             'id', '0U5lKt' || lpad(n::text, 10, '0'), {fields})) AS copy WHERE k.id = '{id}'"
+        ))
+        .await;
+    }
+}
+
+/// Returns an id as the tables contain it.
+pub(crate) fn id_text(id: &KeyId) -> String {
+    id.to_string().replace("key_", "")
 }

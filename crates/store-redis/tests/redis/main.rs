@@ -14,6 +14,7 @@ mod conformance;
 mod database;
 mod disconnected;
 mod events;
+mod host_client;
 mod interrupted;
 mod lists;
 mod lost_replies;

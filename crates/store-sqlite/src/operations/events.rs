@@ -173,7 +173,7 @@ mod tests {
     use rusqlite::StatementStatus;
 
     use super::*;
-    use crate::{connection, event::NewEvent, file, sample, schema};
+    use crate::{connection, event::NewEvent, file, query_plan::plan, sample, schema};
 
     /// The workspace, the environment and the owner of each key of the log.
     const KEYS: [(&str, Environment, Option<&str>); 6] = [
@@ -236,17 +236,6 @@ mod tests {
             }
         }
         lists
-    }
-
-    fn plan(connection: &Connection, sql: &str) -> String {
-        connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-            .unwrap()
-            .raw_query()
-            .mapped(|row| row.get("detail"))
-            .collect::<rusqlite::Result<Vec<String>>>()
-            .unwrap()
-            .join("\n")
     }
 
     #[test]
@@ -348,7 +337,8 @@ mod tests {
             plan(&connection, PURGE_IN_WORKSPACE),
             "SEARCH keywright_events USING PRIMARY KEY (id=?)\n\
              LIST SUBQUERY 1\n\
-             SEARCH keywright_events USING COVERING INDEX keywright_events_workspace (workspace=? AND id<?)"
+             SEARCH keywright_events USING COVERING INDEX keywright_events_workspace \
+             (workspace=? AND id<?)"
         );
     }
 

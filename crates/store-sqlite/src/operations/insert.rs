@@ -4,7 +4,7 @@ use keywright_core::{Key, KeyId, Timestamp, store::StoreErrorKind};
 use rusqlite::{Connection, ffi};
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, extended_code},
     event::NewEvent,
     record::{self, NewRow},
     savepoint::atomic,
@@ -45,7 +45,7 @@ pub(crate) fn insert(
 /// The constraint of the primary key checks that the id is new. A rejected insert changes nothing.
 pub(super) fn insert_new(connection: &Connection, row: &NewRow) -> Result<()> {
     row.insert(connection)
-        .map_err(|error| match error.sqlite_extended_error_code() {
+        .map_err(|error| match extended_code(&error) {
             Some(ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => StoreErrorKind::AlreadyExists.into(),
             _ => Error::Sqlite(error),
         })

@@ -169,7 +169,7 @@ pub(crate) fn delete_purgeable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{connection, file, record::NewRow, sample, schema};
+    use crate::{connection, file, query_plan::plan, record::NewRow, sample, schema};
 
     #[test]
     fn a_key_that_was_found_is_deleted_only_while_it_is_covered() {
@@ -207,16 +207,7 @@ mod tests {
         connection::configure(&connection).unwrap();
         schema::migrate(&connection, 0).unwrap();
 
-        let plan = |sql: &str| {
-            connection
-                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-                .unwrap()
-                .raw_query()
-                .mapped(|row| row.get("detail"))
-                .collect::<rusqlite::Result<Vec<String>>>()
-                .unwrap()
-                .join("\n")
-        };
+        let plan = |sql: &str| plan(&connection, sql);
         assert_eq!(
             plan(COVERED),
             "SEARCH keywright_keys USING PRIMARY KEY (id>? AND id<?)"

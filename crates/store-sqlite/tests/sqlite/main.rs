@@ -6,11 +6,14 @@ mod backup;
 mod changes;
 mod copies;
 mod events;
+mod host;
+mod host_transaction;
 mod opening;
 mod permissions;
 mod reading;
 mod sample;
 mod sharing;
+mod sign_up_example;
 mod writing;
 
 use std::{

@@ -38,6 +38,16 @@ impl Certificate {
             .with_deadline(PATIENCE)
     }
 
+    /// Returns a client of a host that trusts the certificate and connects to this port.
+    pub(crate) fn client(&self, port: &Port) -> redis::Client {
+        let certificates = redis::TlsCertificates {
+            client_tls: None,
+            root_cert: Some(self.pem.clone().into_bytes()),
+        };
+        let url = format!("rediss://localhost:{}", port.number());
+        redis::Client::build_with_tls(url, certificates).unwrap()
+    }
+
     /// Returns the options of a server that accepts TLS on a port.
     pub(crate) const fn options(port: &str) -> [&str; 10] {
         [

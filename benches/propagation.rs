@@ -1,0 +1,214 @@
+//! Row 20: the time until other processes reject a key after its revocation has returned. This
+//! measures single events and not a rate, so it does not use criterion, but it stores its results in
+//! criterion's folder.
+//!
+//! Three processes verify keys as fast as they can, so that all cores are busy.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot run must stop"
+)]
+
+#[expect(dead_code, reason = "other benchmarks use the rest")]
+mod issued;
+#[path = "postgres/server.rs"]
+mod postgres_server;
+#[path = "redis/server.rs"]
+mod redis_server;
+
+use std::{
+    env,
+    io::{self, BufRead as _, BufReader, Write as _},
+    process::{Child, Command, Stdio},
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use keywright_benches::{PROPAGATION, runs_once, store_number};
+use keywright_core::{Config, KeyId, Keywright, Reach, Scheme, VerifyError, store::KeyStore};
+use keywright_store_postgres::{PostgresConfig, PostgresStore};
+use keywright_store_redis::{RedisConfig, RedisStore};
+use keywright_store_sqlite::SqliteStore;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+/// The argument of a process that verifies keys. The name of the store and its place follow.
+const OBSERVE: &str = "--observe";
+
+const OBSERVERS: usize = 3;
+
+/// How long to wait for a process before the benchmark fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn main() {
+    let arguments: Vec<String> = env::args().collect();
+    if let [_, role, store, place] = &*arguments
+        && role == OBSERVE
+    {
+        observe(store, place);
+        return;
+    }
+    let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let file = folder.path().join("keys.db");
+    measure(&runtime, "sqlite", file.to_str().unwrap());
+    measure(&runtime, "redis", redis_server::Server::start().url());
+    let server = postgres_server::Server::start();
+    let pool = runtime.block_on(server.pool());
+    drop(runtime.block_on(server.store(&pool, "keywright")));
+    measure(&runtime, "postgres", &server.url());
+}
+
+fn open(runtime: &Runtime, store: &str, place: &str) -> Keywright {
+    runtime.block_on(async {
+        let store: Arc<dyn KeyStore> = match store {
+            "sqlite" => Arc::new(SqliteStore::open(place).unwrap()),
+            "redis" => Arc::new(RedisStore::connect(RedisConfig::new(place)).await.unwrap()),
+            "postgres" => {
+                let store = PostgresStore::connect(place, PostgresConfig::new());
+                Arc::new(store.await.unwrap())
+            }
+            other => panic!("unknown store {other}"),
+        };
+        let config = Config::new(issued::prefix()).with_scheme(Scheme::HmacSha256);
+        Keywright::open(config, store).await.unwrap()
+    })
+}
+
+/// Revokes keys one after another, and measures when the other processes reject them.
+fn measure(runtime: &Runtime, store: &str, place: &str) {
+    let count = if runs_once() { 2 } else { 200 };
+    let keys = open(runtime, store, place);
+    let (operator, new) = (issued::operator(), issued::new_key());
+    let create = || {
+        let issued = runtime
+            .block_on(keys.issuer().create(&operator, new.clone()))
+            .unwrap();
+        (issued.key.id, issued.token.expose().to_owned())
+    };
+    let (ids, tokens): (Vec<KeyId>, Vec<String>) = (0..count).map(|_| create()).unzip();
+    let (reports, reported) = mpsc::channel();
+    let observers: Vec<Observer> = (0..OBSERVERS)
+        .map(|_| Observer::start(store, place, &tokens, reports.clone()))
+        .collect();
+    let next = || reported.recv_timeout(PATIENCE).expect("a process reports");
+    for _ in &observers {
+        assert_eq!(next(), Report::Ready);
+    }
+    let mut times = Vec::new();
+    for (index, id) in ids.iter().enumerate() {
+        // At another time of the store's interval for each key.
+        thread::sleep(Duration::from_millis(index as u64 * 37 % 100));
+        let revoked = keys.issuer().revoke(&operator, id, Reach::Key);
+        runtime.block_on(revoked).unwrap();
+        let returned = now();
+        for _ in &observers {
+            match next() {
+                Report::Rejected { at, token } if token == index => {
+                    times.push(at.saturating_sub(returned));
+                }
+                report => panic!("{report:?}"),
+            }
+        }
+    }
+    times.sort_unstable();
+    let p99 = times.get(times.len() * 99 / 100).unwrap().as_secs_f64() * 1e9;
+    let median = times.get(times.len() / 2).unwrap().as_secs_f64() * 1e9;
+    println!(
+        "{store}: p99 {:.1} ms, median {:.1} ms",
+        p99 / 1e6,
+        median / 1e6
+    );
+    store_number(&format!("{PROPAGATION}{store}"), p99);
+}
+
+/// What an observer reports, one line each.
+#[derive(PartialEq, Eq, Debug)]
+enum Report {
+    /// The process has verified all keys.
+    Ready,
+    /// The process has rejected a token for the first time.
+    Rejected { token: usize, at: Duration },
+}
+
+impl Report {
+    fn parse(line: &str) -> Option<Self> {
+        if line == "ready" {
+            return Some(Self::Ready);
+        }
+        let (token, nanos) = line.split_once(' ')?;
+        Some(Self::Rejected {
+            token: token.parse().ok()?,
+            at: Duration::from_nanos(nanos.parse().ok()?),
+        })
+    }
+}
+
+/// A process that verifies keys. It is killed when this is dropped.
+struct Observer(Child);
+
+impl Observer {
+    fn start(store: &str, place: &str, tokens: &[String], reports: mpsc::Sender<Report>) -> Self {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args([OBSERVE, store, place])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        for token in tokens {
+            writeln!(input, "{token}").unwrap();
+        }
+        let output = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if reports.send(Report::parse(&line).unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self(child)
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Verifies the tokens of the standard input until each is rejected.
+fn observe(store: &str, place: &str) {
+    let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
+    let keys = open(&runtime, store, place);
+    let tokens: Vec<String> = io::stdin().lines().map(Result::unwrap).collect();
+    let verifying = runtime.spawn(async move {
+        for token in &tokens {
+            keys.verifier().verify(token.as_bytes()).await.unwrap();
+        }
+        println!("ready");
+        let mut accepted: Vec<(usize, String)> = tokens.into_iter().enumerate().collect();
+        while !accepted.is_empty() {
+            let mut rejected = Vec::new();
+            for (index, token) in &accepted {
+                let verified = keys.verifier().verify(token.as_bytes()).await;
+                if matches!(verified, Err(VerifyError::Denied(_))) {
+                    println!("{index} {}", now().as_nanos());
+                    rejected.push(*index);
+                }
+            }
+            accepted.retain(|(index, _)| !rejected.contains(index));
+            tokio::task::yield_now().await;
+        }
+    });
+    runtime.block_on(verifying).unwrap();
+}
+
+/// Returns the time since the epoch. All processes have the same clock.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}
