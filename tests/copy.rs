@@ -80,7 +80,7 @@ fn while_a_copy_runs_and_after_it_the_target_accepts_no_key_that_the_source_has_
         let rotation = format!("{}/rotate", rotated.header("location"));
         let successor = source.send("POST", &rotation, &admin, "{}");
         assert_eq!(successor.status, 201, "{successor:?}");
-        revoked.push(rotated.text("secret"));
+        active.push(rotated.text("secret"));
         active.push(successor.text("secret"));
         let options: &[&str] = if round == 3 { &["--finish"] } else { &[] };
         if round == 3 {
