@@ -28,7 +28,7 @@ pub struct RedisConfig {
 enum Seeds {
     /// URLs, which are separated by commas.
     Urls(String),
-    Client(Client),
+    Client(Box<Client>),
 }
 
 /// The settings of a server that are accepted although they lose writes.
@@ -72,7 +72,7 @@ impl RedisConfig {
     /// ```
     #[must_use]
     pub fn from_client(client: Client) -> Self {
-        Self::with_seeds(Seeds::Client(client))
+        Self::with_seeds(Seeds::Client(Box::new(client)))
     }
 
     fn with_seeds(seeds: Seeds) -> Self {

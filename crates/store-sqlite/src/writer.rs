@@ -102,7 +102,7 @@ impl Writer {
     }
 }
 
-/// What a job changes: records that verifiers may have cached, nothing that they have cached, or
+/// The effect of a job: it changes records that verifiers may have cached, nothing of them, or
 /// the stage of the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effect {
