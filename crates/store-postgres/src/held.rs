@@ -49,12 +49,9 @@ impl Held {
         self.is_clean = true;
     }
 
-    /// Takes another connection if this one is not usable any more.
-    pub(crate) async fn renew(&mut self, database: &Database) -> Result<()> {
-        if !self.is_clean {
-            *self = Self::acquire(database).await?;
-        }
-        Ok(())
+    /// Whether the last use has left no transaction open.
+    pub(crate) const fn is_clean(&self) -> bool {
+        self.is_clean
     }
 
     /// Whether the worker may keep the connection for more work.
