@@ -46,21 +46,21 @@ impl PostgresConfig {
     /// # Errors
     ///
     /// [`OpenError::Schema`] unless the name is 1 to 63 characters of `a-z0-9_`, begins with no
-    /// digit, and is none of PostgreSQL's own schemas.
+    /// digit, and is not one of PostgreSQL's own schemas.
     pub fn with_schema(mut self, name: &str) -> Result<Self, OpenError> {
         self.schema = SchemaName::parse(name).ok_or(OpenError::Schema)?;
         Ok(self)
     }
 
-    /// Sets how long a verifier may accept a key after another process has revoked it: 200 ms to one
-    /// minute. The store polls for changes five times in this time.
+    /// Sets how long a verifier may accept a key after another process has revoked it: 200 ms to
+    /// one minute. The store polls for changes five times in this time.
     pub fn with_staleness_bound(mut self, bound: Duration) -> Self {
         self.staleness_bound = bound.clamp(Self::MIN_STALENESS_BOUND, MAX_STALENESS_BOUND);
         self
     }
 
-    /// Sets the connection for the feed of changes, which the store makes in addition to those of the
-    /// pool. For example, it can bypass a pooler. It must lead to the same database.
+    /// Sets the connection for the feed of changes, which the store makes in addition to those of
+    /// the pool. For example, it can bypass a pooler. It must lead to the same database.
     pub fn with_feed_options(mut self, options: PgConnectOptions) -> Self {
         self.feed_options = Some(options);
         self

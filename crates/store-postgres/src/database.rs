@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use keywright_core::store::Lease;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres, pool::PoolConnection};
 use tokio::{
     runtime::Handle,
@@ -32,6 +33,8 @@ pub(crate) struct Database {
     pub(crate) statements: Arc<Statements>,
     /// Whether a commit waited for a standby when the server was last asked.
     pub(crate) has_standby: Arc<AtomicBool>,
+    /// The lease of the store, whose clock measures time.
+    pub(crate) lease: Arc<Lease>,
     /// The runtime of the pool.
     pub(crate) runtime: Handle,
 }
@@ -167,8 +170,9 @@ impl Database {
     /// Starts to wait for records that another transaction locks.
     pub(crate) fn patience(&self, limit: Duration) -> Patience {
         Patience {
+            lease: Arc::clone(&self.lease),
             runtime: self.runtime.clone(),
-            ends_at: Instant::now() + limit,
+            ends_at: self.lease.now() + limit,
             longest: Duration::from_millis(5),
         }
     }
@@ -178,6 +182,7 @@ impl Database {
 /// released a record. Meanwhile it uses no connection and delays no other caller.
 #[derive(Debug)]
 pub(crate) struct Patience {
+    lease: Arc<Lease>,
     runtime: Handle,
     ends_at: Instant,
     /// The upper limit of the next pause.
@@ -189,7 +194,7 @@ impl Patience {
 
     /// Pauses, and returns whether to try again. Any executor may poll the future.
     pub(crate) async fn pause(&mut self) -> bool {
-        if Instant::now() >= self.ends_at {
+        if self.lease.now() >= self.ends_at {
             return false;
         }
         let pause = random_part(self.longest);
@@ -209,6 +214,6 @@ pub(crate) async fn pause_before_attempt(attempt: u32) {
 fn random_part(longest: Duration) -> Duration {
     use std::hash::{BuildHasher as _, RandomState};
 
-    let random = RandomState::new().hash_one(()) as u32;
-    longest.mul_f64(f64::from(random) / f64::from(u32::MAX))
+    let longest = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(RandomState::new().hash_one(()) % longest.max(1))
 }

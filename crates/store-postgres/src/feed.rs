@@ -363,8 +363,8 @@ impl Horizon {
     }
 }
 
-/// Reads the feed. The error of a different version of the tables is a division by zero. The version
-/// of a sealed store is negative.
+/// Reads the feed. The error of a different version of the tables is a division by zero. The
+/// version of a sealed store is negative.
 const POLL: &str = "SELECT pg_current_snapshot()::text AS snapshot, \
      1 / (SELECT count(*) FROM {schema}.settings \
      WHERE name = 'version' AND value IN ('{version}', '-{version}')) AS version, \

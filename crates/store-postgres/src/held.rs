@@ -1,7 +1,11 @@
 //! Connections of the pool that workers keep while work keeps coming.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use keywright_core::store::Lease;
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 
 use crate::{database::Database, error::Result};
@@ -18,6 +22,8 @@ const MAX_HELD: Duration = Duration::from_millis(50);
 pub(crate) struct Held {
     connection: PoolConnection<Postgres>,
     since: Instant,
+    /// Its clock measures time.
+    lease: Arc<Lease>,
     /// Whether the connection is in a state in which others can use it.
     is_clean: bool,
 }
@@ -26,7 +32,8 @@ impl Held {
     pub(crate) async fn acquire(database: &Database) -> Result<Self> {
         Ok(Self {
             connection: database.acquire().await?,
-            since: Instant::now(),
+            since: database.lease.now(),
+            lease: Arc::clone(&database.lease),
             is_clean: true,
         })
     }
@@ -42,17 +49,14 @@ impl Held {
         self.is_clean = true;
     }
 
-    /// Takes another connection if this one is not usable any more.
-    pub(crate) async fn renew(&mut self, database: &Database) -> Result<()> {
-        if !self.is_clean {
-            *self = Self::acquire(database).await?;
-        }
-        Ok(())
+    /// Whether the last use has left no transaction open.
+    pub(crate) const fn is_clean(&self) -> bool {
+        self.is_clean
     }
 
     /// Whether the worker may keep the connection for more work.
     pub(crate) fn may_continue(&self) -> bool {
-        self.is_clean && self.since.elapsed() < MAX_HELD
+        self.is_clean && self.lease.now().saturating_duration_since(self.since) < MAX_HELD
     }
 }
 

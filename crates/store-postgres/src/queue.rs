@@ -124,7 +124,7 @@ impl<J: Abandonable> Queue<J> {
 }
 
 impl<W, T> Queue<Job<W, T>> {
-    /// Queues work and waits for its result. If the future is dropped, the work is done or not done.
+    /// Queues work and waits for its result. If the future is dropped, the work is done or not.
     pub(crate) async fn run(&self, tenant: Tenant, work: W) -> Result<T> {
         let (caller, done) = Waiting::new();
         self.push(tenant, Job { work, caller })?;

@@ -17,9 +17,9 @@ const DURABLE: &str = "SELECT set_config('synchronous_commit', \
      ELSE 'on' END, true)";
 
 /// Checks the version of the tables: a program must not write where a newer one has migrated. A
-/// migration locks the table `settings`, and so waits for the end of the transaction. The error of a
-/// different version is a division by zero. The version of a sealed store is negative, and its error
-/// is a square root of a negative number.
+/// migration locks the table `settings`, and so waits for the end of the transaction. The error of
+/// a different version is a division by zero. The version of a sealed store is negative, and its
+/// error is a square root of a negative number.
 const CHECK_VERSION: &str = "SELECT CASE WHEN value LIKE '-%' THEN sqrt(value::float8) \
      ELSE 1 / (value = '{version}')::int END FROM (SELECT coalesce((SELECT value \
      FROM {schema}.settings WHERE name = 'version'), '') AS value) AS version";
@@ -69,8 +69,8 @@ pub(crate) struct Statements {
     pub(crate) prepare_in_host: SqlStr,
     /// A prefix: the ids follow as an array.
     pub(crate) find: String,
-    /// With `{ids}` for the ids, as an array. Waits for the advisory locks of the ids, then for rows
-    /// that are locked. The order prevents deadlocks.
+    /// With `{ids}` for the ids, as an array. Waits for the advisory locks of the ids, then for
+    /// rows that are locked. The order prevents deadlocks.
     pub(crate) lock_for_change: String,
     /// With `{ids}`.
     pub(crate) lock_for_share: String,

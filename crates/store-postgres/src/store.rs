@@ -90,14 +90,15 @@ impl PostgresStore {
         let Opened { durability } = open::check(&pool, &config.schema).await?;
         let statements = Arc::new(Statements::new(config.schema.clone()));
         let connections = pool.options().get_max_connections();
+        let lease = Arc::new(Lease::lapsed());
         let database = Database {
             pool,
             statements,
             has_standby: Arc::default(),
+            lease: Arc::clone(&lease),
             runtime,
         };
         let waiting = Arc::new(Lane::start(&database, 2, DIVIDED));
-        let lease = Arc::new(Lease::lapsed());
         let feed = if config.strict {
             Feed::none(&lease)
         } else {

@@ -26,12 +26,12 @@ pub(crate) struct Recorded {
     pub(crate) event: Option<Event>,
 }
 
-/// What to do about a record that another transaction has locked.
+/// The effect of a record that another transaction has locked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum WhenLocked {
-    /// Wait, because the transaction belongs to the host.
+    /// The statement waits.
     Wait,
-    /// The change fails with [`Error::Locked`], so that it does not delay others.
+    /// The change fails with [`Error::Locked`], so that it does not delay others of its batch.
     Fail,
 }
 
@@ -271,14 +271,14 @@ pub(crate) async fn insert(
     execute(connection, sql).await
 }
 
-/// Locks the rows of these records, and reads them.
+/// Locks the rows of any number of records, and reads them.
 pub(crate) async fn lock_records(
     connection: &mut PgConnection,
     statements: &Statements,
     ids: &BTreeSet<KeyId>,
 ) -> Result<Locked> {
     let mut locked = Locked::default();
-    lock_for_change(connection, statements, ids, WhenLocked::Wait, &mut locked).await?;
+    lock_many(connection, statements, ids, &mut locked).await?;
     Ok(locked)
 }
 
@@ -346,7 +346,7 @@ impl Cascade {
             let found = found.iter().map(|id| KeyId::from_bytes(id.as_bytes()));
             let found: BTreeSet<KeyId> = found.collect::<Result<_, _>>().map_err(Error::corrupt)?;
             level = &found - &seen;
-            lock_level(connection, statements, &level, &mut locked).await?;
+            lock_many(connection, statements, &level, &mut locked).await?;
             for id in &level {
                 match locked.revoke(&self.workspace, id, self.now) {
                     // It was purged after it was found.
@@ -366,9 +366,9 @@ impl Cascade {
     }
 }
 
-/// Locks the rows of one level of a cascade. Rows that are free are locked at once, which takes no
+/// Locks the rows of any number of records. Rows that are free are locked at once, which takes no
 /// advisory locks: the server has room for few.
-async fn lock_level(
+async fn lock_many(
     connection: &mut PgConnection,
     statements: &Statements,
     level: &BTreeSet<KeyId>,
@@ -382,7 +382,7 @@ async fn lock_level(
     lock_for_change(connection, statements, &busy, WhenLocked::Wait, locked).await
 }
 
-/// The maximum number of rows of one level for which a cascade waits at a time.
+/// The maximum number of rows for which a transaction waits at a time.
 const MAX_BUSY: usize = 256;
 
 #[async_trait]

@@ -139,7 +139,13 @@ impl Worker {
             }
             Err(error) if changes.len() > 1 && error.may_be_of_one_change() => {
                 for (change, caller) in changes.into_iter().zip(callers) {
-                    let result = self.commit(held, &[change]).await.and_then(|results| {
+                    // Another connection may not be free: the pool may have only this one.
+                    let made = if held.is_clean() {
+                        self.commit(held, &[change]).await
+                    } else {
+                        Err(error.clone())
+                    };
+                    let result = made.and_then(|results| {
                         let only = results.into_iter().next();
                         only.unwrap_or(Err(Error::Stopped))
                     });
@@ -155,7 +161,6 @@ impl Worker {
         held: &mut Held,
         changes: &[Arc<Recorded>],
     ) -> Result<Vec<Result<Changed>>> {
-        held.renew(&self.database).await?;
         let committed = self.commit_in(held, changes).await;
         // Invalidate copies even if the reply to the commit was lost: the records may be changed.
         let stale = changes.iter().filter_map(|it| it.change.stale_id());

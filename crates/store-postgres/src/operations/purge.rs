@@ -88,8 +88,8 @@ impl KeyPurge {
     }
 }
 
-/// Returns the keys, from the newest to the oldest, of which no other key remains that descends from
-/// them.
+/// Returns the keys that can be deleted, from the newest to the oldest: no key remains that
+/// descends from them.
 async fn without_descendants(
     connection: &mut PgConnection,
     statements: &Statements,
@@ -139,7 +139,7 @@ impl Operation for KeyPurge {
         Access::Write
     }
 
-    /// Deletes the keys of the next slice. After the last one, returns how many were deleted in all.
+    /// Deletes the keys of the next slice. After the last one, returns how many keys were deleted.
     async fn step(
         &mut self,
         connection: &mut PgConnection,

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use keywright_core::{
-    Event, EventId, KeyId, Timestamp, Workspace,
+    Environment, Event, EventId, KeyId, Timestamp, Workspace,
     store::{Import, Record, Reservation, Stage, StoreErrorKind, TransferId},
 };
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
+use super::scan::{ABOVE_ALL_IDS, BELOW_ALL_IDS, Order, Scan};
 use super::{IsEmpty, Touch};
 use crate::{
     database::Operation as _,
     error::{Error, Result},
-    record::{self, id_text},
+    record::{self, COLUMNS, id_text},
     statements::Statements,
     transaction::{self, event_id_text},
 };
@@ -150,20 +151,33 @@ pub(crate) struct Page<I> {
     pub(crate) limit: u32,
 }
 
+/// Reads a page of a table, from the oldest row to the newest.
+async fn rows<I>(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    table: &'static str,
+    columns: &str,
+    page: &Page<I>,
+    after: Option<String>,
+) -> Result<Vec<PgRow>> {
+    let scan = Scan::of_workspace(table, &page.workspace, Environment::Live, None);
+    let after = after.as_deref().unwrap_or(BELOW_ALL_IDS);
+    let mut query = scan.select(statements, columns, BELOW_ALL_IDS, ABOVE_ALL_IDS);
+    query.push(" AND ");
+    scan.push_bound(&mut query, ">", after);
+    scan.push_order(&mut query, Order::Ascending);
+    query.push(" LIMIT ").push_bind(i64::from(page.limit));
+    let rows = query.build().persistent(false).fetch_all(connection);
+    Ok(rows.await?)
+}
+
 pub(crate) async fn records(
     connection: &mut PgConnection,
     statements: &Statements,
     page: &Page<KeyId>,
 ) -> Result<Vec<Record>> {
-    let sql = "SELECT {columns} FROM {schema}.keys WHERE workspace = $1 AND id > $2 \
-         ORDER BY id LIMIT $3";
-    let rows = sqlx::query(statements.sql(sql))
-        .bind(page.workspace.to_string())
-        .bind(page.after.as_ref().map_or_else(String::new, id_text))
-        .bind(i64::from(page.limit))
-        .persistent(false)
-        .fetch_all(connection)
-        .await?;
+    let after = page.after.as_ref().map(id_text);
+    let rows = rows(connection, statements, "keys", COLUMNS, page, after).await?;
     let read = |row: &PgRow| {
         let id = record::id(row)?;
         record::record(row).map_err(|error| unreadable(&id, &error))
@@ -176,15 +190,8 @@ pub(crate) async fn events(
     statements: &Statements,
     page: &Page<EventId>,
 ) -> Result<Vec<Event>> {
-    let sql = "SELECT id, event FROM {schema}.events WHERE workspace = $1 AND id > $2 \
-         ORDER BY id LIMIT $3";
-    let rows = sqlx::query(statements.sql(sql))
-        .bind(page.workspace.to_string())
-        .bind(page.after.as_ref().map_or_else(String::new, event_id_text))
-        .bind(i64::from(page.limit))
-        .persistent(false)
-        .fetch_all(connection)
-        .await?;
+    let after = page.after.as_ref().map(event_id_text);
+    let rows = rows(connection, statements, "events", "id, event", page, after).await?;
     let read = |row: &PgRow| {
         let id: String = row.try_get("id")?;
         let id = EventId::from_bytes(id.as_bytes()).map_err(Error::corrupt)?;

@@ -1,4 +1,4 @@
-//! What the statements of lists read, with statistics that are missing, outdated or new.
+//! The rows that the statements of lists read, with statistics that are missing, outdated or new.
 
 use keywright_core::{
     Environment, EventId, EventOrder, KeyId, ListEvents, ListKeys, ListStart, Owner, Timestamp,
@@ -19,7 +19,7 @@ const LIMIT: u32 = 5;
 
 /// The most rows that a page may read: its own, one more that shows whether there is another page,
 /// and a few more that an index returns.
-const MAX_READ: i64 = 2 * LIMIT as i64;
+const MAX_READ: i64 = 3 * LIMIT as i64;
 
 /// Columns of the key or event number `n`. Few belong to the workspace `small`, are `test`, or
 /// have the owner `user:1`. Half of them have the owner `robot`.
