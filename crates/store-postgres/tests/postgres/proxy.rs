@@ -89,8 +89,8 @@ impl Proxy {
         lock(&self.state).server = cluster.folder().join(SOCKET);
     }
 
-    /// Cuts the connection on which a client sends the `n`th message from now on, counted from 1 over
-    /// all connections.
+    /// Cuts the connection on which a client sends the `n`th message from now on, counted from 1
+    /// over all connections.
     pub(crate) fn cut(&self, cut: Cut, n: usize) {
         lock(&self.state).cut = Some((cut, n));
     }
