@@ -143,7 +143,7 @@ async fn an_old_primary_that_is_cut_off_accepts_no_key_that_the_new_one_has_revo
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revocation_that_no_standby_confirms_is_not_acknowledged() {
     let pair = Pair::start().await;
-    // A cancelled wait would commit without the standby.
+    // If this limit ended the wait, the commit would succeed without the standby.
     execute(
         &pair.pool,
         "ALTER ROLE keywright SET statement_timeout = 300",
