@@ -140,10 +140,10 @@ async fn revoke_new(keys: &Keywright, count: usize) -> Duration {
     let created: Arc<[_]> = created.await.concat().into();
     let start = WallTime.start();
     tasks::share(TASKS, count, |indices| {
-        let (keys, created) = (keys.clone(), Arc::clone(&created));
+        let (keys, created, caller) = (keys.clone(), Arc::clone(&created), caller());
         async move {
             for index in indices {
-                let revoked = keys.issuer().revoke(&caller(), &created[index], Reach::Key);
+                let revoked = keys.issuer().revoke(&caller, &created[index], Reach::Key);
                 revoked.await.unwrap();
             }
         }

@@ -1,6 +1,6 @@
 //! Row 20: the time until other processes reject a key after its revocation has returned. This
-//! measures single events and not a rate, so it does not use criterion, but it stores its results in
-//! criterion's folder.
+//! measures single events and not a rate, so it does not use criterion, but it stores its results
+//! in criterion's folder.
 //!
 //! Three processes verify keys as fast as they can, so that all cores are busy.
 
@@ -125,7 +125,7 @@ fn measure(runtime: &Runtime, store: &str, place: &str) {
     store_number(&format!("{PROPAGATION}{store}"), p99);
 }
 
-/// What an observer reports, one line each.
+/// A report of an observer, which is one line.
 #[derive(PartialEq, Eq, Debug)]
 enum Report {
     /// The process has verified all keys.

@@ -77,8 +77,9 @@ fn measure_sizes(runtime: &Runtime, server: &server::Server, pool: &PgPool) {
     runtime.block_on(tasks::share(64, count, |indices| {
         let keys = keys.clone();
         async move {
+            let operator = issued::operator();
             for _ in indices {
-                let created = keys.issuer().create(&issued::operator(), issued::new_key());
+                let created = keys.issuer().create(&operator, issued::new_key());
                 created.await.unwrap();
             }
         }

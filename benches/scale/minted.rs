@@ -37,8 +37,8 @@ pub(crate) struct Contents {
     pub(crate) tokens: Vec<TokenBytes>,
 }
 
-/// Mints this many keys and passes each to `write`. The first key of each workspace is the parent of
-/// the others.
+/// Mints this many keys and passes each to `write`. The first key of each workspace is the parent
+/// of the others.
 pub(crate) fn mint(count: usize, mut write: impl FnMut(Row<'_>)) -> Contents {
     let minting = |scheme| {
         let config = Config::new(issued::prefix()).with_scheme(scheme);
