@@ -3,8 +3,8 @@
 //!
 //! `cargo test` runs the same 150 sequences over each store every time, 40 over PostgreSQL. The
 //! long run draws new sequences: `PROPTEST_CASES=10000 cargo test --release -p keywright-assurance
-//! --test model`. A failure prints the shortest sequence that was found to fail, as data to paste into a test, and
-//! `PROPTEST_RNG_SEED` repeats a run.
+//! --test model`. A failure prints the shortest sequence that was found to fail, as data to paste
+//! into a test, and `PROPTEST_RNG_SEED` repeats a run.
 
 mod backends;
 #[expect(dead_code, reason = "other tests use the rest")]

@@ -9,16 +9,17 @@ use keywright_core::{
     EventOrder, EventPosition, Expiry, IdempotencyKey, Introspection, IntrospectionRequest,
     IssueError, IssueOutcome, Issued, Key, KeyId, KeyUpdate, ListEvents, ListKeys, ListStart,
     MemoryStore, Metadata, Minted, Name, NewRotation, OpenError, OsEntropy, Owner, Page, Pepper,
-    PepperId, Permission, Permissions, Prefix, Reach, RequestId, Revocation, Scheme, Secret,
-    Status, SystemClock, Timestamp, Token, TokenRef, Undecided, VerifyError, VersionedKey,
+    PepperId, Permission, Permissions, Prefix, PreparedKey, Reach, RequestId, Revocation, Scheme,
+    Secret, Status, SystemClock, Timestamp, Token, TokenRef, Undecided, VerifyError, VersionedKey,
     Workspace,
     error::{
         AllowedIpsError, AttributesError, HashError, MetadataError, NameError, PepperError,
         PermissionError, RandomError, TokenError,
     },
     store::{
-        Credential, Durability, JoinOnDrop, KeyStore, Lease, Purge, PurgeEvents, Reservation,
-        Reserved, Retire, Rotation, Settings, StoreError, StoreErrorKind, StoredHash,
+        Credential, Durability, Import, JoinOnDrop, KeyStore, Lease, Purge, PurgeEvents,
+        Reactivation, Reservation, Reserved, Retire, Rotation, Settings, Stage, StoreError,
+        StoreErrorKind, StoredHash, TransferId,
     },
 };
 use keywright_http_tower::{
@@ -26,7 +27,7 @@ use keywright_http_tower::{
     KeyPageView, KeyView, RateLimit, Rejection, ReportView,
 };
 use keywright_store_redis::{RedisConfig, RedisStore, Unfit};
-use keywright_store_sqlite::{Sharing, SqliteStore};
+use keywright_store_sqlite::{Sharing, SqliteConfig, SqliteStore};
 use pollster::block_on;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -56,7 +57,9 @@ fn no_type_of_the_library_prints_a_secret() {
     let fixture = Fixture::over(Arc::clone(&memory) as Arc<dyn KeyStore>);
     let (keys, token) = (&fixture.keys, fixture.token());
     let (id, key) = (fixture.issued.key.id, &fixture.issued.key);
-    cannot_be_printed!(printed; Token, Secret, TokenRef<'static>, Minted, Issued, IssueOutcome);
+    cannot_be_printed!(
+        printed; Token, Secret, TokenRef<'static>, Minted, Issued, IssueOutcome, PreparedKey
+    );
     // A pepper can be printed, without its bytes, and nothing else.
     static_assertions::assert_not_impl_any!(
         Pepper: std::fmt::Display, Clone, PartialEq, serde::Serialize, std::ops::Deref,
@@ -89,8 +92,8 @@ fn no_type_of_the_library_prints_a_secret() {
         .flat_map(|module| printed.missing("keywright_core", module))
         .collect();
     // These are traits, not types.
-    let traits =
-        ["Observer", "Entropy", "Clock", "KeyStore"].map(|name| format!("keywright_core::{name}"));
+    let traits = ["Observer", "Entropy", "Clock", "KeyStore", "Transfer"]
+        .map(|name| format!("keywright_core::{name}"));
     assert_eq!(missing, traits, "these public types are not tested");
     fixture
         .canaries
@@ -106,6 +109,11 @@ fn values(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
     let workspace = Workspace::parse("acme").unwrap();
     let lease = Lease::lapsed();
     let once = IdempotencyKey::parse("once").unwrap();
+    let (issuer, operator) = (fixture.keys.issuer(), &fixture.operator);
+    let update = issuer.prepare_update(operator, &id, &KeyUpdate::new().with_enabled(false));
+    let revocation = issuer.prepare_revocation(operator, &id, Reach::Key);
+    let mut import = Import::default();
+    import.records.push(record.clone());
     print_all!(*printed;
         key, record, record.credential, hash, tag, id, now, workspace, prefix(), once,
         Environment::Live, Status::Active, Durability::Process, Scheme::HmacSha256, OsEntropy::default(),
@@ -120,6 +128,8 @@ fn values(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
         Attributes::parse("{}").unwrap(), "192.0.2.0/24".parse::<AllowedIps>().unwrap(),
         Revocation::new(true, 1), Reservation::new([0; 32], [0; 32], id, now),
         Rotation::new(id, 1, Retire::Now, record), lease, lease.stamp(&id),
+        block_on(update).unwrap(), block_on(revocation).unwrap(), import, Reactivation::new(id),
+        Stage::Open(prefix()), TransferId::parse("0000000000000000").unwrap(),
         Introspection::Valid(key.clone()), JoinOnDrop::new(std::thread::spawn(|| ())),
         block_on(fixture.keys.issuer().list(&fixture.operator, ListKeys::new())).unwrap(),
     );
@@ -173,7 +183,7 @@ fn no_type_of_the_sqlite_store_prints_a_secret() {
     let path = folder.path().join("keys.db");
     let store = Arc::new(SqliteStore::open(&path).unwrap());
     let fixture = Fixture::over(Arc::clone(&store) as Arc<dyn KeyStore>);
-    print_all!(printed; store, Sharing::Strict, block_on(store.find(&fixture.issued.key.id)).unwrap().unwrap());
+    print_all!(printed; store, SqliteConfig::new(), Sharing::Strict, block_on(store.find(&fixture.issued.key.id)).unwrap().unwrap());
     let foreign = folder.path().join("foreign.db");
     std::fs::write(&foreign, [fixture.token(), PASSWORD].concat().repeat(100)).unwrap();
     let errors = [
