@@ -27,3 +27,4 @@ mod sample;
 mod schema;
 mod sign_up_example;
 mod tenants;
+mod transfer;

@@ -1,0 +1,75 @@
+//! The store as the source of a copy.
+
+use keywright_core::{
+    IssueError,
+    store::{KeyStore as _, Stage, StoreErrorKind, Transfer as _},
+};
+
+use crate::{
+    sample::{create, eventually, is_accepted, new_key, open, operator},
+    schema::Schema,
+};
+
+/// A seal during an open transaction of the host would miss the key that it inserts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seal_waits_for_an_open_transaction_of_the_host_and_the_next_one_is_rejected() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let other = schema.store().await;
+    let keys = open(&store).await;
+    let before = create(&keys).await;
+    let Stage::Open(prefix) = store.stage().await.unwrap() else {
+        panic!("the store is claimed");
+    };
+    let (opened, sealed) = (Stage::Open(prefix.clone()), Stage::Sealed(prefix));
+
+    let pool = schema.pool(2).await;
+    let prepared = keys.issuer().prepare(&operator(), new_key()).await.unwrap();
+    let id = prepared.key().id;
+    let mut transaction = pool.begin().await.unwrap();
+    store.insert_in(&mut transaction, &prepared).await.unwrap();
+    let sealing = tokio::spawn({
+        let (opened, sealed) = (opened.clone(), sealed.clone());
+        async move {
+            // It gives up after some seconds, and so may have to be repeated.
+            while other.set_stage(&opened, &sealed).await.is_err() {}
+        }
+    });
+    let waits = format!(
+        "SELECT count(*) AS n FROM pg_locks WHERE NOT granted \
+         AND relation = '{}.settings'::regclass",
+        schema.name
+    );
+    eventually("the seal waits", || async {
+        let waiting: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(waits.clone()))
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        waiting > 0
+    })
+    .await;
+    transaction.commit().await.unwrap();
+    sealing.await.unwrap();
+    let issued = keys.issuer().committed(prepared);
+    assert!(store.find(&id).await.unwrap().is_some());
+
+    // Changes are rejected, by the store and in a transaction of the host. Verifications go on.
+    let error = keys.issuer().create(&operator(), new_key()).await.err();
+    let Some(IssueError::Store(error)) = error else {
+        panic!("the store rejects the key: {error:?}");
+    };
+    assert_eq!(error.kind(), StoreErrorKind::Moved);
+    let prepared = keys.issuer().prepare(&operator(), new_key()).await.unwrap();
+    let mut transaction = pool.begin().await.unwrap();
+    let error = store.insert_in(&mut transaction, &prepared).await;
+    assert_eq!(error.unwrap_err().kind(), StoreErrorKind::Moved);
+    drop(transaction);
+    for token in [&before.token, &issued.token] {
+        assert_eq!(is_accepted(&keys, token).await, Some(true));
+    }
+    let reopened = open(&schema.store().await).await;
+    assert_eq!(is_accepted(&reopened, &before.token).await, Some(true));
+
+    store.set_stage(&sealed, &opened).await.unwrap();
+    create(&keys).await;
+}
