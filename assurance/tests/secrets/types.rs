@@ -110,7 +110,8 @@ fn values(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
     let lease = Lease::lapsed();
     let once = IdempotencyKey::parse("once").unwrap();
     let (issuer, operator) = (fixture.keys.issuer(), &fixture.operator);
-    let update = issuer.prepare_update(operator, &id, &KeyUpdate::new().with_enabled(false));
+    let pause = KeyUpdate::new().with_enabled(false);
+    let update = issuer.prepare_update(operator, &id, &pause);
     let revocation = issuer.prepare_revocation(operator, &id, Reach::Key);
     let mut import = Import::default();
     import.records.push(record.clone());
