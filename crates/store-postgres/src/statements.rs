@@ -45,7 +45,8 @@ const READ_SETTINGS: &str = "SET LOCAL enable_sort = off; \
      SET LOCAL enable_incremental_sort = off; SET LOCAL enable_bitmapscan = off";
 
 /// A transaction that waits for a lock ends soon, and its connection is free for other tenants. Its
-/// caller tries again. The server must not end a transaction that waits for a synchronous standby.
+/// caller tries again. The store has its own deadline, so the role's limit for a statement does not
+/// apply.
 const WRITE_SETTINGS: &str = "SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = 0";
 
 /// The class of the advisory locks: `KWRG` in ASCII.

@@ -207,8 +207,8 @@ impl Issuer {
         self.recorder.report::<()>(&prepared.event, &Ok(()));
     }
 
-    /// Prepares a revocation for a transaction of the host. Checks as [`revoke`](Self::revoke) does,
-    /// and writes nothing.
+    /// Prepares a revocation for a transaction of the host. Checks as [`revoke`](Self::revoke)
+    /// does, and writes nothing.
     ///
     /// # Errors
     ///
