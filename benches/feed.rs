@@ -71,6 +71,7 @@ fn feed(criterion: &mut Criterion) {
 }
 
 /// Measures the time of a processor that an idle store takes, here and in the server.
+#[expect(clippy::disallowed_methods, reason = "measures time")]
 fn idle(runtime: &Runtime, pool: &PgPool) {
     let poll = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_current_snapshot%'";
     let backend: i32 = loop {

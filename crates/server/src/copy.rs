@@ -136,7 +136,7 @@ impl Printer {
             json,
             is_terminal: stderr().is_terminal(),
             state: Mutex::new(State {
-                printed: Instant::now(),
+                printed: now(),
                 has_header: json,
             }),
         }
@@ -148,6 +148,15 @@ impl Printer {
             let _ = write!(stderr(), "\r\x1b[K");
         }
     }
+}
+
+/// Returns the time that paces the progress on a terminal.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing depends on it but the pace"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Returns the lines of a workspace: one if both stores have the same content.
@@ -171,7 +180,7 @@ impl CopyObserver for Printer {
         if !self.is_terminal || state.printed.elapsed() < PROGRESS {
             return;
         }
-        state.printed = Instant::now();
+        state.printed = now();
         let CopyProgress {
             keys,
             events,

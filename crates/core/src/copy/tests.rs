@@ -129,7 +129,7 @@ impl World {
                 }
             }
             Action::Update => {
-                let update = KeyUpdate::new().with_enabled(number % 2 == 0);
+                let update = KeyUpdate::new().with_enabled(number.is_multiple_of(2));
                 let _ = block_on(issuer.update(&operator, &id, &update));
             }
             Action::Attributes => {
@@ -359,26 +359,26 @@ fn a_store_that_is_no_target_is_rejected() {
     let copy = |source: &MemoryStore, target: &MemoryStore| {
         block_on(StoreCopy::new(source, target).run()).unwrap_err()
     };
-    let error = copy(&*world.source, &*world.source);
+    let error = copy(&world.source, &world.source);
     assert!(matches!(error, CopyError::SameStore), "{error:?}");
     let other = World::with_key();
-    let error = copy(&*world.source, &*other.source);
+    let error = copy(&world.source, &other.source);
     assert!(matches!(error, CopyError::TargetInUse(_)), "{error:?}");
     let error = copy(&MemoryStore::new(), &MemoryStore::new());
     assert!(matches!(error, CopyError::NoSource), "{error:?}");
     block_on(world.copy().run()).unwrap();
-    let error = copy(&*other.source, &*world.target);
+    let error = copy(&other.source, &world.target);
     assert!(matches!(error, CopyError::OtherSource), "{error:?}");
-    let error = copy(&*world.target, &MemoryStore::new());
+    let error = copy(&world.target, &MemoryStore::new());
     assert!(matches!(error, CopyError::SourceIncomplete), "{error:?}");
     block_on(world.copy().finish()).unwrap();
-    let error = copy(&*world.source, &*world.target);
+    let error = copy(&world.source, &world.target);
     assert!(matches!(error, CopyError::SourceMoved), "{error:?}");
     // A key without a claim of the prefix.
     let record = content(&world.source).0.remove(0);
     let unclaimed = MemoryStore::new();
     block_on(unclaimed.insert(&record, world.clock.now(), None)).unwrap();
-    let error = copy(&*other.source, &unclaimed);
+    let error = copy(&other.source, &unclaimed);
     assert!(matches!(error, CopyError::TargetNotEmpty), "{error:?}");
 }
 
@@ -404,6 +404,9 @@ fn a_restored_backup_of_the_source_makes_no_revoked_key_active() {
     assert!(content(&world.target).0[0].key.revoked_at.is_some());
 }
 
+/// A change of one field of a record, to values that it may use.
+type Change = fn(&mut Record, Option<KeyId>, Option<Timestamp>);
+
 #[test]
 fn the_digest_covers_every_field_of_a_record() {
     let record = content(&World::with_key().source).0.remove(0);
@@ -414,7 +417,7 @@ fn the_digest_covers_every_field_of_a_record() {
     };
     let id = Some(KeyId::parse("key_0U5lKtf600000000").unwrap());
     let time = Some(Timestamp::from_millis(1).unwrap());
-    let changes: [fn(&mut Record, Option<KeyId>, Option<Timestamp>); 20] = [
+    let changes: [Change; 20] = [
         |record, id, _| record.key.id = id.unwrap(),
         |record, _, _| record.key.workspace = workspace(1),
         |record, _, _| record.key.environment = crate::Environment::Test,

@@ -337,6 +337,7 @@ fn a_poll_continues_only_on_the_same_server_and_before_rows_are_deleted() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "any time will do")]
 fn a_store_that_is_not_used_for_two_minutes_is_idle_until_it_is_used() {
     let start = Instant::now();
     let after = |seconds| start + Duration::from_secs(seconds);

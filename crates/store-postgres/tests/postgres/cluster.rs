@@ -288,6 +288,7 @@ fn is_root() -> bool {
 }
 
 /// Waits until a condition is true.
+#[expect(clippy::disallowed_methods, reason = "this is a deadline of a test")]
 #[track_caller]
 pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
