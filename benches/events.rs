@@ -63,7 +63,7 @@ fn events(criterion: &mut Criterion) {
     let server = postgres_server::Server::start();
     let pool = runtime.block_on(server.pool());
     let [with, without] =
-        [("with", DAY), ("without", Duration::ZERO)].map(|(schema, retention)| {
+        [("events", DAY), ("no_events", Duration::ZERO)].map(|(schema, retention)| {
             let store = runtime.block_on(server.store(&pool, schema));
             open(&runtime, Arc::new(store), retention)
         });

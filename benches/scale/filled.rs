@@ -69,6 +69,8 @@ pub(crate) struct Filled {
 impl Filled {
     pub(crate) fn new(store: Arc<dyn KeyStore>, contents: Contents) -> Self {
         let Contents { callers, tokens } = contents;
+        // As the first create does. A store whose prefix is not claimed verifies nothing.
+        block_on(store.claim_prefix(&issued::prefix())).unwrap();
         let open = |cache| {
             let config = Config::new(issued::prefix())
                 .with_scheme(Scheme::HmacSha256)
