@@ -4,7 +4,10 @@
 #![no_main]
 
 mod columns;
-// The store's own source file, because the reader is not public.
+// The store's own source files, because the reader is not public.
+#[path = "../../crates/store-sqlite/src/error.rs"]
+#[expect(dead_code, reason = "the store uses the rest")]
+mod error;
 #[path = "../../crates/store-sqlite/src/record.rs"]
 #[expect(dead_code, reason = "the store uses the rest")]
 mod record;
