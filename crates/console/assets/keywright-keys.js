@@ -265,7 +265,7 @@ export class KeywrightKeys extends HTMLElement {
       case "key":
         return detail(context, view.id, focus);
       case "edit":
-        return edit(context, view.id, focus);
+        return context.canWrite ? edit(context, view.id, focus) : detail(context, view.id, focus);
       case "create":
         return context.canWrite ? createForm(context) : list(context, this.#filters);
       case "activity":

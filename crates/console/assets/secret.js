@@ -18,13 +18,13 @@ export function showSecret({ texts, root }, issued) {
   let { secret } = issued;
   issued.secret = null;
   const name = visible(issued.name);
+  const slot = h("div", { role: "status" });
   if (secret === null) return alertLost();
 
   let isCopied = false;
   const masked = `${secret.slice(0, secret.lastIndexOf("_") + 1)}${"•".repeat(16)}`;
   const text = h("code", { id: newId(), class: "secret-text", translate: "no" }, masked);
   const state = h("span", { class: "unseen" }, texts.text("secret.hidden"));
-  const slot = h("div", { role: "status" });
   const reveal = (/** @type {boolean} */ shown) => {
     text.replaceChildren((shown ? secret : masked) ?? "");
     state.hidden = shown;
@@ -65,7 +65,6 @@ export function showSecret({ texts, root }, issued) {
         h("p", { class: "label" }, texts.nodes("secret.label", { name })),
         h("div", { class: "secret", part: "secret" }, text, state, h("div", { class: "actions" }, toggle, copy)),
         issued.confirmed === false && info(texts.text("secret.unconfirmed")),
-        slot,
       ],
       () => done,
       () => (isCopied ? close() : warn()),
@@ -121,7 +120,8 @@ export function showSecret({ texts, root }, issued) {
     });
     root.append(dialog);
     queueMicrotask(() => {
-      dialog.append(h("div", { class: "actions end" }, action()));
+      // The warning appears below the button, so that a second click cannot hit what it offers.
+      dialog.append(h("div", { class: "actions end" }, action()), slot);
       dialog.showModal();
       heading.focus();
     });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::assets::{ASSETS, ENTRY, ICON, PAGE_MODULE, STYLESHEET, VERSION};
+use crate::assets::{ASSETS, ICON, PAGE_MODULE, STYLESHEET, VERSION};
 
 /// The content security policy of the page. It allows the files of the console and the API on the
 /// same origin. With the Trusted Types directives, the browser rejects every conversion of a string
@@ -52,8 +52,8 @@ pub(crate) fn html(base: &str, api: &str, revocation_bound: Option<Duration>) ->
 }
 
 /// Returns the module that hosts name without a version. It loads the current version.
-pub(crate) fn entry() -> String {
-    format!("export * from \"./{}/{ENTRY}\";\n", *VERSION)
+pub(crate) fn entry(name: &str) -> String {
+    format!("export * from \"./{}/{name}\";\n", *VERSION)
 }
 
 /// Escapes a text for a quoted attribute.

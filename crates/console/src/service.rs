@@ -25,6 +25,9 @@ use crate::{
     page,
 };
 
+/// The modules that a host may name without a version.
+const ENTRIES: [&str; 2] = [ENTRY, "de.js"];
+
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// The content of a name that contains the version never changes.
@@ -42,6 +45,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// | --- | --- |
 /// | `/` | the page |
 /// | `/keywright-keys.js` | the module that defines `<keywright-keys>`; a browser revalidates it |
+/// | `/de.js` | the module with the German texts, `german`; a browser revalidates it |
 /// | `/{version}/{file}` | a file of the current version, which a browser keeps for a year |
 ///
 /// The version is a hash of the contents of all files. The page and the module without a version
@@ -66,24 +70,8 @@ struct Site {
     mount: Mount,
     api: String,
     revocation_bound: Option<Duration>,
-    page: Document,
-    entry: Document,
-}
-
-/// A text that is made at the start.
-#[derive(Debug, Clone)]
-struct Document {
-    text: Bytes,
-    etag: String,
-}
-
-impl Document {
-    fn new(text: String) -> Self {
-        Self {
-            etag: etag(&text),
-            text: text.into(),
-        }
-    }
+    page: Bytes,
+    page_etag: String,
 }
 
 impl Console {
@@ -110,8 +98,8 @@ impl Console {
             mount,
             api: "/v1/api-keys".to_owned(),
             revocation_bound: None,
-            page: Document::new(String::new()),
-            entry: Document::new(page::entry()),
+            page: Bytes::new(),
+            page_etag: String::new(),
         };
         Self(Arc::new(site)).with(|_| ())
     }
@@ -141,7 +129,8 @@ impl Console {
         let mut site = Arc::unwrap_or_clone(self.0);
         change(&mut site);
         let html = page::html(site.mount.base(), &site.api, site.revocation_bound);
-        site.page = Document::new(html);
+        site.page_etag = etag(&html);
+        site.page = html.into();
         Self(Arc::new(site))
     }
 }
@@ -181,23 +170,26 @@ impl Site {
     fn find(&self, path: &str) -> Option<Content> {
         match path.split_once('/') {
             None if path.is_empty() => Some(Content {
-                text: self.page.text.clone(),
-                etag: self.page.etag.clone(),
+                text: self.page.clone(),
+                etag: self.page_etag.clone(),
                 media_type: "text/html; charset=utf-8",
                 cache: REVALIDATE,
                 is_page: true,
             }),
-            None if path == ENTRY => Some(Content {
-                text: self.entry.text.clone(),
-                etag: self.entry.etag.clone(),
-                media_type: "text/javascript; charset=utf-8",
-                cache: REVALIDATE,
-                is_page: false,
-            }),
+            None if ENTRIES.contains(&path) => {
+                let entry = page::entry(path);
+                Some(Content {
+                    etag: etag(&entry),
+                    text: entry.into(),
+                    media_type: "text/javascript; charset=utf-8",
+                    cache: REVALIDATE,
+                    is_page: false,
+                })
+            }
             Some((version, name)) if version == *VERSION => {
                 let asset = Asset::find(name)?;
                 Some(Content {
-                    text: Bytes::from_static(asset.text.as_bytes()),
+                    text: asset.text.clone(),
                     etag: format!("\"{}\"", *VERSION),
                     media_type: asset.media_type(),
                     cache: IMMUTABLE,

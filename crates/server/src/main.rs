@@ -9,6 +9,7 @@ mod backup;
 mod clean_value;
 mod cli;
 mod connections;
+mod console;
 mod drain;
 mod events;
 mod first_key;

@@ -191,6 +191,10 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) rate_limit: u32,
 
+    /// Serve no console at /console
+    #[arg(long, env = "KEYWRIGHT_NO_CONSOLE")]
+    pub(crate) no_console: bool,
+
     /// When to create the first key of an empty store and print its token
     ///
     /// The key has all permissions in the workspace `default`. Its token is printed

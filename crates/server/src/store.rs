@@ -60,6 +60,15 @@ impl<'a> StoreUrl<'a> {
         }
     }
 
+    /// Returns the time within which every server rejects a revoked key.
+    pub(crate) const fn revocation_bound(&self) -> Duration {
+        match self {
+            Self::Sqlite(_, Sharing::Shared) => Duration::from_millis(100),
+            Self::Redis(_) => Duration::from_secs(1),
+            Self::Sqlite(..) | Self::Memory => Duration::ZERO,
+        }
+    }
+
     async fn open(&self) -> Result<Arc<dyn KeyStore>> {
         Ok(match self {
             Self::Sqlite(path, sharing) => Arc::new(SqliteStore::open_with(path, *sharing)?),
