@@ -169,7 +169,7 @@ def browser():
 @pytest.fixture
 def new_page(browser, request):
     """Opens pages in one context. A message in the console or an error fails the test at its end."""
-    contexts, errors = [], []
+    contexts, errors = [], request.node.stash.setdefault(ERRORS, [])
 
     def open_page(other_context=False, **options):
         if other_context or not contexts:
@@ -200,6 +200,29 @@ def new_page(browser, request):
 
 
 FAILED = pytest.StashKey()
+ERRORS = pytest.StashKey()
+
+
+@pytest.fixture
+def axe(request):
+    """Returns what axe-core finds on a page: the rule, the elements and the reason of each problem."""
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+    def check(page):
+        errors = request.node.stash[ERRORS]
+        before = len(errors)
+        page.evaluate(AXE)
+        options = {"runOnly": {"type": "tag", "values": tags}}
+        result = page.evaluate("(options) => axe.run(document, options)", options)
+        # axe-core applies inline styles itself, which the policy of the page blocks.
+        errors[before:] = [error for error in errors[before:] if "style" not in error]
+        assert len(result["passes"]) > 5
+        return [
+            (violation["id"], [node["target"] for node in violation["nodes"]], violation["nodes"][0]["failureSummary"])
+            for violation in result["violations"]
+        ]
+
+    return check
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,10 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from conftest import AXE
 from test_keys import button
-
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 def screens(page, server, sign_in):
@@ -55,17 +52,11 @@ def screens(page, server, sign_in):
 
 
 @pytest.mark.parametrize("scheme, width", [("light", 1280), ("dark", 320)])
-def test_axe_finds_no_violation_and_nothing_is_cut_off(new_page, server, sign_in, scheme, width):
+def test_axe_finds_no_violation_and_nothing_is_cut_off(new_page, server, sign_in, axe, scheme, width):
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
     problems = []
     for screen in screens(page, server, sign_in):
-        page.evaluate(AXE)
-        options = {"runOnly": {"type": "tag", "values": TAGS}}
-        result = page.evaluate("(options) => axe.run(document, options)", options)
-        assert len(result["passes"]) > 5
-        for violation in result["violations"]:
-            targets = [node["target"] for node in violation["nodes"]]
-            problems.append((screen, violation["id"], targets, violation["nodes"][0]["failureSummary"]))
+        problems += [(screen, *problem) for problem in axe(page)]
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             problems.append((screen, "scrolls sideways"))
     assert problems == []

@@ -4,7 +4,6 @@ import re
 
 from playwright.sync_api import expect
 
-from conftest import AXE
 from test_keys import button
 
 
@@ -39,14 +38,13 @@ def test_a_member_manages_keys_in_the_session_of_the_host(page, example):
     assert page.url.rstrip("/") == example.url
 
 
-def test_the_look_of_the_host_applies(page, example):
+def test_the_look_of_the_host_applies(page, example, axe):
     sign_in_to_host(page, example)
     create = button(page, "Create key").first
     expect(create).to_have_css("background-color", "rgb(154, 52, 18)")
     expect(create).to_have_css("letter-spacing", "0.32px")
     expect(create).to_have_css("border-radius", "2px")
-    page.evaluate(AXE)
-    assert page.evaluate("axe.run('keywright-keys')")["violations"] == []
+    assert axe(page) == []
 
 
 def test_the_host_learns_that_its_session_has_ended(page, example):

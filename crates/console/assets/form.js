@@ -3,7 +3,7 @@
 import { newIdempotencyKey } from "./api.js";
 import { h, visible } from "./dom.js";
 import { showSecret } from "./secret.js";
-import { button, fail, field, heading, info, newId, run, select } from "./ui.js";
+import { button, code, field, heading, info, newId, run, select } from "./ui.js";
 
 /** @typedef {import("./api.js").Key} Key */
 /** @typedef {import("./api.js").Problem} Problem */
@@ -222,10 +222,9 @@ function permissionPicker({ texts, catalogue }, current) {
   const offered = catalogue.map(({ value }) => value);
   const boxes = catalogue.map(({ value, label, description }) => {
     const box = h("input", { type: "checkbox", value, checked: current?.includes(value) });
-    const text = [label || value, h("span", { class: "hint" }, description, label && code(value))];
+    const text = [label || code(value), h("span", { class: "hint" }, description, " ", label && code(value))];
     return { box, element: h("label", { class: "choice" }, box, h("span", null, text)) };
   });
-  const code = (/** @type {string} */ value) => h("code", null, ` ${value}`);
   const input = h("input", {
     type: "text",
     autocomplete: "off",
