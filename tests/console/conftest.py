@@ -103,7 +103,7 @@ class Server(Program):
 
 
 def copy_keys(path, count):
-    """Copies the only key of a store, under other names and ids. Nobody has the secrets."""
+    """Copies the only key of a store, under other names and ids. No one has their secrets."""
     digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
     def tail(number):

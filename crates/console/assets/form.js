@@ -251,7 +251,10 @@ function permissionPicker({ texts, catalogue }, current) {
   scope.element.querySelector("label")?.after(chosen);
   scope.element.addEventListener("change", () => (chosen.hidden = isAll()));
   return {
-    element: current === null ? scope.element : h("div", { class: "field" }, chosen),
+    element:
+      current === null
+        ? scope.element
+        : h("fieldset", { part: "field" }, h("legend", null, texts.text("field.permissions")), chosen),
     fail: other.fail,
     /** Returns null for everything, and undefined if nothing is chosen. */
     value() {

@@ -171,6 +171,7 @@ function table(context, keys) {
 
 /** @param {Context} context @param {Key} key */
 function expiry({ texts }, { expires_at, status }) {
+  if (status === "revoked") return h("span", { class: "muted" }, "–");
   const time = texts.time(expires_at);
   const left = Date.parse(expires_at ?? "") - Date.now();
   if (status === "active" && left < SOON) time.classList.add("soon");

@@ -68,8 +68,14 @@ fn app(keys: &Keywright, password: String) -> Router {
         .nest_service("/console", Console::nested("/console"))
         .route("/session", post(sign_in))
         .route("/session/end", post(sign_out))
-        .route("/settings.css", get(async || file("text/css", include_str!("settings/settings.css"))))
-        .route("/settings.js", get(async || file("text/javascript", include_str!("settings/settings.js"))))
+        .route(
+            "/settings.css",
+            get(async || file("text/css", include_str!("settings/settings.css"))),
+        )
+        .route(
+            "/settings.js",
+            get(async || file("text/javascript", include_str!("settings/settings.js"))),
+        )
         .layer(middleware::map_response(harden))
         .with_state(site)
 }
@@ -77,9 +83,15 @@ fn app(keys: &Keywright, password: String) -> Router {
 /// Shows the settings page in a session, and the page to sign in otherwise.
 async fn settings(request: Request) -> Response {
     if request.extensions().get::<Caller>().is_some() {
-        file("text/html; charset=utf-8", include_str!("settings/settings.html"))
+        file(
+            "text/html; charset=utf-8",
+            include_str!("settings/settings.html"),
+        )
     } else {
-        file("text/html; charset=utf-8", include_str!("settings/sign-in.html"))
+        file(
+            "text/html; charset=utf-8",
+            include_str!("settings/sign-in.html"),
+        )
     }
 }
 
@@ -96,7 +108,8 @@ async fn sign_in(State(site): State<Arc<Site>>, body: String) -> Result<Response
     let caller = caller().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     let id = random().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     let seconds = LIFETIME.as_secs();
-    let cookie = format!("{COOKIE}={id}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Strict");
+    let cookie =
+        format!("{COOKIE}={id}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Strict");
     let now = site.keys.issuer().now();
     let end = now.saturating_add(LIFETIME);
     let mut sessions = site.sessions.lock().await;
@@ -166,6 +179,9 @@ async fn main() -> Result<(), Error> {
     let password = random()?;
     let listener = tokio::net::TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
-    writeln!(stdout(), "Sign in on http://{address} with the password {password}")?;
+    writeln!(
+        stdout(),
+        "Sign in on http://{address} with the password {password}"
+    )?;
     Ok(axum::serve(listener, app(&keys, password)).await?)
 }

@@ -120,11 +120,14 @@ pub(crate) fn etag(text: &str) -> String {
 
 /// Returns the first half of a digest.
 fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().take(16).fold(String::new(), |mut text, byte| {
-        // Writing to a `String` does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    digest
+        .iter()
+        .take(16)
+        .fold(String::new(), |mut text, byte| {
+            // Writing to a `String` does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -145,7 +148,8 @@ mod tests {
 
     #[test]
     fn comments_and_indentation_are_not_served() {
-        let source = "/** A.\n * B. */\nlet a = /** @type {any} */ (b);\n\n  // c\n  d(\"http://e\");\n";
+        let source =
+            "/** A.\n * B. */\nlet a = /** @type {any} */ (b);\n\n  // c\n  d(\"http://e\");\n";
         assert_eq!(compact(source), "let a =  (b);\nd(\"http://e\");\n");
     }
 }

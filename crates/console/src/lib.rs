@@ -13,8 +13,8 @@
 //! let app: Router = Router::new().nest_service("/console", console);
 //! ```
 //!
-//! The files have no dependencies and no build step. `GUIDE.md` in the repository shows how to embed
-//! the component in plain HTML, React and Vue, and `examples/settings.rs` is a complete host.
+//! The files have no dependencies and no build step. `GUIDE.md` in the repository shows how to
+//! embed the component in plain HTML, React and Vue, and `examples/settings.rs` is a complete host.
 //!
 //! [tower]: https://docs.rs/tower
 

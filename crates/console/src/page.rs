@@ -11,7 +11,8 @@ pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-sr
      connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// Returns the HTML of the page. `base` is the path of the console, and `api` that of the endpoints.
+/// Returns the HTML of the page. `base` is the path of the console, and `api` that of the
+/// endpoints.
 pub(crate) fn html(base: &str, api: &str, revocation_bound: Option<Duration>) -> String {
     let folder = escape(&format!("{base}/{}", *VERSION));
     let api = escape(api);
@@ -71,6 +72,9 @@ mod tests {
     #[test]
     fn a_path_cannot_break_out_of_its_attribute() {
         let html = html("/c", r#"/k"><script>"#, None);
-        assert!(html.contains(r#"api="/k&quot;&gt;&lt;script&gt;""#), "{html}");
+        assert!(
+            html.contains(r#"api="/k&quot;&gt;&lt;script&gt;""#),
+            "{html}"
+        );
     }
 }

@@ -117,9 +117,9 @@ impl Console {
         self.with(|site| site.revocation_bound = Some(bound))
     }
 
-    /// Returns the path of the module that defines `<keywright-keys>`, with its version. A host that
-    /// renders its HTML from templates can name it in a `<script type="module">`. It saves the
-    /// browser one request, in comparison with `keywright-keys.js` without a version.
+    /// Returns the path of the module that defines `<keywright-keys>`, with its version. A host
+    /// that renders its HTML from templates can name it in a `<script type="module">`, which saves
+    /// the browser the request for `keywright-keys.js` without a version.
     #[must_use]
     pub fn module_path(&self) -> String {
         format!("{}/{}/{ENTRY}", self.0.mount.base(), *VERSION)

@@ -19,7 +19,10 @@ async fn get(console: &Console, path: &str) -> Response<String> {
 }
 
 fn header<'a>(response: &'a Response<String>, name: &str) -> &'a str {
-    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+    response
+        .headers()
+        .get(name)
+        .map_or("", |value| value.to_str().unwrap())
 }
 
 #[tokio::test]
@@ -53,11 +56,17 @@ async fn the_module_without_a_version_loads_the_current_one() {
     let console = Console::nested("/console");
     let entry = get(&console, "/keywright-keys.js").await;
     assert_eq!(header(&entry, "cache-control"), "no-cache");
-    assert_eq!(header(&entry, "content-type"), "text/javascript; charset=utf-8");
+    assert_eq!(
+        header(&entry, "content-type"),
+        "text/javascript; charset=utf-8"
+    );
     let path = console.module_path();
     let relative = path.strip_prefix("/console/").unwrap();
     assert_eq!(*entry.body(), format!("export * from \"./{relative}\";\n"));
-    assert_eq!(get(&console, &format!("/{relative}")).await.status(), StatusCode::OK);
+    assert_eq!(
+        get(&console, &format!("/{relative}")).await.status(),
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
@@ -65,7 +74,12 @@ async fn a_known_version_is_not_sent_again() {
     let console = Console::nested("/console");
     for path in ["/", "/keywright-keys.js"] {
         let tag = header(&get(&console, path).await, "etag").to_owned();
-        for tags in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".into()] {
+        for tags in [
+            tag.clone(),
+            format!("W/{tag}"),
+            format!("\"x\", {tag}"),
+            "*".into(),
+        ] {
             let request = Request::get(path).header("if-none-match", &tags);
             let response = send(console.clone(), request.body(()).unwrap()).await;
             assert_eq!(response.status(), StatusCode::NOT_MODIFIED, "{path} {tags}");
@@ -78,7 +92,9 @@ async fn a_known_version_is_not_sent_again() {
     }
     // The page changes with its settings, so its tag does as well.
     let tag = |response: Response<String>| header(&response, "etag").to_owned();
-    let other = console.clone().with_revocation_bound(Duration::from_millis(100));
+    let other = console
+        .clone()
+        .with_revocation_bound(Duration::from_millis(100));
     assert_ne!(tag(get(&console, "/").await), tag(get(&other, "/").await));
 }
 
@@ -124,7 +140,11 @@ async fn other_paths_and_methods_are_rejected() {
         assert_eq!(header(&response, "x-content-type-options"), "nosniff");
     }
     for (method, status) in [("OPTIONS", 204), ("POST", 405), ("DELETE", 405)] {
-        let request = Request::builder().method(method).uri(&path).body(()).unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(&path)
+            .body(())
+            .unwrap();
         let response = send(console.clone(), request).await;
         assert_eq!(response.status(), status, "{method}");
         assert_eq!(header(&response, "allow"), "GET, HEAD, OPTIONS", "{method}");

@@ -14,7 +14,9 @@ pub(crate) fn console(revocation_bound: Duration) -> Router {
         .for_api("/v1/api-keys")
         .with_revocation_bound(revocation_bound);
     // Each path template is a separate route, so that logs and metrics show the template.
-    Console::PATHS.into_iter().fold(Router::new(), |router, path| {
-        router.route_service(&format!("{BASE}{path}"), console.clone())
-    })
+    Console::PATHS
+        .into_iter()
+        .fold(Router::new(), |router, path| {
+            router.route_service(&format!("{BASE}{path}"), console.clone())
+        })
 }

@@ -9,8 +9,7 @@ use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
     connections::{self, Listener},
-    console,
-    error_line, first_key,
+    console, error_line, first_key,
     logging::Log,
     metrics::Metrics,
     options::{LibraryOptions, ServeOptions},

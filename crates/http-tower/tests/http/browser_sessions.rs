@@ -12,7 +12,12 @@ fn caller() -> Caller {
     Caller::new(Workspace::parse("acme").unwrap(), Permissions::all())
 }
 
-fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &'static str) -> Request<Body> {
+fn request(
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &'static str,
+) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -36,12 +41,33 @@ async fn a_page_of_the_same_origin_can_make_changes() {
     for headers in [
         &[JSON, ("sec-fetch-site", "same-origin")][..],
         // `Sec-Fetch-Site` decides, because a page cannot change it.
-        &[JSON, ("sec-fetch-site", "same-origin"), ("origin", "https://other.example"), HOST],
+        &[
+            JSON,
+            ("sec-fetch-site", "same-origin"),
+            ("origin", "https://other.example"),
+            HOST,
+        ],
         &[JSON, ("origin", "https://acme.example"), HOST],
-        &[JSON, ("origin", "https://acme.example"), ("host", "ACME.example:443")],
-        &[JSON, ("origin", "http://acme.example"), ("host", "acme.example:80")],
-        &[JSON, ("origin", "http://acme.example:3000"), ("host", "acme.example:3000")],
-        &[JSON, ("origin", "http://[::1]:3000"), ("host", "[::1]:3000")],
+        &[
+            JSON,
+            ("origin", "https://acme.example"),
+            ("host", "ACME.example:443"),
+        ],
+        &[
+            JSON,
+            ("origin", "http://acme.example"),
+            ("host", "acme.example:80"),
+        ],
+        &[
+            JSON,
+            ("origin", "http://acme.example:3000"),
+            ("host", "acme.example:3000"),
+        ],
+        &[
+            JSON,
+            ("origin", "http://[::1]:3000"),
+            ("host", "[::1]:3000"),
+        ],
     ] {
         let response = create(&keys, headers).await;
         assert_eq!(response.status, StatusCode::CREATED, "{headers:?}");
@@ -55,16 +81,35 @@ async fn a_request_that_another_site_can_cause_changes_nothing() {
         &[JSON][..],
         &[JSON, HOST],
         &[JSON, ("sec-fetch-site", "cross-site")],
-        &[JSON, ("sec-fetch-site", "same-site"), ("origin", "https://acme.example"), HOST],
+        &[
+            JSON,
+            ("sec-fetch-site", "same-site"),
+            ("origin", "https://acme.example"),
+            HOST,
+        ],
         &[JSON, ("sec-fetch-site", "none")],
-        &[JSON, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "same-origin")],
+        &[
+            JSON,
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-site", "same-origin"),
+        ],
         &[JSON, ("origin", "null"), HOST],
         &[JSON, ("origin", "https://acme.example")],
         &[JSON, ("origin", "https://other.example"), HOST],
         &[JSON, ("origin", "https://acme.example.evil.example"), HOST],
         &[JSON, ("origin", "https://acme.example:8443"), HOST],
-        &[JSON, ("origin", "https://acme.example"), ("origin", "https://acme.example"), HOST],
-        &[JSON, ("origin", "https://acme.example"), HOST, ("host", "other.example")],
+        &[
+            JSON,
+            ("origin", "https://acme.example"),
+            ("origin", "https://acme.example"),
+            HOST,
+        ],
+        &[
+            JSON,
+            ("origin", "https://acme.example"),
+            HOST,
+            ("host", "other.example"),
+        ],
         &[JSON, ("origin", "chrome-extension://acme.example"), HOST],
     ] {
         let response = create(&keys, headers).await;
@@ -73,14 +118,29 @@ async fn a_request_that_another_site_can_cause_changes_nothing() {
         assert_ne!(response.header("x-request-id"), "");
     }
     // A page can send a form to another site, but not JSON without a preflight.
-    for media_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
-        let headers = [("sec-fetch-site", "same-origin"), ("content-type", media_type)];
+    for media_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+    ] {
+        let headers = [
+            ("sec-fetch-site", "same-origin"),
+            ("content-type", media_type),
+        ];
         let response = create(&keys, &headers).await;
-        assert_eq!(response.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{media_type}");
+        assert_eq!(
+            response.status,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "{media_type}"
+        );
     }
     let response = create(&keys, &[("sec-fetch-site", "same-origin")]).await;
     assert_eq!(response.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    let page = keys.issuer().list(&caller(), keywright_core::ListKeys::new()).await.unwrap();
+    let page = keys
+        .issuer()
+        .list(&caller(), keywright_core::ListKeys::new())
+        .await
+        .unwrap();
     assert_eq!(page.keys.len(), 0);
 }
 
@@ -90,8 +150,13 @@ async fn every_unsafe_method_is_checked_and_no_safe_one() {
     let id = issue(&keys, "*").await.key.id;
     let key = format!("/{id}");
     let rotate = format!("/{id}/rotate");
-    let unsafe_requests =
-        [("POST", "/"), ("PATCH", &key), ("DELETE", &key), ("POST", &rotate), ("POST", "/verify")];
+    let unsafe_requests = [
+        ("POST", "/"),
+        ("PATCH", &key),
+        ("DELETE", &key),
+        ("POST", &rotate),
+        ("POST", "/verify"),
+    ];
     for (method, path, expected) in unsafe_requests
         .map(|(method, path)| (method, path, StatusCode::FORBIDDEN))
         .into_iter()
@@ -116,7 +181,10 @@ async fn a_program_with_a_key_needs_none_of_the_headers_of_a_browser() {
     let headers = [JSON, ("authorization", bearer.as_str())];
     let service = ApiKeys::nested(&keys, "").from_browser_sessions();
     let create = || request("POST", "/", &headers, r#"{"name":"n"}"#);
-    assert_eq!(send(service.clone(), create()).await.status, StatusCode::CREATED);
+    assert_eq!(
+        send(service.clone(), create()).await.status,
+        StatusCode::CREATED
+    );
     // A layer of the host has already verified the key.
     let layered = AuthLayer::new(keys.verifier().clone()).layer(service);
     assert_eq!(send(layered, create()).await.status, StatusCode::CREATED);
