@@ -63,6 +63,30 @@ def test_the_host_learns_that_its_session_has_ended(page, example):
     expect(page.get_by_role("dialog", name="Copy your new key")).to_be_visible()
 
 
+def test_a_host_that_renders_again_keeps_what_was_entered(page, example):
+    sign_in_to_host(page, example)
+    render = "document.querySelector('keywright-keys').permissions = ['calls:read', 'calls:write']"
+    page.evaluate(render)
+    button(page, "Create key").first.click()
+    page.get_by_label("Name").fill("Kept")
+    page.get_by_label("calls:write").check()
+    page.evaluate(render)
+    page.evaluate("document.querySelector('keywright-keys').setAttribute('api', '/v1/api-keys')")
+    button(page, "Create key").click()
+    button(page, "Copy").click()
+    button(page, "Done").click()
+    expect(button(page, "Kept").first).to_be_visible()
+    # Removing the element closes a dialog with a secret.
+    button(page, "Create key").first.click()
+    page.get_by_label("Name").fill("Removed")
+    page.get_by_label("calls:write").check()
+    button(page, "Create key").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    element = page.locator("keywright-keys").element_handle()
+    page.evaluate("(element) => element.remove()", element)
+    assert page.evaluate("(element) => element.shadowRoot.querySelector('dialog[open]')", element) is None
+
+
 def test_another_site_cannot_act_in_the_session(page, example):
     sign_in_to_host(page, example)
     request = {"data": {"name": "Forged"}, "headers": {"Origin": "https://evil.example"}}

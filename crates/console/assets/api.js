@@ -94,6 +94,13 @@ export class Api {
     this.#token = token;
   }
 
+  /** Returns whether the token is another one. @param {string} token */
+  replaceToken(token) {
+    const isOther = token !== this.#token;
+    this.#token = token;
+    return isOther;
+  }
+
   get hasToken() {
     return this.#token !== "";
   }

@@ -76,7 +76,7 @@ export function rotate(context, key) {
       const choice = `${overlap.value} ${expiry.choice()}`;
       if (choice !== sent) [sent, once] = [choice, newIdempotencyKey()];
       const end = expiry.choice() === "keep" ? null : expiry.pinned(once);
-      if (end === undefined) return;
+      if (end === undefined) return false;
       const expire_previous = Number(overlap.value) || overlap.value;
       const body = { expire_previous, ...(end && { expires_at: end }) };
       const { body: issued } = await api.request("POST", `/${key.id}/rotate`, { body, once });
@@ -86,6 +86,7 @@ export function rotate(context, key) {
         await showSecret(context, issued);
         context.go({ name: "key", id: issued.id });
       });
+      return true;
     },
   });
 }

@@ -67,19 +67,22 @@ export class KeywrightKeys extends HTMLElement {
 
   /** An API key for the requests, which is kept in memory only. Empty: the session of the host. */
   set token(/** @type {string} */ token) {
-    this.#api.token = token;
+    if (!this.#api.replaceToken(token)) return;
     this.#self = null;
     this.#restart();
   }
 
   /** The permissions that the form offers: names, or objects with `value`, `label`, `description`. */
   set permissions(/** @type {unknown} */ permissions) {
+    // Frameworks set an equal list each time that they render. That must not reset a form.
+    if (isEqual(this.#permissions, permissions)) return;
     this.#permissions = permissions;
     this.#restart();
   }
 
   /** Texts in another language. A text that is missing is English. */
   set strings(/** @type {import("./format.js").Catalogue} */ strings) {
+    if (isEqual(this.#strings, strings)) return;
     this.#strings = strings;
     this.#restart();
   }
@@ -108,14 +111,17 @@ export class KeywrightKeys extends HTMLElement {
 
   disconnectedCallback() {
     this.#left.abort();
+    // A dialog with a secret wipes it when it closes.
+    for (const dialog of this.#root.querySelectorAll("dialog")) dialog.close();
     this.#channel?.close();
     clearInterval(this.#clock);
     window.removeEventListener("hashchange", this.#onHash);
     window.removeEventListener("beforeunload", this.#onLeave);
   }
 
-  attributeChangedCallback() {
-    this.#restart();
+  /** @param {string} _ @param {string | null} before @param {string | null} after */
+  attributeChangedCallback(_, before, after) {
+    if (before !== after) this.#restart();
   }
 
   #texts = new Texts("", {});
@@ -309,6 +315,9 @@ export class KeywrightKeys extends HTMLElement {
     );
   }
 }
+
+/** @param {unknown} a @param {unknown} b */
+const isEqual = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** @param {View} view */
 function toHash(view) {

@@ -186,6 +186,8 @@ export function notice(context, problem, retry) {
     { class: "notice error", part: "notice notice-error", role: "alert" },
     h("strong", null, texts.text("error.title")),
     text,
+    // The API names the permission.
+    problem.code === "insufficient_scope" && h("p", { class: "muted" }, problem.message),
     problem.requestId && h("p", { class: "muted" }, texts.text("error.requestId"), " ", code(problem.requestId)),
     again,
   );
@@ -256,7 +258,7 @@ export async function run(context, element, slot, action, handle = () => false) 
 }
 
 /**
- * Opens a dialog with a form. The promise of `submit` decides when it closes.
+ * Opens a dialog with a form. It closes when `submit` has succeeded, unless that returns `false`.
  *
  * @param {Context} context
  * @param {object} options
@@ -264,7 +266,7 @@ export async function run(context, element, slot, action, handle = () => false) 
  * @param {Child} options.content
  * @param {string} options.confirm
  * @param {"primary" | "danger"} options.kind
- * @param {() => Promise<void>} options.submit
+ * @param {() => Promise<boolean | void>} options.submit
  */
 export function ask(context, { title, content, confirm, kind, submit }) {
   const { texts, root, signal } = context;
@@ -277,7 +279,10 @@ export function ask(context, { title, content, confirm, kind, submit }) {
       novalidate: true,
       onsubmit: async (/** @type {Event} */ event) => {
         event.preventDefault();
-        if (!accept.disabled && (await run(context, form, slot, submit))) dialog.close();
+        if (accept.disabled) return;
+        let isDone = false;
+        await run(context, form, slot, async () => void (isDone = (await submit()) !== false));
+        if (isDone) dialog.close();
       },
     },
     heading,

@@ -147,6 +147,13 @@ mod tests {
     }
 
     #[test]
+    fn a_browser_loads_at_most_84_kib() {
+        let is_loaded = |asset: &&Asset| !["de.js", "keywright-keys.d.ts"].contains(&asset.name);
+        let length: usize = ASSETS.iter().filter(is_loaded).map(|asset| asset.text.len()).sum();
+        assert!(length <= 84 * 1024, "{length} bytes");
+    }
+
+    #[test]
     fn comments_and_indentation_are_not_served() {
         let source =
             "/** A.\n * B. */\nlet a = /** @type {any} */ (b);\n\n  // c\n  d(\"http://e\");\n";
