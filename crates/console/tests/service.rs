@@ -1,5 +1,7 @@
 //! The service, without a browser: paths, caching and headers.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
