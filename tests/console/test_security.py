@@ -86,6 +86,16 @@ def test_requests_carry_the_key_and_no_cookie(page, server, sign_in):
 
 
 
+def test_metrics_name_the_template_of_a_file_and_not_its_version(page, server):
+    page.goto(f"{server.url}/console")
+    expect(page.get_by_label("API key", exact=True)).to_be_visible()
+    page.goto(f"{server.url}/metrics")
+    metrics = page.locator("body").inner_text()
+    assert 'route="/console"' in metrics
+    assert 'route="/console/{version}/{file}"' in metrics
+    assert metrics.count("/console/") == metrics.count("/console/{version}/{file}")
+
+
 def test_a_server_without_a_console_has_none(page, own_server):
     server = own_server("--no-console")
     assert page.goto(f"{server.url}/console").status == 404
