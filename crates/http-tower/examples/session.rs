@@ -80,8 +80,8 @@ impl Site {
 /// Starts a session.
 ///
 /// `SameSite=Strict` keeps the cookie out of requests that other sites cause (CSRF), and `HttpOnly`
-/// hides it from scripts. Subdomains count as the same site. If you do not trust yours, check
-/// `Origin` as well.
+/// hides it from scripts. Subdomains count as the same site. If you do not trust yours, add
+/// [`ApiKeys::from_browser_sessions`], which rejects changes from other origins.
 async fn sign_in(
     State(site): State<Arc<Site>>,
     Json(login): Json<Login>,

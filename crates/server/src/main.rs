@@ -10,6 +10,7 @@ mod backup;
 mod clean_value;
 mod cli;
 mod connections;
+mod console;
 mod copy;
 mod drain;
 mod events;

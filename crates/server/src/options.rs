@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{
     Args, ValueEnum,
-    builder::{PathBufValueParser, StringValueParser},
+    builder::{BoolishValueParser, PathBufValueParser, StringValueParser},
     value_parser,
 };
 use keywright_core::{AllowedIps, Prefix, Scheme, error::AllowedIpsError};
@@ -227,6 +227,14 @@ pub(crate) struct ServeOptions {
         value_parser = clean(value_parser!(u32))
     )]
     pub(crate) rate_limit: u32,
+
+    /// Serve no console at /console
+    #[arg(
+        long,
+        env = "KEYWRIGHT_NO_CONSOLE",
+        value_parser = clean(BoolishValueParser::new())
+    )]
+    pub(crate) no_console: bool,
 
     /// When to create the first key of an empty store and print its token
     ///

@@ -32,9 +32,11 @@ pub(crate) struct Routers {
 }
 
 impl Routers {
-    /// Returns the routers for a library. A rate limit of 0 means no limit.
+    /// Returns the routers for a library, with the console if there is one. A rate limit of 0 means
+    /// no limit.
     pub(crate) fn new(
         library: &Library,
+        console: Option<Router>,
         rate_limit: u32,
         client_ip: ClientIpLayer,
         metrics: Metrics,
@@ -42,6 +44,9 @@ impl Routers {
     ) -> Result<Self> {
         let probes = probes(library, metrics);
         let mut api = api(library, rate_limit, separate_probes)?.layer(client_ip);
+        if let Some(console) = console {
+            api = api.merge(console);
+        }
         if !separate_probes {
             api = api.merge(probes.clone());
         }

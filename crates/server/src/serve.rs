@@ -9,7 +9,7 @@ use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
     connections::{self, Listener},
-    error_line, first_key,
+    console, error_line, first_key,
     logging::Log,
     metrics::Metrics,
     options::{LibraryOptions, ServeOptions},
@@ -70,8 +70,11 @@ async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Re
         Some(proxies) => ClientIpLayer::trusting(proxies),
         None => ClientIpLayer::direct(),
     };
+    let console =
+        (!options.no_console).then(|| console::console(url.revocation_bound(&library.postgres)));
     let routers = Routers::new(
         &opened,
+        console,
         options.rate_limit,
         client_ip,
         metrics,

@@ -7,7 +7,7 @@ use keywright_core::{
     Config, Keywright, MemoryStore, OpenError,
     store::{KeyStore, Transfer},
 };
-
+use keywright_store_postgres::PostgresConfig;
 use keywright_store_redis::{RedisConfig, RedisStore};
 use keywright_store_sqlite::{Sharing, SqliteStore};
 
@@ -69,6 +69,19 @@ impl<'a> StoreUrl<'a> {
             Self::Memory => {
                 bail!("the store memory: is always empty here; use --store sqlite:PATH")
             }
+        }
+    }
+
+    /// Returns the time within which every server rejects a revoked key.
+    pub(crate) fn revocation_bound(&self, postgres: &PostgresOptions) -> Duration {
+        match self {
+            Self::Sqlite(_, Sharing::Shared) => Duration::from_millis(100),
+            Self::Redis(_) => Duration::from_secs(1),
+            Self::Postgres(_) => {
+                let default = PostgresConfig::DEFAULT_STALENESS_BOUND;
+                postgres.staleness.unwrap_or(default)
+            }
+            Self::Sqlite(..) | Self::Memory => Duration::ZERO,
         }
     }
 

@@ -30,11 +30,14 @@ impl PostgresConfig {
     /// The smallest bound that [`with_staleness_bound`](Self::with_staleness_bound) accepts.
     const MIN_STALENESS_BOUND: Duration = Duration::from_millis(200);
 
+    /// The bound without [`with_staleness_bound`](Self::with_staleness_bound).
+    pub const DEFAULT_STALENESS_BOUND: Duration = Duration::from_millis(500);
+
     /// Creates a configuration with the defaults.
     pub fn new() -> Self {
         Self {
             schema: SchemaName::default(),
-            staleness_bound: Duration::from_millis(500),
+            staleness_bound: Self::DEFAULT_STALENESS_BOUND,
             strict: false,
             feed_options: None,
         }

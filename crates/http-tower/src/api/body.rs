@@ -109,7 +109,8 @@ fn contiguous(mut pieces: impl Buf) -> Bytes {
     Bytes::from_owner(bytes)
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether the body is declared as JSON.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let essence = types
         .next()

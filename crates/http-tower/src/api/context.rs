@@ -16,6 +16,8 @@ pub(super) struct Context {
     pub(super) issuer: Issuer,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) mount: Mount,
+    /// Whether the host authenticates callers by the session of a browser.
+    pub(super) from_browser_sessions: bool,
     #[cfg(feature = "rate-limit")]
     pub(super) rate_limit: Option<RateLimit>,
 }

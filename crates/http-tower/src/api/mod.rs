@@ -1,6 +1,7 @@
 //! The endpoints.
 
 mod body;
+mod browser;
 mod context;
 mod create;
 mod etag;

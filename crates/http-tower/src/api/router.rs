@@ -6,6 +6,7 @@ use keywright_core::KeyId;
 
 use super::{
     body::RequestBody,
+    browser,
     context::{Context, Target},
     create, events, get, list, report,
     response::ApiResult,
@@ -87,6 +88,9 @@ pub(super) async fn dispatch(
         .relative(parts.uri.path())
         .and_then(Route::parse)
         .ok_or_else(ApiError::not_found)?;
+    if context.from_browser_sessions {
+        browser::check(parts)?;
+    }
     match (route, &parts.method) {
         (Route::Keys, &Method::POST) => {
             operation("create", None, create::handle(context, parts, body)).await

@@ -128,6 +128,7 @@ impl ApiKeys {
             issuer: keys.issuer().clone(),
             authenticator: AuthLayer::new(keys.verifier().clone()).into_authenticator(),
             mount,
+            from_browser_sessions: false,
             #[cfg(feature = "rate-limit")]
             rate_limit: None,
         }))
@@ -165,6 +166,29 @@ impl ApiKeys {
     #[must_use]
     pub fn with_rate_limit(self, limit: RateLimit) -> Self {
         self.with(|context| context.rate_limit = Some(limit))
+    }
+
+    /// Protects callers whom the host authenticates by a session cookie (CSRF): a browser sends the
+    /// cookie with requests that other sites cause.
+    ///
+    /// A request with another method than GET, HEAD and OPTIONS must then have
+    /// `Sec-Fetch-Site: same-origin`, or if that header is missing, an `Origin` with the host and
+    /// port of the request. Otherwise the response is 403 with the code `cross_origin`. Its
+    /// `Content-Type` must be `application/json` even without a body, or the response is 415.
+    ///
+    /// The rule applies to a [`Caller`](keywright_core::Caller) that the host has put into the
+    /// request. A program that sends a key needs neither header.
+    ///
+    /// ```
+    /// # fn service(keys: &keywright_core::Keywright) -> keywright_http_tower::ApiKeys {
+    /// use keywright_http_tower::ApiKeys;
+    ///
+    /// ApiKeys::nested(keys, "/v1/api-keys").from_browser_sessions()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn from_browser_sessions(self) -> Self {
+        self.with(|context| context.from_browser_sessions = true)
     }
 
     fn with(self, change: impl FnOnce(&mut Context)) -> Self {

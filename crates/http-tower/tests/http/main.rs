@@ -6,6 +6,7 @@
 mod auth;
 mod axum_example;
 mod bodies;
+mod browser_sessions;
 mod busy;
 mod callers;
 mod client_ip;

@@ -1,0 +1,182 @@
+/** The client of the HTTP API. */
+
+/**
+ * @typedef {object} Key
+ * @property {string} id
+ * @property {string} name
+ * @property {string} created_at
+ * @property {string | null} last_used_at
+ * @property {"active" | "disabled" | "expired" | "revoked"} status
+ * @property {"live" | "test"} environment
+ * @property {string[]} permissions
+ * @property {boolean} enabled
+ * @property {string | null} owner
+ * @property {string | null} expires_at
+ * @property {string | null} revoked_at
+ * @property {string[] | null} allowed_ips
+ * @property {Record<string, unknown> | null} metadata
+ * @property {string | null} parent_id
+ * @property {string | null} predecessor_id
+ * @property {string | null} successor_id
+ * @property {string | null} rotated_by_id
+ */
+
+/** @typedef {Key & {secret: string | null, confirmed?: false}} IssuedKey */
+
+/** @typedef {{data: Key[], meta: {total?: number, nextCursor: string | null}}} KeyPage */
+
+/**
+ * @typedef {object} KeyEvent
+ * @property {string} id
+ * @property {string} type
+ * @property {string} created_at
+ * @property {string} key_id
+ * @property {{type: string, id?: string, owner?: string}} actor
+ * @property {string} [client_ip]
+ * @property {string} [request_id]
+ * @property {string} [successor_id]
+ * @property {number} [count]
+ * @property {Record<string, unknown>} [changes]
+ */
+
+/** @typedef {{data: KeyEvent[], meta: {nextCursor: string | null}}} EventPage */
+
+/** @typedef {Record<string, {count: number, data: Key[]}>} Sections */
+
+/** @typedef {{sections: Sections, meta: {keysRead: number, nextCursor: string | null}}} Report */
+
+/**
+ * @typedef {object} Options
+ * @property {Record<string, string | number | null | undefined>} [query]
+ * @property {unknown} [body]
+ * @property {string} [etag] the version that an update requires
+ * @property {string} [once] an idempotency key
+ * @property {AbortSignal} [signal]
+ */
+
+const TIMEOUT = 30_000;
+
+/** A request that failed. */
+export class Problem extends Error {
+  /**
+   * @param {number} status 0 if there is no response
+   * @param {string} code
+   * @param {string} [message]
+   * @param {{requestId?: string, retryAfter?: number, fields?: {field: string, message: string}[]}} [more]
+   */
+  constructor(status, code, message = "", { requestId = "", retryAfter = 0, fields = [] } = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.requestId = requestId;
+    /** The time at which the request may be repeated, in milliseconds since 1970. */
+    this.retryAt = Date.now() + retryAfter * 1000;
+    this.fields = fields;
+  }
+
+  /** Whether the person must sign in again. */
+  get isSignedOut() {
+    return this.status === 401;
+  }
+}
+
+export class Api {
+  /** An API key, in memory only. Without it, requests carry the cookies of the host. */
+  #token = "";
+
+  /** @param {string} base */
+  constructor(base) {
+    this.base = base.replace(/\/+$/, "");
+  }
+
+  /** @param {string} token */
+  set token(token) {
+    this.#token = token;
+  }
+
+  /** Returns whether the token is another one. @param {string} token */
+  replaceToken(token) {
+    const isOther = token !== this.#token;
+    this.#token = token;
+    return isOther;
+  }
+
+  get hasToken() {
+    return this.#token !== "";
+  }
+
+  /**
+   * Sends a request. Returns the parsed body and the version of the key.
+   *
+   * @param {"GET" | "POST" | "PATCH" | "DELETE"} method
+   * @param {string} path
+   * @param {Options} [options]
+   * @returns {Promise<{body: any, etag: string}>}
+   */
+  async request(method, path, { query = {}, body, etag, once, signal } = {}) {
+    const parameters = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) {
+      if (value != null && value !== "") parameters.set(name, String(value));
+    }
+    const headers = new Headers({ Accept: "application/json" });
+    // A request with this type from another origin needs the permission of the server.
+    if (method !== "GET") headers.set("Content-Type", "application/json");
+    if (this.#token) headers.set("Authorization", `Bearer ${this.#token}`);
+    if (etag) headers.set("If-Match", etag);
+    if (once) headers.set("Idempotency-Key", once);
+    const timeout = AbortSignal.timeout(TIMEOUT);
+    let response, parsed;
+    try {
+      const search = parameters.size ? `?${parameters}` : "";
+      response = await fetch(`${this.base}${path}${search}`, {
+        method,
+        headers,
+        body: body === undefined ? undefined : JSON.stringify(body),
+        credentials: this.#token ? "omit" : "same-origin",
+        cache: "no-store",
+        // A host that redirects to its sign-in page has no session for this request.
+        redirect: "manual",
+        signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+      });
+      parsed = await response.json().catch((error) => {
+        if (error instanceof SyntaxError) return null;
+        throw error;
+      });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new Problem(0, timeout.aborted ? "timeout" : navigator.onLine ? "unreachable" : "offline");
+    }
+    if (response.type === "opaqueredirect") throw new Problem(401, "signed_out");
+    if (response.ok && parsed) return { body: parsed, etag: response.headers.get("ETag") ?? "" };
+    throw new Problem(response.status, parsed?.code ?? "unexpected", parsed?.message, {
+      requestId: parsed?.requestId ?? response.headers.get("X-Request-Id") ?? "",
+      retryAfter: Number(response.headers.get("Retry-After")) || 0,
+      fields: parsed?.errors,
+    });
+  }
+
+  /**
+   * @param {string} path
+   * @param {Options["query"]} [query]
+   * @param {AbortSignal} [signal]
+   */
+  async get(path, query, signal) {
+    return (await this.request("GET", path, { query, signal })).body;
+  }
+}
+
+/** Returns a new idempotency key. `crypto.randomUUID` is missing on pages without TLS. */
+export const newIdempotencyKey = () =>
+  Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(16)).join("-");
+
+/**
+ * Whether one of the granted permissions covers a permission.
+ *
+ * @param {readonly string[]} granted
+ * @param {string} permission
+ */
+export const covers = (granted, permission) =>
+  granted.some(
+    (grant) =>
+      grant === "*" || grant === permission || (grant.endsWith(":*") && permission.startsWith(grant.slice(0, -1))),
+  );

@@ -1,0 +1,4 @@
+const notice = document.querySelector("#session");
+document.querySelector("keywright-keys").addEventListener("keywright-session-expired", () => {
+  notice.hidden = false;
+});
