@@ -22,7 +22,7 @@ FAILURES = Path(os.environ["CONSOLE_FAILURES"])
 AXE = Path(os.environ["CONSOLE_AXE"]).read_text(encoding="utf-8")
 
 # A machine under load may take long. No test waits for this time to pass.
-PATIENCE = int(os.environ.get("CONSOLE_PATIENCE", "60000"))
+PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
 
 # Reports a violation even where a script catches the error.
