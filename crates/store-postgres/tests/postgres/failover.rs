@@ -123,8 +123,11 @@ async fn fail_over(suspended: bool) -> Duration {
     .await;
     assert_eq!(is_accepted(&keys, &revoked.token).await, Some(false));
     end.send(true).unwrap();
-    let last = client.await.unwrap().unwrap();
-    last.saturating_duration_since(revoked_at)
+    // On a slow machine, the lease may lapse before the client has used it even once.
+    let last = client.await.unwrap();
+    last.map_or(Duration::ZERO, |last| {
+        last.saturating_duration_since(revoked_at)
+    })
 }
 
 /// `KEYWRIGHT_FAILOVERS` sets the number of runs. Prints the longest acceptance of a revoked key.
