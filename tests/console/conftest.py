@@ -114,15 +114,15 @@ def copy_keys(path, count):
         return text.encode()
 
     with sqlite3.connect(path) as store:
-        names = [name for (_, name, *_) in store.execute("PRAGMA table_info(keys)")]
-        (row,) = store.execute("SELECT * FROM keys")
+        names = [name for (_, name, *_) in store.execute("PRAGMA table_info(keywright_keys)")]
+        (row,) = store.execute("SELECT * FROM keywright_keys")
         key = dict(zip(names, row))
         rows = (
             {**key, "id": key["id"][:11] + tail(number), "name": f"Robot {number}"}
             for number in range(count)
         )
         marks = ", ".join(f":{name}" for name in names)
-        store.executemany(f"INSERT OR IGNORE INTO keys VALUES ({marks})", rows)
+        store.executemany(f"INSERT OR IGNORE INTO keywright_keys VALUES ({marks})", rows)
     store.close()
 
 

@@ -63,6 +63,13 @@ def test_the_host_learns_that_its_session_has_ended(page, example):
     expect(page.get_by_role("dialog", name="Copy your new key")).to_be_visible()
 
 
+def test_a_redirect_to_a_sign_in_page_is_the_end_of_the_session(page, example):
+    sign_in_to_host(page, example)
+    # The host redirects this path, as many hosts do without a session.
+    page.evaluate("document.querySelector('keywright-keys').setAttribute('api', '/settings/old')")
+    expect(page.get_by_role("alert").filter(has_text="Your session has ended. Sign in again in")).to_be_visible()
+
+
 def test_a_host_that_renders_again_keeps_what_was_entered(page, example):
     sign_in_to_host(page, example)
     render = "document.querySelector('keywright-keys').permissions = ['calls:read', 'calls:write']"

@@ -189,3 +189,37 @@ def test_a_server_without_events_says_so(page, own_server, sign_in):
 def test_an_unknown_key_is_named_as_missing(page, sign_in):
     sign_in(page, to="#key_0000000000000000")
     expect(page.get_by_role("alert")).to_contain_text("This key does not exist, or you may not see it.")
+
+
+def create_one(page):
+    button(page, "Create key").click()
+    page.get_by_label("Name").fill("One more")
+    page.get_by_label("api_keys:verify").check()
+    button(page, "Create key").click()
+
+
+def test_without_a_clipboard_the_secret_is_selected(page, sign_in):
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    sign_in(page)
+    create_one(page)
+    dialog = page.get_by_role("dialog", name="Copy your new key")
+    dialog.get_by_role("button", name="Copy").click()
+    expect(dialog).to_contain_text("The key is selected: copy it with the keyboard.")
+    assert page.evaluate("getSelection().toString()") == dialog.locator(".secret-text").inner_text()
+    button(page, "Done").click()
+    expect(dialog).to_have_count(0)
+
+
+def test_a_key_that_too_few_replicas_confirmed_is_shown_with_a_warning(page, sign_in):
+    def respond(route):
+        if route.request.method != "POST":
+            return route.fallback()
+        response = route.fetch()
+        route.fulfill(response=response, json={**response.json(), "confirmed": False})
+
+    page.route("**/v1/api-keys", respond)
+    sign_in(page)
+    create_one(page)
+    expect(page.get_by_role("dialog")).to_contain_text("too few replicas of the store have confirmed it")
+    page.get_by_role("dialog").get_by_role("button", name="Copy").click()
+    button(page, "Done").click()

@@ -111,7 +111,10 @@ function facts(context, key) {
   const link = (/** @type {string | null} */ id) => id && keyLink(context, id);
   const codes = (/** @type {string[]} */ values) =>
     h("ul", { class: "codes" }, values.map((value) => h("li", null, value === "*" ? texts.text("value.all") : code(value))));
-  const id = h("span", { class: "copyable" }, code(key.id), copyButton(texts, () => key.id));
+  const shownId = code(key.id);
+  // Without access to the clipboard, the person copies the selection.
+  const copy = copyButton(texts, () => key.id, (copied) => copied || getSelection()?.selectAllChildren(shownId));
+  const id = h("span", { class: "copyable" }, shownId, copy);
   /** @type {[string, Child][]} */
   const rows = [
     ["id", id],

@@ -16,7 +16,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use keywright_console::Console;
 use keywright_core::{Caller, Config, Keywright, Owner, Prefix, Timestamp, Workspace};
@@ -66,6 +66,7 @@ fn app(keys: &Keywright, password: String) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&site), session))
         // The files of the console are the same for everyone.
         .nest_service("/console", Console::nested("/console"))
+        .route("/settings/{*page}", any(async || Redirect::to("/")))
         .route("/session", post(sign_in))
         .route("/session/end", post(sign_out))
         .route(
