@@ -89,8 +89,11 @@ fn while_a_copy_runs_and_after_it_the_target_accepts_no_key_that_the_source_has_
         }
         let report = copy(path, from, to, options);
         let summary = report.last().unwrap();
-        assert_eq!(summary["differing"], 0, "{summary}");
         assert_eq!(summary["finished"], round == 3);
+        if round == 3 {
+            // Before the seal, a last use may be written between the copy and the comparison.
+            assert_eq!(summary["differing"], 0, "{summary}");
+        }
         if round < 3 {
             for token in revoked.iter().chain(&active).chain([&admin]) {
                 assert!(!is_accepted(&early, token), "the copy has not finished");
