@@ -48,12 +48,16 @@ impl Mint {
     }
 
     fn open(entropy: &SequentialEntropy, store: Arc<dyn KeyStore>) -> Result<Keywright, OpenError> {
-        let config = Config::new(Prefix::parse("sk").unwrap())
+        let config = Config::new(prefix())
             .with_scheme(Scheme::HmacSha256)
             .with_entropy(entropy.clone())
             .with_clock(ManualClock::new());
         block_on(Keywright::open(config, store))
     }
+}
+
+fn prefix() -> Prefix {
+    Prefix::parse("sk").unwrap()
 }
 
 /// A client. No other client changes its keys, so it can predict the state of each.
@@ -211,8 +215,16 @@ impl Client {
             within(&mut record.key, parent);
         }
         let event = self.event(mint, EventKind::Created, &record.key);
+        // As an issuer does before the first key.
+        let is_first = self.acknowledged.is_empty();
+        let done = block_on(async {
+            if is_first {
+                store.claim_prefix(&prefix()).await?;
+            }
+            store.insert(&record, mint.now, Some(&event)).await
+        });
         Attempt {
-            done: block_on(store.insert(&record, mint.now, Some(&event))),
+            done,
             changed: Records::from([(record.key.id, record)]),
             event: Some(event),
         }
