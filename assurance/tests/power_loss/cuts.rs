@@ -161,7 +161,7 @@ pub(crate) fn check(machine: &Machine, mint: &Mint, clients: &mut [Client]) -> R
         ("keys", clients.iter().map(Client::keys).sum::<usize>()),
         ("events", clients.iter().map(Client::events).sum()),
     ] {
-        let sql = format!("SELECT count(*) FROM {table}");
+        let sql = format!("SELECT count(*) FROM keywright_{table}");
         let rows: i64 = sqlite
             .query_row(&sql, (), |row| row.get(0))
             .map_err(|error| error.to_string())?;
