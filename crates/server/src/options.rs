@@ -228,7 +228,7 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) rate_limit: u32,
 
-    /// Serve no console at /console
+    /// Disable the console at /console
     #[arg(
         long,
         env = "KEYWRIGHT_NO_CONSOLE",

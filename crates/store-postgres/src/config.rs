@@ -55,15 +55,17 @@ impl PostgresConfig {
         Ok(self)
     }
 
-    /// Sets how long a verifier may accept a key after another process has revoked it: 200 ms to
-    /// one minute. The store polls for changes five times in this time.
+    /// Sets how long a verifier may accept a key after another process has revoked it. A bound
+    /// below 200 ms or above one minute is clamped. The store polls for changes five times within
+    /// the bound.
     pub fn with_staleness_bound(mut self, bound: Duration) -> Self {
         self.staleness_bound = bound.clamp(Self::MIN_STALENESS_BOUND, MAX_STALENESS_BOUND);
         self
     }
 
-    /// Sets the connection for the feed of changes, which the store makes in addition to those of
-    /// the pool. For example, it can bypass a pooler. It must lead to the same database.
+    /// Sets the options of the connection for the feed of changes, which the store opens in
+    /// addition to those of the pool. For example, they can bypass a pooler. They must name the
+    /// same database.
     pub fn with_feed_options(mut self, options: PgConnectOptions) -> Self {
         self.feed_options = Some(options);
         self

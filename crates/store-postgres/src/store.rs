@@ -132,7 +132,8 @@ impl PostgresStore {
         Self::with_config(pool, config).await
     }
 
-    /// Runs an operation of one transaction to its end, even if the caller drops this future.
+    /// Runs an operation of one transaction. If the caller drops this future before the operation
+    /// has begun, it does not run.
     pub(crate) async fn transact<I, T>(
         &self,
         access: Access,

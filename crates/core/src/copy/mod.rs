@@ -412,7 +412,8 @@ impl std::fmt::Debug for StoreCopy<'_> {
 /// # Errors
 ///
 /// [`CopyError::Finished`] if the target is in use, or may be. [`CopyError::Source`] and
-/// [`CopyError::Target`] if a store fails.
+/// [`CopyError::Target`] if a store fails, [`CopyError::Superseded`] if another run has begun, and
+/// [`CopyError::Random`] if the source of random bytes fails.
 pub async fn abort(source: &dyn Transfer, target: Option<&dyn Transfer>) -> Result<(), CopyError> {
     let stage = source.stage().await.map_err(CopyError::Source)?;
     if let Stage::Moved(_) = stage {

@@ -38,8 +38,8 @@ use crate::{
 /// * [`Sealed`](Stage::Sealed): each operation that changes the store fails with `Moved`. Once
 ///   [`set_stage`](Self::set_stage) has returned, no change is in progress.
 ///
-/// In the stage [`Moved`](Stage::Moved), both is so, and `prefix` and `claim_prefix` fail with
-/// `Moved`. `find` and the lists work in all stages.
+/// In the stage [`Moved`](Stage::Moved), all of these operations fail with `Moved`. `find` and the
+/// lists work in all stages.
 ///
 /// # Errors
 ///
