@@ -101,7 +101,7 @@ impl CopyError {
     /// The error of a target that is in a stage in which no copy can begin or continue.
     pub(super) fn of_target(stage: Stage) -> Self {
         match stage {
-            Stage::Open(prefix) | Stage::Sealed(prefix) | Stage::Moved(prefix) => {
+            Stage::Open(prefix) | Stage::Sealed(prefix) | Stage::Moved { prefix, .. } => {
                 Self::TargetInUse(prefix)
             }
             Stage::Receiving { .. } => Self::OtherSource,

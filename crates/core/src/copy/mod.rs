@@ -60,7 +60,7 @@ use self::{
     pages::{Item, PAGE, Pages, Pair, Side, Workspaces, next_pair},
 };
 use crate::{
-    Clock, Entropy, Event, OsEntropy, SystemClock, Workspace,
+    Clock, Entropy, Event, OsEntropy, Prefix, SystemClock, Workspace,
     store::{Import, Record, Stage, StoreError, StoreErrorKind, Transfer, TransferId},
     sync::PoisonError,
 };
@@ -87,6 +87,18 @@ struct Run {
     receiving: Stage,
     /// The stage of the source at the start.
     source: Stage,
+    /// The id of the target.
+    target: TransferId,
+}
+
+impl Run {
+    /// Returns the stage of the source after its keys have moved.
+    fn moved(&self, prefix: &Prefix) -> Stage {
+        Stage::Moved {
+            prefix: prefix.clone(),
+            to: self.target,
+        }
+    }
 }
 
 impl<'a> StoreCopy<'a> {
@@ -166,9 +178,7 @@ impl<'a> StoreCopy<'a> {
         let stage = match &run.source {
             Stage::Open(prefix) if source.seals() => Stage::Sealed(prefix.clone()),
             // No server opens the source from now on.
-            Stage::Open(prefix) | Stage::Sealed(prefix) if !source.seals() => {
-                Stage::Moved(prefix.clone())
-            }
+            Stage::Open(prefix) | Stage::Sealed(prefix) if !source.seals() => run.moved(prefix),
             stage => stage.clone(),
         };
         if stage != run.source {
@@ -190,10 +200,11 @@ impl<'a> StoreCopy<'a> {
     /// The source comes first: if this is interrupted, no server can open either store, and the
     /// next call of [`finish`](Self::finish) finishes.
     async fn hand_over(&self, run: &Run, source: &Stage) -> Result<(), CopyError> {
-        let (Stage::Open(prefix) | Stage::Sealed(prefix) | Stage::Moved(prefix)) = source else {
+        let (Stage::Open(prefix) | Stage::Sealed(prefix) | Stage::Moved { prefix, .. }) = source
+        else {
             return Err(CopyError::NoSource);
         };
-        let moved = Stage::Moved(prefix.clone());
+        let moved = run.moved(prefix);
         if *source != moved {
             let done = self.source.store.set_stage(source, &moved).await;
             done.map_err(self.source.error)?;
@@ -211,14 +222,21 @@ impl<'a> StoreCopy<'a> {
         match stage {
             Stage::Unclaimed => return Err(CopyError::NoSource),
             Stage::Receiving { .. } => return Err(CopyError::SourceIncomplete),
-            Stage::Open(_) | Stage::Sealed(_) | Stage::Moved(_) => {}
+            Stage::Open(_) | Stage::Sealed(_) | Stage::Moved { .. } => {}
         }
         let new_id = || TransferId::generate(&OsEntropy as &dyn Entropy);
         let source_id = source.store.identify(&new_id()?).await;
         let source_id = source_id.map_err(source.error)?;
         let target_id = target.store.identify(&new_id()?).await;
-        if target_id.map_err(target.error)? == source_id {
+        let target_id = target_id.map_err(target.error)?;
+        if target_id == source_id {
             return Err(CopyError::SameStore);
+        }
+        // Keys that were revoked in that store since then are still active here.
+        if let Stage::Moved { to, .. } = &stage
+            && *to != target_id
+        {
+            return Err(CopyError::SourceMoved);
         }
         let before = target.store.stage().await.map_err(target.error)?;
         let may_begin = match &before {
@@ -228,7 +246,7 @@ impl<'a> StoreCopy<'a> {
         };
         if !may_begin {
             return Err(match stage {
-                Stage::Moved(_) => CopyError::SourceMoved,
+                Stage::Moved { .. } => CopyError::SourceMoved,
                 _ => CopyError::of_target(before),
             });
         }
@@ -244,6 +262,7 @@ impl<'a> StoreCopy<'a> {
         Ok(Run {
             receiving,
             source: stage,
+            target: target_id,
         })
     }
 
@@ -416,16 +435,20 @@ impl std::fmt::Debug for StoreCopy<'_> {
 /// [`CopyError::Random`] if the source of random bytes fails.
 pub async fn abort(source: &dyn Transfer, target: Option<&dyn Transfer>) -> Result<(), CopyError> {
     let stage = source.stage().await.map_err(CopyError::Source)?;
-    if let Stage::Moved(_) = stage {
+    if let Stage::Moved { to, .. } = stage {
         let Some(target) = target else {
             return Err(CopyError::Finished);
         };
+        let run = TransferId::generate(&OsEntropy as &dyn Entropy)?;
+        let id = target.identify(&run).await.map_err(CopyError::Target)?;
         let before = target.stage().await.map_err(CopyError::Target)?;
         let Stage::Receiving { source, .. } = before else {
             return Err(CopyError::Finished);
         };
+        if id != to {
+            return Err(CopyError::Finished);
+        }
         // Take the mark over, so that no run of the copy makes the target usable.
-        let run = TransferId::generate(&OsEntropy as &dyn Entropy)?;
         let taken = Stage::Receiving { source, run };
         let done = target.set_stage(&before, &taken).await;
         done.map_err(CopyError::of_target_error)?;
@@ -437,7 +460,7 @@ pub async fn abort(source: &dyn Transfer, target: Option<&dyn Transfer>) -> Resu
 async fn reopen(source: &dyn Transfer) -> Result<(), StoreError> {
     let stage = source.stage().await?;
     match &stage {
-        Stage::Sealed(prefix) | Stage::Moved(prefix) => {
+        Stage::Sealed(prefix) | Stage::Moved { prefix, .. } => {
             source.set_stage(&stage, &Stage::Open(prefix.clone())).await
         }
         Stage::Unclaimed | Stage::Receiving { .. } | Stage::Open(_) => Ok(()),

@@ -315,7 +315,7 @@ fn a_failed_end_of_a_copy_lets_the_source_make_changes_again() {
     // The last step failed, so the source stays sealed until the operator aborts the copy.
     assert!(matches!(
         block_on(world.source.stage()),
-        Ok(Stage::Moved(_))
+        Ok(Stage::Moved { .. })
     ));
     assert!(open(&world.target, &world.clock).is_err());
     block_on(abort(&*world.source, Some(&*world.target))).unwrap();
@@ -371,9 +371,16 @@ fn a_store_that_is_no_target_is_rejected() {
     assert!(matches!(error, CopyError::OtherSource), "{error:?}");
     let error = copy(&world.target, &MemoryStore::new());
     assert!(matches!(error, CopyError::SourceIncomplete), "{error:?}");
+    // A second target of the source, which does not get the keys of the first one.
+    let second = MemoryStore::new();
+    block_on(StoreCopy::new(&*world.source, &second).run()).unwrap();
     block_on(world.copy().finish()).unwrap();
-    let error = copy(&world.source, &world.target);
-    assert!(matches!(error, CopyError::SourceMoved), "{error:?}");
+    for target in [&world.target, &second, &MemoryStore::new()] {
+        let error = copy(&world.source, target);
+        assert!(matches!(error, CopyError::SourceMoved), "{error:?}");
+        let finished = block_on(abort(&*world.source, Some(target))).unwrap_err();
+        assert!(matches!(finished, CopyError::Finished), "{finished:?}");
+    }
     // A key without a claim of the prefix.
     let record = content(&world.source).0.remove(0);
     let unclaimed = MemoryStore::new();
@@ -461,7 +468,10 @@ fn a_stage_is_read_back_from_the_settings_of_a_store() {
         Stage::Receiving { source, run },
         Stage::Open(prefix()),
         Stage::Sealed(prefix()),
-        Stage::Moved(prefix()),
+        Stage::Moved {
+            prefix: prefix(),
+            to: run,
+        },
     ] {
         let claim = stage.claim();
         assert_eq!(

@@ -266,7 +266,12 @@ pub enum Stage {
     /// The store is the source of a copy that is about to finish. It rejects all changes.
     Sealed(Prefix),
     /// The keys have moved to another store.
-    Moved(Prefix),
+    Moved {
+        /// The prefix that the store was claimed for.
+        prefix: Prefix,
+        /// The id of the other store.
+        to: TransferId,
+    },
 }
 
 /// Begins the claim of a store that receives a copy. No prefix contains this character.
@@ -284,14 +289,14 @@ impl Stage {
             Self::Unclaimed => None,
             Self::Receiving { source, run } => Some(format!("{RECEIVING}{source}:{run}")),
             Self::Open(prefix) | Self::Sealed(prefix) => Some(prefix.to_string()),
-            Self::Moved(prefix) => Some(format!("{MOVED}{prefix}")),
+            Self::Moved { prefix, to } => Some(format!("{MOVED}{to}:{prefix}")),
         }
     }
 
     /// Whether the store rejects all changes.
     #[must_use]
     pub const fn is_sealed(&self) -> bool {
-        matches!(self, Self::Sealed(_) | Self::Moved(_))
+        matches!(self, Self::Sealed(_) | Self::Moved { .. })
     }
 
     /// Reads a stage from the setting that contains the claim, and from whether the store is
@@ -308,8 +313,12 @@ impl Stage {
                 run: TransferId::parse(run)?,
             });
         }
-        if let Some(prefix) = claim.strip_prefix(MOVED) {
-            return Prefix::parse(prefix).ok().map(Self::Moved);
+        if let Some(moved) = claim.strip_prefix(MOVED) {
+            let (to, prefix) = moved.split_once(':')?;
+            return Some(Self::Moved {
+                prefix: Prefix::parse(prefix).ok()?,
+                to: TransferId::parse(to)?,
+            });
         }
         let prefix = Prefix::parse(claim).ok()?;
         Some(if is_sealed {
@@ -329,7 +338,7 @@ impl Stage {
         match Self::parse(Some(claim), false) {
             Some(Self::Open(prefix)) => Ok(prefix),
             Some(Self::Receiving { .. }) => Err(StoreErrorKind::Incomplete),
-            Some(Self::Moved(_)) => Err(StoreErrorKind::Moved),
+            Some(Self::Moved { .. }) => Err(StoreErrorKind::Moved),
             Some(Self::Unclaimed | Self::Sealed(_)) | None => Err(StoreErrorKind::Corrupt),
         }
     }
