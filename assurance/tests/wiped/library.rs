@@ -7,11 +7,17 @@ use keywright_core::{
     NewRotation, Reach, Scheme, Token, TokenRef, VerifyError, store::KeyStore,
 };
 use keywright_store_sqlite::SqliteStore;
-use pollster::block_on;
 
 use crate::scenario::{
     ISSUING, Tokens, VERIFYING, argon2id, assert_nothing_left, new_key, open, operator, prefix,
+    scrub_stack,
 };
+
+/// Runs a future. The executor moves its own state from the stack to the heap, with the padding.
+fn block_on<F: Future>(future: F) -> F::Output {
+    scrub_stack();
+    pollster::block_on(future)
+}
 
 /// Performs every operation on keys, over an empty store.
 fn key_lifecycle(scheme: Scheme, store: Arc<dyn KeyStore>, rehearsal: bool) -> Tokens {

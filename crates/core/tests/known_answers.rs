@@ -79,6 +79,7 @@ fn verify(
     let key = Key::new(id, workspace, environment, name, Permissions::all());
     let store = MemoryStore::new();
     block_on(async {
+        store.claim_prefix(&prefix).await.unwrap();
         store
             .insert(&Record::new(key, credential), FixedClock.now(), None)
             .await
