@@ -87,8 +87,7 @@ pub(crate) struct Statements {
     pub(crate) insert_events: String,
     /// A prefix.
     pub(crate) insert_changes: String,
-    /// One level of a cascade. A single recursive query would miss children that other
-    /// transactions insert meanwhile.
+    /// The descendants of keys at any depth, as they are before they are locked.
     pub(crate) descendants: SqlStr,
     /// Skips rows that are locked.
     pub(crate) touch: SqlStr,
@@ -159,8 +158,15 @@ impl Statements {
             ),
             insert_events: text("INSERT INTO {schema}.events "),
             insert_changes: text("INSERT INTO {schema}.changes "),
-            descendants: sql("SELECT id FROM {schema}.keys WHERE parent = ANY($1) \
-                 OR rotated_by = ANY($1) OR id = ANY($2)"),
+            // Each part reads one index.
+            descendants: sql("WITH RECURSIVE found (id, successor) AS (\
+                 SELECT id, successor FROM {schema}.keys WHERE parent = ANY($1) \
+                 OR rotated_by = ANY($1) OR id = ANY($2) \
+                 UNION SELECT k.id, k.successor FROM found AS f CROSS JOIN LATERAL (\
+                 SELECT id, successor FROM {schema}.keys WHERE parent = f.id \
+                 UNION ALL SELECT id, successor FROM {schema}.keys WHERE rotated_by = f.id \
+                 UNION ALL SELECT id, successor FROM {schema}.keys WHERE id = f.successor) AS k) \
+                 SELECT id FROM found"),
             touch: sql("WITH used AS (SELECT k.id, u.time FROM {schema}.keys AS k \
                  JOIN unnest($1::text[], $2::bigint[]) AS u (id, time) USING (id) \
                  WHERE k.last_used_at IS NULL OR k.last_used_at < u.time \

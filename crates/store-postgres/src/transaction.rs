@@ -315,46 +315,46 @@ pub(crate) struct Cascade {
 impl Cascade {
     /// Revokes the keys inside a transaction. Also returns the ids of the keys that it has revoked.
     ///
-    /// Each level is found in a statement that begins after the level above is locked. An insert
-    /// locks its parent, so it is either committed before that and found here, or waits and then
-    /// finds its parent revoked.
+    /// Each round finds all descendants of the keys of the round before, and locks them. The first
+    /// one finds nearly all, at any depth. An insert locks its parent, so it is either committed
+    /// before that lock and found in the next round, or waits and then finds its parent revoked.
     pub(crate) async fn revoke(
         &self,
         connection: &mut PgConnection,
         statements: &Statements,
     ) -> Result<(Revocation, BTreeSet<KeyId>)> {
         let mut locked = Locked::default();
-        let mut level = BTreeSet::from([self.root]);
+        let mut round = BTreeSet::from([self.root]);
         lock_for_change(
             connection,
             statements,
-            &level,
+            &round,
             WhenLocked::Wait,
             &mut locked,
         )
         .await?;
         let first = locked.revoke(&self.workspace, &self.root, self.now)?;
-        let mut seen = level.clone();
-        while !level.is_empty() {
-            let successors = level.iter().filter_map(|id| locked.successor(id));
+        let mut seen = round.clone();
+        while !round.is_empty() {
+            let successors = round.iter().filter_map(|id| locked.successor(id));
             let found: Vec<String> = sqlx::query_scalar(statements.descendants.clone())
-                .bind(level.iter().map(id_text).collect::<Vec<_>>())
+                .bind(round.iter().map(id_text).collect::<Vec<_>>())
                 .bind(successors.map(|id| id_text(&id)).collect::<Vec<_>>())
                 .persistent(false)
                 .fetch_all(&mut *connection)
                 .await?;
             let found = found.iter().map(|id| KeyId::from_bytes(id.as_bytes()));
             let found: BTreeSet<KeyId> = found.collect::<Result<_, _>>().map_err(Error::corrupt)?;
-            level = &found - &seen;
-            lock_many(connection, statements, &level, &mut locked).await?;
-            for id in &level {
+            round = &found - &seen;
+            lock_many(connection, statements, &round, &mut locked).await?;
+            for id in &round {
                 match locked.revoke(&self.workspace, id, self.now) {
                     // It was purged after it was found.
                     Err(Error::Rejected(StoreErrorKind::NotFound)) if !locked.contains(id) => {}
                     revoked => drop(revoked?),
                 }
             }
-            seen.extend(&level);
+            seen.extend(&round);
         }
         let count = locked.changed.len() as u64;
         if count > 0 {
@@ -371,10 +371,10 @@ impl Cascade {
 async fn lock_many(
     connection: &mut PgConnection,
     statements: &Statements,
-    level: &BTreeSet<KeyId>,
+    round: &BTreeSet<KeyId>,
     locked: &mut Locked,
 ) -> Result<()> {
-    lock_for_change(connection, statements, level, WhenLocked::Fail, locked).await?;
+    lock_for_change(connection, statements, round, WhenLocked::Fail, locked).await?;
     let busy = locked.take_busy();
     if busy.len() > MAX_BUSY {
         return Err(Error::Locked);

@@ -201,6 +201,32 @@ async fn ten_thousand_descendants_are_revoked_in_one_step() {
     assert_eq!(schema.count("keys WHERE revoked_at IS NULL").await, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_of_ten_thousand_descendants_is_revoked_in_one_step() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let keys = open(&store).await;
+    let parent = create(&keys).await;
+    let id = id_text(&parent.key.id);
+    schema
+        .add_copies(
+            &parent.key.id,
+            10_000,
+            &format!(
+                "'parent', CASE WHEN n = 1 THEN '{id}' \
+                 ELSE '0U5lKt' || lpad((n - 1)::text, 10, '0') END"
+            ),
+        )
+        .await;
+    let revoked = keys
+        .issuer()
+        .revoke(&operator(), &parent.key.id, Reach::Descendants)
+        .await
+        .unwrap();
+    assert_eq!(revoked.count, 10_001);
+    assert_eq!(schema.count("keys WHERE revoked_at IS NULL").await, 0);
+}
+
 #[test]
 fn a_store_whose_runtime_has_ended_is_an_error_and_waits_for_nothing() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
