@@ -43,6 +43,9 @@ pub(crate) enum Error {
     /// The server has become a read-only replica.
     #[error("the server is a read-only replica")]
     ReadOnly,
+    /// The host has changed the options of its pool.
+    #[error("the pool connects with other options")]
+    OtherServer,
     /// Another program has migrated the tables.
     #[error("another program has migrated the tables to a version that this one does not support")]
     OtherSchema(Option<Arc<sqlx::Error>>),

@@ -175,14 +175,15 @@ impl Poller {
 
     async fn poll_forever(&self) {
         let retry = self.bound / POLLS_IN_BOUND;
+        let mut horizon = Horizon::default();
         loop {
-            let options = self
-                .options
-                .clone()
-                .unwrap_or_else(|| (*self.pool.connect_options()).clone());
-            match timeout(self.bound, PgConnection::connect_with(&options)).await {
+            let of_pool = self.pool.connect_options();
+            let options = self.options.as_ref().unwrap_or(&of_pool);
+            match timeout(self.bound, PgConnection::connect_with(options)).await {
                 Ok(Ok(connection)) => {
-                    let error = self.poll_repeatedly(connection).await;
+                    let error = self
+                        .poll_repeatedly(connection, &of_pool, &mut horizon)
+                        .await;
                     tracing::debug!(%error, "the feed of changes lost its connection");
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "the feed of changes cannot connect"),
@@ -194,12 +195,20 @@ impl Poller {
     }
 
     /// Polls until the connection fails, and returns the error.
-    async fn poll_repeatedly(&self, mut connection: PgConnection) -> Error {
+    async fn poll_repeatedly(
+        &self,
+        mut connection: PgConnection,
+        of_pool: &Arc<PgConnectOptions>,
+        horizon: &mut Horizon,
+    ) -> Error {
         let mut seen = None;
         let mut heartbeat_at = None;
-        let mut horizon = Horizon::default();
         let mut deletable = None;
         loop {
+            // The pool may now connect to another server.
+            if self.options.is_none() && !Arc::ptr_eq(of_pool, &self.pool.connect_options()) {
+                return Error::OtherServer;
+            }
             if self.activity.is_idle(self.lease.now()) {
                 self.activity.resumed.notified().await;
                 seen = None;

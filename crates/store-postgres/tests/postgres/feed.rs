@@ -200,3 +200,30 @@ async fn the_feed_ends_with_its_store_and_with_the_pool() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_follows_the_pool_to_another_server() {
+    let schema = Schema::new().await;
+    let pool = schema.pool(4).await;
+    let store = PostgresStore::with_config(pool.clone(), schema.config.clone())
+        .await
+        .unwrap();
+    let feeds = async |application: &str| {
+        sqlx::query_scalar::<_, i64>(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 \
+             AND query LIKE '%pg_current_snapshot%'",
+        )
+        .bind(application)
+        .fetch_one(&schema.pool(1).await)
+        .await
+        .unwrap()
+    };
+    let options = (*pool.connect_options()).clone();
+    let name = format!("other-{}", schema.name);
+    pool.set_connect_options(options.application_name(&name));
+    eventually("a feed with the new options", async || {
+        feeds(&name).await == 1
+    })
+    .await;
+    drop(store);
+}
