@@ -1,7 +1,9 @@
 //! Keys in memory.
 
+mod transfer;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -18,7 +20,7 @@ use super::{
     reservation::{Reservation, Reserved},
     revocation::{Reach, Revocation},
     rotation::Rotation,
-    transfer::{Import, Stage, Transfer, TransferId},
+    transfer::{Stage, TransferId},
 };
 use crate::{
     Environment, Event, EventId, EventOrder, EventPage, Key, KeyId, ListEvents, ListKeys,
@@ -86,16 +88,16 @@ const fn error(kind: StoreErrorKind) -> StoreError {
     StoreError::new(kind, "memory")
 }
 
-/// Returns the keys that received the secret of `key`: its parent, and the key that rotated its
-/// predecessor.
-fn receivers(key: &Key) -> impl Iterator<Item = KeyId> {
-    [key.parent, key.rotated_by].into_iter().flatten()
-}
-
 /// Returns the values after an id.
 fn after_id<'m, I: Ord, T>(map: &'m BTreeMap<I, T>, id: Option<&I>) -> impl Iterator<Item = &'m T> {
     let start = id.map_or(Bound::Unbounded, Bound::Excluded);
     map.range((start, Bound::Unbounded)).map(|(_, value)| value)
+}
+
+/// Returns the keys that received the secret of `key`: its parent, and the key that rotated its
+/// predecessor.
+fn receivers(key: &Key) -> impl Iterator<Item = KeyId> {
+    [key.parent, key.rotated_by].into_iter().flatten()
 }
 
 impl Contents {
@@ -414,15 +416,13 @@ impl KeyStore for MemoryStore {
     ) -> Result<EventPage<EventId>, StoreError> {
         let contents = self.contents();
         let selected = |event: &&Event| list.selects(workspace, environment, event);
-        let events: Box<dyn Iterator<Item = &Event>> = match (list.order, list.after) {
+        let events: Box<dyn Iterator<Item = &Event>> = match (list.order, &list.after) {
             (EventOrder::NewestFirst, None) => Box::new(contents.events.values().rev()),
             (EventOrder::NewestFirst, Some(last)) => {
-                Box::new(contents.events.range(..last).rev().map(|(_, event)| event))
+                Box::new(contents.events.range(..*last).rev().map(|(_, event)| event))
             }
-            (EventOrder::OldestFirst, None) => Box::new(contents.events.values()),
-            (EventOrder::OldestFirst, Some(last)) => {
-                let after = (Bound::Excluded(last), Bound::Unbounded);
-                Box::new(contents.events.range(after).map(|(_, event)| event))
+            (EventOrder::OldestFirst, after) => {
+                Box::new(after_id(&contents.events, after.as_ref()))
             }
         };
         let size = usize::try_from(list.limit)
@@ -480,119 +480,5 @@ impl KeyStore for MemoryStore {
 
     fn lease(&self) -> Arc<Lease> {
         Arc::clone(&self.lease)
-    }
-}
-
-#[async_trait]
-impl Transfer for MemoryStore {
-    async fn identify(&self, candidate: &TransferId) -> Result<TransferId, StoreError> {
-        Ok(*self.contents().id.get_or_insert(*candidate))
-    }
-
-    async fn stage(&self) -> Result<Stage, StoreError> {
-        Ok(self.contents().stage.clone())
-    }
-
-    async fn set_stage(&self, from: &Stage, to: &Stage) -> Result<(), StoreError> {
-        let mut contents = self.contents();
-        let has_keys = !contents.records.is_empty();
-        if contents.stage != *from || (*from == Stage::Unclaimed && has_keys) {
-            return Err(error(StoreErrorKind::Conflict));
-        }
-        contents.stage = to.clone();
-        Ok(())
-    }
-
-    fn seals(&self) -> bool {
-        true
-    }
-
-    async fn workspaces(&self, after: Option<&Workspace>) -> Result<Vec<Workspace>, StoreError> {
-        let contents = self.contents();
-        let of_keys = contents
-            .records
-            .values()
-            .map(|record| &record.key.workspace);
-        let of_events = contents.events.values().map(|event| &event.workspace);
-        let all: BTreeSet<&Workspace> = of_keys.chain(of_events).collect();
-        let is_after = |workspace: &&Workspace| Some(*workspace) > after;
-        Ok(all.into_iter().filter(is_after).cloned().collect())
-    }
-
-    async fn export_records(
-        &self,
-        workspace: &Workspace,
-        after: Option<&KeyId>,
-        limit: u32,
-    ) -> Result<Vec<Record>, StoreError> {
-        let contents = self.contents();
-        let of_workspace =
-            after_id(&contents.records, after).filter(|record| record.key.workspace == *workspace);
-        Ok(of_workspace.take(limit as usize).cloned().collect())
-    }
-
-    async fn export_events(
-        &self,
-        workspace: &Workspace,
-        after: Option<&EventId>,
-        limit: u32,
-    ) -> Result<Vec<Event>, StoreError> {
-        let contents = self.contents();
-        let of_workspace =
-            after_id(&contents.events, after).filter(|event| event.workspace == *workspace);
-        Ok(of_workspace.take(limit as usize).cloned().collect())
-    }
-
-    async fn export_reservations(
-        &self,
-        after: Option<&[u8; 32]>,
-        limit: u32,
-    ) -> Result<Vec<Reservation>, StoreError> {
-        let contents = self.contents();
-        let is_after = |reservation: &&Reservation| Some(&reservation.key) > after;
-        let mut reservations: Vec<Reservation> = contents
-            .reservations
-            .values()
-            .filter(is_after)
-            .cloned()
-            .collect();
-        reservations.sort_unstable_by_key(|reservation| reservation.key);
-        reservations.truncate(limit as usize);
-        Ok(reservations)
-    }
-
-    async fn import(&self, receiving: &Stage, import: &Import) -> Result<(), StoreError> {
-        let mut contents = self.contents();
-        if contents.stage != *receiving {
-            return Err(error(StoreErrorKind::Conflict));
-        }
-        for record in &import.records {
-            if let Some(present) = contents.records.get(&record.key.id) {
-                Import::check_replacement(present, record)
-                    .map_err(|reason| error(StoreErrorKind::Conflict).with_source(reason))?;
-            }
-        }
-        for record in &import.records {
-            contents.records.insert(record.key.id, record.clone());
-        }
-        for record in &import.purged_records {
-            contents.records.remove(&record.key.id);
-        }
-        for event in &import.events {
-            contents.events.insert(event.id, event.clone());
-        }
-        for event in &import.purged_events {
-            contents.events.remove(&event.id);
-        }
-        for reservation in &import.reservations {
-            contents
-                .reservations
-                .insert(reservation.key, reservation.clone());
-        }
-        drop(contents);
-        for record in import.records.iter().chain(&import.purged_records) {
-            self.lease.changed(&record.key.id);
-        }
-        Ok(())
     }
 }
