@@ -71,9 +71,23 @@ pub(crate) trait Operation: Send + 'static {
 
 /// An operation of one transaction, as a function of its input.
 pub(crate) struct Single<I, T> {
-    pub(crate) access: Access,
-    pub(crate) input: I,
-    pub(crate) run: Run<I, T>,
+    access: Access,
+    input: I,
+    run: Run<I, T>,
+}
+
+impl<I, T> Single<I, T> {
+    pub(crate) const fn new(access: Access, input: I, run: Run<I, T>) -> Self {
+        Self { access, input, run }
+    }
+
+    pub(crate) const fn read(input: I, run: Run<I, T>) -> Self {
+        Self::new(Access::Read, input, run)
+    }
+
+    pub(crate) const fn write(input: I, run: Run<I, T>) -> Self {
+        Self::new(Access::Write, input, run)
+    }
 }
 
 /// A function that runs inside a transaction.

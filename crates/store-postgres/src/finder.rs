@@ -2,24 +2,20 @@
 
 use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
 
+use async_trait::async_trait;
 use keywright_core::{KeyId, store::Record};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tokio::time::timeout;
 
 use crate::{
+    batch::{self, Worker},
     database::Database,
     error::{Error, Result},
     heartbeat::BEGIN_HEARTBEAT,
-    held::{Held, LINGER},
-    queue::{Capacity, Job, Jobs, Queue},
+    held::Held,
+    queue::{Capacity, Job, Queue},
     record::{self, id_text},
 };
-
-/// The number of workers. Each takes a connection of the pool while it works.
-const WORKERS: usize = 2;
-
-/// The maximum number of finds in a statement.
-const BATCH: usize = 128;
 
 /// A find has no tenant: the verifier does not know it yet.
 const CAPACITY: Capacity = Capacity {
@@ -42,9 +38,7 @@ impl Finder {
     /// Starts the workers on the current runtime. They end when this is dropped.
     pub(crate) fn start(database: &Database) -> Self {
         let (queue, jobs) = Queue::new(CAPACITY);
-        for _ in 0..WORKERS {
-            tokio::spawn(work(database.clone(), jobs.clone()));
-        }
+        batch::start(&FindWorker(database.clone()), &jobs);
         Self(queue)
     }
 
@@ -54,44 +48,26 @@ impl Finder {
     }
 }
 
-async fn work(database: Database, jobs: Jobs<Find>) {
-    while jobs.wait().await {
-        // A panic ends the finds of a batch, not the worker. Their callers get `Stopped`.
-        let _ = tokio::spawn(work_once(database.clone(), jobs.clone())).await;
-    }
-}
+#[derive(Clone)]
+struct FindWorker(Database);
 
-/// Finds the records of the jobs that wait, and of those that follow soon, with one connection.
-async fn work_once(database: Database, jobs: Jobs<Find>) {
-    let mut held = match Held::acquire(&database).await {
-        Ok(held) => held,
-        Err(error) => {
-            // The others would each wait just as long for the same failure.
-            for (_, find) in jobs.take(usize::MAX) {
-                find.caller.finish(Err(error.clone()));
-            }
-            return;
-        }
-    };
-    loop {
-        let finds: Vec<Find> = jobs
-            .gather(BATCH)
-            .await
-            .into_iter()
-            .map(|it| it.1)
-            .collect();
-        if !finds.is_empty() {
-            let ids: Vec<KeyId> = finds.iter().map(|find| find.work).collect();
-            let found = find(&mut held, &database, &ids).await;
-            for Job { work: id, caller } in finds {
-                caller.finish(match &found {
-                    Ok(records) => records.get(&id).cloned().transpose(),
-                    Err(error) => Err(error.clone()),
-                });
-            }
-        }
-        if !held.may_continue() || !jobs.wait_within(LINGER).await {
-            return;
+#[async_trait]
+impl Worker for FindWorker {
+    type Work = KeyId;
+    type Output = Option<Record>;
+
+    fn database(&self) -> &Database {
+        &self.0
+    }
+
+    async fn work(&self, held: &mut Held, finds: Vec<Find>) {
+        let ids: Vec<KeyId> = finds.iter().map(|find| find.work).collect();
+        let found = find(held, &self.0, &ids).await;
+        for Job { work: id, caller } in finds {
+            caller.finish(match &found {
+                Ok(records) => records.get(&id).cloned().transpose(),
+                Err(error) => Err(error.clone()),
+            });
         }
     }
 }

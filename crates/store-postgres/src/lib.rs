@@ -1,5 +1,6 @@
 //! A store that keeps API keys in the PostgreSQL of the host, through its `sqlx` pool.
 
+mod batch;
 mod change;
 mod config;
 mod connect;

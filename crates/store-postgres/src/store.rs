@@ -25,10 +25,7 @@ use crate::{
     lane::Lane,
     open::{self, Opened},
     open_error::OpenError,
-    operations::{
-        ClaimPrefix, EventListing, EventPurge, FindPrefix, IsEmpty, KeyPurge, Listing, Reserve,
-        Touch,
-    },
+    operations::{self, EventListing, KeyPurge, Listing, Uses},
     queue::Capacity,
     statements::Statements,
     transaction::{Cascade, Recorded},
@@ -53,7 +50,7 @@ const LOCKED_TOUCH: Duration = Duration::from_secs(1);
 
 /// A [`KeyStore`] in PostgreSQL.
 pub struct PostgresStore {
-    database: Database,
+    pub(crate) database: Database,
     finder: Finder,
     writer: Writer,
     /// Single transactions of bounded length.
@@ -63,7 +60,6 @@ pub struct PostgresStore {
     /// Lists and purges, which read any number of rows.
     long: Lane,
     feed: Feed,
-    pub(crate) lease: Arc<Lease>,
     durability: Durability,
 }
 
@@ -106,7 +102,7 @@ impl PostgresStore {
         };
         Ok(Self {
             finder: Finder::start(&database),
-            writer: Writer::start(&database, &waiting, &lease),
+            writer: Writer::start(&database, &waiting),
             waiting,
             short: Lane::start(&database, 2, UNDIVIDED),
             // At least one connection remains for other work.
@@ -116,7 +112,6 @@ impl PostgresStore {
                 DIVIDED,
             ),
             feed,
-            lease,
             durability,
             database,
         })
@@ -145,7 +140,7 @@ impl PostgresStore {
         T: Send + 'static,
     {
         self.mark();
-        let operation = Single { access, input, run };
+        let operation = Single::new(access, input, run);
         Ok(self.long.run(None, operation).await?)
     }
 
@@ -161,7 +156,7 @@ impl PostgresStore {
     }
 
     fn mark(&self) {
-        self.feed.activity.mark(self.lease.now());
+        self.feed.activity.mark(self.database.lease.now());
     }
 }
 
@@ -236,13 +231,13 @@ impl KeyStore for PostgresStore {
             return match revoked {
                 Ok((revocation, changed)) => {
                     for id in &changed {
-                        self.lease.changed(id);
+                        self.database.lease.changed(id);
                     }
                     Ok(revocation)
                 }
                 Err(error) => {
                     // The reply to the commit may have been lost.
-                    self.lease.changed_all();
+                    self.database.lease.changed_all();
                     Err(error.into())
                 }
             };
@@ -291,10 +286,15 @@ impl KeyStore for PostgresStore {
 
     async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
         self.mark();
-        let touch = Touch::new(uses);
+        let uses = Uses::new(uses);
+        let touch = |uses| {
+            Single::write(uses, |connection, statements, uses| {
+                Box::pin(operations::touch(connection, statements, uses))
+            })
+        };
         let mut patience = self.database.patience(LOCKED_TOUCH);
         loop {
-            match self.short.run(None, touch.clone()).await? {
+            match self.short.run(None, touch(uses.clone())).await? {
                 true => return Ok(()),
                 false if patience.pause().await => {}
                 // The caller goes on with other keys, and tries these again later.
@@ -309,8 +309,16 @@ impl KeyStore for PostgresStore {
         now: Timestamp,
     ) -> Result<Reserved, StoreError> {
         self.mark();
-        let reservation = reservation.clone();
-        Ok(self.short.run(None, Reserve { reservation, now }).await?)
+        let input = (reservation.clone(), now);
+        let reserve = Single::write(input, |connection, statements, (reservation, now)| {
+            Box::pin(operations::reserve(
+                connection,
+                statements,
+                reservation,
+                *now,
+            ))
+        });
+        Ok(self.short.run(None, reserve).await?)
     }
 
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
@@ -334,7 +342,10 @@ impl KeyStore for PostgresStore {
     async fn purge_events(&self, purge: &PurgeEvents) -> Result<u64, StoreError> {
         self.mark();
         let tenant = purge.workspace.clone();
-        Ok(self.long.run(tenant, EventPurge(purge.clone())).await?)
+        let purge = Single::write(purge.clone(), |connection, statements, purge| {
+            Box::pin(operations::purge_events(connection, statements, purge))
+        });
+        Ok(self.long.run(tenant, purge).await?)
     }
 
     fn keeps_events(&self) -> bool {
@@ -343,7 +354,10 @@ impl KeyStore for PostgresStore {
 
     async fn is_empty(&self) -> Result<bool, StoreError> {
         self.mark();
-        Ok(self.short.run(None, IsEmpty).await?)
+        let is_empty = Single::read((), |connection, statements, ()| {
+            Box::pin(operations::is_empty(connection, statements))
+        });
+        Ok(self.short.run(None, is_empty).await?)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -353,12 +367,17 @@ impl KeyStore for PostgresStore {
 
     async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {
         self.mark();
-        Ok(self.short.run(None, FindPrefix).await?)
+        let prefix = Single::read((), |connection, statements, ()| {
+            Box::pin(operations::prefix(connection, statements))
+        });
+        Ok(self.short.run(None, prefix).await?)
     }
 
     async fn claim_prefix(&self, prefix: &Prefix) -> Result<Prefix, StoreError> {
         self.mark();
-        let claim = ClaimPrefix(prefix.clone());
+        let claim = Single::write(prefix.clone(), |connection, statements, prefix| {
+            Box::pin(operations::claim_prefix(connection, statements, prefix))
+        });
         Ok(self.short.run(None, claim).await?)
     }
 
@@ -367,7 +386,7 @@ impl KeyStore for PostgresStore {
     }
 
     fn lease(&self) -> Arc<Lease> {
-        Arc::clone(&self.lease)
+        Arc::clone(&self.database.lease)
     }
 }
 
@@ -375,7 +394,7 @@ impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore")
             .field("schema", &self.database.statements.schema)
-            .field("lease", &self.lease)
+            .field("lease", &self.database.lease)
             .field("durability", &self.durability)
             .finish_non_exhaustive()
     }

@@ -35,27 +35,6 @@ pub(crate) enum WhenLocked {
     Fail,
 }
 
-/// A change in a transaction of its own, which waits for its records.
-#[derive(Clone, Debug)]
-pub(crate) struct Alone(pub(crate) Arc<Recorded>);
-
-#[async_trait]
-impl Operation for Alone {
-    type Output = Changed;
-
-    fn access(&self) -> Access {
-        Access::Write
-    }
-
-    async fn step(
-        &mut self,
-        connection: &mut PgConnection,
-        statements: &Statements,
-    ) -> Result<Option<Changed>> {
-        apply(connection, statements, &self.0).await.map(Some)
-    }
-}
-
 /// Prepares a transaction of the host for a change.
 pub(crate) async fn prepare(connection: &mut PgConnection, statements: &Statements) -> Result<()> {
     if !connection.is_in_transaction() {
@@ -91,12 +70,8 @@ pub(crate) async fn commit(
 ) -> Result<Vec<Result<Changed>>> {
     let mut sql = format!("{}; ", statements.begin_write.as_str());
     let mut locked = Locked::default();
-    let are_independent = || {
-        changes
-            .iter()
-            .all(|recorded| recorded.change.is_independent())
-    };
-    if !(may_skip_locks && are_independent()) {
+    let mut all = changes.iter();
+    if !(may_skip_locks && all.all(|recorded| recorded.change.is_independent())) {
         push_locks(&mut sql, statements, changes, WhenLocked::Fail);
         lock(connection, mem::take(&mut sql), &mut locked).await?;
     }
@@ -271,6 +246,17 @@ pub(crate) async fn insert(
     execute(connection, sql).await
 }
 
+/// Adds entries to the feed.
+pub(crate) async fn report_changes(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    changed: &BTreeSet<KeyId>,
+) -> Result<()> {
+    let mut sql = String::new();
+    push_changes(&mut sql, statements, changed);
+    execute(connection, sql).await
+}
+
 /// Locks the rows of any number of records, and reads them.
 pub(crate) async fn lock_records(
     connection: &mut PgConnection,
@@ -371,10 +357,10 @@ impl Cascade {
 async fn lock_many(
     connection: &mut PgConnection,
     statements: &Statements,
-    round: &BTreeSet<KeyId>,
+    ids: &BTreeSet<KeyId>,
     locked: &mut Locked,
 ) -> Result<()> {
-    lock_for_change(connection, statements, round, WhenLocked::Fail, locked).await?;
+    lock_for_change(connection, statements, ids, WhenLocked::Fail, locked).await?;
     let busy = locked.take_busy();
     if busy.len() > MAX_BUSY {
         return Err(Error::Locked);

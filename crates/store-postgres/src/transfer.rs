@@ -108,13 +108,13 @@ impl Transfer for PostgresStore {
         match imported {
             Ok(changed) => {
                 for id in &changed {
-                    self.lease.changed(id);
+                    self.database.lease.changed(id);
                 }
                 Ok(())
             }
             Err(error) => {
                 // The reply to the commit may have been lost.
-                self.lease.changed_all();
+                self.database.lease.changed_all();
                 Err(error)
             }
         }

@@ -2,26 +2,19 @@
 
 use std::sync::Arc;
 
-use keywright_core::store::Lease;
+use async_trait::async_trait;
 use tokio::time::timeout;
 
 use crate::{
+    batch::{self, Worker},
     change::Changed,
-    database::{ATTEMPTS, DEADLINE, Database, pause_before_attempt},
+    database::{ATTEMPTS, DEADLINE, Database, Single, pause_before_attempt},
     error::{Error, Result},
-    held::{Held, LINGER},
+    held::Held,
     lane::Lane,
-    queue::{Capacity, Job, Jobs, Queue, Waiting},
-    transaction::{self, Alone, Recorded},
+    queue::{Capacity, Job, Queue},
+    transaction::{self, Recorded},
 };
-
-/// The number of workers. Each takes a connection of the pool while it works. While one waits for
-/// the disk, the other prepares the next transaction.
-const WORKERS: usize = 2;
-
-/// The maximum number of changes in a transaction. Tenants take turns, so none of them fills it
-/// while others wait.
-const BATCH: usize = 128;
 
 const CAPACITY: Capacity = Capacity {
     all: 8192,
@@ -37,25 +30,17 @@ pub(crate) struct Writer {
     /// Changes whose records another transaction has locked.
     waiting: Arc<Lane>,
     database: Database,
-    lease: Arc<Lease>,
 }
 
 impl Writer {
     /// Starts the workers on the current runtime. They end when this is dropped.
-    pub(crate) fn start(database: &Database, waiting: &Arc<Lane>, lease: &Arc<Lease>) -> Self {
+    pub(crate) fn start(database: &Database, waiting: &Arc<Lane>) -> Self {
         let (queue, jobs) = Queue::new(CAPACITY);
-        for _ in 0..WORKERS {
-            let worker = Worker {
-                database: database.clone(),
-                lease: Arc::clone(lease),
-            };
-            tokio::spawn(worker.work(jobs.clone()));
-        }
+        batch::start(&WriteWorker(database.clone()), &jobs);
         Self {
             queue,
             waiting: Arc::clone(waiting),
             database: database.clone(),
-            lease: Arc::clone(lease),
         }
     }
 
@@ -72,10 +57,12 @@ impl Writer {
                 Err(Error::Locked) => {}
                 result => return result,
             }
-            let alone = Alone(Arc::clone(&recorded));
+            let alone = Single::write(Arc::clone(&recorded), |connection, statements, recorded| {
+                Box::pin(transaction::apply(connection, statements, recorded))
+            });
             let result = self.waiting.run(tenant.clone(), alone).await;
             if let Some(id) = recorded.change.stale_id() {
-                self.lease.changed(&id);
+                self.database.lease.changed(&id);
             }
             match result {
                 Err(Error::Locked) if patience.pause().await => {}
@@ -86,51 +73,22 @@ impl Writer {
 }
 
 #[derive(Clone)]
-struct Worker {
-    database: Database,
-    lease: Arc<Lease>,
-}
+struct WriteWorker(Database);
 
-impl Worker {
-    async fn work(self, jobs: Jobs<Write>) {
-        while jobs.wait().await {
-            // A panic ends a batch, not the worker. Its callers get `Stopped`.
-            let _ = tokio::spawn(self.clone().work_once(jobs.clone())).await;
-        }
-    }
+#[async_trait]
+impl Worker for WriteWorker {
+    type Work = Arc<Recorded>;
+    type Output = Changed;
 
-    /// Makes the changes that wait, and those that follow soon, with one connection.
-    async fn work_once(self, jobs: Jobs<Write>) {
-        let mut held = match Held::acquire(&self.database).await {
-            Ok(held) => held,
-            Err(error) => {
-                // The others would each wait just as long for the same failure.
-                let writes = jobs.take(usize::MAX).into_iter();
-                fail(writes.map(|(_, write)| write.caller), &error);
-                return;
-            }
-        };
-        loop {
-            let writes = jobs.gather(BATCH).await.into_iter();
-            let (changes, callers): (Vec<_>, Vec<_>) =
-                writes.map(|(_, write)| (write.work, write.caller)).unzip();
-            if !changes.is_empty() {
-                self.make(&mut held, changes, callers).await;
-            }
-            if !held.may_continue() || !jobs.wait_within(LINGER).await {
-                return;
-            }
-        }
+    fn database(&self) -> &Database {
+        &self.0
     }
 
     /// Makes the changes in one transaction. If one of them makes the transaction fail, makes each
     /// of them alone.
-    async fn make(
-        &self,
-        held: &mut Held,
-        changes: Vec<Arc<Recorded>>,
-        callers: Vec<Waiting<Changed>>,
-    ) {
+    async fn work(&self, held: &mut Held, writes: Vec<Write>) {
+        let writes = writes.into_iter().map(|write| (write.work, write.caller));
+        let (changes, callers): (Vec<_>, Vec<_>) = writes.unzip();
         match self.commit(held, &changes).await {
             Ok(results) => {
                 for (caller, result) in callers.into_iter().zip(results) {
@@ -152,10 +110,16 @@ impl Worker {
                     caller.finish(result);
                 }
             }
-            Err(error) => fail(callers, &error),
+            Err(error) => {
+                for caller in callers {
+                    caller.finish(Err(error.clone()));
+                }
+            }
         }
     }
+}
 
+impl WriteWorker {
     async fn commit(
         &self,
         held: &mut Held,
@@ -165,7 +129,7 @@ impl Worker {
         // Invalidate copies even if the reply to the commit was lost: the records may be changed.
         let stale = changes.iter().filter_map(|it| it.change.stale_id());
         for id in stale {
-            self.lease.changed(&id);
+            self.0.lease.changed(&id);
         }
         committed
     }
@@ -176,7 +140,7 @@ impl Worker {
         held: &mut Held,
         changes: &[Arc<Recorded>],
     ) -> Result<Vec<Result<Changed>>> {
-        let statements = &self.database.statements;
+        let statements = &self.0.statements;
         let mut attempt = 1;
         loop {
             let may_skip_locks = attempt == 1;
@@ -202,11 +166,5 @@ impl Worker {
             pause_before_attempt(attempt).await;
             attempt += 1;
         }
-    }
-}
-
-fn fail(callers: impl IntoIterator<Item = Waiting<Changed>>, error: &Error) {
-    for caller in callers {
-        caller.finish(Err(error.clone()));
     }
 }

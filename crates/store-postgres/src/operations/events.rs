@@ -131,7 +131,7 @@ impl Operation for EventListing {
 
 /// Reads an event. It must have the id of its row, and be one that `is_selected` accepts: the other
 /// columns, by which it was found, say so.
-fn event(row: &PgRow, is_selected: impl FnOnce(&Event) -> bool) -> Result<Event> {
+pub(super) fn event(row: &PgRow, is_selected: impl FnOnce(&Event) -> bool) -> Result<Event> {
     let (id, text): (&str, &str) = (row.try_get("id")?, row.try_get("event")?);
     // The error of `serde_json` is not returned, because it may repeat a part of the text.
     match serde_json::from_str::<Event>(text) {
@@ -142,42 +142,28 @@ fn event(row: &PgRow, is_selected: impl FnOnce(&Event) -> bool) -> Result<Event>
     }
 }
 
-/// A purge of events.
-#[derive(Debug)]
-pub(crate) struct EventPurge(pub(crate) PurgeEvents);
-
-#[async_trait]
-impl Operation for EventPurge {
-    type Output = u64;
-
-    fn access(&self) -> Access {
-        Access::Write
-    }
-
-    /// Deletes the oldest events, and returns how many.
-    async fn step(
-        &mut self,
-        connection: &mut PgConnection,
-        statements: &Statements,
-    ) -> Result<Option<u64>> {
-        let Self(purge) = self;
-        let scan = match &purge.workspace {
-            Some(workspace) => Scan::of_workspace("events", workspace, Environment::Live, None),
-            None => Scan::all("events"),
-        };
-        let before = event_id_text(&EventId::first_at(purge.before));
-        let mut query = sqlx::QueryBuilder::new(format!(
-            "DELETE FROM {}.events WHERE id = ANY (ARRAY(",
-            statements.schema
-        ));
-        query.push("SELECT id");
-        scan.push_rows(&mut query, statements, BELOW_ALL_IDS, &before);
-        scan.push_order(&mut query, Order::Ascending);
-        query
-            .push(" LIMIT ")
-            .push_bind(i64::from(purge.limit.min(MAX_PURGED)))
-            .push(" FOR UPDATE))");
-        let deleted = query.build().persistent(false).execute(connection).await?;
-        Ok(Some(deleted.rows_affected()))
-    }
+/// Deletes the oldest events, and returns how many.
+pub(crate) async fn purge_events(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    purge: &PurgeEvents,
+) -> Result<u64> {
+    let scan = match &purge.workspace {
+        Some(workspace) => Scan::of_workspace("events", workspace, Environment::Live, None),
+        None => Scan::all("events"),
+    };
+    let before = event_id_text(&EventId::first_at(purge.before));
+    let mut query = sqlx::QueryBuilder::new(format!(
+        "DELETE FROM {}.events WHERE id = ANY (ARRAY(",
+        statements.schema
+    ));
+    query.push("SELECT id");
+    scan.push_rows(&mut query, statements, BELOW_ALL_IDS, &before);
+    scan.push_order(&mut query, Order::Ascending);
+    query
+        .push(" LIMIT ")
+        .push_bind(i64::from(purge.limit.min(MAX_PURGED)))
+        .push(" FOR UPDATE))");
+    let deleted = query.build().persistent(false).execute(connection).await?;
+    Ok(deleted.rows_affected())
 }

@@ -10,10 +10,10 @@ mod touch;
 pub(crate) mod transfer;
 
 pub(crate) use self::{
-    events::{EventListing, EventPurge},
+    events::{EventListing, purge_events},
     list::Listing,
-    prefix::{ClaimPrefix, FindPrefix, IsEmpty},
+    prefix::{claim_prefix, is_empty, prefix},
     purge::KeyPurge,
-    reserve::Reserve,
-    touch::Touch,
+    reserve::reserve,
+    touch::{Uses, touch},
 };

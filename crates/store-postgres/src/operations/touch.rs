@@ -2,26 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use keywright_core::{KeyId, Timestamp};
 use sqlx::PgConnection;
 
-use crate::{
-    database::{Access, Operation},
-    error::Result,
-    record::id_text,
-    statements::Statements,
-};
+use crate::{error::Result, record::id_text, statements::Statements};
 
-/// Moves the times of last use forward, except in records that another transaction locks. Returns
-/// whether there was none.
+/// Times of last use, one for each key.
 #[derive(Clone, Debug)]
-pub(crate) struct Touch {
+pub(crate) struct Uses {
     ids: Vec<String>,
     times: Vec<i64>,
 }
 
-impl Touch {
+impl Uses {
     pub(crate) fn new(uses: &[(KeyId, Timestamp)]) -> Self {
         let mut latest: BTreeMap<KeyId, Timestamp> = BTreeMap::new();
         for (id, time) in uses {
@@ -35,34 +28,27 @@ impl Touch {
     }
 }
 
-#[async_trait]
-impl Operation for Touch {
-    type Output = bool;
-
-    fn access(&self) -> Access {
-        Access::Write
+/// Moves the times of last use forward, except in records that another transaction locks. Returns
+/// whether there was none.
+pub(crate) async fn touch(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    uses: &Uses,
+) -> Result<bool> {
+    let touched = sqlx::query(statements.touch.clone())
+        .bind(&uses.ids)
+        .bind(&uses.times)
+        .persistent(false)
+        .execute(&mut *connection)
+        .await?;
+    if touched.rows_affected() == uses.ids.len() as u64 {
+        return Ok(true);
     }
-
-    async fn step(
-        &mut self,
-        connection: &mut PgConnection,
-        statements: &Statements,
-    ) -> Result<Option<bool>> {
-        let touched = sqlx::query(statements.touch.clone())
-            .bind(&self.ids)
-            .bind(&self.times)
-            .persistent(false)
-            .execute(&mut *connection)
-            .await?;
-        if touched.rows_affected() == self.ids.len() as u64 {
-            return Ok(Some(true));
-        }
-        let is_left: bool = sqlx::query_scalar(statements.not_touched.clone())
-            .bind(&self.ids)
-            .bind(&self.times)
-            .persistent(false)
-            .fetch_one(connection)
-            .await?;
-        Ok(Some(!is_left))
-    }
+    let is_left: bool = sqlx::query_scalar(statements.not_touched.clone())
+        .bind(&uses.ids)
+        .bind(&uses.times)
+        .persistent(false)
+        .fetch_one(connection)
+        .await?;
+    Ok(!is_left)
 }

@@ -8,10 +8,14 @@ use keywright_core::{
 };
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
-use super::scan::{ABOVE_ALL_IDS, BELOW_ALL_IDS, Order, Scan};
-use super::{IsEmpty, Touch};
+use super::{
+    Uses,
+    events::event,
+    is_empty,
+    scan::{ABOVE_ALL_IDS, BELOW_ALL_IDS, Order, Scan},
+    touch,
+};
 use crate::{
-    database::Operation as _,
     error::{Error, Result},
     record::{self, COLUMNS, id_text},
     statements::Statements,
@@ -75,7 +79,7 @@ pub(crate) async fn set_stage(
     if stage(connection, statements).await? != *from {
         return Err(StoreErrorKind::Conflict.into());
     }
-    if *from == Stage::Unclaimed && IsEmpty.step(connection, statements).await? != Some(true) {
+    if *from == Stage::Unclaimed && !is_empty(connection, statements).await? {
         return Err(StoreErrorKind::Conflict.into());
     }
     let claim = match to.claim() {
@@ -195,11 +199,8 @@ pub(crate) async fn events(
     let read = |row: &PgRow| {
         let id: String = row.try_get("id")?;
         let id = EventId::from_bytes(id.as_bytes()).map_err(Error::corrupt)?;
-        // The error of `serde_json` is not returned, because it may repeat a part of the text.
-        match serde_json::from_str::<Event>(row.try_get("event")?) {
-            Ok(event) if event.id == id && event.workspace == page.workspace => Ok(event),
-            _ => Err(unreadable(&id, &"it does not match its row")),
-        }
+        event(row, |event| event.workspace == page.workspace)
+            .map_err(|error| unreadable(&id, &error))
     };
     rows.iter().map(read).collect()
 }
@@ -254,23 +255,18 @@ pub(crate) async fn import(
         let ids: Vec<String> = changed.iter().map(id_text).collect();
         let sql = "DELETE FROM {schema}.keys WHERE id = ANY($1)";
         sqlx::query(statements.sql(sql))
-            .bind(ids.clone())
-            .persistent(false)
-            .execute(&mut *connection)
-            .await?;
-        let sql = "INSERT INTO {schema}.changes (id) SELECT unnest($1::text[])";
-        sqlx::query(statements.sql(sql))
             .bind(ids)
             .persistent(false)
             .execute(&mut *connection)
             .await?;
+        transaction::report_changes(connection, statements, &changed).await?;
     }
     if !import.records.is_empty() {
         transaction::insert(connection, statements, &import.records, &[]).await?;
         let used = |record: &Record| Some((record.key.id, record.key.last_used_at?));
         let uses: Vec<(KeyId, Timestamp)> = import.records.iter().filter_map(used).collect();
         if !uses.is_empty() {
-            Touch::new(&uses).step(connection, statements).await?;
+            touch(connection, statements, &Uses::new(&uses)).await?;
         }
     }
     import_events(connection, statements, import).await?;

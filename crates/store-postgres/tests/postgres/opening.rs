@@ -188,7 +188,7 @@ async fn wrong_urls_and_servers_are_distinguished() {
     for (url, expected) in [
         ("mysql://localhost/keys", "invalid URL"),
         ("not a url", "invalid URL"),
-        ("postgres://nobody@127.0.0.1:1/keys", "could not connect"),
+        ("postgres://someone@127.0.0.1:1/keys", "could not connect"),
     ] {
         let error = PostgresStore::connect(url, config()).await.unwrap_err();
         assert!(error.to_string().contains(expected), "{url}: {error}");
