@@ -1,5 +1,7 @@
 //! Base62 encoding with the digits `0-9A-Za-z`. Their order is also their order in ASCII.
 
+use zeroize::Zeroizing;
+
 /// The number of digits.
 pub(crate) const RADIX: u8 = 62;
 
@@ -41,6 +43,23 @@ pub(crate) fn encode<const N: usize>(mut value: u64) -> [u8; N] {
         let [digit, ..] = (value % u64::from(RADIX)).to_le_bytes();
         *target = character(digit);
         value /= u64::from(RADIX);
+    }
+    out
+}
+
+/// Encodes a number of 256 bits big-endian. It takes the same time for every number, because it
+/// encodes secrets.
+pub(crate) fn encode_256(mut number: Zeroizing<[u8; 32]>) -> Zeroizing<[u8; 43]> {
+    let mut out = Zeroizing::new([0; 43]);
+    for target in out.iter_mut().rev() {
+        let mut rest: u16 = 0;
+        for byte in number.iter_mut() {
+            let value = rest << 8 | u16::from(*byte);
+            [*byte, _] = (value / u16::from(RADIX)).to_le_bytes();
+            rest = value % u16::from(RADIX);
+        }
+        let [digit, _] = rest.to_le_bytes();
+        *target = character(digit);
     }
     out
 }

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     Clock, Entropy, Observer, OsEntropy, PepperRing, Prefix, Scheme, SystemClock,
+    foreign::{ForeignFormat, ForeignFormats},
     verifier::CacheCapacity,
 };
 
@@ -31,6 +32,7 @@ const DEFAULT_EVENT_RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60
 /// | [`with_max_lifetime`](Self::with_max_lifetime) | none |
 /// | [`with_event_retention`](Self::with_event_retention) | 400 days |
 /// | [`with_observer`](Self::with_observer) | none |
+/// | [`with_foreign`](Self::with_foreign) | none |
 /// | [`with_entropy`](Self::with_entropy) | the operating system's |
 /// | [`with_clock`](Self::with_clock) | the operating system's |
 #[must_use]
@@ -45,6 +47,7 @@ pub struct Config {
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) event_retention: Duration,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) foreign: ForeignFormats,
 }
 
 impl Config {
@@ -68,6 +71,7 @@ impl Config {
             max_lifetime: None,
             event_retention: DEFAULT_EVENT_RETENTION,
             observer: None,
+            foreign: ForeignFormats::default(),
         }
     }
 
@@ -150,6 +154,18 @@ impl Config {
         self
     }
 
+    /// Accepts tokens of another system whose keys were [imported](crate::Importer), in addition to
+    /// the formats that were added before. At most four formats can be added.
+    ///
+    /// A token of this library never reaches a foreign format. A token of a foreign format that no
+    /// key was imported with costs one read of the store for each format that it fits. To avoid
+    /// that, let the format demand a
+    /// [prefix](ForeignFormat::with_token_prefix) or a [length](ForeignFormat::with_token_length).
+    pub fn with_foreign(mut self, format: ForeignFormat) -> Self {
+        self.foreign.push(format);
+        self
+    }
+
     /// Sets the source of random bytes.
     pub fn with_entropy(mut self, entropy: impl Entropy) -> Self {
         self.entropy = Arc::new(entropy);
@@ -173,6 +189,7 @@ impl fmt::Debug for Config {
             .field("cache", &self.cache)
             .field("max_lifetime", &self.max_lifetime)
             .field("event_retention", &self.event_retention)
+            .field("foreign", &self.foreign)
             .finish_non_exhaustive()
     }
 }

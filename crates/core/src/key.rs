@@ -40,6 +40,9 @@ pub struct Key {
     /// The key that received this key's secret by rotating the predecessor. `None` if this key did
     /// not result from a rotation, or if an operator or a session asked for it. It never changes.
     pub rotated_by: Option<KeyId>,
+    /// Whether another system issued the key, and it was [imported](crate::Importer). It never
+    /// changes.
+    pub imported: bool,
     /// The time from which the key is rejected, or `None` if it never expires.
     pub expires_at: Option<Timestamp>,
     /// When the key was revoked.
@@ -74,6 +77,7 @@ impl Key {
             successor: None,
             predecessor: None,
             rotated_by: None,
+            imported: false,
             expires_at: None,
             revoked_at: None,
             last_used_at: None,

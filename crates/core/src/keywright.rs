@@ -5,6 +5,7 @@ use std::{io, sync::Arc};
 use crate::{
     Config, Issuer, Prefix, Verifier,
     config::{DEFAULT_CACHE, DEFAULT_CACHE_BYTES},
+    foreign::ForeignFormats,
     hash::Hasher,
     issuer::Recorder,
     meter,
@@ -79,7 +80,11 @@ impl Keywright {
             max_lifetime,
             event_retention,
             observer,
+            foreign,
         } = config;
+        if foreign.len() > ForeignFormats::MAX {
+            return Err(OpenError::ForeignFormats);
+        }
         let recorder = Recorder {
             writes: !event_retention.is_zero() && store.keeps_events(),
             observer,
@@ -102,7 +107,7 @@ impl Keywright {
         });
         let retention = Retention::new(event_retention);
         let backend = KeyStoreBackend::new(store, hasher, entropy, clock, last_used, proof_key);
-        let verifier = Verifier::start(prefix, is_claimed, backend, cache, retention)
+        let verifier = Verifier::start(prefix, is_claimed, backend, foreign, cache, retention)
             .map_err(OpenError::Threads)?;
         Ok(Self {
             issuer: Issuer {
@@ -167,6 +172,9 @@ pub enum OpenError {
     /// The store failed.
     #[error("could not open the store")]
     Store(#[from] StoreError),
+    /// There are more than four [foreign formats](Config::with_foreign).
+    #[error("more than four foreign formats are configured")]
+    ForeignFormats,
     /// The source of random bytes failed.
     #[error("could not read random bytes")]
     Random(#[from] RandomError),

@@ -70,6 +70,7 @@
 //! | change, pause or resume a key | [`Issuer::update`] with a [`KeyUpdate`] |
 //! | attach the host's own data to keys | [`Caller::with_attributes`], [`Issuer::set_attributes`] |
 //! | let people manage only their own keys | [`Caller::with_owner`] with `api_keys.own:*` |
+//! | import the keys of another system | [`Importer`] with a [`ForeignFormat`] |
 //! | rotate a key | [`Issuer::rotate`] with a [`NewRotation`] |
 //! | revoke a key | [`Issuer::revoke`] |
 //! | revoke all keys of a person | [`Issuer::revoke_all`] |
@@ -89,6 +90,7 @@
 //! | keep keys in memory, in tests | [`MemoryStore`] |
 //! | test a host with keys in any state, at any time | the feature `testing` |
 //!
+//! [`ForeignFormat`]: foreign::ForeignFormat
 //! [`KeyStore`]: store::KeyStore
 //! [`Lease`]: store::Lease
 
@@ -107,7 +109,9 @@ pub mod copy;
 mod deadline;
 pub mod error;
 mod event;
+pub mod foreign;
 mod hash;
+mod importer;
 mod instance;
 mod issuer;
 mod json_object;
@@ -145,6 +149,7 @@ pub use crate::{
         ListEvents, Observer, RequestId, Transition,
     },
     hash::{Argon2Params, Pepper, PepperId, PepperRing, Scheme},
+    importer::{ForeignKey, ImportError, Imported, Importer},
     issuer::{
         Action, Expiry, IdempotencyKey, Introspection, IntrospectionRequest, IssueError,
         IssueOutcome, Issued, Issuer, Minted, NewKey, NewRotation, PreparedKey, PreparedRevocation,

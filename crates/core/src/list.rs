@@ -28,6 +28,8 @@ pub struct ListKeys<C = String> {
     /// Only keys whose name contains this text, after [`fold_case`](crate::store::fold_case) of
     /// both.
     pub search: Option<String>,
+    /// Only keys that were [imported](crate::Importer).
+    pub imported: bool,
     /// Where the page starts.
     pub start: ListStart<C>,
     /// The maximum number of keys on the page. [`Issuer::list`](crate::Issuer::list) clamps it to
@@ -51,6 +53,7 @@ impl<C> ListKeys<C> {
             owner: None,
             status: None,
             search: None,
+            imported: false,
             start: ListStart::Offset(0),
             limit: ListKeys::DEFAULT_LIMIT,
         }
@@ -75,6 +78,13 @@ impl<C> ListKeys<C> {
     #[must_use]
     pub fn with_search(mut self, text: impl Into<String>) -> Self {
         self.search = Some(text.into());
+        self
+    }
+
+    /// Lists only keys that were [imported](crate::Importer).
+    #[must_use]
+    pub const fn imported(mut self) -> Self {
+        self.imported = true;
         self
     }
 

@@ -117,6 +117,7 @@ pub(super) fn successor_of(predecessor: &Record) -> Record {
     key.successor = None;
     key.predecessor = Some(predecessor.key.id);
     key.rotated_by = None;
+    key.imported = false;
     Record::new(key, credential(2))
 }
 

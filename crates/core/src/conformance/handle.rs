@@ -15,8 +15,8 @@ use crate::{
     Prefix, Reach, Revocation, Timestamp, VersionedKey, Workspace,
     hash::Credential,
     store::{
-        Durability, KeyStore, Purge, PurgeEvents, Record, Reservation, Reserved, Retire, Rotation,
-        Settings, StoreError,
+        Alias, Durability, KeyStore, Purge, PurgeEvents, Record, Reservation, Reserved, Retire,
+        Rotation, Settings, StoreError,
     },
 };
 
@@ -90,6 +90,14 @@ impl<'h, H: Harness> Handle<'h, H> {
         match self.wait(self.store.find(id)) {
             Ok(found) => found,
             Err(error) => panic!("the store failed to look up {id}: {error:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn find_by_alias(&self, alias: &Alias) -> Option<Record> {
+        match self.wait(self.store.find_by_alias(alias)) {
+            Ok(found) => found,
+            Err(error) => panic!("the store failed to look up an alias: {error:?}"),
         }
     }
 

@@ -53,6 +53,7 @@
     reason = "a test that fails panics"
 )]
 
+mod aliases;
 mod cascade;
 mod changes;
 mod clock;
@@ -74,6 +75,7 @@ mod touch;
 mod update;
 
 pub use self::{
+    aliases::aliases,
     cascade::cascade,
     changes::changes,
     clock::clock_cancellation_secrets,
@@ -121,6 +123,7 @@ macro_rules! conformance_tests {
             format
             purge
             events
+            aliases
         }
     };
     ($harness:expr => $($clause:ident)+) => {

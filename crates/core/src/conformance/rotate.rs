@@ -49,8 +49,8 @@ fn retired(predecessor: &Record, retire: Retire, successor: &Record) -> Record {
     }
     Record {
         key,
-        credential: predecessor.credential.clone(),
         version: predecessor.version + 1,
+        ..predecessor.clone()
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Attributes, Key, ListKeys, Metadata, Owner, Permissions, Reach, VersionedKey,
-    store::{Record, Retire, StoreErrorKind},
+    store::{Retire, StoreErrorKind},
 };
 
 /// Tests clause 7, conditional update.
@@ -110,12 +110,8 @@ fn rehash_replaces_only_the_credential<H: Harness>(store: &Handle<'_, H>, other:
             result.is_ok(),
             "rejected a rehash of the current version of a key: {result:?}"
         );
-        let Record { key, version, .. } = current;
-        current = Record {
-            key,
-            credential: credential(number),
-            version: version + 1,
-        };
+        current.credential = credential(number);
+        current.version += 1;
         let found = other.read(&current.key.id);
         assert_eq!(
             found.credential.tag, current.credential.tag,

@@ -53,6 +53,7 @@ impl ContentHasher {
         let Record {
             key,
             credential: Credential { hash, tag },
+            alias,
             version,
         } = record;
         let Key {
@@ -70,6 +71,8 @@ impl ContentHasher {
             successor,
             predecessor,
             rotated_by,
+            // The alias says the same.
+            imported: _,
             expires_at,
             revoked_at,
             last_used_at,
@@ -84,6 +87,7 @@ impl ContentHasher {
         self.text(hash.to_string().as_bytes());
         self.text(tag.as_bytes());
         self.0.update(version.to_le_bytes());
+        self.optional(alias.as_ref().map(|alias| &alias.as_bytes()[..]));
         let allowed_ips = allowed_ips.as_ref().map(AllowedIps::to_string);
         for text in [
             owner.as_ref().map(Owner::as_str),

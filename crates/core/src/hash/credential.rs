@@ -38,6 +38,9 @@ impl Tag {
     /// The length in bytes.
     pub const LENGTH: usize = 8;
 
+    /// Stands for the tag of a foreign hash, which has none.
+    pub(crate) const NONE: Self = Self([0; Self::LENGTH]);
+
     /// Creates a tag from the bytes that a store has kept.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {

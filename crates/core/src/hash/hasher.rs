@@ -3,16 +3,18 @@
 use std::{collections::BTreeMap, fmt, io, sync::Arc};
 
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::{
-    argon2id,
+    argon2id::{self, Blocks},
     binding::Binding,
     credential::Credential,
     hmac_sha256::KeyedHmac,
     pepper::{Pepper, PepperId, PepperRing},
     pool::{HashQueue, Pool, PoolError},
+    presented::PresentedSecret,
     run_queue::Purpose,
-    stored::{Scheme, StoredHash},
+    stored::{NativeHash, Scheme, StoredHash},
 };
 use crate::{
     KeyId,
@@ -82,53 +84,75 @@ impl Hasher {
         &self,
         id: &KeyId,
         binding: Binding,
-        salt: [u8; StoredHash::SALT_LENGTH],
+        salt: [u8; NativeHash::SALT_LENGTH],
         secret: &[u8; Secret::LENGTH],
     ) -> Result<Credential, HashError> {
         let key = self.key(&self.newest)?;
         let tag = key.mac.tag(id, secret);
         let output = self.run(self.scheme, key, binding, salt, secret).await?;
-        let hash = StoredHash {
+        let hash = NativeHash {
             scheme: self.scheme,
             pepper: self.newest.clone(),
             salt,
             output,
         };
-        Ok(Credential::new(hash, tag))
+        Ok(Credential::new(StoredHash::Native(hash), tag))
     }
 
     /// Whether the secret has the credential's tag. This takes nanoseconds, so check it before the
-    /// hash.
+    /// hash. A foreign hash has no tag, so its digest is compared if it has one.
     pub(crate) fn tag_matches(
         &self,
         credential: &Credential,
         id: &KeyId,
-        secret: &[u8; Secret::LENGTH],
+        secret: PresentedSecret<'_>,
     ) -> Result<bool, HashError> {
-        let key = self.key(&credential.hash.pepper)?;
-        Ok(key.mac.tag(id, secret).matches(&credential.tag))
+        match (&credential.hash, secret) {
+            (StoredHash::Native(hash), secret) => {
+                let key = self.key(&hash.pepper)?;
+                let tag = secret.with_native(|secret| key.mac.tag(id, secret));
+                Ok(tag.matches(&credential.tag))
+            }
+            (StoredHash::Foreign(hash), PresentedSecret::Foreign(token)) => {
+                Ok(hash.verify_at_once(token.hashed_part()).unwrap_or(true))
+            }
+            (StoredHash::Foreign(_), PresentedSecret::Native(_)) => Ok(false),
+        }
     }
 
     /// Whether a hash has the scheme and the pepper of new hashes.
     pub(crate) fn is_current(&self, hash: &StoredHash) -> bool {
-        hash.scheme == self.scheme && hash.pepper == self.newest
+        match hash {
+            StoredHash::Native(hash) => hash.scheme == self.scheme && hash.pepper == self.newest,
+            StoredHash::Foreign(_) => false,
+        }
     }
 
-    /// Whether the secret has this hash, or `None` for Argon2, which takes too long to run here.
+    /// Whether the secret has this hash, or `None` for Argon2 and other hashes that take too long
+    /// to compute here.
     pub(crate) fn verify_at_once(
         &self,
         hash: &StoredHash,
         binding: &Binding,
-        secret: &[u8; Secret::LENGTH],
+        secret: PresentedSecret<'_>,
     ) -> Result<Option<bool>, HashError> {
-        let key = self.key(&hash.pepper)?;
-        Ok(match hash.scheme {
-            Scheme::HmacSha256 => {
-                let output = key.mac.hash(binding, &hash.salt, secret);
-                Some(output.ct_eq(&hash.output).into())
+        match (hash, secret) {
+            (StoredHash::Native(hash), secret) => {
+                let key = self.key(&hash.pepper)?;
+                Ok(match hash.scheme {
+                    Scheme::HmacSha256 => {
+                        let output =
+                            secret.with_native(|secret| key.mac.hash(binding, &hash.salt, secret));
+                        Some(output.ct_eq(&hash.output).into())
+                    }
+                    Scheme::Argon2id(_) => None,
+                })
             }
-            Scheme::Argon2id(_) => None,
-        })
+            (StoredHash::Foreign(hash), PresentedSecret::Foreign(token)) => {
+                Ok(hash.verify_at_once(token.hashed_part()))
+            }
+            (StoredHash::Foreign(_), PresentedSecret::Native(_)) => Ok(Some(false)),
+        }
     }
 
     /// Verifies the secret against a hash on the pool, then calls `done`, even if the pool is too
@@ -138,39 +162,62 @@ impl Hasher {
         &self,
         hash: &StoredHash,
         binding: Binding,
-        secret: &[u8; Secret::LENGTH],
+        secret: PresentedSecret<'_>,
         is_wanted: impl FnOnce() -> bool + Send + 'static,
         done: impl FnOnce(Result<bool, HashError>) + Send + 'static,
     ) -> Result<(), HashError> {
-        let Scheme::Argon2id(cost) = hash.scheme else {
-            done(
-                self.verify_at_once(hash, &binding, secret)
-                    .map(Option::unwrap_or_default),
-            );
+        if let Some(matches) = self.verify_at_once(hash, &binding, secret)? {
+            done(Ok(matches));
             return Ok(());
-        };
-        let pepper = self.key(&hash.pepper)?.pepper.clone();
-        let secret = Secret::copied(secret);
-        let (salt, expected) = (hash.salt, hash.output);
-        let runs = Arc::clone(&self.runs);
+        }
         let workspace = binding.workspace().clone();
-        let job = Box::new(move |blocks: Result<&mut argon2id::Blocks, PoolError>| {
+        let verify = self.verification(hash, binding, secret)?;
+        let runs = Arc::clone(&self.runs);
+        let job = Box::new(move |blocks: Result<&mut Blocks, PoolError>| {
             let blocks = match blocks {
                 Ok(blocks) if is_wanted() => blocks,
                 Ok(_) => return,
                 Err(error) => return done(Err(error.into())),
             };
             runs.fetch_add(1, Ordering::Relaxed);
-            let pepper = pepper.as_deref().map(Pepper::key);
-            let output = argon2id::hash(cost, pepper, &binding, &salt, &secret, blocks);
-            drop(secret);
-            done(match output {
-                Ok(output) => Ok(output.ct_eq(&expected).into()),
-                Err(source) => Err(HashError::failed(source)),
-            });
+            done(verify(blocks));
         });
         self.pool.submit(Purpose::Verification, &workspace, job);
         Ok(())
+    }
+
+    /// Returns the run that verifies a secret against a hash. It keeps a copy of the secret until it
+    /// ends.
+    fn verification(
+        &self,
+        hash: &StoredHash,
+        binding: Binding,
+        secret: PresentedSecret<'_>,
+    ) -> Result<Box<dyn FnOnce(&mut Blocks) -> Result<bool, HashError> + Send>, HashError> {
+        Ok(match (hash, secret) {
+            (StoredHash::Native(hash), secret) => {
+                let Scheme::Argon2id(cost) = hash.scheme else {
+                    return Err(HashError::failed("not an Argon2 hash"));
+                };
+                let pepper = self.key(&hash.pepper)?.pepper.clone();
+                let secret = secret.with_native(Secret::copied);
+                let (salt, expected) = (hash.salt, hash.output);
+                Box::new(move |blocks| {
+                    let pepper = pepper.as_deref().map(Pepper::key);
+                    let output = argon2id::hash(cost, pepper, &binding, &salt, &secret, blocks);
+                    drop(secret);
+                    output
+                        .map(|output| output.ct_eq(&expected).into())
+                        .map_err(HashError::failed)
+                })
+            }
+            (StoredHash::Foreign(hash), PresentedSecret::Foreign(token)) => {
+                let hash = hash.clone();
+                let part = Zeroizing::new(token.hashed_part().to_vec());
+                Box::new(move |blocks| hash.verify(&part, blocks))
+            }
+            (StoredHash::Foreign(_), PresentedSecret::Native(_)) => Box::new(|_| Ok(false)),
+        })
     }
 
     async fn run(
@@ -178,9 +225,9 @@ impl Hasher {
         scheme: Scheme,
         key: &HashKey,
         binding: Binding,
-        salt: [u8; StoredHash::SALT_LENGTH],
+        salt: [u8; NativeHash::SALT_LENGTH],
         secret: &[u8; Secret::LENGTH],
-    ) -> Result<[u8; StoredHash::OUTPUT_LENGTH], HashError> {
+    ) -> Result<[u8; NativeHash::OUTPUT_LENGTH], HashError> {
         match scheme {
             Scheme::HmacSha256 => Ok(key.mac.hash(&binding, &salt, secret)),
             Scheme::Argon2id(cost) => {

@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::{binding::Binding, credential::Tag, stored::StoredHash};
+use super::{binding::Binding, credential::Tag, stored::NativeHash};
 use crate::token::{KeyId, Secret};
 
 /// The first byte of the input of a hash.
@@ -34,9 +34,9 @@ impl KeyedHmac {
     pub(super) fn hash(
         &self,
         binding: &Binding,
-        salt: &[u8; StoredHash::SALT_LENGTH],
+        salt: &[u8; NativeHash::SALT_LENGTH],
         secret: &[u8; Secret::LENGTH],
-    ) -> [u8; StoredHash::OUTPUT_LENGTH] {
+    ) -> [u8; NativeHash::OUTPUT_LENGTH] {
         self.mac([&HASH, salt, binding.as_bytes(), secret])
     }
 

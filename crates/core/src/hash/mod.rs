@@ -8,6 +8,7 @@ mod hasher;
 mod hmac_sha256;
 mod pepper;
 mod pool;
+mod presented;
 mod run_queue;
 mod stored;
 
@@ -16,6 +17,8 @@ pub use self::{
     credential::{Credential, Tag},
     hasher::HashError,
     pepper::{Pepper, PepperError, PepperId, PepperRing},
-    stored::{Scheme, StoredHash, StoredHashError},
+    stored::{NativeHash, Scheme, StoredHash, StoredHashError},
 };
-pub(crate) use self::{binding::Binding, hasher::Hasher};
+pub(crate) use self::{
+    argon2id::Blocks, binding::Binding, hasher::Hasher, presented::PresentedSecret,
+};

@@ -5,6 +5,7 @@ use std::{fmt, hash::Hasher};
 use phc::{Output, ParamsString, PasswordHash, Salt};
 
 use super::{argon2_params::Argon2Params, pepper::PepperId};
+use crate::foreign::ForeignHash;
 
 /// A scheme for hashing secrets. Secrets have 256 random bits, so both schemes are equally strong
 /// at rest.
@@ -23,6 +24,59 @@ impl Default for Scheme {
     }
 }
 
+/// The hash of a secret that a store keeps.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum StoredHash {
+    /// A hash of this library.
+    Native(NativeHash),
+    /// A hash of another system, of a key that was imported and not used since.
+    Foreign(ForeignHash),
+}
+
+impl StoredHash {
+    /// Parses the text of a hash. The cost is checked against its maximum here, before any of it is
+    /// spent.
+    ///
+    /// # Errors
+    ///
+    /// [`StoredHashError`] for any text that [`Display`](fmt::Display) does not write.
+    pub fn parse(text: &str) -> Result<Self, StoredHashError> {
+        if text.starts_with(ForeignHash::MARK) {
+            return ForeignHash::parse(text)
+                .map(Self::Foreign)
+                .ok_or(StoredHashError);
+        }
+        NativeHash::parse(text).map(Self::Native)
+    }
+
+    /// Returns the scheme of the hash. `None` for a hash of another system.
+    #[must_use]
+    pub const fn scheme(&self) -> Option<Scheme> {
+        match self {
+            Self::Native(hash) => Some(hash.scheme),
+            Self::Foreign(_) => None,
+        }
+    }
+
+    /// Writes all of the hash to a hasher.
+    pub(crate) fn feed(&self, hasher: &mut impl Hasher) {
+        match self {
+            Self::Native(hash) => hash.feed(hasher),
+            Self::Foreign(hash) => hash.feed(hasher),
+        }
+    }
+}
+
+impl fmt::Display for StoredHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Native(hash) => hash.fmt(f),
+            Self::Foreign(hash) => hash.fmt(f),
+        }
+    }
+}
+
 /// The hash of a secret in
 /// [PHC string format](https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md):
 ///
@@ -33,14 +87,14 @@ impl Default for Scheme {
 ///
 /// The salt has 16 bytes and the hash 32. Each hash has exactly one text.
 #[derive(Clone, PartialEq, Eq)]
-pub struct StoredHash {
+pub struct NativeHash {
     pub(super) scheme: Scheme,
     pub(super) pepper: Option<PepperId>,
-    pub(super) salt: [u8; StoredHash::SALT_LENGTH],
-    pub(super) output: [u8; StoredHash::OUTPUT_LENGTH],
+    pub(super) salt: [u8; NativeHash::SALT_LENGTH],
+    pub(super) output: [u8; NativeHash::OUTPUT_LENGTH],
 }
 
-impl StoredHash {
+impl NativeHash {
     pub(super) const SALT_LENGTH: usize = 16;
     pub(super) const OUTPUT_LENGTH: usize = 32;
 
@@ -52,7 +106,7 @@ impl StoredHash {
     /// # Errors
     ///
     /// [`StoredHashError`] for any text that [`Display`](fmt::Display) does not write.
-    pub fn parse(text: &str) -> Result<Self, StoredHashError> {
+    fn parse(text: &str) -> Result<Self, StoredHashError> {
         Self::parse_phc(text)
             // The PHC parser also accepts other versions and other spellings of the same hash.
             .filter(|stored| stored.to_string() == text)
@@ -122,23 +176,17 @@ impl StoredHash {
         hasher.write(&self.salt);
         hasher.write(&self.output);
     }
-
-    /// Returns the scheme of the hash.
-    #[must_use]
-    pub const fn scheme(&self) -> Scheme {
-        self.scheme
-    }
 }
 
-impl fmt::Display for StoredHash {
+impl fmt::Display for NativeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.to_phc().map_err(|_| fmt::Error)?)
     }
 }
 
-impl fmt::Debug for StoredHash {
+impl fmt::Debug for NativeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredHash")
+        f.debug_struct("NativeHash")
             .field("scheme", &self.scheme)
             .field("pepper", &self.pepper)
             .finish_non_exhaustive()

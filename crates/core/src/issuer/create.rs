@@ -220,7 +220,7 @@ impl Issuer {
 
 /// Returns whether a write was confirmed. Converts the error `NotConfirmed` into `false`, because
 /// the write was done.
-pub(super) fn confirmed(outcome: Result<(), StoreError>) -> Result<bool, StoreError> {
+pub(crate) fn confirmed(outcome: Result<(), StoreError>) -> Result<bool, StoreError> {
     match outcome {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == StoreErrorKind::NotConfirmed => Ok(false),

@@ -47,4 +47,19 @@ impl Issuer {
             _ => Ok(()),
         }
     }
+
+    /// Returns the expiry of a key to import. The maximum lifetime begins with the import. A key may
+    /// have expired before.
+    pub(crate) fn imported_expiry(
+        &self,
+        caller: &Caller,
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, IssueError> {
+        match expires_at {
+            Some(end) if end <= now => Ok(Some(end)),
+            Some(end) => self.new_expiry(caller, Expiry::At(end), now),
+            None => self.new_expiry(caller, Expiry::Inherited, now),
+        }
+    }
 }

@@ -107,9 +107,10 @@ impl Issuer {
                 Denied::Revoked(id) => denied(id, Introspection::Revoked).await,
                 Denied::Disabled(id) => denied(id, Introspection::Disabled).await,
                 Denied::AddressNotAllowed(id) => denied(id, Introspection::AddressNotAllowed).await,
-                Denied::Malformed(_) | Denied::Unknown(_) | Denied::WrongSecret(_) => {
-                    Ok(Introspection::NotFound)
-                }
+                Denied::Malformed(_)
+                | Denied::Unknown(_)
+                | Denied::NotImported
+                | Denied::WrongSecret(_) => Ok(Introspection::NotFound),
             },
             Err(VerifyError::Undecided(Undecided::Hash(error))) => Err(error.into()),
             Err(VerifyError::Undecided(Undecided::Store(error))) => Err(error.into()),

@@ -59,6 +59,7 @@ impl Issuer {
             owner: wanted.owner,
             status: wanted.status,
             search: wanted.search,
+            imported: wanted.imported,
             start,
             limit,
         };
@@ -155,5 +156,6 @@ fn filter_digest(caller: &Caller, wanted: &ListKeys) -> [u8; 32] {
         wanted.owner.as_ref().map_or("", Owner::as_str).as_bytes(),
         wanted.status.map_or("", Status::as_str).as_bytes(),
         search.as_deref().unwrap_or_default().as_bytes(),
+        &[u8::from(wanted.imported)],
     ])
 }

@@ -27,7 +27,6 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-pub(crate) use self::recorder::Recorder;
 pub use self::{
     authority::Action,
     create::{Expiry, Issued, NewKey},
@@ -39,6 +38,7 @@ pub use self::{
     report::{Report, ReportSection},
     rotate::NewRotation,
 };
+pub(crate) use self::{create::confirmed, recorder::Recorder};
 use crate::{
     Caller, Key, Status, Timestamp, Verifier,
     store::{Record, StoreError, StoreErrorKind},

@@ -306,6 +306,7 @@ impl Issuer {
             predecessor: Some(key.id),
             successor: None,
             rotated_by: caller.key().copied(),
+            imported: false,
             expires_at: earliest(own, last),
             revoked_at: None,
             last_used_at: None,

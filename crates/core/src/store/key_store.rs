@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 
 use super::{
+    alias::Alias,
     durability::Durability,
     error::StoreError,
     lease::Lease,
@@ -107,7 +108,7 @@ use crate::{
 ///    workspace. An id of another workspace is `NotFound`. `find`, `touch` and `rehash` belong to
 ///    the verifier and take only an id.
 /// 10. **Listing.** Newest first by id, which begins with the time of creation. Cursors are stable
-///     under inserts and revocations. Without `search` and `status`, a page by cursor costs O(page)
+///     under inserts and revocations. Without `search`, `status` and `imported`, a page by cursor costs O(page)
 ///     at any depth in a workspace of any size, also filtered by owner and for a `test` caller
 ///     among `live` keys. With them, a store may limit the keys that it reads for one page. A page
 ///     that ends at the limit has fewer keys, a cursor to continue, and no total. A list ends when
@@ -142,6 +143,11 @@ use crate::{
 ///     time. A store without an event log returns `false` from
 ///     [`keeps_events`](Self::keeps_events).
 ///
+/// 18. **Aliases.** A record may carry an [`Alias`], which is unique in the store: an `insert` with
+///     a taken alias is `AlreadyExists`, whatever the status of the key that has it. Of any number
+///     of concurrent inserts with one alias, exactly one succeeds. `find_by_alias` returns the
+///     record. A purge of the record frees its alias. No other change touches it.
+///
 /// No method has a default implementation, because a default that does not suit a store could break
 /// its security unnoticed.
 ///
@@ -156,7 +162,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `AlreadyExists` if the id is taken. `Conflict` if the parent does not exist, or does not
+    /// `AlreadyExists` if the id or the alias is taken. `Conflict` if the parent does not exist, or does not
     /// [admit](Key::admits) the record.
     async fn insert(
         &self,
@@ -171,6 +177,14 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// `Unavailable` or `Corrupt`.
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError>;
+
+    /// Returns the record with this alias, even if its key is revoked (clause 18). `None` if there
+    /// is none.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` or `Corrupt`.
+    async fn find_by_alias(&self, alias: &Alias) -> Result<Option<Record>, StoreError>;
 
     /// Returns one page of the keys in a workspace that a caller of this environment
     /// [sees](Environment::covers), newest first (clause 10). The status of each key is its status

@@ -11,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
+    alias::Alias,
     durability::Durability,
     error::{StoreError, StoreErrorKind},
     key_store::KeyStore,
@@ -40,6 +41,7 @@ pub struct MemoryStore {
 #[derive(Debug)]
 struct Contents {
     records: BTreeMap<KeyId, Record>,
+    aliases: HashMap<Alias, KeyId>,
     reservations: HashMap<[u8; 32], Reservation>,
     events: BTreeMap<EventId, Event>,
     stage: Stage,
@@ -53,6 +55,7 @@ impl MemoryStore {
         Self {
             contents: Mutex::new(Contents {
                 records: BTreeMap::new(),
+                aliases: HashMap::new(),
                 reservations: HashMap::new(),
                 events: BTreeMap::new(),
                 stage: Stage::Unclaimed,
@@ -144,6 +147,22 @@ impl Contents {
         }
     }
 
+    /// Inserts or replaces a record.
+    fn put(&mut self, record: Record) {
+        let id = record.key.id;
+        self.aliases.extend(record.alias.map(|alias| (alias, id)));
+        self.records.insert(id, record);
+    }
+
+    /// Removes a record.
+    fn take(&mut self, id: &KeyId) -> Option<Record> {
+        let record = self.records.remove(id)?;
+        if let Some(alias) = record.alias {
+            self.aliases.remove(&alias);
+        }
+        Some(record)
+    }
+
     fn append(&mut self, event: Option<&Event>) {
         self.events
             .extend(event.map(|event| (event.id, event.clone())));
@@ -179,7 +198,7 @@ impl Contents {
             if has_successor || has_received {
                 continue;
             }
-            if let Some(Record { key, .. }) = self.records.remove(&id) {
+            if let Some(Record { key, .. }) = self.take(&id) {
                 for receiver in receivers(&key) {
                     if let Some(count) = received.get_mut(&receiver) {
                         *count -= 1;
@@ -202,7 +221,10 @@ impl KeyStore for MemoryStore {
     ) -> Result<(), StoreError> {
         let mut contents = self.change()?;
         let key = &record.key;
-        if contents.records.contains_key(&key.id) {
+        let is_taken = record
+            .alias
+            .is_some_and(|alias| contents.aliases.contains_key(&alias));
+        if is_taken || contents.records.contains_key(&key.id) {
             return Err(error(StoreErrorKind::AlreadyExists));
         }
         if key
@@ -211,13 +233,19 @@ impl KeyStore for MemoryStore {
         {
             return Err(error(StoreErrorKind::Conflict));
         }
-        contents.records.insert(key.id, record.clone());
+        contents.put(record.clone());
         contents.append(event);
         Ok(())
     }
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
         Ok(self.contents().records.get(id).cloned())
+    }
+
+    async fn find_by_alias(&self, alias: &Alias) -> Result<Option<Record>, StoreError> {
+        let contents = self.contents();
+        let id = contents.aliases.get(alias);
+        Ok(id.and_then(|id| contents.records.get(id)).cloned())
     }
 
     async fn list(
@@ -238,6 +266,7 @@ impl KeyStore for MemoryStore {
                 key.workspace == *workspace
                     && environment.covers(key.environment)
                     && (list.owner.is_none() || list.owner == key.owner)
+                    && (key.imported || !list.imported)
                     && list.status.is_none_or(|status| key.status(now) == status)
                     && search
                         .as_ref()
@@ -344,9 +373,8 @@ impl KeyStore for MemoryStore {
         if contents.records.contains_key(&successor.key.id) {
             return Err(error(StoreErrorKind::AlreadyExists));
         }
-        for record in [predecessor, successor.clone()] {
-            contents.records.insert(record.key.id, record);
-        }
+        contents.put(predecessor);
+        contents.put(successor.clone());
         contents.append(event);
         drop(contents);
         self.lease.changed(&rotation.predecessor);

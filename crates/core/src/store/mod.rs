@@ -4,6 +4,7 @@
 //! that a store and a host share, such as [`Key`](crate::Key) and [`ListKeys`](crate::ListKeys),
 //! are at the root of the crate.
 
+mod alias;
 mod durability;
 mod error;
 mod fair_queue;
@@ -22,6 +23,7 @@ pub(crate) mod transfer;
 pub(crate) use self::lease::Watch;
 // The public interface is:
 pub use self::{
+    alias::Alias,
     durability::Durability,
     error::{StoreError, StoreErrorKind},
     fair_queue::{FairQueue, Tenant},
@@ -34,7 +36,7 @@ pub use self::{
     transfer::{Import, Reactivation, Stage, Transfer, TransferId},
 };
 pub use crate::{
-    hash::{Credential, StoredHash, StoredHashError, Tag},
+    hash::{Credential, NativeHash, StoredHash, StoredHashError, Tag},
     name::fold_case,
     thread::JoinOnDrop,
 };

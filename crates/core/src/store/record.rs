@@ -1,6 +1,6 @@
 //! The record of a key, its changes, and the rules by which a store makes them.
 
-use super::error::StoreErrorKind;
+use super::{alias::Alias, error::StoreErrorKind};
 use crate::{
     AllowedIps, Attributes, KeyId, Metadata, Name, Permissions, Timestamp,
     hash::Credential,
@@ -59,6 +59,9 @@ pub struct Record {
     pub key: Key,
     /// The hash of the key's secret.
     pub credential: Credential,
+    /// The name by which a key that was [imported](Key::imported) is found (clause 18). It never
+    /// changes, and no other key has one.
+    pub alias: Option<Alias>,
     /// 1 when inserted, and 1 more after each update, rehash, rotation and revocation.
     pub version: u64,
 }
@@ -70,6 +73,19 @@ impl Record {
         Self {
             key,
             credential,
+            alias: None,
+            version: 1,
+        }
+    }
+
+    /// Creates the record of a key that another system issued.
+    #[must_use]
+    pub const fn imported(mut key: Key, credential: Credential, alias: Alias) -> Self {
+        key.imported = true;
+        Self {
+            key,
+            credential,
+            alias: Some(alias),
             version: 1,
         }
     }

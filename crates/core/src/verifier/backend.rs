@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Clock, Entropy, Key, KeyId, Timestamp,
-    hash::{Binding, Credential, HashError, Hasher, StoredHash},
+    hash::{Binding, Credential, HashError, Hasher, PresentedSecret, StoredHash},
     random::Generator,
     store::{KeyStore, Record, StoreError},
     token::Secret,
@@ -66,7 +66,6 @@ impl KeyStoreBackend {
 }
 
 impl Backend for KeyStoreBackend {
-    type PresentedSecret = [u8; Secret::LENGTH];
     type Secret = Secret;
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
@@ -91,7 +90,7 @@ impl Backend for KeyStoreBackend {
     }
 
     #[inline]
-    fn mac(&self, secret: &Self::PresentedSecret) -> TokenMac {
+    fn mac(&self, secret: PresentedSecret<'_>) -> TokenMac {
         self.proof_key.mac(secret)
     }
 
@@ -99,18 +98,14 @@ impl Backend for KeyStoreBackend {
         self.proof_key.fingerprint(key, hash)
     }
 
-    fn tag_matches(
-        &self,
-        secret: &Self::PresentedSecret,
-        record: &Record,
-    ) -> Result<bool, HashError> {
+    fn tag_matches(&self, secret: PresentedSecret<'_>, record: &Record) -> Result<bool, HashError> {
         self.hasher
             .tag_matches(&record.credential, &record.key.id, secret)
     }
 
     fn verify_at_once(
         &self,
-        secret: &Self::PresentedSecret,
+        secret: PresentedSecret<'_>,
         record: &Record,
     ) -> Result<Option<bool>, HashError> {
         let hash = &record.credential.hash;
@@ -120,7 +115,7 @@ impl Backend for KeyStoreBackend {
 
     async fn verify_on_pool(
         &self,
-        secret: &Self::PresentedSecret,
+        secret: PresentedSecret<'_>,
         record: &Record,
         proof: Proof,
     ) -> Result<bool, HashError> {
@@ -137,8 +132,8 @@ impl Backend for KeyStoreBackend {
         self.hasher.is_current(&record.credential.hash)
     }
 
-    fn copy_secret(&self, secret: &Self::PresentedSecret) -> Secret {
-        Secret::copied(secret)
+    fn copy_secret(&self, secret: PresentedSecret<'_>) -> Secret {
+        secret.with_native(Secret::copied)
     }
 
     async fn hash_again(&self, key: &Key, secret: &Secret) -> Result<Credential, HashError> {

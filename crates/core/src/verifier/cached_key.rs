@@ -108,6 +108,7 @@ impl CachedKey {
             successor,
             predecessor,
             rotated_by,
+            imported,
             expires_at,
             revoked_at,
             last_used_at: _,
@@ -127,6 +128,7 @@ impl CachedKey {
             && *successor == key.successor
             && *predecessor == key.predecessor
             && *rotated_by == key.rotated_by
+            && *imported == key.imported
             && *expires_at == key.expires_at
             && *revoked_at == key.revoked_at
     }

@@ -10,8 +10,7 @@ use futures_channel::oneshot;
 use super::proof::Proof;
 use crate::{
     KeyId,
-    hash::{Binding, HashError, Hasher, StoredHash},
-    token::Secret,
+    hash::{Binding, HashError, Hasher, PresentedSecret, StoredHash},
 };
 
 /// The key of a run: this token's secret against this hash.
@@ -132,7 +131,7 @@ impl InFlightHashes {
         (id, proof): (KeyId, Proof),
         hash: &StoredHash,
         binding: Binding,
-        secret: &[u8; Secret::LENGTH],
+        secret: PresentedSecret<'_>,
     ) -> RunResult {
         let key = RunKey::new(id, proof);
         let (waiter, result) = oneshot::channel();
@@ -166,7 +165,7 @@ impl InFlightHashes {
         (key, number): (RunKey, u64),
         hash: &StoredHash,
         binding: Binding,
-        secret: &[u8; Secret::LENGTH],
+        secret: PresentedSecret<'_>,
     ) -> Result<(), HashError> {
         let hashes = self.clone();
         let completion = Completion {

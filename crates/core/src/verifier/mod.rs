@@ -4,6 +4,7 @@ mod backend;
 mod cache;
 mod cached_key;
 mod expiry_clock;
+mod foreign;
 mod in_flight_hashes;
 mod interner;
 mod last_used;
@@ -14,6 +15,7 @@ mod proof_key;
 mod protocol;
 mod rehash;
 mod retention;
+mod routes;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -30,7 +32,8 @@ pub(crate) use self::{
 use self::{last_used::FlushScope, protocol::PresentedToken, state::VerifierState};
 use crate::{
     Caller, Entropy, Key, KeyId, Prefix, Timestamp, TokenRef,
-    hash::Hasher,
+    foreign::ForeignFormats,
+    hash::{Hasher, PresentedSecret},
     meter::{self, VerificationOutcome},
     store::{KeyStore, StoreError},
     sync::Ordering,
@@ -65,10 +68,12 @@ impl Verifier {
         prefix: Prefix,
         is_prefix_claimed: bool,
         backend: KeyStoreBackend,
+        foreign: ForeignFormats,
         cache: CacheCapacity,
         retention: Retention,
     ) -> io::Result<Self> {
-        let state = VerifierState::start(prefix, is_prefix_claimed, backend, cache, retention)?;
+        let claimed = (prefix, is_prefix_claimed);
+        let state = VerifierState::start(claimed, backend, foreign, cache, retention)?;
         Ok(Self(Arc::new(state)))
     }
 
@@ -119,16 +124,32 @@ impl Verifier {
             prefix,
             protocol,
             upkeep,
+            foreign,
             ..
         } = &*self.0;
         let origin = *origin;
-        let token = TokenRef::parse(token, prefix)
-            .inspect_err(|_| meter::verified(|| VerificationOutcome::Malformed))
-            .map_err(Denied::Malformed)?;
+        let verified = |cached| Verified {
+            cached,
+            address,
+            origin,
+        };
+        let token = match TokenRef::parse(token, prefix) {
+            Ok(token) => token,
+            Err(malformed) if foreign.is_empty() => {
+                meter::verified(|| VerificationOutcome::Malformed);
+                return Err(Denied::Malformed(malformed).into());
+            }
+            Err(malformed) => {
+                return self
+                    .verify_foreign(token, malformed, address)
+                    .await
+                    .map(verified);
+            }
+        };
         let token = PresentedToken {
             id: token.id(),
             environment: token.environment(),
-            secret: token.exposed_secret(),
+            secret: PresentedSecret::Native(token.exposed_secret()),
             address,
         };
         match protocol.verify_in_memory(&token, upkeep) {
@@ -137,11 +158,7 @@ impl Verifier {
                     Ok(_) => VerificationOutcome::Accepted,
                     Err(denied) => denied.outcome(),
                 });
-                Ok(Verified {
-                    cached: decided?,
-                    address,
-                    origin,
-                })
+                Ok(verified(decided?))
             }
             None => {
                 meter::cache_missed(|| protocol.cache.miss(token.id));
@@ -155,11 +172,7 @@ impl Verifier {
                     Ok(_) => VerificationOutcome::Accepted,
                     Err(error) => error.outcome(),
                 });
-                decided.map(|cached| Verified {
-                    cached,
-                    address,
-                    origin,
-                })
+                decided.map(verified)
             }
         }
     }

@@ -84,6 +84,9 @@ pub enum Denied {
     /// No key has the token's id.
     #[error("there is no such key")]
     Unknown(KeyId),
+    /// The token has a [foreign](crate::foreign) format, and no key was imported with it.
+    #[error("no key was imported with this token")]
+    NotImported,
     /// A key has the token's id, but another secret.
     #[error("the secret is wrong")]
     WrongSecret(KeyId),
@@ -104,12 +107,11 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// Returns the id in the token, unless the token is malformed. A key with this id need not
-    /// exist.
+    /// Returns the id in the token, if it has one. A key with this id need not exist.
     #[must_use]
     pub const fn id(&self) -> Option<&KeyId> {
         match self {
-            Self::Malformed(_) => None,
+            Self::Malformed(_) | Self::NotImported => None,
             Self::Unknown(id)
             | Self::WrongSecret(id)
             | Self::Revoked(id)
@@ -123,7 +125,7 @@ impl Denied {
     pub(super) const fn outcome(&self) -> VerificationOutcome {
         match self {
             Self::Malformed(_) => VerificationOutcome::Malformed,
-            Self::Unknown(_) => VerificationOutcome::Unknown,
+            Self::Unknown(_) | Self::NotImported => VerificationOutcome::Unknown,
             Self::WrongSecret(_) => VerificationOutcome::WrongSecret,
             Self::Revoked(_) => VerificationOutcome::Revoked,
             Self::Expired(_) => VerificationOutcome::Expired,

@@ -2,15 +2,14 @@
 
 use std::hash::Hasher;
 
-use siphasher::sip128::SipHasher24;
+use siphasher::sip128::{Hasher128, SipHasher24};
 use zeroize::Zeroizing;
 
 use super::{proof::Fingerprint, token_mac::TokenMac};
 use crate::{
     Entropy, Key,
-    hash::StoredHash,
+    hash::{PresentedSecret, StoredHash},
     random::{Generator, RandomError},
-    token::Secret,
 };
 
 /// A key for SipHash-2-4 with 128 bits of output. Each verifier generates its own at random, and
@@ -25,10 +24,21 @@ impl ProofKey {
     }
 
     /// Returns the MAC of a token. It covers the secret only: the rest of a token is public and
-    /// compared directly.
+    /// compared directly. Of a foreign token, it covers everything that identifies a key.
     #[inline]
-    pub(super) fn mac(&self, secret: &[u8; Secret::LENGTH]) -> TokenMac {
-        let hash = SipHasher24::new_with_key(&self.0).hash(secret);
+    pub(super) fn mac(&self, secret: PresentedSecret<'_>) -> TokenMac {
+        let hash = match secret {
+            PresentedSecret::Native(secret) => SipHasher24::new_with_key(&self.0).hash(secret),
+            PresentedSecret::Foreign(token) => {
+                let (format, identity) = token.identity();
+                let mut hasher = SipHasher24::new_with_key(&self.0);
+                // No secret begins with this byte.
+                hasher.write_u8(1);
+                hasher.write_u8(format);
+                hasher.write(identity);
+                hasher.finish128()
+            }
+        };
         TokenMac::new([hash.h1, hash.h2])
     }
 

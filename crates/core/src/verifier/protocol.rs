@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Denied, Environment, Key, KeyId, Status, Timestamp, VerifyError,
-    hash::{Credential, HashError, StoredHash},
+    hash::{Credential, HashError, PresentedSecret, StoredHash},
     meter,
     store::{Lease, Record, Stamp, StoreError},
     sync::Ordering,
@@ -26,18 +26,16 @@ use crate::{
 const MAX_ATTEMPTS: u32 = 4;
 
 /// A parsed token that a client has presented.
-pub(super) struct PresentedToken<'a, S> {
+pub(super) struct PresentedToken<'a> {
     pub(super) id: &'a KeyId,
     pub(super) environment: Environment,
-    pub(super) secret: &'a S,
+    pub(super) secret: PresentedSecret<'a>,
     /// The address of the client, if the caller of the verifier knows it.
     pub(super) address: Option<IpAddr>,
 }
 
 /// The dependencies of the protocol: a store, a hasher and a clock.
 pub(super) trait Backend {
-    /// The secret in a presented token.
-    type PresentedSecret;
     /// A copy of a presented secret.
     type Secret;
 
@@ -58,22 +56,18 @@ pub(super) trait Backend {
     /// Observes a time at which a key has expired.
     fn observe(&self, now: Timestamp);
 
-    fn mac(&self, secret: &Self::PresentedSecret) -> TokenMac;
+    fn mac(&self, secret: PresentedSecret<'_>) -> TokenMac;
 
     fn fingerprint(&self, key: &Key, hash: &StoredHash) -> Fingerprint;
 
     /// Whether the secret has the record's tag. This takes nanoseconds.
-    fn tag_matches(
-        &self,
-        secret: &Self::PresentedSecret,
-        record: &Record,
-    ) -> Result<bool, HashError>;
+    fn tag_matches(&self, secret: PresentedSecret<'_>, record: &Record) -> Result<bool, HashError>;
 
     /// Whether the secret has the record's hash, or `None` if the hash takes too long to compute
     /// here.
     fn verify_at_once(
         &self,
-        secret: &Self::PresentedSecret,
+        secret: PresentedSecret<'_>,
         record: &Record,
     ) -> Result<Option<bool>, HashError>;
 
@@ -81,7 +75,7 @@ pub(super) trait Backend {
     /// evidence if the secret has the hash.
     async fn verify_on_pool(
         &self,
-        secret: &Self::PresentedSecret,
+        secret: PresentedSecret<'_>,
         record: &Record,
         proof: Proof,
     ) -> Result<bool, HashError>;
@@ -89,7 +83,7 @@ pub(super) trait Backend {
     /// Whether a record's hash has the scheme and the pepper of new hashes.
     fn is_current(&self, record: &Record) -> bool;
 
-    fn copy_secret(&self, secret: &Self::PresentedSecret) -> Self::Secret;
+    fn copy_secret(&self, secret: PresentedSecret<'_>) -> Self::Secret;
 
     /// Hashes the secret of a key with the current scheme and pepper, and a new salt.
     async fn hash_again(&self, key: &Key, secret: &Self::Secret) -> Result<Credential, HashError>;
@@ -133,7 +127,7 @@ impl<B: Backend> Protocol<B> {
     #[inline]
     pub(super) fn verify_in_memory(
         &self,
-        token: &PresentedToken<'_, B::PresentedSecret>,
+        token: &PresentedToken<'_>,
         queue: &impl RehashQueue<B::Secret>,
     ) -> Option<Result<Arc<CachedKey>, Denied>> {
         let id = token.id;
@@ -161,7 +155,7 @@ impl<B: Backend> Protocol<B> {
     /// the cache, so that a read from before a change never becomes fresh after it.
     pub(super) async fn verify_in_store(
         &self,
-        token: &PresentedToken<'_, B::PresentedSecret>,
+        token: &PresentedToken<'_>,
         queue: &impl RehashQueue<B::Secret>,
     ) -> Result<Arc<CachedKey>, VerifyError> {
         let id = token.id;
@@ -294,7 +288,7 @@ impl<B: Backend> Protocol<B> {
         record: Record,
         stamp: Stamp,
         proof: Proof,
-        token: &PresentedToken<'_, B::PresentedSecret>,
+        token: &PresentedToken<'_>,
         queue: &impl RehashQueue<B::Secret>,
     ) -> Arc<CachedKey> {
         let outdated = !self.backend.is_current(&record);
@@ -348,7 +342,7 @@ impl<B: Backend> Protocol<B> {
     fn queue_rehash(
         &self,
         entry: &Entry,
-        token: &PresentedToken<'_, B::PresentedSecret>,
+        token: &PresentedToken<'_>,
         queue: &impl RehashQueue<B::Secret>,
     ) {
         let Some(claim) = self.claims.claim(*token.id) else {

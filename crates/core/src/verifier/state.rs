@@ -7,10 +7,12 @@ use super::{
     cache::{Cache, CacheCapacity},
     protocol::Protocol,
     retention::Retention,
+    routes::Routes,
     upkeep::Upkeep,
 };
 use crate::{
     Prefix,
+    foreign::ForeignFormats,
     instance::InstanceId,
     meter::{Instance, InstanceState},
     sync::AtomicBool,
@@ -24,18 +26,21 @@ pub(crate) struct VerifierState {
     pub(super) is_prefix_claimed: AtomicBool,
     pub(super) protocol: Arc<Protocol<KeyStoreBackend>>,
     pub(super) upkeep: Upkeep,
+    pub(super) foreign: ForeignFormats,
+    pub(super) routes: Routes,
 }
 
 impl VerifierState {
     /// Starts background work over a backend.
     pub(super) fn start(
-        prefix: Prefix,
-        is_prefix_claimed: bool,
+        (prefix, is_prefix_claimed): (Prefix, bool),
         backend: KeyStoreBackend,
+        foreign: ForeignFormats,
         cache: CacheCapacity,
         retention: Retention,
     ) -> io::Result<Self> {
         let lease = backend.store.lease();
+        let routes = Routes::new(if foreign.is_empty() { 0 } else { cache.keys });
         let cache = Cache::new(cache, Arc::clone(&lease));
         let instance = Instance::open({
             let (cache, lease) = (Arc::clone(&cache), Arc::clone(&lease));
@@ -58,6 +63,8 @@ impl VerifierState {
             is_prefix_claimed: AtomicBool::new(is_prefix_claimed),
             upkeep: Upkeep::start(Arc::clone(&protocol), instance, retention)?,
             protocol,
+            foreign,
+            routes,
         })
     }
 }
@@ -67,6 +74,7 @@ impl fmt::Debug for VerifierState {
         f.debug_struct("VerifierState")
             .field("prefix", &self.prefix)
             .field("is_prefix_claimed", &self.is_prefix_claimed)
+            .field("foreign", &self.foreign)
             .field("cache", &self.protocol.cache)
             .field("backend", &self.protocol.backend)
             .field("upkeep", &self.upkeep)

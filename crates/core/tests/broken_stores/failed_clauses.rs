@@ -95,7 +95,7 @@ fn failed_clauses(harness: &dyn Fn() -> AnyHarness, expected: &[&str]) -> Vec<&'
     let clauses = clauses_failed_by! { harness, attempts =>
         atomic_insert atomic_rotate durable monotone_revocation idempotent_revoke cascade
         conditional_update touch_is_no_write tenancy listing reservation
-        clock_cancellation_secrets changes errors format purge events
+        clock_cancellation_secrets changes errors format purge events aliases
     };
     clauses
         .into_iter()

@@ -14,8 +14,8 @@ use keywright_core::{
     Page, Permissions, Prefix, Reach, Revocation, Timestamp, VersionedKey, Workspace,
     conformance::Harness,
     store::{
-        Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation, Reserved,
-        Retire, Rotation, Settings, StoreError, StoredHash, Tag,
+        Alias, Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation,
+        Reserved, Retire, Rotation, Settings, StoreError, StoredHash, Tag,
     },
 };
 
@@ -35,6 +35,14 @@ pub(crate) trait Fault: Clone + Debug + Default + Send + Sync + 'static {
 
     async fn find(&self, inner: &MemoryStore, id: &KeyId) -> Result<Option<Record>, StoreError> {
         inner.find(id).await
+    }
+
+    async fn find_by_alias(
+        &self,
+        inner: &MemoryStore,
+        alias: &Alias,
+    ) -> Result<Option<Record>, StoreError> {
+        inner.find_by_alias(alias).await
     }
 
     async fn list(
@@ -197,6 +205,10 @@ impl<F: Fault> KeyStore for Broken<F> {
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
         self.fault.find(&self.inner, id).await
+    }
+
+    async fn find_by_alias(&self, alias: &Alias) -> Result<Option<Record>, StoreError> {
+        self.fault.find_by_alias(&self.inner, alias).await
     }
 
     async fn list(

@@ -9,6 +9,7 @@
 mod failed_clauses;
 mod fault;
 
+mod aliases;
 mod changes;
 mod clock;
 mod durable;

@@ -33,6 +33,8 @@ mod hash {
         error::HashError,
         store::{Credential, StoredHash},
     };
+
+    pub(crate) type PresentedSecret<'a> = &'a crate::verifier::ModelSecret;
 }
 
 use crate::{

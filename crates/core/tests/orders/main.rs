@@ -46,6 +46,8 @@ mod hash {
         error::HashError,
         store::{Credential, StoredHash},
     };
+
+    pub(crate) type PresentedSecret<'a> = &'a ();
 }
 mod meter {
     #[derive(Clone, Copy)]

@@ -10,7 +10,10 @@ mod lease;
 )]
 #[path = "../../src/store/record.rs"]
 mod record;
-// The name that `record.rs` imports from its parent.
+// The names that `record.rs` imports from its parent.
+mod alias {
+    pub(crate) use keywright_core::store::Alias;
+}
 mod error {
     pub(crate) use keywright_core::store::StoreErrorKind;
 }

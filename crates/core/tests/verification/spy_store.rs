@@ -13,8 +13,8 @@ use keywright_core::{
     Environment, Event, EventId, EventPage, KeyId, ListEvents, ListKeys, MemoryStore, Page, Prefix,
     Reach, Revocation, Timestamp, VersionedKey, Workspace,
     store::{
-        Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation, Reserved,
-        Rotation, Settings, StoreError, StoreErrorKind,
+        Alias, Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation,
+        Reserved, Rotation, Settings, StoreError, StoreErrorKind,
     },
 };
 use pollster::block_on;
@@ -195,6 +195,10 @@ impl KeyStore for SpyStore {
         let found = self.inner.find(id).await;
         self.after_find.run();
         found
+    }
+
+    async fn find_by_alias(&self, alias: &Alias) -> Result<Option<Record>, StoreError> {
+        self.inner.find_by_alias(alias).await
     }
 
     async fn list(

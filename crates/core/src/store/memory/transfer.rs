@@ -100,10 +100,10 @@ impl Transfer for MemoryStore {
             }
         }
         for record in &import.records {
-            contents.records.insert(record.key.id, record.clone());
+            contents.put(record.clone());
         }
         for record in &import.purged_records {
-            contents.records.remove(&record.key.id);
+            contents.take(&record.key.id);
         }
         for event in &import.events {
             contents.events.insert(event.id, event.clone());

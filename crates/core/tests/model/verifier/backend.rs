@@ -46,7 +46,7 @@ pub(crate) enum Pool {
 }
 
 /// A presented secret, and the promises that were in force when it had been hashed, with that time.
-pub(super) struct ModelSecret {
+pub(crate) struct ModelSecret {
     number: u64,
     pub(super) hashed: RefCell<Option<(Vec<Promise>, u64)>>,
 }
@@ -99,7 +99,6 @@ impl ModelBackend {
 }
 
 impl Backend for ModelBackend {
-    type PresentedSecret = ModelSecret;
     type Secret = ();
 
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {

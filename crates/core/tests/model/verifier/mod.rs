@@ -28,9 +28,9 @@ use std::{
     },
 };
 
-pub(crate) use self::backend::{Hashing, Pool, credential, secret_of};
+pub(crate) use self::backend::{Hashing, ModelSecret, Pool, credential, secret_of};
 use self::{
-    backend::{ModelBackend, ModelSecret, Queue},
+    backend::{ModelBackend, Queue},
     cache::{Cache, CacheCapacity},
     cached_key::CachedKey,
     protocol::{PresentedToken, Protocol},
@@ -134,7 +134,7 @@ impl Verifier {
         true
     }
 
-    fn decide(&self, token: &PresentedToken<'_, ModelSecret>) -> Option<Arc<CachedKey>> {
+    fn decide(&self, token: &PresentedToken<'_>) -> Option<Arc<CachedKey>> {
         let backend = self.backend();
         if fault::is(Fault::ReadBeforeStamp) {
             fault::read_ahead(backend.handle.find(token.id));

@@ -48,7 +48,6 @@ impl RehashQueue<()> for NoQueue {
 struct LoomBackend(Arc<Store>);
 
 impl Backend for LoomBackend {
-    type PresentedSecret = ();
     type Secret = ();
 
     async fn find(&self, _: &KeyId) -> Result<Option<Record>, StoreError> {
@@ -106,7 +105,7 @@ pub(crate) struct Verifier(Protocol<LoomBackend>);
 
 impl Verifier {
     /// Calls `verify` with the token of the one key.
-    fn with_token<T>(&self, verify: impl FnOnce(&PresentedToken<'_, ()>) -> T) -> T {
+    fn with_token<T>(&self, verify: impl FnOnce(&PresentedToken<'_>) -> T) -> T {
         verify(&PresentedToken {
             id: &id(),
             environment: Environment::Live,

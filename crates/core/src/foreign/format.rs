@@ -1,0 +1,294 @@
+//! The formats of the tokens of other systems.
+
+use std::ops::RangeInclusive;
+
+use sha2::{Digest as _, Sha256, Sha512};
+
+use super::{
+    hash::{ForeignHash, ForeignHashError},
+    token::ForeignToken,
+};
+use crate::store::Alias;
+
+/// The tokens that another system issued: how one is recognised, how its key is found, and what the
+/// other system hashed.
+///
+/// A format that demands a [prefix](Self::with_token_prefix) or a
+/// [length](Self::with_token_length) rejects other tokens without a read of the store.
+///
+/// ```
+/// use keywright_core::foreign::{Digest, ForeignFormat, HashedPart};
+///
+/// let unkey = ForeignFormat::unkey().with_token_prefix("acme_");
+/// let own = ForeignFormat::digest(Digest::Sha512)
+///     .with_hashed_part(HashedPart::AfterLast('.'))
+///     .with_token_length(40..=40);
+/// # assert_ne!(unkey, own);
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ForeignFormat {
+    lookup: Lookup,
+    part: HashedPart,
+    prefix: Box<str>,
+    length: RangeInclusive<usize>,
+}
+
+/// How the key of a token is found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lookup {
+    /// By the digest of the hashed part.
+    Digest(Digest),
+    /// By the public part before the first occurrence of this character.
+    PublicPart(char),
+}
+
+/// A digest that is both looked up and the proof of the token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Digest {
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+/// The part of a token that the other system hashed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum HashedPart {
+    /// The whole token.
+    Whole,
+    /// The part after the first occurrence of this character.
+    AfterFirst(char),
+    /// The part after the last occurrence of this character.
+    AfterLast(char),
+}
+
+impl HashedPart {
+    /// Returns the part. `None` if the token has no such part, or an empty one.
+    fn of(self, token: &str) -> Option<&str> {
+        let part = match self {
+            Self::Whole => Some(token),
+            Self::AfterFirst(separator) => token.split_once(separator).map(|(_, part)| part),
+            Self::AfterLast(separator) => token.rsplit_once(separator).map(|(_, part)| part),
+        };
+        part.filter(|part| !part.is_empty())
+    }
+}
+
+/// The maximum length of a foreign token, in bytes.
+const MAX_LENGTH: usize = 512;
+
+impl ForeignFormat {
+    /// Tokens whose digest is kept, in hexadecimal, base64 or base64url. The whole token is hashed,
+    /// unless [`with_hashed_part`](Self::with_hashed_part) names a part.
+    #[must_use]
+    pub fn digest(digest: Digest) -> Self {
+        Self::new(Lookup::Digest(digest), HashedPart::Whole)
+    }
+
+    /// Tokens with a public part before the first `separator`, by which the other system finds a
+    /// key, and a password hash of the rest: bcrypt, Argon2 in PHC string format, or Django's
+    /// `pbkdf2_sha256$…` or `sha512$$…`.
+    ///
+    /// The public part must be unique among all keys that are imported with such a format.
+    #[must_use]
+    pub fn password(separator: char) -> Self {
+        let part = HashedPart::AfterFirst(separator);
+        Self::new(Lookup::PublicPart(separator), part)
+    }
+
+    /// [Unkey](https://www.unkey.com/docs): SHA-256 of the token, in base64.
+    #[must_use]
+    pub fn unkey() -> Self {
+        Self::digest(Digest::Sha256)
+    }
+
+    /// [Laravel Sanctum](https://laravel.com/docs/sanctum): the id of a row, `|`, and a secret, of
+    /// which the row has the SHA-256 in hexadecimal.
+    #[must_use]
+    pub fn sanctum() -> Self {
+        Self::digest(Digest::Sha256).with_hashed_part(HashedPart::AfterFirst('|'))
+    }
+
+    /// The API keys of [better-auth](https://www.better-auth.com/docs/plugins/api-key): SHA-256 of
+    /// the token, in base64url.
+    #[must_use]
+    pub fn better_auth() -> Self {
+        Self::digest(Digest::Sha256)
+    }
+
+    /// [Django REST Framework API Key](https://florimondmanca.github.io/djangorestframework-api-key/):
+    /// a prefix, a dot and a secret, and `sha512$$…` or `pbkdf2_sha256$…` of the whole token.
+    #[must_use]
+    pub fn drf_api_key() -> Self {
+        Self::password('.').with_hashed_part(HashedPart::Whole)
+    }
+
+    /// [prefixed-api-key](https://github.com/seamapi/prefixed-api-key): a prefix, a short token and
+    /// a long token, joined by `_`, and SHA-256 of the long token, in hexadecimal.
+    #[must_use]
+    pub fn prefixed_api_key() -> Self {
+        Self::digest(Digest::Sha256).with_hashed_part(HashedPart::AfterLast('_'))
+    }
+
+    /// SHA-256 of the token, in hexadecimal.
+    #[must_use]
+    pub fn sha256_hex() -> Self {
+        Self::digest(Digest::Sha256)
+    }
+
+    fn new(lookup: Lookup, part: HashedPart) -> Self {
+        Self {
+            lookup,
+            part,
+            prefix: Box::default(),
+            length: 1..=MAX_LENGTH,
+        }
+    }
+
+    /// Sets the part of a token that the other system hashed.
+    #[must_use]
+    pub fn with_hashed_part(mut self, part: HashedPart) -> Self {
+        self.part = part;
+        self
+    }
+
+    /// Accepts only tokens that begin with this text.
+    #[must_use]
+    pub fn with_token_prefix(mut self, prefix: impl Into<Box<str>>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Accepts only tokens with a length in this range, in bytes. By default, a token has at most
+    /// 512 bytes, and it cannot have more.
+    #[must_use]
+    pub fn with_token_length(mut self, length: RangeInclusive<usize>) -> Self {
+        self.length = *length.start()..=(*length.end()).min(MAX_LENGTH);
+        self
+    }
+
+    /// Returns the alias of a key and its hash, from what the other system keeps: its hash, and for
+    /// a [password](Self::password) format the public part.
+    ///
+    /// # Errors
+    ///
+    /// [`ForeignHashError`] if `hash` is not a hash of this format, or if the public part is missing,
+    /// not needed, or not one that a token can have.
+    pub(crate) fn import(
+        &self,
+        hash: &str,
+        public_part: Option<&str>,
+    ) -> Result<(Alias, ForeignHash), ForeignHashError> {
+        match (self.lookup, public_part) {
+            (Lookup::Digest(digest), None) => {
+                let (hash, digest) = ForeignHash::from_digest(digest, hash)?;
+                Ok((digest_alias(&digest), hash))
+            }
+            (Lookup::PublicPart(separator), Some(part)) => {
+                let is_public = !part.is_empty()
+                    && part.bytes().all(|byte| byte.is_ascii_graphic())
+                    && !part.contains(separator);
+                if !is_public {
+                    return Err(ForeignHashError::PublicPart);
+                }
+                Ok((
+                    public_alias(part.as_bytes()),
+                    ForeignHash::from_password(hash)?,
+                ))
+            }
+            (Lookup::Digest(_), Some(_)) | (Lookup::PublicPart(_), None) => {
+                Err(ForeignHashError::PublicPart)
+            }
+        }
+    }
+
+    /// Returns the alias of the key that a token of this format would have.
+    fn alias(&self, token: &ForeignToken<'_>) -> Alias {
+        match self.lookup {
+            Lookup::Digest(Digest::Sha256) => digest_alias(&Sha256::digest(token.hashed)),
+            Lookup::Digest(Digest::Sha512) => digest_alias(&Sha512::digest(token.hashed)),
+            Lookup::PublicPart(separator) => {
+                let is_separator = |byte: &u8| char::from(*byte) == separator;
+                let mut parts = token.identity.splitn(2, is_separator);
+                public_alias(parts.next().unwrap_or_default())
+            }
+        }
+    }
+
+    /// Parses a token. Returns `None` if it is not of this format.
+    fn parse<'t>(&self, position: u8, token: &'t str) -> Option<ForeignToken<'t>> {
+        if !self.length.contains(&token.len()) || !token.starts_with(&*self.prefix) {
+            return None;
+        }
+        let hashed = self.part.of(token)?;
+        let identity = match self.lookup {
+            Lookup::Digest(_) => hashed,
+            Lookup::PublicPart(separator) => token
+                .split_once(separator)
+                .filter(|(public, secret)| !public.is_empty() && !secret.is_empty())
+                .map(|_| token)?,
+        };
+        Some(ForeignToken {
+            format: position,
+            identity: identity.as_bytes(),
+            hashed: hashed.as_bytes(),
+        })
+    }
+}
+
+/// Returns the alias of a token by its digest.
+fn digest_alias(digest: &[u8]) -> Alias {
+    labelled(b"digest", digest)
+}
+
+/// Returns the alias of a token by its public part.
+fn public_alias(part: &[u8]) -> Alias {
+    labelled(b"public", part)
+}
+
+/// Hashes what a key is found by, so that each alias has the same length, and no digest is also a
+/// public part.
+fn labelled(label: &[u8; 6], content: &[u8]) -> Alias {
+    let digest = Sha256::new().chain_update(label).chain_update(content);
+    Alias::from_bytes(digest.finalize().into())
+}
+
+/// The formats of a verifier: at most four.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct ForeignFormats(Vec<ForeignFormat>);
+
+impl ForeignFormats {
+    /// The maximum number of formats: each may cost a token that no key has a read of the store.
+    pub(crate) const MAX: usize = 4;
+
+    pub(crate) fn push(&mut self, format: ForeignFormat) {
+        self.0.push(format);
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns a token as each format sees it. Formats that find a key in the same way count once.
+    pub(crate) fn candidates<'t>(&self, token: &'t [u8]) -> impl Iterator<Item = ForeignToken<'t>> {
+        let text = str::from_utf8(token).ok().filter(|text| {
+            text.len() <= MAX_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic())
+        });
+        self.0
+            .iter()
+            .zip(0..)
+            .filter_map(move |(format, position)| format.parse(position, text?))
+    }
+
+    /// Returns the alias of the key that a token would have.
+    pub(crate) fn alias(&self, token: &ForeignToken<'_>) -> Option<Alias> {
+        let format = self.0.get(usize::from(token.format))?;
+        Some(format.alias(token))
+    }
+}

@@ -1,0 +1,42 @@
+//! Keys that another system issued: which tokens they have, and how these are found and proven.
+//!
+//! A service that already has customers with API keys imports the hashes of their tokens. The
+//! tokens keep working, and the first use of each replaces its hash by one of the configured
+//! [`Scheme`](crate::Scheme).
+//!
+//! A [`ForeignFormat`] describes the tokens of the other system. [`Config::with_foreign`] makes the
+//! verifier accept them, and the [`Importer`](crate::Importer) writes their records.
+//!
+//! | system | format |
+//! | --- | --- |
+//! | Unkey | [`ForeignFormat::unkey`] |
+//! | Laravel Sanctum | [`ForeignFormat::sanctum`] |
+//! | better-auth | [`ForeignFormat::better_auth`] |
+//! | Django REST Framework API Key | [`ForeignFormat::drf_api_key`] |
+//! | prefixed-api-key | [`ForeignFormat::prefixed_api_key`] |
+//! | a table with `sha256(token)` | [`ForeignFormat::sha256_hex`] |
+//! | any other digest of a token, or of its last part | [`ForeignFormat::digest`] |
+//! | a password hash of a token that has a public part | [`ForeignFormat::password`] |
+//!
+//! # Security
+//!
+//! * A token that is one of this library's is never looked up as a foreign token.
+//! * The stored hash of a token is not a token: presented, it is hashed once more and not found.
+//! * A foreign hash is not bound to its record, unlike the hashes of this library. Whoever can
+//!   write to the database can move it to another record, until its first use replaces it.
+//! * Digests are as strong as the tokens are random. The other formats run on the threads for
+//!   Argon2, one run for each attempt with a public part that exists.
+//!
+//! [`Config::with_foreign`]: crate::Config::with_foreign
+
+mod format;
+mod hash;
+#[cfg_attr(not(feature = "foreign-passwords"), path = "no_password.rs")]
+mod password;
+mod token;
+
+pub(crate) use self::{format::ForeignFormats, token::ForeignToken};
+pub use self::{
+    format::{Digest, ForeignFormat, HashedPart},
+    hash::{ForeignHash, ForeignHashError},
+};

@@ -1,0 +1,22 @@
+//! The secret that a client has presented.
+
+use crate::{foreign::ForeignToken, token::Secret};
+
+/// What a client has presented as the proof of a key.
+#[derive(Clone, Copy)]
+pub(crate) enum PresentedSecret<'a> {
+    /// The secret of a token of this library.
+    Native(&'a [u8; Secret::LENGTH]),
+    /// A token that another system may have issued.
+    Foreign(ForeignToken<'a>),
+}
+
+impl PresentedSecret<'_> {
+    /// Calls `read` with the secret that a hash of this library is made from.
+    pub(crate) fn with_native<T>(self, read: impl FnOnce(&[u8; Secret::LENGTH]) -> T) -> T {
+        match self {
+            Self::Native(secret) => read(secret),
+            Self::Foreign(token) => read(token.secret().expose()),
+        }
+    }
+}

@@ -1,0 +1,499 @@
+//! Keys that another system issued: their formats, their import, and their verification.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use keywright_core::{
+    Caller, Config, Denied, ForeignKey, ImportError, Imported, Importer, Key, KeyId, KeyUpdate,
+    Keywright, ListKeys, MemoryStore, NewRotation, OpenError, Prefix, Reach, Scheme, Timestamp,
+    VerifyError, Workspace,
+    foreign::{Digest, ForeignFormat, ForeignHashError},
+    store::{KeyStore, Record, StoredHash},
+};
+
+/// A library that accepts the tokens of some formats, over a store.
+struct Library {
+    keys: Keywright,
+    store: Arc<MemoryStore>,
+}
+
+impl Library {
+    fn with(formats: &[ForeignFormat]) -> Self {
+        Self::over(Arc::new(MemoryStore::new()), formats)
+    }
+
+    fn over(store: Arc<MemoryStore>, formats: &[ForeignFormat]) -> Self {
+        let config = Config::new(Prefix::parse("acme").unwrap()).with_scheme(Scheme::HmacSha256);
+        let config = formats.iter().cloned().fold(config, Config::with_foreign);
+        let keys = block_on(Keywright::open(config, Arc::clone(&store) as _)).unwrap();
+        Self { keys, store }
+    }
+
+    fn importer(&self, format: &ForeignFormat) -> Importer {
+        let issuer = self.keys.issuer().clone();
+        Importer::new(issuer, workspace(), format.clone())
+    }
+
+    /// Imports a key that must be new, and returns its id.
+    fn import(&self, format: &ForeignFormat, key: &ForeignKey) -> KeyId {
+        match block_on(self.importer(format).import(key)).unwrap() {
+            Imported::New(id) => id,
+            Imported::Present(id) => panic!("{id} is present"),
+        }
+    }
+
+    fn verify(&self, token: &str) -> Result<Key, Denied> {
+        match block_on(self.keys.verifier().verify(token.as_bytes())) {
+            Ok(verified) => Ok(verified.key().clone()),
+            Err(VerifyError::Denied(denied)) => Err(denied),
+            Err(VerifyError::Undecided(undecided)) => panic!("{undecided:?}"),
+        }
+    }
+
+    fn record(&self, id: &KeyId) -> Record {
+        block_on(self.store.find(id)).unwrap().unwrap()
+    }
+
+    /// Waits until the hash of a key is one of this library's.
+    fn wait_for_upgrade(&self, id: &KeyId) -> Record {
+        for _ in 0..6_000 {
+            let record = self.record(id);
+            if matches!(record.credential.hash, StoredHash::Native(_)) {
+                return record;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("the hash was not replaced");
+    }
+}
+
+fn workspace() -> Workspace {
+    Workspace::parse("default").unwrap()
+}
+
+fn operator() -> Caller {
+    Caller::operator(workspace())
+}
+
+fn key(hash: &str) -> ForeignKey {
+    let permissions = "calls:read".parse().unwrap();
+    ForeignKey::new(hash, "Imported".parse().unwrap(), permissions)
+}
+
+fn with_public_part(hash: &str, part: &str) -> ForeignKey {
+    let mut key = key(hash);
+    key.public_part = Some(part.to_owned());
+    key
+}
+
+const TOKEN: &str = "old_4eC39HqLyjWDarjtT1zdp7dc";
+/// `hashlib.sha256(TOKEN).hexdigest()` of Python 3.11.
+const HASH: &str = "881ec3c2bf3e9cc95b70c50ea2c31141ba936399dc734bc701c9a9b0f4c1ed97";
+
+/// A format, a token, the hash that the other system keeps, and a public part if it keeps one.
+type KnownAnswer = (
+    ForeignFormat,
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+);
+
+/// Each hash was made with the software that the comment names.
+fn known_answers() -> Vec<KnownAnswer> {
+    vec![
+        // Unkey's documentation: base64(sha256(key)), with Python 3.11.
+        (
+            ForeignFormat::unkey(),
+            "unkey_3ZTyXNt4ZgPVWGYCvBk1Aa",
+            "GS9ubOtOL+QP+4RrWmrdBKyWBQcI8nmCEEHKLHZVMSU=",
+            None,
+        ),
+        // Laravel Sanctum's source: hash('sha256', $plainTextToken), with Python 3.11.
+        (
+            ForeignFormat::sanctum(),
+            "17|vW8hT1cRkq9YxZ2mB4nD6pF8sG0jK3lA5uE7iO9y",
+            "a51b94bc66832f633b5aa3b6542fb9b7a72760291a83eb8e5a8dec578d675daf",
+            None,
+        ),
+        // The functions of @better-auth/utils that its `defaultKeyHasher` calls.
+        (
+            ForeignFormat::better_auth(),
+            "ba_live_KqRkQnNnZyJdWqLr",
+            "3lJtIycM4p4na2AdXZlaoAaWqEi4-HdFk1QdX2NKv6g",
+            None,
+        ),
+        // djangorestframework-api-key 3.1.0, KeyGenerator.hash.
+        (
+            ForeignFormat::drf_api_key(),
+            "Ab3dEf6h.0123456789abcdefghijABCDEFGHIJKL",
+            "sha512$$0c2b1d41220ca5bd6d19232f60a42061379406dfe3e6fd82b553075fd08073be3acd7bb7956c\
+             82777bf1f4181499b2584d4a474aa1b52cb4c3ec0c1ab1173837",
+            Some("Ab3dEf6h"),
+        ),
+        // Django 5.2.19, PBKDF2PasswordHasher with 1,000 iterations, which earlier versions of
+        // djangorestframework-api-key call.
+        (
+            ForeignFormat::drf_api_key(),
+            "Ab3dEf6h.0123456789abcdefghijABCDEFGHIJKL",
+            "pbkdf2_sha256$1000$seasalt1234567890ABCDE$CEeSHOOnfdZidk4ssJAprUYGXqE1J7WXN1EyUFbojMM=",
+            Some("Ab3dEf6h"),
+        ),
+        // prefixed-api-key, hashLongToken: the example of its README.
+        (
+            ForeignFormat::prefixed_api_key(),
+            "mycompany_BRTRKFsL_51FwqftsmMDHHbJAMEXXHCgG",
+            "d70d981d87b449c107327c2a2afbf00d4b58070d6ba571aac35d7ea3e7c79f37",
+            None,
+        ),
+        (ForeignFormat::sha256_hex(), TOKEN, HASH, None),
+        // bcrypt of PyPI.
+        (
+            ForeignFormat::password('_'),
+            "pub1_0123456789abcdefghijABCDEFGHIJKL",
+            "$2b$04$wCvddqTNtmDn86AqE3Gjpe2phTFj9rK.Ymbzdj4MGYUTF1ysbHZyy",
+            Some("pub1"),
+        ),
+        // argon2-cffi of PyPI, with 64 KiB, 1 pass, 2 lanes and an output of 24 bytes.
+        (
+            ForeignFormat::password('_'),
+            "pub2_0123456789abcdefghijABCDEFGHIJKL",
+            "$argon2id$v=19$m=64,t=1,p=2$SL7z8ObodahCuPXMaX9RGA$UyjenPOXi1dj13fMQSwCg1qEQGGhK3R3",
+            Some("pub2"),
+        ),
+    ]
+}
+
+#[test]
+fn each_format_verifies_a_token_by_the_hash_of_the_original_software() {
+    for (format, token, hash, public_part) in known_answers() {
+        let library = Library::with(std::slice::from_ref(&format));
+        let mut key = key(hash);
+        key.public_part = public_part.map(str::to_owned);
+        let id = library.import(&format, &key);
+        for attempt in 0..3 {
+            assert_eq!(library.verify(token).unwrap().id, id, "{token}, {attempt}");
+        }
+        // Another last character.
+        let (start, last) = token.split_at(token.len() - 1);
+        let other = if last == "0" { "1" } else { "0" };
+        let wrong = format!("{start}{other}");
+        assert!(library.verify(&wrong).is_err(), "{wrong}");
+        // The hash was replaced, and the token still verifies, and the wrong one does not.
+        library.wait_for_upgrade(&id);
+        let restarted = Library::over(Arc::clone(&library.store), &[format]);
+        assert_eq!(restarted.verify(token).unwrap().id, id, "{token}");
+        assert!(restarted.verify(&wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_stored_hash_is_not_a_token() {
+    for (format, _, hash, public_part) in known_answers() {
+        let library = Library::with(std::slice::from_ref(&format));
+        let mut key = key(hash);
+        key.public_part = public_part.map(str::to_owned);
+        library.import(&format, &key);
+        for token in [
+            hash.to_owned(),
+            format!("{}.{hash}", public_part.unwrap_or("x")),
+            format!("{}_{hash}", public_part.unwrap_or("x")),
+            format!("1|{hash}"),
+        ] {
+            assert!(library.verify(&token).is_err(), "{token}");
+        }
+    }
+}
+
+#[test]
+fn without_its_format_a_token_is_malformed() {
+    let format = ForeignFormat::sha256_hex();
+    let library = Library::with(&[]);
+    library.import(&format, &key(HASH));
+    assert!(matches!(library.verify(TOKEN), Err(Denied::Malformed(_))));
+    let other = Library::over(
+        Arc::clone(&library.store),
+        &[format.clone().with_token_prefix("new_")],
+    );
+    assert!(matches!(other.verify(TOKEN), Err(Denied::Malformed(_))));
+    let other = Library::over(
+        Arc::clone(&library.store),
+        &[format.with_token_length(1..=9)],
+    );
+    assert!(matches!(other.verify(TOKEN), Err(Denied::Malformed(_))));
+}
+
+#[test]
+fn an_imported_key_is_managed_like_any_other() {
+    let format = ForeignFormat::sha256_hex();
+    let library = Library::with(std::slice::from_ref(&format));
+    let mut foreign = key(HASH);
+    foreign.created_at = Some(Timestamp::parse("2023-05-01T08:00:00Z").unwrap());
+    foreign.owner = Some("user:7".parse().unwrap());
+    let id = library.import(&format, &foreign);
+    let issuer = library.keys.issuer();
+
+    let verified = library.verify(TOKEN).unwrap();
+    assert_eq!(verified.created_at(), foreign.created_at.unwrap());
+    assert_eq!(verified.owner, foreign.owner);
+    assert!(verified.imported);
+
+    let list = |list| block_on(issuer.list(&operator(), list)).unwrap().keys;
+    assert_eq!(list(ListKeys::new().imported()).len(), 1);
+    let events = block_on(issuer.events(&operator(), keywright_core::ListEvents::new())).unwrap();
+    assert_eq!(events.events.len(), 1);
+
+    library.wait_for_upgrade(&id);
+    let pause = KeyUpdate::new().with_enabled(false);
+    block_on(issuer.update(&operator(), &id, &pause)).unwrap();
+    assert!(matches!(library.verify(TOKEN), Err(Denied::Disabled(_))));
+    let resume = KeyUpdate::new().with_enabled(true);
+    block_on(issuer.update(&operator(), &id, &resume)).unwrap();
+    library.verify(TOKEN).unwrap();
+
+    let rotated = block_on(issuer.rotate(&operator(), &id, &NewRotation::new())).unwrap();
+    assert!(!rotated.key.imported);
+    assert_eq!(
+        library.verify(rotated.token.expose()).unwrap().id,
+        rotated.key.id
+    );
+
+    block_on(issuer.revoke(&operator(), &id, Reach::Key)).unwrap();
+    assert!(matches!(library.verify(TOKEN), Err(Denied::Revoked(_))));
+}
+
+#[test]
+fn the_same_key_is_imported_once() {
+    let format = ForeignFormat::sha256_hex();
+    let library = Library::with(std::slice::from_ref(&format));
+    let importer = library.importer(&format);
+    let mut foreign = key(HASH);
+    foreign.created_at = Some(Timestamp::parse("2023-05-01T08:00:00Z").unwrap());
+    assert!(matches!(
+        block_on(importer.check(&foreign)),
+        Ok(Imported::New(_))
+    ));
+    let id = library.import(&format, &foreign);
+    for _ in 0..2 {
+        assert!(
+            matches!(block_on(importer.check(&foreign)), Ok(Imported::Present(present)) if present == id)
+        );
+        assert!(
+            matches!(block_on(importer.import(&foreign)), Ok(Imported::Present(present)) if present == id)
+        );
+        // A use, and the new hash that follows it, change nothing.
+        library.verify(TOKEN).unwrap();
+        library.wait_for_upgrade(&id);
+    }
+    let mut other = foreign.clone();
+    other.permissions = "calls:write".parse().unwrap();
+    let different = block_on(importer.import(&other)).unwrap_err();
+    assert!(matches!(different, ImportError::Different(present) if present == id));
+
+    let issuer = library.keys.issuer().clone();
+    let elsewhere = Importer::new(issuer, Workspace::parse("other").unwrap(), format);
+    let taken = block_on(elsewhere.import(&foreign)).unwrap_err();
+    assert!(matches!(taken, ImportError::Taken));
+    block_on(library.keys.issuer().revoke(&operator(), &id, Reach::Key)).unwrap();
+    let revoked = block_on(importer.import(&foreign)).unwrap_err();
+    assert!(matches!(revoked, ImportError::Different(_)));
+}
+
+#[test]
+fn a_hash_that_is_not_of_the_format_is_rejected() {
+    use ForeignHashError::{Cost, Malformed, PublicPart};
+    let bcrypt =
+        |cost: &str| format!("$2b${cost}$wCvddqTNtmDn86AqE3Gjpe2phTFj9rK.Ymbzdj4MGYUTF1ysbHZyy");
+    let argon2 = |costs: &str| {
+        format!("$argon2id$v=19${costs}$SL7z8ObodahCuPXMaX9RGA$UyjenPOXi1dj13fMQSwCg1qEQGGhK3R3")
+    };
+    let digest = ForeignFormat::sha256_hex();
+    let password = ForeignFormat::password('_');
+    let cases = [
+        (&digest, String::new(), None, Malformed),
+        (&digest, HASH[1..].to_owned(), None, Malformed),
+        (&digest, format!("{HASH}0"), None, Malformed),
+        (&digest, HASH.replace('8', "g"), None, Malformed),
+        (&digest, format!(" {HASH}"), None, Malformed),
+        (&digest, TOKEN.to_owned(), None, Malformed),
+        (&digest, HASH.to_owned(), Some("public"), PublicPart),
+        (&password, HASH.to_owned(), Some("public"), Malformed),
+        (&password, bcrypt("04"), None, PublicPart),
+        (&password, bcrypt("04"), Some(""), PublicPart),
+        (&password, bcrypt("04"), Some("with_separator"), PublicPart),
+        (&password, bcrypt("04"), Some("ümlaut"), PublicPart),
+        (&password, bcrypt("31"), Some("public"), Cost),
+        (&password, bcrypt("16"), Some("public"), Cost),
+        (&password, bcrypt("03"), Some("public"), Malformed),
+        (
+            &password,
+            bcrypt("04").replace("2b", "2x"),
+            Some("public"),
+            Malformed,
+        ),
+        (&password, argon2("m=4194304,t=1,p=1"), Some("public"), Cost),
+        (&password, argon2("m=64,t=1000,p=1"), Some("public"), Cost),
+        (&password, argon2("m=64,t=1"), Some("public"), Malformed),
+        (
+            &password,
+            argon2("m=64,t=1,p=2,data=AAAA"),
+            Some("public"),
+            Malformed,
+        ),
+        (
+            &password,
+            "pbkdf2_sha256$5000001$salt$CEeSHOOnfdZidk4ssJAprUYGXqE1J7WXN1EyUFbojMM=".to_owned(),
+            Some("public"),
+            Cost,
+        ),
+        (
+            &password,
+            "pbkdf2_sha256$0$salt$CEeSHOOnfdZidk4ssJAprUYGXqE1J7WXN1EyUFbojMM=".to_owned(),
+            Some("public"),
+            Malformed,
+        ),
+        (
+            &password,
+            "sha512$salt$00".to_owned(),
+            Some("public"),
+            Malformed,
+        ),
+    ];
+    let library = Library::with(&[]);
+    for (format, hash, part, expected) in cases {
+        let mut key = key(&hash);
+        key.public_part = part.map(str::to_owned);
+        match block_on(library.importer(format).import(&key)) {
+            Err(ImportError::Hash(error)) => assert_eq!(error, expected, "{hash} {part:?}"),
+            other => panic!("{hash} {part:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn digests_are_read_in_three_encodings() {
+    let format = ForeignFormat::digest(Digest::Sha256);
+    for hash in [
+        HASH,
+        &HASH.to_uppercase(),
+        "iB7Dwr8+nMlbcMUOosMRQbqTY5ncc0vHAcmpsPTB7Zc=",
+        "iB7Dwr8+nMlbcMUOosMRQbqTY5ncc0vHAcmpsPTB7Zc",
+        "iB7Dwr8-nMlbcMUOosMRQbqTY5ncc0vHAcmpsPTB7Zc",
+    ] {
+        let library = Library::with(std::slice::from_ref(&format));
+        let id = library.import(&format, &key(hash));
+        assert_eq!(library.verify(TOKEN).unwrap().id, id, "{hash}");
+    }
+}
+
+#[test]
+fn a_token_of_this_library_is_no_foreign_token() {
+    // Its hash was imported, and the formats accept its text.
+    let format = ForeignFormat::sha256_hex();
+    let library = Library::with(std::slice::from_ref(&format));
+    let token = "acme_live_0U5lKtf600000000_000000000000000000000000000000000000000000032Ts3u";
+    library.import(&format, &key("00".repeat(32).as_str()));
+    assert!(library.verify(token).is_err());
+}
+
+#[test]
+fn a_wrong_token_of_an_imported_key_is_denied() {
+    let format = ForeignFormat::password('_');
+    let library = Library::with(std::slice::from_ref(&format));
+    let hash = "$2b$04$wCvddqTNtmDn86AqE3Gjpe2phTFj9rK.Ymbzdj4MGYUTF1ysbHZyy";
+    library.import(&format, &with_public_part(hash, "pub1"));
+    let denied = library.verify("pub1_wrong").unwrap_err();
+    assert!(matches!(denied, Denied::WrongSecret(_)));
+    assert_eq!(
+        library.verify("pub2_wrong").unwrap_err(),
+        Denied::NotImported
+    );
+    for malformed in ["pub1_", "_x", "pub1", "pub1 _x", "pub1_\u{e4}", "", "\0"] {
+        let denied = library.verify(malformed).unwrap_err();
+        assert!(matches!(denied, Denied::Malformed(_)), "{malformed}");
+    }
+    assert!(matches!(
+        library.verify(&"a_".repeat(300)),
+        Err(Denied::Malformed(_))
+    ));
+}
+
+#[test]
+fn more_than_four_formats_are_rejected() {
+    let config = Config::new(Prefix::parse("acme").unwrap());
+    let config = (0..5).fold(config, |config, _| {
+        config.with_foreign(ForeignFormat::unkey())
+    });
+    let opened = block_on(Keywright::open(config, Arc::new(MemoryStore::new())));
+    assert!(matches!(opened, Err(OpenError::ForeignFormats)));
+}
+
+#[test]
+fn a_line_is_rejected_with_the_name_of_its_field_and_none_of_its_content() {
+    let secret = "sk_live_4eC39HqLyjWDarjtT1zdp7dc";
+    let valid = format!(r#""hash": "{HASH}", "name": "CI", "permissions": ["calls:read"]"#);
+    for (line, expected) in [
+        (String::new(), "the line is not a JSON object"),
+        (format!(r#""{secret}""#), "the line is not a JSON object"),
+        (
+            format!(r#"{{"{secret}": 1, {valid}}}"#),
+            "a member is not a field of a key",
+        ),
+        (
+            format!(r#"{{"secret": "{secret}", {valid}}}"#),
+            "secret is not a field of a key",
+        ),
+        (
+            format!(r#"{{"hash": "{HASH}", "name": "CI"}}"#),
+            "permissions is missing",
+        ),
+        (
+            format!(r#"{{"hash": 7, "name": "CI"}}"#),
+            "hash must be a string",
+        ),
+        (
+            format!(r#"{{{valid}, "enabled": "{secret}"}}"#),
+            "enabled must be true or false",
+        ),
+        (
+            format!(r#"{{{valid}, "metadata": "{secret}"}}"#),
+            "metadata must be an object",
+        ),
+        (
+            format!(r#"{{{valid}, "lookup": ["{secret}"]}}"#),
+            "lookup must be a string",
+        ),
+    ] {
+        assert_eq!(
+            ForeignKey::parse(&line).unwrap_err().to_string(),
+            expected,
+            "{line}"
+        );
+    }
+    for field in [
+        "owner",
+        "environment",
+        "created_at",
+        "expires_at",
+        "allowed_ips",
+    ] {
+        let value = match field {
+            "allowed_ips" => format!(r#"["{secret}"]"#),
+            "owner" => format!(r#""{secret}\u0000""#),
+            _ => format!(r#""{secret}""#),
+        };
+        let line = format!(r#"{{{valid}, "{field}": {value}}}"#);
+        let message = ForeignKey::parse(&line).unwrap_err().to_string();
+        assert!(
+            message.starts_with(field) && !message.contains("4eC39"),
+            "{message}"
+        );
+    }
+    let line = format!(r#"{{{valid}, "owner": null, "enabled": null}}"#);
+    assert_eq!(ForeignKey::parse(&line).unwrap(), {
+        let mut expected = key(HASH);
+        expected.name = "CI".parse().unwrap();
+        expected
+    });
+}
