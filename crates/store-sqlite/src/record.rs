@@ -5,7 +5,7 @@ use std::error::Error;
 use keywright_core::{
     AllowedIps, Attributes, Environment, Key, KeyId, Metadata, Name, Owner, Permissions, Timestamp,
     Workspace,
-    store::{Credential, Record, StoredHash, Tag},
+    store::{Alias, Credential, Record, StoredHash, Tag},
 };
 use rusqlite::{Connection, Row, params, types::ValueRef};
 
@@ -14,7 +14,7 @@ macro_rules! key_columns {
     () => {
         "id, workspace, environment, owner, name, permissions, metadata, attributes, enabled, \
          allowed_ips, parent, successor, predecessor, rotated_by, expires_at, revoked_at, \
-         last_used_at"
+         last_used_at, alias"
     };
 }
 pub(crate) use key_columns;
@@ -23,6 +23,12 @@ const SELECT: &str = concat!(
     "SELECT ",
     key_columns!(),
     ", hash, tag, version FROM keywright_keys WHERE id = ?1"
+);
+
+const SELECT_BY_ALIAS: &str = concat!(
+    "SELECT ",
+    key_columns!(),
+    ", hash, tag, version FROM keywright_keys WHERE alias = ?1"
 );
 
 const PAGE: &str = concat!(
@@ -38,7 +44,7 @@ macro_rules! into_keys {
             " INTO keywright_keys (",
             key_columns!(),
             ", hash, tag, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
-             ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
+             ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"
         )
     };
 }
@@ -51,6 +57,16 @@ const REPLACE: &str = concat!("REPLACE", into_keys!());
 pub(crate) fn find(connection: &Connection, id: &KeyId) -> rusqlite::Result<Option<Record>> {
     let mut select = connection.prepare_cached(SELECT)?;
     let mut rows = select.query([id.as_bytes()])?;
+    rows.next()?.map(record).transpose()
+}
+
+/// Returns the record with this alias, even if its key is revoked.
+pub(crate) fn find_by_alias(
+    connection: &Connection,
+    alias: &Alias,
+) -> rusqlite::Result<Option<Record>> {
+    let mut select = connection.prepare_cached(SELECT_BY_ALIAS)?;
+    let mut rows = select.query([alias.as_bytes()])?;
     rows.next()?.map(record).transpose()
 }
 
@@ -89,11 +105,16 @@ pub(crate) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Reads the columns of a whole record.
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-    let hash = cell(row, 17, |value| Ok(StoredHash::parse(value.as_str()?)?))?;
-    let tag = cell(row, 18, |value| Ok(value.as_blob()?.try_into()?))?;
-    let version = cell(row, 19, |value| Ok(value.as_i64()?.try_into()?))?;
+    let alias = optional(row, 17, alias)?;
+    let hash = cell(row, 18, |value| Ok(StoredHash::parse(value.as_str()?)?))?;
+    let tag = cell(row, 19, |value| Ok(value.as_blob()?.try_into()?))?;
+    let version = cell(row, 20, |value| Ok(value.as_i64()?.try_into()?))?;
     let credential = Credential::new(hash, Tag::from_bytes(tag));
-    let mut record = Record::new(key(row)?, credential);
+    let key = key(row)?;
+    let mut record = match alias {
+        Some(alias) => Record::imported(key, credential, alias),
+        None => Record::new(key, credential),
+    };
     record.version = version;
     Ok(record)
 }
@@ -121,6 +142,7 @@ pub(crate) fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
     key.expires_at = optional(row, 14, time)?;
     key.revoked_at = optional(row, 15, time)?;
     key.last_used_at = optional(row, 16, time)?;
+    key.imported = optional(row, 17, alias)?.is_some();
     Ok(key)
 }
 
@@ -153,6 +175,10 @@ pub(crate) fn optional<T>(
 /// Reads the value of an id.
 pub(crate) fn id(value: ValueRef<'_>) -> Result<KeyId, InvalidValue> {
     Ok(KeyId::from_bytes(value.as_blob()?)?)
+}
+
+fn alias(value: ValueRef<'_>) -> Result<Alias, InvalidValue> {
+    Ok(Alias::from_bytes(value.as_blob()?.try_into()?))
 }
 
 fn time(value: ValueRef<'_>) -> Result<Timestamp, InvalidValue> {
@@ -213,6 +239,7 @@ pub(crate) struct NewRow {
     allowed_ips: Option<String>,
     hash: String,
     tag: Tag,
+    alias: Option<Alias>,
     version: i64,
 }
 
@@ -224,6 +251,7 @@ impl NewRow {
             allowed_ips: record.key.allowed_ips.as_ref().map(AllowedIps::to_string),
             hash: record.credential.hash.to_string(),
             tag: record.credential.tag,
+            alias: record.alias,
             version: version(record)?,
         })
     }
@@ -257,6 +285,7 @@ impl NewRow {
             key.expires_at.map(Timestamp::as_millis),
             key.revoked_at.map(Timestamp::as_millis),
             key.last_used_at.map(Timestamp::as_millis),
+            self.alias.as_ref().map(Alias::as_bytes),
             self.hash,
             self.tag.as_bytes(),
             self.version,

@@ -39,6 +39,7 @@ const V1: &str = "
         expires_at INTEGER,
         revoked_at INTEGER,
         last_used_at INTEGER,
+        alias BLOB,
         hash TEXT NOT NULL,
         tag BLOB NOT NULL,
         version INTEGER NOT NULL,
@@ -55,6 +56,7 @@ const V1: &str = "
     CREATE INDEX keywright_keys_owner_test
         ON keywright_keys (workspace, owner, id, revoked_at, expires_at, enabled, environment)
         WHERE owner IS NOT NULL AND environment = 1;
+    CREATE UNIQUE INDEX keywright_keys_alias ON keywright_keys (alias) WHERE alias IS NOT NULL;
     CREATE INDEX keywright_keys_parent ON keywright_keys (parent) WHERE parent IS NOT NULL;
     CREATE INDEX keywright_keys_rotated_by ON keywright_keys (rotated_by) WHERE rotated_by IS NOT NULL;
 

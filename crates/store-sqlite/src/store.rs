@@ -7,7 +7,7 @@ use keywright_core::{
     Environment, Event, EventId, EventPage, KeyId, ListEvents, ListKeys, Page, Prefix, Reach,
     Revocation, Timestamp, VersionedKey, Workspace,
     store::{
-        Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation, Reserved,
+        Alias, Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation, Reserved,
         Rotation, Settings, StoreError,
     },
 };
@@ -149,6 +149,13 @@ impl KeyStore for SqliteStore {
         let id = *id;
         self.finder
             .run(move |connection| operations::find(connection, &id))
+            .await
+    }
+
+    async fn find_by_alias(&self, alias: &Alias) -> Result<Option<Record>, StoreError> {
+        let alias = *alias;
+        self.finder
+            .run(move |connection| operations::find_by_alias(connection, &alias))
             .await
     }
 

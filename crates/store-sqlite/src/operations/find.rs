@@ -2,7 +2,7 @@
 
 use keywright_core::{
     KeyId, Workspace,
-    store::{Record, StoreErrorKind},
+    store::{Alias, Record, StoreErrorKind},
 };
 use rusqlite::Connection;
 
@@ -11,6 +11,11 @@ use crate::{error::Result, record};
 /// Returns the record with this id, including a revoked one.
 pub(crate) fn find(connection: &Connection, id: &KeyId) -> Result<Option<Record>> {
     Ok(record::find(connection, id)?)
+}
+
+/// Returns the record with this alias, including a revoked one.
+pub(crate) fn find_by_alias(connection: &Connection, alias: &Alias) -> Result<Option<Record>> {
+    Ok(record::find_by_alias(connection, alias)?)
 }
 
 /// Returns the record with this id in this workspace, or `NotFound`.

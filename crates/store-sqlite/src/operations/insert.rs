@@ -12,7 +12,7 @@ use crate::{
 
 const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keywright_keys WHERE id = ?1)";
 
-/// Adds a record under a new id, if its parent admits it, and its event.
+/// Adds a record under a new id and a new alias, if its parent admits it, and its event.
 pub(crate) fn insert(
     connection: &Connection,
     row: &NewRow,
@@ -42,11 +42,14 @@ pub(crate) fn insert(
 
 /// Adds a record under a new id.
 ///
-/// The constraint of the primary key checks that the id is new. A rejected insert changes nothing.
+/// The constraints of the table check that the id and the alias are new. A rejected insert changes
+/// nothing.
 pub(super) fn insert_new(connection: &Connection, row: &NewRow) -> Result<()> {
     row.insert(connection)
         .map_err(|error| match extended_code(&error) {
-            Some(ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => StoreErrorKind::AlreadyExists.into(),
+            Some(ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_UNIQUE) => {
+                StoreErrorKind::AlreadyExists.into()
+            }
             _ => Error::Sqlite(error),
         })
 }

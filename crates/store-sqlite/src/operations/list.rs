@@ -52,7 +52,7 @@ impl Listing {
             ListStart::Offset(offset) => (slices, offset, Some(0)),
             ListStart::After(id) => (slices.after(id.as_bytes()), 0, None),
         };
-        let is_filtered = list.status.is_some() || list.search.is_some();
+        let is_filtered = list.status.is_some() || list.search.is_some() || list.imported;
         Self {
             query: Query::new(workspace, environment, list, now),
             slices,
@@ -160,6 +160,9 @@ impl Query {
                 }
                 Status::Revoked => matching.and("revoked_at IS NOT NULL"),
             }
+        }
+        if list.imported {
+            matching.and("alias IS NOT NULL");
         }
         if let Some(text) = &list.search {
             matching.and_with("instr(fold(name), ?) > 0", [Value::Text(fold_case(text))]);

@@ -18,7 +18,7 @@ mod update;
 
 pub(crate) use self::{
     events::{EventListing, purge_events},
-    find::{find, is_empty},
+    find::{find, find_by_alias, is_empty},
     insert::insert,
     list::Listing,
     prefix::{claim_prefix, prefix},
