@@ -29,7 +29,7 @@ use tokio::{
 use crate::{
     config::{MAX_STALENESS_BOUND, PostgresConfig},
     error::{Error, Result},
-    heartbeat::BEGIN_HEARTBEAT,
+    heartbeat::confirmed,
     schema::{VERSION, in_schema},
     schema_name::SchemaName,
     snapshot::Snapshot,
@@ -38,8 +38,9 @@ use crate::{
 /// The number of polls in the staleness bound.
 const POLLS_IN_BOUND: u32 = 5;
 
-/// The number of heartbeats in the staleness bound, if there are synchronous standbys.
-const HEARTBEATS_IN_BOUND: u32 = 3;
+/// The number of polls in the staleness bound that a standby confirms, if there are synchronous
+/// standbys.
+const CONFIRMED_IN_BOUND: u32 = 3;
 
 /// A poll with more changed records makes the copies of all records stale.
 const MAX_CHANGES: usize = 1000;
@@ -165,6 +166,23 @@ struct Reply {
     synchronous: bool,
 }
 
+/// The polls that a synchronous standby has confirmed.
+#[derive(Default)]
+struct Confirmed {
+    /// Whether a commit waited for a standby at the last poll.
+    is_required: bool,
+    /// When the last one was sent.
+    last: Option<Instant>,
+}
+
+impl Confirmed {
+    /// Whether a standby must confirm a poll that is sent at `now`.
+    fn is_due(&self, now: Instant, bound: Duration) -> bool {
+        let is_recent = |last| now.saturating_duration_since(last) <= bound / CONFIRMED_IN_BOUND;
+        self.is_required && !self.last.is_some_and(is_recent)
+    }
+}
+
 impl Poller {
     /// Polls until the host closes the pool.
     async fn run(self) {
@@ -202,7 +220,7 @@ impl Poller {
         horizon: &mut Horizon,
     ) -> Error {
         let mut seen = None;
-        let mut heartbeat_at = None;
+        let mut confirmed = Confirmed::default();
         let mut deletable = None;
         loop {
             // The pool may now connect to another server.
@@ -213,7 +231,7 @@ impl Poller {
                 self.activity.resumed.notified().await;
                 seen = None;
             }
-            let polled = self.poll(&mut connection, &mut seen, &mut heartbeat_at);
+            let polled = self.poll(&mut connection, &mut seen, &mut confirmed);
             match timeout(self.bound, polled).await {
                 Err(_) => return Error::Timeout,
                 Ok(Err(error)) => return error,
@@ -234,44 +252,54 @@ impl Poller {
     ///
     /// The lease counts from before the statement was sent, and the copies are invalidated before
     /// the lease is extended.
+    ///
+    /// A primary that is cut off from its standbys does not know that one of them may have been
+    /// promoted. So if commits wait for a standby, the lease counts from the last poll that one has
+    /// confirmed. Behind a pooler, other polls may come from another server.
     async fn poll(
         &self,
         connection: &mut PgConnection,
         seen: &mut Option<Seen>,
-        heartbeat_at: &mut Option<Instant>,
+        confirmed: &mut Confirmed,
     ) -> Result<()> {
-        let mut sent_at = self.lease.now();
-        let reply = self.read(connection, seen.as_ref()).await?;
-        match reply.changed_since(seen.as_ref()) {
-            Some(changed) => {
-                for id in changed {
-                    self.lease.changed(id);
+        loop {
+            let sent_at = self.lease.now();
+            let confirm = confirmed.is_due(sent_at, self.bound);
+            let reply = self.read(connection, seen.as_ref(), confirm).await?;
+            match reply.changed_since(seen.as_ref()) {
+                Some(changed) => {
+                    for id in changed {
+                        self.lease.changed(id);
+                    }
                 }
+                None => self.lease.changed_all(),
             }
-            None => self.lease.changed_all(),
-        }
-        *seen = Some(reply.seen);
-        if reply.synchronous {
-            // A primary that is cut off from its standbys does not know that one of them may have
-            // been promoted. But its heartbeats are no longer confirmed.
-            let is_due = heartbeat_at.is_none_or(|last| {
-                sent_at.saturating_duration_since(last) > self.bound / HEARTBEATS_IN_BOUND
-            });
-            if is_due {
-                let began = self.lease.now();
-                let heartbeat = format!("{BEGIN_HEARTBEAT}; COMMIT");
-                sqlx::raw_sql(AssertSqlSafe(heartbeat))
-                    .execute(&mut *connection)
-                    .await?;
-                *heartbeat_at = Some(began);
+            *seen = Some(reply.seen);
+            confirmed.is_required = reply.synchronous;
+            if confirm {
+                confirmed.last = Some(sent_at);
             }
-            sent_at = heartbeat_at.map_or(sent_at, |last| last.min(sent_at));
+            let from = if confirmed.is_required {
+                confirmed.last
+            } else {
+                Some(sent_at)
+            };
+            if let Some(from) = from
+                && !confirmed.is_due(sent_at, self.bound)
+            {
+                self.lease.extend(from + self.bound);
+                return Ok(());
+            }
         }
-        self.lease.extend(sent_at + self.bound);
-        Ok(())
     }
 
-    async fn read(&self, connection: &mut PgConnection, seen: Option<&Seen>) -> Result<Reply> {
+    /// Reads the feed, in a transaction that a standby confirms if `confirm` is set.
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        seen: Option<&Seen>,
+        confirm: bool,
+    ) -> Result<Reply> {
         let parts: Vec<String> = seen
             .map(|seen| seen.snapshot.unseen_conditions())
             .into_iter()
@@ -286,9 +314,13 @@ impl Poller {
         let sql = in_schema(&self.schema, &POLL.replace("{unseen}", &unseen))
             .replace("{version}", &VERSION.to_string())
             .replace("{limit}", &(MAX_CHANGES + 1).to_string());
-        let row = sqlx::raw_sql(AssertSqlSafe(sql))
-            .fetch_one(connection)
-            .await?;
+        let rows = if confirm {
+            confirmed(connection, &sql).await?
+        } else {
+            let read = sqlx::raw_sql(AssertSqlSafe(sql));
+            read.fetch_all(connection).await?
+        };
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         if row.try_get("recovery")? {
             return Err(Error::ReadOnly);
         }
