@@ -1,9 +1,12 @@
 //! The store as the source of a copy.
 
+use std::sync::Arc;
+
 use keywright_core::{
-    IssueError,
-    store::{KeyStore as _, Stage, StoreErrorKind, Transfer as _},
+    IssueError, KeyId, Timestamp,
+    store::{KeyStore as _, Reservation, Stage, StoreErrorKind, Transfer as _},
 };
+use keywright_store_postgres::PostgresStore;
 
 use crate::{
     sample::{create, eventually, is_accepted, new_key, open, operator},
@@ -72,4 +75,35 @@ async fn a_seal_waits_for_an_open_transaction_of_the_host_and_the_next_one_is_re
 
     store.set_stage(&sealed, &opened).await.unwrap();
     create(&keys).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealed_store_rejects_changes_and_keeps_its_connections() {
+    let schema = Schema::new().await;
+    let pool = schema.pool(1).await;
+    let store = PostgresStore::with_config(pool.clone(), schema.config.clone()).await;
+    let store = Arc::new(store.unwrap());
+    let issued = create(&open(&store).await).await;
+    let Stage::Open(prefix) = store.stage().await.unwrap() else {
+        panic!("the store is claimed");
+    };
+    let opened = Stage::Open(prefix.clone());
+    let sealed = Stage::Sealed(prefix);
+    store.set_stage(&opened, &sealed).await.unwrap();
+
+    let process = async || -> i32 {
+        let pid = sqlx::query_scalar("SELECT pg_backend_pid()");
+        pid.fetch_one(&pool).await.unwrap()
+    };
+    let before = process().await;
+    let id: KeyId = issued.key.id;
+    let time = Timestamp::from_millis(1).unwrap();
+    for _ in 0..3 {
+        let touched = store.touch(&[(id, time)]).await;
+        assert_eq!(touched.unwrap_err().kind(), StoreErrorKind::Moved);
+        let reservation = Reservation::new([1; 32], [2; 32], id, time);
+        let reserved = store.reserve(&reservation, time).await;
+        assert_eq!(reserved.unwrap_err().kind(), StoreErrorKind::Moved);
+    }
+    assert_eq!(process().await, before);
 }
