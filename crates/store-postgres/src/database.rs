@@ -70,6 +70,7 @@ pub(crate) trait Operation: Send + 'static {
 }
 
 /// An operation of one transaction, as a function of its input.
+#[derive(Clone)]
 pub(crate) struct Single<I, T> {
     access: Access,
     input: I,

@@ -1,5 +1,7 @@
 //! The checks before a store is opened.
 
+use std::borrow::Cow;
+
 use keywright_core::store::Durability;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
 
@@ -154,14 +156,18 @@ pub(crate) async fn check_schema(
     }
 }
 
+/// Returns the SQLSTATE of an error of the server.
+pub(crate) fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(|error| error.code())
+}
+
 /// Names the privilege without which a statement fails, if it is missing.
 pub(crate) fn missing_privilege(
     error: sqlx::Error,
     privilege: &'static str,
     object: String,
 ) -> OpenError {
-    let code = error.as_database_error().and_then(|error| error.code());
-    if code.as_deref() == Some("42501") {
+    if code(&error).as_deref() == Some("42501") {
         OpenError::Privilege { privilege, object }
     } else {
         OpenError::Statement(error)

@@ -70,6 +70,14 @@ pub enum OpenError {
         /// The newest version that this program supports.
         supported: i64,
     },
+    /// Transactions keep the tables locked.
+    #[error(
+        "a transaction keeps the tables of the schema {schema} locked: end it, and migrate again"
+    )]
+    Locked {
+        /// The configured schema.
+        schema: String,
+    },
     /// The role lacks a privilege.
     #[error(
         "the role lacks the privilege {privilege} on {object}: see the GRANT statements in the docs"

@@ -4,7 +4,7 @@ use crate::schema_name::SchemaName;
 
 /// The migrations. The first `n` of them make a schema of version `n`. A released migration never
 /// changes. `{schema}` stands for the name of the schema.
-const MIGRATIONS: [&str; 1] = [V1];
+pub(crate) const MIGRATIONS: [&str; 1] = [V1];
 
 /// The newest version that this program supports.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -104,24 +104,26 @@ pub(crate) fn create(schema: &SchemaName) -> String {
     in_schema(schema, "CREATE SCHEMA IF NOT EXISTS {schema};\n")
 }
 
-/// Returns the statements that migrate from version `from`, 0 for none, to the newest version.
-pub(crate) fn migration(schema: &SchemaName, from: i64) -> String {
+/// Locks the table `settings`, and so waits for the end of all transactions that make changes,
+/// which read this table first. Meanwhile those that begin and the polls of all feeds wait in turn,
+/// so this gives up soon and must be repeated. It waits for a part of the smallest staleness bound,
+/// so that the servers keep their leases.
+pub(crate) const LOCK_SETTINGS: &str = "SET LOCAL lock_timeout = '50ms'; \
+     LOCK TABLE {schema}.settings IN ACCESS EXCLUSIVE MODE";
+
+/// Returns the statements that migrate from version `from`, 0 for none, to the last of these
+/// migrations.
+pub(crate) fn migration(schema: &SchemaName, migrations: &[&str], from: usize) -> String {
     let mut sql = String::new();
     if from > 0 {
-        // Programs that change records read this table first, so this waits for them.
-        let lock = "LOCK TABLE {schema}.settings IN ACCESS EXCLUSIVE MODE;\n";
-        sql.push_str(&in_schema(schema, lock));
+        sql.push_str(LOCK_SETTINGS);
+        sql.push_str(";\n");
     }
-    for (migration, version) in MIGRATIONS.into_iter().zip(1..) {
-        if version > from {
-            sql.push_str(&in_schema(schema, migration));
-        }
+    for migration in migrations.iter().skip(from) {
+        sql.push_str(migration);
     }
-    if from < VERSION {
-        let set_version = in_schema(schema, SET_VERSION);
-        sql.push_str(&set_version.replace("{version}", &VERSION.to_string()));
-    }
-    sql
+    sql.push_str(&SET_VERSION.replace("{version}", &migrations.len().to_string()));
+    in_schema(schema, &sql)
 }
 
 /// Writes the name of the schema into a statement.

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 use crate::{
     record::COLUMNS,
-    schema::{VERSION, in_schema},
+    schema::{LOCK_SETTINGS, VERSION, in_schema},
     schema_name::SchemaName,
 };
 
@@ -29,11 +29,6 @@ const READ_VERSION: &str = "EXISTS (SELECT FROM {schema}.settings \
      WHERE name = 'version' AND value = '{version}') AS is_version, \
      EXISTS (SELECT FROM {schema}.settings \
      WHERE name = 'version' AND value LIKE '-%') AS is_sealed";
-
-/// Locks the table `settings`, and so waits for the end of all transactions that make changes. They
-/// wait in turn, so this gives up after some seconds.
-const LOCK_SETTINGS: &str = "SET LOCAL lock_timeout = '5s'; \
-     LOCK TABLE {schema}.settings IN ACCESS EXCLUSIVE MODE";
 
 /// The settings of each transaction of the store, because the role or the database may have other
 /// defaults. The planner must use the index that a statement is written for, even if the statistics

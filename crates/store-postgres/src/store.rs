@@ -144,6 +144,22 @@ impl PostgresStore {
         Ok(self.long.run(None, operation).await?)
     }
 
+    /// Runs an operation while no other transaction makes changes. Waits until those that do have
+    /// ended, in short attempts, between which others go on.
+    pub(crate) async fn stage_when_unlocked<I, T>(
+        &self,
+        input: I,
+        run: Run<I, T>,
+    ) -> Result<T, StoreError>
+    where
+        I: Clone + Send + Sync + 'static,
+        T: Clone + Send + 'static,
+    {
+        self.mark();
+        let operation = Single::new(Access::Stage, input, run);
+        Ok(self.waiting.run_when_unlocked(None, operation).await?)
+    }
+
     /// Makes a change as part of a batch.
     async fn change(&self, change: Change, event: Option<&Event>) -> Result<Changed, StoreError> {
         self.mark();
