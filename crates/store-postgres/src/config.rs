@@ -43,8 +43,8 @@ impl PostgresConfig {
         }
     }
 
-    /// Sets the schema that contains the tables. Every statement names it, so the search path has
-    /// no effect.
+    /// Sets the schema that contains the tables. Every statement names it in quotes, so the search
+    /// path has no effect, and the name may be a reserved word.
     ///
     /// # Errors
     ///

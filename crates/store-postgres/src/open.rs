@@ -189,8 +189,9 @@ async fn check_privileges(
 ) -> Result<(), OpenError> {
     for (table, privileges) in PRIVILEGES {
         for privilege in privileges {
+            let quoted = schema.quoted();
             let sql =
-                format!("SELECT has_table_privilege('{schema}.{table}', '{privilege}') AS has");
+                format!("SELECT has_table_privilege('{quoted}.{table}', '{privilege}') AS has");
             let has: bool = sqlx::raw_sql(AssertSqlSafe(sql))
                 .fetch_one(&mut *connection)
                 .await

@@ -128,5 +128,5 @@ pub(crate) fn migration(schema: &SchemaName, migrations: &[&str], from: usize) -
 
 /// Writes the name of the schema into a statement.
 pub(crate) fn in_schema(schema: &SchemaName, sql: &str) -> String {
-    sql.replace("{schema}", &schema.to_string())
+    sql.replace("{schema}", &schema.quoted())
 }

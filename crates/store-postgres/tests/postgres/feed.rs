@@ -92,7 +92,7 @@ async fn a_feed_whose_connection_is_killed_again_and_again_hides_no_revocation()
             let row = sqlx::query_scalar::<_, i64>(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                  WHERE pid <> pg_backend_pid() AND query LIKE '%pg_current_snapshot%' \
-                 AND query LIKE '%' || $1 || '.changes%'",
+                 AND query LIKE '%\"' || $1 || '\".changes%'",
             )
             .bind(&feeds)
             .fetch_one(&pool)
@@ -171,7 +171,7 @@ async fn more_changes_than_a_poll_returns_make_all_copies_stale() {
 async fn feeds(schema: &Schema) -> i64 {
     sqlx::query_scalar(
         "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
-         AND query LIKE '%pg_current_snapshot%' AND query LIKE '%' || $1 || '.changes%'",
+         AND query LIKE '%pg_current_snapshot%' AND query LIKE '%\"' || $1 || '\".changes%'",
     )
     .bind(&schema.name)
     .fetch_one(&schema.pool(1).await)

@@ -1,6 +1,8 @@
 //! Opening a store: migrations, versions, roles and servers that cannot be used.
 
-use keywright_core::{Reach, store::KeyStore as _};
+use std::sync::Arc;
+
+use keywright_core::{ListKeys, Reach, store::KeyStore as _};
 use keywright_store_postgres::{OpenError, PostgresConfig, PostgresStore, migrate, migration_sql};
 use sqlx::AssertSqlSafe;
 
@@ -297,4 +299,21 @@ async fn a_replica_is_rejected() {
     let revoked = revoke(&keys, &issued.key.id).await;
     assert!(is_unknown(&revoked), "{revoked:?}");
     proxy.lead_to(&primary);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_may_have_a_reserved_word_as_its_name() {
+    let pool = Schema::empty().pool(4).await;
+    for name in ["user", "with"] {
+        let config = PostgresConfig::new().with_schema(name).unwrap();
+        migrate(&pool, &config).await.unwrap();
+        let store = PostgresStore::with_config(pool.clone(), config).await;
+        let keys = open(&Arc::new(store.unwrap())).await;
+        let issued = create(&keys).await;
+        assert_eq!(is_accepted(&keys, &issued.token).await, Some(true));
+        let list = keys.issuer().list(&operator(), ListKeys::new()).await;
+        assert_eq!(list.unwrap().keys.len(), 1);
+        revoke(&keys, &issued.key.id).await.unwrap();
+        assert_eq!(is_accepted(&keys, &issued.token).await, Some(false));
+    }
 }
