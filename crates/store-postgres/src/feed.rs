@@ -28,11 +28,12 @@ use tokio::{
 
 use crate::{
     config::{MAX_STALENESS_BOUND, PostgresConfig},
+    database::Database,
     error::{Error, Result},
     heartbeat::confirmed,
     schema::{VERSION, in_schema},
-    schema_name::SchemaName,
     snapshot::Snapshot,
+    statements::Statements,
 };
 
 /// The number of polls in the staleness bound.
@@ -102,14 +103,14 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// Starts the feed on the current runtime.
-    pub(crate) fn start(pool: &PgPool, config: &PostgresConfig, lease: &Arc<Lease>) -> Self {
-        let activity = Arc::new(Activity::new(lease.now()));
+    pub(crate) fn start(database: &Database, config: &PostgresConfig) -> Self {
+        let activity = Arc::new(Activity::new(database.lease.now()));
         let poller = Poller {
-            pool: pool.clone(),
+            pool: database.pool.clone(),
             options: config.feed_options.clone(),
-            schema: config.schema.clone(),
+            statements: Arc::clone(&database.statements),
             bound: config.staleness_bound,
-            lease: Arc::clone(lease),
+            lease: Arc::clone(&database.lease),
             activity: Arc::clone(&activity),
         };
         let task = tokio::spawn(poller.run());
@@ -140,7 +141,7 @@ struct Poller {
     pool: PgPool,
     /// Those of the pool if `None`. The host may replace them there, for example the password.
     options: Option<PgConnectOptions>,
-    schema: SchemaName,
+    statements: Arc<Statements>,
     bound: Duration,
     lease: Arc<Lease>,
     activity: Arc<Activity>,
@@ -194,6 +195,7 @@ impl Poller {
     async fn poll_forever(&self) {
         let retry = self.bound / POLLS_IN_BOUND;
         let mut horizon = Horizon::default();
+        let mut was_other = false;
         loop {
             let of_pool = self.pool.connect_options();
             let options = self.options.as_ref().unwrap_or(&of_pool);
@@ -202,6 +204,10 @@ impl Poller {
                     let error = self
                         .poll_repeatedly(connection, &of_pool, &mut horizon)
                         .await;
+                    if matches!(error, Error::OtherStore) && !was_other {
+                        tracing::warn!(%error, "the feed of changes reads another store");
+                    }
+                    was_other = matches!(error, Error::OtherStore);
                     tracing::debug!(%error, "the feed of changes lost its connection");
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "the feed of changes cannot connect"),
@@ -311,7 +317,8 @@ impl Poller {
         } else {
             parts.join(" UNION ALL ")
         };
-        let sql = in_schema(&self.schema, &POLL.replace("{unseen}", &unseen))
+        let sql = in_schema(&self.statements.schema, &POLL.replace("{unseen}", &unseen))
+            .replace("{is_this_store}", &self.statements.is_this_store)
             .replace("{version}", &VERSION.to_string())
             .replace("{limit}", &(MAX_CHANGES + 1).to_string());
         let rows = if confirm {
@@ -323,6 +330,9 @@ impl Poller {
         let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         if row.try_get("recovery")? {
             return Err(Error::ReadOnly);
+        }
+        if !row.try_get::<bool, _>("is_this_store")? {
+            return Err(Error::OtherStore);
         }
         let snapshot: String = row.try_get("snapshot")?;
         let snapshot = Snapshot::parse(&snapshot)
@@ -347,7 +357,7 @@ impl Poller {
 
     /// Deletes rows of transactions before this number, and returns how many.
     async fn prune(&self, connection: &mut PgConnection, end: u64) -> Result<u64> {
-        let sql = in_schema(&self.schema, PRUNE)
+        let sql = in_schema(&self.statements.schema, PRUNE)
             .replace("{end}", &end.to_string())
             .replace("{limit}", &MAX_PRUNED.to_string());
         let pruned = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection);
@@ -409,7 +419,7 @@ impl Horizon {
 const POLL: &str = "SELECT pg_current_snapshot()::text AS snapshot, \
      1 / (SELECT count(*) FROM {schema}.settings \
      WHERE name = 'version' AND value IN ('{version}', '-{version}')) AS version, \
-     pg_is_in_recovery() AS recovery, \
+     pg_is_in_recovery() AS recovery, {is_this_store} AS is_this_store, \
      concat_ws(' ', (SELECT system_identifier FROM pg_control_system()), \
      CASE WHEN NOT pg_is_in_recovery() \
      THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END, \

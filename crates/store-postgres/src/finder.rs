@@ -130,6 +130,9 @@ async fn read(connection: &mut PgConnection, sql: &str, confirm: bool) -> Result
         if row.try_get("recovery")? {
             return Err(Error::ReadOnly);
         }
+        if !row.try_get::<bool, _>("is_this_store")? {
+            return Err(Error::OtherStore);
+        }
         found.synchronous = row.try_get("synchronous")?;
         // If no record is found, there is one row without one.
         if row.try_get::<Option<&str>, _>("id")?.is_some() {

@@ -1,15 +1,22 @@
 //! The checks before a store is opened.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use keywright_core::store::Durability;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _, postgres::PgConnectOptions,
+};
+use tokio::time::timeout;
 
 use crate::{
+    identity::StoreIdentity,
     open_error::OpenError,
     schema::{self, in_schema},
     schema_name::SchemaName,
 };
+
+/// How long to wait for the connection of the feed.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The oldest supported version of the server, as `server_version_num` has it.
 const MIN_SERVER_VERSION: i32 = 140_000;
@@ -18,6 +25,7 @@ const MIN_SERVER_VERSION: i32 = 140_000;
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) durability: Durability,
+    pub(crate) identity: StoreIdentity,
 }
 
 /// Checks that the server and its tables can be used.
@@ -31,12 +39,33 @@ pub(crate) async fn check(pool: &PgPool, schema: &SchemaName) -> Result<Opened, 
     server.check()?;
     check_version(&mut connection, schema).await?;
     check_privileges(&mut connection, schema).await?;
+    let identity = StoreIdentity::read(&mut connection, schema).await?;
     let durability = if server.fsync {
         Durability::HostCrash
     } else {
         Durability::ProcessCrash
     };
-    Ok(Opened { durability })
+    Ok(Opened {
+        durability,
+        identity,
+    })
+}
+
+/// Checks that the options of the feed lead to the store that the pool leads to. If they lead to no
+/// server, the feed tries again later.
+pub(crate) async fn check_feed(
+    options: &PgConnectOptions,
+    schema: &SchemaName,
+    identity: &StoreIdentity,
+) -> Result<(), OpenError> {
+    let connected = timeout(DEADLINE, PgConnection::connect_with(options)).await;
+    let Ok(Ok(mut connection)) = connected else {
+        return Ok(());
+    };
+    match StoreIdentity::read(&mut connection, schema).await {
+        Ok(found) if found == *identity => Ok(()),
+        _ => Err(OpenError::OtherFeed),
+    }
 }
 
 const SERVER: &str = "SELECT current_setting('server_version_num')::int AS version_number, \

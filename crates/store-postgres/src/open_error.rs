@@ -70,6 +70,11 @@ pub enum OpenError {
         /// The newest version that this program supports.
         supported: i64,
     },
+    /// The options of the feed lead to another store than the pool.
+    #[error(
+        "the options of the feed lead to another store than the pool: both must name the same database"
+    )]
+    OtherFeed,
     /// Transactions keep the tables locked.
     #[error(
         "a transaction keeps the tables of the schema {schema} locked: end it, and migrate again"

@@ -9,7 +9,8 @@ pub(crate) const MIGRATIONS: [&str; 1] = [V1];
 /// The newest version that this program supports.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// All times are Unix milliseconds. An id is its 16 characters, which begin with the time of
+/// The setting `id` names the store, and is 16 characters of base62. All times are Unix
+/// milliseconds. An id is its 16 characters, which begin with the time of
 /// creation. They sort by byte.
 ///
 /// A list reads the entries of one index in their order: the columns before the id have one value,
@@ -26,6 +27,9 @@ CREATE TABLE {schema}.settings (
     name text COLLATE "C" PRIMARY KEY,
     value text NOT NULL
 );
+
+INSERT INTO {schema}.settings (name, value)
+VALUES ('id', substr(md5(gen_random_uuid()::text), 1, 16));
 
 CREATE TABLE {schema}.keys (
     id text COLLATE "C" PRIMARY KEY,

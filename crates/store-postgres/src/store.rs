@@ -83,8 +83,14 @@ impl PostgresStore {
     /// As for [`new`](Self::new).
     pub async fn with_config(pool: PgPool, config: PostgresConfig) -> Result<Self, OpenError> {
         let runtime = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
-        let Opened { durability } = open::check(&pool, &config.schema).await?;
-        let statements = Arc::new(Statements::new(config.schema.clone()));
+        let Opened {
+            durability,
+            identity,
+        } = open::check(&pool, &config.schema).await?;
+        if let (false, Some(options)) = (config.strict, &config.feed_options) {
+            open::check_feed(options, &config.schema, &identity).await?;
+        }
+        let statements = Arc::new(Statements::new(config.schema.clone(), &identity));
         let connections = pool.options().get_max_connections();
         let lease = Arc::new(Lease::lapsed());
         let database = Database {
@@ -98,7 +104,7 @@ impl PostgresStore {
         let feed = if config.strict {
             Feed::none(&lease)
         } else {
-            Feed::start(&database.pool, &config, &lease)
+            Feed::start(&database, &config)
         };
         Ok(Self {
             finder: Finder::start(&database),

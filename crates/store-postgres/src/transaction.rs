@@ -13,6 +13,7 @@ use crate::{
     change::{Change, Changed, Locked},
     database::{Access, Operation},
     error::{Error, Result},
+    open,
     record::{self, id_text},
     statements::Statements,
     unlogged::Unlogged,
@@ -42,7 +43,15 @@ pub(crate) async fn prepare(connection: &mut PgConnection, statements: &Statemen
     }
     let row = sqlx::raw_sql(statements.prepare_in_host.clone())
         .fetch_one(connection)
-        .await?;
+        .await
+        .map_err(|error| match open::code(&error).as_deref() {
+            // There is no such table.
+            Some("42P01") => Error::OtherStore,
+            _ => error.into(),
+        })?;
+    if !row.try_get::<bool, _>("is_this_store")? {
+        return Err(Error::OtherStore);
+    }
     if row.try_get("is_sealed")? {
         return Err(StoreErrorKind::Moved.into());
     }

@@ -8,11 +8,13 @@ use keywright_core::{
     store::{KeyStore, StoreError, StoreErrorKind},
     testing::ManualClock,
 };
-use keywright_store_postgres::PostgresStore;
+use keywright_store_postgres::{PostgresStore, migrate};
 use sqlx::{Connection as _, PgPool};
 
 use crate::{
-    sample::{create, eventually, is_accepted, is_unknown, new_key, open, operator, revoke},
+    sample::{
+        create, eventually, execute, is_accepted, is_unknown, new_key, open, operator, revoke,
+    },
     schema::{Schema, id_text},
 };
 
@@ -206,6 +208,32 @@ async fn a_connection_without_a_suitable_transaction_is_an_error_and_writes_noth
         transaction.rollback().await.unwrap();
     }
     assert_eq!(schema.count("keys").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_of_another_database_is_an_error_and_writes_nothing() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let keys = open(&store).await;
+    let prepared = keys.issuer().prepare(&operator(), new_key()).await.unwrap();
+    let name = format!("other_{}", schema.name);
+    let pool = schema.pool(1).await;
+    execute(&pool, format!("CREATE DATABASE {name}")).await;
+    let options = (*pool.connect_options()).clone().database(&name);
+    let other = PgPool::connect_with(options).await.unwrap();
+    // Without tables, and with those of another store.
+    for has_tables in [false, true] {
+        if has_tables {
+            migrate(&other, &schema.config).await.unwrap();
+        }
+        let mut transaction = other.begin().await.unwrap();
+        let error = store.insert_in(&mut transaction, &prepared).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("another database"), "{source}");
+        transaction.rollback().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
