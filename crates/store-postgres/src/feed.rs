@@ -28,7 +28,7 @@ use tokio::{
 
 use crate::{
     config::{MAX_STALENESS_BOUND, PostgresConfig},
-    database::Database,
+    database::{DEADLINE, Database},
     error::{Error, Result},
     heartbeat::confirmed,
     schema::{VERSION, in_schema},
@@ -98,11 +98,11 @@ impl Activity {
 #[derive(Debug)]
 pub(crate) struct Feed {
     pub(crate) activity: Arc<Activity>,
-    task: Option<AbortHandle>,
+    task: AbortHandle,
 }
 
 impl Feed {
-    /// Starts the feed on the current runtime.
+    /// Starts the feed on the current runtime. The feed of a strict store never extends the lease.
     pub(crate) fn start(database: &Database, config: &PostgresConfig) -> Self {
         let activity = Arc::new(Activity::new(database.lease.now()));
         let poller = Poller {
@@ -113,27 +113,21 @@ impl Feed {
             lease: Arc::clone(&database.lease),
             activity: Arc::clone(&activity),
         };
-        let task = tokio::spawn(poller.run());
+        let task = if config.strict {
+            tokio::spawn(poller.run_strict())
+        } else {
+            tokio::spawn(poller.run())
+        };
         Self {
             activity,
-            task: Some(task.abort_handle()),
-        }
-    }
-
-    /// Creates a feed that never extends the lease.
-    pub(crate) fn none(lease: &Lease) -> Self {
-        Self {
-            activity: Arc::new(Activity::new(lease.now())),
-            task: None,
+            task: task.abort_handle(),
         }
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+        self.task.abort();
     }
 }
 
@@ -190,6 +184,36 @@ impl Poller {
         let mut closed = self.pool.close_event();
         // The error is that the pool was closed.
         let _ = closed.do_until(self.poll_forever()).await;
+    }
+
+    /// Deletes old rows until the host closes the pool, because all feeds may be strict.
+    async fn run_strict(self) {
+        let mut closed = self.pool.close_event();
+        let _ = closed.do_until(self.prune_forever()).await;
+    }
+
+    async fn prune_forever(&self) {
+        let mut horizon = Horizon::default();
+        loop {
+            if let Err(error) = self.advance(&mut horizon).await {
+                tracing::debug!(%error, "could not delete old changes");
+            }
+            sleep(KEPT).await;
+            if self.activity.is_idle(self.lease.now()) {
+                self.activity.resumed.notified().await;
+            }
+        }
+    }
+
+    /// Reads the feed once, and deletes the rows that nothing needs.
+    async fn advance(&self, horizon: &mut Horizon) -> Result<()> {
+        let mut connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
+        let read = self.read(&mut connection, None, false);
+        let reply = timeout(DEADLINE, read).await;
+        if let Some(end) = horizon.advance(&reply.map_err(|_| Error::Timeout)??.seen) {
+            while self.prune(&mut connection, end).await? == MAX_PRUNED {}
+        }
+        Ok(connection.close().await?)
     }
 
     async fn poll_forever(&self) {

@@ -101,11 +101,7 @@ impl PostgresStore {
             runtime,
         };
         let waiting = Arc::new(Lane::start(&database, 2, DIVIDED));
-        let feed = if config.strict {
-            Feed::none(&lease)
-        } else {
-            Feed::start(&database, &config)
-        };
+        let feed = Feed::start(&database, &config);
         Ok(Self {
             finder: Finder::start(&database),
             writer: Writer::start(&database, &waiting),
