@@ -27,8 +27,8 @@ impl StoreIdentity {
         Ok(Self(identity))
     }
 
-    /// Returns the SQL condition that a statement runs in this store. `{schema}` stands for the name
-    /// of the schema.
+    /// Returns the SQL condition that a statement runs in this store. `{schema}` stands for the
+    /// name of the schema.
     pub(crate) fn condition(&self) -> String {
         format!("coalesce({IDENTITY} = {}, false)", text(&self.0))
     }

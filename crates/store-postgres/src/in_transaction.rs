@@ -19,9 +19,9 @@ use crate::{
 /// `&mut *transaction`.
 ///
 /// Begin the transaction with `sqlx`, with the isolation level `READ COMMITTED`, the default.
-/// Anything else is an error. The transaction keeps the rows of the changed keys and of the caller's
-/// key locked until it ends, so end it soon: other changes of these keys wait, and fail with
-/// `Unavailable` after 10 s.
+/// Anything else is an error, and so is a transaction of another database. The transaction keeps
+/// the rows of the changed keys and of the caller's key locked until it ends, so end it soon: other
+/// changes of these keys wait, and fail with `Unavailable` after 10 s.
 ///
 /// Each function checks the caller again, under this lock, and fails with `Conflict` if it may do
 /// less than when the change was prepared.

@@ -58,13 +58,18 @@ pub(crate) async fn check_feed(
     schema: &SchemaName,
     identity: &StoreIdentity,
 ) -> Result<(), OpenError> {
-    let connected = timeout(DEADLINE, PgConnection::connect_with(options)).await;
-    let Ok(Ok(mut connection)) = connected else {
-        return Ok(());
+    let read = async {
+        let connected = PgConnection::connect_with(options).await;
+        let mut connection = connected.map_err(OpenError::Connect)?;
+        StoreIdentity::read(&mut connection, schema).await
     };
-    match StoreIdentity::read(&mut connection, schema).await {
-        Ok(found) if found == *identity => Ok(()),
-        _ => Err(OpenError::OtherFeed),
+    match timeout(DEADLINE, read).await {
+        Ok(Ok(found)) if found == *identity => Ok(()),
+        Err(_) | Ok(Err(OpenError::Connect(_))) => Ok(()),
+        Ok(Err(OpenError::Statement(error))) if code(&error).is_none() => {
+            Err(OpenError::Statement(error))
+        }
+        Ok(_) => Err(OpenError::OtherFeed),
     }
 }
 

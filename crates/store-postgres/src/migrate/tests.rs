@@ -38,20 +38,27 @@ async fn a_migration_keeps_the_seal_of_a_store() {
     let migrations = [MIGRATIONS[0], V2];
     for (before, after) in [("1", "2"), ("-1", "-2")] {
         let (_cluster, pool, schema) = migrated().await;
-        let set = format!("UPDATE keywright.settings SET value = '{before}' WHERE name = 'version'");
-        sqlx::raw_sql(AssertSqlSafe(set)).execute(&pool).await.unwrap();
+        let set =
+            format!("UPDATE keywright.settings SET value = '{before}' WHERE name = 'version'");
+        sqlx::raw_sql(AssertSqlSafe(set))
+            .execute(&pool)
+            .await
+            .unwrap();
         run(&pool, &schema, &migrations).await.unwrap();
         assert_eq!(stored_version(&pool).await, after);
         execute(&pool, "SELECT FROM keywright.pretended").await;
         // The second time, there is nothing to do.
         run(&pool, &schema, &migrations).await.unwrap();
         let older = migrate(&pool, &PostgresConfig::new()).await;
-        assert!(matches!(older, Err(OpenError::NewerSchema { found: 2, .. })), "{older:?}");
+        assert!(
+            matches!(older, Err(OpenError::NewerSchema { found: 2, .. })),
+            "{older:?}"
+        );
     }
 }
 
-/// A poll of a feed reads the table `settings`. If it waited as long as the migration, the leases of
-/// all servers would lapse.
+/// A poll of a feed reads the table `settings`. If it waited as long as the migration, the leases
+/// of all servers would lapse.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_migration_that_waits_for_a_transaction_lets_others_read_and_gives_up() {
     let migrations = [MIGRATIONS[0], V2];
@@ -73,13 +80,19 @@ async fn a_migration_that_waits_for_a_transaction_lets_others_read_and_gives_up(
         if waiting > 0 {
             seen += 1;
             let read = format!("BEGIN; SET LOCAL lock_timeout = '2s'; {read}; COMMIT");
-            sqlx::raw_sql(AssertSqlSafe(read)).execute(&pool).await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(read))
+                .execute(&pool)
+                .await
+                .unwrap();
             reads += 1;
         }
     }
     assert!(seen > 0 && reads > 0);
     let result = migrating.await.unwrap();
-    assert!(matches!(result, Err(OpenError::Locked { .. })), "{result:?}");
+    assert!(
+        matches!(result, Err(OpenError::Locked { .. })),
+        "{result:?}"
+    );
     open.rollback().await.unwrap();
     run(&pool, &schema, &migrations).await.unwrap();
     assert_eq!(stored_version(&pool).await, "2");
