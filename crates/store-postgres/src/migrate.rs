@@ -17,7 +17,7 @@ use crate::{
 const MIGRATION_LOCK: i64 = 0x4b57_5247_4d49_4752;
 
 /// The number of attempts at a migration of tables that transactions keep locked.
-const ATTEMPTS: u32 = 100;
+const ATTEMPTS: u32 = 67;
 
 /// The pause before the next attempt, in which transactions that wait for the tables go on.
 const PAUSE: Duration = Duration::from_millis(100);
