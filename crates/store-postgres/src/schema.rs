@@ -96,10 +96,12 @@ CREATE TABLE {schema}.changes (
 CREATE INDEX changes_xid ON {schema}.changes (xid);
 "#;
 
-/// Sets the version, as the last statement of a migration.
+/// Sets the version, as the last statement of a migration. The version of a sealed store is
+/// negative, and stays so.
 const SET_VERSION: &str = "
-INSERT INTO {schema}.settings (name, value) VALUES ('version', '{version}')
-ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+INSERT INTO {schema}.settings AS old (name, value) VALUES ('version', '{version}')
+ON CONFLICT (name) DO UPDATE
+SET value = CASE WHEN old.value LIKE '-%' THEN '-' ELSE '' END || excluded.value;
 ";
 
 /// Returns the statement that creates the schema. It requires the privilege `CREATE` on the
