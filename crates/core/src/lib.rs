@@ -147,8 +147,8 @@ pub use crate::{
     hash::{Argon2Params, Pepper, PepperId, PepperRing, Scheme},
     issuer::{
         Action, Expiry, IdempotencyKey, Introspection, IntrospectionRequest, IssueError,
-        IssueOutcome, Issued, Issuer, Minted, NewKey, NewRotation, PreparedKey, PreparedRevocation,
-        PreparedUpdate, Report, ReportSection,
+        IssueOutcome, Issued, Issuer, Minted, NewKey, NewRotation, PreparedCaller, PreparedKey,
+        PreparedRevocation, PreparedUpdate, Report, ReportSection,
     },
     key::{Key, Status},
     keywright::{Keywright, OpenError},

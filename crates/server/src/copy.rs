@@ -113,6 +113,8 @@ fn summary(report: &CopyReport, finished: bool) -> Value {
         "events": report.events,
         "written": report.written,
         "differing": report.differing,
+        "reservations": report.reservations,
+        "missing_reservations": report.missing_reservations,
         "finished": finished,
     })
 }
