@@ -180,7 +180,10 @@ fn builder(keep_alive: Duration) -> auto::Builder<TokioExecutor> {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use axum::routing::{get, post};
+    use axum::{
+        body::Bytes,
+        routing::{get, post},
+    };
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 
     use super::*;
@@ -326,5 +329,89 @@ mod tests {
         assert!(client.write_all(b"x").await.is_ok());
         sleep(2 * RESOLUTION).await;
         assert!(client.write_all(b"x").await.is_err());
+    }
+
+    type Http2Client = h2::client::SendRequest<Bytes>;
+
+    /// Starts a connection of HTTP/2 whose client sends a ping each ten seconds. Returns the
+    /// client, and a task that ends when the server has closed the connection.
+    async fn start_http2(window: u32) -> (Http2Client, tokio::task::JoinHandle<()>) {
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(window);
+        let (client, mut connection) = builder.handshake(start(1 << 20)).await.unwrap();
+        let mut pings = connection.ping_pong().unwrap();
+        let pinging = tokio::spawn(async move {
+            while pings.ping(h2::Ping::opaque()).await.is_ok() {
+                sleep(Duration::from_secs(10)).await;
+            }
+        });
+        let closed = tokio::spawn(async move {
+            let _ = connection.await;
+            pinging.abort();
+        });
+        (client.ready().await.unwrap(), closed)
+    }
+
+    /// Sends the head of a request, and returns the response and the stream for the body.
+    fn send(
+        client: &mut Http2Client,
+        request: http::request::Builder,
+    ) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
+        client
+            .send_request(request.body(()).unwrap(), false)
+            .unwrap()
+    }
+
+    /// Waits until a connection is closed. Asserts that this happens between two times.
+    async fn closed_within(
+        earliest: Duration,
+        latest: Duration,
+        mut closed: tokio::task::JoinHandle<()>,
+    ) {
+        let early = timeout(earliest - RESOLUTION, &mut closed).await;
+        assert!(early.is_err(), "closed before {earliest:?}");
+        let late = timeout(latest - earliest + 2 * RESOLUTION, &mut closed).await;
+        assert!(late.is_ok(), "open after {latest:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_do_not_keep_an_idle_connection_of_http_2_open() {
+        let (mut client, closed) = start_http2(65_535).await;
+        for _ in 0..3 {
+            let (response, mut body) = send(&mut client, Request::post("http://x/echo"));
+            body.send_data(Bytes::from_static(b"x"), true).unwrap();
+            assert_eq!(response.await.unwrap().status(), 200);
+            // Longer than the limit for a head of HTTP/1.1.
+            sleep(KEEP_ALIVE - Duration::from_secs(1)).await;
+        }
+        let left = Duration::from_secs(1);
+        closed_within(left / 2, left + CLOSE_TIMEOUT, closed).await;
+        assert!(client.ready().await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_of_http_2_without_a_request_is_closed() {
+        let (_client, closed) = start_http2(65_535).await;
+        closed_within(HEAD_TIMEOUT, HEAD_TIMEOUT, closed).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_of_http_2_that_does_not_arrive_is_a_408() {
+        let (mut client, _closed) = start_http2(65_535).await;
+        let (response, _body) = send(&mut client, Request::post("http://x/echo"));
+        let response = timeout(REQUEST_TIMEOUT + RESOLUTION, response).await;
+        assert_eq!(response.unwrap().unwrap().status(), 408);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_of_http_2_that_is_never_read_does_not_hold_the_connection() {
+        let (mut client, closed) = start_http2(0).await;
+        let (response, mut body) = send(&mut client, Request::get("http://x/long"));
+        body.send_data(Bytes::new(), true).unwrap();
+        let unread = response.await.unwrap();
+        assert_eq!(unread.status(), 200);
+        let latest = MAX_BUSY + CLOSE_TIMEOUT + LAST_REQUESTS_TIMEOUT;
+        closed_within(MAX_BUSY, latest, closed).await;
+        drop(unread);
     }
 }

@@ -34,8 +34,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(4);
 const DEFAULT_ADDRESS: ListenAddress =
     ListenAddress::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
 
-/// Serves the API over HTTP/1.1 and HTTP/2 until a signal stops it, and returns the exit code of the
-/// program.
+/// Serves the API over HTTP/1.1 and HTTP/2 until a signal stops it, and returns the exit code of
+/// the program.
 pub(crate) fn run(library: &LibraryOptions, options: &ServeOptions) -> ExitCode {
     // The log has a thread.
     let inherited = Inherited::take();
