@@ -172,11 +172,12 @@ impl From<Hash> for Scheme {
 
 #[derive(Args)]
 pub(crate) struct ServeOptions {
-    /// Address to listen on: HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; repeatable
+    /// Address to listen on, such as 127.0.0.1:8080; repeatable
     ///
-    /// The default is 127.0.0.1:8080, or the sockets that systemd passes on. :PORT is
-    /// every address of the machine, IPv6 and IPv4, and a host name is all addresses
-    /// of the host. The umask decides who may connect to a Unix socket.
+    /// HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH. A host name is all its
+    /// addresses, and :PORT is every address of the machine. The umask
+    /// decides who may connect to a Unix socket. The default is
+    /// 127.0.0.1:8080, or the sockets that systemd passes on.
     #[arg(
         long,
         verbatim_doc_comment,
@@ -187,9 +188,10 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) listen: Vec<ListenAddress>,
 
-    /// Address for /healthz, /readyz and /metrics, instead of --listen; repeatable
+    /// Address for health and metrics, instead of --listen; repeatable
     ///
-    /// It has the forms of --listen. A socket from systemd with the name `admin`
+    /// It serves /healthz, /readyz and /metrics, and has the forms of
+    /// --listen. A socket from systemd with the name `admin`
     /// (FileDescriptorName=admin) serves them as well.
     #[arg(
         long,
@@ -203,8 +205,8 @@ pub(crate) struct ServeOptions {
 
     /// Maximum number of connections of clients at a time
     ///
-    /// The server needs 100 open files more. If the system allows fewer, the server
-    /// accepts fewer connections and logs a warning.
+    /// The server needs 100 open files more. If the system allows fewer,
+    /// the server accepts fewer connections and logs a warning.
     #[arg(
         long,
         verbatim_doc_comment,
@@ -215,12 +217,14 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) max_connections: usize,
 
-    /// Maximum idle time of a connection, up to 1h; 0s closes it after each response
+    /// Maximum idle time of a connection, up to 1h; 0s keeps none
     ///
-    /// A proxy or load balancer in front of the server should close idle connections
-    /// earlier. Otherwise it may send a request on a connection that is being closed.
+    /// A proxy or load balancer in front of the server should close idle
+    /// connections earlier. Otherwise it may send a request on a connection
+    /// that is being closed.
     #[arg(
         long,
+        verbatim_doc_comment,
         env = "KEYWRIGHT_KEEP_ALIVE",
         value_name = "SPAN",
         default_value = "75s",
@@ -228,11 +232,11 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) keep_alive: Duration,
 
-    /// How long to accept connections after a signal, while /readyz returns 503
+    /// How long to accept connections after a signal; /readyz returns 503
     ///
-    /// Set it to the time that your load balancer needs to notice. The server then
-    /// stops listening and finishes the requests in flight. A second signal ends it at
-    /// once. At most 1h.
+    /// Set it to the time that your load balancer needs to notice. The
+    /// server then stops listening and finishes the requests in flight. A
+    /// second signal ends it at once. At most 1h.
     #[arg(
         long,
         verbatim_doc_comment,
@@ -243,14 +247,15 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) shutdown_delay: Duration,
 
-    /// Proxies whose Forwarded or X-Forwarded-For to trust, such as 10.0.0.7
+    /// Proxies whose Forwarded or X-Forwarded-For to trust; repeatable
     ///
-    /// Addresses and prefixes, separated by commas; may be repeated. Without it, the
-    /// address of a client is that of its connection. Name only proxies that write one
-    /// of these headers: every other host in a prefix can choose the address of its
-    /// clients. A request without the header counts as one from the proxy itself.
-    /// `unix` trusts every client of a Unix socket. Without it, the address of such a
-    /// client is unknown, and a key with allowed addresses is rejected.
+    /// Addresses and prefixes such as 10.0.0.0/8. Without it, the address
+    /// of a client is that of its connection. Name only proxies that write
+    /// one of these headers: every other host in a prefix can choose the
+    /// address of its clients. A request without the header counts as one
+    /// from the proxy itself. `unix` trusts every client of a Unix socket.
+    /// Without it, the address of such a client is unknown, and a key with
+    /// allowed addresses is rejected.
     #[arg(
         long,
         verbatim_doc_comment,
@@ -263,10 +268,10 @@ pub(crate) struct ServeOptions {
 
     /// Header of the API key, such as X-API-Key; repeatable
     ///
-    /// The value of Authorization is `Bearer TOKEN`, and that of any other header is
-    /// the token alone. Name both to read both: Authorization,X-API-Key. A request
-    /// with two of them receives 400. The console sends Authorization, so it is
-    /// disabled without that header.
+    /// The value of Authorization is `Bearer TOKEN`, and that of any other
+    /// header is the token alone. Authorization,X-API-Key reads both, and a
+    /// request with both receives 400. The console sends Authorization, so
+    /// it is disabled without that header.
     #[arg(
         long,
         verbatim_doc_comment,
