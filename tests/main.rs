@@ -8,6 +8,7 @@
     reason = "a test"
 )]
 
+mod auth_header;
 mod backup;
 mod bad_requests;
 mod client_address;
@@ -27,10 +28,12 @@ mod fleet;
 mod fleet_crash;
 mod follow;
 mod full_disk;
+mod http2;
 mod incident;
 mod isolation;
 mod keys_command;
 mod last_use;
+mod listen;
 mod lost_file;
 mod members;
 mod methods;

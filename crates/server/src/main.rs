@@ -9,6 +9,7 @@ mod activity;
 mod backup;
 mod clean_value;
 mod cli;
+mod connection;
 mod connections;
 mod console;
 mod copy;
@@ -18,6 +19,7 @@ mod first_key;
 mod health;
 mod host_header;
 mod keys;
+mod listen;
 mod logging;
 mod metrics;
 mod middleware;
@@ -36,6 +38,7 @@ mod secret_output;
 mod serve;
 mod shutdown;
 mod store;
+mod streams;
 mod table;
 mod terminal_escape;
 mod timed_stream;
@@ -55,7 +58,7 @@ fn main() -> ExitCode {
     };
     let exit_on_error = cli.command.exit_on_error();
     let result = match cli.command {
-        Command::Serve(options) => return serve::run(&cli.library, options),
+        Command::Serve(options) => return serve::run(&cli.library, &options),
         Command::Keys(command) => keys::run(&cli.library, command),
         Command::Events(options) => events::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
         Command::Migrate(options) => {

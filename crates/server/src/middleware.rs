@@ -25,6 +25,9 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
+    let (parts, body) = request.into_parts();
+    let host = host_header::check(&parts);
+    let request = Request::from_parts(parts, body);
     let headers = request.headers().clone();
     let method = known_method(request.method());
     // Log the route, not the path: some client will put a token into a path.
@@ -39,7 +42,7 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let started = now();
     let reject =
         |status, code, message| error_response(status, code, message, &headers).map(Body::new);
-    let mut response = match host_header::check(request.version(), &headers) {
+    let mut response = match host {
         Err(message) => reject(StatusCode::BAD_REQUEST, "invalid_host", message),
         Ok(()) => {
             let response = next.run(request).instrument(span.clone());

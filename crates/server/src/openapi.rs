@@ -52,7 +52,9 @@ impl Document {
             .version(env!("CARGO_PKG_VERSION"))
             .description(Some(env!("CARGO_PKG_DESCRIPTION")))
             .build();
-        document.merge(ServerRoutes::openapi());
+        let mut server = ServerRoutes::openapi();
+        set_security(&mut server, &document);
+        document.merge(server);
         if separate_probes {
             let paths = &mut document.paths.paths;
             paths.retain(|path, _| !PROBES.contains(&path.as_str()));
@@ -61,6 +63,21 @@ impl Document {
         let json = document.to_json();
         let json = json.context("could not serialise the OpenAPI document")?;
         Ok(Self(json.into()))
+    }
+}
+
+/// Gives each route of the server that needs a key the security of the library's endpoints. Its
+/// schemes depend on the headers that the server reads.
+fn set_security(server: &mut OpenApi, library: &OpenApi) {
+    let of_any_key = library
+        .paths
+        .paths
+        .iter()
+        .find(|(path, _)| path.ends_with("/self"))
+        .and_then(|(_, item)| item.get.as_ref()?.security.clone());
+    for item in server.paths.paths.values_mut() {
+        let operations = item.get.iter_mut().filter(|get| get.security.is_some());
+        operations.for_each(|get| get.security.clone_from(&of_any_key));
     }
 }
 

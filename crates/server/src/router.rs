@@ -8,7 +8,8 @@ use axum::{
     body::Body,
     routing::{MethodRouter, get},
 };
-use http::{HeaderMap, StatusCode, header::ALLOW};
+use http::{HeaderMap, HeaderName, StatusCode, header::ALLOW};
+use keywright_core::Keywright;
 use keywright_http_tower::{ApiKeys, AuthLayer, ClientIpLayer, RateLimit, error_response};
 
 use crate::{
@@ -17,6 +18,8 @@ use crate::{
     metrics::{self, Metrics},
     middleware::observe,
     openapi,
+    options::ServeOptions,
+    shutdown::Shutdown,
     store::Library,
     whoami,
 };
@@ -27,8 +30,9 @@ pub(crate) struct Routers {
     pub(crate) api: Router,
     /// Only `/healthz`, `/readyz` and `/metrics`.
     pub(crate) probes: Router,
-    /// The routes of `probes` for connections beyond the limit. Other requests receive 503.
-    pub(crate) reserve: Router,
+    /// The routes for clients beyond a limit: those of `probes`, unless these have a separate
+    /// address. Other requests receive 503.
+    pub(crate) overloaded: Router,
 }
 
 impl Routers {
@@ -37,22 +41,25 @@ impl Routers {
     pub(crate) fn new(
         library: &Library,
         console: Option<Router>,
-        rate_limit: u32,
+        options: &ServeOptions,
         client_ip: ClientIpLayer,
         metrics: Metrics,
+        shutdown: Shutdown,
         separate_probes: bool,
     ) -> Result<Self> {
-        let probes = probes(library, metrics);
-        let mut api = api(library, rate_limit, separate_probes)?.layer(client_ip);
+        let probes = probes(library, metrics, shutdown);
+        let mut api = api(library, options, separate_probes)?.layer(client_ip);
         if let Some(console) = console {
             api = api.merge(console);
         }
+        let mut overloaded = Router::new();
         if !separate_probes {
             api = api.merge(probes.clone());
+            overloaded = probes.clone();
         }
         Ok(Self {
             api: not_found(api),
-            reserve: observed(probes.clone().fallback(async |headers: HeaderMap| {
+            overloaded: observed(overloaded.fallback(async |headers: HeaderMap| {
                 let message = "the server has no free connection";
                 let status = StatusCode::SERVICE_UNAVAILABLE;
                 error_response(status, "unavailable", message, &headers).map(Body::new)
@@ -62,14 +69,14 @@ impl Routers {
     }
 }
 
-fn api(library: &Library, rate_limit: u32, separate_probes: bool) -> Result<Router> {
+fn api(library: &Library, options: &ServeOptions, separate_probes: bool) -> Result<Router> {
     let keys = &library.keys;
     let base = "/v1/api-keys";
-    let mut endpoints = ApiKeys::at(keys, base);
-    if let Some(requests) = NonZeroU32::new(rate_limit) {
+    let auth = auth(keys, &options.auth_header);
+    let mut endpoints = ApiKeys::at(keys, base).with_auth(auth.clone());
+    if let Some(requests) = NonZeroU32::new(options.rate_limit) {
         endpoints = endpoints.with_rate_limit(RateLimit::per_minute(requests));
     }
-    let auth = AuthLayer::new(keys.verifier().clone());
     let document = Extension(openapi::Document::of(&endpoints, separate_probes)?);
     // Each path template is a separate route, so that logs and metrics show the template.
     let router = ApiKeys::PATHS.into_iter().fold(
@@ -84,7 +91,17 @@ fn api(library: &Library, rate_limit: u32, separate_probes: bool) -> Result<Rout
         ))
 }
 
-fn probes(library: &Library, metrics: Metrics) -> Router {
+/// Returns a layer that reads the token from any one of these headers.
+fn auth(keys: &Keywright, headers: &[HeaderName]) -> AuthLayer {
+    let layer = AuthLayer::new(keys.verifier().clone());
+    let Some((first, others)) = headers.split_first() else {
+        return layer;
+    };
+    let others = others.iter().cloned();
+    others.fold(layer.with_header(first.clone()), AuthLayer::also_header)
+}
+
+fn probes(library: &Library, metrics: Metrics, shutdown: Shutdown) -> Router {
     Router::new()
         .route(
             "/metrics",
@@ -92,7 +109,7 @@ fn probes(library: &Library, metrics: Metrics) -> Router {
         )
         .route("/healthz", read(get(health::healthz)))
         .route("/readyz", read(get(health::readyz)))
-        .with_state(Readiness::of(Arc::clone(&library.store)))
+        .with_state((Readiness::of(Arc::clone(&library.store)), shutdown))
 }
 
 /// Adds `OPTIONS`, without authentication, to a route that has only `GET` and `HEAD`.
