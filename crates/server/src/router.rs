@@ -9,7 +9,9 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use http::{HeaderMap, StatusCode, header::ALLOW};
-use keywright_http_tower::{ApiKeys, AuthLayer, ClientIpLayer, RateLimit, error_response};
+use keywright_http_tower::{
+    ApiKeys, AuthLayer, ClientIpLayer, ForwardAuth, RateLimit, error_response,
+};
 
 use crate::{
     drain::drain,
@@ -20,6 +22,9 @@ use crate::{
     store::Library,
     whoami,
 };
+
+/// The path at which proxies ask whether a request may pass.
+pub(crate) const FORWARD_AUTH: &str = "/v1/auth";
 
 /// The routers of the server.
 pub(crate) struct Routers {
@@ -70,17 +75,19 @@ fn api(library: &Library, rate_limit: u32, separate_probes: bool) -> Result<Rout
         endpoints = endpoints.with_rate_limit(RateLimit::per_minute(requests));
     }
     let auth = AuthLayer::new(keys.verifier().clone());
-    let document = Extension(openapi::Document::of(&endpoints, separate_probes)?);
+    let forward_auth = ForwardAuth::new(auth.clone());
+    let document = openapi::Document::of(&endpoints, &forward_auth, separate_probes)?;
     // Each path template is a separate route, so that logs and metrics show the template.
     let router = ApiKeys::PATHS.into_iter().fold(
         Router::new().route_service(&format!("{base}/"), endpoints.clone()),
         |router, path| router.route_service(&format!("{base}{path}"), endpoints.clone()),
     );
     Ok(router
+        .route_service(FORWARD_AUTH, forward_auth)
         .route("/v1/whoami", read(get(whoami::whoami).layer(auth)))
         .route(
             "/openapi.json",
-            read(get(openapi::openapi_json).layer(document)),
+            read(get(openapi::openapi_json).layer(Extension(document))),
         ))
 }
 
