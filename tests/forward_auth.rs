@@ -499,21 +499,26 @@ fn a_rolling_restart_of_two_servers_behind_nginx_loses_no_request() {
         .iter()
         .map(|server| format!("server {} max_fails=0;\n", server.address))
         .collect();
-    let nginx = Nginx::start(path, &guide(&upstream, service.address));
+    // nginx also passes requests to the servers themselves.
+    let api = "location /v1/ { proxy_pass http://keywright; proxy_http_version 1.1; \
+               proxy_set_header Connection \"\"; }\nlocation @undecided {";
+    let configuration = guide(&upstream, service.address).replace("location @undecided {", api);
+    let nginx = Nginx::start(path, &configuration);
     let responses = AtomicUsize::new(0);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let clients = [(); CLIENTS].map(|()| {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
-                    for (method, token, status) in [
-                        ("GET", &*token, 200),
-                        ("POST", &token, 200),
-                        ("GET", &other, 403),
-                        ("GET", "x", 401),
+                    for (method, path, token, status) in [
+                        ("GET", "/calls/1", &*token, 200),
+                        ("POST", "/calls/1", &token, 200),
+                        ("GET", "/calls/1", &other, 403),
+                        ("GET", "/calls/1", "x", 401),
+                        ("GET", "/v1/whoami", &token, 200),
                     ] {
                         let mut stream = connect(nginx.address);
-                        let request = request(method, "/calls/1", token, "", "");
+                        let request = request(method, path, token, "", "");
                         stream.write_all(request.as_bytes()).unwrap();
                         let response = Response::read(&mut stream).unwrap();
                         assert_eq!(response.status, status, "{response:?}");
