@@ -27,6 +27,7 @@ mod first_run;
 mod fleet;
 mod fleet_crash;
 mod follow;
+mod forward_auth;
 mod full_disk;
 mod http2;
 mod incident;

@@ -3,13 +3,13 @@
 use anyhow::{Context, Result};
 use axum::{Extension, body::Bytes, response::IntoResponse};
 use http::header::CONTENT_TYPE;
-use keywright_http_tower::ApiKeys;
+use keywright_http_tower::{ApiKeys, ForwardAuth};
 use utoipa::{
     OpenApi as _,
     openapi::{ContentBuilder, InfoBuilder, OpenApi, PathItem, Ref, ResponseBuilder},
 };
 
-use crate::{health, metrics, whoami};
+use crate::{health, metrics, router::FORWARD_AUTH, whoami};
 
 /// The routes that the server adds to the library's.
 #[derive(utoipa::OpenApi)]
@@ -43,10 +43,15 @@ const TIMEOUT: &str = "RequestTimeout";
 pub(crate) struct Document(Bytes);
 
 impl Document {
-    /// Merges the document of the library's endpoints with the other routes. With
+    /// Merges the documents of the library's services with the other routes. With
     /// `separate_probes`, the probes have another address, and the document leaves them out.
-    pub(crate) fn of(endpoints: &ApiKeys, separate_probes: bool) -> Result<Self> {
+    pub(crate) fn of(
+        endpoints: &ApiKeys,
+        forward_auth: &ForwardAuth,
+        separate_probes: bool,
+    ) -> Result<Self> {
         let mut document = endpoints.openapi();
+        document.merge(forward_auth.openapi(FORWARD_AUTH));
         document.info = InfoBuilder::new()
             .title("Keywright")
             .version(env!("CARGO_PKG_VERSION"))

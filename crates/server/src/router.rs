@@ -10,7 +10,9 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, StatusCode, header::ALLOW};
 use keywright_core::Keywright;
-use keywright_http_tower::{ApiKeys, AuthLayer, ClientIpLayer, RateLimit, error_response};
+use keywright_http_tower::{
+    ApiKeys, AuthLayer, ClientIpLayer, ForwardAuth, RateLimit, error_response,
+};
 
 use crate::{
     drain::drain,
@@ -23,6 +25,9 @@ use crate::{
     store::Library,
     whoami,
 };
+
+/// The path at which proxies ask whether a request may pass.
+pub(crate) const FORWARD_AUTH: &str = "/v1/auth";
 
 /// The routers of the server.
 pub(crate) struct Routers {
@@ -77,17 +82,19 @@ fn api(library: &Library, options: &ServeOptions, separate_probes: bool) -> Resu
     if let Some(requests) = NonZeroU32::new(options.rate_limit) {
         endpoints = endpoints.with_rate_limit(RateLimit::per_minute(requests));
     }
-    let document = Extension(openapi::Document::of(&endpoints, separate_probes)?);
+    let forward_auth = ForwardAuth::new(auth.clone());
+    let document = openapi::Document::of(&endpoints, &forward_auth, separate_probes)?;
     // Each path template is a separate route, so that logs and metrics show the template.
     let router = ApiKeys::PATHS.into_iter().fold(
         Router::new().route_service(&format!("{base}/"), endpoints.clone()),
         |router, path| router.route_service(&format!("{base}{path}"), endpoints.clone()),
     );
     Ok(router
+        .route_service(FORWARD_AUTH, forward_auth)
         .route("/v1/whoami", read(get(whoami::whoami).layer(auth)))
         .route(
             "/openapi.json",
-            read(get(openapi::openapi_json).layer(document)),
+            read(get(openapi::openapi_json).layer(Extension(document))),
         ))
 }
 
