@@ -9,7 +9,7 @@ use utoipa::{
     openapi::{ContentBuilder, InfoBuilder, OpenApi, PathItem, Ref, ResponseBuilder},
 };
 
-use crate::{health, metrics, whoami};
+use crate::{health, metrics, output, router, whoami};
 
 /// The routes that the server adds to the library's.
 #[derive(utoipa::OpenApi)]
@@ -46,7 +46,11 @@ impl Document {
     /// Merges the document of the library's endpoints with the other routes. With
     /// `separate_probes`, the probes have another address, and the document leaves them out.
     pub(crate) fn of(endpoints: &ApiKeys, separate_probes: bool) -> Result<Self> {
-        let mut document = endpoints.openapi();
+        Self::complete(endpoints.openapi(), separate_probes)
+    }
+
+    /// Adds the other routes to the document of the library's endpoints.
+    fn complete(mut document: OpenApi, separate_probes: bool) -> Result<Self> {
         document.info = InfoBuilder::new()
             .title("Keywright")
             .version(env!("CARGO_PKG_VERSION"))
@@ -62,6 +66,13 @@ impl Document {
         let json = json.context("could not serialise the OpenAPI document")?;
         Ok(Self(json.into()))
     }
+}
+
+/// Prints the document of a server with the default options.
+pub(crate) fn print() -> Result<()> {
+    let endpoints = keywright_http_tower::openapi(router::BASE);
+    let Document(json) = Document::complete(endpoints, false)?;
+    output::lines(&format!("{}\n", std::str::from_utf8(&json)?))
 }
 
 fn add_errors(document: &mut OpenApi) {

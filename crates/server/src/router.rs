@@ -21,6 +21,9 @@ use crate::{
     whoami,
 };
 
+/// The path of the library's endpoints.
+pub(crate) const BASE: &str = "/v1/api-keys";
+
 /// The routers of the server.
 pub(crate) struct Routers {
     /// All routes, except for those of `probes` if these have a separate address.
@@ -64,8 +67,7 @@ impl Routers {
 
 fn api(library: &Library, rate_limit: u32, separate_probes: bool) -> Result<Router> {
     let keys = &library.keys;
-    let base = "/v1/api-keys";
-    let mut endpoints = ApiKeys::at(keys, base);
+    let mut endpoints = ApiKeys::at(keys, BASE);
     if let Some(requests) = NonZeroU32::new(rate_limit) {
         endpoints = endpoints.with_rate_limit(RateLimit::per_minute(requests));
     }
@@ -73,8 +75,8 @@ fn api(library: &Library, rate_limit: u32, separate_probes: bool) -> Result<Rout
     let document = Extension(openapi::Document::of(&endpoints, separate_probes)?);
     // Each path template is a separate route, so that logs and metrics show the template.
     let router = ApiKeys::PATHS.into_iter().fold(
-        Router::new().route_service(&format!("{base}/"), endpoints.clone()),
-        |router, path| router.route_service(&format!("{base}{path}"), endpoints.clone()),
+        Router::new().route_service(&format!("{BASE}/"), endpoints.clone()),
+        |router, path| router.route_service(&format!("{BASE}{path}"), endpoints.clone()),
     );
     Ok(router
         .route("/v1/whoami", read(get(whoami::whoami).layer(auth)))

@@ -9,7 +9,7 @@ use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
     connections::{self, Listener},
-    console, error_line, first_key,
+    console, error_line, exit_code, first_key,
     logging::Log,
     metrics::Metrics,
     options::{LibraryOptions, ServeOptions},
@@ -34,7 +34,7 @@ pub(crate) fn run(library: &LibraryOptions, options: ServeOptions) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.write_line(&error_line(&error));
-            ExitCode::FAILURE
+            exit_code::of_error(&error)
         }
     };
     log.flush();
@@ -57,6 +57,7 @@ async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Re
             return Ok(());
         }
     };
+    tracing::info!("opened {url}; for help, run keywright --help");
     // Bind before creating the first key: a server that cannot listen must not use it up.
     let socket = bind(options.listen, "--listen").await?;
     let admin_socket = match options.admin_listen {
