@@ -54,6 +54,7 @@ mod shutdown;
 mod staleness;
 mod stalled_log;
 mod support;
+mod terminal;
 mod updates;
 mod vendor_contract;
 mod verify_command;

@@ -1,15 +1,22 @@
 //! `GET /openapi.json`: the OpenAPI document of the server.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use axum::{Extension, body::Bytes, response::IntoResponse};
 use http::header::CONTENT_TYPE;
-use keywright_http_tower::{ApiKeys, ForwardAuth};
+use keywright_core::{Config, Keywright, MemoryStore, Prefix};
+use keywright_http_tower::{ApiKeys, AuthLayer, ForwardAuth};
 use utoipa::{
     OpenApi as _,
     openapi::{ContentBuilder, InfoBuilder, OpenApi, PathItem, Ref, ResponseBuilder},
 };
 
-use crate::{health, metrics, router::FORWARD_AUTH, whoami};
+use crate::{
+    health, metrics, output,
+    router::{BASE, FORWARD_AUTH},
+    whoami,
+};
 
 /// The routes that the server adds to the library's.
 #[derive(utoipa::OpenApi)]
@@ -84,6 +91,17 @@ fn set_security(server: &mut OpenApi, library: &OpenApi) {
         let operations = item.get.iter_mut().filter(|get| get.security.is_some());
         operations.for_each(|get| get.security.clone_from(&of_any_key));
     }
+}
+
+/// Prints the document of a server with the default options.
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn print() -> Result<()> {
+    let config = Config::new(Prefix::parse("sk")?);
+    let keys = Keywright::open(config, Arc::new(MemoryStore::new())).await?;
+    let endpoints = ApiKeys::at(&keys, BASE);
+    let forward_auth = ForwardAuth::new(AuthLayer::new(keys.verifier().clone()));
+    let Document(json) = Document::of(&endpoints, &forward_auth, false)?;
+    output::lines(&format!("{}\n", str::from_utf8(&json)?))
 }
 
 fn add_errors(document: &mut OpenApi) {

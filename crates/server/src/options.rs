@@ -1,32 +1,34 @@
-//! The options of `serve`, `migrate` and `backup`, and the options that every command shares.
+//! The options of `serve`, `migrate`, `copy`, `backup` and `purge`, and the options that every
+//! command shares.
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{
-    Args, ValueEnum,
+    ArgGroup, Args, ValueEnum,
     builder::{BoolishValueParser, PathBufValueParser, StringValueParser},
     value_parser,
 };
 use http::{HeaderName, header};
-use keywright_core::{AllowedIps, Prefix, Scheme, error::AllowedIpsError};
+use keywright_core::{AllowedIps, Prefix, Scheme, Timestamp, Workspace, error::AllowedIpsError};
 use keywright_store_postgres::PostgresConfig;
 
 use crate::{
     clean_value::{choice, clean, parsed},
+    dates::date_or_age,
     listen::ListenAddress,
 };
 
 #[derive(Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct LibraryOptions {
-    /// Store: sqlite:PATH, postgres://HOST/DATABASE, redis://HOST:PORT or memory:
+    /// Store: sqlite:PATH, postgres://…, redis://… or memory:
     ///
+    /// The URLs are postgres://USER@HOST/DATABASE and redis://HOST:PORT.
     /// sqlite:PATH?sharing=strict reads the file for each verification, and with
     /// sqlite:PATH?sharing=exclusive no other process may open it. Put a password into
     /// the variable: other users of the host can read the arguments of a process.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_STORE",
         value_name = "URL",
         default_value = "sqlite:keywright.db",
@@ -36,7 +38,7 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) store: String,
 
-    /// Prefix of every token; choose your own before you create keys
+    /// Prefix of every token: choose it before the first key
     #[arg(
         long,
         env = "KEYWRIGHT_PREFIX",
@@ -46,7 +48,7 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) prefix: Prefix,
 
-    /// Hash for the secrets of new keys; keys with another hash still verify
+    /// Hash for new keys; keys with another hash still verify
     #[arg(
         long,
         env = "KEYWRIGHT_HASH",
@@ -57,7 +59,9 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) hash: Hash,
 
-    /// Number of verified keys to cache, usually about 400 bytes each; 0 disables the cache
+    /// Number of verified keys to cache; 0 disables the cache
+    ///
+    /// A key usually takes about 400 bytes.
     #[arg(
         long,
         env = "KEYWRIGHT_CACHE",
@@ -68,7 +72,9 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) cache: usize,
 
-    /// Bytes of memory for cached keys; a key with the largest metadata takes 12 KiB
+    /// Memory for cached keys, in bytes
+    ///
+    /// A key with the largest metadata takes 12 KiB.
     #[arg(
         long,
         env = "KEYWRIGHT_CACHE_BYTES",
@@ -79,13 +85,12 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) cache_bytes: usize,
 
-    /// Longest time from the creation of a key to its expiry, such as 365d
+    /// Longest lifetime of a key, such as 365d
     ///
     /// A later expiry is rejected. A key that is created without an expiry, or whose
     /// expiry is removed, gets the latest one allowed. Existing keys keep theirs.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_MAX_LIFETIME",
         value_name = "SPAN",
         global = true,
@@ -99,7 +104,6 @@ pub(crate) struct LibraryOptions {
     /// is written or deleted: set it for the server and for the commands.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_KEEP_EVENTS",
         value_name = "SPAN",
         default_value = "400d",
@@ -108,9 +112,10 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) keep_events: Duration,
 
-    /// File of peppers: a line `ID HEX-KEY` each, newest last, keys of 32 to 64 bytes
+    /// File of peppers: a line `ID HEX-KEY` each, newest last
     ///
-    /// Only its owner may have access to it (chmod 600). If root is the owner, its
+    /// Each key has 32 to 64 bytes.
+    /// Only the owner of the file may have access to it (chmod 600). If root is the owner, its
     /// group may read it.
     #[arg(
         long,
@@ -128,7 +133,7 @@ pub(crate) struct LibraryOptions {
 /// The options of a PostgreSQL store. Without one of them, the default of the store applies.
 #[derive(Clone, Args)]
 pub(crate) struct PostgresOptions {
-    /// Schema of the tables in PostgreSQL, keywright by default
+    /// PostgreSQL schema of the tables, keywright by default
     #[arg(
         long,
         env = "KEYWRIGHT_SCHEMA",
@@ -138,13 +143,12 @@ pub(crate) struct PostgresOptions {
     )]
     pub(crate) schema: Option<String>,
 
-    /// How long PostgreSQL servers may accept a revoked key, 500ms by default
+    /// How long a PostgreSQL server may accept a revoked key
     ///
-    /// From 200ms to 1m: after this time, every server has applied a change that
+    /// From 200ms to 1m, 500ms by default: after this time, every server has applied a change that
     /// another one made. With 0, each verification reads the store.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_STALENESS",
         value_name = "SPAN",
         global = true,
@@ -258,7 +262,6 @@ pub(crate) struct ServeOptions {
     /// allowed addresses is rejected.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_TRUST_PROXY",
         value_name = "LIST",
         value_delimiter = ',',
@@ -310,7 +313,6 @@ pub(crate) struct ServeOptions {
     /// only once, alone on a line of standard output.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_FIRST_KEY",
         value_name = "WHEN",
         value_enum,
@@ -393,6 +395,37 @@ pub(crate) struct BackupOptions {
     /// File to create, with mode 0600; it must not exist
     #[arg(value_name = "PATH", value_parser = clean(PathBufValueParser::new()))]
     pub(crate) target: PathBuf,
+}
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("bound").required(true).multiple(true).args([
+    "revoked_before", "expired_before", "events_before",
+]))]
+// The usage of clap would list these options, and be wider than a terminal.
+#[command(override_usage = "keywright purge [OPTIONS]")]
+pub(crate) struct PurgeOptions {
+    /// Keys revoked before this date (2026-01-31), time, or age (90d)
+    ///
+    /// At least one of the three bounds is required. A time is RFC 3339, such as 2026-01-31T18:00:00+01:00. Without a zone, it is in
+    /// UTC, and so is a date, which begins at midnight.
+    #[arg(long, value_name = "TIME", value_parser = clean(date_or_age))]
+    pub(crate) revoked_before: Option<Timestamp>,
+
+    /// Keys that expired before this date, time or age, revoked or not
+    #[arg(long, value_name = "TIME", value_parser = clean(date_or_age))]
+    pub(crate) expired_before: Option<Timestamp>,
+
+    /// Events before this date, time or age
+    #[arg(long, value_name = "TIME", value_parser = clean(date_or_age))]
+    pub(crate) events_before: Option<Timestamp>,
+
+    /// Only keys and events of this workspace; without it, those of all workspaces
+    #[arg(long, value_parser = parsed::<Workspace>())]
+    pub(crate) workspace: Option<Workspace>,
+
+    /// Print the numbers of deleted records and events as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -26,6 +26,9 @@ use crate::{
     whoami,
 };
 
+/// The path of the library's endpoints.
+pub(crate) const BASE: &str = "/v1/api-keys";
+
 /// The path at which proxies ask whether a request may pass.
 pub(crate) const FORWARD_AUTH: &str = "/v1/auth";
 
@@ -76,9 +79,8 @@ impl Routers {
 
 fn api(library: &Library, options: &ServeOptions, separate_probes: bool) -> Result<Router> {
     let keys = &library.keys;
-    let base = "/v1/api-keys";
     let auth = auth(keys, &options.auth_header);
-    let mut endpoints = ApiKeys::at(keys, base).with_auth(auth.clone());
+    let mut endpoints = ApiKeys::at(keys, BASE).with_auth(auth.clone());
     if let Some(requests) = NonZeroU32::new(options.rate_limit) {
         endpoints = endpoints.with_rate_limit(RateLimit::per_minute(requests));
     }
@@ -86,8 +88,8 @@ fn api(library: &Library, options: &ServeOptions, separate_probes: bool) -> Resu
     let document = openapi::Document::of(&endpoints, &forward_auth, separate_probes)?;
     // Each path template is a separate route, so that logs and metrics show the template.
     let router = ApiKeys::PATHS.into_iter().fold(
-        Router::new().route_service(&format!("{base}/"), endpoints.clone()),
-        |router, path| router.route_service(&format!("{base}{path}"), endpoints.clone()),
+        Router::new().route_service(&format!("{BASE}/"), endpoints.clone()),
+        |router, path| router.route_service(&format!("{BASE}{path}"), endpoints.clone()),
     );
     Ok(router
         .route_service(FORWARD_AUTH, forward_auth)

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::{
     connections::{self, Listener},
-    console, error_line, first_key,
+    console, error_line, exit_code, first_key,
     listen::{self, Inherited, ListenAddress, Sockets},
     logging::Log,
     metrics::Metrics,
@@ -48,7 +48,7 @@ pub(crate) fn run(library: &LibraryOptions, options: &ServeOptions) -> ExitCode 
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.write_line(&error_line(&error));
-            ExitCode::FAILURE
+            exit_code::of_error(&error)
         }
     };
     log.flush();
@@ -76,6 +76,7 @@ async fn serve(
             return Ok(());
         }
     };
+    tracing::info!("opened {url}; for help, run keywright --help");
     // Bind before creating the first key: a server that cannot listen must not use it up.
     let sockets = bind(options, inherited).await?;
     first_key::create(&opened, options.first_key).await?;
