@@ -82,10 +82,11 @@ CHECKS = {
         """,
         """
         for name in revoked parent; do verify "$(cat "$tokens/token.$name")" REVOKED; done
-        # The keys since the backup are gone, and the pause is listed.
+        # The keys since the backup are gone.
         verify "$(cat "$tokens/token.later")" NOT_FOUND
         grep -q "$(id "$(cat "$tokens/token.dump")")" events.jsonl
-        export KEYWRIGHT_STORE=postgres://keywright_owner@db.example.com/app
+        # The dump contains the privileges of the servers.
+        export KEYWRIGHT_STORE=postgres://keywright@db.example.com/app
         verify "$(cat "$tokens/token.dump")" valid
         """,
     ),

@@ -49,9 +49,17 @@ def page_series(page):
 
 def check_metrics(page):
     series = page_series(page)
+    # A recording rule has the labels of its metrics.
+    all_labels = {}
+    for labels in series.values():
+        for label, values in labels.items():
+            all_labels.setdefault(label, set()).update(values)
+    for source, _ in expressions():
+        if source.startswith("keywright:"):
+            series[source] = all_labels
     checked = 0
     for source, expression in expressions():
-        for name, labels in re.findall(r"(?<![:\w])(keywright_\w+)(?:\{([^}]*)\})?", expression):
+        for name, labels in re.findall(r"(?<!\w)(keywright[_:][\w:]+)(?:\{([^}]*)\})?", expression):
             checked += 1
             if name not in series:
                 yield f"{source}: the server has no metric {name}"
