@@ -64,12 +64,14 @@ CHECKS = {
     ),
     "Back up": (
         """
-        for name in revoked parent paused; do keywright keys create --name "$name" >"token.$name"; done
+        for name in revoked parent paused resumed; do keywright keys create --name "$name" >"token.$name"; done
         """,
         """
         keywright keys revoke "$(id "$(cat token.revoked)")"
         keywright keys revoke "$(id "$(cat token.parent)")" --cascade
         keywright keys disable "$(id "$(cat token.paused)")"
+        keywright keys disable "$(id "$(cat token.resumed)")"
+        keywright keys enable "$(id "$(cat token.resumed)")"
         keywright keys create --name later >token.later
         keywright keys revoke "$(id "$(cat token.later)")"
         """,
@@ -82,6 +84,8 @@ CHECKS = {
         """,
         """
         for name in revoked parent; do verify "$(cat "$tokens/token.$name")" REVOKED; done
+        verify "$(cat "$tokens/token.paused")" DISABLED
+        verify "$(cat "$tokens/token.resumed")" valid
         # The keys since the backup are gone.
         verify "$(cat "$tokens/token.later")" NOT_FOUND
         grep -q "$(id "$(cat "$tokens/token.dump")")" events.jsonl
