@@ -15,14 +15,16 @@ from pathlib import Path
 
 FUNCTIONS = r"""
 set -euo pipefail
+# A server that a failed section leaves behind would keep the output open.
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 verify() { # TOKEN EXPECTED
     local got
     got=$(keywright keys verify <<<"$1") || true
     [[ $got == "$2" ]] || { echo "verify prints $got instead of $2" >&2; exit 1; }
 }
 wait_for() { # SED-SCRIPT COMMAND...: prints what the script finds in the output
-    local found _
-    for _ in {1..600}; do
+    local found end=$((SECONDS + 60))
+    while ((SECONDS < end)); do
         found=$("${@:2}" | sed -n "$1")
         [[ -z $found ]] || { echo "$found"; return; }
         sleep 0.1
@@ -50,8 +52,9 @@ CHECKS = {
     "Peppers": (
         "",
         """
-        # A server replaces the hash, so that the key no longer needs the old pepper.
-        keywright serve --listen 127.0.0.1:0 --first-key none 2>log &
+        # A server replaces the hash, and then the key no longer needs the old pepper.
+        : >log
+        keywright serve --listen 127.0.0.1:0 --first-key none 2>>log &
         address=$(wait_for 's|.*listening on ||p' cat log)
         curl --silent --fail --header "Authorization: Bearer $KEY" "$address/v1/whoami"
         wait_for '/^keywright_rehashes_total 1/p' curl --silent "$address/metrics"
