@@ -1,4 +1,4 @@
-//! What the program prints on a terminal, in a pipe, and on a full disk.
+//! The output of the program on a terminal, in a pipe, and on a full disk.
 
 use std::{
     fs::File,

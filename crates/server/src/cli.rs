@@ -123,7 +123,7 @@ pub(crate) enum Command {
     /// A key is deleted if it was revoked or expired before the time that you give. It
     /// is kept for 24 hours, and as long as one of its descendants is kept: its
     /// successor, a key that it created, or a key that it received by rotating another.
-    /// If no key is left, the next start of `keywright serve` creates a first key again.
+    /// If no key is left, the next start of `keywright serve` creates a first key.
     /// Events of deleted keys remain.
     #[command(verbatim_doc_comment)]
     Purge(PurgeOptions),
@@ -208,7 +208,10 @@ fn report(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         };
     }
     let command = command_of(arguments);
-    let problem = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    let problem = if matches!(
+        error.kind(),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
         format!("error: `{command}` needs a command, such as `{command} create`")
     } else {
         let text = error.render().to_string();

@@ -1,5 +1,9 @@
+<<<<<<< HEAD
 //! The options of `serve`, `migrate`, `copy`, `backup` and `purge`, and the options that every
 //! command shares.
+=======
+//! The options of the commands without subcommands, and the options that every command shares.
+>>>>>>> h/cli6
 
 use std::{path::PathBuf, time::Duration};
 
@@ -406,7 +410,8 @@ pub(crate) struct BackupOptions {
 pub(crate) struct PurgeOptions {
     /// Keys revoked before this date (2026-01-31), time, or age (90d)
     ///
-    /// At least one of the three bounds is required. A time is RFC 3339, such as 2026-01-31T18:00:00+01:00. Without a zone, it is in
+    /// At least one of the three bounds is required. A time is RFC 3339, such as
+    /// 2026-01-31T18:00:00+01:00. Without a zone, it is in
     /// UTC, and so is a date, which begins at midnight.
     #[arg(long, value_name = "TIME", value_parser = clean(date_or_age))]
     pub(crate) revoked_before: Option<Timestamp>,

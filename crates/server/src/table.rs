@@ -64,7 +64,7 @@ impl From<String> for Cell {
     }
 }
 
-/// What the output can show.
+/// The width and the colours of the output.
 #[derive(Clone, Copy)]
 pub(crate) struct Output {
     /// The number of columns of characters. `None` if nothing is shortened or left out.
@@ -73,7 +73,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Returns what standard output can show. With `wide`, the width of a terminal is no limit.
+    /// Returns those of standard output. With `wide`, the width of a terminal is no limit.
     pub(crate) fn standard(wide: bool) -> Self {
         Self {
             width: terminal::width().filter(|_| !wide),
@@ -263,7 +263,7 @@ mod tests {
     fn no_line_is_wider_than_the_terminal_and_columns_disappear_by_rank() {
         let headers = [
             (200, "ID     DATE        OWNER      NAME"),
-            (37, "ID     DATE        OWNER      NAME"),
+            (42, "ID     DATE        OWNER      NAME"),
             (31, "ID     DATE        OWNER   NAME"),
             (30, "ID     DATE        NAME"),
             (23, "ID     DATE        NAME"),
