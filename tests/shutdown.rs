@@ -68,16 +68,29 @@ fn readyz(server: &Server) -> u16 {
     get(server.address, "/readyz").status
 }
 
+/// Whether the server closes a connection after a response, although its client would keep it.
+fn closes_after_a_response(server: &Server) -> bool {
+    let request = request("GET", "/healthz", "", "", "").replace("connection: close\r\n", "");
+    let mut reader = BufReader::new(server.connect());
+    reader.get_mut().write_all(request.as_bytes()).unwrap();
+    let response = Response::read_next(&mut reader).unwrap().unwrap();
+    assert_eq!(response.status, 200);
+    response.header("connection") == "close"
+}
+
 #[test]
 fn a_server_that_stops_is_not_ready_before_it_closes_its_listener() {
     let folder = tempdir().unwrap();
     let first = operator_key(folder.path(), &[]);
     let server = Server::start(folder.path(), &["--shutdown-delay", "1h"]);
     assert_eq!(readyz(&server), 200);
+    assert!(!closes_after_a_response(&server));
     server.signal("TERM");
     wait_for("the server is not ready", || {
         (readyz(&server) == 503).then_some(())
     });
+    // A proxy does not use its connections again.
+    assert!(closes_after_a_response(&server));
     // Requests on new connections still succeed during the delay.
     assert_eq!(get(server.address, "/healthz").status, 200);
     assert_eq!(server.whoami(&first).status, 200);

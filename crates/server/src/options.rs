@@ -1,9 +1,4 @@
-<<<<<<< HEAD
-//! The options of `serve`, `migrate`, `copy`, `backup` and `purge`, and the options that every
-//! command shares.
-=======
 //! The options of the commands without subcommands, and the options that every command shares.
->>>>>>> h/cli6
 
 use std::{path::PathBuf, time::Duration};
 

@@ -67,7 +67,7 @@ impl Drop for Progress {
 /// Waits for the result of work that does not report its progress, and shows how long it takes.
 pub(crate) async fn with_elapsed_time<T>(what: &str, work: impl Future<Output = T>) -> T {
     let progress = Progress::new();
-    let start = tokio::time::Instant::now();
+    let start = now().into();
     let mut ticks = interval_at(start + INTERVAL, INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     tokio::pin!(work);

@@ -6,6 +6,7 @@ use anyhow::Result;
 use axum::{
     Extension, Router,
     body::Body,
+    middleware::{from_fn, from_fn_with_state},
     routing::{MethodRouter, get},
 };
 use http::{HeaderMap, HeaderName, StatusCode, header::ALLOW};
@@ -18,7 +19,7 @@ use crate::{
     drain::drain,
     health::{self, Readiness},
     metrics::{self, Metrics},
-    middleware::observe,
+    middleware::{close_when_stopping, observe},
     openapi,
     options::ServeOptions,
     shutdown::Shutdown,
@@ -55,6 +56,7 @@ impl Routers {
         shutdown: Shutdown,
         separate_probes: bool,
     ) -> Result<Self> {
+        let closing = from_fn_with_state(shutdown.clone(), close_when_stopping);
         let probes = probes(library, metrics, shutdown);
         let mut api = api(library, options, separate_probes)?.layer(client_ip);
         if let Some(console) = console {
@@ -66,7 +68,7 @@ impl Routers {
             overloaded = probes.clone();
         }
         Ok(Self {
-            api: not_found(api),
+            api: not_found(api).layer(closing),
             overloaded: observed(overloaded.fallback(async |headers: HeaderMap| {
                 let message = "the server has no free connection";
                 let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -141,6 +143,6 @@ fn observed(router: Router) -> Router {
             let status = StatusCode::METHOD_NOT_ALLOWED;
             error_response(status, "method_not_allowed", message, &headers).map(Body::new)
         })
-        .layer(axum::middleware::from_fn(observe))
-        .layer(axum::middleware::from_fn(drain))
+        .layer(from_fn(observe))
+        .layer(from_fn(drain))
 }
