@@ -109,7 +109,7 @@ fn purge_deletes_events_before_a_date_or_an_age() {
     let earlier = earlier.count() as u64;
     let workspace = ["--workspace", "default", "--json"];
     let printed = purge_events(&[&[second], &workspace[..]].concat());
-    let json: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let json: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(json, json!({"purged_events": earlier}));
     let left = 3 - earlier;
     assert_eq!(

@@ -57,13 +57,13 @@ async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Re
             return Ok(());
         }
     };
-    tracing::info!("opened {url}; for help, run keywright --help");
     // Bind before creating the first key: a server that cannot listen must not use it up.
     let socket = bind(options.listen, "--listen").await?;
     let admin_socket = match options.admin_listen {
         Some(address) => Some(bind(address, "--admin-listen").await?),
         None => None,
     };
+    tracing::info!("opened {url}; for help, run keywright --help");
     first_key::create(&opened, options.first_key).await?;
     tokio::spawn(metrics.clone().run_upkeep());
     let separate_probes = admin_socket.is_some();
