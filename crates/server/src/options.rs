@@ -177,13 +177,11 @@ impl From<Hash> for Scheme {
 pub(crate) struct ServeOptions {
     /// Address to listen on, such as 127.0.0.1:8080; repeatable
     ///
-    /// HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH. A host name is all its
-    /// addresses, and :PORT is every address of the machine. The umask
-    /// decides who may connect to a Unix socket. The default is
-    /// 127.0.0.1:8080, or the sockets that systemd passes on.
+    /// HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH. A host name is all its addresses, and :PORT is
+    /// every address of the machine. The umask decides who may connect to a Unix socket. The
+    /// default is 127.0.0.1:8080, or the sockets that systemd passes on.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_LISTEN",
         value_name = "ADDR",
         value_delimiter = ',',
@@ -193,12 +191,10 @@ pub(crate) struct ServeOptions {
 
     /// Address for health and metrics, instead of --listen; repeatable
     ///
-    /// It serves /healthz, /readyz and /metrics, and has the forms of
-    /// --listen. A socket from systemd with the name `admin`
-    /// (FileDescriptorName=admin) serves them as well.
+    /// It serves /healthz, /readyz and /metrics, and has the forms of --listen. A socket from
+    /// systemd with the name `admin` (FileDescriptorName=admin) serves them as well.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_ADMIN_LISTEN",
         value_name = "ADDR",
         value_delimiter = ',',
@@ -208,11 +204,10 @@ pub(crate) struct ServeOptions {
 
     /// Maximum number of connections of clients at a time
     ///
-    /// The server needs 100 open files more. If the system allows fewer,
-    /// the server accepts fewer connections and logs a warning.
+    /// The server needs 100 open files more. If the system allows fewer, the server accepts fewer
+    /// connections and logs a warning.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_MAX_CONNECTIONS",
         value_name = "N",
         default_value_t = 1000,
@@ -222,12 +217,10 @@ pub(crate) struct ServeOptions {
 
     /// Maximum idle time of a connection, up to 1h; 0s keeps none
     ///
-    /// A proxy or load balancer in front of the server should close idle
-    /// connections earlier. Otherwise it may send a request on a connection
-    /// that is being closed.
+    /// A proxy or load balancer in front of the server should close idle connections earlier.
+    /// Otherwise it may send a request on a connection that is being closed.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_KEEP_ALIVE",
         value_name = "SPAN",
         default_value = "75s",
@@ -237,12 +230,10 @@ pub(crate) struct ServeOptions {
 
     /// How long to accept connections after a signal; /readyz returns 503
     ///
-    /// Set it to the time that your load balancer needs to notice. The
-    /// server then stops listening and finishes the requests in flight. A
-    /// second signal ends it at once. At most 1h.
+    /// Set it to the time that your load balancer needs to notice. The server then stops listening
+    /// and finishes the requests in flight. A second signal ends it at once. At most 1h.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_SHUTDOWN_DELAY",
         value_name = "SPAN",
         default_value = "0s",
@@ -252,13 +243,11 @@ pub(crate) struct ServeOptions {
 
     /// Proxies whose Forwarded or X-Forwarded-For to trust; repeatable
     ///
-    /// Addresses and prefixes such as 10.0.0.0/8. Without it, the address
-    /// of a client is that of its connection. Name only proxies that write
-    /// one of these headers: every other host in a prefix can choose the
-    /// address of its clients. A request without the header counts as one
-    /// from the proxy itself. `unix` trusts every client of a Unix socket.
-    /// Without it, the address of such a client is unknown, and a key with
-    /// allowed addresses is rejected.
+    /// Addresses and prefixes such as 10.0.0.0/8. Without it, the address of a client is that of
+    /// its connection. Name only proxies that write one of these headers: every other host in a
+    /// prefix can choose the address of its clients. A request without the header counts as one
+    /// from the proxy itself. `unix` trusts every client of a Unix socket. Without it, the address
+    /// of such a client is unknown, and a key with allowed addresses is rejected.
     #[arg(
         long,
         env = "KEYWRIGHT_TRUST_PROXY",
@@ -270,13 +259,11 @@ pub(crate) struct ServeOptions {
 
     /// Header of the API key, such as X-API-Key; repeatable
     ///
-    /// The value of Authorization is `Bearer TOKEN`, and that of any other
-    /// header is the token alone. Authorization,X-API-Key reads both, and a
-    /// request with both receives 400. The console sends Authorization, so
-    /// it is disabled without that header.
+    /// The value of Authorization is `Bearer TOKEN`, and that of any other header is the token
+    /// alone. Authorization,X-API-Key reads both, and a request with both receives 400. The console
+    /// sends Authorization, so it is disabled without that header.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_AUTH_HEADER",
         value_name = "NAME",
         value_delimiter = ',',
@@ -308,8 +295,8 @@ pub(crate) struct ServeOptions {
 
     /// When to create the first key of an empty store and print its token
     ///
-    /// The key has all permissions in the workspace `default`. Its token is printed
-    /// only once, alone on a line of standard output.
+    /// The key has all permissions in the workspace `default`. Its token is printed only once,
+    /// alone on a line of standard output.
     #[arg(
         long,
         env = "KEYWRIGHT_FIRST_KEY",

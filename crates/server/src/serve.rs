@@ -76,9 +76,9 @@ async fn serve(
             return Ok(());
         }
     };
-    tracing::info!("opened {url}; for help, run keywright --help");
     // Bind before creating the first key: a server that cannot listen must not use it up.
     let sockets = bind(options, inherited).await?;
+    tracing::info!("opened {url}; for help, run keywright --help");
     first_key::create(&opened, options.first_key).await?;
     tokio::spawn(metrics.clone().run_upkeep());
     let separate_probes = !sockets.probes.is_empty();
