@@ -75,8 +75,8 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Closes a connection of HTTP/1.1 after a response, once the server was asked to stop. A proxy that
-/// learns this from a response does not send a request while the server closes the connection.
+/// Closes a connection of HTTP/1.1 after a response, once the server was asked to stop. A proxy
+/// that learns this from a response does not send a request while the server closes the connection.
 pub(crate) async fn close_when_stopping(
     State(shutdown): State<Shutdown>,
     request: Request,

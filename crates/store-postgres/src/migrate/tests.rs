@@ -4,12 +4,7 @@ use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
 use super::{OpenError, PostgresConfig, SchemaName, migrate, run, schema::MIGRATIONS};
 
-#[expect(
-    dead_code,
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "the other tests use the rest"
-)]
+#[expect(dead_code, reason = "the other tests use the rest")]
 #[path = "../../tests/postgres/cluster.rs"]
 mod cluster;
 
