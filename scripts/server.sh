@@ -43,6 +43,8 @@ finish_server() {
 
 # Starts the server on a free port. Sets $address.
 start_server() {
+    # The server, in the background, may open its log later than `sed` below.
+    : >"$folder/log"
     "$keywright" serve --listen 127.0.0.1:0 --first-key none 2>"$folder/log" &
     server=$!
     # The server logs its address as soon as it listens.

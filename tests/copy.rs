@@ -236,7 +236,7 @@ fn a_copy_that_cannot_be_made_says_why_and_shows_no_password() {
     let secret = "postgres://user:pass-word@127.0.0.1:1/none";
     let output = try_copy(path, "sqlite:a.db", secret, &[]);
     let log = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(3));
     assert!(!log.contains("pass-word"), "{log}");
     let unmigrated = Postgres::new();
     fails("sqlite:a.db", &unmigrated.url, &["keywright migrate"]);

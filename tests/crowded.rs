@@ -4,11 +4,12 @@ use std::{
     io::{BufReader, Write},
     iter,
     net::TcpStream,
+    time::Duration,
 };
 
 use tempfile::tempdir;
 
-use crate::support::{FAST, Response, Server, get, operator_key};
+use crate::support::{FAST, Response, Server, Times, get, now, operator_key, wait_for};
 
 /// With this limit of open files, the server accepts [`CONNECTIONS`] connections.
 const OPEN_FILES: u32 = 110;
@@ -50,6 +51,30 @@ fn probes_succeed_while_every_connection_is_in_use() {
     assert_eq!(rejected.header("retry-after"), "1");
     finish(requests);
     assert_eq!(server.whoami(&first).status, 200);
+}
+
+#[test]
+fn a_probe_at_the_limit_of_connections_succeeds_within_a_second() {
+    let folder = tempdir().unwrap();
+    let first = operator_key(folder.path(), &FAST);
+    let limit = ["--max-connections", &CONNECTIONS.to_string()];
+    let server = Server::start(folder.path(), &[&FAST[..], &limit].concat());
+    let requests = occupy(&server, &first);
+    let _silent: Vec<_> = iter::repeat_with(|| server.connect()).take(40).collect();
+    // On a busy machine, some other program may delay a probe.
+    wait_for("each of many probes succeeds within a second", || {
+        let times = Times::default();
+        let are_fast = iter::repeat_n(PROBES, 20).flatten().all(|path| {
+            let sent = now();
+            assert_eq!(get(server.address, path).status, 200, "{path}");
+            let time = sent.elapsed();
+            times.add(time);
+            time < Duration::from_secs(1)
+        });
+        times.print("probes at the limit of connections");
+        are_fast.then_some(())
+    });
+    finish(requests);
 }
 
 #[test]

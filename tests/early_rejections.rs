@@ -26,7 +26,8 @@ impl Story {
     fn start() -> Self {
         let folder = tempdir().unwrap();
         let token = operator_key(folder.path(), &FAST_UNLIMITED[..2]);
-        let server = Server::start(folder.path(), &FAST_UNLIMITED);
+        let arguments = [&FAST_UNLIMITED[..], &["--listen", "unix:k.sock"]].concat();
+        let server = Server::start(folder.path(), &arguments);
         Self {
             folder,
             token,
@@ -36,11 +37,15 @@ impl Story {
 
     /// Starts an nginx that passes requests on to the server with these directives.
     fn nginx(&self, directives: &str) -> Nginx {
+        self.nginx_to(&self.server.address.to_string(), directives)
+    }
+
+    /// Starts an nginx that passes requests on to an address of the server.
+    fn nginx_to(&self, address: &str, directives: &str) -> Nginx {
         let http = format!(
-            "upstream keywright {{ server {}; keepalive 4; }}\n\
+            "upstream keywright {{ server {address}; keepalive 4; }}\n\
              server {{\nlisten {{address}};\nclient_max_body_size 0;\n\
-             location / {{ proxy_pass http://keywright; {directives} }}\n}}",
-            self.server.address
+             location / {{ proxy_pass http://keywright; {directives} }}\n}}"
         );
         Nginx::start(self.folder.path(), &http)
     }
@@ -114,6 +119,17 @@ fn an_early_rejection_is_not_a_502_behind_nginx_that_keeps_connections() {
 fn an_early_rejection_is_not_a_502_behind_nginx_that_does_not_buffer_requests() {
     let story = Story::start();
     let nginx = story.nginx("proxy_http_version 1.1; proxy_request_buffering off;");
+    story.assert_rejected(nginx.address);
+}
+
+#[test]
+fn an_early_rejection_is_not_a_502_behind_nginx_that_uses_a_unix_socket() {
+    let story = Story::start();
+    let socket = format!("unix:{}", story.folder.path().join("k.sock").display());
+    let nginx = story.nginx_to(
+        &socket,
+        "proxy_http_version 1.1; proxy_set_header Connection \"\";",
+    );
     story.assert_rejected(nginx.address);
 }
 

@@ -7,7 +7,7 @@ use tempfile::tempdir;
 
 use crate::support::{
     FAST, FAST_UNLIMITED, Server, assert_fails, events, id_of, keys, keys_json, keywright,
-    operator_key, under_load, wait_for,
+    operator_key, purge, under_load, wait_for,
 };
 
 /// More events than any test makes.
@@ -97,24 +97,23 @@ fn purge_deletes_events_before_a_date_or_an_age() {
     let [one, _, _] = [(); 3].map(|()| operator_key(path, &FAST));
     operator_key(path, &[&FAST[..], &["--workspace", "other"]].concat());
     let all = events(path, &[]);
-    let purge =
-        |arguments: &[&str]| keys(path, &[&["purge", "--events-before"], arguments].concat());
-    assert_eq!(purge(&["1d"]), "purged 0 events\n");
-    assert_eq!(purge(&["2024-03-01"]), "purged 0 events\n");
+    let purge_events =
+        |arguments: &[&str]| purge(path, &[&["--events-before"], arguments].concat());
+    assert_eq!(purge_events(&["1d"]), "purged 0 events\n");
+    assert_eq!(purge_events(&["2024-03-01"]), "purged 0 events\n");
     // A time is exclusive.
     let second = all[1]["created_at"].as_str().unwrap();
     let earlier = all
         .iter()
         .filter(|event| event["created_at"].as_str() < Some(second));
     let earlier = earlier.count() as u64;
-    let json = keys_json(
-        path,
-        &["purge", "--events-before", second, "--workspace", "default"],
-    );
+    let workspace = ["--workspace", "default", "--json"];
+    let printed = purge_events(&[&[second], &workspace[..]].concat());
+    let json: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(json, json!({"purged_events": earlier}));
     let left = 3 - earlier;
     assert_eq!(
-        purge(&[
+        purge_events(&[
             "2999-01-01",
             "--revoked-before",
             "1d",
@@ -127,11 +126,11 @@ fn purge_deletes_events_before_a_date_or_an_age() {
         }
     );
     assert_eq!(events(path, &["--workspace", "other"]).len(), 1);
-    assert_eq!(purge(&["2999-01-01"]), "purged 1 event\n");
+    assert_eq!(purge_events(&["2999-01-01"]), "purged 1 event\n");
     assert_eq!(keys_json(path, &["get", &id_of(&one)])["status"], "active");
     assert_fails(
         path,
-        &["keys", "purge", "--events-before", "old"],
+        &["purge", "--events-before", "old"],
         &["2026-01-31", "90d"],
     );
 }

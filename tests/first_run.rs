@@ -22,6 +22,11 @@ fn the_first_key_is_printed_once_and_survives_a_restart() {
     let server = Server::start(folder.path(), &["--first-key", "print"]);
     let (status, printed, log) = server.stop();
     assert!(status.success(), "{log}");
+    let first = log.lines().next().unwrap();
+    assert!(
+        first.contains("opened the SQLite store keywright.db; for help, run keywright --help"),
+        "{log}"
+    );
     let token = printed.strip_suffix('\n').unwrap();
     assert!(
         token.starts_with("sk_live_") && token.len() == 74,

@@ -9,7 +9,7 @@ use std::{
 use tempfile::tempdir;
 
 use crate::support::{
-    FAST, PATIENCE, Redis, Server, id_of, keys, operator_key, parse, run, wait_for,
+    FAST, PATIENCE, Redis, Server, id_of, keys, operator_key, parse, purge, run, wait_for,
 };
 
 impl Redis {
@@ -97,12 +97,17 @@ fn the_command_line_manages_the_keys_of_a_running_fleet() {
     }
 
     // A purge keeps recently revoked keys.
-    let purge = ["purge", "--revoked-before", "2024-03-01"];
-    assert_eq!(keys(&purge), "purged 0 keys\n");
+    let purge = || {
+        purge(
+            path,
+            &[&["--revoked-before", "2024-03-01"][..], &options].concat(),
+        )
+    };
+    assert_eq!(purge(), "purged 0 keys\n");
     redis.revoke_long_ago(&parent);
-    assert_eq!(keys(&purge), "purged 0 keys\n", "its child is kept");
+    assert_eq!(purge(), "purged 0 keys\n", "its child is kept");
     redis.revoke_long_ago(&child);
-    assert_eq!(keys(&purge), "purged 2 keys\n");
+    assert_eq!(purge(), "purged 2 keys\n");
     let listed = keys(&["list"]);
     assert!(listed.contains(&id_of(&other)), "{listed}");
     for token in [&parent, &child] {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::support::{
-    FAST, FAST_UNLIMITED, Server, events, keys, request, wait_for_staleness_bound,
+    FAST, FAST_UNLIMITED, Server, events, keys, purge, request, wait_for_staleness_bound,
 };
 
 const BASE: &str = "/v1/api-keys";
@@ -158,7 +158,7 @@ fn the_log_alone_shows_what_a_leaked_key_did_and_that_its_revocation_reached_eve
     let file = rusqlite::Connection::open(path.join("keywright.db")).unwrap();
     file.execute("UPDATE keywright_keys SET revoked_at = 0", ())
         .unwrap();
-    keys(path, &["purge", "--revoked-before", "1d"]);
+    purge(path, &["--revoked-before", "1d"]);
     assert_eq!(keys(path, &["list", "--json"]).matches("key_").count(), 0);
     let after = investigate(&events(path, &[])[..sentences.len()], &id(&deploy));
     assert_eq!((after.sentences, after.exposed), (sentences, exposed));

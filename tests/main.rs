@@ -8,6 +8,7 @@
     reason = "a test"
 )]
 
+mod auth_header;
 mod backup;
 mod bad_requests;
 mod client_address;
@@ -26,11 +27,14 @@ mod first_run;
 mod fleet;
 mod fleet_crash;
 mod follow;
+mod forward_auth;
 mod full_disk;
+mod http2;
 mod incident;
 mod isolation;
 mod keys_command;
 mod last_use;
+mod listen;
 mod lost_file;
 mod members;
 mod methods;
@@ -50,6 +54,7 @@ mod shutdown;
 mod staleness;
 mod stalled_log;
 mod support;
+mod terminal;
 mod updates;
 mod vendor_contract;
 mod verify_command;

@@ -28,6 +28,7 @@ fn the_document_has_every_route_and_response_of_the_server() {
         ("/v1/api-keys/verify", &["post"]),
         ("/v1/api-keys/{id}", &["delete", "get", "patch"]),
         ("/v1/api-keys/{id}/rotate", &["post"]),
+        ("/v1/auth", &["get"]),
         ("/v1/whoami", &["get"]),
     ] {
         for method in methods {
@@ -43,7 +44,7 @@ fn the_document_has_every_route_and_response_of_the_server() {
             }
         }
     }
-    assert_eq!(paths.len(), 13);
+    assert_eq!(paths.len(), 14);
     let responses = &paths["/v1/whoami"]["get"]["responses"];
     for status in ["200", "400", "401", "403", "408", "500", "503"] {
         assert!(responses.get(status).is_some(), "{status}");

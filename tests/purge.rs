@@ -1,10 +1,10 @@
-//! `keywright keys purge`.
+//! `keywright purge`.
 
 use keywright_core::{Clock, SystemClock};
 use rusqlite::Connection;
 use tempfile::tempdir;
 
-use crate::support::{FAST, Server, assert_fails, id_of, keys, operator_key, run, verify};
+use crate::support::{FAST, Server, assert_fails, id_of, keys, operator_key, purge, run, verify};
 
 #[test]
 fn purge_deletes_keys_that_were_revoked_long_ago_and_have_no_descendants() {
@@ -28,8 +28,7 @@ fn purge_deletes_keys_that_were_revoked_long_ago_and_have_no_descendants() {
     for token in [&parent, &childless, &elsewhere] {
         age(token, 1_709_287_200_000);
     }
-    let purge =
-        |arguments: &[&str]| keys(path, &[&["purge", "--revoked-before"], arguments].concat());
+    let purge = |arguments: &[&str]| purge(path, &[&["--revoked-before"], arguments].concat());
     assert_eq!(purge(&["2024-03-01"]), "purged 0 keys\n");
     assert_eq!(purge(&["9999d"]), "purged 0 keys\n");
     assert_eq!(purge(&["2024-03-01T11:00:00+01:00"]), "purged 0 keys\n");
@@ -40,10 +39,7 @@ fn purge_deletes_keys_that_were_revoked_long_ago_and_have_no_descendants() {
     assert_eq!(server.whoami(&childless).status, 401);
 
     // For any date, recently revoked keys and ancestors of active keys stay.
-    let output = run(
-        path,
-        &["keys", "purge", "--json", "--revoked-before", "9999-01-01"],
-    );
+    let output = run(path, &["purge", "--json", "--revoked-before", "9999-01-01"]);
     assert_eq!(output.stdout, b"{\"purged\":1}\n");
     assert!(
         String::from_utf8(output.stderr)
@@ -85,14 +81,14 @@ fn purge_deletes_keys_that_expired_long_ago() {
     expire(&recent, SystemClock::default().now().as_millis());
     // The date of a revocation selects no key by its expiry.
     assert_eq!(
-        keys(path, &["purge", "--revoked-before", "2999-01-01"]),
+        purge(path, &["--revoked-before", "2999-01-01"]),
         "purged 0 keys\n"
     );
     assert_eq!(
-        keys(path, &["purge", "--expired-before", "2024-03-01"]),
+        purge(path, &["--expired-before", "2024-03-01"]),
         "purged 0 keys\n"
     );
-    let output = run(path, &["keys", "purge", "--expired-before", "2999-01-01"]);
+    let output = run(path, &["purge", "--expired-before", "2999-01-01"]);
     assert_eq!(output.stdout, b"purged 1 key\n");
     assert!(
         String::from_utf8(output.stderr)

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use tempfile::tempdir;
 
 use crate::support::{
-    FAST, FAST_UNLIMITED, Redis, Response, Server, operator_key, request, wait_for,
+    FAST, FAST_UNLIMITED, Redis, Response, Server, get, operator_key, request, wait_for,
 };
 
 #[test]
@@ -61,6 +61,62 @@ fn a_second_signal_stops_at_once_and_logs_it() {
     let (status, _, log) = server.wait();
     assert!(!status.success());
     assert!(log.contains("stopped at once"), "{log}");
+}
+
+/// Returns the status of `/readyz` on a new connection.
+fn readyz(server: &Server) -> u16 {
+    get(server.address, "/readyz").status
+}
+
+/// Whether the server closes a connection after a response, although its client would keep it.
+fn closes_after_a_response(server: &Server) -> bool {
+    let request = request("GET", "/healthz", "", "", "").replace("connection: close\r\n", "");
+    let mut reader = BufReader::new(server.connect());
+    reader.get_mut().write_all(request.as_bytes()).unwrap();
+    let response = Response::read_next(&mut reader).unwrap().unwrap();
+    assert_eq!(response.status, 200);
+    response.header("connection") == "close"
+}
+
+#[test]
+fn a_server_that_stops_is_not_ready_before_it_closes_its_listener() {
+    let folder = tempdir().unwrap();
+    let first = operator_key(folder.path(), &[]);
+    let server = Server::start(folder.path(), &["--shutdown-delay", "1h"]);
+    assert_eq!(readyz(&server), 200);
+    assert!(!closes_after_a_response(&server));
+    server.signal("TERM");
+    wait_for("the server is not ready", || {
+        (readyz(&server) == 503).then_some(())
+    });
+    // A proxy does not use its connections again.
+    assert!(closes_after_a_response(&server));
+    // Requests on new connections still succeed during the delay.
+    assert_eq!(get(server.address, "/healthz").status, 200);
+    assert_eq!(server.whoami(&first).status, 200);
+    server.signal("TERM");
+    let (status, _, log) = server.wait_without_hanging();
+    assert!(!status.success());
+    assert!(log.contains("stopped at once"), "{log}");
+    assert!(!log.contains("closing the store"), "{log}");
+}
+
+#[test]
+fn requests_in_flight_are_finished_after_the_delay() {
+    let folder = tempdir().unwrap();
+    let first = operator_key(folder.path(), &FAST);
+    let delay = ["--shutdown-delay", "200ms"];
+    let server = Server::start(folder.path(), &[&FAST[..], &delay].concat());
+    let body = r#"{"name":"late"}"#;
+    let mut stream = server.start_create(&first, body.len());
+    server.signal("TERM");
+    server.wait_until_closed();
+    stream.write_all(body.as_bytes()).unwrap();
+    assert_eq!(Response::read(&mut stream).unwrap().status, 201);
+    let (status, _, log) = server.wait();
+    assert!(status.success(), "{log}");
+    let at = |text: &str| log.find(text).unwrap();
+    assert!(at("not ready") < at("stopping"), "{log}");
 }
 
 /// Creates keys and uses each once, so that the server has last uses to store when it stops.

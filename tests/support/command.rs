@@ -45,9 +45,19 @@ pub(crate) fn run_with_input(folder: &Path, arguments: &[&str], input: &str) -> 
 /// again while the store is unavailable.
 #[track_caller]
 pub(crate) fn keys(folder: &Path, arguments: &[&str]) -> String {
-    let arguments = [&["keys"], arguments].concat();
+    succeed(folder, &[&["keys"], arguments].concat())
+}
+
+/// Runs `keywright purge` with arguments, and returns what it prints, like [`keys`].
+#[track_caller]
+pub(crate) fn purge(folder: &Path, arguments: &[&str]) -> String {
+    succeed(folder, &[&["purge"], arguments].concat())
+}
+
+#[track_caller]
+fn succeed(folder: &Path, arguments: &[&str]) -> String {
     wait_for("the store is available", || {
-        let output = run(folder, &arguments);
+        let output = run(folder, arguments);
         let log = String::from_utf8(output.stderr).unwrap();
         if !output.status.success() && log.contains("unavailable") {
             return None;

@@ -24,7 +24,8 @@ pub(crate) use self::{
         Client, STALENESS_BOUND, SetOnDrop, Times, now, under_load, wait_for_staleness_bound,
     },
     command::{
-        assert_fails, events, keys, keys_json, keywright, operator_key, run, run_with_input, verify,
+        assert_fails, events, keys, keys_json, keywright, operator_key, purge, run, run_with_input,
+        verify,
     },
     nginx::Nginx,
     postgres::{Postgres, TlsPostgres},

@@ -76,9 +76,11 @@ impl Server {
             move || {
                 for line in stderr.lines().map_while(Result::ok) {
                     drop(log_gate.lock().unwrap());
-                    if let Some((_, rest)) = line.split_once("listening on http://") {
-                        // In a JSON log the line continues after the address.
-                        let address = rest.split('"').next().unwrap_or(rest);
+                    if let Some((_, rest)) = line.split_once("listening on ")
+                        && let Some((_, rest)) = rest.split_once("http://")
+                    {
+                        // Other addresses may follow, and in a JSON log other members.
+                        let address = rest.split(['"', ',']).next().unwrap_or(rest);
                         let _ = sender.send(address.parse().unwrap());
                     }
                     let mut log = log.lock().unwrap();

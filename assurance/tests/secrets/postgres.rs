@@ -144,7 +144,7 @@ fn no_secret_leaks_over_postgres_which_logs_each_statement() {
     // The log of PostgreSQL contains the parameters of each statement, and the row that failed.
     let log = postgres.log();
     for wanted in [
-        "INSERT INTO keywright.keys",
+        "INSERT INTO \"keywright\".keys",
         "pg_current_snapshot",
         "Failing row contains",
     ] {

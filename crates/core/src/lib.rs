@@ -152,8 +152,8 @@ pub use crate::{
     importer::{ForeignKey, ImportError, Imported, Importer},
     issuer::{
         Action, Expiry, IdempotencyKey, Introspection, IntrospectionRequest, IssueError,
-        IssueOutcome, Issued, Issuer, Minted, NewKey, NewRotation, PreparedKey, PreparedRevocation,
-        PreparedUpdate, Report, ReportSection,
+        IssueOutcome, Issued, Issuer, Minted, NewKey, NewRotation, PreparedCaller, PreparedKey,
+        PreparedRevocation, PreparedUpdate, Report, ReportSection,
     },
     key::{Key, Status},
     keywright::{Keywright, OpenError},

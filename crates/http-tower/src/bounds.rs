@@ -9,8 +9,8 @@ pub(crate) const MAX_CREDENTIALS_LENGTH: usize = 512;
 /// The maximum length of `search`, in characters.
 pub(crate) const MAX_SEARCH_LENGTH: usize = 1024;
 
-/// The maximum number of query parameters that are read. No endpoint has as many, so a longer query
-/// has an error among the parameters that are read.
+/// The maximum number of query parameters that are read without an error. No service accepts more,
+/// so a longer query has an error among the parameters that are read.
 pub(crate) const MAX_QUERY_PARAMETERS: usize = 16;
 
 /// The maximum number of invalid fields that an error response lists.

@@ -2,8 +2,9 @@
 //!
 //! [`ApiKeys`] serves the endpoints that create, list, update, revoke, rotate and verify keys, and
 //! those that list the events of these changes and report the keys that deserve attention.
-//! [`AuthLayer`] guards the routes of the host. Both depend on `http`, `http-body` and the traits
-//! of tower, and on no framework: axum, hyper and tonic use them without an adapter.
+//! [`AuthLayer`] guards the routes of the host. [`ForwardAuth`] decides for a proxy, such as nginx,
+//! whether a request may pass. All three depend on `http`, `http-body` and the traits of tower, and
+//! on no framework: axum, hyper and tonic use them without an adapter.
 //!
 //! ```
 //! use axum::{Extension, Router, routing::get};
@@ -22,7 +23,7 @@
 //! }
 //! ```
 //!
-//! A key may be restricted to addresses. Both compare them with the [`ClientIp`] of a request,
+//! A key may be restricted to addresses. All three compare them with the [`ClientIp`] of a request,
 //! which the host sets or [`ClientIpLayer`] derives behind proxies.
 //!
 //! The folder `examples/` contains complete services: on axum, on plain hyper, behind the host's
@@ -41,9 +42,11 @@ mod auth;
 mod bounds;
 mod client_ip;
 mod error;
+mod forward_auth;
 mod future;
 #[cfg(feature = "openapi")]
 mod openapi;
+mod query;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
 mod request_id;
@@ -72,6 +75,7 @@ pub use crate::{
     auth::{Auth, AuthLayer, RealmError, Rejection},
     client_ip::{ClientIp, ClientIpLayer, ClientIpService},
     error::{error_response, issue_error_response},
+    forward_auth::ForwardAuth,
     future::ResponseFuture,
     request_id::{HEADER as REQUEST_ID, request_id},
     views::{EventPageView, IntrospectionView, IssuedJson, KeyPageView, KeyView, ReportView},

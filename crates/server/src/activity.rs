@@ -1,103 +1,183 @@
-//! Records whether a connection has a request in progress. Its stream, its service and the server
+//! Records which requests of a connection are in progress. Its stream, its service and the server
 //! share the record.
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::body::{Body, Bytes};
+use http::Version;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-
-/// No request is in progress: the connection is idle, or a head is arriving.
-const WAITING: u8 = 0;
-/// A request is being handled.
-const BUSY: u8 = 1;
-/// The response is complete, but may not have been sent yet.
-const SENDING: u8 = 2;
-
-/// The server is closing the connection.
-const CLOSED: u8 = 3;
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 
 /// The state of a connection.
 #[derive(Default)]
 pub(crate) struct Activity {
-    state: AtomicU8,
-    has_served: AtomicBool,
+    state: watch::Sender<State>,
+    uses_http2: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    phase: Phase,
+    is_http2: bool,
+    has_served: bool,
+    /// The number of requests that have begun.
+    begun: u64,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// No request is in progress: the connection is idle, or a head is arriving.
+    #[default]
+    Waiting,
+    /// This many requests are being handled. HTTP/1.1 has one at a time.
+    Busy(usize),
+    /// The responses are complete, but may not have been sent yet.
+    Sending,
+    /// The server is closing the connection.
+    Closed,
 }
 
 impl Activity {
     /// Starts a request. Returns a guard that ends the request when it is dropped, or `None` if the
     /// connection is being closed.
-    pub(crate) fn begin(self: &Arc<Self>) -> Option<InProgress> {
-        let begin = |state| (state != CLOSED).then_some(BUSY);
-        let begun = self
-            .state
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, begin);
-        begun.is_ok().then(|| InProgress(Arc::clone(self)))
+    pub(crate) fn begin(self: &Arc<Self>, version: Version) -> Option<InProgress> {
+        let is_http2 = version == Version::HTTP_2;
+        let mut others = None;
+        self.state.send_if_modified(|state| {
+            let busy = match state.phase {
+                Phase::Closed => return false,
+                Phase::Waiting | Phase::Sending => 0,
+                Phase::Busy(busy) => busy,
+            };
+            if is_http2 && !state.is_http2 {
+                state.is_http2 = true;
+                self.uses_http2.notify_one();
+            }
+            others = Some(busy);
+            state.phase = Phase::Busy(busy + 1);
+            state.begun += 1;
+            true
+        });
+        others.map(|others| InProgress {
+            activity: Arc::clone(self),
+            is_only: others == 0,
+        })
     }
 
     /// Records that all output was sent. Returns whether this completes a response.
     pub(crate) fn sent(&self) -> bool {
-        let completes = self.change(SENDING, WAITING);
-        if completes {
-            self.has_served.store(true, Ordering::Release);
-        }
-        completes
+        self.state.send_if_modified(|state| {
+            let completes = state.phase == Phase::Sending;
+            if completes {
+                state.phase = Phase::Waiting;
+                state.has_served = true;
+            }
+            completes
+        })
     }
 
-    /// Whether no request is in progress.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.state.load(Ordering::Acquire) == WAITING
+    /// Whether the connection waits for the head of a request of HTTP/1.1.
+    pub(crate) fn waits_for_head(&self) -> bool {
+        let state = self.state.borrow();
+        state.phase == Phase::Waiting && !state.is_http2
     }
 
     /// Whether the connection has completed a response.
     pub(crate) fn has_served(&self) -> bool {
-        self.has_served.load(Ordering::Acquire)
+        self.state.borrow().has_served
     }
 
     /// Closes the connection for further requests. Returns `false` if a request is in progress.
     pub(crate) fn close(&self) -> bool {
-        self.change(WAITING, CLOSED)
+        self.state.send_if_modified(|state| {
+            let closes = state.phase == Phase::Waiting;
+            if closes {
+                state.phase = Phase::Closed;
+            }
+            closes
+        })
     }
 
-    fn change(&self, from: u8, to: u8) -> bool {
-        self.state
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+    /// Waits until the connection may close, and closes it for further requests.
+    pub(crate) async fn closed(&self) {
+        let mut state = self.state.subscribe();
+        while !self.close() {
+            // The sender is a field of `self`.
+            let _ = state.changed().await;
+        }
+    }
+
+    /// Waits until a connection of HTTP/2 has been idle for `idle`, or busy for `busy` without a
+    /// pause. Frames such as pings do not count.
+    ///
+    /// A response that the client does not read keeps a connection busy.
+    pub(crate) async fn http2_overdue(&self, idle: Duration, busy: Duration) {
+        self.uses_http2.notified().await;
+        let mut state = self.state.subscribe();
+        loop {
+            let waiting = state.wait_for(|state| state.phase == Phase::Waiting);
+            let begun = match timeout(busy, waiting).await {
+                Ok(Ok(state)) => state.begun,
+                _ => return,
+            };
+            let next = state.wait_for(|state| state.begun != begun);
+            if timeout(idle, next).await.is_err() {
+                return;
+            }
+        }
     }
 }
 
 /// A request in progress.
-pub(crate) struct InProgress(Arc<Activity>);
+pub(crate) struct InProgress {
+    activity: Arc<Activity>,
+    is_only: bool,
+}
 
 impl InProgress {
-    /// Keeps the request in progress until the end of the body of its response.
-    pub(crate) fn until_end_of(self, body: Body) -> GuardedBody {
+    /// Whether no other request of the connection was in progress when this one began.
+    pub(crate) const fn is_only(&self) -> bool {
+        self.is_only
+    }
+
+    /// Keeps the request, and `guard`, in progress until the end of the body of its response.
+    pub(crate) const fn until_end_of<G>(self, body: Body, guard: G) -> GuardedBody<G> {
         GuardedBody {
             body,
             _request: self,
+            _guard: guard,
         }
     }
 }
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.0.change(BUSY, SENDING);
+        self.activity.state.send_if_modified(|state| {
+            state.phase = match state.phase {
+                Phase::Busy(busy @ 2..) => Phase::Busy(busy - 1),
+                _ => Phase::Sending,
+            };
+            true
+        });
     }
 }
 
 /// The body of a response. The request stays in progress until the body is dropped.
-pub(crate) struct GuardedBody {
+pub(crate) struct GuardedBody<G> {
     body: Body,
     _request: InProgress,
+    _guard: G,
 }
 
-impl HttpBody for GuardedBody {
+impl<G: Unpin> HttpBody for GuardedBody<G> {
     type Data = Bytes;
     type Error = axum::Error;
 

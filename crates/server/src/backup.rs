@@ -5,10 +5,11 @@ use keywright_store_sqlite::SqliteStore;
 
 use crate::{
     options::{BackupOptions, LibraryOptions},
+    progress::with_elapsed_time,
     store::StoreUrl,
 };
 
-/// Copies the store, and prints nothing.
+/// Copies the store, and prints nothing but the progress on a terminal.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(library: &LibraryOptions, options: BackupOptions) -> Result<()> {
     let url = StoreUrl::parse(&library.store)?;
@@ -30,8 +31,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: BackupOptions) -> Res
         bail!("{target} exists: give the path of a new file");
     }
     let store = SqliteStore::open_with(path, sharing)?;
-    store
-        .backup(&options.target)
+    with_elapsed_time("copying", store.backup(&options.target))
         .await
         .with_context(|| format!("cannot copy the store to {target}"))
 }

@@ -2,13 +2,20 @@
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{
     events::options::EventsOptions,
+    help,
     keys::options::KeysCommand,
-    options::{BackupOptions, CopyOptions, LibraryOptions, MigrateOptions, ServeOptions},
-    redact,
+    manual::{CompletionsOptions, ManOptions},
+    options::{
+        BackupOptions, CopyOptions, LibraryOptions, MigrateOptions, PurgeOptions, ServeOptions,
+    },
+    output, redact,
 };
 
 /// An API-key server, and the command line to manage its keys.
@@ -24,11 +31,15 @@ use crate::{
 ///
 /// An option marked [env: NAME=] can also be set with that environment variable.
 ///
-/// keywright exits with 0 (success), 1 (failure) or 2 (usage error). `keys verify`
-/// exits with 0 (valid), 1 (invalid), 2 (usage error) or 3 (undetermined).
+/// Lists fit the width of a terminal. In a pipe, they have the same columns each
+/// time, whole values, and no colours. NO_COLOR is respected. Programs read --json.
+///
+/// A command exits with 0 if it is done. 1 means that it was rejected, or for
+/// `keys verify` that the token is invalid. 3 means that the result is unknown, for
+/// example because the store did not respond: look before you repeat the command.
 #[derive(Parser)]
 #[command(name = "keywright", version, verbatim_doc_comment)]
-struct Arguments {
+pub(crate) struct Arguments {
     #[command(flatten)]
     library: LibraryOptions,
     #[command(subcommand)]
@@ -44,11 +55,20 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Serve the API (the default command)
+    ///
+    ///     keywright serve --listen 127.0.0.1:8080 --store sqlite:keywright.db
+    ///     keywright serve --prefix acme --log-format json
+    ///
+    /// Ctrl-C or SIGTERM stops the server after the requests in flight.
+    #[command(verbatim_doc_comment)]
     Serve(ServeOptions),
-    /// Manage keys directly in the store, with or without a running server
+    /// Manage keys in the store, with or without a running server
+    ///
+    ///     keywright keys create --name CI --permissions calls:read --expires-in 90d
+    ///     keywright keys list --status active
     ///
     /// These commands need no API key: access to the store is enough.
-    #[command(subcommand)]
+    #[command(subcommand, verbatim_doc_comment)]
     Keys(KeysCommand),
     /// Show who changed which key, when and how, newest first
     ///
@@ -56,7 +76,8 @@ pub(crate) enum Command {
     ///     keywright events --key ID --json
     ///     keywright events --follow
     ///
-    /// The events of a key remain after `keys purge` has deleted its record. --json
+    /// The events of a key remain after `keywright purge` has deleted its record.
+    /// A narrow terminal shows fewer columns: for all of them, use --wide. --json
     /// prints a JSON object on each line, as the API returns it.
     #[command(verbatim_doc_comment)]
     Events(EventsOptions),
@@ -73,8 +94,8 @@ pub(crate) enum Command {
     Migrate(MigrateOptions),
     /// Copy all keys into another store, while servers use the first one
     ///
-    ///     keywright copy --from sqlite:keywright.db --to postgres://owner@db/app
-    ///     keywright copy --from sqlite:keywright.db --to postgres://owner@db/app --finish
+    ///     keywright copy --from sqlite:k.db --to postgres://owner@db/app
+    ///     keywright copy --from sqlite:k.db --to postgres://owner@db/app --finish
     ///
     /// Each run carries what has changed since the last one. Until --finish, no server
     /// can use the target. --finish seals the source: its servers still verify keys,
@@ -94,16 +115,38 @@ pub(crate) enum Command {
     /// that were revoked after the backup are active again: revoke them again.
     #[command(verbatim_doc_comment)]
     Backup(BackupOptions),
-}
-
-impl Command {
-    /// The exit code if the command fails. `verify` uses 1 for an invalid token.
-    pub(crate) fn exit_on_error(&self) -> ExitCode {
-        match self {
-            Self::Keys(KeysCommand::Verify(_)) => ExitCode::from(3),
-            _ => ExitCode::FAILURE,
-        }
-    }
+    /// Delete the records of old keys, or old events
+    ///
+    ///     keywright purge --revoked-before 2026-01-31 --expired-before 365d
+    ///     keywright purge --events-before 400d
+    ///
+    /// A key is deleted if it was revoked or expired before the time that you give. It
+    /// is kept for 24 hours, and as long as one of its descendants is kept: its
+    /// successor, a key that it created, or a key that it received by rotating another.
+    /// If no key is left, the next start of `keywright serve` creates a first key.
+    /// Events of deleted keys remain.
+    #[command(verbatim_doc_comment)]
+    Purge(PurgeOptions),
+    /// Print the OpenAPI document of the API
+    ///
+    ///     keywright openapi > openapi.json
+    ///
+    /// It is the document that the server returns at /openapi.json.
+    #[command(verbatim_doc_comment)]
+    Openapi,
+    /// Print the completions of a shell
+    ///
+    ///     keywright completions bash > /etc/bash_completion.d/keywright
+    ///     keywright completions zsh > /usr/share/zsh/site-functions/_keywright
+    ///     keywright completions fish > ~/.config/fish/completions/keywright.fish
+    #[command(verbatim_doc_comment)]
+    Completions(CompletionsOptions),
+    /// Print the manual page, or write those of all commands
+    ///
+    ///     keywright man | man -l -
+    ///     keywright man --dir /usr/local/share/man/man1
+    #[command(verbatim_doc_comment)]
+    Man(ManOptions),
 }
 
 /// Parses the command line. Without a command, the command is `serve`.
@@ -120,16 +163,17 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Ex
         .map_or_else(is_unknown, |parsed| parsed.command.is_none())
     {
         arguments.insert(arguments.len().min(1), "serve".into());
-        // If `serve` does not know an argument either, report the error of the original arguments.
-        parsed = parse_once(&arguments).or_else(|error| {
-            if is_unknown(&error) {
+        // If `serve` does not know an argument either, report the error of the original arguments,
+        // unless it is a misspelt option of `serve`.
+        parsed = match parse_once(&arguments) {
+            Err(error) if is_unknown(&error) && suggestion(&error).is_none() => {
+                arguments.remove(1);
                 parsed
-            } else {
-                Err(error)
             }
-        });
+            served => served,
+        };
     }
-    let parsed = parsed.map_err(|error| report(&error))?;
+    let parsed = parsed.map_err(|error| report(&error, &arguments))?;
     let Arguments { library, command } = parsed;
     // There is a command here, because `serve` was inserted if there was none.
     command
@@ -137,40 +181,85 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Ex
         .ok_or(ExitCode::FAILURE)
 }
 
-fn parse_once(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
-    Arguments::command()
+/// Returns the definition of the command line.
+pub(crate) fn command() -> clap::Command {
+    help::complete(Arguments::command())
+}
+
+pub(crate) fn parse_once(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
+    command()
         .try_get_matches_from(arguments)
         .and_then(|matches| Arguments::from_arg_matches(&matches))
 }
 
-/// Prints help and version unchanged, and a usage error as one line.
-fn report(error: &clap::Error) -> ExitCode {
+/// Prints help and version, and a usage error as one line.
+fn report(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     if matches!(
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     ) {
-        // A closed pipe is not an error: the reader has seen enough.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        return match error.print() {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                output::note(&format!("error: cannot write to standard output: {error}"));
+                ExitCode::FAILURE
+            }
+            // A closed pipe is not an error: the reader has seen enough.
+            _ => ExitCode::SUCCESS,
+        };
     }
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        eprintln!(
-            "error: `keywright keys` needs a command, such as `keys create`; see keywright --help"
-        );
-        return ExitCode::from(2);
-    }
-    let text = error.render().to_string();
-    let sentence: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
-        .filter(|line| !line.is_empty())
-        .collect();
-    eprintln!(
-        "{}; see keywright --help",
-        redact::tokens(&sentence.join(" "))
-    );
+    let command = command_of(arguments);
+    let problem = if matches!(
+        error.kind(),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        format!("error: `{command}` needs a command, such as `{command} create`")
+    } else {
+        let text = error.render().to_string();
+        let lines = text.lines().map(str::trim).take_while(|line| {
+            !["Usage:", "For more", "tip:"]
+                .iter()
+                .any(|end| line.starts_with(end))
+        });
+        let sentence: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+        sentence.join(" ")
+    };
+    let hint = suggestion(error).map_or_else(String::new, |similar| {
+        format!(" (did you mean '{similar}'?)")
+    });
+    output::note(&format!(
+        "{}; see {command} --help",
+        redact::tokens(&format!("{problem}{hint}"))
+    ));
     ExitCode::from(2)
+}
+
+/// Returns what the user probably meant instead of an unknown command, option or value.
+fn suggestion(error: &clap::Error) -> Option<&str> {
+    let kinds = [
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+    ];
+    kinds.iter().find_map(|kind| match error.get(*kind)? {
+        ContextValue::String(similar) => Some(similar.as_str()),
+        // The last one is the most similar.
+        ContextValue::Strings(similar) => similar.last().map(String::as_str),
+        _ => None,
+    })
+}
+
+/// Returns the command that the arguments name, such as `keywright keys list`.
+fn command_of(arguments: &[OsString]) -> String {
+    let program = command();
+    let mut command = &program;
+    let mut path = program.get_name().to_owned();
+    for argument in arguments.iter().skip(1) {
+        if let Some(subcommand) = command.find_subcommand(argument) {
+            command = subcommand;
+            path = format!("{path} {}", command.get_name());
+        }
+    }
+    path
 }
 
 #[cfg(test)]
@@ -179,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_clap_definition_is_consistent() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 
     /// Options that take JSON, in which line breaks are white space.
@@ -216,7 +305,7 @@ mod tests {
 
     #[test]
     fn no_option_accepts_a_control_character() {
-        let command = Arguments::command();
+        let command = command();
         let mut options = 0;
         for bad in ["a\rb", "a\nb", "a\u{1b}[31mb", "a\u{85}b"] {
             for_each_option(
@@ -235,7 +324,7 @@ mod tests {
 
     #[test]
     fn white_space_around_a_value_is_ignored() {
-        let command = Arguments::command();
+        let command = command();
         for blank in ["\r", " \r\n", "\t"] {
             for_each_option(
                 &command,
@@ -250,6 +339,46 @@ mod tests {
         let cli = parse(arguments.iter().map(OsString::from)).unwrap();
         assert_eq!(cli.library.store, "sqlite:k.db");
         assert_eq!(cli.library.cache, 5);
+    }
+
+    #[test]
+    fn a_usage_error_suggests_what_was_meant_and_names_the_help_of_the_command() {
+        let error = |line: &str| {
+            let arguments: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            let error = parse_once(&arguments).err().unwrap();
+            (suggestion(&error).map(String::from), command_of(&arguments))
+        };
+        for (line, meant, command) in [
+            ("keywright keys lst", Some("list"), "keywright keys"),
+            ("keywright evnts", Some("events"), "keywright"),
+            (
+                "keywright keys list --stats active",
+                Some("--status"),
+                "keywright keys list",
+            ),
+            (
+                "keywright keys list --status activ",
+                Some("active"),
+                "keywright keys list",
+            ),
+            (
+                "keywright --stor x backup y",
+                Some("--store"),
+                "keywright backup",
+            ),
+            (
+                "keywright serve --lisen :1",
+                Some("--listen"),
+                "keywright serve",
+            ),
+            ("keywright keys get", None, "keywright keys get"),
+        ] {
+            assert_eq!(
+                error(line),
+                (meant.map(String::from), command.into()),
+                "{line}"
+            );
+        }
     }
 
     #[test]

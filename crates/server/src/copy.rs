@@ -1,9 +1,8 @@
 //! `keywright copy`: copies all keys of a store into another while servers use it.
 
-use std::{
-    io::{IsTerminal, Write, stderr},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use anyhow::{Result, bail};
@@ -16,11 +15,9 @@ use serde_json::{Value, json};
 use crate::{
     options::{CopyOptions, LibraryOptions, PostgresOptions},
     output::{json as print_json, lines, note},
+    progress::Progress,
     store::StoreUrl,
 };
-
-/// The time between two lines of progress.
-const PROGRESS: Duration = Duration::from_secs(1);
 
 /// Runs the copy, and prints the comparison of each workspace.
 #[tokio::main(flavor = "current_thread")]
@@ -57,7 +54,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: &CopyOptions) -> Resu
     } else {
         copy.run().await
     };
-    printer.clear();
+    printer.progress.clear();
     let report = result?;
     if options.json {
         return print_json(&summary(&report, options.finish));
@@ -113,6 +110,8 @@ fn summary(report: &CopyReport, finished: bool) -> Value {
         "events": report.events,
         "written": report.written,
         "differing": report.differing,
+        "reservations": report.reservations,
+        "missing_reservations": report.missing_reservations,
         "finished": finished,
     })
 }
@@ -120,43 +119,18 @@ fn summary(report: &CopyReport, finished: bool) -> Value {
 /// Prints the comparison of each workspace, and the progress if standard error is a terminal.
 struct Printer {
     json: bool,
-    is_terminal: bool,
-    state: Mutex<State>,
-}
-
-struct State {
-    /// When the progress was last printed.
-    printed: Instant,
-    has_header: bool,
+    needs_header: AtomicBool,
+    progress: Progress,
 }
 
 impl Printer {
     fn new(json: bool) -> Self {
         Self {
             json,
-            is_terminal: stderr().is_terminal(),
-            state: Mutex::new(State {
-                printed: now(),
-                has_header: json,
-            }),
+            needs_header: AtomicBool::new(!json),
+            progress: Progress::new(),
         }
     }
-
-    /// Clears the line of the progress.
-    fn clear(&self) {
-        if self.is_terminal {
-            let _ = write!(stderr(), "\r\x1b[K");
-        }
-    }
-}
-
-/// Returns the time that paces the progress on a terminal.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "nothing depends on it but the pace"
-)]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// Returns the lines of a workspace: one if both stores have the same content.
@@ -176,11 +150,6 @@ fn rows(report: &WorkspaceReport) -> String {
 
 impl CopyObserver for Printer {
     fn progressed(&self, progress: &CopyProgress) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_terminal || state.printed.elapsed() < PROGRESS {
-            return;
-        }
-        state.printed = now();
         let CopyProgress {
             keys,
             events,
@@ -188,15 +157,13 @@ impl CopyObserver for Printer {
             compared,
             ..
         } = progress;
-        let _ = write!(
-            stderr(),
-            "\r\x1b[K{keys} keys, {events} events read; {written} written; {compared} compared"
-        );
+        self.progress.show(|| {
+            format!("{keys} keys, {events} events read; {written} written; {compared} compared")
+        });
     }
 
     fn compared(&self, workspace: &WorkspaceReport) {
-        self.clear();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.progress.clear();
         let printed = if self.json {
             let content = |content: &keywright_core::copy::WorkspaceContent| {
                 json!({
@@ -212,15 +179,14 @@ impl CopyObserver for Printer {
                 "equal": workspace.is_equal(),
             }))
         } else {
-            let header = if state.has_header {
-                String::new()
-            } else {
+            let header = if self.needs_header.swap(false, Ordering::Relaxed) {
                 format!(
                     "{:<6}  {:>10}  {:>10}  {:<64}  WORKSPACE\n",
                     "STORE", "KEYS", "EVENTS", "DIGEST"
                 )
+            } else {
+                String::new()
             };
-            state.has_header = true;
             lines(&(header + &rows(workspace)))
         };
         if let Err(error) = printed {

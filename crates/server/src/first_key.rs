@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stdout};
 
 use anyhow::{Context, Result};
-use keywright_core::{Caller, Name, NewKey, Workspace};
+use keywright_core::{Caller, Name, NewKey, Reach, Workspace};
 
 use crate::{options::FirstKey, secret_output, store::Library};
 
@@ -26,10 +26,22 @@ pub(crate) async fn create(library: &Library, choice: FirstKey) -> Result<()> {
     let new = NewKey::new(Name::parse("First key")?);
     let first = library.keys.issuer().create_first(&operator, new).await?;
     if let Some(issued) = first {
-        let id = issued.key.id;
-        secret_output::write_line(issued.token.expose()).with_context(|| {
-            format!("created the first key {id}, but could not print its token; create another key with keywright keys create")
-        })?;
+        if let Err(error) = secret_output::write_line(issued.token.expose()) {
+            let id = issued.key.id;
+            let revoked = library
+                .keys
+                .issuer()
+                .revoke(&operator, &id, Reach::Key)
+                .await;
+            let also = if revoked.is_ok() {
+                ", and revoked it"
+            } else {
+                ""
+            };
+            return Err(error).with_context(|| {
+                format!("created the first key {id}, but could not print its token{also}; create another key with keywright keys create")
+            });
+        }
         tracing::info!("the token of the first key is shown only once");
     }
     Ok(())

@@ -11,6 +11,8 @@ use http::{HeaderMap, StatusCode};
 use keywright_core::store::KeyStore;
 use keywright_http_tower::error_response;
 
+use crate::shutdown::Shutdown;
+
 /// Whether the server is running
 #[utoipa::path(
     get,
@@ -23,22 +25,25 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether the server can reach its store
+/// Whether the server can reach its store and is not stopping
 #[utoipa::path(
     get,
     path = "/readyz",
     operation_id = "readyz",
     tag = "Server",
-    responses((status = 200, description = "The server can reach its store.", content_type = "text/plain", body = str)),
+    responses((status = 200, description = "The server can reach its store and is not stopping.", content_type = "text/plain", body = str)),
 )]
 pub(crate) async fn readyz(
-    State(readiness): State<Readiness>,
+    State((readiness, shutdown)): State<(Readiness, Shutdown)>,
     headers: HeaderMap,
 ) -> Result<&'static str, Response> {
-    if readiness.check().await {
+    let message = if shutdown.is_requested() {
+        "the server is stopping"
+    } else if readiness.check().await {
         return Ok("ok\n");
-    }
-    let message = "the key store cannot be reached";
+    } else {
+        "the key store cannot be reached"
+    };
     let status = StatusCode::SERVICE_UNAVAILABLE;
     Err(error_response(status, "unavailable", message, &headers).map(axum::body::Body::new))
 }

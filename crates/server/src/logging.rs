@@ -16,6 +16,7 @@ use std::{
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::options::{LogFormat, LogLevel};
 
@@ -54,6 +55,10 @@ impl Log {
             .thread_name("kw-log")
             .finish(CountingWriter::new(stderr(), Arc::clone(&dropped)));
         dropped.from_queue.get_or_init(|| queue.error_counter());
+        // Other crates log at debug and trace what clients send.
+        let filter = Targets::new()
+            .with_target("keywright", level)
+            .with_default(level.min(LevelFilter::INFO));
         let subscriber = tracing_subscriber::fmt()
             .with_writer(queue.clone())
             .with_max_level(level)
@@ -62,8 +67,11 @@ impl Log {
             .with_target(false)
             .with_ansi(stderr().is_terminal());
         match format {
-            LogFormat::Text => subscriber.init(),
-            LogFormat::Json => subscriber.json().flatten_event(true).init(),
+            LogFormat::Text => subscriber.finish().with(filter).init(),
+            LogFormat::Json => {
+                let subscriber = subscriber.json().flatten_event(true).finish();
+                subscriber.with(filter).init();
+            }
         }
         Self {
             queue,

@@ -9,16 +9,22 @@ mod activity;
 mod backup;
 mod clean_value;
 mod cli;
+mod connection;
 mod connections;
 mod console;
 mod copy;
+mod dates;
 mod drain;
 mod events;
+mod exit_code;
 mod first_key;
 mod health;
+mod help;
 mod host_header;
 mod keys;
+mod listen;
 mod logging;
+mod manual;
 mod metrics;
 mod middleware;
 mod migrate;
@@ -29,6 +35,8 @@ mod output;
 mod pepper_file;
 mod places;
 mod postgres;
+mod progress;
+mod purge;
 mod redact;
 mod rlimits;
 mod router;
@@ -36,15 +44,14 @@ mod secret_output;
 mod serve;
 mod shutdown;
 mod store;
+mod streams;
 mod table;
+mod terminal;
 mod terminal_escape;
 mod timed_stream;
 mod whoami;
 
-use std::{
-    io::{Write, stderr},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use crate::cli::Command;
 
@@ -53,24 +60,28 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
-    let exit_on_error = cli.command.exit_on_error();
+    let library = &cli.library;
     let result = match cli.command {
-        Command::Serve(options) => return serve::run(&cli.library, options),
-        Command::Keys(command) => keys::run(&cli.library, command),
-        Command::Events(options) => events::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
-        Command::Migrate(options) => {
-            migrate::run(&cli.library, &options).map(|()| ExitCode::SUCCESS)
-        }
-        Command::Copy(options) => copy::run(&cli.library, &options).map(|()| ExitCode::SUCCESS),
-        Command::Backup(options) => backup::run(&cli.library, options).map(|()| ExitCode::SUCCESS),
+        Command::Serve(options) => return serve::run(library, &options),
+        Command::Keys(command) => return finish(keys::run(library, command)),
+        Command::Events(options) => events::run(library, options),
+        Command::Migrate(options) => migrate::run(library, &options),
+        Command::Copy(options) => copy::run(library, &options),
+        Command::Backup(options) => backup::run(library, options),
+        Command::Purge(options) => purge::run(library, options),
+        Command::Openapi => openapi::print(),
+        Command::Completions(options) => manual::print_completions(&options),
+        Command::Man(options) => manual::print(&options),
     };
-    match result {
-        Ok(exit) => exit,
-        Err(error) => {
-            let _ = writeln!(stderr(), "{}", error_line(&error));
-            exit_on_error
-        }
-    }
+    finish(result.map(|()| ExitCode::SUCCESS))
+}
+
+/// Prints an error, and returns the exit code.
+fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        output::note(&error_line(&error));
+        exit_code::of_error(&error)
+    })
 }
 
 /// Returns one line with the whole chain of causes, and never a backtrace.

@@ -1,20 +1,23 @@
-//! The middleware around every route: request id, log line, metrics, `Host`, timeout and
-//! `Cache-Control`.
+//! The middleware around every route: request id, log line, metrics, `Host`, timeout,
+//! `Cache-Control`, and `Connection` while the server stops.
 
 use std::time::Duration;
 
 use axum::{
     body::Body,
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     middleware::Next,
     response::Response,
 };
-use http::{HeaderValue, Method, StatusCode, header::CACHE_CONTROL};
+use http::{
+    HeaderValue, Method, StatusCode, Version,
+    header::{CACHE_CONTROL, CONNECTION},
+};
 use keywright_http_tower::{REQUEST_ID, error_response, request_id};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
-use crate::{host_header, metrics};
+use crate::{host_header, metrics, shutdown::Shutdown};
 
 /// How long a request may take, from the end of its head to the start of the response. A client
 /// that sends its body byte by byte gets no more time.
@@ -25,6 +28,9 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
+    let (parts, body) = request.into_parts();
+    let host = host_header::check(&parts);
+    let request = Request::from_parts(parts, body);
     let headers = request.headers().clone();
     let method = known_method(request.method());
     // Log the route, not the path: some client will put a token into a path.
@@ -39,7 +45,7 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let started = now();
     let reject =
         |status, code, message| error_response(status, code, message, &headers).map(Body::new);
-    let mut response = match host_header::check(request.version(), &headers) {
+    let mut response = match host {
         Err(message) => reject(StatusCode::BAD_REQUEST, "invalid_host", message),
         Ok(()) => {
             let response = next.run(request).instrument(span.clone());
@@ -66,6 +72,22 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Closes a connection of HTTP/1.1 after a response, once the server was asked to stop. A proxy
+/// that learns this from a response does not send a request while the server closes the connection.
+pub(crate) async fn close_when_stopping(
+    State(shutdown): State<Shutdown>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let version = request.version();
+    let mut response = next.run(request).await;
+    if version < Version::HTTP_2 && shutdown.is_requested() {
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

@@ -1,15 +1,22 @@
 //! `GET /openapi.json`: the OpenAPI document of the server.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use axum::{Extension, body::Bytes, response::IntoResponse};
 use http::header::CONTENT_TYPE;
-use keywright_http_tower::ApiKeys;
+use keywright_core::{Config, Keywright, MemoryStore, Prefix};
+use keywright_http_tower::{ApiKeys, AuthLayer, ForwardAuth};
 use utoipa::{
     OpenApi as _,
     openapi::{ContentBuilder, InfoBuilder, OpenApi, PathItem, Ref, ResponseBuilder},
 };
 
-use crate::{health, metrics, whoami};
+use crate::{
+    health, metrics, output,
+    router::{BASE, FORWARD_AUTH},
+    whoami,
+};
 
 /// The routes that the server adds to the library's.
 #[derive(utoipa::OpenApi)]
@@ -43,16 +50,23 @@ const TIMEOUT: &str = "RequestTimeout";
 pub(crate) struct Document(Bytes);
 
 impl Document {
-    /// Merges the document of the library's endpoints with the other routes. With
+    /// Merges the documents of the library's services with the other routes. With
     /// `separate_probes`, the probes have another address, and the document leaves them out.
-    pub(crate) fn of(endpoints: &ApiKeys, separate_probes: bool) -> Result<Self> {
+    pub(crate) fn of(
+        endpoints: &ApiKeys,
+        forward_auth: &ForwardAuth,
+        separate_probes: bool,
+    ) -> Result<Self> {
         let mut document = endpoints.openapi();
+        document.merge(forward_auth.openapi(FORWARD_AUTH));
         document.info = InfoBuilder::new()
             .title("Keywright")
             .version(env!("CARGO_PKG_VERSION"))
             .description(Some(env!("CARGO_PKG_DESCRIPTION")))
             .build();
-        document.merge(ServerRoutes::openapi());
+        let mut server = ServerRoutes::openapi();
+        set_security(&mut server, &document);
+        document.merge(server);
         if separate_probes {
             let paths = &mut document.paths.paths;
             paths.retain(|path, _| !PROBES.contains(&path.as_str()));
@@ -62,6 +76,32 @@ impl Document {
         let json = json.context("could not serialise the OpenAPI document")?;
         Ok(Self(json.into()))
     }
+}
+
+/// Gives each route of the server that needs a key the security of the library's endpoints. Its
+/// schemes depend on the headers that the server reads.
+fn set_security(server: &mut OpenApi, library: &OpenApi) {
+    let of_any_key = library
+        .paths
+        .paths
+        .iter()
+        .find(|(path, _)| path.ends_with("/self"))
+        .and_then(|(_, item)| item.get.as_ref()?.security.clone());
+    for item in server.paths.paths.values_mut() {
+        let operations = item.get.iter_mut().filter(|get| get.security.is_some());
+        operations.for_each(|get| get.security.clone_from(&of_any_key));
+    }
+}
+
+/// Prints the document of a server with the default options.
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn print() -> Result<()> {
+    let config = Config::new(Prefix::parse("sk")?);
+    let keys = Keywright::open(config, Arc::new(MemoryStore::new())).await?;
+    let endpoints = ApiKeys::at(&keys, BASE);
+    let forward_auth = ForwardAuth::new(AuthLayer::new(keys.verifier().clone()));
+    let Document(json) = Document::of(&endpoints, &forward_auth, false)?;
+    output::lines(&format!("{}\n", str::from_utf8(&json)?))
 }
 
 fn add_errors(document: &mut OpenApi) {

@@ -1,9 +1,7 @@
 //! The operator: a caller with all permissions in one workspace.
 
-use std::time::Duration;
-
-use anyhow::{Result, anyhow, bail};
-use keywright_core::{Caller, Clock, IssueError, Issuer, KeyId, SystemClock, Timestamp, Workspace};
+use anyhow::{Result, anyhow};
+use keywright_core::{Caller, IssueError, Issuer, KeyId, Workspace};
 
 use crate::{
     options::LibraryOptions,
@@ -46,14 +44,4 @@ pub(crate) async fn open_existing(library: &LibraryOptions) -> Result<Library> {
     let url = StoreUrl::parse(&library.store)?;
     url.require_existing()?;
     store::open(&url, library, OldEvents::Keep).await
-}
-
-/// Returns when a key with this lifetime expires. Call this before opening the store: an invalid
-/// lifetime must not create a new file.
-pub(crate) fn expires_after(lifetime: Duration) -> Result<Timestamp> {
-    let expires_at = SystemClock::default().now().saturating_add(lifetime);
-    if lifetime.is_zero() || expires_at == Timestamp::MAX {
-        bail!("--expires-in must be longer than 0s, and must end before the year 10000");
-    }
-    Ok(expires_at)
 }

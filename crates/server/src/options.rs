@@ -1,28 +1,33 @@
-//! The options of `serve`, `migrate` and `backup`, and the options that every command shares.
+//! The options of the commands without subcommands, and the options that every command shares.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{
-    Args, ValueEnum,
+    ArgGroup, Args, ValueEnum,
     builder::{BoolishValueParser, PathBufValueParser, StringValueParser},
     value_parser,
 };
-use keywright_core::{AllowedIps, Prefix, Scheme, error::AllowedIpsError};
+use http::{HeaderName, header};
+use keywright_core::{AllowedIps, Prefix, Scheme, Timestamp, Workspace, error::AllowedIpsError};
 use keywright_store_postgres::PostgresConfig;
 
-use crate::clean_value::{choice, clean, parsed};
+use crate::{
+    clean_value::{choice, clean, parsed},
+    dates::date_or_age,
+    listen::ListenAddress,
+};
 
 #[derive(Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct LibraryOptions {
-    /// Store: sqlite:PATH, postgres://HOST/DATABASE, redis://HOST:PORT or memory:
+    /// Store: sqlite:PATH, postgres://…, redis://… or memory:
     ///
+    /// The URLs are postgres://USER@HOST/DATABASE and redis://HOST:PORT.
     /// sqlite:PATH?sharing=strict reads the file for each verification, and with
     /// sqlite:PATH?sharing=exclusive no other process may open it. Put a password into
     /// the variable: other users of the host can read the arguments of a process.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_STORE",
         value_name = "URL",
         default_value = "sqlite:keywright.db",
@@ -32,7 +37,7 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) store: String,
 
-    /// Prefix of every token; choose your own before you create keys
+    /// Prefix of every token: choose it before the first key
     #[arg(
         long,
         env = "KEYWRIGHT_PREFIX",
@@ -42,7 +47,7 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) prefix: Prefix,
 
-    /// Hash for the secrets of new keys; keys with another hash still verify
+    /// Hash for new keys; keys with another hash still verify
     #[arg(
         long,
         env = "KEYWRIGHT_HASH",
@@ -53,7 +58,9 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) hash: Hash,
 
-    /// Number of verified keys to cache, usually about 400 bytes each; 0 disables the cache
+    /// Number of verified keys to cache; 0 disables the cache
+    ///
+    /// A key usually takes about 400 bytes.
     #[arg(
         long,
         env = "KEYWRIGHT_CACHE",
@@ -64,7 +71,9 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) cache: usize,
 
-    /// Bytes of memory for cached keys; a key with the largest metadata takes 12 KiB
+    /// Memory for cached keys, in bytes
+    ///
+    /// A key with the largest metadata takes 12 KiB.
     #[arg(
         long,
         env = "KEYWRIGHT_CACHE_BYTES",
@@ -75,13 +84,12 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) cache_bytes: usize,
 
-    /// Longest time from the creation of a key to its expiry, such as 365d
+    /// Longest lifetime of a key, such as 365d
     ///
     /// A later expiry is rejected. A key that is created without an expiry, or whose
     /// expiry is removed, gets the latest one allowed. Existing keys keep theirs.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_MAX_LIFETIME",
         value_name = "SPAN",
         global = true,
@@ -95,7 +103,6 @@ pub(crate) struct LibraryOptions {
     /// is written or deleted: set it for the server and for the commands.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_KEEP_EVENTS",
         value_name = "SPAN",
         default_value = "400d",
@@ -104,9 +111,10 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) keep_events: Duration,
 
-    /// File of peppers: a line `ID HEX-KEY` each, newest last, keys of 32 to 64 bytes
+    /// File of peppers: a line `ID HEX-KEY` each, newest last
     ///
-    /// Only its owner may have access to it (chmod 600). If root is the owner, its
+    /// Each key has 32 to 64 bytes.
+    /// Only the owner of the file may have access to it (chmod 600). If root is the owner, its
     /// group may read it.
     #[arg(
         long,
@@ -124,7 +132,7 @@ pub(crate) struct LibraryOptions {
 /// The options of a PostgreSQL store. Without one of them, the default of the store applies.
 #[derive(Clone, Args)]
 pub(crate) struct PostgresOptions {
-    /// Schema of the tables in PostgreSQL, keywright by default
+    /// PostgreSQL schema of the tables, keywright by default
     #[arg(
         long,
         env = "KEYWRIGHT_SCHEMA",
@@ -134,13 +142,12 @@ pub(crate) struct PostgresOptions {
     )]
     pub(crate) schema: Option<String>,
 
-    /// How long PostgreSQL servers may accept a revoked key, 500ms by default
+    /// How long a PostgreSQL server may accept a revoked key
     ///
-    /// From 200ms to 1m: after this time, every server has applied a change that
+    /// From 200ms to 1m, 500ms by default: after this time, every server has applied a change that
     /// another one made. With 0, each verification reads the store.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_STALENESS",
         value_name = "SPAN",
         global = true,
@@ -168,52 +175,102 @@ impl From<Hash> for Scheme {
 
 #[derive(Args)]
 pub(crate) struct ServeOptions {
-    /// Address and port to listen on
+    /// Address to listen on, such as 127.0.0.1:8080; repeatable
+    ///
+    /// HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH. A host name is all its addresses, and :PORT is
+    /// every address of the machine. The umask decides who may connect to a Unix socket. The
+    /// default is 127.0.0.1:8080, or the sockets that systemd passes on.
     #[arg(
         long,
         env = "KEYWRIGHT_LISTEN",
         value_name = "ADDR",
-        default_value = "127.0.0.1:8080",
-        value_parser = parsed::<SocketAddr>()
+        value_delimiter = ',',
+        value_parser = parsed::<ListenAddress>()
     )]
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Vec<ListenAddress>,
 
-    /// Address and port for /healthz, /readyz and /metrics, instead of --listen
+    /// Address for health and metrics, instead of --listen; repeatable
+    ///
+    /// It serves /healthz, /readyz and /metrics, and has the forms of --listen. A socket from
+    /// systemd with the name `admin` (FileDescriptorName=admin) serves them as well.
     #[arg(
         long,
         env = "KEYWRIGHT_ADMIN_LISTEN",
         value_name = "ADDR",
-        value_parser = parsed::<SocketAddr>()
+        value_delimiter = ',',
+        value_parser = parsed::<ListenAddress>()
     )]
-    pub(crate) admin_listen: Option<SocketAddr>,
+    pub(crate) admin_listen: Vec<ListenAddress>,
 
-    /// Maximum idle time of a connection, up to 1h; 0s closes it after each response
+    /// Maximum number of connections of clients at a time
     ///
-    /// A proxy or load balancer in front of the server should close idle connections
-    /// earlier. Otherwise it may send a request on a connection that is being closed.
+    /// The server needs 100 open files more. If the system allows fewer, the server accepts fewer
+    /// connections and logs a warning.
+    #[arg(
+        long,
+        env = "KEYWRIGHT_MAX_CONNECTIONS",
+        value_name = "N",
+        default_value_t = 1000,
+        value_parser = clean(max_connections)
+    )]
+    pub(crate) max_connections: usize,
+
+    /// Maximum idle time of a connection, up to 1h; 0s keeps none
+    ///
+    /// A proxy or load balancer in front of the server should close idle connections earlier.
+    /// Otherwise it may send a request on a connection that is being closed.
     #[arg(
         long,
         env = "KEYWRIGHT_KEEP_ALIVE",
         value_name = "SPAN",
         default_value = "75s",
-        value_parser = clean(keep_alive)
+        value_parser = clean(up_to_an_hour)
     )]
     pub(crate) keep_alive: Duration,
 
-    /// Proxies whose Forwarded or X-Forwarded-For to trust, such as 10.0.0.7
+    /// How long to accept connections after a signal; /readyz returns 503
     ///
-    /// Addresses and prefixes, separated by commas; may be repeated. Without it, the
-    /// address of a client is that of its connection. Name only proxies that write one
-    /// of these headers: every other host in a prefix can choose the address of its
-    /// clients. A request without the header counts as one from the proxy itself.
+    /// Set it to the time that your load balancer needs to notice. The server then stops listening
+    /// and finishes the requests in flight. A second signal ends it at once. At most 1h.
     #[arg(
         long,
-        verbatim_doc_comment,
+        env = "KEYWRIGHT_SHUTDOWN_DELAY",
+        value_name = "SPAN",
+        default_value = "0s",
+        value_parser = clean(up_to_an_hour)
+    )]
+    pub(crate) shutdown_delay: Duration,
+
+    /// Proxies whose Forwarded or X-Forwarded-For to trust; repeatable
+    ///
+    /// Addresses and prefixes such as 10.0.0.0/8. Without it, the address of a client is that of
+    /// its connection. Name only proxies that write one of these headers: every other host in a
+    /// prefix can choose the address of its clients. A request without the header counts as one
+    /// from the proxy itself. `unix` trusts every client of a Unix socket. Without it, the address
+    /// of such a client is unknown, and a key with allowed addresses is rejected.
+    #[arg(
+        long,
         env = "KEYWRIGHT_TRUST_PROXY",
         value_name = "LIST",
-        value_parser = clean(proxies)
+        value_delimiter = ',',
+        value_parser = clean(trusted_proxy)
     )]
-    pub(crate) trust_proxy: Vec<AllowedIps>,
+    pub(crate) trust_proxy: Vec<TrustedProxy>,
+
+    /// Header of the API key, such as X-API-Key; repeatable
+    ///
+    /// The value of Authorization is `Bearer TOKEN`, and that of any other header is the token
+    /// alone. Authorization,X-API-Key reads both, and a request with both receives 400. The console
+    /// sends Authorization, so it is disabled without that header.
+    #[arg(
+        long,
+        env = "KEYWRIGHT_AUTH_HEADER",
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "Authorization",
+        value_parser = clean(auth_header)
+    )]
+    pub(crate) auth_header: Vec<HeaderName>,
 
     /// Management requests a minute for each caller; 0 disables the limit
     ///
@@ -238,11 +295,10 @@ pub(crate) struct ServeOptions {
 
     /// When to create the first key of an empty store and print its token
     ///
-    /// The key has all permissions in the workspace `default`. Its token is printed
-    /// only once, alone on a line of standard output.
+    /// The key has all permissions in the workspace `default`. Its token is printed only once,
+    /// alone on a line of standard output.
     #[arg(
         long,
-        verbatim_doc_comment,
         env = "KEYWRIGHT_FIRST_KEY",
         value_name = "WHEN",
         value_enum,
@@ -327,6 +383,38 @@ pub(crate) struct BackupOptions {
     pub(crate) target: PathBuf,
 }
 
+#[derive(Args)]
+#[command(group = ArgGroup::new("bound").required(true).multiple(true).args([
+    "revoked_before", "expired_before", "events_before",
+]))]
+// The usage of clap would list these options, and be wider than a terminal.
+#[command(override_usage = "keywright purge [OPTIONS]")]
+pub(crate) struct PurgeOptions {
+    /// Keys revoked before this date (2026-01-31), time, or age (90d)
+    ///
+    /// At least one of the three bounds is required. A time is RFC 3339, such as
+    /// 2026-01-31T18:00:00+01:00. Without a zone, it is in
+    /// UTC, and so is a date, which begins at midnight.
+    #[arg(long, value_name = "TIME", value_parser = clean(date_or_age))]
+    pub(crate) revoked_before: Option<Timestamp>,
+
+    /// Keys that expired before this date, time or age, revoked or not
+    #[arg(long, value_name = "TIME", value_parser = clean(date_or_age))]
+    pub(crate) expired_before: Option<Timestamp>,
+
+    /// Events before this date, time or age
+    #[arg(long, value_name = "TIME", value_parser = clean(date_or_age))]
+    pub(crate) events_before: Option<Timestamp>,
+
+    /// Only keys and events of this workspace; without it, those of all workspaces
+    #[arg(long, value_parser = parsed::<Workspace>())]
+    pub(crate) workspace: Option<Workspace>,
+
+    /// Print the numbers of deleted records and events as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FirstKey {
     /// If standard output is a terminal: collected logs should contain no token
@@ -354,34 +442,90 @@ pub(crate) enum LogLevel {
     Trace,
 }
 
+/// A proxy that reports the addresses of its clients.
+#[derive(Clone)]
+pub(crate) enum TrustedProxy {
+    Network(AllowedIps),
+    UnixSocket,
+}
+
 impl ServeOptions {
-    /// Returns the proxies of all occurrences of the option.
-    pub(crate) fn trusted_proxies(&self) -> Result<Option<AllowedIps>, AllowedIpsError> {
-        let networks = self.trust_proxy.iter().flat_map(AllowedIps::iter);
+    /// Returns the networks of the trusted proxies.
+    pub(crate) fn trusted_networks(&self) -> Result<Option<AllowedIps>, AllowedIpsError> {
+        let networks = self.trust_proxy.iter().filter_map(|proxy| match proxy {
+            TrustedProxy::Network(networks) => Some(networks),
+            TrustedProxy::UnixSocket => None,
+        });
+        let networks = networks.flat_map(AllowedIps::iter);
         let networks: Vec<String> = networks.map(|network| network.to_string()).collect();
         if networks.is_empty() {
             return Ok(None);
         }
         AllowedIps::parse(networks.iter().map(String::as_str)).map(Some)
     }
+
+    /// Whether the clients of Unix sockets are trusted proxies.
+    pub(crate) fn trusts_unix_sockets(&self) -> bool {
+        let mut proxies = self.trust_proxy.iter();
+        proxies.any(|proxy| matches!(proxy, TrustedProxy::UnixSocket))
+    }
 }
 
-/// Parses addresses and prefixes.
-fn proxies(text: &str) -> Result<AllowedIps, String> {
-    text.parse().map_err(|error| match error {
+/// Parses an address, a prefix or `unix`.
+fn trusted_proxy(text: &str) -> Result<TrustedProxy, String> {
+    if text == "unix" {
+        return Ok(TrustedProxy::UnixSocket);
+    }
+    let network = text.parse().map_err(|error| match error {
         AllowedIpsError::HostBits { meant } => {
             format!("a prefix has bits set after its length: write {meant}")
         }
-        _ => "expected 1 to 32 addresses or prefixes such as 10.0.0.0/8".into(),
-    })
+        _ => "expected an address, a prefix such as 10.0.0.0/8, or unix".into(),
+    });
+    network.map(TrustedProxy::Network)
 }
 
 /// Parses a span of at most an hour.
-fn keep_alive(text: &str) -> Result<Duration, String> {
+fn up_to_an_hour(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
         .filter(|span| *span <= Duration::from_secs(3600))
         .ok_or_else(|| "expected a span such as 75s, at most 1h".into())
+}
+
+/// Parses a number of connections that is not zero.
+fn max_connections(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok();
+    number
+        .filter(|number| (1..=100_000).contains(number))
+        .ok_or_else(|| "expected a number from 1 to 100000".into())
+}
+
+/// The headers that have another meaning, which a token must not replace.
+const RESERVED_HEADERS: [HeaderName; 12] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::EXPECT,
+    header::FORWARDED,
+    header::HOST,
+    header::IF_MATCH,
+    header::TRANSFER_ENCODING,
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-request-id"),
+];
+
+/// Parses the name of a header for tokens.
+fn auth_header(text: &str) -> Result<HeaderName, String> {
+    let header: HeaderName = text
+        .parse()
+        .map_err(|_| "expected the name of a header, such as X-API-Key")?;
+    if RESERVED_HEADERS.contains(&header) {
+        return Err("this header has another meaning".into());
+    }
+    Ok(header)
 }
 
 /// Parses a span, of which zero needs no unit.
@@ -454,11 +598,11 @@ mod tests {
 
     #[test]
     fn an_idle_time_is_at_most_an_hour() {
-        assert_eq!(keep_alive("75s"), Ok(Duration::from_secs(75)));
-        assert_eq!(keep_alive("0s"), Ok(Duration::ZERO));
-        assert_eq!(keep_alive("1h"), Ok(Duration::from_secs(3600)));
+        assert_eq!(up_to_an_hour("75s"), Ok(Duration::from_secs(75)));
+        assert_eq!(up_to_an_hour("0s"), Ok(Duration::ZERO));
+        assert_eq!(up_to_an_hour("1h"), Ok(Duration::from_secs(3600)));
         for bad in ["61m", "", "-1s", "75", "forever"] {
-            assert!(keep_alive(bad).is_err(), "{bad}");
+            assert!(up_to_an_hour(bad).is_err(), "{bad}");
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Places {
 
 /// A connection that has a place.
 pub(crate) struct Occupant {
-    network: IpAddr,
+    network: Network,
     activity: Arc<Activity>,
     evicted: Notify,
     left: Notify,
@@ -36,11 +36,11 @@ impl Places {
         })
     }
 
-    /// Takes a place for a connection from `address`. If all places are taken, evicts a connection
+    /// Takes a place for a connection from `network`. If all places are taken, evicts a connection
     /// first. Returns `None` if every connection has a request in progress.
-    pub(crate) async fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+    pub(crate) async fn take(self: &Arc<Self>, network: Network) -> Option<Place> {
         loop {
-            if let Some(place) = self.try_take(address) {
+            if let Some(place) = self.try_take(network) {
                 return Some(place);
             }
             // The evicted connection leaves at once: its task only drops it.
@@ -53,13 +53,13 @@ impl Places {
         self.freed.notified().await;
     }
 
-    fn try_take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+    fn try_take(self: &Arc<Self>, network: Network) -> Option<Place> {
         let mut occupants = self.occupants();
         if occupants.len() >= self.limit {
             return None;
         }
         let occupant = Arc::new(Occupant {
-            network: network(address),
+            network,
             activity: Arc::default(),
             evicted: Notify::new(),
             left: Notify::new(),
@@ -75,7 +75,7 @@ impl Places {
     /// connections, then a connection that has not served a request, then the oldest.
     fn evict(&self) -> Option<Arc<Occupant>> {
         let occupants = self.occupants();
-        let mut connections: HashMap<IpAddr, usize> = HashMap::new();
+        let mut connections: HashMap<Network, usize> = HashMap::new();
         for occupant in &*occupants {
             *connections.entry(occupant.network).or_default() += 1;
         }
@@ -126,23 +126,36 @@ impl Drop for Place {
     }
 }
 
-/// Returns the network of a client: its IPv4 address, or the first 64 bits of its IPv6 address.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
+/// The network of a client, which counts as one client: an IPv4 address, the first 64 bits of an
+/// IPv6 address, or all Unix sockets together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Network(Option<IpAddr>);
+
+impl Network {
+    /// Returns the network of the client with this address. A client of a Unix socket has none.
+    pub(crate) fn of(address: Option<IpAddr>) -> Self {
+        Self(address.map(|address| match address.to_canonical() {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+            }
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::Version;
+
     use super::*;
 
+    fn network(address: &str) -> Network {
+        Network::of(Some(address.parse().unwrap()))
+    }
+
     fn place(places: &Arc<Places>, address: &str) -> Place {
-        places.try_take(address.parse().unwrap()).unwrap()
+        places.try_take(network(address)).unwrap()
     }
 
     /// Evicts a connection, and returns the number of the place that it has.
@@ -155,7 +168,7 @@ mod tests {
     }
 
     fn serve(place: &Place) {
-        drop(place.activity().begin().unwrap());
+        drop(place.activity().begin(Version::HTTP_11).unwrap());
         assert!(place.activity().sent());
     }
 
@@ -170,7 +183,7 @@ mod tests {
             "2001:db8::3",
         ];
         let taken = addresses.map(|address| place(&places, address));
-        assert!(places.try_take([10, 0, 0, 2].into()).is_none());
+        assert!(places.try_take(network("10.0.0.2")).is_none());
         let mut order = Vec::new();
         while let Some(number) = evicted(&places, &taken) {
             order.push(number);
@@ -192,14 +205,14 @@ mod tests {
     fn a_request_in_progress_is_never_evicted() {
         let places = Places::new(1);
         let taken = [place(&places, "10.0.0.1")];
-        let request = taken[0].activity().begin().unwrap();
+        let request = taken[0].activity().begin(Version::HTTP_11).unwrap();
         assert_eq!(evicted(&places, &taken), None);
         // The response is produced, and is still being sent.
         drop(request);
         assert_eq!(evicted(&places, &taken), None);
         assert!(taken[0].activity().sent());
         assert_eq!(evicted(&places, &taken), Some(0));
-        assert!(taken[0].activity().begin().is_none());
+        assert!(taken[0].activity().begin(Version::HTTP_11).is_none());
     }
 
     #[tokio::test]
@@ -207,10 +220,10 @@ mod tests {
         let places = Places::new(1);
         let old = place(&places, "10.0.0.1");
         let old = tokio::spawn(async move { old.evicted().await });
-        let new = places.take([10, 0, 0, 2].into()).await.unwrap();
+        let new = places.take(network("10.0.0.2")).await.unwrap();
         old.await.unwrap();
-        let _request = new.activity().begin().unwrap();
-        assert!(places.take([10, 0, 0, 3].into()).await.is_none());
+        let _request = new.activity().begin(Version::HTTP_11).unwrap();
+        assert!(places.take(network("10.0.0.3")).await.is_none());
         assert_eq!(places.occupants().len(), 1);
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::{Error, Result, anyhow};
 use keywright_store_postgres::{OpenError, PostgresConfig, PostgresStore};
 
-use crate::options::PostgresOptions;
+use crate::{exit_code::Undetermined, options::PostgresOptions};
 
 impl PostgresOptions {
     /// Returns the configuration of the store.
@@ -39,13 +39,25 @@ pub(crate) async fn migrate(url: &str, options: &PostgresOptions) -> Result<()> 
     migrated.await.map_err(|error| explain(error, options))
 }
 
+/// The classes of SQLSTATE that say nothing about the request: connection exception, insufficient
+/// resources, and operator intervention, such as a server that is starting up.
+const TEMPORARY: [&str; 3] = ["08", "53", "57"];
+
 /// Adds the cause to an error, or the command to run. The driver's texts repeat each other.
 fn explain(error: OpenError, options: &PostgresOptions) -> Error {
     match &error {
         OpenError::Url(Some(cause)) | OpenError::Connect(cause) | OpenError::Statement(cause) => {
-            let database = cause.as_database_error();
-            let cause = database.map_or_else(|| cause.to_string(), |it| it.message().to_owned());
-            anyhow!("{error}: {cause}")
+            let rejection = cause.as_database_error();
+            let text = rejection.map_or_else(|| cause.to_string(), |it| it.message().to_owned());
+            let text = format!("{error}: {text}");
+            let is_temporary = |code: &str| TEMPORARY.iter().any(|class| code.starts_with(class));
+            let is_final =
+                rejection.is_some_and(|it| !it.code().is_some_and(|it| is_temporary(&it)));
+            if is_final || matches!(error, OpenError::Url(_)) {
+                anyhow!(text)
+            } else {
+                Undetermined(text).into()
+            }
         }
         OpenError::NotMigrated { schema } => anyhow!(
             "the schema {schema} has no tables of Keywright: run `{}`",

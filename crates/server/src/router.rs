@@ -6,20 +6,32 @@ use anyhow::Result;
 use axum::{
     Extension, Router,
     body::Body,
+    middleware::{from_fn, from_fn_with_state},
     routing::{MethodRouter, get},
 };
-use http::{HeaderMap, StatusCode, header::ALLOW};
-use keywright_http_tower::{ApiKeys, AuthLayer, ClientIpLayer, RateLimit, error_response};
+use http::{HeaderMap, HeaderName, StatusCode, header::ALLOW};
+use keywright_core::Keywright;
+use keywright_http_tower::{
+    ApiKeys, AuthLayer, ClientIpLayer, ForwardAuth, RateLimit, error_response,
+};
 
 use crate::{
     drain::drain,
     health::{self, Readiness},
     metrics::{self, Metrics},
-    middleware::observe,
+    middleware::{close_when_stopping, observe},
     openapi,
+    options::ServeOptions,
+    shutdown::Shutdown,
     store::Library,
     whoami,
 };
+
+/// The path of the library's endpoints.
+pub(crate) const BASE: &str = "/v1/api-keys";
+
+/// The path at which proxies ask whether a request may pass.
+pub(crate) const FORWARD_AUTH: &str = "/v1/auth";
 
 /// The routers of the server.
 pub(crate) struct Routers {
@@ -27,8 +39,9 @@ pub(crate) struct Routers {
     pub(crate) api: Router,
     /// Only `/healthz`, `/readyz` and `/metrics`.
     pub(crate) probes: Router,
-    /// The routes of `probes` for connections beyond the limit. Other requests receive 503.
-    pub(crate) reserve: Router,
+    /// The routes for clients beyond a limit: those of `probes`, unless these have a separate
+    /// address. Other requests receive 503.
+    pub(crate) overloaded: Router,
 }
 
 impl Routers {
@@ -37,22 +50,26 @@ impl Routers {
     pub(crate) fn new(
         library: &Library,
         console: Option<Router>,
-        rate_limit: u32,
+        options: &ServeOptions,
         client_ip: ClientIpLayer,
         metrics: Metrics,
+        shutdown: Shutdown,
         separate_probes: bool,
     ) -> Result<Self> {
-        let probes = probes(library, metrics);
-        let mut api = api(library, rate_limit, separate_probes)?.layer(client_ip);
+        let closing = from_fn_with_state(shutdown.clone(), close_when_stopping);
+        let probes = probes(library, metrics, shutdown);
+        let mut api = api(library, options, separate_probes)?.layer(client_ip);
         if let Some(console) = console {
             api = api.merge(console);
         }
+        let mut overloaded = Router::new();
         if !separate_probes {
             api = api.merge(probes.clone());
+            overloaded = probes.clone();
         }
         Ok(Self {
-            api: not_found(api),
-            reserve: observed(probes.clone().fallback(async |headers: HeaderMap| {
+            api: not_found(api).layer(closing),
+            overloaded: observed(overloaded.fallback(async |headers: HeaderMap| {
                 let message = "the server has no free connection";
                 let status = StatusCode::SERVICE_UNAVAILABLE;
                 error_response(status, "unavailable", message, &headers).map(Body::new)
@@ -62,29 +79,40 @@ impl Routers {
     }
 }
 
-fn api(library: &Library, rate_limit: u32, separate_probes: bool) -> Result<Router> {
+fn api(library: &Library, options: &ServeOptions, separate_probes: bool) -> Result<Router> {
     let keys = &library.keys;
-    let base = "/v1/api-keys";
-    let mut endpoints = ApiKeys::at(keys, base);
-    if let Some(requests) = NonZeroU32::new(rate_limit) {
+    let auth = auth(keys, &options.auth_header);
+    let mut endpoints = ApiKeys::at(keys, BASE).with_auth(auth.clone());
+    if let Some(requests) = NonZeroU32::new(options.rate_limit) {
         endpoints = endpoints.with_rate_limit(RateLimit::per_minute(requests));
     }
-    let auth = AuthLayer::new(keys.verifier().clone());
-    let document = Extension(openapi::Document::of(&endpoints, separate_probes)?);
+    let forward_auth = ForwardAuth::new(auth.clone());
+    let document = openapi::Document::of(&endpoints, &forward_auth, separate_probes)?;
     // Each path template is a separate route, so that logs and metrics show the template.
     let router = ApiKeys::PATHS.into_iter().fold(
-        Router::new().route_service(&format!("{base}/"), endpoints.clone()),
-        |router, path| router.route_service(&format!("{base}{path}"), endpoints.clone()),
+        Router::new().route_service(&format!("{BASE}/"), endpoints.clone()),
+        |router, path| router.route_service(&format!("{BASE}{path}"), endpoints.clone()),
     );
     Ok(router
+        .route_service(FORWARD_AUTH, forward_auth)
         .route("/v1/whoami", read(get(whoami::whoami).layer(auth)))
         .route(
             "/openapi.json",
-            read(get(openapi::openapi_json).layer(document)),
+            read(get(openapi::openapi_json).layer(Extension(document))),
         ))
 }
 
-fn probes(library: &Library, metrics: Metrics) -> Router {
+/// Returns a layer that reads the token from any one of these headers.
+fn auth(keys: &Keywright, headers: &[HeaderName]) -> AuthLayer {
+    let layer = AuthLayer::new(keys.verifier().clone());
+    let Some((first, others)) = headers.split_first() else {
+        return layer;
+    };
+    let others = others.iter().cloned();
+    others.fold(layer.with_header(first.clone()), AuthLayer::also_header)
+}
+
+fn probes(library: &Library, metrics: Metrics, shutdown: Shutdown) -> Router {
     Router::new()
         .route(
             "/metrics",
@@ -92,7 +120,7 @@ fn probes(library: &Library, metrics: Metrics) -> Router {
         )
         .route("/healthz", read(get(health::healthz)))
         .route("/readyz", read(get(health::readyz)))
-        .with_state(Readiness::of(Arc::clone(&library.store)))
+        .with_state((Readiness::of(Arc::clone(&library.store)), shutdown))
 }
 
 /// Adds `OPTIONS`, without authentication, to a route that has only `GET` and `HEAD`.
@@ -115,6 +143,6 @@ fn observed(router: Router) -> Router {
             let status = StatusCode::METHOD_NOT_ALLOWED;
             error_response(status, "method_not_allowed", message, &headers).map(Body::new)
         })
-        .layer(axum::middleware::from_fn(observe))
-        .layer(axum::middleware::from_fn(drain))
+        .layer(from_fn(observe))
+        .layer(from_fn(drain))
 }

@@ -1,15 +1,22 @@
 //! Runs `keywright serve`.
 
-use std::{net::SocketAddr, panic, process::ExitCode, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    panic,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
+use http::header::AUTHORIZATION;
 use keywright_core::Keywright;
 use keywright_http_tower::ClientIpLayer;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     connections::{self, Listener},
-    console, error_line, first_key,
+    console, error_line, exit_code, first_key,
+    listen::{self, Inherited, ListenAddress, Sockets},
     logging::Log,
     metrics::Metrics,
     options::{LibraryOptions, ServeOptions},
@@ -23,18 +30,25 @@ use crate::{
 /// flight add up to less than the shutdown deadline.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Serves the API over HTTP/1.1 until a signal stops it, and returns the exit code of the program.
-pub(crate) fn run(library: &LibraryOptions, options: ServeOptions) -> ExitCode {
+/// The address of clients if neither the options nor systemd provide one.
+const DEFAULT_ADDRESS: ListenAddress =
+    ListenAddress::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
+
+/// Serves the API over HTTP/1.1 and HTTP/2 until a signal stops it, and returns the exit code of
+/// the program.
+pub(crate) fn run(library: &LibraryOptions, options: &ServeOptions) -> ExitCode {
+    // The log has a thread.
+    let inherited = Inherited::take();
     let log = Log::start(options.log_format, options.log_level);
     // The default hook would wait until standard error accepts the message.
     panic::set_hook(Box::new(|panic| {
         tracing::error!("{}", redact::tokens(&panic.to_string()));
     }));
-    let exit = match serve(library, options, &log) {
+    let exit = match serve(library, options, inherited, &log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.write_line(&error_line(&error));
-            ExitCode::FAILURE
+            exit_code::of_error(&error)
         }
     };
     log.flush();
@@ -42,13 +56,18 @@ pub(crate) fn run(library: &LibraryOptions, options: ServeOptions) -> ExitCode {
 }
 
 #[tokio::main]
-async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Result<()> {
+async fn serve(
+    library: &LibraryOptions,
+    options: &ServeOptions,
+    inherited: Inherited,
+    log: &Log,
+) -> Result<()> {
     // Catch signals before anything else, so that the server always shuts down in order.
-    let mut shutdown = Shutdown::listen(log.clone())?;
+    let mut shutdown = Shutdown::listen(log.clone(), options.shutdown_delay)?;
     let _file_size_signal = rlimits::ignore_file_size_signal()?;
     let metrics = Metrics::install(log.clone())?;
     let url = StoreUrl::parse(&library.store)?;
-    let proxies = options.trusted_proxies();
+    let proxies = options.trusted_networks();
     let proxies = proxies.context("--trust-proxy names more than 32 networks")?;
     let opened = tokio::select! {
         opened = store::open(&url, library, OldEvents::Delete) => opened?,
@@ -58,46 +77,66 @@ async fn serve(library: &LibraryOptions, options: ServeOptions, log: &Log) -> Re
         }
     };
     // Bind before creating the first key: a server that cannot listen must not use it up.
-    let socket = bind(options.listen, "--listen").await?;
-    let admin_socket = match options.admin_listen {
-        Some(address) => Some(bind(address, "--admin-listen").await?),
-        None => None,
-    };
+    let sockets = bind(options, inherited).await?;
+    tracing::info!("opened {url}; for help, run keywright --help");
     first_key::create(&opened, options.first_key).await?;
     tokio::spawn(metrics.clone().run_upkeep());
-    let separate_probes = admin_socket.is_some();
-    let client_ip = match proxies {
+    let separate_probes = !sockets.probes.is_empty();
+    let mut client_ip = match proxies {
         Some(proxies) => ClientIpLayer::trusting(proxies),
         None => ClientIpLayer::direct(),
     };
-    let console =
-        (!options.no_console).then(|| console::console(url.revocation_bound(&library.postgres)));
+    if options.trusts_unix_sockets() {
+        client_ip = client_ip.with_trusted_unix_sockets();
+    }
+    let has_console = !options.no_console && options.auth_header.contains(&AUTHORIZATION);
+    let console = has_console.then(|| console::console(url.revocation_bound(&library.postgres)));
     let routers = Routers::new(
         &opened,
         console,
-        options.rate_limit,
+        options,
         client_ip,
         metrics,
+        shutdown.clone(),
         separate_probes,
     )?;
-    if let Some(socket) = &admin_socket {
-        let address = socket.local_addr()?;
-        tracing::info!("health and metrics on http://{address}");
+    if separate_probes {
+        let addresses = listen::display_all(&sockets.probes);
+        tracing::info!("health and metrics on {addresses}");
     }
-    tracing::info!("listening on http://{}", socket.local_addr()?);
-    let reserve = (!separate_probes).then_some(routers.reserve);
-    let clients = Listener::of_clients(socket, routers.api, reserve);
-    let probes = admin_socket.map(|socket| Listener::of_probes(socket, routers.probes));
-    let served = connections::serve(clients, probes, options.keep_alive, shutdown).await;
+    tracing::info!("listening on {}", listen::display_all(&sockets.clients));
+    let clients = Listener::of_clients(
+        sockets.clients,
+        routers.api,
+        routers.overloaded,
+        options.max_connections,
+        !separate_probes,
+    );
+    let probes = separate_probes.then(|| Listener::of_probes(sockets.probes, routers.probes));
+    let served = connections::serve(
+        clients,
+        probes,
+        options.keep_alive,
+        options.shutdown_delay,
+        shutdown,
+    )
+    .await;
     flush(&opened.keys).await;
     served
 }
 
-/// Binds to an address, which `option` sets.
-async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address} (choose another address with {option})")
-    })
+/// Returns the sockets from systemd and those of the options.
+async fn bind(options: &ServeOptions, inherited: Inherited) -> Result<Sockets> {
+    let mut sockets = inherited.into_sockets()?;
+    let clients = match &options.listen[..] {
+        [] if sockets.clients.is_empty() => &[DEFAULT_ADDRESS],
+        addresses => addresses,
+    };
+    let clients = listen::bind(clients, "--listen").await?;
+    sockets.clients.extend(clients);
+    let probes = listen::bind(&options.admin_listen, "--admin-listen").await?;
+    sockets.probes.extend(probes);
+    Ok(sockets)
 }
 
 /// Stores when keys were last used.

@@ -12,8 +12,8 @@ use tokio::{
 
 use crate::logging::Log;
 
-/// How long the process may take to end after the first signal. A stalled log adds up to
-/// two seconds.
+/// How long the process may take to end after the first signal and the shutdown delay. A stalled
+/// log adds up to two seconds.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A request to stop the server, made by SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
@@ -21,12 +21,12 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct Shutdown(watch::Receiver<bool>);
 
 impl Shutdown {
-    /// Catches signals from now on.
+    /// Catches signals from now on. The server continues to serve for `delay` after the first one.
     ///
     /// A separate thread with a separate runtime waits for them. So a second signal ends the
     /// process at any point, even while every thread of the server waits for the store, or while
     /// the store is being closed.
-    pub(crate) fn listen(log: Log) -> io::Result<Self> {
+    pub(crate) fn listen(log: Log, delay: Duration) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -39,12 +39,17 @@ impl Shutdown {
             .name("kw-signals".into())
             .spawn(move || {
                 let next = async || signals.recv().await;
-                let overdue = runtime.block_on(supervise(next, requested));
+                let overdue = runtime.block_on(supervise(next, requested, delay));
                 tracing::error!("stopped at once: {overdue}");
                 log.flush();
                 process::exit(1)
             })?;
         Ok(Self(shutdown))
+    }
+
+    /// Whether the server was asked to stop.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.0.borrow()
     }
 
     /// Waits for the request to stop.
@@ -59,12 +64,13 @@ impl Shutdown {
 async fn supervise(
     mut next_signal: impl AsyncFnMut(),
     requested: watch::Sender<bool>,
+    delay: Duration,
 ) -> &'static str {
     next_signal().await;
     requested.send_replace(true);
     tokio::select! {
         () = next_signal() => "a second signal arrived",
-        () = sleep(DEADLINE) => "stopping took too long",
+        () = sleep(delay + DEADLINE) => "stopping took too long",
     }
 }
 
@@ -100,17 +106,22 @@ mod tests {
 
     use super::*;
 
-    const ALMOST: Duration = DEADLINE.saturating_sub(Duration::from_millis(10));
+    const DELAY: Duration = Duration::from_secs(30);
+
+    const LIMIT: Duration = DEADLINE.saturating_add(DELAY);
+
+    const ALMOST: Duration = LIMIT.saturating_sub(Duration::from_millis(10));
 
     #[tokio::test(start_paused = true)]
-    async fn a_stop_that_hangs_ends_after_the_deadline() {
+    async fn a_stop_that_hangs_ends_after_the_delay_and_the_deadline() {
         let (signals, mut received) = mpsc::channel(1);
         let (requested, shutdown) = watch::channel(false);
         let mut overdue = pin!(supervise(
             async || received.recv().await.unwrap(),
-            requested
+            requested,
+            DELAY
         ));
-        assert!(timeout(2 * DEADLINE, &mut overdue).await.is_err());
+        assert!(timeout(2 * LIMIT, &mut overdue).await.is_err());
         assert!(!*shutdown.borrow());
         signals.send(()).await.unwrap();
         assert!(timeout(ALMOST, &mut overdue).await.is_err());
@@ -124,7 +135,8 @@ mod tests {
         let (requested, _shutdown) = watch::channel(false);
         let mut overdue = pin!(supervise(
             async || received.recv().await.unwrap(),
-            requested
+            requested,
+            DELAY
         ));
         signals.send(()).await.unwrap();
         assert!(timeout(ALMOST, &mut overdue).await.is_err());

@@ -1,6 +1,6 @@
 //! Opens the library over the store that a URL names.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use keywright_core::{
@@ -24,6 +24,18 @@ pub(crate) enum StoreUrl<'a> {
     /// The whole URL.
     Postgres(&'a str),
     Memory,
+}
+
+/// Names the store without its URL, which may contain a password.
+impl fmt::Display for StoreUrl<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path, _) => write!(f, "the SQLite store {path}"),
+            Self::Redis(_) => f.write_str("the Redis store"),
+            Self::Postgres(_) => f.write_str("the PostgreSQL store"),
+            Self::Memory => f.write_str("a store in memory, which is lost when the server stops"),
+        }
+    }
 }
 
 impl<'a> StoreUrl<'a> {

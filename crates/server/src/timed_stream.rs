@@ -32,6 +32,8 @@ pub(crate) struct Limits {
 ///
 /// If a client sends the first part of a head together with the previous request's body, the limit
 /// for that head starts with its next part.
+///
+/// After the first request of HTTP/2, [`Activity::http2_overdue`] limits the connection instead.
 pub(crate) struct TimedStream<S> {
     stream: S,
     activity: Arc<Activity>,
@@ -64,7 +66,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if !this.activity.is_waiting() {
+        if !this.activity.waits_for_head() {
             return Pin::new(&mut this.stream).poll_read(context, buffer);
         }
         if this.deadline.as_mut().poll(context).is_ready() {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use keywright_core::{
-    Event, KeyId, Revocation, Timestamp, VersionedKey, Workspace,
+    Event, KeyId, PreparedCaller, Revocation, Timestamp, VersionedKey, Workspace,
     store::{Credential, Record, Rotation, Settings, StoreErrorKind, Tenant},
 };
 
@@ -134,6 +134,13 @@ impl Locked {
 
     pub(crate) fn contains(&self, id: &KeyId) -> bool {
         self.records.contains_key(id)
+    }
+
+    /// Checks the caller of a prepared change, whose key is locked.
+    pub(crate) fn check_caller(&self, caller: &PreparedCaller) -> Result<()> {
+        let record = caller.key().and_then(|id| self.records.get(id));
+        let record = record.map(Result::as_ref).transpose();
+        Ok(caller.check(record.map_err(Clone::clone)?)?)
     }
 
     /// Returns the successor of a record.

@@ -43,8 +43,8 @@ impl PostgresConfig {
         }
     }
 
-    /// Sets the schema that contains the tables. Every statement names it, so the search path has
-    /// no effect.
+    /// Sets the schema that contains the tables. Every statement names it in quotes, so the search
+    /// path has no effect, and the name may be a reserved word.
     ///
     /// # Errors
     ///
@@ -72,7 +72,8 @@ impl PostgresConfig {
     }
 
     /// Reads the record of the key on each verification, so that no verification accepts a key that
-    /// was revoked before. The store does not poll for changes.
+    /// was revoked before. The store does not poll for changes. While it is used, it connects every
+    /// ten minutes to delete old rows of the table `changes`.
     pub fn with_strict(mut self) -> Self {
         self.strict = true;
         self

@@ -70,6 +70,7 @@ pub(crate) trait Operation: Send + 'static {
 }
 
 /// An operation of one transaction, as a function of its input.
+#[derive(Clone)]
 pub(crate) struct Single<I, T> {
     access: Access,
     input: I,
@@ -157,9 +158,10 @@ impl Database {
             Access::Write => &self.statements.begin_write,
             Access::Stage => &self.statements.begin_stage,
         };
-        let mut ended = false;
+        let (mut begun, mut ended) = (false, false);
         let work = async {
             let mut transaction = connection.begin_with(begin.clone()).await?;
+            begun = true;
             match operation.step(&mut transaction, &self.statements).await {
                 Ok(value) => {
                     transaction.commit().await?;
@@ -173,9 +175,15 @@ impl Database {
             }
         };
         let result = timeout(DEADLINE, work).await;
+        if !begun && result.is_ok() {
+            // For example, the store is sealed. The driver does not end a transaction whose first
+            // statements fail.
+            let rollback = sqlx::raw_sql("ROLLBACK").execute(&mut *connection);
+            ended = matches!(timeout(DEADLINE, rollback).await, Ok(Ok(_)));
+        }
         if !ended {
             // The transaction may be open or failed. In the pool, the connection would carry it to
-            // the next user, even after an error of `begin_with`.
+            // the next user.
             connection.close_on_drop();
         }
         result.unwrap_or(Err(Error::Timeout))

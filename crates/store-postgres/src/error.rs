@@ -46,6 +46,9 @@ pub(crate) enum Error {
     /// The host has changed the options of its pool.
     #[error("the pool connects with other options")]
     OtherServer,
+    /// The connection leads to another database, or its tables were replaced.
+    #[error("the connection leads to another database than that of the store")]
+    OtherStore,
     /// Another program has migrated the tables.
     #[error("another program has migrated the tables to a version that this one does not support")]
     OtherSchema(Option<Arc<sqlx::Error>>),
@@ -107,6 +110,8 @@ impl From<sqlx::Error> for Error {
             // Only the check of the version divides by zero, or computes a square root.
             Some("22012") => Self::OtherSchema(Some(Arc::new(error))),
             Some("2201F") => Self::Rejected(StoreErrorKind::Moved),
+            // Only the check of the store computes a logarithm.
+            Some("2201E") => Self::OtherStore,
             // A lock was not available within `lock_timeout`.
             Some("55P03") => Self::Locked,
             _ => Self::Sql(Arc::new(error)),

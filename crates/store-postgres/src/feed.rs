@@ -28,18 +28,20 @@ use tokio::{
 
 use crate::{
     config::{MAX_STALENESS_BOUND, PostgresConfig},
+    database::{DEADLINE, Database},
     error::{Error, Result},
-    heartbeat::BEGIN_HEARTBEAT,
+    heartbeat::confirmed,
     schema::{VERSION, in_schema},
-    schema_name::SchemaName,
     snapshot::Snapshot,
+    statements::Statements,
 };
 
 /// The number of polls in the staleness bound.
 const POLLS_IN_BOUND: u32 = 5;
 
-/// The number of heartbeats in the staleness bound, if there are synchronous standbys.
-const HEARTBEATS_IN_BOUND: u32 = 3;
+/// The number of polls in the staleness bound that a standby confirms, if there are synchronous
+/// standbys.
+const CONFIRMED_IN_BOUND: u32 = 3;
 
 /// A poll with more changed records makes the copies of all records stale.
 const MAX_CHANGES: usize = 1000;
@@ -96,42 +98,36 @@ impl Activity {
 #[derive(Debug)]
 pub(crate) struct Feed {
     pub(crate) activity: Arc<Activity>,
-    task: Option<AbortHandle>,
+    task: AbortHandle,
 }
 
 impl Feed {
-    /// Starts the feed on the current runtime.
-    pub(crate) fn start(pool: &PgPool, config: &PostgresConfig, lease: &Arc<Lease>) -> Self {
-        let activity = Arc::new(Activity::new(lease.now()));
+    /// Starts the feed on the current runtime. The feed of a strict store never extends the lease.
+    pub(crate) fn start(database: &Database, config: &PostgresConfig) -> Self {
+        let activity = Arc::new(Activity::new(database.lease.now()));
         let poller = Poller {
-            pool: pool.clone(),
+            pool: database.pool.clone(),
             options: config.feed_options.clone(),
-            schema: config.schema.clone(),
+            statements: Arc::clone(&database.statements),
             bound: config.staleness_bound,
-            lease: Arc::clone(lease),
+            lease: Arc::clone(&database.lease),
             activity: Arc::clone(&activity),
         };
-        let task = tokio::spawn(poller.run());
+        let task = if config.strict {
+            tokio::spawn(poller.run_strict())
+        } else {
+            tokio::spawn(poller.run())
+        };
         Self {
             activity,
-            task: Some(task.abort_handle()),
-        }
-    }
-
-    /// Creates a feed that never extends the lease.
-    pub(crate) fn none(lease: &Lease) -> Self {
-        Self {
-            activity: Arc::new(Activity::new(lease.now())),
-            task: None,
+            task: task.abort_handle(),
         }
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+        self.task.abort();
     }
 }
 
@@ -139,7 +135,7 @@ struct Poller {
     pool: PgPool,
     /// Those of the pool if `None`. The host may replace them there, for example the password.
     options: Option<PgConnectOptions>,
-    schema: SchemaName,
+    statements: Arc<Statements>,
     bound: Duration,
     lease: Arc<Lease>,
     activity: Arc<Activity>,
@@ -165,6 +161,23 @@ struct Reply {
     synchronous: bool,
 }
 
+/// The polls that a synchronous standby has confirmed.
+#[derive(Default)]
+struct Confirmed {
+    /// Whether a commit waited for a standby at the last poll.
+    is_required: bool,
+    /// When the last one was sent.
+    last: Option<Instant>,
+}
+
+impl Confirmed {
+    /// Whether a standby must confirm a poll that is sent at `now`.
+    fn is_due(&self, now: Instant, bound: Duration) -> bool {
+        let is_recent = |last| now.saturating_duration_since(last) <= bound / CONFIRMED_IN_BOUND;
+        self.is_required && !self.last.is_some_and(is_recent)
+    }
+}
+
 impl Poller {
     /// Polls until the host closes the pool.
     async fn run(self) {
@@ -173,9 +186,40 @@ impl Poller {
         let _ = closed.do_until(self.poll_forever()).await;
     }
 
+    /// Deletes old rows until the host closes the pool, because all feeds may be strict.
+    async fn run_strict(self) {
+        let mut closed = self.pool.close_event();
+        let _ = closed.do_until(self.prune_forever()).await;
+    }
+
+    async fn prune_forever(&self) {
+        let mut horizon = Horizon::default();
+        loop {
+            if let Err(error) = self.advance(&mut horizon).await {
+                tracing::debug!(%error, "could not delete old changes");
+            }
+            sleep(KEPT).await;
+            if self.activity.is_idle(self.lease.now()) {
+                self.activity.resumed.notified().await;
+            }
+        }
+    }
+
+    /// Reads the feed once, and deletes the rows that nothing needs.
+    async fn advance(&self, horizon: &mut Horizon) -> Result<()> {
+        let mut connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
+        let read = self.read(&mut connection, None, false);
+        let reply = timeout(DEADLINE, read).await;
+        if let Some(end) = horizon.advance(&reply.map_err(|_| Error::Timeout)??.seen) {
+            while self.prune(&mut connection, end).await? == MAX_PRUNED {}
+        }
+        Ok(connection.close().await?)
+    }
+
     async fn poll_forever(&self) {
         let retry = self.bound / POLLS_IN_BOUND;
         let mut horizon = Horizon::default();
+        let mut was_other = false;
         loop {
             let of_pool = self.pool.connect_options();
             let options = self.options.as_ref().unwrap_or(&of_pool);
@@ -184,6 +228,10 @@ impl Poller {
                     let error = self
                         .poll_repeatedly(connection, &of_pool, &mut horizon)
                         .await;
+                    if matches!(error, Error::OtherStore) && !was_other {
+                        tracing::warn!(%error, "the feed of changes reads another store");
+                    }
+                    was_other = matches!(error, Error::OtherStore);
                     tracing::debug!(%error, "the feed of changes lost its connection");
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "the feed of changes cannot connect"),
@@ -202,7 +250,7 @@ impl Poller {
         horizon: &mut Horizon,
     ) -> Error {
         let mut seen = None;
-        let mut heartbeat_at = None;
+        let mut confirmed = Confirmed::default();
         let mut deletable = None;
         loop {
             // The pool may now connect to another server.
@@ -213,7 +261,7 @@ impl Poller {
                 self.activity.resumed.notified().await;
                 seen = None;
             }
-            let polled = self.poll(&mut connection, &mut seen, &mut heartbeat_at);
+            let polled = self.poll(&mut connection, &mut seen, &mut confirmed);
             match timeout(self.bound, polled).await {
                 Err(_) => return Error::Timeout,
                 Ok(Err(error)) => return error,
@@ -234,44 +282,54 @@ impl Poller {
     ///
     /// The lease counts from before the statement was sent, and the copies are invalidated before
     /// the lease is extended.
+    ///
+    /// A primary that is cut off from its standbys does not know that one of them may have been
+    /// promoted. So if commits wait for a standby, the lease counts from the last poll that one has
+    /// confirmed. Behind a pooler, other polls may come from another server.
     async fn poll(
         &self,
         connection: &mut PgConnection,
         seen: &mut Option<Seen>,
-        heartbeat_at: &mut Option<Instant>,
+        confirmed: &mut Confirmed,
     ) -> Result<()> {
-        let mut sent_at = self.lease.now();
-        let reply = self.read(connection, seen.as_ref()).await?;
-        match reply.changed_since(seen.as_ref()) {
-            Some(changed) => {
-                for id in changed {
-                    self.lease.changed(id);
+        loop {
+            let sent_at = self.lease.now();
+            let confirm = confirmed.is_due(sent_at, self.bound);
+            let reply = self.read(connection, seen.as_ref(), confirm).await?;
+            match reply.changed_since(seen.as_ref()) {
+                Some(changed) => {
+                    for id in changed {
+                        self.lease.changed(id);
+                    }
                 }
+                None => self.lease.changed_all(),
             }
-            None => self.lease.changed_all(),
-        }
-        *seen = Some(reply.seen);
-        if reply.synchronous {
-            // A primary that is cut off from its standbys does not know that one of them may have
-            // been promoted. But its heartbeats are no longer confirmed.
-            let is_due = heartbeat_at.is_none_or(|last| {
-                sent_at.saturating_duration_since(last) > self.bound / HEARTBEATS_IN_BOUND
-            });
-            if is_due {
-                let began = self.lease.now();
-                let heartbeat = format!("{BEGIN_HEARTBEAT}; COMMIT");
-                sqlx::raw_sql(AssertSqlSafe(heartbeat))
-                    .execute(&mut *connection)
-                    .await?;
-                *heartbeat_at = Some(began);
+            *seen = Some(reply.seen);
+            confirmed.is_required = reply.synchronous;
+            if confirm {
+                confirmed.last = Some(sent_at);
             }
-            sent_at = heartbeat_at.map_or(sent_at, |last| last.min(sent_at));
+            let from = if confirmed.is_required {
+                confirmed.last
+            } else {
+                Some(sent_at)
+            };
+            if let Some(from) = from
+                && !confirmed.is_due(sent_at, self.bound)
+            {
+                self.lease.extend(from + self.bound);
+                return Ok(());
+            }
         }
-        self.lease.extend(sent_at + self.bound);
-        Ok(())
     }
 
-    async fn read(&self, connection: &mut PgConnection, seen: Option<&Seen>) -> Result<Reply> {
+    /// Reads the feed, in a transaction that a standby confirms if `confirm` is set.
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        seen: Option<&Seen>,
+        confirm: bool,
+    ) -> Result<Reply> {
         let parts: Vec<String> = seen
             .map(|seen| seen.snapshot.unseen_conditions())
             .into_iter()
@@ -283,14 +341,22 @@ impl Poller {
         } else {
             parts.join(" UNION ALL ")
         };
-        let sql = in_schema(&self.schema, &POLL.replace("{unseen}", &unseen))
+        let sql = in_schema(&self.statements.schema, &POLL.replace("{unseen}", &unseen))
+            .replace("{is_this_store}", &self.statements.is_this_store)
             .replace("{version}", &VERSION.to_string())
             .replace("{limit}", &(MAX_CHANGES + 1).to_string());
-        let row = sqlx::raw_sql(AssertSqlSafe(sql))
-            .fetch_one(connection)
-            .await?;
+        let rows = if confirm {
+            confirmed(connection, &sql).await?
+        } else {
+            let read = sqlx::raw_sql(AssertSqlSafe(sql));
+            read.fetch_all(connection).await?
+        };
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         if row.try_get("recovery")? {
             return Err(Error::ReadOnly);
+        }
+        if !row.try_get::<bool, _>("is_this_store")? {
+            return Err(Error::OtherStore);
         }
         let snapshot: String = row.try_get("snapshot")?;
         let snapshot = Snapshot::parse(&snapshot)
@@ -315,7 +381,7 @@ impl Poller {
 
     /// Deletes rows of transactions before this number, and returns how many.
     async fn prune(&self, connection: &mut PgConnection, end: u64) -> Result<u64> {
-        let sql = in_schema(&self.schema, PRUNE)
+        let sql = in_schema(&self.statements.schema, PRUNE)
             .replace("{end}", &end.to_string())
             .replace("{limit}", &MAX_PRUNED.to_string());
         let pruned = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection);
@@ -377,7 +443,7 @@ impl Horizon {
 const POLL: &str = "SELECT pg_current_snapshot()::text AS snapshot, \
      1 / (SELECT count(*) FROM {schema}.settings \
      WHERE name = 'version' AND value IN ('{version}', '-{version}')) AS version, \
-     pg_is_in_recovery() AS recovery, \
+     pg_is_in_recovery() AS recovery, {is_this_store} AS is_this_store, \
      concat_ws(' ', (SELECT system_identifier FROM pg_control_system()), \
      CASE WHEN NOT pg_is_in_recovery() \
      THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END, \

@@ -11,7 +11,7 @@ use crate::{
     batch::{self, Worker},
     database::Database,
     error::{Error, Result},
-    heartbeat::BEGIN_HEARTBEAT,
+    heartbeat::confirmed,
     held::Held,
     queue::{Capacity, Job, Queue},
     record::{self, id_text},
@@ -116,13 +116,7 @@ struct Found {
 /// connection for it.
 async fn read(connection: &mut PgConnection, sql: &str, confirm: bool) -> Result<Found> {
     let rows = if confirm {
-        let sql = format!("{BEGIN_HEARTBEAT}; {sql}; COMMIT");
-        let mut rows = sqlx::raw_sql(AssertSqlSafe(sql))
-            .fetch_all(connection)
-            .await?;
-        // The row of the heartbeat.
-        rows.remove(0);
-        rows
+        confirmed(connection, sql).await?
     } else {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
             .fetch_all(connection)
@@ -135,6 +129,9 @@ async fn read(connection: &mut PgConnection, sql: &str, confirm: bool) -> Result
     for row in &rows {
         if row.try_get("recovery")? {
             return Err(Error::ReadOnly);
+        }
+        if !row.try_get::<bool, _>("is_this_store")? {
+            return Err(Error::OtherStore);
         }
         found.synchronous = row.try_get("synchronous")?;
         // If no record is found, there is one row without one.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use keywright_core::{
-    PreparedKey, PreparedRevocation, PreparedUpdate, Reach, Revocation, VersionedKey,
-    store::StoreError,
+    PreparedCaller, PreparedKey, PreparedRevocation, PreparedUpdate, Reach, Revocation,
+    VersionedKey, store::StoreError,
 };
 use sqlx::PgConnection;
 
@@ -19,8 +19,12 @@ use crate::{
 /// `&mut *transaction`.
 ///
 /// Begin the transaction with `sqlx`, with the isolation level `READ COMMITTED`, the default.
-/// Anything else is an error. The transaction keeps the rows of the changed keys locked until it
-/// ends, so end it soon: other changes of these keys wait, and fail with `Unavailable` after 10 s.
+/// Anything else is an error, and so is a transaction of another database. The transaction keeps
+/// the rows of the changed keys and of the caller's key locked until it ends, so end it soon: other
+/// changes of these keys wait, and fail with `Unavailable` after 10 s.
+///
+/// Each function checks the caller again, under this lock, and fails with `Conflict` if it may do
+/// less than when the change was prepared.
 impl PostgresStore {
     /// Inserts a [prepared](keywright_core::Issuer::prepare) key. Its token is valid after the host
     /// has committed the transaction, and never if the host rolls it back.
@@ -38,7 +42,7 @@ impl PostgresStore {
             now: prepared.now(),
         };
         let event = prepared.event().cloned();
-        self.change_in(connection, Recorded { change, event })
+        self.change_in(connection, Recorded { change, event }, prepared.caller())
             .await?;
         Ok(())
     }
@@ -62,7 +66,7 @@ impl PostgresStore {
         };
         let event = prepared.event().cloned();
         match self
-            .change_in(connection, Recorded { change, event })
+            .change_in(connection, Recorded { change, event }, prepared.caller())
             .await?
         {
             Changed::Updated(updated) => Ok(updated),
@@ -91,12 +95,13 @@ impl PostgresStore {
                 event,
             };
             transaction::prepare(connection, self.statements()).await?;
+            transaction::check_caller(connection, self.statements(), prepared.caller()).await?;
             let (revocation, _) = cascade.revoke(connection, self.statements()).await?;
             return Ok(revocation);
         }
         let change = Change::Revoke { workspace, id, now };
         match self
-            .change_in(connection, Recorded { change, event })
+            .change_in(connection, Recorded { change, event }, prepared.caller())
             .await?
         {
             Changed::Revoked(revocation) => Ok(revocation),
@@ -108,8 +113,10 @@ impl PostgresStore {
         &self,
         connection: &mut PgConnection,
         recorded: Recorded,
+        caller: &PreparedCaller,
     ) -> Result<Changed> {
         transaction::prepare(connection, self.statements()).await?;
-        transaction::apply(connection, self.statements(), &Arc::new(recorded)).await
+        let recorded = Arc::new(recorded);
+        transaction::apply(connection, self.statements(), &recorded, Some(caller)).await
     }
 }

@@ -10,6 +10,7 @@ mod feed;
 mod finder;
 mod heartbeat;
 mod held;
+mod identity;
 mod in_transaction;
 mod lane;
 mod migrate;

@@ -1,13 +1,22 @@
 //! The checks before a store is opened.
 
+use std::{borrow::Cow, time::Duration};
+
 use keywright_core::store::Durability;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _, postgres::PgConnectOptions,
+};
+use tokio::time::timeout;
 
 use crate::{
+    identity::StoreIdentity,
     open_error::OpenError,
     schema::{self, in_schema},
     schema_name::SchemaName,
 };
+
+/// How long to wait for the connection of the feed.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The oldest supported version of the server, as `server_version_num` has it.
 const MIN_SERVER_VERSION: i32 = 140_000;
@@ -16,6 +25,7 @@ const MIN_SERVER_VERSION: i32 = 140_000;
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) durability: Durability,
+    pub(crate) identity: StoreIdentity,
 }
 
 /// Checks that the server and its tables can be used.
@@ -29,12 +39,38 @@ pub(crate) async fn check(pool: &PgPool, schema: &SchemaName) -> Result<Opened, 
     server.check()?;
     check_version(&mut connection, schema).await?;
     check_privileges(&mut connection, schema).await?;
+    let identity = StoreIdentity::read(&mut connection, schema).await?;
     let durability = if server.fsync {
         Durability::HostCrash
     } else {
         Durability::ProcessCrash
     };
-    Ok(Opened { durability })
+    Ok(Opened {
+        durability,
+        identity,
+    })
+}
+
+/// Checks that the options of the feed lead to the store that the pool leads to. If they lead to no
+/// server, the feed tries again later.
+pub(crate) async fn check_feed(
+    options: &PgConnectOptions,
+    schema: &SchemaName,
+    identity: &StoreIdentity,
+) -> Result<(), OpenError> {
+    let read = async {
+        let connected = PgConnection::connect_with(options).await;
+        let mut connection = connected.map_err(OpenError::Connect)?;
+        StoreIdentity::read(&mut connection, schema).await
+    };
+    match timeout(DEADLINE, read).await {
+        Ok(Ok(found)) if found == *identity => Ok(()),
+        Err(_) | Ok(Err(OpenError::Connect(_))) => Ok(()),
+        Ok(Err(OpenError::Statement(error))) if code(&error).is_none() => {
+            Err(OpenError::Statement(error))
+        }
+        Ok(_) => Err(OpenError::OtherFeed),
+    }
 }
 
 const SERVER: &str = "SELECT current_setting('server_version_num')::int AS version_number, \
@@ -154,14 +190,18 @@ pub(crate) async fn check_schema(
     }
 }
 
+/// Returns the SQLSTATE of an error of the server.
+pub(crate) fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(|error| error.code())
+}
+
 /// Names the privilege without which a statement fails, if it is missing.
 pub(crate) fn missing_privilege(
     error: sqlx::Error,
     privilege: &'static str,
     object: String,
 ) -> OpenError {
-    let code = error.as_database_error().and_then(|error| error.code());
-    if code.as_deref() == Some("42501") {
+    if code(&error).as_deref() == Some("42501") {
         OpenError::Privilege { privilege, object }
     } else {
         OpenError::Statement(error)
@@ -183,8 +223,9 @@ async fn check_privileges(
 ) -> Result<(), OpenError> {
     for (table, privileges) in PRIVILEGES {
         for privilege in privileges {
+            let quoted = schema.quoted();
             let sql =
-                format!("SELECT has_table_privilege('{schema}.{table}', '{privilege}') AS has");
+                format!("SELECT has_table_privilege('{quoted}.{table}', '{privilege}') AS has");
             let has: bool = sqlx::raw_sql(AssertSqlSafe(sql))
                 .fetch_one(&mut *connection)
                 .await

@@ -70,6 +70,19 @@ pub enum OpenError {
         /// The newest version that this program supports.
         supported: i64,
     },
+    /// The options of the feed lead to another store than the pool.
+    #[error(
+        "the options of the feed lead to another store than the pool: both must name the same database"
+    )]
+    OtherFeed,
+    /// Transactions keep the tables locked.
+    #[error(
+        "a transaction keeps the tables of the schema {schema} locked: end it, and migrate again"
+    )]
+    Locked {
+        /// The configured schema.
+        schema: String,
+    },
     /// The role lacks a privilege.
     #[error(
         "the role lacks the privilege {privilege} on {object}: see the GRANT statements in the docs"

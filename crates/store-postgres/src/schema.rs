@@ -4,12 +4,13 @@ use crate::schema_name::SchemaName;
 
 /// The migrations. The first `n` of them make a schema of version `n`. A released migration never
 /// changes. `{schema}` stands for the name of the schema.
-const MIGRATIONS: [&str; 1] = [V1];
+pub(crate) const MIGRATIONS: [&str; 1] = [V1];
 
 /// The newest version that this program supports.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// All times are Unix milliseconds. An id is its 16 characters, which begin with the time of
+/// The setting `id` names the store, and is 16 characters of base62. All times are Unix
+/// milliseconds. An id is its 16 characters, which begin with the time of
 /// creation. They sort by byte.
 ///
 /// A list reads the entries of one index in their order: the columns before the id have one value,
@@ -26,6 +27,9 @@ CREATE TABLE {schema}.settings (
     name text COLLATE "C" PRIMARY KEY,
     value text NOT NULL
 );
+
+INSERT INTO {schema}.settings (name, value)
+VALUES ('id', substr(md5(gen_random_uuid()::text), 1, 16));
 
 CREATE TABLE {schema}.keys (
     id text COLLATE "C" PRIMARY KEY,
@@ -92,10 +96,12 @@ CREATE TABLE {schema}.changes (
 CREATE INDEX changes_xid ON {schema}.changes (xid);
 "#;
 
-/// Sets the version, as the last statement of a migration.
+/// Sets the version, as the last statement of a migration. The version of a sealed store is
+/// negative, and stays so.
 const SET_VERSION: &str = "
-INSERT INTO {schema}.settings (name, value) VALUES ('version', '{version}')
-ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+INSERT INTO {schema}.settings AS old (name, value) VALUES ('version', '{version}')
+ON CONFLICT (name) DO UPDATE
+SET value = CASE WHEN old.value LIKE '-%' THEN '-' ELSE '' END || excluded.value;
 ";
 
 /// Returns the statement that creates the schema. It requires the privilege `CREATE` on the
@@ -104,27 +110,29 @@ pub(crate) fn create(schema: &SchemaName) -> String {
     in_schema(schema, "CREATE SCHEMA IF NOT EXISTS {schema};\n")
 }
 
-/// Returns the statements that migrate from version `from`, 0 for none, to the newest version.
-pub(crate) fn migration(schema: &SchemaName, from: i64) -> String {
+/// Locks the table `settings`, and so waits for the end of all transactions that make changes,
+/// which read this table first. Meanwhile those that begin and the polls of all feeds wait in turn,
+/// so this gives up soon and must be repeated. It waits for a part of the smallest staleness bound,
+/// so that the servers keep their leases.
+pub(crate) const LOCK_SETTINGS: &str = "SET LOCAL lock_timeout = '50ms'; \
+     LOCK TABLE {schema}.settings IN ACCESS EXCLUSIVE MODE";
+
+/// Returns the statements that migrate from version `from`, 0 for none, to the last of these
+/// migrations.
+pub(crate) fn migration(schema: &SchemaName, migrations: &[&str], from: usize) -> String {
     let mut sql = String::new();
     if from > 0 {
-        // Programs that change records read this table first, so this waits for them.
-        let lock = "LOCK TABLE {schema}.settings IN ACCESS EXCLUSIVE MODE;\n";
-        sql.push_str(&in_schema(schema, lock));
+        sql.push_str(LOCK_SETTINGS);
+        sql.push_str(";\n");
     }
-    for (migration, version) in MIGRATIONS.into_iter().zip(1..) {
-        if version > from {
-            sql.push_str(&in_schema(schema, migration));
-        }
+    for migration in migrations.iter().skip(from) {
+        sql.push_str(migration);
     }
-    if from < VERSION {
-        let set_version = in_schema(schema, SET_VERSION);
-        sql.push_str(&set_version.replace("{version}", &VERSION.to_string()));
-    }
-    sql
+    sql.push_str(&SET_VERSION.replace("{version}", &migrations.len().to_string()));
+    in_schema(schema, &sql)
 }
 
 /// Writes the name of the schema into a statement.
 pub(crate) fn in_schema(schema: &SchemaName, sql: &str) -> String {
-    sql.replace("{schema}", &schema.to_string())
+    sql.replace("{schema}", &schema.quoted())
 }

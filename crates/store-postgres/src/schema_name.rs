@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The name of a PostgreSQL schema: 1 to 63 characters of `a-z0-9_`, not beginning with a digit.
-/// Such a name needs no quotes.
+/// The name of a PostgreSQL schema: 1 to 63 characters of `a-z0-9_`, not beginning with a digit. It
+/// may be a reserved word, so statements [quote](Self::quoted) it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct SchemaName(Box<str>);
 
@@ -20,6 +20,11 @@ impl SchemaName {
             && !text.starts_with("pg_")
             && text != "information_schema";
         well_formed.then(|| Self(text.into()))
+    }
+
+    /// Returns the name as a statement contains it.
+    pub(crate) fn quoted(&self) -> String {
+        format!("\"{self}\"")
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 use crate::{
+    identity::StoreIdentity,
     record::COLUMNS,
-    schema::{VERSION, in_schema},
+    schema::{LOCK_SETTINGS, VERSION, in_schema},
     schema_name::SchemaName,
 };
 
@@ -19,21 +20,18 @@ const DURABLE: &str = "SELECT set_config('synchronous_commit', \
 /// Checks the version of the tables: a program must not write where a newer one has migrated. A
 /// migration locks the table `settings`, and so waits for the end of the transaction. The error of
 /// a different version is a division by zero. The version of a sealed store is negative, and its
-/// error is a square root of a negative number.
-const CHECK_VERSION: &str = "SELECT CASE WHEN value LIKE '-%' THEN sqrt(value::float8) \
+/// error is a square root of a negative number. The error of another store is a logarithm of zero.
+const CHECK_VERSION: &str = "SELECT CASE \
+     WHEN NOT {is_this_store} THEN ln((0 * length(value))::float8) \
+     WHEN value LIKE '-%' THEN sqrt(value::float8) \
      ELSE 1 / (value = '{version}')::int END FROM (SELECT coalesce((SELECT value \
      FROM {schema}.settings WHERE name = 'version'), '') AS value) AS version";
 
 /// Reads the version of the tables. An error would end the transaction of the host.
-const READ_VERSION: &str = "EXISTS (SELECT FROM {schema}.settings \
+const READ_VERSION: &str = "{is_this_store} AS is_this_store, EXISTS (SELECT FROM {schema}.settings \
      WHERE name = 'version' AND value = '{version}') AS is_version, \
      EXISTS (SELECT FROM {schema}.settings \
      WHERE name = 'version' AND value LIKE '-%') AS is_sealed";
-
-/// Locks the table `settings`, and so waits for the end of all transactions that make changes. They
-/// wait in turn, so this gives up after some seconds.
-const LOCK_SETTINGS: &str = "SET LOCAL lock_timeout = '5s'; \
-     LOCK TABLE {schema}.settings IN ACCESS EXCLUSIVE MODE";
 
 /// The settings of each transaction of the store, because the role or the database may have other
 /// defaults. The planner must use the index that a statement is written for, even if the statistics
@@ -63,6 +61,8 @@ const LOCK_CLASS: i32 = 0x4b57_5247;
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) schema: SchemaName,
+    /// The condition that a statement runs in this store.
+    pub(crate) is_this_store: String,
     pub(crate) begin_read: SqlStr,
     pub(crate) begin_write: SqlStr,
     pub(crate) begin_stage: SqlStr,
@@ -95,7 +95,8 @@ pub(crate) struct Statements {
 }
 
 impl Statements {
-    pub(crate) fn new(schema: SchemaName) -> Self {
+    pub(crate) fn new(schema: SchemaName, identity: &StoreIdentity) -> Self {
+        let is_this_store = in_schema(&schema, &identity.condition());
         let lock = |advisory: &str, strength: &str| {
             format!(
                 "SELECT {advisory}({LOCK_CLASS}, hashtext(id)) \
@@ -114,7 +115,9 @@ impl Statements {
             )
         };
         let text = |text: &str| {
-            let text = text.replace("{columns}", COLUMNS);
+            let text = text
+                .replace("{columns}", COLUMNS)
+                .replace("{is_this_store}", &is_this_store);
             in_schema(&schema, &text.replace("{version}", &VERSION.to_string()))
         };
         let sql = |sql: &str| AssertSqlSafe(Arc::<str>::from(text(sql))).into_sql_str();
@@ -135,8 +138,8 @@ impl Statements {
                  current_setting('transaction_isolation') = 'read committed' AS is_read_committed"
             )),
             find: text(
-                "SELECT recovery, synchronous, {columns} FROM \
-                 (SELECT pg_is_in_recovery() AS recovery, \
+                "SELECT recovery, is_this_store, synchronous, {columns} FROM \
+                 (SELECT pg_is_in_recovery() AS recovery, {is_this_store} AS is_this_store, \
                  current_setting('synchronous_standby_names') <> '' AS synchronous) AS server \
                  LEFT JOIN {schema}.keys ON id = ANY ",
             ),
@@ -176,6 +179,7 @@ impl Statements {
             not_touched: sql("SELECT EXISTS (SELECT FROM {schema}.keys AS k \
                  JOIN unnest($1::text[], $2::bigint[]) AS u (id, time) USING (id) \
                  WHERE k.last_used_at IS NULL OR k.last_used_at < u.time)"),
+            is_this_store,
             schema,
         }
     }

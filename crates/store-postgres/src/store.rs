@@ -83,8 +83,14 @@ impl PostgresStore {
     /// As for [`new`](Self::new).
     pub async fn with_config(pool: PgPool, config: PostgresConfig) -> Result<Self, OpenError> {
         let runtime = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
-        let Opened { durability } = open::check(&pool, &config.schema).await?;
-        let statements = Arc::new(Statements::new(config.schema.clone()));
+        let Opened {
+            durability,
+            identity,
+        } = open::check(&pool, &config.schema).await?;
+        if let (false, Some(options)) = (config.strict, &config.feed_options) {
+            open::check_feed(options, &config.schema, &identity).await?;
+        }
+        let statements = Arc::new(Statements::new(config.schema.clone(), &identity));
         let connections = pool.options().get_max_connections();
         let lease = Arc::new(Lease::lapsed());
         let database = Database {
@@ -95,11 +101,7 @@ impl PostgresStore {
             runtime,
         };
         let waiting = Arc::new(Lane::start(&database, 2, DIVIDED));
-        let feed = if config.strict {
-            Feed::none(&lease)
-        } else {
-            Feed::start(&database.pool, &config, &lease)
-        };
+        let feed = Feed::start(&database, &config);
         Ok(Self {
             finder: Finder::start(&database),
             writer: Writer::start(&database, &waiting),
@@ -142,6 +144,22 @@ impl PostgresStore {
         self.mark();
         let operation = Single::new(access, input, run);
         Ok(self.long.run(None, operation).await?)
+    }
+
+    /// Runs an operation while no other transaction makes changes. Waits until those that do have
+    /// ended, in short attempts, between which others go on.
+    pub(crate) async fn stage_when_unlocked<I, T>(
+        &self,
+        input: I,
+        run: Run<I, T>,
+    ) -> Result<T, StoreError>
+    where
+        I: Clone + Send + Sync + 'static,
+        T: Clone + Send + 'static,
+    {
+        self.mark();
+        let operation = Single::new(Access::Stage, input, run);
+        Ok(self.waiting.run_when_unlocked(None, operation).await?)
     }
 
     /// Makes a change as part of a batch.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, mem, sync::Arc};
 
 use async_trait::async_trait;
 use keywright_core::{
-    Environment, Event, EventId, KeyId, Revocation, Timestamp, Workspace,
+    Environment, Event, EventId, KeyId, PreparedCaller, Revocation, Timestamp, Workspace,
     store::{Record, StoreErrorKind},
 };
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
@@ -13,6 +13,7 @@ use crate::{
     change::{Change, Changed, Locked},
     database::{Access, Operation},
     error::{Error, Result},
+    open,
     record::{self, id_text},
     statements::Statements,
     unlogged::Unlogged,
@@ -42,7 +43,15 @@ pub(crate) async fn prepare(connection: &mut PgConnection, statements: &Statemen
     }
     let row = sqlx::raw_sql(statements.prepare_in_host.clone())
         .fetch_one(connection)
-        .await?;
+        .await
+        .map_err(|error| match open::code(&error).as_deref() {
+            // There is no such table.
+            Some("42P01") => Error::OtherStore,
+            _ => error.into(),
+        })?;
+    if !row.try_get::<bool, _>("is_this_store")? {
+        return Err(Error::OtherStore);
+    }
     if row.try_get("is_sealed")? {
         return Err(StoreErrorKind::Moved.into());
     }
@@ -72,7 +81,7 @@ pub(crate) async fn commit(
     let mut locked = Locked::default();
     let mut all = changes.iter();
     if !(may_skip_locks && all.all(|recorded| recorded.change.is_independent())) {
-        push_locks(&mut sql, statements, changes, WhenLocked::Fail);
+        push_locks(&mut sql, statements, changes, None, WhenLocked::Fail);
         lock(connection, mem::take(&mut sql), &mut locked).await?;
     }
     let results = locked.apply_all(changes);
@@ -82,27 +91,49 @@ pub(crate) async fn commit(
     Ok(results)
 }
 
-/// Makes a change inside a transaction, and waits for records that another one has locked.
+/// Makes a change inside a transaction, and waits for records that another one has locked. First
+/// checks the caller of a prepared change.
 pub(crate) async fn apply(
     connection: &mut PgConnection,
     statements: &Statements,
     change: &Arc<Recorded>,
+    caller: Option<&PreparedCaller>,
 ) -> Result<Changed> {
     let changes = std::slice::from_ref(change);
+    let key = caller.and_then(PreparedCaller::key);
     let mut sql = String::new();
-    push_locks(&mut sql, statements, changes, WhenLocked::Wait);
+    push_locks(&mut sql, statements, changes, key, WhenLocked::Wait);
     let mut locked = Locked::default();
     lock(connection, sql, &mut locked).await?;
+    if let Some(caller) = caller {
+        locked.check_caller(caller)?;
+    }
     let changed = locked.apply(&change.change, change.event.as_ref())?;
     write(connection, statements, &locked).await?;
     Ok(changed)
 }
 
-/// Appends the statements that lock the rows of the records that the changes read.
+/// Checks the caller of a prepared change inside a transaction, and keeps its key as it is until
+/// the end of the transaction.
+pub(crate) async fn check_caller(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    caller: &PreparedCaller,
+) -> Result<()> {
+    let mut sql = String::new();
+    push_locks(&mut sql, statements, &[], caller.key(), WhenLocked::Wait);
+    let mut locked = Locked::default();
+    lock(connection, sql, &mut locked).await?;
+    locked.check_caller(caller)
+}
+
+/// Appends the statements that lock the rows of the records that the changes read, and the row of
+/// the caller's key.
 fn push_locks(
     sql: &mut String,
     statements: &Statements,
     changes: &[Arc<Recorded>],
+    caller: Option<&KeyId>,
     when_locked: WhenLocked,
 ) {
     let changed: BTreeSet<KeyId> = changes
@@ -112,6 +143,7 @@ fn push_locks(
     let admitting: BTreeSet<KeyId> = changes
         .iter()
         .filter_map(|recorded| recorded.change.admitting_id())
+        .chain(caller.copied())
         .filter(|id| !changed.contains(id))
         .collect();
     let (for_change, for_share) = match when_locked {

@@ -42,7 +42,7 @@ impl Transfer for PostgresStore {
 
     async fn set_stage(&self, from: &Stage, to: &Stage) -> Result<(), StoreError> {
         let stages = (from.clone(), to.clone());
-        self.transact(Access::Stage, stages, |connection, statements, stages| {
+        self.stage_when_unlocked(stages, |connection, statements, stages| {
             Box::pin(transfer::set_stage(connection, statements, stages))
         })
         .await

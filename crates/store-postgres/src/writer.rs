@@ -58,7 +58,7 @@ impl Writer {
                 result => return result,
             }
             let alone = Single::write(Arc::clone(&recorded), |connection, statements, recorded| {
-                Box::pin(transaction::apply(connection, statements, recorded))
+                Box::pin(transaction::apply(connection, statements, recorded, None))
             });
             let result = self.waiting.run(tenant.clone(), alone).await;
             if let Some(id) = recorded.change.stale_id() {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use keywright_core::{
-    PreparedKey, PreparedRevocation, PreparedUpdate, Revocation, VersionedKey,
+    PreparedCaller, PreparedKey, PreparedRevocation, PreparedUpdate, Revocation, VersionedKey,
     store::{StoreError, StoreErrorKind},
 };
 use rusqlite::{Connection, Transaction};
@@ -30,6 +30,9 @@ const FULL: i64 = 2;
 /// once. A transaction that writes keeps all other writes waiting, including those of the store, so
 /// end it soon.
 ///
+/// Each function checks the caller again, and fails with `Conflict` if it may do less than when the
+/// change was prepared.
+///
 /// These functions block. If one of them fails, roll the transaction back.
 impl SqliteStore {
     /// Inserts a [prepared](keywright_core::Issuer::prepare) key. Its token is valid after the host
@@ -46,7 +49,7 @@ impl SqliteStore {
     ) -> Result<(), StoreError> {
         let row = NewRow::new(prepared.record()).map_err(Error::from)?;
         let event = prepared.event().map(NewEvent::new).transpose()?;
-        self.check(transaction)?;
+        self.check(transaction, prepared.caller())?;
         operations::insert(transaction, &row, prepared.now(), event.as_ref())?;
         Ok(())
     }
@@ -68,7 +71,7 @@ impl SqliteStore {
         prepared: &PreparedUpdate,
     ) -> Result<VersionedKey, StoreError> {
         let event = prepared.event().map(NewEvent::new).transpose()?;
-        self.check(transaction)?;
+        self.check(transaction, prepared.caller())?;
         let updated = operations::update(
             transaction,
             prepared.workspace(),
@@ -96,7 +99,7 @@ impl SqliteStore {
         transaction: &Transaction<'_>,
         prepared: &PreparedRevocation,
     ) -> Result<Revocation, StoreError> {
-        self.check(transaction)?;
+        self.check(transaction, prepared.caller())?;
         let revocation = operations::revoke(
             transaction,
             prepared.workspace(),
@@ -109,8 +112,10 @@ impl SqliteStore {
         Ok(revocation)
     }
 
-    /// Fails if a change in this transaction would be lost, or would not be published.
-    fn check(&self, transaction: &Connection) -> Result<()> {
+    /// Fails if a change in this transaction would be lost, or would not be published, or if its
+    /// caller may no longer make it. The transaction writes, so SQLite keeps the caller's key as it
+    /// is until the end of it.
+    fn check(&self, transaction: &Connection, caller: &PreparedCaller) -> Result<()> {
         if transaction.is_autocommit() {
             return Err(Error::NoTransaction);
         }
@@ -129,6 +134,10 @@ impl SqliteStore {
         if schema::check_version(transaction)? {
             return Err(StoreErrorKind::Moved.into());
         }
-        Ok(())
+        let record = match caller.key() {
+            Some(id) => operations::find(transaction, id)?,
+            None => None,
+        };
+        Ok(caller.check(record.as_ref())?)
     }
 }

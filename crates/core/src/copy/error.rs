@@ -56,6 +56,12 @@ pub enum CopyError {
         /// [`CopyReport::MAX_DIFFERING`](super::CopyReport::MAX_DIFFERING).
         first: Vec<Workspace>,
     },
+    /// The target lacks reservations of idempotency keys, or has them with another content.
+    #[error("{count} reservations of idempotency keys differ in the target")]
+    ReservationsDiffer {
+        /// The number of reservations.
+        count: u64,
+    },
     /// The source failed.
     #[error("the source failed")]
     Source(#[source] StoreError),

@@ -7,7 +7,7 @@
 //! 1. The first run marks the target as incomplete. A store with keys is rejected.
 //! 2. The last run seals the source: from then on, it verifies keys and makes no changes. The run
 //!    carries the last changes, and compares the number of keys and events, and a digest of them,
-//!    for each workspace.
+//!    for each workspace, and all reservations.
 //! 3. Only then does the target become usable. So at no time does a server accept a key from the
 //!    target that is revoked in the source.
 //!
@@ -57,7 +57,7 @@ pub use self::{
 };
 use self::{
     digest::ContentHasher,
-    pages::{Item, PAGE, Pages, Pair, Side, Workspaces, next_pair},
+    pages::{Item, PAGE, Pages, Pair, Reservations, Side, Workspaces, next_pair},
 };
 use crate::{
     Clock, Entropy, Event, OsEntropy, Prefix, SystemClock, Workspace,
@@ -190,6 +190,11 @@ impl<'a> StoreCopy<'a> {
             return Err(CopyError::Differs {
                 count: report.differing,
                 first: report.first_differing,
+            });
+        }
+        if report.missing_reservations > 0 {
+            return Err(CopyError::ReservationsDiffer {
+                count: report.missing_reservations,
             });
         }
         Ok((report, stage))
@@ -361,7 +366,34 @@ impl<'a> StoreCopy<'a> {
             }
             report.add(compared);
         }
+        self.compare_reservations(&mut report).await?;
         Ok(report)
+    }
+
+    /// Looks for the current reservations of the source in the target. The target may have more: a
+    /// server of the source may have deleted one since it was copied, because it has ended by the
+    /// clock of that server.
+    async fn compare_reservations(&self, report: &mut CopyReport) -> Result<(), CopyError> {
+        let now = SystemClock::default().now();
+        let mut source = Reservations::new(self.source);
+        let mut target = Reservations::new(self.target);
+        let mut candidate = target.next().await?;
+        while let Some(reservation) = source.next().await? {
+            if reservation.until <= now {
+                continue;
+            }
+            while candidate
+                .as_ref()
+                .is_some_and(|it| it.key < reservation.key)
+            {
+                candidate = target.next().await?;
+            }
+            report.reservations += 1;
+            if candidate.as_ref() != Some(&reservation) {
+                report.missing_reservations += 1;
+            }
+        }
+        Ok(())
     }
 
     async fn content(

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, pin::Pin, vec};
 use super::{error::CopyError, report::CopyProgress};
 use crate::{
     Event, EventId, KeyId, Workspace,
-    store::{Import, Record, StoreError, Transfer},
+    store::{Import, Record, Reservation, StoreError, Transfer},
 };
 
 /// The number of records or events that are read or written at once.
@@ -198,5 +198,33 @@ impl<'a> Workspaces<'a> {
             self.last.clone_from(&first);
         }
         Ok(first)
+    }
+}
+
+/// The reservations of a store, in the order of their keys.
+pub(super) struct Reservations<'a> {
+    side: Side<'a>,
+    page: vec::IntoIter<Reservation>,
+    last: Option<[u8; 32]>,
+}
+
+impl<'a> Reservations<'a> {
+    pub(super) fn new(side: Side<'a>) -> Self {
+        Self {
+            side,
+            page: Vec::new().into_iter(),
+            last: None,
+        }
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<Reservation>, CopyError> {
+        if self.page.as_slice().is_empty() {
+            let store = self.side.store;
+            let page = store.export_reservations(self.last.as_ref(), PAGE).await;
+            self.page = page.map_err(self.side.error)?.into_iter();
+        }
+        let next = self.page.next();
+        self.last = next.as_ref().map(|binding| binding.key).or(self.last);
+        Ok(next)
     }
 }

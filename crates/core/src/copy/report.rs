@@ -46,6 +46,10 @@ pub struct CopyReport {
     pub keys: u64,
     /// The number of events in the source.
     pub events: u64,
+    /// The number of reservations of idempotency keys in the source that have not ended.
+    pub reservations: u64,
+    /// The number of these reservations that the target lacks, or has with another content.
+    pub missing_reservations: u64,
     /// The number of keys and events that this run wrote into the target or deleted there.
     pub written: u64,
     /// The number of workspaces whose content differs between source and target.

@@ -411,6 +411,36 @@ fn a_restored_backup_of_the_source_makes_no_revoked_key_active() {
     assert!(content(&world.target).0[0].key.revoked_at.is_some());
 }
 
+#[test]
+fn a_reservation_that_differs_in_the_target_keeps_a_copy_from_finishing() {
+    let world = World::with_key();
+    let operator = Caller::operator(workspace(0));
+    let key = IdempotencyKey::parse("request").unwrap();
+    let created = world
+        .server
+        .issuer()
+        .create_once(&operator, new_key(), &key, b"request");
+    block_on(created).unwrap();
+    let reservations = block_on(world.source.export_reservations(None, u32::MAX)).unwrap();
+    let mut other = reservations.last().unwrap().clone();
+    other.fingerprint = [9; 32];
+    let mut wrong = Import::default();
+    wrong.reservations.push(other);
+    let overwrite = at_comparison(|| {
+        let receiving = block_on(world.target.stage()).unwrap();
+        block_on(world.target.import(&receiving, &wrong)).unwrap();
+    });
+    let copy = world.copy().with_observer(&overwrite);
+    let error = block_on(copy.finish()).unwrap_err();
+    assert!(
+        matches!(error, CopyError::ReservationsDiffer { count: 1 }),
+        "{error:?}"
+    );
+    // The next run writes it again.
+    let report = block_on(world.copy().finish()).unwrap();
+    assert_eq!((report.reservations, report.missing_reservations), (1, 0));
+}
+
 /// A change of one field of a record, to values that it may use.
 type Change = fn(&mut Record, Option<KeyId>, Option<Timestamp>);
 

@@ -34,7 +34,7 @@ pub use self::{
     idempotency::{IdempotencyKey, IdempotencyKeyError, IssueOutcome},
     introspect::{Introspection, IntrospectionRequest},
     mint::Minted,
-    prepare::{PreparedKey, PreparedRevocation, PreparedUpdate},
+    prepare::{PreparedCaller, PreparedKey, PreparedRevocation, PreparedUpdate},
     report::{Report, ReportSection},
     rotate::NewRotation,
 };

@@ -1,11 +1,53 @@
 //! Changes that a host makes in a transaction of its own database.
 
-use super::{IssueError, Issued, Issuer};
+use super::{IssueError, Issued, Issuer, restricted};
 use crate::{
     Caller, Changes, Event, EventKind, Key, KeyId, KeyUpdate, NewKey, Reach, Revocation, Timestamp,
-    Token, Workspace,
-    store::{Record, Settings},
+    Token, Verifier, Workspace,
+    store::{Record, Settings, StoreErrorKind},
 };
+
+/// The caller of a prepared change. It may be revoked, restricted or expire between the preparation
+/// and the transaction of the host.
+#[derive(Clone, Debug)]
+pub struct PreparedCaller {
+    /// The caller, restricted to what its key could do at the preparation.
+    caller: Caller,
+    verifier: Verifier,
+}
+
+impl PreparedCaller {
+    /// Returns the key of the caller, which the transaction locks and then [checks](Self::check).
+    #[must_use]
+    pub fn key(&self) -> Option<&KeyId> {
+        self.caller.key()
+    }
+
+    /// Checks that the caller may still do what it could do when the change was prepared. `record`
+    /// is that of its key, as the transaction reads it. The transaction must keep others from
+    /// changing this record until it ends.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if the caller has expired, or if its key is missing, not active, or updated to do
+    /// less. The change can then be prepared again, which returns the reason.
+    pub fn check(&self, record: Option<&Record>) -> Result<(), StoreErrorKind> {
+        let now = self.verifier.expiry_now();
+        let is_unchanged = match (self.key(), record) {
+            (None, _) => self.caller.is_current(now),
+            (Some(id), Some(record)) if record.key.id == *id => {
+                let current = restricted(&self.caller, &record.key, now);
+                current.is_ok_and(|current| current == self.caller)
+            }
+            (Some(_), _) => false,
+        };
+        if is_unchanged {
+            Ok(())
+        } else {
+            Err(StoreErrorKind::Conflict)
+        }
+    }
+}
 
 /// A key that a host creates in a transaction of its own database. See [`Issuer::prepare`].
 ///
@@ -18,6 +60,7 @@ pub struct PreparedKey {
     event: Event,
     writes_event: bool,
     now: Timestamp,
+    caller: PreparedCaller,
 }
 
 impl PreparedKey {
@@ -44,6 +87,12 @@ impl PreparedKey {
     pub const fn now(&self) -> Timestamp {
         self.now
     }
+
+    /// Returns the caller, which the store checks again in the transaction.
+    #[must_use]
+    pub const fn caller(&self) -> &PreparedCaller {
+        &self.caller
+    }
 }
 
 /// An update that a host makes in a transaction of its own database. See
@@ -55,6 +104,7 @@ pub struct PreparedUpdate {
     settings: Settings,
     event: Event,
     writes_event: bool,
+    caller: PreparedCaller,
 }
 
 impl PreparedUpdate {
@@ -87,6 +137,12 @@ impl PreparedUpdate {
     pub fn event(&self) -> Option<&Event> {
         self.writes_event.then_some(&self.event)
     }
+
+    /// Returns the caller, which the store checks again in the transaction.
+    #[must_use]
+    pub const fn caller(&self) -> &PreparedCaller {
+        &self.caller
+    }
 }
 
 /// A revocation that a host makes in a transaction of its own database. See
@@ -100,6 +156,7 @@ pub struct PreparedRevocation {
     event: Event,
     writes_event: bool,
     now: Timestamp,
+    caller: PreparedCaller,
 }
 
 impl PreparedRevocation {
@@ -132,13 +189,22 @@ impl PreparedRevocation {
     pub const fn now(&self) -> Timestamp {
         self.now
     }
+
+    /// Returns the caller, which the store checks again in the transaction.
+    #[must_use]
+    pub const fn caller(&self) -> &PreparedCaller {
+        &self.caller
+    }
 }
 
 /// Changes in a transaction of the host. The store must be able to take part in it, such as the one
 /// of `keywright-store-postgres`:
 ///
 /// 1. Prepare the change. This checks the caller, and hashes the secret of a new key.
-/// 2. Pass it to the store together with the transaction.
+/// 2. Pass it to the store together with the transaction. The store checks the caller again, and
+///    keeps its key as it is until the transaction ends. If the caller has been revoked, restricted
+///    or has expired since, the store rejects the change with
+///    [`Conflict`](crate::store::StoreErrorKind::Conflict).
 /// 3. Commit the transaction, and report that here.
 impl Issuer {
     /// Prepares a new key for a transaction of the host. Checks and hashes as
@@ -160,6 +226,7 @@ impl Issuer {
             event,
             writes_event: self.recorder.writes,
             now,
+            caller: self.prepared_caller(caller),
         })
     }
 
@@ -197,6 +264,7 @@ impl Issuer {
             settings: Settings::from(&changed),
             event,
             writes_event: self.recorder.writes,
+            caller: self.prepared_caller(caller),
         })
     }
 
@@ -228,6 +296,7 @@ impl Issuer {
             event,
             writes_event: self.recorder.writes,
             now: self.verifier.now(),
+            caller: self.prepared_caller(caller),
         })
     }
 
@@ -245,5 +314,12 @@ impl Issuer {
         }
         let event = prepared.event.with_count(revocation.count);
         self.recorder.report(&event, &Ok(()));
+    }
+
+    fn prepared_caller(&self, caller: &Caller) -> PreparedCaller {
+        PreparedCaller {
+            caller: caller.clone(),
+            verifier: self.verifier.clone(),
+        }
     }
 }

@@ -80,12 +80,8 @@ impl Authenticator {
         {
             return Err(Rejection::WrongEnvironment(environment));
         }
-        match &self.required {
-            Some(permission) if !caller.may(permission) => {
-                Err(Rejection::MissingPermission(permission.clone()))
-            }
-            _ => Ok(caller),
-        }
+        require(&caller, &self.required)?;
+        Ok(caller)
     }
 
     /// Verifies the token in the headers, and that it may be used from the client's address.
@@ -169,6 +165,18 @@ impl Authenticator {
         } else {
             Ok(value)
         }
+    }
+}
+
+/// Checks that a caller has all of these permissions.
+pub(crate) fn require<'a>(
+    caller: &Caller,
+    permissions: impl IntoIterator<Item = &'a Permission>,
+) -> Result<(), Rejection> {
+    let mut permissions = permissions.into_iter();
+    match permissions.find(|permission| !caller.may(permission)) {
+        Some(missing) => Err(Rejection::MissingPermission(missing.clone())),
+        None => Ok(()),
     }
 }
 

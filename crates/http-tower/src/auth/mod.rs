@@ -6,7 +6,7 @@ mod on_reject;
 mod rejection;
 mod service;
 
-pub(crate) use self::authenticator::Authenticator;
+pub(crate) use self::authenticator::{Authenticator, require};
 pub use self::{
     layer::{AuthLayer, RealmError},
     rejection::Rejection,

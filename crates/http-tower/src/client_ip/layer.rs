@@ -66,6 +66,8 @@ pub struct ClientIpLayer(Arc<Settings>);
 pub(super) struct Settings {
     /// `None` trusts no proxy.
     proxies: Option<AllowedIps>,
+    /// Whether a peer without an address is a trusted proxy.
+    trusts_unix_sockets: bool,
     peer: Peer,
 }
 
@@ -83,7 +85,22 @@ impl ClientIpLayer {
 
     fn new(proxies: Option<AllowedIps>) -> Self {
         let peer: Peer = |extensions| extensions.get().map(|ClientIp(address)| *address);
-        Self(Arc::new(Settings { proxies, peer }))
+        Self(Arc::new(Settings {
+            proxies,
+            trusts_unix_sockets: false,
+            peer,
+        }))
+    }
+
+    /// Also trusts a peer that has no address as a proxy: the peer of a Unix socket. If it sends
+    /// none of the headers, the address of the client is unknown.
+    ///
+    /// The host must then provide the peer of every other connection. Only proxies may be able to
+    /// connect to the Unix socket.
+    pub fn with_trusted_unix_sockets(self) -> Self {
+        let mut settings = Arc::unwrap_or_clone(self.0);
+        settings.trusts_unix_sockets = true;
+        Self(Arc::new(settings))
     }
 
     /// Takes the peer of the connection from another extension of the request.
@@ -105,15 +122,15 @@ impl<S> Layer<S> for ClientIpLayer {
 impl Settings {
     /// Returns the address of the client, if it is known.
     pub(super) fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
-        let peer = (self.peer)(extensions)?.to_canonical();
-        if !self.trusts(peer) {
-            return Some(peer);
+        let peer = (self.peer)(extensions).map(|peer| peer.to_canonical());
+        if !peer.map_or(self.trusts_unix_sockets, |peer| self.trusts(peer)) {
+            return peer;
         }
         let forwarded = forwarded::forwarded(headers).map(|hops| self.walk(peer, &hops));
         let x_forwarded_for =
             forwarded::x_forwarded_for(headers).map(|hops| self.walk(peer, &hops));
         match (forwarded, x_forwarded_for) {
-            (None, None) => Some(peer),
+            (None, None) => peer,
             (Some(client), None) | (None, Some(client)) => client,
             (Some(client), Some(other)) => client.filter(|_| client == other),
         }
@@ -121,18 +138,19 @@ impl Settings {
 
     /// Follows the hops from the last one, which the peer names, to the first address that is not a
     /// trusted proxy.
-    fn walk(&self, peer: IpAddr, hops: &[Hop]) -> Option<IpAddr> {
+    fn walk(&self, peer: Option<IpAddr>, hops: &[Hop]) -> Option<IpAddr> {
         let mut client = peer;
         for (proxies, hop) in hops.iter().rev().enumerate() {
             if proxies == MAX_PROXIES {
                 return None;
             }
-            client = hop.as_ref()?.to_canonical();
-            if !self.trusts(client) {
+            let hop = hop.as_ref()?.to_canonical();
+            client = Some(hop);
+            if !self.trusts(hop) {
                 break;
             }
         }
-        Some(client)
+        client
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -386,5 +404,30 @@ mod tests {
             other.0.client(&extensions, &headers),
             Some("192.0.2.9".parse().unwrap())
         );
+    }
+
+    #[test]
+    fn a_peer_without_an_address_is_trusted_only_on_request_and_never_the_client() {
+        let trusting = ClientIpLayer::trusting(PROXY.parse().unwrap());
+        let unix = trusting.clone().with_trusted_unix_sockets();
+        for (hops, expected) in [
+            (None, None),
+            (Some("192.0.2.1"), Some("192.0.2.1")),
+            (Some("192.0.2.9, 192.0.2.1, 10.0.0.1"), Some("192.0.2.1")),
+            (Some("10.0.0.1"), Some("10.0.0.1")),
+            (Some("unknown"), None),
+        ] {
+            let value = hops.map(|hops| HeaderValue::from_str(hops).unwrap());
+            let name = HeaderName::from_static("x-forwarded-for");
+            let headers: HeaderMap = value.map(|value| (name, value)).into_iter().collect();
+            let extensions = Extensions::new();
+            assert_eq!(trusting.0.client(&extensions, &headers), None, "{hops:?}");
+            let expected = expected.map(|address| address.parse().unwrap());
+            assert_eq!(unix.0.client(&extensions, &headers), expected, "{hops:?}");
+            let mut extensions = Extensions::new();
+            let peer = "198.51.100.1".parse().unwrap();
+            extensions.insert(ClientIp(peer));
+            assert_eq!(unix.0.client(&extensions, &headers), Some(peer), "{hops:?}");
+        }
     }
 }

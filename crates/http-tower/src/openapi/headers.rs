@@ -88,6 +88,34 @@ pub(super) fn rate_limit() -> [(&'static str, Header); 3] {
     ]
 }
 
+/// The headers that name the caller to the service behind a proxy.
+pub(super) fn identity() -> [(&'static str, Header); 4] {
+    [
+        (
+            "X-Keywright-Key-Id",
+            required(
+                "The id of the key. Empty if the caller is not a key.",
+                text(),
+            ),
+        ),
+        (
+            "X-Keywright-Workspace",
+            required("The workspace of the key.", text()),
+        ),
+        (
+            "X-Keywright-Owner",
+            required("The owner of the key. Empty if it has none.", text()),
+        ),
+        (
+            "X-Keywright-Environment",
+            required(
+                "The environment of the key.",
+                text().enum_values(Some(["live", "test"])),
+            ),
+        ),
+    ]
+}
+
 fn required(description: &str, schema: ObjectBuilder) -> Header {
     header(description, schema)
         .extensions(keywords([("required", Value::Bool(true))]))

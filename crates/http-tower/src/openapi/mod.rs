@@ -2,6 +2,7 @@
 
 mod errors;
 mod examples;
+mod forward_auth;
 mod headers;
 mod operations;
 mod parameters;
@@ -19,6 +20,7 @@ use utoipa::{
     },
 };
 
+pub(crate) use self::forward_auth::document as forward_auth;
 use self::{
     errors::ErrorResponse,
     operations::TAG,
@@ -158,17 +160,22 @@ fn components(schemes: Schemes<'_>) -> Components {
     add::<ApiKeyPermission>(&mut schemas);
     add::<ApiKeyAddress>(&mut schemas);
     let components = ComponentsBuilder::new().schemas_from_iter(schemas);
-    let components = schemes
+    let components = with_schemes(components, schemes);
+    with_responses(components, ErrorResponse::ALL).build()
+}
+
+fn with_schemes(components: ComponentsBuilder, schemes: Schemes<'_>) -> ComponentsBuilder {
+    schemes
         .iter()
         .fold(components, |components, (name, scheme)| {
             components.security_scheme(name, scheme)
-        });
-    ErrorResponse::ALL
-        .iter()
-        .fold(components, |components, error| {
-            components.response(error.name, error.response())
         })
-        .build()
+}
+
+fn with_responses(components: ComponentsBuilder, errors: &[ErrorResponse]) -> ComponentsBuilder {
+    errors.iter().fold(components, |components, error| {
+        components.response(error.name, error.response())
+    })
 }
 
 /// Adds a schema and those that it refers to.

@@ -25,7 +25,7 @@ use crate::views::{
 pub(super) const TAG: &str = "API keys";
 
 /// The errors of every operation.
-const GENERAL: [ErrorResponse; 5] = [
+pub(super) const GENERAL: [ErrorResponse; 5] = [
     ErrorResponse::INVALID,
     ErrorResponse::UNAUTHORIZED,
     ErrorResponse::FORBIDDEN,
@@ -215,6 +215,25 @@ pub(super) fn verify(schemes: Schemes<'_>) -> Operation {
             response::<Validity<'_>>("Whether the token is valid.", examples::valid),
         );
     with_errors(operation, &BODY).build()
+}
+
+pub(super) fn authorize_request(schemes: Schemes<'_>) -> Operation {
+    let passes =
+        headers::on_every_response(ResponseBuilder::new()).description("The request may pass.");
+    let passes = headers::identity()
+        .into_iter()
+        .fold(passes, |response, (name, header)| {
+            response.header(name, header)
+        });
+    operation(schemes, "authorizeApiKeyRequest", "Decide whether a request may pass", None)
+        .description(Some(
+            "For `auth_request` of nginx, `forward_auth` of Caddy, `forwardAuth` of Traefik and \
+             `ext_authz` of Envoy. Accepts any method, and reads no body. A proxy that appends the \
+             path and the query of its client ends the query with `&uri=`. What follows is not read.",
+        ))
+        .parameter(parameters::required_permissions())
+        .response("200", passes)
+        .build()
 }
 
 fn operation(

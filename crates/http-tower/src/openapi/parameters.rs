@@ -6,11 +6,14 @@ use utoipa::{
     openapi::{
         Ref, RefOr, Required, Schema,
         path::{Parameter, ParameterBuilder, ParameterIn},
-        schema::{ObjectBuilder, Type},
+        schema::{ArrayBuilder, ObjectBuilder, Type},
     },
 };
 
-use crate::{bounds::MAX_SEARCH_LENGTH, schema::ApiKeyId};
+use crate::{
+    bounds::{MAX_QUERY_PARAMETERS, MAX_SEARCH_LENGTH},
+    schema::{ApiKeyId, ApiKeyPermission},
+};
 
 /// `{id}`.
 pub(super) fn id() -> Parameter {
@@ -95,6 +98,19 @@ pub(super) fn cascade() -> Parameter {
         "Whether to also revoke all descendants of the key, at any depth: the keys that it created, \
          its successors, and the keys that it received by rotating others. The default is `false`.",
         ObjectBuilder::new().schema_type(Type::Boolean),
+    )
+}
+
+/// `?permission=`, which may be repeated.
+pub(super) fn required_permissions() -> Parameter {
+    let permissions = ArrayBuilder::new()
+        .items(Ref::from_schema_name(ApiKeyPermission::name()))
+        .max_items(Some(MAX_QUERY_PARAMETERS));
+    optional(
+        "permission",
+        ParameterIn::Query,
+        "The permissions that the key needs. The default is none: any valid key passes.",
+        Schema::Array(permissions.build()),
     )
 }
 

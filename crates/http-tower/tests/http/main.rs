@@ -13,6 +13,7 @@ mod client_ip;
 mod common;
 mod create;
 mod events;
+mod forward_auth;
 mod gateway_example;
 mod hyper_example;
 mod isolation;

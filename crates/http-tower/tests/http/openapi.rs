@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::body::Body;
 use http::{Request, StatusCode};
 use jsonschema::Validator;
-use keywright_http_tower::{ApiKeys, AuthLayer};
+use keywright_http_tower::{ApiKeys, AuthLayer, ForwardAuth};
 use serde_json::{Value, json};
 
 use crate::common::{Client, TestResponse, acme, issue, library, request, send};
@@ -514,4 +514,53 @@ async fn a_service_that_reads_two_headers_has_a_security_scheme_for_each() {
     let permission = "api_keys.self:rotate";
     let expected = json!([{"api_key": [permission]}, {"api_key_2": [permission]}]);
     assert_eq!(*required, expected);
+}
+
+#[tokio::test]
+async fn the_document_of_forward_auth_has_a_target_for_every_reference_and_its_headers() {
+    let keys = library().await;
+    let service = ForwardAuth::new(AuthLayer::new(keys.verifier().clone()));
+    let document = serde_json::to_value(service.openapi("/auth")).unwrap();
+    walk(&document, &mut |members| {
+        if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    });
+    let operation = &document["paths"]["/auth"]["get"];
+    let token = issue(&keys, "calls:read").await;
+    let token = token.token.expose();
+    for (query, token, status) in [
+        ("", token, "200"),
+        ("?x", token, "400"),
+        ("", "x", "401"),
+        ("?permission=calls:write", token, "403"),
+    ] {
+        let request = request("GET", &format!("/auth{query}"), token, None);
+        let response = send(service.clone(), request).await;
+        assert_eq!(response.status.as_str(), status);
+        let described = resolve(&document, &operation["responses"][status]);
+        for (name, header) in described["headers"].as_object().unwrap() {
+            let value = response.headers.get(name);
+            assert!(
+                value.is_some() || header["required"] != true,
+                "{status} {name}"
+            );
+        }
+    }
+    for name in [
+        ForwardAuth::KEY_ID,
+        ForwardAuth::WORKSPACE,
+        ForwardAuth::OWNER,
+        ForwardAuth::ENVIRONMENT,
+    ] {
+        let headers = operation["responses"]["200"]["headers"]
+            .as_object()
+            .unwrap();
+        assert!(
+            headers
+                .keys()
+                .any(|header| *header.to_lowercase() == *name.as_str())
+        );
+    }
 }

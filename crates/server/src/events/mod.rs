@@ -24,7 +24,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: EventsOptions) -> Res
         ..library.clone()
     };
     let operator = Operator::open(&library, options.workspace).await?;
-    let printer = Printer::new(options.json);
+    let printer = Printer::new(options.json, options.wide);
     if options.follow {
         follow::run(&operator, &list, printer).await
     } else {

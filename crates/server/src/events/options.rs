@@ -32,6 +32,10 @@ pub(crate) struct EventsOptions {
     #[arg(long, conflicts_with = "limit")]
     pub(crate) follow: bool,
 
+    /// Print all columns, even if they do not fit the terminal
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) wide: bool,
+
     /// Print a JSON object on each line, as the API returns it
     #[arg(long)]
     pub(crate) json: bool,

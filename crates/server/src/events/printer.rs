@@ -6,27 +6,36 @@ use serde_json::Value;
 
 use crate::{
     output,
-    table::{line, shortened},
+    table::{Cell, Column, Layout, Output},
     terminal_escape::{escape, write_json},
 };
 
-const HEADER: [&str; 6] = ["TIME", "CHANGE", "KEY", "ACTOR", "REQUEST", "DETAILS"];
+const COLUMNS: [Column; 6] = [
+    Column::whole("TIME", 0),
+    Column::whole("CHANGE", 1),
+    Column::whole("KEY", 0),
+    Column::text("ACTOR", 2, 20),
+    Column::text("REQUEST", 10, 20),
+    Column::text("DETAILS", 3, 12),
+];
 
 /// The widths of the columns, which are fixed because the events that follow are not known. The
-/// last column is as wide as its text.
-const WIDTHS: [usize; 6] = [20, 7, 20, 20, 20, 0];
+/// details take the rest of the line.
+const WIDTHS: [usize; 6] = [20, 7, 20, 20, 20, usize::MAX];
 
 /// Prints events on standard output.
 pub(super) struct Printer {
     as_json: bool,
     needs_header: bool,
+    layout: Layout<'static, 6>,
 }
 
 impl Printer {
-    pub(super) const fn new(as_json: bool) -> Self {
+    pub(super) fn new(as_json: bool, wide: bool) -> Self {
         Self {
             as_json,
             needs_header: !as_json,
+            layout: Layout::new(&COLUMNS, WIDTHS, Output::standard(wide)),
         }
     }
 
@@ -37,36 +46,33 @@ impl Printer {
         }
         let mut lines = Vec::new();
         if std::mem::take(&mut self.needs_header) {
-            lines.extend(line(&WIDTHS, &HEADER.map(String::from)).into_bytes());
+            lines.extend(self.layout.header().into_bytes());
         }
         for event in events {
             if self.as_json {
                 write_json(&mut lines, &serde_json::to_string(event)?)?;
             } else {
-                lines.extend(row(event)?.into_bytes());
+                lines.extend(self.layout.line(&cells(event)?).into_bytes());
             }
         }
         output::write(&lines)
     }
 }
 
-/// Returns the line of an event.
-fn row(event: &Event) -> Result<String> {
+/// Returns the cells of an event.
+fn cells(event: &Event) -> Result<[Cell; 6]> {
     let change = event.kind.as_str();
     let actor = event.actor.to_string();
     let request = event.request_id.as_ref().map_or("-", RequestId::as_str);
-    let mut cells = [
+    Ok([
         second(event.created_at()),
         change.strip_prefix("api_key.").unwrap_or(change).to_owned(),
         event.key.to_string(),
         escape(&actor).into_owned(),
         request.to_owned(),
         details(event)?,
-    ];
-    for (cell, width) in cells.iter_mut().zip(WIDTHS).take(WIDTHS.len() - 1) {
-        *cell = shortened(cell, width);
-    }
-    Ok(line(&WIDTHS, &cells))
+    ]
+    .map(Cell::from))
 }
 
 /// Formats a time to the second, in UTC.
@@ -126,6 +132,14 @@ mod tests {
         Event::new("evt_0Vbx91mxt8iwXW8y".parse().unwrap(), kind, &key, actor)
     }
 
+    fn row(event: &Event, width: Option<usize>) -> String {
+        let output = Output {
+            width,
+            has_colours: false,
+        };
+        Layout::new(&COLUMNS, WIDTHS, output).line(&cells(event).unwrap())
+    }
+
     #[test]
     fn a_line_says_who_changed_which_key_and_how() {
         let mut updated = event(EventKind::Updated, Actor::Operator);
@@ -138,7 +152,7 @@ mod tests {
         let time = second(updated.created_at());
         assert_eq!(time.len(), 20);
         assert_eq!(
-            row(&updated).unwrap(),
+            row(&updated, None),
             format!(
                 "{time}  updated  key_0U5lKtf600000000  operator              \
                  req_5bd1e0a2c3f4d5e6  enabled true → false, metadata changed\n"
@@ -148,8 +162,20 @@ mod tests {
             cascade: true,
             count: Some(3),
         };
-        let line = row(&event(cascade, Actor::System)).unwrap();
+        let line = row(&event(cascade, Actor::System), None);
         assert!(line.ends_with("  cascade, count 3\n"), "{line}");
+        // A narrow terminal shows fewer columns, and whole ids and times.
+        assert_eq!(
+            row(&updated, Some(100)),
+            format!(
+                "{time}  updated  key_0U5lKtf600000000  operator              \
+                 enabled true → false, me…\n"
+            )
+        );
+        assert_eq!(
+            row(&updated, Some(50)),
+            format!("{time}  key_0U5lKtf600000000\n")
+        );
     }
 
     #[test]
@@ -161,7 +187,7 @@ mod tests {
             before: None,
             after: Some(Name::parse("a\", enabled true → false\u{202e}").unwrap()),
         });
-        let line = row(&created).unwrap();
+        let line = row(&created, Some(200));
         assert_eq!(line.lines().count(), 1, "{line}");
         let (columns, details) = line.split_at(line.find("name").unwrap());
         assert_eq!(columns.chars().count(), 97, "{line}");

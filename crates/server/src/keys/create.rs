@@ -1,11 +1,10 @@
 //! `keywright keys create`.
 
-use anyhow::{Context, Result, bail};
-use keywright_core::{Caller, Expiry, NewKey};
+use anyhow::{Result, bail};
+use keywright_core::{Caller, Expiry, NewKey, Reach};
 
 use super::{options::CreateOptions, output};
 use crate::{
-    operator::expires_after,
     options::LibraryOptions,
     store::{self, OldEvents, StoreUrl},
 };
@@ -23,8 +22,8 @@ pub(super) async fn run(library: &LibraryOptions, options: CreateOptions) -> Res
         .with_environment(options.environment);
     new.metadata = options.metadata;
     new.allowed_ips = options.allowed_ips;
-    if let Some(lifetime) = options.expires_in {
-        new.expiry = Expiry::At(expires_after(lifetime)?);
+    if let Some(expires_at) = options.expiry.expires_at()? {
+        new.expiry = Expiry::At(expires_at);
     }
     let mut operator = Caller::operator(options.workspace);
     if let Some(owner) = options.owner {
@@ -35,10 +34,22 @@ pub(super) async fn run(library: &LibraryOptions, options: CreateOptions) -> Res
     }
     let opened = store::open(&url, library, OldEvents::Keep).await?;
     let issued = opened.keys.issuer().create(&operator, new).await?;
-    output::issued(&issued, options.json).with_context(|| {
-        format!(
-            "created the key {}, but could not print its token; create another key",
-            issued.key.id
-        )
-    })
+    let Err(error) = output::issued(&issued, options.json) else {
+        return Ok(());
+    };
+    // Without its token, the key is of no use to the operator. Someone else may have read the
+    // beginning of the output.
+    let id = issued.key.id;
+    let revoked = opened
+        .keys
+        .issuer()
+        .revoke(&operator, &id, Reach::Key)
+        .await;
+    Err(error.context(match revoked {
+        Ok(_) => format!("could not print the token of the new key {id}, and revoked the key"),
+        Err(revoke) => format!(
+            "could not print the token of the new key {id}, and could not revoke the key ({revoke}): \
+             run keywright keys revoke {id}"
+        ),
+    }))
 }

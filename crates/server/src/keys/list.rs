@@ -5,7 +5,7 @@ use keywright_core::{ListKeys, ListStart};
 use keywright_http_tower::KeyPageView;
 
 use super::{options::ListOptions, output, table};
-use crate::{operator::Operator, options::LibraryOptions};
+use crate::{operator::Operator, options::LibraryOptions, table::Output};
 
 /// Prints one page of the keys of a workspace, and how to get the next page on standard error.
 pub(super) async fn run(library: &LibraryOptions, options: ListOptions) -> Result<()> {
@@ -30,10 +30,11 @@ pub(super) async fn run(library: &LibraryOptions, options: ListOptions) -> Resul
         output::note(&format!("no matching keys in the workspace {workspace}"));
         return Ok(());
     }
+    let shown = Output::standard(options.wide);
     output::lines(&if options.wide {
-        table::wide_list(&listed.keys, now)
+        table::wide_list(&listed.keys, now, shown)
     } else {
-        table::list(&listed.keys, now)
+        table::list(&listed.keys, now, shown)
     })?;
     if let Some(cursor) = &listed.next {
         output::note(&match (start.page_number(options.limit), listed.total) {

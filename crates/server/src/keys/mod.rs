@@ -5,13 +5,11 @@ mod get;
 mod list;
 pub(crate) mod options;
 mod output;
-mod purge;
 mod report;
 mod revoke;
 mod rotate;
 mod table;
 mod update;
-mod values;
 mod verify;
 
 use std::process::ExitCode;
@@ -19,6 +17,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use self::options::KeysCommand;
+pub(crate) use self::output::key_count;
 use crate::options::LibraryOptions;
 
 /// Runs a command, and returns the exit code of the program.
@@ -35,7 +34,6 @@ pub(crate) async fn run(library: &LibraryOptions, command: KeysCommand) -> Resul
         KeysCommand::Rotate(options) => rotate::run(library, options).await?,
         KeysCommand::Verify(options) => return verify::run(library, options).await,
         KeysCommand::Report(options) => report::run(library, options).await?,
-        KeysCommand::Purge(options) => purge::run(library, options).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

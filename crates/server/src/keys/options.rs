@@ -5,11 +5,13 @@ use std::{net::IpAddr, time::Duration};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum, builder::StringValueParser, value_parser};
 use keywright_core::{
     AllowedIps, Attributes, Environment, KeyId, ListKeys, Metadata, Name, Owner, Permission,
-    Permissions, Status, Timestamp, Workspace,
+    Permissions, Status, Workspace,
 };
 
-use super::values::{date, date_or_age, overlap};
-use crate::clean_value::{choice, clean, parsed};
+use crate::{
+    clean_value::{choice, clean, parsed},
+    dates::{ExpiryOptions, overlap},
+};
 
 #[derive(Subcommand)]
 pub(crate) enum KeysCommand {
@@ -27,11 +29,17 @@ pub(crate) enum KeysCommand {
     ///
     ///     keywright keys list --owner user:42 --status disabled
     ///
-    /// The columns before the name take at most 80 characters. For more columns, use
-    /// --wide, and for whole values, `keys get` or --json.
+    /// A terminal shows the columns that fit its width, and shortens names and owners.
+    /// For all columns, use --wide, and for whole values, `keys get` or --json. Without
+    /// a terminal, the columns are always the same, and nothing is shortened.
     #[command(verbatim_doc_comment)]
     List(ListOptions),
     /// Show a key
+    ///
+    ///     keywright keys get ID --json
+    ///
+    /// Shows revoked and expired keys as well.
+    #[command(verbatim_doc_comment)]
     Get(KeyOptions),
     /// Change the settings of a key that is neither revoked nor expired
     ///
@@ -42,17 +50,27 @@ pub(crate) enum KeysCommand {
     /// as a revocation.
     #[command(verbatim_doc_comment)]
     Update(UpdateOptions),
-    /// Pause a key: servers reject it like a revoked key until it is enabled again
+    /// Pause a key: servers reject it until it is enabled again
+    ///
+    ///     keywright keys disable ID
+    #[command(verbatim_doc_comment)]
     Disable(KeyOptions),
     /// Resume a key that was disabled
+    ///
+    ///     keywright keys enable ID
+    #[command(verbatim_doc_comment)]
     Enable(KeyOptions),
-    /// Revoke a key, every key of an owner, or every key; this cannot be undone
+    /// Revoke a key, every key of an owner, or every key, for good
     ///
     ///     keywright keys revoke ID --cascade
     ///     keywright keys revoke --owner user:42 --workspace acme
     #[command(verbatim_doc_comment)]
     Revoke(RevokeOptions),
-    /// Replace a key with a successor and print the new token alone on a line
+    /// Replace a key and print the new token alone on a line
+    ///
+    ///     keywright keys rotate ID --expire-previous 7d
+    ///     keywright keys rotate ID --expire-previous now --expires-at 2027-01-31
+    #[command(verbatim_doc_comment)]
     Rotate(RotateOptions),
     /// Verify the token on standard input
     ///
@@ -74,17 +92,6 @@ pub(crate) enum KeysCommand {
     /// 20 newest of its keys.
     #[command(verbatim_doc_comment)]
     Report(ReportOptions),
-    /// Delete the records of keys that were revoked or expired long ago, or old events
-    ///
-    ///     keywright keys purge --revoked-before 2026-01-31 --expired-before 365d
-    ///     keywright keys purge --events-before 400d
-    ///
-    /// A key is kept if it was revoked or expired in the last 24 hours, or if one of
-    /// its descendants is kept: its successor, a key that it created, or a key that
-    /// it received by rotating another. If no key is left, the next start of
-    /// `keywright serve` creates a first key again. Events of deleted keys remain.
-    #[command(verbatim_doc_comment)]
-    Purge(PurgeOptions),
 }
 
 #[derive(Args)]
@@ -105,9 +112,8 @@ pub(crate) struct CreateOptions {
     #[arg(long, default_value = "live", value_parser = parsed::<Environment>())]
     pub(crate) environment: Environment,
 
-    /// Lifetime of the key, such as 90d or 12h; without it, the key never expires
-    #[arg(long, value_name = "SPAN", value_parser = clean(humantime::parse_duration))]
-    pub(crate) expires_in: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) expiry: ExpiryOptions,
 
     /// Person or service that the key belongs to, such as user:42
     #[arg(long, value_parser = parsed::<Owner>())]
@@ -164,7 +170,7 @@ pub(crate) struct ListOptions {
     #[arg(long, conflicts_with = "page", value_parser = clean(StringValueParser::new()))]
     pub(crate) cursor: Option<String>,
 
-    /// Also print the columns that do not fit in 80 characters
+    /// Print all columns, even if they do not fit the terminal
     #[arg(long, conflicts_with = "json")]
     pub(crate) wide: bool,
 
@@ -242,26 +248,11 @@ pub(crate) struct UpdateOptions {
     #[arg(long, conflicts_with = "attributes")]
     pub(crate) no_attributes: bool,
 
-    /// New expiry, counted from now, such as 90d or 12h
-    #[arg(
-        long,
-        value_name = "SPAN",
-        conflicts_with_all = ["expires_at", "never_expires"],
-        value_parser = clean(humantime::parse_duration)
-    )]
-    pub(crate) expires_in: Option<Duration>,
-
-    /// New expiry: a date, such as 2030-01-31 (UTC), or RFC 3339 time
-    #[arg(
-        long,
-        value_name = "DATE",
-        conflicts_with = "never_expires",
-        value_parser = clean(date)
-    )]
-    pub(crate) expires_at: Option<Timestamp>,
+    #[command(flatten)]
+    pub(crate) expiry: ExpiryOptions,
 
     /// Remove the expiry, or with --max-lifetime, set the latest one allowed
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["expires_in", "expires_at"])]
     pub(crate) never_expires: bool,
 
     /// Addresses and prefixes from which the key may be used, separated by commas
@@ -330,9 +321,8 @@ pub(crate) struct RotateOptions {
     #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = clean(overlap))]
     pub(crate) expire_previous: Duration,
 
-    /// Lifetime of the new key, such as 90d; without it, the lifetime of the old key
-    #[arg(long, value_name = "SPAN", value_parser = clean(humantime::parse_duration))]
-    pub(crate) expires_in: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) expiry: ExpiryOptions,
 
     /// Workspace that the key belongs to
     #[arg(long, default_value = "default", value_parser = parsed::<Workspace>())]
@@ -373,32 +363,6 @@ pub(crate) struct ReportOptions {
     pub(crate) workspace: Workspace,
 
     /// Print the report as the API returns it
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Args)]
-#[command(group = ArgGroup::new("bound").required(true).multiple(true).args([
-    "revoked_before", "expired_before", "events_before",
-]))]
-pub(crate) struct PurgeOptions {
-    /// Keys revoked before this date, such as 2026-01-31 (UTC), RFC 3339 time, or age, such as 90d
-    #[arg(long, value_name = "DATE", value_parser = clean(date_or_age))]
-    pub(crate) revoked_before: Option<Timestamp>,
-
-    /// Keys that expired before this date, time or age, revoked or not
-    #[arg(long, value_name = "DATE", value_parser = clean(date_or_age))]
-    pub(crate) expired_before: Option<Timestamp>,
-
-    /// Events before this date, time or age
-    #[arg(long, value_name = "DATE", value_parser = clean(date_or_age))]
-    pub(crate) events_before: Option<Timestamp>,
-
-    /// Only keys and events of this workspace; without it, those of all workspaces
-    #[arg(long, value_parser = parsed::<Workspace>())]
-    pub(crate) workspace: Option<Workspace>,
-
-    /// Print the numbers of deleted records and events as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

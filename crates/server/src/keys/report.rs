@@ -5,7 +5,7 @@ use keywright_core::{Report, ReportSection, Timestamp};
 use keywright_http_tower::ReportView;
 
 use super::{options::ReportOptions, output, table};
-use crate::{operator::Operator, options::LibraryOptions};
+use crate::{operator::Operator, options::LibraryOptions, progress::Progress, table::Output};
 
 /// The titles of the sections, in the order of [`sections`].
 const TITLES: [&str; 6] = [
@@ -25,13 +25,14 @@ pub(super) async fn run(library: &LibraryOptions, options: ReportOptions) -> Res
     if options.json {
         return output::json(&ReportView::new(&report, now));
     }
+    let shown = Output::standard(false);
     let mut text = format!(
         "read {} in the workspace {}\n",
         output::key_count(report.keys_read),
         operator.caller.workspace()
     );
     for (title, section) in TITLES.into_iter().zip(sections(&mut report)) {
-        text.push_str(&section_text(title, section, now));
+        text.push_str(&section_text(title, section, now, shown));
     }
     output::lines(&text)
 }
@@ -39,7 +40,9 @@ pub(super) async fn run(library: &LibraryOptions, options: ReportOptions) -> Res
 /// Returns the report of all keys of the operator's workspace. Each step reads a part of them.
 async fn of_workspace(operator: &Operator) -> Result<Report> {
     let mut report = operator.issuer().report(&operator.caller, None).await?;
+    let progress = Progress::new();
     while let Some(cursor) = report.next.take() {
+        progress.show(|| format!("{} read", output::key_count(report.keys_read)));
         let mut part = operator
             .issuer()
             .report(&operator.caller, Some(cursor))
@@ -67,12 +70,12 @@ fn sections(report: &mut Report) -> [&mut ReportSection; 6] {
 }
 
 /// Returns the count of a section, and a table of its keys.
-fn section_text(title: &str, section: &ReportSection, now: Timestamp) -> String {
+fn section_text(title: &str, section: &ReportSection, now: Timestamp, shown: Output) -> String {
     let mut text = format!("\n{title}: {}\n", output::key_count(section.count));
     if section.keys.is_empty() {
         return text;
     }
-    text.push_str(&table::list(&section.keys, now));
+    text.push_str(&table::list(&section.keys, now, shown));
     let others = section.count.saturating_sub(section.keys.len() as u64);
     if others > 0 {
         text.push_str(&format!("… and {others} older\n"));

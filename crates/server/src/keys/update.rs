@@ -7,10 +7,7 @@ use super::{
     options::{KeyOptions, UpdateOptions},
     output,
 };
-use crate::{
-    operator::{Operator, expires_after},
-    options::LibraryOptions,
-};
+use crate::{operator::Operator, options::LibraryOptions};
 
 /// Changes settings of a key, and prints the key.
 pub(super) async fn run(library: &LibraryOptions, options: UpdateOptions) -> Result<()> {
@@ -19,11 +16,7 @@ pub(super) async fn run(library: &LibraryOptions, options: UpdateOptions) -> Res
     update.name = options.name;
     update.permissions = options.permissions;
     update.metadata = change(options.metadata, options.no_metadata);
-    let expires_at = match options.expires_in {
-        Some(lifetime) => Some(expires_after(lifetime)?),
-        None => options.expires_at,
-    };
-    update.expires_at = change(expires_at, options.never_expires);
+    update.expires_at = change(options.expiry.expires_at()?, options.never_expires);
     update.allowed_ips = change(options.allowed_ips, options.any_ip);
     update.enabled = (options.enable || options.disable).then_some(options.enable);
     apply(library, options.key, &update, attributes).await

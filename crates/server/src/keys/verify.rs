@@ -11,16 +11,23 @@ use keywright_http_tower::IntrospectionView;
 use zeroize::Zeroizing;
 
 use super::{options::VerifyOptions, output};
-use crate::{operator::open_existing, options::LibraryOptions, store::Library};
+use crate::{
+    exit_code::Undetermined, operator::open_existing, options::LibraryOptions, store::Library,
+};
 
 /// The maximum length of the line that is read, in bytes. Every token is shorter.
 const MAX_LINE_LENGTH: usize = 1024;
 
 /// Verifies the token on standard input and prints the result.
 ///
-/// Returns success for a valid token and failure for an invalid one. An error means that the result
-/// is undetermined.
+/// Returns success for a valid token and failure for an invalid one. After any error, the result is
+/// undetermined: an error must not look like an invalid token.
 pub(super) async fn run(library: &LibraryOptions, options: VerifyOptions) -> Result<ExitCode> {
+    let verified = verify(library, options).await;
+    verified.map_err(|error| Undetermined(format!("{error:#}")).into())
+}
+
+async fn verify(library: &LibraryOptions, options: VerifyOptions) -> Result<ExitCode> {
     if options.token.is_some() {
         bail!("pass the token on standard input, not as an argument");
     }

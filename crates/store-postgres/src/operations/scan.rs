@@ -85,7 +85,7 @@ impl Scan {
         first: &str,
         before: &str,
     ) {
-        let (schema, table) = (&statements.schema, self.table);
+        let (schema, table) = (statements.schema.quoted(), self.table);
         query.push(format!(" FROM {schema}.{table} WHERE "));
         self.push_bound(query, ">=", first);
         query.push(" AND ");

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keywright_core::{Issued, Keywright, Reach};
+use keywright_core::{Issued, Keywright, Reach, store::KeyStore as _};
 use keywright_store_postgres::PostgresConfig;
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::{
     cluster::Cluster,
     proxy::Proxy,
+    router::Router,
     sample::{
         connect, create, eventually, execute, is_accepted, is_unknown, migrated, open, operator,
         revoke, store_at,
@@ -48,6 +49,14 @@ impl Pair {
             standby,
             pool,
         }
+    }
+
+    /// Promotes the standby. Its changes wait for no standby.
+    async fn promote(&self) {
+        self.standby.promote();
+        let pool = connect(&self.standby.url(), 1).await;
+        execute(&pool, "ALTER SYSTEM SET synchronous_standby_names = ''").await;
+        execute(&pool, "SELECT pg_reload_conf()").await;
     }
 }
 
@@ -86,11 +95,7 @@ async fn fail_over(suspended: bool) -> Duration {
     if suspended {
         pair.primary.suspend();
     }
-    pair.standby.promote();
-    // Without this, changes of the new primary would wait for a standby.
-    let new_pool = connect(&pair.standby.url(), 1).await;
-    execute(&new_pool, "ALTER SYSTEM SET synchronous_standby_names = ''").await;
-    execute(&new_pool, "SELECT pg_reload_conf()").await;
+    pair.promote().await;
     let new = open(&store_at(&pair.standby.url(), 2, &config).await).await;
     revoke(&new, &revoked.key.id).await.unwrap();
     let revoked_at = Instant::now();
@@ -177,4 +182,29 @@ async fn a_revocation_that_no_standby_confirms_is_not_acknowledged() {
     .await;
     assert_eq!(is_accepted(&keys, &revoked.token).await, Some(false));
     create(&keys).await;
+}
+
+/// The pooler sends single statements to the old primary, and transactions to the new one. A
+/// heartbeat that the new one accepts says nothing about a poll of the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_a_pooler_sends_to_the_old_primary_hides_no_revocation() {
+    let pair = Pair::start().await;
+    // So long that no pause of the machine ends the lease.
+    let config = PostgresConfig::new().with_staleness_bound(Duration::from_secs(10));
+    let old = open(&store_at(&pair.primary.url(), 2, &config).await).await;
+    let issued = create(&old).await;
+    let id = issued.key.id;
+    pair.promote().await;
+    let new = open(&store_at(&pair.standby.url(), 2, &config).await).await;
+    let router = Router::start(&pair.primary, &pair.standby);
+    let store = store_at(&router.url(), 4, &config).await;
+    let keys = open(&store).await;
+    let lease = store.lease();
+    eventually("a lease", async || lease.holds(&id, lease.stamp(&id))).await;
+    assert_eq!(is_accepted(&keys, &issued.token).await, Some(true));
+    revoke(&new, &id).await.unwrap();
+    eventually("the rejection", async || {
+        is_accepted(&keys, &issued.token).await == Some(false)
+    })
+    .await;
 }

@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use keywright_core::Reach;
 use keywright_store_postgres::PostgresStore;
-use sqlx::Connection as _;
+use sqlx::{Connection as _, PgPool};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::{
-    sample::{create, eventually, is_accepted, open, operator},
+    cluster::PATIENCE,
+    sample::{create, eventually, execute, is_accepted, open, operator, revoke},
     schema::{Schema, id_text},
 };
 
@@ -92,7 +93,7 @@ async fn a_feed_whose_connection_is_killed_again_and_again_hides_no_revocation()
             let row = sqlx::query_scalar::<_, i64>(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                  WHERE pid <> pg_backend_pid() AND query LIKE '%pg_current_snapshot%' \
-                 AND query LIKE '%' || $1 || '.changes%'",
+                 AND query LIKE '%\"' || $1 || '\".changes%'",
             )
             .bind(&feeds)
             .fetch_one(&pool)
@@ -171,7 +172,7 @@ async fn more_changes_than_a_poll_returns_make_all_copies_stale() {
 async fn feeds(schema: &Schema) -> i64 {
     sqlx::query_scalar(
         "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
-         AND query LIKE '%pg_current_snapshot%' AND query LIKE '%' || $1 || '.changes%'",
+         AND query LIKE '%pg_current_snapshot%' AND query LIKE '%\"' || $1 || '\".changes%'",
     )
     .bind(&schema.name)
     .fetch_one(&schema.pool(1).await)
@@ -226,4 +227,51 @@ async fn the_feed_follows_the_pool_to_another_server() {
     })
     .await;
     drop(store);
+}
+
+/// If all processes are strict, no feed polls, and the table would grow without a limit. The clocks
+/// of the process and of the server move by ten minutes again and again.
+#[tokio::test]
+async fn a_strict_store_deletes_old_changes() {
+    let schema = Schema::new().await;
+    let clock = format!("clock_{}", schema.name);
+    let admin = schema.pool(1).await;
+    let create_clock = format!(
+        "CREATE SCHEMA {clock}; CREATE TABLE {clock}.ahead AS SELECT interval '0' AS ahead; \
+         CREATE FUNCTION {clock}.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS \
+         'SELECT pg_catalog.clock_timestamp() + ahead FROM {clock}.ahead'"
+    );
+    execute(&admin, create_clock).await;
+    let path = format!("{clock},pg_catalog");
+    let options = (*admin.connect_options()).clone();
+    let pool = PgPool::connect_with(options.options([("search_path", path)])).await;
+    let config = schema.config.clone().with_strict();
+    let store = PostgresStore::with_config(pool.unwrap(), config).await;
+    let keys = open(&Arc::new(store.unwrap())).await;
+    let issued = create(&keys).await;
+    revoke(&keys, &issued.key.id).await.unwrap();
+    assert_eq!(schema.count("changes").await, 1);
+
+    // While a thread blocks, the paused clock moves only with `advance`.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let blocked = tokio::task::spawn_blocking(move || released.recv());
+    tokio::time::pause();
+    let end = std::time::Instant::now() + PATIENCE;
+    let ahead = format!("UPDATE {clock}.ahead SET ahead = ahead + interval '11 minutes'");
+    let count = format!("SELECT count(*) FROM {}.changes", schema.name);
+    loop {
+        execute(&admin, ahead.as_str()).await;
+        tokio::time::advance(Duration::from_secs(660)).await;
+        // The store works meanwhile.
+        for _ in 0..20 {
+            execute(&admin, "SELECT pg_sleep(0.01)").await;
+        }
+        let left = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(count.clone()));
+        if left.fetch_one(&admin).await.unwrap() == 0 {
+            break;
+        }
+        assert!(std::time::Instant::now() < end, "the change is not deleted");
+    }
+    drop(release);
+    blocked.await.unwrap().unwrap_err();
 }

@@ -21,6 +21,7 @@ mod outages;
 mod pgbouncer;
 mod plans;
 mod proxy;
+mod router;
 mod rows;
 mod sample;
 mod schema;

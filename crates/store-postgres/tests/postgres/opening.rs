@@ -1,15 +1,17 @@
 //! Opening a store: migrations, versions, roles and servers that cannot be used.
 
-use keywright_core::{Reach, store::KeyStore as _};
+use std::sync::Arc;
+
+use keywright_core::{ListKeys, Reach, store::KeyStore as _};
 use keywright_store_postgres::{OpenError, PostgresConfig, PostgresStore, migrate, migration_sql};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::{
     cluster::Cluster,
     proxy::Proxy,
     sample::{
-        create, eventually, execute, is_accepted, is_unknown, migrated, open, operator, revoke,
-        store_at,
+        create, eventually, execute, is_accepted, is_unknown, migrated, new_key, open, operator,
+        revoke, store_at,
     },
     schema::Schema,
 };
@@ -47,7 +49,7 @@ async fn an_old_program_does_not_write_after_a_newer_one_has_migrated() {
     let schema = Schema::new().await;
     let pool = schema.pool(1).await;
     let opened = PostgresStore::with_config(pool.clone(), schema.config.clone()).await;
-    let store = std::sync::Arc::new(opened.unwrap());
+    let store = Arc::new(opened.unwrap());
     let keys = open(&store).await;
     let issued = create(&keys).await;
     schema
@@ -112,7 +114,7 @@ async fn a_role_with_the_documented_privileges_is_enough_and_a_missing_one_is_na
     let error = connect().await.unwrap_err();
     assert!(matches!(error, OpenError::Privilege { .. }), "{error:?}");
     schema.execute(&sql(GRANTS)).await;
-    let keys = open(&std::sync::Arc::new(connect().await.unwrap())).await;
+    let keys = open(&Arc::new(connect().await.unwrap())).await;
     let issued = create(&keys).await;
     assert_eq!(is_accepted(&keys, &issued.token).await, Some(true));
     keys.issuer()
@@ -160,7 +162,7 @@ async fn a_database_with_another_collation_or_encoding_is_used_or_rejected() {
         )
         .await;
     let url = schema.cluster.url().replace("/postgres", "/collated");
-    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    let pool = PgPool::connect(&url).await.unwrap();
     migrate(&pool, &schema.config).await.unwrap();
     let sorted: bool = sqlx::query_scalar("SELECT 'a' < 'B'")
         .fetch_one(&pool)
@@ -179,7 +181,7 @@ async fn a_database_with_another_collation_or_encoding_is_used_or_rejected() {
     let store = PostgresStore::with_config(pool, schema.config.clone())
         .await
         .unwrap();
-    create(&open(&std::sync::Arc::new(store)).await).await;
+    create(&open(&Arc::new(store)).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,4 +299,79 @@ async fn a_replica_is_rejected() {
     let revoked = revoke(&keys, &issued.key.id).await;
     assert!(is_unknown(&revoked), "{revoked:?}");
     proxy.lead_to(&primary);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_may_have_a_reserved_word_as_its_name() {
+    let schema = Schema::empty();
+    let pool = schema.pool(4).await;
+    for name in ["user", "with"] {
+        let config = PostgresConfig::new().with_schema(name).unwrap();
+        migrate(&pool, &config).await.unwrap();
+        let store = PostgresStore::with_config(pool.clone(), config).await;
+        let keys = open(&Arc::new(store.unwrap())).await;
+        let issued = create(&keys).await;
+        assert_eq!(is_accepted(&keys, &issued.token).await, Some(true));
+        let list = keys.issuer().list(&operator(), ListKeys::new()).await;
+        assert_eq!(list.unwrap().keys.len(), 1);
+        revoke(&keys, &issued.key.id).await.unwrap();
+        assert_eq!(is_accepted(&keys, &issued.token).await, Some(false));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_of_another_database_is_an_error() {
+    let schema = Schema::new().await;
+    let pool = schema.pool(1).await;
+    let name = format!("feed_{}", schema.name);
+    execute(&pool, format!("CREATE DATABASE {name}")).await;
+    let options = (*pool.connect_options()).clone().database(&name);
+    let config = schema.config.clone().with_feed_options(options.clone());
+    let open = async || PostgresStore::with_config(pool.clone(), config.clone()).await;
+    // Without tables, and with those of another store.
+    let error = open().await.unwrap_err();
+    assert!(matches!(error, OpenError::OtherFeed), "{error:?}");
+    let other = PgPool::connect_with(options).await.unwrap();
+    migrate(&other, &schema.config).await.unwrap();
+    let error = open().await.unwrap_err();
+    assert!(matches!(error, OpenError::OtherFeed), "{error:?}");
+}
+
+/// For example, the name of the host has another address now. The feed and the pool may notice this
+/// at different times.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_whose_connections_lead_to_another_store_decides_nothing() {
+    let [first, second] = ["", ""].map(|_| Cluster::with_options("-c fsync=off"));
+    let proxy = Proxy::start(&first);
+    let (pool, other_pool) = (migrated(&first).await, migrated(&second).await);
+    let config = PostgresConfig::new();
+    let keys = open(&store_at(&proxy.url(), 4, &config).await).await;
+    let other = open(&store_at(&second.url(), 2, &config).await).await;
+    let (issued, foreign) = (create(&keys).await, create(&other).await);
+    assert_eq!(is_accepted(&keys, &issued.token).await, Some(true));
+
+    proxy.lead_to(&second);
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    execute(&pool, end).await;
+    // No lease is extended, and no record of the other store is read.
+    eventually("the end of the lease", async || {
+        is_accepted(&keys, &issued.token).await.is_none()
+    })
+    .await;
+    assert_eq!(is_accepted(&keys, &foreign.token).await, None);
+    let created = keys.issuer().create(&operator(), new_key()).await;
+    assert!(is_unknown(&created));
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM keywright.keys")
+        .fetch_one(&other_pool)
+        .await
+        .unwrap();
+    assert_eq!(count, 1);
+
+    proxy.lead_to(&first);
+    execute(&other_pool, end).await;
+    eventually("the store", async || {
+        is_accepted(&keys, &issued.token).await == Some(true)
+    })
+    .await;
 }

@@ -56,7 +56,7 @@ pub(crate) struct Proxy {
     task: JoinHandle<()>,
 }
 
-const SOCKET: &str = ".s.PGSQL.5432";
+pub(crate) const SOCKET: &str = ".s.PGSQL.5432";
 
 impl Proxy {
     pub(crate) fn start(cluster: &Cluster) -> Self {
@@ -170,7 +170,9 @@ async fn connect(server: &Path) -> io::Result<UnixStream> {
 }
 
 /// Reads the first message of a client, after a request for TLS, which the proxy declines.
-async fn read_startup(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<Vec<u8>> {
+pub(crate) async fn read_startup(
+    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> io::Result<Vec<u8>> {
     const TLS: u32 = 80_877_103;
     loop {
         let length = client.read_u32().await?;
@@ -186,7 +188,7 @@ async fn read_startup(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io:
 }
 
 /// Reads a message: its type, its length without the type, and its body.
-async fn read_message(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+pub(crate) async fn read_message(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let kind = from.read_u8().await?;
     let length = from.read_u32().await?;
     let mut message = vec![kind];

@@ -278,3 +278,37 @@ fn an_open_transaction_of_the_host_delays_writes_for_five_seconds_and_reads_not_
     let issued = host.keys.issuer().committed(prepared);
     assert_eq!(is_accepted(&host.keys, &issued.token), Some(true));
 }
+
+/// The rule is that of `keywright_core`, and a test of the PostgreSQL store covers each case.
+#[test]
+fn a_caller_that_was_revoked_since_a_change_was_prepared_does_not_make_it() {
+    let mut host = Host::new();
+    let (issued, target) = (host.cached(), host.cached().key.id);
+    let verified = block_on(
+        host.keys
+            .verifier()
+            .verify(issued.token.expose().as_bytes()),
+    );
+    let caller = verified.unwrap().caller();
+    let issuer = host.keys.issuer();
+    let key = block_on(issuer.prepare(&caller, new_key())).unwrap();
+    let pause = KeyUpdate::new().with_enabled(false);
+    let update = block_on(issuer.prepare_update(&caller, &target, &pause)).unwrap();
+    let revocation = block_on(issuer.prepare_revocation(&caller, &target, Reach::Key)).unwrap();
+    let change = |store: &SqliteStore, database: &mut Connection| {
+        let transaction = begin(database);
+        [
+            store.insert_in(&transaction, &key),
+            store.update_in(&transaction, &update).map(drop),
+            store.revoke_in(&transaction, &revocation).map(drop),
+        ]
+    };
+    let results = change(&host.store, &mut host.database);
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+
+    block_on(issuer.revoke(&operator(), &issued.key.id, Reach::Key)).unwrap();
+    for result in change(&host.store, &mut host.database) {
+        let kind = result.map_err(|error| error.kind());
+        assert_eq!(kind, Err(StoreErrorKind::Conflict));
+    }
+}

@@ -1,11 +1,16 @@
-//! `keywright keys purge`.
+//! `keywright purge`: deletes the records of old keys, and old events.
 
 use anyhow::Result;
 use keywright_core::Issuer;
 use serde::Serialize;
 
-use super::{options::PurgeOptions, output};
-use crate::{operator::open_existing, options::LibraryOptions};
+use crate::{
+    keys::key_count,
+    operator::open_existing,
+    options::{LibraryOptions, PurgeOptions},
+    output,
+    progress::with_elapsed_time,
+};
 
 /// How many records of keys and events were deleted. `None` if they were not selected.
 #[derive(Serialize)]
@@ -18,7 +23,8 @@ struct Purged {
 
 /// Deletes the records of keys that were revoked or expired long ago, and old events, and prints
 /// how many.
-pub(super) async fn run(library: &LibraryOptions, options: PurgeOptions) -> Result<()> {
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn run(library: &LibraryOptions, options: PurgeOptions) -> Result<()> {
     let library = open_existing(library).await?;
     let issuer = library.keys.issuer();
     let mut purged = Purged {
@@ -35,16 +41,16 @@ pub(super) async fn run(library: &LibraryOptions, options: PurgeOptions) -> Resu
             options.revoked_before,
             options.expired_before,
         );
-        purged.keys = Some(keys.await?);
+        purged.keys = Some(with_elapsed_time("purging keys", keys).await?);
     }
     if let Some(before) = options.events_before {
         let events = issuer.purge_events(options.workspace, before);
-        purged.events = Some(events.await?);
+        purged.events = Some(with_elapsed_time("purging events", events).await?);
     }
     if options.json {
         return output::json(&purged);
     }
-    let keys = purged.keys.map(output::key_count);
+    let keys = purged.keys.map(key_count);
     let events = purged.events.map(|count| match count {
         1 => "1 event".into(),
         count => format!("{count} events"),
