@@ -11,7 +11,7 @@ use std::{
 
 use keywright_core::{
     Event, KeyId, PreparedCaller, Revocation, Timestamp, VersionedKey, Workspace,
-    store::{Credential, Record, Rotation, Settings, StoreErrorKind, Tenant},
+    store::{Alias, Credential, Record, Rotation, Settings, StoreErrorKind, Tenant},
 };
 
 use crate::{
@@ -94,7 +94,19 @@ impl Change {
         }
     }
 
-    /// Whether the change depends on no stored record, except that its id must not be in use.
+    /// The alias of a new key, which must not be in use.
+    pub(crate) const fn alias(&self) -> Option<Alias> {
+        match self {
+            Self::Insert { record, .. } => record.alias,
+            Self::Update { .. }
+            | Self::Revoke { .. }
+            | Self::Rotate { .. }
+            | Self::Rehash { .. } => None,
+        }
+    }
+
+    /// Whether the change depends on no stored record, except that its id and its alias must not
+    /// be in use.
     pub(crate) const fn is_independent(&self) -> bool {
         matches!(self, Self::Insert { record, .. } if record.key.parent.is_none())
     }
@@ -117,6 +129,8 @@ pub(crate) struct Locked {
     /// The records that another transaction has locked. They may be outdated, except for their
     /// workspaces, which never change.
     busy: BTreeSet<KeyId>,
+    /// The aliases in use.
+    aliases: BTreeSet<Alias>,
     pub(crate) inserted: BTreeSet<KeyId>,
     pub(crate) changed: BTreeSet<KeyId>,
     pub(crate) events: Vec<Event>,
@@ -125,6 +139,10 @@ pub(crate) struct Locked {
 impl Locked {
     pub(crate) fn add(&mut self, id: KeyId, record: Result<Record>) {
         self.records.insert(id, record);
+    }
+
+    pub(crate) fn add_alias(&mut self, alias: Alias) {
+        self.aliases.insert(alias);
     }
 
     /// Returns a locked record.
@@ -240,6 +258,12 @@ impl Locked {
 
     fn insert(&mut self, record: &Record, now: Timestamp) -> Result<Changed> {
         self.check_unused(&record.key.id)?;
+        if record
+            .alias
+            .is_some_and(|alias| self.aliases.contains(&alias))
+        {
+            return Err(StoreErrorKind::AlreadyExists.into());
+        }
         if let Some(parent) = &record.key.parent {
             self.check_admits(parent, record, now)?;
         }
@@ -270,6 +294,7 @@ impl Locked {
 
     fn add_new(&mut self, record: &Record) {
         self.inserted.insert(record.key.id);
+        self.aliases.extend(record.alias);
         self.add(record.key.id, Ok(record.clone()));
     }
 

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use keywright_core::{
     AllowedIps, Attributes, Environment, Key, KeyId, Metadata, Name, Owner, Permissions, Timestamp,
     Workspace,
-    store::{Credential, Record, StoredHash, Tag, fold_case},
+    store::{Alias, Credential, Record, StoredHash, Tag, fold_case},
 };
 use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
 
@@ -17,7 +17,8 @@ use crate::{
 /// The columns of a record, which [`record`] reads by name.
 pub(crate) const COLUMNS: &str = "id, workspace, test, owner, name, permissions, enabled, \
      allowed_ips, parent, successor, predecessor, rotated_by, expires_at, revoked_at, \
-     last_used_at, hash, encode(tag, 'hex') AS tag, version, metadata, attributes";
+     last_used_at, encode(alias, 'hex') AS alias, hash, encode(tag, 'hex') AS tag, version, \
+     metadata, attributes";
 
 type InvalidValue = Box<dyn StdError + Send + Sync>;
 
@@ -32,7 +33,12 @@ pub(crate) fn id(row: &PgRow) -> Result<KeyId> {
 pub(crate) fn record(row: &PgRow) -> Result<Record> {
     let hash = cell(row, "hash", |text: String| Ok(StoredHash::parse(&text)?))?;
     let tag = cell(row, "tag", tag)?;
-    let mut record = Record::new(key(row)?, Credential::new(hash, tag));
+    let credential = Credential::new(hash, tag);
+    let key = key(row)?;
+    let mut record = match alias(row)? {
+        Some(alias) => Record::imported(key, credential, alias),
+        None => Record::new(key, credential),
+    };
     record.version = cell(row, "version", |version: i64| Ok(u64::try_from(version)?))?;
     Ok(record)
 }
@@ -60,6 +66,7 @@ pub(crate) fn key(row: &PgRow) -> Result<Key> {
     key.expires_at = optional(row, "expires_at", time)?;
     key.revoked_at = optional(row, "revoked_at", time)?;
     key.last_used_at = optional(row, "last_used_at", time)?;
+    key.imported = alias(row)?.is_some();
     key.metadata = optional(row, "metadata", |text: String| Ok(Metadata::parse(&text)?))?;
     key.attributes = optional(row, "attributes", |text: String| {
         Ok(Attributes::parse(&text)?)
@@ -94,16 +101,33 @@ where
     }
 }
 
-/// Reads a tag in lower-case hexadecimal digits. The text format of `bytea` depends on a setting of
-/// the role.
+/// Reads the alias of a row, even if other columns are damaged.
+pub(crate) fn alias(row: &PgRow) -> Result<Option<Alias>> {
+    optional(row, "alias", |hex: String| {
+        Ok(Alias::from_bytes(from_hex(&hex)?))
+    })
+}
+
 fn tag(hex: String) -> Result<Tag, InvalidValue> {
-    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    if hex.len() == 16 && hex.bytes().all(is_digit) {
-        let tag = u64::from_str_radix(&hex, 16)?;
-        Ok(Tag::from_bytes(tag.to_be_bytes()))
-    } else {
-        Err("a tag has 8 bytes".into())
-    }
+    Ok(Tag::from_bytes(from_hex(&hex)?))
+}
+
+/// Reads bytes in lower-case hexadecimal digits. The text format of `bytea` depends on a setting of
+/// the role.
+pub(crate) fn from_hex<const N: usize>(hex: &str) -> Result<[u8; N], InvalidValue> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Ok(byte - b'0'),
+        b'a'..=b'f' => Ok(byte - b'a' + 10),
+        _ => Err("not a hexadecimal digit"),
+    };
+    let (pairs, []) = hex.as_bytes().as_chunks::<2>() else {
+        return Err("an odd number of digits".into());
+    };
+    let bytes = pairs
+        .iter()
+        .map(|[high, low]| Ok(digit(*high)? << 4 | digit(*low)?));
+    let bytes: Vec<u8> = bytes.collect::<Result<_, InvalidValue>>()?;
+    Ok(bytes.try_into().map_err(|_| "another number of bytes")?)
 }
 
 fn key_id(text: String) -> Result<KeyId, InvalidValue> {
@@ -148,7 +172,7 @@ pub(crate) fn id_text(id: &KeyId) -> String {
 }
 
 /// The columns that a change writes.
-const WRITTEN: [&str; 20] = [
+const WRITTEN: [&str; 21] = [
     "id",
     "workspace",
     "test",
@@ -164,6 +188,7 @@ const WRITTEN: [&str; 20] = [
     "rotated_by",
     "expires_at",
     "revoked_at",
+    "alias",
     "hash",
     "tag",
     "version",
@@ -172,13 +197,14 @@ const WRITTEN: [&str; 20] = [
 ];
 
 /// Returns records as rows to be written.
-pub(crate) fn rows<'r>(records: impl Iterator<Item = &'r Record>) -> Values<20> {
+pub(crate) fn rows<'r>(records: impl Iterator<Item = &'r Record>) -> Values<21> {
     let id = |id: &Option<KeyId>| id.as_ref().map(|id| text(&id_text(id)));
     let time = |time: Option<Timestamp>| time.map(|time| time.as_millis().to_string());
     let row = |record: &'r Record| {
         let Record {
             key,
             credential,
+            alias,
             version,
             ..
         } = record;
@@ -198,6 +224,7 @@ pub(crate) fn rows<'r>(records: impl Iterator<Item = &'r Record>) -> Values<20> 
             id(&key.rotated_by),
             time(key.expires_at),
             time(key.revoked_at),
+            alias.as_ref().map(|alias| bytes(alias.as_bytes())),
             Some(text(&credential.hash.to_string())),
             Some(bytes(credential.tag.as_bytes())),
             Some(version.to_string()),

@@ -48,6 +48,7 @@ CREATE TABLE {schema}.keys (
     expires_at bigint,
     revoked_at bigint,
     last_used_at bigint,
+    alias bytea,
     hash text NOT NULL,
     tag bytea NOT NULL,
     version bigint NOT NULL,
@@ -60,6 +61,7 @@ CREATE INDEX keys_test ON {schema}.keys (test, workspace, id) WHERE test;
 CREATE INDEX keys_owner ON {schema}.keys (workspace, owner, id) WHERE owner IS NOT NULL;
 CREATE INDEX keys_owner_test ON {schema}.keys (test, workspace, owner, id)
     WHERE test AND owner IS NOT NULL;
+CREATE UNIQUE INDEX keys_alias ON {schema}.keys (alias) WHERE alias IS NOT NULL;
 CREATE INDEX keys_parent ON {schema}.keys (parent) WHERE parent IS NOT NULL;
 CREATE INDEX keys_rotated_by ON {schema}.keys (rotated_by) WHERE rotated_by IS NOT NULL;
 

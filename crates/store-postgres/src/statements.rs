@@ -33,6 +33,12 @@ const READ_VERSION: &str = "{is_this_store} AS is_this_store, EXISTS (SELECT FRO
      EXISTS (SELECT FROM {schema}.settings \
      WHERE name = 'version' AND value LIKE '-%') AS is_sealed";
 
+/// Finds records. The condition follows. If no record is found, there is one row without one.
+const FIND: &str = "SELECT recovery, is_this_store, synchronous, {columns} FROM \
+     (SELECT pg_is_in_recovery() AS recovery, {is_this_store} AS is_this_store, \
+     current_setting('synchronous_standby_names') <> '' AS synchronous) AS server \
+     LEFT JOIN {schema}.keys ON ";
+
 /// The settings of each transaction of the store, because the role or the database may have other
 /// defaults. The planner must use the index that a statement is written for, even if the statistics
 /// are old or missing.
@@ -70,6 +76,10 @@ pub(crate) struct Statements {
     pub(crate) prepare_in_host: SqlStr,
     /// A prefix: the ids follow as an array.
     pub(crate) find: String,
+    /// A prefix: the aliases follow as an array.
+    pub(crate) find_by_alias: String,
+    /// A prefix: the aliases follow as an array.
+    pub(crate) taken_aliases: String,
     /// With `{ids}` for the ids, as an array. Waits for the advisory locks of the ids, then for
     /// rows that are locked. The order prevents deadlocks.
     pub(crate) lock_for_change: String,
@@ -137,11 +147,10 @@ impl Statements {
                 "{DURABLE}, {READ_VERSION}, \
                  current_setting('transaction_isolation') = 'read committed' AS is_read_committed"
             )),
-            find: text(
-                "SELECT recovery, is_this_store, synchronous, {columns} FROM \
-                 (SELECT pg_is_in_recovery() AS recovery, {is_this_store} AS is_this_store, \
-                 current_setting('synchronous_standby_names') <> '' AS synchronous) AS server \
-                 LEFT JOIN {schema}.keys ON id = ANY ",
+            find: text(&format!("{FIND}id = ANY ")),
+            find_by_alias: text(&format!("{FIND}alias = ANY ")),
+            taken_aliases: text(
+                "SELECT encode(alias, 'hex') AS taken FROM {schema}.keys WHERE alias = ANY ",
             ),
             lock_for_change: text(&lock("pg_advisory_xact_lock", "FOR NO KEY UPDATE")),
             lock_for_share: text(&lock("pg_advisory_xact_lock_shared", "FOR SHARE")),

@@ -7,8 +7,8 @@ use keywright_core::{
     Environment, Event, EventId, EventPage, KeyId, ListEvents, ListKeys, Page, Prefix, Reach,
     Revocation, Timestamp, VersionedKey, Workspace,
     store::{
-        Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation, Reserved,
-        Rotation, Settings, StoreError, StoreErrorKind,
+        Alias, Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation,
+        Reserved, Rotation, Settings, StoreError, StoreErrorKind,
     },
 };
 use sqlx::PgPool;
@@ -51,7 +51,8 @@ const LOCKED_TOUCH: Duration = Duration::from_secs(1);
 /// A [`KeyStore`] in PostgreSQL.
 pub struct PostgresStore {
     pub(crate) database: Database,
-    finder: Finder,
+    finder: Finder<KeyId>,
+    alias_finder: Finder<Alias>,
     writer: Writer,
     /// Single transactions of bounded length.
     short: Lane,
@@ -104,6 +105,7 @@ impl PostgresStore {
         let feed = Feed::start(&database, &config);
         Ok(Self {
             finder: Finder::start(&database),
+            alias_finder: Finder::start(&database),
             writer: Writer::start(&database, &waiting),
             waiting,
             short: Lane::start(&database, 2, UNDIVIDED),
@@ -194,6 +196,11 @@ impl KeyStore for PostgresStore {
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
         self.mark();
         Ok(self.finder.find(*id).await?)
+    }
+
+    async fn find_by_alias(&self, alias: &Alias) -> Result<Option<Record>, StoreError> {
+        self.mark();
+        Ok(self.alias_finder.find(*alias).await?)
     }
 
     async fn list(

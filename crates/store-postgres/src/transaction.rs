@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, mem, sync::Arc};
 use async_trait::async_trait;
 use keywright_core::{
     Environment, Event, EventId, KeyId, PreparedCaller, Revocation, Timestamp, Workspace,
-    store::{Record, StoreErrorKind},
+    store::{Alias, Record, StoreErrorKind},
 };
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
@@ -13,6 +13,7 @@ use crate::{
     change::{Change, Changed, Locked},
     database::{Access, Operation},
     error::{Error, Result},
+    finder::Wanted as _,
     open,
     record::{self, id_text},
     statements::Statements,
@@ -155,6 +156,15 @@ fn push_locks(
     };
     push_lock(sql, for_change, &changed);
     push_lock(sql, for_share, &admitting);
+    let aliases = changes
+        .iter()
+        .filter_map(|recorded| recorded.change.alias());
+    let aliases: Vec<Alias> = aliases.collect();
+    if !aliases.is_empty() {
+        sql.push_str(&statements.taken_aliases);
+        sql.push_str(&Alias::array(&aliases));
+        sql.push_str("; ");
+    }
 }
 
 /// Appends statements that lock rows.
@@ -167,7 +177,8 @@ fn push_lock(sql: &mut String, lock: &str, ids: &BTreeSet<KeyId>) {
     }
 }
 
-/// Locks rows with statements, and adds their records. The rows of other statements have no id.
+/// Locks rows with statements, and adds their records and the aliases in use. The rows of other
+/// statements have neither.
 async fn lock(connection: &mut PgConnection, sql: String, locked: &mut Locked) -> Result<()> {
     if sql.is_empty() {
         return Ok(());
@@ -175,6 +186,12 @@ async fn lock(connection: &mut PgConnection, sql: String, locked: &mut Locked) -
     let rows = sqlx::raw_sql(AssertSqlSafe(sql))
         .fetch_all(connection)
         .await?;
+    for row in &rows {
+        if row.try_column("taken").is_ok() {
+            let alias = record::from_hex(row.try_get("taken")?).map_err(Error::corrupt)?;
+            locked.add_alias(Alias::from_bytes(alias));
+        }
+    }
     for row in rows.iter().filter(|row| row.try_column("id").is_ok()) {
         let (id, record) = (record::id(row)?, record::record(row));
         if row.try_get("locked")? {

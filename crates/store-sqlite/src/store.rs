@@ -7,8 +7,8 @@ use keywright_core::{
     Environment, Event, EventId, EventPage, KeyId, ListEvents, ListKeys, Page, Prefix, Reach,
     Revocation, Timestamp, VersionedKey, Workspace,
     store::{
-        Alias, Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation, Reserved,
-        Rotation, Settings, StoreError,
+        Alias, Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation,
+        Reserved, Rotation, Settings, StoreError,
     },
 };
 

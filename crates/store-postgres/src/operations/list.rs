@@ -49,11 +49,12 @@ impl Listing {
             ListStart::Offset(offset) => (ABOVE_ALL_IDS.into(), offset, Some(0)),
             ListStart::After(id) => (id_text(&id), 0, None),
         };
-        let is_filtered = list.status.is_some() || list.search.is_some();
+        let is_filtered = list.status.is_some() || list.search.is_some() || list.imported;
         Self {
             scan: Scan::of_workspace("keys", workspace, environment, list.owner.as_ref()),
             filter: Filter {
                 status: list.status,
+                imported: list.imported,
                 folded_search: list.search.as_deref().map(fold_case),
                 now,
             },
@@ -157,6 +158,7 @@ impl Operation for Listing {
 #[derive(Debug)]
 struct Filter {
     status: Option<Status>,
+    imported: bool,
     folded_search: Option<String>,
     now: Timestamp,
 }
@@ -180,6 +182,9 @@ impl Filter {
                     .push_bind(now),
                 Status::Revoked => query.push(" AND revoked_at IS NOT NULL"),
             };
+        }
+        if self.imported {
+            query.push(" AND alias IS NOT NULL");
         }
         match &self.folded_search {
             None => {}

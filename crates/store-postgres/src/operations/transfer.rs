@@ -292,7 +292,29 @@ async fn find_replaced(
         }
         replaced.insert(id);
     }
+    replaced.extend(with_aliases_of(connection, statements, import).await?);
     Ok(replaced)
+}
+
+/// Returns the records that have an alias of the new ones. The source has deleted them since: an
+/// alias may then belong to another key.
+async fn with_aliases_of(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    import: &Import,
+) -> Result<Vec<KeyId>> {
+    let aliases = import.records.iter().filter_map(|record| record.alias);
+    let aliases: Vec<Vec<u8>> = aliases.map(|alias| alias.as_bytes().to_vec()).collect();
+    if aliases.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT id FROM {schema}.keys WHERE alias = ANY($1)";
+    let rows = sqlx::query(statements.sql(sql))
+        .bind(aliases)
+        .persistent(false)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(record::id).collect()
 }
 
 async fn import_events(
