@@ -1,6 +1,8 @@
 //! The names under which the store keeps its data in Redis.
 
-use keywright_core::{Environment, EventId, KeyId, Owner, Workspace};
+use keywright_core::{Environment, EventId, KeyId, Owner, Workspace, store::Alias};
+
+use crate::record::hex;
 
 /// The content of an index of a workspace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,6 +116,12 @@ impl Names {
     pub(crate) fn reservation_ends(&self, key: &[u8; 32]) -> Vec<u8> {
         let [first, ..] = key;
         format!("{}:e:{{{first:02x}}}", self.namespace).into_bytes()
+    }
+
+    /// The id of the key with an alias: a string.
+    pub(crate) fn alias(&self, alias: &Alias) -> Vec<u8> {
+        let namespace = self.namespace.as_bytes();
+        [namespace, b":a:", hex(alias).as_bytes()].concat()
     }
 
     /// A setting of the store: a string.

@@ -45,10 +45,13 @@ macro_rules! script {
 }
 
 script!(ADD_ENTRY, "scripts/add_entry.lua");
+script!(BURY, "scripts/bury.lua");
 script!(REGISTER, "scripts/register.lua");
 script!(CASCADE, "scripts/cascade.lua");
 script!(CLAIM, "scripts/claim.lua");
+script!(CLAIM_ALIAS, "scripts/claim_alias.lua");
 script!(EXPORT_RESERVATIONS, "scripts/export_reservations.lua");
+script!(FREE_ALIAS, "scripts/free_alias.lua");
 script!(IMPORT, "scripts/import.lua");
 script!(INSERT, "scripts/insert.lua");
 script!(PURGE, "scripts/purge.lua");

@@ -7,8 +7,8 @@ use keywright_core::{
     Environment, Event, EventId, EventPage, KeyId, ListEvents, ListKeys, Page, Prefix, Reach,
     Revocation, Timestamp, VersionedKey, Workspace,
     store::{
-        Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation, Reserved,
-        Rotation, Settings, StoreError,
+        Alias, Credential, Durability, KeyStore, Lease, Purge, PurgeEvents, Record, Reservation,
+        Reserved, Rotation, Settings, StoreError,
     },
 };
 use tokio::{runtime::Runtime, task::JoinSet};
@@ -194,6 +194,13 @@ impl KeyStore for RedisStore {
         let id = *id;
         let (servers, lease) = (Arc::clone(&self.servers), Arc::clone(&self.lease));
         let finding = async move { operations::find_until(&servers, &lease, deadline, &id).await };
+        Ok(self.threads.run_until_dropped(finding).await?)
+    }
+
+    async fn find_by_alias(&self, alias: &Alias) -> Result<Option<Record>, StoreError> {
+        let alias = *alias;
+        let (servers, lease) = (Arc::clone(&self.servers), Arc::clone(&self.lease));
+        let finding = async move { operations::find_by_alias(&servers, &lease, &alias).await };
         Ok(self.threads.run_until_dropped(finding).await?)
     }
 

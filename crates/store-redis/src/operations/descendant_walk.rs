@@ -22,11 +22,12 @@ use keywright_core::{KeyId, Timestamp, store::Lease};
 use redis::{Value, cmd};
 
 use super::{
-    confirmation::Confirmation, index::Entries, purge_progress::PurgeProgress, stored::parse_id,
+    alias::free_alias, confirmation::Confirmation, index::Entries, purge_progress::PurgeProgress,
+    stored::parse_id,
 };
 use crate::{
     error::{Error, Result},
-    record::{self, Header},
+    record::{self, Header, Stored},
     request::{Effect, Lane, Request},
     script::{self, Call, code},
     servers::{Response, Servers},
@@ -213,6 +214,13 @@ impl<'a> DescendantWalk<'a> {
                 self.progress.record_deleted(permit);
                 self.remove_references(id, &record::decode_header(record)?)
                     .await?;
+                // A damaged record leaves its alias, which another key can take over.
+                if let Ok(Stored::Record(record)) = record::decode(*id, record)
+                    && let Some(alias) = &record.alias
+                {
+                    let freed = free_alias(self.servers, alias, id).await?;
+                    self.confirmation = self.confirmation.and(freed);
+                }
                 Ok(true)
             }
             // Another purge has deleted it.

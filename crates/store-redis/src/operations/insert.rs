@@ -1,17 +1,18 @@
 //! Inserting a record.
 //!
-//! An insert has three steps: register the key with its parent, add it and its event to the
-//! indexes, store the record with the event. An insert that is interrupted leaves a registered id
+//! An insert has these steps: register the key with its parent, claim its alias, add it and its
+//! event to the indexes, store the record with the event. An insert that is interrupted leaves a registered id
 //! or index entries without a record and an event. Both are harmless.
 
 use std::{iter, sync::Arc};
 
 use keywright_core::{
     Event, Timestamp,
-    store::{Lease, Record},
+    store::{Lease, Record, StoreErrorKind},
 };
 
 use super::{
+    alias::claim_alias,
     confirmation::Confirmation,
     index::{self, Entries, Room},
     new_event::{NewEvent, run_change},
@@ -42,6 +43,9 @@ pub(crate) async fn insert(
     if let Some(parent) = &key.parent {
         confirmation = register(servers, parent, key, now).await?;
     }
+    if let Some(alias) = &record.alias {
+        confirmation = confirmation.and(claim_alias(servers, alias, &key.id).await?);
+    }
     let of_key = iter::once(Entries::of_key(servers, key));
     let entries: Vec<Entries> = of_key.chain(event.map(NewEvent::entries)).collect();
     let indexed_at = lease.now();
@@ -56,7 +60,12 @@ pub(crate) async fn insert(
     )
     .await?;
     if code != code::DONE {
-        return Err(taken(servers, &key.id).await?.into());
+        let kind = match &record.alias {
+            // Another insert has taken the alias over.
+            Some(_) if key.parent.is_none() => StoreErrorKind::AlreadyExists,
+            _ => taken(servers, &key.id).await?,
+        };
+        return Err(kind.into());
     }
     let again = index::add_again(servers, lease, &entries, indexed_at).await?;
     confirmation.and(stored).and(again).check(servers, ())

@@ -135,7 +135,7 @@ impl ListQuery<'_> {
 
     /// Whether the page leaves out keys of the index.
     const fn is_filtered(&self) -> bool {
-        self.list.status.is_some() || self.search.is_some()
+        self.list.status.is_some() || self.search.is_some() || self.list.imported
     }
 
     /// Adds matching keys until there are at least `wanted`. The last step may add a few more.
@@ -240,6 +240,7 @@ impl ListQuery<'_> {
         self.list
             .status
             .is_none_or(|status| key.status(self.now) == status)
+            && (key.imported || !self.list.imported)
             && self
                 .search
                 .as_ref()

@@ -1,5 +1,6 @@
 //! The operations of the store, one module for each kind.
 
+mod alias;
 mod confirmation;
 mod descendant_walk;
 mod events;
@@ -28,6 +29,7 @@ pub(crate) mod transfer;
 mod update;
 
 pub(crate) use self::{
+    alias::find_by_alias,
     events::{EventListContext, events},
     find::{find_at_once, find_until},
     insert::insert,

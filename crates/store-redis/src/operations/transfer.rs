@@ -4,12 +4,15 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use keywright_core::{
     Environment, Event, EventId, EventOrder, KeyId, Timestamp, Workspace,
-    store::{Import, Lease, Reactivation, Record, Reservation, Stage, StoreErrorKind, TransferId},
+    store::{
+        Alias, Import, Lease, Reactivation, Record, Reservation, Stage, StoreErrorKind, TransferId,
+    },
 };
 use redis::{Value, cmd};
 use tokio::task::JoinSet;
 
 use super::{
+    alias::free_alias,
     confirmation::Confirmation,
     events::read as read_events,
     find::find_in_walk,
@@ -275,6 +278,9 @@ async fn import_record(
         let added = change_received(servers, "SADD", &receiver, &key.id).await?;
         confirmation = confirmation.and(added);
     }
+    if let Some(alias) = &record.alias {
+        confirmation = confirmation.and(set_alias(servers, alias, &key.id).await?);
+    }
     let last_use = key.last_used_at.map(|time| time.as_millis().to_string());
     let names = servers.names();
     let stored = run_script(
@@ -317,6 +323,9 @@ async fn delete_record(
         let removed = change_received(servers, "SREM", &receiver, &key.id).await?;
         confirmation = confirmation.and(removed);
     }
+    if let Some(alias) = &record.alias {
+        confirmation = confirmation.and(free_alias(servers, alias, &key.id).await?);
+    }
     let removed = Entries::of_key(servers, key).remove(servers).await?;
     Ok(confirmation.and(removed))
 }
@@ -333,6 +342,17 @@ async fn change_received(
     change.arg(&name).arg(id.as_bytes());
     let response = servers
         .run(Request::new(&name, Effect::Idempotent, change))
+        .await?;
+    Ok(Confirmation::of(&response))
+}
+
+/// Gives an alias to a key, whichever has it.
+async fn set_alias(servers: &Arc<Servers>, alias: &Alias, id: &KeyId) -> Result<Confirmation> {
+    let name = servers.names().alias(alias);
+    let mut set = cmd("SET");
+    set.arg(&name).arg(id.as_bytes());
+    let response = servers
+        .run(Request::new(&name, Effect::Idempotent, set))
         .await?;
     Ok(Confirmation::of(&response))
 }

@@ -15,9 +15,9 @@ pub(crate) const NO_TIME: u64 = u64::MAX;
 /// The length of an absent text.
 pub(crate) const NO_TEXT: u16 = u16::MAX;
 
-/// The number of texts after the owner: name, permissions, hash, metadata, attributes and allowed
-/// addresses.
-pub(crate) const TEXTS: u8 = 6;
+/// The number of texts after the owner: name, permissions, hash, metadata, attributes, allowed
+/// addresses and alias.
+pub(crate) const TEXTS: u8 = 7;
 
 /// An enabled key.
 pub(crate) const IS_ENABLED: u8 = 1;

@@ -23,6 +23,7 @@
 //! | | 2 + n | length of the metadata, and the metadata |
 //! | | 2 + n | length of the attributes, and the attributes |
 //! | | 2 + n | length of the allowed addresses, and the addresses, separated by commas |
+//! | | 2 + n | length of the alias, and the alias in lower-case hexadecimal digits |
 //!
 //! The length of a text that the key does not have is all ones.
 //!
@@ -36,10 +37,12 @@
 
 pub(crate) mod layout;
 
+use std::fmt::Write as _;
+
 use keywright_core::{
     AllowedIps, Attributes, Environment, Key, KeyId, Metadata, Name, Owner, Permissions, Timestamp,
     Workspace,
-    store::{Credential, Record, StoredHash, Tag},
+    store::{Alias, Credential, Record, StoredHash, Tag},
 };
 
 use self::layout::{FORMAT_VERSION, Field, IS_ENABLED, NO_TEXT, NO_TIME, TOMBSTONE};
@@ -86,6 +89,7 @@ pub(crate) fn encode(record: &Record) -> Option<Vec<u8>> {
     let Record {
         key,
         credential,
+        alias,
         version,
         ..
     } = record;
@@ -119,10 +123,34 @@ pub(crate) fn encode(record: &Record) -> Option<Vec<u8>> {
         key.metadata.as_ref().map(Metadata::as_json),
         key.attributes.as_ref().map(Attributes::as_json),
         addresses.as_deref(),
+        alias.as_ref().map(hex).as_deref(),
     ] {
         encode_text(&mut bytes, text)?;
     }
     Some(bytes)
+}
+
+/// Returns an alias in lower-case hexadecimal digits.
+pub(crate) fn hex(alias: &Alias) -> String {
+    let mut digits = String::with_capacity(2 * Alias::LENGTH);
+    for byte in alias.as_bytes() {
+        // Writing to a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
+}
+
+fn parse_alias(digits: &str) -> Option<Alias> {
+    let mut bytes = [0; Alias::LENGTH];
+    let (pairs, []) = digits.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    let alias = Alias::from_bytes(bytes);
+    // Other spellings are not canonical.
+    (hex(&alias) == digits).then_some(alias)
 }
 
 fn encode_text(bytes: &mut Vec<u8>, text: Option<&str>) -> Option<()> {
@@ -164,6 +192,7 @@ pub(crate) fn decode(id: KeyId, bytes: &[u8]) -> Result<Stored, DecodeError> {
         let parsed: AllowedIps = text.parse().ok()?;
         (parsed.to_string() == text).then_some(parsed)
     })?;
+    let alias = texts.next_optional("alias", parse_alias)?;
     if !texts.0.is_empty() {
         return Err(DecodeError::Length);
     }
@@ -184,7 +213,11 @@ pub(crate) fn decode(id: KeyId, bytes: &[u8]) -> Result<Stored, DecodeError> {
     key.expires_at = header.expires_at;
     key.revoked_at = header.revoked_at;
     let tag = Tag::from_bytes(read(bytes, layout::TAG)?);
-    let mut record = Record::new(key, Credential::new(hash, tag));
+    let credential = Credential::new(hash, tag);
+    let mut record = match alias {
+        Some(alias) => Record::imported(key, credential, alias),
+        None => Record::new(key, credential),
+    };
     record.version = u64::from_be_bytes(read(bytes, layout::VERSION)?);
     Ok(Stored::Record(Box::new(record)))
 }
