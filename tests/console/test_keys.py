@@ -179,7 +179,7 @@ def test_a_key_is_paused_and_resumed(page, server, sign_in):
     open_key(page, "Pausable")
     button(page, "Pause …").click()
     dialog = page.get_by_role("dialog", name="Pause Pausable?")
-    expect(dialog).to_contain_text("Applications that use this key stop working within 100\xa0ms.")
+    expect(dialog).to_contain_text("Applications that use this key stop working within 100 milliseconds.")
     dialog.get_by_role("button", name="Cancel").click()
     assert server.call("GET", f"/{key['id']}")[1]["enabled"]
     button(page, "Pause …").click()
@@ -197,7 +197,7 @@ def test_a_rotation_shows_the_overlap_and_ends_it(page, server, sign_in):
     open_key(page, "Rotating")
     button(page, "Rotate …").click()
     dialog = page.get_by_role("dialog", name="Rotate Rotating")
-    dialog.get_by_label("The old key stops working").select_option("In 7 days")
+    dialog.get_by_label("The old key stops working").select_option("in 7 days")
     expect(dialog.get_by_text("Both keys work until")).to_be_visible()
     dialog.get_by_label("The new key expires").select_option("On a date …")
     dialog.get_by_role("button", name="Rotate").click()

@@ -48,7 +48,7 @@
 /**
  * @typedef {object} Options
  * @property {Record<string, string | number | null | undefined>} [query]
- * @property {unknown} [body]
+ * @property {object} [body]
  * @property {string} [etag] the version that an update requires
  * @property {string} [once] an idempotency key
  * @property {AbortSignal} [signal]
@@ -60,11 +60,11 @@ const TIMEOUT = 30_000;
 export class Problem extends Error {
   /**
    * @param {number} status 0 if there is no response
-   * @param {string} code
+   * @param {string} [code]
    * @param {string} [message]
    * @param {{requestId?: string, retryAfter?: number, fields?: {field: string, message: string}[]}} [more]
    */
-  constructor(status, code, message = "", { requestId = "", retryAfter = 0, fields = [] } = {}) {
+  constructor(status, code = "", message = "", { requestId = "", retryAfter = 0, fields = [] } = {}) {
     super(message);
     this.status = status;
     this.code = code;
@@ -81,28 +81,20 @@ export class Problem extends Error {
 }
 
 export class Api {
+  /** The path of the endpoints. */
+  base = "";
   /** An API key, in memory only. Without it, requests carry the cookies of the host. */
   #token = "";
 
-  /** @param {string} base */
-  constructor(base) {
-    this.base = base.replace(/\/+$/, "");
-  }
-
-  /** @param {string} token */
-  set token(token) {
-    this.#token = token;
+  get hasToken() {
+    return this.#token !== "";
   }
 
   /** Returns whether the token is another one. @param {string} token */
-  replaceToken(token) {
+  setToken(token) {
     const isOther = token !== this.#token;
     this.#token = token;
     return isOther;
-  }
-
-  get hasToken() {
-    return this.#token !== "";
   }
 
   /**
@@ -114,10 +106,8 @@ export class Api {
    * @returns {Promise<{body: any, etag: string}>}
    */
   async request(method, path, { query = {}, body, etag, once, signal } = {}) {
-    const parameters = new URLSearchParams();
-    for (const [name, value] of Object.entries(query)) {
-      if (value != null && value !== "") parameters.set(name, String(value));
-    }
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) if (value) search.set(name, String(value));
     const headers = new Headers({ Accept: "application/json" });
     // A request with this type from another origin needs the permission of the server.
     if (method !== "GET") headers.set("Content-Type", "application/json");
@@ -127,11 +117,10 @@ export class Api {
     const timeout = AbortSignal.timeout(TIMEOUT);
     let response, parsed;
     try {
-      const search = parameters.size ? `?${parameters}` : "";
-      response = await fetch(`${this.base}${path}${search}`, {
+      response = await fetch(`${this.base}${path}${search.size ? `?${search}` : ""}`, {
         method,
         headers,
-        body: body === undefined ? undefined : JSON.stringify(body),
+        body: body && JSON.stringify(body),
         credentials: this.#token ? "omit" : "same-origin",
         cache: "no-store",
         // A host that redirects to its sign-in page has no session for this request.
@@ -139,34 +128,46 @@ export class Api {
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       });
       parsed = await response.json().catch((error) => {
-        if (error instanceof SyntaxError) return null;
-        throw error;
+        if (!(error instanceof SyntaxError)) throw error;
       });
     } catch (error) {
       if (signal?.aborted) throw error;
       throw new Problem(0, timeout.aborted ? "timeout" : navigator.onLine ? "unreachable" : "offline");
     }
-    if (response.type === "opaqueredirect") throw new Problem(401, "signed_out");
-    if (response.ok && parsed) return { body: parsed, etag: response.headers.get("ETag") ?? "" };
-    throw new Problem(response.status, parsed?.code ?? "unexpected", parsed?.message, {
-      requestId: parsed?.requestId ?? response.headers.get("X-Request-Id") ?? "",
-      retryAfter: Number(response.headers.get("Retry-After")) || 0,
+    if (response.type === "opaqueredirect") throw new Problem(401);
+    const header = (/** @type {string} */ name) => response.headers.get(name) ?? "";
+    if (response.ok && parsed) return { body: parsed, etag: header("ETag") };
+    throw new Problem(response.status, parsed?.code, parsed?.message, {
+      requestId: parsed?.requestId ?? header("X-Request-Id"),
+      retryAfter: Number(header("Retry-After")) || 0,
       fields: parsed?.errors,
     });
   }
 
-  /**
-   * @param {string} path
-   * @param {Options["query"]} [query]
-   * @param {AbortSignal} [signal]
-   */
+  /** @param {string} path @param {Options["query"]} query @param {AbortSignal} signal */
   async get(path, query, signal) {
     return (await this.request("GET", path, { query, signal })).body;
   }
+
+  /**
+   * Returns a function that creates a key with a body. If it is called again with the same body
+   * after a failure, the server creates no second key.
+   *
+   * @param {string} path
+   */
+  creation(path) {
+    let sent = "";
+    let once = "";
+    return async (/** @type {object} */ body) => {
+      const json = JSON.stringify(body);
+      if (json !== sent) [sent, once] = [json, newIdempotencyKey()];
+      return /** @type {IssuedKey} */ ((await this.request("POST", path, { body, once })).body);
+    };
+  }
 }
 
-/** Returns a new idempotency key. `crypto.randomUUID` is missing on pages without TLS. */
-export const newIdempotencyKey = () =>
+/** `crypto.randomUUID` is missing on pages without TLS. */
+const newIdempotencyKey = () =>
   Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(16)).join("-");
 
 /**

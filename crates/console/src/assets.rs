@@ -37,9 +37,7 @@ const SOURCES: &[(&str, &str)] = &sources![
     "de.js",
     "detail.js",
     "dom.js",
-    "english.js",
     "form.js",
-    "format.js",
     "icon.svg",
     "keywright-keys.css",
     "keywright-keys.d.ts",
@@ -49,6 +47,7 @@ const SOURCES: &[(&str, &str)] = &sources![
     "report.js",
     "secret.js",
     "sign-in.js",
+    "texts.js",
     "ui.js",
 ];
 
