@@ -179,7 +179,7 @@ def test_a_key_is_paused_and_resumed(page, server, sign_in):
     open_key(page, "Pausable")
     button(page, "Pause …").click()
     dialog = page.get_by_role("dialog", name="Pause Pausable?")
-    expect(dialog).to_contain_text("Applications that use this key stop working within 100 milliseconds.")
+    expect(dialog).to_contain_text("Programs that use it stop working within 100 milliseconds.")
     dialog.get_by_role("button", name="Cancel").click()
     assert server.call("GET", f"/{key['id']}")[1]["enabled"]
     button(page, "Pause …").click()
@@ -273,7 +273,7 @@ def test_activity_and_review_name_the_keys_and_changes(page, server, sign_in):
     key = server.create("Audited", expires_at="2035-01-01T00:00:00Z")
     server.call("PATCH", f"/{key['id']}", {"name": "Audited twice", "permissions": []})
     sign_in(page, to="#activity")
-    change = page.get_by_role("listitem").filter(has_text="changed the key").first
+    change = page.get_by_role("listitem").filter(has_text="updated the key").first
     expect(change).to_contain_text("Name: Audited → Audited twice")
     expect(change).to_contain_text("Permissions: calls:read → –")
     expect(change).to_contain_text("from 127.0.0.1")

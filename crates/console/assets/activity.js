@@ -10,15 +10,6 @@ import { FIELDS, code, heading, info, keyLink, pager, region } from "./ui.js";
 /** @typedef {import("./ui.js").Context} Context */
 
 /** @type {Record<string, Text>} */
-const ACTIONS = {
-  "api_key.created": "created the key",
-  "api_key.updated": "changed the key",
-  "api_key.rotated": "rotated the key",
-  "api_key.revoked": "revoked the key",
-  "api_key.imported": "imported the key",
-};
-
-/** @type {Record<string, Text>} */
 const ACTORS = {
   host: "Someone signed in",
   operator: "An operator on the command line",
@@ -31,12 +22,8 @@ const NOTHING = { expires_at: "Never", allowed_ips: "Any address" };
 /** @param {Context} context */
 export function activity(context) {
   const { text } = context;
-  return h(
-    "section",
-    heading(text("Activity")),
-    h("p.muted", text("Each change of a key, the newest first.")),
-    eventList(context, {}, 50),
-  );
+  const hint = h("p.muted", text("Changes of keys, the newest first."));
+  return h("section", heading(text("Activity")), hint, eventList(context, {}, 50));
 }
 
 /**
@@ -58,7 +45,7 @@ export function eventList(context, filter, limit) {
     const items = page.data.map((event) => item(context, event, !filter.key_id));
     return [items.length ? h("ol.events", items) : h("p.muted", text("No change is recorded yet.")), pages.element];
   };
-  const { element, reload } = region(context, "Loading the activity", load, show);
+  const { element, reload } = region(context, load, show);
   const pages = pager(context, reload);
   reload();
   return element;
@@ -94,14 +81,13 @@ function actor({ text, nodes }, { actor: { type, id, owner } }) {
 }
 
 /** @param {Context} context @param {KeyEvent} event */
-function action({ text, count }, { type, count: total = 1, changes = {} }) {
+function action({ text, count, translate }, { type, count: total = 1, changes = {} }) {
   const { enabled, ...others } = changes;
   if (Array.isArray(enabled) && !Object.keys(others).length) {
     return text(enabled[1] ? "resumed the key" : "paused the key");
   }
   if (total > 1) return count("revoked the key and its descendants, {count} in all", total);
-  const known = lookUp(ACTIONS, type);
-  return known ? text(known) : visible(type);
+  return visible(translate(`${type.replace("api_key.", "")} the key`));
 }
 
 /** @param {Context} context @param {KeyEvent} event */

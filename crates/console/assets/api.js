@@ -54,29 +54,21 @@
  * @property {AbortSignal} [signal]
  */
 
-const TIMEOUT = 30_000;
-
 /** A request that failed. */
 export class Problem extends Error {
-  /**
-   * @param {number} status 0 if there is no response
-   * @param {string} [code]
-   * @param {string} [message]
-   * @param {{requestId?: string, retryAfter?: number, fields?: {field: string, message: string}[]}} [more]
-   */
-  constructor(status, code = "", message = "", { requestId = "", retryAfter = 0, fields = [] } = {}) {
-    super(message);
-    this.status = status;
-    this.code = code;
-    this.requestId = requestId;
-    /** The time at which the request may be repeated, in milliseconds since 1970. */
-    this.retryAt = Date.now() + retryAfter * 1000;
-    this.fields = fields;
-  }
+  /** 0 if there is no response. */
+  status = 0;
+  code = "";
+  requestId = "";
+  /** The time at which the request may be repeated, in milliseconds since 1970. */
+  retryAt = 0;
+  /** @type {{field: string, message: string}[]} */
+  fields = [];
 
-  /** Whether the person must sign in again. */
-  get isSignedOut() {
-    return this.status === 401;
+  /** @param {Partial<Problem>} properties */
+  constructor(properties) {
+    super();
+    Object.assign(this, properties);
   }
 }
 
@@ -114,7 +106,7 @@ export class Api {
     if (this.#token) headers.set("Authorization", `Bearer ${this.#token}`);
     if (etag) headers.set("If-Match", etag);
     if (once) headers.set("Idempotency-Key", once);
-    const timeout = AbortSignal.timeout(TIMEOUT);
+    const timeout = AbortSignal.timeout(30_000);
     let response, parsed;
     try {
       response = await fetch(`${this.base}${path}${search.size ? `?${search}` : ""}`, {
@@ -132,15 +124,17 @@ export class Api {
       });
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw new Problem(0, timeout.aborted ? "timeout" : navigator.onLine ? "unreachable" : "offline");
+      throw new Problem({ code: navigator.onLine ? "unreachable" : "offline" });
     }
-    if (response.type === "opaqueredirect") throw new Problem(401);
     const header = (/** @type {string} */ name) => response.headers.get(name) ?? "";
     if (response.ok && parsed) return { body: parsed, etag: header("ETag") };
-    throw new Problem(response.status, parsed?.code, parsed?.message, {
+    throw new Problem({
+      status: response.type === "opaqueredirect" ? 401 : response.status,
+      code: parsed?.code ?? "",
+      message: parsed?.message ?? "",
       requestId: parsed?.requestId ?? header("X-Request-Id"),
-      retryAfter: Number(header("Retry-After")) || 0,
-      fields: parsed?.errors,
+      retryAt: Date.now() + Number(header("Retry-After")) * 1000,
+      fields: parsed?.errors ?? [],
     });
   }
 

@@ -15,7 +15,7 @@ const MAX_PAGES = 10;
 export async function setEnabled(context, key, enabled, done) {
   await context.api.request("PATCH", `/${key.id}`, { body: { enabled } });
   context.changed();
-  context.toast(context.text(enabled ? "Resumed {name}." : "Paused {name}.", { name: visibleText(key.name) }));
+  context.toast(context.text(enabled ? "Resumed {name}." : "Paused {name}.", { name: key.name }));
   done();
 }
 
@@ -55,10 +55,8 @@ export function rotate(context, key) {
   const keep = /** @type {const} */ ({ label: "Same lifetime: {when}", end });
   const expiry = expiryPicker(context, text("The new key expires"), keep, false);
   const create = api.creation(`/${key.id}/rotate`);
-  const hintText = text(
-    "You receive a new key with the same settings. Use it in your programs before the old one stops working.",
-  );
-  const content = [h("p", hintText), element, expiry.element];
+  const advice = text("The new key has the same settings. Use it in your programs before the old one stops working.");
+  const content = [h("p", advice), element, expiry.element];
   ask(context, nodes("Rotate {name}", { name: visible(key.name) }), { content, label: "Rotate" }, async () => {
     const expires_at = expiry.value();
     if (expires_at === undefined) return false;
@@ -89,13 +87,10 @@ export function endOverlap(context, previous, done) {
 async function revokeKey(context, key, cascade, done) {
   const { body } = await context.api.request("DELETE", `/${key.id}`, { query: { cascade: cascade ? "true" : null } });
   const count = cascade ? body.revoked : 1;
-  const name = visibleText(key.name);
+  const { name } = key;
+  const many = () => context.count("Revoked {count} keys: {name} and its descendants.", count, { name });
   context.changed(key);
-  context.toast(
-    count === 1
-      ? context.text("Revoked {name}.", { name })
-      : context.count("Revoked {count} keys: {name} and its descendants.", count, { name }),
-  );
+  context.toast(count === 1 ? context.text("Revoked {name}.", { name }) : many());
   done();
 }
 
@@ -111,7 +106,7 @@ export function revoke(context, key, done) {
     name: h("strong", visible(expected)),
   });
   const scope = h("span");
-  const cascade = choice(scope, text("If you leave this off, they continue to work."));
+  const cascade = choice(scope, text("Otherwise they continue to work."));
   cascade.element.hidden = true;
   const counting = h("p.muted", { role: "status" }, text("Looking for keys that this key created …"));
   const content = [
@@ -136,15 +131,12 @@ export function revoke(context, key, done) {
   };
   const closed = new AbortController();
   dialog.addEventListener("close", () => closed.abort());
-  countDescendants(context, key, closed.signal).then(
-    (found) => {
-      if (found === 0) counting.textContent = text("This key has created no other key that still works.");
-      else if (found) offer(count("Also revoke {count} keys that it created or obtained by rotation", found));
-      else offer(text("Also revoke every key that it created or obtained by rotation"));
-    },
-    // The number is not known, but the choice remains.
-    () => offer(text("Also revoke every key that it created or obtained by rotation")),
-  );
+  // If the number is not known, the choice remains.
+  countDescendants(context, key, closed.signal).catch(() => null).then((found) => {
+    if (found === 0) counting.textContent = text("This key has created no other key that still works.");
+    else if (found) offer(count("Also revoke {count} keys that it created or obtained by rotation", found));
+    else offer(text("Also revoke every key that it created or obtained by rotation"));
+  });
 }
 
 /**

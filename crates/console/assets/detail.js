@@ -19,19 +19,18 @@ export function detail(context, id) {
     const key = await read(id);
     // A key whose predecessor or successor cannot be read is shown without it.
     const others = [key.predecessor_id, key.successor_id].map((id) => id && read(id).catch(() => null));
-    const [predecessor, successor] = await Promise.all(others);
-    return { key, predecessor, successor };
+    return { key, others: await Promise.all(others) };
   };
-  /** @param {{key: Key, predecessor: Key | null, successor: Key | null}} loaded */
-  const show = ({ key, predecessor, successor }) => {
+  /** @param {{key: Key, others: (Key | null)[]}} loaded */
+  const show = ({ key, others }) => {
     const isCovered = mayChange(context, key);
     const isChangeable = isCovered && key.status !== "revoked";
     return [
       h("div.title", heading(visible(key.name)), h("span", badges(context, key))),
       isChangeable && actions(context, key, open),
-      overlap(context, key, predecessor, successor, isChangeable && open),
+      overlap(context, key, others, isChangeable && open),
       key.status === "disabled" &&
-        info(text("This key is paused. Requests with it are rejected until someone resumes it.")),
+        info(text("This key is paused. Requests with it are rejected.")),
       canWrite && !isCovered && info(text("You cannot change this key, because it has permissions that you do not have.")),
       facts(context, key),
       h("h3", text("Activity of this key")),
@@ -44,7 +43,7 @@ export function detail(context, id) {
         ),
     ];
   };
-  const { element, reload } = region(context, "Loading the key", load, show);
+  const { element, reload } = region(context, load, show);
   const open = () => reload().then(focus);
   open();
   return h("section", element);
@@ -74,11 +73,10 @@ function actions(context, key, reload) {
  *
  * @param {Context} context
  * @param {Key} key
- * @param {Key | null} predecessor
- * @param {Key | null} successor
+ * @param {(Key | null | undefined)[]} others its predecessor and its successor
  * @param {false | (() => void)} reload false if the key cannot be changed
  */
-function overlap(context, key, predecessor, successor, reload) {
+function overlap(context, key, [predecessor, successor], reload) {
   const { text, nodes, at, time } = context;
   const isAfter = predecessor?.status === "active";
   const old = isAfter ? predecessor : key;
@@ -110,7 +108,7 @@ function facts(context, key) {
   const copy = copyButton(context, () => key.id, (isCopied) => isCopied || getSelection()?.selectAllChildren(id));
   /** @type {Record<string, Child>} */
   const values = {
-    id: h("span.copyable", id, copy),
+    id: h("span", id, " ", copy),
     permissions: key.permissions.length ? codes(key.permissions) : none("None"),
     last_used_at: time(key.last_used_at) ?? none("Not used yet"),
     expires_at: time(key.expires_at) ?? none("Never"),
@@ -135,7 +133,7 @@ export function edit(context, id) {
     const { body, etag } = await api.request("GET", `/${id}`, { signal });
     return { key: /** @type {Key} */ (body), etag };
   };
-  const { element, reload } = region(context, "Loading the key", load, (stored) => keyForm(context, stored, open));
+  const { element, reload } = region(context, load, (stored) => keyForm(context, stored, open));
   const open = () => {
     setDirty(false);
     reload().then(focus);

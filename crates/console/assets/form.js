@@ -1,6 +1,6 @@
 /** The form that creates a key or changes its settings. */
 
-import { h, visible, visibleText } from "./dom.js";
+import { h, visible } from "./dom.js";
 import { showSecret } from "./secret.js";
 import { button, choice, code, field, form, heading, info, input, select } from "./ui.js";
 
@@ -11,6 +11,9 @@ const DAY = 86_400_000;
 
 /** @param {string} text */
 const words = (text) => text.split(/[\s,]+/).filter(Boolean);
+
+/** @param {string[]} list */
+const nonEmpty = (list) => (list.length ? list : null);
 
 /** @param {unknown} a @param {unknown} b */
 const isEqual = (a, b) => JSON.stringify(a) === JSON.stringify(b);
@@ -23,38 +26,31 @@ const isEqual = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 export function keyForm(context, stored, reload) {
   const { api, text, nodes, go, setDirty } = context;
   const { key, etag } = stored ?? {};
-  const name = textField(text("Name"), text("What will use it, such as “Deploy pipeline”."), {
-    control: input({ value: key?.name, maxlength: 255, class: "first" }),
-    parse: (value) => value.trim(),
-  });
-  const addresses = textField(
-    text("Allowed addresses"),
-    text("One address or prefix a line, such as 192.0.2.0/24. Empty: any."),
-    {
-      control: h("textarea", { rows: 3, spellcheck: "false", value: key?.allowed_ips?.join("\n") }),
-      parse: (value) => (value.trim() ? words(value) : null),
-    },
+  const name = field(
+    text("Name"),
+    input({ value: key?.name, maxlength: 255, class: "first" }),
+    text("What will use it, such as “Deploy pipeline”."),
   );
-  const metadata = textField(text("Metadata"), text("Your notes as a JSON object. Empty: none."), {
-    control: h("textarea", {
-      rows: 4,
-      spellcheck: "false",
-      value: key?.metadata && JSON.stringify(key.metadata, null, 2),
-    }),
-    parse: (value) => (value.trim() ? parseObject(value) : null),
-    problem: text("This is not a JSON object."),
-  });
-  const test = choice(text("Test key"), text("For trying things out. It manages only test keys."), {
-    checked: context.self?.environment === "test",
-  });
-  test.element.hidden = context.self?.environment === "test";
+  const addresses = field(
+    text("Allowed addresses"),
+    area(key?.allowed_ips?.join("\n")),
+    text("One address or prefix a line, such as 192.0.2.0/24. Empty: any."),
+  );
+  const metadata = field(
+    text("Metadata"),
+    area(key?.metadata && JSON.stringify(key.metadata, null, 2)),
+    text("Your notes as a JSON object. Empty: none."),
+  );
+  const checked = context.self?.environment === "test";
+  const test = choice(text("Test key"), text("For trying things out. It manages only test keys."), { checked });
+  test.element.hidden = checked || Boolean(key);
   /** @type {Record<string, {element: HTMLElement, value: () => unknown, fail: (text: string) => void}>} */
   const fields = {
-    name,
+    name: { ...name, value: () => name.control.value.trim() },
     permissions: permissionPicker(context, key?.permissions),
     expires_at: expiryPicker(context, text("Expires"), key && { label: "As it is: {when}", end: key.expires_at }),
-    allowed_ips: addresses,
-    metadata,
+    allowed_ips: { ...addresses, value: () => nonEmpty(words(addresses.control.value)) },
+    metadata: { ...metadata, value: () => parseObject(context, metadata) },
   };
   const more = h("details", { open: Boolean(key?.allowed_ips || key?.metadata) });
   more.append(h("summary", text("Addresses and metadata")), addresses.element, metadata.element);
@@ -69,10 +65,10 @@ export function keyForm(context, stored, reload) {
   const create = api.creation("");
   const leave = () => (key ? go("key", key.id) : go("keys"));
   const { element } = form(context, {
-    content: [name.element, fields.permissions?.element, fields.expires_at?.element, !key && test.element, more],
+    content: [name.element, fields.permissions?.element, fields.expires_at?.element, test.element, more],
     label: key ? "Save changes" : "Create key",
     cancel: leave,
-    async submit(slot) {
+    async submit() {
       for (const { fail } of Object.values(fields)) fail("");
       const values = Object.entries(fields).map(([name, { value }]) => /** @type {const} */ ([name, value()]));
       if (values.some(([, value]) => value === undefined)) return fail([]);
@@ -86,11 +82,12 @@ export function keyForm(context, stored, reload) {
         return leave();
       }
       const changes = values.filter(([name, value]) => !isEqual(value, key[/** @type {keyof Key} */ (name)]));
-      if (!changes.length) return slot.replaceChildren(info(text("You have not changed anything.")));
-      await api.request("PATCH", `/${key.id}`, { body: Object.fromEntries(changes), etag });
+      if (changes.length) {
+        await api.request("PATCH", `/${key.id}`, { body: Object.fromEntries(changes), etag });
+        context.changed();
+        context.toast(text("Saved {name}.", { name: key.name }));
+      }
       setDirty(false);
-      context.changed();
-      context.toast(text("Saved {name}.", { name: visibleText(key.name) }));
       leave();
     },
     handle({ status, fields: errors }, slot) {
@@ -109,35 +106,18 @@ export function keyForm(context, stored, reload) {
   return h("section.narrow", heading(title), element);
 }
 
-/**
- * @param {string} label
- * @param {string} hint
- * @param {object} options
- * @param {HTMLInputElement | HTMLTextAreaElement} options.control
- * @param {(value: string) => unknown} options.parse returns undefined if the value is invalid
- * @param {string} [options.problem] the error for an invalid value
- */
-function textField(label, hint, { control, parse, problem = "" }) {
-  const { element, fail } = field(label, control, hint);
-  return {
-    element,
-    fail,
-    value() {
-      const value = parse(control.value);
-      if (value === undefined) fail(problem);
-      return value;
-    },
-  };
-}
+/** @param {string | null} [value] */
+const area = (value) => h("textarea", { rows: 3, spellcheck: "false", value });
 
-/** @param {string} text */
-function parseObject(text) {
+/** @param {Context} context @param {ReturnType<typeof field<HTMLTextAreaElement>>} field */
+function parseObject({ text }, { control, fail }) {
   try {
-    const parsed = JSON.parse(text);
-    if (parsed instanceof Object && !Array.isArray(parsed)) return parsed;
+    const parsed = JSON.parse(control.value.trim() || "null");
+    if (!Array.isArray(parsed) && typeof parsed === "object") return parsed;
   } catch {
     // The same error as for JSON that is not an object.
   }
+  fail(text("This is not a JSON object."));
   return undefined;
 }
 
@@ -158,7 +138,7 @@ function permissionPicker({ text, catalogue }, current) {
   const other = field(
     text(offered.length ? "Other permissions" : "Permissions"),
     control,
-    text("Separate them with spaces, such as calls:read calls:*"),
+    text("Separated by spaces, such as calls:read calls:*"),
   );
   const chosen = h("div.permissions", choices.map(({ element }) => element), other.element);
   const all = choice(text("Everything that I may do"), text("Anyone who has the key can act as you do here."), {

@@ -7,7 +7,7 @@ export interface KeywrightPermission {
   description?: string;
 }
 
-/** Texts by their keys in `english.js`. A text that is missing is English. */
+/** Translations of the English texts, which `de.js` lists. A text that is missing is English. */
 export type KeywrightStrings = Record<string, string>;
 
 /** The element `<keywright-keys>`. */

@@ -3,7 +3,7 @@
 import { activity } from "./activity.js";
 import { Api, covers } from "./api.js";
 import { detail, edit } from "./detail.js";
-import { h } from "./dom.js";
+import { h, visibleText } from "./dom.js";
 import { keyForm } from "./form.js";
 import { list, newFilters } from "./list.js";
 import { report } from "./report.js";
@@ -104,7 +104,6 @@ export class KeywrightKeys extends HTMLElement {
     }
     this.#removed = new AbortController();
     const { signal } = this.#removed;
-    this.#tabs = new BroadcastChannel("keywright-keys");
     const clock = setInterval(() => this.#texts.refresh(this.#root), 30_000);
     signal.addEventListener("abort", () => clearInterval(clock));
     window.addEventListener("hashchange", () => this.#followHash(), { signal });
@@ -114,10 +113,9 @@ export class KeywrightKeys extends HTMLElement {
   }
 
   disconnectedCallback() {
-    // Closes dialogs. One with a secret wipes it.
+    // Closes dialogs, of which one may show a secret.
     this.#left.abort();
     this.#removed.abort();
-    this.#tabs.close();
   }
 
   /** @param {string} _ @param {string | null} before @param {string | null} after */
@@ -144,16 +142,13 @@ export class KeywrightKeys extends HTMLElement {
     try {
       return JSON.parse(this.getAttribute(name) || "null");
     } catch (error) {
-      console.error(`<keywright-keys>: the attribute ${name} is not JSON`, error);
+      console.error(`${name} is not JSON`, error);
     }
   }
 
-  get #asksForKey() {
-    return this.getAttribute("sign-in") === "key";
-  }
-
-  get #usesHash() {
-    return this.getAttribute("routing") === "hash";
+  /** Whether an attribute has a value. @param {string} name @param {string} value */
+  #has(name, value) {
+    return this.getAttribute(name) === value;
   }
 
   /** @param {"read" | "write"} action */
@@ -173,9 +168,10 @@ export class KeywrightKeys extends HTMLElement {
       api: this.#api,
       catalogue: Array.isArray(permissions) ? permissions.map(toChoice) : [],
       self: this.#self,
-      canWrite: this.getAttribute("access") !== "read" && this.#may("write"),
+      canWrite: !this.#has("access", "read") && this.#may("write"),
       bound: bound ? Number(bound) || 0 : null,
       signal: this.#left.signal,
+      removed: this.#removed.signal,
       tabs: this.#tabs,
       root: this.#root,
       focus: () => {
@@ -185,7 +181,7 @@ export class KeywrightKeys extends HTMLElement {
       go: (name, id) => this.#go({ name, id }),
       toast: (text) => {
         clearTimeout(this.#toastEnd);
-        this.#toast.textContent = text;
+        this.#toast.textContent = visibleText(text);
         this.#toastEnd = window.setTimeout(() => this.#toast.replaceChildren(), 8000);
       },
       changed: (key) => {
@@ -195,7 +191,7 @@ export class KeywrightKeys extends HTMLElement {
       },
       signedOut: () => {
         notify("session-expired");
-        if (this.#self && this.#asksForKey && !this.#isDirty) this.#signOut(true);
+        if (this.#self && this.#has("sign-in", "key") && !this.#isDirty) this.#signOut(true);
       },
       setDirty: (isDirty) => void (this.#isDirty = isDirty),
     };
@@ -206,7 +202,7 @@ export class KeywrightKeys extends HTMLElement {
     const leave = async () => {
       this.#isDirty = false;
       this.#view = view;
-      if (this.#usesHash) {
+      if (this.#has("routing", "hash")) {
         this.#hash = toHash(view);
         if (location.hash !== this.#hash) history.pushState(null, "", this.#hash || location.pathname + location.search);
       }
@@ -218,7 +214,7 @@ export class KeywrightKeys extends HTMLElement {
   }
 
   #followHash() {
-    if (!this.#usesHash || location.hash === this.#hash) return;
+    if (!this.#has("routing", "hash") || location.hash === this.#hash) return;
     const hash = this.#hash;
     const view = this.#readHash();
     // The address stays that of the form until the person has decided.
@@ -228,7 +224,7 @@ export class KeywrightKeys extends HTMLElement {
 
   /** @returns {View} */
   #readHash() {
-    if (!this.#usesHash) return this.#view;
+    if (!this.#has("routing", "hash")) return this.#view;
     this.#hash = location.hash;
     const [name = "", id] = location.hash.slice(1).split("/");
     if (KEY_ID.test(name)) return { name: id === "edit" ? "edit" : "key", id: name };
@@ -248,17 +244,14 @@ export class KeywrightKeys extends HTMLElement {
     this.#left.abort();
     this.#left = new AbortController();
     const context = this.#context(moveFocus);
-    this.#body.replaceChildren(
-      ...(this.#asksForKey && !this.#api.hasToken
-        ? [signIn(context, wasRejected, () => this.#enter())]
-        : [this.#header(context), this.#open(context)]),
-    );
+    const isSignedIn = this.#api.hasToken || !this.#has("sign-in", "key");
+    const enter = async () => {
+      this.#self = await this.#api.get("/self", {}, context.signal);
+      this.#show(true);
+    };
+    if (isSignedIn) this.#body.replaceChildren(this.#header(context), this.#open(context));
+    else this.#body.replaceChildren(signIn(context, wasRejected, enter));
     context.focus();
-  }
-
-  async #enter() {
-    this.#self = await this.#api.get("/self", {}, this.#left.signal);
-    this.#show(true);
   }
 
   /** @param {Context} context */
@@ -280,16 +273,16 @@ export class KeywrightKeys extends HTMLElement {
   #header({ text, go, canWrite }) {
     const { name } = this.#view;
     const current = name === "activity" || name === "report" ? name : "keys";
-    const tab = (/** @type {[string, Text]} */ [name, label]) =>
-      name === current
-        ? h("button.tab.tab-current", { type: "button", "aria-current": "page", onclick: () => go(name) }, text(label))
-        : h("button.tab", { type: "button", onclick: () => go(name) }, text(label));
+    const tab = (/** @type {[string, Text]} */ [name, label]) => {
+      const state = name === current ? { "aria-current": "page", part: "tab tab-current" } : {};
+      return h("button.tab", { type: "button", onclick: () => go(name), ...state }, text(label));
+    };
     return h(
       "header.header",
       h("nav", { "aria-label": text("API keys") }, TABS.map(tab)),
       h(
         "div.actions",
-        this.#asksForKey && button(text("Sign out"), () => this.#signOut(), "quiet"),
+        this.#has("sign-in", "key") && button(text("Sign out"), () => this.#signOut(), "quiet"),
         canWrite && name !== "create" && button(text("Create key"), () => go("create"), "primary"),
       ),
     );
@@ -305,7 +298,7 @@ function toHash({ name, id }) {
 /** @param {any} permission a name, or an object */
 const toChoice = (permission) => {
   const { value = permission, label = "", description = "" } = permission;
-  return { value: String(value), label: String(label), description: String(description) };
+  return { value, label, description };
 };
 
 customElements.define("keywright-keys", KeywrightKeys);

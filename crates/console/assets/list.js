@@ -21,13 +21,12 @@ export function list(context, filters) {
   const { api, text, signal, tabs, canWrite, go } = context;
   const count = h("p.muted", { role: "status" });
   let request = new AbortController();
-  signal.addEventListener("abort", () => request.abort());
-
   const load = () => {
     request.abort();
     request = new AbortController();
     stale.hidden = true;
-    return api.get("", { ...filters, limit: 50, cursor: pages.cursor() }, request.signal);
+    const query = { ...filters, limit: 50, cursor: pages.cursor() };
+    return api.get("", query, AbortSignal.any([signal, request.signal]));
   };
   const show = (/** @type {import("./api.js").KeyPage} */ { data, meta }) => {
     pages.update(meta.nextCursor);
@@ -36,7 +35,7 @@ export function list(context, filters) {
     const none = Object.values(filters).some(Boolean) ? nothingFound : empty;
     return [data.length ? table(context, data) : none(), pages.element];
   };
-  const { element, reload } = region(context, "Loading keys", load, show);
+  const { element, reload } = region(context, load, show);
   const pages = pager(context, () => {
     reload();
     title.scrollIntoView({ block: "nearest" });
@@ -55,8 +54,8 @@ export function list(context, filters) {
     h("div.empty", h("p", text("No key matches these filters.")), button(text("Clear filters"), clear));
   const empty = () => {
     const title = h("h3", text("No keys yet"));
-    if (!canWrite) return h("div.empty", title, h("p", text("Keys appear here when someone with permission creates them.")));
-    const hint = text("A program uses the API with a key. Create one for each program, so that you can revoke them one by one.");
+    if (!canWrite) return h("div.empty", title);
+    const hint = text("Create a key for each program, so that you can revoke them one by one.");
     return h("div.empty", title, h("p", hint), button(text("Create key"), () => go("create"), "primary"));
   };
 
@@ -95,7 +94,7 @@ export function list(context, filters) {
 }
 
 /**
- * A table, which narrow layouts show as a list. The roles keep its meaning there.
+ * A table, which narrow layouts show as a list.
  *
  * @param {Context} context
  * @param {Key[]} keys
@@ -103,7 +102,7 @@ export function list(context, filters) {
 function table(context, keys) {
   const { text, time, self } = context;
   const labels = COLUMNS.map((name) => text(FIELDS[name] ?? "Status"));
-  const head = COLUMNS.map((name, index) => h(`th.${name}`, { scope: "col", role: "columnheader" }, labels[index]));
+  const head = COLUMNS.map((name, index) => h(`th.${name}`, { scope: "col" }, labels[index]));
   const row = (/** @type {Key} */ key) => {
     const cells = [
       [
@@ -118,15 +117,14 @@ function table(context, keys) {
     ];
     return h(
       `tr.row.${key.status}`,
-      { role: "row" },
-      COLUMNS.map((name, index) => h(`td.${name}`, { role: "cell", "data-label": labels[index] }, cells[index])),
+      COLUMNS.map((name, index) => h(`td.${name}`, { "data-label": labels[index] }, cells[index])),
     );
   };
   return h(
     "table.table",
-    { role: "table", "aria-label": text("API keys") },
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head)),
-    h("tbody", { role: "rowgroup" }, keys.map(row)),
+    { "aria-label": text("API keys") },
+    h("thead", h("tr", head)),
+    h("tbody", keys.map(row)),
   );
 }
 

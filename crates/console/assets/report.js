@@ -14,7 +14,7 @@ const SECTIONS = [
   ["expire_soon", "Expire within 30 days", "Rotate them before the programs that use them stop."],
   ["all_permissions", "All permissions", "Reduce them to what the program needs."],
   ["never_expire", "Never expire", "If one leaks, it works until someone notices. Give it an end."],
-  ["unused", "Not used for 90 days", "Pause one first if you are not sure, and revoke it later."],
+  ["unused", "Not used for 90 days", "If you are not sure, pause them first."],
   ["never_used", "Never used", "Revoke what no program needs."],
 ];
 
@@ -53,14 +53,10 @@ export function report(context) {
       cursor && button(text("Check older keys"), reload),
     ];
   };
-  const { element, reload } = region(context, "Checking the keys", load, show);
+  const { element, reload } = region(context, load, show);
   reload();
-  return h(
-    "section",
-    heading(text("Keys to review")),
-    h("p.muted", text("Active and paused keys that deserve attention. A key may be in several lists.")),
-    element,
-  );
+  const hint = h("p.muted", text("Keys that deserve attention. One may be in several lists."));
+  return h("section", heading(text("Keys to review")), hint, element);
 }
 
 /** @param {Context} context @param {{name: string, title: Text, advice: Text, count: number, keys: Key[]}} section */

@@ -60,8 +60,10 @@ export function showSecret(context, issued) {
       // The warning is below the button, so that a second click cannot hit what it offers.
       slot,
     ],
-    { closedby: "none" },
+    // It stays when the view behind it changes.
+    context.removed,
   );
+  dialog.setAttribute("closedby", "none");
   dialog.querySelector("h2")?.focus();
   // The browser would close the dialog at the second Escape without asking.
   dialog.addEventListener("keydown", (event) => {

@@ -11,7 +11,7 @@ import { field, form, heading, input } from "./ui.js";
 export function signIn(context, wasRejected, accept) {
   const { api, text } = context;
   const control = input({ type: "password", class: "first" });
-  const hint = text("It needs the permission api_keys:read, and api_keys:write for changes. This tab forgets it when you close or reload it.");
+  const hint = text("It needs api_keys:read, and api_keys:write for changes. This tab forgets it when you close or reload it.");
   const { element, fail } = field(text("API key"), control, hint);
   const reject = (/** @type {import("./texts.js").Text} */ reason) => {
     fail(text(reason));

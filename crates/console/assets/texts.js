@@ -9,14 +9,6 @@ import { h } from "./dom.js";
  */
 /** @typedef {Record<string, string>} Catalogue */
 
-/** The English texts for a count of one. In a catalogue, the keys of such texts end in `.one`. @type {Catalogue} */
-const SINGULAR = {
-  "{count} keys": "{count} key",
-  "{count} keys checked.": "{count} key checked.",
-  "Also revoke {count} keys that it created or obtained by rotation":
-    "Also revoke {count} key that it created or obtained by rotation",
-};
-
 /**
  * The units of relative times, and how much time of each is enough: 90 days are not "in 3 months".
  *
@@ -45,10 +37,12 @@ export function createTexts(language, catalogue) {
   // A language that the browser does not know falls back to its own.
   const [locale] = language ? Intl.DateTimeFormat.supportedLocalesOf(language) : [];
   const plural = new Intl.PluralRules(locale);
-  const number = new Intl.NumberFormat(locale);
+  const { format } = new Intl.NumberFormat(locale);
   const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
   const exact = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
-  const full = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "long" });
+
+  /** Translates a text of this page or a message of the API. @param {string} text */
+  const translate = (text) => lookUp(catalogue, text) ?? text;
 
   /**
    * Replaces each `{name}` in a text by its value.
@@ -59,24 +53,32 @@ export function createTexts(language, catalogue) {
   const fill = (text, values) =>
     text.split(/\{(\w+)\}/).map((part, index) => {
       const value = index % 2 ? (values[part] ?? "") : part;
-      return typeof value === "number" ? number.format(value) : value;
+      return typeof value === "number" ? format(value) : value;
     });
   const nodes = (/** @type {Text} */ key, /** @type {Record<string, string | number | Node>} */ values) =>
-    fill(lookUp(catalogue, key) ?? key, values);
+    fill(translate(key), values);
   const text = (/** @type {Text} */ key, /** @type {Record<string, string | number>} */ values = {}) =>
     nodes(key, values).join("");
-  /** Returns the form of a text for a count. @param {Text} key @param {number} count @param {Record<string, string>} [values] */
-  const counted = (key, count, values) => {
-    const form = plural.select(count);
-    const own = lookUp(catalogue, `${key}.${form}`) ?? lookUp(catalogue, key);
-    return fill(own ?? ((form === "one" && lookUp(SINGULAR, key)) || key), { ...values, count }).join("");
+  /**
+   * Returns the form of a text for a count. In a catalogue, the key of a form ends in `.one`, or in
+   * another plural category of the language.
+   *
+   * @param {Text} key
+   * @param {number} total
+   * @param {Record<string, string>} [values]
+   */
+  const count = (key, total, values) => {
+    const form = plural.select(total);
+    // All English texts with a count are about keys.
+    const english = form === "one" ? key.replace("keys", "key") : key;
+    const translated = lookUp(catalogue, `${key}.${form}`) ?? lookUp(catalogue, key);
+    return fill(translated ?? english, { ...values, count: total }).join("");
   };
 
   /** @param {number} time in milliseconds since 1970 */
   const ago = (time) => {
-    const difference = time - Date.now();
     for (const [unit, length, least] of UNITS) {
-      const count = difference / length;
+      const count = (time - Date.now()) / length;
       if (Math.abs(count) >= least) return relative.format(Math.round(count), unit);
     }
     return text("just now");
@@ -93,16 +95,15 @@ export function createTexts(language, catalogue) {
    */
   const time = (time, missing = "Never") =>
     time
-      ? h("time", { datetime: time, title: full.format(new Date(time)) }, ago(Date.parse(time)))
+      ? h("time", { datetime: time, title: at(time) }, ago(Date.parse(time)))
       : h("span.muted", text(missing));
 
   return {
     text,
     nodes,
-    number: (/** @type {number} */ value) => number.format(value),
-    /** Translates a message of the API. @param {string} message */
-    translate: (message) => lookUp(catalogue, message) ?? message,
-    count: counted,
+    number: format,
+    translate,
+    count,
     at,
     time,
     /** Returns a relative time and the exact one. */

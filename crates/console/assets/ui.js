@@ -20,6 +20,7 @@ import { lookUp } from "./texts.js";
  * @property {boolean} canWrite
  * @property {number | null} bound the time until a revocation is effective everywhere, in ms
  * @property {AbortSignal} signal aborted when the view is left
+ * @property {AbortSignal} removed aborted when the element is removed
  * @property {BroadcastChannel} tabs receives a message when another tab changes a key
  * @property {ShadowRoot} root
  * @property {() => void} focus moves the focus to the heading, if the person has asked for the view
@@ -58,10 +59,9 @@ export const FIELDS = {
 const PROBLEMS = {
   offline: "You are offline. This page continues when the connection is back.",
   unreachable: "The server cannot be reached.",
-  timeout: "The server took too long to respond.",
   insufficient_scope: "You do not have the permission for this.",
   not_found: "This key does not exist, or you may not see it.",
-  unavailable: "The key store does not respond. Nothing is lost. Try again.",
+  unavailable: "The key store does not respond. Nothing is lost.",
 };
 
 let ids = 0;
@@ -125,11 +125,11 @@ export const input = (more) => h("input", { autocomplete: "off", autocapitalize:
  */
 export function choice(label, hint, properties) {
   const box = h("input", { type: "checkbox", ...properties });
-  return { box, element: h("label.choice", box, h("span", label, hint && h("span.hint", hint))) };
+  return { box, element: h("label.choice", box, h("span", label, h("span.hint", hint))) };
 }
 
-/** @param {string} value @param {[string, string][]} options @param {object} [properties] */
-export function select(value, options, properties = {}) {
+/** @param {string} value @param {[string, string][]} options @param {object} properties */
+export function select(value, options, properties) {
   const element = h("select", properties, options.map(([value, label]) => h("option", { value }, label)));
   element.value = value;
   return element;
@@ -145,8 +145,8 @@ export const badges = ({ text }, { status, environment }) => [
 export const keyLink = ({ go }, id, label = code(id)) =>
   h("button.link", { type: "button", onclick: () => go("key", id) }, label);
 
-/** @param {Context} context @param {() => string} value @param {(isCopied: boolean) => void} [done] */
-export function copyButton({ text }, value, done = () => {}) {
+/** @param {Context} context @param {() => string} value @param {(isCopied: boolean) => void} done */
+export function copyButton({ text }, value, done) {
   const element = button(text("Copy"), async () => {
     try {
       await navigator.clipboard.writeText(value());
@@ -167,21 +167,18 @@ export const mayChange = ({ canWrite, self }, key) =>
 
 /** How soon a key stops working. @param {Context} context */
 export function boundText({ text, duration, bound }) {
-  if (bound === null) return text("Applications that use this key stop working.");
-  if (bound === 0) return text("Applications that use this key stop working at once.");
+  if (!bound) return text(bound === 0 ? "Programs that use it stop working at once." : "Programs that use it stop working.");
   const span = bound % 1000 ? duration(bound, "millisecond") : duration(bound / 1000, "second");
-  return text("Applications that use this key stop working within {bound}.", { bound: span });
+  return text("Programs that use it stop working within {bound}.", { bound: span });
 }
 
 /** @param {Problem} problem */
-const secondsLeft = ({ retryAt }) => Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
+const secondsLeft = ({ retryAt }) => Math.max(0, Math.ceil((retryAt - Date.now()) / 1000)) || 0;
 
 /** @param {Context} context @param {Problem} problem */
 function describe({ text, translate, inTime }, problem) {
   const { status, code, message } = problem;
-  if (status === 401) {
-    return text("Your session has ended. Sign in again in another tab, then try again here.");
-  }
+  if (status === 401) return text("Your session has ended. Sign in again in another tab, then try again here.");
   if (status === 429) {
     return text("Too many requests. You can try again {when}.", { when: inTime(secondsLeft(problem), "second") });
   }
@@ -199,20 +196,17 @@ function describe({ text, translate, inTime }, problem) {
  */
 function notice(context, problem, retry) {
   const { text, signal } = context;
-  const description = h("p", describe(context, problem));
-  const again = retry && button(text("Try again"), retry);
-  if (problem.status === 429) {
-    const update = () => {
-      description.textContent = describe(context, problem);
-      if (again) again.disabled = secondsLeft(problem) > 0;
-      if (secondsLeft(problem) === 0) clearInterval(timer);
-    };
-    const timer = setInterval(update, 500);
-    signal.addEventListener("abort", () => clearInterval(timer));
-    update();
-  }
-  if (retry && problem.code === "offline") {
-    window.addEventListener("online", () => again?.isConnected && retry(), { once: true, signal });
+  const description = h("p");
+  const again = button(text("Try again"), retry ?? null);
+  again.hidden = !retry;
+  const update = () => {
+    description.textContent = describe(context, problem);
+    again.disabled = secondsLeft(problem) > 0;
+    if (again.disabled && !signal.aborted) setTimeout(update, 500);
+  };
+  update();
+  if (problem.code === "offline") {
+    window.addEventListener("online", () => again.isConnected && again.click(), { once: true, signal });
   }
   return h(
     "div.notice.notice-error",
@@ -233,7 +227,7 @@ function notice(context, problem, retry) {
  * @param {HTMLElement} slot
  * @param {() => Promise<void>} action
  * @param {() => void} [retry]
- * @param {(problem: Problem) => boolean} [handle] whether it has shown the problem itself
+ * @param {(problem: Problem, slot: HTMLElement) => boolean} [handle] whether it has shown the problem itself
  */
 export async function attempt(context, slot, action, retry, handle) {
   try {
@@ -242,7 +236,7 @@ export async function attempt(context, slot, action, retry, handle) {
     if (error instanceof DOMException && error.name === "AbortError") return false;
     if (!(error instanceof Problem)) throw error;
     if (error.status === 401) context.signedOut();
-    if (!handle?.(error)) slot.replaceChildren(notice(context, error, retry));
+    if (!handle?.(error, slot)) slot.replaceChildren(notice(context, error, retry));
   }
   return true;
 }
@@ -253,18 +247,15 @@ export async function attempt(context, slot, action, retry, handle) {
  *
  * @template T
  * @param {Context} context
- * @param {Text} label
  * @param {() => Promise<T>} load
  * @param {(data: T) => Child} show
  */
-export function region(context, label, load, show) {
+export function region(context, load, show) {
   const element = h("div.region");
+  element.append(h("p.unseen", { role: "status" }, context.text("Loading")));
+  for (let row = 0; row < 5; row++) element.append(h("div.placeholder"));
   const reload = async () => {
     element.ariaBusy = "true";
-    if (!element.hasChildNodes()) {
-      const rows = Array.from({ length: 5 }, () => h("div.placeholder"));
-      element.append(h("p.unseen", { role: "status" }, context.text(label)), ...rows);
-    }
     const action = async () => element.replaceChildren(h("div", show(await load())));
     if (await attempt(context, element, action, reload)) element.ariaBusy = "false";
   };
@@ -279,7 +270,7 @@ export function region(context, label, load, show) {
  * @param {Child} options.content
  * @param {Text} options.label of the button that submits it
  * @param {"primary" | "danger"} [options.kind]
- * @param {(slot: HTMLElement) => Promise<void>} options.submit
+ * @param {() => Promise<void>} options.submit
  * @param {() => void} [options.cancel]
  * @param {(problem: Problem, slot: HTMLElement) => boolean} [options.handle]
  */
@@ -292,32 +283,27 @@ export function form(context, { content, label, kind = "primary", submit, cancel
     if (accept.disabled || element.ariaBusy) return;
     element.ariaBusy = "true";
     slot.replaceChildren();
-    await attempt(context, slot, () => submit(slot), undefined, (problem) => handle?.(problem, slot) ?? false);
+    await attempt(context, slot, submit, undefined, handle);
     element.ariaBusy = null;
   };
-  const element = h(
-    "form.form",
-    { novalidate: true, onsubmit },
-    content,
-    slot,
-    h("div.actions", cancel && button(text("Cancel"), cancel), accept),
-  );
+  const actions = h("div.actions", cancel && button(text("Cancel"), cancel), accept);
+  const element = h("form.form", { novalidate: true, onsubmit }, content, slot, actions);
   return { element, accept };
 }
 
 /**
- * Opens a dialog, which is removed when it closes or the view is left.
+ * Opens a dialog, which closes when the view is left.
  *
  * @param {Context} context
  * @param {Child} title
  * @param {Child} content
- * @param {object} [properties]
+ * @param {AbortSignal} [end] aborted when the dialog must close
  */
-export function openDialog({ root, signal }, title, content, properties) {
+export function openDialog({ root, signal }, title, content, end = signal) {
   const heading = h("h2", { id: newId(), tabindex: -1 }, title);
-  const dialog = h("dialog.dialog", { "aria-labelledby": heading.id, ...properties }, heading, content);
+  const dialog = h("dialog.dialog", { "aria-labelledby": heading.id }, heading, content);
   dialog.addEventListener("close", () => dialog.remove());
-  signal.addEventListener("abort", () => dialog.close());
+  end.addEventListener("abort", () => dialog.close());
   root.append(dialog);
   dialog.showModal();
   return dialog;
@@ -342,37 +328,35 @@ export function ask(context, title, question, action) {
 }
 
 /**
- * The cursors of the pages of a list that were visited, and the buttons between the pages.
+ * The pages of a list, and the buttons between them.
  *
  * @param {Context} context
  * @param {() => void} load
  */
 export function pager({ text }, load) {
-  /** @type {string[]} */
-  let cursors = [];
-  /** @type {string | null} */
-  let next = null;
-  const newer = button(text("Newer"), () => {
-    cursors.pop();
-    load();
-  });
-  const older = button(text("Older"), () => {
-    if (next) cursors.push(next);
-    load();
-  });
-  const page = h("span.muted");
-  const element = h("nav.pager", { hidden: true }, newer, page, older);
+  /** The cursors of the pages, as far as they are known. @type {(string | null)[]} */
+  const cursors = [null];
+  let page = 0;
+  const turn = (/** @type {Text} */ label, /** @type {number} */ step) =>
+    button(text(label), () => {
+      page += step;
+      load();
+    });
+  const newer = turn("Newer", -1);
+  const older = turn("Older", 1);
+  const label = h("span.muted");
+  const element = h("nav.pager", newer, label, older);
   return {
     element,
-    cursor: () => cursors.at(-1),
-    reset: () => void (cursors = []),
-    /** @param {string | null} cursor the cursor of the next page */
-    update(cursor) {
-      next = cursor;
-      newer.disabled = !cursors.length;
+    cursor: () => cursors[page],
+    reset: () => void (page = 0),
+    /** @param {string | null} next the cursor of the next page */
+    update(next) {
+      cursors[page + 1] = next;
+      newer.disabled = !page;
       older.disabled = !next;
-      element.hidden = newer.disabled && older.disabled;
-      page.textContent = text("Page {page}", { page: cursors.length + 1 });
+      element.hidden = !page && !next;
+      label.textContent = text("Page {page}", { page: page + 1 });
     },
   };
 }
