@@ -39,7 +39,7 @@ def test_a_list_shows_its_place_while_it_loads(page, server, sign_in):
     held = []
     page.route("**/v1/api-keys?*", lambda route: held.append(route))
     sign_in(page)
-    expect(page.get_by_text("Loading keys")).to_be_attached()
+    expect(page.get_by_text("Loading", exact=True)).to_be_attached()
     expect(page.locator(".placeholder")).to_have_count(5)
     held[0].continue_()
     expect(page.get_by_role("table")).to_be_visible()
