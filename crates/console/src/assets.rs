@@ -73,7 +73,7 @@ pub(crate) static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
 });
 
 /// The version of the files: the first half of a SHA-256 digest of their names and contents, in
-/// hexadecimal. The module of the page imports the element by its relative path, so all of them have
+/// hexadecimal. The module of the page imports the element by its relative path, so all files have
 /// one version.
 pub(crate) static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut hash = Sha256::new();
@@ -138,8 +138,8 @@ fn fold(code: &str) -> String {
     folded
 }
 
-/// Joins modules that import each other into one, so that a browser needs one request. Only the last
-/// one keeps its exports. Each import is on one line, and no two modules define the same name.
+/// Joins modules that import each other into one, so that a browser needs one request. Only the
+/// last one keeps its exports. Each import is on one line, and no two modules define the same name.
 fn join(modules: &[(&str, &str)]) -> String {
     let mut joined = String::new();
     for (name, source) in modules {
