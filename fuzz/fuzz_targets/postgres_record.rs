@@ -54,7 +54,7 @@ const COLUMNS: [(&str, Type); 20] = [
     ("last_used_at", Type::Integer),
     ("metadata", Type::Text),
     ("hash", Type::Text),
-    ("tag", Type::Bytes),
+    ("tag", Type::Text),
     ("version", Type::Integer),
     ("owner", Type::Text),
     ("enabled", Type::Bool),
@@ -118,6 +118,9 @@ fn check(read: &PgRow, row: &[Cell]) {
     // The time of the last use has a statement for itself.
     let used = whole.key.last_used_at.map(Timestamp::as_millis);
     written.insert("last_used_at", used.map_or(Cell::Null, Cell::Integer));
+    if let Some(Cell::Bytes(tag)) = written.get("tag") {
+        written.insert("tag", Cell::Text(hexadecimal(tag).into()));
+    }
     for (cell, column) in cells() {
         // The input may have the permissions in another order, or repeat a permission.
         if column != "permissions" {
@@ -134,6 +137,10 @@ fn check_error<T>(result: error::Result<T>) -> Option<T> {
             assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error:?}");
         })
         .ok()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Parses the rows of an SQL table with one row, which consists of literals.
@@ -203,7 +210,11 @@ fn is_valid((cell, column): (&Cell, &str)) -> bool {
             is_null || text.is_some_and(|text| is_id(text.as_bytes()))
         }
         "test" | "enabled" => matches!(cell, Cell::Bool(_)),
-        "tag" => matches!(cell, Cell::Bytes(bytes) if bytes.len() == 8),
+        // Eight bytes in hexadecimal, as `encode` of PostgreSQL writes them.
+        "tag" => text.is_some_and(|text| {
+            let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            text.len() == 16 && text.bytes().all(is_digit)
+        }),
         "version" => integer.is_some_and(|number| number >= 0),
         "expires_at" | "revoked_at" | "last_used_at" => {
             let times = 0..=Timestamp::MAX.as_millis();
@@ -265,7 +276,7 @@ fn valid_cell(column: &str) -> Cell {
         "hash" => {
             text("$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
         }
-        "tag" => Cell::Bytes([7; 8].into()),
+        "tag" => text("0707070707070707"),
         "version" => Cell::Integer(3),
         "expires_at" => Cell::Integer(1_709_287_200_000),
         _ => Cell::Null,
@@ -290,10 +301,7 @@ impl Cell {
             (Self::Null, _) => return None,
             (Self::Bool(value), true) => vec![u8::from(*value)],
             (Self::Bool(value), false) => vec![if *value { b't' } else { b'f' }],
-            (Self::Bytes(bytes), false) => {
-                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                format!("\\x{hex}").into_bytes()
-            }
+            (Self::Bytes(bytes), false) => format!("\\x{}", hexadecimal(bytes)).into_bytes(),
             (Self::Bytes(bytes), true) | (Self::Text(bytes), _) => bytes.clone(),
             (Self::Integer(number), true) => number.to_be_bytes().into(),
             (Self::Integer(number), false) => number.to_string().into_bytes(),

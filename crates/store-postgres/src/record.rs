@@ -94,9 +94,11 @@ where
     }
 }
 
-/// Reads a tag in hexadecimal digits. The text format of `bytea` depends on a setting of the role.
+/// Reads a tag in lower-case hexadecimal digits. The text format of `bytea` depends on a setting of
+/// the role.
 fn tag(hex: String) -> Result<Tag, InvalidValue> {
-    if hex.len() == 16 {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if hex.len() == 16 && hex.bytes().all(is_digit) {
         let tag = u64::from_str_radix(&hex, 16)?;
         Ok(Tag::from_bytes(tag.to_be_bytes()))
     } else {
