@@ -59,10 +59,10 @@ const FILES: &[(&str, &str)] = &sources![
 pub(crate) static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     let serve = |&(name, source): &(&'static str, &'static str)| Asset {
         name,
-        text: if name.ends_with(".js") || name.ends_with(".css") {
-            fold(&strip(source)).into()
-        } else {
-            Bytes::from_static(source.as_bytes())
+        text: match name.rsplit('.').next() {
+            Some("js") => fold(&strip(source)).into(),
+            Some("css") => squeeze(&fold(&strip(source)), STYLE_SPACES).into(),
+            _ => Bytes::from_static(source.as_bytes()),
         },
     };
     let element = Asset {
@@ -112,6 +112,7 @@ fn strip(source: &str) -> String {
     while let Some((before, comment)) = rest.split_once("/*") {
         code.push_str(before);
         rest = comment.split_once("*/").map_or("", |(_, after)| after);
+        rest = rest.strip_prefix(' ').unwrap_or(rest);
     }
     code.push_str(rest);
     let lines = code.lines().map(str::trim);
@@ -121,21 +122,36 @@ fn strip(source: &str) -> String {
         .collect()
 }
 
-/// Removes the line breaks within brackets and after statements, which have no meaning in either
-/// language, and the comma before a closing bracket.
+/// Removes the line breaks within brackets, after statements and after blocks, and the comma or
+/// semicolon before a closing bracket. They have no meaning in either language, because every
+/// statement that is not a block ends in a semicolon.
 fn fold(code: &str) -> String {
     let mut folded = String::with_capacity(code.len());
     for line in code.lines() {
         if line.starts_with([')', ']', '}']) {
-            let end = folded.trim_end_matches(['\n', ',']).len();
+            let end = folded.trim_end_matches(['\n', ',', ';']).len();
             folded.truncate(end);
         }
         folded.push_str(line);
-        if !line.ends_with(['(', '[', '{', ',', ';']) {
+        if !line.ends_with(['(', '[', '{', '}', ',', ';']) {
             folded.push('\n');
         }
     }
     folded
+}
+
+/// Spaces of a stylesheet that have no meaning. Its strings contain none of these.
+const STYLE_SPACES: &[&str] = &[": ", ", ", " {"];
+
+/// Spaces of a module that have no meaning. Its strings contain none of these.
+const MODULE_SPACES: &[&str] = &[
+    " = ", " => ", " === ", " !== ", " && ", " || ", " ?? ", ") {", "{ ", " }",
+];
+
+fn squeeze(code: &str, spaces: &[&str]) -> String {
+    spaces.iter().fold(code.to_owned(), |code, spaced| {
+        code.replace(spaced, &spaced.replace(' ', ""))
+    })
 }
 
 /// Joins modules that import each other into one, so that a browser needs one request. Only the
@@ -152,7 +168,7 @@ fn join(modules: &[(&str, &str)]) -> String {
             joined.push('\n');
         }
     }
-    fold(&joined)
+    squeeze(&fold(&joined), MODULE_SPACES)
 }
 
 /// Returns the entity tag of a text.
@@ -213,16 +229,18 @@ mod tests {
                 "import { a } from \"./a.js\";\nexport const b = a;\n",
             ),
         ];
-        assert_eq!(join(&modules), "const a = 1;export const b = a;");
+        assert_eq!(join(&modules), "const a=1;export const b=a;");
     }
 
     #[test]
     fn comments_indentation_and_needless_line_breaks_are_not_served() {
         let source = "/** A.\n * B. */\nlet a = /** @type {any} */ (b);\n\n  // c\n  d(\n    \"http://e\",\n  );\n";
         let stripped = strip(source);
-        assert_eq!(stripped, "let a =  (b);\nd(\n\"http://e\",\n);\n");
-        assert_eq!(fold(&stripped), "let a =  (b);d(\"http://e\");");
-        // A line break that ends a statement stays.
-        assert_eq!(fold("if (a) {\nb()\n}\nc();\n"), "if (a) {b()}\nc();");
+        assert_eq!(stripped, "let a = (b);\nd(\n\"http://e\",\n);\n");
+        assert_eq!(fold(&stripped), "let a = (b);d(\"http://e\");");
+        assert_eq!(fold("if (a) {\nb();\n}\nc();\n"), "if (a) {b()}c();");
+        // Other line breaks may have a meaning.
+        assert_eq!(fold("a\nb;\n"), "a\nb;");
+        assert_eq!(squeeze(".a, .b {c: d e}", STYLE_SPACES), ".a,.b{c:d e}");
     }
 }
