@@ -119,6 +119,7 @@ async fn only_the_page_has_a_policy_and_it_allows_only_files_of_its_origin() {
         assert!(policy.split("; ").any(|part| part == directive), "{policy}");
     }
     assert_eq!(header(&page, "referrer-policy"), "no-referrer");
+    assert_eq!(header(&page, "cross-origin-opener-policy"), "same-origin");
     let entry = get(&console, "/keywright-keys.js").await;
     assert_eq!(header(&entry, "content-security-policy"), "");
 }
