@@ -22,7 +22,7 @@ const NOTHING = { expires_at: "Never", allowed_ips: "Any address" };
 /** @param {Context} context */
 export function activity(context) {
   const { text } = context;
-  const hint = h("p.muted", text("Changes of keys, the newest first."));
+  const hint = h("p.muted", text("Changes to keys, newest first."));
   return h("section", heading(text("Activity")), hint, eventList(context, {}, 50));
 }
 
@@ -40,10 +40,10 @@ export function eventList(context, filter, limit) {
       if (error.code !== "no_event_log") throw error;
     });
   const show = (/** @type {import("./api.js").EventPage | undefined} */ page) => {
-    if (!page) return info(text("This server keeps no record of changes."));
+    if (!page) return info(text("This server does not record changes."));
     pages.update(page.meta.nextCursor);
     const items = page.data.map((event) => item(context, event, !filter.key_id));
-    return [items.length ? h("ol.events", items) : h("p.muted", text("No change is recorded yet.")), pages.element];
+    return [items.length ? h("ol.events", items) : h("p.muted", text("No changes recorded yet.")), pages.element];
   };
   const { element, reload } = region(context, load, show);
   const pages = pager(context, reload);

@@ -124,7 +124,13 @@ export class Api {
       });
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw new Problem({ code: navigator.onLine ? "unreachable" : "offline" });
+      const reading = navigator.onLine ? "unreachable" : "offline";
+      throw new Problem({ code: once ? "unconfirmed" : method === "GET" ? reading : "unreachable" });
+    }
+    try {
+      parsed = parseJson(json);
+    } catch {
+      // A proxy may respond with HTML.
     }
     const header = (/** @type {string} */ name) => response.headers.get(name) ?? "";
     if (response.ok && parsed) return { body: parsed, etag: header("ETag") };

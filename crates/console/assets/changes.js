@@ -106,7 +106,7 @@ export function revoke(context, key, done) {
     name: h("strong", visible(expected)),
   });
   const scope = h("span");
-  const cascade = choice(scope, text("Otherwise they continue to work."));
+  const cascade = choice(scope, text("If you do not select this, they continue to work."));
   cascade.element.hidden = true;
   const counting = h("p.muted", { role: "status" }, text("Looking for keys that this key created …"));
   const content = [

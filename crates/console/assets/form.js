@@ -29,20 +29,20 @@ export function keyForm(context, stored, reload) {
   const name = field(
     text("Name"),
     input({ value: key?.name, maxlength: 255, class: "first" }),
-    text("What will use it, such as “Deploy pipeline”."),
+    text("The program that will use it, such as “Deploy pipeline”."),
   );
   const addresses = field(
     text("Allowed addresses"),
     area(key?.allowed_ips?.join("\n")),
-    text("One address or prefix a line, such as 192.0.2.0/24. Empty: any."),
+    text("Addresses or prefixes, one per line, such as 192.0.2.0/24. Leave it empty to allow any address."),
   );
   const metadata = field(
     text("Metadata"),
     area(key?.metadata && JSON.stringify(key.metadata, null, 2)),
-    text("Your notes as a JSON object. Empty: none."),
+    text("Your notes as a JSON object. Optional."),
   );
   const checked = context.self?.environment === "test";
-  const test = choice(text("Test key"), text("For trying things out. It manages only test keys."), { checked });
+  const test = choice(text("Test key"), text("For development. A test key can manage only test keys."), { checked });
   test.element.hidden = checked || Boolean(key);
   /** @type {Record<string, {element: HTMLElement, value: () => unknown, fail: (text: string) => void}>} */
   const fields = {
@@ -197,7 +197,7 @@ export function expiryPicker({ text, at, duration }, label, keep, canBeEndless =
     else end = time > Date.now() ? new Date(time).toISOString() : undefined;
     hint.textContent =
       end === null
-        ? text("Works until someone revokes it. An end limits the damage of a leak.")
+        ? text("Works until someone revokes it. An expiry limits the damage if the key leaks.")
         : end ? text("Stops working on {when}.", { when: at(end) }) : "\u00A0";
   };
   update();

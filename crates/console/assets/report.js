@@ -13,9 +13,9 @@ const SECTIONS = [
   ["replaced_but_used", "Replaced, but still used", "A program still has the old key. It stops when the overlap ends."],
   ["expire_soon", "Expire within 30 days", "Rotate them before the programs that use them stop."],
   ["all_permissions", "All permissions", "Reduce them to what the program needs."],
-  ["never_expire", "Never expire", "If one leaks, it works until someone notices. Give it an end."],
+  ["never_expire", "Never expire", "If one leaks, it works until someone notices. Set an expiry."],
   ["unused", "Not used for 90 days", "If you are not sure, pause them first."],
-  ["never_used", "Never used", "Revoke what no program needs."],
+  ["never_used", "Never used", "Revoke keys that no program needs."],
 ];
 
 /** The most keys of a section that are shown. */

@@ -58,10 +58,11 @@ export const FIELDS = {
 /** What the codes of problems mean to a person. For the others, the API has a message. @type {Record<string, Text>} */
 const PROBLEMS = {
   offline: "You are offline. This page continues when the connection is back.",
-  unreachable: "The server cannot be reached.",
-  insufficient_scope: "You do not have the permission for this.",
+  unreachable: "This page cannot reach the server.",
+  unconfirmed: "This page cannot reach the server. The change may have been made. Try again: it is not made twice.",
+  insufficient_scope: "You do not have permission to do this.",
   not_found: "This key does not exist, or you may not see it.",
-  unavailable: "The key store does not respond. Nothing is lost.",
+  unavailable: "The key store is not responding. Try again.",
 };
 
 let ids = 0;
