@@ -54,7 +54,7 @@
  * @property {AbortSignal} [signal]
  */
 
-/** A request that failed. */
+/** A request that failed. Without a code and a message, the response is not one of the API. */
 export class Problem extends Error {
   /** 0 if there is no response. */
   status = 0;
@@ -70,6 +70,30 @@ export class Problem extends Error {
     super();
     Object.assign(this, properties);
   }
+}
+
+/**
+ * Parses JSON. A number that JavaScript does not write in the same way, such as one beyond 2^53,
+ * stays as it is written: it becomes an object that `JSON.stringify` turns into the same text.
+ *
+ * @param {string} json
+ */
+export function parseJson(json) {
+  const parser = /** @type {any} */ (JSON);
+  const keepNumber = (/** @type {string} */ _, /** @type {unknown} */ value, /** @type {{source: string}} */ { source }) =>
+    typeof value === "number" && String(value) !== source ? parser.rawJSON(source) : value;
+  return parser.parse(json, keepNumber);
+}
+
+/**
+ * Returns the time of a `Retry-After`, which has seconds or a date, within the next hour.
+ *
+ * @param {string} header
+ */
+function retryTime(header) {
+  const now = Date.now();
+  const wait = /^\d{1,5}$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
+  return now + Math.min(Math.max(wait || 0, 0), 3_600_000);
 }
 
 export class Api {
@@ -107,7 +131,7 @@ export class Api {
     if (etag) headers.set("If-Match", etag);
     if (once) headers.set("Idempotency-Key", once);
     const timeout = AbortSignal.timeout(30_000);
-    let response, parsed;
+    let response, json, parsed;
     try {
       response = await fetch(`${this.base}${path}${search.size ? `?${search}` : ""}`, {
         method,
@@ -119,9 +143,7 @@ export class Api {
         redirect: "manual",
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       });
-      parsed = await response.json().catch((error) => {
-        if (!(error instanceof SyntaxError)) throw error;
-      });
+      json = await response.text();
     } catch (error) {
       if (signal?.aborted) throw error;
       const reading = navigator.onLine ? "unreachable" : "offline";
@@ -137,10 +159,10 @@ export class Api {
     throw new Problem({
       status: response.type === "opaqueredirect" ? 401 : response.status,
       code: parsed?.code ?? "",
-      message: parsed?.message ?? "",
-      requestId: parsed?.requestId ?? header("X-Request-Id"),
-      retryAt: Date.now() + Number(header("Retry-After")) * 1000,
-      fields: parsed?.errors ?? [],
+      message: String(parsed?.message ?? ""),
+      requestId: String(parsed?.requestId ?? header("X-Request-Id")),
+      retryAt: retryTime(header("Retry-After")),
+      fields: [parsed?.errors ?? []].flat().filter(Boolean),
     });
   }
 
@@ -161,7 +183,10 @@ export class Api {
     return async (/** @type {object} */ body) => {
       const json = JSON.stringify(body);
       if (json !== sent) [sent, once] = [json, newIdempotencyKey()];
-      return /** @type {IssuedKey} */ ((await this.request("POST", path, { body, once })).body);
+      const issued = (await this.request("POST", path, { body, once })).body;
+      const texts = [issued.id, issued.name, issued.secret ?? ""];
+      if (texts.some((text) => typeof text !== "string")) throw new Problem({});
+      return /** @type {IssuedKey} */ (issued);
     };
   }
 }

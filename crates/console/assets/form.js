@@ -1,5 +1,6 @@
 /** The form that creates a key or changes its settings. */
 
+import { parseJson } from "./api.js";
 import { h, visible } from "./dom.js";
 import { showSecret } from "./secret.js";
 import { button, choice, code, field, form, heading, info, input, select } from "./ui.js";
@@ -111,9 +112,9 @@ const area = (value) => h("textarea", { rows: 3, spellcheck: "false", value });
 
 /** @param {Context} context @param {ReturnType<typeof field<HTMLTextAreaElement>>} field */
 function parseObject({ text }, { control, fail }) {
+  const json = control.value.trim() || "null";
   try {
-    const parsed = JSON.parse(control.value.trim() || "null");
-    if (!Array.isArray(parsed) && typeof parsed === "object") return parsed;
+    if (/^[{n]/.test(json)) return parseJson(json);
   } catch {
     // The same error as for JSON that is not an object.
   }

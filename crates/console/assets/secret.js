@@ -14,7 +14,7 @@ import { button, code, copyButton, info, openDialog } from "./ui.js";
 export function showSecret(context, issued) {
   const { text, nodes } = context;
   const name = visible(issued.name);
-  let { secret } = issued;
+  let secret = issued.secret || null;
   issued.secret = null;
   // Without a secret there is nothing to lose.
   let isCopied = secret === null;

@@ -174,7 +174,7 @@ export function boundText({ text, duration, bound }) {
 }
 
 /** @param {Problem} problem */
-const secondsLeft = ({ retryAt }) => Math.max(0, Math.ceil((retryAt - Date.now()) / 1000)) || 0;
+const secondsLeft = ({ retryAt }) => Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
 
 /** @param {Context} context @param {Problem} problem */
 function describe({ text, translate, inTime }, problem) {
@@ -235,9 +235,10 @@ export async function attempt(context, slot, action, retry, handle) {
     await action();
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") return false;
-    if (!(error instanceof Problem)) throw error;
-    if (error.status === 401) context.signedOut();
-    if (!handle?.(error, slot)) slot.replaceChildren(notice(context, error, retry));
+    // The page does not understand a response that causes another error.
+    const problem = error instanceof Problem ? error : new Problem({});
+    if (problem.status === 401) context.signedOut();
+    if (!handle?.(problem, slot)) slot.replaceChildren(notice(context, problem, retry));
   }
   return true;
 }
