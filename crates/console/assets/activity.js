@@ -34,8 +34,8 @@ export function activity(context) {
  * @param {number} limit
  */
 export function eventList(context, filter, limit) {
-  const { api, text, signal } = context;
-  const load = () =>
+  const { api, text } = context;
+  const load = (/** @type {AbortSignal} */ signal) =>
     api.get("/events", { ...filter, limit, cursor: pages.cursor() }, signal).catch((error) => {
       if (error.code !== "no_event_log") throw error;
     });

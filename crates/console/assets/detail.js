@@ -12,9 +12,9 @@ import { FIELDS, attempt, badges, button, code, copyButton, heading, info, keyLi
 
 /** @param {Context} context @param {string} id */
 export function detail(context, id) {
-  const { api, text, signal, focus, canWrite } = context;
-  const read = (/** @type {string} */ id) => api.get(`/${id}`, {}, signal);
-  const load = async () => {
+  const { api, text, focus, canWrite } = context;
+  const load = async (/** @type {AbortSignal} */ signal) => {
+    const read = (/** @type {string} */ id) => api.get(`/${id}`, {}, signal);
     /** @type {Key} */
     const key = await read(id);
     // A key whose predecessor or successor cannot be read is shown without it.
@@ -128,8 +128,8 @@ function facts(context, key) {
 
 /** Loads a key and shows the form with its settings. @param {Context} context @param {string} id */
 export function edit(context, id) {
-  const { api, signal, setDirty, focus } = context;
-  const load = async () => {
+  const { api, setDirty, focus } = context;
+  const load = async (/** @type {AbortSignal} */ signal) => {
     const { body, etag } = await api.request("GET", `/${id}`, { signal });
     return { key: /** @type {Key} */ (body), etag };
   };

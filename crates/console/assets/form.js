@@ -84,9 +84,9 @@ export function keyForm(context, stored, reload) {
       }
       const changes = values.filter(([name, value]) => !isEqual(value, key[/** @type {keyof Key} */ (name)]));
       if (changes.length) {
-        await api.request("PATCH", `/${key.id}`, { body: Object.fromEntries(changes), etag });
+        const { body } = await api.request("PATCH", `/${key.id}`, { body: Object.fromEntries(changes), etag });
         context.changed();
-        context.toast(text("Saved {name}.", { name: key.name }));
+        context.toast(text("Saved {name}.", { name: body.name }));
       }
       setDirty(false);
       leave();

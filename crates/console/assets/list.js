@@ -20,13 +20,9 @@ export const newFilters = () => ({ search: "", status: "", owner: "" });
 export function list(context, filters) {
   const { api, text, signal, tabs, canWrite, go } = context;
   const count = h("p.muted", { role: "status" });
-  let request = new AbortController();
-  const load = () => {
-    request.abort();
-    request = new AbortController();
+  const load = (/** @type {AbortSignal} */ signal) => {
     stale.hidden = true;
-    const query = { ...filters, limit: 50, cursor: pages.cursor() };
-    return api.get("", query, AbortSignal.any([signal, request.signal]));
+    return api.get("", { ...filters, limit: 50, cursor: pages.cursor() }, signal);
   };
   const show = (/** @type {import("./api.js").KeyPage} */ { data, meta }) => {
     pages.update(meta.nextCursor);

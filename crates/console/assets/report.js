@@ -23,7 +23,7 @@ const MAX_KEYS = 20;
 
 /** @param {Context} context */
 export function report(context) {
-  const { api, text, count, signal } = context;
+  const { api, text, count } = context;
   let read = 0;
   /** @type {string | null} */
   let cursor = null;
@@ -34,7 +34,7 @@ export function report(context) {
     count: 0,
     keys: /** @type {Key[]} */ ([]),
   }));
-  const load = () => api.get("/report", { cursor }, signal);
+  const load = (/** @type {AbortSignal} */ signal) => api.get("/report", { cursor }, signal);
   /** @param {import("./api.js").Report} page @returns {Child} */
   const show = (page) => {
     read += page.meta.keysRead;

@@ -249,16 +249,25 @@ export async function attempt(context, slot, action, retry, handle) {
  *
  * @template T
  * @param {Context} context
- * @param {() => Promise<T>} load
+ * @param {(signal: AbortSignal) => Promise<T>} load
  * @param {(data: T) => Child} show
  */
 export function region(context, load, show) {
   const element = h("div.region");
   element.append(h("p.unseen", { role: "status" }, context.text("Loading")));
   for (let row = 0; row < 5; row++) element.append(h("div.placeholder"));
+  let request = new AbortController();
   const reload = async () => {
+    // An earlier response must not replace a later one.
+    request.abort();
+    request = new AbortController();
+    const signal = AbortSignal.any([context.signal, request.signal]);
     element.ariaBusy = "true";
-    const action = async () => element.replaceChildren(h("div", show(await load())));
+    const action = async () => {
+      const data = await load(signal);
+      signal.throwIfAborted();
+      element.replaceChildren(h("div", show(data)));
+    };
     if (await attempt(context, element, action, reload)) element.ariaBusy = "false";
   };
   return { element, reload };
@@ -342,6 +351,7 @@ export function pager({ text }, load) {
   const turn = (/** @type {Text} */ label, /** @type {number} */ step) =>
     button(text(label), () => {
       page += step;
+      newer.disabled = older.disabled = true;
       load();
     });
   const newer = turn("Newer", -1);
