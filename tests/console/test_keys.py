@@ -102,7 +102,7 @@ def test_the_form_shows_each_error_at_its_field(page, sign_in):
     button(page, "Create key").click()
     expect(page.get_by_label("Metadata")).to_be_focused()
     expect(page.get_by_label("Metadata")).to_have_accessible_description(
-        "This is not a JSON object. Your notes as a JSON object. Empty: none."
+        "This is not a JSON object. Your notes as a JSON object. Optional."
     )
     page.get_by_label("Metadata").fill('{"team": "platform"}')
     page.get_by_label("Allowed addresses").fill("192.0.2.0/24\nnowhere")

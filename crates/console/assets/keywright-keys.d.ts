@@ -16,7 +16,7 @@ export class KeywrightKeys extends HTMLElement {
   set token(token: string);
   set permissions(permissions: (string | KeywrightPermission)[] | null);
   set strings(strings: KeywrightStrings);
-  /** Loads the current view again. */
+  /** Loads the current view again. A form with unsaved input stays. */
   refresh(): void;
 }
 

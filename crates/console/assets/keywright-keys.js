@@ -1,7 +1,7 @@
 /** The web component `<keywright-keys>`. */
 
 import { activity } from "./activity.js";
-import { Api, covers } from "./api.js";
+import { Api, Problem, covers } from "./api.js";
 import { detail, edit } from "./detail.js";
 import { h, visibleText } from "./dom.js";
 import { keyForm } from "./form.js";
@@ -9,7 +9,7 @@ import { list, newFilters } from "./list.js";
 import { report } from "./report.js";
 import { signIn } from "./sign-in.js";
 import { createTexts } from "./texts.js";
-import { ask, button, info } from "./ui.js";
+import { ask, button, heading, info, openDialog } from "./ui.js";
 
 /** @typedef {import("./api.js").Key} Key */
 /** @typedef {import("./texts.js").Text} Text */
@@ -45,8 +45,8 @@ export class KeywrightKeys extends HTMLElement {
   #view = { name: "keys" };
   /** Aborted when the view is left. */
   #left = new AbortController();
-  /** Aborted when the element is removed. */
-  #removed = new AbortController();
+  /** Aborted when the element is removed. @type {AbortController | null} */
+  #connection = null;
   #tabs = new BroadcastChannel("keywright-keys");
   #isDirty = false;
   #isQueued = false;
@@ -88,12 +88,21 @@ export class KeywrightKeys extends HTMLElement {
     this.#restart();
   }
 
-  /** Loads the current view again. */
+  /** Loads the current view again. A form with unsaved input stays. */
   refresh() {
-    this.#show();
+    this.#restart();
   }
 
   connectedCallback() {
+    if (this.#connection) {
+      // The element has moved, so its dialogs are no longer modal.
+      for (const dialog of this.#root.querySelectorAll("dialog")) {
+        if (!dialog.open) continue;
+        dialog.open = false;
+        dialog.showModal();
+      }
+      return;
+    }
     // A page may set properties before this class is defined.
     const element = /** @type {any} */ (this);
     for (const name of ["token", "permissions", "strings"]) {
@@ -102,8 +111,8 @@ export class KeywrightKeys extends HTMLElement {
       delete element[name];
       element[name] = value;
     }
-    this.#removed = new AbortController();
-    const { signal } = this.#removed;
+    this.#connection = new AbortController();
+    const { signal } = this.#connection;
     const clock = setInterval(() => this.#texts.refresh(this.#root), 30_000);
     signal.addEventListener("abort", () => clearInterval(clock));
     window.addEventListener("hashchange", () => this.#followHash(), { signal });
@@ -113,9 +122,16 @@ export class KeywrightKeys extends HTMLElement {
   }
 
   disconnectedCallback() {
-    // Closes dialogs, of which one may show a secret.
-    this.#left.abort();
-    this.#removed.abort();
+    queueMicrotask(() => {
+      // An element that moves is connected again.
+      if (this.isConnected) return;
+      this.#left.abort();
+      this.#connection?.abort();
+      this.#connection = null;
+      this.#isDirty = false;
+      // One may show a secret.
+      for (const dialog of this.#root.querySelectorAll("dialog")) dialog.close();
+    });
   }
 
   /** @param {string} _ @param {string | null} before @param {string | null} after */
@@ -123,7 +139,10 @@ export class KeywrightKeys extends HTMLElement {
     if (before !== after) this.#restart();
   }
 
-  /** Applies all settings together, after the host has made its last change. */
+  /**
+   * Applies all settings together, after the host has made its last change. A form with unsaved
+   * input stays. The view after it has the settings.
+   */
   #restart() {
     if (this.#isQueued || !this.isConnected) return;
     this.#isQueued = true;
@@ -133,16 +152,17 @@ export class KeywrightKeys extends HTMLElement {
       this.#api.base = (this.getAttribute("api") ?? "/v1/api-keys").replace(/\/+$/, "");
       const language = /** @type {HTMLElement | null} */ (this.closest("[lang]"))?.lang;
       this.#texts = createTexts(language ?? "", { ...this.#json("strings"), ...this.#settings.strings });
-      this.#show();
+      if (!this.#isDirty) this.#show();
     });
   }
 
-  /** Returns the value of an attribute that contains JSON. @param {string} name */
+  /** Returns the value of an attribute that contains JSON, or an empty one. @param {string} name */
   #json(name) {
     try {
       return JSON.parse(this.getAttribute(name) || "null");
     } catch (error) {
       console.error(`${name} is not JSON`, error);
+      return [];
     }
   }
 
@@ -166,12 +186,11 @@ export class KeywrightKeys extends HTMLElement {
     return {
       ...this.#texts,
       api: this.#api,
-      catalogue: Array.isArray(permissions) ? permissions.map(toChoice) : [],
+      catalogue: toCatalogue(permissions),
       self: this.#self,
       canWrite: !this.#has("access", "read") && this.#may("write"),
       bound: bound ? Number(bound) || 0 : null,
       signal: this.#left.signal,
-      removed: this.#removed.signal,
       tabs: this.#tabs,
       root: this.#root,
       focus: () => {
@@ -193,12 +212,15 @@ export class KeywrightKeys extends HTMLElement {
         notify("session-expired");
         if (this.#self && this.#has("sign-in", "key") && !this.#isDirty) this.#signOut(true);
       },
+      signIn: this.#has("sign-in", "key") && ((done) => this.#signInAgain(done)),
       setDirty: (isDirty) => void (this.#isDirty = isDirty),
     };
   }
 
   /** @param {View} view */
   #go(view) {
+    // A request may end after the host has removed the element.
+    if (!this.isConnected) return;
     const leave = async () => {
       this.#isDirty = false;
       this.#view = view;
@@ -231,6 +253,25 @@ export class KeywrightKeys extends HTMLElement {
     return { name: ["create", "activity", "report"].includes(name) ? name : "keys" };
   }
 
+  /** Asks for another key in a dialog, so that a form stays. @param {() => void} done */
+  #signInAgain(done) {
+    const context = this.#context();
+    const close = () => dialog.close();
+    const enter = async () => {
+      await this.#enter(context);
+      done();
+      close();
+    };
+    const dialog = openDialog(context, context.text("Sign in with an API key"), signIn(context, false, enter, close));
+  }
+
+  /** Reads the permissions of the caller's key. @param {Context} context */
+  async #enter({ api, signal }) {
+    const self = await api.get("/self", {}, signal);
+    if (!Array.isArray(self.permissions)) throw new Problem({});
+    this.#self = self;
+  }
+
   #signOut(wasRejected = false) {
     this.#api.setToken("");
     this.#self = null;
@@ -246,11 +287,12 @@ export class KeywrightKeys extends HTMLElement {
     const context = this.#context(moveFocus);
     const isSignedIn = this.#api.hasToken || !this.#has("sign-in", "key");
     const enter = async () => {
-      this.#self = await this.#api.get("/self", {}, context.signal);
+      await this.#enter(context);
       this.#show(true);
     };
+    const title = heading(context.text("Sign in with an API key"));
     if (isSignedIn) this.#body.replaceChildren(this.#header(context), this.#open(context));
-    else this.#body.replaceChildren(signIn(context, wasRejected, enter));
+    else this.#body.replaceChildren(h("section.narrow", title, signIn(context, wasRejected, enter)));
     context.focus();
   }
 
@@ -295,10 +337,19 @@ function toHash({ name, id }) {
   return name === "keys" ? "" : `#${name}`;
 }
 
-/** @param {any} permission a name, or an object */
-const toChoice = (permission) => {
-  const { value = permission, label = "", description = "" } = permission;
-  return { value, label, description };
-};
+/**
+ * Returns the permissions that the form offers. A value that is no list of permissions offers none.
+ *
+ * @param {unknown} permissions
+ */
+function toCatalogue(permissions) {
+  const list = Array.isArray(permissions) ? permissions : [];
+  const catalogue = list.map((entry) => {
+    const { value = entry, label = "", description = "" } = entry ?? {};
+    return { value, label, description };
+  });
+  const isText = (/** @type {unknown} */ text) => typeof text === "string";
+  return catalogue.every((entry) => Object.values(entry).every(isText)) ? catalogue : [];
+}
 
 customElements.define("keywright-keys", KeywrightKeys);

@@ -16,6 +16,7 @@ export function showSecret(context, issued) {
   const name = visible(issued.name);
   let secret = issued.secret || null;
   issued.secret = null;
+  if (!context.root.isConnected) return Promise.resolve();
   // Without a secret there is nothing to lose.
   let isCopied = secret === null;
   const masked = secret && `${secret.slice(0, secret.lastIndexOf("_") + 1)}${"•".repeat(16)}`;
@@ -61,7 +62,7 @@ export function showSecret(context, issued) {
       slot,
     ],
     // It stays when the view behind it changes.
-    context.removed,
+    null,
   );
   dialog.setAttribute("closedby", "none");
   dialog.querySelector("h2")?.focus();

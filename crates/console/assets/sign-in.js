@@ -1,14 +1,14 @@
 /** The form that asks for an API key, which stays in memory. */
 
-import { h } from "./dom.js";
-import { field, form, heading, input } from "./ui.js";
+import { field, form, input } from "./ui.js";
 
 /**
  * @param {import("./ui.js").Context} context
  * @param {boolean} wasRejected whether the server no longer accepts an earlier key
  * @param {() => Promise<void>} accept verifies the key, and continues
+ * @param {() => void} [cancel]
  */
-export function signIn(context, wasRejected, accept) {
+export function signIn(context, wasRejected, accept, cancel) {
   const { api, text } = context;
   const control = input({ type: "password", class: "first" });
   const hint = text("It needs api_keys:read, and api_keys:write for changes. This tab forgets it when you close or reload it.");
@@ -21,6 +21,7 @@ export function signIn(context, wasRejected, accept) {
   const view = form(context, {
     content: element,
     label: "Sign in",
+    cancel,
     async submit() {
       const token = control.value.trim();
       if (!token) return reject("Enter an API key.");
@@ -38,5 +39,5 @@ export function signIn(context, wasRejected, accept) {
     },
   });
   if (wasRejected) fail(text("The server no longer accepts the key that you signed in with."));
-  return h("section.narrow", heading(text("Sign in with an API key")), view.element);
+  return view.element;
 }

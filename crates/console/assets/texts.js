@@ -41,8 +41,13 @@ export function createTexts(language, catalogue) {
   const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
   const exact = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
 
+  /** @param {string} key */
+  const find = (key) => {
+    const found = lookUp(catalogue, key);
+    return typeof found === "string" ? found : undefined;
+  };
   /** Translates a text of this page or a message of the API. @param {string} text */
-  const translate = (text) => lookUp(catalogue, text) ?? text;
+  const translate = (text) => find(text) ?? text;
 
   /**
    * Replaces each `{name}` in a text by its value.
@@ -71,7 +76,7 @@ export function createTexts(language, catalogue) {
     const form = plural.select(total);
     // All English texts with a count are about keys.
     const english = form === "one" ? key.replace("keys", "key") : key;
-    const translated = lookUp(catalogue, `${key}.${form}`) ?? lookUp(catalogue, key);
+    const translated = find(`${key}.${form}`) ?? find(key);
     return fill(translated ?? english, { ...values, count: total }).join("");
   };
 

@@ -20,7 +20,6 @@ import { lookUp } from "./texts.js";
  * @property {boolean} canWrite
  * @property {number | null} bound the time until a revocation is effective everywhere, in ms
  * @property {AbortSignal} signal aborted when the view is left
- * @property {AbortSignal} removed aborted when the element is removed
  * @property {BroadcastChannel} tabs receives a message when another tab changes a key
  * @property {ShadowRoot} root
  * @property {() => void} focus moves the focus to the heading, if the person has asked for the view
@@ -28,6 +27,7 @@ import { lookUp } from "./texts.js";
  * @property {(text: string) => void} toast
  * @property {(key?: Key) => void} changed records a change of a key
  * @property {() => void} signedOut
+ * @property {false | ((done: () => void) => void)} signIn asks for another API key
  * @property {(isDirty: boolean) => void} setDirty
  */
 /** @typedef {Shared & Texts} Context */
@@ -177,9 +177,15 @@ export function boundText({ text, duration, bound }) {
 const secondsLeft = ({ retryAt }) => Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
 
 /** @param {Context} context @param {Problem} problem */
-function describe({ text, translate, inTime }, problem) {
+function describe({ text, translate, inTime, signIn }, problem) {
   const { status, code, message } = problem;
-  if (status === 401) return text("Your session has ended. Sign in again in another tab, then try again here.");
+  if (status === 401) {
+    return text(
+      signIn
+        ? "The server no longer accepts the key that you signed in with."
+        : "Your session has ended. Sign in again in another tab, then try again here.",
+    );
+  }
   if (status === 429) {
     return text("Too many requests. You can try again {when}.", { when: inTime(secondsLeft(problem), "second") });
   }
@@ -196,7 +202,7 @@ function describe({ text, translate, inTime }, problem) {
  * @param {() => void} [retry]
  */
 function notice(context, problem, retry) {
-  const { text, signal } = context;
+  const { text, signal, signIn } = context;
   const description = h("p");
   const again = button(text("Try again"), retry ?? null);
   again.hidden = !retry;
@@ -209,7 +215,7 @@ function notice(context, problem, retry) {
   if (problem.code === "offline") {
     window.addEventListener("online", () => again.isConnected && again.click(), { once: true, signal });
   }
-  return h(
+  const element = h(
     "div.notice.notice-error",
     { role: "alert" },
     h("strong", text("This did not work")),
@@ -217,8 +223,10 @@ function notice(context, problem, retry) {
     // The API names the permission.
     problem.code === "insufficient_scope" && h("p.muted", problem.message),
     problem.requestId && h("p.muted", text("Request ID"), " ", code(problem.requestId)),
+    problem.status === 401 && signIn && button(text("Sign in"), () => signIn(() => element.remove())),
     again,
   );
+  return element;
 }
 
 /**
@@ -308,13 +316,13 @@ export function form(context, { content, label, kind = "primary", submit, cancel
  * @param {Context} context
  * @param {Child} title
  * @param {Child} content
- * @param {AbortSignal} [end] aborted when the dialog must close
+ * @param {AbortSignal | null} [end] aborted when the dialog must close
  */
 export function openDialog({ root, signal }, title, content, end = signal) {
   const heading = h("h2", { id: newId(), tabindex: -1 }, title);
   const dialog = h("dialog.dialog", { "aria-labelledby": heading.id }, heading, content);
   dialog.addEventListener("close", () => dialog.remove());
-  end.addEventListener("abort", () => dialog.close());
+  end?.addEventListener("abort", () => dialog.close());
   root.append(dialog);
   dialog.showModal();
   return dialog;
