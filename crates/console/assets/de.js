@@ -73,7 +73,7 @@ export const german = {
   "Allowed addresses": "Erlaubte Adressen",
   "Addresses or prefixes, one per line, such as 192.0.2.0/24. Leave it empty to allow any address.": "Adressen oder Präfixe, eine je Zeile, etwa 192.0.2.0/24. Lassen Sie das Feld leer, um jede Adresse zu erlauben.",
   Metadata: "Metadaten",
-  "Your notes as a JSON object. Optional.": "Ihre Notizen als JSON-Objekt. Freiwillig.",
+  "Your notes as a JSON object. Optional.": "Ihre Notizen als JSON-Objekt. Optional.",
   "Test key": "Test-Schlüssel",
   "For development. A test key can manage only test keys.": "Für die Entwicklung. Ein Test-Schlüssel kann nur Test-Schlüssel verwalten.",
   Expires: "Läuft ab",

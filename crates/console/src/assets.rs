@@ -233,6 +233,20 @@ mod tests {
     }
 
     #[test]
+    fn no_text_contains_spaces_that_are_not_served() {
+        for (name, source) in MODULES {
+            let code = strip(source);
+            for text in code
+                .lines()
+                .flat_map(|line| line.split('"').skip(1).step_by(2))
+            {
+                let lost = MODULE_SPACES.iter().find(|spaced| text.contains(*spaced));
+                assert_eq!(lost, None, "{name}: {text}");
+            }
+        }
+    }
+
+    #[test]
     fn comments_indentation_and_needless_line_breaks_are_not_served() {
         let source = "/** A.\n * B. */\nlet a = /** @type {any} */ (b);\n\n  // c\n  d(\n    \"http://e\",\n  );\n";
         let stripped = strip(source);
