@@ -39,7 +39,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: &CopyOptions) -> Resu
         bail!("--to is missing: name the store into which to copy");
     };
     if matches!(to, StoreUrl::Memory) {
-        bail!("a copy in memory: would be lost: use --to sqlite:PATH, postgres://… or redis://…");
+        bail!("memory: would lose the copy; use --to sqlite:PATH, postgres://… or redis://…");
     }
     // The source first, so that a mistyped source creates no target file.
     let source = open(&from, &library.postgres).await?;
