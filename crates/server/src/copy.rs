@@ -89,7 +89,7 @@ fn sentence(report: &CopyReport, finished: bool) -> String {
         ..
     } = report;
     let content = format!(
-        "{workspaces} workspaces, {keys} keys, {events} events; {written} written in this run\n"
+        "workspaces: {workspaces}, keys: {keys}, events: {events}, written in this run: {written}\n"
     );
     if finished {
         return format!(
@@ -98,7 +98,7 @@ fn sentence(report: &CopyReport, finished: bool) -> String {
     }
     let changed = match differing {
         0 => String::new(),
-        count => format!("{count} workspaces have changed during the run\n"),
+        count => format!("workspaces that changed during the run: {count}\n"),
     };
     format!("{content}{changed}the target is not usable yet: finish the copy with --finish\n")
 }
