@@ -17,7 +17,7 @@ use super::{ListenAddress, Socket, socket::SocketFile};
 /// The number of connections that the system keeps until the server accepts them.
 const BACKLOG: u32 = 1024;
 
-/// Binds to addresses, which `option` sets.
+/// Binds to addresses. `option` is the option that names them, for errors.
 pub(crate) async fn bind(addresses: &[ListenAddress], option: &str) -> Result<Vec<Socket>> {
     let mut sockets = Vec::new();
     for address in addresses {
@@ -95,8 +95,8 @@ fn is_missing(error: &io::Error) -> bool {
 
 /// Binds to a Unix socket. Replaces the file of a process that no longer listens.
 ///
-/// The lock on the folder keeps two programs that start at the same time from replacing the socket
-/// of each other.
+/// A lock on the folder prevents two programs that start at the same time from replacing each
+/// other's socket.
 async fn bind_unix(path: &Path) -> io::Result<Socket> {
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
