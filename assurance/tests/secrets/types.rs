@@ -113,7 +113,7 @@ fn values(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
     let once = IdempotencyKey::parse("once").unwrap();
     let (issuer, operator) = (fixture.keys.issuer(), &fixture.operator);
     let pause = KeyUpdate::new().with_enabled(false);
-    let update = issuer.prepare_update(operator, &id, &pause);
+    let update = block_on(issuer.prepare_update(operator, &id, &pause)).unwrap();
     let revocation = issuer.prepare_revocation(operator, &id, Reach::Key);
     let mut import = Import::default();
     import.records.push(record.clone());
