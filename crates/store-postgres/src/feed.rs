@@ -196,12 +196,13 @@ impl Poller {
     async fn prune_forever(&self) {
         let mut horizon = Horizon::default();
         loop {
-            if let Err(error) = self.advance(&mut horizon).await {
-                tracing::debug!(%error, "could not delete old changes");
-            }
+            // A process that ends soon, such as a command, needs no connection for this.
             sleep(KEPT).await;
             if self.activity.is_idle(self.lease.now()) {
                 self.activity.resumed.notified().await;
+            }
+            if let Err(error) = self.advance(&mut horizon).await {
+                tracing::debug!(%error, "could not delete old changes");
             }
         }
     }
