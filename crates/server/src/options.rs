@@ -176,9 +176,9 @@ impl From<Hash> for Scheme {
 pub(crate) struct ServeOptions {
     /// Address to listen on, such as 127.0.0.1:8080; repeatable
     ///
-    /// HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH. A host name is all its addresses, and :PORT is
-    /// every address of the machine. The umask decides who may connect to a Unix socket. The
-    /// default is 127.0.0.1:8080, or the sockets that systemd passes on.
+    /// `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`. A host name is all its addresses, and
+    /// `:PORT` is every address of the machine. The umask decides who may connect to a Unix socket.
+    /// The default is 127.0.0.1:8080, or the sockets that systemd passes on.
     #[arg(
         long,
         env = "KEYWRIGHT_LISTEN",
