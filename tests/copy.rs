@@ -232,7 +232,7 @@ fn a_copy_that_cannot_be_made_says_why_and_shows_no_password() {
     fails("sqlite:a.db", "sqlite:b.db", &["already in use"]);
     fails("sqlite:a.db", "sqlite:a.db", &["same store"]);
     fails("sqlite:missing.db", "sqlite:c.db", &["does not exist"]);
-    fails("sqlite:a.db", "memory:", &["would be lost"]);
+    fails("sqlite:a.db", "memory:", &["would lose the copy"]);
     let secret = "postgres://user:pass-word@127.0.0.1:1/none";
     let output = try_copy(path, "sqlite:a.db", secret, &[]);
     let log = String::from_utf8(output.stderr).unwrap();

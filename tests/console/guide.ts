@@ -3,7 +3,7 @@ import type { KeywrightKeys, KeywrightKeysAttributes } from "./assets/keywright-
 
 const element: KeywrightKeys = document.createElement("keywright-keys");
 element.permissions = ["calls:read", { value: "calls:write", label: "Make calls" }];
-element.strings = { "nav.create": "Schlüssel erstellen" };
+element.strings = { "Create key": "Schlüssel erstellen" };
 element.token = "";
 element.refresh();
 

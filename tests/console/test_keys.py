@@ -102,7 +102,7 @@ def test_the_form_shows_each_error_at_its_field(page, sign_in):
     button(page, "Create key").click()
     expect(page.get_by_label("Metadata")).to_be_focused()
     expect(page.get_by_label("Metadata")).to_have_accessible_description(
-        "This is not a JSON object. Your notes as a JSON object. Empty: none."
+        "This is not a JSON object. Your notes as a JSON object. Optional."
     )
     page.get_by_label("Metadata").fill('{"team": "platform"}')
     page.get_by_label("Allowed addresses").fill("192.0.2.0/24\nnowhere")
@@ -179,7 +179,7 @@ def test_a_key_is_paused_and_resumed(page, server, sign_in):
     open_key(page, "Pausable")
     button(page, "Pause …").click()
     dialog = page.get_by_role("dialog", name="Pause Pausable?")
-    expect(dialog).to_contain_text("Applications that use this key stop working within 100\xa0ms.")
+    expect(dialog).to_contain_text("Programs that use it stop working within 100 milliseconds.")
     dialog.get_by_role("button", name="Cancel").click()
     assert server.call("GET", f"/{key['id']}")[1]["enabled"]
     button(page, "Pause …").click()
@@ -197,7 +197,7 @@ def test_a_rotation_shows_the_overlap_and_ends_it(page, server, sign_in):
     open_key(page, "Rotating")
     button(page, "Rotate …").click()
     dialog = page.get_by_role("dialog", name="Rotate Rotating")
-    dialog.get_by_label("The old key stops working").select_option("In 7 days")
+    dialog.get_by_label("The old key stops working").select_option("in 7 days")
     expect(dialog.get_by_text("Both keys work until")).to_be_visible()
     dialog.get_by_label("The new key expires").select_option("On a date …")
     dialog.get_by_role("button", name="Rotate").click()
@@ -273,7 +273,7 @@ def test_activity_and_review_name_the_keys_and_changes(page, server, sign_in):
     key = server.create("Audited", expires_at="2035-01-01T00:00:00Z")
     server.call("PATCH", f"/{key['id']}", {"name": "Audited twice", "permissions": []})
     sign_in(page, to="#activity")
-    change = page.get_by_role("listitem").filter(has_text="changed the key").first
+    change = page.get_by_role("listitem").filter(has_text="updated the key").first
     expect(change).to_contain_text("Name: Audited → Audited twice")
     expect(change).to_contain_text("Permissions: calls:read → –")
     expect(change).to_contain_text("from 127.0.0.1")

@@ -39,7 +39,7 @@ def test_a_list_shows_its_place_while_it_loads(page, server, sign_in):
     held = []
     page.route("**/v1/api-keys?*", lambda route: held.append(route))
     sign_in(page)
-    expect(page.get_by_text("Loading keys")).to_be_attached()
+    expect(page.get_by_text("Loading", exact=True)).to_be_attached()
     expect(page.locator(".placeholder")).to_have_count(5)
     held[0].continue_()
     expect(page.get_by_role("table")).to_be_visible()
@@ -117,7 +117,7 @@ def test_a_lost_connection_is_named_and_the_page_continues_when_it_is_back(page,
     expect(page.get_by_text("created the key").first).to_be_visible()
     page.route("**/v1/api-keys?*", lambda route: route.abort())
     button(page, "Keys").click()
-    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    expect(page.get_by_role("alert")).to_contain_text("This page cannot reach the server.")
 
 
 def test_a_lost_response_creates_no_second_key(page, server, sign_in):
@@ -134,7 +134,8 @@ def test_a_lost_response_creates_no_second_key(page, server, sign_in):
     page.get_by_label("Name").fill("Once only")
     page.get_by_label("api_keys:read").check()
     button(page, "Create key").click()
-    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("This page cannot reach the server. The change may have been made.")
     page.unroute("**/v1/api-keys", lose)
     button(page, "Create key").click()
     expect(page.get_by_text("the response with its secret did not arrive")).to_be_visible()
@@ -142,7 +143,7 @@ def test_a_lost_response_creates_no_second_key(page, server, sign_in):
     assert server.call("GET", "?search=Once%20only")[1]["meta"]["total"] == 1
 
 
-def test_a_session_that_ends_keeps_what_was_entered(page, server, sign_in):
+def test_a_key_that_is_rejected_while_a_form_is_filled_in_can_be_replaced(page, server, sign_in):
     token = server.create_key("Short session", "*")
     sign_in(page, token)
     button(page, "Create key").click()
@@ -150,8 +151,17 @@ def test_a_session_that_ends_keeps_what_was_entered(page, server, sign_in):
     page.get_by_label("api_keys:read").check()
     server.call("DELETE", "/self", token=token)
     button(page, "Create key").click()
-    expect(page.get_by_role("alert")).to_contain_text("Your session has ended.")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("The server no longer accepts the key")
+    button(page, "Sign in").click()
+    dialog = page.get_by_role("dialog", name="Sign in with an API key")
+    dialog.get_by_label("API key", exact=True).fill(server.token)
+    dialog.get_by_role("button", name="Sign in").click()
+    expect(dialog).to_have_count(0)
+    expect(alert).to_have_count(0)
     expect(page.get_by_label("Name")).to_have_value("Kept")
+    button(page, "Create key").click()
+    expect(page.get_by_role("dialog", name="Copy your new key")).to_be_visible()
 
 
 def test_a_rejected_key_is_asked_for_again(page, server, sign_in):
@@ -183,7 +193,7 @@ def test_revoking_the_calling_key_signs_out(page, server, sign_in):
 def test_a_server_without_events_says_so(page, own_server, sign_in):
     server = own_server("--keep-events", "0")
     sign_in(page, on=server, to="#activity")
-    expect(page.get_by_text("This server keeps no record of changes.")).to_be_visible()
+    expect(page.get_by_text("This server does not record changes.")).to_be_visible()
 
 
 def test_an_unknown_key_is_named_as_missing(page, sign_in):

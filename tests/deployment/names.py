@@ -2,8 +2,9 @@
 
 usage: names.py METRICS-PAGE HELP-PAGE EXPRESSIONS
 
-METRICS-PAGE is a scrape of a real server, and HELP-PAGE the output of `keywright serve --help`. Writes
-the expressions of the dashboard as Prometheus rules to the file EXPRESSIONS, for promtool.
+METRICS-PAGE is a scrape of a real server, and HELP-PAGE the output of `keywright --help` and
+`keywright serve --help`. Writes the expressions of the dashboard as Prometheus rules to the file EXPRESSIONS, for
+promtool.
 """
 
 import json

@@ -23,8 +23,8 @@ use keywright_core::{
     },
 };
 use keywright_http_tower::{
-    ApiKeys, AuthLayer, ClientIp, ClientIpLayer, EventPageView, IntrospectionView, IssuedJson,
-    KeyPageView, KeyView, RateLimit, Rejection, ReportView,
+    ApiKeys, AuthLayer, ClientIp, ClientIpLayer, EventPageView, ForwardAuth, IntrospectionView,
+    IssuedJson, KeyPageView, KeyView, RateLimit, Rejection, ReportView,
 };
 use keywright_store_redis::{RedisConfig, RedisStore, Unfit};
 use keywright_store_sqlite::{Sharing, SqliteConfig, SqliteStore};
@@ -113,7 +113,7 @@ fn values(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
     let once = IdempotencyKey::parse("once").unwrap();
     let (issuer, operator) = (fixture.keys.issuer(), &fixture.operator);
     let pause = KeyUpdate::new().with_enabled(false);
-    let update = issuer.prepare_update(operator, &id, &pause);
+    let update = block_on(issuer.prepare_update(operator, &id, &pause)).unwrap();
     let revocation = issuer.prepare_revocation(operator, &id, Reach::Key);
     let mut import = Import::default();
     import.records.push(record.clone());
@@ -131,7 +131,7 @@ fn values(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
         Attributes::parse("{}").unwrap(), "192.0.2.0/24".parse::<AllowedIps>().unwrap(),
         Revocation::new(true, 1), Reservation::new([0; 32], [0; 32], id, now),
         Rotation::new(id, 1, Retire::Now, record), lease, lease.stamp(&id),
-        block_on(update).unwrap(), block_on(revocation).unwrap(), import, Reactivation::new(id),
+        update, update.caller(), block_on(revocation).unwrap(), import, Reactivation::new(id),
         Stage::Open(prefix()), TransferId::parse("0000000000000000").unwrap(),
         Introspection::Valid(key.clone()), JoinOnDrop::new(std::thread::spawn(|| ())),
         block_on(fixture.keys.issuer().list(&fixture.operator, ListKeys::new())).unwrap(),
@@ -325,6 +325,7 @@ fn no_type_of_the_services_prints_a_secret() {
         KeyView::verified(&verified, now), KeyPageView::new(&listed, &ListStart::Offset(0), 20, now),
         IntrospectionView::new(&valid, now), IntrospectionView::new(&Introspection::NotFound, now),
         client_ip, ClientIp([192, 0, 2, 1].into()), layer.layer(ApiKeys::at(keys, "")),
+        ForwardAuth::new(layer.clone()),
         Rejection::AddressNotAllowed, Rejection::Denied,
         EventPageView::new(&events, 20), ReportView::new(&report, now),
     );

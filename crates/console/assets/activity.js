@@ -1,25 +1,29 @@
 /** The changes of keys: who did what, when and from where. */
 
 import { h, visible } from "./dom.js";
-import { code, heading, info, keyLink, loadInto, pager } from "./ui.js";
+import { lookUp } from "./texts.js";
+import { FIELDS, code, heading, info, keyLink, pager, region } from "./ui.js";
 
 /** @typedef {import("./api.js").KeyEvent} KeyEvent */
-/** @typedef {import("./api.js").EventPage} EventPage */
 /** @typedef {import("./dom.js").Child} Child */
+/** @typedef {import("./texts.js").Text} Text */
 /** @typedef {import("./ui.js").Context} Context */
+
+/** @type {Record<string, Text>} */
+const ACTORS = {
+  host: "Someone signed in",
+  operator: "An operator on the command line",
+  system: "The system",
+};
+
+/** What a missing value means. @type {Record<string, Text>} */
+const NOTHING = { expires_at: "Never", allowed_ips: "Any address" };
 
 /** @param {Context} context */
 export function activity(context) {
-  const { texts } = context;
-  return {
-    element: h(
-      "section",
-      null,
-      heading(texts.text("activity.title")),
-      h("p", { class: "muted" }, texts.text("activity.hint")),
-      eventList(context, {}, 50),
-    ),
-  };
+  const { text } = context;
+  const hint = h("p.muted", text("Changes to keys, newest first."));
+  return h("section", heading(text("Activity")), hint, eventList(context, {}, 50));
 }
 
 /**
@@ -30,103 +34,81 @@ export function activity(context) {
  * @param {number} limit
  */
 export function eventList(context, filter, limit) {
-  const { api, texts, signal } = context;
-  const region = h("div", { class: "region" });
-  const load = () =>
-    loadInto(
-      context,
-      region,
-      texts.text("activity.loading"),
-      () =>
-        api.get("/events", { ...filter, limit, cursor: pages.cursor }, signal).catch((error) => {
-          if (error.code === "no_event_log") return null;
-          throw error;
-        }),
-      (/** @type {EventPage | null} */ page) => {
-        if (!page) return info(texts.text("activity.off"));
-        pages.update(page.meta.nextCursor);
-        const items = page.data.map((event) => item(context, event, !filter.key_id));
-        return [
-          items.length ? h("ol", { class: "events", part: "events" }, items) : h("p", { class: "muted" }, texts.text("activity.none")),
-          pages.element,
-        ];
-      },
-    );
-  const pages = pager(texts, load);
-  load();
-  return region;
+  const { api, text } = context;
+  const load = (/** @type {AbortSignal} */ signal) =>
+    api.get("/events", { ...filter, limit, cursor: pages.cursor() }, signal).catch((error) => {
+      if (error.code !== "no_event_log") throw error;
+    });
+  const show = (/** @type {import("./api.js").EventPage | undefined} */ page) => {
+    if (!page) return info(text("This server does not record changes."));
+    pages.update(page.meta.nextCursor);
+    const items = page.data.map((event) => item(context, event, !filter.key_id));
+    return [items.length ? h("ol.events", items) : h("p.muted", text("No changes recorded yet.")), pages.element];
+  };
+  const { element, reload } = region(context, load, show);
+  const pages = pager(context, reload);
+  reload();
+  return element;
 }
 
 /** @param {Context} context @param {KeyEvent} event @param {boolean} withKey */
 function item(context, event, withKey) {
-  const { texts } = context;
-  const { name } = event.changes ?? {};
+  const { nodes, time } = context;
+  const { key_id, changes: { name } = {}, successor_id, client_ip, request_id } = event;
   const isNew = Array.isArray(name) && event.type === "api_key.created";
   const more = [
-    event.successor_id && texts.nodes("event.successor", { id: keyLink(context, event.successor_id) }),
-    event.client_ip && texts.nodes("event.from", { address: code(event.client_ip) }),
-    event.request_id && texts.nodes("event.request", { id: code(event.request_id) }),
+    successor_id && nodes("successor {id}", { id: keyLink(context, successor_id) }),
+    client_ip && nodes("from {address}", { address: code(client_ip) }),
+    request_id && nodes("request {id}", { id: code(request_id) }),
   ].filter(Boolean);
   return h(
     "li",
-    null,
-    h(
-      "div",
-      null,
-      h("strong", null, actor(context, event)),
-      " ",
-      action(context, event),
-      withKey && [" ", keyLink(context, event.key_id, isNew ? visible(String(name[1])) : undefined)],
-    ),
+    h("strong", actor(context, event)),
+    " ",
+    action(context, event),
+    withKey && [" ", keyLink(context, key_id, isNew ? visible(String(name[1])) : undefined)],
     changes(context, event),
-    h("div", { class: "muted" }, texts.time(event.created_at), more.map((part) => [" · ", part])),
+    h("div.muted", time(event.created_at), more.map((part) => [" · ", part])),
   );
 }
 
-/** @param {Context} context @param {KeyEvent} event @returns {Child} */
-function actor({ texts }, { actor: { type, id, owner } }) {
-  if (type === "key" && id) return texts.nodes("actor.key", { id: code(id) });
-  if (type === "host") return owner ? visible(owner) : texts.text("actor.hostUnknown");
-  const key = `actor.${type}`;
-  return texts.has(key) ? texts.text(key) : visible(type);
+/** @param {Context} context @param {KeyEvent} event */
+function actor({ text, nodes }, { actor: { type, id, owner } }) {
+  if (type === "key" && id) return nodes("Key {id}", { id: code(id) });
+  if (type === "host" && owner) return visible(owner);
+  const known = lookUp(ACTORS, type);
+  return known ? text(known) : visible(type);
 }
 
-/** @param {Context} context @param {KeyEvent} event @returns {Child} */
-function action({ texts }, { type, count = 1, changes = {} }) {
+/** @param {Context} context @param {KeyEvent} event */
+function action({ text, count, translate }, { type, count: total = 1, changes = {} }) {
   const { enabled, ...others } = changes;
-  if (Array.isArray(enabled) && Object.keys(others).length === 0) {
-    return texts.text(enabled[1] ? "event.resumed" : "event.paused");
+  if (Array.isArray(enabled) && !Object.keys(others).length) {
+    return text(enabled[1] ? "resumed the key" : "paused the key");
   }
-  if (type === "api_key.revoked" && count > 1) return texts.text("event.revokedMany", { count });
-  const key = type.replace("api_key.", "event.");
-  return texts.has(key) ? texts.text(key) : visible(type);
+  if (total > 1) return count("revoked the key and its descendants, {count} in all", total);
+  return visible(translate(`${type.replace("api_key.", "")} the key`));
 }
 
-/** @param {Context} context @param {KeyEvent} event @returns {Child} */
-function changes({ texts }, { type, changes = {} }) {
+/** @param {Context} context @param {KeyEvent} event */
+function changes({ text, nodes, at }, { type, changes = {} }) {
   const isNew = type === "api_key.created";
-  const isShown = (/** @type {string} */ name) =>
-    name === "enabled" ? Object.keys(changes).length > 1 : !(isNew && name === "name");
-  const rows = Object.entries(changes).filter(([name]) => isShown(name));
-  if (rows.length === 0) return null;
-  /** @param {unknown} value @param {string} name @returns {Child} */
-  const show = (value, name) => {
-    if (value === null) {
-      const nothing = name === "expires_at" ? "time.never" : name === "allowed_ips" ? "value.any" : "value.none";
-      return texts.text(nothing);
-    }
-    if (typeof value === "string" && name.endsWith("_at")) return texts.at(value);
-    if (typeof value === "string") return visible(value);
-    return visible(Array.isArray(value) ? value.join(", ") || "–" : JSON.stringify(value));
+  const rows = Object.entries(changes).filter(([name], _, { length }) =>
+    name === "enabled" ? length > 1 : !(isNew && name === "name"),
+  );
+  /** @param {string} name @param {unknown} value @returns {Child} */
+  const show = (name, value) => {
+    if (value === null) return text(lookUp(NOTHING, name) ?? "None");
+    if (typeof value !== "string") return visible(Array.isArray(value) ? value.join(", ") || "–" : JSON.stringify(value));
+    return name.endsWith("_at") ? at(value) : visible(value);
   };
   const row = (/** @type {[string, unknown]} */ [name, change]) => {
-    const label = `field.${name}`;
-    const field = texts.has(label) ? texts.text(label) : name;
-    const [before, after] = Array.isArray(change) ? change : [];
-    const element = (/** @type {unknown} */ value) => h("span", null, show(value, name));
-    if (!Array.isArray(change)) return h("li", null, `${field}: ${texts.text(isNew ? "value.set" : "value.changed")}`);
-    if (isNew) return h("li", null, `${field}: `, element(after));
-    return h("li", null, texts.nodes("event.change", { field, before: element(before), after: element(after) }));
+    const label = lookUp(FIELDS, name);
+    const field = label ? text(label) : name;
+    if (!Array.isArray(change)) return h("li", field, ": ", text(isNew ? "set" : "changed"));
+    const before = h("span", show(name, change[0]));
+    const after = h("span", show(name, change[1]));
+    return h("li", isNew ? [field, ": ", after] : nodes("{field}: {before} → {after}", { field, before, after }));
   };
-  return h("ul", { class: "changes" }, rows.map(row));
+  return rows.length > 0 && h("ul.changes", rows.map(row));
 }

@@ -48,61 +48,69 @@
 /**
  * @typedef {object} Options
  * @property {Record<string, string | number | null | undefined>} [query]
- * @property {unknown} [body]
+ * @property {object} [body]
  * @property {string} [etag] the version that an update requires
  * @property {string} [once] an idempotency key
  * @property {AbortSignal} [signal]
  */
 
-const TIMEOUT = 30_000;
-
-/** A request that failed. */
+/** A request that failed. Without a code and a message, the response is not one of the API. */
 export class Problem extends Error {
-  /**
-   * @param {number} status 0 if there is no response
-   * @param {string} code
-   * @param {string} [message]
-   * @param {{requestId?: string, retryAfter?: number, fields?: {field: string, message: string}[]}} [more]
-   */
-  constructor(status, code, message = "", { requestId = "", retryAfter = 0, fields = [] } = {}) {
-    super(message);
-    this.status = status;
-    this.code = code;
-    this.requestId = requestId;
-    /** The time at which the request may be repeated, in milliseconds since 1970. */
-    this.retryAt = Date.now() + retryAfter * 1000;
-    this.fields = fields;
-  }
+  /** 0 if there is no response. */
+  status = 0;
+  code = "";
+  requestId = "";
+  /** The time at which the request may be repeated, in milliseconds since 1970. */
+  retryAt = 0;
+  /** @type {{field: string, message: string}[]} */
+  fields = [];
 
-  /** Whether the person must sign in again. */
-  get isSignedOut() {
-    return this.status === 401;
+  /** @param {Partial<Problem>} properties */
+  constructor(properties) {
+    super();
+    Object.assign(this, properties);
   }
 }
 
+/**
+ * Parses JSON. A number that JavaScript does not write in the same way, such as one beyond 2^53,
+ * stays as it is written: it becomes an object that `JSON.stringify` turns into the same text.
+ *
+ * @param {string} json
+ */
+export function parseJson(json) {
+  const parser = /** @type {any} */ (JSON);
+  const keepNumber = (/** @type {string} */ _, /** @type {unknown} */ value, /** @type {{source: string}} */ { source }) =>
+    typeof value === "number" && String(value) !== source ? parser.rawJSON(source) : value;
+  return parser.parse(json, keepNumber);
+}
+
+/**
+ * Returns the time of a `Retry-After`, which has seconds or a date, within the next hour.
+ *
+ * @param {string} header
+ */
+function retryTime(header) {
+  const now = Date.now();
+  const wait = /^\d{1,5}$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
+  return now + Math.min(Math.max(wait || 0, 0), 3_600_000);
+}
+
 export class Api {
+  /** The path of the endpoints. */
+  base = "";
   /** An API key, in memory only. Without it, requests carry the cookies of the host. */
   #token = "";
 
-  /** @param {string} base */
-  constructor(base) {
-    this.base = base.replace(/\/+$/, "");
-  }
-
-  /** @param {string} token */
-  set token(token) {
-    this.#token = token;
+  get hasToken() {
+    return this.#token !== "";
   }
 
   /** Returns whether the token is another one. @param {string} token */
-  replaceToken(token) {
+  setToken(token) {
     const isOther = token !== this.#token;
     this.#token = token;
     return isOther;
-  }
-
-  get hasToken() {
-    return this.#token !== "";
   }
 
   /**
@@ -114,59 +122,77 @@ export class Api {
    * @returns {Promise<{body: any, etag: string}>}
    */
   async request(method, path, { query = {}, body, etag, once, signal } = {}) {
-    const parameters = new URLSearchParams();
-    for (const [name, value] of Object.entries(query)) {
-      if (value != null && value !== "") parameters.set(name, String(value));
-    }
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) if (value) search.set(name, String(value));
     const headers = new Headers({ Accept: "application/json" });
     // A request with this type from another origin needs the permission of the server.
     if (method !== "GET") headers.set("Content-Type", "application/json");
     if (this.#token) headers.set("Authorization", `Bearer ${this.#token}`);
     if (etag) headers.set("If-Match", etag);
     if (once) headers.set("Idempotency-Key", once);
-    const timeout = AbortSignal.timeout(TIMEOUT);
-    let response, parsed;
+    const timeout = AbortSignal.timeout(30_000);
+    let response, json, parsed;
     try {
-      const search = parameters.size ? `?${parameters}` : "";
-      response = await fetch(`${this.base}${path}${search}`, {
+      response = await fetch(`${this.base}${path}${search.size ? `?${search}` : ""}`, {
         method,
         headers,
-        body: body === undefined ? undefined : JSON.stringify(body),
+        body: body && JSON.stringify(body),
         credentials: this.#token ? "omit" : "same-origin",
         cache: "no-store",
         // A host that redirects to its sign-in page has no session for this request.
         redirect: "manual",
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       });
-      parsed = await response.json().catch((error) => {
-        if (error instanceof SyntaxError) return null;
-        throw error;
-      });
+      json = await response.text();
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw new Problem(0, timeout.aborted ? "timeout" : navigator.onLine ? "unreachable" : "offline");
+      const reading = navigator.onLine ? "unreachable" : "offline";
+      throw new Problem({ code: once ? "unconfirmed" : method === "GET" ? reading : "unreachable" });
     }
-    if (response.type === "opaqueredirect") throw new Problem(401, "signed_out");
-    if (response.ok && parsed) return { body: parsed, etag: response.headers.get("ETag") ?? "" };
-    throw new Problem(response.status, parsed?.code ?? "unexpected", parsed?.message, {
-      requestId: parsed?.requestId ?? response.headers.get("X-Request-Id") ?? "",
-      retryAfter: Number(response.headers.get("Retry-After")) || 0,
-      fields: parsed?.errors,
+    try {
+      parsed = parseJson(json);
+    } catch {
+      // A proxy may respond with HTML.
+    }
+    const header = (/** @type {string} */ name) => response.headers.get(name) ?? "";
+    if (response.ok && parsed) return { body: parsed, etag: header("ETag") };
+    throw new Problem({
+      status: response.type === "opaqueredirect" ? 401 : response.status,
+      code: parsed?.code ?? "",
+      message: String(parsed?.message ?? ""),
+      requestId: String(parsed?.requestId ?? header("X-Request-Id")),
+      retryAt: retryTime(header("Retry-After")),
+      fields: [parsed?.errors ?? []].flat().filter(Boolean),
     });
   }
 
-  /**
-   * @param {string} path
-   * @param {Options["query"]} [query]
-   * @param {AbortSignal} [signal]
-   */
+  /** @param {string} path @param {Options["query"]} query @param {AbortSignal} signal */
   async get(path, query, signal) {
     return (await this.request("GET", path, { query, signal })).body;
   }
+
+  /**
+   * Returns a function that creates a key with a body. If it is called again with the same body
+   * after a failure, the server creates no second key.
+   *
+   * @param {string} path
+   */
+  creation(path) {
+    let sent = "";
+    let once = "";
+    return async (/** @type {object} */ body) => {
+      const json = JSON.stringify(body);
+      if (json !== sent) [sent, once] = [json, newIdempotencyKey()];
+      const issued = (await this.request("POST", path, { body, once })).body;
+      const texts = [issued.id, issued.name, issued.secret ?? ""];
+      if (texts.some((text) => typeof text !== "string")) throw new Problem({});
+      return /** @type {IssuedKey} */ (issued);
+    };
+  }
 }
 
-/** Returns a new idempotency key. `crypto.randomUUID` is missing on pages without TLS. */
-export const newIdempotencyKey = () =>
+/** `crypto.randomUUID` is missing on pages without TLS. */
+const newIdempotencyKey = () =>
   Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(16)).join("-");
 
 /**

@@ -7,7 +7,7 @@ export interface KeywrightPermission {
   description?: string;
 }
 
-/** Texts by their keys in `english.js`. A text that is missing is English. */
+/** Translations of the English texts, which `de.js` lists. A text that is missing is English. */
 export type KeywrightStrings = Record<string, string>;
 
 /** The element `<keywright-keys>`. */
@@ -16,7 +16,7 @@ export class KeywrightKeys extends HTMLElement {
   set token(token: string);
   set permissions(permissions: (string | KeywrightPermission)[] | null);
   set strings(strings: KeywrightStrings);
-  /** Loads the current view again. */
+  /** Loads the current view again. A form with unsaved input stays. */
   refresh(): void;
 }
 

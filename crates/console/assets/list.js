@@ -1,15 +1,14 @@
 /** The list of keys. */
 
 import { h, visible } from "./dom.js";
-import { badges, button, code, heading, keyLink, loadInto, pager, select } from "./ui.js";
+import { badges, button, code, heading, input, keyLink, pager, region, select, FIELDS, STATUSES } from "./ui.js";
 
-/** @typedef {import("./ui.js").Context} Context */
 /** @typedef {import("./api.js").Key} Key */
-/** @typedef {import("./api.js").KeyPage} KeyPage */
+/** @typedef {import("./ui.js").Context} Context */
 
-const PAGE = 50;
 const SOON = 7 * 86_400_000;
-const STATUSES = /** @type {const} */ (["active", "disabled", "expired", "revoked"]);
+
+const COLUMNS = ["name", "status", "owner", "last_used_at", "expires_at"];
 
 /** The filters, which stay as they are while the person looks at a key. */
 export const newFilters = () => ({ search: "", status: "", owner: "" });
@@ -19,161 +18,117 @@ export const newFilters = () => ({ search: "", status: "", owner: "" });
  * @param {ReturnType<typeof newFilters>} filters
  */
 export function list(context, filters) {
-  const { api, texts } = context;
-  const region = h("div", { class: "region", "aria-live": "off" });
-  const count = h("p", { class: "count", role: "status" });
-  let request = new AbortController();
-  context.signal.addEventListener("abort", () => request.abort());
-
-  const load = () => {
-    request.abort();
-    request = new AbortController();
-    const { signal } = request;
-    const query = { ...filters, limit: PAGE, cursor: pages.cursor };
+  const { api, text, signal, tabs, canWrite, go } = context;
+  const count = h("p.muted", { role: "status" });
+  const load = (/** @type {AbortSignal} */ signal) => {
     stale.hidden = true;
-    return loadInto(context, region, texts.text("list.loading"), () => api.get("", query, signal), show);
+    return api.get("", { ...filters, limit: 50, cursor: pages.cursor() }, signal);
   };
-  const pages = pager(texts, () => {
-    load();
-    title.scrollIntoView({ block: "nearest" });
-  });
-
-  /** @param {KeyPage} page */
-  const show = ({ data, meta }) => {
+  const show = (/** @type {import("./api.js").KeyPage} */ { data, meta }) => {
     pages.update(meta.nextCursor);
     // Only the first page has the total. It stays visible on the others.
-    if (meta.total !== undefined) count.replaceChildren(texts.count("list.count", meta.total));
-    if (data.length) return [table(context, data), pages.element];
-    return [Object.values(filters).some(Boolean) ? nothingFound() : empty(context), pages.element];
+    if (meta.total !== undefined) count.textContent = context.count("{count} keys", meta.total);
+    const none = Object.values(filters).some(Boolean) ? nothingFound : empty;
+    return [data.length ? table(context, data) : none(), pages.element];
   };
-
-  const nothingFound = () => {
-    const clear = button(texts.text("list.clear"), () => {
-      Object.assign(filters, newFilters());
-      search.value = status.value = owner.value = "";
-      apply();
-      search.focus();
-    });
-    return h("div", { class: "empty" }, h("p", null, texts.text("list.none")), clear);
-  };
-
+  const { element, reload } = region(context, load, show);
+  const pages = pager(context, () => {
+    reload();
+    title.scrollIntoView({ block: "nearest" });
+  });
   const apply = () => {
     pages.reset();
-    load();
+    reload();
   };
+  const clear = () => {
+    Object.assign(filters, newFilters());
+    search.value = status.value = owner.value = "";
+    apply();
+    search.focus();
+  };
+  const nothingFound = () =>
+    h("div.empty", h("p", text("No key matches these filters.")), button(text("Clear filters"), clear));
+  const empty = () => {
+    const title = h("h3", text("No keys yet"));
+    if (!canWrite) return h("div.empty", title);
+    const hint = text("Create a key for each program, so that you can revoke them one by one.");
+    return h("div.empty", title, h("p", hint), button(text("Create key"), () => go("create"), "primary"));
+  };
+
   /** @type {ReturnType<typeof setTimeout>} */
   let timer;
-  const later = () => {
-    clearTimeout(timer);
-    timer = setTimeout(apply, 250);
+  /** @param {"search" | "owner"} name @param {string} label @param {number} maxlength */
+  const filter = (name, label, maxlength) => {
+    const oninput = () => {
+      filters[name] = control.value.trim();
+      clearTimeout(timer);
+      timer = setTimeout(apply, 250);
+    };
+    const properties = { part: "input", "aria-label": label, placeholder: label, value: filters[name] };
+    const control = input({ type: "search", maxlength, oninput, ...properties });
+    return control;
   };
-  /** @param {"search" | "owner"} name @param {string} label */
-  const input = (name, label) => {
-    const element = h("input", {
-      type: "search",
-      part: "input",
-      "aria-label": label,
-      placeholder: label,
-      autocomplete: "off",
-      spellcheck: "false",
-      maxlength: name === "owner" ? 128 : 255,
-      value: filters[name],
-      oninput: () => {
-        filters[name] = element.value.trim();
-        later();
-      },
-    });
-    return element;
-  };
-  const search = input("search", texts.text("list.search"));
-  const owner = input("owner", texts.text("list.ownerFilter"));
-  const status = select(
-    filters.status,
-    ["", ...STATUSES].map((name) => [name, texts.text(/** @type {any} */ (`status.${name || "any"}`))]),
-    {
-      part: "input",
-      "aria-label": texts.text("field.status"),
-      onchange: () => {
-        filters.status = status.value;
-        apply();
-      },
+  const search = filter("search", text("Search by name"), 255);
+  const owner = filter("owner", text("Owner, such as user:42"), 128);
+  /** @type {[string, string][]} */
+  const statuses = Object.entries(STATUSES).map(([name, label]) => [name, text(label)]);
+  const status = select(filters.status, [["", text("Any status")], ...statuses], {
+    part: "input",
+    "aria-label": text("Status"),
+    onchange: () => {
+      filters.status = status.value;
+      apply();
     },
-  );
+  });
   // Another tab changes nothing here until the person wants to see it.
-  const stale = h("p", { class: "stale", role: "status", hidden: true }, texts.text("list.changed"), " ");
-  stale.append(button(texts.text("action.reload"), load));
+  const stale = h("p.stale", { role: "status", hidden: true }, text("Another tab changed the keys."), button(text("Reload"), reload));
+  tabs.addEventListener("message", () => (stale.hidden = false), { signal });
 
-  const title = heading(texts.text("nav.keys"));
-  load();
-  return {
-    element: h(
-      "section",
-      null,
-      h("div", { class: "view-title" }, title, count),
-      h("div", { class: "filters", part: "filters" }, search, status, owner),
-      stale,
-      region,
-    ),
-    markStale: () => void (stale.hidden = false),
-  };
-}
-
-/** @param {Context} context */
-function empty({ canWrite, texts, go }) {
-  return h(
-    "div",
-    { class: "empty" },
-    h("h3", null, texts.text("list.empty")),
-    h("p", null, texts.text(canWrite ? "list.emptyHint" : "list.emptyRead")),
-    canWrite && button(texts.text("nav.create"), () => go({ name: "create" }), { kind: "primary" }),
-  );
+  const title = heading(text("Keys"));
+  reload();
+  return h("section", h("div.title", title, count), h("div.filters", search, status, owner), stale, element);
 }
 
 /**
- * A table, which narrow layouts show as a list. The roles keep its meaning there.
+ * A table, which narrow layouts show as a list.
  *
  * @param {Context} context
  * @param {Key[]} keys
  */
 function table(context, keys) {
-  const { texts, self } = context;
-  /** @param {"name" | "status" | "owner" | "last_used_at" | "expires_at"} name */
-  const column = (name) =>
-    h("th", { scope: "col", role: "columnheader", class: name }, texts.text(`field.${name}`));
-  /** @param {string} name @param {import("./dom.js").Child} content */
-  const cell = (name, content) =>
-    h("td", { role: "cell", class: name, "data-label": texts.text(/** @type {any} */ (`field.${name}`)) }, content);
-  const row = (/** @type {Key} */ key) =>
-    h(
-      "tr",
-      { role: "row", class: `row ${key.status}`, part: "row", "data-id": key.id },
-      cell("name", [
+  const { text, time, self } = context;
+  const labels = COLUMNS.map((name) => text(FIELDS[name] ?? "Status"));
+  const head = COLUMNS.map((name, index) => h(`th.${name}`, { scope: "col" }, labels[index]));
+  const row = (/** @type {Key} */ key) => {
+    const cells = [
+      [
         keyLink(context, key.id, visible(key.name)),
-        h("div", { class: "muted" }, code(key.id)),
-        self?.id === key.id && h("div", { class: "muted" }, texts.text("list.yours")),
-      ]),
-      cell("status", badges(texts, key)),
-      cell("owner", key.owner ? visible(key.owner) : h("span", { class: "muted" }, "–")),
-      cell("last_used_at", texts.time(key.last_used_at, "time.neverUsed")),
-      cell("expires_at", expiry(context, key)),
+        h("div.muted", code(key.id)),
+        self?.id === key.id && h("div.muted", text("You signed in with this key")),
+      ],
+      badges(context, key),
+      key.owner ? visible(key.owner) : h("span.muted", "–"),
+      time(key.last_used_at, "Not used yet"),
+      expiry(context, key),
+    ];
+    return h(
+      `tr.row.${key.status}`,
+      COLUMNS.map((name, index) => h(`td.${name}`, { "data-label": labels[index] }, cells[index])),
     );
+  };
   return h(
-    "table",
-    { role: "table", part: "table", "aria-label": texts.text("nav.label") },
-    h(
-      "thead",
-      { role: "rowgroup" },
-      h("tr", { role: "row" }, column("name"), column("status"), column("owner"), column("last_used_at"), column("expires_at")),
-    ),
-    h("tbody", { role: "rowgroup" }, keys.map(row)),
+    "table.table",
+    { "aria-label": text("API keys") },
+    h("thead", h("tr", head)),
+    h("tbody", keys.map(row)),
   );
 }
 
 /** @param {Context} context @param {Key} key */
-function expiry({ texts }, { expires_at, status }) {
-  if (status === "revoked") return h("span", { class: "muted" }, "–");
-  const time = texts.time(expires_at);
+function expiry({ time }, { expires_at, status }) {
+  if (status === "revoked") return h("span.muted", "–");
+  const element = time(expires_at);
   const left = Date.parse(expires_at ?? "") - Date.now();
-  if (status === "active" && left < SOON) time.classList.add("soon");
-  return time;
+  if (status === "active" && left < SOON) element.className = "soon";
+  return element;
 }

@@ -9,5 +9,5 @@ if (element instanceof KeywrightKeys && title && language.startsWith("de")) {
   const { german } = await import("./de.js");
   document.documentElement.lang = language;
   element.strings = german;
-  document.title = title.textContent = german["nav.label"];
+  document.title = title.textContent = german["API keys"];
 }

@@ -1,48 +1,43 @@
 /** The form that asks for an API key, which stays in memory. */
 
-import { h } from "./dom.js";
-import { button, field, heading, run } from "./ui.js";
-
-/** @typedef {import("./ui.js").Context} Context */
+import { field, form, input } from "./ui.js";
 
 /**
- * @param {Context} context
+ * @param {import("./ui.js").Context} context
  * @param {boolean} wasRejected whether the server no longer accepts an earlier key
  * @param {() => Promise<void>} accept verifies the key, and continues
+ * @param {() => void} [cancel]
  */
-export function signIn(context, wasRejected, accept) {
-  const { api, texts } = context;
-  const input = h("input", { type: "password", autocomplete: "off", spellcheck: "false", class: "first" });
-  const { element, fail } = field(texts.text("signIn.label"), input, texts.text("signIn.hint"));
-  const slot = h("div");
-  if (wasRejected) fail(texts.text("error.signedOutKey"));
-  const form = h(
-    "form",
-    {
-      novalidate: true,
-      onsubmit: async (/** @type {Event} */ event) => {
-        event.preventDefault();
-        const token = input.value.trim();
-        // A header cannot contain other characters.
-        if (!/^[\x21-\x7e]+$/.test(token)) {
-          fail(texts.text(token ? "signIn.rejected" : "signIn.enter"));
-          return input.focus();
-        }
-        fail("");
-        api.token = token;
-        await run(context, form, slot, accept, (problem) => {
-          api.token = "";
-          if (problem.isSignedOut) {
-            fail(texts.text("signIn.rejected"));
-            input.focus();
-          }
-          return problem.isSignedOut;
-        });
-      },
+export function signIn(context, wasRejected, accept, cancel) {
+  const { api, text } = context;
+  const control = input({ type: "password", class: "first" });
+  const hint = text("It needs api_keys:read, and api_keys:write for changes. This tab forgets it when you close or reload it.");
+  const { element, fail } = field(text("API key"), control, hint);
+  const reject = (/** @type {import("./texts.js").Text} */ reason) => {
+    fail(text(reason));
+    control.focus();
+  };
+  const rejected = "The server does not accept this key. It may be mistyped, paused, expired or revoked.";
+  const view = form(context, {
+    content: element,
+    label: "Sign in",
+    cancel,
+    async submit() {
+      const token = control.value.trim();
+      if (!token) return reject("Enter an API key.");
+      // A header cannot contain other characters.
+      if (!/^[\x21-\x7e]+$/.test(token)) return reject(rejected);
+      fail("");
+      api.setToken(token);
+      await accept();
     },
-    element,
-    slot,
-    h("div", { class: "actions" }, button(texts.text("signIn.submit"), () => {}, { kind: "primary", type: "submit" })),
-  );
-  return { element: h("section", { class: "narrow" }, heading(texts.text("signIn.title")), form) };
+    handle({ status }) {
+      api.setToken("");
+      if (status !== 401) return false;
+      reject(rejected);
+      return true;
+    },
+  });
+  if (wasRejected) fail(text("The server no longer accepts the key that you signed in with."));
+  return view.element;
 }

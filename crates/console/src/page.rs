@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::assets::{ASSETS, ICON, PAGE_MODULE, STYLESHEET, VERSION};
+use crate::assets::{ENTRY, ICON, PAGE_MODULE, STYLESHEET, VERSION};
 
 /// The content security policy of the page. It allows the files of the console and the API on the
 /// same origin. With the Trusted Types directives, the browser rejects every conversion of a string
@@ -19,14 +19,6 @@ pub(crate) fn html(base: &str, api: &str, revocation_bound: Option<Duration>) ->
     let bound = revocation_bound.map_or(String::new(), |bound| {
         format!(" revocation-bound=\"{}\"", bound.as_millis())
     });
-    // Without these lines, the browser would learn the name of a module only from the module that
-    // imports it, and would load them one after another.
-    let preloads: String = ASSETS
-        .iter()
-        .map(|asset| asset.name)
-        .filter(|name| name.ends_with(".js") && ![PAGE_MODULE, "de.js"].contains(name))
-        .map(|name| format!("<link rel=\"modulepreload\" href=\"{folder}/{name}\">\n"))
-        .collect();
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -34,11 +26,11 @@ pub(crate) fn html(base: &str, api: &str, revocation_bound: Option<Duration>) ->
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta name="robots" content="noindex">
 <title>API keys</title>
 <link rel="icon" type="image/svg+xml" href="{folder}/{ICON}">
 <link rel="stylesheet" href="{folder}/{STYLESHEET}">
-{preloads}<script type="module" src="{folder}/{PAGE_MODULE}"></script>
+<link rel="modulepreload" href="{folder}/{ENTRY}">
+<script type="module" src="{folder}/{PAGE_MODULE}"></script>
 </head>
 <body class="console-page">
 <main>

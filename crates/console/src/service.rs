@@ -36,6 +36,9 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// A browser may keep the content, but asks whether it has changed before each use.
 const REVALIDATE: &str = "no-cache";
 
+/// Keeps the window of the page from pages of other origins that open it or that it opens.
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
 /// Keeps the files from pages of other origins.
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
@@ -50,7 +53,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 ///
 /// The version is a hash of the contents of all files. The page and the module without a version
 /// name the current one. Each response has an `ETag` and `X-Content-Type-Options: nosniff`. The
-/// page has a strict `Content-Security-Policy`.
+/// page has a strict `Content-Security-Policy`, and `Cross-Origin-Opener-Policy: same-origin`.
 ///
 /// The service needs no authentication: its files are the same for everyone. The API that the
 /// component calls authenticates.
@@ -236,6 +239,7 @@ impl Content {
             headers.insert(CONTENT_SECURITY_POLICY, policy);
             let referrer = HeaderValue::from_static("no-referrer");
             headers.insert(REFERRER_POLICY, referrer);
+            headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
         }
         if is_known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -41,7 +41,7 @@ async fn the_page_names_files_that_a_browser_may_keep_for_a_year() {
         .split('"')
         .filter(|text| text.starts_with("/console/"))
         .collect();
-    assert!(paths.len() > 10, "{paths:?}");
+    assert_eq!(paths.len(), 4, "{paths:?}");
     assert!(paths.contains(&console.module_path().as_str()));
     for path in paths {
         let file = get(&console, path).await;
@@ -119,6 +119,7 @@ async fn only_the_page_has_a_policy_and_it_allows_only_files_of_its_origin() {
         assert!(policy.split("; ").any(|part| part == directive), "{policy}");
     }
     assert_eq!(header(&page, "referrer-policy"), "no-referrer");
+    assert_eq!(header(&page, "cross-origin-opener-policy"), "same-origin");
     let entry = get(&console, "/keywright-keys.js").await;
     assert_eq!(header(&entry, "content-security-policy"), "");
 }

@@ -34,9 +34,10 @@ use crate::{
 /// Lists fit the width of a terminal. In a pipe, they have the same columns each
 /// time, whole values, and no colours. NO_COLOR is respected. Programs read --json.
 ///
-/// A command exits with 0 if it is done. 1 means that it was rejected, or for
-/// `keys verify` that the token is invalid. 3 means that the result is unknown, for
-/// example because the store did not respond: look before you repeat the command.
+/// A command exits with 0 if it succeeds. 1 means that it failed, or for
+/// `keys verify` that the token is invalid. 3 means that the result is
+/// undetermined, for example because the store did not respond: check the store
+/// before you repeat the command.
 #[derive(Parser)]
 #[command(name = "keywright", version, verbatim_doc_comment)]
 pub(crate) struct Arguments {
@@ -77,7 +78,7 @@ pub(crate) enum Command {
     ///     keywright events --follow
     ///
     /// The events of a key remain after `keywright purge` has deleted its record.
-    /// A narrow terminal shows fewer columns: for all of them, use --wide. --json
+    /// A narrow terminal shows fewer columns: use --wide to see all of them. --json
     /// prints a JSON object on each line, as the API returns it.
     #[command(verbatim_doc_comment)]
     Events(EventsOptions),
@@ -87,9 +88,9 @@ pub(crate) enum Command {
     ///     keywright migrate --print --store postgres: > 0001_keywright.sql
     ///
     /// `serve` and the other commands never change tables, so their role needs no right
-    /// to create them. Several programs may migrate at the same time. With --print, the
-    /// SQL is for your own migration tool, and no connection is made. A SQLite store
-    /// migrates when it is opened, and a Redis store has no tables.
+    /// to create them. Several programs may migrate at the same time. --print connects
+    /// to no server: pass its SQL to your own migration tool. A SQLite store migrates
+    /// when a program opens it, and a Redis store has no tables.
     #[command(verbatim_doc_comment)]
     Migrate(MigrateOptions),
     /// Copy all keys into another store, while servers use the first one
@@ -97,10 +98,10 @@ pub(crate) enum Command {
     ///     keywright copy --from sqlite:k.db --to postgres://owner@db/app
     ///     keywright copy --from sqlite:k.db --to postgres://owner@db/app --finish
     ///
-    /// Each run carries what has changed since the last one. Until --finish, no server
-    /// can use the target. --finish seals the source: its servers still verify keys,
+    /// Each run copies the changes since the last one. Until --finish, no server can
+    /// use the target. --finish seals the source: its servers still verify keys,
     /// and reject every change. Then start the servers of the target, move the traffic,
-    /// and stop the servers of the source, which do not see later changes.
+    /// and stop the servers of the source, which do not see changes in the target.
     ///
     /// For each workspace, copy prints the number of keys and events, and a digest of
     /// them. If the stores differ, --finish fails, and the source is usable again.
@@ -120,8 +121,8 @@ pub(crate) enum Command {
     ///     keywright purge --revoked-before 2026-01-31 --expired-before 365d
     ///     keywright purge --events-before 400d
     ///
-    /// A key is deleted if it was revoked or expired before the time that you give. It
-    /// is kept for 24 hours, and as long as one of its descendants is kept: its
+    /// Deletes the keys that were revoked or expired before the time that you give, but
+    /// keeps each for 24 hours, and as long as one of its descendants remains: its
     /// successor, a key that it created, or a key that it received by rotating another.
     /// If no key is left, the next start of `keywright serve` creates a first key.
     /// Events of deleted keys remain.

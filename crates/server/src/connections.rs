@@ -190,7 +190,7 @@ pub(crate) async fn serve(
     tokio::select! {
         // Each connection holds a receiver.
         () = stop.closed() => Ok(()),
-        () = sleep(GRACE) => bail!("some requests were not finished in time"),
+        () = sleep(GRACE) => bail!("some requests did not finish in time"),
     }
 }
 

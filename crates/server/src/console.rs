@@ -7,8 +7,8 @@ use keywright_console::Console;
 
 const BASE: &str = "/console";
 
-/// Returns the routes of the console. It states that every server rejects a revoked key within
-/// `revocation_bound`.
+/// Returns the routes of the console. The page states that every server rejects a revoked key
+/// within `revocation_bound`.
 pub(crate) fn console(revocation_bound: Duration) -> Router {
     let console = Console::at(BASE)
         .for_api("/v1/api-keys")

@@ -39,7 +39,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: &CopyOptions) -> Resu
         bail!("--to is missing: name the store into which to copy");
     };
     if matches!(to, StoreUrl::Memory) {
-        bail!("a copy in memory: would be lost: use --to sqlite:PATH, postgres://… or redis://…");
+        bail!("memory: would lose the copy; use --to sqlite:PATH, postgres://… or redis://…");
     }
     // The source first, so that a mistyped source creates no target file.
     let source = open(&from, &library.postgres).await?;
@@ -89,7 +89,7 @@ fn sentence(report: &CopyReport, finished: bool) -> String {
         ..
     } = report;
     let content = format!(
-        "{workspaces} workspaces, {keys} keys, {events} events; {written} written in this run\n"
+        "workspaces: {workspaces}, keys: {keys}, events: {events}, written in this run: {written}\n"
     );
     if finished {
         return format!(
@@ -98,7 +98,7 @@ fn sentence(report: &CopyReport, finished: bool) -> String {
     }
     let changed = match differing {
         0 => String::new(),
-        count => format!("{count} workspaces have changed during the run\n"),
+        count => format!("workspaces that changed during the run: {count}\n"),
     };
     format!("{content}{changed}the target is not usable yet: finish the copy with --finish\n")
 }

@@ -5,7 +5,7 @@ use clap::{Arg, Command, builder::StyledStr};
 /// The maximum width of a line, in columns.
 const WIDTH: usize = 80;
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 rejected or invalid, 2 usage error, 3 undetermined";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed or invalid, 2 usage error, 3 undetermined";
 
 /// Completes the help of a program and its commands.
 ///

@@ -99,8 +99,8 @@ pub(crate) struct LibraryOptions {
 
     /// How long to keep events, such as 400d; 0 writes none
     ///
-    /// `serve` deletes older events, and other commands delete none. With 0, no event
-    /// is written or deleted: set it for the server and for the commands.
+    /// `serve` deletes older events. With 0, commands write no events, and `serve` deletes
+    /// none: set it for the server and for the commands.
     #[arg(
         long,
         env = "KEYWRIGHT_KEEP_EVENTS",
@@ -111,11 +111,10 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) keep_events: Duration,
 
-    /// File of peppers: a line `ID HEX-KEY` each, newest last
+    /// Pepper file: `ID HEX-KEY` on each line, newest last
     ///
-    /// Each key has 32 to 64 bytes.
-    /// Only the owner of the file may have access to it (chmod 600). If root is the owner, its
-    /// group may read it.
+    /// HEX-KEY is 32 to 64 bytes in hexadecimal. Only the owner of the file may have access to it
+    /// (chmod 600). If root is the owner, its group may read it.
     #[arg(
         long,
         env = "KEYWRIGHT_PEPPER_FILE",
@@ -129,10 +128,10 @@ pub(crate) struct LibraryOptions {
     pub(crate) postgres: PostgresOptions,
 }
 
-/// The options of a PostgreSQL store. Without one of them, the default of the store applies.
+/// The options of a PostgreSQL store. If one is missing, the default of the store applies.
 #[derive(Clone, Args)]
 pub(crate) struct PostgresOptions {
-    /// PostgreSQL schema of the tables, keywright by default
+    /// PostgreSQL: schema of the tables, keywright by default
     #[arg(
         long,
         env = "KEYWRIGHT_SCHEMA",
@@ -142,10 +141,10 @@ pub(crate) struct PostgresOptions {
     )]
     pub(crate) schema: Option<String>,
 
-    /// How long a PostgreSQL server may accept a revoked key
+    /// PostgreSQL: how long a server may accept a revoked key
     ///
-    /// From 200ms to 1m, 500ms by default: after this time, every server has applied a change that
-    /// another one made. With 0, each verification reads the store.
+    /// From 200ms to 1m, 500ms by default: within this time, every server applies a change that
+    /// another one has made. With 0, each verification reads the store.
     #[arg(
         long,
         env = "KEYWRIGHT_STALENESS",
@@ -177,9 +176,9 @@ impl From<Hash> for Scheme {
 pub(crate) struct ServeOptions {
     /// Address to listen on, such as 127.0.0.1:8080; repeatable
     ///
-    /// HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH. A host name is all its addresses, and :PORT is
-    /// every address of the machine. The umask decides who may connect to a Unix socket. The
-    /// default is 127.0.0.1:8080, or the sockets that systemd passes on.
+    /// `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`. A host name is all its addresses, and
+    /// `:PORT` is every address of the machine. The umask decides who may connect to a Unix socket.
+    /// The default is 127.0.0.1:8080, or the sockets that systemd passes on.
     #[arg(
         long,
         env = "KEYWRIGHT_LISTEN",
@@ -204,8 +203,8 @@ pub(crate) struct ServeOptions {
 
     /// Maximum number of connections of clients at a time
     ///
-    /// The server needs 100 open files more. If the system allows fewer, the server accepts fewer
-    /// connections and logs a warning.
+    /// The server also needs 100 other open files. If the system allows fewer, the server accepts
+    /// fewer connections and logs a warning.
     #[arg(
         long,
         env = "KEYWRIGHT_MAX_CONNECTIONS",
@@ -243,11 +242,11 @@ pub(crate) struct ServeOptions {
 
     /// Proxies whose Forwarded or X-Forwarded-For to trust; repeatable
     ///
-    /// Addresses and prefixes such as 10.0.0.0/8. Without it, the address of a client is that of
-    /// its connection. Name only proxies that write one of these headers: every other host in a
-    /// prefix can choose the address of its clients. A request without the header counts as one
-    /// from the proxy itself. `unix` trusts every client of a Unix socket. Without it, the address
-    /// of such a client is unknown, and a key with allowed addresses is rejected.
+    /// Addresses and prefixes such as 10.0.0.0/8. Without this option, the address of a client is
+    /// that of its connection. Name only proxies that write one of these headers: any other host
+    /// in a prefix can choose the address of its clients. A request without the header counts as
+    /// one from the proxy itself. `unix` trusts every client of a Unix socket. Without `unix`, the
+    /// address of such a client is unknown, and the server rejects keys with allowed addresses.
     #[arg(
         long,
         env = "KEYWRIGHT_TRUST_PROXY",
@@ -359,7 +358,7 @@ pub(crate) struct CopyOptions {
     )]
     pub(crate) to: Option<String>,
 
-    /// Seal the source, carry the last changes, and make the target usable
+    /// Seal the source, copy the last changes, and make the target usable
     #[arg(long, conflicts_with = "abort")]
     pub(crate) finish: bool,
 
@@ -393,8 +392,7 @@ pub(crate) struct PurgeOptions {
     /// Keys revoked before this date (2026-01-31), time, or age (90d)
     ///
     /// At least one of the three bounds is required. A time is RFC 3339, such as
-    /// 2026-01-31T18:00:00+01:00. Without a zone, it is in
-    /// UTC, and so is a date, which begins at midnight.
+    /// 2026-01-31T18:00:00+01:00. A time without a zone is in UTC, and a date is midnight in UTC.
     #[arg(long, value_name = "TIME", value_parser = clean(date_or_age))]
     pub(crate) revoked_before: Option<Timestamp>,
 
@@ -523,7 +521,7 @@ fn auth_header(text: &str) -> Result<HeaderName, String> {
         .parse()
         .map_err(|_| "expected the name of a header, such as X-API-Key")?;
     if RESERVED_HEADERS.contains(&header) {
-        return Err("this header has another meaning".into());
+        return Err("this header is reserved: choose another one, such as X-API-Key".into());
     }
     Ok(header)
 }

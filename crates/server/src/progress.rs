@@ -8,10 +8,10 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval_at};
 
-/// The time before the first progress is shown, and between two.
+/// The minimum time before the first update of the line, and between two updates.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// A line on standard error that changes while the work goes on. Dropping it clears the line.
+/// A line on standard error that shows the progress of some work. Dropping it clears the line.
 pub(crate) struct Progress {
     /// `None` if standard error is not a terminal.
     line: Option<Mutex<Line>>,
@@ -19,7 +19,7 @@ pub(crate) struct Progress {
 
 struct Line {
     is_visible: bool,
-    /// When it last changed, or when the work began.
+    /// When the line last changed, or when the work began.
     changed_at: Instant,
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn with_elapsed_time<T>(what: &str, work: impl Future<Output = 
 /// Returns the time that paces the progress.
 #[expect(
     clippy::disallowed_methods,
-    reason = "nothing depends on it but the pace"
+    reason = "only the pace of the progress depends on it"
 )]
 fn now() -> Instant {
     Instant::now()

@@ -1,7 +1,7 @@
 //! Stops the server: the first signal requests a shutdown, and a second signal or a deadline ends
 //! the process.
 
-use std::{io, process, thread, time::Duration};
+use std::{io, pin::pin, process, thread, time::Duration};
 
 use tokio::{
     runtime,
@@ -15,6 +15,10 @@ use crate::logging::Log;
 /// How long the process may take to end after the first signal and the shutdown delay. A stalled
 /// log adds up to two seconds.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long further signals count as the first one. A supervisor may signal a process and also its
+/// group, and a terminal that closes sends SIGHUP with another signal.
+const BURST: Duration = Duration::from_millis(50);
 
 /// A request to stop the server, made by SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
 #[derive(Clone)]
@@ -59,17 +63,28 @@ impl Shutdown {
     }
 }
 
-/// Requests the shutdown at the first signal. At a second signal or the deadline, returns the
-/// reason why the process must end now.
+/// Requests the shutdown at the first signal. At a second signal, which arrives after [`BURST`], or
+/// at the deadline, returns the reason why the process must end now.
 async fn supervise(
     mut next_signal: impl AsyncFnMut(),
     requested: watch::Sender<bool>,
     delay: Duration,
 ) -> &'static str {
     next_signal().await;
+    let mut burst = pin!(sleep(BURST));
     requested.send_replace(true);
+    let second = async {
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut burst => break,
+                () = next_signal() => {}
+            }
+        }
+        next_signal().await;
+    };
     tokio::select! {
-        () = next_signal() => "a second signal arrived",
+        () = second => "a second signal arrived",
         () = sleep(delay + DEADLINE) => "stopping took too long",
     }
 }
@@ -100,8 +115,6 @@ impl Signals {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-
     use tokio::{sync::mpsc, time::timeout};
 
     use super::*;
@@ -139,6 +152,23 @@ mod tests {
             DELAY
         ));
         signals.send(()).await.unwrap();
+        assert!(timeout(ALMOST, &mut overdue).await.is_err());
+        signals.send(()).await.unwrap();
+        assert_eq!(overdue.await, "a second signal arrived");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn signals_that_arrive_together_count_once() {
+        let (signals, mut received) = mpsc::channel(3);
+        let (requested, _shutdown) = watch::channel(false);
+        let mut overdue = pin!(supervise(
+            async || received.recv().await.unwrap(),
+            requested,
+            DELAY
+        ));
+        for _ in 0..3 {
+            signals.send(()).await.unwrap();
+        }
         assert!(timeout(ALMOST, &mut overdue).await.is_err());
         signals.send(()).await.unwrap();
         assert_eq!(overdue.await, "a second signal arrived");

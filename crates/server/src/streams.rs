@@ -9,9 +9,9 @@ use crate::places::Network;
 
 /// A bounded number of requests.
 ///
-/// The first request of a connection does not count: the connection has a place. A client receives
-/// a further stream while it holds fewer than are free. So one client uses at most half of them,
-/// two use a third each, and the next client always finds some.
+/// The first request of a connection does not count, because the connection has a place. A client
+/// gets another stream while it has fewer than are free. So one client uses at most half of them,
+/// two use a third each, and some always remain for the next client.
 pub(crate) struct Streams {
     limit: usize,
     taken: Mutex<Taken>,

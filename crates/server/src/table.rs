@@ -10,7 +10,7 @@ use crate::terminal;
 /// The blanks between two columns.
 const GAP: usize = 2;
 
-/// The width up to which a column of text grows before others do.
+/// The width up to which each main column of text grows before any grows further.
 const COMFORTABLE: usize = 24;
 
 /// The lowest rank of the columns that only a wide terminal shows.
@@ -22,7 +22,8 @@ pub(crate) struct Column {
     /// The columns with the highest rank are the first that a narrow terminal leaves out. A column
     /// of rank 0 always remains, and one of rank 10 or more appears only on a wide terminal.
     rank: u8,
-    /// The width to which its text may be shortened. `None` if it is never cut, such as an id.
+    /// The width to which the text may be shortened. `None` for text that is never cut, such as an
+    /// id.
     shortest: Option<usize>,
 }
 
@@ -67,13 +68,13 @@ impl From<String> for Cell {
 /// The width and the colours of the output.
 #[derive(Clone, Copy)]
 pub(crate) struct Output {
-    /// The number of columns of characters. `None` if nothing is shortened or left out.
+    /// The width in characters, or `None` if it is unlimited.
     pub(crate) width: Option<usize>,
     pub(crate) has_colours: bool,
 }
 
 impl Output {
-    /// Returns those of standard output. With `wide`, the width of a terminal is no limit.
+    /// Returns the width and colours of standard output. With `wide`, the width is unlimited.
     pub(crate) fn standard(wide: bool) -> Self {
         Self {
             width: terminal::width().filter(|_| !wide),
@@ -120,8 +121,7 @@ pub(crate) struct Layout<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Layout<'a, N> {
-    /// Chooses the columns that fit, of which each would take its `natural` width if there were no
-    /// limit.
+    /// Chooses the columns that fit. Without a limit, each has its `natural` width.
     pub(crate) fn new(columns: &'a [Column; N], natural: [usize; N], output: Output) -> Self {
         let mut widths = natural.map(Some);
         if let Some(space) = output.width {

@@ -8,7 +8,7 @@ use rustix::termios::tcgetwinsize;
 /// The width of a terminal that does not report one.
 const DEFAULT_WIDTH: usize = 80;
 
-/// Returns the number of columns of the terminal. `None` if standard output is not a terminal.
+/// Returns the number of columns of the terminal, or `None` if standard output is not a terminal.
 pub(crate) fn width() -> Option<usize> {
     let out = stdout();
     if !out.is_terminal() {

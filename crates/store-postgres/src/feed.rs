@@ -6,7 +6,7 @@
 //! order transactions commit.
 //!
 //! The feed does not use `NOTIFY`: it takes a lock of the whole database at each commit, and
-//! notifications are lost by poolers and during a reconnect.
+//! poolers and reconnects lose notifications.
 
 use std::{
     sync::{
@@ -133,7 +133,8 @@ impl Drop for Feed {
 
 struct Poller {
     pool: PgPool,
-    /// Those of the pool if `None`. The host may replace them there, for example the password.
+    /// The options of the feed's connection. `None` means those of the pool, which the host may
+    /// replace, for example to change the password.
     options: Option<PgConnectOptions>,
     statements: Arc<Statements>,
     bound: Duration,
@@ -195,12 +196,13 @@ impl Poller {
     async fn prune_forever(&self) {
         let mut horizon = Horizon::default();
         loop {
-            if let Err(error) = self.advance(&mut horizon).await {
-                tracing::debug!(%error, "could not delete old changes");
-            }
+            // A process that ends soon, such as a command, needs no connection for this.
             sleep(KEPT).await;
             if self.activity.is_idle(self.lease.now()) {
                 self.activity.resumed.notified().await;
+            }
+            if let Err(error) = self.advance(&mut horizon).await {
+                tracing::debug!(%error, "could not delete old changes");
             }
         }
     }
@@ -419,8 +421,8 @@ impl Reply {
 
 /// The poll after which rows are kept.
 ///
-/// The age of a row is no reason to delete it: a transaction of the host may end long after it has
-/// written the row. A row is deleted ten minutes after a poll has seen that its transaction had
+/// The feed does not delete rows by age, because a transaction of the host may end long after it
+/// has written a row. It deletes a row ten minutes after a poll has seen that its transaction has
 /// ended.
 #[derive(Default)]
 struct Horizon(Option<Seen>);

@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow};
 const BEGIN_HEARTBEAT: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
      SET LOCAL synchronous_commit = on; SELECT pg_logical_emit_message(true, 'keywright', '')";
 
-/// Reads rows in the transaction of a heartbeat. If this succeeds, a standby has confirmed, after
-/// the rows were read, that it still follows the server from which they are.
+/// Reads rows in the transaction of a heartbeat. If this succeeds, a standby has confirmed after
+/// the read that it still follows the server that returned the rows.
 ///
 /// All of it is one message, and one transaction: a pooler may send each transaction to another
 /// server.

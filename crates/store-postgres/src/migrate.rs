@@ -19,14 +19,14 @@ const MIGRATION_LOCK: i64 = 0x4b57_5247_4d49_4752;
 /// The number of attempts at a migration of tables that transactions keep locked.
 const ATTEMPTS: u32 = 67;
 
-/// The pause before the next attempt, in which transactions that wait for the tables go on.
+/// The pause before the next attempt, in which transactions that wait for the tables can run.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Creates or migrates the tables. Several programs can call this at the same time. The role needs
 /// the right to create tables in the schema, and to create the schema if it does not exist.
 ///
-/// A migration waits for about 10 seconds for transactions that make changes, such as those of the
-/// host. Meanwhile, other programs use the tables.
+/// A migration waits up to about 10 seconds for open transactions that make changes, such as those
+/// of the host. Meanwhile, other programs can use the tables.
 ///
 /// # Errors
 ///

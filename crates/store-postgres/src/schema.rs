@@ -29,7 +29,7 @@ CREATE TABLE {schema}.settings (
 );
 
 INSERT INTO {schema}.settings (name, value)
-VALUES ('id', substr(md5(gen_random_uuid()::text), 1, 16));
+VALUES ('id', right(replace(gen_random_uuid()::text, '-', ''), 16));
 
 CREATE TABLE {schema}.keys (
     id text COLLATE "C" PRIMARY KEY,

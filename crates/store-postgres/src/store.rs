@@ -386,8 +386,11 @@ impl KeyStore for PostgresStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        // Reads at most one row.
-        self.is_empty().await.map(drop)
+        self.mark();
+        let check = Single::read((), |connection, statements, ()| {
+            Box::pin(operations::check_store(connection, statements))
+        });
+        Ok(self.short.run(None, check).await?)
     }
 
     async fn prefix(&self) -> Result<Option<Prefix>, StoreError> {

@@ -28,16 +28,16 @@ use crate::{
 /// `ext_authz` of Envoy.
 ///
 /// The proxy sends the headers of a client's request, with any method and without the body. The
-/// service verifies the token in `Authorization` as [`AuthLayer`] does. It reads no token from a
-/// path or a query.
+/// service verifies the token in the headers that the [`AuthLayer`] reads, by default
+/// `Authorization`. It reads no token from a path or a query.
 ///
 /// | parameter | meaning |
 /// | --- | --- |
 /// | `permission` | a required permission; repeated up to 16 times, all of them are required |
 /// | `uri` | ends the query; what a proxy appends here from its client is not read |
 ///
-/// Without `permission`, any valid key passes. Any other parameter and a malformed permission is
-/// 400, so that a typo does not let every key through.
+/// Without `permission`, any valid key passes. For any other parameter and for a malformed
+/// permission, the response is 400, so that a typo does not let every key through.
 ///
 /// The response to a request that may pass is 200 without a body, because Envoy accepts no other
 /// status. It has these headers, which the proxy passes to the service behind it:
@@ -50,12 +50,12 @@ use crate::{
 /// If the caller has no owner, or is not a key, the header is present and empty. So it replaces a
 /// header of the same name that the client has sent.
 ///
-/// A rejected request gets the response of [`AuthLayer`], and so does one that cannot be decided
-/// (503). The service ignores [`optional`](AuthLayer::optional),
+/// The responses to requests that are rejected, or cannot be decided (503), are those of
+/// [`AuthLayer`]. The service ignores [`optional`](AuthLayer::optional),
 /// [`allow_preflight`](AuthLayer::allow_preflight), [`on_reject`](AuthLayer::on_reject) and
 /// [`for_grpc`](AuthLayer::for_grpc) of the layer: a proxy reads only the status.
 ///
-/// Compare the addresses of keys with those of clients by a
+/// For keys with allowed addresses, wrap the service in a
 /// [`ClientIpLayer`](crate::ClientIpLayer) that trusts the proxy.
 ///
 /// ```

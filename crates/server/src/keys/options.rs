@@ -30,8 +30,8 @@ pub(crate) enum KeysCommand {
     ///     keywright keys list --owner user:42 --status disabled
     ///
     /// A terminal shows the columns that fit its width, and shortens names and owners.
-    /// For all columns, use --wide, and for whole values, `keys get` or --json. Without
-    /// a terminal, the columns are always the same, and nothing is shortened.
+    /// --wide shows all columns, and `keys get` and --json show whole values. Without a
+    /// terminal, the columns are always the same, and nothing is shortened.
     #[command(verbatim_doc_comment)]
     List(ListOptions),
     /// Show a key
@@ -74,12 +74,12 @@ pub(crate) enum KeysCommand {
     Rotate(RotateOptions),
     /// Verify the token on standard input
     ///
+    ///     keywright keys verify < token
+    ///     keywright keys verify --permission calls:read --client-ip 192.0.2.7 < token
+    ///
     /// Prints `valid`, or the reason as the API returns it: NOT_FOUND, EXPIRED,
     /// REVOKED, DISABLED, ADDRESS_NOT_ALLOWED or INSUFFICIENT_PERMISSION. Exits with
     /// 0 (valid), 1 (invalid) or 3 (undetermined).
-    ///
-    ///     keywright keys verify < token
-    ///     keywright keys verify --permission calls:read --client-ip 192.0.2.7 < token
     #[command(verbatim_doc_comment)]
     Verify(VerifyOptions),
     /// Report keys that deserve attention
@@ -88,8 +88,8 @@ pub(crate) enum KeysCommand {
     ///
     /// Lists active and disabled keys that never expire, that expire within 30 days,
     /// that were never used or not for 90 days, that have all permissions, or that
-    /// were used after they were replaced. Each list has its count, and at most the
-    /// 20 newest of its keys.
+    /// were used after they were replaced. Each list has the number of its keys, and
+    /// shows the 20 newest.
     #[command(verbatim_doc_comment)]
     Report(ReportOptions),
 }
@@ -123,11 +123,11 @@ pub(crate) struct CreateOptions {
     #[arg(long, value_name = "LIST", value_parser = parsed::<AllowedIps>())]
     pub(crate) allowed_ips: Option<AllowedIps>,
 
-    /// The client's notes: a JSON object of at most 4096 bytes
+    /// Metadata, which clients can change: a JSON object of at most 4096 bytes
     #[arg(long, value_name = "JSON", value_parser = Metadata::parse)]
     pub(crate) metadata: Option<Metadata>,
 
-    /// Your own data, which clients cannot see: a JSON object of at most 4096 bytes
+    /// Attributes, which clients cannot see: a JSON object of at most 4096 bytes
     #[arg(long, value_name = "JSON", value_parser = Attributes::parse)]
     pub(crate) attributes: Option<Attributes>,
 
@@ -166,7 +166,7 @@ pub(crate) struct ListOptions {
     #[arg(long, value_enum, value_parser = choice::<StatusName>())]
     pub(crate) status: Option<StatusName>,
 
-    /// Next page after the page that returned this `nextCursor`, with the same filters
+    /// Page after the one that returned this `nextCursor`; repeat its filters
     #[arg(long, conflicts_with = "page", value_parser = clean(StringValueParser::new()))]
     pub(crate) cursor: Option<String>,
 
@@ -232,19 +232,19 @@ pub(crate) struct UpdateOptions {
     #[arg(long, value_name = "LIST", value_parser = parsed::<Permissions>())]
     pub(crate) permissions: Option<Permissions>,
 
-    /// New notes of the client: a JSON object of at most 4096 bytes
+    /// New metadata, which clients can change: a JSON object of at most 4096 bytes
     #[arg(long, value_name = "JSON", value_parser = Metadata::parse)]
     pub(crate) metadata: Option<Metadata>,
 
-    /// Remove the client's notes
+    /// Remove the metadata
     #[arg(long, conflicts_with = "metadata")]
     pub(crate) no_metadata: bool,
 
-    /// Your own data, which clients cannot see: a JSON object of at most 4096 bytes
+    /// Attributes, which clients cannot see: a JSON object of at most 4096 bytes
     #[arg(long, value_name = "JSON", value_parser = Attributes::parse)]
     pub(crate) attributes: Option<Attributes>,
 
-    /// Remove your own data
+    /// Remove the attributes
     #[arg(long, conflicts_with = "attributes")]
     pub(crate) no_attributes: bool,
 

@@ -1,23 +1,30 @@
 //! Binds to addresses.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, ErrorKind},
     net::{Ipv4Addr, SocketAddr},
     os::unix::fs::FileTypeExt,
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use rustix::{io::Errno, net::sockopt::set_ipv6_v6only};
-use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream, lookup_host};
+use tokio::{
+    net::{TcpListener, TcpSocket, UnixListener, UnixStream, lookup_host},
+    time::{sleep, timeout},
+};
 
 use super::{ListenAddress, Socket, socket::SocketFile};
 
 /// The number of connections that the system keeps until the server accepts them.
 const BACKLOG: u32 = 1024;
 
-/// Binds to addresses, which `option` sets.
+/// How long to wait for another program that binds to a Unix socket in the same folder.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Binds to addresses. `option` is the option that names them, for errors.
 pub(crate) async fn bind(addresses: &[ListenAddress], option: &str) -> Result<Vec<Socket>> {
     let mut sockets = Vec::new();
     for address in addresses {
@@ -95,17 +102,16 @@ fn is_missing(error: &io::Error) -> bool {
 
 /// Binds to a Unix socket. Replaces the file of a process that no longer listens.
 ///
-/// The lock on the folder keeps two programs that start at the same time from replacing the socket
-/// of each other.
+/// A lock on the folder prevents two programs that start at the same time from replacing each
+/// other's socket: a socket that is bound and does not listen yet looks like a stale one.
 async fn bind_unix(path: &Path) -> io::Result<Socket> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let _lock = lock(folder).await?;
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            let folder = match path.parent() {
-                Some(folder) if folder != Path::new("") => folder,
-                _ => Path::new("."),
-            };
-            let lock = File::open(folder)?;
-            lock.try_lock().map_err(io::Error::from)?;
             remove_stale(path).await?;
             UnixListener::bind(path)?
         }
@@ -113,6 +119,25 @@ async fn bind_unix(path: &Path) -> io::Result<Socket> {
     };
     let file = SocketFile::of(path)?;
     Ok(Socket::unix(listener, Some(file)))
+}
+
+/// Locks a folder until the result is dropped.
+async fn lock(folder: &Path) -> io::Result<File> {
+    let folder = File::open(folder)?;
+    let locked = async {
+        while let Err(error) = folder.try_lock() {
+            match error {
+                TryLockError::WouldBlock => sleep(Duration::from_millis(10)).await,
+                TryLockError::Error(error) => return Err(error),
+            }
+        }
+        Ok(())
+    };
+    timeout(LOCK_TIMEOUT, locked).await.map_err(|_| {
+        let message = "another process keeps the folder locked";
+        io::Error::new(ErrorKind::TimedOut, message)
+    })??;
+    Ok(folder)
 }
 
 /// Removes the file of a Unix socket if no process listens on it.
@@ -128,5 +153,22 @@ async fn remove_stale(path: &Path) -> io::Result<()> {
             let message = "another process listens on this socket";
             Err(io::Error::new(ErrorKind::AddrInUse, message))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_unix_socket_is_created_under_the_lock_of_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let other = lock(folder.path()).await.unwrap();
+        let error = bind_unix(&path).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(!path.exists());
+        drop(other);
+        assert!(bind_unix(&path).await.is_ok());
     }
 }

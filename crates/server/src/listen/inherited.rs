@@ -26,7 +26,7 @@ pub(crate) struct Sockets {
 }
 
 impl Inherited {
-    /// Takes the descriptors that `LISTEN_FDS` counts, if `LISTEN_PID` names this process.
+    /// Takes the number of descriptors that `LISTEN_FDS` gives, if `LISTEN_PID` names this process.
     ///
     /// This removes the variables, so call it before the process starts a thread.
     pub(crate) fn take() -> Self {

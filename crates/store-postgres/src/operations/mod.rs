@@ -12,7 +12,7 @@ pub(crate) mod transfer;
 pub(crate) use self::{
     events::{EventListing, purge_events},
     list::Listing,
-    prefix::{claim_prefix, is_empty, prefix},
+    prefix::{check_store, claim_prefix, is_empty, prefix},
     purge::KeyPurge,
     reserve::reserve,
     touch::{Uses, touch},

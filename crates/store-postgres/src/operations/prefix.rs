@@ -1,4 +1,5 @@
-//! The token prefix that the store was claimed for, and whether the store has keys.
+//! The token prefix that the store was claimed for, whether the store has keys, and whether a
+//! connection leads to it.
 
 use keywright_core::{Prefix, store::Stage};
 use sqlx::PgConnection;
@@ -50,4 +51,21 @@ pub(crate) async fn is_empty(
         .fetch_one(connection)
         .await?;
     Ok(is_empty)
+}
+
+/// Checks that the connection leads to the store.
+pub(crate) async fn check_store(
+    connection: &mut PgConnection,
+    statements: &Statements,
+) -> Result<()> {
+    let sql = format!("SELECT {}", statements.is_this_store);
+    let is_this_store = sqlx::query_scalar(statements.sql(&sql))
+        .persistent(false)
+        .fetch_one(connection)
+        .await?;
+    if is_this_store {
+        Ok(())
+    } else {
+        Err(Error::OtherStore)
+    }
 }

@@ -345,7 +345,8 @@ async fn a_store_whose_connections_lead_to_another_store_decides_nothing() {
     let proxy = Proxy::start(&first);
     let (pool, other_pool) = (migrated(&first).await, migrated(&second).await);
     let config = PostgresConfig::new();
-    let keys = open(&store_at(&proxy.url(), 4, &config).await).await;
+    let store = store_at(&proxy.url(), 4, &config).await;
+    let keys = open(&store).await;
     let other = open(&store_at(&second.url(), 2, &config).await).await;
     let (issued, foreign) = (create(&keys).await, create(&other).await);
     assert_eq!(is_accepted(&keys, &issued.token).await, Some(true));
@@ -360,6 +361,7 @@ async fn a_store_whose_connections_lead_to_another_store_decides_nothing() {
     })
     .await;
     assert_eq!(is_accepted(&keys, &foreign.token).await, None);
+    assert!(store.ping().await.is_err());
     let created = keys.issuer().create(&operator(), new_key()).await;
     assert!(is_unknown(&created));
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM keywright.keys")
