@@ -162,7 +162,7 @@ mod tests {
             local ACTIVE = 6
             local FORMAT_VERSION = 1
             local NO_TEXT = 65535
-            local TEXTS = 6
+            local TEXTS = 7
             local NO_TIME = '\255\255\255\255\255\255\255\255'
             local TOMBSTONE = '\000'
             local FORMAT_FIRST, FORMAT_LAST = 1, 1

@@ -388,6 +388,8 @@ mod tests {
         record.key.attributes = Some(Attributes::parse(r#"{"plan":2}"#).unwrap());
         record.key.enabled = false;
         record.key.allowed_ips = Some("10.0.0.0/8,::1".parse().unwrap());
+        record.key.imported = true;
+        record.alias = Some(Alias::from_bytes([0xa7; Alias::LENGTH]));
         record
     }
 
@@ -410,6 +412,8 @@ mod tests {
             b"\0\x02CI\0\x0acalls:read\0\x4f",
             HASH.as_bytes(),
             b"\0\x07{\"a\":1}\0\x0a{\"plan\":2}\0\x0e10.0.0.0/8,::1",
+            b"\0\x40",
+            "a7".repeat(32).as_bytes(),
         ]
         .concat();
         assert_eq!(encode(&full()).unwrap(), expected);
@@ -420,7 +424,7 @@ mod tests {
             b"\x07\x07\x07\x07\x07\x07\x07\x07\x04\0acme",
             b"\0\x02CI\0\x0acalls:read\0\x4f",
             HASH.as_bytes(),
-            &[0xff; 6],
+            &[0xff; 8],
         ]
         .concat();
         assert_eq!(encode(&plain()).unwrap(), expected);
@@ -480,6 +484,8 @@ mod tests {
             (with(b"10.0.0.0/8,::1", b"10.0.0.1/8,::1"), addresses),
             (with(b"10.0.0.0/8,::1", b"::1,10.0.0.0/8"), addresses),
             (with(b"\0\x0e10.0.0.0/8,::1", b"\0\0"), addresses),
+            (with(b"a7a7", b"A7a7"), "alias"),
+            (with(b"\0\x40a7", b"\0\x3e"), "alias"),
         ] {
             assert_eq!(error, DecodeError::Field(field));
         }
