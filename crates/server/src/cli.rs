@@ -13,7 +13,8 @@ use crate::{
     keys::options::KeysCommand,
     manual::{CompletionsOptions, ManOptions},
     options::{
-        BackupOptions, CopyOptions, LibraryOptions, MigrateOptions, PurgeOptions, ServeOptions,
+        BackupOptions, CopyOptions, ImportOptions, LibraryOptions, MigrateOptions, PurgeOptions,
+        ServeOptions,
     },
     output, redact,
 };
@@ -116,6 +117,17 @@ pub(crate) enum Command {
     /// that were revoked after the backup are active again: revoke them again.
     #[command(verbatim_doc_comment)]
     Backup(BackupOptions),
+    /// Import keys of another system from standard input, with their hashes
+    ///
+    ///     keywright import --format unkey --dry-run < keys.jsonl
+    ///     keywright import --format sanctum --retire-by 2027-06-30 < keys.jsonl
+    ///
+    /// Each line is a JSON object with `hash`, `name` and `permissions`, and perhaps
+    /// `lookup`, `owner`, `environment`, `created_at`, `expires_at`, `enabled`,
+    /// `allowed_ips` and `metadata`. A key that is present is skipped, so a run can be
+    /// repeated. Servers accept the tokens with --foreign-format.
+    #[command(verbatim_doc_comment)]
+    Import(ImportOptions),
     /// Delete the records of old keys, or old events
     ///
     ///     keywright purge --revoked-before 2026-01-31 --expired-before 365d

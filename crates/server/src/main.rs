@@ -18,9 +18,11 @@ mod drain;
 mod events;
 mod exit_code;
 mod first_key;
+mod foreign;
 mod health;
 mod help;
 mod host_header;
+mod import;
 mod keys;
 mod listen;
 mod logging;
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Migrate(options) => migrate::run(library, &options),
         Command::Copy(options) => copy::run(library, &options),
         Command::Backup(options) => backup::run(library, options),
+        Command::Import(options) => import::run(library, options),
         Command::Purge(options) => purge::run(library, options),
         Command::Openapi => openapi::print(),
         Command::Completions(options) => manual::print_completions(&options),

@@ -13,7 +13,8 @@ use keywright_store_postgres::PostgresConfig;
 
 use crate::{
     clean_value::{choice, clean, parsed},
-    dates::date_or_age,
+    dates::{date, date_or_age},
+    foreign::NamedFormat,
     listen::ListenAddress,
 };
 
@@ -123,6 +124,21 @@ pub(crate) struct LibraryOptions {
         value_parser = clean(PathBufValueParser::new())
     )]
     pub(crate) pepper_file: Option<PathBuf>,
+
+    /// Format of imported tokens to accept; repeatable
+    ///
+    /// unkey, sanctum, better-auth, drf-api-key, prefixed-api-key or sha256-hex. At most four.
+    /// `unkey:acme_` accepts only tokens that begin with `acme_`, and rejects others without a
+    /// read of the store.
+    #[arg(
+        long,
+        env = "KEYWRIGHT_FOREIGN_FORMAT",
+        value_name = "FORMAT",
+        value_delimiter = ',',
+        global = true,
+        value_parser = parsed::<NamedFormat>()
+    )]
+    pub(crate) foreign_format: Vec<NamedFormat>,
 
     #[command(flatten)]
     pub(crate) postgres: PostgresOptions,
@@ -380,6 +396,29 @@ pub(crate) struct BackupOptions {
     /// File to create, with mode 0600; it must not exist
     #[arg(value_name = "PATH", value_parser = clean(PathBufValueParser::new()))]
     pub(crate) target: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct ImportOptions {
+    /// Format of the tokens, such as unkey or sanctum
+    #[arg(long, value_name = "FORMAT", value_parser = parsed::<NamedFormat>())]
+    pub(crate) format: NamedFormat,
+
+    /// Workspace that the keys belong to
+    #[arg(long, default_value = "default", value_parser = parsed::<Workspace>())]
+    pub(crate) workspace: Workspace,
+
+    /// Report what would be imported and which lines would fail, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Latest time at which the keys expire: a date, or a time
+    #[arg(long, value_name = "TIME", value_parser = clean(date))]
+    pub(crate) retire_by: Option<Timestamp>,
+
+    /// Print the numbers of lines as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

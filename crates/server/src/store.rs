@@ -168,6 +168,9 @@ pub(crate) async fn open(
     if let Some(lifetime) = options.max_lifetime {
         config = config.with_max_lifetime(lifetime);
     }
+    for foreign in &options.foreign_format {
+        config = config.with_foreign(foreign.format.clone());
+    }
     if let Some(path) = &options.pepper_file {
         let ring = pepper_file::read(path)
             .with_context(|| format!("cannot use the pepper file {}", path.display()))?;
