@@ -12,10 +12,9 @@ use crate::{
     help,
     keys::options::KeysCommand,
     manual::{CompletionsOptions, ManOptions},
-    options::{
-        BackupOptions, CopyOptions, LibraryOptions, MigrateOptions, PurgeOptions, ServeOptions,
-    },
+    options::{BackupOptions, CopyOptions, LibraryOptions, MigrateOptions, PurgeOptions},
     output, redact,
+    serve_options::ServeOptions,
 };
 
 /// An API-key server, and the command line to manage its keys.

@@ -6,8 +6,8 @@ use anyhow::Result;
 use keywright_core::{Caller, Name, NewKey, Workspace};
 
 use crate::{
-    options::FirstKey,
     secret_output::{self, revoke_unprinted},
+    serve_options::FirstKey,
     store::Library,
 };
 
