@@ -40,11 +40,6 @@ fn terminal(columns: u16) -> (OwnedFd, File) {
 /// less than the terminal buffers.
 fn on_terminal(columns: u16, mut command: Command) -> String {
     let (master, end) = terminal(columns);
-    for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
-        if !command.get_envs().any(|(name, _)| name == variable) {
-            command.env_remove(variable);
-        }
-    }
     let status = command.stdout(end).stderr(Stdio::null()).status().unwrap();
     assert!(status.success());
     // The command holds the other end of the terminal.

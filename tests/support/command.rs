@@ -10,6 +10,16 @@ use serde_json::Value;
 
 use super::{token::secret_of, wait::wait_for};
 
+/// The variables that decide whether the program prints colours. CI servers set some of them.
+const COLOURS: [&str; 6] = [
+    "CI",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "COLORTERM",
+    "NO_COLOR",
+    "TERM",
+];
+
 /// Returns the program with arguments, to run in a folder. It ignores the environment's settings.
 pub(crate) fn keywright(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
@@ -17,8 +27,10 @@ pub(crate) fn keywright(folder: &Path, arguments: &[&str]) -> Command {
         .current_dir(folder)
         .args(arguments)
         .stdin(Stdio::null());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KEYWRIGHT_")) {
-        command.env_remove(name);
+    for (name, _) in std::env::vars() {
+        if name.starts_with("KEYWRIGHT_") || COLOURS.contains(&&*name) {
+            command.env_remove(name);
+        }
     }
     command
 }

@@ -90,7 +90,7 @@ fn key_lifecycle(scheme: Scheme, store: Arc<dyn KeyStore>, rehearsal: bool) -> T
             .credential
             .hash
     };
-    while hash().scheme() != other {
+    while hash().scheme() != Some(other) {
         thread::sleep(Duration::from_millis(1));
     }
     drop(keys);

@@ -14,9 +14,9 @@ use crate::{
     manual::{CompletionsOptions, ManOptions},
     options::{
         BackupOptions, CopyOptions, ImportOptions, LibraryOptions, MigrateOptions, PurgeOptions,
-        ServeOptions,
     },
     output, redact,
+    serve_options::ServeOptions,
 };
 
 /// An API-key server, and the command line to manage its keys.

@@ -2,10 +2,14 @@
 
 use std::io::{IsTerminal, stdout};
 
-use anyhow::{Context, Result};
-use keywright_core::{Caller, Name, NewKey, Reach, Workspace};
+use anyhow::Result;
+use keywright_core::{Caller, Name, NewKey, Workspace};
 
-use crate::{options::FirstKey, secret_output, store::Library};
+use crate::{
+    secret_output::{self, revoke_unprinted},
+    serve_options::FirstKey,
+    store::Library,
+};
 
 /// Creates the first key of an empty store and prints its token, or logs how to create a key.
 pub(crate) async fn create(library: &Library, choice: FirstKey) -> Result<()> {
@@ -24,25 +28,17 @@ pub(crate) async fn create(library: &Library, choice: FirstKey) -> Result<()> {
     }
     let operator = Caller::operator(Workspace::parse("default")?);
     let new = NewKey::new(Name::parse("First key")?);
-    let first = library.keys.issuer().create_first(&operator, new).await?;
-    if let Some(issued) = first {
-        if let Err(error) = secret_output::write_line(issued.token.expose()) {
-            let id = issued.key.id;
-            let revoked = library
-                .keys
-                .issuer()
-                .revoke(&operator, &id, Reach::Key)
-                .await;
-            let also = if revoked.is_ok() {
-                ", and revoked it"
-            } else {
-                ""
-            };
-            return Err(error).with_context(|| {
-                format!("created the first key {id}, but could not print its token{also}; create another key with keywright keys create")
-            });
-        }
-        tracing::info!("the token of the first key is shown only once");
+    let issuer = library.keys.issuer();
+    let Some(issued) = issuer.create_first(&operator, new).await? else {
+        return Ok(());
+    };
+    let id = issued.key.id;
+    if let Err(error) = secret_output::write_line(issued.token.expose()) {
+        let error = revoke_unprinted(issuer, &operator, &id, error.into()).await;
+        return Err(error.context(format!(
+            "created the first key {id}; create another key with keywright keys create"
+        )));
     }
+    tracing::info!("the token of the first key is shown only once");
     Ok(())
 }

@@ -18,7 +18,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::options::{LogFormat, LogLevel};
+use crate::serve_options::{LogFormat, LogLevel};
 
 /// The maximum number of lines in the queue.
 const QUEUE: usize = 4096;

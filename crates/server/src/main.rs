@@ -44,6 +44,7 @@ mod rlimits;
 mod router;
 mod secret_output;
 mod serve;
+mod serve_options;
 mod shutdown;
 mod store;
 mod streams;

@@ -21,7 +21,7 @@ use crate::{
     metrics::{self, Metrics},
     middleware::{close_when_stopping, observe},
     openapi,
-    options::ServeOptions,
+    serve_options::ServeOptions,
     shutdown::Shutdown,
     store::Library,
     whoami,

@@ -19,9 +19,10 @@ use crate::{
     listen::{self, Inherited, ListenAddress, Sockets},
     logging::Log,
     metrics::Metrics,
-    options::{LibraryOptions, ServeOptions},
+    options::LibraryOptions,
     redact, rlimits,
     router::Routers,
+    serve_options::ServeOptions,
     shutdown::Shutdown,
     store::{self, OldEvents, StoreUrl},
 };

@@ -22,7 +22,7 @@ pub(crate) fn width() -> Option<usize> {
 }
 
 /// Whether to print colours: on a terminal, unless `NO_COLOR`, `CLICOLOR=0` or `TERM=dumb` is set.
-/// With `CLICOLOR_FORCE`, always.
+/// With `CLICOLOR_FORCE`, always. A CI server, which sets `CI`, counts as a terminal with colours.
 pub(crate) fn has_colours() -> bool {
     AutoStream::choice(&stdout()) != ColorChoice::Never
 }

@@ -18,17 +18,9 @@ use crate::{
 /// the owner of the tables has.
 #[async_trait]
 impl Transfer for PostgresStore {
-    async fn identify(&self, candidate: &TransferId) -> Result<TransferId, StoreError> {
-        let id = self
-            .transact(Access::Read, (), |connection, statements, ()| {
-                Box::pin(transfer::id(connection, statements))
-            })
-            .await?;
-        if let Some(id) = id {
-            return Ok(id);
-        }
-        self.transact(Access::Write, *candidate, |connection, statements, id| {
-            Box::pin(transfer::set_id(connection, statements, id))
+    async fn identify(&self, _: &TransferId) -> Result<TransferId, StoreError> {
+        self.transact(Access::Read, (), |connection, statements, ()| {
+            Box::pin(transfer::id(connection, statements))
         })
         .await
     }

@@ -1,11 +1,12 @@
 //! `keywright keys create`.
 
 use anyhow::{Result, bail};
-use keywright_core::{Caller, Expiry, NewKey, Reach};
+use keywright_core::{Caller, Expiry, NewKey};
 
 use super::{options::CreateOptions, output};
 use crate::{
     options::LibraryOptions,
+    secret_output::revoke_unprinted,
     store::{self, OldEvents, StoreUrl},
 };
 
@@ -33,23 +34,10 @@ pub(super) async fn run(library: &LibraryOptions, options: CreateOptions) -> Res
         operator = operator.with_attributes(attributes);
     }
     let opened = store::open(&url, library, OldEvents::Keep).await?;
-    let issued = opened.keys.issuer().create(&operator, new).await?;
-    let Err(error) = output::issued(&issued, options.json) else {
-        return Ok(());
-    };
-    // Without its token, the key is of no use to the operator. Someone else may have read the
-    // beginning of the output.
-    let id = issued.key.id;
-    let revoked = opened
-        .keys
-        .issuer()
-        .revoke(&operator, &id, Reach::Key)
-        .await;
-    Err(error.context(match revoked {
-        Ok(_) => format!("could not print the token of the new key {id}, and revoked the key"),
-        Err(revoke) => format!(
-            "could not print the token of the new key {id}, and could not revoke the key ({revoke}): \
-             run keywright keys revoke {id}"
-        ),
-    }))
+    let issuer = opened.keys.issuer();
+    let issued = issuer.create(&operator, new).await?;
+    match output::issued(&issued, options.json) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(revoke_unprinted(issuer, &operator, &issued.key.id, error).await),
+    }
 }

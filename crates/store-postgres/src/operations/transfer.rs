@@ -25,35 +25,18 @@ use crate::{
 /// The number of workspaces in a page.
 const WORKSPACES: i64 = 256;
 
-/// Returns the id of the store, if it has one.
+/// Returns the id of the store, which the first migration has created.
 pub(crate) async fn id(
     connection: &mut PgConnection,
     statements: &Statements,
-) -> Result<Option<TransferId>> {
+) -> Result<TransferId> {
     let sql = "SELECT value FROM {schema}.settings WHERE name = 'id'";
     let id: Option<String> = sqlx::query_scalar(statements.sql(sql))
         .persistent(false)
         .fetch_optional(connection)
         .await?;
-    id.map(|text| TransferId::parse(&text).ok_or_else(|| Error::corrupt("invalid id of the store")))
-        .transpose()
-}
-
-/// Gives the store an id, unless it has one, and returns its id.
-pub(crate) async fn set_id(
-    connection: &mut PgConnection,
-    statements: &Statements,
-    candidate: &TransferId,
-) -> Result<TransferId> {
-    let sql = "INSERT INTO {schema}.settings (name, value) VALUES ('id', $1) \
-         ON CONFLICT (name) DO NOTHING";
-    sqlx::query(statements.sql(sql))
-        .bind(candidate.to_string())
-        .persistent(false)
-        .execute(&mut *connection)
-        .await?;
-    let id = id(connection, statements).await?;
-    id.ok_or_else(|| Error::corrupt("the id of the store is missing"))
+    let id = id.ok_or_else(|| Error::corrupt("the id of the store is missing"))?;
+    TransferId::parse(&id).ok_or_else(|| Error::corrupt("invalid id of the store"))
 }
 
 /// Returns the stage of the store.

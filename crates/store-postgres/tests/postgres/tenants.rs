@@ -176,51 +176,36 @@ async fn keys_that_are_created_all_the_time_do_not_keep_their_parent_from_being_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_descendants_are_revoked_in_one_step() {
-    let schema = Schema::new().await;
-    let store = schema.store().await;
-    let keys = open(&store).await;
-    let parent = create(&keys).await;
-    let id = id_text(&parent.key.id);
     // The last thousand are children of other children.
-    schema
-        .add_copies(
-            &parent.key.id,
-            10_000,
-            &format!(
-                "'parent', CASE WHEN n <= 9000 THEN '{id}' \
-                 ELSE '0U5lKt' || lpad((n - 9000)::text, 10, '0') END"
-            ),
+    revoke_ten_thousand_descendants(|root| {
+        format!(
+            "CASE WHEN n <= 9000 THEN '{root}' \
+             ELSE '0U5lKt' || lpad((n - 9000)::text, 10, '0') END"
         )
-        .await;
-    let revoked = keys
-        .issuer()
-        .revoke(&operator(), &parent.key.id, Reach::Descendants)
-        .await
-        .unwrap();
-    assert_eq!(revoked.count, 10_001);
-    assert_eq!(schema.count("keys WHERE revoked_at IS NULL").await, 0);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_of_ten_thousand_descendants_is_revoked_in_one_step() {
+    revoke_ten_thousand_descendants(|root| {
+        format!("CASE WHEN n = 1 THEN '{root}' ELSE '0U5lKt' || lpad((n - 1)::text, 10, '0') END")
+    })
+    .await;
+}
+
+/// Revokes a key and 10,000 descendants. `parent` returns the SQL of the parent of the descendant
+/// `n`, from the id of the key.
+async fn revoke_ten_thousand_descendants(parent: impl FnOnce(&str) -> String) {
     let schema = Schema::new().await;
     let store = schema.store().await;
     let keys = open(&store).await;
-    let parent = create(&keys).await;
-    let id = id_text(&parent.key.id);
-    schema
-        .add_copies(
-            &parent.key.id,
-            10_000,
-            &format!(
-                "'parent', CASE WHEN n = 1 THEN '{id}' \
-                 ELSE '0U5lKt' || lpad((n - 1)::text, 10, '0') END"
-            ),
-        )
-        .await;
+    let root = create(&keys).await.key.id;
+    let parent = format!("'parent', {}", parent(&id_text(&root)));
+    schema.add_copies(&root, 10_000, &parent).await;
     let revoked = keys
         .issuer()
-        .revoke(&operator(), &parent.key.id, Reach::Descendants)
+        .revoke(&operator(), &root, Reach::Descendants)
         .await
         .unwrap();
     assert_eq!(revoked.count, 10_001);
