@@ -4,7 +4,7 @@
 
 mod issued;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
 use futures_executor::block_on;
@@ -22,6 +22,11 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use self::issued::TokenBytes;
+
+const SELECT: &str = "
+    SELECT id, workspace, environment, name, permissions, parent, successor, expires_at,
+        revoked_at, last_used_at, hash, tag, version, metadata
+    FROM keywright_keys WHERE id = ?1";
 
 fn main() {
     run(cold);
@@ -58,6 +63,9 @@ fn cold(criterion: &mut Criterion) {
             }),
             ("keywright-1", &mut |group, id| hmac.bench(group, id)),
             ("select", &mut |group, id| hmac.bench_select(group, id)),
+            ("select-blocking", &mut |group, id| {
+                hmac.bench_select_blocking(group, id, &runtime);
+            }),
         ],
     );
 }
@@ -121,18 +129,15 @@ impl Cold {
         });
     }
 
+    fn open(&self) -> Connection {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(self.folder.path().join("keys.db"), flags).unwrap()
+    }
+
     /// The reference: one thread reads the same rows with SQLite directly.
     fn bench_select(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let file = self.folder.path().join("keys.db");
-        let database = Connection::open_with_flags(file, flags).unwrap();
-        let mut select = database
-            .prepare(
-                "SELECT id, workspace, environment, name, permissions, parent, successor, expires_at,
-                     revoked_at, last_used_at, hash, tag, version, metadata
-                 FROM keywright_keys WHERE id = ?1",
-            )
-            .unwrap();
+        let database = self.open();
+        let mut select = database.prepare(SELECT).unwrap();
         let ids = self.ids();
         let mut ids = ids.iter().cycle();
         group.throughput(Throughput::Elements(1));
@@ -140,6 +145,30 @@ impl Cold {
             bencher.iter(|| {
                 let id = ids.next().unwrap().as_bytes();
                 select.query_one([id], read).unwrap();
+            });
+        });
+    }
+
+    /// The reference: the same, for an asynchronous caller.
+    fn bench_select_blocking(
+        &self,
+        group: &mut BenchmarkGroup<'_, WallTime>,
+        id: BenchmarkId,
+        runtime: &Runtime,
+    ) {
+        let database = Arc::new(Mutex::new(self.open()));
+        let ids = self.ids();
+        let mut ids = ids.iter().cycle();
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| {
+                let (database, id) = (Arc::clone(&database), *ids.next().unwrap());
+                let select = runtime.spawn_blocking(move || {
+                    let database = database.lock().unwrap();
+                    let mut select = database.prepare_cached(SELECT).unwrap();
+                    select.query_one([id.as_bytes()], read).unwrap();
+                });
+                block_on(select).unwrap();
             });
         });
     }

@@ -2,7 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
 use keywright_benches::{compare_in_turn, run, tasks};
@@ -12,7 +18,7 @@ use keywright_core::{
 use keywright_store_sqlite::SqliteStore;
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, task::spawn_blocking};
 
 const WORKSPACE: &str = "default";
 const NAME: &str = "a name of 20 letters";
@@ -35,6 +41,9 @@ fn durable_create(criterion: &mut Criterion) {
                 keywright(group, id, &runtime, 64);
             }),
             ("rusqlite", &mut |group, id| rusqlite(group, id)),
+            ("rusqlite-blocking", &mut |group, id| {
+                rusqlite_blocking(group, id, &runtime);
+            }),
         ],
     );
 }
@@ -71,28 +80,50 @@ async fn create(keys: Keywright, count: usize) {
     }
 }
 
-/// The reference: one thread inserts rows of the same size with SQLite directly, each in its own
-/// transaction. The keys increase like ids, and there is no secondary index.
+const INSERT: &str = "
+    INSERT INTO keys (id, workspace, environment, name, permissions, hash, tag, version)
+    VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, 1)";
+
+/// Inserts a row of the same size as that of a key.
+fn insert(database: &Connection, number: u64) {
+    let hash = format!("$hmac-sha256${}${}", "A".repeat(22), "A".repeat(43));
+    let id = format!("{number:016}").into_bytes();
+    let mut insert = database.prepare_cached(INSERT).unwrap();
+    insert
+        .execute(params![id, WORKSPACE, NAME, PERMISSIONS, hash, [0u8; 8]])
+        .unwrap();
+}
+
+/// The reference: one thread inserts rows with SQLite directly, each in its own transaction. The
+/// keys increase like ids, and there is no secondary index.
 fn rusqlite(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
     let folder = folder();
     let database = open(&folder.path().join("keys.db"));
-    let mut insert = database
-        .prepare(
-            "INSERT INTO keys (id, workspace, environment, name, permissions, hash, tag, version)
-             VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, 1)",
-        )
-        .unwrap();
-    let hash = format!("$hmac-sha256${}${}", "A".repeat(22), "A".repeat(43));
-    let mut key: u64 = 0;
+    let mut number: u64 = 0;
     group.throughput(Throughput::Elements(1));
     group.bench_function(id, |bencher| {
         bencher.iter(|| {
-            key += 1;
-            let id = format!("{key:016}").into_bytes();
-            insert
-                .execute(params![id, WORKSPACE, NAME, PERMISSIONS, hash, [0u8; 8]])
-                .unwrap()
+            number += 1;
+            insert(&database, number);
         });
+    });
+}
+
+/// The reference: the same, for an asynchronous caller.
+fn rusqlite_blocking(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, runtime: &Runtime) {
+    let folder = folder();
+    let database = Arc::new(Mutex::new(open(&folder.path().join("keys.db"))));
+    let numbers = Arc::new(AtomicU64::new(0));
+    tasks::bench(group, id, runtime, 1, |indices| {
+        let (database, numbers) = (Arc::clone(&database), Arc::clone(&numbers));
+        async move {
+            for _ in indices {
+                let number = numbers.fetch_add(1, Ordering::Relaxed);
+                let database = Arc::clone(&database);
+                let inserted = spawn_blocking(move || insert(&database.lock().unwrap(), number));
+                inserted.await.unwrap();
+            }
+        }
     });
 }
 

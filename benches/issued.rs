@@ -53,7 +53,7 @@ async fn create(keys: Keywright, caller: Caller, new: NewKey, count: usize) -> V
     tokens
 }
 
-pub(crate) fn shuffle(tokens: &mut [TokenBytes]) {
+pub(crate) fn shuffle<T>(tokens: &mut [T]) {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for last in (1..tokens.len()).rev() {
         // Knuth's linear congruential generator. Its upper bits are more random than its lower

@@ -11,6 +11,7 @@
 mod server;
 
 use std::{
+    hint::black_box,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -22,6 +23,7 @@ use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput,
     measurement::{Measurement, WallTime},
 };
+use hmac::{Hmac, KeyInit, Mac};
 use keywright_benches::{compare_in_turn, run, tasks};
 use keywright_core::{
     Caller, Config, Keywright, Name, NewKey, Permissions, Prefix, Scheme, Workspace,
@@ -29,6 +31,8 @@ use keywright_core::{
 };
 use keywright_store_redis::{RedisConfig, RedisStore};
 use redis::{Commands, Script, aio::MultiplexedConnection, cmd};
+use serde::Deserialize;
+use sha2::Sha256;
 use tokio::runtime::Runtime;
 
 const TASKS: usize = 64;
@@ -70,8 +74,23 @@ fn over_redis(criterion: &mut Criterion) {
         .block_on(client.get_multiplexed_async_connection())
         .unwrap();
     let mut plain = client.get_connection().unwrap();
-    let names: Arc<Vec<String>> = Arc::new(plain.keys("kw:r:*").unwrap());
+    let names: Vec<String> = plain.keys("kw:r:*").unwrap();
     let record: Vec<u8> = plain.get(&names[0]).unwrap();
+    let mac = Arc::new(Hmac::<Sha256>::new_from_slice(b"keywright").unwrap());
+    let decodable = encoded();
+    let names: Arc<Vec<[String; 2]>> = Arc::new(
+        (0..KEYS)
+            .map(|number| {
+                [
+                    format!("reference:{number}"),
+                    format!("reference:u:{number}"),
+                ]
+            })
+            .collect(),
+    );
+    for [name, _] in &*names {
+        let _: () = plain.set(name, &decodable).unwrap();
+    }
 
     compare_in_turn(
         criterion,
@@ -93,7 +112,15 @@ fn over_redis(criterion: &mut Criterion) {
             ("redis-rs", &mut |group, id| {
                 bench(group, id, &runtime, || {
                     let (connection, names) = (connection.clone(), Arc::clone(&names));
-                    move |index| get(connection.clone(), Arc::clone(&names), index)
+                    let mac = Arc::clone(&mac);
+                    move |index| {
+                        get(
+                            connection.clone(),
+                            Arc::clone(&names),
+                            Arc::clone(&mac),
+                            index,
+                        )
+                    }
                 });
             }),
         ],
@@ -121,14 +148,15 @@ fn over_redis(criterion: &mut Criterion) {
                 bench(group, id, &runtime, || {
                     let (connection, script) = (connection.clone(), Arc::clone(&script));
                     let (created, record) = (Arc::clone(&created), record.clone());
+                    let mac = Arc::clone(&mac);
                     move |_| {
                         let number = created.fetch_add(1, Ordering::Relaxed);
-                        eval(
-                            connection.clone(),
-                            Arc::clone(&script),
-                            number,
-                            record.clone(),
-                        )
+                        let (connection, script) = (connection.clone(), Arc::clone(&script));
+                        let (mac, record) = (Arc::clone(&mac), record.clone());
+                        async move {
+                            black_box(hash(&mac, &number.to_be_bytes()));
+                            eval(connection, script, number, record).await;
+                        }
                     }
                 });
             }),
@@ -152,11 +180,52 @@ fn new_key() -> NewKey {
     NewKey::new(Name::parse(NAME).unwrap())
 }
 
-async fn get(mut connection: MultiplexedConnection, names: Arc<Vec<String>>, index: usize) {
-    let mut get = cmd("GET");
+/// The fields of a record, as a user would decode them.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "a user would read them")]
+struct Decoded {
+    id: String,
+    workspace: String,
+    name: String,
+    permissions: Vec<String>,
+    hash: String,
+    tag: [u8; 8],
+}
+
+/// Returns the record that the reference reads, as long as ours.
+fn encoded() -> String {
+    let permissions: Vec<_> = PERMISSIONS.split(',').collect();
+    serde_json::json!({
+        "id": "key_0U5lKtf600000000",
+        "workspace": "default",
+        "name": NAME,
+        "permissions": permissions,
+        "hash": "A".repeat(80),
+        "tag": [0, 0, 0, 0, 0, 0, 0, 0],
+    })
+    .to_string()
+}
+
+async fn get(
+    mut connection: MultiplexedConnection,
+    names: Arc<Vec<[String; 2]>>,
+    mac: Arc<Hmac<Sha256>>,
+    index: usize,
+) {
+    let mut get = cmd("MGET");
     get.arg(&names[index]);
-    let record: Vec<u8> = get.query_async(&mut connection).await.unwrap();
-    assert!(!record.is_empty());
+    let (record, last_used): (Vec<u8>, Option<Vec<u8>>) =
+        get.query_async(&mut connection).await.unwrap();
+    assert!(last_used.is_none());
+    let record: Decoded = serde_json::from_slice(&record).unwrap();
+    black_box(hash(&mac, record.id.as_bytes()));
+    black_box(record);
+}
+
+/// Returns an HMAC of as much as the hash of a key takes.
+fn hash(mac: &Hmac<Sha256>, id: &[u8]) -> [u8; 32] {
+    let mac = mac.clone().chain_update(id).chain_update([0; 72]);
+    mac.finalize().into_bytes().into()
 }
 
 async fn eval(

@@ -5,9 +5,10 @@
 mod issued;
 
 use std::{
+    collections::HashMap,
     hint::black_box,
     pin::pin,
-    sync::{Arc, Barrier},
+    sync::{Arc, Barrier, RwLock},
     task::{Context, Poll, Waker},
     thread,
     time::Duration,
@@ -24,7 +25,7 @@ use keywright_core::{
     Argon2Params, Config, Denied, Environment, Keywright, MemoryStore, Scheme, Token, TokenRef,
     VerifyError,
 };
-use prefixed_api_key::{PrefixedApiKey, PrefixedApiKeyController};
+use prefixed_api_key::{PakControllerOsSha256, PrefixedApiKey, PrefixedApiKeyController};
 
 use self::issued::TokenBytes;
 
@@ -44,6 +45,7 @@ fn verify(criterion: &mut Criterion) {
         .unwrap();
     let (pak_key, pak_hash) = pak.generate_key_and_hash();
     let pak_text = pak_key.to_string();
+    let pak_many = ManyPrefixed::with(&pak, if runs_once() { 2_000 } else { 1_000_000 });
 
     let cost = HashConfig::custom(19_456, 2, 1).unwrap();
     let aks = ApiKeyManagerV0::init("acme", KeyConfig::default(), cost, Duration::ZERO).unwrap();
@@ -57,7 +59,14 @@ fn verify(criterion: &mut Criterion) {
         &mut [
             ("keywright-1000", &mut |group, id| few.bench(group, id)),
             ("keywright-1000-two-threads", &mut |group, id| {
-                few.bench_on_two_threads(group, id);
+                bench_on_two_threads(group, id, |half| {
+                    let mut tokens = few.tokens.iter().cycle().skip(half * few.tokens.len() / 2);
+                    let verifier = few.keys.verifier();
+                    move || {
+                        let token = tokens.next().unwrap();
+                        black_box(poll_once(verifier.verify(token)).unwrap());
+                    }
+                });
             }),
             ("keywright-1000000", &mut |group, id| many.bench(group, id)),
             ("prefixed-api-key", &mut |group, id| {
@@ -66,6 +75,20 @@ fn verify(criterion: &mut Criterion) {
                         let key = PrefixedApiKey::from_string(black_box(&pak_text)).unwrap();
                         assert!(pak.check_hash(&key, &pak_hash));
                     });
+                });
+            }),
+            ("prefixed-api-key-two-threads", &mut |group, id| {
+                bench_on_two_threads(group, id, |_| {
+                    || {
+                        let key = PrefixedApiKey::from_string(black_box(&pak_text)).unwrap();
+                        assert!(pak.check_hash(&key, &pak_hash));
+                    }
+                });
+            }),
+            ("prefixed-api-key-1000000", &mut |group, id| {
+                let mut tokens = pak_many.tokens.iter().cycle();
+                group.bench_function(id, |bencher| {
+                    bencher.iter(|| pak_many.check(&pak, tokens.next().unwrap()));
                 });
             }),
             ("keywright-malformed", &mut |group, id| {
@@ -139,30 +162,6 @@ impl Hot {
         });
     }
 
-    /// Shares verifications of the same keys between two threads, and measures the total time per
-    /// verification.
-    fn bench_on_two_threads(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
-        group.bench_function(id, |bencher| {
-            bencher.iter_custom(|verifications| {
-                let start = Barrier::new(2);
-                let half = |from| {
-                    let mut tokens = self.tokens.iter().cycle().skip(from);
-                    start.wait();
-                    let started = WallTime.start();
-                    for _ in 0..verifications.div_ceil(2) {
-                        let token = tokens.next().unwrap();
-                        black_box(poll_once(self.keys.verifier().verify(token)).unwrap());
-                    }
-                    WallTime.end(started)
-                };
-                thread::scope(|scope| {
-                    let other = scope.spawn(|| half(self.tokens.len() / 2));
-                    half(0).max(other.join().unwrap())
-                })
-            });
-        });
-    }
-
     fn bench_rejection(
         &self,
         group: &mut BenchmarkGroup<'_, WallTime>,
@@ -210,6 +209,71 @@ impl Hot {
             _ => unreachable!("the token is invalid"),
         }
     }
+}
+
+/// What a user of prefixed-api-key would write: the records in a map by the public part of a token.
+struct ManyPrefixed {
+    records: RwLock<HashMap<String, Record>>,
+    tokens: Vec<String>,
+}
+
+/// What the map has for each key.
+struct Record {
+    hash: String,
+    #[expect(dead_code, reason = "part of the memory of a record")]
+    name: String,
+}
+
+impl ManyPrefixed {
+    fn with(pak: &PakControllerOsSha256, count: usize) -> Self {
+        let mut records = HashMap::with_capacity(count);
+        let mut tokens = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (key, hash) = pak.generate_key_and_hash();
+            let name = "a name of 20 letters".to_owned();
+            records.insert(key.short_token().to_owned(), Record { hash, name });
+            tokens.push(key.to_string());
+        }
+        issued::shuffle(&mut tokens);
+        Self {
+            records: RwLock::new(records),
+            tokens,
+        }
+    }
+
+    fn check(&self, pak: &PakControllerOsSha256, token: &str) {
+        let key = PrefixedApiKey::from_string(token).unwrap();
+        let records = self.records.read().unwrap();
+        let record = records.get(key.short_token()).unwrap();
+        assert!(pak.check_hash(&key, &record.hash));
+    }
+}
+
+/// Shares work between two threads, and measures the total time per piece of work. `prepare` is not
+/// measured. It returns the work of a thread, 0 or 1.
+fn bench_on_two_threads<W: FnMut()>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: BenchmarkId,
+    prepare: impl Fn(usize) -> W + Sync,
+) {
+    group.bench_function(id, |bencher| {
+        bencher.iter_custom(|count| {
+            let start = Barrier::new(2);
+            let half = |half| {
+                let mut work = prepare(half);
+                start.wait();
+                let started = WallTime.start();
+                for _ in 0..count.div_ceil(2) {
+                    work();
+                }
+                WallTime.end(started)
+            };
+            thread::scope(|scope| {
+                let other = scope.spawn(|| half(1));
+                half(0).max(other.join().unwrap())
+            })
+        });
+    });
 }
 
 /// Returns the output of a future that is ready at the first poll.

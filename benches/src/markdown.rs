@@ -25,7 +25,7 @@ pub(crate) fn table(results: &[RowResult], machine: &str) -> String {
         let references: Vec<String> = result
             .references
             .iter()
-            .map(|&(label, nanos)| format!("{label}: {}", figure(nanos)))
+            .map(|(label, nanos)| format!("{label}: {}", figure(*nanos)))
             .collect();
         let ratio = result.ratio.map(|ratio| three_digits(ratio) + "×");
         let decisive = result.ratio.unwrap_or(result.ours);
@@ -106,9 +106,9 @@ mod tests {
     fn result(target: Target, ratio: f64) -> RowResult {
         RowResult {
             number: "4",
-            work: "mint",
+            work: "mint".into(),
             ours: 612.4,
-            references: vec![("pak", 2_345.6), ("aks", 13e6)],
+            references: vec![("pak".into(), 2_345.6), ("aks".into(), 13e6)],
             ratio: Some(ratio),
             target,
         }
