@@ -283,12 +283,44 @@ impl ForeignFormats {
         self.0
             .iter()
             .zip(0..)
-            .filter_map(move |(format, position)| format.parse(position, text?))
+            .filter_map(move |(format, position)| {
+                let token = format.parse(position, text?)?;
+                let earlier = self.0.iter().take(usize::from(position));
+                let mut same = earlier.filter(|earlier| earlier.lookup == format.lookup);
+                let is_repeated = same.any(|earlier| {
+                    let found = text.and_then(|text| earlier.parse(position, text));
+                    found.is_some_and(|found| {
+                        found.hashed == token.hashed && found.identity == token.identity
+                    })
+                });
+                (!is_repeated).then_some(token)
+            })
     }
 
     /// Returns the alias of the key that a token would have.
     pub(crate) fn alias(&self, token: &ForeignToken<'_>) -> Option<Alias> {
         let format = self.0.get(usize::from(token.format))?;
         Some(format.alias(token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_that_find_a_key_in_the_same_way_count_once() {
+        let mut formats = ForeignFormats::default();
+        formats.push(ForeignFormat::unkey().with_token_prefix("a_"));
+        formats.push(ForeignFormat::sha256_hex());
+        formats.push(ForeignFormat::prefixed_api_key());
+        formats.push(ForeignFormat::digest(Digest::Sha512));
+        let positions = |token: &str| {
+            let candidates = formats.candidates(token.as_bytes());
+            candidates.map(|token| token.format).collect::<Vec<_>>()
+        };
+        assert_eq!(positions("a_x"), [0, 2, 3]);
+        assert_eq!(positions("b_x"), [1, 2, 3]);
+        assert_eq!(positions("x"), [1, 3]);
     }
 }
