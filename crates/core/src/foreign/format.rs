@@ -92,6 +92,9 @@ impl ForeignFormat {
     /// `pbkdf2_sha256$…` or `sha512$$…`.
     ///
     /// The public part must be unique among all keys that are imported with such a format.
+    ///
+    /// Bcrypt ignores what follows the first 72 bytes of its input. Of tokens that differ only there,
+    /// the first to be used is the only one from then on.
     #[must_use]
     pub fn password(separator: char) -> Self {
         let part = HashedPart::AfterFirst(separator);
@@ -105,7 +108,8 @@ impl ForeignFormat {
     }
 
     /// [Laravel Sanctum](https://laravel.com/docs/sanctum): the id of a row, `|`, and a secret, of
-    /// which the row has the SHA-256 in hexadecimal.
+    /// which the row has the SHA-256 in hexadecimal. The secret alone identifies the key: the id
+    /// before it is not compared.
     #[must_use]
     pub fn sanctum() -> Self {
         Self::digest(Digest::Sha256).with_hashed_part(HashedPart::AfterFirst('|'))
@@ -126,7 +130,8 @@ impl ForeignFormat {
     }
 
     /// [prefixed-api-key](https://github.com/seamapi/prefixed-api-key): a prefix, a short token and
-    /// a long token, joined by `_`, and SHA-256 of the long token, in hexadecimal.
+    /// a long token, joined by `_`, and SHA-256 of the long token, in hexadecimal. The long token
+    /// alone identifies the key: the parts before it are not compared.
     #[must_use]
     pub fn prefixed_api_key() -> Self {
         Self::digest(Digest::Sha256).with_hashed_part(HashedPart::AfterLast('_'))
@@ -187,10 +192,7 @@ impl ForeignFormat {
                 Ok((digest_alias(&digest), hash))
             }
             (Lookup::PublicPart(separator), Some(part)) => {
-                let is_public = !part.is_empty()
-                    && part.bytes().all(|byte| byte.is_ascii_graphic())
-                    && !part.contains(separator);
-                if !is_public {
+                if !self.can_begin_with(part, separator) {
                     return Err(ForeignHashError::PublicPart);
                 }
                 Ok((
@@ -204,6 +206,21 @@ impl ForeignFormat {
         }
     }
 
+    /// Whether a token of this format can begin with a public part, `separator` and a secret.
+    fn can_begin_with(&self, part: &str, separator: char) -> bool {
+        let start = format!("{part}{separator}");
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_graphic())
+            && !part.contains(separator)
+            && start.len() < *self.length.end()
+            && (start.starts_with(&*self.prefix) || self.prefix.starts_with(&start))
+    }
+
+    /// Whether both formats find the same key by the same token.
+    fn finds_like(&self, other: &Self) -> bool {
+        self.lookup == other.lookup && self.part == other.part
+    }
+
     /// Returns the alias of the key that a token of this format would have.
     fn alias(&self, token: &ForeignToken<'_>) -> Alias {
         match self.lookup {
@@ -215,11 +232,6 @@ impl ForeignFormat {
                 public_alias(parts.next().unwrap_or_default())
             }
         }
-    }
-
-    /// Whether a token that is of both formats has the same key and proof in both.
-    fn finds_like(&self, other: &Self) -> bool {
-        (self.lookup, self.part) == (other.lookup, other.part)
     }
 
     /// Parses a token. Returns `None` if it is not of this format.

@@ -37,6 +37,7 @@ use crate::{
     meter::{self, VerificationOutcome},
     store::{KeyStore, StoreError},
     sync::Ordering,
+    token::TokenError,
 };
 
 /// Verifies tokens.
@@ -135,7 +136,8 @@ impl Verifier {
         };
         let token = match TokenRef::parse(token, prefix) {
             Ok(token) => token,
-            Err(malformed) if foreign.is_empty() => {
+            // A token with a wrong checksum is a damaged token of this library, and nothing else.
+            Err(malformed) if foreign.is_empty() || malformed == TokenError::Checksum => {
                 meter::verified(|| VerificationOutcome::Malformed);
                 return Err(Denied::Malformed(malformed).into());
             }
