@@ -469,7 +469,7 @@ async fn a_copy_through_every_kind_of_store_keeps_imported_keys_working() {
         revoked.unwrap();
         drop(keys);
 
-        let report = copy().finish().await.unwrap();
+        let report = copy().with_stopped_source().finish().await.unwrap();
         assert_eq!((report.keys, report.differing), (5, 0), "{name}");
         let [here, there] = target.libraries().await;
         for keys in [&here, &there] {
