@@ -123,7 +123,7 @@ pub(crate) struct LibraryOptions {
     )]
     pub(crate) pepper_file: Option<PathBuf>,
 
-    /// Format of imported tokens to accept, such as unkey:acme_; repeatable
+    /// Format of imported tokens to accept; repeatable
     ///
     /// unkey, sanctum, better-auth, drf-api-key, prefixed-api-key or sha256-hex. At most four.
     /// `unkey:acme_` accepts only tokens that begin with `acme_`, and rejects others without a
@@ -133,7 +133,7 @@ pub(crate) struct LibraryOptions {
     #[arg(
         long,
         env = "KEYWRIGHT_FOREIGN_FORMAT",
-        value_name = "FORMAT",
+        value_name = "FMT",
         value_delimiter = ',',
         global = true,
         value_parser = parsed::<NamedFormat>()

@@ -3,7 +3,7 @@
 use super::{ForeignKey, ImportError, Importer};
 use crate::{KeyId, Timestamp, copy::ContentHasher};
 
-/// What two keys to import have in common, in little memory.
+/// Digests by which two keys to import are compared in little memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct ForeignKeyDigest {
