@@ -44,6 +44,7 @@ mod password;
 mod token;
 
 pub(crate) use self::{format::ForeignFormats, token::ForeignToken};
+// The public interface is:
 pub use self::{
     format::{Digest, ForeignFormat, HashedPart},
     hash::{ForeignHash, ForeignHashError},

@@ -313,6 +313,9 @@ pub(crate) fn eviction_of_imported_keys() {
         record.key.imported = true;
     }
     let verifier = Verifier::new(&handle, 1, Hashing::AtOnce);
+    for number in [1, 2] {
+        assert!(verifier.verify_imported(id(number), secret_of(&id(number))));
+    }
     let verifying = |keys: &'static [u32]| {
         let verifier = verifier.clone();
         thread::spawn(move || {
