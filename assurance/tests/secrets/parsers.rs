@@ -37,8 +37,8 @@ fn rejections<T: DeserializeOwned>(text: &str) -> String {
         .collect()
 }
 
-/// Formats the errors of an import of a line with this text in place of a field, of its hash, and of
-/// the name of a field.
+/// Formats the errors of an import of a line with this text in place of a field, and of the name of
+/// a field.
 fn errors_of_import(text: &str) -> String {
     let quoted = serde_json::to_string(text).unwrap();
     let names = [
