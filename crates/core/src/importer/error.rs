@@ -17,7 +17,7 @@ pub enum ImportError {
     Invalid {
         /// The name of the field.
         field: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// The hash is invalid.

@@ -205,8 +205,8 @@ impl Importer {
     }
 }
 
-/// Whether a record that is present could result from this import. What can change since then is
-/// not compared: how often the key was used, and with which hash it is proven after its first use.
+/// Whether a record that is present could result from this import. Its last use is not compared,
+/// and neither is the hash that replaced the imported one at its first use.
 fn is_same(present: &Record, new: &Record) -> bool {
     let has_hash = match &present.credential.hash {
         hash @ StoredHash::Foreign(_) => *hash == new.credential.hash,

@@ -20,7 +20,7 @@ use crate::{
 type Decided = Result<Arc<CachedKey>, VerifyError>;
 
 impl Verifier {
-    /// Verifies a token that is none of this library's, for the reason `malformed`.
+    /// Verifies a token that this library cannot parse, for the reason `malformed`.
     ///
     /// The formats are tried in their order, first those whose key is cached. A key that is found
     /// decides, whether it accepts the token or not.
