@@ -194,6 +194,7 @@ fn imports(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
     print_all!(*printed;
         format, Digest::Sha256, HashedPart::AfterLast('.'), importer, new, imported, secret, record,
         hash, native, record.alias.unwrap(), different, taken, malformed, not_needed,
+        importer.digest(&imported).unwrap(),
         ForeignHashError::Cost, ImportError::NotAnObject, StoredHash::parse("").unwrap_err(),
     );
 }

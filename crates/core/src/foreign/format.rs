@@ -294,20 +294,23 @@ impl ForeignFormats {
 
     /// Returns a token as each format sees it. Formats that find a key in the same way count once.
     pub(crate) fn candidates<'t>(&self, token: &'t [u8]) -> impl Iterator<Item = ForeignToken<'t>> {
-        let text = str::from_utf8(token).ok().filter(|text| {
-            text.len() <= MAX_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic())
-        });
+        // Without a stop at the first other byte, this loop is vectorised.
+        let is_graphic = |token: &[u8]| {
+            let graphic = token.iter().map(u8::is_ascii_graphic);
+            graphic.fold(true, |all, is_graphic| all & is_graphic)
+        };
+        let token = Some(token).filter(|token| token.len() <= MAX_LENGTH && is_graphic(token));
+        let text = token.and_then(|token| str::from_utf8(token).ok());
         self.0
             .iter()
             .zip(0..)
             .filter_map(move |(format, position)| {
-                let token = format.parse(position, text?)?;
+                let text = text?;
+                let candidate = format.parse(position, text)?;
                 let mut earlier = self.0.iter().take(position.into());
-                let is_repeated = earlier.any(|other| {
-                    other.finds_like(format)
-                        && text.is_some_and(|text| other.parse(position, text).is_some())
-                });
-                (!is_repeated).then_some(token)
+                let is_repeated = earlier
+                    .any(|other| other.finds_like(format) && other.parse(position, text).is_some());
+                (!is_repeated).then_some(candidate)
             })
     }
 

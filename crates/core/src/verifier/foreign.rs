@@ -8,6 +8,7 @@ use super::{
     protocol::{Backend as _, PresentedToken},
     routes::Route,
     state::VerifierState,
+    token_mac::TokenMac,
 };
 use crate::{
     Denied, VerifyError,
@@ -20,23 +21,32 @@ use crate::{
 type Decided = Result<Arc<CachedKey>, VerifyError>;
 
 impl Verifier {
-    /// Verifies a token that this library cannot parse, for the reason `malformed`.
+    /// Decides in memory, if the token was verified before and its key is cached.
     ///
-    /// The formats are tried in their order, first those whose key is cached. A key that is found
-    /// decides, whether it accepts the token or not.
-    pub(super) async fn verify_foreign(
+    /// All formats are tried before the store is read, so that a cached key of any format costs no
+    /// read.
+    pub(super) fn verify_foreign_in_memory(
+        &self,
+        token: &[u8],
+        address: Option<IpAddr>,
+    ) -> Option<Result<Arc<CachedKey>, Denied>> {
+        let mut candidates = self.0.foreign.candidates(token);
+        candidates.find_map(|candidate| self.verify_route(&candidate, address))
+    }
+
+    /// Decides from the store. This library cannot parse the token, for the reason `malformed`.
+    ///
+    /// The formats are tried in their order. A key that is found decides, whether it accepts the
+    /// token or not.
+    pub(super) async fn verify_foreign_in_store(
         &self,
         token: &[u8],
         malformed: TokenError,
         address: Option<IpAddr>,
     ) -> Decided {
-        let candidates = || self.0.foreign.candidates(token);
-        if let Some(decided) = candidates().find_map(|token| self.verify_route(&token, address)) {
-            return decided.map_err(VerifyError::from);
-        }
         let mut denied = Denied::Malformed(malformed);
-        for candidate in candidates() {
-            if let Some(decided) = Box::pin(self.verify_candidate(&candidate, address)).await {
+        for candidate in self.0.foreign.candidates(token) {
+            if let Some(decided) = self.verify_candidate(&candidate, address).await {
                 return decided;
             }
             denied = Denied::NotImported;
@@ -56,7 +66,8 @@ impl Verifier {
     ) -> Option<Result<Arc<CachedKey>, Denied>> {
         let protocol = &self.0.protocol;
         let mac = protocol.backend.mac(PresentedSecret::Foreign(*token));
-        let decided = self.verify_cached(&protocol.cache.route(mac)?, token, address)?;
+        let route = protocol.cache.route(mac)?;
+        let decided = self.verify_cached(&presented(&route, token, mac, address))?;
         let may_be_replaced = matches!(
             decided,
             Err(Denied::Revoked(_) | Denied::Expired(_) | Denied::WrongSecret(_))
@@ -72,16 +83,11 @@ impl Verifier {
     }
 
     /// Decides from the cache, if it has a fresh entry for the key.
-    fn verify_cached(
-        &self,
-        route: &Route,
-        token: &ForeignToken<'_>,
-        address: Option<IpAddr>,
-    ) -> Option<Result<Arc<CachedKey>, Denied>> {
+    fn verify_cached(&self, token: &PresentedToken<'_>) -> Option<Result<Arc<CachedKey>, Denied>> {
         let VerifierState {
             protocol, upkeep, ..
         } = &*self.0;
-        protocol.verify_in_memory(&presented(route, token, address), upkeep)
+        protocol.verify_in_memory(token, upkeep)
     }
 
     /// Decides with the key that the store has for the token. Returns `None` if it has none.
@@ -122,28 +128,30 @@ impl Verifier {
         token: &ForeignToken<'_>,
         address: Option<IpAddr>,
     ) -> Decided {
-        if let Some(Err(denied)) = self.verify_cached(route, token, address) {
-            return Err(denied.into());
-        }
         let VerifierState {
             protocol, upkeep, ..
         } = &*self.0;
+        let mac = protocol.backend.mac(PresentedSecret::Foreign(*token));
+        let presented = presented(route, token, mac, address);
+        if let Some(Err(denied)) = self.verify_cached(&presented) {
+            return Err(denied.into());
+        }
         meter::cache_missed(|| protocol.cache.miss(&route.id));
-        protocol
-            .verify_in_store(&presented(route, token, address), upkeep)
-            .await
+        protocol.verify_in_store(&presented, upkeep).await
     }
 }
 
 fn presented<'a>(
     route: &'a Route,
     token: &ForeignToken<'a>,
+    mac: TokenMac,
     address: Option<IpAddr>,
 ) -> PresentedToken<'a> {
     PresentedToken {
         id: &route.id,
         environment: route.environment,
         secret: PresentedSecret::Foreign(*token),
+        mac: Some(mac),
         address,
     }
 }

@@ -142,16 +142,19 @@ impl Verifier {
                 return Err(Denied::Malformed(malformed).into());
             }
             Err(malformed) => {
-                return self
-                    .verify_foreign(token, malformed, address)
-                    .await
-                    .map(verified);
+                if let Some(decided) = self.verify_foreign_in_memory(token, address) {
+                    return Ok(verified(decided?));
+                }
+                // Boxed, because this future is large and rare.
+                let decided = Box::pin(self.verify_foreign_in_store(token, malformed, address));
+                return decided.await.map(verified);
             }
         };
         let token = PresentedToken {
             id: token.id(),
             environment: token.environment(),
             secret: PresentedSecret::Native(token.exposed_secret()),
+            mac: None,
             address,
         };
         match protocol.verify_in_memory(&token, upkeep) {

@@ -112,6 +112,7 @@ impl Verifier {
             id: &id,
             environment: Environment::Live,
             secret: &presented,
+            mac: None,
             address,
         };
         let began = time::millis();

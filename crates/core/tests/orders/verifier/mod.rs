@@ -112,6 +112,7 @@ impl Verifier {
             id: &id(),
             environment: Environment::Live,
             secret: &(),
+            mac: None,
             address: Some(ADDRESS),
         })
     }
