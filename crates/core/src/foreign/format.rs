@@ -93,8 +93,8 @@ impl ForeignFormat {
     ///
     /// The public part must be unique among all keys that are imported with such a format.
     ///
-    /// Bcrypt ignores what follows the first 72 bytes of its input. Of tokens that differ only there,
-    /// the first to be used is the only one from then on.
+    /// Bcrypt ignores what follows the first 72 bytes of its input. Of tokens that differ only
+    /// there, the first to be used is the only one from then on.
     #[must_use]
     pub fn password(separator: char) -> Self {
         let part = HashedPart::AfterFirst(separator);
@@ -179,8 +179,8 @@ impl ForeignFormat {
     ///
     /// # Errors
     ///
-    /// [`ForeignHashError`] if `hash` is not a hash of this format, or if the public part is missing,
-    /// not needed, or not one that a token can have.
+    /// [`ForeignHashError`] if `hash` is not a hash of this format, or if the public part is
+    /// missing, not needed, or not one that a token can have.
     pub(crate) fn import(
         &self,
         hash: &str,

@@ -12,10 +12,10 @@ use subtle::ConstantTimeEq;
 use super::hash::{ForeignHashError, decode};
 use crate::hash::{Argon2Params, Blocks, HashError};
 
-/// The maximum cost of bcrypt: about 2 seconds.
+/// The maximum cost of bcrypt: between 2 and 3 seconds.
 const MAX_BCRYPT_COST: u32 = 15;
 
-/// The maximum number of iterations of PBKDF2: about a second.
+/// The maximum number of iterations of PBKDF2: between 2 and 3 seconds.
 const MAX_PBKDF2_ITERATIONS: u32 = 5_000_000;
 
 const BCRYPT: &str = "$2";

@@ -34,7 +34,7 @@ impl Verifier {
         candidates.find_map(|candidate| self.verify_route(&candidate, address))
     }
 
-    /// Decides from the store. The token is not one of this library's, for the reason `malformed`.
+    /// Decides from the store. This library cannot parse the token, for the reason `malformed`.
     ///
     /// The formats are tried in their order. A key that is found decides, whether it accepts the
     /// token or not.

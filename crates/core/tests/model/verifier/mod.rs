@@ -15,9 +15,9 @@ mod proof;
 mod protocol;
 #[path = "../../../src/verifier/rehash.rs"]
 mod rehash;
+#[expect(dead_code, reason = "the library's source")]
 #[path = "../../../src/verifier/routes.rs"]
 mod routes;
-#[expect(dead_code, reason = "the library's source")]
 #[path = "../../../src/verifier/token_mac.rs"]
 mod token_mac;
 
