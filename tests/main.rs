@@ -30,6 +30,7 @@ mod follow;
 mod forward_auth;
 mod full_disk;
 mod http2;
+mod imported_keys;
 mod incident;
 mod isolation;
 mod keys_command;
