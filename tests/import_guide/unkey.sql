@@ -19,11 +19,11 @@ INSERT INTO roles_permissions VALUES ('role_1', 'perm_1'), ('role_1', 'perm_2');
 INSERT INTO keys_permissions VALUES ('key_1', 'perm_1'), ('key_2', 'perm_3');
 INSERT INTO keys_roles VALUES ('key_1', 'role_1');
 INSERT INTO `keys` VALUES
-  ('key_1', 'ks_1', 'SjD6QUCVZ7jH0uHVlAWEXrvDm8UWduxp2GnAAKI7nzo=', 'unkey_A65d', 'CI of "Jane" ü', NULL, 'id_1',
+  ('key_1', 'ks_1', 'F3VsT0pDfF5PhP1mOuxDBcpzhvA2/kJnQYSSxcn23eg=', 'acme_A65d', 'CI of "Jane" ü', NULL, 'id_1',
    '{"plan":"gold"}', '2090-01-01 00:00:00.000', 1709287200123, NULL, true, NULL),
-  ('key_2', 'ks_1', '0A7ZxiNqt4nL0gvnoTyFSPHqGGmsL2EiSgIlSvRsuXo=', 'unkey_8Ck2', NULL, 'user_9', NULL,
+  ('key_2', 'ks_1', 'bH+3TLPDUB65Uwyi3zcRwsk3PKyghdm0Pn0kcwRuSts=', 'acme_8Ck2', NULL, 'user_9', NULL,
    NULL, NULL, 1709287200000, NULL, false, NULL),
-  ('key_3', 'ks_1', 'BqTaWi/W6QM5OP7c9haB899v6zf3LOvi1wxME7Hctwc=', 'unkey_ToVT', 'deleted', NULL, NULL,
+  ('key_3', 'ks_1', 'eCIR63w+DKYqwsz95GWfXUuftgIDrmoQ0Y490Pk3TDI=', 'acme_ToVT', 'deleted', NULL, NULL,
    NULL, NULL, 1709287200000, 1709290000000, true, NULL),
-  ('key_4', 'ks_2', 'J6Al4tSFohX/Uih5IFi3Qm8NbySlGQqcf1/11ldQy44=', 'unkey_GdiB', 'of another API', NULL, NULL,
+  ('key_4', 'ks_2', '/S3hmiPriF3jqswPrWMpylNpbctizlrQoVzgrwpvPtY=', 'acme_GdiB', 'of another API', NULL, NULL,
    NULL, NULL, 1709287200000, NULL, true, NULL);

@@ -17,6 +17,7 @@
 //! * **Events**: each change of a key appends an [`Event`] in the same atomic step. It says who
 //!   changed which key, when and how. Events can be listed, followed by a reader that restarts, and
 //!   passed to an [`Observer`].
+//! * **Import**: keys that another system issued keep working, with the hashes that it has stored.
 //! * **Idempotency keys**, so that a client can safely repeat a request that creates or rotates a
 //!   key.
 //! * **Secrets** that are wiped from memory on drop and cannot be printed, compared or serialised.
@@ -24,6 +25,7 @@
 //! Crate features, all of them off by default:
 //!
 //! * `conformance`: the tests that every store must pass.
+//! * `foreign-passwords`: the import of keys with bcrypt, Argon2 or PBKDF2 hashes.
 //! * `metrics`: [counters and gauges](Keywright#metrics) for the recorder of the
 //!   [`metrics`](https://docs.rs/metrics) crate.
 //! * `testing`: a manual clock, predictable randomness and keys in any state, for tests of hosts.
@@ -71,6 +73,7 @@
 //! | attach the host's own data to keys | [`Caller::with_attributes`], [`Issuer::set_attributes`] |
 //! | let people manage only their own keys | [`Caller::with_owner`] with `api_keys.own:*` |
 //! | import the keys of another system | [`Importer`] with a [`ForeignFormat`] |
+//! | accept the tokens of another system | [`Config::with_foreign`] with the same format |
 //! | rotate a key | [`Issuer::rotate`] with a [`NewRotation`] |
 //! | revoke a key | [`Issuer::revoke`] |
 //! | revoke all keys of a person | [`Issuer::revoke_all`] |
