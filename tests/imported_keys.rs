@@ -93,14 +93,11 @@ impl Shared {
 
     /// Waits until the hash of an imported key is one of this library's.
     async fn wait_for_upgrade(&self, id: &KeyId) -> Record {
-        eventually(
-            &format!("{}: the hash is replaced", self.kind),
-            async || {
-                let record = self.record(id).await;
-                let is_native = matches!(record.credential.hash, StoredHash::Native(_));
-                is_native.then_some(record)
-            },
-        )
+        eventually(&format!("{}: the hash is replaced", self.kind), || async {
+            let record = self.record(id).await;
+            let is_native = matches!(record.credential.hash, StoredHash::Native(_));
+            is_native.then_some(record)
+        })
         .await
     }
 
@@ -113,7 +110,7 @@ impl Shared {
         applied: impl Fn(&Result<Verified, Denied>) -> Option<T>,
     ) -> T {
         let acknowledged = now();
-        eventually(self.kind, async || {
+        eventually(self.kind, || async {
             let began = acknowledged.elapsed();
             let result = verify(keys, token).await;
             let change = applied(&result);
@@ -184,7 +181,7 @@ async fn import(keys: &Keywright, number: usize) -> KeyId {
 /// Imports a key at the same time as another importer. On a slow machine, Redis may have to be
 /// asked again.
 async fn import_together(importer: &Importer, number: usize) -> Imported {
-    eventually("the key is imported", async || {
+    eventually("the key is imported", || async {
         match importer.import(&foreign_key(number)).await {
             Ok(imported) => Some(imported),
             Err(ImportError::Issue(IssueError::Store(error))) => {
@@ -199,7 +196,7 @@ async fn import_together(importer: &Importer, number: usize) -> Imported {
 
 /// Verifies a token. Repeats it while the store is unavailable.
 async fn verify(keys: &Keywright, token: &str) -> Result<Verified, Denied> {
-    eventually("the store is available", async || {
+    eventually("the store is available", || async {
         match keys.verifier().verify(token.as_bytes()).await {
             Ok(verified) => Some(Ok(verified)),
             Err(VerifyError::Denied(denied)) => Some(Err(denied)),
@@ -217,7 +214,10 @@ async fn accepted(keys: &Keywright, token: &str) -> KeyId {
 }
 
 /// Calls `attempt` until it returns a value.
-async fn eventually<T>(what: &str, attempt: impl AsyncFn() -> Option<T>) -> T {
+async fn eventually<T, F>(what: &str, attempt: impl Fn() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
     for _ in 0..12_000 {
         if let Some(value) = attempt().await {
             return value;
@@ -360,7 +360,7 @@ async fn a_change_of_an_imported_key_in_one_server_is_applied_by_the_other() {
         let end = Timestamp::from_millis(end).unwrap();
         update(0, KeyUpdate::new().with_expires_at(end)).await;
         for keys in [&here, &there] {
-            eventually("the key expires", async || {
+            eventually("the key expires", || async {
                 is(Denied::Expired(ids[0]))(&verify(keys, &token(0)).await)
             })
             .await;

@@ -30,6 +30,7 @@ mod follow;
 mod forward_auth;
 mod full_disk;
 mod http2;
+mod import;
 mod import_guide;
 mod imported_keys;
 mod incident;

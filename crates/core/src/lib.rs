@@ -152,7 +152,7 @@ pub use crate::{
         ListEvents, Observer, RequestId, Transition,
     },
     hash::{Argon2Params, Pepper, PepperId, PepperRing, Scheme},
-    importer::{ForeignKey, ImportError, Imported, Importer},
+    importer::{ForeignKey, ForeignKeyDigest, ImportError, Imported, Importer},
     issuer::{
         Action, Expiry, IdempotencyKey, Introspection, IntrospectionRequest, IssueError,
         IssueOutcome, Issued, Issuer, Minted, NewKey, NewRotation, PreparedCaller, PreparedKey,

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Config, Denied, ForeignKey, ImportError, Imported, Importer, Key, KeyId, KeyUpdate,
-    Keywright, ListKeys, MemoryStore, NewKey, NewRotation, OpenError, Prefix, Reach, Scheme,
-    Timestamp, VerifyError, Workspace,
+    Caller, Config, Denied, ForeignKey, ImportError, Imported, Importer, IssueError, Key, KeyId,
+    KeyUpdate, Keywright, ListKeys, MemoryStore, NewKey, NewRotation, OpenError, Prefix, Reach,
+    Scheme, Timestamp, VerifyError, Workspace,
     error::TokenError,
     foreign::{Digest, ForeignFormat, ForeignHashError, HashedPart},
-    store::{KeyStore, Purge, Record, StoredHash},
+    store::{KeyStore, Purge, Record, StoreError, StoreErrorKind, StoredHash},
 };
 
 /// A library that accepts the tokens of some formats, over a store.
@@ -376,6 +376,62 @@ fn the_same_key_is_imported_once() {
 }
 
 #[test]
+fn a_repeated_import_does_not_depend_on_its_time() {
+    let format = ForeignFormat::sha256_hex();
+    let config = Config::new(Prefix::parse("acme").unwrap())
+        .with_max_lifetime(std::time::Duration::from_secs(1_000_000));
+    let opened = Keywright::open(config, Arc::new(MemoryStore::new()));
+    let keys = block_on(opened).unwrap();
+    let importer = Importer::new(keys.issuer().clone(), workspace(), format);
+    let foreign = key(HASH);
+    let (digest, imported) = (
+        importer.digest(&foreign),
+        block_on(importer.import(&foreign)),
+    );
+    let Ok(Imported::New(id)) = imported else {
+        panic!("{imported:?}");
+    };
+    // The clock of the ids and the expiry is in milliseconds.
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    let again = block_on(importer.import(&foreign));
+    assert!(matches!(again, Ok(Imported::Present(present)) if present == id));
+    assert_eq!(importer.digest(&foreign).unwrap(), digest.unwrap());
+
+    let mut created = foreign.clone();
+    created.created_at = Some(Timestamp::parse("2023-05-01T08:00:00Z").unwrap());
+    let mut expires = foreign.clone();
+    expires.expires_at = Some(keys.issuer().now());
+    for other in [created, expires] {
+        let different = block_on(importer.import(&other)).unwrap_err();
+        assert!(matches!(different, ImportError::Different(present) if present == id));
+        let [one, two] = [&foreign, &other].map(|key| importer.digest(key).unwrap());
+        assert_eq!(one.token, two.token);
+        assert_ne!(one.content, two.content);
+    }
+}
+
+#[test]
+fn an_expiry_beyond_the_maximum_lifetime_concerns_one_key() {
+    let format = ForeignFormat::sha256_hex();
+    let config = Config::new(Prefix::parse("acme").unwrap())
+        .with_max_lifetime(std::time::Duration::from_secs(1_000_000));
+    let opened = Keywright::open(config, Arc::new(MemoryStore::new()));
+    let keys = block_on(opened).unwrap();
+    let importer = Importer::new(keys.issuer().clone(), workspace(), format);
+    let mut foreign = key(HASH);
+    foreign.expires_at = Some(Timestamp::MAX);
+    for result in [
+        block_on(importer.check(&foreign)),
+        block_on(importer.import(&foreign)),
+    ] {
+        let error = result.unwrap_err();
+        assert!(error.concerns_one_key(), "{error}");
+    }
+    let store = StoreError::new(StoreErrorKind::Unavailable, "test");
+    assert!(!ImportError::from(IssueError::from(store)).concerns_one_key());
+}
+
+#[test]
 fn a_hash_that_is_not_of_the_format_is_rejected() {
     use ForeignHashError::{Cost, Malformed, PublicPart};
     let bcrypt =
@@ -635,8 +691,8 @@ fn a_line_is_rejected_with_the_name_of_its_field_and_none_of_its_content() {
     let secret = "sk_live_4eC39HqLyjWDarjtT1zdp7dc";
     let valid = format!(r#""hash": "{HASH}", "name": "CI", "permissions": ["calls:read"]"#);
     for (line, expected) in [
-        (String::new(), "the line is not a JSON object"),
-        (format!(r#""{secret}""#), "the line is not a JSON object"),
+        (String::new(), "not a JSON object"),
+        (format!(r#""{secret}""#), "not a JSON object"),
         (
             format!(r#"{{"{secret}": 1, {valid}}}"#),
             "a member is not a field of a key",
@@ -646,24 +702,36 @@ fn a_line_is_rejected_with_the_name_of_its_field_and_none_of_its_content() {
             "secret is not a field of a key",
         ),
         (
+            format!(r#"{{{valid}, "expires_at": null, "expires_at": "{secret}"}}"#),
+            "expires_at is given twice",
+        ),
+        (
+            format!(r#"{{{valid}, "{secret}": 1, "{secret}": 2}}"#),
+            "a member is given twice",
+        ),
+        (
+            format!(r#"{{"hash": "{HASH}", "name": ""}}"#),
+            "name: should not be empty",
+        ),
+        (
             format!(r#"{{"hash": "{HASH}", "name": "CI"}}"#),
-            "permissions is missing",
+            "permissions: missing",
         ),
         (
             format!(r#"{{"hash": 7, "name": "CI"}}"#),
-            "hash must be a string",
+            "hash: must be a string",
         ),
         (
             format!(r#"{{{valid}, "enabled": "{secret}"}}"#),
-            "enabled must be true or false",
+            "enabled: must be true or false",
         ),
         (
             format!(r#"{{{valid}, "metadata": "{secret}"}}"#),
-            "metadata must be an object",
+            "metadata: must be an object",
         ),
         (
             format!(r#"{{{valid}, "lookup": ["{secret}"]}}"#),
-            "lookup must be a string",
+            "lookup: must be a string",
         ),
     ] {
         assert_eq!(

@@ -124,8 +124,12 @@ pub(crate) enum Command {
     ///
     /// Each line is a JSON object with `hash`, `name` and `permissions`, and perhaps
     /// `lookup`, `owner`, `environment`, `created_at`, `expires_at`, `enabled`,
-    /// `allowed_ips` and `metadata`. A key that is present is skipped, so a run can be
-    /// repeated. Servers accept the tokens with --foreign-format.
+    /// `allowed_ips` and `metadata`. Servers accept the tokens with --foreign-format.
+    /// They verify tokens with their own prefix as their own, never as imported ones.
+    ///
+    /// A key that is present with the same content is skipped: after an interruption,
+    /// run the same command again. Each line that fails is reported on standard error
+    /// with its number, and the others are imported.
     #[command(verbatim_doc_comment)]
     Import(ImportOptions),
     /// Delete the records of old keys, or old events

@@ -1,9 +1,10 @@
 //! Imports keys that another system issued.
 
+mod digest;
 mod error;
 mod foreign_key;
 
-pub use self::{error::ImportError, foreign_key::ForeignKey};
+pub use self::{digest::ForeignKeyDigest, error::ImportError, foreign_key::ForeignKey};
 use crate::{
     Caller, Changes, EventKind, Issuer, Key, KeyId, Timestamp, Workspace,
     foreign::{ForeignFormat, ForeignHash},
@@ -107,7 +108,7 @@ impl Importer {
             match self.insert(&record).await {
                 Ok(()) => return Ok(Imported::New(record.key.id)),
                 Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::AlreadyExists => {
-                    if let Some(present) = self.present(alias, &record).await? {
+                    if let Some(present) = self.present(key, &record).await? {
                         return Ok(present);
                     }
                     // The id is taken, not the alias.
@@ -121,8 +122,8 @@ impl Importer {
         unreachable!("the last attempt returns")
     }
 
-    /// Checks what [`import`](Self::import) would do, and changes nothing. Of several keys with one
-    /// alias, it reports none.
+    /// Checks what [`import`](Self::import) would do, and changes nothing. It compares a key with
+    /// the store only: compare the [digests](Self::digest) of the keys to find two with one token.
     ///
     /// # Errors
     ///
@@ -130,7 +131,7 @@ impl Importer {
     pub async fn check(&self, key: &ForeignKey) -> Result<Imported, ImportError> {
         let (alias, hash) = self.format.import(&key.hash, key.public_part.as_deref())?;
         let record = self.record(key, alias, hash)?;
-        let present = self.present(alias, &record).await?;
+        let present = self.present(key, &record).await?;
         Ok(present.unwrap_or(Imported::New(record.key.id)))
     }
 
@@ -153,15 +154,16 @@ impl Importer {
             created_at,
             &mut Generator::seeded(self.issuer.verifier.entropy()).map_err(IssueError::from)?,
         );
-        let expires_at = [key.expires_at, self.retire_by].into_iter().flatten().min();
         let new = Key {
             owner: key.owner.clone(),
             metadata: key.metadata.clone(),
             enabled: key.enabled,
             allowed_ips: key.allowed_ips.clone(),
-            expires_at: self
-                .issuer
-                .imported_expiry(&self.operator, expires_at, now)?,
+            expires_at: self.issuer.imported_expiry(
+                &self.operator,
+                self.requested_expiry(key),
+                now,
+            )?,
             ..Key::new(
                 id,
                 self.operator.workspace().clone(),
@@ -172,6 +174,11 @@ impl Importer {
         };
         let credential = Credential::new(StoredHash::Foreign(hash), Tag::NONE);
         Ok(Record::imported(new, credential, alias))
+    }
+
+    /// Returns when the key is to expire. `None` stands for the maximum lifetime.
+    fn requested_expiry(&self, key: &ForeignKey) -> Option<Timestamp> {
+        [key.expires_at, self.retire_by].into_iter().flatten().min()
     }
 
     async fn insert(&self, record: &Record) -> Result<(), IssueError> {
@@ -185,8 +192,15 @@ impl Importer {
         confirmed(inserted).map(drop).map_err(IssueError::from)
     }
 
-    /// Returns the key that is present with this alias.
-    async fn present(&self, alias: Alias, new: &Record) -> Result<Option<Imported>, ImportError> {
+    /// Returns the key that is present with the alias of a new record.
+    async fn present(
+        &self,
+        key: &ForeignKey,
+        new: &Record,
+    ) -> Result<Option<Imported>, ImportError> {
+        let Some(alias) = new.alias else {
+            return Ok(None);
+        };
         let store = self.issuer.verifier.store();
         let Some(present) = store
             .find_by_alias(&alias)
@@ -195,7 +209,7 @@ impl Importer {
         else {
             return Ok(None);
         };
-        if is_same(&present, new) {
+        if self.is_result(&present, key, new) {
             Ok(Some(Imported::Present(present.key.id)))
         } else if present.key.workspace == new.key.workspace {
             Err(ImportError::Different(present.key.id))
@@ -203,19 +217,28 @@ impl Importer {
             Err(ImportError::Taken)
         }
     }
-}
 
-/// Whether a record that is present could result from this import. What can change since then is
-/// not compared: how often the key was used, and with which hash it is proven after its first use.
-fn is_same(present: &Record, new: &Record) -> bool {
-    let has_hash = match &present.credential.hash {
-        hash @ StoredHash::Foreign(_) => *hash == new.credential.hash,
-        StoredHash::Native(_) => true,
-    };
-    let comparable = Key {
-        id: new.key.id,
-        last_used_at: None,
-        ..present.key.clone()
-    };
-    has_hash && comparable == new.key && present.key.created_at() == new.key.created_at()
+    /// Whether a record that is present could result from an earlier import of this key. What can
+    /// change since then is not compared: the last use, and the hash after the first use. Nor is
+    /// what depends on the time of the import: the time of creation if the other system does not
+    /// know it, and the end of the maximum lifetime.
+    fn is_result(&self, present: &Record, key: &ForeignKey, new: &Record) -> bool {
+        let has_hash = match &present.credential.hash {
+            hash @ StoredHash::Foreign(_) => *hash == new.credential.hash,
+            StoredHash::Native(_) => true,
+        };
+        let created_at = present.key.created_at();
+        let was_created_then = key.created_at.is_none_or(|then| then == created_at);
+        let ends_in_time = match (self.requested_expiry(key), new.key.expires_at) {
+            (None, Some(latest)) => present.key.expires_at.is_some_and(|end| end <= latest),
+            _ => present.key.expires_at == new.key.expires_at,
+        };
+        let comparable = Key {
+            id: new.key.id,
+            last_used_at: None,
+            expires_at: new.key.expires_at,
+            ..present.key.clone()
+        };
+        has_hash && was_created_then && ends_in_time && comparable == new.key
+    }
 }
