@@ -283,8 +283,8 @@ impl Hot {
     }
 }
 
-/// A configuration with room for this many keys in the cache. The cost of Argon2 does not matter for
-/// a cached key.
+/// A configuration with room for this many keys in the cache. The cost of Argon2 does not matter
+/// for a cached key.
 fn config(count: usize) -> Config {
     let scheme = Scheme::Argon2id(Argon2Params::new(8, 1, 1).unwrap());
     Config::new(issued::prefix())

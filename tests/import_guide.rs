@@ -245,11 +245,7 @@ fn folder_with_store() -> TempDir {
 /// Imports lines as a section shows, and returns what the program prints.
 #[track_caller]
 fn import(folder: &Path, section: &Section, lines: &str) -> String {
-    let arguments = [
-        &["import"],
-        &*section.arguments("import"),
-        &FAST,
-    ];
+    let arguments = [&["import"], &*section.arguments("import"), &FAST];
     let output = run_with_input(folder, &arguments.concat(), lines);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
@@ -272,7 +268,11 @@ fn tokens_of_each_system_in_the_guide_keep_working() {
         let lines = section.map(&sqlite_rows(&section, system.fixture));
         let count = system.tokens.len();
         let printed = import(path, &section, &lines);
-        assert_eq!(printed, format!("imported {count}, skipped 0, failed 0\n"), "{heading}");
+        assert_eq!(
+            printed,
+            format!("imported {count}, skipped 0, failed 0\n"),
+            "{heading}"
+        );
 
         let server = Server::start(path, &[&FAST[..], &section.arguments("serve")].concat());
         for (token, status, fields) in &system.tokens {
@@ -287,7 +287,11 @@ fn tokens_of_each_system_in_the_guide_keep_working() {
         assert_eq!(response.status, 401, "{heading}: {response:?}");
         // The first uses have replaced hashes, and the import can still be repeated.
         let printed = import(path, &section, &lines);
-        assert_eq!(printed, format!("imported 0, skipped {count}, failed 0\n"), "{heading}");
+        assert_eq!(
+            printed,
+            format!("imported 0, skipped {count}, failed 0\n"),
+            "{heading}"
+        );
     }
 }
 
@@ -352,7 +356,11 @@ fn the_migration_of_the_guide_goes_from_start_to_end() {
     let folder = folder_with_store();
     let path = folder.path();
     let sanctum = Section::new("Laravel Sanctum");
-    fs::write(path.join("export.sql"), sanctum.blocks("sql").nth(1).unwrap()).unwrap();
+    fs::write(
+        path.join("export.sql"),
+        sanctum.blocks("sql").nth(1).unwrap(),
+    )
+    .unwrap();
     fs::write(path.join("map.jq"), sanctum.block("jq")).unwrap();
 
     let story = Section::new("From start to end");
@@ -364,7 +372,10 @@ fn the_migration_of_the_guide_goes_from_start_to_end() {
         for command in step.split("$ ").skip(1) {
             let (command, expected) = command.split_once('\n').unwrap();
             let printed = shell(path, command, &database, "UTC");
-            assert!(expected.is_empty() || printed == expected, "{command}: {printed}");
+            assert!(
+                expected.is_empty() || printed == expected,
+                "{command}: {printed}"
+            );
         }
     };
     run(export);
@@ -426,7 +437,10 @@ fn the_guide_imports_recoverable_keys_from_the_api_of_unkey() {
     let lines = succeed(Command::new("python3").args(script), &input);
     let folder = folder_with_store();
     let path = folder.path();
-    assert_eq!(import(path, &section, &lines), "imported 1, skipped 0, failed 0\n");
+    assert_eq!(
+        import(path, &section, &lines),
+        "imported 1, skipped 0, failed 0\n"
+    );
     let options = [&FAST[..], &section.arguments("serve")].concat();
     let key = whoami(&Server::start(path, &options), BEARER, token).json();
     for (field, value) in [
@@ -447,7 +461,11 @@ fn nginx_as_in_the_guide_accepts_the_scheme_of_django_rest_framework_api_key() {
     let section = Section::new(system.heading);
     let folder = folder_with_store();
     let path = folder.path();
-    import(path, &section, &section.map(&sqlite_rows(&section, system.fixture)));
+    import(
+        path,
+        &section,
+        &section.map(&sqlite_rows(&section, system.fixture)),
+    );
     let server = Server::start(path, &[&FAST[..], &section.arguments("serve")].concat());
     let http = section
         .block("nginx")

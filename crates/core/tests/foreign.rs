@@ -108,7 +108,7 @@ type KnownAnswer = (
 );
 
 /// The hash of each was made by the software that its comment names, and by no code of this
-/// project. The folder `tests/import_guide` has more, in rows that the original software has written.
+/// project. The folder `tests/import_guide` has more, in rows of the original software.
 fn known_answers() -> Vec<KnownAnswer> {
     let mut all = presets();
     all.extend(digests());

@@ -93,8 +93,8 @@ impl ForeignFormat {
     ///
     /// The public part must be unique among all keys that are imported with such a format.
     ///
-    /// Bcrypt ignores what follows the first 72 bytes of its input. Of tokens that differ only there,
-    /// the first to be used is the only one from then on.
+    /// Bcrypt ignores what follows the first 72 bytes of its input. Of tokens that differ only
+    /// there, the first to be used is the only one from then on.
     #[must_use]
     pub fn password(separator: char) -> Self {
         let part = HashedPart::AfterFirst(separator);
@@ -174,13 +174,13 @@ impl ForeignFormat {
         self
     }
 
-    /// Returns the alias of a key and its hash, from what the other system keeps: its hash, and for
-    /// a [password](Self::password) format the public part.
+    /// Returns the alias of a key and its hash, from the hash that the other system has stored, and
+    /// for a [password](Self::password) format the public part.
     ///
     /// # Errors
     ///
-    /// [`ForeignHashError`] if `hash` is not a hash of this format, or if the public part is missing,
-    /// not needed, or not one that a token can have.
+    /// [`ForeignHashError`] if `hash` is not a hash of this format, or if the public part is
+    /// missing, not needed, or not one that a token can have.
     pub(crate) fn import(
         &self,
         hash: &str,

@@ -186,8 +186,8 @@ impl Hasher {
         Ok(())
     }
 
-    /// Returns the run that verifies a secret against a hash. It keeps a copy of the secret until it
-    /// ends.
+    /// Returns the run that verifies a secret against a hash. It keeps a copy of the secret until
+    /// it ends.
     fn verification(
         &self,
         hash: &StoredHash,

@@ -3,7 +3,7 @@
 use super::{ForeignKey, ImportError, Importer};
 use crate::{KeyId, Timestamp, copy::ContentHasher};
 
-/// What two keys to import have in common, in little memory.
+/// A digest of a key to import, which takes less memory than the key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct ForeignKeyDigest {

@@ -20,7 +20,7 @@ pub enum ImportError {
     Invalid {
         /// The name of the field.
         field: &'static str,
-        /// What is wrong with it.
+        /// The reason why it is invalid.
         reason: String,
     },
     /// The hash is invalid.

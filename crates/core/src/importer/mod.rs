@@ -218,10 +218,11 @@ impl Importer {
         }
     }
 
-    /// Whether a record that is present could result from an earlier import of this key. What can
-    /// change since then is not compared: the last use, and the hash after the first use. Nor is
-    /// what depends on the time of the import: the time of creation if the other system does not
-    /// know it, and the end of the maximum lifetime.
+    /// Whether a record that is present could result from an earlier import of this key.
+    ///
+    /// It does not compare the last use and the hash after the first use, which can change since
+    /// then. It does not compare values that depend on the time of the import either: the time of
+    /// creation if the other system does not know it, and the end of the maximum lifetime.
     fn is_result(&self, present: &Record, key: &ForeignKey, new: &Record) -> bool {
         let has_hash = match &present.credential.hash {
             hash @ StoredHash::Foreign(_) => *hash == new.credential.hash,

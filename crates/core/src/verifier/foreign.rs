@@ -23,8 +23,8 @@ type Decided = Result<Arc<CachedKey>, VerifyError>;
 impl Verifier {
     /// Decides in memory, if the token was verified before and its key is cached.
     ///
-    /// All formats are tried before the store is read, so that a cached key costs no read, whichever
-    /// its format is.
+    /// All formats are tried before the store is read, so that a cached key costs no read,
+    /// whatever its format is.
     pub(super) fn verify_foreign_in_memory(
         &self,
         token: &[u8],
@@ -34,7 +34,7 @@ impl Verifier {
         candidates.find_map(|candidate| self.verify_route(&candidate, address))
     }
 
-    /// Decides from the store. The token is none of this library's, for the reason `malformed`.
+    /// Decides from the store. The token is not one of this library, for the reason `malformed`.
     ///
     /// The formats are tried in their order. A key that is found decides, whether it accepts the
     /// token or not.

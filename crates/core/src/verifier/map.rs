@@ -20,8 +20,7 @@ impl<K: Copy + Eq + Hash + Send + Sync, V: Send + Sync> Map<K, V> {
         self.0.get(key, &guard).map(read)
     }
 
-    /// Inserts a value. Calls `replaced` with the value that it replaces, if `key` is not new to the
-    /// map.
+    /// Inserts a value. Calls `replaced` with the value that it replaces, if the map has `key`.
     pub(super) fn insert<R>(&self, key: K, value: V, replaced: impl FnOnce(&V) -> R) -> Option<R> {
         self.0.insert(key, value, &self.0.guard()).map(replaced)
     }

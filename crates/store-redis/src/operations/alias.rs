@@ -3,9 +3,9 @@
 //! The name of an alias holds the id of its key. The two are in different slots, so an insert first
 //! claims the alias, and then stores the record. If the key that has an alias has no record, its
 //! insert was interrupted or is in progress, or the record was deleted. Another insert waits for a
-//! while, so that an insert in progress succeeds: two imports of one file would otherwise take every
-//! alias from each other. It then stores a tombstone in place of this record, so that an insert
-//! still in progress fails, and takes the alias over.
+//! while, so that an insert in progress succeeds: two imports of one file would otherwise take
+//! every alias from each other. It then stores a tombstone in place of this record, so that an
+//! insert still in progress fails, and takes the alias over.
 //!
 //! A claim without a record is harmless, and so is one whose record has another alias.
 

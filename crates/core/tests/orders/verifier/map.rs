@@ -1,5 +1,5 @@
-//! A map of one key with the guarantees of the library's map and no more: a thread that sees a value
-//! also sees what was written to the value before it was inserted.
+//! A map of one key with the guarantees of the library's map and no more: a thread that sees a
+//! value also sees what was written to the value before it was inserted.
 
 use std::{
     marker::PhantomData,
