@@ -87,7 +87,7 @@ impl Importer {
         }
     }
 
-    /// Lets every imported key expire at this time, unless it expires earlier.
+    /// Sets the latest time at which the imported keys expire.
     #[must_use]
     pub const fn retire_by(mut self, end: Timestamp) -> Self {
         self.retire_by = Some(end);

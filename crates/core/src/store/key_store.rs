@@ -110,9 +110,9 @@ use crate::{
 /// 10. **Listing.** Newest first by id, which begins with the time of creation. Cursors are stable
 ///     under inserts and revocations. Without `search`, `status` and `imported`, a page by cursor
 ///     costs O(page) at any depth in a workspace of any size, also filtered by owner and for a
-///     `test` caller among `live` keys. With them, a store may limit the keys that it reads for one page. A page
-///     that ends at the limit has fewer keys, a cursor to continue, and no total. A list ends when
-///     its future is dropped.
+///     `test` caller among `live` keys. With them, a store may limit the keys that it reads for one
+///     page. A page that ends at the limit has fewer keys, a cursor to continue, and no total. A
+///     list ends when its future is dropped.
 /// 11. **Reservation.** An idempotency key is bound to an id once, atomically, with the request's
 ///     fingerprint, until a given time. The same call reports an earlier binding. Bootstrapping an
 ///     empty store uses it: if two servers start at once, one of them creates the first key.
