@@ -1,6 +1,6 @@
 -- The table that better-auth 1.7.5 with @better-auth/api-key 1.7.5 has created in PostgreSQL, and the
--- rows that its `createApiKey` and `updateApiKey` have written. Only the times differ: they are in the
--- past on every clock.
+-- rows that its `createApiKey` and `updateApiKey` have written (`original/better_auth.mjs`). Only the
+-- times differ: they are in the past on every clock.
 CREATE TABLE apikey (
   id text NOT NULL PRIMARY KEY, "configId" text NOT NULL, name text, start text, "referenceId" text NOT NULL,
   prefix text, key text NOT NULL, "refillInterval" integer, "refillAmount" integer, "lastRefillAt" timestamptz,

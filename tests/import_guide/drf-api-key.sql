@@ -1,5 +1,6 @@
 -- The table that djangorestframework-api-key 3.1.0 with Django 5.2.19 has created in SQLite, and the rows
--- that its `create_key` has written. The last has a hash of PBKDF2PasswordHasher, as before version 3.0.
+-- that its `create_key` has written. The last has a hash of PBKDF2PasswordHasher, as before version 3.0
+-- (`original/drf_api_key.py`).
 -- The times are in the past on every clock, and booleans are those of PostgreSQL.
 CREATE TABLE rest_framework_api_key_apikey (
   created timestamp NOT NULL, name varchar(50) NOT NULL, revoked bool NOT NULL, expiry_date timestamp NULL,

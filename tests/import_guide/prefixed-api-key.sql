@@ -1,4 +1,5 @@
--- A table as the README of prefixed-api-key suggests. `generateAPIKey` of version 1.1.1 has made the keys.
+-- A table as the README of prefixed-api-key suggests. `generateAPIKey` of version 1.1.1 has made the keys
+-- (`original/better_auth.mjs`).
 CREATE TABLE api_keys (
   short_token text NOT NULL, long_token_hash text NOT NULL, name text NOT NULL, user_id bigint NOT NULL,
   created_at timestamp NOT NULL

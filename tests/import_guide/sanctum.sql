@@ -1,5 +1,6 @@
 -- The table of Laravel Sanctum 4.0.1 (its migration, for PostgreSQL). The tokens and their hashes were
--- made with PHP 8.2, as `HasApiTokens::generateTokenString` and `createToken` make them.
+-- made with PHP 8.2, as `HasApiTokens::generateTokenString` and `createToken` make them
+-- (`original/sanctum.php`).
 CREATE TABLE personal_access_tokens (
   id bigint NOT NULL PRIMARY KEY, tokenable_type varchar(255) NOT NULL, tokenable_id bigint NOT NULL,
   name varchar(255) NOT NULL, token varchar(64) NOT NULL UNIQUE, abilities text,
