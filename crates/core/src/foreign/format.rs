@@ -174,8 +174,8 @@ impl ForeignFormat {
         self
     }
 
-    /// Returns the alias of a key and its hash, from what the other system keeps: its hash, and for
-    /// a [password](Self::password) format the public part.
+    /// Returns the alias of a key and its hash, from the hash that the other system has stored, and
+    /// for a [password](Self::password) format the public part.
     ///
     /// # Errors
     ///

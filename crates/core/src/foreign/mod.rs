@@ -1,4 +1,4 @@
-//! Keys that another system issued: which tokens they have, and how these are found and proven.
+//! The formats of the tokens and hashes of other systems.
 //!
 //! A service that already has customers with API keys imports the hashes of their tokens. The
 //! tokens keep working, and the first use of each replaces its hash by one of the configured
@@ -29,7 +29,8 @@
 //!   digest or hash that proves the token is compared in constant time.
 //! * The stored hash of a token is not a token: presented, it is hashed once more and not found.
 //! * A foreign hash has no pepper, and is not bound to its record, unlike the hashes of this
-//!   library. A writer of the database can move it to another record. The first use replaces it.
+//!   library. An attacker who can write to the database can move it to another record, with its
+//!   alias, until its first use replaces it.
 //! * Digests are as strong as the tokens are random. The other formats run on the threads for
 //!   Argon2, one run for each attempt with a public part that exists, until the key is used. The
 //!   tenants take turns on these threads, and a run takes at most a few seconds.
