@@ -320,11 +320,11 @@ async fn a_change_of_an_imported_key_in_one_server_is_applied_by_the_other() {
             ids.push(import(&here, number).await);
         }
         // The last key is never used.
-        for number in 0..5 {
+        for (number, id) in ids.iter().enumerate().take(5) {
             for keys in [&here, &there] {
-                assert_eq!(accepted(keys, &token(number)).await, ids[number]);
+                assert_eq!(accepted(keys, &token(number)).await, *id);
             }
-            shared.wait_for_upgrade(&ids[number]).await;
+            shared.wait_for_upgrade(id).await;
         }
         let update = async |number: usize, update: KeyUpdate| {
             let updated = issuer.update(&operator(), &ids[number], &update).await;
@@ -337,7 +337,7 @@ async fn a_change_of_an_imported_key_in_one_server_is_applied_by_the_other() {
         };
         let changed = async |number: usize, expected: Denied| {
             let token = token(number);
-            let applied = is(expected.clone());
+            let applied = is(expected);
             assert_eq!(applied(&verify(&here, &token).await), Some(()), "at once");
             shared.wait_for_change(&there, &token, applied).await;
         };

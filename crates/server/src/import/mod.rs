@@ -262,5 +262,5 @@ fn read_lines() -> Result<mpsc::Receiver<io::Result<Line>>> {
 fn input_length() -> Option<u64> {
     let input = File::from(stdin().as_fd().try_clone_to_owned().ok()?);
     let metadata = input.metadata().ok()?;
-    metadata.is_file().then(|| metadata.len())
+    metadata.is_file().then_some(metadata.len())
 }
