@@ -1,6 +1,6 @@
 //! Keys that another system issued: their formats, their import, and their verification.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test")]
 
 use std::sync::Arc;
 

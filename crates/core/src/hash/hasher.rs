@@ -22,6 +22,9 @@ use crate::{
     token::Secret,
 };
 
+/// A run on the threads for Argon2 that verifies a secret.
+type VerificationRun = Box<dyn FnOnce(&mut Blocks) -> Result<bool, HashError> + Send>;
+
 /// Creates credentials with the configured scheme and the newest pepper, and verifies credentials
 /// with any scheme and pepper. Argon2 runs on a pool of threads.
 pub(crate) struct Hasher {
@@ -193,7 +196,7 @@ impl Hasher {
         hash: &StoredHash,
         binding: Binding,
         secret: PresentedSecret<'_>,
-    ) -> Result<Box<dyn FnOnce(&mut Blocks) -> Result<bool, HashError> + Send>, HashError> {
+    ) -> Result<VerificationRun, HashError> {
         Ok(match (hash, secret) {
             (StoredHash::Native(hash), secret) => {
                 let Scheme::Argon2id(cost) = hash.scheme else {
