@@ -718,7 +718,7 @@ fn a_line_is_rejected_with_the_name_of_its_field_and_none_of_its_content() {
             "permissions: missing",
         ),
         (
-            format!(r#"{{"hash": 7, "name": "CI"}}"#),
+            r#"{"hash": 7, "name": "CI"}"#.to_owned(),
             "hash: must be a string",
         ),
         (
