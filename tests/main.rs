@@ -31,6 +31,8 @@ mod forward_auth;
 mod full_disk;
 mod http2;
 mod import;
+mod import_guide;
+mod imported_keys;
 mod incident;
 mod isolation;
 mod keys_command;

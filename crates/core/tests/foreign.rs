@@ -7,10 +7,11 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use keywright_core::{
     Caller, Config, Denied, ForeignKey, ImportError, Imported, Importer, IssueError, Key, KeyId,
-    KeyUpdate, Keywright, ListKeys, MemoryStore, NewRotation, OpenError, Prefix, Reach, Scheme,
-    Timestamp, VerifyError, Workspace,
-    foreign::{Digest, ForeignFormat, ForeignHashError},
-    store::{KeyStore, Record, StoreError, StoreErrorKind, StoredHash},
+    KeyUpdate, Keywright, ListKeys, MemoryStore, NewKey, NewRotation, OpenError, Prefix, Reach,
+    Scheme, Timestamp, VerifyError, Workspace,
+    error::TokenError,
+    foreign::{Digest, ForeignFormat, ForeignHashError, HashedPart},
+    store::{KeyStore, Purge, Record, StoreError, StoreErrorKind, StoredHash},
 };
 
 /// A library that accepts the tokens of some formats, over a store.
@@ -89,8 +90,14 @@ fn with_public_part(hash: &str, part: &str) -> ForeignKey {
 }
 
 const TOKEN: &str = "old_4eC39HqLyjWDarjtT1zdp7dc";
-/// `hashlib.sha256(TOKEN).hexdigest()` of Python 3.11.
+/// The SHA-256 of [`TOKEN`], as `sha256sum` of GNU coreutils prints it.
 const HASH: &str = "881ec3c2bf3e9cc95b70c50ea2c31141ba936399dc734bc701c9a9b0f4c1ed97";
+
+/// `hashlib.sha256(b"secret").hexdigest()` of Python 3.11.
+const PART_HASH: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+
+/// Of the secret of 97 characters below, with bcrypt 4.3.0 of PyPI, which hashes the first 72.
+const LONG_BCRYPT: &str = "$2b$04$lP9NztpguURciFv./0YNqOdUjNFiDelZEg5bP3oHpX2sFgqFsMdgu";
 
 /// A format, a token, the hash that the other system keeps, and a public part if it keeps one.
 type KnownAnswer = (
@@ -100,67 +107,135 @@ type KnownAnswer = (
     Option<&'static str>,
 );
 
-/// Each hash was made with the software that the comment names.
+/// The hash of each was made by the software that its comment names, and by no code of this
+/// project. The folder `tests/import_guide` has more, in rows of the original software.
 fn known_answers() -> Vec<KnownAnswer> {
+    let mut all = presets();
+    all.extend(digests());
+    all.extend(passwords());
+    all
+}
+
+fn presets() -> Vec<KnownAnswer> {
     vec![
-        // Unkey's documentation: base64(sha256(key)), with Python 3.11.
+        // `hash.Sha256` of Unkey (go/pkg/hash/sha256.go), compiled with Go 1.19.8.
         (
             ForeignFormat::unkey(),
             "unkey_3ZTyXNt4ZgPVWGYCvBk1Aa",
             "GS9ubOtOL+QP+4RrWmrdBKyWBQcI8nmCEEHKLHZVMSU=",
             None,
         ),
-        // Laravel Sanctum's source: hash('sha256', $plainTextToken), with Python 3.11.
+        // The lines of `generateTokenString` and `createToken` of Laravel Sanctum 4.0.1, with PHP
+        // 8.2.36.
+        (
+            ForeignFormat::sanctum(),
+            "17|ov3R1JY8vEIPrWc5aHT8OFRE0zo6ydDHfpNrRyv83c43d721",
+            "12188bad83cd83d38be84430f216a07608b4faa2ff5562a3077b8a2274a7f80c",
+            None,
+        ),
+        // Laravel Sanctum before 3.3, without a checksum: `hash('sha256', $plainTextToken)`.
         (
             ForeignFormat::sanctum(),
             "17|vW8hT1cRkq9YxZ2mB4nD6pF8sG0jK3lA5uE7iO9y",
             "a51b94bc66832f633b5aa3b6542fb9b7a72760291a83eb8e5a8dec578d675daf",
             None,
         ),
-        // The functions of @better-auth/utils that its `defaultKeyHasher` calls.
+        // `createApiKey` of better-auth 1.7.5 with @better-auth/api-key 1.7.5.
         (
             ForeignFormat::better_auth(),
-            "ba_live_KqRkQnNnZyJdWqLr",
-            "3lJtIycM4p4na2AdXZlaoAaWqEi4-HdFk1QdX2NKv6g",
+            "acme_mRWTrVcGwRGeCeFWwXCkouIizyDWMvvEDqQKdzyjsekpbZSQleRfrFHivhznMezA",
+            "lIxx1qLW7TV-wkIVar4Dby8O9K30WD5GgynsEcP-ANc",
             None,
         ),
-        // djangorestframework-api-key 3.1.0, KeyGenerator.hash.
+        // `APIKey.objects.create_key` of djangorestframework-api-key 3.1.0, with Django 5.2.19.
         (
             ForeignFormat::drf_api_key(),
-            "Ab3dEf6h.0123456789abcdefghijABCDEFGHIJKL",
-            "sha512$$0c2b1d41220ca5bd6d19232f60a42061379406dfe3e6fd82b553075fd08073be3acd7bb7956c\
-             82777bf1f4181499b2584d4a474aa1b52cb4c3ec0c1ab1173837",
-            Some("Ab3dEf6h"),
+            "e3oU52TR.vFrxk29MhaUlbvOJqu8DiIzlffNYizBo",
+            "sha512$$9a5d9e2980b5df4da5d49c5aa54e680693813bc171d845000ff129bc6e8f78ce52c4ff107b9a57\
+             8179843ce1a25974b88a3e4b5f37fd48983a7ab6b644c482c1",
+            Some("e3oU52TR"),
         ),
-        // Django 5.2.19, PBKDF2PasswordHasher with 1,000 iterations, which earlier versions of
-        // djangorestframework-api-key call.
+        // `PBKDF2PasswordHasher` of Django 5.2.19 with 1,000 iterations, which versions of
+        // djangorestframework-api-key before 3.0 call.
         (
             ForeignFormat::drf_api_key(),
             "Ab3dEf6h.0123456789abcdefghijABCDEFGHIJKL",
             "pbkdf2_sha256$1000$seasalt1234567890ABCDE$CEeSHOOnfdZidk4ssJAprUYGXqE1J7WXN1EyUFbojMM=",
             Some("Ab3dEf6h"),
         ),
-        // prefixed-api-key, hashLongToken: the example of its README.
+        // The README of prefixed-api-key 1.1.1, and its `hashLongToken`.
         (
             ForeignFormat::prefixed_api_key(),
             "mycompany_BRTRKFsL_51FwqftsmMDHHbJAMEXXHCgG",
             "d70d981d87b449c107327c2a2afbf00d4b58070d6ba571aac35d7ea3e7c79f37",
             None,
         ),
+        // `sha256sum` of GNU coreutils.
         (ForeignFormat::sha256_hex(), TOKEN, HASH, None),
-        // bcrypt of PyPI.
+    ]
+}
+
+/// Digests of other parts of a token.
+fn digests() -> Vec<KnownAnswer> {
+    let sha512 = ForeignFormat::digest(Digest::Sha512);
+    vec![
+        // `hash('sha512', …)` of PHP 8.2.36.
+        (
+            sha512.clone(),
+            TOKEN,
+            "365195d7f95f216df4860b9474892e8308432f9ffa800d719aca0828a06fdf198fcd681e437ae16be72934\
+             666ee61c2c240442fabcc4e9bd90b6d0c3ac8693c5",
+            None,
+        ),
+        // `crypto.createHash('sha512').update(…).digest('base64url')` of Node 20.20.2, of the part
+        // after the last dot.
+        (
+            sha512.with_hashed_part(HashedPart::AfterLast('.')),
+            "old.1.4eC39HqLyjWDarjtT1zdp7dc",
+            "8GFdjeksN44Z3W0a_K790WArnGQiMf5Ic_PAVTA_NjL06vM5j3LgK4rHMHp84FlfD8MbB3putv_wOV55vGHRaA",
+            None,
+        ),
+    ]
+}
+
+/// Password hashes of the part after the first `_`.
+fn passwords() -> Vec<KnownAnswer> {
+    vec![
+        // bcrypt 5.0.0 of PyPI.
         (
             ForeignFormat::password('_'),
             "pub1_0123456789abcdefghijABCDEFGHIJKL",
             "$2b$04$wCvddqTNtmDn86AqE3Gjpe2phTFj9rK.Ymbzdj4MGYUTF1ysbHZyy",
             Some("pub1"),
         ),
-        // argon2-cffi of PyPI, with 64 KiB, 1 pass, 2 lanes and an output of 24 bytes.
+        // `password_hash(…, PASSWORD_BCRYPT)` of PHP 8.2.36.
+        (
+            ForeignFormat::password('_'),
+            "pub3_0123456789abcdefghijABCDEFGHIJKL",
+            "$2y$04$68OQKuLbSQL4QTOds4r9tuGkFaGq3pg8SYYRWONuAE1bCp3E8wu.y",
+            Some("pub3"),
+        ),
+        // argon2-cffi 25.1.0 of PyPI, with 64 KiB, 1 pass, 2 lanes and an output of 24 bytes.
         (
             ForeignFormat::password('_'),
             "pub2_0123456789abcdefghijABCDEFGHIJKL",
             "$argon2id$v=19$m=64,t=1,p=2$SL7z8ObodahCuPXMaX9RGA$UyjenPOXi1dj13fMQSwCg1qEQGGhK3R3",
             Some("pub2"),
+        ),
+        // `password_hash(…, PASSWORD_ARGON2ID)` of PHP 8.2.36.
+        (
+            ForeignFormat::password('_'),
+            "pub4_0123456789abcdefghijABCDEFGHIJKL",
+            "$argon2id$v=19$m=64,t=1,p=1$aWg1N0tsNVlrNWNiQnZKaA$+JY6jNZdYRViaEn6a1JX6vBvCA++K3ZMj6k\
+             bt3TpnNE",
+            Some("pub4"),
+        ),
+        // argon2-cffi 25.1.0, Argon2i.
+        (
+            ForeignFormat::password('_'),
+            "pub5_0123456789abcdefghijABCDEFGHIJKL",
+            "$argon2i$v=19$m=64,t=1,p=1$FfovGhhyvQMrPBeXgIFnAA$q3Zt9dp1ui4decHmxY9KdxZrOuirvRK63rR47/2AA8Q",
+            Some("pub5"),
         ),
     ]
 }
@@ -366,6 +441,9 @@ fn a_hash_that_is_not_of_the_format_is_rejected() {
     };
     let digest = ForeignFormat::sha256_hex();
     let password = ForeignFormat::password('_');
+    let prefixed = ForeignFormat::password('_').with_token_prefix("old");
+    // No token has room for a separator and a secret after it.
+    let long = "p".repeat(511);
     let cases = [
         (&digest, String::new(), None, Malformed),
         (&digest, HASH[1..].to_owned(), None, Malformed),
@@ -382,6 +460,9 @@ fn a_hash_that_is_not_of_the_format_is_rejected() {
         (&password, bcrypt("31"), Some("public"), Cost),
         (&password, bcrypt("16"), Some("public"), Cost),
         (&password, bcrypt("03"), Some("public"), Malformed),
+        (&password, bcrypt("+4"), Some("public"), Malformed),
+        (&password, bcrypt("04"), Some(&long), PublicPart),
+        (&prefixed, bcrypt("04"), Some("public"), PublicPart),
         (
             &password,
             bcrypt("04").replace("2b", "2x"),
@@ -473,6 +554,126 @@ fn a_wrong_token_of_an_imported_key_is_denied() {
         library.verify(&"a_".repeat(300)),
         Err(Denied::Malformed(_))
     ));
+}
+
+#[test]
+fn a_token_that_is_imported_again_after_a_purge_is_verified_with_its_new_key() {
+    let format = ForeignFormat::sha256_hex();
+    let library = Library::with(std::slice::from_ref(&format));
+    let first = library.import(&format, &key(HASH));
+    assert_eq!(library.verify(TOKEN).unwrap().id, first);
+    library.wait_for_upgrade(&first);
+    let issuer = library.keys.issuer();
+    block_on(issuer.revoke(&operator(), &first, Reach::Key)).unwrap();
+    // The verifier knows the revoked key: its entry is cached, and the token has a route to it.
+    for _ in 0..2 {
+        assert_eq!(library.verify(TOKEN), Err(Denied::Revoked(first)));
+    }
+    let purge = Purge::new(10).with_revoked_before(Timestamp::MAX);
+    assert_eq!(block_on(library.store.purge(&purge)).unwrap(), 1);
+    assert!(library.verify(TOKEN).is_err());
+    let second = library.import(&format, &key(HASH));
+    assert_ne!(second, first);
+    for _ in 0..3 {
+        assert_eq!(library.verify(TOKEN).unwrap().id, second);
+    }
+    library.wait_for_upgrade(&second);
+    block_on(issuer.revoke(&operator(), &second, Reach::Key)).unwrap();
+    assert_eq!(library.verify(TOKEN), Err(Denied::Revoked(second)));
+}
+
+#[test]
+fn a_key_that_cannot_be_cached_is_verified_from_the_store() {
+    let format = ForeignFormat::sha256_hex();
+    for capacity in [0, 1] {
+        let config = Config::new(Prefix::parse("acme").unwrap())
+            .with_scheme(Scheme::HmacSha256)
+            .with_cache(capacity)
+            .with_foreign(format.clone());
+        let store = Arc::new(MemoryStore::new());
+        let keys = block_on(Keywright::open(config, Arc::clone(&store) as _)).unwrap();
+        let library = Library { keys, store };
+        let other = "old_another";
+        // `hashlib.sha256(b"old_another").hexdigest()` of Python 3.11.
+        let other_hash = "ed004fae6fdb5f15611b67df0a74c215765ffbc2bb1532b8a84446ad2d35fad1";
+        let ids = [HASH, other_hash].map(|hash| library.import(&format, &key(hash)));
+        for _ in 0..3 {
+            for (token, id) in [TOKEN, other].into_iter().zip(ids) {
+                assert_eq!(library.verify(token).unwrap().id, id, "{capacity}");
+            }
+        }
+        let issuer = library.keys.issuer();
+        block_on(issuer.revoke(&operator(), &ids[0], Reach::Key)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(library.verify(TOKEN), Err(Denied::Revoked(ids[0])));
+            assert_eq!(library.verify(other).unwrap().id, ids[1]);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_token_of_this_library_is_no_foreign_token() {
+    // The format accepts any text, and the digest of the damaged token was imported.
+    let format = ForeignFormat::sha256_hex();
+    let library = Library::with(std::slice::from_ref(&format));
+    let damaged = "acme_live_0U5lKtf600000000_000000000000000000000000000000000000000000032Ts3v";
+    // `hashlib.sha256` of Python 3.11.
+    library.import(
+        &format,
+        &key("ce295e68456b72aea46be11d8a243ffa344c6291e9a69f48215178e66912b3d7"),
+    );
+    assert_eq!(
+        library.verify(damaged),
+        Err(Denied::Malformed(TokenError::Checksum))
+    );
+}
+
+#[test]
+fn a_foreign_hash_in_the_record_of_another_key_proves_nothing() {
+    // A thief who can write to the database moves an imported hash to a key of this library.
+    let format = ForeignFormat::sha256_hex();
+    let library = Library::with(std::slice::from_ref(&format));
+    let imported = library.import(&format, &key(HASH));
+    let issuer = library.keys.issuer();
+    let permissions = "calls:read".parse().unwrap();
+    let new = NewKey::new("Native".parse().unwrap()).with_permissions(permissions);
+    let issued = block_on(issuer.create(&operator(), new)).unwrap();
+    let stolen = library.record(&imported).credential;
+    let version = library.record(&issued.key.id).version;
+    block_on(library.store.rehash(&issued.key.id, version, &stolen)).unwrap();
+    let denied = library.verify(issued.token.expose());
+    assert_eq!(denied, Err(Denied::WrongSecret(issued.key.id)));
+    assert_eq!(library.verify(TOKEN).unwrap().id, imported);
+}
+
+#[test]
+fn the_formats_are_tried_in_turn_until_one_finds_the_key() {
+    let formats = [
+        ForeignFormat::sha256_hex().with_token_prefix("old_"),
+        ForeignFormat::unkey(),
+        ForeignFormat::better_auth(),
+        ForeignFormat::prefixed_api_key(),
+    ];
+    let library = Library::with(&formats);
+    let id = library.import(&formats[3], &key(PART_HASH));
+    // The last format finds the key, after the others have found none.
+    for token in ["old_a_secret", "old_b_secret", "x_secret"] {
+        assert_eq!(library.verify(token).unwrap().id, id, "{token}");
+    }
+    assert_eq!(library.verify("old_a_secret2"), Err(Denied::NotImported));
+}
+
+#[test]
+fn bcrypt_ignores_what_follows_72_bytes_until_the_first_use() {
+    let format = ForeignFormat::password('_');
+    let library = Library::with(std::slice::from_ref(&format));
+    let secret = "0123456789abcdefghijABCDEFGHIJKL".repeat(3);
+    let id = library.import(&format, &with_public_part(LONG_BCRYPT, "pub3"));
+    let [token, other] = ["a", "b"].map(|end| format!("pub3_{secret}{end}"));
+    assert_eq!(library.verify(&token).unwrap().id, id);
+    library.wait_for_upgrade(&id);
+    assert_eq!(library.verify(&other), Err(Denied::WrongSecret(id)));
+    assert_eq!(library.verify(&token).unwrap().id, id);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Keys that another system issued: which tokens they have, and how these are found and proven.
+//! The formats of the tokens and hashes of other systems.
 //!
 //! A service that already has customers with API keys imports the hashes of their tokens. The
 //! tokens keep working, and the first use of each replaces its hash by one of the configured
@@ -20,12 +20,20 @@
 //!
 //! # Security
 //!
-//! * A token that is one of this library's is never looked up as a foreign token.
+//! * A token with the form of this library's is never looked up as a foreign token, even with a
+//!   wrong checksum. A foreign token proves imported keys only, and no other token proves those.
+//! * Any other text that fits a format costs one read of the store for each format that it fits, at
+//!   most four. So does the token of an imported key that is revoked or expired.
+//! * A store finds a key by a SHA-256 digest of the digest or the public part of its token. How
+//!   long the search takes depends on that digest, of which a client cannot choose a part. The
+//!   digest or hash that proves the token is compared in constant time.
 //! * The stored hash of a token is not a token: presented, it is hashed once more and not found.
-//! * A foreign hash is not bound to its record, unlike the hashes of this library. Whoever can
-//!   write to the database can move it to another record, until its first use replaces it.
+//! * A foreign hash has no pepper, and is not bound to its record, unlike the hashes of this
+//!   library. An attacker who can write to the database can move it to another record, with its
+//!   alias, until its first use replaces it.
 //! * Digests are as strong as the tokens are random. The other formats run on the threads for
-//!   Argon2, one run for each attempt with a public part that exists.
+//!   Argon2, one run for each attempt with a public part that exists, until the key is used. The
+//!   tenants take turns on these threads, and a run takes at most a few seconds.
 //!
 //! [`Config::with_foreign`]: crate::Config::with_foreign
 
@@ -36,6 +44,7 @@ mod password;
 mod token;
 
 pub(crate) use self::{format::ForeignFormats, token::ForeignToken};
+// The public interface is:
 pub use self::{
     format::{Digest, ForeignFormat, HashedPart},
     hash::{ForeignHash, ForeignHashError},

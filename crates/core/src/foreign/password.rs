@@ -3,6 +3,7 @@
 use std::num::NonZero;
 
 use argon2::{Algorithm, Argon2, Params};
+use bcrypt::Version;
 use pbkdf2::pbkdf2_hmac_array;
 use phc::{Output, PasswordHash, Salt};
 use sha2::Sha256;
@@ -11,10 +12,10 @@ use subtle::ConstantTimeEq;
 use super::hash::{ForeignHashError, decode};
 use crate::hash::{Argon2Params, Blocks, HashError};
 
-/// The maximum cost of bcrypt: about 2 seconds.
+/// The maximum cost of bcrypt: between 2 and 3 seconds.
 const MAX_BCRYPT_COST: u32 = 15;
 
-/// The maximum number of iterations of PBKDF2: about a second.
+/// The maximum number of iterations of PBKDF2: between 2 and 3 seconds.
 const MAX_PBKDF2_ITERATIONS: u32 = 5_000_000;
 
 const BCRYPT: &str = "$2";
@@ -55,9 +56,10 @@ pub(super) fn verify(hash: &str, password: &[u8], blocks: &mut Blocks) -> Result
 
 fn check_bcrypt(text: &str) -> Result<(), ForeignHashError> {
     let parts: bcrypt::HashParts = text.parse().map_err(|_| ForeignHashError::Malformed)?;
-    let is_known = ["$2a$", "$2b$", "$2y$"]
-        .iter()
-        .any(|mark| text.starts_with(mark));
+    // Versions 2a, 2b and 2y hash ASCII in the same way. The library also parses a cost of `+4`.
+    let is_known = [Version::TwoA, Version::TwoB, Version::TwoY]
+        .into_iter()
+        .any(|version| parts.format_for_version(version) == text);
     match parts.get_cost() {
         // The library rejects a cost below 4, and so did the other system.
         4..=MAX_BCRYPT_COST if is_known => Ok(()),

@@ -37,3 +37,21 @@ impl<'a> ForeignToken<'a> {
         Secret::copied(&base62::encode_256(digest))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The derivation can never change: the hashes in the stores depend on it. The answer was
+    /// computed with `hashlib` of Python 3.11.
+    #[test]
+    fn the_derived_secret_is_a_known_answer() {
+        let token = ForeignToken {
+            format: 0,
+            identity: b"old_4eC39HqLyjWDarjtT1zdp7dc",
+            hashed: b"dc",
+        };
+        let expected = b"qIOOv3M8gtgCfsHp5enP0YW3dbObxK4B0EUJlB5zN7D";
+        assert!(token.secret().expose() == expected);
+    }
+}

@@ -32,6 +32,9 @@ pub(crate) struct Hasher {
     pool: Pool,
 }
 
+/// A run on the pool: whether a secret has a hash.
+type Verification = dyn FnOnce(&mut Blocks) -> Result<bool, HashError> + Send;
+
 /// The keys for one pepper, or for hashes without a pepper.
 struct HashKey {
     pepper: Option<Arc<Pepper>>,
@@ -186,14 +189,14 @@ impl Hasher {
         Ok(())
     }
 
-    /// Returns the run that verifies a secret against a hash. It keeps a copy of the secret until it
-    /// ends.
+    /// Returns the run that verifies a secret against a hash. It keeps a copy of the secret until
+    /// it ends.
     fn verification(
         &self,
         hash: &StoredHash,
         binding: Binding,
         secret: PresentedSecret<'_>,
-    ) -> Result<Box<dyn FnOnce(&mut Blocks) -> Result<bool, HashError> + Send>, HashError> {
+    ) -> Result<Box<Verification>, HashError> {
         Ok(match (hash, secret) {
             (StoredHash::Native(hash), secret) => {
                 let Scheme::Argon2id(cost) = hash.scheme else {

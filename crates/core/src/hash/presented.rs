@@ -2,7 +2,7 @@
 
 use crate::{foreign::ForeignToken, token::Secret};
 
-/// What a client has presented as the proof of a key.
+/// The secret that a client has presented as the proof of a key.
 #[derive(Clone, Copy)]
 pub(crate) enum PresentedSecret<'a> {
     /// The secret of a token of this library.
