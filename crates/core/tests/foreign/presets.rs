@@ -1,7 +1,5 @@
 //! The presets against the algorithms that the documentation of the original software describes.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use std::{fmt::Write as _, sync::Arc};
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
