@@ -44,10 +44,10 @@ fn check_foreign(text: &str) {
         ["sha256" | "sha512", digest] => assert!(digest.len() == 44 || digest.len() == 88),
         ["pbkdf2_sha256", iterations, ..] => {
             let iterations: u32 = iterations.parse().expect("a number");
-            assert!((1..=5_000_000).contains(&iterations));
+            assert!((1..=2_000_000).contains(&iterations));
         }
         ["", "2a" | "2b" | "2y", cost, _] => {
-            assert!(cost.len() == 2 && (4..=15).contains(&cost.parse().expect("a number")));
+            assert!(cost.len() == 2 && (4..=14).contains(&cost.parse().expect("a number")));
         }
         ["", "argon2i" | "argon2d" | "argon2id", .., costs, _, _] => {
             let cost = |name: &str| {

@@ -36,7 +36,7 @@
 //!   weak.
 //! * The other formats run on the threads for Argon2, at most one run for each format and attempt
 //!   with a public part that exists, until the key is used. The tenants take turns on these
-//!   threads, and a run takes at most a few seconds.
+//!   threads, and a run takes about a second at most.
 //!
 //! [`Config::with_foreign`]: crate::Config::with_foreign
 

@@ -12,11 +12,11 @@ use subtle::ConstantTimeEq;
 use super::hash::{ForeignHashError, decode};
 use crate::hash::{Argon2Params, Blocks, HashError};
 
-/// The maximum cost of bcrypt: between 2 and 3 seconds.
-const MAX_BCRYPT_COST: u32 = 15;
+/// The maximum cost of bcrypt: about a second.
+const MAX_BCRYPT_COST: u32 = 14;
 
-/// The maximum number of iterations of PBKDF2: between 2 and 3 seconds.
-const MAX_PBKDF2_ITERATIONS: u32 = 5_000_000;
+/// The maximum number of iterations of PBKDF2: about a second.
+const MAX_PBKDF2_ITERATIONS: u32 = 2_000_000;
 
 const BCRYPT: &str = "$2";
 const PBKDF2: &str = "pbkdf2_sha256$";
