@@ -31,9 +31,12 @@
 //! * A foreign hash has no pepper, and is not bound to its record, unlike the hashes of this
 //!   library. An attacker who can write to the database can move it to another record, with its
 //!   alias, until its first use replaces it.
-//! * Digests are as strong as the tokens are random. The other formats run on the threads for
-//!   Argon2, one run for each attempt with a public part that exists, until the key is used. The
-//!   tenants take turns on these threads, and a run takes at most a few seconds.
+//! * Digests are as strong as the tokens are random. The first use replaces the hash of a key, but
+//!   its alias stays a digest of the token without salt or pepper. Rotate keys whose tokens are
+//!   weak.
+//! * The other formats run on the threads for Argon2, at most one run for each format and attempt
+//!   with a public part that exists, until the key is used. The tenants take turns on these
+//!   threads, and a run takes at most a few seconds.
 //!
 //! [`Config::with_foreign`]: crate::Config::with_foreign
 

@@ -36,9 +36,23 @@ impl Verifier {
 
     /// Decides from the store. This library cannot parse the token, for the reason `malformed`.
     ///
-    /// The formats are tried in their order. A key that is found decides, whether it accepts the
-    /// token or not.
+    /// The formats are tried in their order. The first key that is found decides, unless the token
+    /// is wrong for it: another format may find the token's own key.
     pub(super) async fn verify_foreign_in_store(
+        &self,
+        token: &[u8],
+        malformed: TokenError,
+        address: Option<IpAddr>,
+    ) -> Decided {
+        let decided = self.verify_candidates(token, malformed, address).await;
+        meter::verified(|| match &decided {
+            Ok(_) => VerificationOutcome::Accepted,
+            Err(error) => error.outcome(),
+        });
+        decided
+    }
+
+    async fn verify_candidates(
         &self,
         token: &[u8],
         malformed: TokenError,
@@ -46,12 +60,13 @@ impl Verifier {
     ) -> Decided {
         let mut denied = Denied::Malformed(malformed);
         for candidate in self.0.foreign.candidates(token) {
-            if let Some(decided) = self.verify_candidate(&candidate, address).await {
-                return decided;
+            match self.verify_candidate(&candidate, address).await {
+                Some(Err(VerifyError::Denied(wrong @ Denied::WrongSecret(_)))) => denied = wrong,
+                Some(decided) => return decided,
+                None if matches!(denied, Denied::Malformed(_)) => denied = Denied::NotImported,
+                None => {}
             }
-            denied = Denied::NotImported;
         }
-        meter::verified(|| denied.outcome());
         Err(denied.into())
     }
 
@@ -96,15 +111,10 @@ impl Verifier {
         token: &ForeignToken<'_>,
         address: Option<IpAddr>,
     ) -> Option<Decided> {
-        let decided = match self.find_route(token).await {
-            Ok(route) => self.verify_at(&route?, token, address).await,
-            Err(error) => Err(error),
-        };
-        meter::verified(|| match &decided {
-            Ok(_) => VerificationOutcome::Accepted,
-            Err(error) => error.outcome(),
-        });
-        Some(decided)
+        match self.find_route(token).await {
+            Ok(route) => Some(self.verify_at(&route?, token, address).await),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Finds the key of a token in the store.

@@ -7,7 +7,7 @@ use keywright_core::foreign::{Digest, ForeignFormat, HashedPart};
 use crate::library::{HASH, Library, TOKEN, key};
 
 /// A format, a token, the hash that the other system keeps, and a public part if it keeps one.
-type KnownAnswer = (
+pub(crate) type KnownAnswer = (
     ForeignFormat,
     &'static str,
     &'static str,
@@ -106,7 +106,7 @@ fn digests() -> Vec<KnownAnswer> {
 }
 
 /// Password hashes of the part after the first `_`.
-fn passwords() -> Vec<KnownAnswer> {
+pub(crate) fn passwords() -> Vec<KnownAnswer> {
     vec![
         // bcrypt 5.0.0 of PyPI.
         (

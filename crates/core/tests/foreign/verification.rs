@@ -5,10 +5,15 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use keywright_core::{
     Config, Denied, Keywright, MemoryStore, NewKey, OpenError, Prefix, Reach, Scheme,
-    error::TokenError, foreign::ForeignFormat, store::KeyStore,
+    error::TokenError,
+    foreign::{ForeignFormat, HashedPart},
+    store::KeyStore,
 };
 
-use crate::library::{HASH, Library, TOKEN, key, operator, with_public_part};
+use crate::{
+    known_answers::passwords,
+    library::{HASH, Library, TOKEN, key, operator, with_public_part},
+};
 
 /// `hashlib.sha256(b"secret").hexdigest()` of Python 3.11.
 const PART_HASH: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
@@ -145,6 +150,41 @@ fn the_formats_are_tried_in_turn_until_one_finds_the_key() {
         assert_eq!(library.verify(token).unwrap().id, id, "{token}");
     }
     assert_eq!(library.verify("old_a_secret2"), Err(Denied::NotImported));
+}
+
+#[test]
+fn a_key_that_another_format_finds_does_not_deny_a_token() {
+    // The public part of the first key begins the tokens of the other two.
+    let formats = [
+        ForeignFormat::password('_'),
+        ForeignFormat::sha256_hex(),
+        ForeignFormat::password('_').with_hashed_part(HashedPart::Whole),
+    ];
+    let library = Library::with(&formats);
+    let (_, token, hash, _) = passwords().swap_remove(0);
+    let first = library.import(&formats[0], &with_public_part(hash, "old"));
+    let second = library.import(&formats[1], &key(HASH));
+    // `hashlib.sha512(b"pub7_secret").hexdigest()` of Python 3.11, as Django writes it.
+    let whole = "sha512$$3b4ba637aaa8741b800a7244fde84cccbf9dc9dc53cdacebe6befaf01a19e0ad614d7da9fef2a4468c5b83458b0a3a1998082eb36dc4d50356f601bafe03c18a";
+    let third = library.import(&formats[2], &with_public_part(whole, "pub7"));
+    let secret = token.strip_prefix("pub1").unwrap();
+    for (token, id) in [
+        (TOKEN, second),
+        ("pub7_secret", third),
+        (&format!("old{secret}"), first),
+    ] {
+        for _ in 0..2 {
+            assert_eq!(library.verify(token).unwrap().id, id, "{token}");
+        }
+        library.wait_for_upgrade(&id);
+        assert_eq!(library.verify(token).unwrap().id, id, "{token}");
+    }
+    // A token that no format proves is wrong for the key that was found.
+    assert_eq!(library.verify("old_x"), Err(Denied::WrongSecret(first)));
+    // A key that is revoked decides.
+    let issuer = library.keys.issuer();
+    block_on(issuer.revoke(&operator(), &second, Reach::Key)).unwrap();
+    assert_eq!(library.verify(TOKEN), Err(Denied::Revoked(second)));
 }
 
 #[test]

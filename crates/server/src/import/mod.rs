@@ -115,7 +115,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: ImportOptions) -> Res
         failed => bail!("{failed} lines failed: correct them, and run the same command again"),
     }
     let accepts = |accepted: &crate::foreign::NamedFormat| accepted.format == format.format;
-    if summary.imported > 0 && !json && !library.foreign_format.iter().any(accepts) {
+    if summary.imported > 0 && !dry_run && !json && !library.foreign_format.iter().any(accepts) {
         output::note(&format!(
             "servers accept these tokens with --foreign-format {format}"
         ));
