@@ -525,7 +525,7 @@ fn digests_are_read_in_three_encodings() {
 }
 
 #[test]
-fn a_token_of_this_library_is_no_foreign_token() {
+fn a_token_of_this_library_is_not_a_foreign_token() {
     // Its hash was imported, and the formats accept its text.
     let format = ForeignFormat::sha256_hex();
     let library = Library::with(std::slice::from_ref(&format));
@@ -612,7 +612,7 @@ fn a_key_that_cannot_be_cached_is_verified_from_the_store() {
 }
 
 #[test]
-fn a_damaged_token_of_this_library_is_no_foreign_token() {
+fn a_damaged_token_of_this_library_is_not_a_foreign_token() {
     // The format accepts any text, and the digest of the damaged token was imported.
     let format = ForeignFormat::sha256_hex();
     let library = Library::with(std::slice::from_ref(&format));
@@ -730,8 +730,8 @@ fn a_line_is_rejected_with_the_name_of_its_field_and_none_of_its_content() {
             "metadata: must be an object",
         ),
         (
-            format!(r#"{{{valid}, "lookup": ["{secret}"]}}"#),
-            "lookup: must be a string",
+            format!(r#"{{{valid}, "public_part": ["{secret}"]}}"#),
+            "public_part: must be a string",
         ),
     ] {
         assert_eq!(
