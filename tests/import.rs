@@ -290,7 +290,7 @@ fn a_bad_line_fails_with_its_number_and_the_others_are_imported() {
         ),
         (
             member("public_part", json!("public")),
-            "public_part: missing, not needed or not valid in this format",
+            "public_part: not used by this format",
         ),
         (
             member("created_at", json!("2999-01-01T00:00:00Z")),

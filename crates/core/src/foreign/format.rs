@@ -197,16 +197,15 @@ impl ForeignFormat {
             }
             (Lookup::PublicPart(separator), Some(part)) => {
                 if !self.can_begin_with(part, separator) {
-                    return Err(ForeignHashError::PublicPart);
+                    return Err(ForeignHashError::InvalidPublicPart);
                 }
                 Ok((
                     public_alias(part.as_bytes()),
                     ForeignHash::from_password(hash)?,
                 ))
             }
-            (Lookup::Digest(_), Some(_)) | (Lookup::PublicPart(_), None) => {
-                Err(ForeignHashError::PublicPart)
-            }
+            (Lookup::Digest(_), Some(_)) => Err(ForeignHashError::UnusedPublicPart),
+            (Lookup::PublicPart(_), None) => Err(ForeignHashError::MissingPublicPart),
         }
     }
 

@@ -161,9 +161,15 @@ pub enum ForeignHashError {
     /// The text is not a hash of this format.
     #[error("not a hash of this format")]
     Malformed,
-    /// The public part is missing, not needed, or not one that a token of this format can have.
-    #[error("missing, not needed or not valid in this format")]
-    PublicPart,
+    /// The format finds keys by their public part, which is missing.
+    #[error("missing")]
+    MissingPublicPart,
+    /// The format finds keys by their hash, and has no public part.
+    #[error("not used by this format")]
+    UnusedPublicPart,
+    /// No token of this format can have this public part.
+    #[error("no token of this format begins with it")]
+    InvalidPublicPart,
     /// The hash needs the crate feature `foreign-passwords`.
     #[error("hashes of this kind need the crate feature `foreign-passwords`")]
     Unsupported,
@@ -176,7 +182,9 @@ impl ForeignHashError {
     /// Returns the name of the field with the error.
     pub(crate) const fn field(&self) -> &'static str {
         match self {
-            Self::PublicPart => "public_part",
+            Self::MissingPublicPart | Self::UnusedPublicPart | Self::InvalidPublicPart => {
+                "public_part"
+            }
             Self::Malformed | Self::Unsupported | Self::Cost => "hash",
         }
     }
