@@ -45,7 +45,7 @@ fn bad_lines() -> Vec<String> {
         ]);
         let valid = line("", "n").replacen("{\"hash\": \"\"", "", 1);
         lines.push(format!(
-            r#"{{"hash": "{text}", "lookup": ["{text}"]{valid}"#
+            r#"{{"hash": "{text}", "public_part": ["{text}"]{valid}"#
         ));
         for member in ["expires_at", "allowed_ips", "metadata", "token"] {
             lines.push(format!(
@@ -158,7 +158,7 @@ fn run_lifecycle(server: &Server, search: &mut Search) {
     let imports = ["sha256-hex:old_", "drf-api-key"].map(|format| ["import", "--format", format]);
     let [digest, password] = &imports;
     let with_public_part =
-        line(PASSWORD_HASH, "two").replacen('{', r#"{"lookup": "Ab3dEf6h", "#, 1);
+        line(PASSWORD_HASH, "two").replacen('{', r#"{"public_part": "Ab3dEf6h", "#, 1);
     for (arguments, good) in [(digest, line(HASH, "one")), (password, with_public_part)] {
         let dry = [&arguments[..], &["--dry-run"]].concat();
         assert!(command(&dry, &good, 0).starts_with("would import 1,"));
