@@ -241,7 +241,7 @@ fn a_bad_line_fails_with_its_number_and_the_others_are_imported() {
     let listed = keys_json(path, &["list", "--imported"]);
     let revoked = listed["data"][0]["id"].as_str().unwrap();
     keys(path, &["revoke", revoked]);
-    let taken = format!("{revoked} has this token, and differs or was changed since");
+    let taken = format!("{revoked} has this token, but its content differs");
 
     let mut valid = (1..).map(|number| line(&hash(number), "n"));
     let mut file = b"\xef\xbb\xbf".to_vec();
@@ -289,8 +289,8 @@ fn a_bad_line_fails_with_its_number_and_the_others_are_imported() {
             "hash: not a hash of this format",
         ),
         (
-            member("lookup", json!("public")),
-            "hash: the public part does not fit the format",
+            member("public_part", json!("public")),
+            "public_part: not used by this format",
         ),
         (
             member("created_at", json!("2999-01-01T00:00:00Z")),
@@ -346,7 +346,7 @@ fn a_hash_that_costs_too_much_and_a_public_part_used_twice_fail() {
     let folder = empty_store();
     let path = folder.path();
     let key = |hash: &str, part: &str, name: &str| {
-        let key = json!({"hash": hash, "lookup": part, "name": name, "permissions": []});
+        let key = json!({"hash": hash, "public_part": part, "name": name, "permissions": []});
         format!("{key}\n")
     };
     let bcrypt =
@@ -373,7 +373,7 @@ fn a_hash_that_costs_too_much_and_a_public_part_used_twice_fail() {
     let expected = [
         (2, cost),
         (3, cost),
-        (4, "line 1 has this token, and differs"),
+        (4, "line 1 has this token, but its content differs"),
     ];
     assert_eq!(dry.failures(), expected);
     let run = Run::new(path, &format, file.as_bytes());
@@ -402,7 +402,7 @@ fn the_same_file_is_skipped_and_changed_content_is_reported() {
     let run = Run::new(path, &SHA256, changed.as_bytes());
     run.assert(1, "imported 1, skipped 1, failed 1\n");
     assert!(
-        run.failures()[0].1.contains("differs or was changed"),
+        run.failures()[0].1.contains("its content differs"),
         "{run:?}"
     );
     // A key of another workspace has each token.

@@ -1,5 +1,5 @@
-//! The guide to leaving another system: its queries, mappings and commands, as it shows them, with
-//! rows that the original software has written.
+//! The guide to migration from another system: its queries, mappings and commands, as it shows
+//! them, with tables of these systems.
 
 use std::{
     fs,

@@ -99,7 +99,7 @@ fn has_no_canary(importer: &Importer, line: &str) {
     let Ok(Value::Object(mut object)) = serde_json::from_str(line) else {
         return;
     };
-    for member in ["hash", "lookup", CANARY] {
+    for member in ["hash", "public_part", CANARY] {
         let before = object.insert(member.into(), json!(CANARY));
         let error = match ForeignKey::parse(&Value::from(object.clone()).to_string()) {
             Err(error) => Some(error),

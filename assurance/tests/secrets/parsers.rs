@@ -43,7 +43,7 @@ fn errors_of_import(text: &str) -> String {
     let quoted = serde_json::to_string(text).unwrap();
     let names = [
         "hash",
-        "lookup",
+        "public_part",
         "name",
         "permissions",
         "owner",

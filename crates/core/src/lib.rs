@@ -24,7 +24,7 @@
 //! Crate features, all of them off by default:
 //!
 //! * `conformance`: the tests that every store must pass.
-//! * `foreign-passwords`: [imported keys](foreign) with hashes by bcrypt, Argon2 or PBKDF2. Without
+//! * `foreign-passwords`: [imported keys](foreign) with bcrypt, Argon2 or PBKDF2 hashes. Without
 //!   it, only digests can be imported.
 //! * `metrics`: [counters and gauges](Keywright#metrics) for the recorder of the
 //!   [`metrics`](https://docs.rs/metrics) crate.

@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 use keywright_core::foreign::{Digest, ForeignFormat, HashedPart};
 
-/// A format, and a prefix that its tokens must have: `unkey`, `unkey:acme_` or `sha512/_:acme_`.
+/// A format with an optional prefix of its tokens: `unkey`, `unkey:acme_` or `sha512/_:acme_`.
 #[derive(Clone, Debug)]
 pub(crate) struct NamedFormat {
     name: String,
@@ -31,7 +31,7 @@ impl std::str::FromStr for NamedFormat {
             Some(prefix) if !prefix.is_empty() && prefix.chars().all(|c| is_of_token(&c)) => prefix,
             None if rest.is_empty() => "",
             Some(_) => return Err("expected visible ASCII characters after the colon"),
-            None => return Err("expected one character after the slash, and perhaps :PREFIX"),
+            None => return Err("expected one character after the slash, then nothing or :PREFIX"),
         };
         let format = match (name, separator) {
             ("unkey", None) => ForeignFormat::unkey(),
@@ -64,7 +64,7 @@ impl fmt::Display for NamedFormat {
     }
 }
 
-/// Whether a token may contain this character, and a list of formats as well.
+/// Whether a token and a list of formats may contain this character.
 const fn is_of_token(character: &char) -> bool {
     character.is_ascii_graphic() && *character != ','
 }

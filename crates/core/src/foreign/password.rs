@@ -21,7 +21,7 @@ const MAX_PBKDF2_ITERATIONS: u32 = 2_000_000;
 const BCRYPT: &str = "$2";
 const PBKDF2: &str = "pbkdf2_sha256$";
 
-/// Checks the form of a hash, and its cost, before any of it is ever spent.
+/// Checks the format and the cost of a hash, without computing it.
 pub(super) fn check(text: &str) -> Result<(), ForeignHashError> {
     if text.starts_with(BCRYPT) {
         check_bcrypt(text)
@@ -40,10 +40,10 @@ pub(super) fn check(text: &str) -> Result<(), ForeignHashError> {
     }
 }
 
-/// Whether a password has a hash that was checked.
+/// Whether a password has this hash, which [`check`] has accepted.
 pub(super) fn verify(hash: &str, password: &[u8], blocks: &mut Blocks) -> Result<bool, HashError> {
     if hash.starts_with(BCRYPT) {
-        // Bcrypt ignores what follows the first 72 bytes, in the other system as well.
+        // Bcrypt ignores all but the first 72 bytes, in the other system as well.
         bcrypt::verify(password, hash).map_err(HashError::failed)
     } else if let Some(hash) = hash.strip_prefix(PBKDF2).and_then(Pbkdf2::parse) {
         Ok(hash.matches(password))
@@ -74,7 +74,7 @@ fn parse_argon2(text: &str) -> Option<Argon2Hash> {
         .ok()
         .filter(|hash| hash.to_string() == text)?;
     let [m, t, p] = ["m", "t", "p"].map(|name| hash.params.get_decimal(name));
-    // A key id or other data would need more than the hash to verify.
+    // A hash with a key id or other data cannot be verified without them.
     if hash.params.iter().count() != 3 {
         return None;
     }

@@ -28,7 +28,7 @@ impl<'a> ForeignToken<'a> {
         (self.format, self.identity)
     }
 
-    /// Derives the secret that stands for the token once its foreign hash is replaced.
+    /// Derives the secret that is hashed in place of the token after its first use.
     pub(crate) fn secret(&self) -> Secret {
         let mut digest = Zeroizing::new([0; 32]);
         let mut hasher = Sha256::new_with_prefix(b"keywright: the secret of a foreign token\0");

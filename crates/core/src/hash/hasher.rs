@@ -103,7 +103,7 @@ impl Hasher {
     }
 
     /// Whether the secret has the credential's tag. This takes nanoseconds, so check it before the
-    /// hash. A foreign hash has no tag, so its digest is compared if it has one.
+    /// hash. A foreign hash has no tag: a digest is compared instead, and a password hash matches.
     pub(crate) fn tag_matches(
         &self,
         credential: &Credential,
@@ -189,8 +189,8 @@ impl Hasher {
         Ok(())
     }
 
-    /// Returns the run that verifies a secret against a hash. It keeps a copy of the secret until
-    /// it ends.
+    /// Returns the run that verifies a secret against a hash. The run keeps a copy of the secret
+    /// until it ends.
     fn verification(
         &self,
         hash: &StoredHash,

@@ -1,17 +1,28 @@
 //! Digests of keys to import.
 
+use std::fmt;
+
 use super::{ForeignKey, ImportError, Importer};
 use crate::{KeyId, Timestamp, copy::ContentHasher};
 
-/// Digests by which two keys to import are compared in little memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// The digests of a key to import, which take less memory than the key. Compare them to find keys
+/// with the same token.
+///
+/// One of them can be a digest of the token, so `Debug` shows neither.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ForeignKeyDigest {
-    /// The same for two keys with one token, of which only the first can be imported.
+    /// Equal for two keys with the same token. Only one of them can be imported.
     pub token: [u8; 32],
-    /// The same for two keys with the same token and the same content, of which the second is
-    /// [present](super::Imported::Present) after the import of the first.
+    /// Equal for two keys with the same token and the same content. After the import of one, the
+    /// other is [present](super::Imported::Present).
     pub content: [u8; 32],
+}
+
+impl fmt::Debug for ForeignKeyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ForeignKeyDigest(..)")
+    }
 }
 
 impl Importer {

@@ -23,11 +23,12 @@ pub enum ImportError {
         /// The reason why it is invalid.
         reason: String,
     },
-    /// The hash is invalid.
-    #[error("hash: {0}")]
+    /// The hash or the public part is invalid.
+    #[error("{field}: {0}", field = .0.field())]
     Hash(#[from] ForeignHashError),
-    /// A key with this token is present, and differs from the one to import, or was changed since.
-    #[error("{0} has this token, and differs or was changed since")]
+    /// A key with this token is present, and its content differs, perhaps because it was changed
+    /// after its import.
+    #[error("{0} has this token, but its content differs")]
     Different(KeyId),
     /// A key of another workspace has this token.
     #[error("a key of another workspace has this token")]
@@ -48,8 +49,8 @@ impl ImportError {
         Self::Invalid { field, reason }
     }
 
-    /// Whether the error concerns this key alone: other keys can still be imported. After any other
-    /// error, such as one of the store, the import should stop, and can be repeated.
+    /// Whether the error concerns this key alone, so that other keys can still be imported. After
+    /// any other error, such as one of the store, stop the import and repeat it later.
     #[must_use]
     pub const fn concerns_one_key(&self) -> bool {
         match self {

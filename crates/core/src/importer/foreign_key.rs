@@ -31,7 +31,7 @@ pub struct ForeignKey {
     pub created_at: Option<Timestamp>,
     /// The time from which the key is rejected.
     pub expires_at: Option<Timestamp>,
-    /// Whether the key is not paused.
+    /// Whether the key is enabled. `false` for a paused key.
     pub enabled: bool,
     /// The addresses from which the key may be used.
     pub allowed_ips: Option<AllowedIps>,
@@ -63,7 +63,7 @@ impl ForeignKey {
     /// | field | | value |
     /// | --- | --- | --- |
     /// | `hash` | required | the hash, as the other system has kept it |
-    /// | `lookup` | for some formats | the public part of the token |
+    /// | `public_part` | for some formats | the public part of the token |
     /// | `name` | required | the name |
     /// | `permissions` | required | an array of permissions |
     /// | `owner` | | the owner |
@@ -88,7 +88,7 @@ impl ForeignKey {
         let mut fields = Fields(members);
         let key = Self {
             hash: fields.required("hash", Ok)?,
-            public_part: fields.text("lookup", Ok)?,
+            public_part: fields.text("public_part", Ok)?,
             name: fields.required("name", |text| {
                 Name::parse(&text).map_err(|error| error.to_string())
             })?,

@@ -16,12 +16,11 @@ use crate::{
 /// Imports keys that another system issued, with the hashes of their tokens.
 ///
 /// The verifier accepts their tokens if it is [configured](crate::Config::with_foreign) with the
-/// same format. Everything else works on them as on other keys: they can be listed, updated,
-/// paused, rotated and revoked. Their ids contain the time at which the other system created them.
+/// same format. They can be listed, updated, paused, rotated and revoked like other keys. Their ids
+/// contain the time at which the other system created them.
 ///
-/// An import can be repeated: a key that is present is not imported again. So a run that was
-/// interrupted is simply started again, and a key that the other system issued in the meantime is
-/// added.
+/// You can repeat an import: it skips keys that are present, and adds those that the other system
+/// has issued since. After an interruption, start the import again.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -89,7 +88,7 @@ impl Importer {
 
     /// Lets every imported key expire at this time, unless it expires earlier.
     #[must_use]
-    pub const fn retire_by(mut self, end: Timestamp) -> Self {
+    pub const fn with_retire_by(mut self, end: Timestamp) -> Self {
         self.retire_by = Some(end);
         self
     }
@@ -99,7 +98,7 @@ impl Importer {
     /// # Errors
     ///
     /// [`ImportError`] if the key is invalid, differs from the one that is present, or cannot be
-    /// stored. Nothing was changed, with the exception of [`IssueError`].
+    /// stored. After any error but [`ImportError::Issue`], the store is unchanged.
     pub async fn import(&self, key: &ForeignKey) -> Result<Imported, ImportError> {
         self.issuer.claim_prefix().await?;
         let (alias, hash) = self.format.import(&key.hash, key.public_part.as_deref())?;
@@ -122,8 +121,8 @@ impl Importer {
         unreachable!("the last attempt returns")
     }
 
-    /// Checks what [`import`](Self::import) would do, and changes nothing. It compares a key with
-    /// the store only: compare the [digests](Self::digest) of the keys to find two with one token.
+    /// Returns what [`import`](Self::import) would return, and changes nothing. It compares a key
+    /// with the store only. To find two keys with one token, compare their [digests](Self::digest).
     ///
     /// # Errors
     ///

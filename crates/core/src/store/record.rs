@@ -59,7 +59,7 @@ pub struct Record {
     pub key: Key,
     /// The hash of the key's secret.
     pub credential: Credential,
-    /// The second name of a key that was [imported](Key::imported), by which its token is found
+    /// The second name of a key that was [imported](Key::imported), by which the verifier finds it
     /// (clause 18). It never changes. `None` for any other key.
     pub alias: Option<Alias>,
     /// 1 when inserted, and 1 more after each update, rehash, rotation and revocation.

@@ -34,7 +34,7 @@ impl Verifier {
         candidates.find_map(|candidate| self.verify_route(&candidate, address))
     }
 
-    /// Decides from the store. This library cannot parse the token, for the reason `malformed`.
+    /// Decides from the store. `malformed` is the reason why the token is not one of this library.
     ///
     /// The formats are tried in their order. The first key that is found decides, unless the token
     /// is wrong for it: another format may find the token's own key.

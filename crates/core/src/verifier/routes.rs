@@ -1,14 +1,15 @@
-//! From the tokens of other systems to the ids of their keys.
+//! An index from the tokens of other systems to the ids of their keys.
 
 use super::{map::Map, token_mac::TokenMac};
 use crate::{Environment, KeyId};
 
-/// Where the cache has the key of a foreign token, so that a token that is used again costs no
-/// search for its alias. A route says only where to look: the entry of the cache proves the token
-/// and has the status of the key.
+/// The ids of the cached keys of foreign tokens, by the MACs of the tokens, so that a token that is
+/// used again costs no search for its alias. A route proves nothing: the entry of the cache proves
+/// the token, and has the status of the key.
 ///
-/// Each route belongs to an entry of the cache. It is added before the entry, and whichever thread
-/// replaces or evicts the entry removes it. So there are never more routes than entries and fills.
+/// Each route belongs to an entry of the cache. A thread adds it before the entry, and the thread
+/// that replaces or evicts the entry removes it. So there are never more routes than entries and
+/// fills.
 pub(super) struct Routes(Map<[u64; 2], Route>);
 
 /// Where to look for the key of a token.

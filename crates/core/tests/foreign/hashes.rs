@@ -10,7 +10,9 @@ use crate::library::{HASH, Library, TOKEN, key};
 
 #[test]
 fn a_hash_that_is_not_of_the_format_is_rejected() {
-    use ForeignHashError::{Cost, Malformed, PublicPart};
+    use ForeignHashError::{
+        Cost, InvalidPublicPart, Malformed, MissingPublicPart, UnusedPublicPart,
+    };
     let bcrypt =
         |cost: &str| format!("$2b${cost}$wCvddqTNtmDn86AqE3Gjpe2phTFj9rK.Ymbzdj4MGYUTF1ysbHZyy");
     let argon2 = |costs: &str| {
@@ -28,18 +30,23 @@ fn a_hash_that_is_not_of_the_format_is_rejected() {
         (&digest, HASH.replace('8', "g"), None, Malformed),
         (&digest, format!(" {HASH}"), None, Malformed),
         (&digest, TOKEN.to_owned(), None, Malformed),
-        (&digest, HASH.to_owned(), Some("public"), PublicPart),
+        (&digest, HASH.to_owned(), Some("public"), UnusedPublicPart),
         (&password, HASH.to_owned(), Some("public"), Malformed),
-        (&password, bcrypt("04"), None, PublicPart),
-        (&password, bcrypt("04"), Some(""), PublicPart),
-        (&password, bcrypt("04"), Some("with_separator"), PublicPart),
-        (&password, bcrypt("04"), Some("ümlaut"), PublicPart),
+        (&password, bcrypt("04"), None, MissingPublicPart),
+        (&password, bcrypt("04"), Some(""), InvalidPublicPart),
+        (
+            &password,
+            bcrypt("04"),
+            Some("with_separator"),
+            InvalidPublicPart,
+        ),
+        (&password, bcrypt("04"), Some("ümlaut"), InvalidPublicPart),
         (&password, bcrypt("31"), Some("public"), Cost),
         (&password, bcrypt("16"), Some("public"), Cost),
         (&password, bcrypt("03"), Some("public"), Malformed),
         (&password, bcrypt("+4"), Some("public"), Malformed),
-        (&password, bcrypt("04"), Some(&long), PublicPart),
-        (&prefixed, bcrypt("04"), Some("public"), PublicPart),
+        (&password, bcrypt("04"), Some(&long), InvalidPublicPart),
+        (&prefixed, bcrypt("04"), Some("public"), InvalidPublicPart),
         (
             &password,
             bcrypt("04").replace("2b", "2x"),

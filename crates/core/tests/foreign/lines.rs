@@ -48,8 +48,8 @@ fn a_line_is_rejected_with_the_name_of_its_field_and_none_of_its_content() {
             "metadata: must be an object",
         ),
         (
-            format!(r#"{{{valid}, "lookup": ["{secret}"]}}"#),
-            "lookup: must be a string",
+            format!(r#"{{{valid}, "public_part": ["{secret}"]}}"#),
+            "public_part: must be a string",
         ),
     ] {
         assert_eq!(

@@ -40,7 +40,7 @@ fn without_its_format_a_token_is_malformed() {
 }
 
 #[test]
-fn a_token_of_this_library_is_no_foreign_token() {
+fn a_token_of_this_library_is_not_a_foreign_token() {
     // Its hash was imported, and the formats accept its text.
     let format = ForeignFormat::sha256_hex();
     let library = Library::with(std::slice::from_ref(&format));
@@ -50,7 +50,7 @@ fn a_token_of_this_library_is_no_foreign_token() {
 }
 
 #[test]
-fn a_damaged_token_of_this_library_is_no_foreign_token() {
+fn a_damaged_token_of_this_library_is_not_a_foreign_token() {
     // The format accepts any text, and the digest of the damaged token was imported.
     let format = ForeignFormat::sha256_hex();
     let library = Library::with(std::slice::from_ref(&format));

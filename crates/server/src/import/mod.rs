@@ -57,7 +57,7 @@ enum LineFailure {
     Unreadable(#[from] LineError),
     #[error(transparent)]
     Import(#[from] ImportError),
-    #[error("line {0} has this token, and differs")]
+    #[error("line {0} has this token, but its content differs")]
     Duplicate(u64),
 }
 
@@ -83,7 +83,7 @@ pub(crate) async fn run(library: &LibraryOptions, options: ImportOptions) -> Res
         if end > now.saturating_add(lifetime) {
             bail!("--retire-by must not be later than --max-lifetime allows");
         }
-        importer = importer.retire_by(end);
+        importer = importer.with_retire_by(end);
     }
     let mut run = Run {
         importer: &importer,
@@ -207,7 +207,7 @@ impl Run<'_> {
             Err(failure) => {
                 self.summary.failed += 1;
                 self.progress.clear();
-                // No failure contains a part of a token or a hash. This makes sure of it.
+                // No failure should contain a part of a token. If one does, remove it.
                 output::note(&redact::tokens(&format!("line {number}: {failure}")));
             }
         }

@@ -4,12 +4,12 @@ use anyhow::{Context, Result};
 use keywright_core::ForeignKeyDigest;
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// The memory for the tokens, in KiB. The rest is in the temporary file.
+/// The memory for the digests, in KiB. The rest is in the temporary file.
 const MEMORY: i64 = 16 * 1024;
 
-/// The tokens that were read, with the number of the line. They are in a temporary database without
-/// a name, so that a million lines need no more memory than a thousand. The file contains digests
-/// only, and is gone when the process ends.
+/// The digests of the tokens that were read, with the numbers of their lines. They are in an
+/// unnamed temporary database, so that a million lines need no more memory than a thousand. The
+/// operating system deletes its file when the process ends.
 pub(super) struct SeenTokens(Connection);
 
 /// Whether a token was seen before.
@@ -66,5 +66,5 @@ impl SeenTokens {
     }
 }
 
-const FAILED: &str = "cannot keep the tokens that were read in a temporary file; set TMPDIR to a \
+const FAILED: &str = "cannot write digests of the tokens to a temporary file; set TMPDIR to a \
                       folder with free space";

@@ -2,10 +2,10 @@
 //!
 //! The name of an alias holds the id of its key. The two are in different slots, so an insert first
 //! claims the alias, and then stores the record. If the key that has an alias has no record, its
-//! insert was interrupted or is in progress, or the record was deleted. Another insert waits for a
-//! while, so that an insert in progress succeeds: otherwise, two imports of one file would take
-//! every alias from each other. It then stores a tombstone in place of this record, so that an
-//! insert still in progress fails, and takes the alias over.
+//! insert was interrupted or is in progress, or a purge deleted the record. Another insert of the
+//! alias first waits about a second, so that an insert in progress succeeds: otherwise, two imports
+//! of one file would take over each other's aliases. It then stores a tombstone in place of the
+//! record, so that an insert still in progress fails, and takes over the alias.
 //!
 //! A claim without a record is harmless, and so is one whose record has another alias.
 
@@ -31,12 +31,12 @@ use crate::{
     servers::Servers,
 };
 
-/// How long a tombstone prevents the insert whose alias was taken over.
-const BURIED_SECONDS: &[u8] = b"86400";
+/// How long a tombstone prevents the insert whose alias another key has taken over.
+const TOMBSTONE_SECONDS: &[u8] = b"86400";
 
-/// How many times to look for the record of an insert in progress. With the pauses in between, this
-/// takes about a second.
-const LOOKS: u32 = 8;
+/// The maximum number of reads of the record of an insert in progress. With the pauses in between,
+/// they take about a second.
+const MAX_READS: u32 = 8;
 
 /// The maximum number of attempts to claim an alias that others claim at the same time.
 const ATTEMPTS: u32 = 20;
@@ -97,9 +97,9 @@ pub(super) async fn claim_alias(
         }
         let (code, _) = run_script(
             servers,
-            &script::BURY,
+            &script::STORE_TOMBSTONE,
             vec![servers.names().record(&holder)],
-            vec![BURIED_SECONDS.into()],
+            vec![TOMBSTONE_SECONDS.into()],
             Effect::Idempotent,
         )
         .await?;
@@ -115,7 +115,7 @@ pub(super) async fn claim_alias(
 /// Waits a while for the record of a key, unless a record or a tombstone is stored.
 async fn wait_for_insert(servers: &Arc<Servers>, id: &KeyId) -> Result<()> {
     let mut backoff = Backoff::new();
-    for _ in 0..LOOKS {
+    for _ in 0..MAX_READS {
         if read_bytes(servers, id).await? != Value::Nil {
             break;
         }
