@@ -72,7 +72,7 @@ impl Search {
             tokens: Canaries::new(),
             stored: Canaries::new(),
         };
-        search.tokens.add("the token", TOKEN[4..].as_bytes());
+        search.tokens.add("the token", &TOKEN.as_bytes()[4..]);
         let secret = WITH_PUBLIC_PART.split_once('.').unwrap().1;
         search.tokens.add("the other token", secret.as_bytes());
         search.tokens.add("the derived secret", DERIVED.as_bytes());

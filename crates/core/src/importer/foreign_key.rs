@@ -63,7 +63,7 @@ impl ForeignKey {
     /// | field | | value |
     /// | --- | --- | --- |
     /// | `hash` | required | the hash, as the other system has kept it |
-    /// | `public_part` | for some formats | the public part of the token |
+    /// | `public_part` or `lookup` | for some formats | the public part of the token |
     /// | `name` | required | the name |
     /// | `permissions` | required | an array of permissions |
     /// | `owner` | | the owner |
@@ -88,7 +88,10 @@ impl ForeignKey {
         let mut fields = Fields(members);
         let key = Self {
             hash: fields.required("hash", Ok)?,
-            public_part: fields.text("public_part", Ok)?,
+            public_part: match fields.text("public_part", Ok)? {
+                None => fields.text("lookup", Ok)?,
+                part => part,
+            },
             name: fields.required("name", |text| {
                 Name::parse(&text).map_err(|error| error.to_string())
             })?,

@@ -84,3 +84,17 @@ fn a_line_is_rejected_with_the_name_of_its_field_and_none_of_its_content() {
         expected
     });
 }
+
+#[test]
+fn the_public_part_has_two_names_and_is_given_once() {
+    let line = |rest: &str| {
+        let line = format!(r#"{{"hash": "{HASH}", "name": "CI", "permissions": [], {rest}}}"#);
+        ForeignKey::parse(&line).map(|key| key.public_part)
+    };
+    for name in ["public_part", "lookup"] {
+        let part = line(&format!(r#""{name}": "a1""#)).unwrap();
+        assert_eq!(part.as_deref(), Some("a1"), "{name}");
+    }
+    let twice = line(r#""public_part": "a1", "lookup": "a1""#).unwrap_err();
+    assert_eq!(twice.to_string(), "lookup is not a field of a key");
+}
