@@ -9,10 +9,9 @@ mod library;
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use keywright_assurance::inputs::{ManualClock, SequentialEntropy};
 use keywright_core::{
-    Config, Denied, ForeignKey, ImportError, Imported, Importer, Keywright, MemoryStore, Prefix,
-    Scheme, VerifyError, Workspace,
+    Denied, ForeignKey, ImportError, Imported, Importer, Keywright, MemoryStore, VerifyError,
+    Workspace,
     foreign::{Digest, ForeignFormat, HashedPart},
     store::{KeyStore, StoredHash},
 };
@@ -22,17 +21,18 @@ use serde_json::{Value, json};
 /// A secret of which no error may contain a piece.
 const CANARY: &str = "zQ7xW9vK2mN4pR6tY8bH3jL5";
 
-/// The first byte of the input selects a format. The rest is a line and a token.
+// The first byte of the input selects a format. The rest is a line and a token.
 fuzz_target!(|bytes: &[u8]| {
     let Some((&selected, rest)) = bytes.split_first() else {
         return;
     };
     let format = format(selected);
-    let keys = open(&format);
+    let store = Arc::new(MemoryStore::new());
+    let keys = library::open(library::config().with_foreign(format.clone()), &store);
     if let Ok(line) = str::from_utf8(rest) {
-        import(&keys, &format, line);
+        import(&keys, &store, &format, line);
     }
-    verify(&keys.0, rest);
+    verify(&keys, rest);
 });
 
 fn format(selected: u8) -> ForeignFormat {
@@ -48,19 +48,7 @@ fn format(selected: u8) -> ForeignFormat {
     }
 }
 
-/// Opens a library that accepts tokens of a format.
-fn open(format: &ForeignFormat) -> (Keywright, Arc<MemoryStore>) {
-    let store = Arc::new(MemoryStore::new());
-    let config = Config::new(Prefix::parse(library::PREFIX).expect("the prefix is valid"))
-        .with_scheme(Scheme::HmacSha256)
-        .with_entropy(SequentialEntropy::default())
-        .with_clock(ManualClock::new())
-        .with_foreign(format.clone());
-    let keys = block_on(Keywright::open(config, Arc::clone(&store) as _));
-    (keys.expect("the library opens"), store)
-}
-
-fn import((keys, store): &(Keywright, Arc<MemoryStore>), format: &ForeignFormat, line: &str) {
+fn import(keys: &Keywright, store: &MemoryStore, format: &ForeignFormat, line: &str) {
     let workspace = Workspace::parse("acme").expect("the workspace is valid");
     let importer = Importer::new(keys.issuer().clone(), workspace, format.clone());
     has_no_canary(&importer, line);
