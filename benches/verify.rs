@@ -1,4 +1,5 @@
-//! Rows 1 and 2: verifying the token of a cached key, and rejecting invalid tokens.
+//! Rows 1, 2 and 21: verifying the token of a cached key, which may be imported, and rejecting
+//! invalid tokens.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
@@ -22,10 +23,13 @@ use criterion::{
 use futures_executor::block_on;
 use keywright_benches::{compare_in_turn, run, runs_once, tasks};
 use keywright_core::{
-    Argon2Params, Config, Denied, Environment, Keywright, MemoryStore, Scheme, Token, TokenRef,
-    VerifyError,
+    Argon2Params, Config, Denied, Environment, ForeignKey, Imported, Importer, Keywright,
+    MemoryStore, Name, Permissions, Scheme, Token, TokenRef, VerifyError,
+    foreign::ForeignFormat,
+    store::{KeyStore, StoredHash},
 };
 use prefixed_api_key::{PakControllerOsSha256, PrefixedApiKey, PrefixedApiKeyController};
+use sha2::{Digest as _, Sha256};
 
 use self::issued::TokenBytes;
 
@@ -35,6 +39,8 @@ fn main() {
 
 fn verify(criterion: &mut Criterion) {
     let few = Hot::with(1_000);
+    let [imported, with_password] =
+        [Hot::imported, Hot::imported_with_bcrypt].map(|import| import(1_000));
     let many = Hot::with(if runs_once() { 2_000 } else { 1_000_000 });
     let [malformed, bad_checksum, wrong_secret] = few.rejected();
 
@@ -58,6 +64,12 @@ fn verify(criterion: &mut Criterion) {
         "verify",
         &mut [
             ("keywright-1000", &mut |group, id| few.bench(group, id)),
+            ("keywright-imported", &mut |group, id| {
+                imported.bench(group, id);
+            }),
+            ("keywright-imported-bcrypt", &mut |group, id| {
+                with_password.bench(group, id);
+            }),
             ("keywright-1000-two-threads", &mut |group, id| {
                 bench_on_two_threads(group, id, |half| {
                     let mut tokens = few.tokens.iter().cycle().skip(half * few.tokens.len() / 2);
@@ -122,13 +134,7 @@ struct Hot {
 
 impl Hot {
     fn with(count: usize) -> Self {
-        // The cost of Argon2 does not matter for a cached key.
-        let scheme = Scheme::Argon2id(Argon2Params::new(8, 1, 1).unwrap());
-        let config = Config::new(issued::prefix())
-            .with_scheme(scheme)
-            .with_cache(count)
-            .with_cache_bytes(usize::MAX);
-        let keys = block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap();
+        let keys = open(config(count), &Arc::default());
         let runtime = issued::runtime();
         let tokens = issued::issue(
             &keys,
@@ -137,6 +143,71 @@ impl Hot {
             count,
             &runtime,
         );
+        Self::warm_up(keys, tokens)
+    }
+
+    /// Keys that another system issued, which kept the SHA-256 of their tokens. The tokens are as
+    /// long as those of this library.
+    fn imported(count: usize) -> Self {
+        let keys = (0..count).map(|number| {
+            let token: TokenBytes = format!("old_{number:072x}")
+                .into_bytes()
+                .try_into()
+                .unwrap();
+            let hash = Sha256::digest(token);
+            (
+                token,
+                ForeignKey::new(hex(&hash), name(), Permissions::all()),
+            )
+        });
+        Self::import(&ForeignFormat::sha256_hex(), count, keys)
+    }
+
+    /// Keys that another system issued, with a public part and the bcrypt hash of the rest.
+    fn imported_with_bcrypt(count: usize) -> Self {
+        // The secret part, hashed by bcrypt of PyPI.
+        const SECRET: &str = "0123456789abcdefghijABCDEFGHIJKL";
+        const HASH: &str = "$2b$04$wCvddqTNtmDn86AqE3Gjpe2phTFj9rK.Ymbzdj4MGYUTF1ysbHZyy";
+        let keys = (0..count).map(|number| {
+            let public_part = format!("{number:043x}");
+            let token = format!("{public_part}_{SECRET}");
+            let mut key = ForeignKey::new(HASH, name(), Permissions::all());
+            key.public_part = Some(public_part);
+            (token.into_bytes().try_into().unwrap(), key)
+        });
+        Self::import(&ForeignFormat::password('_'), count, keys)
+    }
+
+    /// Imports keys, and uses each until its hash is one of this library's.
+    fn import(
+        format: &ForeignFormat,
+        count: usize,
+        keys: impl Iterator<Item = (TokenBytes, ForeignKey)>,
+    ) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let library = open(config(count).with_foreign(format.clone()), &store);
+        let workspace = issued::operator().workspace().clone();
+        let importer = Importer::new(library.issuer().clone(), workspace, format.clone());
+        let mut tokens = Vec::with_capacity(count);
+        for (token, key) in keys {
+            let imported = block_on(importer.import(&key)).unwrap();
+            let (Imported::New(id) | Imported::Present(id)) = imported;
+            let has_foreign_hash = || {
+                let record = block_on(store.find(&id)).unwrap().unwrap();
+                matches!(record.credential.hash, StoredHash::Foreign(_))
+            };
+            while has_foreign_hash() {
+                block_on(library.verifier().verify(&token)).unwrap();
+                thread::sleep(Duration::from_micros(100));
+            }
+            tokens.push(token);
+        }
+        issued::shuffle(&mut tokens);
+        Self::warm_up(library, tokens.into())
+    }
+
+    fn warm_up(keys: Keywright, tokens: Arc<[TokenBytes]>) -> Self {
+        let (count, runtime) = (tokens.len(), issued::runtime());
         // The last uses of the first round are written to the store. Those of the second are
         // buffered for a minute, as in a server that has run for a while.
         for _ in 0..2 {
@@ -274,6 +345,32 @@ fn bench_on_two_threads<W: FnMut()>(
             })
         });
     });
+}
+
+/// A configuration with room for this many keys in the cache. The cost of Argon2 does not matter
+/// for a cached key.
+fn config(count: usize) -> Config {
+    let scheme = Scheme::Argon2id(Argon2Params::new(8, 1, 1).unwrap());
+    Config::new(issued::prefix())
+        .with_scheme(scheme)
+        .with_cache(count)
+        .with_cache_bytes(usize::MAX)
+}
+
+fn open(config: Config, store: &Arc<MemoryStore>) -> Keywright {
+    block_on(Keywright::open(
+        config,
+        Arc::clone(store) as Arc<dyn KeyStore>,
+    ))
+    .unwrap()
+}
+
+fn name() -> Name {
+    Name::parse("a name of 20 letters").unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns the output of a future that is ready at the first poll.

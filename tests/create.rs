@@ -54,6 +54,7 @@ fn the_documented_request_creates_a_key_that_works() {
             "predecessor_id": null,
             "successor_id": null,
             "rotated_by_id": null,
+            "imported": false,
         })
     );
     // The secret is neither in the write-ahead log nor in the checkpointed file.

@@ -7,7 +7,7 @@ use tempfile::tempdir;
 use crate::support::{FAST, Server, events, id_of, keys, keys_json, operator_key};
 
 /// Returns the number of keys in each section of a report.
-fn counts(report: &Value) -> [u64; 6] {
+fn counts(report: &Value) -> [u64; 7] {
     [
         "never_expire",
         "expire_soon",
@@ -15,6 +15,7 @@ fn counts(report: &Value) -> [u64; 6] {
         "unused",
         "all_permissions",
         "replaced_but_used",
+        "imported_unused",
     ]
     .map(|section| report["sections"][section]["count"].as_u64().unwrap())
 }
@@ -44,7 +45,7 @@ fn a_report_lists_the_keys_that_deserve_attention() {
     let report = keys_json(path, &["report"]);
     assert_eq!(report["meta"]["keysRead"], 6);
     // `replaced` expires after its overlap, and its successor was not used.
-    assert_eq!(counts(&report), [1, 2, 3, 1, 1, 1], "{report}");
+    assert_eq!(counts(&report), [1, 2, 3, 1, 1, 1, 0], "{report}");
     for (section, token) in [
         ("never_expire", &forever),
         ("unused", &forever),
@@ -67,6 +68,7 @@ fn a_report_lists_the_keys_that_deserve_attention() {
         "not used for 90 days: 1 key",
         "all permissions: 1 key",
         "used after they were replaced: 1 key",
+        "imported, and not used since: 0 keys",
     ] {
         assert!(text.lines().any(|shown| shown == line), "{line}: {text}");
     }
@@ -104,7 +106,7 @@ fn a_report_of_the_command_line_covers_every_key_of_a_large_workspace() {
             "INSERT INTO keywright_keys
              SELECT CAST(substr(id, 1, 11) || printf('%05d', n) AS BLOB), workspace, environment,
                  owner, name, permissions, enabled, parent, successor, predecessor, rotated_by,
-                 iif(n % 3 = 0, NULL, expires_at), revoked_at, last_used_at, hash, tag, version,
+                 iif(n % 3 = 0, NULL, expires_at), revoked_at, last_used_at, alias, hash, tag, version,
                  allowed_ips, attributes, metadata
              FROM keywright_keys, (WITH RECURSIVE numbers(n) AS
                  (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 24999)
@@ -115,7 +117,7 @@ fn a_report_of_the_command_line_covers_every_key_of_a_large_workspace() {
     assert_eq!(copied, 25_000);
     let report = keys_json(path, &["report"]);
     assert_eq!(report["meta"]["keysRead"], 25_001);
-    assert_eq!(counts(&report), [8_334, 0, 25_001, 0, 25_001, 0]);
+    assert_eq!(counts(&report), [8_334, 0, 25_001, 0, 25_001, 0, 0]);
     for (section, listed) in [("never_expire", 20), ("never_used", 20), ("expire_soon", 0)] {
         let keys = report["sections"][section]["data"].as_array().unwrap();
         assert_eq!(keys.len(), listed, "{section}");

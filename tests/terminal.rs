@@ -2,10 +2,12 @@
 
 use std::{
     fs::File,
-    io::Read,
+    io::{Read, Write},
     os::fd::OwnedFd,
     path::Path,
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use rustix::{
@@ -151,6 +153,50 @@ fn a_pipe_receives_the_same_columns_and_whole_values_without_colours() {
     assert!(forced.contains("\u{1b}[32mactive"), "{forced:?}");
 }
 
+#[test]
+fn a_line_that_fails_does_not_mix_with_the_progress_of_an_import() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    operator_key(path, &FAST);
+    let (master, end) = terminal(80);
+    let mut child = keywright(path, &["import", "--format", "sha256-hex"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(end)
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let progress = "\r\u{1b}[Kimported ";
+    let mut received = String::new();
+    let mut master = File::from(master);
+    // The progress is shown after a second. Each byte that is read is the result of a bad line.
+    while !received.contains(progress) {
+        writeln!(input, "x").unwrap();
+        let mut part = [0; 4096];
+        let length = master.read(&mut part).unwrap();
+        received.push_str(str::from_utf8(&part[..length]).unwrap());
+        thread::sleep(Duration::from_millis(20));
+    }
+    writeln!(input, "x").unwrap();
+    drop(input);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let mut part = [0; 4096];
+    while let Ok(length @ 1..) = master.read(&mut part) {
+        received.push_str(str::from_utf8(&part[..length]).unwrap());
+    }
+    // A person sees the part of each line after the last time that it was cleared.
+    let shown = received
+        .split("\r\n")
+        .map(|line| line.rsplit("\r\u{1b}[K").next().unwrap());
+    for line in shown.filter(|line| !line.is_empty()) {
+        let is_whole = line.starts_with("line ") && line.ends_with(": not a JSON object");
+        assert!(
+            is_whole || line.starts_with("error: "),
+            "{line:?}: {received:?}"
+        );
+    }
+}
+
 /// Runs a command whose standard output is on a full disk, and returns its error.
 #[track_caller]
 fn on_full_disk(path: &Path, arguments: &[&str]) -> String {
@@ -253,7 +299,7 @@ fn completions_manual_pages_and_the_openapi_document_are_printed() {
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
-    std::io::Write::write_all(&mut check.stdin.take().unwrap(), &bash.stdout).unwrap();
+    Write::write_all(&mut check.stdin.take().unwrap(), &bash.stdout).unwrap();
     assert!(check.wait().unwrap().success());
 
     let page = print(&["man"]);

@@ -520,7 +520,28 @@ pub(crate) const ROWS: &[Row] = &[
         second_reference: None,
         target: Target::Rate(0.95),
     },
+    Row {
+        number: "21",
+        work: "verify an imported token, 1,000 cached keys, imported with SHA-256",
+        ours: "verify/keywright-imported",
+        reference: HOT_KEY,
+        second_reference: None,
+        target: Target::Time(1.5),
+    },
+    Row {
+        number: "21",
+        work: "verify an imported token, 1,000 cached keys, imported with bcrypt",
+        ours: "verify/keywright-imported-bcrypt",
+        reference: HOT_KEY,
+        second_reference: None,
+        target: Target::Time(1.5),
+    },
 ];
+
+const HOT_KEY: Reference = Reference {
+    label: "a token of this library, 1,000 cached keys",
+    name: "verify/keywright-1000",
+};
 
 const PARSE_AND_CHECK: Reference = Reference {
     label: "prefixed-api-key 0.3.0, parse and check",

@@ -61,11 +61,14 @@ fn main() {
         ("token_mac", token_mac),
         ("tag", tag),
         ("hash_hmac", |runner, rng| {
-            hash(Scheme::HmacSha256, SAMPLES, runner, rng);
+            hash(issued(Scheme::HmacSha256), SAMPLES, runner, rng);
         }),
         ("hash_argon2id", |runner, rng| {
             let cost = Argon2Params::new(8, 1, 1).unwrap();
-            hash(Scheme::Argon2id(cost), SLOW_SAMPLES, runner, rng);
+            hash(issued(Scheme::Argon2id(cost)), SLOW_SAMPLES, runner, rng);
+        }),
+        ("hash_foreign", |runner, rng| {
+            hash(Subject::import(), SAMPLES, runner, rng);
         }),
         ("planted_alone", planted_alone),
         ("planted_in_a_verification", planted_in_a_verification),
@@ -102,6 +105,11 @@ fn many(cache: Cache) -> Subject {
     Subject::open(Scheme::HmacSha256, count, cache)
 }
 
+/// Opens a subject with one key, which is never used.
+fn issued(scheme: Scheme) -> Subject {
+    Subject::open(scheme, 1, Cache::Cold)
+}
+
 /// Measures the verification of a token whose secret has one wrong character.
 fn secret(cache: Cache, runner: &mut CtRunner, rng: &mut BenchRng) {
     let subject = many(cache);
@@ -131,7 +139,7 @@ fn token_mac(runner: &mut CtRunner, rng: &mut BenchRng) {
 
 /// Measures the verification of a token whose record has a tag with one wrong byte.
 fn tag(runner: &mut CtRunner, rng: &mut BenchRng) {
-    let mut subject = Subject::open(Scheme::HmacSha256, 1, Cache::Cold);
+    let mut subject = issued(Scheme::HmacSha256);
     let token = subject.token();
     sample(SAMPLES, 8, rng, |class, index, rng| {
         subject.corrupt_tag(index, rng);
@@ -141,8 +149,7 @@ fn tag(runner: &mut CtRunner, rng: &mut BenchRng) {
 
 /// Measures the verification of a token whose record has the correct tag and a hash with one wrong
 /// byte.
-fn hash(scheme: Scheme, samples: usize, runner: &mut CtRunner, rng: &mut BenchRng) {
-    let mut subject = Subject::open(scheme, 1, Cache::Cold);
+fn hash(mut subject: Subject, samples: usize, runner: &mut CtRunner, rng: &mut BenchRng) {
     let token = subject.token();
     sample(samples, 32, rng, |class, index, rng| {
         subject.corrupt_hash(index, rng);

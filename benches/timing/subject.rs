@@ -9,8 +9,9 @@ use std::{
 use dudect_bencher::{BenchRng, rand::RngExt};
 use futures_executor::block_on;
 use keywright_core::{
-    Caller, Config, Denied, KeyId, Keywright, MemoryStore, Name, NewKey, Permissions, Prefix,
-    Scheme, Secret, VerifyError, Workspace,
+    Caller, Config, Denied, ForeignKey, Imported, Importer, KeyId, Keywright, MemoryStore, Name,
+    NewKey, Permissions, Prefix, Scheme, Secret, VerifyError, Workspace,
+    foreign::ForeignFormat,
     store::{Credential, KeyStore, Record, StoredHash, Tag},
 };
 
@@ -20,6 +21,11 @@ use crate::base64;
 pub(crate) const CHARACTERS: usize = Secret::LENGTH;
 
 const CHECKSUM: usize = 6;
+
+/// A token of another system, and its SHA-256 as `sha256sum` prints it.
+const FOREIGN_TOKEN: &[u8] = b"old_4eC39HqLyjWDarjtT1zdp7dc";
+const FOREIGN_HASH: &str = "881ec3c2bf3e9cc95b70c50ea2c31141ba936399dc734bc701c9a9b0f4c1ed97";
+
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Whether the keys are cached.
@@ -62,6 +68,25 @@ impl Subject {
                 block_on(keys.verifier().verify(token)).unwrap();
             }
         }
+        Self::over(keys, store, tokens, id)
+    }
+
+    /// Opens a subject with a key of another system, which is never used.
+    pub(crate) fn import() -> Self {
+        let format = ForeignFormat::sha256_hex();
+        let store = Arc::new(MemoryStore::new());
+        let config = Config::new(Prefix::parse("acme").unwrap()).with_foreign(format.clone());
+        let keys = block_on(Keywright::open(config, store.clone())).unwrap();
+        let workspace = Workspace::parse("default").unwrap();
+        let importer = Importer::new(keys.issuer().clone(), workspace, format);
+        let name = Name::parse("timing").unwrap();
+        let key = ForeignKey::new(FOREIGN_HASH, name, Permissions::all());
+        let imported = block_on(importer.import(&key)).unwrap();
+        let (Imported::New(id) | Imported::Present(id)) = imported;
+        Self::over(keys, store, vec![FOREIGN_TOKEN.to_vec()], id)
+    }
+
+    fn over(keys: Keywright, store: Arc<MemoryStore>, tokens: Vec<Vec<u8>>, id: KeyId) -> Self {
         let Record {
             credential,
             version,
@@ -69,7 +94,8 @@ impl Subject {
         } = block_on(store.find(&id)).unwrap().unwrap();
         let text = credential.hash.to_string();
         let first = text.rfind('$').unwrap() + 1;
-        let wrong_hashes = [(first, 6), (text.len() - 1, 4)].map(|(index, bits)| {
+        let last = text.trim_end_matches('=').len() - 1;
+        let wrong_hashes = [(first, 6), (last, 4)].map(|(index, bits)| {
             let others = base64::others(text.as_bytes()[index], bits);
             let wrong = others.into_iter().map(|other| {
                 let mut wrong = text.clone();

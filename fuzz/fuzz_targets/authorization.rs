@@ -33,7 +33,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn token_in_header(flags: u8, text: &[u8]) {
-    let keys = library::open(&Arc::new(MemoryStore::new()));
+    let keys = library::open(library::config(), &Arc::new(MemoryStore::new()));
     let caller = Caller::new(
         Workspace::parse("acme").expect("the workspace is valid"),
         "*".parse().expect("the permissions are valid"),

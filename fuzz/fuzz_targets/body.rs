@@ -480,7 +480,7 @@ const ALLOWED_IP: [u8; 4] = [192, 0, 2, 1];
 
 impl Host {
     fn new() -> Self {
-        let keys = library::open(&Arc::new(MemoryStore::new()));
+        let keys = library::open(library::config(), &Arc::new(MemoryStore::new()));
         let workspace = Workspace::parse("acme").expect("the workspace is valid");
         let permissions: Permissions = "api_keys:*,calls:*"
             .parse()

@@ -33,7 +33,7 @@ fn any_text(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else {
         return;
     };
-    let keys = library::open(&Arc::new(MemoryStore::new()));
+    let keys = library::open(library::config(), &Arc::new(MemoryStore::new()));
     let mut accepting = None;
     for shape in 0..List::SHAPES {
         let list = List::with(shape, "needle");
@@ -191,7 +191,7 @@ struct Written {
 impl Written {
     fn new(list: &List, id: KeyId) -> Self {
         let store = Arc::new(MemoryStore::new());
-        let keys = library::open(&store);
+        let keys = library::open(library::config(), &store);
         for id in [id, KeyId::from_bytes(LAST).expect("the id is valid")] {
             block_on(store.insert(&list.matching(id), start_time(), None)).expect("the id is new");
         }

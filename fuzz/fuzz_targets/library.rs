@@ -10,10 +10,15 @@ use keywright_core::{Config, Keywright, MemoryStore, Prefix, Scheme};
 /// The prefix of its tokens.
 pub(crate) use keywright_assurance::vocabulary::PREFIX;
 
-pub(crate) fn open(store: &Arc<MemoryStore>) -> Keywright {
-    let config = Config::new(Prefix::parse(PREFIX).expect("the prefix is valid"))
+/// Returns the configuration.
+pub(crate) fn config() -> Config {
+    Config::new(Prefix::parse(PREFIX).expect("the prefix is valid"))
         .with_scheme(Scheme::HmacSha256)
         .with_entropy(SequentialEntropy::default())
-        .with_clock(ManualClock::new());
+        .with_clock(ManualClock::new())
+}
+
+/// Opens a library with a configuration.
+pub(crate) fn open(config: Config, store: &Arc<MemoryStore>) -> Keywright {
     block_on(Keywright::open(config, Arc::clone(store) as _)).expect("the library opens")
 }

@@ -28,7 +28,7 @@ use std::{
 use columns::{is_id, is_valid_text};
 use keywright_core::{
     Timestamp,
-    store::{StoreError, StoreErrorKind},
+    store::{Alias, StoreError, StoreErrorKind, Tag},
 };
 use libfuzzer_sys::fuzz_target;
 use sqlx::{
@@ -40,7 +40,7 @@ use tokio::runtime::{Builder, Runtime};
 const ID: &str = "0U5lKtf600000000";
 
 /// The columns, in their order in the input, with their types.
-const COLUMNS: [(&str, Type); 20] = [
+const COLUMNS: [(&str, Type); 21] = [
     ("id", Type::Text),
     ("workspace", Type::Text),
     ("test", Type::Bool),
@@ -61,6 +61,7 @@ const COLUMNS: [(&str, Type); 20] = [
     ("predecessor", Type::Text),
     ("allowed_ips", Type::Text),
     ("attributes", Type::Text),
+    ("alias", Type::Text),
 ];
 
 /// The columns that a list does not read.
@@ -118,8 +119,11 @@ fn check(read: &PgRow, row: &[Cell]) {
     // The time of the last use has a statement for itself.
     let used = whole.key.last_used_at.map(Timestamp::as_millis);
     written.insert("last_used_at", used.map_or(Cell::Null, Cell::Integer));
-    if let Some(Cell::Bytes(tag)) = written.get("tag") {
-        written.insert("tag", Cell::Text(hexadecimal(tag).into()));
+    // These are read in hexadecimal.
+    for column in ["tag", "alias"] {
+        if let Some(Cell::Bytes(bytes)) = written.get(column) {
+            written.insert(column, Cell::Text(hexadecimal(bytes).into()));
+        }
     }
     for (cell, column) in cells() {
         // The input may have the permissions in another order, or repeat a permission.
@@ -210,11 +214,8 @@ fn is_valid((cell, column): (&Cell, &str)) -> bool {
             is_null || text.is_some_and(|text| is_id(text.as_bytes()))
         }
         "test" | "enabled" => matches!(cell, Cell::Bool(_)),
-        // Eight bytes in hexadecimal, as `encode` of PostgreSQL writes them.
-        "tag" => text.is_some_and(|text| {
-            let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-            text.len() == 16 && text.bytes().all(is_digit)
-        }),
+        "tag" => text.is_some_and(|text| is_hexadecimal(text, Tag::LENGTH)),
+        "alias" => is_null || text.is_some_and(|text| is_hexadecimal(text, Alias::LENGTH)),
         "version" => integer.is_some_and(|number| number >= 0),
         "expires_at" | "revoked_at" | "last_used_at" => {
             let times = 0..=Timestamp::MAX.as_millis();
@@ -225,6 +226,12 @@ fn is_valid((cell, column): (&Cell, &str)) -> bool {
         }
         _ => text.is_some_and(|text| is_valid_text(column, text)),
     }
+}
+
+/// Whether a text is this many bytes in hexadecimal, as `encode` of PostgreSQL writes them.
+fn is_hexadecimal(text: &str, bytes: usize) -> bool {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    text.len() == 2 * bytes && text.bytes().all(is_digit)
 }
 
 /// Decodes a row. For each column there is a byte for the type, followed by the value, or a byte
@@ -277,6 +284,7 @@ fn valid_cell(column: &str) -> Cell {
             text("$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
         }
         "tag" => text("0707070707070707"),
+        "alias" => text(&"a7".repeat(Alias::LENGTH)),
         "version" => Cell::Integer(3),
         "expires_at" => Cell::Integer(1_709_287_200_000),
         _ => Cell::Null,

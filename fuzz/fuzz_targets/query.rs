@@ -257,7 +257,7 @@ struct ListedKey {
 
 impl Host {
     fn new() -> Self {
-        let keys = library::open(&Arc::new(MemoryStore::new()));
+        let keys = library::open(library::config(), &Arc::new(MemoryStore::new()));
         let workspace = Workspace::parse("acme").expect("the workspace is valid");
         let caller = Caller::new(workspace, Permissions::all());
         let issuer = keys.issuer();

@@ -23,6 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(Stored::Record(record)) => {
             assert_eq!(record.key.id, id);
             assert_eq!(record::encode(&record).as_deref(), Some(bytes));
+            assert_eq!(record.key.imported, record.alias.is_some());
             // A purge reads the same values.
             let header = record::decode_header(bytes).unwrap();
             assert_eq!(header.workspace, record.key.workspace);

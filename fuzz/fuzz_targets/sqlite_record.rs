@@ -15,7 +15,10 @@ mod record;
 use std::cell::RefCell;
 
 use columns::{is_id, is_valid_text};
-use keywright_core::{KeyId, Timestamp, store::Tag};
+use keywright_core::{
+    KeyId, Timestamp,
+    store::{Alias, Tag},
+};
 use libfuzzer_sys::fuzz_target;
 use record::NewRow;
 use rusqlite::{Connection, params_from_iter, types::Value};
@@ -23,7 +26,7 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 const ID: &[u8; KeyId::LENGTH] = b"0U5lKtf600000000";
 
 /// The columns, in their order in the input.
-const COLUMNS: [&str; 20] = [
+const COLUMNS: [&str; 21] = [
     "id",
     "workspace",
     "environment",
@@ -44,6 +47,7 @@ const COLUMNS: [&str; 20] = [
     "predecessor",
     "allowed_ips",
     "attributes",
+    "alias",
 ];
 
 /// The columns that a list does not read.
@@ -100,6 +104,11 @@ fn check(file: &Connection, row: &[Cell]) {
             assert!(row.iter().zip(COLUMNS).all(is_valid));
             assert_eq!(record.key.id, id);
             assert_eq!(Some(&record.key), listed.as_ref().ok());
+            assert_eq!(record.key.imported, record.alias.is_some());
+            if let Some(alias) = &record.alias {
+                let found = record::find_by_alias(file, alias).expect("the row is readable");
+                assert_eq!(found.as_ref(), Some(&record));
+            }
             file.execute("DELETE FROM keywright_keys", ())
                 .expect("the row is deleted");
             let again = NewRow::new(&record).expect("the row is written");
@@ -189,9 +198,13 @@ fn is_valid((cell, column): (&Cell, &str)) -> bool {
         "environment" | "enabled" => cell
             .integer()
             .is_some_and(|number| [0, 1].contains(&number)),
-        "tag" => cell
-            .blob()
-            .is_some_and(|bytes| bytes.len() == size_of::<Tag>()),
+        "tag" => cell.blob().is_some_and(|bytes| bytes.len() == Tag::LENGTH),
+        "alias" => {
+            cell.is_null()
+                || cell
+                    .blob()
+                    .is_some_and(|bytes| bytes.len() == Alias::LENGTH)
+        }
         "version" => cell.integer().is_some_and(|number| number >= 0),
         _ => {
             let times = 0..=Timestamp::MAX.as_millis();
@@ -254,6 +267,7 @@ fn valid_cell(column: usize) -> Cell {
                 .into(),
         ),
         "tag" => Cell::Value(Value::Blob([7; 8].into())),
+        "alias" => Cell::Value(Value::Blob([0xa7; Alias::LENGTH].into())),
         "version" => Cell::Value(Value::Integer(3)),
         "expires_at" => Cell::Value(Value::Integer(1_709_287_200_000)),
         _ => Cell::Value(Value::Null),

@@ -21,7 +21,7 @@ FORWARD_AUTH = "/v1/auth"
 CHANGING = (f"PATCH {KEYS}/{{id}}", f"DELETE {KEYS}/{{id}}", f"POST {KEYS}/{{id}}/rotate")
 # The operations that accept a cursor, and the parameters that the cursor belongs to.
 LISTS = {
-    f"GET {KEYS}": ("page", "search", "status", "owner"),
+    f"GET {KEYS}": ("page", "search", "status", "owner", "imported"),
     f"GET {KEYS}/events": ("key_id", "owner"),
     f"GET {KEYS}/report": (),
 }

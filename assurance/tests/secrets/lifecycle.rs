@@ -3,11 +3,9 @@
 
 use std::{
     fs::{self, Permissions},
-    io::Write,
     os::unix::fs::PermissionsExt,
     panic::{catch_unwind, panic_any, resume_unwind},
     path::Path,
-    process::Stdio,
     sync::Arc,
 };
 
@@ -24,7 +22,7 @@ use crate::{
     fixture::{ATTRIBUTES, PASSWORD, PEPPER, constant_canaries, prefix},
     redis,
     response::RawResponse,
-    server::{Server, folder, program, request},
+    server::{Server, folder, request, run},
 };
 
 /// Metadata that no response, log or event of these tests should contain.
@@ -378,19 +376,7 @@ async fn events(store: &dyn KeyStore, workspace: &Workspace) -> Vec<Event> {
 fn commands_print_a_token_only_on_standard_output_when_they_issue_it() {
     let folder = folder();
     let mut canaries = constant_canaries();
-    let run = |arguments: &[&str], input: &str| {
-        let mut child = program(folder.path(), arguments)
-            .env("RUST_LOG", "trace")
-            .env("RUST_BACKTRACE", "full")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // Writing fails if the program exits without reading its input.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        child.wait_with_output().unwrap()
-    };
+    let run = |arguments: &[&str], input: &str| run(folder.path(), arguments, input);
     let issued = |canaries: &mut Canaries, arguments: &[&str]| {
         let output = run(arguments, "");
         assert!(

@@ -8,12 +8,15 @@
 //!   lifecycle of keys and through requests with a token in every wrong place. Then its responses,
 //!   logs, metrics and files are searched.
 //! * `postgres`: the same over PostgreSQL, whose log contains each statement with its parameters.
+//! * `imported`: the program through the lifecycle of keys that another system issued, from the
+//!   import on. Their tokens, hashes and aliases may not be in its output.
 //! * `memory`: the memory of the running program. The secrets in it are counted, and those that
 //!   must be gone are asserted to be. Run `cargo test --package keywright-assurance --test secrets
 //!   memory` with `-- --nocapture` to print the counts.
 
 mod attacks;
 mod fixture;
+mod imported;
 mod lifecycle;
 mod memory;
 mod parsers;

@@ -3,15 +3,17 @@
 use std::{fmt::Debug, sync::Arc};
 
 use keywright_core::{
-    AllowedIps, Attributes, Environment, IdempotencyKey, KeyId, MemoryStore, Metadata, Name, Owner,
-    PepperId, Permission, Permissions, Prefix, Timestamp, TokenRef, Workspace,
+    AllowedIps, Attributes, Environment, ForeignKey, IdempotencyKey, Importer, KeyId, Keywright,
+    MemoryStore, Metadata, Name, Owner, PepperId, Permission, Permissions, Prefix, Timestamp,
+    TokenRef, Workspace,
+    foreign::ForeignFormat,
     store::{KeyStore, StoredHash},
 };
 use pollster::block_on;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    fixture::{Fixture, PASSWORD, prefix},
+    fixture::{Fixture, PASSWORD, config, prefix},
     printing::causes,
 };
 
@@ -33,6 +35,57 @@ fn rejections<T: DeserializeOwned>(text: &str) -> String {
         .iter()
         .map(|text| rejection(serde_json::from_str::<T>(text)))
         .collect()
+}
+
+/// Formats the errors of an import of a line with this text in place of a field, and of the name of
+/// a field.
+fn errors_of_import(text: &str) -> String {
+    let quoted = serde_json::to_string(text).unwrap();
+    let names = [
+        "hash",
+        "public_part",
+        "name",
+        "permissions",
+        "owner",
+        "environment",
+        "created_at",
+        "expires_at",
+        "enabled",
+        "allowed_ips",
+        "metadata",
+    ];
+    let keys = open_foreign();
+    let importers = [ForeignFormat::unkey(), ForeignFormat::password('_')].map(|format| {
+        let workspace = Workspace::parse("acme").unwrap();
+        Importer::new(keys.issuer().clone(), workspace, format)
+    });
+    let mut errors = rejection(ForeignKey::parse(text));
+    for name in names {
+        for value in [
+            quoted.clone(),
+            format!("[{quoted}]"),
+            format!("{{{quoted}:1}}"),
+        ] {
+            let mut line = serde_json::json!({"hash": "00", "name": "n", "permissions": ["a:b"]});
+            line[name] = serde_json::from_str(&value).unwrap();
+            match ForeignKey::parse(&line.to_string()) {
+                Err(error) => errors += &causes(&error),
+                Ok(key) => importers
+                    .iter()
+                    .for_each(|importer| errors += &rejection(block_on(importer.check(&key)))),
+            }
+        }
+    }
+    let line = format!(r#"{{"hash": "00", "name": "n", "permissions": ["a:b"], {quoted}: 1}}"#);
+    errors + &rejection(ForeignKey::parse(&line))
+}
+
+/// A library that accepts every token as one of another system.
+fn open_foreign() -> Keywright {
+    let config = config()
+        .with_foreign(ForeignFormat::unkey())
+        .with_foreign(ForeignFormat::password('_'));
+    block_on(Keywright::open(config, Arc::new(MemoryStore::new()))).unwrap()
 }
 
 fn errors_of(text: &str) -> String {
@@ -69,7 +122,12 @@ fn errors_of(text: &str) -> String {
         rejections::<Timestamp>(text),
         rejections::<PepperId>(text),
     ];
-    [by_parsing.concat(), by_serde.concat()].concat()
+    [
+        by_parsing.concat(),
+        by_serde.concat(),
+        errors_of_import(text),
+    ]
+    .concat()
 }
 
 #[test]
@@ -108,11 +166,14 @@ fn no_error_of_a_verification_contains_the_token() {
         bytes
     };
     let debug = |error: &dyn Debug| format!("{error:?} {error:#?}");
-    for at in 0..token.len() {
-        let error = block_on(fixture.keys.verifier().verify(&flipped(at))).unwrap_err();
-        let text = [causes(&error), debug(&error)].concat();
-        fixture
-            .canaries
-            .assert_absent("the error of a verification", text);
+    // The second one looks the token up as one of another system.
+    for keys in [&fixture.keys, &open_foreign()] {
+        for at in 0..token.len() {
+            let error = block_on(keys.verifier().verify(&flipped(at))).unwrap_err();
+            let text = [causes(&error), debug(&error)].concat();
+            fixture
+                .canaries
+                .assert_absent("the error of a verification", text);
+        }
     }
 }

@@ -6,16 +6,17 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use keywright_core::{
     Action, AllowedIps, Argon2Params, Attributes, Caller, Change, Denied, Environment, EventId,
-    EventOrder, EventPosition, Expiry, IdempotencyKey, Introspection, IntrospectionRequest,
-    IssueError, IssueOutcome, Issued, Key, KeyId, KeyUpdate, ListEvents, ListKeys, ListStart,
-    MemoryStore, Metadata, Minted, Name, NewRotation, OpenError, OsEntropy, Owner, Page, Pepper,
-    PepperId, Permission, Permissions, Prefix, PreparedKey, Reach, RequestId, Revocation, Scheme,
-    Secret, Status, SystemClock, Timestamp, Token, TokenRef, Undecided, VerifyError, VersionedKey,
-    Workspace,
+    EventOrder, EventPosition, Expiry, ForeignKey, IdempotencyKey, ImportError, Imported, Importer,
+    Introspection, IntrospectionRequest, IssueError, IssueOutcome, Issued, Key, KeyId, KeyUpdate,
+    ListEvents, ListKeys, ListStart, MemoryStore, Metadata, Minted, Name, NewRotation, OpenError,
+    OsEntropy, Owner, Page, Pepper, PepperId, Permission, Permissions, Prefix, PreparedKey, Reach,
+    RequestId, Revocation, Scheme, Secret, Status, SystemClock, Timestamp, Token, TokenRef,
+    Undecided, VerifyError, VersionedKey, Workspace,
     error::{
         AllowedIpsError, AttributesError, HashError, MetadataError, NameError, PepperError,
         PermissionError, RandomError, TokenError,
     },
+    foreign::{Digest, ForeignFormat, ForeignHashError, HashedPart},
     store::{
         Credential, Durability, FairQueue, Import, JoinOnDrop, KeyStore, Lease, Purge, PurgeEvents,
         Reactivation, Reservation, Reserved, Retire, Rotation, Settings, Stage, StoreError,
@@ -81,10 +82,12 @@ fn no_type_of_the_library_prints_a_secret() {
         print_all!(printed; introspection.unwrap());
     }
     events(&mut printed, &fixture);
+    imports(&mut printed, &fixture, &memory);
     errors(&mut printed, key);
     let modules = [
         include_str!("../../../crates/core/src/lib.rs"),
         include_str!("../../../crates/core/src/error.rs"),
+        include_str!("../../../crates/core/src/foreign/mod.rs"),
         include_str!("../../../crates/core/src/store/mod.rs"),
     ];
     let missing: Vec<_> = modules
@@ -151,6 +154,48 @@ fn events(printed: &mut Printed, fixture: &Fixture) {
         PurgeEvents::new(event.created_at(), 1), report, report.never_used,
         EventId::parse("").unwrap_err(), EventPosition::parse("").unwrap_err(),
         RequestId::parse("").unwrap_err(),
+    );
+}
+
+/// Prints what an import consists of, with the token in each place of a line, and its errors.
+fn imports(printed: &mut Printed, fixture: &Fixture, memory: &MemoryStore) {
+    let workspace = Workspace::parse("acme").unwrap();
+    let issuer = fixture.keys.issuer();
+    let format = ForeignFormat::sha256_hex().with_hashed_part(HashedPart::Whole);
+    let importer = Importer::new(issuer.clone(), workspace.clone(), format.clone());
+    let permissions = Permissions::all();
+    let name = || Name::parse("n").unwrap();
+    let imported = ForeignKey::new("00".repeat(32), name(), permissions.clone());
+    let new = block_on(importer.import(&imported)).unwrap();
+    let Imported::New(id) = new else {
+        panic!("the key is present")
+    };
+    let record = block_on(memory.find(&id)).unwrap().unwrap();
+    let StoredHash::Foreign(hash) = record.credential.hash.clone() else {
+        panic!("the hash was replaced")
+    };
+    let own = block_on(memory.find(&fixture.issued.key.id)).unwrap();
+    let StoredHash::Native(native) = own.unwrap().credential.hash else {
+        panic!("the hash is foreign")
+    };
+    let mut differs = imported.clone();
+    differs.name = Name::parse("m").unwrap();
+    let different = block_on(importer.import(&differs)).unwrap_err();
+    let elsewhere = Importer::new(
+        issuer.clone(),
+        Workspace::parse("other").unwrap(),
+        format.clone(),
+    );
+    let taken = block_on(elsewhere.import(&imported)).unwrap_err();
+    let mut secret = ForeignKey::new(fixture.token(), name(), permissions);
+    let malformed = block_on(importer.check(&secret)).unwrap_err();
+    secret.public_part = Some(fixture.token().to_owned());
+    let not_needed = block_on(importer.check(&secret)).unwrap_err();
+    print_all!(*printed;
+        format, Digest::Sha256, HashedPart::AfterLast('.'), importer, new, imported, secret, record,
+        hash, native, record.alias.unwrap(), different, taken, malformed, not_needed,
+        importer.digest(&imported).unwrap(),
+        ForeignHashError::Cost, ImportError::NotAnObject, StoredHash::parse("").unwrap_err(),
     );
 }
 

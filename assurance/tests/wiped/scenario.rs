@@ -74,13 +74,16 @@ pub(crate) fn argon2id() -> Scheme {
 /// Opens a library with a pepper and with known seeds, starting at `seed`. Every run issues the
 /// same tokens.
 pub(crate) fn open(scheme: Scheme, store: Arc<dyn KeyStore>, seed: u8) -> Keywright {
+    block_on(Keywright::open(config(scheme, seed), store)).unwrap()
+}
+
+pub(crate) fn config(scheme: Scheme, seed: u8) -> Config {
     let pepper = Pepper::new(PepperId::parse("p1").unwrap(), PEPPER).unwrap();
     let ring = PepperRing::default().with_newest(pepper).unwrap();
-    let config = Config::new(prefix())
+    Config::new(prefix())
         .with_scheme(scheme)
         .with_peppers(ring)
-        .with_entropy(KnownEntropy(AtomicU8::new(seed)));
-    block_on(Keywright::open(config, store)).unwrap()
+        .with_entropy(KnownEntropy(AtomicU8::new(seed)))
 }
 
 /// Overwrites what earlier calls have left on the stack.
@@ -93,7 +96,7 @@ pub(crate) fn scrub_stack() {
     black_box([0_u8; 128 * 1024]);
 }
 
-/// The tokens that a scenario issues.
+/// The secrets of the tokens that a scenario issues or imports.
 #[derive(Default)]
 pub(crate) struct Tokens(Vec<String>);
 
@@ -102,19 +105,24 @@ impl Tokens {
     /// copy would be found.
     pub(crate) fn add(&mut self, token: &Token, rehearsal: bool) {
         if rehearsal {
-            self.0.push(token.expose().to_owned());
+            self.add_text(token.expose());
         }
     }
 
     /// Copies a token from a response. Call this only during the rehearsal.
     pub(crate) fn add_text(&mut self, token: &str) {
-        self.0.push(token.to_owned());
+        self.0.push(secret_of(token).to_owned());
+    }
+
+    /// Copies a secret. Call this only during the rehearsal.
+    pub(crate) fn add_secret(&mut self, secret: &str) {
+        self.0.push(secret.to_owned());
     }
 
     fn canaries(&self) -> Canaries {
         let mut canaries = Canaries::new();
-        for (number, token) in self.0.iter().enumerate() {
-            canaries.add(&format!("token {number}"), secret_of(token).as_bytes());
+        for (number, secret) in self.0.iter().enumerate() {
+            canaries.add(&format!("token {number}"), secret.as_bytes());
         }
         canaries.add("the pepper", PEPPER);
         for number in 0..SEEDS {

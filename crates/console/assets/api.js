@@ -19,6 +19,7 @@
  * @property {string | null} predecessor_id
  * @property {string | null} successor_id
  * @property {string | null} rotated_by_id
+ * @property {boolean} imported
  */
 
 /** @typedef {Key & {secret: string | null, confirmed?: false}} IssuedKey */

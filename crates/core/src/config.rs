@@ -154,13 +154,13 @@ impl Config {
         self
     }
 
-    /// Accepts tokens of another system whose keys were [imported](crate::Importer), in addition to
-    /// the formats that were added before. At most four formats can be added.
+    /// Accepts tokens of another system whose keys were [imported](crate::Importer). Call it once
+    /// for each format, at most four times.
     ///
-    /// A token of this library never reaches a foreign format. A token of a foreign format that no
-    /// key was imported with costs one read of the store for each format that it fits. To avoid
-    /// that, let the format demand a
-    /// [prefix](ForeignFormat::with_token_prefix) or a [length](ForeignFormat::with_token_length).
+    /// A token in the format of this library is never accepted as a foreign one. Any other token
+    /// that no key has costs one read of the store for each format that it fits. To avoid these
+    /// reads, let the format demand a [prefix](ForeignFormat::with_token_prefix) or a
+    /// [length](ForeignFormat::with_token_length).
     pub fn with_foreign(mut self, format: ForeignFormat) -> Self {
         self.foreign.push(format);
         self

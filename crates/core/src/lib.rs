@@ -24,6 +24,8 @@
 //! Crate features, all of them off by default:
 //!
 //! * `conformance`: the tests that every store must pass.
+//! * `foreign-passwords`: [imported keys](foreign) with bcrypt, Argon2 or PBKDF2 hashes. Without
+//!   it, only digests can be imported.
 //! * `metrics`: [counters and gauges](Keywright#metrics) for the recorder of the
 //!   [`metrics`](https://docs.rs/metrics) crate.
 //! * `testing`: a manual clock, predictable randomness and keys in any state, for tests of hosts.
@@ -149,7 +151,7 @@ pub use crate::{
         ListEvents, Observer, RequestId, Transition,
     },
     hash::{Argon2Params, Pepper, PepperId, PepperRing, Scheme},
-    importer::{ForeignKey, ImportError, Imported, Importer},
+    importer::{ForeignKey, ForeignKeyDigest, ImportError, Imported, Importer},
     issuer::{
         Action, Expiry, IdempotencyKey, Introspection, IntrospectionRequest, IssueError,
         IssueOutcome, Issued, Issuer, Minted, NewKey, NewRotation, PreparedCaller, PreparedKey,

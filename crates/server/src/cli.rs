@@ -117,15 +117,20 @@ pub(crate) enum Command {
     /// that were revoked after the backup are active again: revoke them again.
     #[command(verbatim_doc_comment)]
     Backup(BackupOptions),
-    /// Import keys of another system from standard input, with their hashes
+    /// Import keys of another system from standard input
     ///
     ///     keywright import --format unkey --dry-run < keys.jsonl
     ///     keywright import --format sanctum --retire-by 2027-06-30 < keys.jsonl
     ///
-    /// Each line is a JSON object with `hash`, `name` and `permissions`, and perhaps
-    /// `lookup`, `owner`, `environment`, `created_at`, `expires_at`, `enabled`,
-    /// `allowed_ips` and `metadata`. A key that is present is skipped, so a run can be
-    /// repeated. Servers accept the tokens with --foreign-format.
+    /// Each line is a JSON object. `hash`, `name` and `permissions` are required;
+    /// `public_part`, `owner`, `environment`, `created_at`, `expires_at`, `enabled`,
+    /// `allowed_ips` and `metadata` are optional. Servers accept the tokens if they
+    /// run with --foreign-format. They never accept a token in the format of their own
+    /// keys as an imported one.
+    ///
+    /// The command skips a key that is present with the same content, so after an
+    /// interruption, run it again. It reports each line that fails on standard error,
+    /// with its number, and imports the others.
     #[command(verbatim_doc_comment)]
     Import(ImportOptions),
     /// Delete the records of old keys, or old events

@@ -127,11 +127,13 @@ pub(crate) struct LibraryOptions {
     ///
     /// unkey, sanctum, better-auth, drf-api-key, prefixed-api-key or sha256-hex. At most four.
     /// `unkey:acme_` accepts only tokens that begin with `acme_`, and rejects others without a
-    /// read of the store.
+    /// read of the store. For the table of another program: sha256 or sha512 is a digest of the
+    /// token, `sha256/_` a digest of the part after its last `_`, and `password/_` is bcrypt,
+    /// Argon2 or PBKDF2 of the part after its first `_`, with a public part before it.
     #[arg(
         long,
         env = "KEYWRIGHT_FOREIGN_FORMAT",
-        value_name = "FORMAT",
+        value_name = "FMT",
         value_delimiter = ',',
         global = true,
         value_parser = parsed::<NamedFormat>()
@@ -241,7 +243,7 @@ pub(crate) struct BackupOptions {
 
 #[derive(Args)]
 pub(crate) struct ImportOptions {
-    /// Format of the tokens, such as unkey or sanctum
+    /// Format of the tokens, as for --foreign-format
     #[arg(long, value_name = "FORMAT", value_parser = parsed::<NamedFormat>())]
     pub(crate) format: NamedFormat,
 
@@ -249,15 +251,15 @@ pub(crate) struct ImportOptions {
     #[arg(long, default_value = "default", value_parser = parsed::<Workspace>())]
     pub(crate) workspace: Workspace,
 
-    /// Report what would be imported and which lines would fail, and change nothing
+    /// Report every line that would fail, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Latest time at which the keys expire: a date, or a time
+    /// Let the keys expire at this date or time, unless they expire earlier
     #[arg(long, value_name = "TIME", value_parser = clean(date))]
     pub(crate) retire_by: Option<Timestamp>,
 
-    /// Print the numbers of lines as JSON
+    /// Print the numbers of imported, skipped and failed lines as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

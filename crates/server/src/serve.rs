@@ -64,7 +64,11 @@ async fn serve(
     log: &Log,
 ) -> Result<()> {
     // Catch signals before anything else, so that the server always shuts down in order.
-    let mut shutdown = Shutdown::listen(log.clone(), options.shutdown_delay)?;
+    let last_log = log.clone();
+    let mut shutdown = Shutdown::listen(options.shutdown_delay, move |overdue| {
+        tracing::error!("stopped at once: {overdue}");
+        last_log.flush();
+    })?;
     let _file_size_signal = rlimits::ignore_file_size_signal()?;
     let metrics = Metrics::install(log.clone())?;
     let url = StoreUrl::parse(&library.store)?;

@@ -1,5 +1,5 @@
-//! Stops the server: the first signal requests a shutdown, and a second signal or a deadline ends
-//! the process.
+//! Stops the server or a long command: the first signal requests a shutdown, and a second signal or
+//! a deadline ends the process.
 
 use std::{io, pin::pin, process, thread, time::Duration};
 
@@ -10,8 +10,6 @@ use tokio::{
     time::sleep,
 };
 
-use crate::logging::Log;
-
 /// How long the process may take to end after the first signal and the shutdown delay. A stalled
 /// log adds up to two seconds.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -20,17 +18,21 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// group, and a terminal that closes sends SIGHUP with another signal.
 const BURST: Duration = Duration::from_millis(50);
 
-/// A request to stop the server, made by SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
+/// A request to stop the server or the command, made by SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
 #[derive(Clone)]
 pub(crate) struct Shutdown(watch::Receiver<bool>);
 
 impl Shutdown {
     /// Catches signals from now on. The server continues to serve for `delay` after the first one.
+    /// `report` receives the reason before the process ends at once.
     ///
     /// A separate thread with a separate runtime waits for them. So a second signal ends the
     /// process at any point, even while every thread of the server waits for the store, or while
     /// the store is being closed.
-    pub(crate) fn listen(log: Log, delay: Duration) -> io::Result<Self> {
+    pub(crate) fn listen(
+        delay: Duration,
+        report: impl FnOnce(&str) + Send + 'static,
+    ) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -44,8 +46,7 @@ impl Shutdown {
             .spawn(move || {
                 let next = async || signals.recv().await;
                 let overdue = runtime.block_on(supervise(next, requested, delay));
-                tracing::error!("stopped at once: {overdue}");
-                log.flush();
+                report(overdue);
                 process::exit(1)
             })?;
         Ok(Self(shutdown))

@@ -12,6 +12,7 @@ use keywright_store_redis::{RedisConfig, RedisStore};
 use keywright_store_sqlite::{Sharing, SqliteStore};
 
 use crate::{
+    foreign,
     options::{LibraryOptions, PostgresOptions},
     pepper_file, postgres,
 };
@@ -160,6 +161,7 @@ pub(crate) async fn open(
     old_events: OldEvents,
 ) -> Result<Library> {
     url.check_options(&options.postgres)?;
+    foreign::check(&options.foreign_format)?;
     let mut config = Config::new(options.prefix.clone())
         .with_scheme(options.hash.into())
         .with_cache(options.cache)

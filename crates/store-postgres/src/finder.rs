@@ -34,7 +34,7 @@ const CAPACITY: Capacity = Capacity {
 /// How long a statement may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// What a record is found by.
+/// A name by which a record is found: its id, or its alias.
 pub(crate) trait Wanted: Copy + Eq + Hash + fmt::Debug + Send + Sync + 'static {
     /// Returns the statement that finds records, up to the array.
     fn statement(statements: &Statements) -> &str;

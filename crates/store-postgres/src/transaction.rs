@@ -258,7 +258,11 @@ fn insert_sql<'r>(
     events: &[Event],
 ) -> Result<String> {
     let mut sql = String::new();
-    let records = record::rows(records);
+    // Two transactions with the same aliases insert them in the same order, so that one waits for
+    // the other and neither waits in a deadlock.
+    let mut records: Vec<&Record> = records.collect();
+    records.sort_unstable_by_key(|record| record.alias);
+    let records = record::rows(records.into_iter());
     if !records.is_empty() {
         push_insert(&mut sql, &statements.insert_keys, &records);
     }

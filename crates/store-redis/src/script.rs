@@ -45,7 +45,6 @@ macro_rules! script {
 }
 
 script!(ADD_ENTRY, "scripts/add_entry.lua");
-script!(BURY, "scripts/bury.lua");
 script!(REGISTER, "scripts/register.lua");
 script!(CASCADE, "scripts/cascade.lua");
 script!(CLAIM, "scripts/claim.lua");
@@ -61,6 +60,7 @@ script!(RESERVE, "scripts/reserve.lua");
 script!(REVOKE, "scripts/revoke.lua");
 script!(SET_CLAIM, "scripts/set_claim.lua");
 script!(STORE_EVENT, "scripts/store_event.lua");
+script!(STORE_TOMBSTONE, "scripts/store_tombstone.lua");
 script!(TOUCH, "scripts/touch.lua");
 
 /// Returns the constants that Rust and Lua share, as Lua source.

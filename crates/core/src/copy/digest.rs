@@ -38,18 +38,18 @@ impl fmt::Debug for ContentDigest {
 ///
 /// Each text is preceded by its length, and each optional field by whether it is present, so that
 /// different contents never have the same input.
-pub(super) struct ContentHasher(Sha256);
+pub(crate) struct ContentHasher(Sha256);
 
 impl ContentHasher {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Sha256::new())
     }
 
-    pub(super) fn finish(self) -> ContentDigest {
+    pub(crate) fn finish(self) -> ContentDigest {
         ContentDigest(self.0.finalize().into())
     }
 
-    pub(super) fn add_record(&mut self, record: &Record) {
+    pub(crate) fn add_record(&mut self, record: &Record) {
         let Record {
             key,
             credential: Credential { hash, tag },

@@ -50,14 +50,12 @@ mod tests;
 
 use std::sync::Mutex;
 
+pub(crate) use self::digest::ContentHasher;
+use self::pages::{Item, PAGE, Pages, Pair, Reservations, Side, Workspaces, next_pair};
 pub use self::{
     digest::ContentDigest,
     error::CopyError,
     report::{CopyObserver, CopyProgress, CopyReport, WorkspaceContent, WorkspaceReport},
-};
-use self::{
-    digest::ContentHasher,
-    pages::{Item, PAGE, Pages, Pair, Reservations, Side, Workspaces, next_pair},
 };
 use crate::{
     Clock, Entropy, Event, OsEntropy, Prefix, SystemClock, Workspace,

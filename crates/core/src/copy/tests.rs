@@ -12,9 +12,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Attributes, Caller, Config, IdempotencyKey, IssueError, Issued, KeyId, KeyUpdate, Keywright,
-    MemoryStore, Metadata, Name, NewKey, NewRotation, OpenError, Owner, Permissions, Prefix, Reach,
-    Scheme, Timestamp,
+    Attributes, Caller, Config, ForeignKey, IdempotencyKey, Imported, Importer, IssueError, Issued,
+    KeyId, KeyUpdate, Keywright, MemoryStore, Metadata, Name, NewKey, NewRotation, OpenError,
+    Owner, Permissions, Prefix, Reach, Scheme, Timestamp,
+    foreign::ForeignFormat,
     store::{KeyStore as _, Purge, PurgeEvents},
     testing::ManualClock,
 };
@@ -271,6 +272,39 @@ fn a_sealed_source_verifies_keys_and_rejects_every_change() {
     assert!(block_on(world.server.flush()).is_ok());
     let error = open(&world.source, &world.clock).unwrap_err();
     assert!(matches!(&error, OpenError::Store(error) if error.kind() == StoreErrorKind::Moved));
+}
+
+/// SHA-256 of `old_token`, with `sha256sum` of GNU coreutils.
+const HASH: &str = "b7fb92787ada0386b8183b396986ae00b8e7c052a5ce5ca60ee1d03471e68d33";
+
+#[test]
+fn bug_a_copy_lost_an_alias_that_another_key_has_since() {
+    let format = ForeignFormat::sha256_hex();
+    let world = World::with_key();
+    let issuer = world.server.issuer();
+    let importer = Importer::new(issuer.clone(), workspace(0), format.clone());
+    let import = || {
+        let key = ForeignKey::new(HASH, Name::parse("CI").unwrap(), Permissions::all());
+        match block_on(importer.import(&key)).unwrap() {
+            Imported::New(id) => id,
+            Imported::Present(id) => panic!("{id} is present"),
+        }
+    };
+    let purged = import();
+    block_on(world.copy().run()).unwrap();
+    block_on(issuer.revoke(&Caller::operator(workspace(0)), &purged, Reach::Key)).unwrap();
+    world.clock.advance(std::time::Duration::from_secs(60));
+    let purge = Purge::new(1).with_revoked_before(world.clock.now());
+    assert_eq!(block_on(world.source.purge(&purge)).unwrap(), 1);
+    let key = import();
+
+    block_on(world.copy().finish()).unwrap();
+    let config = config()
+        .with_clock(world.clock.clone())
+        .with_foreign(format);
+    let keys = block_on(Keywright::open(config, Arc::clone(&world.target) as _)).unwrap();
+    let verified = block_on(keys.verifier().verify(b"old_token")).unwrap();
+    assert_eq!(verified.key().id, key);
 }
 
 /// Runs a closure once, when the comparison of a run begins.

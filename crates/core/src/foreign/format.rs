@@ -10,8 +10,8 @@ use super::{
 };
 use crate::store::Alias;
 
-/// The tokens that another system issued: how one is recognised, how its key is found, and what the
-/// other system hashed.
+/// A format of tokens that another system issued: how to recognise a token, how to find its key,
+/// and which part of it the other system hashed.
 ///
 /// A format that demands a [prefix](Self::with_token_prefix) or a
 /// [length](Self::with_token_length) rejects other tokens without a read of the store.
@@ -42,7 +42,7 @@ enum Lookup {
     PublicPart(char),
 }
 
-/// A digest that is both looked up and the proof of the token.
+/// A digest algorithm. The digest of a token both identifies its key and proves the token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Digest {
@@ -80,44 +80,51 @@ impl HashedPart {
 const MAX_LENGTH: usize = 512;
 
 impl ForeignFormat {
-    /// Tokens whose digest is kept, in hexadecimal, base64 or base64url. The whole token is hashed,
-    /// unless [`with_hashed_part`](Self::with_hashed_part) names a part.
+    /// Creates a format of tokens whose digest the other system keeps, in hexadecimal, base64 or
+    /// base64url. It is a digest of the whole token, unless
+    /// [`with_hashed_part`](Self::with_hashed_part) names a part.
     #[must_use]
     pub fn digest(digest: Digest) -> Self {
         Self::new(Lookup::Digest(digest), HashedPart::Whole)
     }
 
-    /// Tokens with a public part before the first `separator`, by which the other system finds a
-    /// key, and a password hash of the rest: bcrypt, Argon2 in PHC string format, or Django's
-    /// `pbkdf2_sha256$…` or `sha512$$…`.
+    /// Creates a format of tokens with a public part before the first `separator`. The other system
+    /// finds a key by its public part, and keeps a password hash of the rest: bcrypt, Argon2 in PHC
+    /// string format, or Django's `pbkdf2_sha256$…` or `sha512$$…`.
     ///
     /// The public part must be unique among all keys that are imported with such a format.
+    ///
+    /// Bcrypt ignores all but the first 72 bytes of its input. Of tokens that differ only after
+    /// them, the first one that is used stays valid, and the others become invalid.
     #[must_use]
     pub fn password(separator: char) -> Self {
         let part = HashedPart::AfterFirst(separator);
         Self::new(Lookup::PublicPart(separator), part)
     }
 
-    /// [Unkey](https://www.unkey.com/docs): SHA-256 of the token, in base64.
+    /// Returns the format of [Unkey](https://www.unkey.com/docs): SHA-256 of the token, in base64.
     #[must_use]
     pub fn unkey() -> Self {
         Self::digest(Digest::Sha256)
     }
 
-    /// [Laravel Sanctum](https://laravel.com/docs/sanctum): the id of a row, `|`, and a secret, of
-    /// which the row has the SHA-256 in hexadecimal.
+    /// Returns the format of [Laravel Sanctum](https://laravel.com/docs/sanctum): the id of a row,
+    /// `|` and a secret. The row has the SHA-256 of the secret, in hexadecimal. The secret alone
+    /// identifies the key: the verifier does not compare the id.
     #[must_use]
     pub fn sanctum() -> Self {
         Self::digest(Digest::Sha256).with_hashed_part(HashedPart::AfterFirst('|'))
     }
 
-    /// The API keys of [better-auth](https://www.better-auth.com/docs/plugins/api-key): SHA-256 of
-    /// the token, in base64url.
+    /// Returns the format of the API keys of
+    /// [better-auth](https://www.better-auth.com/docs/plugins/api-key): SHA-256 of the token, in
+    /// base64url.
     #[must_use]
     pub fn better_auth() -> Self {
         Self::digest(Digest::Sha256)
     }
 
+    /// Returns the format of
     /// [Django REST Framework API Key](https://florimondmanca.github.io/djangorestframework-api-key/):
     /// a prefix, a dot and a secret, and `sha512$$…` or `pbkdf2_sha256$…` of the whole token.
     #[must_use]
@@ -125,14 +132,16 @@ impl ForeignFormat {
         Self::password('.').with_hashed_part(HashedPart::Whole)
     }
 
-    /// [prefixed-api-key](https://github.com/seamapi/prefixed-api-key): a prefix, a short token and
-    /// a long token, joined by `_`, and SHA-256 of the long token, in hexadecimal.
+    /// Returns the format of [prefixed-api-key](https://github.com/seamapi/prefixed-api-key): a
+    /// prefix, a short token and a long token, joined by `_`, and SHA-256 of the long token, in
+    /// hexadecimal. The long token alone identifies the key: the verifier does not compare the
+    /// parts before it.
     #[must_use]
     pub fn prefixed_api_key() -> Self {
         Self::digest(Digest::Sha256).with_hashed_part(HashedPart::AfterLast('_'))
     }
 
-    /// SHA-256 of the token, in hexadecimal.
+    /// Returns the format of a table with the SHA-256 of each token, in hexadecimal.
     #[must_use]
     pub fn sha256_hex() -> Self {
         Self::digest(Digest::Sha256)
@@ -161,21 +170,21 @@ impl ForeignFormat {
         self
     }
 
-    /// Accepts only tokens with a length in this range, in bytes. By default, a token has at most
-    /// 512 bytes, and it cannot have more.
+    /// Accepts only tokens with a length in this range, in bytes. The end of the range is 512 by
+    /// default, and at most.
     #[must_use]
     pub fn with_token_length(mut self, length: RangeInclusive<usize>) -> Self {
         self.length = *length.start()..=(*length.end()).min(MAX_LENGTH);
         self
     }
 
-    /// Returns the alias of a key and its hash, from what the other system keeps: its hash, and for
-    /// a [password](Self::password) format the public part.
+    /// Returns the alias of a key and its hash, from the hash that the other system has stored, and
+    /// for a [password](Self::password) format the public part.
     ///
     /// # Errors
     ///
-    /// [`ForeignHashError`] if `hash` is not a hash of this format, or if the public part is missing,
-    /// not needed, or not one that a token can have.
+    /// [`ForeignHashError`] if `hash` is not a hash of this format, or if the public part is
+    /// missing, not needed, or not one that a token can have.
     pub(crate) fn import(
         &self,
         hash: &str,
@@ -187,21 +196,32 @@ impl ForeignFormat {
                 Ok((digest_alias(&digest), hash))
             }
             (Lookup::PublicPart(separator), Some(part)) => {
-                let is_public = !part.is_empty()
-                    && part.bytes().all(|byte| byte.is_ascii_graphic())
-                    && !part.contains(separator);
-                if !is_public {
-                    return Err(ForeignHashError::PublicPart);
+                if !self.can_begin_with(part, separator) {
+                    return Err(ForeignHashError::InvalidPublicPart);
                 }
                 Ok((
                     public_alias(part.as_bytes()),
                     ForeignHash::from_password(hash)?,
                 ))
             }
-            (Lookup::Digest(_), Some(_)) | (Lookup::PublicPart(_), None) => {
-                Err(ForeignHashError::PublicPart)
-            }
+            (Lookup::Digest(_), Some(_)) => Err(ForeignHashError::UnusedPublicPart),
+            (Lookup::PublicPart(_), None) => Err(ForeignHashError::MissingPublicPart),
         }
+    }
+
+    /// Whether a token of this format can begin with a public part, `separator` and a secret.
+    fn can_begin_with(&self, part: &str, separator: char) -> bool {
+        let start = format!("{part}{separator}");
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_graphic())
+            && !part.contains(separator)
+            && start.len() < *self.length.end()
+            && (start.starts_with(&*self.prefix) || self.prefix.starts_with(&start))
+    }
+
+    /// Whether both formats find the same key by the same token.
+    fn finds_like(&self, other: &Self) -> bool {
+        self.lookup == other.lookup && self.part == other.part
     }
 
     /// Returns the alias of the key that a token of this format would have.
@@ -248,8 +268,8 @@ fn public_alias(part: &[u8]) -> Alias {
     labelled(b"public", part)
 }
 
-/// Hashes what a key is found by, so that each alias has the same length, and no digest is also a
-/// public part.
+/// Hashes a digest or a public part with a label. All aliases then have the same length, and a
+/// digest never has the alias of a public part.
 fn labelled(label: &[u8; 6], content: &[u8]) -> Alias {
     let digest = Sha256::new().chain_update(label).chain_update(content);
     Alias::from_bytes(digest.finalize().into())
@@ -260,7 +280,8 @@ fn labelled(label: &[u8; 6], content: &[u8]) -> Alias {
 pub(crate) struct ForeignFormats(Vec<ForeignFormat>);
 
 impl ForeignFormats {
-    /// The maximum number of formats: each may cost a token that no key has a read of the store.
+    /// The maximum number of formats. For a token that no key has, each may cost one read of the
+    /// store.
     pub(crate) const MAX: usize = 4;
 
     pub(crate) fn push(&mut self, format: ForeignFormat) {
@@ -275,15 +296,27 @@ impl ForeignFormats {
         self.0.is_empty()
     }
 
-    /// Returns a token as each format sees it. Formats that find a key in the same way count once.
+    /// Parses a token in each format. Of several formats that find the same key, only the first
+    /// returns a token.
     pub(crate) fn candidates<'t>(&self, token: &'t [u8]) -> impl Iterator<Item = ForeignToken<'t>> {
-        let text = str::from_utf8(token).ok().filter(|text| {
-            text.len() <= MAX_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic())
-        });
+        // The loop does not stop at the first other byte, so the compiler can vectorise it.
+        let is_graphic = |token: &[u8]| {
+            let graphic = token.iter().map(u8::is_ascii_graphic);
+            graphic.fold(true, |all, is_graphic| all & is_graphic)
+        };
+        let token = Some(token).filter(|token| token.len() <= MAX_LENGTH && is_graphic(token));
+        let text = token.and_then(|token| str::from_utf8(token).ok());
         self.0
             .iter()
             .zip(0..)
-            .filter_map(move |(format, position)| format.parse(position, text?))
+            .filter_map(move |(format, position)| {
+                let text = text?;
+                let candidate = format.parse(position, text)?;
+                let mut earlier = self.0.iter().take(position.into());
+                let is_repeated = earlier
+                    .any(|other| other.finds_like(format) && other.parse(position, text).is_some());
+                (!is_repeated).then_some(candidate)
+            })
     }
 
     /// Returns the alias of the key that a token would have.

@@ -32,7 +32,7 @@ enum Proof {
 }
 
 impl ForeignHash {
-    /// Begins the text of each foreign hash, and of no other.
+    /// The prefix of the text of each foreign hash, and of no other hash.
     pub(crate) const MARK: &'static str = "foreign:";
 
     /// Parses a digest in hexadecimal, base64 or base64url. Returns its bytes as well.
@@ -130,8 +130,8 @@ pub(super) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     (length == N).then_some(bytes)
 }
 
-/// Decodes hexadecimal, base64 or base64url, with or without padding. A digest has another length
-/// in hexadecimal than in base64.
+/// Decodes hexadecimal, base64 or base64url, with or without padding. The length of the text shows
+/// whether it is hexadecimal.
 fn decode_any<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() == 2 * N {
         return decode_hex(text);
@@ -154,20 +154,38 @@ fn decode_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// An error from an imported hash.
+/// An error in the hash or the public part of a key to import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ForeignHashError {
     /// The text is not a hash of this format.
     #[error("not a hash of this format")]
     Malformed,
-    /// The public part is missing, not needed, or not one that a token of this format can have.
-    #[error("the public part does not fit the format")]
-    PublicPart,
+    /// The format finds keys by their public part, which is missing.
+    #[error("missing")]
+    MissingPublicPart,
+    /// The format finds keys by their hash, and has no public part.
+    #[error("not used by this format")]
+    UnusedPublicPart,
+    /// No token of this format can have this public part.
+    #[error("no token of this format begins with it")]
+    InvalidPublicPart,
     /// The hash needs the crate feature `foreign-passwords`.
     #[error("hashes of this kind need the crate feature `foreign-passwords`")]
     Unsupported,
     /// The hash costs too much to compute.
     #[error("the cost of the hash is above the maximum")]
     Cost,
+}
+
+impl ForeignHashError {
+    /// Returns the name of the field with the error.
+    pub(crate) const fn field(&self) -> &'static str {
+        match self {
+            Self::MissingPublicPart | Self::UnusedPublicPart | Self::InvalidPublicPart => {
+                "public_part"
+            }
+            Self::Malformed | Self::Unsupported | Self::Cost => "hash",
+        }
+    }
 }

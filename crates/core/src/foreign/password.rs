@@ -3,6 +3,7 @@
 use std::num::NonZero;
 
 use argon2::{Algorithm, Argon2, Params};
+use bcrypt::Version;
 use pbkdf2::pbkdf2_hmac_array;
 use phc::{Output, PasswordHash, Salt};
 use sha2::Sha256;
@@ -11,16 +12,16 @@ use subtle::ConstantTimeEq;
 use super::hash::{ForeignHashError, decode};
 use crate::hash::{Argon2Params, Blocks, HashError};
 
-/// The maximum cost of bcrypt: about 2 seconds.
-const MAX_BCRYPT_COST: u32 = 15;
+/// The maximum cost of bcrypt: about a second.
+const MAX_BCRYPT_COST: u32 = 14;
 
 /// The maximum number of iterations of PBKDF2: about a second.
-const MAX_PBKDF2_ITERATIONS: u32 = 5_000_000;
+const MAX_PBKDF2_ITERATIONS: u32 = 2_000_000;
 
 const BCRYPT: &str = "$2";
 const PBKDF2: &str = "pbkdf2_sha256$";
 
-/// Checks the form of a hash, and its cost, before any of it is ever spent.
+/// Checks the format and the cost of a hash, without computing it.
 pub(super) fn check(text: &str) -> Result<(), ForeignHashError> {
     if text.starts_with(BCRYPT) {
         check_bcrypt(text)
@@ -39,10 +40,10 @@ pub(super) fn check(text: &str) -> Result<(), ForeignHashError> {
     }
 }
 
-/// Whether a password has a hash that was checked.
+/// Whether a password has this hash, which [`check`] has accepted.
 pub(super) fn verify(hash: &str, password: &[u8], blocks: &mut Blocks) -> Result<bool, HashError> {
     if hash.starts_with(BCRYPT) {
-        // Bcrypt ignores what follows the first 72 bytes, in the other system as well.
+        // Bcrypt ignores all but the first 72 bytes, in the other system as well.
         bcrypt::verify(password, hash).map_err(HashError::failed)
     } else if let Some(hash) = hash.strip_prefix(PBKDF2).and_then(Pbkdf2::parse) {
         Ok(hash.matches(password))
@@ -55,9 +56,10 @@ pub(super) fn verify(hash: &str, password: &[u8], blocks: &mut Blocks) -> Result
 
 fn check_bcrypt(text: &str) -> Result<(), ForeignHashError> {
     let parts: bcrypt::HashParts = text.parse().map_err(|_| ForeignHashError::Malformed)?;
-    let is_known = ["$2a$", "$2b$", "$2y$"]
-        .iter()
-        .any(|mark| text.starts_with(mark));
+    // Versions 2a, 2b and 2y hash ASCII in the same way. The library also parses a cost of `+4`.
+    let is_known = [Version::TwoA, Version::TwoB, Version::TwoY]
+        .into_iter()
+        .any(|version| parts.format_for_version(version) == text);
     match parts.get_cost() {
         // The library rejects a cost below 4, and so did the other system.
         4..=MAX_BCRYPT_COST if is_known => Ok(()),
@@ -72,7 +74,7 @@ fn parse_argon2(text: &str) -> Option<Argon2Hash> {
         .ok()
         .filter(|hash| hash.to_string() == text)?;
     let [m, t, p] = ["m", "t", "p"].map(|name| hash.params.get_decimal(name));
-    // A key id or other data would need more than the hash to verify.
+    // A hash with a key id or other data cannot be verified without them.
     if hash.params.iter().count() != 3 {
         return None;
     }

@@ -28,12 +28,30 @@ impl<'a> ForeignToken<'a> {
         (self.format, self.identity)
     }
 
-    /// Derives the secret that stands for the token once its foreign hash is replaced.
+    /// Derives the secret that is hashed in place of the token after its first use.
     pub(crate) fn secret(&self) -> Secret {
         let mut digest = Zeroizing::new([0; 32]);
         let mut hasher = Sha256::new_with_prefix(b"keywright: the secret of a foreign token\0");
         hasher.update(self.identity);
         hasher.finalize_into((&mut *digest).into());
         Secret::copied(&base62::encode_256(digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The derivation can never change: the hashes in the stores depend on it. The answer was
+    /// computed with `hashlib` of Python 3.11.
+    #[test]
+    fn the_derived_secret_is_a_known_answer() {
+        let token = ForeignToken {
+            format: 0,
+            identity: b"old_4eC39HqLyjWDarjtT1zdp7dc",
+            hashed: b"dc",
+        };
+        let expected = b"qIOOv3M8gtgCfsHp5enP0YW3dbObxK4B0EUJlB5zN7D";
+        assert!(token.secret().expose() == expected);
     }
 }

@@ -38,7 +38,7 @@ impl Tag {
     /// The length in bytes.
     pub const LENGTH: usize = 8;
 
-    /// Stands for the tag of a foreign hash, which has none.
+    /// The value that a store keeps with a foreign hash, which has no tag.
     pub(crate) const NONE: Self = Self([0; Self::LENGTH]);
 
     /// Creates a tag from the bytes that a store has kept.

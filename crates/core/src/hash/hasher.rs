@@ -32,6 +32,9 @@ pub(crate) struct Hasher {
     pool: Pool,
 }
 
+/// A run on the pool: whether a secret has a hash.
+type Verification = dyn FnOnce(&mut Blocks) -> Result<bool, HashError> + Send;
+
 /// The keys for one pepper, or for hashes without a pepper.
 struct HashKey {
     pepper: Option<Arc<Pepper>>,
@@ -100,7 +103,7 @@ impl Hasher {
     }
 
     /// Whether the secret has the credential's tag. This takes nanoseconds, so check it before the
-    /// hash. A foreign hash has no tag, so its digest is compared if it has one.
+    /// hash. A foreign hash has no tag: a digest is compared instead, and a password hash matches.
     pub(crate) fn tag_matches(
         &self,
         credential: &Credential,
@@ -186,14 +189,14 @@ impl Hasher {
         Ok(())
     }
 
-    /// Returns the run that verifies a secret against a hash. It keeps a copy of the secret until it
-    /// ends.
+    /// Returns the run that verifies a secret against a hash. The run keeps a copy of the secret
+    /// until it ends.
     fn verification(
         &self,
         hash: &StoredHash,
         binding: Binding,
         secret: PresentedSecret<'_>,
-    ) -> Result<Box<dyn FnOnce(&mut Blocks) -> Result<bool, HashError> + Send>, HashError> {
+    ) -> Result<Box<Verification>, HashError> {
         Ok(match (hash, secret) {
             (StoredHash::Native(hash), secret) => {
                 let Scheme::Argon2id(cost) = hash.scheme else {

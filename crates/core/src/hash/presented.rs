@@ -2,7 +2,7 @@
 
 use crate::{foreign::ForeignToken, token::Secret};
 
-/// What a client has presented as the proof of a key.
+/// The secret that a client has presented as the proof of a key.
 #[derive(Clone, Copy)]
 pub(crate) enum PresentedSecret<'a> {
     /// The secret of a token of this library.
@@ -12,7 +12,7 @@ pub(crate) enum PresentedSecret<'a> {
 }
 
 impl PresentedSecret<'_> {
-    /// Calls `read` with the secret that a hash of this library is made from.
+    /// Calls `read` with the secret that this library hashes.
     pub(crate) fn with_native<T>(self, read: impl FnOnce(&[u8; Secret::LENGTH]) -> T) -> T {
         match self {
             Self::Native(secret) => read(secret),

@@ -30,7 +30,7 @@ impl Default for Scheme {
 pub enum StoredHash {
     /// A hash of this library.
     Native(NativeHash),
-    /// A hash of another system, of a key that was imported and not used since.
+    /// A hash of another system. Its key was imported, and not used since.
     Foreign(ForeignHash),
 }
 

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 use super::ImportError;
@@ -27,7 +31,7 @@ pub struct ForeignKey {
     pub created_at: Option<Timestamp>,
     /// The time from which the key is rejected.
     pub expires_at: Option<Timestamp>,
-    /// Whether the key is not paused.
+    /// Whether the key is enabled. `false` for a paused key.
     pub enabled: bool,
     /// The addresses from which the key may be used.
     pub allowed_ips: Option<AllowedIps>,
@@ -59,7 +63,7 @@ impl ForeignKey {
     /// | field | | value |
     /// | --- | --- | --- |
     /// | `hash` | required | the hash, as the other system has kept it |
-    /// | `lookup` | for some formats | the public part of the token |
+    /// | `public_part` or `lookup` | for some formats | the public part of the token |
     /// | `name` | required | the name |
     /// | `permissions` | required | an array of permissions |
     /// | `owner` | | the owner |
@@ -73,13 +77,21 @@ impl ForeignKey {
     ///
     /// # Errors
     ///
-    /// [`ImportError::NotAnObject`], [`ImportError::UnknownField`] or [`ImportError::Invalid`].
+    /// [`ImportError::NotAnObject`], [`ImportError::DuplicateField`],
+    /// [`ImportError::UnknownField`] or [`ImportError::Invalid`].
     pub fn parse(json: &str) -> Result<Self, ImportError> {
-        let object = serde_json::from_str(json).map_err(|_| ImportError::NotAnObject)?;
-        let mut fields = Fields(object);
+        let Object { members, duplicate } =
+            serde_json::from_str(json).map_err(|_| ImportError::NotAnObject)?;
+        if let Some(name) = duplicate {
+            return Err(ImportError::DuplicateField(printable(&name)));
+        }
+        let mut fields = Fields(members);
         let key = Self {
             hash: fields.required("hash", Ok)?,
-            public_part: fields.text("lookup", Ok)?,
+            public_part: match fields.text("public_part", Ok)? {
+                None => fields.text("lookup", Ok)?,
+                part => part,
+            },
             name: fields.required("name", |text| {
                 Name::parse(&text).map_err(|error| error.to_string())
             })?,
@@ -106,6 +118,49 @@ impl ForeignKey {
         fields.finish()?;
         Ok(key)
     }
+}
+
+/// A JSON object, and the name of a member that it has twice. Parsers differ in which of two
+/// `expires_at` they use.
+struct Object {
+    members: Map<String, Value>,
+    duplicate: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+        let mut members = Map::new();
+        let mut duplicate = None;
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            if members.insert(name.clone(), value).is_some() {
+                duplicate = Some(name);
+            }
+        }
+        Ok(Object { members, duplicate })
+    }
+}
+
+/// Returns the name of a member for an error. A name that is no plain word might be a token.
+fn printable(name: &str) -> String {
+    let is_word = name.len() <= 32
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if is_word { name } else { "a member" }.to_owned()
 }
 
 /// The members of an object that were not read yet.
@@ -136,7 +191,7 @@ impl Fields {
         read: impl FnOnce(String) -> Result<T, String>,
     ) -> Result<T, ImportError> {
         self.text(field, read)?
-            .ok_or_else(|| ImportError::invalid(field, "is missing"))
+            .ok_or_else(|| ImportError::invalid(field, "missing"))
     }
 
     fn flag(&mut self, field: &'static str) -> Result<Option<bool>, ImportError> {
@@ -166,7 +221,7 @@ impl Fields {
     fn permissions(&mut self) -> Result<Permissions, ImportError> {
         const FIELD: &str = "permissions";
         let texts = self.texts(FIELD)?;
-        let texts = texts.ok_or_else(|| ImportError::invalid(FIELD, "is missing"))?;
+        let texts = texts.ok_or_else(|| ImportError::invalid(FIELD, "missing"))?;
         let permissions: Result<Vec<Permission>, _> =
             texts.iter().map(|text| Permission::parse(text)).collect();
         permissions
@@ -202,18 +257,7 @@ impl Fields {
         self.0.retain(|_, value| !value.is_null());
         match self.0.keys().next() {
             None => Ok(()),
-            Some(name) => {
-                // A long name might be a token.
-                let is_word = name.len() <= 32
-                    && name
-                        .bytes()
-                        .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-                Err(ImportError::UnknownField(if is_word {
-                    name.clone()
-                } else {
-                    "a member".to_owned()
-                }))
-            }
+            Some(name) => Err(ImportError::UnknownField(printable(name))),
         }
     }
 }

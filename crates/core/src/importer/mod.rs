@@ -1,9 +1,10 @@
 //! Imports keys that another system issued.
 
+mod digest;
 mod error;
 mod foreign_key;
 
-pub use self::{error::ImportError, foreign_key::ForeignKey};
+pub use self::{digest::ForeignKeyDigest, error::ImportError, foreign_key::ForeignKey};
 use crate::{
     Caller, Changes, EventKind, Issuer, Key, KeyId, Timestamp, Workspace,
     foreign::{ForeignFormat, ForeignHash},
@@ -15,12 +16,11 @@ use crate::{
 /// Imports keys that another system issued, with the hashes of their tokens.
 ///
 /// The verifier accepts their tokens if it is [configured](crate::Config::with_foreign) with the
-/// same format. Everything else works on them as on other keys: they can be listed, updated,
-/// paused, rotated and revoked. Their ids contain the time at which the other system created them.
+/// same format. They can be listed, updated, paused, rotated and revoked like other keys. Their ids
+/// contain the time at which the other system created them.
 ///
-/// An import can be repeated: a key that is present is not imported again. So a run that was
-/// interrupted is simply started again, and a key that the other system issued in the meantime is
-/// added.
+/// You can repeat an import: it skips keys that are present, and adds those that the other system
+/// has issued since. After an interruption, start the import again.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -88,7 +88,7 @@ impl Importer {
 
     /// Lets every imported key expire at this time, unless it expires earlier.
     #[must_use]
-    pub const fn retire_by(mut self, end: Timestamp) -> Self {
+    pub const fn with_retire_by(mut self, end: Timestamp) -> Self {
         self.retire_by = Some(end);
         self
     }
@@ -98,7 +98,7 @@ impl Importer {
     /// # Errors
     ///
     /// [`ImportError`] if the key is invalid, differs from the one that is present, or cannot be
-    /// stored. Nothing was changed, with the exception of [`IssueError`].
+    /// stored. After any error but [`ImportError::Issue`], the store is unchanged.
     pub async fn import(&self, key: &ForeignKey) -> Result<Imported, ImportError> {
         self.issuer.claim_prefix().await?;
         let (alias, hash) = self.format.import(&key.hash, key.public_part.as_deref())?;
@@ -107,7 +107,7 @@ impl Importer {
             match self.insert(&record).await {
                 Ok(()) => return Ok(Imported::New(record.key.id)),
                 Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::AlreadyExists => {
-                    if let Some(present) = self.present(alias, &record).await? {
+                    if let Some(present) = self.present(key, &record).await? {
                         return Ok(present);
                     }
                     // The id is taken, not the alias.
@@ -121,8 +121,8 @@ impl Importer {
         unreachable!("the last attempt returns")
     }
 
-    /// Checks what [`import`](Self::import) would do, and changes nothing. Of several keys with one
-    /// alias, it reports none.
+    /// Returns what [`import`](Self::import) would return, and changes nothing. It compares a key
+    /// with the store only. To find two keys with one token, compare their [digests](Self::digest).
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl Importer {
     pub async fn check(&self, key: &ForeignKey) -> Result<Imported, ImportError> {
         let (alias, hash) = self.format.import(&key.hash, key.public_part.as_deref())?;
         let record = self.record(key, alias, hash)?;
-        let present = self.present(alias, &record).await?;
+        let present = self.present(key, &record).await?;
         Ok(present.unwrap_or(Imported::New(record.key.id)))
     }
 
@@ -153,15 +153,16 @@ impl Importer {
             created_at,
             &mut Generator::seeded(self.issuer.verifier.entropy()).map_err(IssueError::from)?,
         );
-        let expires_at = [key.expires_at, self.retire_by].into_iter().flatten().min();
         let new = Key {
             owner: key.owner.clone(),
             metadata: key.metadata.clone(),
             enabled: key.enabled,
             allowed_ips: key.allowed_ips.clone(),
-            expires_at: self
-                .issuer
-                .imported_expiry(&self.operator, expires_at, now)?,
+            expires_at: self.issuer.imported_expiry(
+                &self.operator,
+                self.requested_expiry(key),
+                now,
+            )?,
             ..Key::new(
                 id,
                 self.operator.workspace().clone(),
@@ -172,6 +173,11 @@ impl Importer {
         };
         let credential = Credential::new(StoredHash::Foreign(hash), Tag::NONE);
         Ok(Record::imported(new, credential, alias))
+    }
+
+    /// Returns when the key is to expire. `None` stands for the maximum lifetime.
+    fn requested_expiry(&self, key: &ForeignKey) -> Option<Timestamp> {
+        [key.expires_at, self.retire_by].into_iter().flatten().min()
     }
 
     async fn insert(&self, record: &Record) -> Result<(), IssueError> {
@@ -185,8 +191,15 @@ impl Importer {
         confirmed(inserted).map(drop).map_err(IssueError::from)
     }
 
-    /// Returns the key that is present with this alias.
-    async fn present(&self, alias: Alias, new: &Record) -> Result<Option<Imported>, ImportError> {
+    /// Returns the key that is present with the alias of a new record.
+    async fn present(
+        &self,
+        key: &ForeignKey,
+        new: &Record,
+    ) -> Result<Option<Imported>, ImportError> {
+        let Some(alias) = new.alias else {
+            return Ok(None);
+        };
         let store = self.issuer.verifier.store();
         let Some(present) = store
             .find_by_alias(&alias)
@@ -195,7 +208,7 @@ impl Importer {
         else {
             return Ok(None);
         };
-        if is_same(&present, new) {
+        if self.is_result(&present, key, new) {
             Ok(Some(Imported::Present(present.key.id)))
         } else if present.key.workspace == new.key.workspace {
             Err(ImportError::Different(present.key.id))
@@ -203,19 +216,29 @@ impl Importer {
             Err(ImportError::Taken)
         }
     }
-}
 
-/// Whether a record that is present could result from this import. What can change since then is
-/// not compared: how often the key was used, and with which hash it is proven after its first use.
-fn is_same(present: &Record, new: &Record) -> bool {
-    let has_hash = match &present.credential.hash {
-        hash @ StoredHash::Foreign(_) => *hash == new.credential.hash,
-        StoredHash::Native(_) => true,
-    };
-    let comparable = Key {
-        id: new.key.id,
-        last_used_at: None,
-        ..present.key.clone()
-    };
-    has_hash && comparable == new.key && present.key.created_at() == new.key.created_at()
+    /// Whether a record that is present could result from an earlier import of this key.
+    ///
+    /// The last use is not compared, and after the first use, neither is the hash. Two fields may
+    /// depend on the time of the import: the time of creation if the other system does not know
+    /// it, and the end of the maximum lifetime.
+    fn is_result(&self, present: &Record, key: &ForeignKey, new: &Record) -> bool {
+        let has_hash = match &present.credential.hash {
+            hash @ StoredHash::Foreign(_) => *hash == new.credential.hash,
+            StoredHash::Native(_) => true,
+        };
+        let created_at = present.key.created_at();
+        let was_created_then = key.created_at.is_none_or(|then| then == created_at);
+        let ends_in_time = match (self.requested_expiry(key), new.key.expires_at) {
+            (None, Some(latest)) => present.key.expires_at.is_some_and(|end| end <= latest),
+            _ => present.key.expires_at == new.key.expires_at,
+        };
+        let comparable = Key {
+            id: new.key.id,
+            last_used_at: None,
+            expires_at: new.key.expires_at,
+            ..present.key.clone()
+        };
+        has_hash && was_created_then && ends_in_time && comparable == new.key
+    }
 }

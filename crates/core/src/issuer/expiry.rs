@@ -48,8 +48,8 @@ impl Issuer {
         }
     }
 
-    /// Returns the expiry of a key to import. The maximum lifetime begins with the import. A key may
-    /// have expired before.
+    /// Returns the expiry of a key to import. The maximum lifetime begins with the import. A key
+    /// may have expired before.
     pub(crate) fn imported_expiry(
         &self,
         caller: &Caller,

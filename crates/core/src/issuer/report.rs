@@ -29,6 +29,8 @@ pub struct Report {
     pub all_permissions: ReportSection,
     /// Keys that were used after they were replaced in a rotation.
     pub replaced_but_used: ReportSection,
+    /// Keys that were [imported](crate::Importer) and not used since.
+    pub imported_unused: ReportSection,
 }
 
 impl Report {
@@ -51,6 +53,7 @@ impl Report {
             unused: ReportSection::new(),
             all_permissions: ReportSection::new(),
             replaced_but_used: ReportSection::new(),
+            imported_unused: ReportSection::new(),
         }
     }
 
@@ -80,6 +83,10 @@ impl Report {
             && key.last_used_at > Some(successor.created_at())
         {
             self.replaced_but_used.add(key);
+        }
+        // An import does not write a last use.
+        if key.imported && key.last_used_at.is_none() {
+            self.imported_unused.add(key);
         }
     }
 }

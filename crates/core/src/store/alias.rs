@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// A second, unique name of a record, by which a key that another system issued is found.
+/// A second, unique name of a record, by which the verifier finds a key that another system issued.
 ///
-/// It is a SHA-256 digest, and for most [formats](crate::foreign::ForeignFormat) a digest of the
-/// token. It is part of what a store keeps to verify the key, so nothing shows it.
+/// It is a SHA-256 digest of a digest of the token, or of its public part: see
+/// [`ForeignFormat`](crate::foreign::ForeignFormat). `Debug` does not show it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Alias([u8; Alias::LENGTH]);
 

@@ -108,11 +108,11 @@ use crate::{
 ///    workspace. An id of another workspace is `NotFound`. `find`, `touch` and `rehash` belong to
 ///    the verifier and take only an id.
 /// 10. **Listing.** Newest first by id, which begins with the time of creation. Cursors are stable
-///     under inserts and revocations. Without `search`, `status` and `imported`, a page by cursor costs O(page)
-///     at any depth in a workspace of any size, also filtered by owner and for a `test` caller
-///     among `live` keys. With them, a store may limit the keys that it reads for one page. A page
-///     that ends at the limit has fewer keys, a cursor to continue, and no total. A list ends when
-///     its future is dropped.
+///     under inserts and revocations. Without `search`, `status` and `imported`, a page by cursor
+///     costs O(page) at any depth in a workspace of any size, also filtered by owner and for a
+///     `test` caller among `live` keys. With them, a store may limit the keys that it reads for one
+///     page. A page that ends at the limit has fewer keys, a cursor to continue, and no total. A
+///     list ends when its future is dropped.
 /// 11. **Reservation.** An idempotency key is bound to an id once, atomically, with the request's
 ///     fingerprint, until a given time. The same call reports an earlier binding. Bootstrapping an
 ///     empty store uses it: if two servers start at once, one of them creates the first key.
@@ -157,13 +157,13 @@ use crate::{
 /// write that was done, but was confirmed by too few replicas, returns `NotConfirmed`.
 #[async_trait]
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
-    /// Inserts a record with a new id, and appends the event (clauses 1 and 17). The parent must be
-    /// active at `now`.
+    /// Inserts a record with a new id, and appends the event (clauses 1, 17 and 18). The parent
+    /// must be active at `now`.
     ///
     /// # Errors
     ///
-    /// `AlreadyExists` if the id or the alias is taken. `Conflict` if the parent does not exist, or does not
-    /// [admit](Key::admits) the record.
+    /// `AlreadyExists` if the id or the alias is taken. `Conflict` if the parent does not exist, or
+    /// does not [admit](Key::admits) the record.
     async fn insert(
         &self,
         record: &Record,

@@ -157,7 +157,10 @@ impl Contents {
     /// Removes a record.
     fn take(&mut self, id: &KeyId) -> Option<Record> {
         let record = self.records.remove(id)?;
-        if let Some(alias) = record.alias {
+        // In a copy, another key may have the alias since.
+        if let Some(alias) = record.alias
+            && self.aliases.get(&alias) == Some(id)
+        {
             self.aliases.remove(&alias);
         }
         Some(record)

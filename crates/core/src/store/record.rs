@@ -59,8 +59,8 @@ pub struct Record {
     pub key: Key,
     /// The hash of the key's secret.
     pub credential: Credential,
-    /// The name by which a key that was [imported](Key::imported) is found (clause 18). It never
-    /// changes, and no other key has one.
+    /// The second name of a key that was [imported](Key::imported), by which the verifier finds it
+    /// (clause 18). It never changes. `None` for any other key.
     pub alias: Option<Alias>,
     /// 1 when inserted, and 1 more after each update, rehash, rotation and revocation.
     pub version: u64,

@@ -99,6 +99,11 @@ impl Backend for KeyStoreBackend {
     }
 
     fn tag_matches(&self, secret: PresentedSecret<'_>, record: &Record) -> Result<bool, HashError> {
+        // An imported key has one token, the foreign one, and no other key has a foreign token.
+        let is_foreign = matches!(secret, PresentedSecret::Foreign(_));
+        if is_foreign != record.alias.is_some() {
+            return Ok(false);
+        }
         self.hasher
             .tag_matches(&record.credential, &record.key.id, secret)
     }

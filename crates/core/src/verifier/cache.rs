@@ -6,6 +6,7 @@ use super::{
     cached_key::CachedKey,
     map::Map,
     proof::{Fingerprint, Proof},
+    routes::{Route, Routes},
     token_mac::TokenMac,
 };
 use crate::{
@@ -29,7 +30,8 @@ const STALE: u64 = u64::MAX;
 /// An entry has two parts with different lifetimes. The proof is valid for as long as the stored
 /// hash is the same. The record is fresh until the store reports that it has changed.
 pub(crate) struct Cache {
-    map: Map<Entry>,
+    map: Map<KeyId, Entry>,
+    routes: Routes,
     lease: Arc<Lease>,
     capacity: CacheCapacity,
     contents: Mutex<Contents>,
@@ -95,9 +97,19 @@ impl Entry {
         }
     }
 
-    /// Returns the approximate size of the entry in bytes.
+    /// Returns the approximate size of the entry and its route in bytes.
     fn weight(&self) -> usize {
-        self.cached.weight()
+        let route = self.route().map_or(0, |_| Routes::WEIGHT);
+        self.cached.weight() + route
+    }
+
+    /// Returns the route to the entry. Only the token of an imported key needs one: any other
+    /// contains the id.
+    fn route(&self) -> Option<Route> {
+        self.cached.key.imported.then_some(Route {
+            id: self.cached.key.id,
+            environment: self.cached.environment,
+        })
     }
 
     /// Whether the token was verified against this hash. `None` if the entry has another hash.
@@ -111,6 +123,7 @@ impl Cache {
     pub(crate) fn new(capacity: CacheCapacity, lease: Arc<Lease>) -> Arc<Self> {
         let cache = Arc::new(Self {
             map: Map::new(),
+            routes: Routes::new(),
             lease: Arc::clone(&lease),
             capacity,
             contents: Mutex::default(),
@@ -145,6 +158,12 @@ impl Cache {
         self.map.read(id, read)
     }
 
+    /// Returns where the key of a foreign token is, if it was verified and not evicted since.
+    #[inline]
+    pub(super) fn route(&self, token: TokenMac) -> Option<Route> {
+        self.routes.get(token)
+    }
+
     /// Inserts an entry whose record was read after `stamp` was taken. The entry becomes fresh only
     /// if no change of the record was published since.
     pub(super) fn fill(&self, id: KeyId, stamp: Stamp, entry: Entry) {
@@ -154,7 +173,16 @@ impl Cache {
         let weight = entry.weight();
         let filling = FILLING | self.fills.fetch_add(1, Ordering::Relaxed);
         entry.freshness.store(filling, Ordering::Relaxed);
-        let replaced = self.map.insert(id, entry, Entry::weight);
+        let token = entry.proof.token;
+        if let Some(route) = entry.route() {
+            self.routes.add(token, route);
+        }
+        let replaced = self.map.insert(id, entry, |earlier| {
+            if !earlier.proof.token.matches(token) {
+                self.remove_route(earlier);
+            }
+            earlier.weight()
+        });
         if replaced != Some(weight) {
             self.make_room(id, weight, replaced);
         }
@@ -174,6 +202,13 @@ impl Cache {
                     Ordering::Relaxed,
                 );
             });
+        }
+    }
+
+    /// Removes the route to an entry that is no longer in the cache.
+    fn remove_route(&self, entry: &Entry) {
+        if let Some(route) = entry.route() {
+            self.routes.remove(entry.proof.token, &route.id);
         }
     }
 
@@ -201,7 +236,10 @@ impl Cache {
                 second_chances += 1;
                 contents.order.push_back(candidate);
             } else {
-                let evicted = self.map.remove(&candidate, Entry::weight);
+                let evicted = self.map.remove(&candidate, |entry| {
+                    self.remove_route(entry);
+                    entry.weight()
+                });
                 contents.bytes -= to_i64(evicted.unwrap_or(0));
                 meter::evicted();
             }
@@ -211,6 +249,11 @@ impl Cache {
     /// Returns the number of keys in the cache.
     pub(crate) fn len(&self) -> usize {
         self.map.len()
+    }
+
+    /// Returns the number of foreign tokens whose keys are in the cache.
+    pub(crate) fn routes(&self) -> usize {
+        self.routes.len()
     }
 
     /// Returns about how many bytes the keys in the cache take.
@@ -242,6 +285,7 @@ impl fmt::Debug for Cache {
         f.debug_struct("Cache")
             .field("keys", &self.len())
             .field("bytes", &self.bytes())
+            .field("routes", &self.routes())
             .field("capacity", &self.capacity)
             .finish_non_exhaustive()
     }

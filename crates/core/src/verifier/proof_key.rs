@@ -32,10 +32,10 @@ impl ProofKey {
             PresentedSecret::Foreign(token) => {
                 let (format, identity) = token.identity();
                 let mut hasher = SipHasher24::new_with_key(&self.0);
-                // No secret begins with this byte.
-                hasher.write_u8(1);
-                hasher.write_u8(format);
                 hasher.write(identity);
+                // At the end, so that the words of the identity stay aligned. No secret ends with
+                // the byte 1.
+                hasher.write(&[format, 1]);
                 hasher.finish128()
             }
         };
@@ -44,7 +44,7 @@ impl ProofKey {
 
     pub(super) fn fingerprint(&self, key: &Key, hash: &StoredHash) -> Fingerprint {
         let mut hasher = SipHasher24::new_with_key(&self.0);
-        // Separates fingerprints from MACs: no secret begins with this byte.
+        // Separates fingerprints from MACs: no secret and no identity begins with this byte.
         hasher.write_u8(0);
         hash.feed(&mut hasher);
         for part in [key.environment.as_str(), key.workspace.as_str()] {

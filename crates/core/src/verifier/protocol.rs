@@ -30,8 +30,17 @@ pub(super) struct PresentedToken<'a> {
     pub(super) id: &'a KeyId,
     pub(super) environment: Environment,
     pub(super) secret: PresentedSecret<'a>,
+    /// The MAC of the secret, if it is already known.
+    pub(super) mac: Option<TokenMac>,
     /// The address of the client, if the caller of the verifier knows it.
     pub(super) address: Option<IpAddr>,
+}
+
+impl PresentedToken<'_> {
+    #[inline]
+    fn mac(&self, backend: &impl Backend) -> TokenMac {
+        self.mac.unwrap_or_else(|| backend.mac(self.secret))
+    }
 }
 
 /// The dependencies of the protocol: a store, a hasher and a clock.
@@ -136,7 +145,7 @@ impl<B: Backend> Protocol<B> {
             if entry.cached.environment != token.environment {
                 return Err(Denied::Unknown(*id));
             }
-            let mac = self.backend.mac(token.secret);
+            let mac = token.mac(&self.backend);
             // The secret of a key never changes, so another secret is wrong for any hash.
             if !entry.proof.token.matches(mac) {
                 return Err(Denied::WrongSecret(*id));
@@ -159,7 +168,7 @@ impl<B: Backend> Protocol<B> {
         queue: &impl RehashQueue<B::Secret>,
     ) -> Result<Arc<CachedKey>, VerifyError> {
         let id = token.id;
-        let mac = self.backend.mac(token.secret);
+        let mac = token.mac(&self.backend);
         let mut proven = None;
         for _ in 0..MAX_ATTEMPTS {
             let stamp = self.lease.stamp(id);

@@ -7,7 +7,6 @@ use super::{
     cache::{Cache, CacheCapacity},
     protocol::Protocol,
     retention::Retention,
-    routes::Routes,
     upkeep::Upkeep,
 };
 use crate::{
@@ -27,7 +26,6 @@ pub(crate) struct VerifierState {
     pub(super) protocol: Arc<Protocol<KeyStoreBackend>>,
     pub(super) upkeep: Upkeep,
     pub(super) foreign: ForeignFormats,
-    pub(super) routes: Routes,
 }
 
 impl VerifierState {
@@ -40,7 +38,6 @@ impl VerifierState {
         retention: Retention,
     ) -> io::Result<Self> {
         let lease = backend.store.lease();
-        let routes = Routes::new(if foreign.is_empty() { 0 } else { cache.keys });
         let cache = Cache::new(cache, Arc::clone(&lease));
         let instance = Instance::open({
             let (cache, lease) = (Arc::clone(&cache), Arc::clone(&lease));
@@ -64,7 +61,6 @@ impl VerifierState {
             upkeep: Upkeep::start(Arc::clone(&protocol), instance, retention)?,
             protocol,
             foreign,
-            routes,
         })
     }
 }

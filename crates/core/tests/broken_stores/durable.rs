@@ -63,6 +63,7 @@ fn a_store_that_loses_acknowledged_writes_is_caught() {
         "errors",
         "format",
         "events",
+        "aliases",
     ];
     assert_harness_fails_only::<LosesEverything>(&failed);
 }

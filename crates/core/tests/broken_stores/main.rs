@@ -4,7 +4,7 @@
 //! If a fault breaks several clauses, the functions for all of them fail, and a comment in the test
 //! says why.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 mod failed_clauses;
 mod fault;

@@ -89,7 +89,7 @@ impl Fault for DeletesNothing {
 
 #[test]
 fn a_purge_that_deletes_nothing_is_caught() {
-    assert_fails_only::<DeletesNothing>(&["purge"]);
+    assert_fails_only::<DeletesNothing>(&["purge", "aliases"]);
 }
 
 /// The keys that a faulty purge deleted in addition.

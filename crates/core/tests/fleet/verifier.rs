@@ -16,6 +16,8 @@ mod protocol;
 #[path = "../../src/verifier/rehash.rs"]
 mod rehash;
 #[expect(dead_code, reason = "the library's source")]
+#[path = "../../src/verifier/routes.rs"]
+mod routes;
 #[path = "../../src/verifier/token_mac.rs"]
 mod token_mac;
 
@@ -71,6 +73,7 @@ impl Verifier {
             id,
             environment: Environment::Live,
             secret: &(),
+            mac: None,
             address: None,
         };
         match self.0.verify_in_memory(&token, &NoQueue) {

@@ -65,6 +65,7 @@ scenarios_hold! {
     rotation
     expiry
     eviction
+    eviction_of_imported_keys
     renaming
     rehash
     rehash_on_a_busy_pool
@@ -94,7 +95,7 @@ faults_bite! {
     a_store_instead_of_the_exchange: StoreInsteadOfExchange in revocation;
     fills_without_numbers: FillsNotNumbered in revocation;
     not_marking_the_entry: EntryNotMarked in revocation narrowing_and_pause removed_address cascade
-        rotation expiry eviction renaming rehash lease lease_of_a_pause;
+        rotation expiry eviction eviction_of_imported_keys renaming rehash lease lease_of_a_pause;
     publishing_before_the_commit: PublishedBeforeCommit in revocation narrowing_and_pause removed_address
         cascade rotation expiry;
     publishing_after_the_acknowledgement: PublishedAfterAcknowledgement in revocation narrowing_and_pause

@@ -305,6 +305,39 @@ pub(crate) fn eviction() {
     );
 }
 
+/// The cache has room for one of two imported keys, of which one is revoked. Each route goes with
+/// its entry.
+pub(crate) fn eviction_of_imported_keys() {
+    let handle = open(2);
+    for record in handle.database.tables().records.values_mut() {
+        record.key.imported = true;
+    }
+    let verifier = Verifier::new(&handle, 1, Hashing::AtOnce);
+    for number in [1, 2] {
+        assert!(verifier.verify_imported(id(number), secret_of(&id(number))));
+    }
+    let verifying = |keys: &'static [u32]| {
+        let verifier = verifier.clone();
+        thread::spawn(move || {
+            for number in keys {
+                verifier.verify_imported(id(*number), secret_of(&id(*number)));
+            }
+        })
+    };
+    join([
+        verifying(&[1, 1, 2, 1]),
+        verifying(&[2, 1, 2]),
+        changing(&handle, |handle| revoke(handle, id(1))),
+    ]);
+    verifier.verify_imported(id(1), secret_of(&id(1)));
+    let (cached, evicted) = verifier.sizes();
+    assert!(
+        cached <= 1 && evicted > 0,
+        "{cached} cached, {evicted} evicted"
+    );
+    assert!(verifier.routes() <= cached, "a route has no entry");
+}
+
 /// A rename makes the record stale, but leaves the proof valid.
 pub(crate) fn renaming() {
     let handle = open(1);

@@ -198,6 +198,7 @@ impl KeyStore for SpyStore {
     }
 
     async fn find_by_alias(&self, alias: &Alias) -> Result<Option<Record>, StoreError> {
+        self.finds.fetch_add(1, Ordering::SeqCst);
         self.inner.find_by_alias(alias).await
     }
 

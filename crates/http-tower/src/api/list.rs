@@ -11,7 +11,9 @@ use super::{
 use crate::{bounds::MAX_SEARCH_LENGTH, error::ApiError, views::KeyPageView};
 
 /// The query parameters.
-pub(super) const PARAMETERS: [&str; 6] = ["page", "limit", "search", "status", "owner", "cursor"];
+pub(super) const PARAMETERS: [&str; 7] = [
+    "page", "limit", "search", "status", "owner", "imported", "cursor",
+];
 
 pub(super) async fn handle(context: &Context, parts: &mut Parts) -> ApiResult {
     let caller = context.authorize(parts, Action::List).await?;
@@ -51,6 +53,10 @@ pub(super) fn parse(query: Option<&str>) -> Result<ListKeys, ApiError> {
                 request.status = Some(status.ok_or(message)?);
             }
             "owner" => request.owner = Some(query::owner(value)?),
+            "imported" => {
+                let message = "imported must be true or false";
+                request.imported = query::boolean(value).ok_or(message)?;
+            }
             "cursor" if page.is_some() => return Err("cursor cannot be given with page"),
             "cursor" => request.start = ListStart::After(value.into()),
             _ => return Err(UNKNOWN),

@@ -26,7 +26,7 @@ pub(super) fn id() -> Parameter {
 }
 
 /// The query of a list.
-pub(super) fn list() -> [Parameter; 6] {
+pub(super) fn list() -> [Parameter; 7] {
     [
         query(
             "page",
@@ -53,9 +53,15 @@ pub(super) fn list() -> [Parameter; 6] {
         ),
         query("owner", "Only keys of this owner.", owner()),
         query(
+            "imported",
+            "Whether to return only keys that were imported from another system. The default is \
+             `false`, which returns all keys.",
+            ObjectBuilder::new().schema_type(Type::Boolean),
+        ),
+        query(
             "cursor",
-            "The `nextCursor` of an earlier page with the same `search`, `status` and \
-             `owner`. Cannot be combined with `page`.",
+            "The `nextCursor` of an earlier page with the same `search`, `status`, \
+             `owner` and `imported`. Cannot be combined with `page`.",
             string().min_length(Some(1)),
         ),
     ]

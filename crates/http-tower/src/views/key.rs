@@ -57,6 +57,8 @@ pub struct KeyView<'a> {
     /// The key that received the secret of this one, by rotating its predecessor.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<schema::ApiKeyId>, required = true))]
     rotated_by_id: Option<KeyId>,
+    /// Whether another system issued the key, and it was imported.
+    imported: bool,
 }
 
 impl<'a> KeyView<'a> {
@@ -82,6 +84,7 @@ impl<'a> KeyView<'a> {
             predecessor_id: key.predecessor,
             successor_id: key.successor,
             rotated_by_id: key.rotated_by,
+            imported: key.imported,
         }
     }
 

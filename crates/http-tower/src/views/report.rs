@@ -29,6 +29,8 @@ pub(crate) struct ReportSections<'a> {
     pub(crate) all_permissions: ReportSectionView<'a>,
     /// Keys that were used after they were replaced in a rotation.
     pub(crate) replaced_but_used: ReportSectionView<'a>,
+    /// Keys that were imported from another system and not used since.
+    pub(crate) imported_unused: ReportSectionView<'a>,
 }
 
 /// One section of a report.
@@ -76,6 +78,7 @@ impl<'a> ReportView<'a> {
                 unused: section(&report.unused),
                 all_permissions: section(&report.all_permissions),
                 replaced_but_used: section(&report.replaced_but_used),
+                imported_unused: section(&report.imported_unused),
             },
             meta: ReportMeta {
                 keys_read: report.keys_read,

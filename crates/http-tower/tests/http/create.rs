@@ -54,6 +54,7 @@ async fn the_response_has_exactly_the_documented_fields() {
             "predecessor_id": null,
             "successor_id": null,
             "rotated_by_id": null,
+            "imported": false,
         })
     );
     let secret = created["secret"].as_str().unwrap();

@@ -426,6 +426,7 @@ async fn a_report_has_the_keys_that_deserve_attention() {
     assert_eq!(section("unused"), ["forgotten"]);
     assert_eq!(section("all_permissions"), ["parent"]);
     assert_eq!(section("replaced_but_used"), ["replaced"]);
+    assert!(section("imported_unused").is_empty());
     assert!(!report.to_string().contains("secret"));
-    assert_eq!(report["sections"].as_object().unwrap().len(), 6);
+    assert_eq!(report["sections"].as_object().unwrap().len(), 7);
 }

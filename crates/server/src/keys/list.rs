@@ -12,6 +12,7 @@ pub(super) async fn run(library: &LibraryOptions, options: ListOptions) -> Resul
     let mut query = ListKeys::new();
     query.limit = options.limit;
     query.owner = options.owner;
+    query.imported = options.imported;
     query.status = options.status.map(Into::into);
     query.search = options.search.filter(|text| !text.is_empty());
     query.start = match options.cursor {

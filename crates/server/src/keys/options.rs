@@ -87,9 +87,10 @@ pub(crate) enum KeysCommand {
     ///     keywright keys report --workspace acme
     ///
     /// Lists active and disabled keys that never expire, that expire within 30 days,
-    /// that were never used or not for 90 days, that have all permissions, or that
-    /// were used after they were replaced. Each list has the number of its keys, and
-    /// shows the 20 newest.
+    /// that were never used or not for 90 days, that have all permissions, that were
+    /// used after they were replaced, or that were imported and not used since. Each
+    /// list has the number of its keys, and shows the 20 newest. To see all imported
+    /// keys, run `keywright keys list --imported`.
     #[command(verbatim_doc_comment)]
     Report(ReportOptions),
 }
@@ -165,6 +166,10 @@ pub(crate) struct ListOptions {
     /// Only keys with this status
     #[arg(long, value_enum, value_parser = choice::<StatusName>())]
     pub(crate) status: Option<StatusName>,
+
+    /// Only keys that were imported from another system
+    #[arg(long)]
+    pub(crate) imported: bool,
 
     /// Page after the one that returned this `nextCursor`; repeat its filters
     #[arg(long, conflicts_with = "page", value_parser = clean(StringValueParser::new()))]

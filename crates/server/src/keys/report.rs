@@ -8,13 +8,14 @@ use super::{options::ReportOptions, output, table};
 use crate::{operator::Operator, options::LibraryOptions, progress::Progress, table::Output};
 
 /// The titles of the sections, in the order of [`sections`].
-const TITLES: [&str; 6] = [
+const TITLES: [&str; 7] = [
     "never expire",
     "expire within 30 days",
     "never used",
     "not used for 90 days",
     "all permissions",
     "used after they were replaced",
+    "imported, and not used since",
 ];
 
 /// Prints the active and disabled keys of a workspace that deserve attention.
@@ -58,7 +59,7 @@ async fn of_workspace(operator: &Operator) -> Result<Report> {
     Ok(report)
 }
 
-fn sections(report: &mut Report) -> [&mut ReportSection; 6] {
+fn sections(report: &mut Report) -> [&mut ReportSection; 7] {
     [
         &mut report.never_expire,
         &mut report.expire_soon,
@@ -66,6 +67,7 @@ fn sections(report: &mut Report) -> [&mut ReportSection; 6] {
         &mut report.unused,
         &mut report.all_permissions,
         &mut report.replaced_but_used,
+        &mut report.imported_unused,
     ]
 }
 

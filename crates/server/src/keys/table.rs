@@ -111,6 +111,7 @@ pub(super) fn details(key: &Key, now: Timestamp, output: Output) -> String {
         ("predecessor", key.predecessor.map(|id| id.to_string())),
         ("successor", key.successor.map(|id| id.to_string())),
         ("rotated by", key.rotated_by.map(|id| id.to_string())),
+        ("imported", key.imported.then(|| "yes".to_owned())),
         ("metadata", metadata.map(json_text)),
         ("attributes", attributes.map(json_text)),
     ];

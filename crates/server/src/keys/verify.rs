@@ -6,7 +6,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use keywright_core::{Caller, Introspection, IntrospectionRequest, Prefix, TokenRef, Workspace};
+use keywright_core::{
+    Caller, Introspection, IntrospectionRequest, Prefix, TokenRef, VerifyError, Workspace,
+};
 use keywright_http_tower::IntrospectionView;
 use zeroize::Zeroizing;
 
@@ -79,15 +81,24 @@ fn read_line() -> Result<Zeroizing<Vec<u8>>> {
     Ok(line)
 }
 
-/// Returns the workspace of the key that a token names. The token is not verified yet.
+/// Returns the workspace of the key that a token names, whether or not the token is valid.
 async fn workspace_of(
     library: &Library,
     prefix: &Prefix,
     token: &[u8],
 ) -> Result<Option<Workspace>> {
-    let Ok(token) = TokenRef::parse(token, prefix) else {
-        return Ok(None);
+    let id = match TokenRef::parse(token, prefix) {
+        Ok(token) => *token.id(),
+        // An imported token does not contain the id of its key.
+        Err(_) => match library.keys.verifier().verify(token).await {
+            Ok(verified) => return Ok(Some(verified.key().workspace.clone())),
+            Err(VerifyError::Denied(denied)) => match denied.id() {
+                Some(id) => *id,
+                None => return Ok(None),
+            },
+            Err(VerifyError::Undecided(undecided)) => return Err(undecided.into()),
+        },
     };
-    let record = library.store.find(token.id()).await?;
+    let record = library.store.find(&id).await?;
     Ok(record.map(|record| record.key.workspace))
 }

@@ -2,8 +2,10 @@
 //!
 //! The name of an alias holds the id of its key. The two are in different slots, so an insert first
 //! claims the alias, and then stores the record. If the key that has an alias has no record, its
-//! insert was interrupted or is in progress, or the record was deleted. Another insert then stores a
-//! tombstone in place of this record, so that an insert in progress fails, and takes the alias over.
+//! insert was interrupted or is in progress, or a purge deleted the record. Another insert of the
+//! alias first waits about a second, so that an insert in progress succeeds: otherwise, two imports
+//! of one file would take over each other's aliases. It then stores a tombstone in place of the
+//! record, so that an insert still in progress fails, and takes over the alias.
 //!
 //! A claim without a record is harmless, and so is one whose record has another alias.
 
@@ -15,16 +17,26 @@ use keywright_core::{
 };
 use redis::{Value, cmd};
 
-use super::{confirmation::Confirmation, find::find, run_script::run_script, stored::read};
+use super::{
+    confirmation::Confirmation,
+    find::find,
+    run_script::run_script,
+    stored::{read, read_bytes},
+};
 use crate::{
+    backoff::Backoff,
     error::{Error, Result},
     request::{Effect, Request},
     script::{self, Call, code},
     servers::Servers,
 };
 
-/// How long a tombstone prevents the insert whose alias was taken over.
-const BURIED_SECONDS: &[u8] = b"86400";
+/// How long a tombstone prevents the insert whose alias another key has taken over.
+const TOMBSTONE_SECONDS: &[u8] = b"86400";
+
+/// The maximum number of reads of the record of an insert in progress. With the pauses in between,
+/// they take about a second.
+const MAX_READS: u32 = 8;
 
 /// The maximum number of attempts to claim an alias that others claim at the same time.
 const ATTEMPTS: u32 = 20;
@@ -79,14 +91,15 @@ pub(super) async fn claim_alias(
         if holder == *id {
             return Ok(Confirmation::of(&response));
         }
+        wait_for_insert(servers, &holder).await?;
         if has_alias(servers, &holder, alias).await? {
             return Err(StoreErrorKind::AlreadyExists.into());
         }
         let (code, _) = run_script(
             servers,
-            &script::BURY,
+            &script::STORE_TOMBSTONE,
             vec![servers.names().record(&holder)],
-            vec![BURIED_SECONDS.into()],
+            vec![TOMBSTONE_SECONDS.into()],
             Effect::Idempotent,
         )
         .await?;
@@ -97,6 +110,19 @@ pub(super) async fn claim_alias(
         expected = Some(holder);
     }
     Err(StoreErrorKind::AlreadyExists.into())
+}
+
+/// Waits a while for the record of a key, unless a record or a tombstone is stored.
+async fn wait_for_insert(servers: &Arc<Servers>, id: &KeyId) -> Result<()> {
+    let mut backoff = Backoff::new();
+    for _ in 0..MAX_READS {
+        if read_bytes(servers, id).await? != Value::Nil {
+            break;
+        }
+        backoff.fail();
+        backoff.pause().await;
+    }
+    Ok(())
 }
 
 async fn has_alias(servers: &Arc<Servers>, id: &KeyId, alias: &Alias) -> Result<bool> {

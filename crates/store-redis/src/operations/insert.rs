@@ -1,8 +1,9 @@
 //! Inserting a record.
 //!
 //! An insert has these steps: register the key with its parent, claim its alias, add it and its
-//! event to the indexes, store the record with the event. An insert that is interrupted leaves a registered id
-//! or index entries without a record and an event. Both are harmless.
+//! event to the indexes, store the record with the event. An insert that is interrupted leaves a
+//! registered id, a claimed alias, or index entries without a record and an event. All are
+//! harmless.
 
 use std::{iter, sync::Arc};
 

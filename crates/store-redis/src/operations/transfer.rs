@@ -346,7 +346,7 @@ async fn change_received(
     Ok(Confirmation::of(&response))
 }
 
-/// Gives an alias to a key, whichever has it.
+/// Gives an alias to a key, even if another key has it.
 async fn set_alias(servers: &Arc<Servers>, alias: &Alias, id: &KeyId) -> Result<Confirmation> {
     let name = servers.names().alias(alias);
     let mut set = cmd("SET");

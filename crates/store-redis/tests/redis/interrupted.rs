@@ -1,14 +1,19 @@
 //! The remains of calls that a crash has interrupted, and how later calls treat them.
 
+use std::thread;
+
 use futures_executor::block_on;
 use keywright_core::{
     Environment, Key, KeyId, ListKeys, ListStart, Page, Reach, Timestamp, Workspace,
-    store::{KeyStore, Record, Reservation, Reserved, Retire, Rotation, StoreErrorKind},
+    store::{Alias, KeyStore, Record, Reservation, Reserved, Retire, Rotation, StoreErrorKind},
 };
 use keywright_store_redis::RedisStore;
 use redis::Commands;
 
-use crate::{find, insert, is_revoked, names, revoke_all, sample, support::Server};
+use crate::{
+    find, insert, is_revoked, names, revoke_all, sample,
+    support::{Server, calls, wait_for, wait_until},
+};
 
 fn page(store: &RedisStore, list: &ListKeys<KeyId>) -> Page<KeyId> {
     block_on(store.list(&sample::workspace(), Environment::Live, list, sample::now())).unwrap()
@@ -284,4 +289,100 @@ fn a_new_reservation_removes_expired_reservations() {
     }
     let left: i64 = server.redis().hlen("kw:v:{00}").unwrap();
     assert_eq!(left, 1);
+}
+
+/// Returns a new record with an alias that no other has.
+fn imported() -> Record {
+    let Record {
+        key, credential, ..
+    } = sample::record();
+    let mut alias = [0xa5; Alias::LENGTH];
+    alias[..16].copy_from_slice(key.id.as_bytes());
+    Record::imported(key, credential, Alias::from_bytes(alias))
+}
+
+fn with_alias_of(other: &Record) -> Record {
+    let Record {
+        key, credential, ..
+    } = sample::record();
+    Record::imported(key, credential, other.alias.unwrap())
+}
+
+/// Gives the alias of a record to its key, as an insert does before it stores the record.
+fn claim(server: &Server, record: &Record) {
+    let name = names::alias(&record.alias.unwrap());
+    let () = server.redis().set(name, record.key.id.as_bytes()).unwrap();
+}
+
+fn try_insert(store: &RedisStore, record: &Record) -> Result<(), StoreErrorKind> {
+    block_on(store.insert(record, sample::now(), None)).map_err(|error| error.kind())
+}
+
+fn find_by_alias(store: &RedisStore, record: &Record) -> Option<Record> {
+    block_on(store.find_by_alias(&record.alias.unwrap())).unwrap()
+}
+
+#[test]
+fn the_alias_of_an_interrupted_insert_goes_to_the_next_key_and_never_back() {
+    let server = Server::start();
+    let store = server.store();
+    let interrupted = imported();
+    claim(&server, &interrupted);
+    assert_eq!(find_by_alias(&store, &interrupted), None);
+    let next = insert(&store, with_alias_of(&interrupted));
+    assert_eq!(find_by_alias(&store, &next), Some(next.clone()));
+    // A tombstone prevents the last step of the interrupted insert.
+    let without_alias = Record::new(interrupted.key.clone(), interrupted.credential.clone());
+    for (late, kind) in [
+        (&interrupted, StoreErrorKind::AlreadyExists),
+        (&without_alias, StoreErrorKind::Conflict),
+    ] {
+        assert_eq!(try_insert(&store, late), Err(kind));
+    }
+    assert_eq!(find(&store, &interrupted.key.id), None);
+    assert_eq!(find_by_alias(&store, &next), Some(next));
+}
+
+#[test]
+fn the_alias_of_an_interrupted_purge_goes_to_the_next_key() {
+    let server = Server::start();
+    let store = server.store();
+    let purged = insert(&store, imported());
+    let () = server.redis().del(names::record(&purged.key.id)).unwrap();
+    assert_eq!(find_by_alias(&store, &purged), None);
+    let next = insert(&store, with_alias_of(&purged));
+    assert_eq!(find_by_alias(&store, &next), Some(next));
+}
+
+#[test]
+fn bug_an_insert_took_the_alias_of_one_in_progress_so_that_two_imports_of_a_file_failed() {
+    let server = Server::start();
+    let store = server.store();
+    let reads = || calls(&server, "get");
+    // On a slow machine, the first insert may come too late.
+    wait_for("the first insert keeps its alias", || {
+        let first = imported();
+        claim(&server, &first);
+        let before = reads();
+        let second = with_alias_of(&first);
+        let (first_result, second_result) = thread::scope(|scope| {
+            let second = scope.spawn(|| try_insert(&store, &second));
+            // It reads the claim, and looks for the record.
+            wait_until("the second insert waits", || reads() >= before + 2);
+            (try_insert(&store, &first), second.join().unwrap())
+        });
+        let results = (first_result, second_result);
+        let found = find_by_alias(&store, &first).unwrap();
+        match results {
+            (Ok(()), Err(StoreErrorKind::AlreadyExists)) => {
+                assert_eq!(found, first);
+                Some(())
+            }
+            (Err(StoreErrorKind::AlreadyExists), Ok(())) => {
+                assert_eq!(found, second);
+                None
+            }
+            results => panic!("{results:?}"),
+        }
+    });
 }

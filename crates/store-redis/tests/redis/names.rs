@@ -1,7 +1,7 @@
 //! The names of the keys in Redis, independent of the store's code: a change of a name breaks
 //! stores that exist.
 
-use keywright_core::{EventId, KeyId, Owner};
+use keywright_core::{EventId, KeyId, Owner, store::Alias};
 
 pub(crate) fn record(id: &KeyId) -> String {
     of_key('r', id)
@@ -22,6 +22,11 @@ pub(crate) fn event(id: &EventId) -> String {
 
 pub(crate) fn events_of_key(id: &KeyId) -> String {
     of_key('k', id)
+}
+
+pub(crate) fn alias(alias: &Alias) -> String {
+    let hex = alias.as_bytes().iter().map(|byte| format!("{byte:02x}"));
+    format!("kw:a:{}", hex.collect::<String>())
 }
 
 pub(crate) const EVENT_INDEX: &str = "kw:w:{default}";

@@ -199,6 +199,13 @@ impl NewImport {
                     Import::check_replacement(&present, record)?;
                     changes::append(connection, &record.key.id)?;
                 }
+                // The source has purged the key that has the alias here. The row replaces it.
+                if let Some(alias) = &record.alias
+                    && let Some(purged) = record::find_by_alias(connection, alias)?
+                    && purged.key.id != record.key.id
+                {
+                    changes::append(connection, &purged.key.id)?;
+                }
                 row.replace(connection)?;
             }
             self.delete(connection)?;

@@ -73,7 +73,7 @@ async fn main() {
     let own = get_own_api_key(&client).await.unwrap();
     assert_eq!(own.owner, None);
 
-    let page = list_api_keys(&client, None, Some(1), None, None, None, None)
+    let page = list_api_keys(&client, None, Some(1), None, None, None, None, None)
         .await
         .unwrap();
     assert_eq!(page.data[0].id, third.id);

@@ -2,41 +2,35 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, PoisonError},
 };
 
 use shuttle::sync::{Mutex, MutexGuard};
 
-use crate::KeyId;
+pub(super) struct Map<K, V>(Mutex<HashMap<K, Arc<V>>>);
 
-pub(super) struct Map<V>(Mutex<HashMap<KeyId, Arc<V>>>);
-
-impl<V> Map<V> {
+impl<K: Eq + Hash, V> Map<K, V> {
     pub(super) fn new() -> Self {
         Self(Mutex::default())
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<KeyId, Arc<V>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<K, Arc<V>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn read<R>(&self, id: &KeyId, read: impl FnOnce(&V) -> R) -> Option<R> {
-        let value = self.all().get(id).cloned();
+    pub(super) fn read<R>(&self, key: &K, read: impl FnOnce(&V) -> R) -> Option<R> {
+        let value = self.all().get(key).cloned();
         value.as_deref().map(read)
     }
 
-    pub(super) fn insert<R>(
-        &self,
-        id: KeyId,
-        value: V,
-        replaced: impl FnOnce(&V) -> R,
-    ) -> Option<R> {
-        let earlier = self.all().insert(id, Arc::new(value));
+    pub(super) fn insert<R>(&self, key: K, value: V, replaced: impl FnOnce(&V) -> R) -> Option<R> {
+        let earlier = self.all().insert(key, Arc::new(value));
         earlier.as_deref().map(replaced)
     }
 
-    pub(super) fn remove<R>(&self, id: &KeyId, removed: impl FnOnce(&V) -> R) -> Option<R> {
-        let value = self.all().remove(id);
+    pub(super) fn remove<R>(&self, key: &K, removed: impl FnOnce(&V) -> R) -> Option<R> {
+        let value = self.all().remove(key);
         value.as_deref().map(removed)
     }
 

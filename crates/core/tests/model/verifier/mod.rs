@@ -16,6 +16,8 @@ mod protocol;
 #[path = "../../../src/verifier/rehash.rs"]
 mod rehash;
 #[expect(dead_code, reason = "the library's source")]
+#[path = "../../../src/verifier/routes.rs"]
+mod routes;
 #[path = "../../../src/verifier/token_mac.rs"]
 mod token_mac;
 
@@ -34,6 +36,7 @@ use self::{
     cache::{Cache, CacheCapacity},
     cached_key::CachedKey,
     protocol::{PresentedToken, Protocol},
+    token_mac::TokenMac,
 };
 use crate::{
     Environment, KeyId,
@@ -109,6 +112,7 @@ impl Verifier {
             id: &id,
             environment: Environment::Live,
             secret: &presented,
+            mac: None,
             address,
         };
         let began = time::millis();
@@ -132,6 +136,20 @@ impl Verifier {
             runner::violated("accepted a wrong secret");
         }
         true
+    }
+
+    /// Verifies the token of an imported key: by its route, or by a search for its alias, which
+    /// finds `id`.
+    pub(crate) fn verify_imported(&self, id: KeyId, secret: u64) -> bool {
+        let route = self.protocol.cache.route(TokenMac::new([secret, 0]));
+        let route = route.map_or(id, |route| route.id);
+        assert_eq!(route, id, "the route of another key");
+        self.verify(route, secret, None)
+    }
+
+    /// Returns the number of routes.
+    pub(crate) fn routes(&self) -> usize {
+        self.protocol.cache.routes()
     }
 
     fn decide(&self, token: &PresentedToken<'_>) -> Option<Arc<CachedKey>> {

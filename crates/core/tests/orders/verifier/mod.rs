@@ -15,6 +15,8 @@ mod protocol;
 #[path = "../../../src/verifier/rehash.rs"]
 mod rehash;
 #[expect(dead_code, reason = "the library's source")]
+#[path = "../../../src/verifier/routes.rs"]
+mod routes;
 #[path = "../../../src/verifier/token_mac.rs"]
 mod token_mac;
 
@@ -110,6 +112,7 @@ impl Verifier {
             id: &id(),
             environment: Environment::Live,
             secret: &(),
+            mac: None,
             address: Some(ADDRESS),
         })
     }
