@@ -33,12 +33,8 @@ pub(crate) fn id(row: &PgRow) -> Result<KeyId> {
 pub(crate) fn record(row: &PgRow) -> Result<Record> {
     let hash = cell(row, "hash", |text: String| Ok(StoredHash::parse(&text)?))?;
     let tag = cell(row, "tag", tag)?;
-    let credential = Credential::new(hash, tag);
-    let key = key(row)?;
-    let mut record = match alias(row)? {
-        Some(alias) => Record::imported(key, credential, alias),
-        None => Record::new(key, credential),
-    };
+    let mut record = Record::new(key(row)?, Credential::new(hash, tag));
+    record.alias = alias(row)?;
     record.version = cell(row, "version", |version: i64| Ok(u64::try_from(version)?))?;
     Ok(record)
 }

@@ -110,11 +110,8 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let tag = cell(row, 19, |value| Ok(value.as_blob()?.try_into()?))?;
     let version = cell(row, 20, |value| Ok(value.as_i64()?.try_into()?))?;
     let credential = Credential::new(hash, Tag::from_bytes(tag));
-    let key = key(row)?;
-    let mut record = match alias {
-        Some(alias) => Record::imported(key, credential, alias),
-        None => Record::new(key, credential),
-    };
+    let mut record = Record::new(key(row)?, credential);
+    record.alias = alias;
     record.version = version;
     Ok(record)
 }

@@ -242,13 +242,23 @@ impl ForeignFormat {
         if !self.length.contains(&token.len()) || !token.starts_with(&*self.prefix) {
             return None;
         }
-        let hashed = self.part.of(token)?;
-        let identity = match self.lookup {
-            Lookup::Digest(_) => hashed,
-            Lookup::PublicPart(separator) => token
-                .split_once(separator)
-                .filter(|(public, secret)| !public.is_empty() && !secret.is_empty())
-                .map(|_| token)?,
+        let (identity, hashed) = match self.lookup {
+            Lookup::Digest(_) => {
+                let part = self.part.of(token)?;
+                (part, part)
+            }
+            Lookup::PublicPart(separator) => {
+                let (public, secret) = token.split_once(separator)?;
+                if public.is_empty() || secret.is_empty() {
+                    return None;
+                }
+                let hashed = if self.part == HashedPart::AfterFirst(separator) {
+                    secret
+                } else {
+                    self.part.of(token)?
+                };
+                (token, hashed)
+            }
         };
         Some(ForeignToken {
             format: position,

@@ -32,8 +32,7 @@ impl Importer {
     ///
     /// [`ImportError`] if the key is invalid.
     pub fn digest(&self, key: &ForeignKey) -> Result<ForeignKeyDigest, ImportError> {
-        let (alias, hash) = self.format.import(&key.hash, key.public_part.as_deref())?;
-        let mut record = self.record(key, alias, hash)?;
+        let (alias, mut record) = self.record(key)?;
         // Remove what depends on the time of the import. No key was created at the maximum time.
         record.key.id = KeyId::first_at(key.created_at.unwrap_or(Timestamp::MAX));
         record.key.expires_at = self.requested_expiry(key);

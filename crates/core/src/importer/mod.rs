@@ -6,9 +6,8 @@ mod foreign_key;
 
 pub use self::{digest::ForeignKeyDigest, error::ImportError, foreign_key::ForeignKey};
 use crate::{
-    Caller, Changes, EventKind, Issuer, Key, KeyId, Timestamp, Workspace,
-    foreign::{ForeignFormat, ForeignHash},
-    issuer::{IssueError, confirmed},
+    Caller, IssueError, Issuer, Key, KeyId, Timestamp, Workspace,
+    foreign::ForeignFormat,
     random::Generator,
     store::{Alias, Credential, Record, StoreErrorKind, StoredHash, Tag},
 };
@@ -101,13 +100,13 @@ impl Importer {
     /// stored. After any error but [`ImportError::Issue`], the store is unchanged.
     pub async fn import(&self, key: &ForeignKey) -> Result<Imported, ImportError> {
         self.issuer.claim_prefix().await?;
-        let (alias, hash) = self.format.import(&key.hash, key.public_part.as_deref())?;
         for attempt in 1.. {
-            let record = self.record(key, alias, hash.clone())?;
-            match self.insert(&record).await {
-                Ok(()) => return Ok(Imported::New(record.key.id)),
+            let (alias, record) = self.record(key)?;
+            let now = self.issuer.verifier.now();
+            match self.issuer.insert(&self.operator, &record, now).await {
+                Ok(_) => return Ok(Imported::New(record.key.id)),
                 Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::AlreadyExists => {
-                    if let Some(present) = self.present(key, &record).await? {
+                    if let Some(present) = self.present(key, &alias, &record).await? {
                         return Ok(present);
                     }
                     // The id is taken, not the alias.
@@ -128,19 +127,14 @@ impl Importer {
     ///
     /// As for [`import`](Self::import).
     pub async fn check(&self, key: &ForeignKey) -> Result<Imported, ImportError> {
-        let (alias, hash) = self.format.import(&key.hash, key.public_part.as_deref())?;
-        let record = self.record(key, alias, hash)?;
-        let present = self.present(key, &record).await?;
+        let (alias, record) = self.record(key)?;
+        let present = self.present(key, &alias, &record).await?;
         Ok(present.unwrap_or(Imported::New(record.key.id)))
     }
 
-    /// Returns the record of a key.
-    fn record(
-        &self,
-        key: &ForeignKey,
-        alias: Alias,
-        hash: ForeignHash,
-    ) -> Result<Record, ImportError> {
+    /// Returns the alias and the record of a key.
+    fn record(&self, key: &ForeignKey) -> Result<(Alias, Record), ImportError> {
+        let (alias, hash) = self.format.import(&key.hash, key.public_part.as_deref())?;
         let now = self.issuer.verifier.now();
         let created_at = key.created_at.unwrap_or(now);
         if created_at > now {
@@ -172,7 +166,7 @@ impl Importer {
             )
         };
         let credential = Credential::new(StoredHash::Foreign(hash), Tag::NONE);
-        Ok(Record::imported(new, credential, alias))
+        Ok((alias, Record::imported(new, credential, alias)))
     }
 
     /// Returns when the key is to expire. `None` stands for the maximum lifetime.
@@ -180,32 +174,15 @@ impl Importer {
         [key.expires_at, self.retire_by].into_iter().flatten().min()
     }
 
-    async fn insert(&self, record: &Record) -> Result<(), IssueError> {
-        let changes = Changes::of_new(&record.key);
-        let issuer = &self.issuer;
-        let event = issuer.event(&self.operator, &record.key, EventKind::Created, changes)?;
-        let written = issuer.recorder.written(&event);
-        let now = issuer.verifier.now();
-        let inserted = issuer.verifier.store().insert(record, now, written).await;
-        issuer.recorder.report(&event, &inserted);
-        confirmed(inserted).map(drop).map_err(IssueError::from)
-    }
-
     /// Returns the key that is present with the alias of a new record.
     async fn present(
         &self,
         key: &ForeignKey,
+        alias: &Alias,
         new: &Record,
     ) -> Result<Option<Imported>, ImportError> {
-        let Some(alias) = new.alias else {
-            return Ok(None);
-        };
         let store = self.issuer.verifier.store();
-        let Some(present) = store
-            .find_by_alias(&alias)
-            .await
-            .map_err(IssueError::from)?
-        else {
+        let Some(present) = store.find_by_alias(alias).await.map_err(IssueError::from)? else {
             return Ok(None);
         };
         if self.is_result(&present, key, new) {

@@ -185,13 +185,7 @@ impl Issuer {
     ) -> Result<Issued, IssueError> {
         let (mut record, token) = self.mint_draft(draft, id, now).await?;
         loop {
-            let changes = Changes::of_new(&record.key);
-            let event = self.event(&draft.caller, &record.key, EventKind::Created, changes)?;
-            let store = self.verifier.store();
-            let written = self.recorder.written(&event);
-            let inserted = store.insert(&record, now, written).await;
-            self.recorder.report(&event, &inserted);
-            match confirmed(inserted) {
+            match self.insert(&draft.caller, &record, now).await {
                 Ok(confirmed) => {
                     return Ok(Issued {
                         key: record.key,
@@ -199,7 +193,7 @@ impl Issuer {
                         confirmed,
                     });
                 }
-                Err(error) if error.kind() == StoreErrorKind::Conflict => {
+                Err(IssueError::Store(error)) if error.kind() == StoreErrorKind::Conflict => {
                     // The caller is no longer active, or its expiry has moved earlier since the
                     // check. In the second case, check the caller again and retry with that expiry.
                     let caller = self.current_in_store(&draft.caller).await?;
@@ -212,15 +206,31 @@ impl Issuer {
                     }
                     record.key.expires_at = end;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Inserts the record of a new key, with the event of its creation. Returns whether the write
+    /// was confirmed.
+    pub(crate) async fn insert(
+        &self,
+        caller: &Caller,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<bool, IssueError> {
+        let changes = Changes::of_new(&record.key);
+        let event = self.event(caller, &record.key, EventKind::Created, changes)?;
+        let written = self.recorder.written(&event);
+        let inserted = self.verifier.store().insert(record, now, written).await;
+        self.recorder.report(&event, &inserted);
+        Ok(confirmed(inserted)?)
     }
 }
 
 /// Returns whether a write was confirmed. Converts the error `NotConfirmed` into `false`, because
 /// the write was done.
-pub(crate) fn confirmed(outcome: Result<(), StoreError>) -> Result<bool, StoreError> {
+pub(super) fn confirmed(outcome: Result<(), StoreError>) -> Result<bool, StoreError> {
     match outcome {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == StoreErrorKind::NotConfirmed => Ok(false),

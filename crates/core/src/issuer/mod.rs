@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::recorder::Recorder;
 pub use self::{
     authority::Action,
     create::{Expiry, Issued, NewKey},
@@ -38,7 +39,6 @@ pub use self::{
     report::{Report, ReportSection},
     rotate::NewRotation,
 };
-pub(crate) use self::{create::confirmed, recorder::Recorder};
 use crate::{
     Caller, Key, Status, Timestamp, Verifier,
     store::{Record, StoreError, StoreErrorKind},

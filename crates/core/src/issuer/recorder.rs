@@ -23,12 +23,12 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Returns the event if the store is to append it.
-    pub(crate) fn written<'e>(&self, event: &'e Event) -> Option<&'e Event> {
+    pub(super) fn written<'e>(&self, event: &'e Event) -> Option<&'e Event> {
         self.writes.then_some(event)
     }
 
     /// Logs an event and passes it to the observer, if the store has made the change.
-    pub(crate) fn report<T>(&self, event: &Event, outcome: &Result<T, StoreError>) {
+    pub(super) fn report<T>(&self, event: &Event, outcome: &Result<T, StoreError>) {
         match outcome {
             Ok(_) => {}
             // The change was made, although too few replicas confirmed it.
@@ -47,7 +47,7 @@ impl Recorder {
 
 impl Issuer {
     /// Makes the event of a change that a caller is about to make.
-    pub(crate) fn event(
+    pub(super) fn event(
         &self,
         caller: &Caller,
         key: &Key,

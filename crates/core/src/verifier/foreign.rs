@@ -5,17 +5,14 @@ use std::{net::IpAddr, sync::Arc};
 use super::{
     Verifier,
     cached_key::CachedKey,
+    outcome,
     protocol::{Backend as _, PresentedToken},
     routes::Route,
     state::VerifierState,
     token_mac::TokenMac,
 };
 use crate::{
-    Denied, VerifyError,
-    foreign::ForeignToken,
-    hash::PresentedSecret,
-    meter::{self, VerificationOutcome},
-    token::TokenError,
+    Denied, VerifyError, foreign::ForeignToken, hash::PresentedSecret, meter, token::TokenError,
 };
 
 type Decided = Result<Arc<CachedKey>, VerifyError>;
@@ -45,10 +42,7 @@ impl Verifier {
         address: Option<IpAddr>,
     ) -> Decided {
         let decided = self.verify_candidates(token, malformed, address).await;
-        meter::verified(|| match &decided {
-            Ok(_) => VerificationOutcome::Accepted,
-            Err(error) => error.outcome(),
-        });
+        outcome::count(&decided);
         decided
     }
 
@@ -90,10 +84,7 @@ impl Verifier {
         if may_be_replaced {
             return None;
         }
-        meter::verified_in_memory(|| match &decided {
-            Ok(_) => VerificationOutcome::Accepted,
-            Err(denied) => denied.outcome(),
-        });
+        outcome::count_in_memory(&decided);
         Some(decided)
     }
 

@@ -159,10 +159,7 @@ impl Verifier {
         };
         match protocol.verify_in_memory(&token, upkeep) {
             Some(decided) => {
-                meter::verified_in_memory(|| match &decided {
-                    Ok(_) => VerificationOutcome::Accepted,
-                    Err(denied) => denied.outcome(),
-                });
+                outcome::count_in_memory(&decided);
                 Ok(verified(decided?))
             }
             None => {
@@ -173,10 +170,7 @@ impl Verifier {
                     protocol.verify_in_store(&token, upkeep).await
                 })
                 .await;
-                meter::verified(|| match &decided {
-                    Ok(_) => VerificationOutcome::Accepted,
-                    Err(error) => error.outcome(),
-                });
+                outcome::count(&decided);
                 decided.map(verified)
             }
         }

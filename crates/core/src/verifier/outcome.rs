@@ -4,8 +4,12 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::cached_key::CachedKey;
 use crate::{
-    Caller, Key, KeyId, Timestamp, hash::HashError, instance::InstanceId,
-    meter::VerificationOutcome, store::StoreError, token::TokenError,
+    Caller, Key, KeyId, Timestamp,
+    hash::HashError,
+    instance::InstanceId,
+    meter::{self, VerificationOutcome},
+    store::StoreError,
+    token::TokenError,
 };
 
 /// A verified token: its key, and what the key may do.
@@ -122,7 +126,7 @@ impl Denied {
     }
 
     /// Returns the label under which this is counted.
-    pub(super) const fn outcome(&self) -> VerificationOutcome {
+    const fn outcome(&self) -> VerificationOutcome {
         match self {
             Self::Malformed(_) => VerificationOutcome::Malformed,
             Self::Unknown(_) | Self::NotImported => VerificationOutcome::Unknown,
@@ -149,10 +153,27 @@ pub enum Undecided {
 
 impl VerifyError {
     /// Returns the label under which this is counted.
-    pub(super) const fn outcome(&self) -> VerificationOutcome {
+    const fn outcome(&self) -> VerificationOutcome {
         match self {
             Self::Denied(denied) => denied.outcome(),
             Self::Undecided(_) => VerificationOutcome::Undecided,
         }
     }
+}
+
+/// Counts a verification that was decided in memory.
+#[inline]
+pub(super) fn count_in_memory<T>(decided: &Result<T, Denied>) {
+    meter::verified_in_memory(|| match decided {
+        Ok(_) => VerificationOutcome::Accepted,
+        Err(denied) => denied.outcome(),
+    });
+}
+
+/// Counts a verification that was not decided in memory.
+pub(super) fn count<T>(decided: &Result<T, VerifyError>) {
+    meter::verified(|| match decided {
+        Ok(_) => VerificationOutcome::Accepted,
+        Err(error) => error.outcome(),
+    });
 }

@@ -212,12 +212,10 @@ pub(crate) fn decode(id: KeyId, bytes: &[u8]) -> Result<Stored, DecodeError> {
     key.rotated_by = header.rotated_by;
     key.expires_at = header.expires_at;
     key.revoked_at = header.revoked_at;
+    key.imported = alias.is_some();
     let tag = Tag::from_bytes(read(bytes, layout::TAG)?);
-    let credential = Credential::new(hash, tag);
-    let mut record = match alias {
-        Some(alias) => Record::imported(key, credential, alias),
-        None => Record::new(key, credential),
-    };
+    let mut record = Record::new(key, Credential::new(hash, tag));
+    record.alias = alias;
     record.version = u64::from_be_bytes(read(bytes, layout::VERSION)?);
     Ok(Stored::Record(Box::new(record)))
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
 };
 
 use keywright_core::{
@@ -32,6 +32,10 @@ impl Write for Lines {
 
 /// Returns the lines that `action` wrote.
 fn lines_of(action: impl FnOnce()) -> Vec<String> {
+    static WRITES_LINES: Once = Once::new();
+    // A new subscriber receives the events of all places in the code that have run before. If
+    // another thread runs a place for the first time at that moment, it may disable the place.
+    WRITES_LINES.call_once(|| drop(world().issue()));
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = fmt()
