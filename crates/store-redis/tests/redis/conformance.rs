@@ -28,12 +28,6 @@ impl OnServer {
         }
     }
 
-    fn tcp() -> Self {
-        let server = Server::start();
-        let config = server.config();
-        Self::new(server, config)
-    }
-
     fn unix() -> Self {
         let server = Server::start();
         let config = RedisConfig::new(server.socket_url()).with_deadline(PATIENCE);
@@ -112,22 +106,22 @@ impl Harness for OnCluster {
     }
 }
 
-mod tcp {
-    super::conformance_tests!(super::OnServer::tcp());
-}
-
-mod tls {
-    super::conformance_tests!(super::OnServer::tls());
-}
-
-mod unix {
-    super::conformance_tests!(super::OnServer::unix());
-}
-
+/// The whole suite over TCP. The other tests use the default user, who has every right.
 mod limited_user {
     super::conformance_tests!(super::OnServer::limited_user());
 }
 
 mod cluster {
     super::conformance_tests!(super::OnCluster(super::Cluster::start()));
+}
+
+// Commands and replies are the same over each kind of connection. These clauses write, read back
+// through another handle, and receive invalidations.
+
+mod tls {
+    super::conformance_tests!(super::OnServer::tls() => atomic_insert changes durable events);
+}
+
+mod unix {
+    super::conformance_tests!(super::OnServer::unix() => atomic_insert changes durable events);
 }
