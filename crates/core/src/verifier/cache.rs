@@ -13,7 +13,7 @@ use crate::{
     KeyId,
     meter::{self, CacheMiss},
     store::{Lease, Stamp, Watch},
-    sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, fence},
+    sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, fence},
 };
 
 /// The maximum number of recently used keys that an eviction skips. It evicts the key after them.
@@ -69,31 +69,19 @@ fn to_i64(bytes: usize) -> i64 {
 pub(crate) struct Entry {
     pub(super) proof: Proof,
     pub(super) cached: Arc<CachedKey>,
-    /// Whether the hash has another scheme or pepper than new hashes.
-    pub(super) outdated: AtomicBool,
     /// The epoch of the lease in which the record is fresh, or [`FILLING`] or [`STALE`].
     freshness: AtomicU64,
-    /// Whether the entry was used since it was last considered for eviction.
-    used: AtomicBool,
 }
 
 impl Entry {
-    /// Creates an entry that is stale until it is put into a cache.
+    /// Creates an entry that is stale until it is put into a cache. `outdated` is whether the hash
+    /// has another scheme or pepper than new hashes.
     pub(super) fn new(proof: Proof, cached: Arc<CachedKey>, outdated: bool) -> Self {
+        cached.outdated.store(outdated, Ordering::Relaxed);
         Self {
             proof,
             cached,
-            outdated: AtomicBool::new(outdated),
             freshness: AtomicU64::new(STALE),
-            used: AtomicBool::new(false),
-        }
-    }
-
-    /// Gives the entry a second chance at the next eviction.
-    pub(super) fn mark_used(&self) {
-        // Other threads read this flag, so write it only if it changes.
-        if !self.used.load(Ordering::Relaxed) {
-            self.used.store(true, Ordering::Relaxed);
         }
     }
 
@@ -146,7 +134,7 @@ impl Cache {
             .read(id, |entry| {
                 let fresh = entry.freshness.load(Ordering::Acquire) == self.lease.epoch();
                 fresh.then(|| {
-                    entry.mark_used();
+                    entry.cached.mark_used();
                     read(entry)
                 })
             })
@@ -229,10 +217,10 @@ impl Cache {
             let Some(candidate) = contents.order.pop_front() else {
                 return;
             };
-            let used = self.map.read(&candidate, |entry| {
-                entry.used.swap(false, Ordering::Relaxed)
-            });
-            if used == Some(true) && second_chances < MAX_SECOND_CHANCES {
+            let has_chance = self
+                .map
+                .read(&candidate, |entry| entry.cached.take_second_chance());
+            if has_chance == Some(true) && second_chances < MAX_SECOND_CHANCES {
                 second_chances += 1;
                 contents.order.push_back(candidate);
             } else {

@@ -150,7 +150,7 @@ impl<B: Backend> Protocol<B> {
             if !entry.proof.token.matches(mac) {
                 return Err(Denied::WrongSecret(*id));
             }
-            if entry.outdated.load(Ordering::Relaxed) {
+            if entry.cached.outdated.load(Ordering::Relaxed) {
                 self.queue_rehash(entry, token, queue);
             }
             Ok(Arc::clone(&entry.cached))
@@ -254,11 +254,7 @@ impl<B: Backend> Protocol<B> {
         let credential = match self.backend.hash_again(key, &secret).await {
             Ok(credential) => credential,
             Err(HashError::Busy) => {
-                self.cache.read(&key.id, |entry| {
-                    if entry.cached.version == cached.version {
-                        entry.outdated.store(true, Ordering::Relaxed);
-                    }
-                });
+                cached.outdated.store(true, Ordering::Relaxed);
                 return;
             }
             Err(_) => return,
@@ -304,7 +300,7 @@ impl<B: Backend> Protocol<B> {
         let cached = self.cached_key(record.key, record.version);
         let id = cached.key.id;
         let is_cached = self.cache.read(&id, |entry| {
-            entry.mark_used();
+            entry.cached.mark_used();
             Arc::ptr_eq(&entry.cached, &cached) && entry.proof.hash == proof.hash
         });
         // While the lease does not hold, verifications would use neither this entry nor a new one.
@@ -313,8 +309,8 @@ impl<B: Backend> Protocol<B> {
         }
         let entry = Entry::new(proof, Arc::clone(&cached), outdated);
         self.cache.fill(id, stamp, entry);
-        // Queue the rehash after the fill: if the pool turns out to be busy, the worker marks the
-        // entry as outdated again, and must find it.
+        // Queue the rehash after the fill: the new entry marks the key as outdated, and the request
+        // clears that mark.
         if outdated && cached.key.status(self.backend.now()) == Status::Active {
             let queue_rehash = |entry: &Entry| {
                 // Another verification may have read the record since, with its new hash.
@@ -358,7 +354,7 @@ impl<B: Backend> Protocol<B> {
             return;
         };
         // Clear the flag before the request is queued: the worker may set it again at once.
-        entry.outdated.store(false, Ordering::Relaxed);
+        entry.cached.outdated.store(false, Ordering::Relaxed);
         let queued = queue.try_push(Rehash {
             cached: Arc::clone(&entry.cached),
             token: entry.proof.token,
@@ -366,7 +362,7 @@ impl<B: Backend> Protocol<B> {
             claim,
         });
         if !queued {
-            entry.outdated.store(true, Ordering::Relaxed);
+            entry.cached.outdated.store(true, Ordering::Relaxed);
         }
     }
 

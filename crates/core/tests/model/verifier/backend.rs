@@ -227,7 +227,7 @@ impl RehashQueue<()> for Queue {
         self.push(rehash);
         if fault::is(Fault::ClearedAfterQueueing) {
             self.cache.read(&id, |entry| {
-                entry.outdated.store(false, Ordering::Relaxed);
+                entry.cached.outdated.store(false, Ordering::Relaxed);
             });
         }
         true
