@@ -90,7 +90,7 @@ fn insert(database: &Connection, number: u64) {
     let id = format!("{number:016}").into_bytes();
     let mut insert = database.prepare_cached(INSERT).unwrap();
     insert
-        .execute(params![id, WORKSPACE, NAME, PERMISSIONS, hash, [0u8; 8]])
+        .execute(params![id, WORKSPACE, NAME, PERMISSIONS, hash, [0u8; 16]])
         .unwrap();
 }
 

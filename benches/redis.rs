@@ -189,7 +189,7 @@ struct Decoded {
     name: String,
     permissions: Vec<String>,
     hash: String,
-    tag: [u8; 8],
+    tag: [u8; 16],
 }
 
 /// Returns the record that the reference reads, as long as ours.
@@ -201,7 +201,7 @@ fn encoded() -> String {
         "name": NAME,
         "permissions": permissions,
         "hash": "A".repeat(80),
-        "tag": [0, 0, 0, 0, 0, 0, 0, 0],
+        "tag": vec![0; 16],
     })
     .to_string()
 }

@@ -17,7 +17,6 @@ use super::{
     stored::{NativeHash, Scheme, StoredHash},
 };
 use crate::{
-    KeyId,
     sync::{AtomicU64, Ordering},
     token::Secret,
 };
@@ -85,13 +84,12 @@ impl Hasher {
     /// Creates the hash and the tag of a secret.
     pub(crate) async fn credential(
         &self,
-        id: &KeyId,
         binding: Binding,
         salt: [u8; NativeHash::SALT_LENGTH],
         secret: &[u8; Secret::LENGTH],
     ) -> Result<Credential, HashError> {
         let key = self.key(&self.newest)?;
-        let tag = key.mac.tag(id, secret);
+        let tag = key.mac.tag(&binding, secret);
         let output = self.run(self.scheme, key, binding, salt, secret).await?;
         let hash = NativeHash {
             scheme: self.scheme,
@@ -107,13 +105,13 @@ impl Hasher {
     pub(crate) fn tag_matches(
         &self,
         credential: &Credential,
-        id: &KeyId,
+        binding: &Binding,
         secret: PresentedSecret<'_>,
     ) -> Result<bool, HashError> {
         match (&credential.hash, secret) {
             (StoredHash::Native(hash), secret) => {
                 let key = self.key(&hash.pepper)?;
-                let tag = secret.with_native(|secret| key.mac.tag(id, secret));
+                let tag = secret.with_native(|secret| key.mac.tag(binding, secret));
                 Ok(tag.matches(&credential.tag))
             }
             (StoredHash::Foreign(hash), PresentedSecret::Foreign(token)) => {

@@ -105,7 +105,7 @@ impl Backend for KeyStoreBackend {
             return Ok(false);
         }
         self.hasher
-            .tag_matches(&record.credential, &record.key.id, secret)
+            .tag_matches(&record.credential, &binding(&record.key), secret)
     }
 
     fn verify_at_once(
@@ -146,7 +146,7 @@ impl Backend for KeyStoreBackend {
         let salt = random.bytes();
         drop(random);
         self.hasher
-            .credential(&key.id, binding(key), salt, secret.expose())
+            .credential(binding(key), salt, secret.expose())
             .await
     }
 

@@ -70,7 +70,10 @@ pub(crate) fn secret_of(id: &KeyId) -> u64 {
 pub(crate) fn credential(digit: char) -> Credential {
     let zeros = "A".repeat(42);
     let text = format!("$hmac-sha256$AAECAwQFBgcICQoLDA0ODw${digit}{zeros}");
-    Credential::new(StoredHash::parse(&text).unwrap(), Tag::from_bytes([0; 8]))
+    Credential::new(
+        StoredHash::parse(&text).unwrap(),
+        Tag::from_bytes([0; Tag::LENGTH]),
+    )
 }
 
 pub(super) struct ModelBackend {
