@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt, sync::Arc};
 use super::{
     cached_key::CachedKey,
     map::Map,
-    proof::{Fingerprint, Proof},
+    proof::{Fingerprint, Proof, ProofId},
     routes::{Route, Routes},
     token_mac::TokenMac,
 };
@@ -71,6 +71,8 @@ pub(crate) struct Entry {
     pub(super) cached: Arc<CachedKey>,
     /// Whether the hash has another scheme or pepper than new hashes.
     pub(super) outdated: AtomicBool,
+    /// Whether the secret is known to have the hash. Until then, only a tag proves it.
+    checked: AtomicBool,
     /// The epoch of the lease in which the record is fresh, or [`FILLING`] or [`STALE`].
     freshness: AtomicU64,
     /// Whether the entry was used since it was last considered for eviction.
@@ -84,8 +86,27 @@ impl Entry {
             proof,
             cached,
             outdated: AtomicBool::new(outdated),
+            checked: AtomicBool::new(true),
             freshness: AtomicU64::new(STALE),
             used: AtomicBool::new(false),
+        }
+    }
+
+    /// Marks an entry that only a tag proves.
+    pub(super) fn by_tag(self) -> Self {
+        self.checked.store(false, Ordering::Relaxed);
+        self
+    }
+
+    /// Whether the secret is known to have the hash.
+    pub(super) fn is_checked(&self) -> bool {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the secret has the hash, if this is the entry's proof.
+    pub(super) fn mark_checked(&self, proof: ProofId) {
+        if ProofId::new(self.cached.key.id, self.proof) == proof {
+            self.checked.store(true, Ordering::Relaxed);
         }
     }
 
@@ -112,9 +133,11 @@ impl Entry {
         })
     }
 
-    /// Whether the token was verified against this hash. `None` if the entry has another hash.
+    /// Whether the token was verified against this hash. `None` if the entry has another hash, or
+    /// is not checked.
     pub(super) fn proves(&self, token: TokenMac, hash: Fingerprint) -> Option<bool> {
-        (self.proof.hash == hash).then(|| self.proof.token.matches(token))
+        let is_proof = self.proof.hash == hash && self.is_checked();
+        is_proof.then(|| self.proof.token.matches(token))
     }
 }
 
