@@ -26,6 +26,7 @@ const DEFAULT_EVENT_RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60
 /// | --- | --- |
 /// | [`with_scheme`](Self::with_scheme) | Argon2id, 19456 KiB, 2 passes, 1 lane |
 /// | [`with_peppers`](Self::with_peppers) | none |
+/// | [`with_verification_by_tag`](Self::with_verification_by_tag) | off |
 /// | [`with_hash_queue`](Self::with_hash_queue) | 256 verifications, 256 new hashes |
 /// | [`with_cache`](Self::with_cache) | 100,000 keys |
 /// | [`with_cache_bytes`](Self::with_cache_bytes) | 64 MiB |
@@ -40,6 +41,7 @@ pub struct Config {
     pub(crate) prefix: Prefix,
     pub(crate) scheme: Scheme,
     pub(crate) peppers: PepperRing,
+    pub(crate) verification_by_tag: bool,
     pub(crate) hash_queue: usize,
     pub(crate) cache: CacheCapacity,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -61,6 +63,7 @@ impl Config {
             prefix,
             scheme: Scheme::default(),
             peppers: PepperRing::default(),
+            verification_by_tag: false,
             hash_queue: DEFAULT_HASH_QUEUE,
             cache: CacheCapacity {
                 keys: DEFAULT_CACHE,
@@ -86,6 +89,28 @@ impl Config {
     /// verified.
     pub fn with_peppers(mut self, peppers: PepperRing) -> Self {
         self.peppers = peppers;
+        self
+    }
+
+    /// Accepts a key that is not cached as soon as its tag matches, which takes about a microsecond,
+    /// and checks its Argon2id hash afterwards. Requires a [pepper](Self::with_peppers).
+    ///
+    /// Use it if many keys are used for the first time at once, for example after a deployment.
+    /// Without it, each of them waits for an Argon2 run.
+    ///
+    /// * The tag is 128 bits of an HMAC under the pepper, so it proves a secret as an HMAC-SHA-256
+    ///   hash with a pepper does. A hash without a pepper, and a hash of another system, is computed
+    ///   before the key is accepted, as without this option.
+    /// * If the check finds that the secret does not have the hash, the record was changed by
+    ///   someone other than this library. From then on, the key is rejected. The library logs an
+    ///   error with the key's id and counts it in `keywright_tags_refuted_total`.
+    /// * Checks run when nothing else waits for a core. At most as many wait as keys fit into the
+    ///   [cache](Self::with_cache), half of them of one workspace, and each takes about 600 bytes,
+    ///   including a copy of the secret. When there is no place, a key waits for its hash.
+    /// * A hash is replaced with one of the current scheme and pepper only after its check.
+    /// * Dropping the library drops the checks that wait.
+    pub fn with_verification_by_tag(mut self, enabled: bool) -> Self {
+        self.verification_by_tag = enabled;
         self
     }
 
@@ -185,6 +210,7 @@ impl fmt::Debug for Config {
             .field("prefix", &self.prefix)
             .field("scheme", &self.scheme)
             .field("peppers", &self.peppers)
+            .field("verification_by_tag", &self.verification_by_tag)
             .field("hash_queue", &self.hash_queue)
             .field("cache", &self.cache)
             .field("max_lifetime", &self.max_lifetime)

@@ -27,6 +27,7 @@ pub(crate) struct Hasher {
     scheme: Scheme,
     newest: Option<PepperId>,
     keys: BTreeMap<Option<PepperId>, HashKey>,
+    verifies_by_tag: bool,
     runs: Arc<AtomicU64>,
     pool: Pool,
 }
@@ -51,7 +52,13 @@ impl HashKey {
 }
 
 impl Hasher {
-    pub(crate) fn start(scheme: Scheme, ring: &PepperRing, queue: usize) -> io::Result<Self> {
+    /// Starts the pool. With places for checks, tags prove secrets until their hashes are checked.
+    pub(crate) fn start(
+        scheme: Scheme,
+        ring: &PepperRing,
+        queue: usize,
+        checks: usize,
+    ) -> io::Result<Self> {
         let peppered = ring.iter().map(|pepper| {
             (
                 Some(pepper.id().clone()),
@@ -62,8 +69,9 @@ impl Hasher {
             scheme,
             newest: ring.newest().cloned(),
             keys: peppered.chain([(None, HashKey::new(None))]).collect(),
+            verifies_by_tag: checks > 0,
             runs: Arc::default(),
-            pool: Pool::start(queue)?,
+            pool: Pool::start(queue, checks)?,
         })
     }
 
@@ -121,6 +129,17 @@ impl Hasher {
         }
     }
 
+    /// Whether a tag that matches proves the secret of this hash before the hash is checked.
+    ///
+    /// Only a pepper makes a tag a proof: without one, whoever can write a record can compute its
+    /// tag. The tag was compared under the pepper that the hash names, so the ring has it.
+    pub(crate) const fn tag_proves(&self, hash: &StoredHash) -> bool {
+        let StoredHash::Native(hash) = hash else {
+            return false;
+        };
+        self.verifies_by_tag && hash.pepper.is_some() && matches!(hash.scheme, Scheme::Argon2id(_))
+    }
+
     /// Whether a hash has the scheme and the pepper of new hashes.
     pub(crate) fn is_current(&self, hash: &StoredHash) -> bool {
         match hash {
@@ -171,6 +190,35 @@ impl Hasher {
             done(Ok(matches));
             return Ok(());
         }
+        self.queue_run(
+            Purpose::Verification,
+            (hash, binding),
+            secret,
+            is_wanted,
+            done,
+        )
+    }
+
+    /// Checks the secret against a hash on the pool, behind all other runs, then calls `done`, even
+    /// if there are too many checks. At the end of the pool, `done` is dropped without a run.
+    pub(crate) fn check(
+        &self,
+        hash: &StoredHash,
+        binding: Binding,
+        secret: PresentedSecret<'_>,
+        done: impl FnOnce(Result<bool, HashError>) + Send + 'static,
+    ) -> Result<(), HashError> {
+        self.queue_run(Purpose::Check, (hash, binding), secret, || true, done)
+    }
+
+    fn queue_run(
+        &self,
+        purpose: Purpose,
+        (hash, binding): (&StoredHash, Binding),
+        secret: PresentedSecret<'_>,
+        is_wanted: impl FnOnce() -> bool + Send + 'static,
+        done: impl FnOnce(Result<bool, HashError>) + Send + 'static,
+    ) -> Result<(), HashError> {
         let workspace = binding.workspace().clone();
         let verify = self.verification(hash, binding, secret)?;
         let runs = Arc::clone(&self.runs);
@@ -183,7 +231,7 @@ impl Hasher {
             runs.fetch_add(1, Ordering::Relaxed);
             done(verify(blocks));
         });
-        self.pool.submit(Purpose::Verification, &workspace, job);
+        self.pool.submit(purpose, &workspace, job);
         Ok(())
     }
 

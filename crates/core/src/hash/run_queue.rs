@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::Workspace;
+use crate::{Workspace, store};
 
 /// The number of verifications that may overtake the next new hash. So a core that is always busy
 /// gives new hashes at least every fifth run.
@@ -16,42 +16,54 @@ pub(super) enum Purpose {
     Verification,
     /// To hash the secret of a new key, or to replace a hash.
     NewHash,
+    /// To check a hash after a tag has proven the secret. No caller waits for it.
+    Check,
 }
 
-/// The runs that wait. Verifications and new hashes have separate places, so neither can take the
-/// other's.
+/// The runs that wait. Each purpose has separate places, so none can take another's.
 pub(super) struct RunQueue<T> {
     verifications: FairQueue<T>,
     new_hashes: FairQueue<T>,
+    checks: store::FairQueue<T>,
     /// The number of verifications taken since a new hash became next.
     overtaking: u32,
 }
 
 impl<T> RunQueue<T> {
-    /// Creates a queue with `capacity` places for each purpose.
-    pub(super) const fn new(capacity: usize) -> Self {
+    /// Creates a queue with `capacity` places for verifications, as many for new hashes, and
+    /// `checks` places for checks, of which one workspace can use half.
+    pub(super) fn new(capacity: usize, checks: usize) -> Self {
         Self {
             verifications: FairQueue::new(capacity),
             new_hashes: FairQueue::new(capacity),
+            checks: store::FairQueue::new(checks, checks.div_ceil(2)),
             overtaking: 0,
         }
     }
 
-    const fn of(&mut self, purpose: Purpose) -> &mut FairQueue<T> {
+    /// Queues a run. Returns the run that the full queue rejects: this one, or another verification
+    /// or new hash.
+    #[must_use]
+    pub(super) fn push(&mut self, purpose: Purpose, workspace: Workspace, run: T) -> Option<T> {
         match purpose {
-            Purpose::Verification => &mut self.verifications,
-            Purpose::NewHash => &mut self.new_hashes,
+            Purpose::Verification => self.verifications.push(workspace, run),
+            Purpose::NewHash => self.new_hashes.push(workspace, run),
+            Purpose::Check => self.checks.push(Some(workspace), run).err(),
         }
     }
 
-    /// Queues a run. Returns the run that the full queue rejects: this one or another.
-    #[must_use]
-    pub(super) fn push(&mut self, purpose: Purpose, workspace: Workspace, run: T) -> Option<T> {
-        self.of(purpose).push(workspace, run)
+    /// Takes the next run: a check only if no other run waits.
+    pub(super) fn pop(&mut self) -> Option<T> {
+        let awaited = self.pop_awaited();
+        awaited.or_else(|| self.checks.pop().map(|(_, check)| check))
     }
 
-    /// Takes the next run.
-    pub(super) fn pop(&mut self) -> Option<T> {
+    /// Removes all checks, and their places.
+    pub(super) fn take_checks(&mut self) -> store::FairQueue<T> {
+        std::mem::replace(&mut self.checks, store::FairQueue::new(0, 0))
+    }
+
+    fn pop_awaited(&mut self) -> Option<T> {
         if self.new_hashes.is_empty() {
             self.overtaking = 0;
             return self.verifications.pop();
@@ -66,15 +78,16 @@ impl<T> RunQueue<T> {
         self.new_hashes.pop()
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.verifications.is_empty() && self.new_hashes.is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        self.verifications.is_empty() && self.new_hashes.is_empty() && self.checks.is_empty()
     }
 
     /// Returns the number of runs that wait for this purpose.
-    pub(super) const fn waiting(&self, purpose: Purpose) -> usize {
+    pub(super) fn waiting(&self, purpose: Purpose) -> usize {
         match purpose {
             Purpose::Verification => self.verifications.length,
             Purpose::NewHash => self.new_hashes.length,
+            Purpose::Check => self.checks.len(),
         }
     }
 }
@@ -163,7 +176,7 @@ impl<T> FairQueue<T> {
 #[cfg(test)]
 mod tests {
     use super::{
-        Purpose::{NewHash, Verification},
+        Purpose::{Check, NewHash, Verification},
         *,
     };
 
@@ -194,7 +207,7 @@ mod tests {
     #[test]
     fn neither_purpose_takes_the_places_of_the_other() {
         for (flooding, other) in [(NewHash, Verification), (Verification, NewHash)] {
-            let mut queue = RunQueue::new(3);
+            let mut queue = RunQueue::new(3, 0);
             fill(&mut queue, flooding, "a", 3);
             assert_eq!(push(&mut queue, flooding, "a", 4).unwrap(), "a4");
             fill(&mut queue, other, "b", 3);
@@ -204,7 +217,7 @@ mod tests {
 
     #[test]
     fn verifications_are_first_and_every_fifth_run_is_a_new_hash() {
-        let mut queue = RunQueue::new(10);
+        let mut queue = RunQueue::new(10, 0);
         fill(&mut queue, NewHash, "n", 3);
         fill(&mut queue, Verification, "v", 9);
         let order = "v1 v2 v3 v4 n1 v5 v6 v7 v8 n2 v9 n3";
@@ -220,9 +233,23 @@ mod tests {
     }
 
     #[test]
+    fn checks_wait_for_all_other_runs_and_their_workspaces_share_the_places() {
+        let mut queue = RunQueue::new(10, 6);
+        fill(&mut queue, Check, "a", 3);
+        assert_eq!(push(&mut queue, Check, "a", 4).unwrap(), "a4");
+        fill(&mut queue, Check, "b", 2);
+        fill(&mut queue, NewHash, "n", 2);
+        fill(&mut queue, Verification, "v", 2);
+        assert_eq!(rest(&mut queue).join(" "), "v1 v2 n1 n2 a1 b1 a2 b2 a3");
+        fill(&mut queue, Check, "a", 3);
+        assert_eq!(queue.take_checks().len(), 3);
+        assert!(queue.is_empty() && push(&mut queue, Check, "b", 1).is_some());
+    }
+
+    #[test]
     fn workspaces_take_turns() {
         for purpose in [Verification, NewHash] {
-            let mut queue = RunQueue::new(10);
+            let mut queue = RunQueue::new(10, 0);
             fill(&mut queue, purpose, "a", 4);
             fill(&mut queue, purpose, "b", 2);
             fill(&mut queue, purpose, "c", 1);
@@ -233,7 +260,7 @@ mod tests {
     #[test]
     fn a_workspace_that_fills_the_queue_gives_places_to_others() {
         for purpose in [Verification, NewHash] {
-            let mut queue = RunQueue::new(4);
+            let mut queue = RunQueue::new(4, 0);
             fill(&mut queue, purpose, "a", 4);
             assert_eq!(push(&mut queue, purpose, "b", 1).unwrap(), "a4");
             assert_eq!(push(&mut queue, purpose, "b", 2).unwrap(), "a3");

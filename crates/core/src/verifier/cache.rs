@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt, sync::Arc};
 use super::{
     cached_key::CachedKey,
     map::Map,
-    proof::{Fingerprint, Proof},
+    proof::{Fingerprint, Proof, ProofId},
     routes::{Route, Routes},
     token_mac::TokenMac,
 };
@@ -13,7 +13,7 @@ use crate::{
     KeyId,
     meter::{self, CacheMiss},
     store::{Lease, Stamp, Watch},
-    sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, fence},
+    sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, fence},
 };
 
 /// The maximum number of recently used keys that an eviction skips. It evicts the key after them.
@@ -69,6 +69,8 @@ fn to_i64(bytes: usize) -> i64 {
 pub(crate) struct Entry {
     pub(super) proof: Proof,
     pub(super) cached: Arc<CachedKey>,
+    /// Whether the secret is known to have the hash. Until then, only a tag proves it.
+    checked: AtomicBool,
     /// The epoch of the lease in which the record is fresh, or [`FILLING`] or [`STALE`].
     freshness: AtomicU64,
 }
@@ -81,7 +83,26 @@ impl Entry {
         Self {
             proof,
             cached,
+            checked: AtomicBool::new(true),
             freshness: AtomicU64::new(STALE),
+        }
+    }
+
+    /// Marks an entry that only a tag proves.
+    pub(super) fn by_tag(self) -> Self {
+        self.checked.store(false, Ordering::Relaxed);
+        self
+    }
+
+    /// Whether the secret is known to have the hash.
+    pub(super) fn is_checked(&self) -> bool {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the secret has the hash, if this is the entry's proof.
+    pub(super) fn mark_checked(&self, proof: ProofId) {
+        if ProofId::new(self.cached.key.id, self.proof) == proof {
+            self.checked.store(true, Ordering::Relaxed);
         }
     }
 
@@ -100,9 +121,11 @@ impl Entry {
         })
     }
 
-    /// Whether the token was verified against this hash. `None` if the entry has another hash.
+    /// Whether the token was verified against this hash. `None` if the entry has another hash, or
+    /// is not checked.
     pub(super) fn proves(&self, token: TokenMac, hash: Fingerprint) -> Option<bool> {
-        (self.proof.hash == hash).then(|| self.proof.token.matches(token))
+        let is_proof = self.proof.hash == hash && self.is_checked();
+        is_proof.then(|| self.proof.token.matches(token))
     }
 }
 

@@ -7,29 +7,11 @@ use std::{
 
 use futures_channel::oneshot;
 
-use super::proof::Proof;
+use super::proof::{Proof, ProofId};
 use crate::{
     KeyId,
     hash::{Binding, HashError, Hasher, PresentedSecret, StoredHash},
 };
-
-/// The key of a run: this token's secret against this hash.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct RunKey {
-    id: KeyId,
-    token: [u64; 2],
-    hash: u64,
-}
-
-impl RunKey {
-    const fn new(id: KeyId, proof: Proof) -> Self {
-        Self {
-            id,
-            token: proof.token.as_words(),
-            hash: proof.hash.0,
-        }
-    }
-}
 
 type RunResult = Result<bool, HashError>;
 
@@ -42,7 +24,7 @@ pub(super) struct InFlightHashes(Arc<Mutex<Runs>>);
 
 #[derive(Default)]
 struct Runs {
-    runs: HashMap<RunKey, Run>,
+    runs: HashMap<ProofId, Run>,
     started: u64,
 }
 
@@ -56,7 +38,7 @@ enum Run {
 /// Makes a run unnecessary until this is dropped.
 pub(super) struct AssumedProof {
     hashes: InFlightHashes,
-    key: RunKey,
+    key: ProofId,
 }
 
 impl Drop for AssumedProof {
@@ -69,7 +51,7 @@ impl Drop for AssumedProof {
 /// by a panic.
 struct Completion {
     hashes: InFlightHashes,
-    key: RunKey,
+    key: ProofId,
     number: u64,
     result: RunResult,
 }
@@ -92,7 +74,7 @@ impl Drop for Completion {
 
 impl Runs {
     /// Removes a run and returns its waiters.
-    fn remove(&mut self, key: &RunKey, number: u64) -> Vec<oneshot::Sender<RunResult>> {
+    fn remove(&mut self, key: &ProofId, number: u64) -> Vec<oneshot::Sender<RunResult>> {
         match self.runs.remove(key) {
             Some(Run::InFlight(current, waiters)) if current == number => waiters,
             Some(other) => {
@@ -104,7 +86,7 @@ impl Runs {
     }
 
     /// Whether a run still has a waiter. If it has none, it is removed.
-    fn is_awaited(&mut self, key: &RunKey, number: u64) -> bool {
+    fn is_awaited(&mut self, key: &ProofId, number: u64) -> bool {
         let awaited = match self.runs.get(key) {
             Some(Run::InFlight(current, waiters)) => {
                 *current == number && waiters.iter().any(|waiter| !waiter.is_canceled())
@@ -133,7 +115,7 @@ impl InFlightHashes {
         binding: Binding,
         secret: PresentedSecret<'_>,
     ) -> RunResult {
-        let key = RunKey::new(id, proof);
+        let key = ProofId::new(id, proof);
         let (waiter, result) = oneshot::channel();
         let new_run = {
             let mut all = self.lock();
@@ -162,7 +144,7 @@ impl InFlightHashes {
     fn start(
         &self,
         hasher: &Hasher,
-        (key, number): (RunKey, u64),
+        (key, number): (ProofId, u64),
         hash: &StoredHash,
         binding: Binding,
         secret: PresentedSecret<'_>,
@@ -182,7 +164,7 @@ impl InFlightHashes {
 
     /// Accepts a proof without a run until the returned guard is dropped.
     pub(super) fn assume_proven(&self, id: KeyId, proof: Proof) -> AssumedProof {
-        let key = RunKey::new(id, proof);
+        let key = ProofId::new(id, proof);
         self.lock().runs.insert(key, Run::Proven);
         AssumedProof {
             hashes: self.clone(),
@@ -211,7 +193,7 @@ mod tests {
     fn an_assumed_proof_is_accepted_until_the_guard_is_dropped() {
         let hashes = InFlightHashes::default();
         let assumed = hashes.assume_proven(id(), proof());
-        let key = RunKey::new(id(), proof());
+        let key = ProofId::new(id(), proof());
         assert!(matches!(hashes.lock().runs.get(&key), Some(Run::Proven)));
         drop(assumed);
         assert!(hashes.lock().runs.is_empty());
@@ -221,7 +203,7 @@ mod tests {
     fn a_run_removes_itself_and_no_later_run_of_the_same_key() {
         let mut all = Runs::default();
         let (waiter, _result) = oneshot::channel();
-        let key = RunKey::new(id(), proof());
+        let key = ProofId::new(id(), proof());
         all.runs.insert(key, Run::InFlight(2, vec![waiter]));
         assert!(!all.is_awaited(&key, 1));
         assert!(all.remove(&key, 1).is_empty());

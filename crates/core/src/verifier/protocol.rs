@@ -11,6 +11,7 @@ use super::{
     cached_key::CachedKey,
     proof::{Fingerprint, Proof},
     rehash::{Rehash, RehashClaims},
+    tag_checks::{TagCheck, TagChecks},
     token_mac::TokenMac,
 };
 use crate::{
@@ -72,6 +73,17 @@ pub(super) trait Backend {
     /// Whether the secret has the record's tag. This takes nanoseconds.
     fn tag_matches(&self, secret: PresentedSecret<'_>, record: &Record) -> Result<bool, HashError>;
 
+    /// Whether a secret that has the record's tag is accepted before its hash is checked.
+    fn tag_proves(&self, _record: &Record) -> bool {
+        false
+    }
+
+    /// Queues the check of a secret against the record's hash, behind all runs that a caller waits
+    /// for.
+    fn check_later(&self, _secret: PresentedSecret<'_>, _record: &Record, check: TagCheck) {
+        drop(check);
+    }
+
     /// Whether the secret has the record's hash, or `None` if the hash takes too long to compute
     /// here.
     fn verify_at_once(
@@ -120,12 +132,14 @@ pub(super) struct Protocol<B> {
     pub(super) cache: Arc<Cache>,
     lease: Arc<Lease>,
     claims: RehashClaims,
+    tag_checks: TagChecks,
 }
 
 impl<B: Backend> Protocol<B> {
     pub(super) fn new(backend: B, cache: Arc<Cache>, lease: Arc<Lease>) -> Self {
         Self {
             backend,
+            tag_checks: TagChecks::new(Arc::clone(&cache), Arc::clone(&lease)),
             cache,
             lease,
             claims: RehashClaims::default(),
@@ -200,6 +214,13 @@ impl<B: Backend> Protocol<B> {
             // Reject revoked, expired and disabled keys before computing the hash.
             self.check_active(key)?;
             let at_once = self.backend.verify_at_once(token.secret, &record)?;
+            if at_once.is_none() && self.accepts_by_tag(token, &record, proof) {
+                let outdated = !self.backend.is_current(&record);
+                let cached = self.cached_key(record.key, record.version);
+                let entry = Entry::new(proof, Arc::clone(&cached), outdated).by_tag();
+                self.cache.fill(*id, stamp, entry);
+                return Ok(self.accept(cached, token.address)?);
+            }
             let matches = match at_once {
                 Some(matches) => matches,
                 None => {
@@ -220,6 +241,20 @@ impl<B: Backend> Protocol<B> {
             proven = Some(proof.hash);
         }
         Err(HashError::Busy.into())
+    }
+
+    /// Whether the record's tag, which the secret has, proves the secret for now. If so, a check of
+    /// the hash is queued. If the check fails, the proof is taken back.
+    fn accepts_by_tag(&self, token: &PresentedToken<'_>, record: &Record, proof: Proof) -> bool {
+        if !self.backend.tag_proves(record) {
+            return false;
+        }
+        let id = record.key.id;
+        if let Some(check) = self.tag_checks.begin(id, proof) {
+            // If the queue is full, the check ends here.
+            self.backend.check_later(token.secret, record, check);
+        }
+        self.tag_checks.rely_on(id, proof)
     }
 
     /// Calls `read` with the key as it is now, from a fresh entry or from the store. Returns `None`
@@ -342,7 +377,8 @@ impl<B: Backend> Protocol<B> {
         }
     }
 
-    /// Queues the replacement of an outdated hash, unless it is already in progress.
+    /// Queues the replacement of an outdated hash, unless it is already in progress. A hash that is
+    /// not checked is kept: replacing it would hide that it was planted.
     #[cold]
     fn queue_rehash(
         &self,
@@ -350,6 +386,9 @@ impl<B: Backend> Protocol<B> {
         token: &PresentedToken<'_>,
         queue: &impl RehashQueue<B::Secret>,
     ) {
+        if !entry.is_checked() {
+            return;
+        }
         let Some(claim) = self.claims.claim(*token.id) else {
             return;
         };

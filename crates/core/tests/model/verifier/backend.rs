@@ -19,6 +19,7 @@ use super::{
     proof::{Fingerprint, Proof},
     protocol::{Backend, RehashQueue},
     rehash::{Rehash, RehashClaims},
+    tag_checks::TagCheck,
     token_mac::TokenMac,
 };
 use crate::{
@@ -36,7 +37,12 @@ use crate::{
 pub(crate) enum Hashing {
     AtOnce,
     Slow,
+    /// A tag proves the secret, and the hash is checked later.
+    ByTag,
 }
+
+/// The first digit of a hash that no secret has.
+pub(crate) const PLANTED: char = 'P';
 
 /// Whether the pool accepts a hash.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,6 +82,11 @@ pub(crate) fn credential(digit: char) -> Credential {
     )
 }
 
+/// Whether the secret of a key has the hash of its record.
+fn has_hash(record: &Record) -> bool {
+    record.credential != credential(PLANTED)
+}
+
 pub(super) struct ModelBackend {
     pub(super) handle: Handle,
     pub(super) hashing: Hashing,
@@ -85,6 +96,8 @@ pub(super) struct ModelBackend {
     /// The number of hashes that were computed.
     pub(super) hashes: AtomicU64,
     pub(super) pool_is_busy: AtomicBool,
+    /// The checks that wait, and whether the secret has the hash.
+    pub(super) checks: Mutex<VecDeque<(TagCheck, bool)>>,
 }
 
 impl ModelBackend {
@@ -142,6 +155,15 @@ impl Backend for ModelBackend {
         Ok(secret.number == secret_of(&record.key.id))
     }
 
+    fn tag_proves(&self, _: &Record) -> bool {
+        self.hashing == Hashing::ByTag
+    }
+
+    fn check_later(&self, _: &ModelSecret, record: &Record, check: TagCheck) {
+        let matches = has_hash(record);
+        self.checks.lock().unwrap().push_back((check, matches));
+    }
+
     fn verify_at_once(
         &self,
         secret: &ModelSecret,
@@ -161,7 +183,7 @@ impl Backend for ModelBackend {
         _: Proof,
     ) -> Result<bool, HashError> {
         self.hash(secret, record.key.id);
-        Ok(true)
+        Ok(has_hash(record))
     }
 
     fn is_current(&self, record: &Record) -> bool {
