@@ -40,8 +40,8 @@ pub(crate) mod layout;
 use std::fmt::Write as _;
 
 use keywright_core::{
-    AllowedIps, Attributes, Environment, Key, KeyId, Metadata, Name, Owner, Permissions, Timestamp,
-    Workspace,
+    AllowedIps, Attributes, Environment, Key, KeyId, Metadata, Name, Owner, Permission,
+    Permissions, Timestamp, Workspace,
     store::{Alias, Credential, Record, StoredHash, Tag},
 };
 
@@ -182,7 +182,11 @@ pub(crate) fn decode(id: KeyId, bytes: &[u8]) -> Result<Stored, DecodeError> {
     let permissions = text
         .parse::<Permissions>()
         .ok()
-        .filter(|permissions| permissions.to_string() == text)
+        // `parse` accepts any order, and duplicates. Only the empty set has an empty part.
+        .filter(|permissions| {
+            let parts = text.split(',').filter(|part| !part.is_empty());
+            parts.eq(permissions.iter().map(Permission::as_str))
+        })
         .ok_or(DecodeError::Field("permissions"))?;
     let hash = StoredHash::parse(texts.next("hash")?).map_err(|_| DecodeError::Field("hash"))?;
     let metadata = texts.next_optional("metadata", |text| Metadata::parse(text).ok())?;
@@ -480,6 +484,11 @@ mod tests {
             (with(b"{\"a\",", b"{\"a\" "), "owner"),
             (with(b"\0\x02CI", b"\0\x02 I"), "name"),
             (with(b"calls:read", b"calls read"), "permissions"),
+            // Neither another order nor a duplicate is accepted.
+            (with(b"calls:read", b"b:read,a:r"), "permissions"),
+            (with(b"\0\x0acalls:read", b"\0\x09a:re,a:re"), "permissions"),
+            (with(b"calls:read", b"a:re,,a:rf"), "permissions"),
+            (with(b"calls:read", b"calls:rea,"), "permissions"),
             (with(b"$hmac", b"$mac_"), "hash"),
             (with(b"\0\x07{\"a\"", b"\0\x07[\"a\""), "metadata"),
             (with(b"{\"plan\"", b"[\"plan\""), "attributes"),
