@@ -3,7 +3,11 @@
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
-use papaya::Guard as _;
+use papaya::{Guard as _, ResizeMode};
+
+/// The number of entries that an insertion copies to a larger table, which takes about 10
+/// microseconds. Until all are copied, the map has two tables, and reads may look into both.
+const COPIES: usize = 512;
 
 /// The number of new keys after which an insertion frees what its thread has retired.
 ///
@@ -17,7 +21,11 @@ pub(super) struct Map<K, V>(papaya::HashMap<K, V, RandomState>);
 
 impl<K: Copy + Eq + Hash + Send + Sync, V: Send + Sync> Map<K, V> {
     pub(super) fn new() -> Self {
-        Self(papaya::HashMap::with_hasher(RandomState::default()))
+        let map = papaya::HashMap::builder()
+            .hasher(RandomState::default())
+            .resize_mode(ResizeMode::Incremental(COPIES))
+            .build();
+        Self(map)
     }
 
     /// Calls `read` with the value of `key`, if the map has one.
