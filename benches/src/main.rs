@@ -72,6 +72,7 @@ fn table(part: Part, estimates: &Estimates) -> Result<String, Box<dyn Error>> {
         .map(|row| row.result(estimates))
         .collect::<Result<Vec<_>, _>>()?;
     results.insert(2, rows::scaling(estimates)?);
+    results.extend(rows::cold_start(estimates)?);
     results.extend(rows::sizes(estimates)?);
     results.retain(|row| part.contains(row));
     Ok(markdown::table(&results, &machine::describe()?))

@@ -74,6 +74,7 @@ impl Keywright {
             scheme,
             peppers,
             hash_queue,
+            hash_niceness,
             cache,
             entropy,
             clock,
@@ -99,7 +100,8 @@ impl Keywright {
                 configured: prefix,
             });
         }
-        let hasher = Hasher::start(scheme, &peppers, hash_queue).map_err(OpenError::Threads)?;
+        let hasher = Hasher::start(scheme, &peppers, hash_queue, hash_niceness)
+            .map_err(OpenError::Threads)?;
         let proof_key = ProofKey::generate(&*entropy)?;
         let last_used = LastUsedQueue::new(CacheCapacity {
             keys: cache.keys.max(DEFAULT_CACHE),

@@ -52,7 +52,12 @@ impl HashKey {
 }
 
 impl Hasher {
-    pub(crate) fn start(scheme: Scheme, ring: &PepperRing, queue: usize) -> io::Result<Self> {
+    pub(crate) fn start(
+        scheme: Scheme,
+        ring: &PepperRing,
+        queue: usize,
+        niceness: u8,
+    ) -> io::Result<Self> {
         let peppered = ring.iter().map(|pepper| {
             (
                 Some(pepper.id().clone()),
@@ -64,7 +69,7 @@ impl Hasher {
             newest: ring.newest().cloned(),
             keys: peppered.chain([(None, HashKey::new(None))]).collect(),
             runs: Arc::default(),
-            pool: Pool::start(queue)?,
+            pool: Pool::start(queue, niceness)?,
         })
     }
 

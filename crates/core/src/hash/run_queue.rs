@@ -1,13 +1,17 @@
 //! The queue in front of the Argon2 threads, which shares them fairly between workspaces and
 //! between verifications and new hashes.
 
-use std::collections::VecDeque;
-
-use crate::Workspace;
+use crate::{Workspace, store};
 
 /// The number of verifications that may overtake the next new hash. So a core that is always busy
 /// gives new hashes at least every fifth run.
 const MAX_OVERTAKING: u32 = 4;
+
+/// The maximum number of new hashes that wait.
+///
+/// If a client gives up during the run for its new key, the run was useless. A short queue makes
+/// this rare. The result of a verification is kept, so its queue can be long.
+const MAX_NEW_HASHES: usize = 256;
 
 /// The purpose of a run of Argon2.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,11 +32,12 @@ pub(super) struct RunQueue<T> {
 }
 
 impl<T> RunQueue<T> {
-    /// Creates a queue with `capacity` places for each purpose.
-    pub(super) const fn new(capacity: usize) -> Self {
+    /// Creates a queue with `capacity` places for verifications, and as many for new hashes, up to
+    /// [`MAX_NEW_HASHES`].
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
             verifications: FairQueue::new(capacity),
-            new_hashes: FairQueue::new(capacity),
+            new_hashes: FairQueue::new(capacity.min(MAX_NEW_HASHES)),
             overtaking: 0,
         }
     }
@@ -52,7 +57,7 @@ impl<T> RunQueue<T> {
 
     /// Takes the next run.
     pub(super) fn pop(&mut self) -> Option<T> {
-        if self.new_hashes.is_empty() {
+        if self.new_hashes.0.is_empty() {
             self.overtaking = 0;
             return self.verifications.pop();
         }
@@ -66,15 +71,15 @@ impl<T> RunQueue<T> {
         self.new_hashes.pop()
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.verifications.is_empty() && self.new_hashes.is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        self.verifications.0.is_empty() && self.new_hashes.0.is_empty()
     }
 
     /// Returns the number of runs that wait for this purpose.
-    pub(super) const fn waiting(&self, purpose: Purpose) -> usize {
+    pub(super) fn waiting(&self, purpose: Purpose) -> usize {
         match purpose {
-            Purpose::Verification => self.verifications.length,
-            Purpose::NewHash => self.new_hashes.length,
+            Purpose::Verification => self.verifications.0.len(),
+            Purpose::NewHash => self.new_hashes.0.len(),
         }
     }
 }
@@ -83,80 +88,25 @@ impl<T> RunQueue<T> {
 ///
 /// One workspace may use all places while no other needs them. If the queue is full, a run of
 /// another workspace takes the place of the newest run of the workspace with the most.
-struct FairQueue<T> {
-    /// The workspaces with runs that wait, the next in turn first.
-    lanes: VecDeque<Lane<T>>,
-    /// The number of runs in all lanes.
-    length: usize,
-    capacity: usize,
-}
-
-/// The runs of one workspace, the oldest first. A lane in a queue is not empty.
-struct Lane<T> {
-    workspace: Workspace,
-    runs: VecDeque<T>,
-}
+struct FairQueue<T>(store::FairQueue<T>);
 
 impl<T> FairQueue<T> {
-    const fn new(capacity: usize) -> Self {
-        Self {
-            lanes: VecDeque::new(),
-            length: 0,
-            capacity,
-        }
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.length == 0
+    fn new(capacity: usize) -> Self {
+        Self(store::FairQueue::new(capacity, capacity))
     }
 
     fn push(&mut self, workspace: Workspace, run: T) -> Option<T> {
-        let displaced = if self.length < self.capacity {
-            None
-        } else {
-            match self.displace(&workspace) {
-                Some(displaced) => Some(displaced),
-                None => return Some(run),
-            }
+        let tenant = Some(workspace);
+        let run = self.0.push(tenant.clone(), run).err()?;
+        let Some(displaced) = self.0.displace(&tenant) else {
+            return Some(run);
         };
-        self.length += 1;
-        match self.lane(&workspace) {
-            Some(lane) => lane.runs.push_back(run),
-            None => self.lanes.push_back(Lane {
-                workspace,
-                runs: VecDeque::from([run]),
-            }),
-        }
-        displaced
-    }
-
-    /// Removes the newest run of the workspace with the most runs, unless `workspace` would then
-    /// have as many.
-    fn displace(&mut self, workspace: &Workspace) -> Option<T> {
-        let own = self.lane(workspace).map_or(0, |lane| lane.runs.len());
-        let longest = self.lanes.iter_mut().max_by_key(|lane| lane.runs.len())?;
-        // The longest lane has at least two runs, so it does not become empty.
-        if longest.runs.len() < own + 2 {
-            return None;
-        }
-        self.length -= 1;
-        longest.runs.pop_back()
-    }
-
-    fn lane(&mut self, workspace: &Workspace) -> Option<&mut Lane<T>> {
-        self.lanes
-            .iter_mut()
-            .find(|lane| lane.workspace == *workspace)
+        // There is a free place now, so this returns nothing.
+        self.0.push(tenant, run).err().or(Some(displaced))
     }
 
     fn pop(&mut self) -> Option<T> {
-        let mut lane = self.lanes.pop_front()?;
-        let run = lane.runs.pop_front()?;
-        self.length -= 1;
-        if !lane.runs.is_empty() {
-            self.lanes.push_back(lane);
-        }
-        Some(run)
+        self.0.pop().map(|(_, run)| run)
     }
 }
 
@@ -200,6 +150,14 @@ mod tests {
             fill(&mut queue, other, "b", 3);
             assert_eq!((queue.waiting(flooding), queue.waiting(other)), (3, 3));
         }
+    }
+
+    #[test]
+    fn few_new_hashes_wait_however_many_verifications_may() {
+        let (mut queue, count) = (RunQueue::new(1000), 1000);
+        fill(&mut queue, Verification, "a", count);
+        fill(&mut queue, NewHash, "a", 256);
+        assert_eq!(push(&mut queue, NewHash, "a", 257).unwrap(), "a257");
     }
 
     #[test]
