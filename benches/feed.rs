@@ -12,7 +12,7 @@
 mod server;
 
 use std::{
-    fs, process,
+    process,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -23,7 +23,7 @@ use criterion::{
     measurement::{Measurement, WallTime},
 };
 use keywright_benches::{
-    IDLE_CLIENT, IDLE_SERVER, compare_in_turn, run, runs_once, store_number, tasks,
+    IDLE_CLIENT, IDLE_SERVER, compare_in_turn, processor_time, run, runs_once, store_number, tasks,
 };
 use keywright_core::{
     Caller, Config, Keywright, Name, NewKey, Permissions, Prefix, Reach, Scheme, Workspace,
@@ -93,16 +93,6 @@ fn idle(runtime: &Runtime, pool: &PgPool) {
         println!("{file}: {:.3} % of a core", share * 100.0);
         store_number(file, share);
     }
-}
-
-/// Returns the time that the threads of this process have run on a processor.
-fn processor_time(process: u32) -> Duration {
-    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
-    let nanos = threads.map(|thread| {
-        let schedstat = fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap();
-        schedstat.split(' ').next().unwrap().parse::<u64>().unwrap()
-    });
-    Duration::from_nanos(nanos.sum())
 }
 
 fn revokes(

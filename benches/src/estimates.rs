@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -27,8 +28,9 @@ impl Estimates {
         results().map(Self)
     }
 
-    /// Returns the mean time of one iteration in each turn, in nanoseconds. Unlike the median, the
-    /// mean includes rare and slow events, such as the checkpoints of a database.
+    /// Returns the mean time of one iteration in each turn, in nanoseconds, or NaN if it was not
+    /// measured. Unlike the median, the mean includes rare and slow events, such as the checkpoints
+    /// of a database.
     pub(crate) fn means(&self, bench: &str) -> Result<[f64; TURNS], String> {
         let mut means = [0.0; TURNS];
         for (turn, mean) in (1..).zip(&mut means) {
@@ -36,21 +38,26 @@ impl Estimates {
                 .0
                 .join(bench)
                 .join(format!("{turn}/new/estimates.json"));
-            let File { mean: measured } = read(&file)?;
-            *mean = measured.point_estimate;
+            let measured: Option<File> = read(&file)?;
+            *mean = measured.map_or(f64::NAN, |file| file.mean.point_estimate);
         }
         Ok(means)
     }
 
-    /// Returns the number that a benchmark stored in this file.
+    /// Returns the number that a benchmark stored in this file, or NaN if it was not measured.
     pub(crate) fn number(&self, file: &str) -> Result<f64, String> {
-        read(&self.0.join(file))
+        Ok(read(&self.0.join(file))?.unwrap_or(f64::NAN))
     }
 }
 
-fn read<T: DeserializeOwned>(file: &Path) -> Result<T, String> {
+/// Reads a result, if it was measured.
+fn read<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, String> {
     let name = file.display();
-    let text = fs::read_to_string(file)
-        .map_err(|error| format!("{name}: {error}; run scripts/bench to measure it"))?;
-    serde_json::from_str(&text).map_err(|error| format!("{name}: {error}"))
+    match fs::read_to_string(file) {
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| format!("{name}: {error}")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{name}: {error}")),
+    }
 }

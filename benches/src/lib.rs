@@ -2,11 +2,15 @@
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run must stop")]
 
+pub mod load;
+mod processor_time;
 pub mod tasks;
 
 use std::{env, fs, path::PathBuf, time::Duration};
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, measurement::WallTime};
+
+pub use self::processor_time::processor_time;
 
 /// The number of turns of each subject.
 ///

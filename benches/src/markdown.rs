@@ -1,11 +1,8 @@
-//! Formats the table, and inserts it into BENCHMARKS.md.
+//! Formats a table of results, and inserts it into a document.
 
 use std::fmt::Write;
 
 use crate::rows::{RowResult, Target};
-
-const START: &str = "<!-- benches -->";
-const END: &str = "<!-- /benches -->";
 
 pub(crate) fn table(results: &[RowResult], machine: &str) -> String {
     let mut text = String::from(concat!(
@@ -13,7 +10,7 @@ pub(crate) fn table(results: &[RowResult], machine: &str) -> String {
         "| --- | --- | --- | --- | --- | --- | --- |\n",
     ));
     for result in results {
-        let (figure, bound): (fn(f64) -> String, _) = match result.target {
+        let (format, bound): (fn(f64) -> String, _) = match result.target {
             Target::Time(most) => (time, format!("≤ {most}×")),
             Target::Rate(least) => (rate, format!("≥ {least}×")),
             Target::Bytes(most) => (bytes, format!("≤ {}", bytes(most))),
@@ -22,15 +19,24 @@ pub(crate) fn table(results: &[RowResult], machine: &str) -> String {
             Target::Size => (bytes, String::new()),
             Target::None => (time, String::new()),
         };
+        let figure = |value: f64| {
+            if value.is_nan() {
+                "not measured".into()
+            } else {
+                format(value)
+            }
+        };
         let references: Vec<String> = result
             .references
             .iter()
             .map(|(label, nanos)| format!("{label}: {}", figure(*nanos)))
             .collect();
-        let ratio = result.ratio.map(|ratio| three_digits(ratio) + "×");
+        let ratio = result.ratio.filter(|ratio| !ratio.is_nan());
+        let ratio = ratio.map(|ratio| three_digits(ratio) + "×");
         let decisive = result.ratio.unwrap_or(result.ours);
         let verdict = match result.target {
             Target::Size | Target::None => "",
+            _ if decisive.is_nan() => "",
             target if target.is_met_by(decisive) => "met",
             _ => "missed",
         };
@@ -49,19 +55,20 @@ pub(crate) fn table(results: &[RowResult], machine: &str) -> String {
     text
 }
 
-/// Replaces the text between the markers with the table.
+/// Replaces the text between the markers `<!-- name -->` and `<!-- /name -->`.
 ///
 /// # Errors
 ///
 /// If a marker is missing.
-pub(crate) fn replace(document: &str, table: &str) -> Result<String, String> {
+pub(crate) fn replace(document: &str, name: &str, text: &str) -> Result<String, String> {
+    let (start, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
     let (before, rest) = document
-        .split_once(START)
-        .ok_or_else(|| format!("the marker {START} is missing"))?;
+        .split_once(&start)
+        .ok_or_else(|| format!("the marker {start} is missing"))?;
     let (_, after) = rest
-        .split_once(END)
-        .ok_or_else(|| format!("the marker {END} is missing after {START}"))?;
-    Ok(format!("{before}{START}\n{table}{END}{after}"))
+        .split_once(&end)
+        .ok_or_else(|| format!("the marker {end} is missing after {start}"))?;
+    Ok(format!("{before}{start}\n{text}{end}{after}"))
 }
 
 fn time(nanos: f64) -> String {
@@ -186,17 +193,28 @@ mod tests {
     }
 
     #[test]
+    fn a_result_that_was_not_measured_has_no_ratio_and_no_verdict() {
+        let missing = RowResult {
+            ours: f64::NAN,
+            ..result(Target::Time(0.5), f64::NAN)
+        };
+        let shown = table(&[missing], "");
+        let cells = "| not measured | pak: 2.35 µs; aks: 13.0 ms |  | ≤ 0.5× |  |\n";
+        assert!(shown.contains(cells), "{shown}");
+    }
+
+    #[test]
     fn only_the_text_between_the_markers_is_replaced() {
-        let document = "a\n<!-- benches -->\nold\n<!-- /benches -->\nb\n";
-        let once = replace(document, "new\n").unwrap();
-        assert_eq!(once, "a\n<!-- benches -->\nnew\n<!-- /benches -->\nb\n");
-        assert_eq!(replace(&once, "new\n").unwrap(), once);
+        let document = "a\n<!-- b -->\nold\n<!-- /b -->\n<!-- c -->\nkept\n<!-- /c -->\n";
+        let once = replace(document, "b", "new\n").unwrap();
+        assert_eq!(once, document.replace("old", "new"));
+        assert_eq!(replace(&once, "b", "new\n").unwrap(), once);
     }
 
     #[test]
     fn a_document_without_a_marker_is_rejected() {
-        for document in ["", "<!-- benches -->", "<!-- /benches --><!-- benches -->"] {
-            assert!(replace(document, "new\n").is_err(), "{document}");
+        for document in ["", "<!-- b -->", "<!-- /b --><!-- b -->"] {
+            assert!(replace(document, "b", "new\n").is_err(), "{document}");
         }
     }
 }

@@ -4,81 +4,60 @@ use std::{convert::Infallible, time::Duration};
 
 use tokio::{
     join,
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
     time::{Instant, sleep, sleep_until, timeout},
 };
 
 use crate::{
+    parameters::{Fault, Feed},
     process::Process,
-    simulation::{Fault, Feed},
     store::Pushed,
 };
 
-/// The number of polls in the bound of a store that polls.
-const POLLS_IN_BOUND: u32 = 5;
-
-/// The number of heartbeats in the bound of a store that pushes.
-const HEARTBEATS_IN_BOUND: u32 = 3;
-
-impl Feed {
-    /// How long a copy may be used after a request for changes was sent.
-    pub(crate) const fn bound(self) -> Duration {
-        match self {
-            Self::Polls => Duration::from_millis(500),
-            Self::Pushes => Duration::from_secs(1),
-        }
-    }
-}
-
-/// Keeps the lease of a process for ever.
+/// Keeps the lease of a process, and connects again after each failure.
 pub(crate) async fn follow(process: &Process) -> Infallible {
-    let bound = process.world.feed.bound();
+    let feed = process.world.feed;
     loop {
-        match process.world.feed {
-            Feed::Polls => poll(process, bound).await,
-            Feed::Pushes => listen(process, bound).await,
+        match feed {
+            Feed::Polls => poll(process, feed.bound(), feed.interval()).await,
+            Feed::Pushes => listen(process, feed.bound(), feed.interval()).await,
         }
         // The connection is lost. The lease lapses, and each verification reads the store.
-        sleep(bound / POLLS_IN_BOUND).await;
+        sleep(feed.interval()).await;
     }
 }
 
 /// Polls until a poll takes too long.
-async fn poll(process: &Process, bound: Duration) {
+async fn poll(process: &Process, bound: Duration, interval: Duration) {
     let Process {
         world, link, lease, ..
     } = process;
     let mut seen = None;
     loop {
         let sent_at = lease.now();
-        let replied = async {
-            link.travel(&world.random).await;
-            let reply = world.database.poll(seen).await;
-            link.travel(&world.random).await;
-            reply
-        };
+        let replied = link.ask(&world.random, world.database.poll(seen));
         let Ok(reply) = timeout(bound, replied).await else {
             return;
         };
         process.resumed().await;
         match reply.changed {
             Some(changed) => changed.iter().for_each(|id| lease.changed(id)),
-            None if world.is(Fault::NothingStaleAfterReconnect) => {}
+            None if world.has(Fault::NothingStaleAfterReconnect) => {}
             None => lease.changed_all(),
         }
         seen = Some(reply.seen);
-        let from = if world.is(Fault::ExtendedFromReply) {
+        let from = if world.has(Fault::ExtendedFromReply) {
             lease.now()
         } else {
             sent_at
         };
         lease.extend(from + bound);
-        sleep(bound / POLLS_IN_BOUND).await;
+        sleep(interval).await;
     }
 }
 
 /// Receives pushes, and sends heartbeats until one takes too long.
-async fn listen(process: &Process, bound: Duration) {
+async fn listen(process: &Process, bound: Duration, interval: Duration) {
     let Process {
         world, link, lease, ..
     } = process;
@@ -89,41 +68,34 @@ async fn listen(process: &Process, bound: Duration) {
         next: None,
         last_arrival: Instant::now(),
     };
-    let subscribed = async {
-        link.travel(&world.random).await;
+    let subscribed = link.ask(&world.random, async {
         world.database.subscribe(sender.clone());
-        link.travel(&world.random).await;
-    };
+    });
     if timeout(bound, subscribed).await.is_err() {
         return;
     }
-    if !world.is(Fault::NothingStaleAfterReconnect) {
+    if !world.has(Fault::NothingStaleAfterReconnect) {
         lease.changed_all();
     }
     loop {
         let sent_at = lease.now();
-        let beat = heartbeat(process, &sender);
-        let replied = async { join!(beat, connection.receive()) };
+        let heartbeat = async {
+            link.send(&world.random).await;
+            world.database.heartbeat(&sender).await;
+        };
+        let replied = async { join!(heartbeat, connection.receive()) };
         if timeout(bound, replied).await.is_err() {
             return;
         }
-        let from = if world.is(Fault::ExtendedFromReply) {
+        let from = if world.has(Fault::ExtendedFromReply) {
             lease.now()
         } else {
             sent_at
         };
         lease.extend(from + bound);
         // Apply pushes until the next heartbeat.
-        let _ = timeout(bound / HEARTBEATS_IN_BOUND, connection.receive()).await;
+        let _ = timeout(interval, connection.receive()).await;
     }
-}
-
-/// Sends a heartbeat. The reply comes after all pushes that the store sent before it.
-async fn heartbeat(process: &Process, sender: &UnboundedSender<Pushed>) {
-    let Process { world, link, .. } = process;
-    link.travel(&world.random).await;
-    world.database.heartbeat().await;
-    let _ = sender.send(Pushed::now(None));
 }
 
 /// A connection on which messages arrive in the order in which the store sent them.
@@ -146,7 +118,8 @@ impl Connection<'_> {
                 let Some(pushed) = self.receiver.recv().await else {
                     return;
                 };
-                let arrival = (pushed.sent_at + link.delay(&world.random)).max(self.last_arrival);
+                let arrival =
+                    (pushed.sent_at + link.reply_delay(&world.random)).max(self.last_arrival);
                 self.last_arrival = arrival;
                 self.next = Some((arrival, pushed));
             }

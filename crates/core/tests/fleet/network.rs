@@ -8,32 +8,31 @@ use crate::random::Random;
 
 /// The connection of a process to the store.
 pub(crate) struct Link {
-    /// The mean time that a message takes beyond the minimum.
-    delay: Cell<Duration>,
-    /// Until when all messages are lost.
     cut_until: Cell<Instant>,
+    slow_until: Cell<Instant>,
+    /// The time that each message takes in addition while the link is slow.
+    slow_requests: Cell<Duration>,
+    slow_replies: Cell<Duration>,
 }
 
 /// The minimum time that a message takes.
 const MINIMUM: Duration = Duration::from_micros(200);
 
-/// The mean delay of a usual link.
-const USUAL: Duration = Duration::from_millis(1);
+/// The mean time that a message takes in addition.
+const JITTER: Duration = Duration::from_millis(1);
 
-/// The mean delay of a slow link.
+/// The mean time that messages of a slow link take in addition.
 const SLOW: Duration = Duration::from_millis(150);
 
 impl Link {
     pub(crate) fn new() -> Self {
+        let now = Instant::now();
         Self {
-            delay: Cell::new(USUAL),
-            cut_until: Cell::new(Instant::now()),
+            cut_until: Cell::new(now),
+            slow_until: Cell::new(now),
+            slow_requests: Cell::default(),
+            slow_replies: Cell::default(),
         }
-    }
-
-    /// Makes each message slow, or as fast as usual again.
-    pub(crate) fn set_slow(&self, is_slow: bool) {
-        self.delay.set(if is_slow { SLOW } else { USUAL });
     }
 
     /// Loses all messages for this time.
@@ -41,8 +40,24 @@ impl Link {
         self.cut_until.set(Instant::now() + span);
     }
 
-    fn is_cut(&self) -> bool {
-        Instant::now() < self.cut_until.get()
+    /// Makes all messages slow for this time.
+    pub(crate) fn slow_down(&self, span: Duration, random: &Random) {
+        self.slow_until.set(Instant::now() + span);
+        self.slow_requests.set(random.around(SLOW));
+        self.slow_replies.set(random.around(SLOW));
+    }
+
+    /// Sends a request to the store, and waits for the reply. If either is lost, this never ends.
+    pub(crate) async fn ask<T>(&self, random: &Random, work: impl Future<Output = T>) -> T {
+        self.send(random).await;
+        let reply = work.await;
+        self.travel(self.reply_delay(random)).await;
+        reply
+    }
+
+    /// Waits until a request arrives at the store. If it is lost, this never ends.
+    pub(crate) async fn send(&self, random: &Random) {
+        self.travel(self.delay(random, &self.slow_requests)).await;
     }
 
     /// Waits while all messages are lost. A stream of messages loses none: it sends them again.
@@ -52,14 +67,25 @@ impl Link {
         }
     }
 
-    /// Returns how long a message takes that is sent now.
-    pub(crate) fn delay(&self, random: &Random) -> Duration {
-        MINIMUM + random.around(self.delay.get())
+    /// Returns how long a message takes that the store sends now.
+    pub(crate) fn reply_delay(&self, random: &Random) -> Duration {
+        self.delay(random, &self.slow_replies)
     }
 
-    /// Waits until a message arrives. One that is lost never does.
-    pub(crate) async fn travel(&self, random: &Random) {
-        let delay = self.delay(random);
+    fn delay(&self, random: &Random, slow: &Cell<Duration>) -> Duration {
+        let usual = MINIMUM + random.around(JITTER);
+        if Instant::now() < self.slow_until.get() {
+            usual + slow.get()
+        } else {
+            usual
+        }
+    }
+
+    fn is_cut(&self) -> bool {
+        Instant::now() < self.cut_until.get()
+    }
+
+    async fn travel(&self, delay: Duration) {
         if self.is_cut() {
             future::pending::<()>().await;
         }

@@ -8,15 +8,11 @@ use tokio::{
 };
 
 use crate::{
-    KeyId, feed,
-    network::Link,
-    simulation::{Fault, World},
-    store::Lease,
-    verifier::Verifier,
+    KeyId, feed, network::Link, parameters::Fault, store::Lease, verifier::Verifier, world::World,
 };
 
-/// The mean time between two verifications.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The mean time between two verifications of keys that are not revoked.
+const PAUSE: Duration = Duration::from_millis(125);
 
 /// How long an operation on the store may take.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -75,14 +71,21 @@ impl Process {
         }
     }
 
-    /// Verifies the tokens of clients for ever.
+    /// Verifies the tokens of clients until the process is killed.
     async fn serve(self: Rc<Self>) -> Infallible {
         loop {
             sleep(self.world.random.around(PAUSE)).await;
             self.resumed().await;
-            let id = self.world.presented();
+            let id = self.world.some_key();
             spawn_local(Rc::clone(&self).verify(id));
         }
+    }
+
+    /// Verifies the token of a revoked key that clients still present.
+    pub(crate) async fn present(self: Rc<Self>, id: KeyId, after: Duration) {
+        sleep(after).await;
+        self.resumed().await;
+        self.verify(id).await;
     }
 
     async fn verify(self: Rc<Self>, id: KeyId) {
@@ -91,24 +94,22 @@ impl Process {
         self.world.observe(&self, &id, began, decided.ok());
     }
 
-    /// Revokes a key for an operator, who then tries it.
-    pub(crate) async fn revoke(self: Rc<Self>, id: KeyId) {
+    /// Revokes a key for an operator, who then tries it. Returns whether the revocation was
+    /// acknowledged.
+    pub(crate) async fn revoke(self: Rc<Self>, id: KeyId) -> bool {
         let World {
             random, database, ..
         } = &*self.world;
-        let revoked = async {
-            self.link.travel(random).await;
-            database.revoke(&id).await;
-            self.link.travel(random).await;
-        };
+        let revoked = self.link.ask(random, database.revoke(&id));
         if timeout(DEADLINE, revoked).await.is_err() {
-            return;
+            return false;
         }
         self.resumed().await;
-        if !self.world.is(Fault::OwnCopyStaysFresh) {
+        if !self.world.has(Fault::OwnCopyStaysFresh) {
             self.lease.changed(&id);
         }
         self.world.acknowledge(&self, id);
         self.verify(id).await;
+        true
     }
 }

@@ -1,6 +1,6 @@
 //! The random numbers of a simulation, the same in each run.
 
-use std::{cell::RefCell, time::Duration};
+use std::{cell::RefCell, env, time::Duration};
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -8,7 +8,8 @@ use rand_core::{Rng as _, SeedableRng as _};
 pub(crate) struct Random(RefCell<ChaCha8Rng>);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new() -> Self {
+        let seed = env::var("KEYWRIGHT_SEED").map_or(1, |seed| seed.parse().unwrap());
         Self(RefCell::new(ChaCha8Rng::seed_from_u64(seed)))
     }
 
@@ -29,20 +30,9 @@ impl Random {
         (self.fraction() * end as f64) as usize
     }
 
-    /// Returns a number below `end`, small ones more often: as often as keys of customers are used,
-    /// of which a few have most of the requests.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        clippy::cast_sign_loss,
-        reason = "the counts of a simulation are small"
-    )]
-    pub(crate) fn popular_below(&self, end: usize) -> usize {
-        (self.fraction().powi(3) * end as f64) as usize
-    }
-
-    pub(crate) fn chance(&self, probability: f64) -> bool {
-        self.fraction() < probability
+    /// Returns a time shorter than `end`.
+    pub(crate) fn within(&self, end: Duration) -> Duration {
+        end.mul_f64(self.fraction())
     }
 
     /// Returns a time between independent events with this mean.

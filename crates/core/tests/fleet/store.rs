@@ -38,24 +38,16 @@ pub(crate) use self::{
 };
 use crate::{
     Environment, Key, KeyId, Name, Permissions, Workspace,
+    costs::Costs,
     hash::{Credential, StoredHash},
+    parameters::Feed,
     time,
 };
-
-/// How long the store works on each kind of request. `SCALING.md` says where they are measured.
-pub(crate) struct Costs {
-    pub(crate) find: Duration,
-    pub(crate) change: Duration,
-    /// A poll or a heartbeat.
-    pub(crate) poll: Duration,
-    /// A change that a poll or a push tells one process.
-    pub(crate) told: Duration,
-}
 
 /// A poll with more changes makes the copies of all records stale.
 const MAX_CHANGES: usize = 1000;
 
-/// What a poll returns.
+/// The reply to a poll.
 pub(crate) struct Reply {
     /// The number of changes so far.
     pub(crate) seen: usize,
@@ -70,18 +62,13 @@ pub(crate) struct Pushed {
     pub(crate) changed: Option<KeyId>,
 }
 
-impl Pushed {
-    pub(crate) fn now(changed: Option<KeyId>) -> Self {
-        Self {
-            sent_at: Instant::now(),
-            changed,
-        }
-    }
-}
-
 pub(crate) struct Database {
     costs: Costs,
+    /// How long the store works on a poll or heartbeat.
+    request: Duration,
+    /// When the store has done all that has arrived.
     busy_until: Cell<Instant>,
+    reads: Cell<u32>,
     /// How long the store has worked.
     worked: Cell<Duration>,
     records: RefCell<HashMap<KeyId, Record>>,
@@ -90,15 +77,22 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) fn new(costs: Costs) -> Self {
+    pub(crate) fn new(costs: Costs, feed: Feed) -> Self {
         Self {
+            request: costs.request(feed),
             costs,
             busy_until: Cell::new(Instant::now()),
+            reads: Cell::default(),
             worked: Cell::default(),
             records: RefCell::default(),
             changes: RefCell::default(),
             subscribers: RefCell::default(),
         }
+    }
+
+    /// Returns how many records the store has read.
+    pub(crate) fn reads(&self) -> u32 {
+        self.reads.get()
     }
 
     /// Returns how long the store has worked.
@@ -120,7 +114,8 @@ impl Database {
     }
 
     pub(crate) async fn find(&self, id: &KeyId) -> Option<Record> {
-        self.work(self.costs.find).await;
+        self.reads.set(self.reads.get() + 1);
+        self.work(self.costs.read).await;
         self.records.borrow().get(id).cloned()
     }
 
@@ -144,35 +139,45 @@ impl Database {
 
     /// Revokes a key, and pushes the change to the subscribers.
     pub(crate) async fn revoke(&self, id: &KeyId) {
-        self.work(self.costs.change).await;
+        self.work(self.costs.revoke).await;
         let mut records = self.records.borrow_mut();
         records.get_mut(id).unwrap().revoke(time::now());
         self.changes.borrow_mut().push(*id);
         let mut subscribers = self.subscribers.borrow_mut();
         subscribers.retain(|subscriber| {
-            self.spend(self.costs.told);
-            subscriber.send(Pushed::now(Some(*id))).is_ok()
+            self.spend(self.costs.report);
+            let pushed = Pushed {
+                sent_at: self.busy_until.get(),
+                changed: Some(*id),
+            };
+            subscriber.send(pushed).is_ok()
         });
     }
 
     /// Returns the changes since a poll, or the number of changes.
     pub(crate) async fn poll(&self, seen: Option<usize>) -> Reply {
-        self.work(self.costs.poll).await;
+        self.work(self.request).await;
         let changes = self.changes.borrow();
         let new = seen.and_then(|seen| changes.get(seen..));
         let changed = new
             .filter(|new| new.len() <= MAX_CHANGES)
             .map(<[_]>::to_vec);
-        let told = changed.as_ref().map_or(0, Vec::len);
-        self.spend(self.costs.told * u32::try_from(told).unwrap());
+        let reported = changed.as_ref().map_or(0, Vec::len);
+        self.spend(self.costs.report * u32::try_from(reported).unwrap());
         Reply {
             seen: changes.len(),
             changed,
         }
     }
 
-    pub(crate) async fn heartbeat(&self) {
-        self.work(self.costs.poll).await;
+    /// Replies to a heartbeat, after all changes that were pushed before it.
+    pub(crate) async fn heartbeat(&self, subscriber: &UnboundedSender<Pushed>) {
+        self.work(self.request).await;
+        // A process that no longer listens needs no reply.
+        let _ = subscriber.send(Pushed {
+            sent_at: Instant::now(),
+            changed: None,
+        });
     }
 
     /// Pushes each change from now on.

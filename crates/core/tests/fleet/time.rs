@@ -8,7 +8,7 @@ use crate::Timestamp;
 pub(crate) const MAX_COARSE_LAG: Duration = Duration::from_millis(25);
 
 thread_local! {
-    /// The start of the simulation.
+    /// The start of the simulation. Each one has a thread.
     static ORIGIN: Instant = monotonic();
 }
 

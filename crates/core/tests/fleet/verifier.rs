@@ -38,9 +38,9 @@ use crate::{
     Environment, Key, KeyId, Timestamp,
     hash::{Credential, HashError, StoredHash},
     network::Link,
-    simulation::World,
     store::{Lease, Record, StoreError},
     time,
+    world::World,
 };
 
 /// The number of keys that a process caches.
@@ -98,7 +98,7 @@ impl RehashQueue<()> for NoQueue {
     }
 }
 
-/// The way of a process to the store.
+/// The connection of a process to the store.
 struct Connection {
     world: Rc<World>,
     link: Rc<Link>,
@@ -111,10 +111,7 @@ impl Backend for Connection {
         let World {
             database, random, ..
         } = &*self.world;
-        self.link.travel(random).await;
-        let record = database.find(id).await;
-        self.link.travel(random).await;
-        Ok(record)
+        Ok(self.link.ask(random, database.find(id)).await)
     }
 
     async fn rehash(&self, _: &KeyId, _: u64, _: &Credential) -> Result<(), StoreError> {
