@@ -310,7 +310,10 @@ mod tests {
     #[test]
     fn the_oldest_unclaimed_proof_is_forgotten_when_there_are_too_many() {
         let mut unclaimed = UnclaimedProofs::default();
-        let key = |hash| ProofId { hash, ..run_key() };
+        let key = |number| {
+            let hash = Fingerprint(number);
+            ProofId::new(id(), Proof { hash, ..proof() })
+        };
         let count = MAX_UNCLAIMED as u64;
         for hash in 0..=count {
             unclaimed.insert(key(hash));
