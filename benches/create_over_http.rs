@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
+#[expect(dead_code, reason = "another benchmark uses the rest")]
 mod loopback;
 
 use std::{sync::Arc, time::Duration};

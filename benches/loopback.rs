@@ -18,7 +18,7 @@ use keywright_benches::{Subject, compare_in_turn};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle, Runtime},
 };
 
 /// The number of clients. Each keeps one connection open.
@@ -31,7 +31,7 @@ const CONNECTIONS: usize = 64;
 pub(crate) struct Loopback {
     clients: Runtime,
     connections: Vec<Connection>,
-    _server: Runtime,
+    server: Runtime,
 }
 
 impl Loopback {
@@ -55,8 +55,13 @@ impl Loopback {
         Self {
             clients,
             connections,
-            _server: server,
+            server,
         }
+    }
+
+    /// Returns a handle to the threads of the server.
+    pub(crate) fn server(&self) -> Handle {
+        self.server.handle().clone()
     }
 
     /// Compares requests. Their responses must have bodies of the same length.

@@ -80,6 +80,11 @@ pub const IDLE_SERVER: &str = "feed/idle-server";
 /// criterion's folder. The name of the store follows.
 pub const PROPAGATION: &str = "propagation/";
 
+/// The start of the names of the files for the times of a cold start, in criterion's folder: of
+/// each key (`keys`), of its Argon2 run alone (`argon2`), and of a request with a cached key
+/// `before` and `during` the start, with the percentile after a hyphen.
+pub const COLD_START: &str = "cold-start/";
+
 /// Stores a number in a file of criterion's folder, except in a run that only checks that the
 /// benchmark works.
 ///

@@ -42,6 +42,7 @@ fn table() -> Result<String, Box<dyn Error>> {
         .map(|row| row.result(&estimates))
         .collect::<Result<Vec<_>, _>>()?;
     results.insert(2, rows::scaling(&estimates)?);
+    results.extend(rows::cold_start(&estimates)?);
     results.extend(rows::sizes(&estimates)?);
     Ok(markdown::table(&results, &machine::describe()?))
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use keywright_benches::{
-    BYTES_PER_KEY, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS, BYTES_PER_ROW, IDLE_CLIENT, IDLE_SERVER,
-    POSTGRES_BYTES_PER_EVENT, POSTGRES_BYTES_PER_KEY, PROPAGATION,
+    BYTES_PER_KEY, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS, BYTES_PER_ROW, COLD_START, IDLE_CLIENT,
+    IDLE_SERVER, POSTGRES_BYTES_PER_EVENT, POSTGRES_BYTES_PER_KEY, PROPAGATION,
 };
 
 use crate::estimates::Estimates;
@@ -582,6 +582,45 @@ pub(crate) fn scaling(estimates: &Estimates) -> Result<RowResult, String> {
         ratio: Some(ratio),
         target: Target::Rate(0.97),
     })
+}
+
+/// Returns the rows of a cold start.
+pub(crate) fn cold_start(estimates: &Estimates) -> Result<Vec<RowResult>, String> {
+    let row = |work: &'static str, ours, label: &'static str, reference, most| {
+        let number = |name| estimates.number(&format!("{COLD_START}{name}"));
+        let (ours, reference, target) = (number(ours)?, number(reference)?, Target::Time(most));
+        Ok::<_, String>(RowResult {
+            number: "19",
+            work: work.into(),
+            ours,
+            references: vec![(label.into(), reference)],
+            ratio: Some(target.ratio(ours, reference)),
+            target,
+        })
+    };
+    Ok(vec![
+        row(
+            "first use of each key after a restart, `argon2id`, SQLite, 64 tasks: time of each key",
+            "keys",
+            "argon2, reusing its memory, on all cores",
+            "argon2",
+            1.05,
+        )?,
+        row(
+            "`GET /v1/whoami` with a cached key meanwhile, median",
+            "during-50",
+            "before",
+            "before-50",
+            2.0,
+        )?,
+        row(
+            "`GET /v1/whoami` with a cached key meanwhile, 99th percentile",
+            "during-99",
+            "before",
+            "before-99",
+            2.0,
+        )?,
+    ])
 }
 
 /// Returns the rows without a reference: sizes, shares of a core, and percentiles of times.

@@ -14,8 +14,14 @@ pub(crate) const DEFAULT_CACHE: usize = 100_000;
 /// The default cache capacity, in bytes.
 pub(crate) const DEFAULT_CACHE_BYTES: usize = 64 * 1024 * 1024;
 
-/// The default number of places for each purpose in the queue for Argon2.
-const DEFAULT_HASH_QUEUE: usize = 256;
+/// The default number of verifications that may wait for Argon2.
+///
+/// After a restart, each connection may present another key. A host has far fewer connections than
+/// this, so no client is rejected because the process has just started.
+const DEFAULT_HASH_QUEUE: usize = 16_384;
+
+/// The default niceness of the threads for Argon2.
+const DEFAULT_HASH_NICENESS: u8 = 5;
 
 /// How long events are kept by default.
 const DEFAULT_EVENT_RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -27,7 +33,8 @@ const DEFAULT_EVENT_RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60
 /// | [`with_scheme`](Self::with_scheme) | Argon2id, 19456 KiB, 2 passes, 1 lane |
 /// | [`with_peppers`](Self::with_peppers) | none |
 /// | [`with_verification_by_tag`](Self::with_verification_by_tag) | off |
-/// | [`with_hash_queue`](Self::with_hash_queue) | 256 verifications, 256 new hashes |
+/// | [`with_hash_queue`](Self::with_hash_queue) | 16,384 verifications, 256 new hashes |
+/// | [`with_hash_niceness`](Self::with_hash_niceness) | 5 |
 /// | [`with_cache`](Self::with_cache) | 100,000 keys |
 /// | [`with_cache_bytes`](Self::with_cache_bytes) | 64 MiB |
 /// | [`with_max_lifetime`](Self::with_max_lifetime) | none |
@@ -43,6 +50,7 @@ pub struct Config {
     pub(crate) peppers: PepperRing,
     pub(crate) verification_by_tag: bool,
     pub(crate) hash_queue: usize,
+    pub(crate) hash_niceness: u8,
     pub(crate) cache: CacheCapacity,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -65,6 +73,7 @@ impl Config {
             peppers: PepperRing::default(),
             verification_by_tag: false,
             hash_queue: DEFAULT_HASH_QUEUE,
+            hash_niceness: DEFAULT_HASH_NICENESS,
             cache: CacheCapacity {
                 keys: DEFAULT_CACHE,
                 bytes: DEFAULT_CACHE_BYTES,
@@ -105,7 +114,7 @@ impl Config {
     ///   has changed the record. From then on, the key is rejected. The library logs an error with
     ///   the key's id and counts it in `keywright_tags_refuted_total`.
     /// * Checks run when nothing else waits for a core. At most as many wait as keys fit into the
-    ///   [cache](Self::with_cache), and half of them can be of one workspace. Each takes about 600
+    ///   [cache](Self::with_cache), and workspaces share these places. Each check takes about 600
     ///   bytes, including a copy of the secret. If there is no place, a key waits for its hash.
     /// * A hash is replaced with one of the current scheme and pepper only after its check.
     /// * Dropping the library drops the checks that wait.
@@ -114,9 +123,11 @@ impl Config {
         self
     }
 
-    /// Sets how many Argon2 runs of each purpose may wait for a core, at least 1: this many
-    /// verifications, and this many hashes of new keys or replaced hashes.
+    /// Sets how many Argon2 runs may wait for a core, at least 1: this many verifications, and as
+    /// many hashes of new keys or replaced hashes, up to 256.
     ///
+    /// * Only a token with the right secret of an active key waits, or one of an imported key that
+    ///   was not used since. It takes about 2 KB.
     /// * Verifications go first, but a core that is always busy gives new hashes every fifth run.
     /// * Workspaces take turns, so a workspace with many runs delays another by one run.
     /// * If the queue is full, the run fails with
@@ -125,6 +136,24 @@ impl Config {
     ///   whole queue, but cannot keep others out.
     pub fn with_hash_queue(mut self, runs: usize) -> Self {
         self.hash_queue = runs.max(1);
+        self
+    }
+
+    /// Sets how much nicer than the rest of the process the threads for Argon2 are, from 0 to 19.
+    /// This has an effect only on Linux.
+    ///
+    /// Argon2 keeps all cores busy after a restart. With the priority of the other threads, a
+    /// request with a cached key then sometimes waits several milliseconds for a core. With the
+    /// default, the scheduler interrupts Argon2 at once.
+    ///
+    /// Argon2 runs as fast as before on a core that has nothing else to do. If the host keeps all
+    /// cores busy, a niceness of 5 leaves Argon2 a quarter of a core next to one thread of the
+    /// host, 10 leaves a tenth, and 19 a seventieth.
+    ///
+    /// With 0, the priority is not changed. This is necessary if a filter of system calls kills the
+    /// process for `setpriority`. If the filter lets the call fail, the priority stays as it is.
+    pub fn with_hash_niceness(mut self, niceness: u8) -> Self {
+        self.hash_niceness = niceness.min(19);
         self
     }
 
@@ -212,6 +241,7 @@ impl fmt::Debug for Config {
             .field("peppers", &self.peppers)
             .field("verification_by_tag", &self.verification_by_tag)
             .field("hash_queue", &self.hash_queue)
+            .field("hash_niceness", &self.hash_niceness)
             .field("cache", &self.cache)
             .field("max_lifetime", &self.max_lifetime)
             .field("event_retention", &self.event_retention)

@@ -79,6 +79,7 @@ impl Keywright {
             peppers,
             verification_by_tag,
             hash_queue,
+            hash_niceness,
             cache,
             entropy,
             clock,
@@ -108,8 +109,8 @@ impl Keywright {
             });
         }
         let checks = if verification_by_tag { cache.keys } else { 0 };
-        let hasher =
-            Hasher::start(scheme, &peppers, hash_queue, checks).map_err(OpenError::Threads)?;
+        let hasher = Hasher::start(scheme, &peppers, hash_queue, checks, hash_niceness)
+            .map_err(OpenError::Threads)?;
         let proof_key = ProofKey::generate(&*entropy)?;
         let last_used = LastUsedQueue::new(CacheCapacity {
             keys: cache.keys.max(DEFAULT_CACHE),

@@ -25,10 +25,11 @@ use crate::{
     values::bytes,
 };
 
-/// A find has no tenant: the verifier does not know it yet.
+/// A find has no tenant: the verifier does not know it yet. After a restart, each connection of a
+/// host may present another key at the same time.
 const CAPACITY: Capacity = Capacity {
-    all: 1024,
-    tenant: 1024,
+    all: 16_384,
+    tenant: 16_384,
 };
 
 /// How long a statement may take.

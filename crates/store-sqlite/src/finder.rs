@@ -18,6 +18,10 @@ use crate::{
     worker::Worker,
 };
 
+/// The number of finds that may wait. After a restart, each connection of a host may present
+/// another key at the same time.
+const QUEUE: usize = 16_384;
+
 /// The number of finds that may share one transaction.
 const BATCH: usize = 64;
 
@@ -35,7 +39,7 @@ impl Finder {
         gates: Arc<Gates>,
     ) -> io::Result<Self> {
         let work = move |connection: &_, jobs: &_| serve(connection, jobs, &files, &gates.finds);
-        Worker::start("kw-sqlite-find", connection, work).map(Self)
+        Worker::start("kw-sqlite-find", QUEUE, connection, work).map(Self)
     }
 
     /// Runs work that reads a few rows.

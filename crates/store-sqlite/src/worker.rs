@@ -8,9 +8,6 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 
-/// The number of jobs that may wait.
-const QUEUE: usize = 1024;
-
 /// A queue and the thread that serves it.
 ///
 /// When this is dropped, the thread finishes the queued jobs, closes its connection and ends.
@@ -21,12 +18,14 @@ pub(crate) struct Worker<J> {
 }
 
 impl<J: Send + 'static> Worker<J> {
+    /// Starts the thread, with a queue for `places` jobs.
     pub(crate) fn start(
         name: &str,
+        places: usize,
         connection: Connection,
         work: impl FnOnce(&Connection, &Receiver<J>) + Send + 'static,
     ) -> io::Result<Self> {
-        let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
+        let (jobs, queue) = crossbeam_channel::bounded(places);
         let thread = thread::Builder::new()
             .name(name.into())
             .spawn(move || work(&connection, &queue))?;

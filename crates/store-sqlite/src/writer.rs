@@ -21,6 +21,9 @@ use crate::{
     worker::Worker,
 };
 
+/// The number of jobs that may wait.
+const QUEUE: usize = 1024;
+
 /// The number of jobs that may share one transaction. It bounds how long the first of them waits
 /// for its result.
 const BATCH: usize = 256;
@@ -52,7 +55,7 @@ impl Writer {
             checkpointer.run(connection, &files);
             checkpoint::keep_log_if_unsynced(connection, &files);
         };
-        Worker::start("kw-sqlite-write", connection, work).map(Self)
+        Worker::start("kw-sqlite-write", QUEUE, connection, work).map(Self)
     }
 
     /// Runs work that changes no record that a verifier may have cached, and returns once it is

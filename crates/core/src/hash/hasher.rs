@@ -58,6 +58,7 @@ impl Hasher {
         ring: &PepperRing,
         queue: usize,
         checks: usize,
+        niceness: u8,
     ) -> io::Result<Self> {
         let peppered = ring.iter().map(|pepper| {
             (
@@ -71,7 +72,7 @@ impl Hasher {
             keys: peppered.chain([(None, HashKey::new(None))]).collect(),
             verifies_by_tag: checks > 0,
             runs: Arc::default(),
-            pool: Pool::start(queue, checks)?,
+            pool: Pool::start(queue, checks, niceness)?,
         })
     }
 

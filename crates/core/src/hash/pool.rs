@@ -123,9 +123,9 @@ pub(super) enum PoolError {
 }
 
 impl Pool {
-    /// Starts the threads, with a queue that has `capacity` places for verifications, as many for
-    /// new hashes, and `checks` places for checks.
-    pub(super) fn start(capacity: usize, checks: usize) -> io::Result<Self> {
+    /// Starts the threads, with a queue that has `capacity` places for verifications and new hashes,
+    /// and `checks` places for checks. The threads are `niceness` nicer than this thread.
+    pub(super) fn start(capacity: usize, checks: usize, niceness: u8) -> io::Result<Self> {
         let mut pool = Self {
             queue: HashQueue::new(capacity, checks),
             threads: Vec::new(),
@@ -137,6 +137,7 @@ impl Pool {
             let thread = thread::Builder::new()
                 .name("kw-hash".into())
                 .spawn(move || {
+                    lower_priority(niceness);
                     while let Some(job) = queue.next() {
                         let mut blocks = spare.take();
                         // A panic ends the job and not the thread. The job drops its sender, so its
@@ -186,6 +187,18 @@ impl Pool {
     }
 }
 
+/// Lowers the priority of this thread. On Linux, each thread has its own niceness.
+#[cfg(target_os = "linux")]
+fn lower_priority(niceness: u8) {
+    if niceness > 0 {
+        // A container may forbid this. The threads then work with their usual priority.
+        let _ = rustix::process::nice(niceness.into());
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn lower_priority(_niceness: u8) {}
+
 impl Drop for Pool {
     fn drop(&mut self) {
         // The threads are joined after this.
@@ -218,7 +231,7 @@ mod tests {
 
     impl Blocked {
         fn new(capacity: usize) -> Self {
-            let pool = Arc::new(Pool::start(capacity, 4).unwrap());
+            let pool = Arc::new(Pool::start(capacity, 4, 0).unwrap());
             let (started, starts) = mpsc::channel();
             let (release, blocked) = mpsc::channel::<()>();
             let blocked = Arc::new(Mutex::new(blocked));
@@ -319,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_blocks_of_a_run_are_reused_by_later_runs() {
-        let pool = Pool::start(1, 0).unwrap();
+        let pool = Pool::start(1, 0, 0).unwrap();
         // The first word is zero until a run has written it.
         let write = |blocks: &mut Blocks| {
             let block = blocks.get(1).unwrap().first_mut().unwrap();
@@ -331,9 +344,20 @@ mod tests {
         assert!((0..=threads).any(|_| block_on(run(&pool, write)).unwrap()));
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_threads_are_nicer_than_the_thread_that_starts_them() {
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        for nicer in [0, 5] {
+            let pool = Pool::start(1, 0, nicer).unwrap();
+            let on_pool = block_on(run(&pool, move |_| niceness())).unwrap();
+            assert_eq!(on_pool, (niceness() + i32::from(nicer)).min(19));
+        }
+    }
+
     #[test]
     fn a_panic_in_a_job_does_not_affect_other_jobs() {
-        let pool = Pool::start(8, 0).unwrap();
+        let pool = Pool::start(8, 0, 0).unwrap();
         for _ in 0..8 {
             let lost = block_on(run(&pool, |_| panic!("a bug in a job")));
             assert!(matches!(lost, Err::<(), _>(PoolError::Lost)));

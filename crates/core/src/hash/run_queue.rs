@@ -1,13 +1,17 @@
 //! The queue in front of the Argon2 threads, which shares them fairly between workspaces and
 //! between verifications and new hashes.
 
-use std::collections::VecDeque;
-
 use crate::{Workspace, store};
 
 /// The number of verifications that may overtake the next new hash. So a core that is always busy
 /// gives new hashes at least every fifth run.
 const MAX_OVERTAKING: u32 = 4;
+
+/// The maximum number of new hashes that wait.
+///
+/// If a client gives up during the run for its new key, the run was useless. A short queue makes
+/// this rare. The result of a verification is kept, so its queue can be long.
+const MAX_NEW_HASHES: usize = 256;
 
 /// The purpose of a run of Argon2.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,47 +28,49 @@ pub(super) enum Purpose {
 pub(super) struct RunQueue<T> {
     verifications: FairQueue<T>,
     new_hashes: FairQueue<T>,
-    checks: store::FairQueue<T>,
+    checks: FairQueue<T>,
     /// The number of verifications taken since a new hash became next.
     overtaking: u32,
 }
 
 impl<T> RunQueue<T> {
-    /// Creates a queue with `capacity` places for verifications, as many for new hashes, and
-    /// `checks` places for checks, of which one workspace can use half.
+    /// Creates a queue with `capacity` places for verifications, as many for new hashes, up to
+    /// [`MAX_NEW_HASHES`], and `checks` places for checks.
     pub(super) fn new(capacity: usize, checks: usize) -> Self {
         Self {
             verifications: FairQueue::new(capacity),
-            new_hashes: FairQueue::new(capacity),
-            checks: store::FairQueue::new(checks, checks.div_ceil(2)),
+            new_hashes: FairQueue::new(capacity.min(MAX_NEW_HASHES)),
+            checks: FairQueue::new(checks),
             overtaking: 0,
         }
     }
 
-    /// Queues a run. Returns the run that the full queue rejects: this one, or another verification
-    /// or new hash.
+    const fn of(&mut self, purpose: Purpose) -> &mut FairQueue<T> {
+        match purpose {
+            Purpose::Verification => &mut self.verifications,
+            Purpose::NewHash => &mut self.new_hashes,
+            Purpose::Check => &mut self.checks,
+        }
+    }
+
+    /// Queues a run. Returns the run that the full queue rejects: this one or another.
     #[must_use]
     pub(super) fn push(&mut self, purpose: Purpose, workspace: Workspace, run: T) -> Option<T> {
-        match purpose {
-            Purpose::Verification => self.verifications.push(workspace, run),
-            Purpose::NewHash => self.new_hashes.push(workspace, run),
-            Purpose::Check => self.checks.push(Some(workspace), run).err(),
-        }
+        self.of(purpose).push(workspace, run)
     }
 
     /// Takes the next run: a check only if no other run waits.
     pub(super) fn pop(&mut self) -> Option<T> {
-        let awaited = self.pop_awaited();
-        awaited.or_else(|| self.checks.pop().map(|(_, check)| check))
+        self.pop_awaited().or_else(|| self.checks.pop())
     }
 
     /// Removes all checks, and their places.
-    pub(super) fn take_checks(&mut self) -> store::FairQueue<T> {
-        std::mem::replace(&mut self.checks, store::FairQueue::new(0, 0))
+    pub(super) fn take_checks(&mut self) -> impl Sized + use<T> {
+        std::mem::replace(&mut self.checks, FairQueue::new(0))
     }
 
     fn pop_awaited(&mut self) -> Option<T> {
-        if self.new_hashes.is_empty() {
+        if self.new_hashes.0.is_empty() {
             self.overtaking = 0;
             return self.verifications.pop();
         }
@@ -79,15 +85,17 @@ impl<T> RunQueue<T> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.verifications.is_empty() && self.new_hashes.is_empty() && self.checks.is_empty()
+        [&self.verifications, &self.new_hashes, &self.checks]
+            .iter()
+            .all(|runs| runs.0.is_empty())
     }
 
     /// Returns the number of runs that wait for this purpose.
     pub(super) fn waiting(&self, purpose: Purpose) -> usize {
         match purpose {
-            Purpose::Verification => self.verifications.length,
-            Purpose::NewHash => self.new_hashes.length,
-            Purpose::Check => self.checks.len(),
+            Purpose::Verification => self.verifications.0.len(),
+            Purpose::NewHash => self.new_hashes.0.len(),
+            Purpose::Check => self.checks.0.len(),
         }
     }
 }
@@ -96,80 +104,25 @@ impl<T> RunQueue<T> {
 ///
 /// One workspace may use all places while no other needs them. If the queue is full, a run of
 /// another workspace takes the place of the newest run of the workspace with the most.
-struct FairQueue<T> {
-    /// The workspaces with runs that wait, the next in turn first.
-    lanes: VecDeque<Lane<T>>,
-    /// The number of runs in all lanes.
-    length: usize,
-    capacity: usize,
-}
-
-/// The runs of one workspace, the oldest first. A lane in a queue is not empty.
-struct Lane<T> {
-    workspace: Workspace,
-    runs: VecDeque<T>,
-}
+struct FairQueue<T>(store::FairQueue<T>);
 
 impl<T> FairQueue<T> {
-    const fn new(capacity: usize) -> Self {
-        Self {
-            lanes: VecDeque::new(),
-            length: 0,
-            capacity,
-        }
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.length == 0
+    fn new(capacity: usize) -> Self {
+        Self(store::FairQueue::new(capacity, capacity))
     }
 
     fn push(&mut self, workspace: Workspace, run: T) -> Option<T> {
-        let displaced = if self.length < self.capacity {
-            None
-        } else {
-            match self.displace(&workspace) {
-                Some(displaced) => Some(displaced),
-                None => return Some(run),
-            }
+        let tenant = Some(workspace);
+        let run = self.0.push(tenant.clone(), run).err()?;
+        let Some(displaced) = self.0.displace(&tenant) else {
+            return Some(run);
         };
-        self.length += 1;
-        match self.lane(&workspace) {
-            Some(lane) => lane.runs.push_back(run),
-            None => self.lanes.push_back(Lane {
-                workspace,
-                runs: VecDeque::from([run]),
-            }),
-        }
-        displaced
-    }
-
-    /// Removes the newest run of the workspace with the most runs, unless `workspace` would then
-    /// have as many.
-    fn displace(&mut self, workspace: &Workspace) -> Option<T> {
-        let own = self.lane(workspace).map_or(0, |lane| lane.runs.len());
-        let longest = self.lanes.iter_mut().max_by_key(|lane| lane.runs.len())?;
-        // The longest lane has at least two runs, so it does not become empty.
-        if longest.runs.len() < own + 2 {
-            return None;
-        }
-        self.length -= 1;
-        longest.runs.pop_back()
-    }
-
-    fn lane(&mut self, workspace: &Workspace) -> Option<&mut Lane<T>> {
-        self.lanes
-            .iter_mut()
-            .find(|lane| lane.workspace == *workspace)
+        // There is a free place now, so this returns nothing.
+        self.0.push(tenant, run).err().or(Some(displaced))
     }
 
     fn pop(&mut self) -> Option<T> {
-        let mut lane = self.lanes.pop_front()?;
-        let run = lane.runs.pop_front()?;
-        self.length -= 1;
-        if !lane.runs.is_empty() {
-            self.lanes.push_back(lane);
-        }
-        Some(run)
+        self.0.pop().map(|(_, run)| run)
     }
 }
 
@@ -216,6 +169,14 @@ mod tests {
     }
 
     #[test]
+    fn few_new_hashes_wait_however_many_verifications_may() {
+        let (mut queue, count) = (RunQueue::new(1000, 0), 1000);
+        fill(&mut queue, Verification, "a", count);
+        fill(&mut queue, NewHash, "a", 256);
+        assert_eq!(push(&mut queue, NewHash, "a", 257).unwrap(), "a257");
+    }
+
+    #[test]
     fn verifications_are_first_and_every_fifth_run_is_a_new_hash() {
         let mut queue = RunQueue::new(10, 0);
         fill(&mut queue, NewHash, "n", 3);
@@ -234,15 +195,15 @@ mod tests {
 
     #[test]
     fn checks_wait_for_all_other_runs_and_their_workspaces_share_the_places() {
-        let mut queue = RunQueue::new(10, 6);
-        fill(&mut queue, Check, "a", 3);
-        assert_eq!(push(&mut queue, Check, "a", 4).unwrap(), "a4");
-        fill(&mut queue, Check, "b", 2);
+        let mut queue = RunQueue::new(10, 4);
+        fill(&mut queue, Check, "a", 4);
+        assert_eq!(push(&mut queue, Check, "a", 5).unwrap(), "a5");
+        assert_eq!(push(&mut queue, Check, "b", 1).unwrap(), "a4");
         fill(&mut queue, NewHash, "n", 2);
         fill(&mut queue, Verification, "v", 2);
-        assert_eq!(rest(&mut queue).join(" "), "v1 v2 n1 n2 a1 b1 a2 b2 a3");
-        fill(&mut queue, Check, "a", 3);
-        assert_eq!(queue.take_checks().len(), 3);
+        assert_eq!(rest(&mut queue).join(" "), "v1 v2 n1 n2 a1 b1 a2 a3");
+        fill(&mut queue, Check, "a", 4);
+        drop(queue.take_checks());
         assert!(queue.is_empty() && push(&mut queue, Check, "b", 1).is_some());
     }
 

@@ -85,6 +85,19 @@ impl<J> FairQueue<J> {
         Some((tenant, job))
     }
 
+    /// Removes the newest job of the tenant with the most jobs, so that a job of `tenant` gets its
+    /// place. Returns `None` if `tenant` would then have more than the other.
+    pub(crate) fn displace(&mut self, tenant: &Tenant) -> Option<J> {
+        let own = self.jobs.get(tenant).map_or(0, VecDeque::len);
+        let most = self.jobs.values_mut().max_by_key(|jobs| jobs.len())?;
+        // That tenant has at least two jobs, so its queue does not become empty.
+        if most.len() < own + 2 {
+            return None;
+        }
+        self.waiting -= 1;
+        most.pop_back()
+    }
+
     /// Drops the jobs that do not meet a condition, for example because their callers have stopped
     /// waiting.
     pub fn retain(&mut self, condition: impl Fn(&J) -> bool) {

@@ -1,7 +1,7 @@
 //! Runs of Argon2 that are in flight, shared by all verifications that need the same result.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -15,16 +15,25 @@ use crate::{
 
 type RunResult = Result<bool, HashError>;
 
+/// The number of unclaimed proofs to keep: more than the runs of a core in three minutes.
+const MAX_UNCLAIMED: usize = 16_384;
+
 /// The runs in flight and their waiters.
 ///
-/// A run does not belong to the verification that started it. It continues as long as any
-/// verification waits for it, and keeps its place in the queue until it ends.
+/// A run does not belong to the verification that started it. It stays in the queue as long as any
+/// verification waits for it. Once it has started, it ends, and if it succeeds when no verification
+/// waits any more, the next one uses the result.
+///
+/// This matters if clients wait for a shorter time than the queue is long. The first run in the
+/// queue is then the one whose client is about to give up. If its result was lost, every core could
+/// be busy forever while no client was ever accepted.
 #[derive(Clone, Default)]
 pub(super) struct InFlightHashes(Arc<Mutex<Runs>>);
 
 #[derive(Default)]
 struct Runs {
     runs: HashMap<ProofId, Run>,
+    unclaimed: UnclaimedProofs,
     started: u64,
 }
 
@@ -33,6 +42,32 @@ enum Run {
     InFlight(u64, Vec<oneshot::Sender<RunResult>>),
     /// Not needed: the secret is known to have the hash.
     Proven,
+}
+
+/// The runs that succeeded after their last waiter had left. When there are too many, the oldest
+/// are forgotten.
+#[derive(Default)]
+struct UnclaimedProofs {
+    keys: HashSet<ProofId>,
+    /// The keys in the order of their insertion, including some that were taken since.
+    oldest_first: VecDeque<ProofId>,
+}
+
+impl UnclaimedProofs {
+    fn insert(&mut self, key: ProofId) {
+        if self.oldest_first.len() == MAX_UNCLAIMED
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.keys.remove(&oldest);
+        }
+        self.keys.insert(key);
+        self.oldest_first.push_back(key);
+    }
+
+    /// Removes a proof, and returns whether there was one.
+    fn take(&mut self, key: &ProofId) -> bool {
+        self.keys.remove(key)
+    }
 }
 
 /// Makes a run unnecessary until this is dropped.
@@ -66,8 +101,12 @@ impl Drop for Completion {
     fn drop(&mut self) {
         // A separate statement, so that the lock is released before the waiters are woken.
         let waiters = self.hashes.lock().remove(&self.key, self.number);
+        let mut is_claimed = false;
         for waiter in waiters {
-            let _ = waiter.send(self.result.clone());
+            is_claimed |= waiter.send(self.result.clone()).is_ok();
+        }
+        if !is_claimed && matches!(self.result, Ok(true)) {
+            self.hashes.lock().unclaimed.insert(self.key);
         }
     }
 }
@@ -119,6 +158,9 @@ impl InFlightHashes {
         let (waiter, result) = oneshot::channel();
         let new_run = {
             let mut all = self.lock();
+            if all.unclaimed.take(&key) {
+                return Ok(true);
+            }
             match all.runs.get_mut(&key) {
                 Some(Run::Proven) => return Ok(true),
                 Some(Run::InFlight(_, waiters)) => {
@@ -175,14 +217,24 @@ impl InFlightHashes {
 
 #[cfg(test)]
 mod tests {
+    use futures_executor::block_on;
+
     use super::*;
-    use crate::verifier::{proof::Fingerprint, token_mac::TokenMac};
+    use crate::{
+        Environment, PepperRing, Scheme, Workspace,
+        token::Secret,
+        verifier::{proof::Fingerprint, token_mac::TokenMac},
+    };
 
     fn proof() -> Proof {
         Proof {
             token: TokenMac::new([1, 2]),
             hash: Fingerprint(3),
         }
+    }
+
+    fn run_id() -> ProofId {
+        ProofId::new(id(), proof())
     }
 
     fn id() -> KeyId {
@@ -197,6 +249,79 @@ mod tests {
         assert!(matches!(hashes.lock().runs.get(&key), Some(Run::Proven)));
         drop(assumed);
         assert!(hashes.lock().runs.is_empty());
+    }
+
+    /// Starts a run with one waiter, drops the waiter, and completes the run.
+    fn complete_without_waiter(hashes: &InFlightHashes, result: RunResult) {
+        let (waiter, verification) = oneshot::channel();
+        let (key, number) = (run_id(), 1);
+        let run = Run::InFlight(number, vec![waiter]);
+        hashes.lock().runs.insert(key, run);
+        assert!(hashes.lock().is_awaited(&key, number));
+        let completion = Completion {
+            hashes: hashes.clone(),
+            key,
+            number,
+            result: Err(HashError::failed("the run was lost")),
+        };
+        drop(verification);
+        completion.complete(result);
+    }
+
+    #[test]
+    fn bug_the_result_of_a_run_was_lost_if_its_client_left_during_the_run() {
+        let hasher = Hasher::start(Scheme::HmacSha256, &PepperRing::default(), 1, 0, 0).unwrap();
+        let hashes = InFlightHashes::default();
+        complete_without_waiter(&hashes, Ok(true));
+        let hash = "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let hash = StoredHash::parse(hash).unwrap();
+        let verify = || {
+            let workspace = Workspace::parse("acme").unwrap();
+            let binding = Binding::new(&id(), &workspace, Environment::Live);
+            let secret = PresentedSecret::Native(&[b'0'; Secret::LENGTH]);
+            block_on(hashes.verify(&hasher, (id(), proof()), &hash, binding, secret))
+        };
+        assert!(verify().unwrap());
+        assert_eq!(hasher.runs(), 0);
+        // The result counts once. The hash is not that of the secret.
+        assert!(!verify().unwrap());
+        assert_eq!(hasher.runs(), 1);
+    }
+
+    #[test]
+    fn only_a_success_that_no_verification_received_is_kept() {
+        let hashes = InFlightHashes::default();
+        for result in [Ok(false), Err(HashError::Busy)] {
+            complete_without_waiter(&hashes, result);
+        }
+        let (waiter, mut verification) = oneshot::channel();
+        let run = Run::InFlight(1, vec![waiter]);
+        hashes.lock().runs.insert(run_id(), run);
+        drop(Completion {
+            hashes: hashes.clone(),
+            key: run_id(),
+            number: 1,
+            result: Ok(true),
+        });
+        assert!(matches!(verification.try_recv(), Ok(Some(Ok(true)))));
+        assert!(hashes.lock().unclaimed.oldest_first.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_unclaimed_proof_is_forgotten_when_there_are_too_many() {
+        let mut unclaimed = UnclaimedProofs::default();
+        let key = |hash| {
+            let hash = Fingerprint(hash);
+            ProofId::new(id(), Proof { hash, ..proof() })
+        };
+        let count = MAX_UNCLAIMED as u64;
+        for hash in 0..=count {
+            unclaimed.insert(key(hash));
+        }
+        assert!(!unclaimed.take(&key(0)));
+        assert!(unclaimed.take(&key(1)) && !unclaimed.take(&key(1)));
+        assert!(unclaimed.take(&key(count)));
+        assert_eq!(unclaimed.oldest_first.len(), MAX_UNCLAIMED);
     }
 
     #[test]

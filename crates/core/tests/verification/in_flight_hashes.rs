@@ -141,6 +141,19 @@ fn a_verification_fails_at_once_while_the_queue_is_full() {
 }
 
 #[test]
+fn two_thousand_keys_of_a_workspace_that_are_first_used_at_once_are_all_accepted() {
+    let maker = World::new();
+    let keys = maker.issue_many(2000);
+    let world = maker.reopened(|config| config);
+    let pool = world.busy_pool();
+    let waiting: Vec<_> = keys.iter().map(|key| start(&world, key)).collect();
+    drop(pool);
+    for verification in waiting {
+        block_on(verification).unwrap();
+    }
+}
+
+#[test]
 fn creations_of_one_workspace_do_not_deny_first_verifications() {
     let maker = World::new();
     let keys = maker.issue_many(4);
