@@ -106,8 +106,8 @@ pub(super) struct TagCheck {
 enum End {
     /// The secret has the hash.
     Passed,
-    /// The queue had no place, or gave it to another workspace. The next verification begins another
-    /// check.
+    /// The queue had no place, or gave it to another workspace. The next verification begins
+    /// another check.
     NoPlace,
     /// The secret does not have the hash, or that could not be found out.
     Distrusted,
