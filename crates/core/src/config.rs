@@ -101,21 +101,21 @@ impl Config {
         self
     }
 
-    /// Accepts a key that is not cached as soon as its tag matches, which takes about a microsecond,
-    /// and checks its Argon2id hash afterwards. Requires a [pepper](Self::with_peppers).
+    /// Sets whether a key that is not cached is accepted as soon as its tag matches. Its Argon2id
+    /// hash is checked afterwards. Requires a [pepper](Self::with_peppers).
     ///
     /// Use it if many keys are used for the first time at once, for example after a deployment.
-    /// Without it, each of them waits for an Argon2 run.
+    /// Without it, each of them waits for an Argon2 run. The tag takes about a microsecond.
     ///
     /// * The tag is 128 bits of an HMAC under the pepper, so it proves a secret as an HMAC-SHA-256
-    ///   hash with a pepper does. A hash without a pepper, and a hash of another system, is computed
+    ///   hash with a pepper does. A hash without a pepper and a hash of another system are computed
     ///   before the key is accepted, as without this option.
-    /// * If the check finds that the secret does not have the hash, the record was changed by
-    ///   someone other than this library. From then on, the key is rejected. The library logs an
-    ///   error with the key's id and counts it in `keywright_tags_refuted_total`.
+    /// * If the check finds that the secret does not have the hash, someone other than this library
+    ///   has changed the record. From then on, the key is rejected. The library logs an error with
+    ///   the key's id and counts it in `keywright_tags_refuted_total`.
     /// * Checks run when nothing else waits for a core. At most as many wait as keys fit into the
-    ///   [cache](Self::with_cache), half of them of one workspace, and each takes about 600 bytes,
-    ///   including a copy of the secret. When there is no place, a key waits for its hash.
+    ///   [cache](Self::with_cache), and workspaces share these places. Each check takes about 600
+    ///   bytes, including a copy of the secret. If there is no place, a key waits for its hash.
     /// * A hash is replaced with one of the current scheme and pepper only after its check.
     /// * Dropping the library drops the checks that wait.
     pub fn with_verification_by_tag(mut self, enabled: bool) -> Self {

@@ -43,8 +43,8 @@ use crate::{
 ///   `disabled`, `address_not_allowed` or `undecided`.
 /// * `reason` is `absent` if the key was not cached, `stale` if its record has changed, or `lapsed`
 ///   if the lease did not hold.
-/// * `purpose` is `verification`, `new_hash` for a new key or a replaced hash, or `check` for a hash
-///   whose tag was accepted.
+/// * `purpose` is `verification`, `new_hash` for a new key or a replaced hash, or `check` for the
+///   hash of a key that was accepted by its tag.
 /// * `keywright_tags_refuted_total` above 0 means that someone has changed a record in the store.
 ///   Alert on it.
 /// * `keywright_lease_holds` below `keywright_instances` for longer than a few seconds means that

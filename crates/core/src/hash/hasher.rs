@@ -132,8 +132,9 @@ impl Hasher {
 
     /// Whether a tag that matches proves the secret of this hash before the hash is checked.
     ///
-    /// Only a pepper makes a tag a proof: without one, whoever can write a record can compute its
-    /// tag. The tag was compared under the pepper that the hash names, so the ring has it.
+    /// Only a pepper makes a tag a proof: without one, a writer of the database can compute the tag
+    /// of any secret. The tag was compared under the pepper that the hash names, so the ring has
+    /// that pepper.
     pub(crate) const fn tag_proves(&self, hash: &StoredHash) -> bool {
         let StoredHash::Native(hash) = hash else {
             return false;

@@ -123,9 +123,8 @@ pub(super) enum PoolError {
 }
 
 impl Pool {
-    /// Starts the threads, with a queue that has `capacity` places for verifications, as many for
-    /// new hashes, up to a limit, and `checks` places for checks. They are `niceness` nicer than
-    /// this thread.
+    /// Starts the threads, with a queue that has `capacity` places for verifications and new
+    /// hashes, and `checks` places for checks. The threads are `niceness` nicer than this thread.
     pub(super) fn start(capacity: usize, checks: usize, niceness: u8) -> io::Result<Self> {
         let mut pool = Self {
             queue: HashQueue::new(capacity, checks),

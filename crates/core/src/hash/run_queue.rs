@@ -28,43 +28,45 @@ pub(super) enum Purpose {
 pub(super) struct RunQueue<T> {
     verifications: FairQueue<T>,
     new_hashes: FairQueue<T>,
-    checks: store::FairQueue<T>,
+    checks: FairQueue<T>,
     /// The number of verifications taken since a new hash became next.
     overtaking: u32,
 }
 
 impl<T> RunQueue<T> {
     /// Creates a queue with `capacity` places for verifications, as many for new hashes, up to
-    /// [`MAX_NEW_HASHES`], and `checks` places for checks, of which one workspace can use half.
+    /// [`MAX_NEW_HASHES`], and `checks` places for checks.
     pub(super) fn new(capacity: usize, checks: usize) -> Self {
         Self {
             verifications: FairQueue::new(capacity),
             new_hashes: FairQueue::new(capacity.min(MAX_NEW_HASHES)),
-            checks: store::FairQueue::new(checks, checks.div_ceil(2)),
+            checks: FairQueue::new(checks),
             overtaking: 0,
         }
     }
 
-    /// Queues a run. Returns the run that the full queue rejects: this one, or another verification
-    /// or new hash.
+    const fn of(&mut self, purpose: Purpose) -> &mut FairQueue<T> {
+        match purpose {
+            Purpose::Verification => &mut self.verifications,
+            Purpose::NewHash => &mut self.new_hashes,
+            Purpose::Check => &mut self.checks,
+        }
+    }
+
+    /// Queues a run. Returns the run that the full queue rejects: this one or another.
     #[must_use]
     pub(super) fn push(&mut self, purpose: Purpose, workspace: Workspace, run: T) -> Option<T> {
-        match purpose {
-            Purpose::Verification => self.verifications.push(workspace, run),
-            Purpose::NewHash => self.new_hashes.push(workspace, run),
-            Purpose::Check => self.checks.push(Some(workspace), run).err(),
-        }
+        self.of(purpose).push(workspace, run)
     }
 
     /// Takes the next run: a check only if no other run waits.
     pub(super) fn pop(&mut self) -> Option<T> {
-        let awaited = self.pop_awaited();
-        awaited.or_else(|| self.checks.pop().map(|(_, check)| check))
+        self.pop_awaited().or_else(|| self.checks.pop())
     }
 
     /// Removes all checks, and their places.
-    pub(super) fn take_checks(&mut self) -> store::FairQueue<T> {
-        std::mem::replace(&mut self.checks, store::FairQueue::new(0, 0))
+    pub(super) fn take_checks(&mut self) -> impl Sized + use<T> {
+        std::mem::replace(&mut self.checks, FairQueue::new(0))
     }
 
     fn pop_awaited(&mut self) -> Option<T> {
@@ -83,7 +85,9 @@ impl<T> RunQueue<T> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.verifications.0.is_empty() && self.new_hashes.0.is_empty() && self.checks.is_empty()
+        [&self.verifications, &self.new_hashes, &self.checks]
+            .iter()
+            .all(|runs| runs.0.is_empty())
     }
 
     /// Returns the number of runs that wait for this purpose.
@@ -91,7 +95,7 @@ impl<T> RunQueue<T> {
         match purpose {
             Purpose::Verification => self.verifications.0.len(),
             Purpose::NewHash => self.new_hashes.0.len(),
-            Purpose::Check => self.checks.len(),
+            Purpose::Check => self.checks.0.len(),
         }
     }
 }
@@ -191,15 +195,15 @@ mod tests {
 
     #[test]
     fn checks_wait_for_all_other_runs_and_their_workspaces_share_the_places() {
-        let mut queue = RunQueue::new(10, 6);
-        fill(&mut queue, Check, "a", 3);
-        assert_eq!(push(&mut queue, Check, "a", 4).unwrap(), "a4");
-        fill(&mut queue, Check, "b", 2);
+        let mut queue = RunQueue::new(10, 4);
+        fill(&mut queue, Check, "a", 4);
+        assert_eq!(push(&mut queue, Check, "a", 5).unwrap(), "a5");
+        assert_eq!(push(&mut queue, Check, "b", 1).unwrap(), "a4");
         fill(&mut queue, NewHash, "n", 2);
         fill(&mut queue, Verification, "v", 2);
-        assert_eq!(rest(&mut queue).join(" "), "v1 v2 n1 n2 a1 b1 a2 b2 a3");
-        fill(&mut queue, Check, "a", 3);
-        assert_eq!(queue.take_checks().len(), 3);
+        assert_eq!(rest(&mut queue).join(" "), "v1 v2 n1 n2 a1 b1 a2 a3");
+        fill(&mut queue, Check, "a", 4);
+        drop(queue.take_checks());
         assert!(queue.is_empty() && push(&mut queue, Check, "b", 1).is_some());
     }
 

@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    fn run_key() -> ProofId {
+    fn run_id() -> ProofId {
         ProofId::new(id(), proof())
     }
 
@@ -254,7 +254,7 @@ mod tests {
     /// Starts a run with one waiter, drops the waiter, and completes the run.
     fn complete_without_waiter(hashes: &InFlightHashes, result: RunResult) {
         let (waiter, verification) = oneshot::channel();
-        let (key, number) = (run_key(), 1);
+        let (key, number) = (run_id(), 1);
         let run = Run::InFlight(number, vec![waiter]);
         hashes.lock().runs.insert(key, run);
         assert!(hashes.lock().is_awaited(&key, number));
@@ -296,10 +296,10 @@ mod tests {
         }
         let (waiter, mut verification) = oneshot::channel();
         let run = Run::InFlight(1, vec![waiter]);
-        hashes.lock().runs.insert(run_key(), run);
+        hashes.lock().runs.insert(run_id(), run);
         drop(Completion {
             hashes: hashes.clone(),
-            key: run_key(),
+            key: run_id(),
             number: 1,
             result: Ok(true),
         });
@@ -310,8 +310,8 @@ mod tests {
     #[test]
     fn the_oldest_unclaimed_proof_is_forgotten_when_there_are_too_many() {
         let mut unclaimed = UnclaimedProofs::default();
-        let key = |number| {
-            let hash = Fingerprint(number);
+        let key = |hash| {
+            let hash = Fingerprint(hash);
             ProofId::new(id(), Proof { hash, ..proof() })
         };
         let count = MAX_UNCLAIMED as u64;

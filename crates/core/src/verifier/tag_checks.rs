@@ -106,8 +106,9 @@ pub(super) struct TagCheck {
 enum End {
     /// The secret has the hash.
     Passed,
-    /// There was no place in the queue. The next verification begins another check.
-    Displaced,
+    /// The queue had no place, or gave it to another workspace. The next verification begins
+    /// another check.
+    NoPlace,
     /// The secret does not have the hash, or that could not be found out.
     Distrusted,
 }
@@ -122,7 +123,7 @@ impl TagCheck {
     pub(super) fn complete(mut self, result: Result<bool, HashError>) {
         self.end = match result {
             Ok(true) => End::Passed,
-            Err(HashError::Busy) => End::Displaced,
+            Err(HashError::Busy) => End::NoPlace,
             Ok(false) | Err(_) => End::Distrusted,
         };
     }

@@ -77,7 +77,7 @@ scenarios_hold! {
     planted_hash
     planted_hash_of_a_changed_record
     revocation_before_a_check
-    displaced_check
+    rejected_check
 }
 
 macro_rules! faults_bite {
@@ -100,7 +100,7 @@ faults_bite! {
     fills_without_numbers: FillsNotNumbered in revocation;
     not_marking_the_entry: EntryNotMarked in revocation narrowing_and_pause removed_address cascade
         rotation expiry eviction eviction_of_imported_keys renaming rehash lease lease_of_a_pause
-        planted_hash revocation_before_a_check displaced_check;
+        planted_hash revocation_before_a_check rejected_check;
     publishing_before_the_commit: PublishedBeforeCommit in revocation narrowing_and_pause removed_address
         cascade rotation expiry;
     publishing_after_the_acknowledgement: PublishedAfterAcknowledgement in revocation narrowing_and_pause
@@ -115,7 +115,7 @@ faults_bite! {
     queueing_a_rehash_before_the_fill: QueuedBeforeFill in rehash_on_a_busy_pool;
     clearing_the_flag_after_queueing: ClearedAfterQueueing in rehash_on_a_busy_pool;
     forgetting_a_failed_check: FailedCheckForgotten in planted_hash planted_hash_of_a_changed_record
-        displaced_check;
+        rejected_check;
     not_marking_an_entry_by_tag: NotMarkedAsByTag in planted_hash planted_hash_of_a_changed_record
-        displaced_check;
+        rejected_check;
 }

@@ -505,15 +505,15 @@ pub(crate) fn revocation_before_a_check() {
     verify(&verifier, 1);
 }
 
-/// The queue gives the place of a check to another. The next verification queues it again, so no
-/// proof by tag stays without a check.
-pub(crate) fn displaced_check() {
+/// The queue has no place for a check. The next verification queues it again, so no proof by tag
+/// stays without a check.
+pub(crate) fn rejected_check() {
     let (_handle, verifier) = open_planted();
     join([
         verifying(&verifier, &[1], 3),
         verifying(&verifier, &[1], 3),
         doing(&verifier, |verifier| {
-            (0..2).for_each(|_| verifier.displace_check());
+            (0..2).for_each(|_| verifier.reject_check());
         }),
     ]);
     verify(&verifier, 1);

@@ -221,8 +221,8 @@ fn an_imported_key_is_accepted_by_tag_once_its_hash_is_replaced() {
 fn a_key_without_a_place_for_its_check_waits_for_argon2() {
     let maker = World::with(peppered);
     let keys = maker.issue_many(3);
-    // Four checks may wait, two of them of one workspace.
-    let world = maker.reopened(|config| by_tag(config).with_cache(4));
+    // Two checks may wait.
+    let world = maker.reopened(|config| by_tag(config).with_cache(2));
     let busy = world.busy_pool();
     let at_once = |issued: &Issued| is_decided_at_once(&world, issued.token.expose().as_bytes());
     let decided: Vec<bool> = keys.iter().map(at_once).collect();

@@ -198,8 +198,8 @@ impl Verifier {
         }
     }
 
-    /// Checks the hash that has waited longest, if any. A key whose secret does not have the hash is
-    /// rejected from then on.
+    /// Checks the hash that has waited longest, if any. A key whose secret does not have the hash
+    /// is rejected from then on.
     pub(crate) fn check_next(&self) {
         let Some((check, matches)) = self.take_check() else {
             return;
@@ -216,8 +216,8 @@ impl Verifier {
         }
     }
 
-    /// Gives the place of the check that has waited longest, if any, to another.
-    pub(crate) fn displace_check(&self) {
+    /// Rejects the check that has waited longest, if any, as a full queue does.
+    pub(crate) fn reject_check(&self) {
         if let Some((check, _)) = self.take_check() {
             check.complete(Err(HashError::Busy));
         }
