@@ -71,9 +71,8 @@ impl Fleet {
 
     /// Revokes keys repeatedly.
     async fn revoke(self: Rc<Self>, a_second: u32) {
-        let mean = Duration::from_secs(1) / a_second;
         loop {
-            sleep(self.world.random.around(mean)).await;
+            sleep(Duration::from_secs(1) / a_second).await;
             spawn_local(Rc::clone(&self).revoke_one());
         }
     }

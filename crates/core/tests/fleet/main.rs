@@ -128,6 +128,7 @@ fn planted_faults_are_detected() {
         let [faulty, correct] = run([Some(fault), None].map(|fault| Parameters {
             feed,
             processes: 100,
+            revocations_a_second: 10,
             troubles,
             calm: Duration::from_secs(1),
             fault,

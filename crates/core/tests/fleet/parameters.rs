@@ -43,6 +43,14 @@ impl Feed {
         }
     }
 
+    /// The number of processor cores on which the store works.
+    pub(crate) const fn cores(self) -> u32 {
+        match self {
+            Self::Polls => 16,
+            Self::Pushes => 1,
+        }
+    }
+
     /// The time between two polls or heartbeats.
     pub(crate) fn interval(self) -> Duration {
         self.bound() / self.requests_in_bound()

@@ -94,9 +94,10 @@ impl Process {
         self.world.observe(&self, &id, began, decided.ok());
     }
 
-    /// Revokes a key for an operator, who then tries it. Returns whether the revocation was
-    /// acknowledged.
+    /// Revokes a key for an operator, who tries it before and afterwards. Returns whether the
+    /// revocation was acknowledged.
     pub(crate) async fn revoke(self: Rc<Self>, id: KeyId) -> bool {
+        Rc::clone(&self).verify(id).await;
         let World {
             random, database, ..
         } = &*self.world;

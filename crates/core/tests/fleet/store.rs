@@ -1,4 +1,4 @@
-//! The store of the simulation: one server that does one thing at a time.
+//! The store of the simulation: one server, whose cores share all work.
 
 #[expect(dead_code, unreachable_pub, reason = "the library's source")]
 #[path = "../../src/store/lease.rs"]
@@ -66,6 +66,7 @@ pub(crate) struct Database {
     costs: Costs,
     /// How long the store works on a poll or heartbeat.
     request: Duration,
+    cores: u32,
     /// When the store has done all that has arrived.
     busy_until: Cell<Instant>,
     reads: Cell<u32>,
@@ -80,6 +81,7 @@ impl Database {
     pub(crate) fn new(costs: Costs, feed: Feed) -> Self {
         Self {
             request: costs.request(feed),
+            cores: feed.cores(),
             costs,
             busy_until: Cell::new(Instant::now()),
             reads: Cell::default(),
@@ -103,13 +105,13 @@ impl Database {
     /// Waits until the store has done all that arrived earlier, and for the time that this takes.
     async fn work(&self, cost: Duration) {
         self.spend(cost);
-        sleep_until(self.busy_until.get()).await;
+        sleep_until(self.busy_until.get().max(Instant::now() + cost)).await;
     }
 
-    /// Counts the time that work takes.
+    /// Counts the time that work takes. The cores share all work.
     fn spend(&self, cost: Duration) {
         let begin = self.busy_until.get().max(Instant::now());
-        self.busy_until.set(begin + cost);
+        self.busy_until.set(begin + cost / self.cores);
         self.worked.set(self.worked.get() + cost);
     }
 
