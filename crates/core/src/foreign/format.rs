@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use memchr::{memchr, memrchr};
 use sha2::{Digest as _, Sha256, Sha512};
 
 use super::{
@@ -70,24 +69,26 @@ impl HashedPart {
     fn of(self, token: &[u8]) -> Option<&[u8]> {
         let part = match self {
             Self::Whole => Some(token),
-            Self::AfterFirst(separator) => {
-                split_once(memchr, separator, token).map(|(_, part)| part)
-            }
+            Self::AfterFirst(separator) => split_once(token, separator).map(|(_, part)| part),
             Self::AfterLast(separator) => {
-                split_once(memrchr, separator, token).map(|(_, part)| part)
+                let is_separator = |byte: &u8| char::from(*byte) == separator;
+                split_at(token, token.iter().rposition(is_separator)?).map(|(_, part)| part)
             }
         };
         part.filter(|part| !part.is_empty())
     }
 }
 
-/// Splits an ASCII token at the separator that `find` finds.
-fn split_once(
-    find: impl FnOnce(u8, &[u8]) -> Option<usize>,
-    separator: char,
-    token: &[u8],
-) -> Option<(&[u8], &[u8])> {
-    let index = find(u8::try_from(separator).ok()?, token)?;
+/// Splits an ASCII token at the first separator.
+///
+/// A search with vectors would be faster, but may leave a vector of the token on the stack.
+fn split_once(token: &[u8], separator: char) -> Option<(&[u8], &[u8])> {
+    let is_separator = |byte: &u8| char::from(*byte) == separator;
+    split_at(token, token.iter().position(is_separator)?)
+}
+
+/// Returns what is before and after the byte at an index.
+fn split_at(token: &[u8], index: usize) -> Option<(&[u8], &[u8])> {
     let (before, rest) = token.split_at_checked(index)?;
     Some((before, rest.get(1..)?))
 }
@@ -246,7 +247,7 @@ impl ForeignFormat {
             Lookup::Digest(Digest::Sha256) => digest_alias(&Sha256::digest(token.hashed)),
             Lookup::Digest(Digest::Sha512) => digest_alias(&Sha512::digest(token.hashed)),
             Lookup::PublicPart(separator) => {
-                let parts = split_once(memchr, separator, token.identity);
+                let parts = split_once(token.identity, separator);
                 public_alias(parts.unwrap_or_default().0)
             }
         }
@@ -263,7 +264,7 @@ impl ForeignFormat {
                 (part, part)
             }
             Lookup::PublicPart(separator) => {
-                let (public, secret) = split_once(memchr, separator, token)?;
+                let (public, secret) = split_once(token, separator)?;
                 if public.is_empty() || secret.is_empty() {
                     return None;
                 }
