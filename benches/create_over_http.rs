@@ -1,4 +1,9 @@
 //! Row 11: creating a key over HTTP, durable before the response is sent.
+//!
+//! In the samples of `perf`, the thread that writes to SQLite takes 31 %, of which the sync is 5.
+//! The threads of the server take 54 %: 19 in the kernel, 11 in memory management and copying, and
+//! 24 in the rest, of which no function takes more than 1. The client takes 13 %. The echo has the
+//! kernel and the client in common with a creation.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 

@@ -1,5 +1,10 @@
 //! Row 14: the memory of a cached key, without and with the optional fields. This measures bytes
 //! and not time, so it does not use criterion, but it stores its results in criterion's folder.
+//!
+//! The allocations of a key without the optional fields add up to 340 bytes: 240 for the key and
+//! its reference counts, 64 for its entry in the map, 19 for the map's table, and 17 for its id in
+//! the eviction order. This includes the rounding and the headers of glibc. A name of more than 23
+//! bytes has another allocation. Keys share their permissions and their workspace.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 

@@ -56,8 +56,8 @@ fn mint(criterion: &mut Criterion) {
 }
 
 /// The parts of minting that cannot be avoided, with inputs of the same lengths: a seed, the random
-/// characters and the salt, the digest of what the hash is bound to, the hash, the tag, and the
-/// checksum.
+/// characters and the salt, the digest of what the hash and the tag are bound to, both of them,
+/// and the checksum.
 fn parts(mac: &Hmac<Sha256>) -> ([u8; 32], [u8; 32], u32) {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).unwrap();
@@ -69,7 +69,7 @@ fn parts(mac: &Hmac<Sha256>) -> ([u8; 32], [u8; 32], u32) {
     let binding = Sha256::digest([id, b"defaultlive"].concat());
     let hash = mac.clone().chain_update([1]).chain_update(salt);
     let hash = hash.chain_update(binding).chain_update(secret).finalize();
-    let tag = mac.clone().chain_update([2]).chain_update(id);
+    let tag = mac.clone().chain_update([2]).chain_update(binding);
     let tag = tag.chain_update(secret).finalize();
     let checksum = crc32fast::hash(&characters[..60]);
     (hash.into_bytes().into(), tag.into_bytes().into(), checksum)

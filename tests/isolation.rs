@@ -1,10 +1,10 @@
 //! An attacker can write to the database.
 
-use keywright_core::Environment;
+use keywright_core::{Environment, KeyId};
 use rusqlite::Connection;
 use tempfile::tempdir;
 
-use crate::support::{FAST, Server, forge, operator_key, parse};
+use crate::support::{FAST, Server, forge, operator_key, parse, run, wait_for, write_private};
 
 #[test]
 fn a_hash_copied_to_another_row_does_not_verify() {
@@ -93,4 +93,36 @@ fn a_damaged_record_is_a_500_and_never_accepted() {
         std::fs::rename(&kept, &path).unwrap();
     }
     assert_eq!(Server::start(folder.path(), &[]).whoami(&token).status, 200);
+}
+
+#[test]
+fn a_hash_planted_next_to_a_valid_tag_is_reported_and_rejected_after_its_check() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let unpeppered = run(path, &["serve", "--verify-by-tag"]);
+    let error = String::from_utf8(unpeppered.stderr).unwrap();
+    let expected = "error: --verify-by-tag (KEYWRIGHT_VERIFY_BY_TAG) needs --pepper-file\n";
+    assert_eq!(error, expected);
+
+    write_private(&path.join("peppers"), &format!("p1 {}", "11".repeat(32)));
+    let options = ["--pepper-file", "peppers", "--verify-by-tag"];
+    let [own, other] = [(); 2].map(|()| operator_key(path, &options[..2]));
+    let database = Connection::open(path.join("keywright.db")).unwrap();
+    let plant = "UPDATE keywright_keys
+         SET hash = (SELECT hash FROM keywright_keys WHERE id = ?1) WHERE id = ?2";
+    let ids = [&other, &own].map(|token| *parse(token).id());
+    let planted = database.execute(plant, ids.each_ref().map(KeyId::as_bytes));
+    assert_eq!(planted.unwrap(), 1);
+    let server = Server::start(path, &options);
+    assert_eq!(server.whoami(&other).status, 200);
+    wait_for("the hash is checked", || {
+        Some(server.whoami(&own).status).filter(|status| *status == 401)
+    });
+    assert_eq!(server.whoami(&other).status, 200);
+    let (_, _, log) = server.stop();
+    let reports: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    let [report] = reports[..] else {
+        panic!("{log}")
+    };
+    assert!(report.contains(&format!("key={}", ids[1])), "{log}");
 }

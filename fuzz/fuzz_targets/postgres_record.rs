@@ -283,7 +283,7 @@ fn valid_cell(column: &str) -> Cell {
         "hash" => {
             text("$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
         }
-        "tag" => text("0707070707070707"),
+        "tag" => text(&"07".repeat(Tag::LENGTH)),
         "alias" => text(&"a7".repeat(Alias::LENGTH)),
         "version" => Cell::Integer(3),
         "expires_at" => Cell::Integer(1_709_287_200_000),

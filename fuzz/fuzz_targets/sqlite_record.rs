@@ -266,7 +266,7 @@ fn valid_cell(column: usize) -> Cell {
             b"$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
                 .into(),
         ),
-        "tag" => Cell::Value(Value::Blob([7; 8].into())),
+        "tag" => Cell::Value(Value::Blob([7; Tag::LENGTH].into())),
         "alias" => Cell::Value(Value::Blob([0xa7; Alias::LENGTH].into())),
         "version" => Cell::Value(Value::Integer(3)),
         "expires_at" => Cell::Value(Value::Integer(1_709_287_200_000)),

@@ -29,10 +29,20 @@ pub(crate) const fn digit(character: u8) -> Option<u8> {
 /// branches from earlier ones, so it would check a secret faster if the secret begins like one that
 /// it has already checked.
 pub(crate) fn is_base62<const N: usize>(bytes: &[u8; N]) -> bool {
+    is_base62_where(bytes, |_| true)
+}
+
+/// Whether every byte whose index is selected is a base62 character. Like [`is_base62`], it does
+/// not branch on each byte.
+#[inline]
+pub(crate) fn is_base62_where<const N: usize>(
+    bytes: &[u8; N],
+    is_selected: impl Fn(usize) -> bool,
+) -> bool {
     let is_between = |byte: u8, from: u8, count: u8| byte.wrapping_sub(from) < count;
-    bytes.iter().fold(true, |all, &byte| {
+    bytes.iter().enumerate().fold(true, |all, (index, &byte)| {
         let is_letter = is_between(byte | 0x20, b'a', 26);
-        all & (is_between(byte, b'0', 10) | is_letter)
+        all & (is_between(byte, b'0', 10) | is_letter | !is_selected(index))
     })
 }
 

@@ -32,6 +32,7 @@ const DEFAULT_EVENT_RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60
 /// | --- | --- |
 /// | [`with_scheme`](Self::with_scheme) | Argon2id, 19456 KiB, 2 passes, 1 lane |
 /// | [`with_peppers`](Self::with_peppers) | none |
+/// | [`with_verification_by_tag`](Self::with_verification_by_tag) | off |
 /// | [`with_hash_queue`](Self::with_hash_queue) | 16,384 verifications, 256 new hashes |
 /// | [`with_hash_niceness`](Self::with_hash_niceness) | 5 |
 /// | [`with_cache`](Self::with_cache) | 100,000 keys |
@@ -47,6 +48,7 @@ pub struct Config {
     pub(crate) prefix: Prefix,
     pub(crate) scheme: Scheme,
     pub(crate) peppers: PepperRing,
+    pub(crate) verification_by_tag: bool,
     pub(crate) hash_queue: usize,
     pub(crate) hash_niceness: u8,
     pub(crate) cache: CacheCapacity,
@@ -69,6 +71,7 @@ impl Config {
             prefix,
             scheme: Scheme::default(),
             peppers: PepperRing::default(),
+            verification_by_tag: false,
             hash_queue: DEFAULT_HASH_QUEUE,
             hash_niceness: DEFAULT_HASH_NICENESS,
             cache: CacheCapacity {
@@ -95,6 +98,28 @@ impl Config {
     /// verified.
     pub fn with_peppers(mut self, peppers: PepperRing) -> Self {
         self.peppers = peppers;
+        self
+    }
+
+    /// Sets whether a key that is not cached is accepted as soon as its tag matches. Its Argon2id
+    /// hash is checked afterwards. Requires a [pepper](Self::with_peppers).
+    ///
+    /// Use it if many keys are used for the first time at once, for example after a deployment.
+    /// Without it, each of them waits for an Argon2 run. The tag takes about a microsecond.
+    ///
+    /// * The tag is 128 bits of an HMAC under the pepper, so it proves a secret as an HMAC-SHA-256
+    ///   hash with a pepper does. A hash without a pepper and a hash of another system are computed
+    ///   before the key is accepted, as without this option.
+    /// * If the check finds that the secret does not have the hash, someone other than this library
+    ///   has changed the record. From then on, the key is rejected. The library logs an error with
+    ///   the key's id and counts it in `keywright_tags_refuted_total`.
+    /// * Checks run when nothing else waits for a core. At most as many wait as keys fit into the
+    ///   [cache](Self::with_cache), and workspaces share these places. Each check takes about 600
+    ///   bytes, including a copy of the secret. If there is no place, a key waits for its hash.
+    /// * A hash is replaced with one of the current scheme and pepper only after its check.
+    /// * Dropping the library drops the checks that wait.
+    pub fn with_verification_by_tag(mut self, enabled: bool) -> Self {
+        self.verification_by_tag = enabled;
         self
     }
 
@@ -214,6 +239,7 @@ impl fmt::Debug for Config {
             .field("prefix", &self.prefix)
             .field("scheme", &self.scheme)
             .field("peppers", &self.peppers)
+            .field("verification_by_tag", &self.verification_by_tag)
             .field("hash_queue", &self.hash_queue)
             .field("hash_niceness", &self.hash_niceness)
             .field("cache", &self.cache)

@@ -30,6 +30,7 @@ use crate::{
 /// | `keywright_cache_evictions_total` | counter | keys evicted from the cache |
 /// | `keywright_argon2_runs_total` | counter | Argon2 runs started, including those for new keys |
 /// | `keywright_rehashes_total` | counter | hashes replaced with the current scheme and pepper |
+/// | `keywright_tags_refuted_total` | counter | keys that their tag proved and their hash did not |
 /// | `keywright_instances` | gauge | open `Keywright`s, not counting clones |
 /// | `keywright_cached_keys` | gauge | keys in the cache |
 /// | `keywright_cached_bytes` | gauge | memory that they take, approximately |
@@ -42,7 +43,10 @@ use crate::{
 ///   `disabled`, `address_not_allowed` or `undecided`.
 /// * `reason` is `absent` if the key was not cached, `stale` if its record has changed, or `lapsed`
 ///   if the lease did not hold.
-/// * `purpose` is `verification`, or `new_hash` for a new key or a replaced hash.
+/// * `purpose` is `verification`, `new_hash` for a new key or a replaced hash, or `check` for the
+///   hash of a key that was accepted by its tag.
+/// * `keywright_tags_refuted_total` above 0 means that someone has changed a record in the store.
+///   Alert on it.
 /// * `keywright_lease_holds` below `keywright_instances` for longer than a few seconds means that
 ///   the store cannot report changes: each verification reads the store. Alert on it.
 /// * `keywright_lease_remaining_seconds` is 0 once the lease has lapsed. It is not published for a
@@ -73,6 +77,7 @@ impl Keywright {
             prefix,
             scheme,
             peppers,
+            verification_by_tag,
             hash_queue,
             hash_niceness,
             cache,
@@ -85,6 +90,9 @@ impl Keywright {
         } = config;
         if foreign.len() > ForeignFormats::MAX {
             return Err(OpenError::ForeignFormats);
+        }
+        if verification_by_tag && peppers.newest().is_none() {
+            return Err(OpenError::TagWithoutPepper);
         }
         let recorder = Recorder {
             writes: !event_retention.is_zero() && store.keeps_events(),
@@ -100,7 +108,8 @@ impl Keywright {
                 configured: prefix,
             });
         }
-        let hasher = Hasher::start(scheme, &peppers, hash_queue, hash_niceness)
+        let checks = if verification_by_tag { cache.keys } else { 0 };
+        let hasher = Hasher::start(scheme, &peppers, hash_queue, checks, hash_niceness)
             .map_err(OpenError::Threads)?;
         let proof_key = ProofKey::generate(&*entropy)?;
         let last_used = LastUsedQueue::new(CacheCapacity {
@@ -177,6 +186,9 @@ pub enum OpenError {
     /// There are more than four [foreign formats](Config::with_foreign).
     #[error("more than four foreign formats are configured")]
     ForeignFormats,
+    /// [Verification by tag](Config::with_verification_by_tag) is on, and there is no pepper.
+    #[error("verification by tag needs a pepper")]
+    TagWithoutPepper,
     /// The source of random bytes failed.
     #[error("could not read random bytes")]
     Random(#[from] RandomError),

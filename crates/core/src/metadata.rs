@@ -1,5 +1,7 @@
 //! Metadata: a JSON object that clients store with a key.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, value::RawValue};
 
@@ -17,7 +19,8 @@ use crate::json_object::{self, ObjectError};
 ///
 /// `Metadata` can be serialised and deserialised only with `serde_json`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Metadata(Box<str>);
+// Not `Arc<str>`, because one word is enough in each cached key.
+pub struct Metadata(Arc<String>);
 
 impl Metadata {
     /// The maximum length of the serialised object, in bytes.
@@ -39,7 +42,7 @@ impl Metadata {
     /// [`MetadataError`] if the text is not a JSON object or is too long.
     pub fn parse(json: &str) -> Result<Self, MetadataError> {
         match json_object::check(json) {
-            Ok(()) => Ok(Self(json.into())),
+            Ok(()) => Ok(Self(Arc::new(json.into()))),
             Err(ObjectError::NotAnObject) => Err(MetadataError::NotAnObject),
             Err(ObjectError::TooLarge) => Err(MetadataError::TooLarge),
         }

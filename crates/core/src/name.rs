@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
@@ -11,7 +12,8 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 /// Letters, digits, punctuation, symbols and emoji are visible, except those that are displayed as
 /// blank. Spaces, format characters and combining marks alone are not.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Name(Box<str>);
+// Most names have at most 23 bytes, for which a `SmolStr` allocates no memory.
+pub struct Name(SmolStr);
 
 impl Name {
     /// The maximum length, in characters (Unicode scalar values).

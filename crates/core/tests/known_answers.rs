@@ -117,7 +117,7 @@ fn known_hashes_are_verified() {
         let result = verify(text, workspace, environment, peppers(), credential());
         assert!(result.is_ok(), "{hash}: {result:?}");
 
-        // The same hash in the record of another workspace: the tag matches, the hash does not.
+        // The same credential in the record of another workspace.
         let moved = verify(text, "elsewhere", environment, peppers(), credential());
         assert!(
             matches!(moved, Err(VerifyError::Denied(Denied::WrongSecret(_)))),

@@ -8,6 +8,7 @@ mod busy_pool;
 
 use std::{
     collections::BTreeMap,
+    io::{self, Write},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -21,7 +22,9 @@ use futures_executor::block_on;
 use keywright_core::{
     Argon2Params, Caller, Config, Expiry, Issued, KeyUpdate, Keywright, MemoryStore, Name, NewKey,
     Pepper, PepperId, PepperRing, Permissions, Prefix, Reach, Scheme, Timestamp, Token, TokenRef,
-    Workspace, store::KeyStore, testing::ManualClock,
+    Workspace,
+    store::{Credential, KeyStore},
+    testing::ManualClock,
 };
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
@@ -123,6 +126,41 @@ impl TestRecorder {
     }
 }
 
+/// The lines of the log at the level `error`.
+#[derive(Clone, Default)]
+struct ErrorLog(Arc<Mutex<Vec<u8>>>);
+
+impl ErrorLog {
+    fn install() -> Self {
+        let log = Self::default();
+        let writer = log.clone();
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::ERROR)
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .without_time()
+            .with_target(false)
+            .init();
+        log
+    }
+
+    fn text(&self) -> String {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.trim_start().to_owned()
+    }
+}
+
+impl Write for ErrorLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn time(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis).unwrap()
 }
@@ -185,6 +223,7 @@ fn verify(keys: &Keywright, token: &str) {
 #[test]
 fn each_outcome_is_counted_once_and_where_it_was_decided() {
     let recorder = TestRecorder::default();
+    let log = ErrorLog::install();
     let clock = ManualClock::new(time(0));
     let store = Arc::new(MemoryStore::new());
     let open = |config| block_on(Keywright::open(config, Arc::clone(&store) as _)).unwrap();
@@ -299,6 +338,28 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
     drop(peppered);
     assert_eq!(recorder.gauge("instances"), 1.0);
 
+    // The hash of a key was replaced by a writer of the store, and its tag was not.
+    let by_tag = open(
+        config(argon2(), &clock)
+            .with_peppers(pepper())
+            .with_verification_by_tag(true),
+    );
+    let (tampered, other) = (create(&by_tag, None), create(&by_tag, None));
+    let record = |issued: &Issued| block_on(store.find(&issued.key.id)).unwrap().unwrap();
+    let (own, planted) = (record(&tampered), record(&other).credential.hash);
+    let planted = Credential::new(planted, own.credential.tag);
+    block_on(store.rehash(&tampered.key.id, own.version, &planted)).unwrap();
+    let before = recorder.counters();
+    verify(&by_tag, tampered.token.expose());
+    let report = format!(
+        "ERROR the tag of a key matches and its hash does not: the record was changed key={}\n",
+        tampered.key.id
+    );
+    await_that(|| log.text() == report);
+    block_on(by_tag.flush()).unwrap();
+    recorder.assert_grew(&before, &[ABSENT, RUN, ACCEPTED, ("tags_refuted_total", 1)]);
+    drop(by_tag);
+
     // Three runs wait while all threads of the pool are blocked.
     let waiting = |purpose| recorder.gauge(&format!("argon2_waiting purpose={purpose}"));
     assert_eq!((waiting("new_hash"), waiting("verification")), (0.0, 0.0));
@@ -320,6 +381,7 @@ fn each_outcome_is_counted_once_and_where_it_was_decided() {
     assert!(verification.as_mut().poll(&mut context).is_pending());
     block_on(busy.flush()).unwrap();
     assert_eq!((waiting("new_hash"), waiting("verification")), (3.0, 1.0));
+    assert_eq!(waiting("check"), 0.0);
     drop((pool, runs, verification));
     drop(busy);
 

@@ -5,7 +5,7 @@ use keywright_core::{Caller, IssueError, Issuer, KeyId, Workspace};
 
 use crate::{
     options::LibraryOptions,
-    store::{self, Library, OldEvents, StoreUrl},
+    store::{self, Library, Opener, StoreUrl},
 };
 
 /// The operator, with the library opened over an existing store.
@@ -43,5 +43,5 @@ impl Operator {
 pub(crate) async fn open_existing(library: &LibraryOptions) -> Result<Library> {
     let url = StoreUrl::parse(&library.store)?;
     url.require_existing()?;
-    store::open(&url, library, OldEvents::Keep).await
+    store::open(&url, library, Opener::Command).await
 }

@@ -24,7 +24,7 @@ use crate::{
     router::Routers,
     serve_options::ServeOptions,
     shutdown::Shutdown,
-    store::{self, OldEvents, StoreUrl},
+    store::{self, Opener, StoreUrl},
 };
 
 /// How long the server may take to store last uses when it stops. This and the time for requests in
@@ -75,7 +75,7 @@ async fn serve(
     let proxies = options.trusted_networks();
     let proxies = proxies.context("--trust-proxy names more than 32 networks")?;
     let opened = tokio::select! {
-        opened = store::open(&url, library, OldEvents::Delete) => opened?,
+        opened = store::open(&url, library, Opener::Server(options)) => opened?,
         () = shutdown.requested() => {
             tracing::info!("stopped before the store was open");
             return Ok(());

@@ -123,6 +123,18 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) rate_limit: u32,
 
+    /// Accept a key that is not cached by its tag, and check its Argon2id hash afterwards
+    ///
+    /// Needs --pepper-file. The first use of a key after a restart then takes about as long as
+    /// reading the store, instead of waiting for a run of Argon2. A key whose hash turns out to be
+    /// wrong is rejected from then on, and its id is logged as an error.
+    #[arg(
+        long,
+        env = "KEYWRIGHT_VERIFY_BY_TAG",
+        value_parser = clean(BoolishValueParser::new())
+    )]
+    pub(crate) verify_by_tag: bool,
+
     /// Disable the console at /console
     #[arg(
         long,

@@ -15,6 +15,7 @@ use crate::{
     foreign,
     options::{LibraryOptions, PostgresOptions},
     pepper_file, postgres,
+    serve_options::ServeOptions,
 };
 
 /// A parsed store URL.
@@ -136,20 +137,28 @@ pub(crate) struct Library {
     pub(crate) store: Arc<dyn KeyStore>,
 }
 
-/// Whether the library deletes the events that are older than `--keep-events`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OldEvents {
-    Delete,
-    /// For a command, which may run without the `--keep-events` of the server.
-    Keep,
+/// The program that opens the library.
+#[derive(Clone, Copy)]
+pub(crate) enum Opener<'a> {
+    Server(&'a ServeOptions),
+    /// A command, which may run without the `--keep-events` of the server, and ends before it could
+    /// check a hash that it has accepted by its tag.
+    Command,
 }
 
-impl OldEvents {
+impl Opener<'_> {
     /// Returns how long the library keeps events. With zero, it writes none.
-    const fn retention(self, keep_events: Duration) -> Duration {
+    const fn event_retention(self, keep_events: Duration) -> Duration {
         match self {
-            Self::Keep if !keep_events.is_zero() => Duration::MAX,
-            Self::Delete | Self::Keep => keep_events,
+            Self::Command if !keep_events.is_zero() => Duration::MAX,
+            Self::Server(_) | Self::Command => keep_events,
+        }
+    }
+
+    const fn verifies_by_tag(self) -> bool {
+        match self {
+            Self::Server(options) => options.verify_by_tag,
+            Self::Command => false,
         }
     }
 }
@@ -158,7 +167,7 @@ impl OldEvents {
 pub(crate) async fn open(
     url: &StoreUrl<'_>,
     options: &LibraryOptions,
-    old_events: OldEvents,
+    opener: Opener<'_>,
 ) -> Result<Library> {
     url.check_options(&options.postgres)?;
     foreign::check(&options.foreign_format)?;
@@ -166,7 +175,8 @@ pub(crate) async fn open(
         .with_scheme(options.hash.into())
         .with_cache(options.cache)
         .with_cache_bytes(options.cache_bytes)
-        .with_event_retention(old_events.retention(options.keep_events));
+        .with_event_retention(opener.event_retention(options.keep_events))
+        .with_verification_by_tag(opener.verifies_by_tag());
     if let Some(lifetime) = options.max_lifetime {
         config = config.with_max_lifetime(lifetime);
     }
@@ -185,6 +195,9 @@ pub(crate) async fn open(
             OpenError::Prefix { store, .. } => {
                 bail!("{error}; start with --prefix {store}, or choose another store")
             }
+            OpenError::TagWithoutPepper => {
+                bail!("--verify-by-tag (KEYWRIGHT_VERIFY_BY_TAG) needs --pepper-file")
+            }
             _ => Err(error.into()),
         },
     }
@@ -192,15 +205,25 @@ pub(crate) async fn open(
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     #[test]
     fn a_command_writes_events_like_the_server_but_never_deletes_them() {
         let day = Duration::from_secs(86_400);
-        assert_eq!(OldEvents::Delete.retention(day), day);
-        assert_eq!(OldEvents::Keep.retention(day), Duration::MAX);
-        for old_events in [OldEvents::Delete, OldEvents::Keep] {
-            assert_eq!(old_events.retention(Duration::ZERO), Duration::ZERO);
+        let options = Options::parse_from(["serve"]).serve;
+        let server = Opener::Server(&options);
+        assert_eq!(server.event_retention(day), day);
+        assert_eq!(Opener::Command.event_retention(day), Duration::MAX);
+        for opener in [server, Opener::Command] {
+            assert_eq!(opener.event_retention(Duration::ZERO), Duration::ZERO);
         }
+    }
+
+    #[derive(Parser)]
+    struct Options {
+        #[command(flatten)]
+        serve: ServeOptions,
     }
 }

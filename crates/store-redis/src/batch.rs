@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::{Cmd, Pipeline, Value, aio::MultiplexedConnection, cmd};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::{
     connection::{Connection, Endpoint, within},
@@ -50,11 +50,12 @@ pub(crate) enum BatchRequest {
     Pair([Vec<u8>; 2]),
 }
 
-/// A queue of jobs, and the worker that sends them.
+/// A queue of jobs, and the workers that send them.
 ///
-/// The worker sends all jobs that are waiting in one batch, awaits the replies, and then sends the
+/// A worker sends all jobs that are waiting in one batch, awaits the replies, and then sends the
 /// jobs that arrived in the meantime. A batch costs the client and the server little more than a
-/// single job.
+/// single job. With two workers, the server has a batch to work on while the client handles the
+/// replies to the other.
 #[derive(Debug)]
 pub(crate) struct BatchQueue {
     jobs: mpsc::Sender<BatchJob>,
@@ -63,6 +64,8 @@ pub(crate) struct BatchQueue {
 /// How a queue sends its batches.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BatchOptions {
+    /// The number of workers: the maximum number of batches that await their replies.
+    pub(crate) workers: u32,
     /// The number of replicas that must confirm each batch.
     ///
     /// If it is not 0, the queue needs a separate connection, since `WAIT` waits only for the
@@ -75,15 +78,19 @@ pub(crate) struct BatchOptions {
 }
 
 impl BatchQueue {
-    /// Starts the worker. It ends when the queue is dropped.
-    pub(crate) fn start(endpoint: Arc<Endpoint>, options: BatchOptions) -> Self {
+    /// Starts the workers. They end when the queue is dropped.
+    pub(crate) fn start(endpoint: &Arc<Endpoint>, options: BatchOptions) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let worker = Worker {
-            endpoint,
-            options,
-            separate: None,
-        };
-        tokio::spawn(worker.run(queue));
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..options.workers {
+            let worker = Worker {
+                queue: Arc::clone(&queue),
+                endpoint: Arc::clone(endpoint),
+                options,
+                separate: None,
+            };
+            tokio::spawn(worker.run());
+        }
         Self { jobs }
     }
 
@@ -104,16 +111,18 @@ impl BatchQueue {
 }
 
 struct Worker {
+    /// Locked by the worker that takes the next batch.
+    queue: Arc<Mutex<mpsc::Receiver<BatchJob>>>,
     endpoint: Arc<Endpoint>,
     options: BatchOptions,
-    /// The separate connection, if the queue has one and it is open.
+    /// The separate connection, if the worker has one and it is open.
     separate: Option<Connection>,
 }
 
 impl Worker {
-    async fn run(mut self, mut queue: mpsc::Receiver<BatchJob>) {
+    async fn run(mut self) {
         let mut batch = Vec::new();
-        while queue.recv_many(&mut batch, BATCH).await > 0 {
+        while self.take(&mut batch).await > 0 {
             // Skip the jobs of callers that have given up.
             batch.retain(|job: &BatchJob| !job.outcome.is_closed());
             if self.options.min_replicas > 0 {
@@ -122,6 +131,11 @@ impl Worker {
                 self.send(batch.drain(..)).await;
             }
         }
+    }
+
+    /// Waits for jobs and takes them. Takes none if the queue was dropped.
+    async fn take(&self, batch: &mut Vec<BatchJob>) -> usize {
+        self.queue.lock().await.recv_many(batch, BATCH).await
     }
 
     /// Returns the connection for the next batch.

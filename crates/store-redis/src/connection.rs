@@ -60,7 +60,8 @@ pub(crate) struct Endpoint {
     /// A name in one of the server's slots, for writes that only show that the server accepts
     /// writes. The names of its heartbeats begin with it.
     heartbeat: Mutex<Vec<u8>>,
-    /// Whether the server has all slots, so that one command may read names of several slots.
+    /// Whether the server has all slots, so that one command or script may use names of several
+    /// slots.
     has_all_slots: AtomicBool,
 }
 
@@ -99,8 +100,8 @@ impl Endpoint {
         self.has_all_slots.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_has_all_slots(&self) {
-        self.has_all_slots.store(true, Ordering::Relaxed);
+    pub(crate) fn set_has_all_slots(&self, has_all_slots: bool) {
+        self.has_all_slots.store(has_all_slots, Ordering::Relaxed);
     }
 
     pub(crate) fn heartbeat(&self) -> Vec<u8> {

@@ -146,6 +146,12 @@ impl Error {
         matches!(self, Self::Redis(error) if error.code() == Some("TRYAGAIN"))
     }
 
+    /// Whether a script failed because its keys are in several slots, and the server does not have
+    /// all of them.
+    pub(crate) fn is_across_slots(&self) -> bool {
+        matches!(self, Self::Redis(error) if error.code() == Some("CROSSSLOT"))
+    }
+
     /// Whether the server has rejected a write because its memory is full.
     pub(crate) fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::Redis(error) if error.code() == Some("OOM"))

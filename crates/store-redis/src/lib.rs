@@ -75,10 +75,11 @@
 //! The store behaves the same on a single server and on a cluster. Some operations take several
 //! steps:
 //!
-//! * **Insert.** The key is added to the indexes of its workspace and its owner before its record
-//!   and its event are stored. If the insert is interrupted between the two, listings skip the
-//!   entries, and remove each a minute after they first saw it. Until then, it counts in the total
-//!   of a listing without `status` and `search`.
+//! * **Insert.** On a single server, one script stores the record and its event and adds both to
+//!   the indexes. On a cluster, the key is added to the indexes of its workspace and its owner
+//!   before its record and its event are stored. If the insert is interrupted between the two,
+//!   listings skip the entries, and remove each a minute after they first saw it. Until then, it
+//!   counts in the total of a listing without `status` and `search`.
 //! * **Rotation.** If a key requests a rotation, the store checks that key right before the step
 //!   instead of in it, since the two keys may be on different servers. The check also registers the
 //!   successor with that key, so that a cascade from it revokes the successor or prevents its
@@ -107,11 +108,11 @@
 //! | `kw:y:{WORKSPACE}:OWNER` | sorted set | the events of an owner's keys |
 //! | `kw:z:{WORKSPACE}:OWNER` | sorted set | the events of an owner's `test` keys |
 //!
-//! The entries in the sets of the workspace and the owner are written before the change. So a
-//! change needs the server of its workspace as well as that of its key. If a change is not made,
-//! its entries are removed. After a crash, lists skip them, and remove each a minute after they
-//! first saw it. If the server of the workspace fails over before a replica has an entry, the event
-//! is listed by its key only. `with_min_replicas` prevents that.
+//! The entries in the sets of the workspace and the owner are written before the change, except by
+//! an insert on a single server. So a change needs the server of its workspace as well as that of
+//! its key. If a change is not made, its entries are removed. After a crash, lists skip them, and
+//! remove each a minute after they first saw it. If the server of the workspace fails over before a
+//! replica has an entry, the event is listed by its key only. `with_min_replicas` prevents that.
 //!
 //! The creation of a key with an owner takes about 530 bytes, and its event another 600. A creation
 //! and a rotation take as many round trips as without events, and an update and a revocation take

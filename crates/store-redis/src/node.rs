@@ -27,19 +27,20 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn start(client: Client, options: ServerOptions, lease: &Arc<Lease>) -> Arc<Self> {
         let endpoint = Arc::new(Endpoint::new(client, options.tolerance, lease));
-        let queue = |min_replicas, separate| {
+        let queue = |workers, min_replicas, separate| {
             let options = BatchOptions {
+                workers,
                 min_replicas,
                 separate,
                 timeout: options.deadline / 2,
             };
-            BatchQueue::start(Arc::clone(&endpoint), options)
+            BatchQueue::start(&endpoint, options)
         };
         let min_replicas = options.min_replicas;
         Arc::new(Self {
-            shared: queue(0, false),
-            walks: queue(0, true),
-            confirmed: (min_replicas > 0).then(|| queue(min_replicas, true)),
+            shared: queue(2, 0, false),
+            walks: queue(1, 0, true),
+            confirmed: (min_replicas > 0).then(|| queue(1, min_replicas, true)),
             endpoint,
             options,
         })

@@ -172,8 +172,8 @@ mod tests {
             local PARENT_FIRST, PARENT_LAST = 28, 43
             local SUCCESSOR_FIRST, SUCCESSOR_LAST = 44, 59
             local ROTATED_BY_FIRST, ROTATED_BY_LAST = 76, 91
-            local WORKSPACE_LENGTH_FIRST, WORKSPACE_LENGTH_LAST = 100, 100
-            local OWNER_LENGTH_FIRST, OWNER_LENGTH_LAST = 101, 101
+            local WORKSPACE_LENGTH_FIRST, WORKSPACE_LENGTH_LAST = 108, 108
+            local OWNER_LENGTH_FIRST, OWNER_LENGTH_LAST = 109, 109
         ";
         let lines: Vec<&str> = expected.trim().lines().map(str::trim).collect();
         assert_eq!(constants().lines().collect::<Vec<_>>(), lines);

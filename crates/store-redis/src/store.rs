@@ -193,7 +193,9 @@ impl KeyStore for RedisStore {
         }
         let id = *id;
         let (servers, lease) = (Arc::clone(&self.servers), Arc::clone(&self.lease));
-        let finding = async move { operations::find_until(&servers, &lease, deadline, &id).await };
+        // Boxed, because this future is large and rare.
+        let finding =
+            Box::pin(async move { operations::find_until(&servers, &lease, deadline, &id).await });
         Ok(self.threads.run_until_dropped(finding).await?)
     }
 

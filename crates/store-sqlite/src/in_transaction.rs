@@ -50,7 +50,7 @@ impl SqliteStore {
         let row = NewRow::new(prepared.record()).map_err(Error::from)?;
         let event = prepared.event().map(NewEvent::new).transpose()?;
         self.check(transaction, prepared.caller())?;
-        operations::insert(transaction, &row, prepared.now(), event.as_ref())?;
+        operations::insert_for_host(transaction, &row, prepared.now(), event.as_ref())?;
         Ok(())
     }
 

@@ -31,7 +31,8 @@
 //!   the store aborts the backup. While a reader of the host, another handle or another process
 //!   reads without a pause, the store cannot empty the log.
 //! * **Bounded.** Each thread has a queue of 1024 operations, and that of finds 16,384. If it is
-//!   full, an operation fails with `Unavailable` at once.
+//!   full, an operation fails with `Unavailable` at once. A handle has four connections, each of
+//!   which caches up to 16 MiB of the file.
 //! * **Indexed.** A page by cursor reads only its own keys, in a workspace of any size and also for
 //!   one owner or for a caller that sees only `test` keys. A page of events reads only its own
 //!   events, also for one key, and in both orders.

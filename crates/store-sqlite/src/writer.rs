@@ -62,7 +62,8 @@ impl Writer {
     /// durable.
     ///
     /// Other jobs may share the transaction. So work that fails must leave nothing behind: it
-    /// checks before its only write, or runs its writes with [`atomic`](crate::savepoint::atomic).
+    /// checks before its only write, or runs its writes with [`atomic`](crate::savepoint::atomic)
+    /// or [`or_roll_back`](crate::savepoint::or_roll_back).
     /// The work is done even if the future is dropped.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
@@ -442,6 +443,39 @@ mod tests {
         drop(release);
         assert_eq!(kind(held), None);
         assert!(queued.into_iter().all(|answer| kind(answer).is_none()));
+    }
+
+    #[test]
+    fn a_key_whose_event_is_rejected_is_rolled_back_with_its_transaction() {
+        let fixture = Fixture::new();
+        let writer = &fixture.writer;
+        assert_eq!(kind(submit_insert(writer, 0)), None);
+        let (release, held) = hold(writer);
+        let before = submit_insert(writer, 1);
+        let taken = sample::record(0).key;
+        let failing = submit(writer, move |connection| {
+            let row = NewRow::new(&sample::record(2))?;
+            let event = NewEvent::new(&sample::created(&taken))?;
+            operations::insert(connection, &row, sample::now(), Some(&event))
+        });
+        drop(release);
+        for answer in [held, before, failing] {
+            assert_eq!(kind(answer), Some(StoreErrorKind::Unavailable));
+        }
+        // A rejected key leaves nothing, so it does not affect the others.
+        let (release, held) = hold(writer);
+        let before = submit_insert(writer, 1);
+        let rejected = submit(writer, |connection| {
+            let row = NewRow::new(&sample::record(0))?;
+            let event = NewEvent::new(&sample::created(&sample::record(2).key))?;
+            operations::insert(connection, &row, sample::now(), Some(&event))
+        });
+        drop(release);
+        assert_eq!(kind(held), None);
+        assert_eq!(kind(before), None);
+        assert_eq!(kind(rejected), Some(StoreErrorKind::AlreadyExists));
+        let stored: Vec<_> = (0..4).filter(|number| fixture.is_stored(*number)).collect();
+        assert_eq!(stored, [0, 1]);
     }
 
     #[test]

@@ -61,7 +61,10 @@ pub(super) fn credential(number: u16) -> Credential {
     let hash = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
     let hash = StoredHash::parse(&format!("$hmac-sha256${salt}${hash}")).unwrap();
     let [high, low] = number.to_be_bytes();
-    Credential::new(hash, Tag::from_bytes([high, low, 2, 3, 4, 5, 6, 7]))
+    Credential::new(
+        hash,
+        Tag::from_bytes([high, low, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]),
+    )
 }
 
 /// Creates a live key in the workspace `acme`, newer than all previous keys.

@@ -257,10 +257,10 @@ fn credentials() -> Vec<Record> {
     const SALTS: [&str; 2] = ["AAAAAAAAAAAAAAAAAAAAAA", "/////////////////////w"];
     const HASH: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
     let tags = [
-        [0; 8],
-        [0xff; 8],
-        [0x80, 0, 0, 0, 0, 0, 0, 1],
-        *b"\0'\"\\\r\n\t;",
+        [0; Tag::LENGTH],
+        [0xff; Tag::LENGTH],
+        [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        *b"\0'\"\\\r\n\t;\0'\"\\\r\n\t;",
     ];
     let schemes = [
         "$hmac-sha256",

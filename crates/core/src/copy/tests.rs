@@ -16,7 +16,7 @@ use crate::{
     KeyId, KeyUpdate, Keywright, MemoryStore, Metadata, Name, NewKey, NewRotation, OpenError,
     Owner, Permissions, Prefix, Reach, Scheme, Timestamp,
     foreign::ForeignFormat,
-    store::{KeyStore as _, Purge, PurgeEvents},
+    store::{KeyStore as _, Purge, PurgeEvents, Tag},
     testing::ManualClock,
 };
 
@@ -506,7 +506,7 @@ fn the_digest_covers_every_field_of_a_record() {
         |record, _, time| record.key.expires_at = time,
         |record, _, time| record.key.revoked_at = time,
         |record, _, time| record.key.last_used_at = time,
-        |record, _, _| record.credential.tag = crate::store::Tag::from_bytes([9; 8]),
+        |record, _, _| record.credential.tag = Tag::from_bytes([9; Tag::LENGTH]),
         |record, _, _| record.credential.hash = other_hash(),
         |record, _, _| record.version += 1,
     ];

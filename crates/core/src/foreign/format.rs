@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use memchr::{memchr, memrchr};
 use sha2::{Digest as _, Sha256, Sha512};
 
 use super::{
@@ -66,14 +67,29 @@ pub enum HashedPart {
 
 impl HashedPart {
     /// Returns the part. `None` if the token has no such part, or an empty one.
-    fn of(self, token: &str) -> Option<&str> {
+    fn of(self, token: &[u8]) -> Option<&[u8]> {
         let part = match self {
             Self::Whole => Some(token),
-            Self::AfterFirst(separator) => token.split_once(separator).map(|(_, part)| part),
-            Self::AfterLast(separator) => token.rsplit_once(separator).map(|(_, part)| part),
+            Self::AfterFirst(separator) => {
+                split_once(memchr, separator, token).map(|(_, part)| part)
+            }
+            Self::AfterLast(separator) => {
+                split_once(memrchr, separator, token).map(|(_, part)| part)
+            }
         };
         part.filter(|part| !part.is_empty())
     }
+}
+
+/// Splits an ASCII token at the separator that `find` finds.
+fn split_once(
+    find: impl FnOnce(u8, &[u8]) -> Option<usize>,
+    separator: char,
+    token: &[u8],
+) -> Option<(&[u8], &[u8])> {
+    let index = find(u8::try_from(separator).ok()?, token)?;
+    let (before, rest) = token.split_at_checked(index)?;
+    Some((before, rest.get(1..)?))
 }
 
 /// The maximum length of a foreign token, in bytes.
@@ -230,16 +246,15 @@ impl ForeignFormat {
             Lookup::Digest(Digest::Sha256) => digest_alias(&Sha256::digest(token.hashed)),
             Lookup::Digest(Digest::Sha512) => digest_alias(&Sha512::digest(token.hashed)),
             Lookup::PublicPart(separator) => {
-                let is_separator = |byte: &u8| char::from(*byte) == separator;
-                let mut parts = token.identity.splitn(2, is_separator);
-                public_alias(parts.next().unwrap_or_default())
+                let parts = split_once(memchr, separator, token.identity);
+                public_alias(parts.unwrap_or_default().0)
             }
         }
     }
 
-    /// Parses a token. Returns `None` if it is not of this format.
-    fn parse<'t>(&self, position: u8, token: &'t str) -> Option<ForeignToken<'t>> {
-        if !self.length.contains(&token.len()) || !token.starts_with(&*self.prefix) {
+    /// Parses an ASCII token. Returns `None` if it is not of this format.
+    fn parse<'t>(&self, position: u8, token: &'t [u8]) -> Option<ForeignToken<'t>> {
+        if !self.length.contains(&token.len()) || !token.starts_with(self.prefix.as_bytes()) {
             return None;
         }
         let (identity, hashed) = match self.lookup {
@@ -248,7 +263,7 @@ impl ForeignFormat {
                 (part, part)
             }
             Lookup::PublicPart(separator) => {
-                let (public, secret) = token.split_once(separator)?;
+                let (public, secret) = split_once(memchr, separator, token)?;
                 if public.is_empty() || secret.is_empty() {
                     return None;
                 }
@@ -262,8 +277,8 @@ impl ForeignFormat {
         };
         Some(ForeignToken {
             format: position,
-            identity: identity.as_bytes(),
-            hashed: hashed.as_bytes(),
+            identity,
+            hashed,
         })
     }
 }
@@ -315,16 +330,16 @@ impl ForeignFormats {
             graphic.fold(true, |all, is_graphic| all & is_graphic)
         };
         let token = Some(token).filter(|token| token.len() <= MAX_LENGTH && is_graphic(token));
-        let text = token.and_then(|token| str::from_utf8(token).ok());
         self.0
             .iter()
             .zip(0..)
             .filter_map(move |(format, position)| {
-                let text = text?;
-                let candidate = format.parse(position, text)?;
+                let token = token?;
+                let candidate = format.parse(position, token)?;
                 let mut earlier = self.0.iter().take(position.into());
-                let is_repeated = earlier
-                    .any(|other| other.finds_like(format) && other.parse(position, text).is_some());
+                let is_repeated = earlier.any(|other| {
+                    other.finds_like(format) && other.parse(position, token).is_some()
+                });
                 (!is_repeated).then_some(candidate)
             })
     }

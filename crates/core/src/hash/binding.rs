@@ -1,4 +1,4 @@
-//! The data that a hash is bound to.
+//! The data that a hash and a tag are bound to.
 
 use sha2::{Digest, Sha256};
 
@@ -6,9 +6,9 @@ use crate::{Environment, KeyId, Workspace};
 
 /// A digest of the id, the workspace and the environment of a key, and that workspace.
 ///
-/// The digest is an input of the hash of the key's secret. It is never stored: each verification
-/// recomputes it from the record. So a hash that was copied to another row, or a row that was moved
-/// to another workspace, does not verify.
+/// The digest is an input of the hash and the tag of the key's secret. It is never stored: each
+/// verification recomputes it from the record. So a hash or a tag that was copied to another row,
+/// or a row that was moved to another workspace, does not verify.
 pub(crate) struct Binding {
     digest: [u8; 32],
     workspace: Workspace,

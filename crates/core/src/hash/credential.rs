@@ -24,11 +24,11 @@ impl Credential {
     }
 }
 
-/// The first 64 bits of an HMAC of a key's id and secret, keyed with the pepper if there is one.
+/// The first 128 bits of an HMAC of a key's secret, keyed with the pepper if there is one.
 ///
 /// The tag is compared before the hash, so that a wrong secret costs nanoseconds and never reaches
-/// Argon2. It leaves 192 of the secret's 256 bits unknown, so it does not help an attacker who has
-/// stolen the database.
+/// Argon2. Like the hash, it is bound to the key's id, workspace and environment. It leaves 128 of
+/// the secret's 256 bits unknown, so it does not help an attacker who has stolen the database.
 ///
 /// `==` is for comparing records. It does not take constant time.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Tag([u8; Tag::LENGTH]);
 
 impl Tag {
     /// The length in bytes.
-    pub const LENGTH: usize = 8;
+    pub const LENGTH: usize = 16;
 
     /// The value that a store keeps with a foreign hash, which has no tag.
     pub(crate) const NONE: Self = Self([0; Self::LENGTH]);
@@ -49,9 +49,7 @@ impl Tag {
 
     /// Whether both tags are of the same secret, in constant time.
     pub(super) fn matches(&self, other: &Self) -> bool {
-        u64::from_ne_bytes(self.0)
-            .ct_eq(&u64::from_ne_bytes(other.0))
-            .into()
+        self.0.ct_eq(&other.0).into()
     }
 
     /// Returns the bytes for a store to keep.

@@ -17,7 +17,6 @@ use super::{
     stored::{NativeHash, Scheme, StoredHash},
 };
 use crate::{
-    KeyId,
     sync::{AtomicU64, Ordering},
     token::Secret,
 };
@@ -28,6 +27,7 @@ pub(crate) struct Hasher {
     scheme: Scheme,
     newest: Option<PepperId>,
     keys: BTreeMap<Option<PepperId>, HashKey>,
+    verifies_by_tag: bool,
     runs: Arc<AtomicU64>,
     pool: Pool,
 }
@@ -52,10 +52,12 @@ impl HashKey {
 }
 
 impl Hasher {
+    /// Starts the pool. With places for checks, tags prove secrets until their hashes are checked.
     pub(crate) fn start(
         scheme: Scheme,
         ring: &PepperRing,
         queue: usize,
+        checks: usize,
         niceness: u8,
     ) -> io::Result<Self> {
         let peppered = ring.iter().map(|pepper| {
@@ -68,8 +70,9 @@ impl Hasher {
             scheme,
             newest: ring.newest().cloned(),
             keys: peppered.chain([(None, HashKey::new(None))]).collect(),
+            verifies_by_tag: checks > 0,
             runs: Arc::default(),
-            pool: Pool::start(queue, niceness)?,
+            pool: Pool::start(queue, checks, niceness)?,
         })
     }
 
@@ -90,13 +93,12 @@ impl Hasher {
     /// Creates the hash and the tag of a secret.
     pub(crate) async fn credential(
         &self,
-        id: &KeyId,
         binding: Binding,
         salt: [u8; NativeHash::SALT_LENGTH],
         secret: &[u8; Secret::LENGTH],
     ) -> Result<Credential, HashError> {
         let key = self.key(&self.newest)?;
-        let tag = key.mac.tag(id, secret);
+        let tag = key.mac.tag(&binding, secret);
         let output = self.run(self.scheme, key, binding, salt, secret).await?;
         let hash = NativeHash {
             scheme: self.scheme,
@@ -112,13 +114,13 @@ impl Hasher {
     pub(crate) fn tag_matches(
         &self,
         credential: &Credential,
-        id: &KeyId,
+        binding: &Binding,
         secret: PresentedSecret<'_>,
     ) -> Result<bool, HashError> {
         match (&credential.hash, secret) {
             (StoredHash::Native(hash), secret) => {
                 let key = self.key(&hash.pepper)?;
-                let tag = secret.with_native(|secret| key.mac.tag(id, secret));
+                let tag = secret.with_native(|secret| key.mac.tag(binding, secret));
                 Ok(tag.matches(&credential.tag))
             }
             (StoredHash::Foreign(hash), PresentedSecret::Foreign(token)) => {
@@ -126,6 +128,18 @@ impl Hasher {
             }
             (StoredHash::Foreign(_), PresentedSecret::Native(_)) => Ok(false),
         }
+    }
+
+    /// Whether a tag that matches proves the secret of this hash before the hash is checked.
+    ///
+    /// Only a pepper makes a tag a proof: without one, a writer of the database can compute the tag
+    /// of any secret. The tag was compared under the pepper that the hash names, so the ring has
+    /// that pepper.
+    pub(crate) const fn tag_proves(&self, hash: &StoredHash) -> bool {
+        let StoredHash::Native(hash) = hash else {
+            return false;
+        };
+        self.verifies_by_tag && hash.pepper.is_some() && matches!(hash.scheme, Scheme::Argon2id(_))
     }
 
     /// Whether a hash has the scheme and the pepper of new hashes.
@@ -178,6 +192,35 @@ impl Hasher {
             done(Ok(matches));
             return Ok(());
         }
+        self.queue_run(
+            Purpose::Verification,
+            (hash, binding),
+            secret,
+            is_wanted,
+            done,
+        )
+    }
+
+    /// Checks the secret against a hash on the pool, behind all other runs, then calls `done`, even
+    /// if there are too many checks. At the end of the pool, `done` is dropped without a run.
+    pub(crate) fn check(
+        &self,
+        hash: &StoredHash,
+        binding: Binding,
+        secret: PresentedSecret<'_>,
+        done: impl FnOnce(Result<bool, HashError>) + Send + 'static,
+    ) -> Result<(), HashError> {
+        self.queue_run(Purpose::Check, (hash, binding), secret, || true, done)
+    }
+
+    fn queue_run(
+        &self,
+        purpose: Purpose,
+        (hash, binding): (&StoredHash, Binding),
+        secret: PresentedSecret<'_>,
+        is_wanted: impl FnOnce() -> bool + Send + 'static,
+        done: impl FnOnce(Result<bool, HashError>) + Send + 'static,
+    ) -> Result<(), HashError> {
         let workspace = binding.workspace().clone();
         let verify = self.verification(hash, binding, secret)?;
         let runs = Arc::clone(&self.runs);
@@ -190,7 +233,7 @@ impl Hasher {
             runs.fetch_add(1, Ordering::Relaxed);
             done(verify(blocks));
         });
-        self.pool.submit(Purpose::Verification, &workspace, job);
+        self.pool.submit(purpose, &workspace, job);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::{binding::Binding, credential::Tag, stored::NativeHash};
-use crate::token::{KeyId, Secret};
+use crate::token::Secret;
 
 /// The first byte of the input of a hash.
 const HASH: [u8; 1] = [1];
@@ -40,9 +40,13 @@ impl KeyedHmac {
         self.mac([&HASH, salt, binding.as_bytes(), secret])
     }
 
-    pub(super) fn tag(&self, id: &KeyId, secret: &[u8; Secret::LENGTH]) -> Tag {
-        let [a, b, c, d, e, f, g, h, ..] = self.mac([&TAG, id.as_bytes(), secret, &[]]);
-        Tag::from_bytes([a, b, c, d, e, f, g, h])
+    pub(super) fn tag(&self, binding: &Binding, secret: &[u8; Secret::LENGTH]) -> Tag {
+        let mac = self.mac([&TAG, binding.as_bytes(), secret, &[]]);
+        let mut first = [0; Tag::LENGTH];
+        for (byte, of_mac) in first.iter_mut().zip(mac) {
+            *byte = of_mac;
+        }
+        Tag::from_bytes(first)
     }
 
     /// Computes the HMAC of the concatenated parts. The first part determines the lengths of the

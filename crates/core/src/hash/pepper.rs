@@ -119,7 +119,7 @@ impl PepperRing {
     }
 
     /// Returns the id of the pepper for new hashes.
-    pub(super) const fn newest(&self) -> Option<&PepperId> {
+    pub(crate) const fn newest(&self) -> Option<&PepperId> {
         self.newest.as_ref()
     }
 }

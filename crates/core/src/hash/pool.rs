@@ -20,7 +20,7 @@ use crate::{Workspace, thread::JoinOnDrop};
 pub(super) type HashJob = Box<dyn FnOnce(Result<&mut Blocks, PoolError>) + Send>;
 
 /// One named thread per core, behind one [`RunQueue`]. When the pool is dropped, the threads finish
-/// the jobs in the queue and end.
+/// the jobs in the queue, except the checks, and end.
 pub(super) struct Pool {
     queue: HashQueue,
     threads: Vec<JoinOnDrop>,
@@ -43,9 +43,9 @@ struct QueueState {
 }
 
 impl HashQueue {
-    fn new(capacity: usize) -> Self {
+    fn new(capacity: usize, checks: usize) -> Self {
         let state = QueueState {
-            runs: RunQueue::new(capacity),
+            runs: RunQueue::new(capacity, checks),
             closed: false,
         };
         Self(Arc::new(Shared {
@@ -66,7 +66,12 @@ impl HashQueue {
     }
 
     fn close(&self) {
-        self.lock().closed = true;
+        let mut state = self.lock();
+        state.closed = true;
+        // Thousands of checks may wait, and would delay the end for minutes.
+        let checks = state.runs.take_checks();
+        drop(state);
+        drop(checks);
         self.0.changed.notify_all();
     }
 
@@ -78,6 +83,11 @@ impl HashQueue {
     /// Returns the number of new hashes that wait.
     pub(crate) fn waiting_new_hashes(&self) -> usize {
         self.lock().runs.waiting(Purpose::NewHash)
+    }
+
+    /// Returns the number of checks that wait.
+    pub(crate) fn waiting_checks(&self) -> usize {
+        self.lock().runs.waiting(Purpose::Check)
     }
 }
 
@@ -113,11 +123,11 @@ pub(super) enum PoolError {
 }
 
 impl Pool {
-    /// Starts the threads, with a queue that has `capacity` places for each purpose. They are
-    /// `niceness` nicer than this thread.
-    pub(super) fn start(capacity: usize, niceness: u8) -> io::Result<Self> {
+    /// Starts the threads, with a queue that has `capacity` places for verifications and new
+    /// hashes, and `checks` places for checks. The threads are `niceness` nicer than this thread.
+    pub(super) fn start(capacity: usize, checks: usize, niceness: u8) -> io::Result<Self> {
         let mut pool = Self {
-            queue: HashQueue::new(capacity),
+            queue: HashQueue::new(capacity, checks),
             threads: Vec::new(),
         };
         let spare = Arc::new(SpareBlocks::default());
@@ -221,7 +231,7 @@ mod tests {
 
     impl Blocked {
         fn new(capacity: usize) -> Self {
-            let pool = Arc::new(Pool::start(capacity, 0).unwrap());
+            let pool = Arc::new(Pool::start(capacity, 4, 0).unwrap());
             let (started, starts) = mpsc::channel();
             let (release, blocked) = mpsc::channel::<()>();
             let blocked = Arc::new(Mutex::new(blocked));
@@ -272,6 +282,36 @@ mod tests {
         assert!(accepted.into_iter().all(|run| block_on(run).is_ok()));
     }
 
+    /// Sends a message when it is dropped.
+    struct OnDrop(Sender<()>);
+
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_pool_drops_the_checks_that_wait() {
+        let Blocked { _release, pool } = Blocked::new(2);
+        let (dropping, dropped) = mpsc::channel();
+        for _ in 0..2 {
+            let dropping = OnDrop(dropping.clone());
+            let check = move |_: Result<&mut Blocks, PoolError>| {
+                std::mem::forget(dropping);
+                unreachable!("the threads are blocked");
+            };
+            pool.submit(Purpose::Check, &workspace("a"), Box::new(check));
+        }
+        assert_eq!(pool.queue().waiting_checks(), 2);
+        // The threads are still blocked when the checks are dropped.
+        let ending = thread::spawn(move || drop(pool));
+        dropped.recv().unwrap();
+        dropped.recv().unwrap();
+        drop(_release);
+        ending.join().unwrap();
+    }
+
     #[test]
     fn a_job_whose_place_goes_to_another_workspace_is_rejected() {
         let blocked = Blocked::new(2);
@@ -292,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_blocks_of_a_run_are_reused_by_later_runs() {
-        let pool = Pool::start(1, 0).unwrap();
+        let pool = Pool::start(1, 0, 0).unwrap();
         // The first word is zero until a run has written it.
         let write = |blocks: &mut Blocks| {
             let block = blocks.get(1).unwrap().first_mut().unwrap();
@@ -309,7 +349,7 @@ mod tests {
     fn the_threads_are_nicer_than_the_thread_that_starts_them() {
         let niceness = || rustix::process::getpriority_process(None).unwrap();
         for nicer in [0, 5] {
-            let pool = Pool::start(1, nicer).unwrap();
+            let pool = Pool::start(1, 0, nicer).unwrap();
             let on_pool = block_on(run(&pool, move |_| niceness())).unwrap();
             assert_eq!(on_pool, (niceness() + i32::from(nicer)).min(19));
         }
@@ -317,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_job_does_not_affect_other_jobs() {
-        let pool = Pool::start(8, 0).unwrap();
+        let pool = Pool::start(8, 0, 0).unwrap();
         for _ in 0..8 {
             let lost = block_on(run(&pool, |_| panic!("a bug in a job")));
             assert!(matches!(lost, Err::<(), _>(PoolError::Lost)));

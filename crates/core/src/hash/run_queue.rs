@@ -20,24 +20,27 @@ pub(super) enum Purpose {
     Verification,
     /// To hash the secret of a new key, or to replace a hash.
     NewHash,
+    /// To check a hash after a tag has proven the secret. No caller waits for it.
+    Check,
 }
 
-/// The runs that wait. Verifications and new hashes have separate places, so neither can take the
-/// other's.
+/// The runs that wait. Each purpose has separate places, so none can take another's.
 pub(super) struct RunQueue<T> {
     verifications: FairQueue<T>,
     new_hashes: FairQueue<T>,
+    checks: FairQueue<T>,
     /// The number of verifications taken since a new hash became next.
     overtaking: u32,
 }
 
 impl<T> RunQueue<T> {
-    /// Creates a queue with `capacity` places for verifications, and as many for new hashes, up to
-    /// [`MAX_NEW_HASHES`].
-    pub(super) fn new(capacity: usize) -> Self {
+    /// Creates a queue with `capacity` places for verifications, as many for new hashes, up to
+    /// [`MAX_NEW_HASHES`], and `checks` places for checks.
+    pub(super) fn new(capacity: usize, checks: usize) -> Self {
         Self {
             verifications: FairQueue::new(capacity),
             new_hashes: FairQueue::new(capacity.min(MAX_NEW_HASHES)),
+            checks: FairQueue::new(checks),
             overtaking: 0,
         }
     }
@@ -46,6 +49,7 @@ impl<T> RunQueue<T> {
         match purpose {
             Purpose::Verification => &mut self.verifications,
             Purpose::NewHash => &mut self.new_hashes,
+            Purpose::Check => &mut self.checks,
         }
     }
 
@@ -55,8 +59,17 @@ impl<T> RunQueue<T> {
         self.of(purpose).push(workspace, run)
     }
 
-    /// Takes the next run.
+    /// Takes the next run: a check only if no other run waits.
     pub(super) fn pop(&mut self) -> Option<T> {
+        self.pop_awaited().or_else(|| self.checks.pop())
+    }
+
+    /// Removes all checks, and their places.
+    pub(super) fn take_checks(&mut self) -> impl Sized + use<T> {
+        std::mem::replace(&mut self.checks, FairQueue::new(0))
+    }
+
+    fn pop_awaited(&mut self) -> Option<T> {
         if self.new_hashes.0.is_empty() {
             self.overtaking = 0;
             return self.verifications.pop();
@@ -72,7 +85,9 @@ impl<T> RunQueue<T> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.verifications.0.is_empty() && self.new_hashes.0.is_empty()
+        [&self.verifications, &self.new_hashes, &self.checks]
+            .iter()
+            .all(|runs| runs.0.is_empty())
     }
 
     /// Returns the number of runs that wait for this purpose.
@@ -80,6 +95,7 @@ impl<T> RunQueue<T> {
         match purpose {
             Purpose::Verification => self.verifications.0.len(),
             Purpose::NewHash => self.new_hashes.0.len(),
+            Purpose::Check => self.checks.0.len(),
         }
     }
 }
@@ -113,7 +129,7 @@ impl<T> FairQueue<T> {
 #[cfg(test)]
 mod tests {
     use super::{
-        Purpose::{NewHash, Verification},
+        Purpose::{Check, NewHash, Verification},
         *,
     };
 
@@ -144,7 +160,7 @@ mod tests {
     #[test]
     fn neither_purpose_takes_the_places_of_the_other() {
         for (flooding, other) in [(NewHash, Verification), (Verification, NewHash)] {
-            let mut queue = RunQueue::new(3);
+            let mut queue = RunQueue::new(3, 0);
             fill(&mut queue, flooding, "a", 3);
             assert_eq!(push(&mut queue, flooding, "a", 4).unwrap(), "a4");
             fill(&mut queue, other, "b", 3);
@@ -154,7 +170,7 @@ mod tests {
 
     #[test]
     fn few_new_hashes_wait_however_many_verifications_may() {
-        let (mut queue, count) = (RunQueue::new(1000), 1000);
+        let (mut queue, count) = (RunQueue::new(1000, 0), 1000);
         fill(&mut queue, Verification, "a", count);
         fill(&mut queue, NewHash, "a", 256);
         assert_eq!(push(&mut queue, NewHash, "a", 257).unwrap(), "a257");
@@ -162,7 +178,7 @@ mod tests {
 
     #[test]
     fn verifications_are_first_and_every_fifth_run_is_a_new_hash() {
-        let mut queue = RunQueue::new(10);
+        let mut queue = RunQueue::new(10, 0);
         fill(&mut queue, NewHash, "n", 3);
         fill(&mut queue, Verification, "v", 9);
         let order = "v1 v2 v3 v4 n1 v5 v6 v7 v8 n2 v9 n3";
@@ -178,9 +194,23 @@ mod tests {
     }
 
     #[test]
+    fn checks_wait_for_all_other_runs_and_their_workspaces_share_the_places() {
+        let mut queue = RunQueue::new(10, 4);
+        fill(&mut queue, Check, "a", 4);
+        assert_eq!(push(&mut queue, Check, "a", 5).unwrap(), "a5");
+        assert_eq!(push(&mut queue, Check, "b", 1).unwrap(), "a4");
+        fill(&mut queue, NewHash, "n", 2);
+        fill(&mut queue, Verification, "v", 2);
+        assert_eq!(rest(&mut queue).join(" "), "v1 v2 n1 n2 a1 b1 a2 a3");
+        fill(&mut queue, Check, "a", 4);
+        drop(queue.take_checks());
+        assert!(queue.is_empty() && push(&mut queue, Check, "b", 1).is_some());
+    }
+
+    #[test]
     fn workspaces_take_turns() {
         for purpose in [Verification, NewHash] {
-            let mut queue = RunQueue::new(10);
+            let mut queue = RunQueue::new(10, 0);
             fill(&mut queue, purpose, "a", 4);
             fill(&mut queue, purpose, "b", 2);
             fill(&mut queue, purpose, "c", 1);
@@ -191,7 +221,7 @@ mod tests {
     #[test]
     fn a_workspace_that_fills_the_queue_gives_places_to_others() {
         for purpose in [Verification, NewHash] {
-            let mut queue = RunQueue::new(4);
+            let mut queue = RunQueue::new(4, 0);
             fill(&mut queue, purpose, "a", 4);
             assert_eq!(push(&mut queue, purpose, "b", 1).unwrap(), "a4");
             assert_eq!(push(&mut queue, purpose, "b", 2).unwrap(), "a3");

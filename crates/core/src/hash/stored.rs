@@ -107,14 +107,17 @@ impl NativeHash {
     ///
     /// [`StoredHashError`] for any text that [`Display`](fmt::Display) does not write.
     fn parse(text: &str) -> Result<Self, StoredHashError> {
-        Self::parse_phc(text)
-            // The PHC parser also accepts other versions and other spellings of the same hash.
-            .filter(|stored| stored.to_string() == text)
+        PasswordHash::new(text)
+            .ok()
+            .and_then(|phc| Self::from_phc(&phc))
             .ok_or(StoredHashError)
     }
 
-    fn parse_phc(text: &str) -> Option<Self> {
-        let phc = PasswordHash::new(text).ok()?;
+    /// Returns the hash in a PHC string, if [`to_phc`](Self::to_phc) returns an equal one.
+    ///
+    /// The parser accepts exactly one text of each algorithm, version, salt and output. It also
+    /// accepts other versions, and parameters in other orders and spellings. So compare these two.
+    fn from_phc(phc: &PasswordHash) -> Option<Self> {
         let scheme = match phc.algorithm.as_str() {
             "argon2id" => {
                 let [m, t, p] = ["m", "t", "p"].map(|name| phc.params.get_decimal(name));
@@ -128,35 +131,48 @@ impl NativeHash {
             None => None,
         };
         let salt: &[u8] = phc.salt.as_ref()?.as_ref();
-        Some(Self {
+        let stored = Self {
             scheme,
             pepper,
             salt: salt.try_into().ok()?,
-            output: phc.hash?.as_bytes().try_into().ok()?,
-        })
+            output: phc.hash.as_ref()?.as_bytes().try_into().ok()?,
+        };
+        let is_exact = phc.version == stored.version() && phc.params == stored.params().ok()?;
+        is_exact.then_some(stored)
     }
 
     fn to_phc(&self) -> phc::Result<PasswordHash> {
-        let mut params = ParamsString::new();
-        let (algorithm, version) = match self.scheme {
-            Scheme::Argon2id(cost) => {
-                params.add_decimal("m", cost.memory_kib())?;
-                params.add_decimal("t", cost.passes())?;
-                params.add_decimal("p", cost.lanes())?;
-                ("argon2id", Some(Self::ARGON2_VERSION))
-            }
-            Scheme::HmacSha256 => ("hmac-sha256", None),
+        let algorithm = match self.scheme {
+            Scheme::Argon2id(_) => "argon2id",
+            Scheme::HmacSha256 => "hmac-sha256",
         };
-        if let Some(pepper) = &self.pepper {
-            params.add_str("keyid", pepper.as_str())?;
-        }
         Ok(PasswordHash {
             algorithm: algorithm.parse()?,
-            version,
-            params,
+            version: self.version(),
+            params: self.params()?,
             salt: Some(Salt::new(&self.salt)?),
             hash: Some(Output::new(&self.output)?),
         })
+    }
+
+    const fn version(&self) -> Option<u32> {
+        match self.scheme {
+            Scheme::Argon2id(_) => Some(Self::ARGON2_VERSION),
+            Scheme::HmacSha256 => None,
+        }
+    }
+
+    fn params(&self) -> phc::Result<ParamsString> {
+        let mut params = ParamsString::new();
+        if let Scheme::Argon2id(cost) = self.scheme {
+            params.add_decimal("m", cost.memory_kib())?;
+            params.add_decimal("t", cost.passes())?;
+            params.add_decimal("p", cost.lanes())?;
+        }
+        if let Some(pepper) = &self.pepper {
+            params.add_str("keyid", pepper.as_str())?;
+        }
+        Ok(params)
     }
 
     /// Writes all of the hash to a hasher.
@@ -216,6 +232,38 @@ mod tests {
         ] {
             let text = format!("{start}${SALT}${HASH}");
             assert_eq!(StoredHash::parse(&text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn no_text_that_differs_in_one_character_is_another_text_of_a_hash() {
+        let other = "\0 $=,+-./0129?AQgwxz\u{e9}";
+        for start in [
+            "$argon2id$v=19$m=19456,t=2,p=1,keyid=2026",
+            "$hmac-sha256$keyid=a",
+            "$hmac-sha256",
+        ] {
+            let text = format!("{start}${SALT}${HASH}");
+            let mut accepted = 0;
+            for place in 0..=text.len() {
+                let (before, after) = text.split_at(place);
+                let rest = after.get(1..).unwrap_or("");
+                let with = |middle: &str, after| format!("{before}{middle}{after}");
+                let others = other.chars().flat_map(|other| {
+                    let other = other.to_string();
+                    [with(&other, rest), with(&other, after)]
+                });
+                for changed in others.chain([with("", rest)]) {
+                    if let Ok(hash) = StoredHash::parse(&changed) {
+                        assert_eq!(hash.to_string(), changed);
+                        accepted += 1;
+                    }
+                }
+            }
+            assert!(
+                accepted > 0,
+                "{text}: another salt or hash has another text"
+            );
         }
     }
 

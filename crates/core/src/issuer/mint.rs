@@ -55,7 +55,7 @@ impl Issuer {
         let credential = self
             .verifier
             .hasher()
-            .credential(&id, binding, salt, secret.expose())
+            .credential(binding, salt, secret.expose())
             .await?;
         Ok(Minted {
             id,

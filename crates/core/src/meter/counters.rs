@@ -44,12 +44,13 @@ pub(super) enum Counter {
     Evicted,
     Argon2Started,
     Rehashed,
+    TagRefuted,
 }
 
 impl Counter {
     const MISSED: usize = 2 * OUTCOMES.len();
     const OTHERS: usize = Self::MISSED + MISSES.len();
-    const COUNT: usize = Self::OTHERS + 3;
+    const COUNT: usize = Self::OTHERS + 4;
 
     const fn index(self) -> usize {
         match self {
@@ -59,6 +60,7 @@ impl Counter {
             Self::Evicted => Self::OTHERS,
             Self::Argon2Started => Self::OTHERS + 1,
             Self::Rehashed => Self::OTHERS + 2,
+            Self::TagRefuted => Self::OTHERS + 3,
         }
     }
 
@@ -96,4 +98,8 @@ pub(crate) fn argon2_started() {
 
 pub(crate) fn rehashed() {
     Counter::Rehashed.increment();
+}
+
+pub(crate) fn tag_refuted() {
+    Counter::TagRefuted.increment();
 }

@@ -14,6 +14,8 @@ pub(crate) const fn argon2_started() {}
 
 pub(crate) const fn rehashed() {}
 
+pub(crate) const fn tag_refuted() {}
+
 pub(crate) const fn publish() {}
 
 pub(crate) struct Instance;

@@ -35,9 +35,10 @@ pub(crate) enum CacheMiss {
 pub(crate) struct InstanceState {
     pub(crate) cached_keys: usize,
     pub(crate) cached_bytes: usize,
-    /// The runs of Argon2 that wait, for verifications and for new hashes.
+    /// The runs of Argon2 that wait, for verifications, for new hashes and for checks.
     pub(crate) waiting_verifications: usize,
     pub(crate) waiting_new_hashes: usize,
+    pub(crate) waiting_checks: usize,
     pub(crate) last_uses_waiting: usize,
     pub(crate) lease_holds: bool,
     /// The time until the lease lapses, or `None` if it has no end.

@@ -13,12 +13,14 @@ mod striped;
 
 #[cfg(not(feature = "metrics"))]
 pub(crate) use self::disabled::{
-    Instance, argon2_started, cache_missed, evicted, publish, rehashed, verified,
+    Instance, argon2_started, cache_missed, evicted, publish, rehashed, tag_refuted, verified,
     verified_in_memory,
 };
 pub(crate) use self::event::{CacheMiss, InstanceState, VerificationOutcome};
 #[cfg(feature = "metrics")]
 pub(crate) use self::{
-    counters::{argon2_started, cache_missed, evicted, rehashed, verified, verified_in_memory},
+    counters::{
+        argon2_started, cache_missed, evicted, rehashed, tag_refuted, verified, verified_in_memory,
+    },
     publish::{Instance, publish},
 };

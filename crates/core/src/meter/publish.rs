@@ -54,6 +54,7 @@ struct Gauges {
     cached_bytes: usize,
     waiting_verifications: usize,
     waiting_new_hashes: usize,
+    waiting_checks: usize,
     last_uses_waiting: usize,
     leases: u32,
     /// The shortest time until a lease lapses, among those that have an end.
@@ -70,6 +71,7 @@ impl Gauges {
             gauges.cached_bytes += state.cached_bytes;
             gauges.waiting_verifications += state.waiting_verifications;
             gauges.waiting_new_hashes += state.waiting_new_hashes;
+            gauges.waiting_checks += state.waiting_checks;
             gauges.last_uses_waiting += state.last_uses_waiting;
             gauges.leases += u32::from(state.lease_holds);
             let remaining = [gauges.lease_remaining, state.lease_remaining];
@@ -96,6 +98,7 @@ pub(crate) fn publish() {
     counter!("keywright_cache_evictions_total").absolute(Counter::Evicted.sum());
     counter!("keywright_argon2_runs_total").absolute(Counter::Argon2Started.sum());
     counter!("keywright_rehashes_total").absolute(Counter::Rehashed.sum());
+    counter!("keywright_tags_refuted_total").absolute(Counter::TagRefuted.sum());
 
     // Hold the lock while publishing, so that no other thread publishes an older state after this
     // one.
@@ -107,6 +110,7 @@ pub(crate) fn publish() {
     for (purpose, waiting) in [
         ("verification", gauges.waiting_verifications),
         ("new_hash", gauges.waiting_new_hashes),
+        ("check", gauges.waiting_checks),
     ] {
         gauge!("keywright_argon2_waiting", "purpose" => purpose).set(to_f64(waiting));
     }
@@ -144,6 +148,10 @@ fn describe() {
         (
             "keywright_rehashes_total",
             "Hashes replaced with the current scheme and pepper",
+        ),
+        (
+            "keywright_tags_refuted_total",
+            "Keys that their tag proved and their hash did not",
         ),
     ] {
         describe_counter!(name, Unit::Count, text);

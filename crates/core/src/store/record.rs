@@ -30,7 +30,7 @@ use crate::{
 /// #     Permissions::all(),
 /// # );
 /// # let read = || StoredHash::parse(HASH).map(|hash| {
-/// #     Record::new(key, Credential::new(hash, Tag::from_bytes([0; 8])))
+/// #     Record::new(key, Credential::new(hash, Tag::from_bytes([0; Tag::LENGTH])))
 /// # });
 /// let mut record: Record = read()?;
 /// let version = record.version;

@@ -3,6 +3,10 @@
 //! It detects typing errors and truncation, and lets secret scanners recognise tokens without false
 //! positives. Anyone can compute it, so it does not authenticate a token.
 
+use std::sync::LazyLock;
+
+use crc32fast::Hasher;
+
 use crate::base62;
 
 /// The length, in characters.
@@ -10,12 +14,20 @@ pub(crate) const LENGTH: usize = 6;
 
 /// Returns the checksum of the bytes.
 pub(crate) fn of(bytes: &[u8]) -> [u8; LENGTH] {
-    base62::encode(u64::from(crc32fast::hash(bytes)))
+    base62::encode(crc32(bytes))
 }
 
 /// Whether `checksum` is the checksum of the bytes.
 pub(crate) fn matches(bytes: &[u8], checksum: &[u8; LENGTH]) -> bool {
-    base62::decode_six(checksum) == Some(u64::from(crc32fast::hash(bytes)))
+    base62::decode_six(checksum) == Some(crc32(bytes))
+}
+
+fn crc32(bytes: &[u8]) -> u64 {
+    // A new hasher examines the processor. A clone does not.
+    static EMPTY: LazyLock<Hasher> = LazyLock::new(Hasher::new);
+    let mut hasher = EMPTY.clone();
+    hasher.update(bytes);
+    hasher.finalize().into()
 }
 
 #[cfg(test)]

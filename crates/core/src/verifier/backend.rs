@@ -11,11 +11,13 @@ use super::{
     proof::{Fingerprint, Proof},
     proof_key::ProofKey,
     protocol::Backend,
+    tag_checks::TagCheck,
     token_mac::TokenMac,
 };
 use crate::{
     Clock, Entropy, Key, KeyId, Timestamp,
     hash::{Binding, Credential, HashError, Hasher, PresentedSecret, StoredHash},
+    meter,
     random::Generator,
     store::{KeyStore, Record, StoreError},
     token::Secret,
@@ -105,7 +107,33 @@ impl Backend for KeyStoreBackend {
             return Ok(false);
         }
         self.hasher
-            .tag_matches(&record.credential, &record.key.id, secret)
+            .tag_matches(&record.credential, &binding(&record.key), secret)
+    }
+
+    fn tag_proves(&self, record: &Record) -> bool {
+        self.hasher.tag_proves(&record.credential.hash)
+    }
+
+    fn check_later(&self, secret: PresentedSecret<'_>, record: &Record, check: TagCheck) {
+        let Record {
+            key, credential, ..
+        } = record;
+        let id = check.id();
+        let done = move |result: Result<bool, HashError>| {
+            let is_refuted = matches!(result, Ok(false));
+            check.complete(result);
+            if is_refuted {
+                meter::tag_refuted();
+                tracing::error!(
+                    key = %id,
+                    "the tag of a key matches and its hash does not: the record was changed"
+                );
+            }
+        };
+        // Without a run, the check is dropped, which ends it.
+        let _ = self
+            .hasher
+            .check(&credential.hash, binding(key), secret, done);
     }
 
     fn verify_at_once(
@@ -146,7 +174,7 @@ impl Backend for KeyStoreBackend {
         let salt = random.bytes();
         drop(random);
         self.hasher
-            .credential(&key.id, binding(key), salt, secret.expose())
+            .credential(binding(key), salt, secret.expose())
             .await
     }
 

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt, sync::Arc};
 use super::{
     cached_key::CachedKey,
     map::Map,
-    proof::{Fingerprint, Proof},
+    proof::{Fingerprint, Proof, ProofId},
     routes::{Route, Routes},
     token_mac::TokenMac,
 };
@@ -69,31 +69,40 @@ fn to_i64(bytes: usize) -> i64 {
 pub(crate) struct Entry {
     pub(super) proof: Proof,
     pub(super) cached: Arc<CachedKey>,
-    /// Whether the hash has another scheme or pepper than new hashes.
-    pub(super) outdated: AtomicBool,
+    /// Whether the secret is known to have the hash. Until then, only a tag proves it.
+    checked: AtomicBool,
     /// The epoch of the lease in which the record is fresh, or [`FILLING`] or [`STALE`].
     freshness: AtomicU64,
-    /// Whether the entry was used since it was last considered for eviction.
-    used: AtomicBool,
 }
 
 impl Entry {
-    /// Creates an entry that is stale until it is put into a cache.
+    /// Creates an entry that is stale until it is put into a cache. `outdated` is whether the hash
+    /// has another scheme or pepper than new hashes.
     pub(super) fn new(proof: Proof, cached: Arc<CachedKey>, outdated: bool) -> Self {
+        cached.outdated.store(outdated, Ordering::Relaxed);
         Self {
             proof,
             cached,
-            outdated: AtomicBool::new(outdated),
+            checked: AtomicBool::new(true),
             freshness: AtomicU64::new(STALE),
-            used: AtomicBool::new(false),
         }
     }
 
-    /// Gives the entry a second chance at the next eviction.
-    pub(super) fn mark_used(&self) {
-        // Other threads read this flag, so write it only if it changes.
-        if !self.used.load(Ordering::Relaxed) {
-            self.used.store(true, Ordering::Relaxed);
+    /// Marks an entry that only a tag proves.
+    pub(super) fn by_tag(self) -> Self {
+        self.checked.store(false, Ordering::Relaxed);
+        self
+    }
+
+    /// Whether the secret is known to have the hash.
+    pub(super) fn is_checked(&self) -> bool {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the secret has the hash, if this is the entry's proof.
+    pub(super) fn mark_checked(&self, proof: ProofId) {
+        if ProofId::new(self.cached.key.id, self.proof) == proof {
+            self.checked.store(true, Ordering::Relaxed);
         }
     }
 
@@ -112,9 +121,11 @@ impl Entry {
         })
     }
 
-    /// Whether the token was verified against this hash. `None` if the entry has another hash.
+    /// Whether the token was verified against this hash. `None` if the entry has another hash, or
+    /// is not checked.
     pub(super) fn proves(&self, token: TokenMac, hash: Fingerprint) -> Option<bool> {
-        (self.proof.hash == hash).then(|| self.proof.token.matches(token))
+        let is_proof = self.proof.hash == hash && self.is_checked();
+        is_proof.then(|| self.proof.token.matches(token))
     }
 }
 
@@ -146,7 +157,7 @@ impl Cache {
             .read(id, |entry| {
                 let fresh = entry.freshness.load(Ordering::Acquire) == self.lease.epoch();
                 fresh.then(|| {
-                    entry.mark_used();
+                    entry.cached.mark_used();
                     read(entry)
                 })
             })
@@ -229,10 +240,10 @@ impl Cache {
             let Some(candidate) = contents.order.pop_front() else {
                 return;
             };
-            let used = self.map.read(&candidate, |entry| {
-                entry.used.swap(false, Ordering::Relaxed)
-            });
-            if used == Some(true) && second_chances < MAX_SECOND_CHANCES {
+            let has_chance = self
+                .map
+                .read(&candidate, |entry| entry.cached.take_second_chance());
+            if has_chance == Some(true) && second_chances < MAX_SECOND_CHANCES {
                 second_chances += 1;
                 contents.order.push_back(candidate);
             } else {

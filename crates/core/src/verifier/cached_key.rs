@@ -18,6 +18,10 @@ pub(crate) struct CachedKey {
     last_used: AtomicI64,
     /// Whether the last use is queued to be written.
     pub(super) queued: AtomicBool,
+    /// Whether the key was used since it was last considered for eviction.
+    used: AtomicBool,
+    /// Whether the hash of this version has another scheme or pepper than new hashes.
+    pub(super) outdated: AtomicBool,
     /// A copy of the key's environment.
     pub(super) environment: Environment,
     /// Whether the key is active at any time and may be used from any address: it is enabled, not
@@ -35,7 +39,7 @@ const NEVER: i64 = -1;
 
 /// The bytes of a cached key outside its parts: the entry in the map, the id in the eviction order,
 /// and the headers and rounding of its allocations.
-const OVERHEAD: usize = 192;
+const OVERHEAD: usize = 176;
 
 impl CachedKey {
     pub(super) fn new(key: Key, version: u64) -> Self {
@@ -43,6 +47,8 @@ impl CachedKey {
         Self {
             last_used: AtomicI64::new(last_used),
             queued: AtomicBool::new(false),
+            used: AtomicBool::new(false),
+            outdated: AtomicBool::new(false),
             environment: key.environment,
             unconditional: key.enabled
                 && key.revoked_at.is_none()
@@ -55,7 +61,7 @@ impl CachedKey {
     }
 
     /// Returns about how many bytes the key takes in the cache. Values that it shares with other
-    /// keys count in full.
+    /// keys count in full, and so does a name that is stored in the key itself.
     pub(super) fn weight(&self) -> usize {
         let Key {
             workspace,
@@ -136,6 +142,19 @@ impl CachedKey {
     /// Returns when the key was last used.
     pub(crate) fn last_used_at(&self) -> Option<Timestamp> {
         Timestamp::from_millis(self.last_used.load(Ordering::SeqCst)).ok()
+    }
+
+    /// Gives the key a second chance at the next eviction.
+    pub(super) fn mark_used(&self) {
+        // Other threads read this flag, so write it only if it changes.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the second chance. Returns `false` if the key has none.
+    pub(super) fn take_second_chance(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
     }
 
     /// Records a use. A second use in the same millisecond writes nothing, so that threads that

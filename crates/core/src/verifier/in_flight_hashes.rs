@@ -7,29 +7,11 @@ use std::{
 
 use futures_channel::oneshot;
 
-use super::proof::Proof;
+use super::proof::{Proof, ProofId};
 use crate::{
     KeyId,
     hash::{Binding, HashError, Hasher, PresentedSecret, StoredHash},
 };
-
-/// The key of a run: this token's secret against this hash.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct RunKey {
-    id: KeyId,
-    token: [u64; 2],
-    hash: u64,
-}
-
-impl RunKey {
-    const fn new(id: KeyId, proof: Proof) -> Self {
-        Self {
-            id,
-            token: proof.token.as_words(),
-            hash: proof.hash.0,
-        }
-    }
-}
 
 type RunResult = Result<bool, HashError>;
 
@@ -50,7 +32,7 @@ pub(super) struct InFlightHashes(Arc<Mutex<Runs>>);
 
 #[derive(Default)]
 struct Runs {
-    runs: HashMap<RunKey, Run>,
+    runs: HashMap<ProofId, Run>,
     unclaimed: UnclaimedProofs,
     started: u64,
 }
@@ -66,13 +48,13 @@ enum Run {
 /// are forgotten.
 #[derive(Default)]
 struct UnclaimedProofs {
-    keys: HashSet<RunKey>,
+    keys: HashSet<ProofId>,
     /// The keys in the order of their insertion, including some that were taken since.
-    oldest_first: VecDeque<RunKey>,
+    oldest_first: VecDeque<ProofId>,
 }
 
 impl UnclaimedProofs {
-    fn insert(&mut self, key: RunKey) {
+    fn insert(&mut self, key: ProofId) {
         if self.oldest_first.len() == MAX_UNCLAIMED
             && let Some(oldest) = self.oldest_first.pop_front()
         {
@@ -83,7 +65,7 @@ impl UnclaimedProofs {
     }
 
     /// Removes a proof, and returns whether there was one.
-    fn take(&mut self, key: &RunKey) -> bool {
+    fn take(&mut self, key: &ProofId) -> bool {
         self.keys.remove(key)
     }
 }
@@ -91,7 +73,7 @@ impl UnclaimedProofs {
 /// Makes a run unnecessary until this is dropped.
 pub(super) struct AssumedProof {
     hashes: InFlightHashes,
-    key: RunKey,
+    key: ProofId,
 }
 
 impl Drop for AssumedProof {
@@ -104,7 +86,7 @@ impl Drop for AssumedProof {
 /// by a panic.
 struct Completion {
     hashes: InFlightHashes,
-    key: RunKey,
+    key: ProofId,
     number: u64,
     result: RunResult,
 }
@@ -131,7 +113,7 @@ impl Drop for Completion {
 
 impl Runs {
     /// Removes a run and returns its waiters.
-    fn remove(&mut self, key: &RunKey, number: u64) -> Vec<oneshot::Sender<RunResult>> {
+    fn remove(&mut self, key: &ProofId, number: u64) -> Vec<oneshot::Sender<RunResult>> {
         match self.runs.remove(key) {
             Some(Run::InFlight(current, waiters)) if current == number => waiters,
             Some(other) => {
@@ -143,7 +125,7 @@ impl Runs {
     }
 
     /// Whether a run still has a waiter. If it has none, it is removed.
-    fn is_awaited(&mut self, key: &RunKey, number: u64) -> bool {
+    fn is_awaited(&mut self, key: &ProofId, number: u64) -> bool {
         let awaited = match self.runs.get(key) {
             Some(Run::InFlight(current, waiters)) => {
                 *current == number && waiters.iter().any(|waiter| !waiter.is_canceled())
@@ -172,7 +154,7 @@ impl InFlightHashes {
         binding: Binding,
         secret: PresentedSecret<'_>,
     ) -> RunResult {
-        let key = RunKey::new(id, proof);
+        let key = ProofId::new(id, proof);
         let (waiter, result) = oneshot::channel();
         let new_run = {
             let mut all = self.lock();
@@ -204,7 +186,7 @@ impl InFlightHashes {
     fn start(
         &self,
         hasher: &Hasher,
-        (key, number): (RunKey, u64),
+        (key, number): (ProofId, u64),
         hash: &StoredHash,
         binding: Binding,
         secret: PresentedSecret<'_>,
@@ -224,7 +206,7 @@ impl InFlightHashes {
 
     /// Accepts a proof without a run until the returned guard is dropped.
     pub(super) fn assume_proven(&self, id: KeyId, proof: Proof) -> AssumedProof {
-        let key = RunKey::new(id, proof);
+        let key = ProofId::new(id, proof);
         self.lock().runs.insert(key, Run::Proven);
         AssumedProof {
             hashes: self.clone(),
@@ -251,8 +233,8 @@ mod tests {
         }
     }
 
-    fn run_key() -> RunKey {
-        RunKey::new(id(), proof())
+    fn run_id() -> ProofId {
+        ProofId::new(id(), proof())
     }
 
     fn id() -> KeyId {
@@ -263,7 +245,7 @@ mod tests {
     fn an_assumed_proof_is_accepted_until_the_guard_is_dropped() {
         let hashes = InFlightHashes::default();
         let assumed = hashes.assume_proven(id(), proof());
-        let key = RunKey::new(id(), proof());
+        let key = ProofId::new(id(), proof());
         assert!(matches!(hashes.lock().runs.get(&key), Some(Run::Proven)));
         drop(assumed);
         assert!(hashes.lock().runs.is_empty());
@@ -272,7 +254,7 @@ mod tests {
     /// Starts a run with one waiter, drops the waiter, and completes the run.
     fn complete_without_waiter(hashes: &InFlightHashes, result: RunResult) {
         let (waiter, verification) = oneshot::channel();
-        let (key, number) = (run_key(), 1);
+        let (key, number) = (run_id(), 1);
         let run = Run::InFlight(number, vec![waiter]);
         hashes.lock().runs.insert(key, run);
         assert!(hashes.lock().is_awaited(&key, number));
@@ -288,7 +270,7 @@ mod tests {
 
     #[test]
     fn bug_the_result_of_a_run_was_lost_if_its_client_left_during_the_run() {
-        let hasher = Hasher::start(Scheme::HmacSha256, &PepperRing::default(), 1, 0).unwrap();
+        let hasher = Hasher::start(Scheme::HmacSha256, &PepperRing::default(), 1, 0, 0).unwrap();
         let hashes = InFlightHashes::default();
         complete_without_waiter(&hashes, Ok(true));
         let hash = "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -314,10 +296,10 @@ mod tests {
         }
         let (waiter, mut verification) = oneshot::channel();
         let run = Run::InFlight(1, vec![waiter]);
-        hashes.lock().runs.insert(run_key(), run);
+        hashes.lock().runs.insert(run_id(), run);
         drop(Completion {
             hashes: hashes.clone(),
-            key: run_key(),
+            key: run_id(),
             number: 1,
             result: Ok(true),
         });
@@ -328,7 +310,10 @@ mod tests {
     #[test]
     fn the_oldest_unclaimed_proof_is_forgotten_when_there_are_too_many() {
         let mut unclaimed = UnclaimedProofs::default();
-        let key = |hash| RunKey { hash, ..run_key() };
+        let key = |hash| {
+            let hash = Fingerprint(hash);
+            ProofId::new(id(), Proof { hash, ..proof() })
+        };
         let count = MAX_UNCLAIMED as u64;
         for hash in 0..=count {
             unclaimed.insert(key(hash));
@@ -343,7 +328,7 @@ mod tests {
     fn a_run_removes_itself_and_no_later_run_of_the_same_key() {
         let mut all = Runs::default();
         let (waiter, _result) = oneshot::channel();
-        let key = RunKey::new(id(), proof());
+        let key = ProofId::new(id(), proof());
         all.runs.insert(key, Run::InFlight(2, vec![waiter]));
         assert!(!all.is_awaited(&key, 1));
         assert!(all.remove(&key, 1).is_empty());

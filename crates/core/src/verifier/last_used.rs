@@ -65,6 +65,10 @@ impl Waiting {
         if let Some(ById(cached)) = self.keys.take(id) {
             self.bytes -= cached.weight();
         }
+        if self.keys.is_empty() {
+            // After a burst, the table may be large.
+            self.keys.shrink_to_fit();
+        }
     }
 }
 
@@ -311,7 +315,7 @@ mod tests {
         // Once the others are written, there is room again.
         let store = crate::MemoryStore::new();
         pollster::block_on(queue.flush(&store, now, FlushScope::All, FLUSH_LIMIT)).unwrap();
-        assert_eq!(queue.len(), 0);
+        assert_eq!((queue.len(), queue.waiting().keys.capacity()), (0, 0));
         queue.record(&keys[2], now);
         assert_eq!(queue.len(), 1);
     }

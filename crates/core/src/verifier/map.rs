@@ -3,6 +3,17 @@
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
+use papaya::{Guard as _, ResizeMode};
+
+/// The number of entries that an insertion copies to a larger table, which takes about 10
+/// microseconds. Until all are copied, the map has two tables, and reads may look into both.
+const COPIES: usize = 512;
+
+/// The number of new keys after which an insertion frees what its thread has retired.
+///
+/// Otherwise, a thread waits until it has retired 32 allocations. In a map that only grows, these
+/// are the tables that it has outgrown, and they take as much memory as its table.
+const FLUSH_INTERVAL: usize = 1024;
 
 /// A concurrent map. A read takes no lock and writes nothing that other threads read, so readers
 /// wait neither for each other nor for writers.
@@ -10,7 +21,11 @@ pub(super) struct Map<K, V>(papaya::HashMap<K, V, RandomState>);
 
 impl<K: Copy + Eq + Hash + Send + Sync, V: Send + Sync> Map<K, V> {
     pub(super) fn new() -> Self {
-        Self(papaya::HashMap::with_hasher(RandomState::default()))
+        let map = papaya::HashMap::builder()
+            .hasher(RandomState::default())
+            .resize_mode(ResizeMode::Incremental(COPIES))
+            .build();
+        Self(map)
     }
 
     /// Calls `read` with the value of `key`, if the map has one.
@@ -23,7 +38,12 @@ impl<K: Copy + Eq + Hash + Send + Sync, V: Send + Sync> Map<K, V> {
     /// Inserts a value. Calls `replaced` with the value that it replaces, if `key` is not new to
     /// the map.
     pub(super) fn insert<R>(&self, key: K, value: V, replaced: impl FnOnce(&V) -> R) -> Option<R> {
-        self.0.insert(key, value, &self.0.guard()).map(replaced)
+        let guard = self.0.guard();
+        let replaced = self.0.insert(key, value, &guard).map(replaced);
+        if replaced.is_none() && self.0.len().is_multiple_of(FLUSH_INTERVAL) {
+            guard.flush();
+        }
+        replaced
     }
 
     /// Removes the value of `key` and calls `removed` with it, if the map has one.

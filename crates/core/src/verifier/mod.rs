@@ -17,6 +17,7 @@ mod rehash;
 mod retention;
 mod routes;
 mod state;
+mod tag_checks;
 #[cfg(test)]
 mod tests;
 mod token_mac;

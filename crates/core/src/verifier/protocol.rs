@@ -11,6 +11,7 @@ use super::{
     cached_key::CachedKey,
     proof::{Fingerprint, Proof},
     rehash::{Rehash, RehashClaims},
+    tag_checks::{TagCheck, TagChecks},
     token_mac::TokenMac,
 };
 use crate::{
@@ -72,6 +73,17 @@ pub(super) trait Backend {
     /// Whether the secret has the record's tag. This takes nanoseconds.
     fn tag_matches(&self, secret: PresentedSecret<'_>, record: &Record) -> Result<bool, HashError>;
 
+    /// Whether a secret that has the record's tag is accepted before its hash is checked.
+    fn tag_proves(&self, _record: &Record) -> bool {
+        false
+    }
+
+    /// Queues the check of a secret against the record's hash, behind all runs that a caller waits
+    /// for.
+    fn check_later(&self, _secret: PresentedSecret<'_>, _record: &Record, check: TagCheck) {
+        drop(check);
+    }
+
     /// Whether the secret has the record's hash, or `None` if the hash takes too long to compute
     /// here.
     fn verify_at_once(
@@ -120,12 +132,14 @@ pub(super) struct Protocol<B> {
     pub(super) cache: Arc<Cache>,
     lease: Arc<Lease>,
     claims: RehashClaims,
+    tag_checks: TagChecks,
 }
 
 impl<B: Backend> Protocol<B> {
     pub(super) fn new(backend: B, cache: Arc<Cache>, lease: Arc<Lease>) -> Self {
         Self {
             backend,
+            tag_checks: TagChecks::new(Arc::clone(&cache), Arc::clone(&lease)),
             cache,
             lease,
             claims: RehashClaims::default(),
@@ -150,7 +164,7 @@ impl<B: Backend> Protocol<B> {
             if !entry.proof.token.matches(mac) {
                 return Err(Denied::WrongSecret(*id));
             }
-            if entry.outdated.load(Ordering::Relaxed) {
+            if entry.cached.outdated.load(Ordering::Relaxed) {
                 self.queue_rehash(entry, token, queue);
             }
             Ok(Arc::clone(&entry.cached))
@@ -200,6 +214,13 @@ impl<B: Backend> Protocol<B> {
             // Reject revoked, expired and disabled keys before computing the hash.
             self.check_active(key)?;
             let at_once = self.backend.verify_at_once(token.secret, &record)?;
+            if at_once.is_none() && self.accepts_by_tag(token, &record, proof) {
+                let outdated = !self.backend.is_current(&record);
+                let cached = self.cached_key(record.key, record.version);
+                let entry = Entry::new(proof, Arc::clone(&cached), outdated).by_tag();
+                self.cache.fill(*id, stamp, entry);
+                return Ok(self.accept(cached, token.address)?);
+            }
             let matches = match at_once {
                 Some(matches) => matches,
                 None => {
@@ -220,6 +241,20 @@ impl<B: Backend> Protocol<B> {
             proven = Some(proof.hash);
         }
         Err(HashError::Busy.into())
+    }
+
+    /// Whether the record's tag, which the secret has, proves the secret for now. If so, a check of
+    /// the hash is queued. If the check fails, the proof is taken back.
+    fn accepts_by_tag(&self, token: &PresentedToken<'_>, record: &Record, proof: Proof) -> bool {
+        if !self.backend.tag_proves(record) {
+            return false;
+        }
+        let id = record.key.id;
+        if let Some(check) = self.tag_checks.begin(id, proof) {
+            // If the queue is full, the check ends here.
+            self.backend.check_later(token.secret, record, check);
+        }
+        self.tag_checks.rely_on(id, proof)
     }
 
     /// Calls `read` with the key as it is now, from a fresh entry or from the store. Returns `None`
@@ -254,11 +289,7 @@ impl<B: Backend> Protocol<B> {
         let credential = match self.backend.hash_again(key, &secret).await {
             Ok(credential) => credential,
             Err(HashError::Busy) => {
-                self.cache.read(&key.id, |entry| {
-                    if entry.cached.version == cached.version {
-                        entry.outdated.store(true, Ordering::Relaxed);
-                    }
-                });
+                cached.outdated.store(true, Ordering::Relaxed);
                 return;
             }
             Err(_) => return,
@@ -304,7 +335,7 @@ impl<B: Backend> Protocol<B> {
         let cached = self.cached_key(record.key, record.version);
         let id = cached.key.id;
         let is_cached = self.cache.read(&id, |entry| {
-            entry.mark_used();
+            entry.cached.mark_used();
             Arc::ptr_eq(&entry.cached, &cached) && entry.proof.hash == proof.hash
         });
         // While the lease does not hold, verifications would use neither this entry nor a new one.
@@ -313,8 +344,8 @@ impl<B: Backend> Protocol<B> {
         }
         let entry = Entry::new(proof, Arc::clone(&cached), outdated);
         self.cache.fill(id, stamp, entry);
-        // Queue the rehash after the fill: if the pool turns out to be busy, the worker marks the
-        // entry as outdated again, and must find it.
+        // Queue the rehash after the fill: the new entry marks the key as outdated, and the request
+        // clears that mark.
         if outdated && cached.key.status(self.backend.now()) == Status::Active {
             let queue_rehash = |entry: &Entry| {
                 // Another verification may have read the record since, with its new hash.
@@ -346,7 +377,8 @@ impl<B: Backend> Protocol<B> {
         }
     }
 
-    /// Queues the replacement of an outdated hash, unless it is already in progress.
+    /// Queues the replacement of an outdated hash, unless it is already in progress. A hash that is
+    /// not checked is kept: replacing it would hide that it was planted.
     #[cold]
     fn queue_rehash(
         &self,
@@ -354,11 +386,14 @@ impl<B: Backend> Protocol<B> {
         token: &PresentedToken<'_>,
         queue: &impl RehashQueue<B::Secret>,
     ) {
+        if !entry.is_checked() {
+            return;
+        }
         let Some(claim) = self.claims.claim(*token.id) else {
             return;
         };
         // Clear the flag before the request is queued: the worker may set it again at once.
-        entry.outdated.store(false, Ordering::Relaxed);
+        entry.cached.outdated.store(false, Ordering::Relaxed);
         let queued = queue.try_push(Rehash {
             cached: Arc::clone(&entry.cached),
             token: entry.proof.token,
@@ -366,7 +401,7 @@ impl<B: Backend> Protocol<B> {
             claim,
         });
         if !queued {
-            entry.outdated.store(true, Ordering::Relaxed);
+            entry.cached.outdated.store(true, Ordering::Relaxed);
         }
     }
 

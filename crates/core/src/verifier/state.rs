@@ -48,6 +48,7 @@ impl VerifierState {
                 cached_bytes: cache.bytes(),
                 waiting_verifications: hashes.waiting_verifications(),
                 waiting_new_hashes: hashes.waiting_new_hashes(),
+                waiting_checks: hashes.waiting_checks(),
                 last_uses_waiting: last_used.len(),
                 lease_holds: lease.vouches(),
                 lease_remaining: lease.remaining(),

@@ -409,7 +409,10 @@ pub(crate) async fn append_alone(inner: &MemoryStore, event: &Event) -> Result<(
         Permissions::default(),
     );
     let hash = format!("$hmac-sha256$AAECAwQFBgcICQoLDA0ODw${}", "A".repeat(43));
-    let credential = Credential::new(StoredHash::parse(&hash).unwrap(), Tag::from_bytes([0; 8]));
+    let credential = Credential::new(
+        StoredHash::parse(&hash).unwrap(),
+        Tag::from_bytes([0; Tag::LENGTH]),
+    );
     let decoy = Record::new(key, credential);
     inner.insert(&decoy, Timestamp::MAX, Some(event)).await
 }

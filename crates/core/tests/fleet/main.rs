@@ -16,6 +16,7 @@
     clippy::print_stdout,
     reason = "a test"
 )]
+#![expect(clippy::disallowed_methods, reason = "the clock is simulated")]
 
 mod costs;
 mod feed;

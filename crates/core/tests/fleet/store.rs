@@ -132,7 +132,10 @@ impl Database {
         let output = "A".repeat(43);
         let text = format!("$hmac-sha256$AAECAwQFBgcICQoLDA0ODw${output}");
         let hash = StoredHash::parse(&text).unwrap();
-        let record = Record::new(key, Credential::new(hash, Tag::from_bytes([0; 8])));
+        let record = Record::new(
+            key,
+            Credential::new(hash, Tag::from_bytes([0; Tag::LENGTH])),
+        );
         self.records.borrow_mut().insert(id, record);
     }
 

@@ -18,6 +18,9 @@ mod rehash;
 #[expect(dead_code, reason = "the library's source")]
 #[path = "../../src/verifier/routes.rs"]
 mod routes;
+#[expect(dead_code, reason = "the library's source")]
+#[path = "../../src/verifier/tag_checks.rs"]
+mod tag_checks;
 #[path = "../../src/verifier/token_mac.rs"]
 mod token_mac;
 

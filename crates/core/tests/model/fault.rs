@@ -34,6 +34,10 @@ pub(crate) enum Fault {
     QueuedBeforeFill,
     /// The flag of an outdated entry is cleared after its rehash is queued.
     ClearedAfterQueueing,
+    /// A check that fails ends without distrusting the tag.
+    FailedCheckForgotten,
+    /// An entry does not note that only a tag proves it.
+    NotMarkedAsByTag,
 }
 
 thread_local! {

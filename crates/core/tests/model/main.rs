@@ -74,6 +74,10 @@ scenarios_hold! {
     lease_of_a_pause
     lease_of_narrowed_permissions
     slow_response
+    planted_hash
+    planted_hash_of_a_changed_record
+    revocation_before_a_check
+    rejected_check
 }
 
 macro_rules! faults_bite {
@@ -95,7 +99,8 @@ faults_bite! {
     a_store_instead_of_the_exchange: StoreInsteadOfExchange in revocation;
     fills_without_numbers: FillsNotNumbered in revocation;
     not_marking_the_entry: EntryNotMarked in revocation narrowing_and_pause removed_address cascade
-        rotation expiry eviction eviction_of_imported_keys renaming rehash lease lease_of_a_pause;
+        rotation expiry eviction eviction_of_imported_keys renaming rehash lease lease_of_a_pause
+        planted_hash revocation_before_a_check rejected_check;
     publishing_before_the_commit: PublishedBeforeCommit in revocation narrowing_and_pause removed_address
         cascade rotation expiry;
     publishing_after_the_acknowledgement: PublishedAfterAcknowledgement in revocation narrowing_and_pause
@@ -109,4 +114,8 @@ faults_bite! {
         pause_during_a_hash;
     queueing_a_rehash_before_the_fill: QueuedBeforeFill in rehash_on_a_busy_pool;
     clearing_the_flag_after_queueing: ClearedAfterQueueing in rehash_on_a_busy_pool;
+    forgetting_a_failed_check: FailedCheckForgotten in planted_hash planted_hash_of_a_changed_record
+        rejected_check;
+    not_marking_an_entry_by_tag: NotMarkedAsByTag in planted_hash planted_hash_of_a_changed_record
+        rejected_check;
 }

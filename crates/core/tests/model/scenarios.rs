@@ -13,7 +13,7 @@ use crate::{
     runner,
     store::{ChangeDetail, Database, Handle, Record, Settings, TERM},
     time,
-    verifier::{Hashing, Pool, Verifier, credential, secret_of},
+    verifier::{Hashing, PLANTED, Pool, Verifier, credential, secret_of},
 };
 
 /// Returns the id of a key.
@@ -434,4 +434,94 @@ pub(crate) fn lease_of_a_pause() {
 /// The permissions of the key are narrowed, and the other handle receives its id.
 pub(crate) fn lease_of_narrowed_permissions() {
     another_handle(narrow, ChangeDetail::Ids, 2, 0);
+}
+
+/// Opens one key whose hash was planted next to its tag.
+fn open_planted() -> (Handle, Verifier) {
+    let handle = open(1);
+    let mut tables = handle.database.tables();
+    tables.records.get_mut(&id(1)).unwrap().credential = credential(PLANTED);
+    drop(tables);
+    let verifier = Verifier::new(&handle, 8, Hashing::ByTag);
+    (handle, verifier)
+}
+
+/// Does something with a verifier on a new thread.
+fn doing(verifier: &Verifier, act: impl FnOnce(&Verifier) + Send + 'static) -> JoinHandle<()> {
+    let verifier = verifier.clone();
+    thread::spawn(move || act(&verifier))
+}
+
+/// A tag proves a secret until the check of its hash fails.
+pub(crate) fn planted_hash() {
+    let (_handle, verifier) = open_planted();
+    join([
+        verifying(&verifier, &[1], 3),
+        verifying(&verifier, &[1], 3),
+        guessing(&verifier),
+        doing(&verifier, |verifier| {
+            (0..4).for_each(|_| verifier.check_next());
+        }),
+    ]);
+    verifier.check_next();
+    if verify(&verifier, 1) {
+        runner::violated("accepted although the check has failed");
+    }
+}
+
+/// The record is read again while the check of its hash waits and fails.
+pub(crate) fn planted_hash_of_a_changed_record() {
+    let (handle, verifier) = open_planted();
+    join([
+        verifying(&verifier, &[1], 3),
+        verifying(&verifier, &[1], 3),
+        changing(&handle, |handle| {
+            rename(handle, id(1));
+            rename(handle, id(1));
+        }),
+        doing(&verifier, |verifier| {
+            (0..2).for_each(|_| verifier.check_next());
+        }),
+    ]);
+    verifier.check_next();
+    if verify(&verifier, 1) {
+        runner::violated("accepted although the check has failed");
+    }
+}
+
+/// A key is revoked between its acceptance by tag and the check of its hash.
+pub(crate) fn revocation_before_a_check() {
+    let handle = open(1);
+    let verifier = Verifier::new(&handle, 8, Hashing::ByTag);
+    join([
+        verifying(&verifier, &[1], 3),
+        verifying(&verifier, &[1], 2),
+        doing(&verifier, |verifier| {
+            (0..3).for_each(|_| verifier.check_next());
+        }),
+        changing(&handle, |handle| revoke(handle, id(1))),
+    ]);
+    verifier.check_next();
+    verify(&verifier, 1);
+}
+
+/// The queue has no place for a check. The next verification queues it again, so no proof by tag
+/// stays without a check.
+pub(crate) fn rejected_check() {
+    let (_handle, verifier) = open_planted();
+    join([
+        verifying(&verifier, &[1], 3),
+        verifying(&verifier, &[1], 3),
+        doing(&verifier, |verifier| {
+            (0..2).for_each(|_| verifier.reject_check());
+        }),
+    ]);
+    verify(&verifier, 1);
+    if verifier.checks() == 0 {
+        runner::violated("a proof by tag has no check");
+    }
+    verifier.check_next();
+    if verify(&verifier, 1) {
+        runner::violated("accepted although the check has failed");
+    }
 }

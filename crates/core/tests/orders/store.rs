@@ -41,7 +41,10 @@ use crate::{
 static CREDENTIAL: LazyLock<Credential> = LazyLock::new(|| {
     let output = "A".repeat(43);
     let text = format!("$hmac-sha256$AAECAwQFBgcICQoLDA0ODw${output}");
-    Credential::new(StoredHash::parse(&text).unwrap(), Tag::from_bytes([0; 8]))
+    Credential::new(
+        StoredHash::parse(&text).unwrap(),
+        Tag::from_bytes([0; Tag::LENGTH]),
+    )
 });
 
 pub(crate) fn id() -> KeyId {

@@ -10,6 +10,7 @@
 mod addresses;
 mod attributes;
 mod busy_pool;
+mod by_tag;
 mod cache;
 mod changes;
 mod clock;

@@ -19,7 +19,7 @@ use pollster::block_on;
 use crate::world::{World, argon2, await_that, cheap, prefix};
 
 /// Returns a ring of these peppers, the newest last.
-fn ring(ids: &[&str]) -> PepperRing {
+pub(crate) fn ring(ids: &[&str]) -> PepperRing {
     ids.iter().fold(PepperRing::default(), |ring, id| {
         let key = [id.as_bytes()[1]; 32];
         ring.with_newest(Pepper::new(PepperId::parse(id).unwrap(), &key).unwrap())

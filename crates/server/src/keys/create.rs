@@ -7,7 +7,7 @@ use super::{options::CreateOptions, output};
 use crate::{
     options::LibraryOptions,
     secret_output::revoke_unprinted,
-    store::{self, OldEvents, StoreUrl},
+    store::{self, Opener, StoreUrl},
 };
 
 /// Creates a key and prints its token.
@@ -33,7 +33,7 @@ pub(super) async fn run(library: &LibraryOptions, options: CreateOptions) -> Res
     if let Some(attributes) = options.attributes {
         operator = operator.with_attributes(attributes);
     }
-    let opened = store::open(&url, library, OldEvents::Keep).await?;
+    let opened = store::open(&url, library, Opener::Command).await?;
     let issuer = opened.keys.issuer();
     let issued = issuer.create(&operator, new).await?;
     match output::issued(&issued, options.json) {

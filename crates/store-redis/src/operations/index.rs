@@ -93,6 +93,11 @@ impl Entries {
         self
     }
 
+    /// Returns the name of each index, with the id of the entry in it.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Id)> {
+        self.indexes.iter().map(|index| (&**index, &self.id))
+    }
+
     fn additions(&self, room: Room) -> impl Iterator<Item = Request> {
         self.indexes
             .iter()

@@ -4,11 +4,13 @@
 //! event to the indexes, store the record with the event. An insert that is interrupted leaves a
 //! registered id, a claimed alias, or index entries without a record and an event. All are
 //! harmless.
+//!
+//! If one server has all slots, the last two steps are one script.
 
 use std::{iter, sync::Arc};
 
 use keywright_core::{
-    Event, Timestamp,
+    Event, KeyId, Timestamp,
     store::{Lease, Record, StoreErrorKind},
 };
 
@@ -49,17 +51,7 @@ pub(crate) async fn insert(
     }
     let of_key = iter::once(Entries::of_key(servers, key));
     let entries: Vec<Entries> = of_key.chain(event.map(NewEvent::entries)).collect();
-    let indexed_at = lease.now();
-    confirmation = confirmation.and(index::add(servers, &entries, Room::Required).await?);
-    let (code, stored) = run_change(
-        servers,
-        lease,
-        &script::INSERT,
-        vec![servers.names().record(&key.id)],
-        vec![bytes],
-        event,
-    )
-    .await?;
+    let (code, stored) = store(servers, lease, &key.id, bytes, &entries, event).await?;
     if code != code::DONE {
         let kind = match &record.alias {
             // Another insert has taken the alias over.
@@ -68,6 +60,55 @@ pub(crate) async fn insert(
         };
         return Err(kind.into());
     }
-    let again = index::add_again(servers, lease, &entries, indexed_at).await?;
-    confirmation.and(stored).and(again).check(servers, ())
+    confirmation.and(stored).check(servers, ())
+}
+
+/// Adds the entries, and stores the record with the event.
+async fn store(
+    servers: &Arc<Servers>,
+    lease: &Lease,
+    id: &KeyId,
+    bytes: Vec<u8>,
+    entries: &[Entries],
+    event: Option<&NewEvent>,
+) -> Result<(i64, Confirmation)> {
+    if let Some(node) = servers.primary(&servers.names().record(id))
+        && node.endpoint.has_all_slots()
+    {
+        match run_insert(servers, lease, id, bytes.clone(), entries, event).await {
+            // The address leads to a cluster by now. The server has rejected the script.
+            Err(error) if error.is_across_slots() => node.endpoint.set_has_all_slots(false),
+            result => return result,
+        }
+    }
+    let indexed_at = lease.now();
+    let added = index::add(servers, entries, Room::Required).await?;
+    let (code, stored) = run_insert(servers, lease, id, bytes, &[], event).await?;
+    let mut confirmation = added.and(stored);
+    if code == code::DONE {
+        let again = index::add_again(servers, lease, entries, indexed_at).await?;
+        confirmation = confirmation.and(again);
+    }
+    Ok((code, confirmation))
+}
+
+/// Runs the script that stores the record with the event and adds these entries.
+async fn run_insert(
+    servers: &Arc<Servers>,
+    lease: &Lease,
+    id: &KeyId,
+    bytes: Vec<u8>,
+    entries: &[Entries],
+    event: Option<&NewEvent>,
+) -> Result<(i64, Confirmation)> {
+    let (indexes, ids): (Vec<Vec<u8>>, Vec<Vec<u8>>) = entries
+        .iter()
+        .flat_map(Entries::iter)
+        .map(|(index, id)| (index.to_vec(), id.to_vec()))
+        .unzip();
+    let count = indexes.len().to_string().into_bytes();
+    let keys = iter::once(servers.names().record(id)).chain(indexes);
+    let arguments = [bytes, count].into_iter().chain(ids);
+    let (keys, arguments) = (keys.collect(), arguments.collect());
+    run_change(servers, lease, &script::INSERT, keys, arguments, event).await
 }

@@ -186,26 +186,27 @@ pub(super) async fn run_with_event(
         let response = servers.run(Request::script(call, Effect::Once)).await?;
         return Ok((response, nothing));
     };
-    // A rotation is not possible in a slot that is partly migrated, with or without an event.
-    let can_be_split = call.keys.len() == 1;
-    let effect = if can_be_split {
-        Effect::OnceTogether
-    } else {
-        Effect::Once
-    };
-    let mut together = call.clone();
+    // A rotation is not possible in a slot that is partly migrated, with or without an event. An
+    // insert has more names only if one server has all slots.
+    let alone = (call.keys.len() == 1).then(|| call.clone());
+    let mut together = call;
     together
         .keys
         .extend([event.name.clone(), event.index_of_key.clone()]);
     together
         .arguments
         .extend([event.id.into(), event.json.clone()]);
+    let Some(alone) = alone else {
+        let response = servers.run(Request::script(together, Effect::Once)).await?;
+        return Ok((response, nothing));
+    };
     let end = lease.now() + MIGRATION;
     let mut backoff = Backoff::new();
     loop {
-        match servers.run(Request::script(together.clone(), effect)).await {
+        let request = Request::script(together.clone(), Effect::OnceTogether);
+        match servers.run(request).await {
             // The server has rejected the script, so nothing was done.
-            Err(error) if can_be_split && error.is_split() => {}
+            Err(error) if error.is_split() => {}
             result => return Ok((result?, nothing)),
         }
         if lease.now() >= end {
@@ -215,7 +216,7 @@ pub(super) async fn run_with_event(
         backoff.pause().await;
     }
     let stored = event.store(servers, lease).await?;
-    let result = servers.run(Request::script(call, Effect::Once)).await;
+    let result = servers.run(Request::script(alone, Effect::Once)).await;
     let unchanged = match &result {
         Ok(response) => !is_done(&response.value),
         // After any other error, the change may have been made.

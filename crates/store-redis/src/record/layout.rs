@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use keywright_core::KeyId;
+use keywright_core::{KeyId, store::Tag};
 
 /// The format that this program reads and writes.
 pub(crate) const FORMAT_VERSION: u8 = 1;
@@ -35,7 +35,7 @@ pub(crate) const PARENT: Field<{ KeyId::LENGTH }> = REVOKED_AT.followed_by();
 pub(crate) const SUCCESSOR: Field<{ KeyId::LENGTH }> = PARENT.followed_by();
 pub(crate) const PREDECESSOR: Field<{ KeyId::LENGTH }> = SUCCESSOR.followed_by();
 pub(crate) const ROTATED_BY: Field<{ KeyId::LENGTH }> = PREDECESSOR.followed_by();
-pub(crate) const TAG: Field<8> = ROTATED_BY.followed_by();
+pub(crate) const TAG: Field<{ Tag::LENGTH }> = ROTATED_BY.followed_by();
 pub(crate) const WORKSPACE_LENGTH: Field<1> = TAG.followed_by();
 pub(crate) const OWNER_LENGTH: Field<1> = WORKSPACE_LENGTH.followed_by();
 

@@ -12,10 +12,10 @@
 //! | 43 | 16 | id of the successor, or all zeros |
 //! | 59 | 16 | id of the predecessor, or all zeros |
 //! | 75 | 16 | id of the key that rotated the predecessor, or all zeros |
-//! | 91 | 8 | tag |
-//! | 99 | 1 | length of the workspace |
-//! | 100 | 1 | length of the owner, or 0 if there is none |
-//! | 101 | n | workspace |
+//! | 91 | 16 | tag |
+//! | 107 | 1 | length of the workspace |
+//! | 108 | 1 | length of the owner, or 0 if there is none |
+//! | 109 | n | workspace |
 //! | | n | owner |
 //! | | 2 + n | length of the name, and the name |
 //! | | 2 + n | length of the permissions, and the permissions, separated by commas |
@@ -40,8 +40,8 @@ pub(crate) mod layout;
 use std::fmt::Write as _;
 
 use keywright_core::{
-    AllowedIps, Attributes, Environment, Key, KeyId, Metadata, Name, Owner, Permissions, Timestamp,
-    Workspace,
+    AllowedIps, Attributes, Environment, Key, KeyId, Metadata, Name, Owner, Permission,
+    Permissions, Timestamp, Workspace,
     store::{Alias, Credential, Record, StoredHash, Tag},
 };
 
@@ -182,7 +182,11 @@ pub(crate) fn decode(id: KeyId, bytes: &[u8]) -> Result<Stored, DecodeError> {
     let permissions = text
         .parse::<Permissions>()
         .ok()
-        .filter(|permissions| permissions.to_string() == text)
+        // `parse` accepts any order, and duplicates. Only the empty set has an empty part.
+        .filter(|permissions| {
+            let parts = text.split(',').filter(|part| !part.is_empty());
+            parts.eq(permissions.iter().map(Permission::as_str))
+        })
         .ok_or(DecodeError::Field("permissions"))?;
     let hash = StoredHash::parse(texts.next("hash")?).map_err(|_| DecodeError::Field("hash"))?;
     let metadata = texts.next_optional("metadata", |text| Metadata::parse(text).ok())?;
@@ -368,7 +372,10 @@ mod tests {
             "calls:read".parse().unwrap(),
         );
         let hash = StoredHash::parse(HASH).unwrap();
-        Record::new(key, Credential::new(hash, Tag::from_bytes([7; 8])))
+        Record::new(
+            key,
+            Credential::new(hash, Tag::from_bytes([7; Tag::LENGTH])),
+        )
     }
 
     fn full() -> Record {
@@ -406,7 +413,8 @@ mod tests {
             b"\x01\x01\0\0\0\0\0\0\0\x01\x2c".as_slice(),
             b"\0\0\xe6\x77\xd2\x1f\xdb\xff\0\0\0\0\0\0\0\0",
             b"zzzzzzzzzzzzzzzz0U5lKtf6000000000U5lKtf600before0U5lKtf600Caller",
-            b"\x07\x07\x07\x07\x07\x07\x07\x07\x04\x09acme{\"a\",\"b\"}",
+            &[7; 16],
+            b"\x04\x09acme{\"a\",\"b\"}",
             b"\0\x02CI\0\x0acalls:read\0\x4f",
             HASH.as_bytes(),
             b"\0\x07{\"a\":1}\0\x0a{\"plan\":2}\0\x0e10.0.0.0/8,::1",
@@ -419,7 +427,8 @@ mod tests {
             b"\x01\x01\x01\0\0\0\0\0\0\0\x01".as_slice(),
             &[0xff; 16],
             &[0; 64],
-            b"\x07\x07\x07\x07\x07\x07\x07\x07\x04\0acme",
+            &[7; 16],
+            b"\x04\0acme",
             b"\0\x02CI\0\x0acalls:read\0\x4f",
             HASH.as_bytes(),
             &[0xff; 8],
@@ -475,6 +484,11 @@ mod tests {
             (with(b"{\"a\",", b"{\"a\" "), "owner"),
             (with(b"\0\x02CI", b"\0\x02 I"), "name"),
             (with(b"calls:read", b"calls read"), "permissions"),
+            // Neither another order nor a duplicate is accepted.
+            (with(b"calls:read", b"b:read,a:r"), "permissions"),
+            (with(b"\0\x0acalls:read", b"\0\x09a:re,a:re"), "permissions"),
+            (with(b"calls:read", b"a:re,,a:rf"), "permissions"),
+            (with(b"calls:read", b"calls:rea,"), "permissions"),
             (with(b"$hmac", b"$mac_"), "hash"),
             (with(b"\0\x07{\"a\"", b"\0\x07[\"a\""), "metadata"),
             (with(b"{\"plan\"", b"[\"plan\""), "attributes"),
@@ -504,7 +518,7 @@ mod tests {
         assert_eq!(at(layout::SUCCESSOR.range()), b"0U5lKtf600000000");
         assert_eq!(at(layout::PREDECESSOR.range()), b"0U5lKtf600before");
         assert_eq!(at(layout::ROTATED_BY.range()), b"0U5lKtf600Caller");
-        assert_eq!(at(layout::TAG.range()), [7; 8]);
+        assert_eq!(at(layout::TAG.range()), [7; 16]);
         assert_eq!(at(layout::WORKSPACE_LENGTH.range()), [4]);
         assert_eq!(at(layout::OWNER_LENGTH.range()), [9]);
         let variable = &bytes[layout::WORKSPACE..];

@@ -109,11 +109,12 @@ local function store(name, value)
   redis.call('SET', name, value)
 end
 
--- Appends the event of a change, if the call has one. Its name and the index of its key are the
--- last of at least 3 KEYS, and its id and its JSON text are the last ARGV. A command that fails
--- ends the script, and ZADD is the only command here that can fail. So this runs before the change.
-local function append_event()
-  if #KEYS > 2 then
+-- Appends the event of a change, if the call has one, and so has more KEYS than `without`. Its name
+-- and the index of its key are the last KEYS, and its id and its JSON text are the last ARGV. A
+-- command that fails ends the script, and ZADD is the only command here that can fail. So this runs
+-- before the change.
+local function append_event(without)
+  if #KEYS > without then
     redis.call('ZADD', KEYS[#KEYS], 0, ARGV[#ARGV - 1])
     redis.call('SET', KEYS[#KEYS - 1], ARGV[#ARGV])
   end

@@ -14,7 +14,7 @@ end
 if ARGV[3] == '' and #ARGV[2] <= #ARGV[1] then
   write_without_room(KEYS[1])
 end
-append_event()
+append_event(2)
 if ARGV[3] ~= '' then
   redis.call('SET', KEYS[2], ARGV[3])
 end

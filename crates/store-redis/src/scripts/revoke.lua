@@ -15,6 +15,6 @@ if is_revoked(record) then
   return {ALREADY_REVOKED, successor(record)}
 end
 write_without_room(KEYS[1])
-append_event()
+append_event(1)
 redis.call('SET', KEYS[1], with_revocation(record, ARGV[1]))
 return {DONE, successor(record)}

@@ -43,7 +43,7 @@ impl Servers {
                     let servers = Arc::new(servers);
                     if !servers.clustered {
                         for seed in &servers.seeds {
-                            seed.endpoint.set_has_all_slots();
+                            seed.endpoint.set_has_all_slots(true);
                         }
                     }
                     servers.update_slot_map().await;

@@ -12,7 +12,7 @@ use keywright_core::store::Lease;
 use redis::Value;
 
 use crate::{
-    config::ServerOptions, names::Names, node::Node, slot_map::SlotMap, tracking::Tracking,
+    config::ServerOptions, names::Names, node::Node, slot, slot_map::SlotMap, tracking::Tracking,
 };
 
 /// All servers of a store, and the slots of each.
@@ -81,6 +81,11 @@ impl Servers {
     /// Returns the primaries in the current slot map.
     pub(crate) fn primaries(&self) -> Vec<Arc<Node>> {
         self.slot_map().primaries().to_vec()
+    }
+
+    /// Returns the server that should have a name.
+    pub(crate) fn primary(&self, name: &[u8]) -> Option<Arc<Node>> {
+        self.slot_map().primary(slot::of(name)).cloned()
     }
 
     fn slot_map(&self) -> Arc<SlotMap> {

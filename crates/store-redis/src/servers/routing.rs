@@ -13,7 +13,6 @@ use crate::{
     error::{Error, Result},
     node::Node,
     request::{Lane, Reply, Request, is_permanent},
-    slot,
 };
 
 /// The maximum number of redirections that a request follows without a pause.
@@ -51,7 +50,7 @@ impl Servers {
     /// future.
     pub(crate) async fn try_read_pair(&self, names: [Vec<u8>; 2]) -> Option<Response> {
         let [first, _] = &names;
-        let node = self.slot_map().primary(slot::of(first)).cloned()?;
+        let node = self.primary(first)?;
         if !node.endpoint.is_connected() {
             return None;
         }

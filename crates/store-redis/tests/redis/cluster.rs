@@ -16,7 +16,8 @@ use keywright_store_redis::{RedisConfig, RedisStore};
 use crate::{
     events, find, history, insert, is_revoked, names, revoke, revoke_all, revoked, sample,
     support::{
-        Cluster, Copy, LEASE, Server, StopOnDrop, assert_rejected_in_time, connect, now, wait_until,
+        Cluster, Copy, LEASE, PATIENCE, Proxy, Server, StopOnDrop, assert_rejected_in_time,
+        clustered_server, connect, now, wait_for, wait_until,
     },
     try_update,
 };
@@ -212,6 +213,45 @@ fn keys_of_new_and_known_owners_are_created_listed_and_purged_while_their_indexe
     assert_eq!(block_on(store.purge(&purge)).unwrap(), 2);
     assert_eq!(list(&known), [later.key.id, kept.key.id]);
     assert_eq!(list(&new), []);
+}
+
+/// The store adds keys to indexes in other slots in one script, which this server rejects.
+#[test]
+fn keys_are_created_listed_and_revoked_on_an_address_that_leads_to_a_cluster_by_now() {
+    let single = Server::start();
+    let proxy = Proxy::before(single.port());
+    let store = connect(RedisConfig::new(proxy.url()).with_deadline(PATIENCE));
+    insert(&store, sample::record());
+    let (clustered, _bus) = clustered_server(tempfile::tempdir().unwrap(), &[]);
+    let () = clustered.run("CLUSTER ADDSLOTSRANGE 0 16383").unwrap();
+    wait_until("the server has all slots", || {
+        let info: String = clustered.run("CLUSTER INFO").unwrap();
+        info.contains("cluster_state:ok")
+    });
+    proxy.set_target(clustered.port());
+    proxy.cut();
+    wait_for("a record is inserted into the cluster", || {
+        let record = sample::record();
+        block_on(store.insert(&record, sample::now(), None)).ok()?;
+        // The store may have used a connection to the single server.
+        let name = names::record(&record.key.id);
+        let exists: bool = clustered.run(&format!("EXISTS {name}")).unwrap();
+        exists.then_some(())
+    });
+    let owner = sample::owner("owner");
+    let [first, second] = [(); 2].map(|()| insert(&store, sample::owned_by(&owner)));
+    let list = ListKeys::new().with_owner(owner);
+    let workspace = sample::workspace();
+    let listed = store.list(&workspace, Environment::Live, &list, sample::now());
+    let page = block_on(listed).unwrap();
+    let ids: Vec<KeyId> = page.keys.iter().map(|key| key.id).collect();
+    assert_eq!(ids, [second.key.id, first.key.id]);
+    for record in [&first, &second] {
+        assert_eq!(find(&store, &record.key.id).as_ref(), Some(record));
+        revoke(&store, record);
+        let changes = [EventKind::Created, revoked(false, 1)];
+        assert_eq!(history(&store, &record.key.id), changes);
+    }
 }
 
 #[test]

@@ -203,12 +203,13 @@ fn a_list_of_an_owner_removes_entries_of_keys_that_are_not_on_it() {
     let mut elsewhere = sample::owned_by(&own);
     elsewhere.key.workspace = Workspace::parse("other").unwrap();
     let elsewhere = insert(&store, elsewhere).key.id;
-    // An insert of a taken id adds an entry, and then fails.
     let mut taken = sample::owned_by(&own);
     taken.key.id = foreign;
     let rejected = block_on(store.insert(&taken, sample::now(), None)).unwrap_err();
     assert_eq!(rejected.kind(), StoreErrorKind::AlreadyExists);
-    for strange in [ownerless, elsewhere] {
+    assert_eq!(entries(&server, &own), 1, "a rejected insert adds none");
+    // A rejected insert adds one on a cluster.
+    for strange in [foreign, ownerless, elsewhere] {
         add_entry(&server, &own, strange.as_bytes());
     }
     assert_eq!(entries(&server, &own), 4);

@@ -227,7 +227,7 @@ fn a_rehash_changes_a_record_as_core_does() {
     let store = server.store();
     let mut outcomes = Outcomes::default();
     let hash = sample::record().credential.hash;
-    let credential = Credential::new(hash, Tag::from_bytes([9; 8]));
+    let credential = Credential::new(hash, Tag::from_bytes([9; Tag::LENGTH]));
     for version in VERSIONS {
         for revoked_at in [None, Some(sample::now())] {
             for read in [version, version - 1, version.saturating_add(1)] {

@@ -40,7 +40,10 @@ pub(crate) fn record() -> Record {
         "calls:read,calls:write".parse().unwrap(),
     );
     let hash = StoredHash::parse(HASH).unwrap();
-    Record::new(key, Credential::new(hash, Tag::from_bytes([7; 8])))
+    Record::new(
+        key,
+        Credential::new(hash, Tag::from_bytes([7; Tag::LENGTH])),
+    )
 }
 
 /// Returns a new record that has each of the optional settings and is disabled.

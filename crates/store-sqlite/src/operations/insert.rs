@@ -7,18 +7,37 @@ use crate::{
     error::{Error, Result, extended_code},
     event::NewEvent,
     record::{self, NewRow},
-    savepoint::atomic,
+    savepoint::{atomic, or_roll_back},
 };
 
 const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM keywright_keys WHERE id = ?1)";
 
-/// Adds a record under a new id and a new alias, if its parent admits it, and its event.
+/// Adds a record under a new id and a new alias, if its parent admits it, and its event. The
+/// transaction belongs to the writer.
 pub(crate) fn insert(
     connection: &Connection,
     row: &NewRow,
     now: Timestamp,
     event: Option<&NewEvent>,
 ) -> Result<()> {
+    check_parent(connection, row, now)?;
+    or_roll_back(connection, || insert_with_event(connection, row, event))
+}
+
+/// Adds a record and its event, like [`insert`], in a transaction of the host, which is not rolled
+/// back.
+pub(crate) fn insert_for_host(
+    connection: &Connection,
+    row: &NewRow,
+    now: Timestamp,
+    event: Option<&NewEvent>,
+) -> Result<()> {
+    check_parent(connection, row, now)?;
+    atomic(connection, || insert_with_event(connection, row, event))
+}
+
+/// Fails if the record has a parent that does not admit it.
+fn check_parent(connection: &Connection, row: &NewRow, now: Timestamp) -> Result<()> {
     if let Some(parent) = &row.key.parent
         && !admits(connection, parent, &row.key, now)?
     {
@@ -31,13 +50,16 @@ pub(crate) fn insert(
             StoreErrorKind::Conflict.into()
         });
     }
-    match event {
-        None => insert_new(connection, row),
-        Some(event) => atomic(connection, || {
-            insert_new(connection, row)?;
-            event.append(connection)
-        }),
-    }
+    Ok(())
+}
+
+fn insert_with_event(
+    connection: &Connection,
+    row: &NewRow,
+    event: Option<&NewEvent>,
+) -> Result<()> {
+    insert_new(connection, row)?;
+    event.map_or(Ok(()), |event| event.append(connection))
 }
 
 /// Adds a record under a new id.

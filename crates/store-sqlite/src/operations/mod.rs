@@ -19,7 +19,7 @@ mod update;
 pub(crate) use self::{
     events::{EventListing, purge_events},
     find::{find, find_by_alias, is_empty},
-    insert::insert,
+    insert::{insert, insert_for_host},
     list::Listing,
     prefix::{claim_prefix, prefix},
     purge::{PurgeSearch, delete_purgeable},

@@ -34,7 +34,10 @@ pub(crate) fn named(number: u32, name: &str) -> Record {
         "calls:read,calls:write".parse().unwrap(),
     );
     let hash = StoredHash::parse(HASH).unwrap();
-    Record::new(key, Credential::new(hash, Tag::from_bytes([7; 8])))
+    Record::new(
+        key,
+        Credential::new(hash, Tag::from_bytes([7; Tag::LENGTH])),
+    )
 }
 
 /// Returns the event of the creation of a key. Its id has the same characters as the id of the key.

@@ -30,7 +30,10 @@ fn record() -> Record {
         Permissions::all(),
     );
     let hash = StoredHash::parse(HASH).unwrap();
-    Record::new(key, Credential::new(hash, Tag::from_bytes([7; 8])))
+    Record::new(
+        key,
+        Credential::new(hash, Tag::from_bytes([7; Tag::LENGTH])),
+    )
 }
 
 /// Tries each conditional change of a copy of the record, and asserts that none changes it.
@@ -43,7 +46,7 @@ fn assert_rejected(record: &Record, version: u64, expected: StoreErrorKind) {
         },
         |record, version| {
             let mut credential = record.credential.clone();
-            credential.tag = Tag::from_bytes([8; 8]);
+            credential.tag = Tag::from_bytes([8; Tag::LENGTH]);
             record.rehash(version, credential)
         },
         |record, version| record.retire(version, Retire::Now, id(SUCCESSOR), at(0)),

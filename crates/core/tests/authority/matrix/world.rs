@@ -78,7 +78,10 @@ impl World {
     pub(super) fn with<'a>(keys: impl IntoIterator<Item = &'a Key>) -> Self {
         const HASH: &str =
             "$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-        let credential = Credential::new(StoredHash::parse(HASH).unwrap(), Tag::from_bytes([0; 8]));
+        let credential = Credential::new(
+            StoredHash::parse(HASH).unwrap(),
+            Tag::from_bytes([0; Tag::LENGTH]),
+        );
         let world = Self::new();
         for key in keys {
             let record = Record::new(key.clone(), credential.clone());

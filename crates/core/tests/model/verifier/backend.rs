@@ -19,6 +19,7 @@ use super::{
     proof::{Fingerprint, Proof},
     protocol::{Backend, RehashQueue},
     rehash::{Rehash, RehashClaims},
+    tag_checks::TagCheck,
     token_mac::TokenMac,
 };
 use crate::{
@@ -36,7 +37,12 @@ use crate::{
 pub(crate) enum Hashing {
     AtOnce,
     Slow,
+    /// A tag proves the secret, and the hash is checked later.
+    ByTag,
 }
+
+/// The first digit of a hash that no secret has.
+pub(crate) const PLANTED: char = 'P';
 
 /// Whether the pool accepts a hash.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,7 +76,15 @@ pub(crate) fn secret_of(id: &KeyId) -> u64 {
 pub(crate) fn credential(digit: char) -> Credential {
     let zeros = "A".repeat(42);
     let text = format!("$hmac-sha256$AAECAwQFBgcICQoLDA0ODw${digit}{zeros}");
-    Credential::new(StoredHash::parse(&text).unwrap(), Tag::from_bytes([0; 8]))
+    Credential::new(
+        StoredHash::parse(&text).unwrap(),
+        Tag::from_bytes([0; Tag::LENGTH]),
+    )
+}
+
+/// Whether the secret of a key has the hash of its record.
+fn has_hash(record: &Record) -> bool {
+    record.credential != credential(PLANTED)
 }
 
 pub(super) struct ModelBackend {
@@ -82,6 +96,8 @@ pub(super) struct ModelBackend {
     /// The number of hashes that were computed.
     pub(super) hashes: AtomicU64,
     pub(super) pool_is_busy: AtomicBool,
+    /// The checks that wait, and whether the secret has the hash.
+    pub(super) checks: Mutex<VecDeque<(TagCheck, bool)>>,
 }
 
 impl ModelBackend {
@@ -139,6 +155,15 @@ impl Backend for ModelBackend {
         Ok(secret.number == secret_of(&record.key.id))
     }
 
+    fn tag_proves(&self, _: &Record) -> bool {
+        self.hashing == Hashing::ByTag
+    }
+
+    fn check_later(&self, _: &ModelSecret, record: &Record, check: TagCheck) {
+        let matches = has_hash(record);
+        self.checks.lock().unwrap().push_back((check, matches));
+    }
+
     fn verify_at_once(
         &self,
         secret: &ModelSecret,
@@ -158,7 +183,7 @@ impl Backend for ModelBackend {
         _: Proof,
     ) -> Result<bool, HashError> {
         self.hash(secret, record.key.id);
-        Ok(true)
+        Ok(has_hash(record))
     }
 
     fn is_current(&self, record: &Record) -> bool {
@@ -227,7 +252,7 @@ impl RehashQueue<()> for Queue {
         self.push(rehash);
         if fault::is(Fault::ClearedAfterQueueing) {
             self.cache.read(&id, |entry| {
-                entry.outdated.store(false, Ordering::Relaxed);
+                entry.cached.outdated.store(false, Ordering::Relaxed);
             });
         }
         true

@@ -18,6 +18,8 @@ mod rehash;
 #[expect(dead_code, reason = "the library's source")]
 #[path = "../../../src/verifier/routes.rs"]
 mod routes;
+#[path = "../../../src/verifier/tag_checks.rs"]
+mod tag_checks;
 #[path = "../../../src/verifier/token_mac.rs"]
 mod token_mac;
 
@@ -30,19 +32,24 @@ use std::{
     },
 };
 
-pub(crate) use self::backend::{Hashing, ModelSecret, Pool, credential, secret_of};
+pub(crate) use self::backend::{Hashing, ModelSecret, PLANTED, Pool, credential, secret_of};
 use self::{
     backend::{ModelBackend, Queue},
-    cache::{Cache, CacheCapacity},
+    cache::{Cache, CacheCapacity, Entry},
     cached_key::CachedKey,
+    proof::ProofId,
     protocol::{PresentedToken, Protocol},
+    tag_checks::TagCheck,
     token_mac::TokenMac,
 };
+use shuttle::sync::Mutex;
+
 use crate::{
     Environment, KeyId,
     fault::{self, Fault},
-    hash::Credential,
+    hash::{Credential, HashError},
     meter,
+    promise::Promise,
     ready::ready,
     runner,
     store::Handle,
@@ -87,6 +94,7 @@ impl Verifier {
             current,
             hashes: AtomicU64::new(0),
             pool_is_busy: AtomicBool::new(false),
+            checks: Mutex::default(),
         };
         let protocol = Protocol::new(backend, cache, Arc::clone(&handle.lease));
         Self {
@@ -169,6 +177,10 @@ impl Verifier {
             None => ready(self.protocol.verify_in_store(token, &*backend.queue)).ok(),
         };
         fault::take_read_ahead();
+        if fault::is(Fault::NotMarkedAsByTag) {
+            let mark = |entry: &Entry| entry.mark_checked(ProofId::new(*token.id, entry.proof));
+            self.protocol.cache.read(token.id, mark);
+        }
         decided
     }
 
@@ -184,6 +196,40 @@ impl Verifier {
         if let Some(rehash) = self.backend().queue.pop() {
             ready(self.protocol.replace_hash(rehash));
         }
+    }
+
+    /// Checks the hash that has waited longest, if any. A key whose secret does not have the hash
+    /// is rejected from then on.
+    pub(crate) fn check_next(&self) {
+        let Some((check, matches)) = self.take_check() else {
+            return;
+        };
+        let id = check.id();
+        if fault::is(Fault::FailedCheckForgotten) && !matches {
+            check.complete(Err(HashError::Busy));
+        } else {
+            check.complete(Ok(matches));
+        }
+        if !matches {
+            let promises = &self.backend().handle.database.promises;
+            promises.make(id, Promise::Rejected, time::millis());
+        }
+    }
+
+    /// Rejects the check that has waited longest, if any, as a full queue does.
+    pub(crate) fn reject_check(&self) {
+        if let Some((check, _)) = self.take_check() {
+            check.complete(Err(HashError::Busy));
+        }
+    }
+
+    fn take_check(&self) -> Option<(TagCheck, bool)> {
+        self.backend().checks.lock().unwrap().pop_front()
+    }
+
+    /// Returns the number of hashes that wait to be checked.
+    pub(crate) fn checks(&self) -> usize {
+        self.backend().checks.lock().unwrap().len()
     }
 
     /// Returns the number of keys in the cache and the number of evictions.
