@@ -20,6 +20,7 @@ mod postgres_server;
 mod redis_server;
 
 use std::{
+    cell::Cell,
     fs, process,
     sync::Arc,
     thread,
@@ -62,13 +63,14 @@ fn sqlite(runtime: &Runtime) {
     Subject {
         store: load::SQLITE,
         runtime,
-        process: process::id(),
+        processes: &|| vec![process::id()],
         open: &|| Arc::new(SqliteStore::open(&file).unwrap()),
         size: &|| {
             let database = Connection::open(&file).unwrap();
             let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
             database.query_row(sql, [], |row| row.get(0)).unwrap()
         },
+        idle: Cell::new(0.0),
     }
     .measure();
 }
@@ -84,15 +86,18 @@ fn redis(runtime: &Runtime) {
         let line = info.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap().trim_start_matches(':').parse().unwrap()
     };
+    let process = info("process_id");
     Subject {
         store: load::REDIS,
         runtime,
-        process: info("process_id"),
+        // Without the child that rewrites the append-only file now and then.
+        processes: &|| vec![process],
         open: &|| {
             let store = RedisStore::connect(RedisConfig::new(server.url()));
             Arc::new(runtime.block_on(store).unwrap())
         },
         size: &|| info("used_memory").into(),
+        idle: Cell::new(0.0),
     }
     .measure();
 }
@@ -101,14 +106,20 @@ fn postgres(runtime: &Runtime) {
     let server = postgres_server::Server::start();
     let pool = runtime.block_on(server.pool());
     let row = |sql| runtime.block_on(sqlx::query(sql).fetch_one(&pool)).unwrap();
-    let process: i32 =
+    let postmaster: i32 =
         row("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int4").get(0);
     Subject {
         store: load::POSTGRES,
         runtime,
-        process: process.try_into().unwrap(),
+        processes: &|| {
+            let children = format!("/proc/{postmaster}/task/{postmaster}/children");
+            let children = fs::read_to_string(children).unwrap();
+            let children = children.split_whitespace().map(|id| id.parse().unwrap());
+            children.chain([postmaster.try_into().unwrap()]).collect()
+        },
         open: &|| Arc::new(runtime.block_on(server.store(&pool, "keywright"))),
         size: &|| row("SELECT pg_database_size(current_database())::float8").get(0),
+        idle: Cell::new(0.0),
     }
     .measure();
 }
@@ -117,11 +128,13 @@ fn postgres(runtime: &Runtime) {
 struct Subject<'a> {
     store: &'static str,
     runtime: &'a Runtime,
-    /// The process of the server, which may have children.
-    process: u32,
+    /// Returns the processes of the server.
+    processes: &'a dyn Fn() -> Vec<u32>,
     open: &'a dyn Fn() -> Arc<dyn KeyStore>,
     /// Returns the bytes that the store takes.
     size: &'a dyn Fn() -> f64,
+    /// The nanoseconds of a processor that the server takes in a second without work.
+    idle: Cell<f64>,
 }
 
 impl Subject<'_> {
@@ -132,6 +145,7 @@ impl Subject<'_> {
             [RETENTION, Duration::ZERO].map(|retention| self.library(&store, retention));
         // The first create also prepares the store.
         self.create(&without, CONCURRENT, CONCURRENT);
+        self.idle.set(self.measure_idle());
 
         let empty = (self.size)();
         self.create(&without, CONCURRENT, count);
@@ -164,9 +178,8 @@ impl Subject<'_> {
             among / rest.len() as f64,
         );
 
-        let idle = self.idle();
         let followers: Vec<_> = (0..FOLLOWERS).map(|_| (self.open)()).collect();
-        let following = (self.idle() - idle) / f64::from(FOLLOWERS);
+        let following = (self.measure_idle() - self.idle.get()) / f64::from(FOLLOWERS);
         self.store(load::FOLLOW, following);
         let (followed, seconds) = self.revoke(&with_events, 1, second);
         drop(followers);
@@ -193,8 +206,8 @@ impl Subject<'_> {
         self.runtime.block_on(opened).unwrap()
     }
 
-    /// Runs tasks that share this much work. Returns their outputs, the nanoseconds of a processor,
-    /// and the seconds that passed.
+    /// Runs tasks that share this much work. Returns their outputs, the nanoseconds of a processor
+    /// that the work takes, and the seconds that passed.
     #[expect(clippy::disallowed_methods, reason = "measures time")]
     fn run<F>(
         &self,
@@ -207,22 +220,19 @@ impl Subject<'_> {
     {
         let (before, start) = (self.processor_time(), Instant::now());
         let outputs = self.runtime.block_on(tasks::share(tasks, count, work));
-        let used = self.processor_time() - before;
-        (outputs, nanos(used), start.elapsed().as_secs_f64())
+        let used = nanos(self.processor_time() - before);
+        let seconds = start.elapsed().as_secs_f64();
+        (outputs, used - self.idle.get() * seconds, seconds)
     }
 
     /// Returns the time that the server has run on a processor.
     fn processor_time(&self) -> Duration {
-        let Self { process, .. } = self;
-        let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
-        let children = children.unwrap();
-        let children = children.split_whitespace().map(|id| id.parse().unwrap());
-        children.chain([*process]).map(processor_time).sum()
+        (self.processes)().into_iter().map(processor_time).sum()
     }
 
     /// Returns the nanoseconds of a processor that the server takes in a second without work.
     #[expect(clippy::disallowed_methods, reason = "measures time")]
-    fn idle(&self) -> f64 {
+    fn measure_idle(&self) -> f64 {
         let seconds = if runs_once() { 0 } else { 10 };
         // New stores connect, and the server finishes earlier work.
         thread::sleep(Duration::from_secs(seconds / 5));

@@ -14,9 +14,9 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a test"
+    clippy::disallowed_methods,
+    reason = "a test with a simulated clock"
 )]
-#![expect(clippy::disallowed_methods, reason = "the clock is simulated")]
 
 mod costs;
 mod feed;
@@ -132,7 +132,6 @@ fn planted_faults_are_detected() {
             troubles,
             calm: Duration::from_secs(1),
             fault,
-            ..FLEET
         }));
         println!("{feed:?}, {fault:?}: {faulty:?}");
         assert!(faulty.violations > 0, "{feed:?}, {fault:?}: {faulty:?}");
