@@ -14,6 +14,9 @@ use crate::{
     verifier::{CacheCapacity, KeyStoreBackend, LastUsedQueue, ProofKey, Retention},
 };
 
+/// About how many bytes a check that waits takes, with its copy of the secret.
+const BYTES_PER_CHECK: usize = 600;
+
 /// The library, opened over a store: an [`Issuer`] and a [`Verifier`]. Clones are cheap and share
 /// everything.
 ///
@@ -108,7 +111,11 @@ impl Keywright {
                 configured: prefix,
             });
         }
-        let checks = if verification_by_tag { cache.keys } else { 0 };
+        let checks = if verification_by_tag {
+            cache.keys.min(cache.bytes / BYTES_PER_CHECK)
+        } else {
+            0
+        };
         let hasher = Hasher::start(scheme, &peppers, hash_queue, checks, hash_niceness)
             .map_err(OpenError::Threads)?;
         let proof_key = ProofKey::generate(&*entropy)?;

@@ -343,7 +343,7 @@ impl KeyStore for PostgresStore {
                 *now,
             ))
         });
-        Ok(self.short.run(None, reserve).await?)
+        Ok(self.short.run_when_unlocked(None, reserve).await?)
     }
 
     async fn purge(&self, purge: &Purge) -> Result<u64, StoreError> {
@@ -406,7 +406,7 @@ impl KeyStore for PostgresStore {
         let claim = Single::write(prefix.clone(), |connection, statements, prefix| {
             Box::pin(operations::claim_prefix(connection, statements, prefix))
         });
-        Ok(self.short.run(None, claim).await?)
+        Ok(self.short.run_when_unlocked(None, claim).await?)
     }
 
     fn durability(&self) -> Durability {

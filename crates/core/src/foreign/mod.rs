@@ -33,8 +33,9 @@
 //!   library. An attacker who can write to the database can move it to another record, with its
 //!   alias, until its first use replaces it.
 //! * Digests are as strong as the tokens are random. The first use replaces the hash of a key, but
-//!   its alias stays a digest of the token without salt or pepper. Rotate keys whose tokens are
-//!   weak.
+//!   its alias stays a digest of the token without salt or pepper, and adds a tag, with which a
+//!   thief of the database can test a guess quickly unless there is a pepper. Rotate keys whose
+//!   tokens are weak.
 //! * The other formats run on the threads for Argon2, at most one run for each format and attempt
 //!   with a public part that exists, until the key is used. The workspaces take turns on
 //!   these threads, and a run takes at most about a second.

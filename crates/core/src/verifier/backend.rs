@@ -121,12 +121,19 @@ impl Backend for KeyStoreBackend {
         let id = check.id();
         let done = move |result: Result<bool, HashError>| {
             let is_refuted = matches!(result, Ok(false));
+            let is_failed = matches!(result, Err(HashError::Failed(_)));
             check.complete(result);
             if is_refuted {
                 meter::tag_refuted();
                 tracing::error!(
                     key = %id,
                     "the tag of a key matches and its hash does not: the record was changed"
+                );
+            }
+            if is_failed {
+                tracing::warn!(
+                    key = %id,
+                    "the hash of a key could not be checked: its tag is no longer trusted"
                 );
             }
         };

@@ -164,6 +164,10 @@ impl InFlightHashes {
             match all.runs.get_mut(&key) {
                 Some(Run::Proven) => return Ok(true),
                 Some(Run::InFlight(_, waiters)) => {
+                    if waiters.len() == waiters.capacity() {
+                        // A client that cancels its requests must not fill the memory.
+                        waiters.retain(|waiter| !waiter.is_canceled());
+                    }
                     waiters.push(waiter);
                     None
                 }
@@ -217,6 +221,11 @@ impl InFlightHashes {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+
     use futures_executor::block_on;
 
     use super::*;
@@ -268,24 +277,47 @@ mod tests {
         completion.complete(result);
     }
 
+    /// Verifies a secret that does not have its hash.
+    async fn verify(hashes: &InFlightHashes, hasher: &Hasher) -> RunResult {
+        let hash = "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let hash = StoredHash::parse(hash).unwrap();
+        let workspace = Workspace::parse("acme").unwrap();
+        let binding = Binding::new(&id(), &workspace, Environment::Live);
+        let secret = PresentedSecret::Native(&[b'0'; Secret::LENGTH]);
+        hashes
+            .verify(hasher, (id(), proof()), &hash, binding, secret)
+            .await
+    }
+
     #[test]
     fn bug_the_result_of_a_run_was_lost_if_its_client_left_during_the_run() {
         let hasher = Hasher::start(Scheme::HmacSha256, &PepperRing::default(), 1, 0, 0).unwrap();
         let hashes = InFlightHashes::default();
         complete_without_waiter(&hashes, Ok(true));
-        let hash = "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-        let hash = StoredHash::parse(hash).unwrap();
-        let verify = || {
-            let workspace = Workspace::parse("acme").unwrap();
-            let binding = Binding::new(&id(), &workspace, Environment::Live);
-            let secret = PresentedSecret::Native(&[b'0'; Secret::LENGTH]);
-            block_on(hashes.verify(&hasher, (id(), proof()), &hash, binding, secret))
-        };
-        assert!(verify().unwrap());
+        assert!(block_on(verify(&hashes, &hasher)).unwrap());
         assert_eq!(hasher.runs(), 0);
         // The result counts once. The hash is not that of the secret.
-        assert!(!verify().unwrap());
+        assert!(!block_on(verify(&hashes, &hasher)).unwrap());
         assert_eq!(hasher.runs(), 1);
+    }
+
+    #[test]
+    fn bug_the_waiters_of_a_client_that_had_left_filled_the_memory() {
+        let hasher = Hasher::start(Scheme::HmacSha256, &PepperRing::default(), 1, 0, 0).unwrap();
+        let hashes = InFlightHashes::default();
+        let (waiter, _first) = oneshot::channel();
+        let run = Run::InFlight(1, vec![waiter]);
+        hashes.lock().runs.insert(run_id(), run);
+        for _ in 0..1000 {
+            let mut context = Context::from_waker(Waker::noop());
+            let verification = pin!(verify(&hashes, &hasher));
+            assert!(verification.poll(&mut context).is_pending());
+        }
+        let all = hashes.lock();
+        let Some(Run::InFlight(_, waiters)) = all.runs.get(&run_id()) else {
+            panic!("the run is in flight");
+        };
+        assert!(waiters.len() < 10);
     }
 
     #[test]

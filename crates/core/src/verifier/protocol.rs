@@ -219,6 +219,11 @@ impl<B: Backend> Protocol<B> {
                 let cached = self.cached_key(record.key, record.version);
                 let entry = Entry::new(proof, Arc::clone(&cached), outdated).by_tag();
                 self.cache.fill(*id, stamp, entry);
+                if !self.tag_checks.is_pending(*id, proof) {
+                    // The check ended before the fill, so it did not mark this entry, which would
+                    // keep its hash from being replaced.
+                    self.lease.changed(id);
+                }
                 return Ok(self.accept(cached, token.address)?);
             }
             let matches = match at_once {
@@ -336,7 +341,9 @@ impl<B: Backend> Protocol<B> {
         let id = cached.key.id;
         let is_cached = self.cache.read(&id, |entry| {
             entry.cached.mark_used();
-            Arc::ptr_eq(&entry.cached, &cached) && entry.proof.hash == proof.hash
+            Arc::ptr_eq(&entry.cached, &cached)
+                && entry.proof.hash == proof.hash
+                && entry.is_checked()
         });
         // While the lease does not hold, verifications would use neither this entry nor a new one.
         if is_cached == Some(true) && !self.lease.vouches() {

@@ -92,6 +92,12 @@ impl TagChecks {
         let check = state.pending.get_mut(&ProofId::new(id, proof));
         check.map(|is_relied_on| *is_relied_on = true).is_some()
     }
+
+    /// Whether a check of the proof has begun and not ended. A check that ends later marks the entry
+    /// that the cache has now.
+    pub(super) fn is_pending(&self, id: KeyId, proof: Proof) -> bool {
+        self.lock().pending.contains_key(&ProofId::new(id, proof))
+    }
 }
 
 /// A check that has begun. If it is dropped, it has failed.
@@ -133,15 +139,15 @@ impl Drop for TagCheck {
     fn drop(&mut self) {
         let Shared { cache, lease, .. } = &*self.checks.0;
         let id = self.proof.id;
-        if self.end == End::Passed {
-            cache.read(&id, |entry| entry.mark_checked(self.proof));
-        }
         let mut state = self.checks.lock();
         if self.end == End::Distrusted && state.trusts(&id) {
             state.distrusted.insert(id);
         }
         let is_relied_on = state.pending.remove(&self.proof) == Some(true);
         drop(state);
+        if self.end == End::Passed {
+            cache.read(&id, |entry| entry.mark_checked(self.proof));
+        }
         if is_relied_on && self.end != End::Passed {
             lease.changed(&id);
         }

@@ -78,6 +78,7 @@ scenarios_hold! {
     planted_hash_of_a_changed_record
     revocation_before_a_check
     rejected_check
+    replacement_after_a_check
 }
 
 macro_rules! faults_bite {

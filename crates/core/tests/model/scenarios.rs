@@ -525,3 +525,26 @@ pub(crate) fn rejected_check() {
         runner::violated("accepted although the check has failed");
     }
 }
+
+/// Two verifications accept a key by its tag while its check passes. Its outdated hash is still
+/// replaced.
+pub(crate) fn replacement_after_a_check() {
+    let handle = open(1);
+    let verifier = Verifier::with_current(&handle, 8, Hashing::ByTag, credential('C'));
+    join([
+        verifying(&verifier, &[1], 2),
+        verifying(&verifier, &[1], 2),
+        doing(&verifier, |verifier| {
+            (0..3).for_each(|_| verifier.check_next());
+        }),
+    ]);
+    while verifier.checks() > 0 {
+        verifier.check_next();
+    }
+    for _ in 0..3 {
+        assert!(verify(&verifier, 1));
+    }
+    if verifier.waiting() == 0 && verifier.checks() == 0 {
+        runner::violated("the hash is never replaced");
+    }
+}

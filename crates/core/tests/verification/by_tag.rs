@@ -6,9 +6,9 @@ use std::{
 };
 
 use keywright_core::{
-    Config, Denied, ForeignKey, Importer, Issued, Keywright, OpenError, Workspace,
+    Caller, Config, Denied, ForeignKey, Importer, Issued, Keywright, NewKey, OpenError, Workspace,
     foreign::ForeignFormat,
-    store::{Credential, KeyStore},
+    store::{Credential, KeyStore, Lease},
 };
 use pollster::block_on;
 
@@ -227,14 +227,55 @@ fn a_key_without_a_place_for_its_check_waits_for_argon2() {
     let at_once = |issued: &Issued| is_decided_at_once(&world, issued.token.expose().as_bytes());
     let decided: Vec<bool> = keys.iter().map(at_once).collect();
     assert_eq!(decided, [true, true, false]);
-    // Without a cache, there are no checks, and no key is accepted by its tag.
-    let uncached = maker.reopened(|config| by_tag(config).with_cache(0));
-    let busy_too = uncached.busy_pool();
-    let token = keys[0].token.expose().as_bytes();
-    assert!(!is_decided_at_once(&uncached, token));
-    drop((busy, busy_too));
+    drop(busy);
     for issued in &keys {
         world.verify(&issued.token).unwrap();
-        uncached.verify(&issued.token).unwrap();
     }
+}
+
+#[test]
+fn without_a_cache_no_key_is_accepted_by_its_tag() {
+    let maker = World::with(peppered);
+    let issued = maker.issue();
+    for uncached in [
+        |config: Config| by_tag(config).with_cache(0),
+        |config: Config| by_tag(config).with_cache_bytes(0),
+    ] {
+        let world = maker.reopened(uncached);
+        let busy = world.busy_pool();
+        let token = issued.token.expose().as_bytes();
+        assert!(!is_decided_at_once(&world, token));
+        drop(busy);
+        world.verify(&issued.token).unwrap();
+    }
+}
+
+#[test]
+fn bug_a_key_that_had_waited_for_argon2_waited_again_while_the_lease_had_lapsed() {
+    let maker = World::leased(Lease::lapsed(), peppered);
+    let keys = maker.issue_many(6);
+    let [first, second, displaced, rest @ ..] = &keys[..] else {
+        panic!("six keys");
+    };
+    let other = Caller::operator(Workspace::parse("other").unwrap());
+    let new = NewKey::new(name("n"));
+    let other = block_on(maker.keys.issuer().create(&other, new)).unwrap();
+    // Three checks may wait.
+    let world = maker.reopened(|config| by_tag(config).with_cache(3));
+    let busy = world.busy_pool();
+    let at_once = |issued: &Issued| is_decided_at_once(&world, issued.token.expose().as_bytes());
+    assert!([first, second, displaced, &other].into_iter().all(at_once));
+    // The check of the newest key gave its place to the other workspace.
+    let token = displaced.token.expose().as_bytes();
+    let mut waiting = Box::pin(world.keys.verifier().verify(token));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    let before = world.keys.argon2_runs();
+    drop(busy);
+    block_on(waiting).unwrap();
+    await_that(|| world.keys.argon2_runs() >= before + 4);
+    let busy = world.busy_pool();
+    assert!(rest.iter().all(at_once));
+    assert!(at_once(displaced));
+    drop(busy);
 }

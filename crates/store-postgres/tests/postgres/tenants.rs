@@ -1,11 +1,16 @@
 //! Work of one workspace does not delay that of another, and verification waits for neither.
 
-use std::{error::Error as _, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    error::Error as _,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures_executor::block_on;
 use keywright_core::{
     Caller, Environment, EventId, IssueError, KeyId, ListEvents, Reach, Workspace,
-    store::{KeyStore as _, StoreError, StoreErrorKind},
+    store::{KeyStore as _, Reservation, Reserved, StoreError, StoreErrorKind},
 };
 use keywright_store_postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, PgPool};
@@ -126,6 +131,36 @@ async fn bug_a_key_that_the_host_had_locked_stopped_all_changes() {
     }
     assert_eq!(changed, 1);
     assert_eq!(is_accepted(&keys, &locked.token).await, Some(false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bug_a_reservation_failed_if_it_waited_for_another_transaction() {
+    let schema = Schema::new().await;
+    let store = schema.store().await;
+    let id = create(&open(&store).await).await.key.id;
+    let lock = lock_table(&schema, "reservations").await;
+    let reservation = Reservation::new([1; 32], [2; 32], id, now() + Duration::from_secs(60));
+    let reserving = Arc::clone(&store);
+    let waiting = tokio::spawn(async move { reserving.reserve(&reservation, now()).await });
+    let attempts = format!(
+        "SELECT xact_start::text FROM pg_stat_activity \
+         WHERE wait_event_type = 'Lock' AND query LIKE '%{}.reservations%'",
+        schema.name
+    );
+    let pool = schema.pool(1).await;
+    let seen = Mutex::new(BTreeSet::new());
+    // The first transaction fails after it has waited for the lock, and the next one waits again.
+    eventually("a second attempt", || async {
+        let attempts = sqlx::query_scalar::<_, String>(AssertSqlSafe(attempts.clone()));
+        let attempts = attempts.fetch_all(&pool).await.unwrap();
+        let mut seen = seen.lock().unwrap();
+        seen.extend(attempts);
+        seen.len() == 2 || waiting.is_finished()
+    })
+    .await;
+    assert!(!waiting.is_finished());
+    lock.close().await;
+    assert_eq!(waiting.await.unwrap().unwrap(), Reserved::New);
 }
 
 /// Inserts lock the parent in shared mode. One insert after another must not keep a revocation from
