@@ -93,8 +93,8 @@ impl TagChecks {
         check.map(|is_relied_on| *is_relied_on = true).is_some()
     }
 
-    /// Whether a check of the proof has begun and not ended. A check that ends later marks the entry
-    /// that the cache has now.
+    /// Whether a check of the proof has begun and not ended. A check that ends later marks the
+    /// entry that the cache has now.
     pub(super) fn is_pending(&self, id: KeyId, proof: Proof) -> bool {
         self.lock().pending.contains_key(&ProofId::new(id, proof))
     }
