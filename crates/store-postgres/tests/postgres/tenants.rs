@@ -139,7 +139,8 @@ async fn bug_a_reservation_failed_if_it_waited_for_another_transaction() {
     let store = schema.store().await;
     let id = create(&open(&store).await).await.key.id;
     let lock = lock_table(&schema, "reservations").await;
-    let reservation = Reservation::new([1; 32], [2; 32], id, now() + Duration::from_secs(60));
+    let until = now().saturating_add(Duration::from_secs(60));
+    let reservation = Reservation::new([1; 32], [2; 32], id, until);
     let reserving = Arc::clone(&store);
     let waiting = tokio::spawn(async move { reserving.reserve(&reservation, now()).await });
     let attempts = format!(
