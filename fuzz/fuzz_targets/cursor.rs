@@ -173,7 +173,10 @@ impl List {
             _ => {}
         }
         let hash = StoredHash::parse(HASH).expect("the hash is valid");
-        Record::new(key, Credential::new(hash, Tag::from_bytes([7; Tag::LENGTH])))
+        Record::new(
+            key,
+            Credential::new(hash, Tag::from_bytes([7; Tag::LENGTH])),
+        )
     }
 }
 
