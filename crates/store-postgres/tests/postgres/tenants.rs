@@ -145,7 +145,7 @@ async fn bug_a_reservation_failed_if_it_waited_for_another_transaction() {
     let waiting = tokio::spawn(async move { reserving.reserve(&reservation, now()).await });
     let attempts = format!(
         "SELECT xact_start::text FROM pg_stat_activity \
-         WHERE wait_event_type = 'Lock' AND query LIKE '%{}.reservations%'",
+         WHERE wait_event_type = 'Lock' AND query LIKE '%{}%reservations%'",
         schema.name
     );
     let pool = schema.pool(1).await;
