@@ -9,6 +9,7 @@ use crate::{Environment, KeyId, Workspace};
 /// The digest is an input of the hash and the tag of the key's secret. It is never stored: each
 /// verification recomputes it from the record. So a hash or a tag that was copied to another row,
 /// or a row that was moved to another workspace, does not verify.
+#[derive(Clone)]
 pub(crate) struct Binding {
     digest: [u8; 32],
     workspace: Workspace,
@@ -36,6 +37,7 @@ impl Binding {
     pub(super) const fn as_bytes(&self) -> &[u8; 32] {
         &self.digest
     }
+
     /// Returns the workspace of the key.
     pub(super) const fn workspace(&self) -> &Workspace {
         &self.workspace

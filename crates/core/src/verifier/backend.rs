@@ -70,6 +70,8 @@ impl KeyStoreBackend {
 impl Backend for KeyStoreBackend {
     type Secret = Secret;
 
+    type Binding = Binding;
+
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
         self.store.find(id).await
     }
@@ -100,24 +102,35 @@ impl Backend for KeyStoreBackend {
         self.proof_key.fingerprint(key, hash)
     }
 
-    fn tag_matches(&self, secret: PresentedSecret<'_>, record: &Record) -> Result<bool, HashError> {
+    fn binding(&self, key: &Key) -> Binding {
+        Binding::new(&key.id, &key.workspace, key.environment)
+    }
+
+    fn tag_matches(
+        &self,
+        secret: PresentedSecret<'_>,
+        record: &Record,
+        binding: &Binding,
+    ) -> Result<bool, HashError> {
         // An imported key has one token, the foreign one, and no other key has a foreign token.
         let is_foreign = matches!(secret, PresentedSecret::Foreign(_));
         if is_foreign != record.alias.is_some() {
             return Ok(false);
         }
-        self.hasher
-            .tag_matches(&record.credential, &binding(&record.key), secret)
+        self.hasher.tag_matches(&record.credential, binding, secret)
     }
 
     fn tag_proves(&self, record: &Record) -> bool {
         self.hasher.tag_proves(&record.credential.hash)
     }
 
-    fn check_later(&self, secret: PresentedSecret<'_>, record: &Record, check: TagCheck) {
-        let Record {
-            key, credential, ..
-        } = record;
+    fn check_later(
+        &self,
+        secret: PresentedSecret<'_>,
+        record: &Record,
+        binding: &Binding,
+        check: TagCheck,
+    ) {
         let id = check.id();
         let done = move |result: Result<bool, HashError>| {
             let is_refuted = matches!(result, Ok(false));
@@ -140,31 +153,30 @@ impl Backend for KeyStoreBackend {
         // Without a run, the check is dropped, which ends it.
         let _ = self
             .hasher
-            .check(&credential.hash, binding(key), secret, done);
+            .check(&record.credential.hash, binding.clone(), secret, done);
     }
 
     fn verify_at_once(
         &self,
         secret: PresentedSecret<'_>,
         record: &Record,
+        binding: &Binding,
     ) -> Result<Option<bool>, HashError> {
-        let hash = &record.credential.hash;
         self.hasher
-            .verify_at_once(hash, &binding(&record.key), secret)
+            .verify_at_once(&record.credential.hash, binding, secret)
     }
 
     async fn verify_on_pool(
         &self,
         secret: PresentedSecret<'_>,
         record: &Record,
+        binding: Binding,
         proof: Proof,
     ) -> Result<bool, HashError> {
-        let Record {
-            key, credential, ..
-        } = record;
-        let run = (key.id, proof);
+        let run = (record.key.id, proof);
+        let hash = &record.credential.hash;
         self.in_flight
-            .verify(&self.hasher, run, &credential.hash, binding(key), secret)
+            .verify(&self.hasher, run, hash, binding, secret)
             .await
     }
 
@@ -181,7 +193,7 @@ impl Backend for KeyStoreBackend {
         let salt = random.bytes();
         drop(random);
         self.hasher
-            .credential(binding(key), salt, secret.expose())
+            .credential(self.binding(key), salt, secret.expose())
             .await
     }
 
@@ -197,10 +209,6 @@ impl Backend for KeyStoreBackend {
     fn record_use(&self, cached: &Arc<CachedKey>) {
         self.last_used.record(cached, self.clock.coarse());
     }
-}
-
-fn binding(key: &Key) -> Binding {
-    Binding::new(&key.id, &key.workspace, key.environment)
 }
 
 impl fmt::Debug for KeyStoreBackend {

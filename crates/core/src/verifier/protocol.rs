@@ -49,6 +49,9 @@ pub(super) trait Backend {
     /// A copy of a presented secret.
     type Secret;
 
+    /// What a hash and a tag of a key are bound to.
+    type Binding;
+
     /// Reads a record from the store.
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError>;
 
@@ -70,8 +73,15 @@ pub(super) trait Backend {
 
     fn fingerprint(&self, key: &Key, hash: &StoredHash) -> Fingerprint;
 
+    fn binding(&self, key: &Key) -> Self::Binding;
+
     /// Whether the secret has the record's tag. This takes nanoseconds.
-    fn tag_matches(&self, secret: PresentedSecret<'_>, record: &Record) -> Result<bool, HashError>;
+    fn tag_matches(
+        &self,
+        secret: PresentedSecret<'_>,
+        record: &Record,
+        binding: &Self::Binding,
+    ) -> Result<bool, HashError>;
 
     /// Whether a secret that has the record's tag is accepted before its hash is checked.
     fn tag_proves(&self, _record: &Record) -> bool {
@@ -80,7 +90,13 @@ pub(super) trait Backend {
 
     /// Queues the check of a secret against the record's hash, behind all runs that a caller waits
     /// for.
-    fn check_later(&self, _secret: PresentedSecret<'_>, _record: &Record, check: TagCheck) {
+    fn check_later(
+        &self,
+        _secret: PresentedSecret<'_>,
+        _record: &Record,
+        _binding: &Self::Binding,
+        check: TagCheck,
+    ) {
         drop(check);
     }
 
@@ -90,6 +106,7 @@ pub(super) trait Backend {
         &self,
         secret: PresentedSecret<'_>,
         record: &Record,
+        binding: &Self::Binding,
     ) -> Result<Option<bool>, HashError>;
 
     /// Whether the secret has the record's hash, computed on the hashing pool. `proof` is the
@@ -98,6 +115,7 @@ pub(super) trait Backend {
         &self,
         secret: PresentedSecret<'_>,
         record: &Record,
+        binding: Self::Binding,
         proof: Proof,
     ) -> Result<bool, HashError>;
 
@@ -197,24 +215,30 @@ impl<B: Backend> Protocol<B> {
                 token: mac,
                 hash: self.backend.fingerprint(key, &credential.hash),
             };
-            let mut is_proven = proven == Some(proof.hash);
-            if !is_proven {
+            let proves = if proven == Some(proof.hash) {
+                Some(true)
+            } else {
                 let proves = self.cache.read(id, |entry| entry.proves(mac, proof.hash));
-                is_proven = match proves.flatten() {
-                    Some(true) => true,
-                    Some(false) => return Err(Denied::WrongSecret(*id).into()),
-                    None if self.backend.tag_matches(token.secret, &record)? => false,
-                    None => return Err(Denied::WrongSecret(*id).into()),
-                };
+                proves.flatten()
+            };
+            match proves {
+                Some(true) => {
+                    let cached = self.fill_cache(record, stamp, proof, token, queue);
+                    return Ok(self.accept(cached, token.address)?);
+                }
+                Some(false) => return Err(Denied::WrongSecret(*id).into()),
+                None => {}
             }
-            if is_proven {
-                let cached = self.fill_cache(record, stamp, proof, token, queue);
-                return Ok(self.accept(cached, token.address)?);
+            let binding = self.backend.binding(key);
+            if !self.backend.tag_matches(token.secret, &record, &binding)? {
+                return Err(Denied::WrongSecret(*id).into());
             }
             // Reject revoked, expired and disabled keys before computing the hash.
             self.check_active(key)?;
-            let at_once = self.backend.verify_at_once(token.secret, &record)?;
-            if at_once.is_none() && self.accepts_by_tag(token, &record, proof) {
+            let at_once = self
+                .backend
+                .verify_at_once(token.secret, &record, &binding)?;
+            if at_once.is_none() && self.accepts_by_tag(token, &record, &binding, proof) {
                 let outdated = !self.backend.is_current(&record);
                 let cached = self.cached_key(record.key, record.version);
                 let entry = Entry::new(proof, Arc::clone(&cached), outdated).by_tag();
@@ -230,7 +254,7 @@ impl<B: Backend> Protocol<B> {
                 Some(matches) => matches,
                 None => {
                     self.backend
-                        .verify_on_pool(token.secret, &record, proof)
+                        .verify_on_pool(token.secret, &record, binding, proof)
                         .await?
                 }
             };
@@ -250,14 +274,21 @@ impl<B: Backend> Protocol<B> {
 
     /// Whether the record's tag, which the secret has, proves the secret for now. If so, a check of
     /// the hash is queued. If the check fails, the proof is taken back.
-    fn accepts_by_tag(&self, token: &PresentedToken<'_>, record: &Record, proof: Proof) -> bool {
+    fn accepts_by_tag(
+        &self,
+        token: &PresentedToken<'_>,
+        record: &Record,
+        binding: &B::Binding,
+        proof: Proof,
+    ) -> bool {
         if !self.backend.tag_proves(record) {
             return false;
         }
         let id = record.key.id;
         if let Some(check) = self.tag_checks.begin(id, proof) {
             // If the queue is full, the check ends here.
-            self.backend.check_later(token.secret, record, check);
+            self.backend
+                .check_later(token.secret, record, binding, check);
         }
         self.tag_checks.rely_on(id, proof)
     }

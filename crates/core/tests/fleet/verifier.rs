@@ -107,6 +107,8 @@ struct Connection {
 impl Backend for Connection {
     type Secret = ();
 
+    type Binding = ();
+
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
         let World {
             database, random, ..
@@ -132,15 +134,23 @@ impl Backend for Connection {
         Fingerprint(0)
     }
 
-    fn tag_matches(&self, (): &(), _: &Record) -> Result<bool, HashError> {
+    fn binding(&self, _: &Key) {}
+
+    fn tag_matches(&self, (): &(), _: &Record, (): &()) -> Result<bool, HashError> {
         Ok(true)
     }
 
-    fn verify_at_once(&self, (): &(), _: &Record) -> Result<Option<bool>, HashError> {
+    fn verify_at_once(&self, (): &(), _: &Record, (): &()) -> Result<Option<bool>, HashError> {
         Ok(Some(true))
     }
 
-    async fn verify_on_pool(&self, (): &(), _: &Record, _: Proof) -> Result<bool, HashError> {
+    async fn verify_on_pool(
+        &self,
+        (): &(),
+        _: &Record,
+        (): (),
+        _: Proof,
+    ) -> Result<bool, HashError> {
         unreachable!("each hash is verified at once")
     }
 

@@ -117,6 +117,8 @@ impl ModelBackend {
 impl Backend for ModelBackend {
     type Secret = ();
 
+    type Binding = ();
+
     async fn find(&self, id: &KeyId) -> Result<Option<Record>, StoreError> {
         let ahead = fault::take_read_ahead();
         Ok(ahead.unwrap_or_else(|| self.handle.find(id)))
@@ -151,7 +153,14 @@ impl Backend for ModelBackend {
         Fingerprint(digit.into())
     }
 
-    fn tag_matches(&self, secret: &ModelSecret, record: &Record) -> Result<bool, HashError> {
+    fn binding(&self, _: &Key) {}
+
+    fn tag_matches(
+        &self,
+        secret: &ModelSecret,
+        record: &Record,
+        (): &(),
+    ) -> Result<bool, HashError> {
         Ok(secret.number == secret_of(&record.key.id))
     }
 
@@ -159,7 +168,7 @@ impl Backend for ModelBackend {
         self.hashing == Hashing::ByTag
     }
 
-    fn check_later(&self, _: &ModelSecret, record: &Record, check: TagCheck) {
+    fn check_later(&self, _: &ModelSecret, record: &Record, (): &(), check: TagCheck) {
         let matches = has_hash(record);
         self.checks.lock().unwrap().push_back((check, matches));
     }
@@ -168,6 +177,7 @@ impl Backend for ModelBackend {
         &self,
         secret: &ModelSecret,
         record: &Record,
+        (): &(),
     ) -> Result<Option<bool>, HashError> {
         let at_once = self.hashing == Hashing::AtOnce || fault::is(Fault::LeaseNotCheckedAfterHash);
         Ok(at_once.then(|| {
@@ -180,6 +190,7 @@ impl Backend for ModelBackend {
         &self,
         secret: &ModelSecret,
         record: &Record,
+        (): (),
         _: Proof,
     ) -> Result<bool, HashError> {
         self.hash(secret, record.key.id);

@@ -55,6 +55,8 @@ struct LoomBackend(Arc<Store>);
 impl Backend for LoomBackend {
     type Secret = ();
 
+    type Binding = ();
+
     async fn find(&self, _: &KeyId) -> Result<Option<Record>, StoreError> {
         Ok(Some(self.0.find()))
     }
@@ -77,15 +79,23 @@ impl Backend for LoomBackend {
         Fingerprint(0)
     }
 
-    fn tag_matches(&self, (): &(), _: &Record) -> Result<bool, HashError> {
+    fn binding(&self, _: &Key) {}
+
+    fn tag_matches(&self, (): &(), _: &Record, (): &()) -> Result<bool, HashError> {
         Ok(true)
     }
 
-    fn verify_at_once(&self, (): &(), _: &Record) -> Result<Option<bool>, HashError> {
+    fn verify_at_once(&self, (): &(), _: &Record, (): &()) -> Result<Option<bool>, HashError> {
         Ok(Some(true))
     }
 
-    async fn verify_on_pool(&self, (): &(), _: &Record, _: Proof) -> Result<bool, HashError> {
+    async fn verify_on_pool(
+        &self,
+        (): &(),
+        _: &Record,
+        (): (),
+        _: Proof,
+    ) -> Result<bool, HashError> {
         unreachable!("the hash takes no time")
     }
 
