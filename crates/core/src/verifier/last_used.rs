@@ -180,11 +180,12 @@ impl LastUsedQueue {
             return Ok(());
         }
         let unavailable = || StoreError::new(StoreErrorKind::Unavailable, "last uses");
-        let written = match within(limit, self.write(store, &keys, now)).await {
+        let mut done = 0;
+        let written = match within(limit, self.write(store, &keys, now, &mut done)).await {
             Ok(Some(written)) => written,
             Ok(None) => {
-                // The store may have written some of these. Write them again.
-                self.enqueue_all(&keys);
+                // The store may have written those of the last batch. Write them again.
+                self.enqueue_all(keys.get(done..).unwrap_or_default());
                 Err(unavailable().with_source("the store did not respond in time"))
             }
             Err(source) => Err(unavailable().with_source(source)),
@@ -201,11 +202,14 @@ impl LastUsedQueue {
         }
     }
 
+    /// Writes the uses of these keys, and counts in `done` the keys that no longer need a write or
+    /// are queued again.
     async fn write(
         &self,
         store: &dyn KeyStore,
         keys: &[Arc<CachedKey>],
         now: Timestamp,
+        done: &mut usize,
     ) -> Result<(), StoreError> {
         let mut result = Ok(());
         for batch in keys.chunks(BATCH) {
@@ -236,10 +240,13 @@ impl LastUsedQueue {
                     }
                 }
             }
+            *done += batch.len();
         }
         result
     }
 
+    /// Returns the keys to write, in the order of their ids: a store that sorts its records by id
+    /// then has many keys of a batch in one page.
     fn select(&self, now: Timestamp, scope: FlushScope) -> Vec<Arc<CachedKey>> {
         let interval = i64::try_from(WRITE_INTERVAL.as_millis()).unwrap_or(i64::MAX);
         let mut waiting = self.waiting();
@@ -250,12 +257,15 @@ impl LastUsedQueue {
             // A clock that was set back must not keep a use from being written.
             all || !(written..written.saturating_add(interval)).contains(&now.as_millis())
         };
-        waiting
+        let mut selected: Vec<_> = waiting
             .keys
             .iter()
             .filter(|ById(cached)| is_selected(cached))
             .map(|ById(cached)| Arc::clone(cached))
-            .collect()
+            .collect();
+        drop(waiting);
+        selected.sort_by_cached_key(|cached| cached.key.id);
+        selected
     }
 
     fn mark_written(&self, batch: &[Arc<CachedKey>], now: Timestamp) {

@@ -328,10 +328,25 @@ fn a_store_that_stalls_does_not_keep_the_library_from_closing() {
     let (world, ids) = world_with_recent_uses(2_000);
     let World { store, keys, .. } = world;
     let before = store.touch_calls();
-    store.stall_touches();
+    store.stall_touches_after(0);
     let error = block_on(keys.flush()).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     drop(keys);
     assert_eq!(store.touch_calls() - before, 1);
     assert_eq!(ids.len(), 2_000);
+}
+
+#[test]
+fn bug_a_flush_that_ran_out_of_time_wrote_all_uses_again() {
+    let (world, mut ids) = world_with_recent_uses(2_000);
+    let before = world.store.touched().len();
+    world.store.stall_touches_after(1);
+    world.flush().unwrap_err();
+    let written = world.store.touched().len() - before;
+    assert!((1..2_000).contains(&written));
+    world.store.resume_touches();
+    world.flush().unwrap();
+    // Each key once, in the order of the ids.
+    ids.sort_unstable();
+    assert_eq!(world.store.touched().get(before..), Some(&*ids));
 }

@@ -37,8 +37,8 @@ pub(crate) struct SpyStore {
     before_touch: Hook,
     touches_to_fail: AtomicU64,
     touch_calls: AtomicU64,
-    /// Whether writes of last uses never complete.
-    stalls: AtomicBool,
+    /// The number of writes of last uses until they no longer complete.
+    touches_until_stall: Mutex<Option<u64>>,
     /// The errors of the next updates and revocations, in reverse order.
     change_failures: Mutex<Vec<StoreErrorKind>>,
     /// The errors of the next insertions and rotations, in reverse order.
@@ -78,6 +78,12 @@ impl SpyStore {
     /// Returns the number of hashes that were replaced.
     pub(crate) fn rehashes(&self) -> u64 {
         self.rehashes.load(Ordering::SeqCst)
+    }
+
+    /// Returns the keys whose uses were written, in order.
+    pub(crate) fn touched(&self) -> Vec<KeyId> {
+        let touched = self.touched.lock().unwrap();
+        touched.iter().map(|(id, _)| *id).collect()
     }
 
     /// Returns the uses of a key that were written, in order.
@@ -149,9 +155,26 @@ impl SpyStore {
         self.touch_calls.load(Ordering::SeqCst)
     }
 
-    /// Makes writes of last uses wait forever.
-    pub(crate) fn stall_touches(&self) {
-        self.stalls.store(true, Ordering::SeqCst);
+    /// Makes writes of last uses wait forever, after this many of them.
+    pub(crate) fn stall_touches_after(&self, count: u64) {
+        *self.touches_until_stall.lock().unwrap() = Some(count);
+    }
+
+    /// Makes later writes of last uses complete.
+    pub(crate) fn resume_touches(&self) {
+        *self.touches_until_stall.lock().unwrap() = None;
+    }
+
+    /// Whether this write of last uses stalls.
+    fn stalls(&self) -> bool {
+        match &mut *self.touches_until_stall.lock().unwrap() {
+            None => false,
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+        }
     }
 
     /// Makes this many writes of last uses fail.
@@ -266,7 +289,7 @@ impl KeyStore for SpyStore {
     async fn touch(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
         self.touch_calls.fetch_add(1, Ordering::SeqCst);
         self.before_touch.run();
-        if self.stalls.load(Ordering::SeqCst) {
+        if self.stalls() {
             std::future::pending::<()>().await;
         }
         let to_fail =
