@@ -113,10 +113,11 @@ impl Config {
     /// * If the check finds that the secret does not have the hash, someone other than this library
     ///   has changed the record. From then on, the key is rejected. The library logs an error with
     ///   the key's id and counts it in `keywright_tags_refuted_total`.
-    /// * Checks run when no caller waits for a core. Each of them takes about 600 bytes, including
-    ///   a copy of the secret. At most as many wait as the [cache](Self::with_cache) has keys, and
-    ///   fit into as many [bytes](Self::with_cache_bytes) as it has. Workspaces share these places.
-    ///   If there is none, a key waits for its hash.
+    /// * Checks run when no caller waits for a core, and leave one core to callers if there are
+    ///   several. Each of them takes about 600 bytes, including a copy of the secret. At most as
+    ///   many wait as the [cache](Self::with_cache) has keys, and fit into as many
+    ///   [bytes](Self::with_cache_bytes) as it has. Workspaces share these places. If there is
+    ///   none, a key waits for its hash.
     /// * A hash is replaced with one of the current scheme and pepper only after its check.
     /// * Dropping the library drops the checks that wait.
     pub fn with_verification_by_tag(mut self, enabled: bool) -> Self {

@@ -21,6 +21,9 @@ pub(super) type HashJob = Box<dyn FnOnce(Result<&mut Blocks, PoolError>) + Send>
 
 /// One named thread per core, behind one [`RunQueue`]. When the pool is dropped, the threads finish
 /// the jobs in the queue, except the checks, and end.
+///
+/// Checks run only while no caller waits, and leave one thread free, if there are several, so that
+/// a caller that comes later does not wait for the end of a check.
 pub(super) struct Pool {
     queue: HashQueue,
     threads: Vec<JoinOnDrop>,
@@ -38,14 +41,39 @@ struct Shared {
 
 struct QueueState {
     runs: RunQueue<HashJob>,
+    /// The number of threads that run a check.
+    checking: usize,
+    /// The number of threads that may run a check.
+    may_check: usize,
     /// Whether the pool was dropped.
     closed: bool,
 }
 
+impl QueueState {
+    fn has_next(&self) -> bool {
+        self.runs.has_awaited() || self.checking < self.may_check && self.runs.has_check()
+    }
+
+    /// Takes the next job, and whether it is a check.
+    fn pop(&mut self) -> Option<(HashJob, bool)> {
+        if let Some(job) = self.runs.pop_awaited() {
+            return Some((job, false));
+        }
+        if self.checking == self.may_check {
+            return None;
+        }
+        let check = self.runs.pop_check()?;
+        self.checking += 1;
+        Some((check, true))
+    }
+}
+
 impl HashQueue {
-    fn new(capacity: usize, checks: usize) -> Self {
+    fn new(capacity: usize, checks: usize, threads: usize) -> Self {
         let state = QueueState {
             runs: RunQueue::new(capacity, checks),
+            checking: 0,
+            may_check: threads.saturating_sub(1).max(1),
             closed: false,
         };
         Self(Arc::new(Shared {
@@ -58,11 +86,17 @@ impl HashQueue {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next job. Returns `None` once the pool is dropped and the queue is empty.
-    fn next(&self) -> Option<HashJob> {
-        let is_idle = |state: &mut QueueState| state.runs.is_empty() && !state.closed;
+    /// Waits for the next job, and returns it and whether it is a check. Returns `None` once the
+    /// pool is dropped and the queue is empty.
+    fn next(&self) -> Option<(HashJob, bool)> {
+        let is_idle = |state: &mut QueueState| !state.has_next() && !state.closed;
         let state = self.0.changed.wait_while(self.lock(), is_idle);
-        state.unwrap_or_else(PoisonError::into_inner).runs.pop()
+        state.unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Ends a check. This thread then takes the next job, so no other one needs a notification.
+    fn end_check(&self) {
+        self.lock().checking -= 1;
     }
 
     fn close(&self) {
@@ -126,25 +160,38 @@ impl Pool {
     /// Starts the threads, with a queue that has `capacity` places for verifications and new
     /// hashes, and `checks` places for checks. The threads are `niceness` nicer than this thread.
     pub(super) fn start(capacity: usize, checks: usize, niceness: u8) -> io::Result<Self> {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        Self::start_threads(threads, capacity, checks, niceness)
+    }
+
+    fn start_threads(
+        threads: usize,
+        capacity: usize,
+        checks: usize,
+        niceness: u8,
+    ) -> io::Result<Self> {
         let mut pool = Self {
-            queue: HashQueue::new(capacity, checks),
+            queue: HashQueue::new(capacity, checks, threads),
             threads: Vec::new(),
         };
         let spare = Arc::new(SpareBlocks::default());
-        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+        for _ in 0..threads {
             let queue = pool.queue.clone();
             let spare = Arc::clone(&spare);
             let thread = thread::Builder::new()
                 .name("kw-hash".into())
                 .spawn(move || {
                     lower_priority(niceness);
-                    while let Some(job) = queue.next() {
+                    while let Some((job, is_check)) = queue.next() {
                         let mut blocks = spare.take();
                         // A panic ends the job and not the thread. The job drops its sender, so its
                         // caller gets `PoolError::Lost`.
                         let run = AssertUnwindSafe(|| job(Ok(&mut blocks)));
                         let _ = std::panic::catch_unwind(run);
                         spare.put(blocks);
+                        if is_check {
+                            queue.end_check();
+                        }
                     }
                 })?;
             pool.threads.push(JoinOnDrop::new(thread));
@@ -310,6 +357,34 @@ mod tests {
         dropped.recv().unwrap();
         drop(_release);
         ending.join().unwrap();
+    }
+
+    #[test]
+    fn bug_a_caller_waited_for_checks_that_kept_every_thread_busy() {
+        for threads in 1..=3 {
+            let pool = Pool::start_threads(threads, 8, 8, 0).unwrap();
+            let (started, starts) = mpsc::channel();
+            let (release, blocked) = mpsc::channel::<()>();
+            let blocked = Arc::new(Mutex::new(blocked));
+            for _ in 0..8 {
+                let (started, blocked) = (started.clone(), Arc::clone(&blocked));
+                let check = move |_: Result<&mut Blocks, PoolError>| {
+                    started.send(()).unwrap();
+                    let _ = blocked.lock().unwrap().recv();
+                };
+                pool.submit(Purpose::Check, &workspace("a"), Box::new(check));
+            }
+            let checking = (threads - 1).max(1);
+            starts.iter().take(checking).for_each(drop);
+            if threads > 1 {
+                block_on(run(&pool, |_| ())).unwrap();
+                assert!(starts.try_recv().is_err());
+            }
+            assert_eq!(pool.queue().waiting_checks(), 8 - checking);
+            drop(release);
+            // Each check that ends makes room for the next.
+            starts.iter().take(8 - checking).for_each(drop);
+        }
     }
 
     #[test]

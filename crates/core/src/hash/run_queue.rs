@@ -59,17 +59,18 @@ impl<T> RunQueue<T> {
         self.of(purpose).push(workspace, run)
     }
 
-    /// Takes the next run: a check only if no other run waits.
-    pub(super) fn pop(&mut self) -> Option<T> {
-        self.pop_awaited().or_else(|| self.checks.pop())
-    }
-
     /// Removes all checks, and their places.
     pub(super) fn take_checks(&mut self) -> impl Sized + use<T> {
         std::mem::replace(&mut self.checks, FairQueue::new(0))
     }
 
-    fn pop_awaited(&mut self) -> Option<T> {
+    /// Takes the next check.
+    pub(super) fn pop_check(&mut self) -> Option<T> {
+        self.checks.pop()
+    }
+
+    /// Takes the next run that a caller waits for.
+    pub(super) fn pop_awaited(&mut self) -> Option<T> {
         if self.new_hashes.0.is_empty() {
             self.overtaking = 0;
             return self.verifications.pop();
@@ -84,10 +85,14 @@ impl<T> RunQueue<T> {
         self.new_hashes.pop()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        [&self.verifications, &self.new_hashes, &self.checks]
-            .iter()
-            .all(|runs| runs.0.is_empty())
+    /// Whether a caller waits for a run.
+    pub(super) fn has_awaited(&self) -> bool {
+        !self.verifications.0.is_empty() || !self.new_hashes.0.is_empty()
+    }
+
+    /// Whether a check waits.
+    pub(super) fn has_check(&self) -> bool {
+        !self.checks.0.is_empty()
     }
 
     /// Returns the number of runs that wait for this purpose.
@@ -154,7 +159,7 @@ mod tests {
     }
 
     fn rest(queue: &mut RunQueue<String>) -> Vec<String> {
-        std::iter::from_fn(|| queue.pop()).collect()
+        std::iter::from_fn(|| queue.pop_awaited().or_else(|| queue.pop_check())).collect()
     }
 
     #[test]
@@ -186,15 +191,15 @@ mod tests {
         // Verifications overtook nothing while no new hash waited.
         fill(&mut queue, Verification, "v", 9);
         for _ in 0..8 {
-            queue.pop().unwrap();
+            queue.pop_awaited().unwrap();
         }
         fill(&mut queue, NewHash, "n", 1);
         assert_eq!(rest(&mut queue), ["v9", "n1"]);
-        assert!(queue.is_empty());
+        assert!(!queue.has_awaited());
     }
 
     #[test]
-    fn checks_wait_for_all_other_runs_and_their_workspaces_share_the_places() {
+    fn checks_have_their_own_places_which_their_workspaces_share() {
         let mut queue = RunQueue::new(10, 4);
         fill(&mut queue, Check, "a", 4);
         assert_eq!(push(&mut queue, Check, "a", 5).unwrap(), "a5");
@@ -204,7 +209,7 @@ mod tests {
         assert_eq!(rest(&mut queue).join(" "), "v1 v2 n1 n2 a1 b1 a2 a3");
         fill(&mut queue, Check, "a", 4);
         drop(queue.take_checks());
-        assert!(queue.is_empty() && push(&mut queue, Check, "b", 1).is_some());
+        assert!(!queue.has_check() && push(&mut queue, Check, "b", 1).is_some());
     }
 
     #[test]
