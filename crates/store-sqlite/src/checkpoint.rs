@@ -15,7 +15,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::Receiver;
 use rusqlite::{Connection, ffi};
 
 use crate::{
@@ -57,14 +56,22 @@ impl Default for Limits {
     }
 }
 
+/// Returns the current time of the monotonic clock, which no test sets.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the delay of a checkpoint is real time"
+)]
+fn monotonic() -> Instant {
+    Instant::now()
+}
+
 /// Checkpoints the log after commits.
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
     /// Whether the store had no key after the last commit.
     is_empty: bool,
-    /// A channel that receives a message when the log is due to be checked, and checkpointed if
-    /// there was a commit.
-    due: Receiver<Instant>,
+    /// When the log is due to be checked, and checkpointed if there was a commit.
+    due: Instant,
     gates: Arc<Gates>,
     limits: Limits,
     /// The length at which the log is restarted, in pages. It increases while other processes
@@ -84,16 +91,16 @@ impl Checkpointer {
             // If this fails, the file is damaged, and so not empty.
             is_empty: record::is_empty(connection).unwrap_or(false),
             // A program that crashed may have left a log.
-            due: crossbeam_channel::after(DELAY),
+            due: monotonic() + DELAY,
             gates,
             limits,
             restart_at: limits.pages,
         })
     }
 
-    /// Returns a channel that receives a message when [`run`](Self::run) is due.
-    pub(crate) fn due(&self) -> Receiver<Instant> {
-        self.due.clone()
+    /// Returns the time until [`run`](Self::run) is due, which is zero if it is overdue.
+    pub(crate) fn time_left(&self) -> Duration {
+        self.due.saturating_duration_since(monotonic())
     }
 
     /// Checkpoints now if the log is long, and later otherwise.
@@ -118,7 +125,7 @@ impl Checkpointer {
     /// Checkpoints if there was a commit, also of another connection. Pages that a reader still
     /// needs stay in the log.
     pub(crate) fn run(&mut self, connection: &Connection, files: &FileIdentity) {
-        self.due = crossbeam_channel::after(DELAY);
+        self.due = monotonic() + DELAY;
         if let Ok(log) = Log::read(connection, STATE)
             && !log.is_copied()
         {

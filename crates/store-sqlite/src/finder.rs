@@ -3,10 +3,9 @@
 use std::{
     io, iter,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, mpsc::Receiver},
 };
 
-use crossbeam_channel::Receiver;
 use futures_channel::oneshot;
 use keywright_core::store::StoreError;
 use rusqlite::Connection;

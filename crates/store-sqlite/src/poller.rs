@@ -1,8 +1,15 @@
 //! The thread that detects changes by other handles and processes, and extends the lease.
 
-use std::{io, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread,
+    time::Duration,
+};
 
-use crossbeam_channel::{RecvTimeoutError, Sender};
 use keywright_core::store::{JoinOnDrop, Lease};
 use rusqlite::Connection;
 
@@ -35,7 +42,7 @@ impl Poller {
         files: FileIdentity,
         lease: Arc<Lease>,
     ) -> io::Result<Self> {
-        let (stop_on_drop, stopped) = crossbeam_channel::bounded(0);
+        let (stop_on_drop, stopped) = mpsc::channel();
         let mut polling = Polling {
             connection,
             files,

@@ -1,8 +1,11 @@
 //! A thread with a bounded queue of jobs and its own connection.
 
-use std::{fmt, io, thread};
+use std::{
+    fmt, io,
+    sync::mpsc::{self, Receiver, SyncSender, TrySendError},
+    thread,
+};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
 use keywright_core::store::JoinOnDrop;
 use rusqlite::Connection;
 
@@ -13,7 +16,7 @@ use crate::error::{Error, Result};
 /// When this is dropped, the thread finishes the queued jobs, closes its connection and ends.
 pub(crate) struct Worker<J> {
     // This field is dropped first, which disconnects the queue and ends the thread.
-    jobs: Sender<J>,
+    jobs: SyncSender<J>,
     _thread: JoinOnDrop,
 }
 
@@ -25,7 +28,7 @@ impl<J: Send + 'static> Worker<J> {
         connection: Connection,
         work: impl FnOnce(&Connection, &Receiver<J>) + Send + 'static,
     ) -> io::Result<Self> {
-        let (jobs, queue) = crossbeam_channel::bounded(places);
+        let (jobs, queue) = mpsc::sync_channel(places);
         let thread = thread::Builder::new()
             .name(name.into())
             .spawn(move || work(&connection, &queue))?;
@@ -45,8 +48,6 @@ impl<J: Send + 'static> Worker<J> {
 
 impl<J> fmt::Debug for Worker<J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker")
-            .field("waiting", &self.jobs.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Worker").finish_non_exhaustive()
     }
 }

@@ -3,10 +3,12 @@
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
 };
 
-use crossbeam_channel::{Receiver, select};
 use futures_channel::oneshot;
 use keywright_core::store::{Lease, StoreError, StoreErrorKind};
 use rusqlite::Connection;
@@ -41,14 +43,17 @@ impl Writer {
     ) -> io::Result<Self> {
         let work = move |connection: &_, jobs: &Receiver<Box<dyn WriteJob>>| {
             loop {
-                select! {
-                    recv(jobs) -> job => {
-                        let Ok(job) = job else { break };
+                match jobs.recv_timeout(checkpointer.time_left()) {
+                    Ok(job) => {
                         serve(connection, job, jobs, &files, &lease);
                         // The callers of this batch already have their results.
                         checkpointer.after_commit(connection, &files);
                     }
-                    recv(checkpointer.due()) -> _ => checkpointer.run(connection, &files),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+                if checkpointer.time_left().is_zero() {
+                    checkpointer.run(connection, &files);
                 }
             }
             // Closing this connection does not checkpoint if another process has the file open.
@@ -269,6 +274,7 @@ mod tests {
     use std::{
         future::ready,
         pin::Pin,
+        sync::mpsc,
         task::{Context, Poll, Waker},
     };
 
@@ -362,8 +368,8 @@ mod tests {
 
     /// Keeps the writer inside a transaction until the sender is dropped. Jobs that are submitted
     /// in the meantime share the transaction.
-    fn hold(writer: &Writer) -> (crossbeam_channel::Sender<()>, Answer<'_>) {
-        let (release, released) = crossbeam_channel::bounded::<()>(0);
+    fn hold(writer: &Writer) -> (mpsc::Sender<()>, Answer<'_>) {
+        let (release, released) = mpsc::channel::<()>();
         let answer = submit(writer, move |_| {
             let _ = released.recv();
             Ok(())

@@ -4,12 +4,13 @@
 use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError, SyncSender},
+    },
     thread,
     time::Duration,
 };
-
-use crossbeam_channel::{RecvTimeoutError, Sender};
 
 use super::{
     backend::KeyStoreBackend,
@@ -41,7 +42,7 @@ pub(crate) struct Upkeep {
     /// Whether this is being dropped.
     ending: Arc<AtomicBool>,
     // Dropped before the thread: the thread ends when the queue is disconnected.
-    rehashes: Sender<Rehash<Secret>>,
+    rehashes: SyncSender<Rehash<Secret>>,
     _thread: JoinOnDrop,
 }
 
@@ -51,7 +52,7 @@ impl Upkeep {
         instance: Instance,
         mut retention: Retention,
     ) -> io::Result<Self> {
-        let (rehashes, queue) = crossbeam_channel::bounded::<Rehash<Secret>>(QUEUE);
+        let (rehashes, queue) = mpsc::sync_channel::<Rehash<Secret>>(QUEUE);
         let ending = Arc::new(AtomicBool::new(false));
         let is_ending = Arc::clone(&ending);
         let thread = thread::Builder::new()
@@ -64,7 +65,7 @@ impl Upkeep {
                 };
                 let mut next = monotonic() + INTERVAL;
                 loop {
-                    match queue.recv_deadline(next) {
+                    match queue.recv_timeout(next.saturating_duration_since(monotonic())) {
                         // Skip the hash: the next process can replace it, and the drop is waiting.
                         Ok(_) if is_ending.load(Ordering::Relaxed) => {}
                         Ok(rehash) => drop(catching(|| {
@@ -118,8 +119,6 @@ fn catching<T>(work: impl FnOnce() -> T) -> thread::Result<T> {
 
 impl fmt::Debug for Upkeep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upkeep")
-            .field("waiting", &self.rehashes.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Upkeep").finish_non_exhaustive()
     }
 }
