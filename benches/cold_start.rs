@@ -7,6 +7,9 @@
 //! 2,000 keys and five turns, so this measures 10,000 first verifications. The rate does not depend
 //! on the number of keys, because the queue hands each thread the next run as soon as it is free.
 //!
+//! The same with verification by tag follows. Its hashes are checked after the last key was
+//! accepted, so the client sends requests for five seconds more.
+//!
 //! The client shares the cores with the server, so its own delays count. Profiling on two cores of
 //! Linux 6.18, with all other load in another scheduling group, showed why the threads for Argon2
 //! have a lower priority ([`Config::with_hash_niceness`]):
@@ -50,7 +53,9 @@ use axum::{
 };
 use futures_executor::block_on;
 use keywright_benches::{COLD_START, TURNS, runs_once, store_number, tasks};
-use keywright_core::{Clock, Config, Keywright, Secret, SystemClock, Verified};
+use keywright_core::{
+    Clock, Config, Keywright, Pepper, PepperId, PepperRing, Secret, SystemClock, Verified,
+};
 use keywright_http_tower::{AuthLayer, KeyView};
 use keywright_store_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -71,7 +76,7 @@ fn main() {
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let file = folder.path().join("keys.db");
     let tokens = issued::issue(
-        &open(&file),
+        &open(&file, config()),
         &issued::operator(),
         &issued::new_key(),
         count + 1,
@@ -79,11 +84,22 @@ fn main() {
     );
     let (hot, cold) = tokens.split_first().unwrap();
     let cold: Arc<[TokenBytes]> = cold.into();
-    let mut total = Measurement::default();
+    let (mut by_hash, mut by_tag) = (Measurement::default(), Measurement::default());
+    let mut alone = Duration::ZERO;
     for _ in 0..turns {
-        total.add(start(&file, hot, &cold, pause));
+        let keys = open(&file, config());
+        by_hash.add(start(&keys, hot, &cold, pause, Duration::ZERO));
+        drop(keys);
+        alone += argon2(count);
+        let keys = open(&file, config().with_verification_by_tag(true));
+        by_tag.add(start(&keys, hot, &cold, pause, pause));
     }
-    total.report(turns * count);
+    let each = |total: Duration| total / u32::try_from(turns * count).unwrap();
+    by_hash.keys = each(by_hash.keys);
+    by_tag.keys = each(by_tag.keys);
+    report("argon2", each(alone));
+    by_hash.report("");
+    by_tag.report("by-tag-");
 }
 
 /// The times of one or more cold starts.
@@ -91,8 +107,6 @@ fn main() {
 struct Measurement {
     /// The time from the first verification of a key to the last.
     keys: Duration,
-    /// The time of the same number of Argon2 runs on all cores, and nothing else.
-    argon2: Duration,
     /// The times of requests with a cached key before the cold start.
     before: Vec<Duration>,
     /// The times of such requests during it.
@@ -102,54 +116,59 @@ struct Measurement {
 impl Measurement {
     fn add(&mut self, other: Self) {
         self.keys += other.keys;
-        self.argon2 += other.argon2;
         self.before.extend(other.before);
         self.during.extend(other.during);
     }
 
-    fn report(mut self, count: usize) {
-        let store = |name: &str, nanos: f64| {
-            println!("{name}: {:.3} ms", nanos / 1e6);
-            store_number(&format!("{COLD_START}{name}"), nanos);
-        };
-        let count = u32::try_from(count).unwrap();
-        store("keys", (self.keys / count).as_secs_f64() * 1e9);
-        store("argon2", (self.argon2 / count).as_secs_f64() * 1e9);
+    fn report(mut self, prefix: &str) {
+        report(&format!("{prefix}keys"), self.keys);
         for (name, times) in [("before", &mut self.before), ("during", &mut self.during)] {
             times.sort_unstable();
             for percent in [50, 99] {
                 let time = times[times.len() * percent / 100];
-                store(&format!("{name}-{percent}"), time.as_secs_f64() * 1e9);
+                report(&format!("{prefix}{name}-{percent}"), time);
             }
         }
     }
 }
 
-/// Opens the file, and verifies all `cold` tokens for the first time. `hot` is the token of the
-/// client whose key is cached. Before that, only this client sends requests, for the time `pause`.
+/// Prints and stores a time.
+fn report(name: &str, time: Duration) {
+    println!("{name}: {:.3} ms", time.as_secs_f64() * 1e3);
+    store_number(&format!("{COLD_START}{name}"), time.as_secs_f64() * 1e9);
+}
+
+/// Verifies all `cold` tokens for the first time. `hot` is the token of the client whose key is
+/// cached. Only this client sends requests, for the time `before` and for the time `after`.
 #[expect(clippy::disallowed_methods, reason = "measures time")]
-fn start(file: &Path, hot: &TokenBytes, cold: &Arc<[TokenBytes]>, pause: Duration) -> Measurement {
-    let keys = open(file);
+fn start(
+    keys: &Keywright,
+    hot: &TokenBytes,
+    cold: &Arc<[TokenBytes]>,
+    before: Duration,
+    after: Duration,
+) -> Measurement {
     block_on(keys.verifier().verify(hot)).unwrap();
     let hot = str::from_utf8(hot).unwrap();
     let request = format!(
         "GET /v1/whoami HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {hot}\r\n\r\n"
     );
-    let mut client = Loopback::serve(router(&keys));
+    let mut client = Loopback::serve(router(keys));
     let server = client.server();
-    let ((), before) = send_while(&mut client, &request, || thread::sleep(pause));
+    let ((), times_before) = send_while(&mut client, &request, || thread::sleep(before));
     let (time, during) = send_while(&mut client, &request, || {
         let start = Instant::now();
         // This fails if a verification is undecided.
         server.block_on(tasks::share(TASKS, cold.len(), |indices| {
-            issued::verify(&keys, cold, indices)
+            issued::verify(keys, cold, indices)
         }));
-        start.elapsed()
+        let time = start.elapsed();
+        thread::sleep(after);
+        time
     });
     Measurement {
         keys: time,
-        argon2: argon2(cold.len()),
-        before,
+        before: times_before,
         during,
     }
 }
@@ -208,13 +227,16 @@ fn argon2(count: usize) -> Duration {
     start.elapsed()
 }
 
-fn open(file: &Path) -> Keywright {
+fn config() -> Config {
+    // Only a pepper makes a tag a proof.
+    let pepper = Pepper::new(PepperId::parse("p1").unwrap(), &[7; 32]).unwrap();
+    let peppers = PepperRing::default().with_newest(pepper).unwrap();
+    Config::new(issued::prefix()).with_peppers(peppers)
+}
+
+fn open(file: &Path, config: Config) -> Keywright {
     let store = SqliteStore::open(file).unwrap();
-    block_on(Keywright::open(
-        Config::new(issued::prefix()),
-        Arc::new(store),
-    ))
-    .unwrap()
+    block_on(Keywright::open(config, Arc::new(store))).unwrap()
 }
 
 /// Returns a router with `GET /v1/whoami`.

@@ -17,7 +17,9 @@ use keywright_benches::{
     BYTES_PER_KEY, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS, runs_once, store_number,
     tasks::{self, Indices},
 };
-use keywright_core::{Attributes, Caller, Config, Keywright, NewKey, Owner, Scheme};
+use keywright_core::{
+    Attributes, Caller, Config, Keywright, NewKey, Owner, Scheme, TokenRef, store::KeyStore as _,
+};
 use keywright_store_sqlite::SqliteStore;
 use tempfile::TempDir;
 
@@ -72,14 +74,20 @@ fn measure(caller: &Caller, new: &NewKey, fields: &str, file: &str) {
 fn memory_of_cached_keys(caller: &Caller, new: &NewKey, count: u32) -> u32 {
     let count = usize::try_from(count).unwrap();
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let store = SqliteStore::open(folder.path().join("keys.db")).unwrap();
+    let store = Arc::new(SqliteStore::open(folder.path().join("keys.db")).unwrap());
     let config = Config::new(issued::prefix())
         .with_scheme(Scheme::HmacSha256)
         .with_cache(count)
         .with_cache_bytes(usize::MAX);
-    let keys = block_on(Keywright::open(config, Arc::new(store))).unwrap();
+    let keys = block_on(Keywright::open(config, Arc::clone(&store) as _)).unwrap();
     let runtime = issued::runtime();
     let tokens = issued::issue(&keys, caller, new, count, &runtime);
+    // Fill the cache of pages, which does not grow with the keys.
+    let prefix = issued::prefix();
+    for token in tokens.iter().take(50_000) {
+        let token = TokenRef::parse(token, &prefix).unwrap();
+        block_on(store.find(token.id())).unwrap();
+    }
     let before = anonymous_bytes();
     runtime.block_on(async {
         if new.allowed_ips.is_none() {

@@ -44,7 +44,10 @@ fn mint(criterion: &mut Criterion) {
             }),
             ("parts", &mut |group, id| {
                 let mac = Hmac::<Sha256>::new_from_slice(b"keywright").unwrap();
-                group.bench_function(id, |bencher| bencher.iter(|| parts(&mac)));
+                group.bench_function(id, |bencher| {
+                    // A future as well: one that is always ready takes 0.1 µs here.
+                    bencher.iter(|| block_on(async { parts(&mac) }));
+                });
             }),
             ("prefixed-api-key", &mut |group, id| {
                 group.bench_function(id, |bencher| {

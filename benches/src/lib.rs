@@ -88,7 +88,8 @@ pub const PROPAGATION: &str = "propagation/";
 
 /// The start of the names of the files for the times of a cold start, in criterion's folder: of
 /// each key (`keys`), of its Argon2 run alone (`argon2`), and of a request with a cached key
-/// `before` and `during` the start, with the percentile after a hyphen.
+/// `before` and `during` the start, with the percentile after a hyphen. With verification by tag,
+/// `by-tag-` precedes all but `argon2`.
 pub const COLD_START: &str = "cold-start/";
 
 /// Stores a number in a file of criterion's folder, except in a run that only checks that the
