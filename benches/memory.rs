@@ -1,6 +1,11 @@
 //! Row 14: the memory of a cached key, without and with the optional fields. This measures bytes
 //! and not time, so it does not use criterion, but it stores its results in criterion's folder.
 //!
+//! The row shows by how much the resident memory grows, which includes memory that the allocator
+//! has free at the end: the tables of the map before it grew, and the lists and tables of a million
+//! last uses that were waiting to be written. If glibc returns its free memory (`malloc_trim`), the
+//! resident memory is what is allocated. The next row shows that.
+//!
 //! The allocations of a key without the optional fields add up to 340 bytes: 240 for the key and
 //! its reference counts, 64 for its entry in the map, 19 for the map's table, and 17 for its id in
 //! the eviction order. This includes the rounding and the headers of glibc. A name of more than 23
@@ -10,20 +15,25 @@
 
 mod issued;
 
-use std::{env, fs, net::IpAddr, process::Command, sync::Arc};
+use std::{alloc::System, env, fs, net::IpAddr, process::Command, sync::Arc};
 
 use futures_executor::block_on;
 use keywright_benches::{
-    BYTES_PER_KEY, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS, runs_once, store_number,
+    ALLOCATED_PER_KEY, BYTES_PER_KEY, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS, runs_once, store_number,
     tasks::{self, Indices},
 };
 use keywright_core::{
     Attributes, Caller, Config, Keywright, NewKey, Owner, Scheme, TokenRef, store::KeyStore as _,
 };
 use keywright_store_sqlite::SqliteStore;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tempfile::TempDir;
 
 use self::issued::TokenBytes;
+
+/// Counts the bytes that are allocated.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// The argument of a process that measures keys with the optional fields.
 const OPTIONAL_FIELDS: &str = "--optional-fields";
@@ -64,14 +74,22 @@ fn main() {
 /// Measures the memory of cached keys, prints it, and stores it in a file.
 fn measure(caller: &Caller, new: &NewKey, fields: &str, file: &str) {
     let count: u32 = if runs_once() { 10_000 } else { 1_000_000 };
-    let bytes = f64::from(memory_of_cached_keys(caller, new, count)) / f64::from(count);
-    println!("{bytes:.0} bytes per key with {fields} in a cache of {count} keys");
-    store_number(file, bytes);
+    let [resident, allocated] =
+        memory_of_cached_keys(caller, new, count).map(|bytes| f64::from(bytes) / f64::from(count));
+    println!(
+        "{resident:.0} bytes per key with {fields} in a cache of {count} keys, of which \
+         {allocated:.0} are allocated"
+    );
+    store_number(file, resident);
+    if new.allowed_ips.is_none() {
+        store_number(ALLOCATED_PER_KEY, allocated);
+    }
 }
 
-/// Measures by how much the memory of the process grows when it verifies this many keys. The keys
-/// are in a file, so that the memory of a store is not counted.
-fn memory_of_cached_keys(caller: &Caller, new: &NewKey, count: u32) -> u32 {
+/// Measures by how much the resident memory of the process grows when it verifies this many keys,
+/// and its allocated memory, without what the allocator adds. The keys are in a file, so that the
+/// memory of a store is not counted.
+fn memory_of_cached_keys(caller: &Caller, new: &NewKey, count: u32) -> [u32; 2] {
     let count = usize::try_from(count).unwrap();
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let store = Arc::new(SqliteStore::open(folder.path().join("keys.db")).unwrap());
@@ -88,7 +106,7 @@ fn memory_of_cached_keys(caller: &Caller, new: &NewKey, count: u32) -> u32 {
         let token = TokenRef::parse(token, &prefix).unwrap();
         block_on(store.find(token.id())).unwrap();
     }
-    let before = anonymous_bytes();
+    let (before, allocated) = (anonymous_bytes(), Region::new(ALLOCATOR));
     runtime.block_on(async {
         if new.allowed_ips.is_none() {
             tasks::share(64, count, |indices| issued::verify(&keys, &tokens, indices)).await;
@@ -98,7 +116,12 @@ fn memory_of_cached_keys(caller: &Caller, new: &NewKey, count: u32) -> u32 {
         // On a slow machine, one call does not write a million last uses in time.
         while keys.flush().await.is_err() {}
     });
-    anonymous_bytes().saturating_sub(before)
+    let change = allocated.change();
+    let allocated = change.bytes_allocated - change.bytes_deallocated;
+    [
+        anonymous_bytes().saturating_sub(before),
+        allocated.try_into().unwrap(),
+    ]
 }
 
 /// Verifies the tokens at these indices, which are presented from an allowed address.

@@ -7,6 +7,9 @@
 //! imported key takes 1,500 instructions, or 1,600 if it has a public part: its MAC covers the
 //! whole token, and a second map has its route.
 //!
+//! The time of an imported key is that of the MAC over its whole token, instead of the secret, and
+//! of the second map.
+//!
 //! Two threads that verify the same keys share the reference counts in their results. A processor
 //! fetches the count from the other one if that has verified the key last.
 

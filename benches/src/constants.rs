@@ -76,6 +76,9 @@ pub(crate) fn table(estimates: &Estimates) -> Result<Option<String>, String> {
 
 /// Formats a number with two significant digits. A plan needs no more.
 fn two_digits(value: f64) -> String {
+    if value < 1.0 {
+        return format!("{value:.2}");
+    }
     if value < 10.0 {
         return format!("{value:.1}");
     }
@@ -90,8 +93,8 @@ mod tests {
     #[test]
     fn a_constant_has_two_digits() {
         for (value, shown) in [
-            (0.04, "0.0"),
-            (0.96, "1.0"),
+            (0.04, "0.04"),
+            (0.96, "0.96"),
             (9.44, "9.4"),
             (10.4, "10"),
             (123.0, "120"),

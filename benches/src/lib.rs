@@ -63,6 +63,9 @@ pub fn runs_once() -> bool {
 /// The file for the memory of a cached key, in criterion's folder.
 pub const BYTES_PER_KEY: &str = "memory/bytes-a-key";
 
+/// The file for the memory of a cached key without what the allocator adds, in criterion's folder.
+pub const ALLOCATED_PER_KEY: &str = "memory/allocated-a-key";
+
 /// The file for the memory of a cached key with an owner, attributes and allowed addresses, in
 /// criterion's folder.
 pub const BYTES_PER_KEY_WITH_OPTIONAL_FIELDS: &str = "memory/bytes-a-key-with-optional-fields";

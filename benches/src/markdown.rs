@@ -99,7 +99,8 @@ fn percent(share: f64) -> String {
 /// Formats a number with three significant digits. Further digits would be noise.
 fn three_digits(value: f64) -> String {
     let decimals = match value {
-        ..10.0 => 2,
+        ..0.01 => 4,
+        0.01..10.0 => 2,
         10.0..100.0 => 1,
         _ => 0,
     };

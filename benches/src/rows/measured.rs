@@ -1,8 +1,9 @@
 //! The rows whose figures are computed from several benchmarks, or are not those of criterion.
 
 use keywright_benches::{
-    BYTES_PER_KEY, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS, BYTES_PER_ROW, COLD_START, IDLE_CLIENT,
-    IDLE_SERVER, POSTGRES_BYTES_PER_EVENT, POSTGRES_BYTES_PER_KEY, PROPAGATION,
+    ALLOCATED_PER_KEY, BYTES_PER_KEY, BYTES_PER_KEY_WITH_OPTIONAL_FIELDS, BYTES_PER_ROW,
+    COLD_START, IDLE_CLIENT, IDLE_SERVER, POSTGRES_BYTES_PER_EVENT, POSTGRES_BYTES_PER_KEY,
+    PROPAGATION,
 };
 
 use super::{RowResult, Target, median};
@@ -130,7 +131,13 @@ pub(crate) fn sizes(estimates: &Estimates) -> Result<Vec<RowResult>, String> {
         )?,
         size(
             "14",
-            "the same with an owner and 40 bytes of attributes, which keys share, and 2 allowed prefixes",
+            "the same, without what the allocator adds",
+            ALLOCATED_PER_KEY,
+            Target::Size,
+        )?,
+        size(
+            "14",
+            "the first with an owner and 40 bytes of attributes, which keys share, and 2 allowed prefixes",
             BYTES_PER_KEY_WITH_OPTIONAL_FIELDS,
             Target::Size,
         )?,

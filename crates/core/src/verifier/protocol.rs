@@ -49,7 +49,7 @@ pub(super) trait Backend {
     /// A copy of a presented secret.
     type Secret;
 
-    /// What a hash and a tag of a key are bound to.
+    /// The data that the hash and the tag of a key are bound to.
     type Binding;
 
     /// Reads a record from the store.
