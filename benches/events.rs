@@ -1,8 +1,8 @@
 //! Row 17: creating and revoking keys with an event for each change, and without events.
 //!
 //! An event is a second record, with an index by workspace and one by key, so the ratio is that of
-//! two rows to one. `durable_create.rs` has the instructions and the pages of SQLite. `redis.rs` has
-//! the instructions of the client, of which the JSON of an event takes an eighth.
+//! two rows to one. `durable_create.rs` has the instructions and the pages of SQLite, and
+//! `redis.rs` the instructions of the client, of which the JSON of an event takes an eighth.
 
 #![expect(
     clippy::expect_used,
