@@ -2,7 +2,9 @@
 //!
 //! An event is a second record, with an index by workspace and one by key, so the ratio is that of
 //! two rows to one. `durable_create.rs` has the instructions and the pages of SQLite, and
-//! `redis.rs` the instructions of the client, of which the JSON of an event takes an eighth.
+//! `redis.rs` the instructions of the client, of which the JSON of an event takes an eighth. With
+//! an event, a revocation over Redis has a second step: the index of the workspace may be on
+//! another server than the key, so the event is added to it first.
 
 #![expect(
     clippy::expect_used,
