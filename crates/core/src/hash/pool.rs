@@ -50,10 +50,6 @@ struct QueueState {
 }
 
 impl QueueState {
-    fn has_next(&self) -> bool {
-        self.runs.has_awaited() || self.checking < self.may_check && self.runs.has_check()
-    }
-
     /// Takes the next job, and whether it is a check.
     fn pop(&mut self) -> Option<(HashJob, bool)> {
         if let Some(job) = self.runs.pop_awaited() {
@@ -89,9 +85,15 @@ impl HashQueue {
     /// Waits for the next job, and returns it and whether it is a check. Returns `None` once the
     /// pool is dropped and the queue is empty.
     fn next(&self) -> Option<(HashJob, bool)> {
-        let is_idle = |state: &mut QueueState| !state.has_next() && !state.closed;
-        let state = self.0.changed.wait_while(self.lock(), is_idle);
-        state.unwrap_or_else(PoisonError::into_inner).pop()
+        let mut state = self.lock();
+        loop {
+            let next = state.pop();
+            if next.is_some() || state.closed {
+                return next;
+            }
+            let changed = self.0.changed.wait(state);
+            state = changed.unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Ends a check. This thread then takes the next job, so no other one needs a notification.

@@ -85,16 +85,6 @@ impl<T> RunQueue<T> {
         self.new_hashes.pop()
     }
 
-    /// Whether a caller waits for a run.
-    pub(super) fn has_awaited(&self) -> bool {
-        !self.verifications.0.is_empty() || !self.new_hashes.0.is_empty()
-    }
-
-    /// Whether a check waits.
-    pub(super) fn has_check(&self) -> bool {
-        !self.checks.0.is_empty()
-    }
-
     /// Returns the number of runs that wait for this purpose.
     pub(super) fn waiting(&self, purpose: Purpose) -> usize {
         match purpose {
@@ -195,7 +185,10 @@ mod tests {
         }
         fill(&mut queue, NewHash, "n", 1);
         assert_eq!(rest(&mut queue), ["v9", "n1"]);
-        assert!(!queue.has_awaited());
+        assert_eq!(
+            (queue.waiting(Verification), queue.waiting(NewHash)),
+            (0, 0)
+        );
     }
 
     #[test]
@@ -209,7 +202,7 @@ mod tests {
         assert_eq!(rest(&mut queue).join(" "), "v1 v2 n1 n2 a1 b1 a2 a3");
         fill(&mut queue, Check, "a", 4);
         drop(queue.take_checks());
-        assert!(!queue.has_check() && push(&mut queue, Check, "b", 1).is_some());
+        assert!(queue.waiting(Check) == 0 && push(&mut queue, Check, "b", 1).is_some());
     }
 
     #[test]
