@@ -94,8 +94,7 @@ fn a_server_that_stops_is_not_ready_before_it_closes_its_listener() {
     // Requests on new connections still succeed during the delay.
     assert_eq!(get(server.address, "/healthz").status, 200);
     assert_eq!(server.whoami(&first).status, 200);
-    server.signal("TERM");
-    let (status, _, log) = server.wait_without_hanging();
+    let (status, _, log) = server.stop_at_once();
     assert!(!status.success());
     assert!(log.contains("stopped at once"), "{log}");
     assert!(!log.contains("closing the store"), "{log}");

@@ -202,6 +202,16 @@ impl Server {
         self.wait()
     }
 
+    /// Sends SIGTERM to a server that is stopping, until the process exits. It counts a signal that
+    /// arrives soon after the first one as the first.
+    pub(crate) fn stop_at_once(mut self) -> (ExitStatus, String, String) {
+        wait_for("the server exits at once", || {
+            self.signal("TERM");
+            self.child.try_wait().unwrap()
+        });
+        self.wait()
+    }
+
     /// Returns the rest of the first line of the log that contains `text`.
     pub(crate) fn logged_after(&self, text: &str) -> String {
         wait_for("the server logs a line", || {
