@@ -25,6 +25,6 @@ mod router;
 mod rows;
 mod sample;
 mod schema;
-mod sign_up_example;
+mod sign_up_service_example;
 mod tenants;
 mod transfer;

@@ -1,6 +1,6 @@
 //! The example that creates a user and the user's key in one transaction.
 
-#[path = "../../examples/sign_up.rs"]
+#[path = "../../examples/sign_up_service.rs"]
 #[expect(dead_code, reason = "the example's main is not called")]
 mod example;
 

@@ -4,7 +4,7 @@
 //! Run it with the URL of an empty database:
 //!
 //! ```sh
-//! DATABASE_URL=postgres://… cargo run -p keywright-store-postgres --example sign_up
+//! DATABASE_URL=postgres://… cargo run -p keywright-store-postgres --example sign_up_service
 //! curl http://127.0.0.1:3000/sign-up -H "Content-Type: application/json" -d '{"user": "ada"}'
 //! ```
 
