@@ -29,6 +29,9 @@ impl KeyId {
     /// The length in bytes, without `key_`.
     pub const LENGTH: usize = 16;
 
+    /// The smallest id.
+    pub(crate) const SMALLEST: Self = Self([b'0'; Self::LENGTH]);
+
     const TIME_LENGTH: usize = 8;
     const TAG_LENGTH: usize = 3;
     const PREFIX: &'static str = "key_";

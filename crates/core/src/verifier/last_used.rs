@@ -2,9 +2,11 @@
 
 use std::{
     borrow::Borrow,
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fmt,
     hash::{Hash, Hasher},
+    mem,
+    ops::{Bound, RangeInclusive},
     sync::Arc,
     time::Duration,
 };
@@ -37,7 +39,10 @@ pub(crate) struct LastUsedQueue {
 
 #[derive(Default)]
 struct Waiting {
-    keys: HashSet<ById>,
+    keys: HashSet<Place>,
+    /// The times at which the writes of these keys are due, in Unix milliseconds. A flush reads
+    /// only those that are due: verifications need the lock.
+    schedule: BTreeSet<(i64, KeyId)>,
     /// The sum of the weights of the keys.
     bytes: usize,
     /// Whether the full queue rejected a key since the last flush.
@@ -47,56 +52,72 @@ struct Waiting {
 impl Waiting {
     /// Inserts a key, in place of another version of it. Returns `false` if there is no place.
     fn insert(&mut self, cached: &Arc<CachedKey>, limit: CacheCapacity) -> bool {
-        let replaced = self.keys.get(&cached.key.id);
-        let (keys, bytes) = replaced.map_or((self.keys.len() + 1, self.bytes), |ById(other)| {
-            (self.keys.len(), self.bytes - other.weight())
-        });
-        let bytes = bytes + cached.weight();
+        let replaced = self.get(&cached.key.id);
+        let keys = self.keys.len() + usize::from(replaced.is_none());
+        let bytes = self.bytes - replaced.map_or(0, |other| other.weight()) + cached.weight();
         if keys > limit.keys || bytes > limit.bytes {
             self.overflowed = true;
             return false;
         }
-        self.bytes = bytes;
-        self.keys.replace(ById(Arc::clone(cached)));
+        self.put(Arc::clone(cached));
         true
     }
 
+    /// Puts a key, or another version of one, at its place in the schedule.
+    fn put(&mut self, cached: Arc<CachedKey>) {
+        self.remove(&cached.key.id);
+        self.bytes += cached.weight();
+        let due = after_interval(cached.written.load(Ordering::SeqCst));
+        self.schedule.insert((due, cached.key.id));
+        self.keys.insert(Place { cached, due });
+    }
+
+    fn get(&self, id: &KeyId) -> Option<&Arc<CachedKey>> {
+        self.keys.get(id).map(|place| &place.cached)
+    }
+
     fn remove(&mut self, id: &KeyId) {
-        if let Some(ById(cached)) = self.keys.take(id) {
+        if let Some(Place { cached, due }) = self.keys.take(id) {
+            self.schedule.remove(&(due, *id));
             self.bytes -= cached.weight();
         }
-        if self.keys.is_empty() {
-            // After a burst, the table may be large.
-            self.keys.shrink_to_fit();
-        }
     }
 }
 
-/// A key in a set, found by its id.
-struct ById(Arc<CachedKey>);
+/// A key and its time in the schedule, found by its id.
+struct Place {
+    cached: Arc<CachedKey>,
+    due: i64,
+}
 
-impl Borrow<KeyId> for ById {
+impl Borrow<KeyId> for Place {
     fn borrow(&self) -> &KeyId {
-        &self.0.key.id
+        &self.cached.key.id
     }
 }
 
-impl Hash for ById {
+impl Hash for Place {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.key.id.hash(state);
+        self.cached.key.id.hash(state);
     }
 }
 
-impl PartialEq for ById {
+impl PartialEq for Place {
     fn eq(&self, other: &Self) -> bool {
-        self.0.key.id == other.0.key.id
+        self.cached.key.id == other.cached.key.id
     }
 }
 
-impl Eq for ById {}
+impl Eq for Place {}
+
+/// Returns the time, in Unix milliseconds, that is [`WRITE_INTERVAL`] later.
+fn after_interval(millis: i64) -> i64 {
+    let interval = i64::try_from(WRITE_INTERVAL.as_millis()).unwrap_or(i64::MAX);
+    millis.saturating_add(interval)
+}
 
 /// Which uses a flush writes.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FlushScope {
     /// Those of keys whose last write is at least [`WRITE_INTERVAL`] old.
     Due,
@@ -143,7 +164,7 @@ impl LastUsedQueue {
     #[cold]
     fn enqueue(&self, cached: &Arc<CachedKey>) {
         let mut waiting = self.waiting();
-        if let Some(ById(other)) = waiting.keys.get(&cached.key.id) {
+        if let Some(other) = waiting.get(&cached.key.id) {
             // Another version of the key is queued, and a verification may still be about to
             // record a use there. Clear its flag first, so that such a use is also queued here,
             // and then take over the uses recorded so far.
@@ -160,7 +181,7 @@ impl LastUsedQueue {
     pub(crate) fn overlay(&self, keys: &mut [Key]) {
         let waiting = self.waiting();
         for key in keys {
-            if let Some(ById(cached)) = waiting.keys.get(&key.id) {
+            if let Some(cached) = waiting.get(&key.id) {
                 key.last_used_at = key.last_used_at.max(cached.last_used_at());
             }
         }
@@ -248,38 +269,63 @@ impl LastUsedQueue {
     /// Returns the keys to write, in the order of their ids: a store that sorts its records by id
     /// then has many keys of a batch in one page.
     fn select(&self, now: Timestamp, scope: FlushScope) -> Vec<Arc<CachedKey>> {
-        let interval = i64::try_from(WRITE_INTERVAL.as_millis()).unwrap_or(i64::MAX);
-        let mut waiting = self.waiting();
         // A full queue is emptied at once, so that it has room for the uses of other keys.
-        let all = scope == FlushScope::All || std::mem::take(&mut waiting.overflowed);
-        let is_selected = |cached: &CachedKey| {
-            let written = cached.written.load(Ordering::Relaxed);
+        let all = scope == FlushScope::All || mem::take(&mut self.waiting().overflowed);
+        let now = now.as_millis();
+        let mut selected = Vec::new();
+        if all {
+            self.select_due(i64::MIN..=i64::MAX, &mut selected);
+        } else {
+            self.select_due(i64::MIN..=now, &mut selected);
             // A clock that was set back must not keep a use from being written.
-            all || !(written..written.saturating_add(interval)).contains(&now.as_millis())
-        };
-        let mut selected: Vec<_> = waiting
-            .keys
-            .iter()
-            .filter(|ById(cached)| is_selected(cached))
-            .map(|ById(cached)| Arc::clone(cached))
-            .collect();
-        drop(waiting);
+            self.select_due(after_interval(now) + 1..=i64::MAX, &mut selected);
+        }
         selected.sort_by_cached_key(|cached| cached.key.id);
+        // Another flush may have written a key between two batches, and so have moved it.
+        selected.dedup_by_key(|cached| cached.key.id);
         selected
+    }
+
+    /// Adds the keys whose writes are due at these times. Between two batches, verifications can
+    /// take the lock.
+    fn select_due(&self, due: RangeInclusive<i64>, selected: &mut Vec<Arc<CachedKey>>) {
+        let (first, last) = due.into_inner();
+        let mut from = Bound::Included((first, KeyId::SMALLEST));
+        loop {
+            let waiting = self.waiting();
+            let batch = waiting.schedule.range((from, Bound::Unbounded));
+            let batch = batch.take_while(|(due, _)| *due <= last).take(BATCH);
+            let before = selected.len();
+            for place in batch {
+                selected.extend(waiting.get(&place.1).map(Arc::clone));
+                from = Bound::Excluded(*place);
+            }
+            if selected.len() - before < BATCH {
+                return;
+            }
+        }
     }
 
     fn mark_written(&self, batch: &[Arc<CachedKey>], now: Timestamp) {
         let mut waiting = self.waiting();
         for cached in batch {
-            cached.written.store(now.as_millis(), Ordering::Relaxed);
+            cached.written.store(now.as_millis(), Ordering::SeqCst);
             let used_again = cached.queued.load(Ordering::SeqCst);
-            match waiting.keys.get(&cached.key.id) {
-                Some(ById(other)) if !Arc::ptr_eq(other, cached) => other.inherit_uses(cached),
-                Some(_) if !used_again => {
-                    waiting.remove(&cached.key.id);
-                }
-                _ => {}
+            let Some(other) = waiting.get(&cached.key.id).map(Arc::clone) else {
+                continue;
+            };
+            if !Arc::ptr_eq(&other, cached) {
+                other.inherit_uses(cached);
+                waiting.put(other);
+            } else if used_again {
+                waiting.put(other);
+            } else {
+                waiting.remove(&cached.key.id);
             }
+        }
+        if waiting.keys.is_empty() {
+            // After a burst, the table may be large.
+            waiting.keys.shrink_to_fit();
         }
     }
 }
@@ -294,10 +340,16 @@ impl fmt::Debug for LastUsedQueue {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{Environment, Key, Name, Permissions, Workspace};
 
     fn cached(number: u32) -> Arc<CachedKey> {
+        version(number, 1)
+    }
+
+    fn version(number: u32, version: u64) -> Arc<CachedKey> {
         let key = Key::new(
             KeyId::parse(&format!("key_0U5lKt{number:010}")).unwrap(),
             Workspace::parse("acme").unwrap(),
@@ -305,7 +357,7 @@ mod tests {
             Name::parse("n").unwrap(),
             Permissions::all(),
         );
-        Arc::new(CachedKey::new(key, 1))
+        Arc::new(CachedKey::new(key, version))
     }
 
     #[test]
@@ -359,5 +411,92 @@ mod tests {
         assert_eq!((queue.len(), queue.waiting().bytes), (0, 0));
         queue.record(&keys[2], now);
         assert_eq!(queue.len(), 1);
+    }
+
+    const MINUTE: i64 = 60_000;
+
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Use(Use),
+        /// Moves the clock.
+        Pass(i64),
+        /// Selects uses and writes them. A key may be used in between.
+        Write(FlushScope, Option<Use>),
+    }
+
+    /// A use of a key, which may have changed since the last one.
+    #[derive(Debug, Clone, Copy)]
+    struct Use {
+        number: u32,
+        is_changed: bool,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let uses = || {
+            let uses = (0..4_u32, any::<bool>());
+            uses.prop_map(|(number, is_changed)| Use { number, is_changed })
+        };
+        let span = prop_oneof![-MINUTE..=MINUTE, Just(1), Just(MINUTE), Just(-MINUTE - 1)];
+        let scope = prop_oneof![Just(FlushScope::Due), Just(FlushScope::All)];
+        let step = prop_oneof![
+            4 => uses().prop_map(Step::Use),
+            2 => span.prop_map(Step::Pass),
+            2 => (scope, prop::option::of(uses())).prop_map(|(scope, during)| Step::Write(scope, during)),
+        ];
+        prop::collection::vec(step, 1..40)
+    }
+
+    /// Returns what [`LastUsedQueue::select`] returns, by reading every key.
+    fn due(queue: &LastUsedQueue, now: Timestamp) -> Vec<KeyId> {
+        let waiting = queue.waiting();
+        assert_eq!(waiting.keys.len(), waiting.schedule.len());
+        let is_due = |cached: &CachedKey| {
+            let written = cached.written.load(Ordering::SeqCst);
+            !(written..written + MINUTE).contains(&now.as_millis())
+        };
+        let due = waiting.keys.iter().filter(|place| is_due(&place.cached));
+        let mut due: Vec<_> = due.map(|place| place.cached.key.id).collect();
+        due.sort_unstable();
+        due
+    }
+
+    proptest! {
+        #[test]
+        fn a_flush_selects_exactly_the_uses_that_are_due(steps in steps()) {
+            let queue = LastUsedQueue::new(CacheCapacity { keys: 3, bytes: usize::MAX });
+            let mut keys: Vec<_> = (0..4).map(cached).collect();
+            let mut record = |Use { number, is_changed }, now| {
+                let key = &mut keys[number as usize];
+                if is_changed {
+                    *key = version(number, key.version + 1);
+                }
+                queue.record(key, now);
+            };
+            let mut millis = 1_709_287_200_000;
+            for step in steps {
+                let now = Timestamp::from_millis(millis).unwrap();
+                match step {
+                    Step::Use(key) => record(key, now),
+                    Step::Pass(span) => millis += span,
+                    Step::Write(scope, during) => {
+                        let selected = queue.select(now, scope);
+                        for cached in &selected {
+                            cached.queued.store(false, Ordering::SeqCst);
+                        }
+                        if let Some(key) = during {
+                            record(key, now);
+                        }
+                        queue.mark_written(&selected, now);
+                    }
+                }
+                let now = Timestamp::from_millis(millis).unwrap();
+                let expected = due(&queue, now);
+                let overflowed = mem::take(&mut queue.waiting().overflowed);
+                let selected = queue.select(now, FlushScope::Due);
+                queue.waiting().overflowed = overflowed;
+                let selected: Vec<_> = selected.iter().map(|cached| cached.key.id).collect();
+                prop_assert_eq!(selected, expected);
+            }
+        }
     }
 }

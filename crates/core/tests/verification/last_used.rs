@@ -185,6 +185,26 @@ fn a_use_of_a_changed_key_during_the_write_of_an_earlier_use_is_written_next() {
 }
 
 #[test]
+fn a_key_that_changes_during_a_write_is_written_at_most_once_a_minute() {
+    let world = World::new();
+    let issued = Arc::new(world.issue());
+    let id = issued.key.id;
+    let first = world.clock.millis();
+    let (other, same) = (world.clone(), Arc::clone(&issued));
+    world.store.before_touch(move || {
+        other.rename(&id, "renamed");
+        other.clock.adjust(1);
+        other.verify(&same.token).unwrap();
+    });
+    world.verify(&issued.token).unwrap();
+    await_that(|| world.store.touches(&id) == [first]);
+    await_flush(&world);
+    assert_eq!(world.store.touches(&id), [first]);
+    world.clock.adjust(MINUTE);
+    await_that(|| world.store.touches(&id) == [first, first + 1]);
+}
+
+#[test]
 fn a_use_that_the_store_does_not_accept_is_written_later() {
     let world = World::new();
     let issued = world.issue();
