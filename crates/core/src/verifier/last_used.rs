@@ -8,6 +8,7 @@ use std::{
     mem,
     ops::{Bound, RangeInclusive},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -165,6 +166,10 @@ impl LastUsedQueue {
     fn enqueue(&self, cached: &Arc<CachedKey>) {
         let mut waiting = self.waiting();
         if let Some(other) = waiting.get(&cached.key.id) {
+            if Arc::ptr_eq(other, cached) {
+                cached.queued.store(true, Ordering::SeqCst);
+                return;
+            }
             // Another version of the key is queued, and a verification may still be about to
             // record a use there. Clear its flag first, so that such a use is also queued here,
             // and then take over the uses recorded so far.
@@ -234,12 +239,10 @@ impl LastUsedQueue {
     ) -> Result<(), StoreError> {
         let mut result = Ok(());
         for batch in keys.chunks(BATCH) {
-            let uses: Vec<(KeyId, Timestamp)> = batch
+            let taken = take_uses(batch);
+            let uses: Vec<_> = taken
                 .iter()
-                .filter_map(|cached| {
-                    cached.queued.store(false, Ordering::SeqCst);
-                    Some((cached.key.id, cached.last_used_at()?))
-                })
+                .map(|(cached, used)| (cached.key.id, *used))
                 .collect();
             let touched = match store.touch(&uses).await {
                 // No one reads the times of last use of this store any more.
@@ -249,7 +252,7 @@ impl LastUsedQueue {
             match touched {
                 Ok(()) => {
                     self.gave_up.store(false, Ordering::SeqCst);
-                    self.mark_written(batch, now);
+                    self.mark_written(&taken, now);
                 }
                 Err(error) => {
                     // A concurrent flush may have removed the keys from the queue.
@@ -269,25 +272,29 @@ impl LastUsedQueue {
     /// Returns the keys to write, in the order of their ids: a store that sorts its records by id
     /// then has many keys of a batch in one page.
     fn select(&self, now: Timestamp, scope: FlushScope) -> Vec<Arc<CachedKey>> {
-        // A full queue is emptied at once, so that it has room for the uses of other keys.
-        let all = scope == FlushScope::All || mem::take(&mut self.waiting().overflowed);
         let now = now.as_millis();
         let mut selected = Vec::new();
-        if all {
+        if scope == FlushScope::All {
+            let mut waiting = self.waiting();
+            waiting.overflowed = false;
+            let keys = waiting.keys.iter().map(|place| Arc::clone(&place.cached));
+            selected.extend(keys);
+        } else if mem::take(&mut self.waiting().overflowed) {
+            // A full queue is emptied at once, so that it has room for the uses of other keys.
             self.select_due(i64::MIN..=i64::MAX, &mut selected);
         } else {
-            self.select_due(i64::MIN..=now, &mut selected);
             // A clock that was set back must not keep a use from being written.
             self.select_due(after_interval(now) + 1..=i64::MAX, &mut selected);
+            self.select_due(i64::MIN..=now, &mut selected);
         }
         selected.sort_by_cached_key(|cached| cached.key.id);
-        // Another flush may have written a key between two batches, and so have moved it.
+        // A key that was written or replaced between two batches may be in both.
         selected.dedup_by_key(|cached| cached.key.id);
         selected
     }
 
-    /// Adds the keys whose writes are due at these times. Between two batches, verifications can
-    /// take the lock.
+    /// Adds the keys whose writes are due at these times. Releases the lock after each batch, so
+    /// that verifications can take it.
     fn select_due(&self, due: RangeInclusive<i64>, selected: &mut Vec<Arc<CachedKey>>) {
         let (first, last) = due.into_inner();
         let mut from = Bound::Included((first, KeyId::SMALLEST));
@@ -295,39 +302,54 @@ impl LastUsedQueue {
             let waiting = self.waiting();
             let batch = waiting.schedule.range((from, Bound::Unbounded));
             let batch = batch.take_while(|(due, _)| *due <= last).take(BATCH);
-            let before = selected.len();
+            let mut count = 0;
             for place in batch {
-                selected.extend(waiting.get(&place.1).map(Arc::clone));
+                count += 1;
                 from = Bound::Excluded(*place);
+                selected.extend(waiting.get(&place.1).map(Arc::clone));
             }
-            if selected.len() - before < BATCH {
+            drop(waiting);
+            if count < BATCH {
                 return;
             }
+            thread::yield_now();
         }
     }
 
-    fn mark_written(&self, batch: &[Arc<CachedKey>], now: Timestamp) {
+    /// Removes the keys whose uses were written from the queue, except those that were used later.
+    fn mark_written(&self, uses: &[(&Arc<CachedKey>, Timestamp)], now: Timestamp) {
         let mut waiting = self.waiting();
-        for cached in batch {
+        for (cached, used) in uses {
+            let id = &cached.key.id;
             cached.written.store(now.as_millis(), Ordering::SeqCst);
-            let used_again = cached.queued.load(Ordering::SeqCst);
-            let Some(other) = waiting.get(&cached.key.id).map(Arc::clone) else {
+            let Some(other) = waiting.get(id).map(Arc::clone) else {
                 continue;
             };
             if !Arc::ptr_eq(&other, cached) {
                 other.inherit_uses(cached);
-                waiting.put(other);
-            } else if used_again {
-                waiting.put(other);
-            } else {
-                waiting.remove(&cached.key.id);
+            } else if !cached.queued.load(Ordering::SeqCst) && cached.last_used_at() == Some(*used)
+            {
+                waiting.remove(id);
+                continue;
             }
+            // Its next write is due later now.
+            waiting.put(other);
         }
         if waiting.keys.is_empty() {
             // After a burst, the table may be large.
             waiting.keys.shrink_to_fit();
         }
     }
+}
+
+/// Returns the last uses of keys, to be written. From now on, another use queues a key again.
+fn take_uses(keys: &[Arc<CachedKey>]) -> Vec<(&Arc<CachedKey>, Timestamp)> {
+    keys.iter()
+        .filter_map(|cached| {
+            cached.queued.store(false, Ordering::SeqCst);
+            Some((cached, cached.last_used_at()?))
+        })
+        .collect()
 }
 
 impl fmt::Debug for LastUsedQueue {
@@ -413,6 +435,55 @@ mod tests {
         assert_eq!(queue.len(), 1);
     }
 
+    fn ids(keys: &[Arc<CachedKey>]) -> Vec<KeyId> {
+        keys.iter().map(|cached| cached.key.id).collect()
+    }
+
+    #[test]
+    fn bug_a_use_was_lost_if_another_flush_had_taken_it_and_was_dropped() {
+        let queue = LastUsedQueue::new(CacheCapacity {
+            keys: usize::MAX,
+            bytes: usize::MAX,
+        });
+        let time = |millis: i64| Timestamp::from_millis(1_709_287_200_000 + millis).unwrap();
+        let key = cached(0);
+        queue.record(&key, time(0));
+        let first = queue.select(time(0), FlushScope::All);
+        let uses = take_uses(&first);
+        queue.record(&key, time(1));
+        let other = queue.select(time(1), FlushScope::All);
+        drop(take_uses(&other));
+        queue.mark_written(&uses, time(2));
+        assert_eq!(ids(&queue.select(time(2), FlushScope::All)), [key.key.id]);
+    }
+
+    #[test]
+    fn a_selection_of_several_batches_is_complete() {
+        let queue = LastUsedQueue::new(CacheCapacity {
+            keys: usize::MAX,
+            bytes: usize::MAX,
+        });
+        let now = 1_709_287_200_000;
+        let keys: Vec<_> = (0..3 * 1_024).map(cached).collect();
+        for (key, index) in keys.iter().zip(0..) {
+            // Many are due at the same time, and a third is not due yet.
+            let written = now - MINUTE - 1 + index % 3;
+            key.written.store(written, Ordering::SeqCst);
+            queue.record(key, Timestamp::from_millis(now).unwrap());
+        }
+        let now = Timestamp::from_millis(now).unwrap();
+        let due: Vec<_> = (0_u8..3)
+            .cycle()
+            .zip(&keys)
+            .filter(|(third, _)| *third < 2)
+            .collect();
+        let due: Vec<_> = due.into_iter().map(|(_, key)| key.key.id).collect();
+        assert_eq!(ids(&queue.select(now, FlushScope::Due)), due);
+        assert_eq!(ids(&queue.select(now, FlushScope::All)), ids(&keys));
+        queue.waiting().overflowed = true;
+        assert_eq!(ids(&queue.select(now, FlushScope::Due)), ids(&keys));
+    }
+
     const MINUTE: i64 = 60_000;
 
     #[derive(Debug, Clone, Copy)]
@@ -449,7 +520,13 @@ mod tests {
     /// Returns what [`LastUsedQueue::select`] returns, by reading every key.
     fn due(queue: &LastUsedQueue, now: Timestamp) -> Vec<KeyId> {
         let waiting = queue.waiting();
-        assert_eq!(waiting.keys.len(), waiting.schedule.len());
+        let places = waiting
+            .keys
+            .iter()
+            .map(|place| (place.due, place.cached.key.id));
+        assert_eq!(places.collect::<BTreeSet<_>>(), waiting.schedule);
+        let weights = waiting.keys.iter().map(|place| place.cached.weight());
+        assert_eq!(weights.sum::<usize>(), waiting.bytes);
         let is_due = |cached: &CachedKey| {
             let written = cached.written.load(Ordering::SeqCst);
             !(written..written + MINUTE).contains(&now.as_millis())
@@ -480,13 +557,11 @@ mod tests {
                     Step::Pass(span) => millis += span,
                     Step::Write(scope, during) => {
                         let selected = queue.select(now, scope);
-                        for cached in &selected {
-                            cached.queued.store(false, Ordering::SeqCst);
-                        }
+                        let uses = take_uses(&selected);
                         if let Some(key) = during {
                             record(key, now);
                         }
-                        queue.mark_written(&selected, now);
+                        queue.mark_written(&uses, now);
                     }
                 }
                 let now = Timestamp::from_millis(millis).unwrap();
@@ -494,8 +569,7 @@ mod tests {
                 let overflowed = mem::take(&mut queue.waiting().overflowed);
                 let selected = queue.select(now, FlushScope::Due);
                 queue.waiting().overflowed = overflowed;
-                let selected: Vec<_> = selected.iter().map(|cached| cached.key.id).collect();
-                prop_assert_eq!(selected, expected);
+                prop_assert_eq!(ids(&selected), expected);
             }
         }
     }

@@ -141,7 +141,8 @@ impl Verifier {
             };
             let token = match TokenRef::parse(token, prefix) {
                 Ok(token) => token,
-                // A token with a wrong checksum is a damaged token of this library, and nothing else.
+                // A token with a wrong checksum is a damaged token of this library, and nothing
+                // else.
                 Err(malformed) if foreign.is_empty() || malformed == TokenError::Checksum => {
                     meter::verified(|| VerificationOutcome::Malformed);
                     return Err(Denied::Malformed(malformed).into());
