@@ -1,7 +1,7 @@
 //! Row 19: a cold start. A process verifies each of its Argon2id keys for the first time, with 64
-//! tasks. Meanwhile, a client sends requests with a key that the process knows. This measures whole
-//! starts and not single operations, so it does not use criterion, but it stores its results in
-//! criterion's folder.
+//! tasks. Meanwhile, a client sends requests with a cached key. This measures whole starts and not
+//! single operations, so it does not use criterion, but it stores its results in criterion's
+//! folder.
 //!
 //! Each turn opens a store and a library with an empty cache over the same SQLite file. There are
 //! 2,000 keys and five turns, so this measures 10,000 first verifications. The rate does not depend
@@ -17,8 +17,8 @@
 //! * With the same priority, the median of the client's requests stays near its usual 0.07 to
 //!   0.12 ms, but the 99th percentile rises from 0.2 to between 1.6 and 4 ms. The scheduler lets a
 //!   thread use up its time slice, which is that long, before a thread that wakes up can run.
-//! * With a niceness of 3 it is 2 to 3 ms, with 5 usually 0.2 to 0.6 ms. 7, 10, 19 and
-//!   `SCHED_IDLE` are no better than 5.
+//! * With a niceness of 3 it is 2 to 3 ms, with 5 usually 0.2 to 0.6 ms, and 1.4 ms in some runs.
+//!   7, 10, 19 and `SCHED_IDLE` are no better than 5.
 //! * None of them changes the rate of Argon2 on cores that are otherwise idle. If a busy thread of
 //!   the host occupies each core, a niceness of 5 makes it 2.5 times slower than without, and 10
 //!   makes it 7.6 times slower. So 5 is the default.

@@ -1,17 +1,18 @@
 //! Row 7: creating a key, durable before the call returns.
 //!
-//! With 64 callers, the thread that writes is the bottleneck: it takes 56 % of the samples of
-//! `perf`, and all callers together take 32 %. Of these 56 %, 11 are the sync of the log, 8 are
-//! writes to the log and the file, and most of the rest is SQLite. According to callgrind, SQLite
-//! executes 42,700 instructions for a key with its event in a transaction of 64, and 20,800 for a
-//! key alone. A savepoint for each key would add 30,100. A quarter goes to the search for the place
-//! in the five B-trees, a fifth to their balance. A key with its event writes 0.8 pages to the log,
-//! and a key alone 0.3. A rowid table for the events would save 3 % of the instructions and a fifth
-//! of these pages, and removing the indexes for `test` callers would save 5 % of the instructions.
+//! With 64 tasks, the thread that writes is the bottleneck: it takes 56 % of the samples of `perf`,
+//! and all tasks together take 32 %. Of these 56 %, 11 are the sync of the log, 8 are writes to the
+//! log and the file, and most of the rest is SQLite. According to callgrind, SQLite executes 42,700
+//! instructions for a key with its event in a transaction of 64, and 20,800 for a key alone. A
+//! savepoint for each key would add 30,100. A quarter goes to the search for the place in the five
+//! B-trees, a fifth to their balance. In such a transaction, a key with its event writes 0.8 pages
+//! to the log, and a key alone 0.3: all keys are of one workspace, unlike in `scale.rs`. A rowid
+//! table for the events would save 3 % of the instructions and a fifth of these pages, and removing
+//! the indexes for `test` callers would save 5 % of the instructions.
 //!
-//! With one caller, a creation writes about four pages more to the log than the reference, and
-//! reads the metadata of the three files. Both pass the work to another thread and back. On a
-//! virtual machine with two cores, a wake-up takes up to 60 µs, which `cold.rs` explains.
+//! With one task, a creation writes about four pages more to the log than the reference, and reads
+//! the metadata of the three files. Both pass the work to another thread and back. On a virtual
+//! machine with two cores, a wake-up takes up to 60 µs, which `cold.rs` explains.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 

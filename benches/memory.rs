@@ -4,7 +4,8 @@
 //! The row shows by how much the resident memory grows, which includes memory that the allocator
 //! has free at the end: the tables of the map before it grew, and the lists and tables of a million
 //! last uses that were waiting to be written. If glibc returns its free memory (`malloc_trim`), the
-//! resident memory is what is allocated. The next row shows that.
+//! resident memory is about what is allocated. The next row shows this, without headers and
+//! rounding.
 //!
 //! The allocations of a key without the optional fields add up to 340 bytes: 240 for the key and
 //! its reference counts, 64 for its entry in the map, 19 for the map's table, and 17 for its id in

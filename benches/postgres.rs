@@ -1,13 +1,13 @@
 //! Rows 15 and 16: first verifications and creates over PostgreSQL.
 //!
-//! The store sends statements without names and parameters, so that a pooler may use any connection
+//! The store sends unnamed statements without parameters, so that a pooler may use any connection
 //! for each transaction, and the server parses and plans each of them. The reference prepares its
-//! statement once. With one task, by the samples of `perf`, the server works 171 µs for a
-//! verification, and 64 µs for the `SELECT` of the reference. That is most of the difference of
-//! 135 µs. For a create it works 404 µs, and 139 µs for the `INSERT` of the reference, which has
-//! no event and no index but the primary key. The cores are idle for two thirds of the time.
+//! statement once. With one task, according to `perf`, the server takes 171 µs for a verification,
+//! and 64 µs for the `SELECT` of the reference. That is most of the difference of 135 µs. For a
+//! create it takes 404 µs, and 139 µs for the `INSERT` of the reference, which has no event and no
+//! index but the primary key. The cores are idle for two thirds of the time.
 //!
-//! With 64 callers, the server takes 45 % of the samples of a create, the process with the callers
+//! With 64 tasks, the server takes 45 % of the samples of a create, the process with the tasks
 //! 20 %, and the cores are idle for 32 %: each of the two workers waits for a disk or for the
 //! server.
 

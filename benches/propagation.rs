@@ -4,13 +4,14 @@
 //!
 //! Three processes verify keys as fast as they can, so that all cores are busy.
 //!
-//! With PostgreSQL, the 99th percentile is 530 to 820 ms here, because its server does not get the
-//! processor. Linux puts each session into its own scheduling group
+//! With PostgreSQL, the 99th percentile is 530 to 820 ms here, because its server is not scheduled
+//! in time. Linux puts each session into its own scheduling group
 //! (`kernel.sched_autogroup_enabled`), and each process of the server is a session. A group that
 //! was idle waits for up to a second while three processes are busy: the server logs commits of up
-//! to 1.1 s, polls run out of time, and after the bound each verification waits for a read. Without
-//! these groups, the percentile is 106 ms: a poll every 100 ms, and its time. Even with them, the
-//! last verification that was accepted began 474 ms after the revocation, within the bound.
+//! to 1.1 s, polls time out, and after the bound each verification waits for a read. Without these
+//! groups, the percentile is 106 ms: the time between two polls, 100 ms, and that of a poll. Even
+//! with them, the last verification that was accepted began 474 ms after the revocation, within the
+//! bound.
 
 #![expect(
     clippy::expect_used,

@@ -1,19 +1,19 @@
 //! Row 13: a SQLite file of ten million keys, compared with a file of ten thousand.
 //!
-//! Each workspace has a thousand keys. Keys are created for one workspace after another, so that
+//! Each workspace has a thousand keys. The workspaces take turns when keys are created, so that
 //! consecutive keys belong to different workspaces, and an index by workspace is accessed at
 //! scattered places.
 //!
-//! A read of a page from the file is what differs between the two files. In a file of 2,000,000
-//! keys, finding a key reads 2.8 pages if SQLite caches 2 MB, and 1.9 if it caches 16 MiB, as the
-//! store does. In a file of 10,000 keys it reads 0.3 and none. A larger cache would help less: the
-//! page of the row is rarely in it, nor is the page above, since inner pages contain whole rows. A
-//! commit of another connection empties the cache.
+//! The two files differ in how often SQLite reads one of its pages from the file. In a file of
+//! 2,000,000 keys, finding a key reads 2.8 pages with a cache of 2 MB, and 1.9 with one of 16 MiB,
+//! as the store has. In a file of 10,000 keys, it reads 0.3 pages with 2 MB and none with 16 MiB. A
+//! larger cache would help less: the page of the row is rarely in it, nor is the page above, since
+//! inner pages contain whole rows. A commit of another connection empties the cache.
 //!
 //! A new key changes the end of its workspace in one index, and the end of its parent's children in
 //! another. With thousands of workspaces, both are pages that no other key of the transaction
-//! changes. So the log grows by 3.6 pages for each new key in the file of 2,000,000, and by 1.7
-//! in the file of 10,000, and a checkpoint copies each of them into the file.
+//! changes. So the log grows by 3.6 pages for each new key in the file of 2,000,000, and by 1.7 in
+//! the file of 10,000, and a checkpoint copies each of them into the file.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 

@@ -1,4 +1,7 @@
 //! Row 10: the cost of the auth layer for a request with a cached key.
+//!
+//! Most of a request is HTTP and system calls. The ratio is between 0.92 and 0.96 in runs on an
+//! idle machine, so the row is met in some and missed in others.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must stop")]
 
