@@ -202,8 +202,8 @@ impl Server {
         self.wait()
     }
 
-    /// Sends SIGTERM to a server that is stopping, until the process exits. It counts a signal that
-    /// arrives soon after the first one as the first.
+    /// Sends SIGTERM to a server that is stopping, until the process exits. The server counts a
+    /// signal that arrives soon after the first one as the first.
     pub(crate) fn stop_at_once(mut self) -> (ExitStatus, String, String) {
         wait_for("the server exits at once", || {
             self.signal("TERM");

@@ -367,6 +367,8 @@ mod tests {
     use super::*;
     use crate::{Environment, Key, Name, Permissions, Workspace};
 
+    const MINUTE: i64 = 60_000;
+
     fn cached(number: u32) -> Arc<CachedKey> {
         version(number, 1)
     }
@@ -435,16 +437,20 @@ mod tests {
         assert_eq!(queue.len(), 1);
     }
 
+    fn unbounded() -> LastUsedQueue {
+        LastUsedQueue::new(CacheCapacity {
+            keys: usize::MAX,
+            bytes: usize::MAX,
+        })
+    }
+
     fn ids(keys: &[Arc<CachedKey>]) -> Vec<KeyId> {
         keys.iter().map(|cached| cached.key.id).collect()
     }
 
     #[test]
     fn bug_a_use_was_lost_if_another_flush_had_taken_it_and_was_dropped() {
-        let queue = LastUsedQueue::new(CacheCapacity {
-            keys: usize::MAX,
-            bytes: usize::MAX,
-        });
+        let queue = unbounded();
         let time = |millis: i64| Timestamp::from_millis(1_709_287_200_000 + millis).unwrap();
         let key = cached(0);
         queue.record(&key, time(0));
@@ -459,10 +465,7 @@ mod tests {
 
     #[test]
     fn a_selection_of_several_batches_is_complete() {
-        let queue = LastUsedQueue::new(CacheCapacity {
-            keys: usize::MAX,
-            bytes: usize::MAX,
-        });
+        let queue = unbounded();
         let now = 1_709_287_200_000;
         let keys: Vec<_> = (0..3 * 1_024).map(cached).collect();
         for (key, index) in keys.iter().zip(0..) {
@@ -472,19 +475,14 @@ mod tests {
             queue.record(key, Timestamp::from_millis(now).unwrap());
         }
         let now = Timestamp::from_millis(now).unwrap();
-        let due: Vec<_> = (0_u8..3)
-            .cycle()
-            .zip(&keys)
-            .filter(|(third, _)| *third < 2)
-            .collect();
-        let due: Vec<_> = due.into_iter().map(|(_, key)| key.key.id).collect();
+        let due = ids(&keys).into_iter().zip(0..);
+        let due = due.filter(|(_, index)| index % 3 < 2).map(|(id, _)| id);
+        let due: Vec<_> = due.collect();
         assert_eq!(ids(&queue.select(now, FlushScope::Due)), due);
         assert_eq!(ids(&queue.select(now, FlushScope::All)), ids(&keys));
         queue.waiting().overflowed = true;
         assert_eq!(ids(&queue.select(now, FlushScope::Due)), ids(&keys));
     }
-
-    const MINUTE: i64 = 60_000;
 
     #[derive(Debug, Clone, Copy)]
     enum Step {
